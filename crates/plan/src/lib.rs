@@ -1,1 +1,113 @@
-//! placeholder
+//! What was decided: the compiled, immutable plan that the engine runs and that evidence refers to.
+//!
+//! The plan is canonical JSON (sorted keys, no floats, units in the names). Python writes it, both languages read it,
+//! and both refuse a stray, a missing or a doubled key: every field is present, every choice is a tagged enum with
+//! brace variants, nothing has a default. It names key material by id and never holds any. No I/O here.
+//! Read next: `route.rs` (a route and its hops), then `site.rs` and `listener.rs`.
+
+mod hop;
+mod limits;
+mod listener;
+mod route;
+mod site;
+
+pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Reach, TlsPolicy, Verify};
+pub use limits::Limits;
+pub use listener::{Listener, Unnamed};
+pub use route::{Data, HeaderMatch, PathMatch, Pattern, Route, SendProxy, UpstreamProtocol, Way};
+pub use site::{ClientDemand, Identity, Site};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The version of this form. A reader refuses any other.
+pub const FORM: u32 = 1;
+
+/// The whole that the engine runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Always [`FORM`].
+    pub plan: u32,
+    pub engine: Engine,
+    pub log: Log,
+    pub status: Status,
+    pub limits: Limits,
+    pub listeners: Vec<Listener>,
+    pub sites: Vec<Site>,
+    pub identities: Vec<Identity>,
+    pub routes: Vec<Route>,
+}
+
+/// The engine's own settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Worker threads, each with its own runtime; at least one. Not reloadable.
+    pub threads: u16,
+    /// How long a drain waits for what is in flight.
+    pub drain_s: u32,
+}
+
+/// Where the access log goes and what happens when it cannot keep up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub access: AccessLog,
+    pub on_full: OnFull,
+}
+
+/// The supervisor opens the file and hands the descriptor over: the engine opens none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AccessLog {
+    Off {},
+    Stdout {},
+    File { path: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// Drop the line and count it.
+    Drop,
+    /// Refuse new requests until there is room.
+    Refuse,
+}
+
+/// The read-only /metrics, /livez and /readyz address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Status {
+    Off {},
+    Bound { bind: String },
+}
+
+/// Reads a plan.
+///
+/// Refuses: what is not this form, with serde's line and column and the offending key.
+pub fn read(json: &str) -> Result<Plan, Unread> {
+    let plan: Plan = serde_json::from_str(json).map_err(|e| Unread { why: e.to_string() })?;
+    if plan.plan != FORM {
+        return Err(Unread { why: format!("plan form {} is not {FORM}", plan.plan) });
+    }
+    Ok(plan)
+}
+
+/// A text that is not a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub why: String,
+}
+
+impl std::fmt::Display for Unread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl std::error::Error for Unread {}
+
+/// An optional value whose key must be there all the same: serde would read a dropped key as `None`.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+    Option::<T>::deserialize(d)
+}

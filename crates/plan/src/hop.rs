@@ -1,0 +1,105 @@
+//! A backend and the hop to it: where it is, what protects the way, and on whose word plaintext may cross a network.
+//! The contradiction cannot be written here: a plaintext hop carries its reason, a mutual hop its identity.
+//! Read next: `route.rs`.
+
+use serde::{Deserialize, Serialize};
+
+/// One server of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    pub at: Place,
+    pub hop: BackendHop,
+}
+
+/// Where a backend listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Place {
+    Ip {
+        ip: std::net::IpAddr,
+        port: u16,
+    },
+    /// Resolved by the supervisor; the engine resolves no name.
+    Name {
+        name: String,
+        port: u16,
+    },
+    Unix {
+        path: String,
+    },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Ip { ip, port } => write!(f, "{}", std::net::SocketAddr::new(*ip, *port)),
+            Place::Name { name, port } => write!(f, "{name}:{port}"),
+            Place::Unix { path } => write!(f, "unix:{path}"),
+        }
+    }
+}
+
+/// What protects the hop to one backend of a terminating route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "tls", rename_all = "snake_case", deny_unknown_fields)]
+pub enum BackendHop {
+    Mutual { verify: Verify, present: String, policy: TlsPolicy },
+    Reencrypt { verify: Verify, policy: TlsPolicy },
+    Plaintext { reach: Reach },
+}
+
+/// Whom we expect there: chain and name, always both.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// Material id of the roots, `ca/...`.
+    pub ca: String,
+    /// The DNS name or IP address that the backend's certificate must carry; also the SNI when it is a name.
+    pub name: String,
+}
+
+/// Why plaintext is bearable here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Reach {
+    /// A literal loopback address or a Unix socket.
+    SameHost {},
+    /// It crosses a network and someone signed for it.
+    Accepted { acceptance: Acceptance },
+}
+
+/// A person's dated, reasoned, expiring agreement to a plaintext hop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acceptance {
+    pub owner: String,
+    pub why: String,
+    pub context: Context,
+    /// ISO dates, for people.
+    pub since: String,
+    pub until: String,
+    /// Unix time at which the hop closes: the end of `until`, 24:00 UTC.
+    pub closes_at_s: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Context {
+    SameHost,
+    IsolatedNetwork,
+    VendorAppliance,
+    Legacy,
+}
+
+/// Versions, suites and groups spelt out, so that a preset that ages changes the plan's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsPolicy {
+    /// `"1.2"`, `"1.3"`.
+    pub versions: Vec<String>,
+    /// IANA names, in order of preference.
+    pub suites: Vec<String>,
+    /// IANA names of key exchange groups, in order of preference.
+    pub groups: Vec<String>,
+}

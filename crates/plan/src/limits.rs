@@ -1,0 +1,44 @@
+//! Every limit of the data path, by name and unit. Defaults and their reasons live with the configuration's model in
+//! Python; a plan spells all of them out. A dependency's own default is never our decision.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The ClientHello with its record headers.
+    pub hello_bytes: u32,
+    /// From accept to the end of the TLS handshake; for passthrough to the end of the hello.
+    pub handshake_s: u32,
+    /// A request or response head.
+    pub head_bytes: u32,
+    pub head_fields: u32,
+    pub target_bytes: u32,
+    /// From a request's first byte to the end of its head.
+    pub head_s: u32,
+    /// Longest silence within a body, either way.
+    pub body_progress_s: u32,
+    /// A client connection between requests.
+    pub idle_s: u32,
+    /// TCP and TLS to a backend.
+    pub connect_s: u32,
+    /// From the request's end to the response head's first byte.
+    pub first_byte_s: u32,
+    /// A passthrough or upgraded connection without bytes.
+    pub tunnel_idle_s: u32,
+    /// A passthrough or upgraded connection at all.
+    pub max_age_s: u32,
+    /// Idle backend connections: kept how long, and how many a backend and thread.
+    pub upstream_idle_s: u32,
+    pub upstream_idle_connections: u32,
+    /// Consecutive failures before a backend is ejected, and for how long.
+    pub eject_after: u32,
+    pub eject_s: u32,
+    pub informational_responses: u32,
+    pub h2_streams: u32,
+    pub h2_header_list_bytes: u32,
+    pub h2_header_fields: u32,
+    pub h2_stream_window_bytes: u32,
+    pub h2_connection_window_bytes: u32,
+    pub h2_resets: u32,
+}

@@ -1,0 +1,103 @@
+//! A route: whom it serves, where TLS ends for it, and which backends answer.
+//! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
+//! Read next: `hop.rs`.
+
+use crate::hop::{Backend, Place};
+use crate::present;
+use serde::{Deserialize, Serialize};
+
+/// A host (and, where TLS ends here, path, method, headers) with one pattern and one upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub name: String,
+    /// Canonical names, exact or `*.` and a suffix of at least one label.
+    pub hosts: Vec<String>,
+    /// Breaks ties; higher wins.
+    pub priority: i32,
+    pub data: Data,
+    pub way: Way,
+}
+
+/// Where TLS ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ends", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Way {
+    /// At the backend: one session through us, routed by SNI.
+    AtBackend { send_proxy: SendProxy, backends: Vec<Place> },
+    /// At the edge: HTTP is read here, then a hop of its own begins.
+    AtEdge {
+        /// The declared `tls`; each backend's hop is this or stronger.
+        pattern: Pattern,
+        path: PathMatch,
+        /// Empty: any method.
+        methods: Vec<String>,
+        headers: Vec<HeaderMatch>,
+        /// Names (SAN DNS or URI) of verified client certificates that may pass. `null`: not restricted.
+        #[serde(deserialize_with = "present")]
+        allow_clients: Option<Vec<String>>,
+        /// Whether `Upgrade: websocket` may become a tunnel.
+        websocket: bool,
+        upstream_protocol: UpstreamProtocol,
+        backends: Vec<Backend>,
+    },
+}
+
+/// The value of `tls` where TLS ends here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    Plaintext,
+    Reencrypt,
+    Mutual,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PathMatch {
+    Any {},
+    Exact {
+        path: String,
+    },
+    /// On segment boundaries: `/v2` matches `/v2` and `/v2/x`, never `/v2x`.
+    Prefix {
+        path: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderMatch {
+    /// Lower case.
+    pub name: String,
+    /// Every value of that name must equal this (R03: every value is judged).
+    pub equals: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendProxy {
+    Off,
+    V2,
+}
+
+/// What is spoken to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum UpstreamProtocol {
+    #[serde(rename = "http/1.1")]
+    Http1,
+    /// By ALPN on a TLS hop, by prior knowledge on a plaintext one; gRPC needs it.
+    #[serde(rename = "h2")]
+    Http2,
+}
+
+/// What the route declares about what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    Undeclared,
+    Public,
+    Internal,
+    Confidential,
+    MajorIncident,
+}

@@ -1,0 +1,37 @@
+//! A site: host names whose TLS ends here, with certificates, the demand on clients and the TLS policy.
+//! It names material by id and holds none. Read next: `listener.rs`.
+
+use crate::hop::TlsPolicy;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    pub name: String,
+    /// Canonical names, exact or `*.` wildcard; each names this site alone.
+    pub hosts: Vec<String>,
+    /// Material ids, `site/NAME/0`...: one per key type; the first that the client can verify is shown.
+    pub certs: Vec<String>,
+    pub clients: ClientDemand,
+    pub policy: TlsPolicy,
+    /// In order of preference: `h2`, `http/1.1`.
+    pub alpn: Vec<String>,
+}
+
+/// What is demanded of clients. `ca` is a material id, `ca/...`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClientDemand {
+    Nothing {},
+    Ask { ca: String },
+    Require { ca: String },
+}
+
+/// A key with its certificate that we present to backends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    pub name: String,
+    /// Material id, `identity/NAME`.
+    pub material: String,
+}
