@@ -1,1 +1,209 @@
-//! placeholder
+//! The one matcher: what a hello or a request may reach. Pure; the data path, `where` and the tests ask the same code.
+//!
+//! It is built once per plan. A hello is judged by name alone ([`Matcher::hello`]); a request, inside the site where its
+//! TLS ended, by its one canonical form ([`Matcher::ask`]). It never guesses: what fits nothing is refused.
+//! Read next: `names.rs` (host tables), then `table.rs` (paths under one host).
+
+mod lost;
+mod names;
+mod table;
+
+pub use lost::Lost;
+pub use names::Names;
+
+use everyhop_canon as canon;
+use everyhop_plan::{Listener, Plan, Unnamed, Way};
+use std::collections::HashMap;
+use table::Table;
+
+/// What becomes of a connection whose hello was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Bytes go to the backend of this passthrough route (index into `plan.routes`) untouched.
+    Splice(usize),
+    /// TLS ends here, at this site (index into `plan.sites`).
+    Terminate(usize),
+    Refuse(HelloRefusal),
+}
+
+/// Why a hello reaches nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HelloRefusal {
+    NoSni,
+    UnknownSni,
+}
+
+/// One canonical request, from either codec.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Canonical, without port.
+    pub host: &'a str,
+    /// Canonical, without query.
+    pub path: &'a str,
+    pub method: &'a str,
+    pub headers: &'a dyn Headers,
+}
+
+/// The fields of a request, as much as routing needs.
+pub trait Headers {
+    /// True if the field is there and each of its values equals `value`.
+    fn all_equal(&self, name: &str, value: &str) -> bool;
+}
+
+/// No fields at all.
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn all_equal(&self, _: &str, _: &str) -> bool {
+        false
+    }
+}
+
+/// A list of pairs, names in lower case: for `where` and the tests.
+impl Headers for [(String, String)] {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        let mut seen = false;
+        for (_, v) in self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)) {
+            if v != value {
+                return false;
+            }
+            seen = true;
+        }
+        seen
+    }
+}
+
+impl Headers for Vec<(String, String)> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        self.as_slice().all_equal(name, value)
+    }
+}
+
+/// What a request reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Route(usize),
+    /// 404: the host is this site's, nothing is routed there.
+    NotFound,
+    /// 421: the host belongs to another site, a passthrough route or nobody here (RFC 9110 §15.5.20).
+    Misdirected,
+}
+
+/// Who owns a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Site(usize),
+    Splice(usize),
+}
+
+/// A plan that cannot be matched; the compiler refuses these first, so this is a bug or a forged plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatchable(pub String);
+
+/// The tables of one plan.
+#[derive(Debug, Default)]
+pub struct Matcher {
+    owners: Names<Owner>,
+    hosts: Names<Table>,
+    /// By listener name: the answers to no SNI and unknown SNI.
+    unnamed: HashMap<String, (Verdict, Verdict)>,
+}
+
+impl Matcher {
+    /// Builds the tables.
+    ///
+    /// Refuses: a name owned twice, a reference to a site or route that is not there.
+    pub fn build(plan: &Plan) -> Result<Matcher, Unmatchable> {
+        let mut it = Matcher::default();
+        for (i, site) in plan.sites.iter().enumerate() {
+            for host in &site.hosts {
+                it.own(host, Owner::Site(i))?;
+            }
+        }
+        for (i, route) in plan.routes.iter().enumerate() {
+            for host in &route.hosts {
+                match &route.way {
+                    Way::AtBackend { .. } => it.own(host, Owner::Splice(i))?,
+                    Way::AtEdge { path, methods, headers, .. } => it
+                        .hosts
+                        .entry(host)
+                        .ok_or_else(|| Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)))?
+                        .add(table::Candidate::new(i, route.priority, methods, headers), path),
+                }
+            }
+        }
+        it.hosts.each(Table::sort);
+        for listener in &plan.listeners {
+            let answers = (
+                unnamed(plan, listener, &listener.no_sni, HelloRefusal::NoSni)?,
+                unnamed(plan, listener, &listener.unknown_sni, HelloRefusal::UnknownSni)?,
+            );
+            it.unnamed.insert(listener.name.clone(), answers);
+        }
+        Ok(it)
+    }
+
+    fn own(&mut self, host: &str, owner: Owner) -> Result<(), Unmatchable> {
+        match self.owners.put(host, owner) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(Unmatchable(format!("host {host:?} has two owners"))),
+            Err(()) => Err(Unmatchable(format!("host {host:?} is no name"))),
+        }
+    }
+
+    /// Judges a hello. `sni` is canonical; `None` stands for no SNI or an IP literal.
+    pub fn hello(&self, listener: &str, sni: Option<&str>) -> Verdict {
+        let answers = || {
+            let refuse = (Verdict::Refuse(HelloRefusal::NoSni), Verdict::Refuse(HelloRefusal::UnknownSni));
+            self.unnamed.get(listener).copied().unwrap_or(refuse)
+        };
+        match sni {
+            None => answers().0,
+            Some(name) => match self.owners.get(name) {
+                Some(Owner::Site(i)) => Verdict::Terminate(*i),
+                Some(Owner::Splice(i)) => Verdict::Splice(*i),
+                None => answers().1,
+            },
+        }
+    }
+
+    /// Judges a request that arrived inside `site`'s TLS.
+    pub fn ask(&self, site: usize, ask: &Ask<'_>) -> Answer {
+        if !matches!(self.owners.get(ask.host), Some(Owner::Site(s)) if *s == site) {
+            return Answer::Misdirected;
+        }
+        match self.hosts.get(ask.host).and_then(|t| t.find(ask)) {
+            Some(route) => Answer::Route(route),
+            None => Answer::NotFound,
+        }
+    }
+
+    /// Why the other routes of that host did not get the request, the nearest loser first.
+    pub fn lost(&self, plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
+        lost::explain(plan, ask, winner)
+    }
+}
+
+fn unnamed(plan: &Plan, at: &Listener, answer: &Unnamed, refusal: HelloRefusal) -> Result<Verdict, Unmatchable> {
+    let missing = |what: &str| Unmatchable(format!("listener {:?} names {what}, which is not there", at.name));
+    match answer {
+        Unnamed::Refuse {} => Ok(Verdict::Refuse(refusal)),
+        Unnamed::Site { site } => plan
+            .sites
+            .iter()
+            .position(|s| s.name == *site)
+            .map(Verdict::Terminate)
+            .ok_or_else(|| missing(&format!("site {site:?}"))),
+        Unnamed::Route { route } => plan
+            .routes
+            .iter()
+            .position(|r| r.name == *route && matches!(r.way, Way::AtBackend { .. }))
+            .map(Verdict::Splice)
+            .ok_or_else(|| missing(&format!("passthrough route {route:?}"))),
+    }
+}
+
+/// On segment boundaries, as [`canon`] defines it.
+pub(crate) fn under(path: &str, prefix: &str) -> bool {
+    canon::path::has_prefix(path, prefix)
+}

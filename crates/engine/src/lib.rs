@@ -1,1 +1,65 @@
-//! placeholder
+//! Doing it: accept, peek, decide, splice or terminate, admit, hop, observe. Own process, one thread a core, no GIL.
+//!
+//! The path of a connection on one page is `greeted.rs`; `LIFECYCLE.md` beside this tells it in prose. The engine opens
+//! no file and resolves no name: sockets, log and material come as descriptors over the control socket (`control.rs`).
+
+mod accept;
+mod admit;
+mod asks;
+mod buf;
+mod control;
+mod fds;
+mod greeted;
+mod hop;
+mod http;
+mod log;
+mod material;
+mod metrics;
+mod observe;
+mod peek;
+mod refusal;
+mod report;
+mod running;
+mod splice;
+mod status;
+mod terminate;
+mod thread;
+mod ticks;
+mod tls;
+mod watch;
+mod wire;
+mod worker;
+
+pub use refusal::{REFUSALS, Refusal};
+pub use report::where_in;
+
+use crate::thread::Shared;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Runs the engine on an already listening Unix socket until it is told to stop or drain.
+pub fn run(control: OwnedFd) -> ExitCode {
+    let shared = Arc::new(Shared::default());
+    prepare(&shared);
+    control::serve(control, &control::Engine::new(shared))
+}
+
+/// What holds for the whole process.
+fn prepare(shared: &Arc<Shared>) {
+    // Descriptors up to the hard limit: each connection takes one or two.
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    let counted = shared.clone();
+    let default = std::panic::take_hook();
+    // A panic ends its connection (its task), is counted and told; it never opens anything.
+    std::panic::set_hook(Box::new(move |info| {
+        counted.panics.fetch_add(1, Ordering::Relaxed);
+        default(info);
+    }));
+}

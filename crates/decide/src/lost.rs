@@ -1,0 +1,64 @@
+//! Why a route did not get a request, in a sentence: for `where`. Never on the path of a request.
+
+use crate::{Ask, under};
+use everyhop_plan::{PathMatch, Plan, Route, Way};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Index into `plan.routes`.
+    pub route: usize,
+    pub why: String,
+}
+
+/// At most this many losers are told: the nearest few explain, a list of hundreds does not.
+const TOLD: usize = 5;
+
+pub(crate) fn explain(plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
+    let mut lost: Vec<(u8, Lost)> = Vec::new();
+    for (i, route) in plan.routes.iter().enumerate() {
+        if Some(i) != winner
+            && route.hosts.iter().any(|h| covers(h, ask.host))
+            && let Some((far, why)) = reason(plan, route, ask, winner)
+        {
+            lost.push((far, Lost { route: i, why }));
+        }
+    }
+    lost.sort_by_key(|(far, _)| *far);
+    lost.into_iter().take(TOLD).map(|(_, l)| l).collect()
+}
+
+fn covers(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        Some(suffix) => host.strip_suffix(suffix).is_some_and(|h| h.len() > 1 && h.ends_with('.')),
+        None => pattern == host,
+    }
+}
+
+fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> Option<(u8, String)> {
+    let Way::AtEdge { path, methods, headers, .. } = &route.way else {
+        return Some((3, "it passes TLS through and cannot see requests".to_owned()));
+    };
+    let on_path = match path {
+        PathMatch::Any {} => true,
+        PathMatch::Exact { path } => path == ask.path,
+        PathMatch::Prefix { path } => under(ask.path, path),
+    };
+    if !on_path {
+        let wants = match path {
+            PathMatch::Exact { path } => format!("exactly {path}"),
+            PathMatch::Prefix { path } => format!("a path under {path}"),
+            PathMatch::Any {} => "any path".to_owned(),
+        };
+        return Some((4, format!("it wants {wants}")));
+    }
+    if !methods.is_empty() && !methods.iter().any(|m| m == ask.method) {
+        return Some((1, format!("it wants {}", methods.join(" or "))));
+    }
+    if let Some(h) = headers.iter().find(|h| !ask.headers.all_equal(&h.name, &h.equals)) {
+        return Some((1, format!("it wants the header {}: {}", h.name, h.equals)));
+    }
+    let won = winner.and_then(|w| plan.routes.get(w)).map_or("another", |r| r.name.as_str());
+    let exact_host = route.hosts.iter().any(|h| h == ask.host);
+    let why = if exact_host { "is more specific" } else { "names the host more exactly" };
+    Some((0, format!("it fits too, but {won} {why}")))
+}

@@ -1,0 +1,92 @@
+//! A table by host name: exact names first, then the longest wildcard. `*.a.b` covers one or more labels before `a.b`.
+//! Lookups allocate nothing. Read next: `table.rs`.
+
+use std::collections::HashMap;
+
+#[derive(Debug)]
+pub struct Names<T> {
+    exact: HashMap<Box<str>, T>,
+    /// Keyed by what follows `*.`.
+    wild: HashMap<Box<str>, T>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Names { exact: HashMap::new(), wild: HashMap::new() }
+    }
+}
+
+impl<T> Names<T> {
+    /// Gives what was there before; `Err` if `pattern` is empty or `*` alone.
+    pub fn put(&mut self, pattern: &str, value: T) -> Result<Option<T>, ()> {
+        let (table, key) = self.side(pattern)?;
+        Ok(table.insert(key.into(), value))
+    }
+
+    pub fn entry(&mut self, pattern: &str) -> Option<&mut T>
+    where
+        T: Default,
+    {
+        let (table, key) = self.side(pattern).ok()?;
+        Some(table.entry(key.into()).or_default())
+    }
+
+    fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut HashMap<Box<str>, T>, &'p str), ()> {
+        match pattern.strip_prefix("*.") {
+            Some("") => Err(()),
+            Some(suffix) => Ok((&mut self.wild, suffix)),
+            None if pattern.is_empty() || pattern.contains('*') => Err(()),
+            None => Ok((&mut self.exact, pattern)),
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<&T> {
+        if let Some(found) = self.exact.get(name) {
+            return Some(found);
+        }
+        if self.wild.is_empty() {
+            return None;
+        }
+        let mut rest = name;
+        while let Some((_, suffix)) = rest.split_once('.') {
+            if let Some(found) = self.wild.get(suffix) {
+                return Some(found);
+            }
+            rest = suffix;
+        }
+        None
+    }
+
+    pub fn each(&mut self, mut f: impl FnMut(&mut T)) {
+        self.exact.values_mut().for_each(&mut f);
+        self.wild.values_mut().for_each(&mut f);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exact_name_wins_over_every_wildcard_and_the_longest_wildcard_over_shorter_ones() {
+        let mut names = Names::default();
+        for (pattern, v) in [("*.example.com", 1), ("*.api.example.com", 2), ("v1.api.example.com", 3)] {
+            assert_eq!(names.put(pattern, v), Ok(None));
+        }
+        assert_eq!(names.get("v1.api.example.com"), Some(&3));
+        assert_eq!(names.get("v2.api.example.com"), Some(&2));
+        assert_eq!(names.get("a.v2.api.example.com"), Some(&2));
+        assert_eq!(names.get("shop.example.com"), Some(&1));
+        assert_eq!(names.get("api.example.com"), Some(&1));
+        assert_eq!(names.get("example.com"), None);
+        assert_eq!(names.get("example.com.evil"), None);
+    }
+
+    #[test]
+    fn a_bare_star_owns_nothing() {
+        let mut names: Names<u8> = Names::default();
+        assert_eq!(names.put("*", 1), Err(()));
+        assert_eq!(names.put("*.", 1), Err(()));
+        assert_eq!(names.put("a.*.b", 1), Err(()));
+    }
+}

@@ -1,0 +1,115 @@
+//! Accept: a listener's socket gives connections, each gets a task of this thread and lives there to its end.
+//! Sheds before anything expensive; never spins when descriptors run out. Read next: `peek.rs`.
+
+use crate::thread::Core;
+use crate::refusal::Refusal;
+use crate::running::{Listening, Running};
+use crate::watch::Watched;
+use crate::{buf::Buf, greeted};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A connection that has arrived, before any byte of it is trusted.
+pub(crate) struct Arrived {
+    pub(crate) core: Rc<Core>,
+    /// The plan at arrival.
+    pub(crate) running: Arc<Running>,
+    pub(crate) listener: usize,
+    pub(crate) id: u64,
+    /// Until the stage that owns it takes it.
+    pub(crate) sock: Option<TcpStream>,
+    /// Who opened the TCP connection.
+    pub(crate) peer: SocketAddr,
+    /// Our address that they reached.
+    pub(crate) local: SocketAddr,
+    /// Who they say they speak for, where a PROXY header must say so; else the peer. IPv4-mapped is unmapped.
+    pub(crate) client: SocketAddr,
+    pub(crate) bytes: Buf,
+    pub(crate) watch: Watched,
+    pub(crate) started: Instant,
+    _counted: Counted,
+}
+
+impl Arrived {
+    pub(crate) fn listening(&self) -> Option<&Listening> {
+        self.running.listeners.get(self.listener)
+    }
+}
+
+/// Counts a connection of a listener for as long as it lives.
+struct Counted {
+    listener: Arc<AtomicU32>,
+    core: Rc<Core>,
+}
+
+impl Counted {
+    fn new(core: Rc<Core>, listener: Arc<AtomicU32>) -> Counted {
+        listener.fetch_add(1, Ordering::Relaxed);
+        core.shared.open.fetch_add(1, Ordering::Relaxed);
+        Counted { listener, core }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.listener.fetch_sub(1, Ordering::Relaxed);
+        self.core.shared.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts until the task is aborted: when the listener leaves the plan, or on drain.
+pub(crate) async fn run(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) {
+    loop {
+        match socket.accept().await {
+            Ok((sock, peer)) => arrive(&core, &listener, sock, peer),
+            // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (D01).
+            Err(e) if is_exhaustion(&e) => tokio::time::sleep(Duration::from_millis(50)).await,
+            // The peer left before we got to it.
+            Err(_) => {}
+        }
+    }
+}
+
+fn is_exhaustion(e: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let full = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    full.iter().any(|f| e.raw_os_error() == Some(f.raw_os_error()))
+}
+
+fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
+    let Some(running) = core.running() else { return };
+    let Some(index) = running.listeners.iter().position(|l| l.name == listener) else { return };
+    let Some(listening) = running.listeners.get(index) else { return };
+    if listening.count.load(Ordering::Relaxed) >= listening.limit {
+        running.elsewhere.of(core.index).refuse(Refusal::ConnectionLimit);
+        return;
+    }
+    let peer = unmapped(peer);
+    let arrived = Arrived {
+        id: core.next_id(),
+        local: sock.local_addr().map_or(peer, unmapped),
+        listener: index,
+        sock: Some(sock),
+        peer,
+        client: peer,
+        bytes: Buf::default(),
+        watch: core.watch(),
+        started: Instant::now(),
+        _counted: Counted::new(core.clone(), listening.count.clone()),
+        core: core.clone(),
+        running,
+    };
+    tokio::task::spawn_local(greeted::serve(arrived));
+}
+
+/// `::ffff:1.2.3.4` is 1.2.3.4 before any match, log or limit.
+pub(crate) fn unmapped(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V6(v6) => SocketAddr::new(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4), addr.port()),
+        IpAddr::V4(_) => addr,
+    }
+}

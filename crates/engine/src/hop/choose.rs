@@ -1,0 +1,65 @@
+//! Which backend: round robin, each thread starting elsewhere, past those that are ejected, closed or unresolved.
+//! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
+
+use crate::thread::Core;
+use crate::refusal::Refusal;
+use crate::running::{BackendRun, RouteRun};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+thread_local! {
+    static TURN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Sets where this thread starts.
+pub(crate) fn start_at(thread: usize) {
+    TURN.set(thread.wrapping_mul(7));
+}
+
+/// The next backend that takes connections, other than `tried`.
+pub(crate) fn choose(core: &Core, route: &RouteRun, tried: &[u64]) -> Result<Arc<BackendRun>, Refusal> {
+    let n = route.backends.len();
+    let turn = TURN.replace(TURN.get().wrapping_add(1));
+    let now = core.clock().unix_s.get();
+    let mut why = None;
+    let mut fallback = None;
+    for i in 0..n {
+        let Some(backend) = route.backends.get(turn.wrapping_add(i) % n.max(1)) else { continue };
+        if let Some(closed) = backend.closed(now) {
+            why.get_or_insert(closed);
+        } else if tried.contains(&backend.hop_id) {
+            why.get_or_insert(Refusal::ConnectFailed);
+        } else if backend.health.is_ejected(now) {
+            fallback.get_or_insert(backend);
+        } else {
+            return Ok(backend.clone());
+        }
+    }
+    // Only ejected ones are left: better one that may have healed than none.
+    fallback.cloned().ok_or(why.unwrap_or(Refusal::Unresolved))
+}
+
+/// A connect or handshake failed.
+pub(crate) fn failed(core: &Core, route: &RouteRun, backend: &BackendRun) {
+    let Some(running) = core.running() else { return };
+    let limits = running.limits();
+    let failures = backend.health.failures.fetch_add(1, Ordering::Relaxed) + 1;
+    if failures < limits.eject_after {
+        return;
+    }
+    let now = core.clock().unix_s.get();
+    let ejected = route.backends.iter().filter(|b| b.health.is_ejected(now)).count();
+    if (ejected + 1) * 2 <= route.backends.len() {
+        let until = u64::try_from(now).unwrap_or(0) + u64::from(limits.eject_s);
+        backend.health.ejected_until_s.store(until, Ordering::Relaxed);
+    }
+}
+
+/// It took a connection: the row of failures ends.
+pub(crate) fn healed(backend: &BackendRun) {
+    if backend.health.failures.load(Ordering::Relaxed) != 0 {
+        backend.health.failures.store(0, Ordering::Relaxed);
+        backend.health.ejected_until_s.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,119 @@
+//! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both within `limits.connect_s`.
+//! What TLS came to is written down once, as the fragment that every observation over this connection carries.
+
+use crate::buf::Buf;
+use crate::thread::Core;
+use crate::material::noting_demand;
+use crate::observe::{HopFragment, IdentityUse, TlsFacts};
+use crate::refusal::Refusal;
+use crate::running::BackendRun;
+use crate::tls::Session;
+use crate::watch::{Late, Watch};
+use crate::wire::{Sock, Wire, WireError};
+use everyhop_plan::{Place, UpstreamProtocol};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use tokio::net::{TcpStream, UnixStream};
+
+/// An open connection to a backend.
+pub(crate) struct Opened {
+    pub(crate) wire: Wire,
+    pub(crate) facts: Rc<HopFragment>,
+    pub(crate) hop_id: u64,
+}
+
+thread_local! {
+    static NEXT_ADDR: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `future` until it is done or the watch is late.
+pub(crate) async fn in_time<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Late> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(it) => Poll::Ready(Ok(it)),
+        Poll::Pending => watch.poll_late(cx).map(Err),
+    })
+    .await
+}
+
+/// Opens the socket alone.
+pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Sock, Refusal> {
+    let dialled = match &backend.place {
+        Place::Unix { path } => in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(Sock::Unix)),
+        Place::Ip { .. } | Place::Name { .. } => {
+            let addrs = backend.addrs.load_full();
+            let at = NEXT_ADDR.replace(NEXT_ADDR.get().wrapping_add(1));
+            let addr = *addrs.get(at % addrs.len().max(1)).ok_or(Refusal::Unresolved)?;
+            in_time(watch, TcpStream::connect(addr)).await.map(|r| {
+                r.map(|s| {
+                    // Small writes must not wait for the other side's acknowledgement.
+                    let _ = s.set_nodelay(true);
+                    Sock::Tcp(s)
+                })
+            })
+        }
+    };
+    dialled.map_err(|Late| Refusal::ConnectTimeout)?.map_err(|_| Refusal::ConnectFailed)
+}
+
+/// Opens the hop: socket and, where there is one, the TLS session.
+pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32) -> Result<Opened, Refusal> {
+    let watch = core.watch();
+    watch.within_s(connect_s);
+    let sock = dial(backend, &watch).await?;
+    let Some(secured) = &backend.secured else {
+        let facts = HopFragment::of(&backend.at, backend.tls, &TlsFacts::default(), IdentityUse::NotPresented);
+        return Ok(Opened { wire: Wire::plain(sock), facts: Rc::new(facts), hop_id: backend.hop_id });
+    };
+    let session =
+        Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
+    let mut wire = Wire::secured(sock, session, Buf::default());
+    let mut demanded = false;
+    let shaken = poll_fn(|cx| {
+        let (polled, asked) = noting_demand(|| wire.poll_handshake(cx));
+        demanded |= asked;
+        match polled {
+            Poll::Ready(r) => Poll::Ready(Ok(r)),
+            Poll::Pending => watch.poll_late(cx).map(Err),
+        }
+    })
+    .await;
+    match shaken {
+        Ok(Ok(())) => {}
+        Ok(Err(WireError::Tls(e))) => return Err(Refusal::of_backend(&e)),
+        Ok(Err(WireError::Io(_) | WireError::Eof)) => return Err(Refusal::HopHandshake),
+        Err(Late) => return Err(Refusal::ConnectTimeout),
+    }
+    let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
+    if backend.protocol == UpstreamProtocol::Http2 && facts.alpn.as_deref() != Some("h2") {
+        return Err(Refusal::HopNoHttp2);
+    }
+    let identity = identity_use(backend, secured.presents, demanded, facts.resumed);
+    let fragment = HopFragment::of(&backend.at, backend.tls, &facts, identity);
+    Ok(Opened { wire, facts: Rc::new(fragment), hop_id: backend.hop_id })
+}
+
+/// A resumed session asks for nothing: then the last full handshake with this hop is what is known.
+fn identity_use(backend: &BackendRun, presents: bool, demanded: bool, resumed: bool) -> IdentityUse {
+    let slot = &backend.health.identity;
+    if resumed {
+        return match slot.load(Ordering::Relaxed) {
+            1 => IdentityUse::Demanded,
+            2 => IdentityUse::NotDemanded,
+            3 => IdentityUse::NotPresented,
+            _ => IdentityUse::Unknown,
+        };
+    }
+    let (code, used) = match (presents, demanded) {
+        (false, _) => (3, IdentityUse::NotPresented),
+        (true, true) => (1, IdentityUse::Demanded),
+        (true, false) => (2, IdentityUse::NotDemanded),
+    };
+    slot.store(code, Ordering::Relaxed);
+    used
+}

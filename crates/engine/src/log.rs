@@ -1,0 +1,138 @@
+//! The access log: a buffer a thread, one writer for all. A full log drops and counts, or refuses, by `log.on_full`;
+//! it never blocks the path of a byte. The supervisor opens the file; this thread is handed the descriptor.
+
+use crate::thread::Shared;
+use everyhop_plan::OnFull;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bytes that may wait for the writer: some seconds of a slow disk at full load.
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// A thread hands over when it has this much, or at the next tick.
+const BATCH_BYTES: usize = 16 * 1024;
+
+const ON: u8 = 1;
+const REFUSE: u8 = 2;
+
+/// Where the threads hand their batches to.
+#[derive(Default)]
+pub(crate) struct Writer {
+    state: AtomicU8,
+    queued: Arc<AtomicUsize>,
+    broken: Arc<AtomicBool>,
+    pub(crate) dropped: AtomicU64,
+    to: Mutex<Option<Sender<Job>>>,
+}
+
+enum Job {
+    Lines(Vec<u8>),
+    Reopen(OwnedFd),
+}
+
+impl Writer {
+    pub(crate) fn configure(&self, on: bool, on_full: OnFull) {
+        let refuse = if on_full == OnFull::Refuse { REFUSE } else { 0 };
+        self.state.store(if on { ON | refuse } else { 0 }, Ordering::Release);
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.state.load(Ordering::Acquire) & ON != 0
+    }
+
+    /// True while `on_full = "refuse"` and there is no room.
+    pub(crate) fn must_refuse(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ON | REFUSE
+            && (self.queued.load(Ordering::Relaxed) >= QUEUE_BYTES || self.broken.load(Ordering::Relaxed))
+    }
+
+    /// Writes to `fd` from now on; the one before is closed after what was queued for it.
+    pub(crate) fn open(&self, fd: OwnedFd) {
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = to.get_or_insert_with(|| {
+            let (sender, jobs) = channel();
+            let (queued, broken) = (self.queued.clone(), self.broken.clone());
+            // Without its thread the log is broken, and on_full decides what that means.
+            let named = std::thread::Builder::new().name("log".into());
+            if named.spawn(move || write_all(&jobs, &queued, &broken)).is_err() {
+                self.broken.store(true, Ordering::Relaxed);
+            }
+            sender
+        });
+        let _ = sender.send(Job::Reopen(fd));
+    }
+
+    fn put(&self, lines: Vec<u8>) {
+        let n = lines.len();
+        if self.queued.load(Ordering::Relaxed) + n > QUEUE_BYTES {
+            self.count_dropped(&lines);
+            return;
+        }
+        if let Some(sender) = self.to.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            self.queued.fetch_add(n, Ordering::Relaxed);
+            if let Err(e) = sender.send(Job::Lines(lines)) {
+                self.queued.fetch_sub(n, Ordering::Relaxed);
+                if let Job::Lines(lines) = e.0 {
+                    self.count_dropped(&lines);
+                }
+            }
+        }
+    }
+
+    fn count_dropped(&self, lines: &[u8]) {
+        let lines = memchr::memchr_iter(b'\n', lines).count() as u64;
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+}
+
+fn write_all(jobs: &Receiver<Job>, queued: &AtomicUsize, broken: &AtomicBool) {
+    let mut file: Option<File> = None;
+    for job in jobs {
+        match job {
+            Job::Reopen(fd) => {
+                file = Some(File::from(fd));
+                broken.store(false, Ordering::Relaxed);
+            }
+            Job::Lines(lines) => {
+                if let Some(f) = &mut file {
+                    broken.store(f.write_all(&lines).is_err(), Ordering::Relaxed);
+                }
+                queued.fetch_sub(lines.len(), Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// A thread's lines on their way.
+pub(crate) struct ThreadLog {
+    shared: Arc<Shared>,
+    lines: Vec<u8>,
+}
+
+impl ThreadLog {
+    pub(crate) fn new(shared: Arc<Shared>) -> ThreadLog {
+        ThreadLog { shared, lines: Vec::new() }
+    }
+
+    pub(crate) fn line(&mut self, line: &[u8]) {
+        if !self.shared.log.is_on() {
+            return;
+        }
+        self.lines.extend_from_slice(line);
+        self.lines.push(b'\n');
+        if self.lines.len() >= BATCH_BYTES {
+            self.flush();
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if !self.lines.is_empty() {
+            let room = self.lines.capacity();
+            let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
+            self.shared.log.put(lines);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Counters: one set a thread, written by that thread alone and read by whoever asks. They outlive plans by route name.
+//! Text is made on read. Read next: `status.rs`, which renders them.
+
+use crate::refusal::Refusal;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A counter that one thread writes: a load and a store, no locked instruction.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the duration buckets in microseconds; the last bucket is all the rest.
+pub(crate) const BUCKETS_US: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
+/// What one thread counted of one route.
+#[derive(Debug, Default)]
+pub(crate) struct PerThread {
+    pub(crate) requests: Count,
+    pub(crate) connections: Count,
+    pub(crate) bytes_in: Count,
+    pub(crate) bytes_out: Count,
+    /// By status class, 1xx to 5xx.
+    pub(crate) classes: [Count; 5],
+    pub(crate) durations: [Count; BUCKETS_US.len() + 1],
+    pub(crate) duration_us: Count,
+    refused: Mutex<HashMap<&'static str, u64>>,
+    /// The last observation, as its line, with the moment, so that the newest of all threads can be told.
+    last: Mutex<(u64, Vec<u8>)>,
+}
+
+/// All threads' counts of one route, or of what reached no route.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    threads: Vec<PerThread>,
+}
+
+impl Stats {
+    pub(crate) fn new(threads: usize) -> Stats {
+        Stats { threads: (0..threads.max(1)).map(|_| PerThread::default()).collect() }
+    }
+
+    pub(crate) fn of(&self, thread: usize) -> &PerThread {
+        // There is always one; a thread beyond the list would be a bug and shares the first.
+        self.threads.get(thread).unwrap_or_else(|| &self.threads[0])
+    }
+
+    pub(crate) fn sum(&self, f: impl Fn(&PerThread) -> u64) -> u64 {
+        self.threads.iter().map(f).sum()
+    }
+
+    pub(crate) fn refused(&self) -> HashMap<&'static str, u64> {
+        let mut all = HashMap::new();
+        for thread in &self.threads {
+            for (slug, n) in thread.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                *all.entry(*slug).or_default() += n;
+            }
+        }
+        all
+    }
+
+    pub(crate) fn last(&self) -> Option<Vec<u8>> {
+        let lines = self.threads.iter().map(|t| t.last.lock().unwrap_or_else(PoisonError::into_inner));
+        lines.max_by_key(|l| l.0).filter(|l| l.0 > 0).map(|l| l.1.clone())
+    }
+}
+
+impl PerThread {
+    pub(crate) fn refuse(&self, why: Refusal) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(why.slug()).or_default() += 1;
+    }
+
+    /// Keeps the line; the memory is used again.
+    pub(crate) fn saw(&self, line: &[u8]) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0 = crate::observe::unix_micros();
+        last.1.clear();
+        last.1.extend_from_slice(line);
+    }
+
+    pub(crate) fn took(&self, status: u16, us: u64) {
+        self.requests.add(1);
+        if let Some(class) = self.classes.get(usize::from(status / 100).wrapping_sub(1)) {
+            class.add(1);
+        }
+        let at = BUCKETS_US.iter().position(|b| us <= *b).unwrap_or(BUCKETS_US.len());
+        if let Some(bucket) = self.durations.get(at) {
+            bucket.add(1);
+        }
+        self.duration_us.add(us);
+    }
+}

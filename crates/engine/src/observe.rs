@@ -1,0 +1,360 @@
+//! Observations: what a connection or request really did, as one JSON line that the log, `where` and `status` share.
+//!
+//! What a connection or an upstream connection fixed once (peers, TLS, identities) is written once, as a fragment; a
+//! request only adds its own fields. Any byte in any field gives one valid JSON line (G01). No query, no header, no
+//! body, no key ever gets in. Read next: `log.rs`, `metrics.rs`.
+
+use crate::material::sha256_hex;
+use everyhop_hello as hello;
+use rustls::pki_types::CertificateDer;
+use rustls::{CommonState, HandshakeKind};
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Longest text of a peer's that gets into a field; the rest is cut and marked.
+const FIELD_BYTES: usize = 1024;
+
+pub(crate) fn unix_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Who proved to be whom, from a verified leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) names: Vec<String>,
+    pub(crate) key_sha256: String,
+}
+
+impl Peer {
+    pub(crate) fn of(leaf: &CertificateDer<'_>) -> Option<Peer> {
+        let cert = webpki::EndEntityCert::try_from(leaf).ok()?;
+        let names = cert.valid_dns_names().chain(cert.valid_uri_names()).map(str::to_owned).collect();
+        let key_sha256 = sha256_hex(cert.subject_public_key_info().as_ref());
+        Some(Peer { names, key_sha256 })
+    }
+}
+
+/// What TLS came to on one hop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TlsFacts {
+    pub(crate) version: Option<&'static str>,
+    pub(crate) suite: Option<&'static str>,
+    pub(crate) group: Option<&'static str>,
+    pub(crate) alpn: Option<String>,
+    pub(crate) resumed: bool,
+    pub(crate) peer: Option<Peer>,
+}
+
+impl TlsFacts {
+    pub(crate) fn of(conn: &CommonState) -> TlsFacts {
+        TlsFacts {
+            version: conn.protocol_version().map(|v| hello::version_name(u16::from(v))),
+            suite: conn.negotiated_cipher_suite().map(|s| hello::suite_name(u16::from(s.suite()))),
+            group: conn.negotiated_key_exchange_group().map(|g| hello::group_name(u16::from(g.name()))),
+            alpn: conn.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
+            resumed: matches!(conn.handshake_kind(), Some(HandshakeKind::Resumed)),
+            peer: conn.peer_certificates().and_then(|c| c.first()).and_then(Peer::of),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        field(out, "version", self.version);
+        field(out, "suite", self.suite);
+        field(out, "group", self.group);
+        let _ = write!(out, ",\"resumed\":{}", self.resumed);
+        out.extend_from_slice(b",\"peer\":");
+        match &self.peer {
+            None => out.extend_from_slice(b"null"),
+            Some(peer) => {
+                out.extend_from_slice(b"{\"names\":[");
+                for (i, name) in peer.names.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    text(out, name.as_bytes());
+                }
+                out.push(b']');
+                field(out, "key_sha256", Some(&peer.key_sha256));
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+/// What we know of a client connection, written once it is known.
+pub(crate) struct ConnFragment(Vec<u8>);
+
+pub(crate) struct ConnFacts<'a> {
+    pub(crate) id: u64,
+    pub(crate) listener: &'a str,
+    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) client: std::net::IpAddr,
+    pub(crate) sni: Option<&'a str>,
+    /// `ended`, `passed`, `failed` or `none`.
+    pub(crate) tls: &'static str,
+    pub(crate) facts: TlsFacts,
+}
+
+impl ConnFragment {
+    pub(crate) fn of(it: &ConnFacts<'_>) -> ConnFragment {
+        let mut out = Vec::with_capacity(384);
+        let _ = write!(out, "\"conn\":\"{:016x}\"", it.id);
+        field(&mut out, "listener", Some(it.listener));
+        let _ = write!(out, ",\"peer\":\"{}\",\"client\":\"{}\"", it.peer, it.client);
+        field(&mut out, "sni", it.sni);
+        out.extend_from_slice(b",\"client_hop\":{\"tls\":");
+        text(&mut out, it.tls.as_bytes());
+        field(&mut out, "alpn", it.facts.alpn.as_deref());
+        it.facts.write(&mut out);
+        out.push(b'}');
+        ConnFragment(out)
+    }
+}
+
+/// Whether the backend wanted to know who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdentityUse {
+    Demanded,
+    /// We would have presented one; it was not asked for. Mutual in name only.
+    NotDemanded,
+    /// The hop presents none.
+    NotPresented,
+    /// A resumed session of which no full handshake was seen, or a session that is not ours.
+    Unknown,
+}
+
+impl IdentityUse {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            IdentityUse::Demanded => "demanded",
+            IdentityUse::NotDemanded => "not_demanded",
+            IdentityUse::NotPresented => "not_presented",
+            IdentityUse::Unknown => "unknown",
+        }
+    }
+}
+
+/// What we know of a backend connection, written once it is open. Without its closing brace: `reused` follows.
+#[derive(Clone)]
+pub(crate) struct HopFragment {
+    text: Vec<u8>,
+    pub(crate) alarm: Option<&'static str>,
+    pub(crate) tls: &'static str,
+}
+
+impl HopFragment {
+    pub(crate) fn of(at: &str, tls: &'static str, facts: &TlsFacts, identity: IdentityUse) -> HopFragment {
+        let mut out = Vec::with_capacity(320);
+        out.extend_from_slice(b"{\"at\":");
+        text(&mut out, at.as_bytes());
+        field(&mut out, "tls", Some(tls));
+        facts.write(&mut out);
+        field(&mut out, "identity", Some(identity.name()));
+        let alarm = (identity == IdentityUse::NotDemanded).then_some("identity_not_demanded");
+        HopFragment { text: out, alarm, tls }
+    }
+}
+
+/// One line's own part.
+pub(crate) struct Line<'a> {
+    pub(crate) conn: &'a ConnFragment,
+    pub(crate) id: Option<u64>,
+    pub(crate) route: Option<&'a str>,
+    pub(crate) pattern: Option<&'a str>,
+    pub(crate) plan: &'a str,
+    pub(crate) material: &'a str,
+    pub(crate) hop: Option<(&'a HopFragment, bool)>,
+    pub(crate) protocol: Option<&'static str>,
+    pub(crate) method: Option<&'a [u8]>,
+    pub(crate) host: Option<&'a [u8]>,
+    /// Without query.
+    pub(crate) path: Option<&'a [u8]>,
+    pub(crate) status: u16,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) duration_us: u64,
+    /// `done` or a slug.
+    pub(crate) end: &'static str,
+}
+
+impl Line<'_> {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        stamp(out, unix_micros());
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(&self.conn.0);
+        match self.id {
+            Some(id) => {
+                let _ = write!(out, ",\"id\":\"{id:016x}\"");
+            }
+            None => out.extend_from_slice(b",\"id\":null"),
+        }
+        field(out, "route", self.route);
+        field(out, "pattern", self.pattern);
+        field(out, "plan", Some(self.plan));
+        field(out, "material", Some(self.material));
+        out.extend_from_slice(b",\"backend_hop\":");
+        match self.hop {
+            None => out.extend_from_slice(b"null"),
+            Some((hop, reused)) => {
+                out.extend_from_slice(&hop.text);
+                out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
+            }
+        }
+        field(out, "protocol", self.protocol);
+        bytes_field(out, "method", self.method);
+        bytes_field(out, "host", self.host);
+        bytes_field(out, "path", self.path);
+        out.extend_from_slice(b",\"status\":");
+        if self.status == 0 {
+            out.extend_from_slice(b"null");
+        } else {
+            number(out, u64::from(self.status));
+        }
+        for (name, value) in [
+            (&b",\"bytes_in\":"[..], self.bytes_in),
+            (b",\"bytes_out\":", self.bytes_out),
+            (b",\"duration_us\":", self.duration_us),
+        ] {
+            out.extend_from_slice(name);
+            number(out, value);
+        }
+        field(out, "end", Some(self.end));
+        out.extend_from_slice(b",\"alarms\":[");
+        if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm) {
+            text(out, alarm.as_bytes());
+        }
+        out.extend_from_slice(b"]}");
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    bytes_field(out, name, value.map(str::as_bytes));
+}
+
+fn bytes_field(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    match value {
+        Some(v) => text(out, v),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A JSON string of any bytes. What is not printable ASCII is written `\u00XX` byte for byte, so that it is reversible.
+pub(crate) fn text(out: &mut Vec<u8>, value: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for &b in value.get(..value.len().min(FIELD_BYTES)).unwrap_or_default() {
+        match b {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
+            0x20..=0x7e => out.push(b),
+            _ => {
+                let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(b >> 4), digit(b & 15)]);
+            }
+        }
+    }
+    if value.len() > FIELD_BYTES {
+        out.extend_from_slice(b"...");
+    }
+    out.push(b'"');
+}
+
+pub(crate) fn number(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        if let Some(d) = digits.get_mut(at) {
+            *d = b'0' + (n % 10) as u8;
+        }
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
+}
+
+/// `2026-11-23T17:20:00.123456Z`. Civil date from days since 1970 by Howard Hinnant's `civil_from_days`.
+pub(crate) fn stamp(out: &mut Vec<u8>, micros: u64) {
+    let (secs, sub) = (micros / 1_000_000, micros % 1_000_000);
+    let (days, rest) = (secs / 86_400, secs % 86_400);
+    let (y, m, d) = civil(days);
+    for (value, width, after) in [
+        (y, 4, b'-'),
+        (m, 2, b'-'),
+        (d, 2, b'T'),
+        (rest / 3600, 2, b':'),
+        (rest / 60 % 60, 2, b':'),
+        (rest % 60, 2, b'.'),
+        (sub, 6, b'Z'),
+    ] {
+        padded(out, value, width);
+        out.push(after);
+    }
+}
+
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let doe = z % 146_097;
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let m = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + u64::from(m <= 2), m, doy - (153 * mp + 2) / 5 + 1)
+}
+
+pub(crate) fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
+    for place in (0..width).rev() {
+        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_the_utc_time() {
+        let mut out = Vec::new();
+        stamp(&mut out, 1_795_454_400_000_042);
+        assert_eq!(String::from_utf8_lossy(&out), "2026-11-23T16:00:00.000042Z");
+        out.clear();
+        stamp(&mut out, 951_782_400_000_000);
+        assert_eq!(String::from_utf8_lossy(&out), "2000-02-29T00:00:00.000000Z");
+    }
+
+    /// G01.
+    #[test]
+    fn any_byte_in_a_field_gives_one_valid_json_string_that_can_be_read_back() {
+        let every: Vec<u8> = (0..=255).collect();
+        let mut out = Vec::new();
+        text(&mut out, &every);
+        let back: String = serde_json::from_slice(&out).expect("valid JSON");
+        let back: Vec<u8> = back.chars().map(|c| u8::try_from(u32::from(c)).expect("one byte a character")).collect();
+        assert_eq!(back, every);
+        assert!(!out.contains(&b'\n'));
+    }
+
+    #[test]
+    fn a_long_field_is_cut_and_marked() {
+        let mut out = Vec::new();
+        text(&mut out, &[b'a'; 5000]);
+        assert_eq!(out.len(), FIELD_BYTES + 5);
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are() {
+        let mut out = Vec::new();
+        for n in [0, 7, 10, u64::MAX] {
+            number(&mut out, n);
+            out.push(b' ');
+        }
+        assert_eq!(String::from_utf8_lossy(&out), "0 7 10 18446744073709551615 ");
+    }
+}

@@ -1,0 +1,98 @@
+//! Peek: read the ClientHello, and the PROXY header before it where this peer must send one, and keep every byte.
+//! Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
+
+use crate::accept::{Arrived, unmapped};
+use crate::refusal::Refusal;
+use crate::watch::Late;
+use crate::wire::poll_fill_tcp;
+use everyhop_canon::proxy::{self, ProxyRead};
+use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// What the client said, as much as deciding needs.
+pub(crate) struct Greeting {
+    /// Canonical; `None` for no SNI or an IP literal.
+    pub(crate) host: Option<String>,
+    pub(crate) alpn: Vec<Vec<u8>>,
+}
+
+/// A PROXY v2 header with its TLVs is far smaller.
+const PROXY_BYTES: usize = 4096;
+
+/// Reads on until the hello is whole. Keeps: all bytes of the hello in `arrived.bytes`.
+pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
+    if must_send_proxy(arrived) {
+        unwrap_proxy(arrived).await?;
+    }
+    let limit = usize::try_from(arrived.running.limits().hello_bytes).unwrap_or(usize::MAX);
+    loop {
+        if !arrived.bytes.is_empty() {
+            match hello::read(arrived.bytes.bytes(), limit) {
+                Peeked::NeedMore => {}
+                Peeked::Hello(said) => return greeting(said),
+                Peeked::Unreadable(why) => return Err(unreadable(why)),
+            }
+        }
+        fill(arrived, Refusal::HelloIncomplete).await?;
+    }
+}
+
+fn greeting(said: hello::Hello) -> Result<Greeting, Refusal> {
+    let host = match said.sni {
+        Sni::Absent | Sni::IpLiteral(_) => None,
+        Sni::Name(name) => Some(name),
+        Sni::Invalid(_) => return Err(Refusal::HelloInvalidName),
+    };
+    Ok(Greeting { host, alpn: said.alpn })
+}
+
+fn unreadable(why: Unreadable) -> Refusal {
+    match why {
+        Unreadable::NotTls { .. } => Refusal::NotTls,
+        Unreadable::TooLong { .. } => Refusal::HelloTooLong,
+        _ => Refusal::HelloMalformed,
+    }
+}
+
+fn must_send_proxy(arrived: &Arrived) -> bool {
+    let ip = arrived.peer.ip();
+    arrived.listening().is_some_and(|l| l.accept_proxy.iter().any(|c| c.contains(ip)))
+}
+
+/// Takes the header off; the bytes after it stay.
+async fn unwrap_proxy(arrived: &mut Arrived) -> Result<(), Refusal> {
+    loop {
+        match proxy::read(arrived.bytes.bytes()) {
+            ProxyRead::Header(header) => {
+                if let Some(said) = header.source() {
+                    arrived.client = unmapped(said);
+                }
+                arrived.bytes.consume_keep(header.consumed);
+                return Ok(());
+            }
+            ProxyRead::NeedMore if arrived.bytes.len() < PROXY_BYTES => {}
+            ProxyRead::NeedMore | ProxyRead::Malformed(_) => return Err(Refusal::ProxyMalformed),
+        }
+        fill(arrived, Refusal::ProxyMalformed).await?;
+    }
+}
+
+async fn fill(arrived: &mut Arrived, incomplete: Refusal) -> Result<(), Refusal> {
+    let Arrived { sock: Some(sock), bytes, watch, .. } = arrived else { return Err(incomplete) };
+    let got = poll_fn(|cx| match poll_fill_tcp(sock, cx, bytes) {
+        Poll::Ready(r) => Poll::Ready(Ok(r)),
+        Poll::Pending => watch.poll_late(cx).map(Err),
+    })
+    .await;
+    match got {
+        Ok(Ok(n)) if n > 0 => Ok(()),
+        Ok(_) => Err(incomplete),
+        Err(Late) => Err(Refusal::HelloTooSlow),
+    }
+}
+
+/// True if what came looks like the start of an HTTP/1 request.
+pub(crate) fn is_http(arrived: &Arrived) -> bool {
+    matches!(hello::read(arrived.bytes.bytes(), usize::MAX), Peeked::Unreadable(why) if why.is_http())
+}

@@ -1,0 +1,349 @@
+//! A plan with its material, made ready: matcher, TLS configurations, backends, counters. Built all or nothing on the
+//! control thread, then shared by an atomic pointer; what did not change is carried over from the one before (ticket
+//! keys, backends' sessions, health, counters). Read next: `accept.rs`.
+
+use crate::thread::Shared;
+use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::metrics::Stats;
+use crate::refusal::Refusal;
+use arc_swap::ArcSwap;
+use everyhop_canon::cidr::Cidr;
+use everyhop_decide::Matcher;
+use everyhop_plan::{BackendHop, ClientDemand, Limits, Pattern, Place, Plan, Reach, SendProxy, UpstreamProtocol, Way};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ServerConfig};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+pub(crate) struct Running {
+    pub(crate) generation: u64,
+    pub(crate) digest: String,
+    pub(crate) material_digest: String,
+    pub(crate) material: Vec<Listed>,
+    pub(crate) text: String,
+    pub(crate) plan: Plan,
+    pub(crate) matcher: Matcher,
+    pub(crate) listeners: Vec<Listening>,
+    pub(crate) sites: Vec<SiteRun>,
+    pub(crate) routes: Vec<RouteRun>,
+    /// What reached no route.
+    pub(crate) elsewhere: Arc<Stats>,
+}
+
+pub(crate) struct Listening {
+    pub(crate) name: String,
+    pub(crate) accept_proxy: Vec<Cidr>,
+    pub(crate) trusted: Vec<Cidr>,
+    pub(crate) count: Arc<AtomicU32>,
+    pub(crate) limit: u32,
+}
+
+pub(crate) struct SiteRun {
+    pub(crate) config: Arc<ServerConfig>,
+    /// All certificates of the site are over at this Unix time.
+    pub(crate) not_after_s: i64,
+    /// A client may be known by certificate here.
+    pub(crate) knows_clients: bool,
+    keep: Resumption,
+    /// What decides who may resume: client demand with its roots' hash, and the policy.
+    resume_key: String,
+    /// What an open connection was promised: [`SiteRun::resume_key`] and the hosts and protocols.
+    pub(crate) promise: String,
+}
+
+pub(crate) struct RouteRun {
+    pub(crate) name: Arc<str>,
+    pub(crate) pattern: &'static str,
+    pub(crate) backends: Vec<Arc<BackendRun>>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) allow: Option<Vec<String>>,
+    pub(crate) websocket: bool,
+    pub(crate) send_proxy: bool,
+    /// What a tunnel of this route was promised; a different one in a new plan cuts it.
+    pub(crate) promise: String,
+}
+
+/// A backend and the hop to it, with everything that a connection there depends on.
+pub(crate) struct BackendRun {
+    /// Pools and TLS sessions are keyed by this: equal only if place, roots, name, identity, policy and protocol are.
+    pub(crate) hop_id: u64,
+    pub(crate) at: String,
+    pub(crate) place: Place,
+    pub(crate) addrs: ArcSwap<Vec<SocketAddr>>,
+    pub(crate) tls: &'static str,
+    pub(crate) secured: Option<Secured>,
+    pub(crate) protocol: UpstreamProtocol,
+    /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
+    pub(crate) closes_at_s: i64,
+    pub(crate) health: Health,
+}
+
+pub(crate) struct Secured {
+    pub(crate) config: Arc<ClientConfig>,
+    pub(crate) name: ServerName<'static>,
+    pub(crate) presents: bool,
+}
+
+/// Shared by all threads, written only when something fails or heals.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    pub(crate) failures: AtomicU32,
+    pub(crate) ejected_until_s: AtomicU64,
+    /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented: what the last full handshake showed.
+    pub(crate) identity: AtomicU32,
+    pub(crate) requests: AtomicU64,
+}
+
+impl Health {
+    pub(crate) fn is_ejected(&self, unix_s: i64) -> bool {
+        self.ejected_until_s.load(Ordering::Relaxed) > u64::try_from(unix_s).unwrap_or(0)
+    }
+}
+
+/// What `apply` brings beside the plan.
+pub(crate) struct Brought<'a> {
+    pub(crate) text: String,
+    pub(crate) digest: String,
+    pub(crate) material: Vec<Listed>,
+    pub(crate) material_digest: String,
+    pub(crate) blob: &'a Blob,
+    pub(crate) names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+}
+
+impl Running {
+    /// Makes a plan ready. Keeps: everything, if it fails.
+    pub(crate) fn build(brought: Brought<'_>, before: Option<&Running>, shared: &Shared) -> Result<Running, Unusable> {
+        let plan = everyhop_plan::read(&brought.text).map_err(|e| Unusable(e.why))?;
+        if material::sha256_hex(brought.text.as_bytes()) != brought.digest {
+            return Err(Unusable("the plan's digest is not that of its text".into()));
+        }
+        let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
+        let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
+        let threads = usize::from(plan.engine.threads);
+        let old_backends: HashMap<u64, &Arc<BackendRun>> =
+            before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
+        let mut building = Building { blob: brought.blob, hashes: &hashes, names: brought.names, old_backends, plan: &plan };
+
+        let mut listeners = Vec::new();
+        for l in &plan.listeners {
+            listeners.push(Listening {
+                name: l.name.clone(),
+                accept_proxy: cidrs(&l.accept_proxy)?,
+                trusted: cidrs(&l.trusted_proxies)?,
+                count: shared.count_of(&l.name),
+                limit: l.connections,
+            });
+        }
+        let mut sites = Vec::new();
+        for (i, _) in plan.sites.iter().enumerate() {
+            sites.push(building.site(i, before)?);
+        }
+        let mut routes = Vec::new();
+        let old_stats: HashMap<&str, &Arc<Stats>> =
+            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &r.stats)).collect();
+        for (i, route) in plan.routes.iter().enumerate() {
+            let stats = old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
+            routes.push(building.route(i, stats)?);
+        }
+        Ok(Running {
+            generation: before.map_or(1, |b| b.generation + 1),
+            digest: brought.digest,
+            material_digest: brought.material_digest,
+            material: brought.material,
+            text: brought.text,
+            matcher,
+            listeners,
+            sites,
+            routes,
+            elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
+            plan,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.plan.limits
+    }
+
+    /// Takes new addresses for the names of backends.
+    pub(crate) fn resolve(&self, names: &HashMap<String, Vec<std::net::IpAddr>>) {
+        for backend in self.routes.iter().flat_map(|r| &r.backends) {
+            if let Place::Name { name, port } = &backend.place
+                && let Some(ips) = names.get(name)
+            {
+                backend.addrs.store(Arc::new(ips.iter().map(|ip| SocketAddr::new(*ip, *port)).collect()));
+            }
+        }
+    }
+}
+
+fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
+    texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
+}
+
+struct Building<'a> {
+    blob: &'a Blob,
+    hashes: &'a HashMap<&'a str, &'a Listed>,
+    names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    old_backends: HashMap<u64, &'a Arc<BackendRun>>,
+    plan: &'a Plan,
+}
+
+impl Building<'_> {
+    fn hash(&self, id: &str) -> &str {
+        self.hashes.get(id).map_or("", |l| l.chain_sha256.as_str())
+    }
+
+    fn site(&mut self, index: usize, before: Option<&Running>) -> Result<SiteRun, Unusable> {
+        let Some(site) = self.plan.sites.get(index) else {
+            return Err(Unusable("a site is missing".into()));
+        };
+        let (ca, knows_clients) = match &site.clients {
+            ClientDemand::Nothing {} => ("", false),
+            ClientDemand::Ask { ca } | ClientDemand::Require { ca } => (self.hash(ca), true),
+        };
+        let resume_key = format!("{} {:?} {ca} {:?}", site.name, site.clients, site.policy);
+        let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn);
+        let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
+        let keep = old.map_or_else(Resumption::new, |s| Ok(s.keep.clone()))?;
+        let config = material::server(site, self.blob, &keep)?;
+        let ends = site.certs.iter().filter_map(|id| self.hashes.get(id.as_str()).and_then(|l| l.not_after_s));
+        Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
+    }
+
+    fn route(&mut self, index: usize, stats: Arc<Stats>) -> Result<RouteRun, Unusable> {
+        let Some(route) = self.plan.routes.get(index) else {
+            return Err(Unusable("a route is missing".into()));
+        };
+        let name: Arc<str> = route.name.as_str().into();
+        match &route.way {
+            Way::AtBackend { send_proxy, backends } => Ok(RouteRun {
+                name,
+                pattern: "passthrough",
+                backends: backends.iter().map(|p| self.splice(p)).collect(),
+                stats,
+                allow: None,
+                websocket: false,
+                send_proxy: *send_proxy == SendProxy::V2,
+                promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
+            }),
+            Way::AtEdge { pattern, allow_clients, websocket, upstream_protocol, backends, .. } => {
+                let backends =
+                    backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
+                Ok(RouteRun {
+                    name,
+                    pattern: match pattern {
+                        Pattern::Plaintext => "plaintext",
+                        Pattern::Reencrypt => "reencrypt",
+                        Pattern::Mutual => "mutual",
+                    },
+                    promise: format!(
+                        "{:?} {allow_clients:?} {websocket} {:?}",
+                        route.hosts,
+                        backends.iter().map(|b| b.hop_id).collect::<Vec<_>>()
+                    ),
+                    backends,
+                    stats,
+                    allow: allow_clients.clone(),
+                    websocket: *websocket,
+                    send_proxy: false,
+                })
+            }
+        }
+    }
+
+    fn splice(&self, place: &Place) -> Arc<BackendRun> {
+        let hop_id = hop_id(&format!("splice {place:?}"));
+        self.known(hop_id, place, "passthrough", None, UpstreamProtocol::Http1, i64::MAX)
+    }
+
+    fn backend(&self, backend: &everyhop_plan::Backend, protocol: UpstreamProtocol) -> Result<Arc<BackendRun>, Unusable> {
+        let (tls, verify, present, policy, closes_at_s) = match &backend.hop {
+            BackendHop::Plaintext { reach } => {
+                let closes = match reach {
+                    Reach::SameHost {} => i64::MAX,
+                    Reach::Accepted { acceptance } => acceptance.closes_at_s,
+                };
+                let id = hop_id(&format!("plaintext {:?} {protocol:?} {closes}", backend.at));
+                return Ok(self.known(id, &backend.at, "plaintext", None, protocol, closes));
+            }
+            BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, policy, i64::MAX),
+            BackendHop::Mutual { verify, present, policy } => ("mutual", verify, Some(present), policy, i64::MAX),
+        };
+        let material = present
+            .map(|name| {
+                let found = self.plan.identities.iter().find(|i| i.name == *name);
+                found.map(|i| i.material.as_str()).ok_or_else(|| Unusable(format!("identity {name:?} is not there")))
+            })
+            .transpose()?;
+        let inputs = format!(
+            "{tls} {:?} {verify:?} {} {material:?} {} {policy:?} {protocol:?}",
+            backend.at,
+            self.hash(&verify.ca),
+            material.map_or("", |m| self.hash(m)),
+        );
+        let hop_id = hop_id(&inputs);
+        let name = ServerName::try_from(verify.name.clone())
+            .map_err(|_| Unusable(format!("{:?} is no name of a server", verify.name)))?;
+        let config = match self.old_backends.get(&hop_id).and_then(|b| b.secured.as_ref()) {
+            Some(old) => old.config.clone(),
+            None => material::client(verify, material, policy, protocol, self.blob)?,
+        };
+        let secured = Secured { config, name, presents: present.is_some() };
+        Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, closes_at_s))
+    }
+
+    /// The backend of the plan before, if it is the same in everything; else a new one.
+    fn known(
+        &self,
+        hop_id: u64,
+        place: &Place,
+        tls: &'static str,
+        secured: Option<Secured>,
+        protocol: UpstreamProtocol,
+        closes_at_s: i64,
+    ) -> Arc<BackendRun> {
+        if let Some(old) = self.old_backends.get(&hop_id) {
+            return (*old).clone();
+        }
+        let addrs = match place {
+            Place::Ip { ip, port } => vec![SocketAddr::new(*ip, *port)],
+            Place::Name { name, port } => {
+                let ips = self.names.get(name);
+                ips.into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)).collect()
+            }
+            Place::Unix { .. } => Vec::new(),
+        };
+        Arc::new(BackendRun {
+            hop_id,
+            at: place.to_string(),
+            place: place.clone(),
+            addrs: ArcSwap::from_pointee(addrs),
+            tls,
+            secured,
+            protocol,
+            closes_at_s,
+            health: Health::default(),
+        })
+    }
+}
+
+/// Half of a SHA-256: two different hops do not meet.
+fn hop_id(inputs: &str) -> u64 {
+    let hex = material::sha256_hex(inputs.as_bytes());
+    hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or_default()
+}
+
+impl BackendRun {
+    /// Why this backend takes nothing now, if so.
+    pub(crate) fn closed(&self, unix_s: i64) -> Option<Refusal> {
+        if unix_s >= self.closes_at_s {
+            return Some(Refusal::AcceptanceExpired);
+        }
+        if !matches!(self.place, Place::Unix { .. }) && self.addrs.load().is_empty() {
+            return Some(Refusal::Unresolved);
+        }
+        None
+    }
+}

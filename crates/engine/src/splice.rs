@@ -1,0 +1,285 @@
+//! Splice: bytes both ways between a client and a backend that share one TLS session. We hold no key and read no HTTP.
+//!
+//! The hello goes first, as it came. The backend's first record is read, bounded: a ServerHello tells version, suite
+//! and group for the evidence; anything but TLS closes, so that plaintext cannot hide behind a hello. After that, bytes
+//! are bytes; each direction ends on its own (half-close). Read next: `hop/connect.rs`.
+
+use crate::accept::Arrived;
+use crate::buf::Buf;
+use crate::hop::{choose, connect};
+use crate::observe::{ConnFacts, ConnFragment, HopFragment, IdentityUse, Line, TlsFacts};
+use crate::peek::Greeting;
+use crate::refusal::Refusal;
+use crate::running::{BackendRun, RouteRun};
+use crate::wire::Sock;
+use everyhop_canon::proxy;
+use everyhop_hello::{self as hello, ServerFirst};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+/// A ServerHello is far below this; more without one is not TLS that we know.
+const FIRST_BYTES: usize = 8 * 1024;
+
+/// Carries a passthrough connection to its end.
+pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
+    let running = it.running.clone();
+    let Some(route) = running.routes.get(route) else { return };
+    let stats = route.stats.of(it.core.index);
+    stats.connections.add(1);
+    let (backend, up) = match dial(&it, route).await {
+        Ok(it) => it,
+        Err(why) => return end(&it, &hello, route, None, TlsFacts::default(), (0, 0), Err(why)),
+    };
+    backend.health.requests.fetch_add(1, Ordering::Relaxed);
+    let Some(client) = it.sock.take() else { return };
+    let mut tunnel = Tunnel::new(&mut it, &hello, route, Sock::Tcp(client), up);
+    let ended = tunnel.run(&it, route).await;
+    if ended.is_err() {
+        tunnel.abort();
+    }
+    let (facts, moved) = (tunnel.facts, (tunnel.to_backend.moved, tunnel.to_client.moved));
+    end(&it, &hello, route, Some(&backend), facts, moved, ended);
+}
+
+async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock), Refusal> {
+    let limits = it.running.limits();
+    let mut tried = Vec::new();
+    loop {
+        let backend = choose::choose(&it.core, route, &tried)?;
+        it.watch.within_s(limits.connect_s);
+        match connect::dial(&backend, &it.watch).await {
+            Ok(sock) => {
+                choose::healed(&backend);
+                return Ok((backend, sock));
+            }
+            Err(why) => {
+                choose::failed(&it.core, route, &backend);
+                tried.push(backend.hop_id);
+                if tried.len() >= route.backends.len() {
+                    return Err(why);
+                }
+            }
+        }
+    }
+}
+
+/// One direction.
+#[derive(Default)]
+struct Way {
+    buf: Buf,
+    eof: bool,
+    shut: bool,
+    moved: u64,
+}
+
+struct Tunnel {
+    client: Sock,
+    up: Sock,
+    to_backend: Way,
+    to_client: Way,
+    /// Bytes of the backend held back until they are known to be TLS.
+    first_seen: bool,
+    facts: TlsFacts,
+    generation: u64,
+    age_ms: u64,
+    idle_ms: u64,
+}
+
+impl Tunnel {
+    fn new(it: &mut Arrived, hello: &Greeting, route: &RouteRun, client: Sock, up: Sock) -> Tunnel {
+        let limits = it.running.limits();
+        let mut to_backend = Way::default();
+        if route.send_proxy {
+            let id = it.id.to_be_bytes();
+            let mut tlvs: Vec<(u8, &[u8])> = Vec::new();
+            if let Some(alpn) = hello.alpn.first() {
+                tlvs.push((proxy::ALPN, alpn));
+            }
+            if let Some(host) = &hello.host {
+                tlvs.push((proxy::AUTHORITY, host.as_bytes()));
+            }
+            tlvs.push((proxy::UNIQUE_ID, &id));
+            proxy::write_v2(to_backend.buf.tail(), it.client, it.local, &tlvs);
+        }
+        to_backend.buf.push(it.bytes.bytes());
+        it.bytes.release();
+        let now = it.core.clock().now_ms.get();
+        Tunnel {
+            client,
+            up,
+            to_backend,
+            to_client: Way::default(),
+            first_seen: false,
+            facts: TlsFacts::default(),
+            generation: it.running.generation,
+            age_ms: now + u64::from(limits.max_age_s) * 1000,
+            idle_ms: u64::from(limits.tunnel_idle_s) * 1000,
+        }
+    }
+
+    async fn run(&mut self, it: &Arrived, route: &RouteRun) -> Result<(), Refusal> {
+        poll_fn(|cx| {
+            let before = self.to_backend.moved + self.to_client.moved;
+            let there = pump(cx, &mut self.client, &mut self.up, &mut self.to_backend, |_| Ok(true));
+            let Tunnel { first_seen, facts, client, up, to_client, .. } = self;
+            let back = pump(cx, up, client, to_client, |bytes| {
+                if !*first_seen {
+                    *first_seen = first(bytes, facts)?;
+                }
+                Ok(*first_seen)
+            });
+            match (there, back) {
+                (Err(e), _) | (_, Err(e)) => return Poll::Ready(Err(e)),
+                (Ok(true), Ok(true)) => return Poll::Ready(Ok(())),
+                _ => {}
+            }
+            let now = it.core.clock().now_ms.get();
+            if before != self.to_backend.moved + self.to_client.moved || it.watch.deadline_ms() == u64::MAX {
+                it.watch.at_ms(self.age_ms.min(now + self.idle_ms));
+            }
+            if self.generation != it.core.generation() {
+                self.generation = it.core.generation();
+                if !still_routed(it, route) {
+                    return Poll::Ready(Err(Refusal::RouteGone));
+                }
+            }
+            if it.core.is_draining() {
+                it.watch.at_ms(it.watch.deadline_ms().min(it.core.drain_deadline_ms()));
+            }
+            it.watch.poll_late(cx).map(|_| {
+                Err(match (it.core.is_draining(), now >= self.age_ms) {
+                    (true, _) => Refusal::Draining,
+                    (false, true) => Refusal::TunnelAge,
+                    (false, false) => Refusal::TunnelIdle,
+                })
+            })
+        })
+        .await
+    }
+
+    /// Both sides learn that it did not end well: a reset, not an orderly end.
+    fn abort(&self) {
+        self.client.reset_on_close();
+        self.up.reset_on_close();
+    }
+}
+
+/// True if the plan that now runs still has this route as it was promised.
+pub(crate) fn still_routed(it: &Arrived, route: &RouteRun) -> bool {
+    it.core.running().is_some_and(|now| now.routes.iter().any(|r| r.name == route.name && r.promise == route.promise))
+}
+
+/// Judges the backend's first bytes: true once they are known to be TLS.
+fn first(bytes: &[u8], facts: &mut TlsFacts) -> Result<bool, Refusal> {
+    match hello::first_server_record(bytes) {
+        ServerFirst::NeedMore if bytes.len() < FIRST_BYTES => Ok(false),
+        ServerFirst::ServerHello(server) => {
+            facts.version = Some(hello::version_name(server.version));
+            facts.suite = Some(hello::suite_name(server.suite));
+            facts.group = server.group.map(hello::group_name);
+            Ok(true)
+        }
+        ServerFirst::Alert { .. } => Ok(true),
+        ServerFirst::NeedMore | ServerFirst::NotTls => Err(Refusal::SpliceNotTls),
+    }
+}
+
+/// Moves what can be moved one way; true when that way has ended. `pass` judges bytes before they go on.
+fn pump(
+    cx: &mut Context<'_>,
+    from: &mut Sock,
+    to: &mut Sock,
+    way: &mut Way,
+    mut pass: impl FnMut(&[u8]) -> Result<bool, Refusal>,
+) -> Result<bool, Refusal> {
+    let mut held = false;
+    loop {
+        while !way.buf.is_empty() && !held {
+            if !pass(way.buf.bytes())? {
+                held = true;
+                break;
+            }
+            match to.poll_write(cx, way.buf.bytes()) {
+                Poll::Ready(Ok(n)) => {
+                    way.moved += n as u64;
+                    way.buf.consume_keep(n);
+                }
+                Poll::Ready(Err(_)) => return Err(Refusal::ConnectionBroken),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        if way.eof {
+            if held {
+                return Err(Refusal::SpliceNotTls);
+            }
+            if !way.shut {
+                way.shut = true;
+                way.buf.release();
+                to.shutdown_write();
+            }
+            return Ok(true);
+        }
+        match from.poll_fill(cx, &mut way.buf) {
+            Poll::Ready(Ok(0)) => way.eof = true,
+            Poll::Ready(Ok(_)) => held = false,
+            Poll::Ready(Err(_)) => return Err(Refusal::ConnectionBroken),
+            Poll::Pending => {
+                if way.buf.is_empty() {
+                    way.buf.release();
+                }
+                return Ok(false);
+            }
+        }
+    }
+}
+
+fn end(
+    it: &Arrived,
+    hello: &Greeting,
+    route: &RouteRun,
+    backend: Option<&BackendRun>,
+    facts: TlsFacts,
+    (to_backend, to_client): (u64, u64),
+    ended: Result<(), Refusal>,
+) {
+    let stats = route.stats.of(it.core.index);
+    stats.bytes_in.add(to_backend);
+    stats.bytes_out.add(to_client);
+    if let Err(why) = ended {
+        stats.refuse(why);
+    }
+    let conn = ConnFragment::of(&ConnFacts {
+        id: it.id,
+        listener: it.listening().map_or("", |l| l.name.as_str()),
+        peer: it.peer,
+        client: it.client.ip(),
+        sni: hello.host.as_deref(),
+        tls: "passed",
+        facts: facts.clone(),
+    });
+    let hop = backend.map(|b| HopFragment::of(&b.at, "passthrough", &facts, IdentityUse::Unknown));
+    let mut line = Vec::with_capacity(640);
+    Line {
+        conn: &conn,
+        id: None,
+        route: Some(&route.name),
+        pattern: Some("passthrough"),
+        plan: &it.running.digest,
+        material: &it.running.material_digest,
+        hop: hop.as_ref().map(|h| (h, false)),
+        protocol: None,
+        method: None,
+        host: None,
+        path: None,
+        status: 0,
+        bytes_in: to_backend,
+        bytes_out: to_client,
+        duration_us: u64::try_from(it.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        end: ended.map_or_else(Refusal::slug, |()| "done"),
+    }
+    .write(&mut line);
+    stats.saw(&line);
+    it.core.log.borrow_mut().line(&line);
+}

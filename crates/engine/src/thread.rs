@@ -1,0 +1,107 @@
+//! What a thread has: its clock, its watches, its pools, its log buffer; and what all threads share: the running plan
+//! behind an atomic pointer, the table of listeners' connection counts, the log's writer.
+//! On the path of a byte nothing shared is written. Read next: `running.rs`.
+
+use crate::hop::pool::Pools;
+use crate::log::ThreadLog;
+use crate::running::Running;
+use crate::watch::{Clock, Watched, Watches};
+use arc_swap::ArcSwapOption;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All threads' common ground.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) running: ArcSwapOption<Running>,
+    pub(crate) draining: AtomicBool,
+    /// Unix milliseconds by which a drain must be over.
+    pub(crate) drain_until_ms: AtomicU64,
+    pub(crate) log: crate::log::Writer,
+    /// Connections now, by listener name; survives reloads.
+    listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
+    /// Connections that a thread still holds.
+    pub(crate) open: AtomicU32,
+    pub(crate) panics: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn count_of(&self, listener: &str) -> Arc<AtomicU32> {
+        let mut all = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(listener.to_owned()).or_default().clone()
+    }
+}
+
+/// One thread's own.
+pub(crate) struct Core {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) watches: Rc<Watches>,
+    pub(crate) pools: Pools,
+    pub(crate) log: RefCell<ThreadLog>,
+    current: RefCell<Option<Arc<Running>>>,
+    next_id: Cell<u64>,
+}
+
+impl Core {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Core> {
+        let log = RefCell::new(ThreadLog::new(shared.clone()));
+        // Ids of different threads and engines must not meet in one log.
+        let seed = crate::observe::unix_micros() << 20 | (index as u64) << 44;
+        Rc::new(Core {
+            index,
+            shared,
+            watches: Rc::default(),
+            pools: Pools::default(),
+            log,
+            current: RefCell::new(None),
+            next_id: Cell::new(seed),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.watches.clock
+    }
+
+    pub(crate) fn watch(&self) -> Watched {
+        self.watches.watch()
+    }
+
+    /// The plan as this thread runs it. The thread's copy changes only in [`Core::refresh`].
+    pub(crate) fn running(&self) -> Option<Arc<Running>> {
+        self.current.borrow().clone()
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.current.borrow().as_ref().map_or(0, |r| r.generation)
+    }
+
+    pub(crate) fn refresh(&self) {
+        *self.current.borrow_mut() = self.shared.running.load_full();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// The drain's end in this thread's milliseconds.
+    pub(crate) fn drain_deadline_ms(&self) -> u64 {
+        let now_unix_ms = crate::observe::unix_micros() / 1000;
+        let left = self.shared.drain_until_ms.load(Ordering::Relaxed).saturating_sub(now_unix_ms);
+        self.clock().now_ms.get() + left
+    }
+
+    /// Unique within the fleet for all practical purposes; no secret.
+    pub(crate) fn next_id(&self) -> u64 {
+        let id = self.next_id.get().wrapping_add(1);
+        self.next_id.set(id);
+        // Finalizer of splitmix64: neighbours look different, nothing collides.
+        let mut z = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}

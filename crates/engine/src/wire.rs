@@ -1,0 +1,379 @@
+//! One side of a connection: a socket, perhaps with a TLS session over it, that gives and takes plaintext.
+//! It never decides whether there is TLS: it is built with a session or without, and stays so for life.
+//! Reads and writes are as few as can be: one read until the socket is dry, one write for all that is queued.
+//! Read next: `terminate.rs` and `hop/`, where sessions are made.
+
+use crate::buf::{Buf, ROOM};
+use crate::tls::{Driven, Session};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+pub(crate) enum Sock {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// Ciphertext waiting to go out above which nothing more is encrypted: back-pressure.
+const OUT_FULL: usize = 64 * 1024;
+/// Plaintext waiting to be taken above which nothing more is read.
+const IN_FULL: usize = 64 * 1024;
+
+pub(crate) struct Wire {
+    sock: Sock,
+    tls: Option<Tls>,
+    /// The peer will send nothing more.
+    eof: bool,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+struct Tls {
+    session: Session,
+    incoming: Buf,
+    outgoing: Buf,
+    /// Plaintext that came with the end of the handshake.
+    early: Buf,
+}
+
+/// Why a wire ended. Whose fault it is depends on which side it stands.
+#[derive(Debug)]
+pub(crate) enum WireError {
+    Io(io::Error),
+    Tls(rustls::Error),
+    /// The peer closed during the handshake.
+    Eof,
+}
+
+impl From<io::Error> for WireError {
+    fn from(e: io::Error) -> Self {
+        WireError::Io(e)
+    }
+}
+
+impl Wire {
+    pub(crate) fn plain(sock: Sock) -> Wire {
+        Wire { sock, tls: None, eof: false, bytes_in: 0, bytes_out: 0 }
+    }
+
+    /// `incoming` is what was read before: the hello.
+    pub(crate) fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
+        let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default() };
+        Wire { sock, tls: Some(tls), eof: false, bytes_in: 0, bytes_out: 0 }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Session> {
+        self.tls.as_ref().map(|t| &t.session)
+    }
+
+    pub(crate) fn sock_mut(&mut self) -> &mut Sock {
+        &mut self.sock
+    }
+
+    pub(crate) fn is_eof(&self) -> bool {
+        self.eof
+    }
+
+    /// Runs the handshake to its end and flushes our last flight.
+    pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let Wire { sock, tls: Some(tls), bytes_in, bytes_out, .. } = self else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            let driven = tls.session.drive(&mut tls.incoming, &mut tls.early, &mut tls.outgoing);
+            while !tls.outgoing.is_empty() {
+                match sock.poll_write(cx, tls.outgoing.bytes()) {
+                    Poll::Ready(Ok(n)) => {
+                        *bytes_out += n as u64;
+                        tls.outgoing.consume(n);
+                    }
+                    // The alert of a failed handshake is sent if it goes at once; the failure counts either way.
+                    Poll::Ready(Err(e)) => return Poll::Ready(Err(driven.err().map_or(WireError::Io(e), WireError::Tls))),
+                    Poll::Pending if driven.is_err() => break,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            match driven {
+                Err(e) => return Poll::Ready(Err(WireError::Tls(e))),
+                Ok(Driven::PeerClosed) => return Poll::Ready(Err(WireError::Eof)),
+                Ok(Driven::More) if !tls.session.common().is_handshaking() => return Poll::Ready(Ok(())),
+                Ok(Driven::More) => {}
+            }
+            let n = ready!(sock.poll_fill(cx, &mut tls.incoming))?;
+            if n == 0 {
+                return Poll::Ready(Err(WireError::Eof));
+            }
+            *bytes_in += n as u64;
+        }
+    }
+
+    /// Appends what the peer sent to `into`; `Ok(0)` is the end of its stream.
+    ///
+    /// A TLS stream that ends without close_notify is `UnexpectedEof`: truncation is never an end.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        if self.eof {
+            return Poll::Ready(Ok(0));
+        }
+        let Some(tls) = &mut self.tls else {
+            let n = match self.sock.poll_fill(cx, into) {
+                Poll::Ready(n) => n?,
+                Poll::Pending => {
+                    if into.is_empty() {
+                        into.release();
+                    }
+                    return Poll::Pending;
+                }
+            };
+            self.bytes_in += n as u64;
+            self.eof = n == 0;
+            return Poll::Ready(Ok(n));
+        };
+        if !tls.early.is_empty() {
+            let n = tls.early.len();
+            into.push(tls.early.bytes());
+            tls.early.consume(n);
+            return Poll::Ready(Ok(n));
+        }
+        let before = into.len();
+        loop {
+            if !tls.incoming.is_empty() {
+                let driven = tls
+                    .session
+                    .drive(&mut tls.incoming, into, &mut tls.outgoing)
+                    .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e));
+                if !tls.outgoing.is_empty() {
+                    // A key update's answer or an alert: sent with what we write next, or now if it goes at once.
+                    let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
+                }
+                match driven? {
+                    Driven::PeerClosed => self.eof = true,
+                    Driven::More => {}
+                }
+                let got = into.len() - before;
+                if got > 0 || self.eof {
+                    return Poll::Ready(Ok(got));
+                }
+            }
+            match tls.incoming_fill(&mut self.sock, cx) {
+                Poll::Ready(Ok(0)) => {
+                    self.eof = true;
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(Ok(n)) => self.bytes_in += n as u64,
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => {
+                    if tls.incoming.is_empty() {
+                        tls.incoming.release();
+                    }
+                    if into.is_empty() {
+                        into.release();
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// True if a read would wait: nothing decrypted is left over and the socket has signalled nothing. No system call.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.eof
+            && self.tls.as_ref().is_none_or(|t| t.early.is_empty() && t.incoming.is_empty())
+            && self.sock.is_quiet()
+    }
+
+    /// Takes bytes from the front of `from`: writes them, or encrypts and queues them. Ready once some were taken.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<io::Result<usize>> {
+        let Some(tls) = &mut self.tls else {
+            let n = ready!(self.sock.poll_write(cx, from.bytes()))?;
+            self.bytes_out += n as u64;
+            from.consume_keep(n);
+            return Poll::Ready(Ok(n));
+        };
+        if tls.outgoing.len() >= OUT_FULL {
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+        }
+        let n = from.len().min(OUT_FULL);
+        let bytes = from.bytes().get(..n).unwrap_or_default();
+        match tls.session.encrypt(bytes, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
+            Ok((driven, true)) => self.eof |= driven == Driven::PeerClosed,
+            Ok((_, false)) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Err(e) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, e))),
+        }
+        from.consume_keep(n);
+        Poll::Ready(Ok(n))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            Some(tls) => poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Writes and flushes all of `from`.
+    pub(crate) fn poll_write_all(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<io::Result<()>> {
+        while !from.is_empty() {
+            if ready!(self.poll_write(cx, from))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+        }
+        from.release();
+        self.poll_flush(cx)
+    }
+
+    /// Says goodbye in our direction: close_notify where there is TLS, then the socket's own end.
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(tls) = &mut self.tls {
+            tls.session.close(&mut tls.incoming, &mut tls.outgoing);
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+        }
+        self.sock.shutdown_write();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says goodbye as far as it goes without waiting.
+    pub(crate) fn close_now(&mut self) {
+        let waker = std::task::Waker::noop();
+        let _ = self.poll_close(&mut Context::from_waker(waker));
+    }
+
+    /// Nothing was taken back from rustls' early plaintext yet and more is not wanted: see [`IN_FULL`].
+    pub(crate) fn wants_more(into: &Buf) -> bool {
+        into.len() < IN_FULL
+    }
+}
+
+impl Tls {
+    fn incoming_fill(&mut self, sock: &mut Sock, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        sock.poll_fill(cx, &mut self.incoming)
+    }
+}
+
+fn poll_flush(sock: &mut Sock, tls: &mut Tls, cx: &mut Context<'_>, bytes_out: &mut u64) -> Poll<io::Result<()>> {
+    while !tls.outgoing.is_empty() {
+        let n = ready!(sock.poll_write(cx, tls.outgoing.bytes()))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        *bytes_out += n as u64;
+        tls.outgoing.consume(n);
+    }
+    Poll::Ready(Ok(()))
+}
+
+pub(crate) fn poll_fill_tcp(sock: &mut TcpStream, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+    poll_fill(sock, cx, into)
+}
+
+fn poll_fill(sock: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+    // At least a quarter of a buffer, so that a half-filled one does not turn into many small reads.
+    into.reserve(ROOM / 4);
+    let tail = into.tail();
+    let before = tail.len();
+    let mut space = ReadBuf::uninit(tail.spare_capacity_mut());
+    ready!(Pin::new(sock).poll_read(cx, &mut space))?;
+    let n = space.filled().len();
+    // SAFETY: `filled()` says that the first `n` bytes of the spare capacity were written.
+    unsafe { tail.set_len(before + n) };
+    Poll::Ready(Ok(n))
+}
+
+impl Sock {
+    /// One read into the unused room of `into`.
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        match self {
+            Sock::Tcp(s) => poll_fill_tcp(s, cx, into),
+            Sock::Unix(s) => poll_fill(s, cx, into),
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Sock::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+            Sock::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        // tokio keeps the readiness that epoll last told of, so asking costs no system call.
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self {
+            Sock::Tcp(s) => s.poll_read_ready(&mut cx).is_pending(),
+            Sock::Unix(s) => s.poll_read_ready(&mut cx).is_pending(),
+        }
+    }
+
+    pub(crate) fn shutdown_write(&self) {
+        // An already closed socket has nothing left to say.
+        let _ = match self {
+            Sock::Tcp(s) => rustix::net::shutdown(s, rustix::net::Shutdown::Write),
+            Sock::Unix(s) => rustix::net::shutdown(s, rustix::net::Shutdown::Write),
+        };
+    }
+}
+
+impl Sock {
+    /// Closing will reset: the peer learns that it did not end well.
+    pub(crate) fn reset_on_close(&self) {
+        if let Sock::Tcp(s) = self {
+            let _ = rustix::net::sockopt::set_socket_linger(s, Some(std::time::Duration::ZERO));
+        }
+    }
+}
+
+/// A wire for the `h2` crate, which wants to read into its own memory.
+pub(crate) struct Stream {
+    pub(crate) wire: Wire,
+    pub(crate) waiting: Buf,
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.waiting.is_empty() {
+            ready!(this.wire.poll_read(cx, &mut this.waiting))?;
+        }
+        let n = this.waiting.len().min(into.remaining());
+        into.put_slice(this.waiting.bytes().get(..n).unwrap_or_default());
+        this.waiting.consume(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().wire.poll_write_slice(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().wire.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().wire.poll_close(cx)
+    }
+}
+
+impl Wire {
+    fn poll_write_slice(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Some(tls) = &mut self.tls else {
+            let n = ready!(self.sock.poll_write(cx, bytes))?;
+            self.bytes_out += n as u64;
+            return Poll::Ready(Ok(n));
+        };
+        if tls.outgoing.len() >= OUT_FULL {
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+        }
+        let take = bytes.get(..bytes.len().min(OUT_FULL)).unwrap_or_default();
+        match tls.session.encrypt(take, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
+            Ok((driven, true)) => {
+                self.eof |= driven == Driven::PeerClosed;
+                Poll::Ready(Ok(take.len()))
+            }
+            Ok((_, false)) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Err(e) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, e))),
+        }
+    }
+}

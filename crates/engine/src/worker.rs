@@ -1,0 +1,123 @@
+//! One thread: a single-threaded runtime, its accept tasks, and a tick. Orders come from the control thread.
+//! Nothing here waits on another thread. Read next: `accept.rs`.
+
+use crate::accept;
+use crate::thread::{Core, Shared};
+use crate::hop::choose;
+use crate::status;
+use crate::watch::TICK;
+use std::collections::{HashMap, HashSet};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+
+/// What the control thread tells a worker.
+pub(crate) enum Order {
+    /// Accept here once a plan names the listener.
+    Listen { listener: String, bind: String, socket: TcpListener },
+    /// Answer /metrics, /livez and /readyz here.
+    Status(TcpListener),
+    /// The running plan changed.
+    Changed,
+    /// Stop accepting; finish what is in flight.
+    Drain,
+}
+
+/// Runs until the process ends.
+pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiver<Order>) -> std::io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
+    choose::start_at(index);
+    runtime.block_on(async move {
+        let core = Core::new(index, shared);
+        let mut accepting = Accepting::default();
+        let began = Instant::now();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        set_clock(&core, began);
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => obey(&core, &mut accepting, order),
+                    None => return,
+                },
+                _ = tick.tick() => {
+                    set_clock(&core, began);
+                    core.log.borrow_mut().flush();
+                    core.pools.sweep(core.clock().now_ms.get());
+                    core.watches.tick();
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn set_clock(core: &Core, began: Instant) {
+    core.clock().now_ms.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
+    core.clock().unix_s.set(i64::try_from(crate::observe::unix_micros() / 1_000_000).unwrap_or(i64::MAX));
+}
+
+/// Sockets of this thread: accepting, or waiting for a plan that names them.
+#[derive(Default)]
+struct Accepting {
+    tasks: HashMap<(String, String), JoinHandle<()>>,
+    waiting: Vec<(String, String, TcpListener)>,
+}
+
+fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
+    match order {
+        Order::Listen { listener, bind, socket } => {
+            accepting.waiting.push((listener, bind, socket));
+            accepting.start(core);
+        }
+        Order::Status(socket) => status::listen(core, socket),
+        Order::Changed => {
+            core.refresh();
+            if let Some(running) = core.running() {
+                let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
+                core.pools.keep_only(&hops);
+                let named = |key: &(String, String)| {
+                    running.plan.listeners.iter().any(|l| l.name == key.0 && l.bind.contains(&key.1))
+                };
+                accepting.tasks.retain(|key, task| {
+                    let stays = named(key);
+                    if !stays {
+                        task.abort();
+                    }
+                    stays
+                });
+            }
+            accepting.start(core);
+            core.watches.wake_all();
+        }
+        Order::Drain => {
+            core.shared.draining.store(true, Ordering::Relaxed);
+            for (_, task) in accepting.tasks.drain() {
+                task.abort();
+            }
+            core.watches.wake_all();
+        }
+    }
+}
+
+impl Accepting {
+    fn start(&mut self, core: &Rc<Core>) {
+        let Some(running) = core.running() else { return };
+        for (listener, bind, socket) in std::mem::take(&mut self.waiting) {
+            let named = running.plan.listeners.iter().any(|l| l.name == listener && l.bind.contains(&bind));
+            if !named {
+                self.waiting.push((listener, bind, socket));
+                continue;
+            }
+            if let Ok(socket) = tokio::net::TcpListener::from_std(socket) {
+                let task = tokio::task::spawn_local(accept::run(core.clone(), listener.as_str().into(), socket));
+                self.tasks.insert((listener, bind), task);
+            }
+        }
+    }
+}
