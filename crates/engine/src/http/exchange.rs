@@ -1,0 +1,287 @@
+//! One request and its answer, both ways at once: what the client sends goes to the backend, what the backend answers
+//! goes to the client, each as fast as the other side takes it. Whichever protocol either side speaks.
+//!
+//! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
+//! one. Read next: `h1.rs` and `h2.rs` for the client's side, `../hop/h1.rs` and `../hop/h2.rs` for the backend's.
+
+use crate::buf::Buf;
+use crate::hop::Up;
+use crate::refusal::Refusal;
+use crate::watch::Watch;
+use everyhop_http1::FieldId;
+use everyhop_plan::Limits;
+use http::HeaderMap;
+use std::task::{Context, Poll};
+
+/// A step of reading a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Got {
+    Some,
+    End,
+}
+
+/// What a head says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyLen {
+    None,
+    Known(u64),
+    Unknown,
+}
+
+/// The fields of a head or trailer, from either protocol.
+pub(crate) trait Fields {
+    fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
+}
+
+/// A final response head, without its fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meta {
+    pub(crate) status: u16,
+    /// `None` where the status or the method allows no body.
+    pub(crate) body: BodyLen,
+}
+
+/// The client's side cannot take any more: it left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone;
+
+/// The client's side of one request.
+pub(crate) trait Client {
+    /// Appends decoded bytes of the request's body.
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
+    /// The request's trailers, once after [`Got::End`].
+    fn trailers(&mut self) -> Option<HeaderMap>;
+    /// Ready when the client left while it only waits.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    fn informational(&mut self, status: u16, fields: &impl Fields);
+    /// Queues the response's head.
+    fn head(&mut self, meta: &Meta, fields: &impl Fields);
+    /// Takes bytes of the response's body; Pending while there is no room.
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>>;
+    /// The response's body is complete.
+    fn finish(&mut self, trailers: Option<HeaderMap>);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    Body,
+    Flush,
+    Done,
+    /// The backend takes no more; its answer may still come.
+    Broken,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Response {
+    Head,
+    Body,
+    Flush,
+    Done,
+}
+
+/// How an exchange went so far.
+pub(crate) struct Exchange {
+    to_up: Buf,
+    to_client: Buf,
+    request: Request,
+    response: Response,
+    informational: u32,
+    /// What the client was told; 0 before that.
+    pub(crate) status: u16,
+    /// The response is a switch of protocols: bytes follow, no body.
+    pub(crate) switched: bool,
+    pub(crate) body_in: u64,
+    pub(crate) body_out: u64,
+}
+
+impl Exchange {
+    /// `body`: the request has one. Its head is queued at the upstream side already.
+    pub(crate) fn new(body: BodyLen) -> Exchange {
+        Exchange {
+            to_up: Buf::default(),
+            to_client: Buf::default(),
+            request: if body == BodyLen::None { Request::Flush } else { Request::Body },
+            response: Response::Head,
+            informational: 0,
+            status: 0,
+            switched: false,
+            body_in: 0,
+            body_out: 0,
+        }
+    }
+
+    /// The whole request reached the backend's side.
+    pub(crate) fn sent_all(&self) -> bool {
+        self.request == Request::Done
+    }
+
+    /// No byte of the request's body was taken from the client.
+    pub(crate) fn untouched(&self) -> bool {
+        self.body_in == 0
+    }
+
+    /// The request's body is all read, so the client's connection stands at the next request.
+    pub(crate) fn read_all(&self) -> bool {
+        matches!(self.request, Request::Done | Request::Flush) || (self.request == Request::Broken && self.body_in == 0)
+    }
+
+    /// Moves what can be moved; Ready when the response is complete and flushed, or something is wrong.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut Up,
+        upgrade: bool,
+        watch: &Watch,
+        limits: &Limits,
+    ) -> Poll<Result<(), Refusal>> {
+        let mut moved = self.poll_request(cx, client, up)?;
+        moved |= self.poll_response(cx, client, up, upgrade, limits)?;
+        if self.response == Response::Done {
+            return Poll::Ready(Ok(()));
+        }
+        if self.request != Request::Body && client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Refusal::ClientGone));
+        }
+        if moved {
+            watch.within_s(match (self.request, self.response) {
+                (Request::Done | Request::Broken, Response::Head) => limits.first_byte_s,
+                _ => limits.body_progress_s,
+            });
+        }
+        watch.poll_late(cx).map(|_| Err(self.late()))
+    }
+
+    /// Whose silence it was.
+    fn late(&self) -> Refusal {
+        match (self.request, self.response) {
+            (_, Response::Flush) => Refusal::ClientGone,
+            (_, Response::Body) if !self.to_client.is_empty() => Refusal::ClientGone,
+            (_, Response::Body) => Refusal::BackendTooSlow,
+            (Request::Body, _) if self.to_up.is_empty() => Refusal::BodyTooSlow,
+            (Request::Body | Request::Flush, _) => Refusal::BackendTooSlow,
+            _ => Refusal::BackendFirstByte,
+        }
+    }
+
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut Up,
+    ) -> Result<bool, Refusal> {
+        let mut moved = false;
+        loop {
+            match self.request {
+                Request::Done | Request::Broken => return Ok(moved),
+                Request::Flush => match up.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.request = Request::Done,
+                    Poll::Ready(Err(_)) => self.request = Request::Broken,
+                    Poll::Pending => return Ok(moved),
+                },
+                Request::Body if !self.to_up.is_empty() => match up.poll_send(cx, &mut self.to_up) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(_)) => self.request = Request::Broken,
+                    Poll::Pending => return Ok(moved),
+                },
+                Request::Body => match client.poll_body(cx, &mut self.to_up) {
+                    Poll::Ready(Ok(Got::Some)) => self.body_in += self.to_up.len() as u64,
+                    Poll::Ready(Ok(Got::End)) => {
+                        up.finish(client.trailers());
+                        self.request = Request::Flush;
+                    }
+                    Poll::Ready(Err(why)) => return Err(why),
+                    Poll::Pending => {
+                        // What was taken so far must not wait for what is not there yet.
+                        if let Poll::Ready(Err(_)) = up.poll_flush(cx) {
+                            self.request = Request::Broken;
+                        }
+                        return Ok(moved);
+                    }
+                },
+            }
+            moved = true;
+        }
+    }
+
+    fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut Up,
+        upgrade: bool,
+        limits: &Limits,
+    ) -> Result<bool, Refusal> {
+        let mut moved = false;
+        loop {
+            match self.response {
+                Response::Done => return Ok(moved),
+                Response::Head => {
+                    let Poll::Ready(meta) = up.poll_head(cx, limits) else { return Ok(moved) };
+                    let meta = meta?;
+                    match meta.status {
+                        101 if upgrade => {
+                            up.give_head(&meta, client);
+                            self.status = 101;
+                            self.switched = true;
+                            self.response = Response::Flush;
+                        }
+                        // Nobody asked for a switch, or not for this one.
+                        101 => return Err(Refusal::BackendMalformed),
+                        100..=199 => {
+                            self.informational += 1;
+                            if self.informational > limits.informational_responses {
+                                return Err(Refusal::BackendInformational);
+                            }
+                            up.give_informational(meta.status, client);
+                            if let Poll::Ready(Err(Gone)) = client.poll_flush(cx) {
+                                return Err(Refusal::ClientGone);
+                            }
+                        }
+                        _ => {
+                            up.give_head(&meta, client);
+                            self.status = meta.status;
+                            self.response = if meta.body == BodyLen::None {
+                                client.finish(None);
+                                Response::Flush
+                            } else {
+                                Response::Body
+                            };
+                        }
+                    }
+                }
+                Response::Body if !self.to_client.is_empty() => {
+                    let before = self.to_client.len();
+                    let taken = client.poll_take(cx, &mut self.to_client);
+                    self.body_out += (before - self.to_client.len()) as u64;
+                    match taken {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(Gone)) => return Err(Refusal::ClientGone),
+                        Poll::Pending => return Ok(moved),
+                    }
+                }
+                Response::Body => match up.poll_data(cx, &mut self.to_client) {
+                    Poll::Ready(Ok(Got::Some)) => {}
+                    Poll::Ready(Ok(Got::End)) => {
+                        client.finish(up.trailers());
+                        self.response = Response::Flush;
+                    }
+                    Poll::Ready(Err(why)) => return Err(why),
+                    Poll::Pending => {
+                        if let Poll::Ready(Err(Gone)) = client.poll_flush(cx) {
+                            return Err(Refusal::ClientGone);
+                        }
+                        return Ok(moved);
+                    }
+                },
+                Response::Flush => match client.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => self.response = Response::Done,
+                    Poll::Ready(Err(Gone)) => return Err(Refusal::ClientGone),
+                    Poll::Pending => return Ok(moved),
+                },
+            }
+            moved = true;
+        }
+    }
+}
