@@ -1,1 +1,9 @@
-//! placeholder
+//! One canonical form for everything that names something: host, path, network, forwarded address, PROXY header.
+//! Matching, authorising, logging and forwarding all use what comes out of here, so that no two of them can disagree;
+//! what has no unambiguous form is refused. No I/O, no plan. Read next: `path.rs`, where most of the attacks are.
+
+pub mod cidr;
+pub mod forwarded;
+pub mod host;
+pub mod path;
+pub mod proxy;

@@ -34,7 +34,7 @@ pub enum HelloRefusal {
 }
 
 /// One canonical request, from either codec.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Ask<'a> {
     /// Canonical, without port.
     pub host: &'a str,

@@ -1,0 +1,177 @@
+//! The target of a request (RFC 9112 §3.2) and the one form of its path (RFC 3986 §6.2.2): what is matched is what is
+//! authorised, logged and forwarded. Dot segments, empty segments, encoded separators and double encodings are refused
+//! rather than resolved, because backends differ in how they would read them (R01).
+
+/// Why a target or path has no unambiguous form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadPath {
+    Form,
+    Byte,
+    Percent,
+    /// `%2f`, `%5c`, `%00` or another encoded control.
+    EncodedSeparator,
+    DoubleEncoding,
+    DotSegment,
+    EmptySegment,
+    Overlong,
+}
+
+/// A target in its parts, not yet canonical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Of an absolute-form target; it wins over Host.
+    pub authority: Option<&'a [u8]>,
+    /// Empty only for `*`.
+    pub path: &'a [u8],
+    /// Without its question mark.
+    pub query: Option<&'a [u8]>,
+}
+
+/// Splits a target: origin-form, absolute-form with http or https, or `*`. Authority-form (CONNECT) is refused.
+pub fn target(raw: &[u8]) -> Result<Target<'_>, BadPath> {
+    if raw == b"*" {
+        return Ok(Target { authority: None, path: b"", query: None });
+    }
+    let (authority, rest) = if raw.first() == Some(&b'/') {
+        (None, raw)
+    } else {
+        let after = scheme(raw).ok_or(BadPath::Form)?;
+        let end = after.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(after.len());
+        let (authority, rest) = after.split_at_checked(end).ok_or(BadPath::Form)?;
+        if authority.is_empty() || authority.contains(&b'@') {
+            return Err(BadPath::Form);
+        }
+        (Some(authority), rest)
+    };
+    let (path, query) = match rest.iter().position(|b| *b == b'?') {
+        None => (rest, None),
+        Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
+    };
+    if query.is_some_and(|q| !q.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'#')) {
+        return Err(BadPath::Byte);
+    }
+    Ok(Target { authority, path: if path.is_empty() { b"/" } else { path }, query })
+}
+
+fn scheme(raw: &[u8]) -> Option<&[u8]> {
+    [&b"https://"[..], b"http://"].iter().find_map(|s| {
+        let head = raw.get(..s.len())?;
+        head.eq_ignore_ascii_case(s).then(|| raw.get(s.len()..)).flatten()
+    })
+}
+
+const PLAIN: u8 = 0;
+const SLASH: u8 = 1;
+const PERCENT: u8 = 2;
+const DOT: u8 = 3;
+const BAD: u8 = 4;
+
+/// What each byte of a path is.
+const KIND: [u8; 256] = {
+    let mut table = [BAD; 256];
+    let mut b = 0x21;
+    while b < 0x7f {
+        table[b] = PLAIN;
+        b += 1;
+    }
+    table[b'/' as usize] = SLASH;
+    table[b'%' as usize] = PERCENT;
+    table[b'.' as usize] = DOT;
+    let bad = *b"\\#?\"<>`";
+    let mut i = 0;
+    while i < bad.len() {
+        table[bad[i] as usize] = BAD;
+        i += 1;
+    }
+    table
+};
+
+/// Appends the canonical form of `raw` to `out`.
+///
+/// Percent-encoded unreserved characters are decoded, other encodings get upper-case digits, all else stays.
+pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
+    if raw.first() != Some(&b'/') {
+        return Err(BadPath::Form);
+    }
+    out.reserve(raw.len());
+    let start = out.len();
+    let mut dots = false;
+    let mut at = 0;
+    while let Some(&b) = raw.get(at) {
+        match KIND.get(usize::from(b)).copied().unwrap_or(BAD) {
+            PLAIN => out.push(char::from(b)),
+            SLASH => {
+                if at > 0 && out.ends_with('/') {
+                    return Err(BadPath::EmptySegment);
+                }
+                out.push('/');
+            }
+            DOT => {
+                dots = true;
+                out.push('.');
+            }
+            PERCENT => {
+                let byte = encoded(raw, at).ok_or(BadPath::Percent)?;
+                judge(raw, at, byte)?;
+                if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+                    dots |= byte == b'.';
+                    out.push(char::from(byte));
+                } else {
+                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                    let digit = |n: u8| char::from(HEX.get(usize::from(n)).copied().unwrap_or(b'0'));
+                    out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+                }
+                at += 2;
+            }
+            _ => return Err(BadPath::Byte),
+        }
+        at += 1;
+    }
+    let written = out.get(start..).unwrap_or_default();
+    if dots && written.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | ".."))) {
+        return Err(BadPath::DotSegment);
+    }
+    Ok(())
+}
+
+fn hex(b: Option<&u8>) -> Option<u8> {
+    char::from(*b?).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+fn encoded(raw: &[u8], at: usize) -> Option<u8> {
+    Some(hex(raw.get(at + 1))? << 4 | hex(raw.get(at + 2))?)
+}
+
+/// Refuses what one reader would decode and another would not.
+fn judge(raw: &[u8], at: usize, byte: u8) -> Result<(), BadPath> {
+    let next = || if raw.get(at + 3) == Some(&b'%') { encoded(raw, at + 3) } else { None };
+    match byte {
+        0..=0x1f | 0x7f | b'/' | b'\\' => Err(BadPath::EncodedSeparator),
+        b'%' => {
+            let inner = hex(raw.get(at + 3)).zip(hex(raw.get(at + 4))).map(|(a, b)| a << 4 | b);
+            match inner {
+                Some(0..=0x1f | b'.' | b'/' | b'\\' | b'%' | b';') => Err(BadPath::DoubleEncoding),
+                _ => Ok(()),
+            }
+        }
+        // Overlong UTF-8, which some decoders read as ASCII.
+        0xc0 | 0xc1 | 0xf5..=0xff => Err(BadPath::Overlong),
+        0xe0 if next().is_some_and(|n| n < 0xa0) => Err(BadPath::Overlong),
+        0xf0 if next().is_some_and(|n| n < 0x90) => Err(BadPath::Overlong),
+        _ => Ok(()),
+    }
+}
+
+/// The canonical path alone.
+pub fn path(raw: &[u8]) -> Result<String, BadPath> {
+    let mut out = String::new();
+    path_into(raw, &mut out).map(|()| out)
+}
+
+/// True if `prefix` is `path` or ends at one of its segments: `/v2` has `/v2` and `/v2/x`, not `/v2x` (R02).
+pub fn has_prefix(path: &str, prefix: &str) -> bool {
+    match path.strip_prefix(prefix) {
+        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
+        None => false,
+    }
+}
