@@ -1,0 +1,163 @@
+//! Lines of a head: found once, in order, however the bytes arrive; each either the first line or one field.
+
+use crate::Refused;
+use crate::names::{FieldId, field_id};
+
+/// Bytes of the caller's buffer, by offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, end: usize) -> Span {
+        // A head is bounded far below 4 GiB; a span that does not fit is empty.
+        Span { start: u32::try_from(start).unwrap_or(0), end: u32::try_from(end).unwrap_or(0) }
+    }
+
+    pub fn of<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
+        buf.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Field {
+    pub id: FieldId,
+    pub name: Span,
+    /// Without the white space around it.
+    pub value: Span,
+}
+
+/// What a head may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub head_bytes: usize,
+    pub fields: usize,
+    pub target_bytes: usize,
+}
+
+/// What the bytes so far are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parsed {
+    NeedMore,
+    /// Complete; its bytes are the first `len`.
+    Head { len: usize },
+    Refused(Refused),
+}
+
+/// Where reading stands.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    at: usize,
+    seen: usize,
+}
+
+pub(crate) enum Line {
+    NeedMore,
+    /// Without its CRLF.
+    One(usize, usize),
+}
+
+impl Lines {
+    pub(crate) fn reset(&mut self) {
+        *self = Lines::default();
+    }
+
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The next whole line of `buf`.
+    pub(crate) fn next(&mut self, buf: &[u8], limit: usize) -> Result<Line, Refused> {
+        let fresh = buf.get(self.seen..).unwrap_or_default();
+        let Some(found) = memchr::memchr(b'\n', fresh) else {
+            self.seen = buf.len();
+            return if buf.len() >= limit { Err(Refused::HeadTooLong) } else { Ok(Line::NeedMore) };
+        };
+        let (start, lf) = (self.at, self.seen + found);
+        if lf >= limit {
+            return Err(Refused::HeadTooLong);
+        }
+        if lf == start || buf.get(lf - 1) != Some(&b'\r') {
+            return Err(Refused::BareLf);
+        }
+        (self.at, self.seen) = (lf + 1, lf + 1);
+        Ok(Line::One(start, lf - 1))
+    }
+}
+
+const TOKEN: u8 = 1;
+const VALUE: u8 = 2;
+
+/// RFC 9110 §5.6.2 tokens and §5.5 field content.
+const CLASS: [u8; 256] = {
+    let mut table = [0u8; 256];
+    let mut b = 0x20;
+    while b < 0x100 {
+        if b != 0x7f {
+            table[b] = VALUE;
+        }
+        b += 1;
+    }
+    table[b'\t' as usize] = VALUE;
+    let tokens = *b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut i = 0;
+    while i < tokens.len() {
+        table[tokens[i] as usize] |= TOKEN;
+        i += 1;
+    }
+    table
+};
+
+fn all(bytes: &[u8], class: u8) -> bool {
+    // Without a branch a byte, so that the compiler can take several at once.
+    bytes.iter().fold(true, |fine, b| fine & (CLASS[usize::from(*b)] & class != 0))
+}
+
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && all(bytes, TOKEN)
+}
+
+pub(crate) fn is_value(bytes: &[u8]) -> bool {
+    all(bytes, VALUE)
+}
+
+fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t')
+}
+
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// One field line, from `start` to `end` of `buf`.
+pub(crate) fn field(buf: &[u8], start: usize, end: usize) -> Result<Field, Refused> {
+    let line = buf.get(start..end).unwrap_or_default();
+    if line.first().is_some_and(|b| is_space(*b)) {
+        return Err(Refused::Fold);
+    }
+    let colon = line.iter().position(|b| *b == b':').ok_or(Refused::FieldName)?;
+    let (name, rest) = line.split_at(colon);
+    if !is_token(name) {
+        return Err(Refused::FieldName);
+    }
+    let raw = rest.get(1..).unwrap_or_default();
+    if !is_value(raw) {
+        return Err(if raw.contains(&b'\r') { Refused::BareCr } else { Refused::FieldValue });
+    }
+    let value = trim(raw);
+    let leading = raw.iter().take_while(|b| is_space(**b)).count();
+    let from = start + colon + 1 + leading.min(raw.len() - value.len());
+    Ok(Field { id: field_id(name), name: Span::new(start, start + colon), value: Span::new(from, from + value.len()) })
+}
