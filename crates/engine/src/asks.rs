@@ -45,10 +45,7 @@ pub(crate) enum Ask {
     Adopt {},
     Status {},
     Plan {},
-    Where {
-        #[serde(flatten)]
-        ask: Where,
-    },
+    Where(Where),
     Drain {
         drain_s: u64,
     },

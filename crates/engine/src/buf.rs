@@ -60,6 +60,17 @@ impl Buf {
         self.bytes.extend_from_slice(more);
     }
 
+    /// Moves the first `n` bytes of `other` here; without copying where all of it goes into an empty buffer.
+    pub(crate) fn take_from(&mut self, other: &mut Buf, n: usize) {
+        if self.is_empty() && n == other.len() {
+            std::mem::swap(self, other);
+            other.consume_keep(other.len());
+            return;
+        }
+        self.push(other.bytes().get(..n).unwrap_or_default());
+        other.consume_keep(n);
+    }
+
     /// The memory itself, to append to; never shorten it.
     pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
         self.reserve(0);
@@ -76,11 +87,6 @@ impl Buf {
             self.start = 0;
         }
         self.bytes.reserve(n);
-    }
-
-    /// Unused room at the end.
-    pub(crate) fn room(&self) -> usize {
-        if self.bytes.capacity() == 0 { ROOM } else { self.bytes.capacity() - self.len() }
     }
 
     pub(crate) fn release(&mut self) {

@@ -96,7 +96,7 @@ pub(crate) fn refused(slug: &str, why: &str) -> Value {
 }
 
 impl Engine {
-    fn answer(self: &Arc<Self>, ask: Ask, fds: Vec<OwnedFd>) -> (Value, Vec<OwnedFd>) {
+    pub(crate) fn answer(self: &Arc<Self>, ask: Ask, fds: Vec<OwnedFd>) -> (Value, Vec<OwnedFd>) {
         let given = match ask {
             Ask::Hello {} => self.welcome(),
             Ask::Listen { threads, sockets, status } => self.listen(threads, sockets, status, fds),
@@ -119,7 +119,7 @@ impl Engine {
             Ask::Adopt {} => return self.adopt(),
             Ask::Status {} => report::status(&self.shared),
             Ask::Plan {} => self.plan(),
-            Ask::Where { ask } => report::where_now(&self.shared, &ask),
+            Ask::Where(ask) => report::where_now(&self.shared, &ask),
             Ask::Drain { drain_s } => self.drain(drain_s),
             Ask::Stop {} => answer("stopping"),
         };

@@ -33,7 +33,7 @@ pub(crate) fn receive(stream: &mut UnixStream) -> io::Result<Option<(Vec<u8>, Ve
     }
     let mut body = Vec::new();
     // Grows with what comes, not with what was announced.
-    stream.by_ref().take(len as u64).read_to_end(&mut body)?;
+    Read::take(stream, len as u64).read_to_end(&mut body)?;
     if body.len() != len {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }

@@ -8,6 +8,7 @@ mod admit;
 mod asks;
 mod buf;
 mod control;
+mod develop;
 mod fds;
 mod greeted;
 mod hop;
@@ -30,6 +31,7 @@ mod watch;
 mod wire;
 mod worker;
 
+pub use develop::develop;
 pub use refusal::{REFUSALS, Refusal};
 pub use report::where_in;
 

@@ -140,7 +140,6 @@ impl IdentityUse {
 pub(crate) struct HopFragment {
     text: Vec<u8>,
     pub(crate) alarm: Option<&'static str>,
-    pub(crate) tls: &'static str,
 }
 
 impl HopFragment {
@@ -152,7 +151,7 @@ impl HopFragment {
         facts.write(&mut out);
         field(&mut out, "identity", Some(identity.name()));
         let alarm = (identity == IdentityUse::NotDemanded).then_some("identity_not_demanded");
-        HopFragment { text: out, alarm, tls }
+        HopFragment { text: out, alarm }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun, Running};
 use everyhop_canon as canon;
 use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, Verdict};
-use everyhop_plan::Plan;
+use everyhop_plan::{Plan, Way};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -163,6 +163,9 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, host: &str, path: &str) -
             match matcher.ask(site, &it) {
                 Answer::NotFound => Judged { site: Some(site), ..refuse(Refusal::NotFound) },
                 Answer::Misdirected => Judged { site: Some(site), ..refuse(Refusal::Misdirected) },
+                Answer::Route(route) if !allowed(plan, route, ask) => {
+                    Judged { site: Some(site), route: Some(route), ..refuse(Refusal::ClientNotAllowed) }
+                }
                 Answer::Route(route) => Judged {
                     verdict: "terminate",
                     site: Some(site),
@@ -172,6 +175,14 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, host: &str, path: &str) -
                 },
             }
         }
+    }
+}
+
+/// Unless the question says who the client proved to be, an allow-list is taken as passed.
+fn allowed(plan: &Plan, route: usize, ask: &Where) -> bool {
+    match (plan.routes.get(route).map(|r| &r.way), &ask.client) {
+        (Some(Way::AtEdge { allow_clients: Some(allow), .. }), Some(names)) => names.iter().any(|n| allow.contains(n)),
+        _ => true,
     }
 }
 

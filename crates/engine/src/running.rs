@@ -166,6 +166,10 @@ impl Running {
         &self.plan.limits
     }
 
+    pub(crate) fn has_hop(&self, hop_id: u64) -> bool {
+        self.routes.iter().flat_map(|r| &r.backends).any(|b| b.hop_id == hop_id)
+    }
+
     /// Takes new addresses for the names of backends.
     pub(crate) fn resolve(&self, names: &HashMap<String, Vec<std::net::IpAddr>>) {
         for backend in self.routes.iter().flat_map(|r| &r.backends) {

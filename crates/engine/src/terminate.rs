@@ -41,7 +41,7 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
     let why = match shaken {
         Ok(Ok(())) => return serve(arrived, hello, site, wire).await,
         Ok(Err(WireError::Tls(e))) => Refusal::of_client(&e),
-        Ok(Err(WireError::Io(_) | WireError::Eof)) => Refusal::HandshakeClosed,
+        Ok(Err(WireError::Io | WireError::Eof)) => Refusal::HandshakeClosed,
         Err(Late) => Refusal::HandshakeTooSlow,
     };
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();

@@ -19,8 +19,6 @@ pub(crate) struct Watch {
     clock: Rc<Clock>,
     /// Thread milliseconds; `u64::MAX` is no deadline.
     deadline_ms: Cell<u64>,
-    /// Set once and for good: the connection must end as soon as it can.
-    ended: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -42,11 +40,6 @@ impl Watch {
         self.deadline_ms.set(u64::MAX);
     }
 
-    pub(crate) fn end(&self) {
-        self.ended.set(true);
-        self.wake();
-    }
-
     pub(crate) fn wake(&self) {
         if let Some(w) = self.waker.borrow().as_ref() {
             w.wake_by_ref();
@@ -54,7 +47,7 @@ impl Watch {
     }
 
     pub(crate) fn is_late(&self) -> bool {
-        self.ended.get() || self.clock.now_ms.get() >= self.deadline_ms.get()
+        self.clock.now_ms.get() >= self.deadline_ms.get()
     }
 
     /// To be called where something else just answered Pending: Ready(Late) or registered to be woken.
@@ -115,7 +108,6 @@ impl Watches {
         let watch = Rc::new(Watch {
             clock: self.clock.clone(),
             deadline_ms: Cell::new(u64::MAX),
-            ended: Cell::new(false),
             waker: RefCell::new(None),
         });
         let mut slots = self.slots.borrow_mut();

@@ -18,8 +18,6 @@ pub(crate) enum Sock {
 
 /// Ciphertext waiting to go out above which nothing more is encrypted: back-pressure.
 const OUT_FULL: usize = 64 * 1024;
-/// Plaintext waiting to be taken above which nothing more is read.
-const IN_FULL: usize = 64 * 1024;
 
 pub(crate) struct Wire {
     sock: Sock,
@@ -41,15 +39,15 @@ struct Tls {
 /// Why a wire ended. Whose fault it is depends on which side it stands.
 #[derive(Debug)]
 pub(crate) enum WireError {
-    Io(io::Error),
+    Io,
     Tls(rustls::Error),
     /// The peer closed during the handshake.
     Eof,
 }
 
 impl From<io::Error> for WireError {
-    fn from(e: io::Error) -> Self {
-        WireError::Io(e)
+    fn from(_: io::Error) -> Self {
+        WireError::Io
     }
 }
 
@@ -90,7 +88,7 @@ impl Wire {
                         tls.outgoing.consume(n);
                     }
                     // The alert of a failed handshake is sent if it goes at once; the failure counts either way.
-                    Poll::Ready(Err(e)) => return Poll::Ready(Err(driven.err().map_or(WireError::Io(e), WireError::Tls))),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Err(driven.err().map_or(WireError::Io, WireError::Tls))),
                     Poll::Pending if driven.is_err() => break,
                     Poll::Pending => return Poll::Pending,
                 }
@@ -239,10 +237,6 @@ impl Wire {
         let _ = self.poll_close(&mut Context::from_waker(waker));
     }
 
-    /// Nothing was taken back from rustls' early plaintext yet and more is not wanted: see [`IN_FULL`].
-    pub(crate) fn wants_more(into: &Buf) -> bool {
-        into.len() < IN_FULL
-    }
 }
 
 impl Tls {

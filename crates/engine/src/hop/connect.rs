@@ -25,6 +25,8 @@ pub(crate) struct Opened {
     pub(crate) wire: Wire,
     pub(crate) facts: Rc<HopFragment>,
     pub(crate) hop_id: u64,
+    /// Of the plan under which it was opened.
+    pub(crate) generation: u64,
 }
 
 thread_local! {
@@ -68,7 +70,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
     let sock = dial(backend, &watch).await?;
     let Some(secured) = &backend.secured else {
         let facts = HopFragment::of(&backend.at, backend.tls, &TlsFacts::default(), IdentityUse::NotPresented);
-        return Ok(Opened { wire: Wire::plain(sock), facts: Rc::new(facts), hop_id: backend.hop_id });
+        return Ok(Opened { wire: Wire::plain(sock), facts: Rc::new(facts), hop_id: backend.hop_id, generation: core.generation() });
     };
     let session =
         Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
@@ -86,7 +88,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
     match shaken {
         Ok(Ok(())) => {}
         Ok(Err(WireError::Tls(e))) => return Err(Refusal::of_backend(&e)),
-        Ok(Err(WireError::Io(_) | WireError::Eof)) => return Err(Refusal::HopHandshake),
+        Ok(Err(WireError::Io | WireError::Eof)) => return Err(Refusal::HopHandshake),
         Err(Late) => return Err(Refusal::ConnectTimeout),
     }
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
@@ -95,7 +97,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
     }
     let identity = identity_use(backend, secured.presents, demanded, facts.resumed);
     let fragment = HopFragment::of(&backend.at, backend.tls, &facts, identity);
-    Ok(Opened { wire, facts: Rc::new(fragment), hop_id: backend.hop_id })
+    Ok(Opened { wire, facts: Rc::new(fragment), hop_id: backend.hop_id, generation: core.generation() })
 }
 
 /// A resumed session asks for nothing: then the last full handshake with this hop is what is known.

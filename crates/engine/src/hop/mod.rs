@@ -4,4 +4,152 @@
 
 pub(crate) mod choose;
 pub(crate) mod connect;
+pub(crate) mod h1;
+pub(crate) mod h2;
 pub(crate) mod pool;
+
+use crate::buf::Buf;
+use crate::http::asked::Asked;
+use crate::http::exchange::{Client, Got, Meta};
+use crate::http::head::Built;
+use crate::observe::HopFragment;
+use crate::refusal::Refusal;
+use crate::running::{BackendRun, RouteRun};
+use crate::thread::Core;
+use everyhop_plan::{Limits, UpstreamProtocol};
+use http::HeaderMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The backend's side of one request.
+pub(crate) enum Up {
+    H1(Box<h1::H1Up>),
+    H2(Box<h2::H2Up>),
+}
+
+pub(crate) struct Reached {
+    pub(crate) backend: Arc<BackendRun>,
+    pub(crate) up: Up,
+    /// The connection has served before.
+    pub(crate) reused: bool,
+}
+
+/// Finds a backend that takes the request. A failed connect or handshake goes on to the next: nothing was sent yet.
+pub(crate) async fn reach(
+    core: &Rc<Core>,
+    route: &RouteRun,
+    limits: &Limits,
+    tried: &mut Vec<u64>,
+    fresh: bool,
+) -> Result<Reached, Refusal> {
+    loop {
+        let backend = choose::choose(core, route, tried)?;
+        if !fresh && let Some(up) = core.pools.take(core, &backend) {
+            return Ok(Reached { backend, up, reused: true });
+        }
+        match connect::open(core, &backend, limits.connect_s).await {
+            Ok(opened) => {
+                choose::healed(&backend);
+                let up = match backend.protocol {
+                    UpstreamProtocol::Http1 => Some(Up::H1(Box::new(h1::H1Up::new(opened, limits)))),
+                    UpstreamProtocol::Http2 => h2::H2Up::open(core, opened, limits).await.map(|up| Up::H2(Box::new(up))),
+                };
+                if let Some(up) = up {
+                    return Ok(Reached { backend, up, reused: false });
+                }
+                tried.push(backend.hop_id);
+            }
+            Err(why) => {
+                choose::failed(core, route, &backend);
+                tried.push(backend.hop_id);
+                if tried.len() >= route.backends.len() {
+                    return Err(why);
+                }
+            }
+        }
+    }
+}
+
+macro_rules! either {
+    ($self:ident, $up:ident => $do:expr) => {
+        match $self {
+            Up::H1($up) => $do,
+            Up::H2($up) => $do,
+        }
+    };
+}
+
+impl Up {
+    pub(crate) fn start(&mut self, built: &Built, asked: &Asked) {
+        match (self, built) {
+            (Up::H1(up), Built::H1(head)) => up.start(head, asked),
+            (Up::H2(up), Built::H2(request)) => up.start(request, asked),
+            // A route has one protocol; a mismatch leaves the side without a request, which reads as closed.
+            _ => {}
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Rc<HopFragment> {
+        either!(self, up => up.facts())
+    }
+
+    /// A byte of an answer came.
+    pub(crate) fn answered(&self) -> bool {
+        either!(self, up => up.answered())
+    }
+
+    /// The backend says that it did not look at the request.
+    pub(crate) fn was_unprocessed(&self) -> bool {
+        match self {
+            Up::H1(_) => false,
+            Up::H2(up) => up.was_unprocessed(),
+        }
+    }
+
+    /// Takes bytes of the request's body.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
+        either!(self, up => up.poll_send(cx, from))
+    }
+
+    /// The request's body is complete.
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        either!(self, up => up.finish(trailers));
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        either!(self, up => up.poll_flush(cx))
+    }
+
+    /// The next head: informational or final.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
+        either!(self, up => up.poll_head(cx, limits))
+    }
+
+    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+        either!(self, up => up.give_head(meta, client));
+    }
+
+    pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {
+        either!(self, up => up.give_informational(status, client));
+    }
+
+    /// Appends decoded bytes of the response's body.
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        either!(self, up => up.poll_data(cx, into))
+    }
+
+    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+        either!(self, up => up.trailers())
+    }
+
+    /// Gives the connection back if its next byte belongs to the next response.
+    pub(crate) fn recycle(self, core: &Rc<Core>, sent_all: bool) {
+        if let Up::H1(up) = self
+            && sent_all
+            && up.is_reusable()
+        {
+            core.pools.give(core, up);
+        }
+    }
+}

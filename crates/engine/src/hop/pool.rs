@@ -1,43 +1,66 @@
 //! Open connections that wait for their next request, a pool a thread, keyed by everything that the hop depends on.
 //! A connection that has signalled anything while it waited is thrown away: what it would say belongs to no request.
 
+use crate::hop::Up;
+use crate::hop::h1::H1Up;
+use crate::hop::h2::{H2Conn, H2Up};
+use crate::running::BackendRun;
 use crate::thread::Core;
-use crate::hop::connect::Opened;
+use everyhop_plan::UpstreamProtocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 #[derive(Default)]
 pub(crate) struct Pools {
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    /// Shared connections: each carries many requests.
+    shared: RefCell<HashMap<u64, Vec<Rc<H2Conn>>>>,
 }
 
 struct Idle {
-    opened: Opened,
+    up: Box<H1Up>,
     until_ms: u64,
 }
 
 impl Pools {
-    /// The connection that waited least, if it is still quiet.
-    pub(crate) fn take(&self, hop_id: u64, now_ms: u64) -> Option<Opened> {
+    /// An open connection of that hop which can take a request now.
+    pub(crate) fn take(&self, core: &Core, backend: &BackendRun) -> Option<Up> {
+        let hop_id = backend.hop_id;
+        if backend.protocol == UpstreamProtocol::Http2 {
+            let mut shared = self.shared.borrow_mut();
+            let list = shared.get_mut(&hop_id)?;
+            list.retain(|c| c.is_open());
+            return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
+        }
+        let now_ms = core.clock().now_ms.get();
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&hop_id)?;
         while let Some(it) = list.pop() {
-            if it.until_ms > now_ms && it.opened.wire.is_quiet() {
-                return Some(it.opened);
+            if it.until_ms > now_ms && it.up.is_quiet() {
+                return Some(Up::H1(it.up));
             }
         }
         None
     }
 
-    pub(crate) fn give(&self, core: &Core, opened: Opened) {
+    pub(crate) fn give(&self, core: &Core, up: Box<H1Up>) {
         let Some(running) = core.running() else { return };
+        // The plan may have changed while it was out: a weaker hop must not live on in a pool.
+        if up.generation != running.generation && !running.has_hop(up.hop_id) {
+            return;
+        }
         let limits = running.limits();
         let mut idle = self.idle.borrow_mut();
-        let list = idle.entry(opened.hop_id).or_default();
+        let list = idle.entry(up.hop_id).or_default();
         if list.len() < usize::try_from(limits.upstream_idle_connections).unwrap_or(usize::MAX) {
             let until_ms = core.clock().now_ms.get() + u64::from(limits.upstream_idle_s) * 1000;
-            list.push(Idle { opened, until_ms });
+            list.push(Idle { up, until_ms });
         }
+    }
+
+    pub(crate) fn share(&self, conn: Rc<H2Conn>) {
+        self.shared.borrow_mut().entry(conn.hop_id).or_default().push(conn);
     }
 
     /// Closes what waited too long.
@@ -46,10 +69,15 @@ impl Pools {
             list.retain(|it| it.until_ms > now_ms);
             !list.is_empty()
         });
+        self.shared.borrow_mut().retain(|_, list| {
+            list.retain(|c| c.is_open() && !c.is_idle_since(now_ms));
+            !list.is_empty()
+        });
     }
 
-    /// Closes everything whose hop the new plan does not have: a weaker hop must not live on in a pool.
+    /// Closes everything whose hop the new plan does not have.
     pub(crate) fn keep_only(&self, hops: &HashSet<u64>) {
         self.idle.borrow_mut().retain(|hop, _| hops.contains(hop));
+        self.shared.borrow_mut().retain(|hop, _| hops.contains(hop));
     }
 }

@@ -1,0 +1,278 @@
+//! HTTP/1.1 to a backend: one request at a time on one connection. The answer is judged as strictly as a request is: a
+//! backend that frames badly is not believed (U02), and a short body never becomes a complete one (U01).
+
+use crate::buf::Buf;
+use crate::hop::connect::Opened;
+use crate::http::asked::Asked;
+use crate::http::exchange::{BodyLen, Client, Fields, Got, Meta};
+use crate::observe::HopFragment;
+use crate::refusal::Refusal;
+use crate::wire::Wire;
+use everyhop_http1::{self as http1, Chunk, Chunked, FieldId, Framing, Parsed, ResponseHead, write};
+use everyhop_plan::Limits;
+use http::HeaderMap;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+/// What is queued to go out above which the body waits.
+const OUT_FULL: usize = 64 * 1024;
+
+enum Body {
+    None,
+    Length(u64),
+    Chunked(Box<Chunked>),
+    UntilClose,
+}
+
+pub(crate) struct H1Up {
+    pub(crate) wire: Wire,
+    pub(crate) inb: Buf,
+    facts: Rc<HopFragment>,
+    pub(crate) hop_id: u64,
+    pub(crate) generation: u64,
+    limits: http1::Limits,
+    out: Buf,
+    head: ResponseHead,
+    head_len: usize,
+    to_head: bool,
+    chunks: bool,
+    body: Body,
+    trailers: Option<HeaderMap>,
+    answered: bool,
+    keep: bool,
+}
+
+/// The plan's limits as the codec wants them.
+pub(crate) fn codec_limits(limits: &Limits) -> http1::Limits {
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    http1::Limits {
+        head_bytes: size(limits.head_bytes),
+        fields: size(limits.head_fields),
+        target_bytes: size(limits.target_bytes),
+    }
+}
+
+impl H1Up {
+    pub(crate) fn new(opened: Opened, limits: &Limits) -> H1Up {
+        H1Up {
+            wire: opened.wire,
+            inb: Buf::default(),
+            facts: opened.facts,
+            hop_id: opened.hop_id,
+            generation: opened.generation,
+            limits: codec_limits(limits),
+            out: Buf::default(),
+            head: ResponseHead::default(),
+            head_len: 0,
+            to_head: false,
+            chunks: false,
+            body: Body::None,
+            trailers: None,
+            answered: false,
+            keep: false,
+        }
+    }
+
+    pub(crate) fn start(&mut self, head: &[u8], asked: &Asked) {
+        self.out.push(head);
+        self.head.reset();
+        self.to_head = asked.is_head();
+        self.chunks = asked.body == BodyLen::Unknown;
+        self.trailers = None;
+        (self.answered, self.keep) = (false, false);
+    }
+
+    pub(crate) fn facts(&self) -> Rc<HopFragment> {
+        self.facts.clone()
+    }
+
+    pub(crate) fn answered(&self) -> bool {
+        self.answered
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.wire.is_quiet()
+    }
+
+    pub(crate) fn is_reusable(&self) -> bool {
+        // Surplus bytes after a response belong to nobody: such a connection is not used again (H08).
+        self.keep && self.inb.is_empty() && self.out.is_empty() && !self.wire.is_eof()
+    }
+
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
+        while self.out.len() >= OUT_FULL {
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Refusal::BackendClosed)?;
+        }
+        let n = from.len();
+        if self.chunks {
+            write::chunk_size(self.out.tail(), n);
+            self.out.take_from(from, n);
+            self.out.push(b"\r\n");
+        } else {
+            self.out.take_from(from, n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.chunks {
+            last_chunk(self.out.tail(), trailers.as_ref());
+        }
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Refusal::BackendClosed)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Refusal>> {
+        let n = match ready!(self.wire.poll_read(cx, &mut self.inb)) {
+            Ok(n) => n,
+            Err(_) if !self.answered => return Poll::Ready(Err(Refusal::BackendClosed)),
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Err(Refusal::BackendMalformed)),
+            Err(_) => return Poll::Ready(Err(Refusal::BackendTruncated)),
+        };
+        self.answered |= n > 0;
+        Poll::Ready(Ok(n))
+    }
+
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, _: &Limits) -> Poll<Result<Meta, Refusal>> {
+        loop {
+            if !self.inb.is_empty() {
+                match self.head.parse(self.inb.bytes(), &self.limits, self.to_head) {
+                    Parsed::Head { len } => {
+                        self.head_len = len;
+                        if self.head.status == 101 && !self.upgrades_to_websocket() {
+                            return Poll::Ready(Err(Refusal::BackendMalformed));
+                        }
+                        return Poll::Ready(Ok(self.meta()));
+                    }
+                    Parsed::Refused(_) => return Poll::Ready(Err(Refusal::BackendMalformed)),
+                    Parsed::NeedMore => {}
+                }
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                let why = if self.answered { Refusal::BackendTruncated } else { Refusal::BackendClosed };
+                return Poll::Ready(Err(why));
+            }
+        }
+    }
+
+    fn upgrades_to_websocket(&self) -> bool {
+        let buf = self.inb.bytes();
+        let mut upgrades = self.head.fields.iter().filter(|f| f.id == FieldId::Upgrade);
+        upgrades.next().is_some_and(|f| f.value.of(buf).eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
+    }
+
+    fn meta(&mut self) -> Meta {
+        self.keep = self.head.keeps_alive();
+        let (body, len) = match self.head.framing {
+            Framing::None => (Body::None, BodyLen::None),
+            Framing::Length(n) => (Body::Length(n), BodyLen::Known(n)),
+            Framing::Chunked => (Body::Chunked(Box::default()), BodyLen::Unknown),
+            Framing::UntilClose => (Body::UntilClose, BodyLen::Unknown),
+        };
+        self.body = body;
+        Meta { status: self.head.status, body: len }
+    }
+
+    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+        client.head(meta, &ResponseView { head: &self.head, buf: self.inb.bytes() });
+        self.done_with_head();
+    }
+
+    pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {
+        client.informational(status, &ResponseView { head: &self.head, buf: self.inb.bytes() });
+        self.done_with_head();
+    }
+
+    fn done_with_head(&mut self) {
+        self.inb.consume_keep(self.head_len);
+        self.head.reset();
+    }
+
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        loop {
+            let have = self.inb.len();
+            match &mut self.body {
+                Body::None | Body::Length(0) => return Poll::Ready(Ok(Got::End)),
+                Body::Length(left) if have > 0 => {
+                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
+                    *left -= n as u64;
+                    into.take_from(&mut self.inb, n);
+                    return Poll::Ready(Ok(Got::Some));
+                }
+                Body::UntilClose if have > 0 => {
+                    into.take_from(&mut self.inb, have);
+                    return Poll::Ready(Ok(Got::Some));
+                }
+                Body::Chunked(chunked) => match chunked.next(self.inb.bytes()) {
+                    Chunk::Data { skip, len } => {
+                        self.inb.consume_keep(skip);
+                        into.take_from(&mut self.inb, len);
+                        return Poll::Ready(Ok(Got::Some));
+                    }
+                    Chunk::NeedMore { consumed } => self.inb.consume_keep(consumed),
+                    Chunk::End { consumed } => {
+                        self.inb.consume_keep(consumed);
+                        self.trailers = trailer_map(&chunked.trailers);
+                        self.body = Body::None;
+                        return Poll::Ready(Ok(Got::End));
+                    }
+                    Chunk::Refused(_) => return Poll::Ready(Err(Refusal::BackendMalformed)),
+                },
+                Body::Length(_) | Body::UntilClose => {}
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(match self.body {
+                    Body::UntilClose => Ok(Got::End),
+                    _ => Err(Refusal::BackendTruncated),
+                });
+            }
+        }
+    }
+
+    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+/// The end of a chunked body.
+pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        if !http1::field_id(name.as_str().as_bytes()).is_forbidden_in_trailers() {
+            write::field(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Trailers as both protocols carry them. What HTTP/2 cannot carry is left out.
+pub(crate) fn trailer_map(trailers: &[(Vec<u8>, Vec<u8>)]) -> Option<HeaderMap> {
+    if trailers.is_empty() {
+        return None;
+    }
+    let mut map = HeaderMap::with_capacity(trailers.len());
+    for (name, value) in trailers {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    Some(map)
+}
+
+struct ResponseView<'a> {
+    head: &'a ResponseHead,
+    buf: &'a [u8],
+}
+
+impl Fields for ResponseView<'_> {
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for field in &self.head.fields {
+            if !self.head.is_hop_by_hop(field, self.buf) {
+                f(field.id, field.name.of(self.buf), field.value.of(self.buf));
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! HTTP/2 to a backend, by the `h2` crate with every limit set: one connection carries many requests of its thread.
+//! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../http/h2.rs`, the other side.
+
+use crate::buf::Buf;
+use crate::hop::connect::Opened;
+use crate::http::asked::{Asked, MapView};
+use crate::http::exchange::{BodyLen, Client, Got, Meta};
+use crate::observe::HopFragment;
+use crate::refusal::Refusal;
+use crate::thread::Core;
+use crate::wire::Stream;
+use bytes::Bytes;
+use everyhop_plan::Limits;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Request};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// A connection that several requests share.
+pub(crate) struct H2Conn {
+    send: SendRequest<Bytes>,
+    facts: Rc<HopFragment>,
+    pub(crate) hop_id: u64,
+    open: Cell<bool>,
+    streams: Cell<usize>,
+    idle_until_ms: Cell<u64>,
+    idle_ms: u64,
+}
+
+impl H2Conn {
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.streams.get() < self.send.current_max_send_streams()
+    }
+
+    pub(crate) fn is_idle_since(&self, now_ms: u64) -> bool {
+        self.streams.get() == 0 && self.idle_until_ms.get() <= now_ms
+    }
+}
+
+/// One request on it.
+pub(crate) struct H2Up {
+    conn: Rc<H2Conn>,
+    sender: SendRequest<Bytes>,
+    request: Option<(Request<()>, bool)>,
+    response: Option<ResponseFuture>,
+    send: Option<SendStream<Bytes>>,
+    recv: Option<RecvStream>,
+    head: Option<HeaderMap>,
+    informational: Option<HeaderMap>,
+    trailers: Option<HeaderMap>,
+    answered: bool,
+    unprocessed: bool,
+    to_head: bool,
+}
+
+impl Drop for H2Up {
+    fn drop(&mut self) {
+        self.conn.streams.set(self.conn.streams.get().saturating_sub(1));
+    }
+}
+
+impl H2Up {
+    /// Speaks HTTP/2 on a new connection and shares it; `None` if that fails.
+    pub(crate) async fn open(core: &Rc<Core>, opened: Opened, limits: &Limits) -> Option<H2Up> {
+        let stream = Stream { wire: opened.wire, waiting: Buf::default() };
+        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let handshake = h2::client::Builder::new()
+            .enable_push(false)
+            .initial_window_size(limits.h2_stream_window_bytes)
+            .initial_connection_window_size(limits.h2_connection_window_bytes)
+            .max_header_list_size(limits.h2_header_list_bytes)
+            .max_concurrent_streams(0)
+            .max_concurrent_reset_streams(size(limits.h2_streams))
+            .reset_stream_duration(Duration::from_secs(5))
+            .max_send_buffer_size(64 * 1024)
+            .handshake::<_, Bytes>(stream);
+        let (send, connection) = handshake.await.ok()?;
+        let conn = Rc::new(H2Conn {
+            send,
+            facts: opened.facts,
+            hop_id: opened.hop_id,
+            open: Cell::new(true),
+            streams: Cell::new(0),
+            idle_until_ms: Cell::new(u64::MAX),
+            idle_ms: u64::from(limits.upstream_idle_s) * 1000,
+        });
+        let weak = Rc::downgrade(&conn);
+        tokio::task::spawn_local(async move {
+            // How it ended shows at each of its streams.
+            let _ = connection.await;
+            if let Some(conn) = weak.upgrade() {
+                conn.open.set(false);
+            }
+        });
+        core.pools.share(conn.clone());
+        conn.touch(core);
+        Some(H2Up::on(conn))
+    }
+
+    pub(crate) fn on(conn: Rc<H2Conn>) -> H2Up {
+        conn.streams.set(conn.streams.get() + 1);
+        H2Up {
+            sender: conn.send.clone(),
+            conn,
+            request: None,
+            response: None,
+            send: None,
+            recv: None,
+            head: None,
+            informational: None,
+            trailers: None,
+            answered: false,
+            unprocessed: false,
+            to_head: false,
+        }
+    }
+
+    pub(crate) fn start(&mut self, request: &Request<()>, asked: &Asked) {
+        self.to_head = asked.is_head();
+        self.request = Some((request.clone(), asked.body == BodyLen::None));
+    }
+
+    pub(crate) fn facts(&self) -> Rc<HopFragment> {
+        self.conn.facts.clone()
+    }
+
+    pub(crate) fn answered(&self) -> bool {
+        self.answered
+    }
+
+    pub(crate) fn was_unprocessed(&self) -> bool {
+        self.unprocessed
+    }
+
+    fn failed(&mut self, why: &h2::Error) -> Refusal {
+        if why.is_go_away() || why.is_io() {
+            self.conn.open.set(false);
+        }
+        if why.is_remote() && why.reason() == Some(Reason::REFUSED_STREAM) {
+            self.unprocessed = true;
+        } else if why.is_reset() && why.is_remote() {
+            self.answered = true;
+        }
+        match why.reason() {
+            Some(Reason::PROTOCOL_ERROR) if why.is_library() => Refusal::BackendMalformed,
+            _ if why.is_reset() => Refusal::BackendReset,
+            _ => Refusal::BackendClosed,
+        }
+    }
+
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        if self.request.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Err(e) = ready!(self.sender.poll_ready(cx)) {
+            // Nothing of this request was sent.
+            self.unprocessed = true;
+            return Poll::Ready(Err(self.failed(&e)));
+        }
+        let Some((request, bodiless)) = self.request.take() else { return Poll::Ready(Ok(())) };
+        match self.sender.send_request(request, bodiless) {
+            Ok((response, send)) => {
+                self.response = Some(response);
+                self.send = (!bodiless).then_some(send);
+                Poll::Ready(Ok(()))
+            }
+            Err(e) => Poll::Ready(Err(self.failed(&e))),
+        }
+    }
+
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
+        ready!(self.poll_start(cx))?;
+        let Some(send) = &mut self.send else { return Poll::Ready(Err(Refusal::BackendClosed)) };
+        match ready!(poll_send_some(send, cx, from, false)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Ready(Err(Refusal::BackendReset)),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
+        // A backend that reset the stream meanwhile says so when its answer is read.
+        if let Some(send) = &mut self.send {
+            let _ = match trailers {
+                Some(map) => send.send_trailers(map),
+                None => send.send_data(Bytes::new(), true),
+            };
+        }
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.poll_start(cx)
+    }
+
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
+        if self.request.is_some() {
+            ready!(self.poll_start(cx))?;
+        }
+        let Some(response) = &mut self.response else { return Poll::Ready(Err(Refusal::BackendClosed)) };
+        if let Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
+            self.answered = true;
+            let (parts, ()) = early.into_parts();
+            self.informational = Some(parts.headers);
+            return Poll::Ready(Ok(Meta { status: parts.status.as_u16(), body: BodyLen::None }));
+        }
+        let (parts, recv) = match ready!(Pin::new(response).poll(cx)) {
+            Ok(response) => response.into_parts(),
+            Err(e) => return Poll::Ready(Err(self.failed(&e))),
+        };
+        self.answered = true;
+        if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
+            return Poll::Ready(Err(Refusal::BackendMalformed));
+        }
+        let status = parts.status.as_u16();
+        let body = match recv.is_end_stream() {
+            _ if self.to_head || matches!(status, 204 | 304) => BodyLen::None,
+            true => BodyLen::Known(0),
+            false => length(&parts.headers).map_or(BodyLen::Unknown, BodyLen::Known),
+        };
+        self.head = Some(parts.headers);
+        self.recv = Some(recv);
+        Poll::Ready(Ok(Meta { status, body }))
+    }
+
+    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+        let head = self.head.take().unwrap_or_default();
+        client.head(meta, &MapView(&head));
+    }
+
+    pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {
+        let head = self.informational.take().unwrap_or_default();
+        client.informational(status, &MapView(&head));
+    }
+
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        let Some(recv) = &mut self.recv else { return Poll::Ready(Err(Refusal::BackendClosed)) };
+        match ready!(poll_recv(recv, cx, into)) {
+            Ok((got, trailers)) => {
+                self.trailers = trailers;
+                Poll::Ready(Ok(got))
+            }
+            Err(e) => {
+                let why = self.failed(&e);
+                Poll::Ready(Err(if why == Refusal::BackendClosed { Refusal::BackendTruncated } else { why }))
+            }
+        }
+    }
+
+    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+}
+
+impl H2Conn {
+    /// It served just now.
+    pub(crate) fn touch(&self, core: &Core) {
+        self.idle_until_ms.set(core.clock().now_ms.get() + self.idle_ms);
+    }
+}
+
+/// A declared length; `h2` has refused what is not one.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Sends as much of `from` as the peer's window takes now, at least a byte. `last`: with it the stream ends.
+pub(crate) fn poll_send_some(
+    send: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+    from: &mut Buf,
+    last: bool,
+) -> Poll<Result<(), h2::Error>> {
+    send.reserve_capacity(from.len());
+    while send.capacity() == 0 {
+        match ready!(send.poll_capacity(cx)) {
+            Some(Ok(_)) => {}
+            Some(Err(e)) => return Poll::Ready(Err(e)),
+            None => return Poll::Ready(Err(Reason::CANCEL.into())),
+        }
+    }
+    let n = send.capacity().min(from.len());
+    let bytes = Bytes::copy_from_slice(from.bytes().get(..n).unwrap_or_default());
+    let all = n == from.len();
+    from.consume_keep(n);
+    Poll::Ready(send.send_data(bytes, last && all))
+}
+
+/// Receives a piece of a body, or its end with its trailers. What was received makes room for more at once: the caller
+/// asks only when it has passed the piece before on.
+pub(crate) fn poll_recv(
+    recv: &mut RecvStream,
+    cx: &mut Context<'_>,
+    into: &mut Buf,
+) -> Poll<Result<(Got, Option<HeaderMap>), h2::Error>> {
+    loop {
+        match ready!(recv.poll_data(cx)) {
+            Some(Ok(bytes)) => {
+                recv.flow_control().release_capacity(bytes.len())?;
+                if !bytes.is_empty() {
+                    into.push(&bytes);
+                    return Poll::Ready(Ok((Got::Some, None)));
+                }
+            }
+            Some(Err(e)) => return Poll::Ready(Err(e)),
+            None => {
+                let mut trailers = ready!(recv.poll_trailers(cx))?;
+                if let Some(map) = &mut trailers {
+                    forbid(map);
+                }
+                return Poll::Ready(Ok((Got::End, trailers)));
+            }
+        }
+    }
+}
+
+/// Drops what must not stand in trailers.
+fn forbid(map: &mut HeaderMap) {
+    let bad: Vec<http::HeaderName> = map
+        .keys()
+        .filter(|name| everyhop_http1::field_id(name.as_str().as_bytes()).is_forbidden_in_trailers())
+        .cloned()
+        .collect();
+    for name in bad {
+        map.remove(name);
+    }
+}

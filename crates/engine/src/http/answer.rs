@@ -1,0 +1,126 @@
+//! Answers that the edge makes itself: one plain sentence, the slug, the request's id, and `Proxy-Status` (RFC 9209).
+//! Also the clock's Date, written once a second and thread.
+
+use crate::http::exchange::{BodyLen, Fields, Meta};
+use crate::refusal::Refusal;
+use everyhop_http1::{FieldId, write};
+use std::cell::RefCell;
+
+/// A refusal as a response.
+pub(crate) struct Answer {
+    pub(crate) meta: Meta,
+    fields: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Makes the answer. 499 and 0 are for logs; a client that could still read would get 502.
+pub(crate) fn answer(why: Refusal, id: u64, to_head: bool) -> Answer {
+    let status = match why.status() {
+        s @ 400..=599 if s != 499 => s,
+        _ => 502,
+    };
+    let body = format!(
+        "{status} {}\n\n{}.\n\nreason: {}\nrequest: {id:016x}\n",
+        write::reason(status),
+        why.sentence(),
+        why.slug()
+    )
+    .into_bytes();
+    let mut length = Vec::new();
+    write::number(&mut length, body.len() as u64);
+    let mut fields = vec![
+        ("content-type", b"text/plain; charset=utf-8".to_vec()),
+        ("cache-control", b"no-store".to_vec()),
+        ("proxy-status", format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
+        ("x-request-id", format!("{id:016x}").into_bytes()),
+    ];
+    if status == 405 {
+        fields.push(("allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
+    }
+    if to_head {
+        fields.push(("content-length", length));
+    }
+    let body_len = if to_head { BodyLen::None } else { BodyLen::Known(body.len() as u64) };
+    Answer { meta: Meta { status, body: body_len }, fields, body: if to_head { Vec::new() } else { body } }
+}
+
+/// RFC 9209 §2.3: the registered error type that is nearest.
+fn kind(why: Refusal) -> &'static str {
+    match why {
+        Refusal::ConnectFailed => "connection_refused",
+        Refusal::ConnectTimeout => "connection_timeout",
+        Refusal::HopUntrusted | Refusal::HopNameMismatch | Refusal::HopExpired | Refusal::HopBadCertificate => {
+            "tls_certificate_error"
+        }
+        Refusal::HopNotTls | Refusal::HopHandshake | Refusal::HopNoHttp2 => "tls_protocol_error",
+        Refusal::HopIdentityRefused => "tls_alert_received",
+        Refusal::Unresolved => "dns_error",
+        Refusal::BackendFirstByte | Refusal::BackendTooSlow => "http_response_timeout",
+        Refusal::BackendClosed | Refusal::BackendTruncated | Refusal::BackendReset => "http_response_incomplete",
+        Refusal::BackendMalformed | Refusal::BackendInformational => "http_protocol_error",
+        Refusal::AcceptanceExpired | Refusal::SiteExpired | Refusal::LogFull => "destination_unavailable",
+        Refusal::ClientNotAllowed => "http_request_denied",
+        _ => "http_request_error",
+    }
+}
+
+impl Fields for Answer {
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for (name, value) in &self.fields {
+            f(everyhop_http1::field_id(name.as_bytes()), name.as_bytes(), value);
+        }
+    }
+}
+
+thread_local! {
+    static DATE: RefCell<(i64, [u8; 29])> = const { RefCell::new((i64::MIN, [b' '; 29])) };
+}
+
+/// Hands the current IMF-fixdate (RFC 9110 §5.6.7) to `f`.
+pub(crate) fn with_date<T>(unix_s: i64, f: impl FnOnce(&[u8]) -> T) -> T {
+    DATE.with_borrow_mut(|(at, text)| {
+        if *at != unix_s {
+            *at = unix_s;
+            *text = imf_fixdate(u64::try_from(unix_s).unwrap_or(0));
+        }
+        f(&text[..])
+    })
+}
+
+fn imf_fixdate(unix_s: u64) -> [u8; 29] {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, rest) = (unix_s / 86_400, unix_s % 86_400);
+    let (year, month, day) = crate::observe::civil(days);
+    let name = |all: &[&'static str], at: u64| {
+        usize::try_from(at).ok().and_then(|at| all.get(at).copied()).unwrap_or("???")
+    };
+    let text = format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        name(&DAYS, days % 7),
+        name(&MONTHS, month - 1),
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    );
+    text.as_bytes().try_into().unwrap_or([b' '; 29])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_an_imf_fixdate() {
+        assert_eq!(&imf_fixdate(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn an_answer_names_its_reason_and_the_request() {
+        let it = answer(Refusal::NotFound, 0xabc, false);
+        let text = String::from_utf8_lossy(&it.body).into_owned();
+        assert_eq!(it.meta.status, 404);
+        assert!(text.contains("request/not-found") && text.contains("0000000000000abc"), "{text}");
+        assert!(answer(Refusal::NotFound, 1, true).body.is_empty());
+    }
+}

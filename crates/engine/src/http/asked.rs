@@ -1,0 +1,205 @@
+//! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
+//! nothing else, so that no two of them see a different request. Read next: `../admit.rs`, `head.rs`.
+
+use crate::http::exchange::BodyLen;
+use crate::refusal::Refusal;
+use everyhop_canon::{host, path};
+use everyhop_http1::{FieldId, Framing, RequestHead, Span};
+use std::net::IpAddr;
+
+/// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: u64,
+    pub(crate) method: String,
+    /// Canonical, without port.
+    pub(crate) host: String,
+    /// Canonical, with the port if one was named.
+    pub(crate) authority: String,
+    /// Canonical path and the query as it came.
+    pub(crate) target: String,
+    path_len: usize,
+    pub(crate) body: BodyLen,
+    /// A WebSocket handshake.
+    pub(crate) websocket: bool,
+    /// The client takes trailers (`TE: trailers`), which gRPC insists on.
+    pub(crate) te_trailers: bool,
+    pub(crate) protocol: &'static str,
+    /// From the client to the peer, as trusted proxies vouch for it; the peer is not in it.
+    pub(crate) chain: Vec<IpAddr>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Asked {
+            id: 0,
+            method: String::new(),
+            host: String::new(),
+            authority: String::new(),
+            target: String::new(),
+            path_len: 0,
+            body: BodyLen::None,
+            websocket: false,
+            te_trailers: false,
+            protocol: "http/1.1",
+            chain: Vec::new(),
+        }
+    }
+}
+
+impl Asked {
+    pub(crate) fn of(id: u64, protocol: &'static str) -> Asked {
+        Asked { id, protocol, ..Asked::default() }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.target.get(..self.path_len).unwrap_or_default()
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// RFC 9110 §9.2.2: may be sent again where nothing was answered.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+    }
+
+    /// Fills in from an HTTP/1 head.
+    pub(crate) fn of_h1(&mut self, head: &RequestHead, buf: &[u8]) -> Result<(), Refusal> {
+        set(&mut self.method, head.method.of(buf));
+        let host = head.value(FieldId::Host, buf);
+        self.names(head.target.of(buf), host)?;
+        self.protocol = "http/1.1";
+        self.body = match head.framing {
+            Framing::None | Framing::UntilClose => BodyLen::None,
+            Framing::Length(n) => BodyLen::Known(n),
+            Framing::Chunked => BodyLen::Unknown,
+        };
+        let upgrade = head.connection.upgrade && !head.version_10 && head.framing == Framing::None;
+        self.websocket = upgrade
+            && self.method == "GET"
+            && head.value(FieldId::Upgrade, buf).is_some_and(|v| v.eq_ignore_ascii_case(b"websocket"));
+        self.te_trailers = head.value(FieldId::Te, buf).is_some_and(|v| v.eq_ignore_ascii_case(b"trailers"));
+        Ok(())
+    }
+
+    /// Method, host and target, each in its one form. An authority in the target wins over Host (RFC 9112 §3.2.2).
+    fn names(&mut self, target: &[u8], host_field: Option<&[u8]>) -> Result<(), Refusal> {
+        self.target.clear();
+        self.path_len = 0;
+        if self.method == "CONNECT" {
+            return Err(Refusal::ConnectMethod);
+        }
+        let parts = path::target(target).map_err(|_| Refusal::BadTarget)?;
+        let named = parts.authority.or(host_field).ok_or(Refusal::BadHost)?;
+        self.host_of(named)?;
+        if parts.path.is_empty() {
+            if self.method != "OPTIONS" {
+                return Err(Refusal::BadTarget);
+            }
+            self.target.push('*');
+        } else {
+            path::path_into(parts.path, &mut self.target).map_err(|_| Refusal::BadTarget)?;
+        }
+        self.path_len = self.target.len();
+        if let Some(query) = parts.query {
+            self.target.push('?');
+            // Checked to be printable ASCII.
+            self.target.extend(query.iter().map(|b| char::from(*b)));
+        }
+        Ok(())
+    }
+
+    fn host_of(&mut self, named: &[u8]) -> Result<(), Refusal> {
+        let port = host::host_into(named, &mut self.host).map_err(|_| Refusal::BadHost)?;
+        self.authority.clear();
+        self.authority.push_str(&self.host);
+        if let Some(port) = port {
+            use std::fmt::Write;
+            let _ = write!(self.authority, ":{port}");
+        }
+        Ok(())
+    }
+
+    /// Fills in from an HTTP/2 head, whose pseudo-fields `h2` has checked for presence and syntax (RFC 9113 §8.3.1).
+    pub(crate) fn of_h2(&mut self, head: &http::request::Parts, body: BodyLen) -> Result<(), Refusal> {
+        set(&mut self.method, head.method.as_str().as_bytes());
+        let host = head.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+        let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
+        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        self.names(target.as_bytes(), authority.or(host))?;
+        // Host beside :authority must say the same (RFC 9113 §8.3.1).
+        if let (Some(host), Some(_)) = (host, authority) {
+            let mut other = String::new();
+            let port = host::host_into(host, &mut other).map_err(|_| Refusal::BadHost)?;
+            let _ = port;
+            if other != self.host || head.headers.get_all(http::header::HOST).iter().count() > 1 {
+                return Err(Refusal::BadHost);
+            }
+        }
+        self.protocol = "h2";
+        self.body = body;
+        self.websocket = false;
+        self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
+        Ok(())
+    }
+}
+
+fn set(text: &mut String, bytes: &[u8]) {
+    text.clear();
+    // Tokens are ASCII.
+    text.extend(bytes.iter().map(|b| char::from(*b)));
+}
+
+/// An HTTP/1 head with the buffer that it points into.
+pub(crate) struct View<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) buf: &'a [u8],
+}
+
+impl everyhop_decide::Headers for View<'_> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        let of = |span: Span| span.of(self.buf);
+        let mut seen = false;
+        for field in self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(name.as_bytes())) {
+            if of(field.value) != value.as_bytes() {
+                return false;
+            }
+            seen = true;
+        }
+        seen
+    }
+}
+
+impl crate::http::exchange::Fields for View<'_> {
+    /// What may go on to the backend; what concerns this connection alone stays behind.
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for field in &self.head.fields {
+            if !self.head.is_hop_by_hop(field, self.buf) {
+                f(field.id, field.name.of(self.buf), field.value.of(self.buf));
+            }
+        }
+    }
+}
+
+/// An HTTP/2 field list.
+pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
+
+impl everyhop_decide::Headers for MapView<'_> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        let mut all = self.0.get_all(name).iter().peekable();
+        all.peek().is_some() && all.all(|v| v.as_bytes() == value.as_bytes())
+    }
+}
+
+impl crate::http::exchange::Fields for MapView<'_> {
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for (name, value) in self.0 {
+            let id = everyhop_http1::field_id(name.as_str().as_bytes());
+            if !id.is_hop_by_hop() {
+                f(id, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
+//! After anything that leaves doubt about where the next request begins, the connection closes.
+
+use crate::buf::Buf;
+use crate::hop::h1::{codec_limits, last_chunk, trailer_map};
+use crate::http::answer::{answer, with_date};
+use crate::http::asked::{Asked, View};
+use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::http::head::Built;
+use crate::http::{Carried, Conn, carry, prepare, refused, tunnel};
+use crate::refusal::Refusal;
+use crate::terminate::Opened;
+use crate::wire::Wire;
+use everyhop_http1::{Chunk, Chunked, FieldId, Framing, Parsed, RequestHead, write};
+use http::HeaderMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+/// Response bytes that may wait for a slow reader.
+const OUT_FULL: usize = 64 * 1024;
+/// Response bytes above which they are handed on at once, so that a fast reader need not wait for a buffer to fill.
+const OUT_EAGER: usize = 16 * 1024;
+/// An unread request body up to this long is read and thrown away, so that the connection can go on.
+const DRAIN_BYTES: u64 = 64 * 1024;
+/// How long a closing connection listens for what is still under way, so that its last answer is not reset away.
+const LINGER_S: u32 = 1;
+
+enum Body {
+    None,
+    Length(u64),
+    Chunked(Box<Chunked>),
+}
+
+/// How the response's body is framed.
+#[derive(PartialEq)]
+enum Sending {
+    Plain,
+    Chunks,
+}
+
+struct H1 {
+    conn: Rc<Conn>,
+    wire: Wire,
+    inb: Buf,
+    out: Buf,
+    body: Body,
+    trailers: Option<HeaderMap>,
+    sending: Sending,
+    version_10: bool,
+    keep: bool,
+    /// The client waits for `100 Continue` and nobody but us will send it.
+    owes_continue: bool,
+}
+
+/// What waiting for a request came to.
+enum Next {
+    Head(usize),
+    Refused(Refusal),
+    /// Nothing more will come, or is wanted.
+    Over,
+}
+
+pub(crate) async fn serve(opened: Opened, wire: Wire) {
+    let conn = crate::http::opened(opened);
+    let mut it = H1 {
+        conn: conn.clone(),
+        wire,
+        inb: Buf::default(),
+        out: Buf::default(),
+        body: Body::None,
+        trailers: None,
+        sending: Sending::Plain,
+        version_10: false,
+        keep: true,
+        owes_continue: false,
+    };
+    let mut head = RequestHead::default();
+    let mut asked = Asked::default();
+    let mut scratch = Vec::new();
+    let core = &conn.opened.arrived.core;
+    let watch = &conn.opened.arrived.watch;
+    while it.keep {
+        head.reset();
+        let next = it.next_head(&mut head).await;
+        let began = Instant::now();
+        asked.id = core.next_id();
+        let len = match next {
+            Next::Over => break,
+            Next::Refused(why) => {
+                (asked.protocol, it.keep, it.version_10) = ("http/1.1", false, false);
+                (asked.method, asked.host, asked.target) = Default::default();
+                refused(&conn, &asked, why, began);
+                it.answer(why, asked.id, false);
+                break;
+            }
+            Next::Head(len) => len,
+        };
+        let ready = {
+            let view = View { head: &head, buf: it.inb.bytes() };
+            let asking = asked.of_h1(&head, view.buf);
+            asking.and_then(|()| prepare(&conn, &mut asked, &view, std::mem::take(&mut scratch)))
+        };
+        it.take_head(&head, len);
+        let carried = match ready {
+            Ok(ready) => {
+                it.owes_continue = head.expects_continue && ready.speaks_h2();
+                let carried = carry(&conn, &asked, &ready, &mut it, watch, began).await;
+                if let Built::H1(used) = ready.built {
+                    scratch = used;
+                }
+                carried
+            }
+            Err(why) => {
+                refused(&conn, &asked, why, began);
+                Carried::Refused(why)
+            }
+        };
+        match carried {
+            Carried::Done { read_all } => {
+                if !read_all && (head.expects_continue || !it.drain().await) {
+                    it.keep = false;
+                }
+            }
+            Carried::Refused(why) => {
+                // Errors of the client's own making end the connection: its idea of where requests begin may differ.
+                it.keep &= why.status() != 400 && !head.expects_continue && it.drain().await;
+                it.answer(why, asked.id, asked.is_head());
+                if it.flush().await.is_err() {
+                    return;
+                }
+            }
+            Carried::Cut => {
+                it.wire.sock_mut().reset_on_close();
+                return;
+            }
+            Carried::Switched(up) => return tunnel::run(&conn, &asked, it.wire, it.inb, up).await,
+        }
+    }
+    it.close().await;
+}
+
+impl H1 {
+    async fn next_head(&mut self, head: &mut RequestHead) -> Next {
+        let conn = self.conn.clone();
+        let arrived = &conn.opened.arrived;
+        let Some(running) = arrived.core.running() else { return Next::Over };
+        let limits = running.limits();
+        let codec = codec_limits(limits);
+        let (watch, core) = (&arrived.watch, &arrived.core);
+        let mut begun = !self.inb.is_empty();
+        watch.within_s(if begun { limits.head_s } else { limits.idle_s });
+        poll_fn(|cx| {
+            loop {
+                if !self.inb.is_empty() {
+                    match head.parse(self.inb.bytes(), &codec) {
+                        Parsed::Head { len } => return Poll::Ready(Next::Head(len)),
+                        Parsed::Refused(why) => return Poll::Ready(Next::Refused(Refusal::Http1(why))),
+                        Parsed::NeedMore => {}
+                    }
+                    if !begun {
+                        begun = true;
+                        watch.within_s(limits.head_s);
+                    }
+                }
+                match self.wire.poll_read(cx, &mut self.inb) {
+                    Poll::Ready(Ok(n)) if n > 0 => continue,
+                    Poll::Ready(_) if begun => return Poll::Ready(Next::Refused(Refusal::BodyTruncated)),
+                    Poll::Ready(_) => return Poll::Ready(Next::Over),
+                    Poll::Pending => {}
+                }
+                // Between requests is the moment to go: for a drain, or where the site is another one now.
+                let gone = core.running().is_none_or(|r| conn.site_in(&r).is_none());
+                if !begun && (core.is_draining() || gone) {
+                    return Poll::Ready(Next::Over);
+                }
+                return watch.poll_late(cx).map(|_| if begun { Next::Refused(Refusal::RequestTooSlow) } else { Next::Over });
+            }
+        })
+        .await
+    }
+
+    fn take_head(&mut self, head: &RequestHead, len: usize) {
+        self.inb.consume_keep(len);
+        self.version_10 = head.version_10;
+        self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining();
+        self.trailers = None;
+        self.body = match head.framing {
+            Framing::None | Framing::UntilClose => Body::None,
+            Framing::Length(n) => Body::Length(n),
+            Framing::Chunked => Body::Chunked(Box::default()),
+        };
+    }
+
+    /// Reads an unread body to its end, if that is near; false if the connection cannot go on.
+    async fn drain(&mut self) -> bool {
+        if matches!(self.body, Body::None) {
+            return true;
+        }
+        let conn = self.conn.clone();
+        let watch = &conn.opened.arrived.watch;
+        watch.within_s(LINGER_S);
+        let (mut waste, mut left) = (Buf::default(), DRAIN_BYTES);
+        poll_fn(|cx| {
+            loop {
+                match self.poll_body(cx, &mut waste) {
+                    Poll::Ready(Ok(Got::End)) => return Poll::Ready(true),
+                    Poll::Ready(Ok(Got::Some)) if (waste.len() as u64) < left => {
+                        left -= waste.len() as u64;
+                        waste.consume_keep(waste.len());
+                    }
+                    Poll::Ready(_) => return Poll::Ready(false),
+                    Poll::Pending => return watch.poll_late(cx).map(|_| false),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Queues an answer of our own.
+    fn answer(&mut self, why: Refusal, id: u64, to_head: bool) {
+        let it = answer(why, id, to_head);
+        self.head(&it.meta, &it);
+        self.out.push(&it.body);
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        let conn = self.conn.clone();
+        let watch = &conn.opened.arrived.watch;
+        watch.within_s(conn.opened.arrived.running.limits().body_progress_s);
+        poll_fn(|cx| match self.poll_flush(cx) {
+            Poll::Pending => watch.poll_late(cx).map(|_| Err(Gone)),
+            ready => ready,
+        })
+        .await
+    }
+
+    /// Says goodbye, then listens a little: closing over unread bytes would reset the last answer away.
+    async fn close(mut self) {
+        let conn = self.conn.clone();
+        if self.flush().await.is_err() {
+            return;
+        }
+        let watch = &conn.opened.arrived.watch;
+        watch.within_s(LINGER_S);
+        let mut left = DRAIN_BYTES;
+        let mut said = false;
+        poll_fn(|cx| {
+            if !said {
+                match self.wire.poll_close(cx) {
+                    Poll::Ready(Ok(())) => said = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return watch.poll_late(cx).map(drop),
+                }
+            }
+            loop {
+                self.inb.consume_keep(self.inb.len());
+                match self.wire.poll_read(cx, &mut self.inb) {
+                    Poll::Ready(Ok(n)) if n > 0 && n as u64 <= left => left -= n as u64,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return watch.poll_late(cx).map(drop),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+impl Client for H1 {
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        if self.owes_continue {
+            self.owes_continue = false;
+            self.out.push(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let _ = self.wire.poll_write_all(cx, &mut self.out);
+        }
+        loop {
+            let have = self.inb.len();
+            match &mut self.body {
+                Body::None | Body::Length(0) => {
+                    self.body = Body::None;
+                    return Poll::Ready(Ok(Got::End));
+                }
+                Body::Length(left) if have > 0 => {
+                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
+                    *left -= n as u64;
+                    into.take_from(&mut self.inb, n);
+                    return Poll::Ready(Ok(Got::Some));
+                }
+                Body::Length(_) => {}
+                Body::Chunked(chunked) => match chunked.next(self.inb.bytes()) {
+                    Chunk::Data { skip, len } => {
+                        self.inb.consume_keep(skip);
+                        into.take_from(&mut self.inb, len);
+                        return Poll::Ready(Ok(Got::Some));
+                    }
+                    Chunk::NeedMore { consumed } => self.inb.consume_keep(consumed),
+                    Chunk::End { consumed } => {
+                        self.inb.consume_keep(consumed);
+                        self.trailers = trailer_map(&chunked.trailers);
+                        self.body = Body::None;
+                        return Poll::Ready(Ok(Got::End));
+                    }
+                    Chunk::Refused(_) => return Poll::Ready(Err(Refusal::BodyMalformed)),
+                },
+            }
+            match ready!(self.wire.poll_read(cx, &mut self.inb)) {
+                Ok(n) if n > 0 => {}
+                _ => return Poll::Ready(Err(Refusal::BodyTruncated)),
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Bytes that are there already are the next request: no more are read until its turn.
+        if !self.inb.is_empty() {
+            return Poll::Pending;
+        }
+        match self.wire.poll_read(cx, &mut self.inb) {
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn informational(&mut self, status: u16, fields: &impl Fields) {
+        // RFC 9110 §15.2: an HTTP/1.0 client knows none.
+        if self.version_10 {
+            return;
+        }
+        let out = self.out.tail();
+        write::status_line(out, status);
+        fields.each(|_, name, value| write::field(out, name, value));
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn head(&mut self, meta: &Meta, fields: &impl Fields) {
+        let out = self.out.tail();
+        write::status_line(out, meta.status);
+        let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
+        fields.each(|id, name, value| match id {
+            // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
+            FieldId::ContentLength if !bodiless || matches!(meta.status, 101 | 204) => {}
+            FieldId::Date => {
+                dated = true;
+                write::field(out, name, value);
+            }
+            _ => write::field(out, name, value),
+        });
+        if !dated {
+            with_date(self.conn.opened.arrived.core.clock().unix_s.get(), |date| write::field(out, b"date", date));
+        }
+        self.sending = Sending::Plain;
+        match meta.body {
+            BodyLen::None => {}
+            BodyLen::Known(n) => {
+                out.extend_from_slice(b"content-length: ");
+                write::number(out, n);
+                out.extend_from_slice(b"\r\n");
+            }
+            BodyLen::Unknown if self.version_10 => self.keep = false,
+            BodyLen::Unknown => {
+                self.sending = Sending::Chunks;
+                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            }
+        }
+        if meta.status == 101 {
+            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        } else if !self.keep {
+            out.extend_from_slice(b"connection: close\r\n");
+        } else if self.version_10 {
+            out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
+        while self.out.len() >= OUT_FULL {
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
+        }
+        let n = from.len();
+        if self.sending == Sending::Chunks {
+            write::chunk_size(self.out.tail(), n);
+            self.out.take_from(from, n);
+            self.out.push(b"\r\n");
+        } else {
+            self.out.take_from(from, n);
+        }
+        if self.out.len() >= OUT_EAGER && self.wire.poll_write(cx, &mut self.out).map_err(|_| Gone)?.is_pending() {
+            // It waits in the buffer; the next call waits for room.
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.sending == Sending::Chunks {
+            last_chunk(self.out.tail(), trailers.as_ref());
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,301 @@
+//! HTTP/2 with a client, by the `h2` crate with every limit set (P01 to P04): the connection is one task, each request
+//! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
+
+use crate::buf::Buf;
+use crate::hop::h2::{length, poll_recv, poll_send_some};
+use crate::http::answer::{answer, with_date};
+use crate::http::asked::{Asked, MapView};
+use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::http::{Carried, Conn, carry, prepare, refused};
+use crate::refusal::Refusal;
+use crate::terminate::Opened;
+use crate::watch::Late;
+use crate::wire::{Stream, Wire};
+use bytes::Bytes;
+use everyhop_plan::Limits;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+fn builder(limits: &Limits) -> Builder {
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let mut it = Builder::new();
+    it.initial_window_size(limits.h2_stream_window_bytes)
+        .initial_connection_window_size(limits.h2_connection_window_bytes)
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(limits.h2_header_list_bytes)
+        .max_frame_size(16 * 1024)
+        .max_concurrent_reset_streams(size(limits.h2_streams))
+        .max_pending_accept_reset_streams(size(limits.h2_streams))
+        .max_local_error_reset_streams(Some(size(limits.h2_resets)))
+        .reset_stream_duration(Duration::from_secs(5))
+        .max_send_buffer_size(64 * 1024);
+    it
+}
+
+/// Requests that the connection carries now; the last one to end starts the idle clock.
+struct Counted {
+    conn: Rc<Conn>,
+    active: Rc<Cell<usize>>,
+}
+
+impl Counted {
+    fn new(conn: &Rc<Conn>, active: &Rc<Cell<usize>>) -> Counted {
+        active.set(active.get() + 1);
+        conn.opened.arrived.watch.forever();
+        Counted { conn: conn.clone(), active: active.clone() }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.active.set(self.active.get() - 1);
+        if self.active.get() == 0 {
+            let arrived = &self.conn.opened.arrived;
+            arrived.watch.within_s(arrived.running.limits().idle_s);
+        }
+    }
+}
+
+enum Event {
+    Request(Box<Request<RecvStream>>, SendResponse<Bytes>),
+    Closed,
+    /// The plan changed, a drain began, or it was idle too long.
+    Look,
+}
+
+pub(crate) async fn serve(opened: Opened, wire: Wire) {
+    let conn = crate::http::opened(opened);
+    let arrived = &conn.opened.arrived;
+    let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
+    watch.within_s(limits.head_s);
+    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default() }));
+    let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
+        Poll::Ready(r) => Poll::Ready(r.ok()),
+        Poll::Pending => watch.poll_late(cx).map(|Late| None),
+    })
+    .await;
+    let Some(mut session) = shaken else { return };
+    let active = Rc::new(Cell::new(0));
+    let mut generation = core.generation();
+    let mut leaving = false;
+    watch.within_s(limits.idle_s);
+    loop {
+        let event = poll_fn(|cx| match session.poll_accept(cx) {
+            Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
+            Poll::Ready(_) => Poll::Ready(Event::Closed),
+            Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => Poll::Ready(Event::Look),
+            Poll::Pending => watch.poll_late(cx).map(|Late| Event::Look),
+        })
+        .await;
+        match event {
+            Event::Request(request, respond) => {
+                let counted = Counted::new(&conn, &active);
+                tokio::task::spawn_local(stream(conn.clone(), *request, respond, counted));
+            }
+            Event::Closed => return,
+            Event::Look => {
+                generation = core.generation();
+                let moved = core.running().is_none_or(|r| conn.site_in(&r).is_none());
+                if watch.is_late() {
+                    if leaving && (active.get() == 0 || core.is_draining()) {
+                        return;
+                    }
+                    leaving = true;
+                    session.graceful_shutdown();
+                    // Streams under way have until the drain's end; an idle peer a moment to see the GOAWAY.
+                    watch.within_s(1);
+                } else if !leaving && (core.is_draining() || moved) {
+                    leaving = true;
+                    session.graceful_shutdown();
+                    if core.is_draining() {
+                        watch.at_ms(core.drain_deadline_ms());
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn stream(conn: Rc<Conn>, request: Request<RecvStream>, respond: SendResponse<Bytes>, _counted: Counted) {
+    let began = Instant::now();
+    let core = &conn.opened.arrived.core;
+    let (parts, body) = request.into_parts();
+    let body_len = match length(&parts.headers) {
+        _ if body.is_end_stream() => BodyLen::None,
+        Some(n) => BodyLen::Known(n),
+        None => BodyLen::Unknown,
+    };
+    let mut asked = Asked::of(core.next_id(), "h2");
+    let mut client = H2 { conn: conn.clone(), body, respond, send: None, left: None, trailers: None, done: false };
+    let ready = judge(&conn, &parts, &mut asked, body_len);
+    let carried = match ready {
+        Ok(ready) => {
+            let watch = core.watch();
+            carry(&conn, &asked, &ready, &mut client, &watch, began).await
+        }
+        Err(why) => {
+            refused(&conn, &asked, why, began);
+            Carried::Refused(why)
+        }
+    };
+    match carried {
+        Carried::Done { .. } => {}
+        Carried::Refused(why) => client.answer(why, asked.id, asked.is_head()),
+        Carried::Cut | Carried::Switched(_) => client.reset(),
+    }
+}
+
+fn judge(
+    conn: &Conn,
+    parts: &http::request::Parts,
+    asked: &mut Asked,
+    body: BodyLen,
+) -> Result<crate::http::Ready, Refusal> {
+    let limits = conn.opened.arrived.running.limits();
+    // Crumbs of a cookie count each (P03).
+    if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
+        return Err(Refusal::TooManyFields);
+    }
+    if parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
+        return Err(Refusal::BadFields);
+    }
+    asked.of_h2(parts, body)?;
+    if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
+        return Err(Refusal::BadTarget);
+    }
+    prepare(conn, asked, &MapView(&parts.headers), Vec::new())
+}
+
+struct H2 {
+    conn: Rc<Conn>,
+    body: RecvStream,
+    respond: SendResponse<Bytes>,
+    send: Option<SendStream<Bytes>>,
+    /// Bytes of a response of known length that are still to be sent: the last of them ends the stream.
+    left: Option<u64>,
+    trailers: Option<HeaderMap>,
+    done: bool,
+}
+
+impl H2 {
+    fn answer(&mut self, why: Refusal, id: u64, to_head: bool) {
+        let it = answer(why, id, to_head);
+        self.head(&it.meta, &it);
+        if let Some(send) = &mut self.send {
+            // Short, and flow control is `h2`'s: it goes out as the window allows.
+            let _ = send.send_data(Bytes::from(it.body), true);
+        }
+    }
+
+    fn reset(&mut self) {
+        match &mut self.send {
+            Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
+            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
+        }
+    }
+}
+
+fn response(status: u16, fields: &impl Fields) -> Response<()> {
+    let mut it = Response::new(());
+    *it.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = it.headers_mut();
+    fields.each(|_, name, value| {
+        // Our own codec has checked both; what HTTP/2 cannot carry all the same is left out.
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    });
+    it
+}
+
+impl Client for H2 {
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        match ready!(poll_recv(&mut self.body, cx, into)) {
+            Ok((got, trailers)) => {
+                self.trailers = trailers;
+                Poll::Ready(Ok(got))
+            }
+            Err(e) if e.reason() == Some(Reason::PROTOCOL_ERROR) => Poll::Ready(Err(Refusal::BodyMalformed)),
+            Err(_) => Poll::Ready(Err(Refusal::ClientGone)),
+        }
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.done {
+            return Poll::Pending;
+        }
+        match &mut self.send {
+            Some(send) => send.poll_reset(cx).map(drop),
+            None => self.respond.poll_reset(cx).map(drop),
+        }
+    }
+
+    fn informational(&mut self, status: u16, fields: &impl Fields) {
+        // A stream that is gone shows when the final head is sent.
+        let _ = self.respond.send_informational(response(status, fields));
+    }
+
+    fn head(&mut self, meta: &Meta, fields: &impl Fields) {
+        let mut it = response(meta.status, fields);
+        let headers = it.headers_mut();
+        if meta.body != BodyLen::None || matches!(meta.status, 204) {
+            headers.remove(http::header::CONTENT_LENGTH);
+        }
+        if let BodyLen::Known(n) = meta.body {
+            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(n));
+        }
+        if !headers.contains_key(http::header::DATE) {
+            let now = self.conn.opened.arrived.core.clock().unix_s.get();
+            if let Ok(date) = with_date(now, HeaderValue::from_bytes) {
+                headers.insert(http::header::DATE, date);
+            }
+        }
+        let ends = matches!(meta.body, BodyLen::None | BodyLen::Known(0));
+        self.done = ends;
+        self.left = if let BodyLen::Known(n) = meta.body { Some(n) } else { None };
+        self.send = self.respond.send_response(it, ends).ok();
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
+        let Some(send) = &mut self.send else { return Poll::Ready(Err(Gone)) };
+        let before = from.len() as u64;
+        let last = self.left == Some(before);
+        if ready!(poll_send_some(send, cx, from, last)).is_err() {
+            return Poll::Ready(Err(Gone));
+        }
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(before - from.len() as u64);
+            self.done = *left == 0;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.done {
+            return;
+        }
+        self.done = true;
+        if let Some(send) = &mut self.send {
+            // Short of the declared length `h2` resets the stream: never a complete short body.
+            let _ = match trailers {
+                Some(map) => send.send_trailers(map),
+                None => send.send_data(Bytes::new(), true),
+            };
+        }
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        Poll::Ready(if self.send.is_some() || !self.done { Ok(()) } else { Err(Gone) })
+    }
+}

@@ -1,0 +1,158 @@
+//! The head that goes to the backend, written afresh: hop-by-hop fields and everything that says who the client is are
+//! gone first, then the edge says it itself (X01, X02, H10). Read next: `../hop/mod.rs`.
+
+use crate::http::Conn;
+use crate::http::asked::Asked;
+use crate::http::exchange::{BodyLen, Fields};
+use everyhop_canon::forwarded::write_node;
+use everyhop_http1::{FieldId, write};
+use everyhop_plan::UpstreamProtocol;
+use http::{HeaderName, HeaderValue, Request, Uri};
+use std::io::Write;
+use std::net::IpAddr;
+
+/// A head ready to be sent, once or again.
+pub(crate) enum Built {
+    H1(Vec<u8>),
+    H2(Box<Request<()>>),
+}
+
+/// Writes the head in the backend's protocol. `scratch` is memory to use again.
+pub(crate) fn build(
+    conn: &Conn,
+    asked: &Asked,
+    fields: &impl Fields,
+    protocol: UpstreamProtocol,
+    scratch: Vec<u8>,
+) -> Option<Built> {
+    match protocol {
+        UpstreamProtocol::Http1 => Some(Built::H1(h1(conn, asked, fields, scratch))),
+        UpstreamProtocol::Http2 => h2(conn, asked, fields).map(|r| Built::H2(Box::new(r))),
+    }
+}
+
+fn goes_on(id: FieldId) -> bool {
+    !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData)
+}
+
+fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {
+    out.clear();
+    for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    // Several Cookie fields of HTTP/2 become one (RFC 9113 §8.2.3).
+    let mut cookies: Vec<u8> = Vec::new();
+    fields.each(|id, name, value| {
+        if asked.protocol == "h2" && name == b"cookie" {
+            if !cookies.is_empty() {
+                cookies.extend_from_slice(b"; ");
+            }
+            cookies.extend_from_slice(value);
+        } else if goes_on(id) {
+            write::field(&mut out, name, value);
+        }
+    });
+    if !cookies.is_empty() {
+        write::field(&mut out, b"cookie", &cookies);
+    }
+    identity(conn, asked, |name, value| write::field(&mut out, name.as_bytes(), value));
+    if asked.te_trailers {
+        out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
+    }
+    if asked.websocket {
+        out.extend_from_slice(b"upgrade: websocket\r\nconnection: Upgrade\r\n");
+    }
+    match asked.body {
+        // RFC 9110 §8.6: no Content-Length where the method gives no meaning to content.
+        BodyLen::None if matches!(asked.method.as_str(), "POST" | "PUT" | "PATCH") => {
+            out.extend_from_slice(b"content-length: 0\r\n");
+        }
+        BodyLen::None => {}
+        BodyLen::Known(n) => {
+            out.extend_from_slice(b"content-length: ");
+            write::number(&mut out, n);
+            out.extend_from_slice(b"\r\n");
+        }
+        BodyLen::Unknown => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// `None` if a value cannot stand in HTTP/2, which the codec of the other side has refused before.
+fn h2(conn: &Conn, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
+    let uri = Uri::builder()
+        .scheme("https")
+        .authority(asked.authority.as_str())
+        .path_and_query(asked.target.as_str())
+        .build()
+        .ok()?;
+    let mut request = Request::builder().method(asked.method.as_str()).uri(uri).body(()).ok()?;
+    let headers = request.headers_mut();
+    let mut fine = true;
+    let mut put = |name: &[u8], value: &[u8]| match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        (Ok(name), Ok(value)) => drop(headers.append(name, value)),
+        _ => fine = false,
+    };
+    fields.each(|id, name, value| {
+        if goes_on(id) && id != FieldId::Expect {
+            put(name, value);
+        }
+    });
+    identity(conn, asked, |name, value| put(name.as_bytes(), value));
+    if asked.te_trailers {
+        put(b"te", b"trailers");
+    }
+    if let BodyLen::Known(n) = asked.body {
+        let mut text = Vec::new();
+        write::number(&mut text, n);
+        put(b"content-length", &text);
+    }
+    fine.then_some(request)
+}
+
+/// What the edge says of the client. What it does not know it does not say.
+fn identity(conn: &Conn, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])) {
+    let peer = conn.opened.arrived.client.ip();
+    let client = asked.chain.first().copied().unwrap_or(peer);
+    let mut text = Vec::with_capacity(128);
+    for ip in asked.chain.iter().chain([&peer]) {
+        separated(&mut text);
+        plain(&mut text, *ip);
+    }
+    put("x-forwarded-for", &text);
+    put("x-forwarded-proto", b"https");
+    put("x-forwarded-host", asked.authority.as_bytes());
+    text.clear();
+    plain(&mut text, client);
+    put("x-real-ip", &text);
+    text.clear();
+    for ip in asked.chain.iter().chain([&peer]) {
+        separated(&mut text);
+        text.extend_from_slice(b"for=");
+        write_node(&mut text, *ip);
+    }
+    text.extend_from_slice(b";proto=https;host=\"");
+    text.extend_from_slice(asked.authority.as_bytes());
+    text.push(b'"');
+    put("forwarded", &text);
+    text.clear();
+    let _ = write!(text, "{:016x}", asked.id);
+    put("x-request-id", &text);
+    if let Some(cert) = &conn.client_cert {
+        put("client-cert", cert);
+    }
+    if let Some(chain) = &conn.client_cert_chain {
+        put("client-cert-chain", chain);
+    }
+}
+
+fn separated(text: &mut Vec<u8>) {
+    if !text.is_empty() {
+        text.extend_from_slice(b", ");
+    }
+}
+
+fn plain(text: &mut Vec<u8>, ip: IpAddr) {
+    let _ = write!(text, "{ip}");
+}

@@ -1,0 +1,103 @@
+//! An upgraded connection: after a backend's 101, bytes both ways until one side ends, the route is gone, or it is too
+//! idle or too old. Only for WebSocket, only after the backend agreed.
+
+use crate::buf::Buf;
+use crate::hop::h1::H1Up;
+use crate::http::Conn;
+use crate::http::asked::Asked;
+use crate::watch::Watch;
+use crate::wire::Wire;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+/// One direction.
+struct Way {
+    buf: Buf,
+    ended: bool,
+    moved: u64,
+}
+
+/// Carries the tunnel to its end. `waiting` is what the client sent behind its request.
+pub(crate) async fn run(conn: &Conn, asked: &Asked, mut client: Wire, waiting: Buf, mut up: Box<H1Up>) {
+    let arrived = &conn.opened.arrived;
+    let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
+    let limits = arrived.running.limits();
+    let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
+    let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
+    let mut there = Way { buf: waiting, ended: false, moved: 0 };
+    let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
+    let mut generation = core.generation();
+    let promise = promised(conn, asked);
+    watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
+    poll_fn(|cx| {
+        let before = there.moved + back.moved;
+        let open = pump(cx, &mut client, &mut up.wire, &mut there) && pump(cx, &mut up.wire, &mut client, &mut back);
+        if !open || (there.ended && back.ended) {
+            return Poll::Ready(());
+        }
+        if there.moved + back.moved != before {
+            watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
+        }
+        if generation != core.generation() {
+            generation = core.generation();
+            if promised(conn, asked) != promise {
+                return Poll::Ready(());
+            }
+        }
+        if core.is_draining() {
+            watch.at_ms(watch.deadline_ms().min(core.drain_deadline_ms()));
+        }
+        watch.poll_late(cx).map(drop)
+    })
+    .await;
+    client.close_now();
+    up.wire.close_now();
+}
+
+/// What the running plan promises to this request's route; `None` where it has none.
+fn promised(conn: &Conn, asked: &Asked) -> Option<String> {
+    let running = conn.opened.arrived.core.running()?;
+    let site = conn.site_in(&running)?;
+    let ask = everyhop_decide::Ask {
+        host: &asked.host,
+        path: asked.path(),
+        method: &asked.method,
+        headers: &everyhop_decide::NoHeaders,
+    };
+    match running.matcher.ask(site, &ask) {
+        everyhop_decide::Answer::Route(route) => running.routes.get(route).map(|r| format!("{} {}", r.name, r.promise)),
+        _ => None,
+    }
+}
+
+/// Moves what can be moved one way; false when that side broke.
+fn pump(cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire, way: &mut Way) -> bool {
+    loop {
+        while !way.buf.is_empty() {
+            match to.poll_write(cx, &mut way.buf) {
+                Poll::Ready(Ok(n)) => way.moved += n as u64,
+                Poll::Ready(Err(_)) => return false,
+                Poll::Pending => return true,
+            }
+        }
+        match to.poll_flush(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return false,
+            Poll::Pending => return true,
+        }
+        if way.ended {
+            return true;
+        }
+        match from.poll_read(cx, &mut way.buf) {
+            Poll::Ready(Ok(0)) => {
+                way.ended = true;
+                way.buf.release();
+                to.close_now();
+                return true;
+            }
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(_)) => return false,
+            Poll::Pending => return true,
+        }
+    }
+}
