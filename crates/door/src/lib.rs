@@ -1,1 +1,75 @@
-//! placeholder
+//! The door between the languages, and the only crate that knows Python: a handful of functions with plain values.
+//! Nothing on the path of a byte goes through here. Read next: `look.rs`.
+
+mod look;
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// Runs the engine on an inherited, already listening Unix socket. Never returns to Python.
+#[pyfunction]
+fn main(py: Python<'_>, fd: i32) -> PyResult<()> {
+    if fd < 3 {
+        return Err(PyValueError::new_err("a descriptor above 2 is needed"));
+    }
+    // A name for ps and top; without it the engine runs as well.
+    let _ = rustix::thread::set_name(c"everyhop-engine");
+    py.detach(|| {
+        // SAFETY: the caller hands over a descriptor that nothing else in this fresh process uses.
+        let control = unsafe { OwnedFd::from_raw_fd(fd) };
+        let code = everyhop_engine::run(control);
+        let failed = code != std::process::ExitCode::SUCCESS;
+        std::process::exit(i32::from(failed) * 3);
+    })
+}
+
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Reads a plan as the engine would; `ValueError` says why it is none.
+#[pyfunction]
+fn read_plan(text: &str) -> PyResult<()> {
+    everyhop_plan::read(text).map(drop).map_err(|e| PyValueError::new_err(e.why))
+}
+
+/// Every reason for which a connection or request is refused: slug, HTTP status (0: none spoken), sentence.
+#[pyfunction]
+fn wire_refusals() -> Vec<(&'static str, u16, &'static str)> {
+    everyhop_engine::all_refusals()
+}
+
+/// Asks the matcher of a plan where a request would go; both sides JSON.
+#[pyfunction]
+fn where_in(plan: &str, ask: &str) -> PyResult<String> {
+    everyhop_engine::where_in(plan, ask).map_err(PyValueError::new_err)
+}
+
+/// Shakes hands with a TLS server and tells what it saw, as JSON. It verifies but does not insist: it is a probe.
+#[pyfunction]
+#[pyo3(signature = (addr, sni, roots_pem, identity, alpn, timeout_s))]
+fn probe(
+    py: Python<'_>,
+    addr: String,
+    sni: Option<String>,
+    roots_pem: Option<String>,
+    identity: Option<(String, String)>,
+    alpn: Vec<String>,
+    timeout_s: f64,
+) -> PyResult<String> {
+    let ask = look::Ask { addr, sni, roots_pem, identity, alpn, timeout_s };
+    py.detach(|| look::probe(&ask)).map_err(PyOSError::new_err)
+}
+
+#[pymodule]
+fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(main, m)?)?;
+    m.add_function(wrap_pyfunction!(version, m)?)?;
+    m.add_function(wrap_pyfunction!(read_plan, m)?)?;
+    m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;
+    m.add_function(wrap_pyfunction!(where_in, m)?)?;
+    m.add_function(wrap_pyfunction!(probe, m)?)?;
+    Ok(())
+}

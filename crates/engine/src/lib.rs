@@ -32,7 +32,7 @@ mod wire;
 mod worker;
 
 pub use develop::develop;
-pub use refusal::{REFUSALS, Refusal};
+pub use refusal::{REFUSALS, Refusal, all_refusals};
 pub use report::where_in;
 
 use crate::thread::Shared;

@@ -35,7 +35,7 @@ macro_rules! refusals {
             pub fn sentence(self) -> &'static str {
                 match self {
                     $(Refusal::$variant => $sentence,)*
-                    Refusal::Http1(_) => "the request is not valid HTTP/1.1",
+                    Refusal::Http1(r) => r.sentence(),
                 }
             }
         }
@@ -107,6 +107,12 @@ refusals! {
     RouteGone "tunnel/route-gone" 0 "the route is gone or stricter in the new plan";
     Draining "connection/draining" 0 "the engine is draining";
     ConnectionBroken "connection/broken" 0 "the connection broke";
+}
+
+/// Slug, status and sentence of every reason, the codec's own included.
+pub fn all_refusals() -> Vec<(&'static str, u16, &'static str)> {
+    let codec = http1::Refused::ALL.iter().map(|r| (r.slug(), r.status(), r.sentence()));
+    REFUSALS.iter().copied().chain(codec).collect()
 }
 
 impl Refusal {

@@ -1,0 +1,43 @@
+"""Asking a running supervisor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from everyhop.admin.paths import admin_socket
+from everyhop.engine import Control, Lost
+from everyhop.errors import EveryhopError, Surroundings
+from everyhop.source import find, load
+from everyhop.source.document import Syntax
+
+
+def configured_socket(config: str | None) -> Path:
+    """The admin socket that the configuration names; the default where there is none to be found or read."""
+    try:
+        admin = load(find(config)).values.get("admin")
+    except (Surroundings, Syntax):
+        if config:
+            raise
+        return admin_socket(None)
+    given = admin.get("socket") if isinstance(admin, dict) else None
+    return admin_socket(given if isinstance(given, str) else None)
+
+
+class Client:
+    """One conversation with a supervisor."""
+
+    def __init__(self, config: str | None, timeout_s: float = 60.0) -> None:
+        self.path = configured_socket(config)
+        try:
+            self.control = Control.connect(self.path, timeout_s)
+        except Lost as e:
+            raise Surroundings(f"no supervisor answers at {self.path}; start one: everyhop run") from e
+
+    def ask(self, ask: str, **fields: object) -> dict[str, object]:
+        answer, fds = self.control.ask(ask, **fields)
+        for fd in fds:
+            os.close(fd)
+        if answer.get("answer") == "refused":
+            raise EveryhopError(f"[{answer.get('slug')}] {answer.get('why')}")
+        return answer

@@ -1,0 +1,345 @@
+"""The supervisor: it compiles, binds, starts or adopts the engine, and keeps it running with the last good plan.
+
+One thread and one loop. The engine does not need it to move bytes: a dead supervisor stops nothing, and the next one
+takes over what runs. Read next: `server.py`, which answers the admin socket.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from everyhop.admin.notify import notify
+from everyhop.admin.paths import admin_socket, engine_socket
+from everyhop.admin.server import Server
+from everyhop.compile import Compiled, compile_file
+from everyhop.engine import Bound, Control, Lost, Resolver, Started, Watcher, bind_all, listening, open_log, start
+from everyhop.engine.control import sealed
+from everyhop.errors import EveryhopError, Refused, Surroundings
+from everyhop.refusals import Finding, merged, render
+
+TICK_S = 0.25
+DATES = {"acceptance/expired", "certificate/expired"}
+
+
+def say(text: str) -> None:
+    print(f"everyhop: {text}", file=sys.stderr, flush=True)
+
+
+class Supervisor:
+    """Runs one configuration until it is told to stop."""
+
+    def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
+        self.path, self.strict = path, strict
+        self.compiled = compile_file(path, past_dates="refuse" if strict else "close")
+        self.tell(self.compiled.findings)
+        self.admin_path = socket_path or admin_socket(self.configured_socket())
+        self.engine_path = engine_socket(self.admin_path)
+        self.threads = self.compiled.plan.engine.threads
+        self.bound: list[Bound] = []
+        self.control: Control | None = None
+        self.child: Started | None = None
+        self.resolver = Resolver(self.compiled.names)
+        self.watcher = Watcher(self.compiled.watched)
+        self.selector = selectors.DefaultSelector()
+        self.wanted: set[signal.Signals] = set()
+        self.stopping = False
+        self.last_reload: dict[str, object] = {}
+        self.started_at = dt.datetime.now(dt.UTC)
+        self.restarts = 0
+
+    def configured_socket(self) -> str | None:
+        from everyhop.compile.reading import read
+
+        return read(self.path, self.compiled.text)[1].admin.socket
+
+    def tell(self, findings: list[Finding]) -> None:
+        if findings:
+            text = {str(self.path): self.path.read_text(encoding="utf-8", errors="replace")}
+            print(render(merged(findings), text), file=sys.stderr, flush=True)
+
+    # Life.
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT; gives the exit code."""
+        self.refuse_a_second()
+        with Server(self, self.admin_path) as server:
+            self.catch_signals()
+            self.attach()
+            self.say_ready()
+            notify("READY=1")
+            try:
+                while not self.stopping:
+                    self.turn(server)
+            finally:
+                notify("STOPPING=1")
+            return self.finish()
+
+    def refuse_a_second(self) -> None:
+        try:
+            Control.connect(self.admin_path, 2.0).close()
+        except Lost:
+            return
+        raise Surroundings(f"a supervisor answers at {self.admin_path} already; ask it: everyhop status")
+
+    def catch_signals(self) -> None:
+        reading, writing = socket.socketpair()
+        writing.setblocking(False)
+        reading.setblocking(False)
+        self.selector.register(reading, selectors.EVENT_READ, lambda: reading.recv(64))
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        self.wakeup = writing
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, lambda n, _: self.wanted.add(signal.Signals(n)))
+
+    def turn(self, server: Server) -> None:
+        for key, _ in self.selector.select(TICK_S):
+            if callable(key.data):
+                key.data()
+        server.serve_waiting()
+        while self.wanted:
+            self.obey(self.wanted.pop())
+        if not self.stopping:
+            self.look()
+        notify("WATCHDOG=1")
+
+    def obey(self, number: signal.Signals) -> None:
+        if number == signal.SIGHUP:
+            self.reload()
+        elif number == signal.SIGUSR1:
+            self.reopen_log()
+        else:
+            self.stopping = True
+
+    def look(self) -> None:
+        """What a quarter of a second may have brought: a dead engine, new certificates, new addresses."""
+        if self.engine_is_gone():
+            self.restart()
+            return
+        if self.watcher.changed():
+            self.renew()
+        if self.resolver.fresh.is_set() and self.control:
+            self.control.must("names", names=self.resolver.answers())
+
+    # The engine.
+
+    def attach(self) -> None:
+        """Adopts a running engine, or starts one."""
+        try:
+            control = Control.connect(self.engine_path)
+        except Lost:
+            self.bound = bind_all(self.compiled, [], self.threads)
+            self.launch()
+            self.apply(self.compiled)
+            return
+        self.control = control
+        welcome = control.must("hello")
+        if welcome.get("draining"):
+            raise Surroundings(f"the engine at {self.engine_path} is draining; wait until it is gone")
+        self.threads = int(str(welcome.get("threads") or self.threads))
+        answer, fds = control.ask("adopt")
+        sockets = answer.get("sockets")
+        assert isinstance(sockets, list)
+        self.bound = [Bound(s["listener"], s["bind"], s["thread"], fd) for s, fd in zip(sockets, fds, strict=False)]
+        for fd in fds[len(sockets) :]:
+            os.close(fd)
+        say(f"adopted the engine with pid {welcome.get('pid')}, plan {str(welcome.get('plan_digest'))[:16]}")
+        self.bring(self.compiled)
+
+    def launch(self) -> None:
+        with listening(self.engine_path) as control:
+            self.child = start(control)
+        self.control = Control.connect(self.engine_path)
+        self.listen(self.bound)
+
+    def listen(self, sockets: list[Bound], *, status: bool = True) -> None:
+        assert self.control is not None
+        bind = None
+        fds = [b.fd for b in sockets]
+        wanted = self.compiled.plan.status
+        status_fd = -1
+        if status and wanted.kind == "bound":
+            from everyhop.engine.sockets import one
+
+            bind, status_fd = wanted.bind, one(wanted.bind, shared=True).detach()
+            fds.append(status_fd)
+        self.control.must("listen", fds, threads=self.threads, sockets=[b.told() for b in sockets], status=bind)
+        if status_fd >= 0:
+            os.close(status_fd)
+
+    def bring(self, compiled: Compiled) -> None:
+        """Makes the engine run `compiled`: new sockets first, then the plan; sockets that it does not name go."""
+        fresh = bind_all(compiled, self.bound, self.threads)
+        if fresh:
+            self.listen(fresh, status=False)
+            self.bound += fresh
+        self.apply(compiled)
+        named = {(n.name, b) for n in compiled.plan.listeners for b in n.bind}
+        for bound in [b for b in self.bound if (b.listener, b.bind) not in named]:
+            os.close(bound.fd)
+            self.bound.remove(bound)
+
+    def apply(self, compiled: Compiled) -> None:
+        assert self.control is not None
+        log = open_log(compiled)
+        material = sealed(compiled.material.blob)
+        try:
+            self.control.must(
+                "apply",
+                [material, *([log] if log is not None else [])],
+                plan=compiled.plan_json,
+                plan_digest=compiled.plan_digest,
+                material=compiled.material.entries,
+                material_digest=compiled.material.digest,
+                names=self.resolver.answers(3.0),
+                log=log is not None,
+            )
+        finally:
+            os.close(material)
+            if log is not None:
+                os.close(log)
+
+    def engine_is_gone(self) -> bool:
+        if self.child is not None and self.child.is_over():
+            return True
+        if self.control is None:
+            return True
+        try:
+            # Between questions the engine says nothing: readable means that it closed.
+            self.control.sock.setblocking(False)
+            return not self.control.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self.control.sock.settimeout(10.0)
+
+    def restart(self) -> None:
+        """The same sockets, the last good plan. A short row of deaths is no reason to give up, but to slow down."""
+        self.restarts += 1
+        say(f"the engine is gone; starting another ({self.restarts})")
+        if self.restarts > 5:
+            time.sleep(min(self.restarts - 5, 10))
+        if self.control:
+            self.control.close()
+        try:
+            self.launch()
+            self.apply(self.compiled)
+        except (EveryhopError, OSError) as e:
+            self.control = None
+            say(f"the engine did not start: {e}")
+            return
+        say(f"the engine is back, plan {self.compiled.plan_digest[:16]}")
+
+    # Changes.
+
+    def reload(self) -> dict[str, object]:
+        """Reads the configuration anew. A refused one changes nothing."""
+        notify("RELOADING=1")
+        try:
+            compiled = self.recompile()
+            if compiled.plan.engine.threads != self.threads:
+                raise Surroundings(f"restart needed: threads cannot change from {self.threads} to {compiled.plan.engine.threads} while running")
+            resolver = Resolver(compiled.names) if compiled.names != self.resolver.names else self.resolver
+            before, self.resolver = self.resolver, resolver
+            try:
+                self.bring(compiled)
+            except EveryhopError:
+                self.resolver = before
+                raise
+        except Refused as e:
+            self.tell(e.findings)
+            refused = merged(e.findings)
+            say(f"reload refused, {len(refused)} finding(s); plan {self.compiled.plan_digest[:16]} keeps running")
+            outcome: dict[str, object] = {"reloaded": False, "findings": [vars_of(f) for f in refused]}
+        except EveryhopError as e:
+            say(f"reload failed: {e}; plan {self.compiled.plan_digest[:16]} keeps running")
+            outcome = {"reloaded": False, "why": str(e), "findings": []}
+        else:
+            self.compiled = compiled
+            self.watcher = Watcher(compiled.watched)
+            self.tell(compiled.findings)
+            say(f"reloaded, plan {compiled.plan_digest[:16]}")
+            outcome = {"reloaded": True, "findings": [vars_of(f) for f in merged(compiled.findings)]}
+        notify("READY=1")
+        self.last_reload = outcome | {"plan_digest": self.compiled.plan_digest}
+        return self.last_reload
+
+    def recompile(self) -> Compiled:
+        """A date that is over refuses a reload that introduces it; one that was over before stays closed."""
+        try:
+            return compile_file(self.path)
+        except Refused as e:
+            try:
+                now = compile_file(self.path, past_dates="close", text=self.compiled.text)
+            except Refused:
+                raise e from None
+            known = {f.what for f in now.findings if f.slug in DATES}
+            refused = [f for f in e.findings if f.severity == "refused"]
+            if all(f.slug in DATES and f.what in known for f in refused):
+                return compile_file(self.path, past_dates="close")
+            raise
+
+    def renew(self) -> None:
+        """Certificate files changed: the new ones if they are good, the last good ones else. The plan stays."""
+        try:
+            compiled = compile_file(self.path, past_dates="close", text=self.compiled.text)
+        except Refused as e:
+            refused = [f for f in merged(e.findings) if f.severity == "refused"]
+            say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}")
+            return
+        if compiled.material.digest == self.compiled.material.digest:
+            return
+        self.apply(compiled)
+        self.compiled = compiled
+        say(f"certificates renewed, material {compiled.material.digest[:16]}")
+
+    def reopen_log(self) -> None:
+        log = open_log(self.compiled)
+        if log is not None and self.control:
+            self.control.must("log", [log])
+            os.close(log)
+            say("access log reopened")
+
+    # The end.
+
+    def finish(self) -> int:
+        """Drains and stops the engine; what is in flight has `drain_s`."""
+        drain_s = self.compiled.plan.engine.drain_s
+        say(f"draining for at most {drain_s} s")
+        deadline = time.monotonic() + drain_s + 2
+        try:
+            if self.control:
+                self.control.must("drain", drain_s=drain_s)
+        except EveryhopError:
+            deadline = time.monotonic()
+        while not self.engine_is_gone() and time.monotonic() < deadline and not {signal.SIGINT, signal.SIGTERM} & self.wanted:
+            self.selector.select(TICK_S)
+        try:
+            if self.control and not self.engine_is_gone():
+                self.control.ask("stop")
+        except Lost:
+            pass  # it went between the question and its answer
+        if self.child:
+            self.child.process.wait(5)
+        self.resolver.stop()
+        self.engine_path.unlink(missing_ok=True)
+        say("stopped")
+        return 0
+
+    def say_ready(self) -> None:
+        where = ", ".join(sorted({b.bind for b in self.bound}))
+        say(f"ready: {len(self.compiled.plan.routes)} route(s) on {where}, plan {self.compiled.plan_digest[:16]}")
+
+
+def vars_of(finding: Finding) -> dict[str, object]:
+    from everyhop.refusals import to_json
+
+    return to_json([finding])[0]

@@ -1,0 +1,97 @@
+"""`everyhop accept ROUTE`: writes a person's acceptance of plaintext into the configuration, keeping its comments.
+
+The file changes only if what comes out is fit to run as far as this route is concerned; it is replaced in one step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import tomlkit
+import typer
+
+from everyhop.compile import compile_file
+from everyhop.errors import Misuse, Refused, Surroundings
+from everyhop.source import find
+
+CONTEXTS = ("same-host", "isolated-network", "vendor-appliance", "legacy")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("accept", help="Accept a route's plaintext hop: who, why, until when.")(accept)
+
+
+def day(text: str, name: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as e:
+        raise Misuse(f"{name} takes a date such as 2027-03-01, not {text!r}") from e
+
+
+def accept(
+    route: Annotated[str, typer.Argument(help="The route's name.")],
+    owner: Annotated[str, typer.Option("--owner", help="Who answers for it.")],
+    until: Annotated[str, typer.Option("--until", metavar="DATE", help="Last day; at most a year away.")],
+    why: Annotated[str, typer.Option("--why", help="The reason, for whoever asks later.")],
+    context: Annotated[str, typer.Option("--context", help=" | ".join(CONTEXTS))] = "legacy",
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Default: today.", show_default=False)] = None,
+    config: Annotated[str | None, typer.Option("--config", help="Configuration.", show_default=False)] = None,
+) -> None:
+    if context not in CONTEXTS:
+        raise Misuse(f"--context is one of {', '.join(CONTEXTS)}")
+    path = find(config)
+    begins = day(since, "--since") if since else dt.datetime.now(dt.UTC).date()
+    ends = day(until, "--until")
+    if path.suffix in {".yaml", ".yml"}:
+        raise Misuse(
+            f"{path} is YAML, whose comments would be lost; add to the route by hand:\n"
+            f"  acceptance:\n    owner: {owner}\n    why: {why!r}\n    context: {context}\n    since: {begins}\n    until: {ends}"
+        )
+    changed = written(path, route, {"owner": owner, "why": why, "context": context, "since": begins, "until": ends})
+    replace(path, changed, route)
+    print(f"accepted: {route} until {ends}, by {owner}; {path} changed")
+    print("next: everyhop check && everyhop reload")
+
+
+def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    except tomlkit.exceptions.ParseError as e:
+        raise Surroundings(f"{path}: {e}; see: everyhop check {path}") from e
+    routes = document.get("route", [])
+    for table in routes:
+        if table.get("name") == route:
+            if table.get("tls") != "plaintext" and not any(isinstance(t, dict) and t.get("tls") == "plaintext" for t in table.get("to", [])):
+                raise Misuse(f"route {route!r} has tls = {table.get('tls')!r}: there is no plaintext to accept")
+            section = tomlkit.table()
+            for key, value in acceptance.items():
+                section.add(key, value)
+            table["acceptance"] = section
+            return tomlkit.dumps(document)
+    names = ", ".join(str(t.get("name")) for t in routes) or "none"
+    raise Misuse(f"{path} has no route {route!r}; its routes: {names}")
+
+
+def replace(path: Path, text: str, route: str) -> None:
+    """Judges the new text beside the old file, then takes its place."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".toml")
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        try:
+            compile_file(beside, read_certificates=False)
+        except Refused as e:
+            mine = [f for f in e.findings if f.slug.startswith("acceptance/") and repr(route) in f.what]
+            if mine:
+                raise Misuse(f"not written: {mine[0].what}: {mine[0].mend[0]}") from e
+        beside.chmod(path.stat().st_mode)
+        beside.replace(path)
+    except OSError as e:
+        raise Surroundings(f"cannot write {path}: {e.strerror}") from e
+    finally:
+        beside.unlink(missing_ok=True)

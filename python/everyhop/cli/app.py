@@ -1,0 +1,75 @@
+"""`everyhop`: puts the commands together and turns every error into text and an exit code, never a traceback.
+
+0 good · 1 refused or found · 2 misuse · 3 our fault · 4 the surroundings
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from everyhop import __version__
+from everyhop.cli import accept, check, demo, explain, probe, reload, run, schema, status, where
+from everyhop.cli.console import report
+from everyhop.errors import EveryhopError, Refused
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="An edge proxy that makes explicit where TLS ends. Start with: everyhop demo",
+)
+
+for command in (check, explain, schema, where, run, status, reload, accept, demo, probe):
+    command.register(app)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"everyhop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def everyhop(
+    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """An edge proxy that makes explicit where TLS ends."""
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        code = app(standalone_mode=False)
+    except Refused as e:
+        report(e.findings)
+        code = e.code
+    except EveryhopError as e:
+        print(f"everyhop: {e}", file=sys.stderr)
+        code = e.code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does. What is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as e:
+        code = misuse(e)
+    sys.exit(code or 0)
+
+
+def misuse(error: Exception) -> int:
+    """A wrong command line is the user's; anything else is ours, and says so without a traceback."""
+    shown = getattr(error, "format_message", None)
+    if shown is not None:
+        print(f"everyhop: {shown()}", file=sys.stderr)
+        return 2
+    if os.environ.get("EVERYHOP_TRACEBACK"):
+        raise error
+    print(f"everyhop: our fault: {type(error).__name__}: {error}", file=sys.stderr)
+    print("please report it; EVERYHOP_TRACEBACK=1 shows where it happened", file=sys.stderr)
+    return 3

@@ -1,0 +1,67 @@
+"""`everyhop check`: is this configuration fit to run, and what does it decide? Touches files, never the network."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+import typer
+
+from everyhop.cli.console import colour, print_json, report
+from everyhop.cli.drawing import closes_at, hops, readers, table
+from everyhop.compile import compile_file
+from everyhop.errors import Misuse, Refused
+from everyhop.refusals import merged, to_json
+from everyhop.source import find
+
+File = Annotated[str | None, typer.Argument(help="Configuration; default: $EVERYHOP_CONFIG, ./everyhop.toml, /etc/everyhop.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check", help="Judge a configuration: one line a route, or every refusal with its mend.")(check)
+
+
+def moment(text: str | None) -> dt.datetime:
+    if text is None:
+        return dt.datetime.now(dt.UTC)
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError as e:
+        raise Misuse(f"--at takes a date such as 2027-03-01, not {text!r}") from e
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
+def check(
+    file: File = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="DATE", help="Judge dates as on that day.")] = None,
+    no_files: Annotated[bool, typer.Option("--no-files", help="Open no certificate or key, as for a pull request.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are refusals.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    now = moment(at)
+    path = find(file)
+    try:
+        compiled = compile_file(path, now=now, read_certificates=not no_files)
+        findings = compiled.findings
+    except Refused as e:
+        if as_json:
+            shown = merged(e.findings, strict=strict)
+            print_json({"ok": False, "file": str(path), "findings": to_json(shown)})
+        else:
+            report(e.findings, strict=strict)
+        raise typer.Exit(1) from e
+    bad = strict and any(f.severity == "warning" for f in findings)
+    if as_json:
+        routes = [
+            {"name": r.name, "hops": hops(r), "readers": readers(r), "closes_at": end.isoformat() if (end := closes_at(r)) else None}
+            for r in compiled.plan.routes
+        ]
+        shown = merged(findings, strict=strict)
+        print_json({"ok": not bad, "file": str(path), "plan_digest": compiled.plan_digest, "routes": routes, "findings": to_json(shown)})
+        raise typer.Exit(1 if bad else 0)
+    for line in table(compiled.plan, now):
+        print(f"{colour('ok', 'green')}  {line}")
+    unread = ", certificates not read" if no_files else ""
+    print(f"plan {compiled.plan_digest[:16]}  {len(compiled.plan.routes)} route(s), {path}{unread}")
+    report(findings, strict=strict)
+    raise typer.Exit(1 if bad else 0)

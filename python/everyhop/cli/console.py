@@ -1,0 +1,50 @@
+"""Output that commands share: findings, colours only on a terminal, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from everyhop.refusals import Finding, merged, render, to_json
+
+CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
+
+
+def colour(text: str, name: str, stream: TextIO | None = None) -> str:
+    """`text` in a colour, if the stream is a terminal and NO_COLOR is not set."""
+    to = stream or sys.stdout
+    if not to.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{CODES[name]}m{text}\x1b[0m"
+
+
+def texts_of(findings: list[Finding]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for finding in findings:
+        for place in (finding.place, *finding.also):
+            if place.file not in found:
+                try:
+                    found[place.file] = Path(place.file).read_text(encoding="utf-8", errors="replace")
+                except OSError:
+                    found[place.file] = ""
+    return found
+
+
+def report(findings: list[Finding], *, as_json: bool = False, strict: bool = False) -> bool:
+    """Prints findings; true if any of them is a refusal."""
+    shown = merged(findings, strict=strict)
+    refused = sum(f.severity == "refused" for f in shown)
+    if as_json:
+        print(json.dumps({"findings": to_json(shown), "refused": refused}, indent=2))
+    elif shown:
+        print(render(shown, texts_of(shown)), file=sys.stderr)
+        warned = sum(f.severity == "warning" for f in shown)
+        print(f"{refused} refused, {warned} warning(s)", file=sys.stderr)
+    return refused > 0
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,23 @@
+"""`everyhop run`: the supervisor in the foreground. SIGHUP reloads, SIGTERM drains and stops, SIGUSR1 reopens the log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from everyhop.admin import Supervisor
+from everyhop.source import find
+
+Config = Annotated[str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("run", help="Run the edge in the foreground: reload with SIGHUP, drain and stop with SIGTERM.")(run)
+
+
+def run(
+    config: Config = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit instead of closing routes whose dates are over.")] = False,
+) -> None:
+    raise typer.Exit(Supervisor(find(config), strict=strict).run())

@@ -1,0 +1,105 @@
+"""`everyhop where NAME[/path]`: which route a request takes, what its hops are, who can read it, what really happened.
+
+It asks the engine's own matcher: the running one, or with `--config` alone the same code over the compiled plan.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated, Any
+
+import typer
+
+from everyhop.admin import Client
+from everyhop.cli.console import colour, print_json
+from everyhop.cli.drawing import days_left, hops, readers
+from everyhop.cli.status import observed
+from everyhop.compile import compile_file
+from everyhop.compile.plan import AtBackend, Plan, Route, read_plan
+from everyhop.errors import Misuse
+from everyhop.source import find
+
+
+def register(app: typer.Typer) -> None:
+    app.command("where", help="Which route a request takes, and who can read it.")(where)
+
+
+def where(
+    target: Annotated[str, typer.Argument(metavar="NAME[/path]", help="Such as shop.example.com/cart.")],
+    method: Annotated[str, typer.Option("--method", help="Request method.")] = "GET",
+    header: Annotated[list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="A request header; may be repeated.", show_default=False)] = None,
+    alpn: Annotated[list[str] | None, typer.Option("--alpn", help="Protocols that the client offers.", show_default=False)] = None,
+    sni: Annotated[str | None, typer.Option("--sni", help="Server name of the hello; default: NAME.", show_default=False)] = None,
+    no_sni: Annotated[bool, typer.Option("--no-sni", help="A hello without a server name.")] = False,
+    listener: Annotated[str | None, typer.Option("--listener", help="Default: the first.", show_default=False)] = None,
+    config: Annotated[str | None, typer.Option("--config", help="Ask this file, not the running edge.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    ask = question(target, method, header or [], sni, no_sni, listener)
+    if config is not None:
+        from everyhop import _door
+
+        compiled = compile_file(find(config), past_dates="close", read_certificates=False)
+        judged = json.loads(_door.where_in(compiled.plan_json, json.dumps(ask)))
+        places = {name: str(place) for name, place in compiled.places.items()}
+        plan = compiled.plan
+    else:
+        answer = Client(None).ask("where", **ask)
+        found, named = answer["judged"], answer["places"]
+        assert isinstance(found, dict) and isinstance(named, dict)
+        judged, places, plan = found, named, read_plan(str(answer["plan"]))
+    if as_json:
+        print_json(judged)
+    else:
+        tell(target, judged, places, plan, alpn or [])
+    raise typer.Exit(0 if judged["slug"] is None else 1)
+
+
+def question(target: str, method: str, headers: list[str], sni: str | None, no_sni: bool, listener: str | None) -> dict[str, object]:
+    name, slash, path = target.removeprefix("https://").partition("/")
+    pairs = []
+    for text in headers:
+        field, colon, value = text.partition(":")
+        if not colon:
+            raise Misuse(f"--header takes 'NAME: VALUE', not {text!r}")
+        pairs.append([field.strip().lower(), value.strip()])
+    host = name.rpartition(":")[0] if name.rpartition(":")[2].isdigit() and ":" in name else name
+    hello = None if no_sni else (sni or host).lower().removesuffix(".")
+    return {
+        "listener": listener,
+        "sni": hello,
+        "host": name,
+        "path": (slash + path).split("?")[0] or "/",
+        "method": method,
+        "headers": pairs,
+        "client": None,
+    }
+
+
+def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan, alpn: list[str]) -> None:
+    route = next((r for r in plan.routes if r.name == judged["route"]), None)
+    if route is None:
+        answered = f" with {judged['status']}" if judged["status"] else ": the connection is closed"
+        print(f"{target}  refused{answered}")
+        print(f"  {judged['why']}")
+        print(f"  more: everyhop explain {judged['slug']}")
+        return
+    print(f"route    {route.name}  {places.get(route.name, '')}")
+    left = days_left(route, dt.datetime.now(dt.UTC))
+    print(f"hops     {hops(route)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
+    print(f"read by  {readers(route)}")
+    print(f"last     {observed(judged['last'])}")
+    if judged["slug"]:
+        print(colour(f"now      refused with {judged['status']}: {judged['why']}  [{judged['slug']}]", "red"))
+    for lost in judged["lost"][:3]:
+        print(f"not      {lost['route']}: {lost['why']}")
+
+
+def spoken(route: Route, alpn: list[str], plan: Plan, judged: dict[str, Any]) -> str:
+    """Which protocol the client would speak, where that is ours to say."""
+    if not alpn or isinstance(route.way, AtBackend):
+        return ""
+    site = next((s for s in plan.sites if s.name == judged["site"]), None)
+    chosen = next((p for p in site.alpn if p in alpn), None) if site else None
+    return f"  {chosen}" if chosen else "  no common protocol: the handshake fails"

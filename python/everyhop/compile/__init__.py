@@ -1,0 +1,8 @@
+"""From a configuration to the plan that runs: read, judge, build. Building is pure; only `files.py` reads certificates.
+
+Read next: `compiler.py`, which is the order of it all on one page.
+"""
+
+from everyhop.compile.compiler import Compiled, Material, compile_file, policy_groups
+
+__all__ = ["Compiled", "Material", "compile_file", "policy_groups"]

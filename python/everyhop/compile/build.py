@@ -1,0 +1,160 @@
+"""From a judged configuration to the plan. Pure: the same configuration and certificates' names give the same bytes."""
+
+from __future__ import annotations
+
+import os
+
+from everyhop.compile import names, plan
+from everyhop.compile.world import World, backends, ends_at
+from everyhop.model import Backend, Route, Site
+
+TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+TLS12 = [
+    f"TLS_ECDHE_{key}_WITH_{cipher}"
+    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
+    for key in ("ECDSA", "RSA")
+]
+GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
+
+
+def policy(name: str) -> plan.TlsPolicy:
+    """A preset spelt out, so that one that ages changes the digest."""
+    modern = name == "modern"
+    return plan.TlsPolicy(
+        versions=["1.3"] if modern else ["1.2", "1.3"], suites=TLS13 if modern else TLS13 + TLS12, groups=GROUPS
+    )
+
+
+def threads_here() -> int:
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def ca(label: str) -> str:
+    return f"ca/{label}"
+
+
+def build(world: World) -> plan.Plan:
+    config = world.config
+    access = config.log.access
+    to: plan.ToOff | plan.ToStdout | plan.ToFile
+    if access == "off":
+        to = plan.ToOff(to="off")
+    elif access == "stdout":
+        to = plan.ToStdout(to="stdout")
+    else:
+        to = plan.ToFile(to="file", path=access)
+    bound = names.bind(config.status.bind) if config.status.bind else None
+    return plan.Plan(
+        plan=1,
+        engine=plan.Engine(threads=config.engine.threads or threads_here(), drain_s=config.engine.drain_s),
+        log=plan.Log(access=to, on_full=config.log.on_full),
+        status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
+        limits=plan.Limits(**config.limits.model_dump()),
+        listeners=[listener(world, i) for i in range(len(config.listener))],
+        sites=[site(world, s) for s in config.site],
+        identities=[plan.Identity(name=i.name, material=f"identity/{i.name}") for i in config.identity],
+        routes=[route(world, r) for r in config.route],
+    )
+
+
+def listener(world: World, index: int) -> plan.Listener:
+    it = world.config.listener[index]
+
+    def answer(text: str) -> plan.Refuse | plan.AnswerSite | plan.AnswerRoute:
+        if text == "refuse":
+            return plan.Refuse(answer="refuse")
+        if any(s.name == text for s in world.config.site):
+            return plan.AnswerSite(answer="site", site=text)
+        return plan.AnswerRoute(answer="route", route=text)
+
+    return plan.Listener(
+        name=it.name,
+        bind=[names.bind(b) or b for b in it.bind],
+        no_sni=answer(it.no_sni),
+        unknown_sni=answer(it.unknown_sni),
+        accept_proxy=[str(names.network(n)) for n in it.accept_proxy],
+        trusted_proxies=[str(names.network(n)) for n in it.trusted_proxies],
+        connections=it.connections,
+    )
+
+
+def site(world: World, it: Site) -> plan.Site:
+    clients: plan.ClientsNothing | plan.ClientsAsk | plan.ClientsRequire = plan.ClientsNothing(mode="nothing")
+    if it.clients and it.clients.mode == "require":
+        clients = plan.ClientsRequire(mode="require", ca=ca(it.clients.ca))
+    elif it.clients:
+        clients = plan.ClientsAsk(mode="ask", ca=ca(it.clients.ca))
+    return plan.Site(
+        name=it.name,
+        hosts=sorted(world.site_hosts[it.name]),
+        certs=[f"site/{it.name}/{i}" for i in range(len(it.certs))],
+        clients=clients,
+        policy=policy(it.policy),
+        alpn=list(it.alpn),
+    )
+
+
+def route(world: World, it: Route) -> plan.Route:
+    way: plan.AtBackend | plan.AtEdge
+    if it.tls == "passthrough":
+        way = plan.AtBackend(ends="at_backend", send_proxy=it.send_proxy, backends=[place(b.at) for b in backends(it)])
+    else:
+        way = plan.AtEdge(
+            ends="at_edge",
+            pattern=it.tls,
+            path=path(it),
+            methods=sorted(it.methods),
+            headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
+            allow_clients=sorted(it.allow.clients) if it.allow else None,
+            websocket=True if it.websocket is None else it.websocket,
+            upstream_protocol=it.upstream_protocol or "http/1.1",
+            backends=[plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)],
+        )
+    hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
+    return plan.Route(name=it.name, hosts=hosts, priority=it.priority, data=it.data or "undeclared", way=way)
+
+
+def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:
+    if it.path_exact is not None:
+        return plan.ExactPath(kind="exact", path=it.path_exact)
+    prefix = (it.path or "").rstrip("/")
+    return plan.PrefixPath(kind="prefix", path=prefix) if prefix else plan.AnyPath(kind="any")
+
+
+def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.UnixPlace:
+    at = names.address(text)
+    assert at is not None, "judged before"
+    if at.unix is not None:
+        return plan.UnixPlace(kind="unix", path=at.unix)
+    if at.ip is not None:
+        return plan.IpPlace(kind="ip", ip=at.ip, port=at.port)
+    return plan.NamePlace(kind="name", name=at.name or "", port=at.port)
+
+
+def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
+    tls = backend.tls or it.tls
+    at = names.address(backend.at)
+    assert at is not None, "judged before"
+    if tls == "plaintext":
+        off_host = it.off_host if backend.off_host is None else backend.off_host
+        if at.is_literal_loopback and not off_host:
+            return plan.PlaintextHop(tls="plaintext", reach=plan.SameHost(kind="same_host"))
+        given = it.acceptance
+        assert given is not None, "judged before"
+        acceptance = plan.Acceptance(
+            owner=given.owner,
+            why=given.why,
+            context=given.context,
+            since=given.since.isoformat(),
+            until=given.until.isoformat(),
+            closes_at_s=int(ends_at(given.until).timestamp()),
+        )
+        return plan.PlaintextHop(tls="plaintext", reach=plan.Accepted(kind="accepted", acceptance=acceptance))
+    verify = backend.verify or it.verify
+    assert verify is not None and verify.ca is not None, "judged before"
+    expected = plan.Verify(ca=ca(verify.ca), name=(verify.name or at.name or "").lower())
+    if tls == "mutual":
+        present = backend.present or it.present
+        assert present is not None, "judged before"
+        return plan.MutualHop(tls="mutual", verify=expected, present=present, policy=policy("intermediate"))
+    return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=policy("intermediate"))

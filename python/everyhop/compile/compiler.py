@@ -1,0 +1,139 @@
+"""The order of compiling: read the form, read the files, judge by every rule, and only then build.
+
+Nothing is half compiled: a refusal leaves no plan, and all refusals of a file come at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from everyhop.compile import rules_hops, rules_names, rules_routes
+from everyhop.compile.build import GROUPS, build
+from everyhop.compile.files import read_files
+from everyhop.compile.plan import NamePlace, Plan, canonical, digest
+from everyhop.compile.reading import read
+from everyhop.compile.world import World
+from everyhop.errors import Refused
+from everyhop.refusals import Finding
+from everyhop.source import Place
+
+
+def policy_groups() -> list[str]:
+    """Key exchange groups in order of preference."""
+    return list(GROUPS)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Keys and certificates for the engine. `entries` and `digest` may be shown; `blob` holds private keys."""
+
+    entries: list[dict[str, object]]
+    digest: str
+    blob: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A plan with what belongs to it. `findings` are warnings and notes."""
+
+    plan: Plan
+    plan_json: str
+    plan_digest: str
+    material: Material
+    findings: list[Finding]
+    places: dict[str, Place]
+    watched: list[Path]
+    names: set[str]
+    text: str
+    path: Path
+
+
+def compile_file(
+    path: str | Path,
+    *,
+    now: dt.datetime | None = None,
+    read_certificates: bool = True,
+    past_dates: Literal["refuse", "close"] = "refuse",
+    text: str | None = None,
+) -> Compiled:
+    """Compiles the file at `path`.
+
+    `now` judges dates (default: the clock). Without `read_certificates` no certificate, key or CA file is opened.
+    `past_dates="close"` warns of what is over instead of refusing: its routes are closed by the engine. `text` stands
+    in for the file's content: a supervisor that re-reads certificates must not pick up an edit that nobody asked for.
+
+    Raises `Refused` with every finding.
+    """
+    document, config = read(Path(path), text)
+    world = World(document, config, now or dt.datetime.now(dt.UTC), past_dates)
+    if read_certificates:
+        read_files(world)
+    rules_names.judge(world)
+    if not read_certificates:
+        unknown_hosts(world)
+    rules_routes.judge(world)
+    rules_hops.judge(world)
+    if any(f.severity == "refused" for f in world.findings):
+        raise Refused(world.findings)
+    plan = build(world)
+    plan_json = canonical(plan.model_dump(mode="json"))
+    return Compiled(
+        plan=plan,
+        plan_json=plan_json,
+        plan_digest=digest(plan_json),
+        material=material(world, plan),
+        findings=world.findings,
+        places={r.name: document.place(("route", i)) for i, r in enumerate(config.route)},
+        watched=sorted({Path(path).absolute(), *(f for p in world.pairs.values() for f in p.files), *(f for r in world.roots.values() for f in r.files)}),
+        names=backend_names(plan),
+        text=document.text,
+        path=Path(path),
+    )
+
+
+def unknown_hosts(world: World) -> None:
+    """Without files a site that takes its hosts from its certificate is believed to have those of the routes."""
+    routed = [h for r in world.config.route if r.tls != "passthrough" for h in r.hosts]
+    known = {h for hosts in world.site_hosts.values() for h in hosts}
+    for site in world.config.site:
+        if site.hosts is None:
+            world.site_hosts[site.name] = sorted({h for h in routed if h not in known})
+            known.update(world.site_hosts[site.name])
+
+
+def backend_names(plan: Plan) -> set[str]:
+    places = []
+    for route in plan.routes:
+        places += route.way.backends if route.way.ends == "at_backend" else [b.at for b in route.way.backends]
+    return {p.name for p in places if isinstance(p, NamePlace)}
+
+
+def material(world: World, plan: Plan) -> Material:
+    """What the plan refers to and nothing else: an engine of passthrough routes alone is sent no key."""
+    certs: dict[str, dict[str, str]] = {}
+    entries: list[dict[str, object]] = []
+
+    def pair(id_: str, key: tuple[str | int, ...]) -> None:
+        it = world.pairs.get(key)
+        if it is None:
+            return
+        certs[id_] = {"chain": it.chain_pem.decode(), "key": it.key_pem.decode()}
+        ends = int(it.not_after.timestamp())
+        entries.append({"id": id_, "chain_sha256": it.chain_sha256, "key_sha256": it.key_sha256, "not_after_s": ends})
+
+    for i, site in enumerate(world.config.site):
+        for j in range(len(site.certs)):
+            pair(f"site/{site.name}/{j}", ("site", i, "certs", j))
+    for i, identity in enumerate(world.config.identity):
+        pair(f"identity/{identity.name}", ("identity", i))
+    cas: dict[str, str] = {}
+    for label, roots in world.roots.items():
+        cas[f"ca/{label}"] = roots.pem.decode()
+        entries.append({"id": f"ca/{label}", "chain_sha256": roots.sha256, "key_sha256": None, "not_after_s": None})
+    entries.sort(key=lambda e: str(e["id"]))
+    blob = json.dumps({"certs": certs, "cas": cas}).encode()
+    return Material(entries, digest(canonical(entries)), blob)

@@ -1,0 +1,71 @@
+"""Reads the certificates, keys and roots that a configuration names: the only part of compiling that touches files."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from everyhop.compile.world import Key, World
+from everyhop.identity import Pair, Unusable, read_pair, read_roots
+
+SOON = (1, 7, 30)
+
+
+def read_files(world: World) -> None:
+    config = world.config
+    for i, site in enumerate(config.site):
+        for j, pair in enumerate(site.certs):
+            one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}")
+        if site.clients:
+            roots(world, ("site", i, "clients", "ca"), site.clients.ca)
+    for i, identity in enumerate(config.identity):
+        one(world, ("identity", i), identity.chain, identity.key, f"identity {identity.name!r}")
+    for i, route in enumerate(config.route):
+        if route.tls == "passthrough":
+            continue
+        if route.verify and route.verify.ca:
+            roots(world, ("route", i, "verify", "ca"), route.verify.ca)
+        for j, entry in enumerate(route.to):
+            if not isinstance(entry, str) and entry.verify and entry.verify.ca:
+                roots(world, ("route", i, "to", j, "verify", "ca"), entry.verify.ca)
+
+
+def one(world: World, key: Key, chain: str, secret: str, whose: str) -> None:
+    if not secret.startswith(("file:", "env:", "cred:")):
+        return  # refused elsewhere, without the secret in the message
+    try:
+        pair = read_pair(chain, secret, world.base)
+    except Unusable as e:
+        field = "key" if "key" in e.slug or "key" in e.what.split(":")[0] else "chain"
+        world.refuse(e.slug, (*key, field), f"{whose}: {e.what}", e.mend)
+        return
+    world.pairs[key] = pair
+    dates(world, key, pair, whose)
+
+
+def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
+    if pair.not_before > world.now:
+        world.refuse(
+            "certificate/expired", (*key, "chain"), f"{whose}: the certificate is valid from {pair.not_before:%Y-%m-%d %H:%M} UTC",
+            "check the clock, or use a certificate that is valid now",
+        )
+    left = pair.not_after - world.now
+    if left <= dt.timedelta():
+        tell = world.refuse if world.past_dates == "refuse" else world.warn
+        tell(
+            "certificate/expired", (*key, "chain"), f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
+            "renew it; the files are watched, no restart is needed",
+        )
+    elif any(left <= dt.timedelta(days=n) for n in SOON):
+        world.warn(
+            "certificate/expires-soon", (*key, "chain"), f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, in {left.days} days",
+            "renew it; the files are watched, no restart is needed",
+        )
+
+
+def roots(world: World, key: Key, label: str) -> None:
+    if label in world.roots:
+        return
+    try:
+        world.roots[label] = read_roots(label, world.base)
+    except Unusable as e:
+        world.refuse(e.slug, key, e.what, e.mend)

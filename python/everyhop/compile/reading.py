@@ -1,0 +1,102 @@
+"""From a file's values to the model, or to findings that name the place, the thing and the mend."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from everyhop.errors import Refused
+from everyhop.model import Config
+from everyhop.refusals import PAGES, Finding
+from everyhop.source import Document, Syntax, load
+
+Key = tuple[str | int, ...]
+
+
+def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
+    """Raises `Refused` with everything that is wrong with the file's form."""
+    try:
+        document = load(path, text)
+    except Syntax as e:
+        raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))]) from e
+    try:
+        return document, Config.model_validate(document.values)
+    except ValidationError as e:
+        found = {(f.slug, f.place): f for f in (finding(document, error) for error in e.errors(include_url=False))}
+        raise Refused(list(found.values())) from e
+
+
+def finding(document: Document, error: object) -> Finding:
+    assert isinstance(error, dict)
+    kind, loc = str(error["type"]), tuple(error["loc"])
+    key = real(document, loc)
+    given = error.get("input")
+    thing = dotted(key)
+    if kind == "extra_forbidden":
+        name = str(loc[-1])
+        near = difflib.get_close_matches(name, known_keys(key[:-1]), 1)
+        mend = f"did you mean {near[0]!r}?" if near else "remove it, or see: everyhop schema"
+        place = document.place(key, of_key=True)
+        return Finding("refused", "config/unknown-key", place, f"{thing} is not a key here", PAGES["config/unknown-key"].why, (mend,))
+    if kind == "missing":
+        mend = MISSING.get(str(loc[-1]), f"write {loc[-1]} = ...")
+        place = document.place(key[:-1], of_key=True)
+        what = f"{dotted(key[:-1]) or 'the file'} has no {loc[-1]!r}"
+        return Finding("refused", "config/missing-key", place, what, PAGES["config/missing-key"].why, (mend,))
+    slug = "config/wrong-type" if kind.endswith("_type") else "config/wrong-value"
+    shown = repr(given) if isinstance(given, str | int | float | bool) else type(given).__name__
+    message = str(error["msg"]).replace("Input should be", "it should be")
+    return Finding(
+        "refused", slug, document.place(key), f"{thing} is {shown}", PAGES[slug].why, (message[0].lower() + message[1:],)
+    )
+
+
+MISSING = {
+    "version": "write version = 1 at the top",
+    "tls": 'choose where TLS ends: tls = "passthrough", "mutual", "reencrypt" or "plaintext"',
+    "to": 'say where the backends are: to = ["10.0.0.5:8443"]',
+    "bind": 'say where to listen: bind = ["[::]:443"]',
+    "listener": 'write [[listener]] with name = "public" and bind = ["[::]:443"]',
+}
+
+
+def real(document: Document, loc: Key) -> Key:
+    """A validation error's path without the parts that name types of a union rather than places of the file."""
+    value: object = document.values
+    out: list[str | int] = []
+    for index, part in enumerate(loc):
+        if isinstance(value, dict) and isinstance(part, str) and (part in value or index == len(loc) - 1):
+            out.append(part)
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            out.append(part)
+            value = value[part]
+    return tuple(out)
+
+
+def dotted(key: Key) -> str:
+    text = ""
+    for part in key:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def known_keys(key: Key) -> list[str]:
+    model: type[BaseModel] | None = Config
+    for part in key:
+        if isinstance(part, str) and model is not None:
+            field = model.model_fields.get(part)
+            model = submodel(field.annotation) if field else None
+    return list(model.model_fields) if model else []
+
+
+def submodel(annotation: object) -> type[BaseModel] | None:
+    """The table that a field holds, under lists and options."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if (found := submodel(inner)) is not None:
+            return found
+    return None

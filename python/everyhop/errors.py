@@ -1,0 +1,45 @@
+"""Every error that reaches a person.
+
+EveryhopError          exit 3  our fault
+├── Refused            exit 1  what was given is refused; carries the findings
+├── Misuse             exit 2  the command was called wrongly
+└── Surroundings       exit 4  a file, port, permission or the engine is not as needed
+
+Each is one message for a person: what happened, why, and what to do. The command line turns it into text and code;
+a traceback is always a bug.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everyhop.refusals import Finding
+
+
+class EveryhopError(Exception):
+    """The root; on its own it means that we are at fault."""
+
+    code = 3
+
+
+class Refused(EveryhopError):
+    """A configuration, plan or request that is not acceptable."""
+
+    code = 1
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__(f"{len(findings)} finding(s)")
+        self.findings = findings
+
+
+class Misuse(EveryhopError):
+    """The command line makes no sense."""
+
+    code = 2
+
+
+class Surroundings(EveryhopError):
+    """Something outside of the configuration stands in the way."""
+
+    code = 4

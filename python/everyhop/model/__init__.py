@@ -1,0 +1,26 @@
+"""The configuration as people write it. Read next: `config.py`, then `route.py`."""
+
+from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
+from everyhop.model.limits import Limits
+from everyhop.model.listener import Listener
+from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
+from everyhop.model.site import Clients, Identity, KeyPair, Site
+
+__all__ = [
+    "Acceptance",
+    "AdminSection",
+    "Allow",
+    "Backend",
+    "Clients",
+    "Config",
+    "EngineSection",
+    "Identity",
+    "KeyPair",
+    "Limits",
+    "Listener",
+    "LogSection",
+    "Route",
+    "Site",
+    "StatusSection",
+    "Verify",
+]

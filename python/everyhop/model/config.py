@@ -1,0 +1,59 @@
+"""The whole file."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everyhop.model.base import Section
+from everyhop.model.limits import Limits
+from everyhop.model.listener import Listener
+from everyhop.model.route import Route
+from everyhop.model.site import Identity, Site
+
+
+class EngineSection(Section):
+    """`[engine]`"""
+
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Worker threads; default: the cores that this process may use. Not reloadable."""
+    drain_s: Annotated[int, Field(ge=0, le=86_400)] = 30
+    """How long a drain waits for what is in flight."""
+
+
+class LogSection(Section):
+    """`[log]`"""
+
+    access: str = "stdout"
+    """`stdout`, `off` or a file."""
+    on_full: Literal["drop", "refuse"] = "drop"
+    """When the log cannot keep up: drop and count lines, or refuse requests."""
+
+
+class AdminSection(Section):
+    """`[admin]`"""
+
+    socket: str | None = None
+    """The supervisor's Unix socket; the engine's lies beside it."""
+
+
+class StatusSection(Section):
+    """`[status]`"""
+
+    bind: str | None = None
+    """Address of /metrics, /livez and /readyz, read-only; keep it on loopback."""
+
+
+class Config(Section):
+    """`everyhop.toml`"""
+
+    version: Literal[1]
+    """The form of this file."""
+    engine: EngineSection = EngineSection()
+    log: LogSection = LogSection()
+    admin: AdminSection = AdminSection()
+    status: StatusSection = StatusSection()
+    limits: Limits = Limits()
+    listener: Annotated[list[Listener], Field(min_length=1)]
+    site: list[Site] = []
+    identity: list[Identity] = []
+    route: list[Route] = []

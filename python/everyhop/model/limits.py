@@ -1,0 +1,60 @@
+"""Limits of the data path. Every one is ours and named: a dependency's own default is never our decision."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from everyhop.model.base import Section
+
+Positive = Annotated[int, Field(ge=1, le=2_000_000_000)]
+
+
+class Limits(Section):
+    """`[limits]`: sizes in bytes, times in seconds, each with the reason for its default."""
+
+    hello_bytes: Positive = 16_384
+    """A ClientHello; post-quantum ones take about 1,800 bytes, and padding is rare."""
+    handshake_s: Positive = 10
+    """From accept to the end of the handshake; three round trips of the worst mobile network fit ten times."""
+    head_bytes: Positive = 32_768
+    """A request or response head; cookies and tokens rarely pass 16 KiB."""
+    head_fields: Positive = 100
+    """Fields of a head; browsers send about 20."""
+    target_bytes: Positive = 8_192
+    """A request target; RFC 9110 asks for at least 8,000."""
+    head_s: Positive = 15
+    """From a head's first byte to its last: ends slow-head attacks."""
+    body_progress_s: Positive = 30
+    """Longest silence within a body, either way; any byte starts it again."""
+    idle_s: Positive = 60
+    """A client connection between requests; browsers come back within a minute or not soon."""
+    connect_s: Positive = 5
+    """TCP and TLS to a backend; a backend in the same region answers within milliseconds."""
+    first_byte_s: Positive = 60
+    """From the end of the request to the head of the answer."""
+    tunnel_idle_s: Positive = 600
+    """A passthrough or upgraded connection on which no byte moves."""
+    max_age_s: Positive = 86_400
+    """A passthrough or upgraded connection at all: a decision holds for a day at most."""
+    upstream_idle_s: Positive = 30
+    """An idle backend connection; below the keep-alive of common servers, so that they do not close first."""
+    upstream_idle_connections: Positive = 256
+    """Idle connections kept for one backend and thread."""
+    eject_after: Positive = 3
+    """Failed connects or handshakes in a row before a backend is left alone."""
+    eject_s: Positive = 10
+    """How long it is left alone."""
+    informational_responses: Positive = 16
+    """1xx responses to one request."""
+    h2_streams: Positive = 100
+    """Concurrent requests of an HTTP/2 connection."""
+    h2_header_list_bytes: Positive = 65_536
+    """A decoded field list."""
+    h2_header_fields: Positive = 128
+    """Fields of a request; each crumb of a cookie counts."""
+    h2_stream_window_bytes: Annotated[int, Field(ge=1, le=2_147_483_647)] = 65_536
+    """What a client may send ahead on one request."""
+    h2_connection_window_bytes: Annotated[int, Field(ge=65_535, le=2_147_483_647)] = 1_048_576
+    """What a client may send ahead on one connection."""
+    h2_resets: Positive = 1_000
+    """Protocol errors of one connection before it is closed."""

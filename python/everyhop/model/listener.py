@@ -1,0 +1,26 @@
+"""Where connections arrive, and whose word about the client is believed there."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from everyhop.model.base import Section
+
+
+class Listener(Section):
+    """`[[listener]]`"""
+
+    name: str
+    """How routes, logs and metrics call it."""
+    bind: Annotated[list[str], Field(min_length=1)]
+    """Addresses such as `[::]:443`, which also takes IPv4, or `127.0.0.1:8443`."""
+    no_sni: str = "refuse"
+    """What a hello without a server name gets: `refuse`, or a site's or passthrough route's name. Nobody is guessed."""
+    unknown_sni: str = "refuse"
+    """The same for a name that is not served here."""
+    accept_proxy: list[str] = []
+    """Networks that must send a PROXY header; all others must not."""
+    trusted_proxies: list[str] = []
+    """Networks whose X-Forwarded-For is believed."""
+    connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    """Most connections at once; each costs about 16 KiB when idle."""

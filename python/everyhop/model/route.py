@@ -1,0 +1,103 @@
+"""A route: whom it serves, where TLS ends for it, and which backends answer. `tls` has no default: it is the choice."""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everyhop.model.base import Section
+
+Tls = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
+HopTls = Literal["mutual", "reencrypt", "plaintext"]
+Capability = str
+
+
+class Verify(Section):
+    """Whom we expect at a backend: chain and name, always both."""
+
+    ca: str | None = None
+    """PEM file of the roots, or `system`. Never implied."""
+    name: str | None = None
+    """The name in the backend's certificate; default: the backend's host name."""
+
+
+class Backend(Section):
+    """An entry of `to` that says more than an address. It may be stronger than its route, never weaker."""
+
+    at: str
+    """`host:port`, `[ip]:port` or `unix:PATH`."""
+    tls: HopTls | None = None
+    verify: Verify | None = None
+    present: str | None = None
+    off_host: bool | None = None
+
+
+class Acceptance(Section):
+    """A person's recorded, expiring agreement to plaintext behind the edge."""
+
+    owner: Annotated[str, Field(min_length=1)]
+    """Who answers for it: a person or a team that can be reached."""
+    why: Annotated[str, Field(min_length=1)]
+    context: Literal["same-host", "isolated-network", "vendor-appliance", "legacy"]
+    since: dt.date
+    until: dt.datetime | dt.date
+    """Ends at 24:00 UTC of that day, or at that moment; at most a year after `since`."""
+
+
+class Allow(Section):
+    """Which verified clients may pass."""
+
+    clients: list[str]
+    """DNS or URI names of their certificates."""
+
+
+class Route(Section):
+    """`[[route]]`"""
+
+    name: str
+    host: str | list[str]
+    """Exact names or `*.` and a suffix."""
+    path: str | None = None
+    """Prefix on segment boundaries: `/v2` is `/v2` and `/v2/x`, not `/v2x`."""
+    path_exact: str | None = None
+    method: str | list[str] | None = None
+    headers: dict[str, str] = {}
+    """Fields that must be there with exactly this value."""
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    """Breaks ties; higher wins."""
+    protocol: Literal["http"] = "http"
+    tls: Tls
+    """Where TLS ends: `passthrough` (at the backend), `mutual` or `reencrypt` (here, then again to the backend), or
+    `plaintext` behind the edge, which takes an acceptance."""
+    to: Annotated[list[str | Backend], Field(min_length=1)]
+    off_host: bool = False
+    """A loopback address that leads elsewhere (a tunnel, a port-forward)."""
+    verify: Verify | None = None
+    present: str | None = None
+    """The `[[identity]]` shown to the backend."""
+    data: Literal["public", "internal", "confidential", "major-incident"] | None = None
+    """What a leak would be."""
+    acceptance: Acceptance | None = None
+    despite: Literal["major-incident"] | None = None
+    """Says that plaintext is accepted although the data would be a major incident."""
+    requires: list[Capability] = []
+    """Capabilities that the pattern must be able to give, such as `waf` or `end-to-end-confidentiality`."""
+    covers: list[str] = []
+    """On a passthrough route: its names that a site's wildcard certificate also covers, which is known and wanted."""
+    allow: Allow | None = None
+    send_proxy: Literal["off", "v2"] = "off"
+    """Tells a passthrough backend the client's address."""
+    websocket: bool | None = None
+    """Whether WebSocket upgrades pass; default true where TLS ends here."""
+    upstream_protocol: Literal["http/1.1", "h2"] | None = None
+    """`h2` for gRPC."""
+
+    @property
+    def hosts(self) -> list[str]:
+        return [self.host] if isinstance(self.host, str) else list(self.host)
+
+    @property
+    def methods(self) -> list[str]:
+        if self.method is None:
+            return []
+        return [self.method] if isinstance(self.method, str) else list(self.method)

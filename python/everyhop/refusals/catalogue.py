@@ -1,0 +1,122 @@
+"""Every finding that a configuration can have: its slug, why it matters, and a page for `everyhop explain`.
+
+A slug never changes its meaning. A test demands a case in `tests/refusals` for each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Page:
+    """A slug's page: one line that says it, and the reasoning behind it."""
+
+    title: str
+    why: str
+    more: str = ""
+
+
+PAGES: dict[str, Page] = {
+    # The file.
+    "config/syntax": Page("the file cannot be read", "nothing can be decided from a text that does not parse"),
+    "config/foreign": Page(
+        "the file belongs to another proxy",
+        "another proxy's words mean other things here; guessing would move a trust boundary by accident",
+    ),
+    "config/unknown-key": Page(
+        "a key is not known",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
+    "config/missing-key": Page("a key is missing", "what decides where TLS ends has no default"),
+    "config/wrong-type": Page("a value is of another type", "a value that must be guessed at is not a decision"),
+    "config/wrong-value": Page("a value is not one of those that are known", "a value that must be guessed at is not a decision"),
+    "config/duplicate-name": Page("two things have one name", "references and logs could not tell them apart"),
+    "config/unknown-name": Page("a name refers to nothing", "what it was meant to refer to would silently not apply"),
+    "secret/inline": Page(
+        "a secret stands in the file",
+        "configurations are copied, diffed and shown; a key in one is a key lost",
+        "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential).",
+    ),
+    # Listeners.
+    "listener/bind": Page("an address cannot be bound", "the listener would not be there"),
+    "listener/bind-twice": Page("an address is bound twice", "which of the two a connection reaches would be chance"),
+    "trust/too-wide": Page(
+        "forwarded headers would be believed from too wide a network",
+        "whoever can reach the edge from there can pretend to be any client",
+        "An IPv4 prefix shorter than /8, an IPv6 prefix shorter than /16, or one that holds public and private space "
+        "is nearly always a mistake.",
+    ),
+    # Certificates.
+    "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
+    "certificate/key-mismatch": Page("a key does not belong to its certificate", "every handshake would fail"),
+    "certificate/key-exposed": Page(
+        "a key can be read by others",
+        "whoever can read the key can be the site",
+        "Make it the owner's alone: chmod 600.",
+    ),
+    "certificate/expired": Page("a certificate is not valid now", "clients would refuse it, and backends as well"),
+    "certificate/expires-soon": Page("a certificate ends soon", "on that day its site or identity stops working"),
+    "certificate/host-not-covered": Page("no certificate of the site carries a host", "clients would refuse the connection"),
+    "ca/unusable": Page(
+        "a CA file gives no roots",
+        "verification against nothing verifies nobody; the system's roots are never taken instead",
+    ),
+    # Sites and routes.
+    "site/host-twice": Page("a host belongs to two sites", "which certificate and which demand on clients hold would be chance"),
+    "route/host": Page("a host is not a host name", "it could never match"),
+    "route/no-site": Page(
+        "TLS ends here for a host that no site serves",
+        "without a site there is no certificate to end TLS with",
+    ),
+    "route/passed-and-terminated": Page(
+        "a host is both passed through and terminated",
+        "whether the edge reads the traffic must not depend on which rule wins",
+    ),
+    "route/wildcard-covers-passthrough": Page(
+        "a site's wildcard covers a passthrough name",
+        "a browser may reuse the site's HTTP/2 connection for that name; such requests get 421",
+        "Silence it with `covers = [\"name\"]` on the passthrough route once it is known and wanted.",
+    ),
+    "route/layer-7-on-passthrough": Page(
+        "a passthrough route asks for what only a reader could do",
+        "the edge does not see HTTP there: it has no key to that session",
+    ),
+    "route/tie": Page("two routes match the same requests", "which of them wins would be chance"),
+    "route/path": Page("a path is not in its one form", "it could never match what requests are compared as"),
+    "route/requirement-unmet": Page(
+        "a route requires what its pattern cannot give",
+        "the requirement and where TLS ends contradict each other",
+    ),
+    "route/nothing-to-do": Page("a setting has no effect on this route", "a setting without effect is believed to hold"),
+    # Hops.
+    "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),
+    "hop/plaintext-without-acceptance": Page(
+        "plaintext crosses a network and nobody signed for it",
+        "anyone on the network on the way can read and change it, and forge X-Forwarded-For",
+        "Encrypting the hop is as easy: `tls = \"reencrypt\"` needs a CA, `tls = \"mutual\"` also an identity. Where the "
+        "backend cannot, a person accepts the risk, with a reason and an end: `everyhop accept ROUTE`.",
+    ),
+    "hop/major-incident-in-plaintext": Page(
+        "data whose leak would be a major incident travels in plaintext",
+        "if the data would be a major incident if leaked, it does not travel unencrypted, not even inside",
+    ),
+    "hop/no-identity": Page(
+        "mutual TLS without an identity to present",
+        "the backend could not know that it is us, and would have to believe the network",
+    ),
+    "hop/no-roots": Page("verification without roots", "a certificate that is checked against nothing proves nothing"),
+    "hop/no-name": Page(
+        "verification without an expected name",
+        "any certificate of that CA would do, also that of another service",
+    ),
+    "hop/weaker-than-route": Page("a backend is weaker than its route", "the route would promise what one of its backends does not keep"),
+    "hop/twice": Page("a backend is listed twice", "it would silently get twice its share"),
+    "acceptance/expired": Page("an acceptance has ended", "what was accepted was accepted until then"),
+    "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route closes"),
+    "acceptance/dates": Page(
+        "an acceptance's dates do not make sense",
+        "an acceptance holds for a time: it begins before it ends, and at most a year lies between",
+    ),
+    "acceptance/needless": Page("an acceptance accepts nothing", "there is no plaintext across a network on this route"),
+}

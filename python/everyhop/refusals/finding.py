@@ -1,0 +1,87 @@
+"""A finding and its two faces: five parts for people, always these and in this order, and JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from everyhop.source.document import Place
+
+Severity = Literal["refused", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause. `also` are second places of the same contradiction; `alike` counts further things it holds for."""
+
+    severity: Severity
+    slug: str
+    place: Place
+    what: str
+    why: str
+    mend: tuple[str, ...]
+    also: tuple[Place, ...] = ()
+    alike: int = 0
+    kind: str = field(default="things", compare=False)
+
+
+def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
+    """One cause is one finding: the same reason and mend for many things becomes the first and a count."""
+    first: dict[tuple[str, str, str], int] = {}
+    out: list[Finding] = []
+    for finding in sorted(findings, key=lambda f: (f.severity != "refused", f.severity != "warning", f.place)):
+        it = replace(finding, severity="refused") if strict and finding.severity == "warning" else finding
+        cause = (it.slug, it.why, it.severity)
+        if cause in first:
+            at = first[cause]
+            out[at] = replace(out[at], alike=out[at].alike + 1)
+        else:
+            first[cause] = len(out)
+            out.append(it)
+    return out
+
+
+def excerpt(place: Place, texts: Mapping[str, str]) -> list[str]:
+    lines = texts.get(place.file, "").splitlines()
+    if not 1 <= place.line <= len(lines):
+        return []
+    number = f"{place.line:>5}"
+    line = lines[place.line - 1].expandtabs(1)
+    marks = " " * (place.column - 1) + "^" * max(1, min(place.width, len(line) - place.column + 1))
+    return [f"{number} | {line}", f"{' ' * len(number)} | {marks}"]
+
+
+def render(findings: list[Finding], texts: Mapping[str, str]) -> str:
+    """The text for people; `texts` are the files' contents by name."""
+    out: list[str] = []
+    for it in findings:
+        out.append(f"{it.place}: {it.severity} [{it.slug}]")
+        more = f" (and {it.alike} more {it.kind})" if it.alike else ""
+        out.append(f"  what  {it.what}{more}")
+        for place in (it.place, *it.also):
+            out += [f"  {line}" for line in excerpt(place, texts)]
+        out.append(f"  why   {it.why}")
+        for index, mend in enumerate(it.mend):
+            out.append(f"  {'mend  ' if index == 0 else '      or '}{mend}")
+        out += [f"  more  everyhop explain {it.slug}", ""]
+    return "\n".join(out)
+
+
+def to_json(findings: list[Finding]) -> list[dict[str, object]]:
+    def place(it: Place) -> dict[str, object]:
+        return {"file": it.file, "line": it.line, "column": it.column}
+
+    return [
+        {
+            "severity": it.severity,
+            "slug": it.slug,
+            **place(it.place),
+            "also": [place(p) for p in it.also],
+            "what": it.what,
+            "why": it.why,
+            "mend": list(it.mend),
+            "alike": it.alike,
+        }
+        for it in findings
+    ]

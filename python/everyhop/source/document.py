@@ -1,0 +1,142 @@
+"""Finding and reading a configuration. Read next: `toml_places.py`, `yaml_nodes.py`."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everyhop.errors import Surroundings
+from everyhop.source import toml_places, yaml_nodes
+
+Key = tuple[str | int, ...]
+
+ENVIRONMENT = "EVERYHOP_CONFIG"
+DEFAULTS = (Path("everyhop.toml"), Path("/etc/everyhop/everyhop.toml"))
+MOST_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where something stands: 1-based line and column, and how many characters it takes."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+    width: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class Syntax(Exception):
+    """The text is not TOML or YAML, or not one that is taken here."""
+
+    def __init__(self, slug: str, place: Place, what: str, mend: str) -> None:
+        super().__init__(what)
+        self.slug, self.place, self.what, self.mend = slug, place, what, mend
+
+
+class Unfound(Surroundings):
+    """There is no configuration."""
+
+
+@dataclass
+class Document:
+    """A file's text, its values, and where they stand."""
+
+    path: Path
+    text: str
+    values: Mapping[str, object]
+    yaml: bool
+    _places: dict[Key, tuple[int, int, int]] | None = field(default=None, repr=False)
+
+    def place(self, key: Key, *, of_key: bool = False) -> Place:
+        """Where the value at `key` stands (or its key); the nearest table that does, if it is not there."""
+        if self._places is None:
+            self._places = yaml_nodes.places(self.text) if self.yaml else toml_places.scan(self.text)
+        while True:
+            found = self._places.get((*key, "\0key")) if of_key else None
+            found = found or self._places.get(key)
+            if found:
+                return Place(str(self.path), *found)
+            if not key:
+                return Place(str(self.path), 1, 1)
+            key, of_key = key[:-1], False
+
+
+def find(given: str | None) -> Path:
+    """The file to read.
+
+    Raises `Unfound`, saying where it looked.
+    """
+    if given or (given := os.environ.get(ENVIRONMENT)):
+        path = Path(given)
+        if path.is_file():
+            return path
+        raise Unfound(f"there is no file {path}")
+    for path in DEFAULTS:
+        if path.is_file():
+            return path
+    looked = f"${ENVIRONMENT} (not set), " + ", ".join(str(p) for p in DEFAULTS)
+    raise Unfound(
+        f"no configuration found; looked at {looked}\n"
+        "give one: everyhop check FILE, or see a working one: everyhop demo --write DIR\n"
+        "(`everyhop advise`, which writes one from your requirements, is coming)"
+    )
+
+
+def load(path: Path, text: str | None = None) -> Document:
+    """Reads a file, or `text` as if it were the file's.
+
+    Raises `Syntax`, or `Surroundings` where it cannot be read.
+    """
+    try:
+        if text is None and path.stat().st_size > MOST_BYTES:
+            raise Surroundings(f"{path} is larger than {MOST_BYTES} bytes")
+        text = path.read_text(encoding="utf-8") if text is None else text
+    except UnicodeDecodeError as e:
+        raise Syntax("config/syntax", Place(str(path)), f"the file is not UTF-8 (byte {e.start})", "save it as UTF-8") from e
+    except OSError as e:
+        raise Surroundings(f"cannot read {path}: {e.strerror}") from e
+    foreign(path, text)
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            return Document(path, text, yaml_nodes.values(text), yaml=True)
+        except yaml_nodes.NotYaml as e:
+            raise Syntax("config/syntax", Place(str(path), e.line, e.column), e.what, e.mend) from e
+    try:
+        return Document(path, text, tomllib.loads(text), yaml=False)
+    except tomllib.TOMLDecodeError as e:
+        raise toml_syntax(path, text, e) from e
+
+
+def toml_syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Syntax:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+    line, column = (int(found[1]), int(found[2])) if found else (max(text.count("\n"), 1), 1)
+    what = re.sub(r"\s*\(at .*\)$", "", str(error))
+    mend = "write each key and each [table] once" if "overwrite" in what or "twice" in what else "mend the TOML here"
+    return Syntax("config/syntax", Place(str(path), line, column), what, mend)
+
+
+FOREIGN = (
+    (re.compile(r"^\s*(http|stream|events|server)\s*\{", re.M), "an nginx configuration"),
+    (re.compile(r"^\s*(frontend|backend|defaults|listen)\s+\S+\s*$|^global\s*$", re.M), "an HAProxy configuration"),
+    (re.compile(r"^\s*static_resources:|\"static_resources\"\s*:", re.M), "an Envoy configuration"),
+    (re.compile(r"^\s*\S+\s*\{\s*\n\s*(reverse_proxy|tls|root|respond)\b", re.M), "a Caddyfile"),
+)
+
+
+def foreign(path: Path, text: str) -> None:
+    for pattern, what in FOREIGN:
+        if (found := pattern.search(text)) and not re.search(r"^\s*(\[\[|version\s*[=:])", text, re.M):
+            line = text.count("\n", 0, found.start()) + 1
+            raise Syntax(
+                "config/foreign",
+                Place(str(path), line, 1),
+                f"this looks like {what}, not an Everyhop one",
+                "importers are coming; until then start from: everyhop demo --write DIR",
+            )
