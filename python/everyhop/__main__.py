@@ -1,0 +1,5 @@
+"""`python -m everyhop`."""
+
+from everyhop.cli.app import main
+
+main()

@@ -1,0 +1,221 @@
+"""The acts. Every line that is printed was observed: by the edge, by the relay in the backend hop, or by the client."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from everyhop.admin import Client
+from everyhop.demo.stage import DOMAIN, NAMES, Stage
+from everyhop.errors import EveryhopError, Surroundings
+
+COOKIE = "session=canary-7f3a"
+
+
+def play(*, once: bool, port: int) -> int:
+    """Runs the acts; stays up unless `once`. Gives the exit code."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="everyhop-demo-") as folder:
+        stage = Stage(Path(folder), port)
+        try:
+            stage.open()
+            print(f"edge, four backends and a tap in front of each: up after {time.monotonic() - began:.1f} s, all on this machine")
+            first(stage)
+            second(stage)
+            third(stage)
+            fourth(stage)
+            print("\nall four acts are over; nothing above was staged: it was measured")
+            if not once:
+                stay(stage)
+        except KeyboardInterrupt:
+            print()
+        finally:
+            stage.close()
+    return 0
+
+
+def title(text: str) -> None:
+    print(f"\n{text}\n{'-' * len(text)}")
+
+
+# A client.
+
+
+def context(stage: Stage, *, with_certificate: bool = False) -> ssl.SSLContext:
+    it = ssl.create_default_context(cafile=str(stage.certificates / "public-ca.pem"))
+    if with_certificate:
+        it.load_cert_chain(stage.certificates / "client.pem", stage.certificates / "client.key")
+    return it
+
+
+def issued_to(stage: Stage, name: str) -> tuple[str, str]:
+    """Whose certificate a client sees under `name`: the leaf's first name and a word for who holds its key."""
+    with socket.create_connection(("127.0.0.1", stage.port), 10) as raw, context(stage).wrap_socket(raw, server_hostname=name) as tls:
+        shown = tls.getpeercert(binary_form=True)
+    ours = ssl.PEM_cert_to_DER_cert((stage.certificates / "edge.pem").read_text())
+    return ("the edge's", "edge") if shown == ours else ("the backend's own", "backend")
+
+
+def fetch(stage: Stage, route: str) -> tuple[int, str]:
+    """One request through the edge, by curl where there is one."""
+    name = f"{route}.{DOMAIN}"
+    if shutil.which("curl"):
+        command = ["curl", "-sS", "--max-time", "20", "--cacert", str(stage.certificates / "public-ca.pem"), "--http1.1", "-w", "\n%{http_code}"]
+        command += ["--resolve", f"{name}:{stage.port}:127.0.0.1", "-H", f"Cookie: {COOKIE}", f"https://{name}:{stage.port}/hello"]
+        if route == "pay":
+            command += ["--cert", str(stage.certificates / "client.pem"), "--key", str(stage.certificates / "client.key")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise Surroundings(f"curl failed on route {route!r}: {done.stderr.strip()}")
+        text, _, code = done.stdout.rpartition("\n")
+        return int(code), text
+    with socket.create_connection(("127.0.0.1", stage.port), 10) as raw:
+        with context(stage, with_certificate=route == "pay").wrap_socket(raw, server_hostname=name) as tls:
+            tls.sendall(f"GET /hello HTTP/1.1\r\nHost: {name}\r\nCookie: {COOKIE}\r\nConnection: close\r\n\r\n".encode())
+            data = b"".join(iter(lambda: tls.recv(65536), b""))
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+# The acts.
+
+
+def first(stage: Stage) -> None:
+    title("Act 1: one port, four answers to 'where does TLS end?'")
+    for route, pattern in NAMES.items():
+        relay = stage.relays[route]
+        relay.clear()
+        status, body = fetch(stage, route)
+        if status != 200:
+            raise EveryhopError(f"route {route!r} answered {status}: {body}")
+        seen: Any = stage.observation(route)
+        whose, _ = issued_to(stage, f"{route}.{DOMAIN}")
+        print(f'\n{route}  tls = "{pattern}"  TLS ended at {"the backend" if pattern == "passthrough" else "the edge"}')
+        print(f"  client hop   {hop(seen['client_hop'])}")
+        print(f"  backend hop  {behind(seen)}")
+        print(f"  proven       {proven(pattern, seen, body)}")
+        print(f"  client saw   {whose} certificate")
+        print(f"  a tap read   {tapped(bytes(relay.sent))}")
+
+
+def hop(it: dict[str, Any]) -> str:
+    group = it["group"] or "group not visible"
+    return f"TLS {it['version']}  {it['suite']}  {group}"
+
+
+def behind(seen: dict[str, Any]) -> str:
+    it = seen["backend_hop"]
+    if it["tls"] == "passthrough":
+        return "the same session: the edge holds no key to it"
+    if it["tls"] == "plaintext":
+        return "no TLS"
+    return hop(it)
+
+
+def proven(pattern: str, seen: dict[str, Any], body: str) -> str:
+    caller = body.partition("caller proved to be: ")[2].partition("\n")[0]
+    if pattern == "passthrough":
+        return f"backend to client; to the backend: {caller}"
+    if pattern == "plaintext":
+        return "edge to client; behind it nobody to nobody"
+    names = ", ".join(seen["backend_hop"]["peer"]["names"])
+    back = f"edge to backend ({caller})" if pattern == "mutual" else "the edge shows nothing"
+    return f"backend to edge ({names}); {back}"
+
+
+def tapped(data: bytes) -> str:
+    at = data.find(COOKIE.encode())
+    if at >= 0:
+        return f"{len(data)} bytes with the cookie in the clear: {data[max(0, at - 8) : at + len(COOKIE)].decode(errors='replace')!r}"
+    return f"{len(data)} bytes of noise: {data[-12:].hex(' ')}"
+
+
+def second(stage: Stage) -> None:
+    title("Act 2: someone inside calls the backends directly and forges X-Forwarded-For")
+    forged = "GET /admin HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", stage.backends["wiki"].port), 10) as raw:
+        raw.sendall(forged.encode())
+        answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
+    believed = answer.partition("x-forwarded-for says: ")[2].partition("\n")[0]
+    print(f"plaintext  answered {answer.split()[1]} and believes that the client is {believed}")
+    unverified = ssl.create_default_context(cafile=str(stage.certificates / "internal-ca.pem"))
+    try:
+        with socket.create_connection(("127.0.0.1", stage.backends["api"].port), 10) as raw:
+            with unverified.wrap_socket(raw, server_hostname="api.internal") as tls:
+                tls.sendall(forged.encode())
+                tls.recv(1)
+                raise EveryhopError("the mutual backend answered a caller that proved nothing")
+    except (ssl.SSLError, ConnectionError) as e:
+        reason = getattr(e, "reason", None) or type(e).__name__
+        print(f"mutual     refused the caller in the handshake: {str(reason).lower().replace('_', ' ')}")
+
+
+def third(stage: Stage) -> None:
+    title("Act 3: the acceptance of the plaintext route ends while it runs")
+    ends = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)).replace(microsecond=0)
+    stage.write(ends)
+    reload(stage)
+    print(f"acceptance ends at {ends:%H:%M:%S} UTC; asking every route until then")
+    deadline = time.monotonic() + 20
+    while (answer := fetch(stage, "wiki"))[0] == 200:
+        if time.monotonic() > deadline:
+            raise EveryhopError("the acceptance ended and the route is still open")
+        threading.Event().wait(0.2)
+    said = next((line for line in answer[1].splitlines() if line.startswith("reason")), "").strip()
+    print(f"wiki  {answer[0]}  {said}")
+    for route in ("pay", "api", "shop"):
+        print(f"{route.ljust(4)}  {fetch(stage, route)[0]}")
+    stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
+    reload(stage)
+    print(f"someone accepts it again: wiki  {fetch(stage, 'wiki')[0]}")
+
+
+def fourth(stage: Stage) -> None:
+    title("Act 4: a broken file changes nothing")
+    before = digest(stage)
+    broken = '\n[[route]]\nname = "oops"\nhost = "oops.demo.test"\ntls  = "plaintext"\nto   = ["10.0.4.7:8080"]\n'
+    stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90), broken)
+    assert stage.edge is not None
+    mark = len(stage.edge.said)
+    answer = Client(str(stage.config)).ask("reload")
+    if answer.get("reloaded"):
+        raise EveryhopError("the broken file was taken")
+    stage.edge.wait_for("keeps running", after=mark)
+    for line in stage.edge.said[mark:]:
+        print(line.replace(str(stage.folder) + "/", ""))
+    after = digest(stage)
+    print(f"plan before {before[:16]}, plan after {after[:16]}: {'unchanged' if before == after else 'CHANGED'}")
+    if before != after:
+        raise EveryhopError("a refused reload changed the plan")
+    stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
+
+
+def reload(stage: Stage) -> None:
+    answer = Client(str(stage.config)).ask("reload")
+    if not answer.get("reloaded"):
+        raise EveryhopError(f"the reload was refused: {answer}")
+
+
+def digest(stage: Stage) -> str:
+    engine = Client(str(stage.config)).ask("status")["engine"]
+    assert isinstance(engine, dict)
+    return str(engine["plan_digest"])
+
+
+def stay(stage: Stage) -> None:
+    title("Yours to play with; Ctrl-C ends it")
+    for route in NAMES:
+        name = f"{route}.{DOMAIN}"
+        print(f"curl --cacert {stage.certificates}/public-ca.pem --resolve {name}:{stage.port}:127.0.0.1 https://{name}:{stage.port}/")
+    print(f"everyhop status --config {stage.config}")
+    print(f"less {stage.config}", flush=True)
+    assert stage.edge is not None
+    stage.edge.process.wait()

@@ -1,0 +1,258 @@
+"""The stage: certificates, backends, relays in front of them, a configuration, and an edge to run it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from everyhop.demo.backends import Backend
+from everyhop.demo.certificates import Authority
+from everyhop.demo.relay import Relay
+from everyhop.errors import Surroundings
+
+NAMES = {"pay": "passthrough", "api": "mutual", "shop": "reencrypt", "wiki": "plaintext"}
+DOMAIN = "demo.test"
+
+CONFIGURATION = """\
+version = 1
+
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:{port}"]
+
+[[site]]                                    # TLS for these names ends here
+name  = "edge"
+hosts = ["api.{domain}", "shop.{domain}", "wiki.{domain}"]
+certs = [{{ chain = "certificates/edge.pem", key = "file:certificates/edge.key" }}]
+
+[[identity]]                                # what the edge shows to backends
+name  = "edge"
+chain = "certificates/identity.pem"
+key   = "file:certificates/identity.key"
+
+[[route]]
+name = "pay"
+host = "pay.{domain}"
+tls  = "passthrough"                        # one session from client to backend; the edge is blind
+to   = ["127.0.0.1:{pay}"]
+
+[[route]]
+name    = "api"
+host    = "api.{domain}"
+tls     = "mutual"                          # TLS ends here; towards the backend both sides prove who they are
+to      = ["127.0.0.1:{api}"]
+verify  = {{ ca = "certificates/internal-ca.pem", name = "api.internal" }}
+present = "edge"
+
+[[route]]
+name   = "shop"
+host   = "shop.{domain}"
+tls    = "reencrypt"                        # TLS ends here; the backend proves itself, we do not
+to     = ["127.0.0.1:{shop}"]
+verify = {{ ca = "certificates/internal-ca.pem", name = "shop.internal" }}
+
+[[route]]
+name     = "wiki"
+host     = "wiki.{domain}"
+tls      = "plaintext"                      # readable behind the edge: someone signed for it
+to       = ["127.0.0.1:{wiki}"]
+off_host = true                             # pretend that it is on another machine
+[route.acceptance]
+owner   = "demo@example.com"
+why     = "to show what plaintext behind a proxy means"
+context = "legacy"
+since   = {since}
+until   = {until}
+
+[log]
+access = "{log}"
+
+[admin]
+socket = "{admin}"
+"""
+
+
+def certificates(folder: Path) -> tuple[Authority, Authority]:
+    """A public CA that clients trust and an internal one; leaves for everyone."""
+    public = Authority(folder, "Public CA")
+    internal = Authority(folder, "Internal CA")
+    public.leaf("edge", f"api.{DOMAIN}", f"shop.{DOMAIN}", f"wiki.{DOMAIN}")
+    public.leaf("pay", f"pay.{DOMAIN}")
+    public.leaf("client", f"client.{DOMAIN}")
+    internal.leaf("identity", "edge.internal", "spiffe://demo.test/edge")
+    internal.leaf("api", "api.internal")
+    internal.leaf("shop", "shop.internal")
+    return public, internal
+
+
+def leaf(folder: Path, name: str) -> object:
+    from everyhop.demo.certificates import Leaf
+
+    return Leaf(folder / f"{name}.pem", folder / f"{name}.key")
+
+
+def open_backends(folder: Path, ports: dict[str, int] | None = None) -> dict[str, Backend]:
+    """The four backends, with certificates from `folder`."""
+    from everyhop.demo.certificates import Leaf
+
+    def of(name: str) -> Leaf:
+        return Leaf(folder / f"{name}.pem", folder / f"{name}.key")
+
+    at = ports or {}
+    return {
+        "pay": Backend("pay", of("pay"), clients=folder / "public-ca.pem", port=at.get("pay", 0)),
+        "api": Backend("api", of("api"), clients=folder / "internal-ca.pem", demands=True, port=at.get("api", 0)),
+        "shop": Backend("shop", of("shop"), port=at.get("shop", 0)),
+        "wiki": Backend("wiki", port=at.get("wiki", 0)),
+    }
+
+
+def free_port() -> int:
+    """A port that is free now. Whoever binds it next may be too late, and says so."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Edge:
+    """A running `everyhop run`. Everything that it says is in `said`."""
+
+    def __init__(self, config: Path, *, inherit: bool = False) -> None:
+        self.config = config
+        command = [sys.executable, "-m", "everyhop", "run", "--config", str(config)]
+        out = None if inherit else subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)  # noqa: S603
+        self.said: list[str] = []
+        self.heard = threading.Condition()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self.heard:
+                self.said.append(line.rstrip("\n"))
+                self.heard.notify_all()
+        with self.heard:
+            self.heard.notify_all()
+
+    def wait_for(self, text: str, seconds: float = 30.0, after: int = 0) -> str:
+        """The first line from `after` on that has `text`.
+
+        Raises `Surroundings` with everything said, if it does not come or the edge ends.
+        """
+        deadline = time.monotonic() + seconds
+        with self.heard:
+            while True:
+                for line in self.said[after:]:
+                    if text in line:
+                        return line
+                left = deadline - time.monotonic()
+                if left <= 0 or self.process.poll() is not None:
+                    raise Surroundings(f"the edge did not say {text!r}:\n" + "\n".join(self.said))
+                self.heard.wait(min(left, 0.2))
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(60)
+
+
+class Stage:
+    """All of it, in a folder."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        self.folder = folder
+        self.certificates = folder / "certificates"
+        self.public, self.internal = certificates(self.certificates)
+        self.backends = open_backends(self.certificates)
+        self.relays = {name: Relay(("127.0.0.1", backend.port)) for name, backend in self.backends.items()}
+        self.port = port or free_port()
+        self.log = folder / "access.log"
+        self.config = folder / "everyhop.toml"
+        self.edge: Edge | None = None
+        self.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
+
+    def write(self, until: dt.date | dt.datetime, more: str = "") -> None:
+        ports = {name: relay.port for name, relay in self.relays.items()}
+        text = configuration(self.folder, self.port, ports, until, self.log)
+        self.config.write_text(text + more, encoding="utf-8")
+
+    def open(self) -> None:
+        self.edge = Edge(self.config)
+        self.edge.wait_for("ready:")
+
+    def lines(self) -> list[dict[str, object]]:
+        """The access log's observations so far."""
+        if not self.log.exists():
+            return []
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def observation(self, route: str, seconds: float = 5.0) -> dict[str, object]:
+        """The last observation of `route`; the log is written a moment after the answer."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for line in reversed(self.lines()):
+                if line["route"] == route:
+                    return line
+            threading.Event().wait(0.05)
+        raise Surroundings(f"the access log has no line of route {route!r}")
+
+    def close(self) -> None:
+        if self.edge is not None:
+            self.edge.stop()
+        for part in (*self.backends.values(), *self.relays.values()):
+            part.close()
+
+
+def configuration(folder: Path, port: int, ports: dict[str, int], until: dt.date | dt.datetime, log: Path | str) -> str:
+    return CONFIGURATION.format(
+        port=port,
+        domain=DOMAIN,
+        since=dt.datetime.now(dt.UTC).date().isoformat(),
+        until=until.isoformat(),
+        log=log,
+        admin=folder.absolute() / "admin.sock",
+        **ports,
+    )
+
+
+PLAY = """\
+\"\"\"The demo's backends, to play with: python backends.py\"\"\"
+
+import threading
+from pathlib import Path
+
+from everyhop.demo.stage import open_backends
+
+open_backends(Path(__file__).parent / "certificates", {ports!r})
+print("backends are up; end with Ctrl-C", flush=True)
+threading.Event().wait()
+"""
+
+
+def write_to(folder: Path) -> None:
+    """Leaves configuration, certificates and backends in `folder`, ready to run by hand."""
+    if (folder / "everyhop.toml").exists():
+        raise Surroundings(f"{folder}/everyhop.toml is there already; nothing was written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        certificates(folder / "certificates")
+        ports = {name: free_port() for name in NAMES}
+        until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
+        (folder / "everyhop.toml").write_text(configuration(folder, 8443, ports, until, "stdout"), encoding="utf-8")
+        (folder / "backends.py").write_text(PLAY.format(ports=ports), encoding="utf-8")
+    except OSError as e:
+        raise Surroundings(f"cannot write to {folder}: {e.strerror or e}") from e
+    here = f"{sys.executable}"
+    print(f"written to {folder}: everyhop.toml, certificates/, backends.py\n")
+    print(f"  {here} {folder}/backends.py &")
+    print(f"  everyhop check {folder}/everyhop.toml")
+    print(f"  everyhop run --config {folder}/everyhop.toml")
+    for name in NAMES:
+        print(f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:8443:127.0.0.1 https://{name}.{DOMAIN}:8443/")
