@@ -43,7 +43,9 @@ impl FromStr for Cidr {
 impl Cidr {
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.addr, unmapped(ip)) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).checked_shr(32 - u32::from(self.len)).unwrap_or(0) == 0,
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                (a.to_bits() ^ b.to_bits()).checked_shr(32 - u32::from(self.len)).unwrap_or(0) == 0
+            }
             (IpAddr::V6(a), IpAddr::V6(b)) => {
                 (a.to_bits() ^ b.to_bits()).checked_shr(128 - u32::from(self.len)).unwrap_or(0) == 0
             }

@@ -2,9 +2,9 @@
 
 use everyhop_canon::cidr::Cidr;
 use everyhop_canon::forwarded::{addresses, client_in};
+use everyhop_canon::host;
 use everyhop_canon::path::{BadPath, has_prefix, path, target};
 use everyhop_canon::proxy::{self, ProxyRead};
-use everyhop_canon::host;
 use std::net::{IpAddr, SocketAddr};
 
 #[test]
@@ -66,7 +66,8 @@ fn a_target_splits_into_authority_path_and_query() {
     assert_eq!((it.authority, it.path, it.query), (None, &b"/a"[..], Some(&b"b=/../%2f?c"[..])));
     let it = target(b"HTTP://h.x:8080?q").expect("absolute-form");
     assert_eq!((it.authority, it.path, it.query), (Some(&b"h.x:8080"[..]), &b"/"[..], Some(&b"q"[..])));
-    for bad in [&b"h.x:443"[..], b"", b"*x", b"http://", b"https://u@h/", b"ftp://h/", b"/a?b#c", b"/a?b c", b"/a?\xff"] {
+    for bad in [&b"h.x:443"[..], b"", b"*x", b"http://", b"https://u@h/", b"ftp://h/", b"/a?b#c", b"/a?b c", b"/a?\xff"]
+    {
         assert!(target(bad).is_err(), "{bad:?}");
     }
 }
@@ -74,7 +75,13 @@ fn a_target_splits_into_authority_path_and_query() {
 /// R02.
 #[test]
 fn a_prefix_ends_at_a_segment() {
-    for (p, prefix, fits) in [("/v2", "/v2", true), ("/v2/x", "/v2", true), ("/v2x", "/v2", false), ("/v2/x", "/v2/", true), ("/a", "/", true)] {
+    for (p, prefix, fits) in [
+        ("/v2", "/v2", true),
+        ("/v2/x", "/v2", true),
+        ("/v2x", "/v2", false),
+        ("/v2/x", "/v2/", true),
+        ("/a", "/", true),
+    ] {
         assert_eq!(has_prefix(p, prefix), fits, "{p} {prefix}");
     }
 }
@@ -95,7 +102,10 @@ fn a_host_has_one_form_and_a_port_apart() {
         assert_eq!(out, form);
     }
     let long = "a.".repeat(127) + "a";
-    for bad in ["", ".", "a..b", "-a.b", "a-.b", "a b", "u@h", "a/b", "a%41", "h:", "h:99999", "h:+1", "h:1:2", "1.2.3", "a.1", "[::1", "[x]", "[::1]x", "\u{e9}", "a\0", &long] {
+    for bad in [
+        "", ".", "a..b", "-a.b", "a-.b", "a b", "u@h", "a/b", "a%41", "h:", "h:99999", "h:+1", "h:1:2", "1.2.3", "a.1",
+        "[::1", "[x]", "[::1]x", "\u{e9}", "a\0", &long,
+    ] {
         assert!(host::host(bad.as_bytes()).is_err(), "{bad:?}");
     }
 }
@@ -120,7 +130,10 @@ fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
     let mut chain = Vec::new();
     assert!(addresses(b"6.6.6.6, 1.2.3.4:55 ,[2001:db8::1]:9", &mut chain));
     assert!(addresses(b"::ffff:10.0.0.7", &mut chain));
-    assert_eq!(client_in(&chain, &trusted).map(|i| chain[i]), Some("2001:db8::1".parse::<IpAddr>().expect("an address")));
+    assert_eq!(
+        client_in(&chain, &trusted).map(|i| chain[i]),
+        Some("2001:db8::1".parse::<IpAddr>().expect("an address"))
+    );
     for bad in [&b"unknown"[..], b"1.2.3.4,", b"", b"for=1.2.3.4", b"1.2.3.4 5", b"\xff"] {
         assert!(!addresses(bad, &mut Vec::new()), "{bad:?}");
     }
@@ -130,7 +143,12 @@ fn headers() -> Vec<(Vec<u8>, Option<SocketAddr>)> {
     let src: SocketAddr = "1.2.3.4:5678".parse().expect("an address");
     let six: SocketAddr = "[2001:db8::1]:5678".parse().expect("an address");
     let mut v2 = Vec::new();
-    proxy::write_v2(&mut v2, src, "10.0.0.1:443".parse().expect("an address"), &[(proxy::ALPN, b"h2"), (proxy::UNIQUE_ID, b"12345678")]);
+    proxy::write_v2(
+        &mut v2,
+        src,
+        "10.0.0.1:443".parse().expect("an address"),
+        &[(proxy::ALPN, b"h2"), (proxy::UNIQUE_ID, b"12345678")],
+    );
     let mut v6 = Vec::new();
     proxy::write_v2(&mut v6, six, "10.0.0.1:443".parse().expect("an address"), &[(proxy::AUTHORITY, b"a.b")]);
     let mut local = v2.clone();

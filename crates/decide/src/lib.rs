@@ -9,7 +9,7 @@ mod names;
 mod table;
 
 pub use lost::Lost;
-pub use names::Names;
+pub use names::{Names, NoPattern};
 
 use everyhop_canon as canon;
 use everyhop_plan::{Listener, Plan, Unnamed, Way};
@@ -147,7 +147,7 @@ impl Matcher {
         match self.owners.put(host, owner) {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(Unmatchable(format!("host {host:?} has two owners"))),
-            Err(()) => Err(Unmatchable(format!("host {host:?} is no name"))),
+            Err(_) => Err(Unmatchable(format!("host {host:?} is no name"))),
         }
     }
 

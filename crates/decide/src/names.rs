@@ -3,6 +3,10 @@
 
 use std::collections::HashMap;
 
+/// The pattern is empty, or has a `*` that is no whole first label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoPattern;
+
 #[derive(Debug)]
 pub struct Names<T> {
     exact: HashMap<Box<str>, T>,
@@ -17,8 +21,8 @@ impl<T> Default for Names<T> {
 }
 
 impl<T> Names<T> {
-    /// Gives what was there before; `Err` if `pattern` is empty or `*` alone.
-    pub fn put(&mut self, pattern: &str, value: T) -> Result<Option<T>, ()> {
+    /// Gives what was there before.
+    pub fn put(&mut self, pattern: &str, value: T) -> Result<Option<T>, NoPattern> {
         let (table, key) = self.side(pattern)?;
         Ok(table.insert(key.into(), value))
     }
@@ -31,11 +35,11 @@ impl<T> Names<T> {
         Some(table.entry(key.into()).or_default())
     }
 
-    fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut HashMap<Box<str>, T>, &'p str), ()> {
+    fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut HashMap<Box<str>, T>, &'p str), NoPattern> {
         match pattern.strip_prefix("*.") {
-            Some("") => Err(()),
+            Some("") => Err(NoPattern),
             Some(suffix) => Ok((&mut self.wild, suffix)),
-            None if pattern.is_empty() || pattern.contains('*') => Err(()),
+            None if pattern.is_empty() || pattern.contains('*') => Err(NoPattern),
             None => Ok((&mut self.exact, pattern)),
         }
     }
@@ -85,8 +89,8 @@ mod tests {
     #[test]
     fn a_bare_star_owns_nothing() {
         let mut names: Names<u8> = Names::default();
-        assert_eq!(names.put("*", 1), Err(()));
-        assert_eq!(names.put("*.", 1), Err(()));
-        assert_eq!(names.put("a.*.b", 1), Err(()));
+        assert_eq!(names.put("*", 1), Err(NoPattern));
+        assert_eq!(names.put("*.", 1), Err(NoPattern));
+        assert_eq!(names.put("a.*.b", 1), Err(NoPattern));
     }
 }

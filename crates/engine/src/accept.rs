@@ -1,9 +1,9 @@
 //! Accept: a listener's socket gives connections, each gets a task of this thread and lives there to its end.
 //! Sheds before anything expensive; never spins when descriptors run out. Read next: `peek.rs`.
 
-use crate::thread::Core;
 use crate::refusal::Refusal;
 use crate::running::{Listening, Running};
+use crate::thread::Core;
 use crate::watch::Watched;
 use crate::{buf::Buf, greeted};
 use std::net::{IpAddr, SocketAddr};

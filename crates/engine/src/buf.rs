@@ -140,7 +140,7 @@ mod tests {
         let mut buf = Buf::default();
         buf.push(&vec![1; ROOM]);
         buf.consume_keep(ROOM - 3);
-        buf.push(&vec![2; 100]);
+        buf.push(&[2; 100]);
         assert_eq!(buf.len(), 103);
         assert_eq!(buf.bytes().get(..4), Some(&[1, 1, 1, 2][..]));
     }

@@ -3,9 +3,9 @@
 //! connection; no worker ever waits for it. The forms are in `schema/control.json`. Read next: `running.rs`.
 
 use crate::asks::{Ask, Envelope, Socket};
-use crate::thread::Shared;
 use crate::material::Blob;
 use crate::running::{Brought, Running};
+use crate::thread::Shared;
 use crate::worker::{self, Order};
 use crate::{fds, report, ticks};
 use everyhop_plan::AccessLog;

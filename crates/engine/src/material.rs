@@ -137,14 +137,14 @@ pub(crate) fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
-    let verifier = |ca: &str| {
-        Ok::<_, Unusable>(WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone()))
-    };
+    let verifier =
+        |ca: &str| Ok::<_, Unusable>(WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone()));
     let unusable = |e| Unusable(format!("client roots of site {:?}: {e}", site.name));
     let builder = match &site.clients {
         ClientDemand::Nothing {} => builder.with_no_client_auth(),
-        ClientDemand::Ask { ca } => builder
-            .with_client_cert_verifier(verifier(ca)?.allow_unauthenticated().build().map_err(unusable)?),
+        ClientDemand::Ask { ca } => {
+            builder.with_client_cert_verifier(verifier(ca)?.allow_unauthenticated().build().map_err(unusable)?)
+        }
         ClientDemand::Require { ca } => builder.with_client_cert_verifier(verifier(ca)?.build().map_err(unusable)?),
     };
     let mut config = builder.with_cert_resolver(Arc::new(SiteCerts(certs)));

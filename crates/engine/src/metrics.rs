@@ -21,7 +21,8 @@ impl Count {
 }
 
 /// Upper bounds of the duration buckets in microseconds; the last bucket is all the rest.
-pub(crate) const BUCKETS_US: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+pub(crate) const BUCKETS_US: [u64; 10] =
+    [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
 
 /// What one thread counted of one route.
 #[derive(Debug, Default)]

@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn a_stamp_is_the_utc_time() {
         let mut out = Vec::new();
-        stamp(&mut out, 1795449600_000_042);
+        stamp(&mut out, 1_795_449_600_000_042);
         assert_eq!(String::from_utf8_lossy(&out), "2026-11-23T16:00:00.000042Z");
         out.clear();
         stamp(&mut out, 951_782_400_000_000);

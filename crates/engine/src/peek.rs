@@ -50,7 +50,7 @@ fn greeting(said: hello::Hello) -> Result<Greeting, Refusal> {
 fn unreadable(why: Unreadable) -> Refusal {
     match why {
         Unreadable::NotTls { .. } => Refusal::NotTls,
-        Unreadable::TooLong { .. } => Refusal::HelloTooLong,
+        Unreadable::TooLong => Refusal::HelloTooLong,
         _ => Refusal::HelloMalformed,
     }
 }

@@ -3,10 +3,10 @@
 
 use crate::asks::Where;
 use crate::control::refused;
-use crate::thread::Shared;
 use crate::metrics::{BUCKETS_US, PerThread};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun, Running};
+use crate::thread::Shared;
 use everyhop_canon as canon;
 use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, Verdict};
 use everyhop_plan::{Plan, Way};
@@ -193,7 +193,11 @@ pub(crate) fn metrics(shared: &Shared) -> String {
     gauge(&mut out, "everyhop_connections", "open client connections", shared.open.load(Ordering::Relaxed));
     gauge(&mut out, "everyhop_plan_generation", "plans applied since the engine started", running.generation);
     let info = "# HELP everyhop_plan_info the plan that runs\n# TYPE everyhop_plan_info gauge";
-    let _ = writeln!(out, "{info}\neveryhop_plan_info{{digest=\"{}\",material=\"{}\"}} 1", running.digest, running.material_digest);
+    let _ = writeln!(
+        out,
+        "{info}\neveryhop_plan_info{{digest=\"{}\",material=\"{}\"}} 1",
+        running.digest, running.material_digest
+    );
     counter(&mut out, "everyhop_log_dropped_lines_total", "access log lines dropped");
     let _ = writeln!(out, "everyhop_log_dropped_lines_total {}", shared.log.dropped.load(Ordering::Relaxed));
     counter(&mut out, "everyhop_panics_total", "connections ended by a panic");
@@ -293,7 +297,13 @@ fn backends(out: &mut String, running: &Running) {
     for r in &running.routes {
         for b in &r.backends {
             let up = u8::from(b.closed(now_s()).is_none() && !b.health.is_ejected(now_s()));
-            let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\",tls=\"{}\"}} {up}", label(&r.name), label(&b.at), b.tls);
+            let _ = writeln!(
+                out,
+                "{name}{{route=\"{}\",backend=\"{}\",tls=\"{}\"}} {up}",
+                label(&r.name),
+                label(&b.at),
+                b.tls
+            );
         }
     }
     let name = "everyhop_identity_not_demanded";

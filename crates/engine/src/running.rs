@@ -2,10 +2,10 @@
 //! control thread, then shared by an atomic pointer; what did not change is carried over from the one before (ticket
 //! keys, backends' sessions, health, counters). Read next: `accept.rs`.
 
-use crate::thread::Shared;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::metrics::Stats;
 use crate::refusal::Refusal;
+use crate::thread::Shared;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -124,7 +124,8 @@ impl Running {
         let threads = usize::from(plan.engine.threads);
         let old_backends: HashMap<u64, &Arc<BackendRun>> =
             before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
-        let mut building = Building { blob: brought.blob, hashes: &hashes, names: brought.names, old_backends, plan: &plan };
+        let mut building =
+            Building { blob: brought.blob, hashes: &hashes, names: brought.names, old_backends, plan: &plan };
 
         let mut listeners = Vec::new();
         for l in &plan.listeners {
@@ -144,7 +145,8 @@ impl Running {
         let old_stats: HashMap<&str, &Arc<Stats>> =
             before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &r.stats)).collect();
         for (i, route) in plan.routes.iter().enumerate() {
-            let stats = old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
+            let stats =
+                old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
             routes.push(building.route(i, stats)?);
         }
         Ok(Running {
@@ -262,7 +264,11 @@ impl Building<'_> {
         self.known(hop_id, place, "passthrough", None, UpstreamProtocol::Http1, i64::MAX)
     }
 
-    fn backend(&self, backend: &everyhop_plan::Backend, protocol: UpstreamProtocol) -> Result<Arc<BackendRun>, Unusable> {
+    fn backend(
+        &self,
+        backend: &everyhop_plan::Backend,
+        protocol: UpstreamProtocol,
+    ) -> Result<Arc<BackendRun>, Unusable> {
         let (tls, verify, present, policy, closes_at_s) = match &backend.hop {
             BackendHop::Plaintext { reach } => {
                 let closes = match reach {

@@ -1,7 +1,7 @@
 //! /metrics, /livez and /readyz on the status address: read-only, one answer a connection, by the same codec as the rest.
 
-use crate::thread::Core;
 use crate::report;
+use crate::thread::Core;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::time::Duration;

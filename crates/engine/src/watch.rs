@@ -105,11 +105,8 @@ impl Drop for Watched {
 
 impl Watches {
     pub(crate) fn watch(self: &Rc<Self>) -> Watched {
-        let watch = Rc::new(Watch {
-            clock: self.clock.clone(),
-            deadline_ms: Cell::new(u64::MAX),
-            waker: RefCell::new(None),
-        });
+        let watch =
+            Rc::new(Watch { clock: self.clock.clone(), deadline_ms: Cell::new(u64::MAX), waker: RefCell::new(None) });
         let mut slots = self.slots.borrow_mut();
         let slot = self.free.borrow_mut().pop().unwrap_or(slots.len());
         match slots.get_mut(slot) {

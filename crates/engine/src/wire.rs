@@ -236,7 +236,6 @@ impl Wire {
         let waker = std::task::Waker::noop();
         let _ = self.poll_close(&mut Context::from_waker(waker));
     }
-
 }
 
 impl Tls {

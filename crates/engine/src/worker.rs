@@ -2,9 +2,9 @@
 //! Nothing here waits on another thread. Read next: `accept.rs`.
 
 use crate::accept;
-use crate::thread::{Core, Shared};
 use crate::hop::choose;
 use crate::status;
+use crate::thread::{Core, Shared};
 use crate::watch::TICK;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;

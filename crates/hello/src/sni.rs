@@ -53,7 +53,8 @@ pub fn host_name(name: &[u8]) -> Option<String> {
     for label in name.split(|b| *b == b'.') {
         let fits = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         let edge = |b: Option<&u8>| b == Some(&b'-');
-        if label.is_empty() || label.len() > 63 || !label.iter().all(fits) || edge(label.first()) || edge(label.last()) {
+        if label.is_empty() || label.len() > 63 || !label.iter().all(fits) || edge(label.first()) || edge(label.last())
+        {
             return None;
         }
         last_is_number = label.iter().all(u8::is_ascii_digit);

@@ -164,7 +164,9 @@ fn a_server_hello_tells_version_suite_and_group_at_whichever_byte_it_is_split() 
 fn an_alert_is_tls_and_anything_else_is_not() {
     let alert = ServerFirst::Alert { level: 2, description: 40 };
     assert_eq!(first_server_record(&[21, 3, 3, 0, 2, 2, 40]), alert);
-    for other in [&b"HTTP/1.1 200 OK\r\n"[..], b"\x16\x02", &[22, 3, 3, 0, 4, 11], &[23, 3, 3, 0, 1], &[21, 3, 3, 0, 9, 1]] {
+    for other in
+        [&b"HTTP/1.1 200 OK\r\n"[..], b"\x16\x02", &[22, 3, 3, 0, 4, 11], &[23, 3, 3, 0, 1], &[21, 3, 3, 0, 9, 1]]
+    {
         assert_eq!(first_server_record(other), ServerFirst::NotTls, "{other:?}");
     }
 }

@@ -12,10 +12,17 @@ const TRAILER_FIELDS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
     /// Nothing more to be had: `consumed` bytes are done with, the next needs more.
-    NeedMore { consumed: usize },
+    NeedMore {
+        consumed: usize,
+    },
     /// `len` bytes of the body, after `skip` bytes of framing. Both count as consumed.
-    Data { skip: usize, len: usize },
-    End { consumed: usize },
+    Data {
+        skip: usize,
+        len: usize,
+    },
+    End {
+        consumed: usize,
+    },
     Refused(Refused),
 }
 

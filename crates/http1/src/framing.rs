@@ -103,7 +103,8 @@ fn length(value: &[u8]) -> Option<u64> {
 
 /// True if a Connection field of `fields` names `name`.
 pub(crate) fn is_nominated(fields: &[Field], buf: &[u8], name: &[u8]) -> bool {
-    fields.iter().filter(|f| f.id == FieldId::Connection).any(|f| {
-        f.value.of(buf).split(|b| *b == b',').any(|token| trim(token).eq_ignore_ascii_case(name))
-    })
+    fields
+        .iter()
+        .filter(|f| f.id == FieldId::Connection)
+        .any(|f| f.value.of(buf).split(|b| *b == b',').any(|token| trim(token).eq_ignore_ascii_case(name)))
 }

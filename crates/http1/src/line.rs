@@ -42,7 +42,9 @@ pub struct Limits {
 pub enum Parsed {
     NeedMore,
     /// Complete; its bytes are the first `len`.
-    Head { len: usize },
+    Head {
+        len: usize,
+    },
     Refused(Refused),
 }
 

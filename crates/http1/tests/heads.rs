@@ -46,9 +46,22 @@ fn a_head_is_read_alike_at_whichever_byte_it_is_split() {
 #[test]
 fn framing_is_one_plain_length_or_one_chunked_or_refused() {
     let good_length = ["Content-Length: 5", "content-length:5", "CONTENT-LENGTH:\t5 "];
-    let bad_length = ["+5", "-5", "0x5", "5_0", "5,5", "5, 5", "\"5\"", "", "5 5", "18446744073709551616", "٥", "5a", "1e1"];
+    let bad_length =
+        ["+5", "-5", "0x5", "5_0", "5,5", "5, 5", "\"5\"", "", "5 5", "18446744073709551616", "٥", "5a", "1e1"];
     let good_chunked = ["Transfer-Encoding: chunked", "transfer-encoding:CHUNKED "];
-    let bad_chunked = ["chunked, chunked", "chunked, cow", "identity", "gzip, chunked", "", "xchunked", "chunked;q=1", "\"chunked\"", ",chunked", "\u{b}chunked", "chunked\u{c}"];
+    let bad_chunked = [
+        "chunked, chunked",
+        "chunked, cow",
+        "identity",
+        "gzip, chunked",
+        "",
+        "xchunked",
+        "chunked;q=1",
+        "\"chunked\"",
+        ",chunked",
+        "\u{b}chunked",
+        "chunked\u{c}",
+    ];
     for it in good_length {
         assert_eq!(request(&with(&format!("{it}\r\n"))).1.framing, Framing::Length(5), "{it}");
     }
@@ -140,7 +153,19 @@ fn every_byte_everywhere_is_judged_by_the_grammar() {
 /// X02.
 #[test]
 fn fields_that_say_who_the_client_is_are_known_with_their_twins() {
-    for name in ["X-Forwarded-For", "x_forwarded_for", "X.Real.IP", "Client_Cert", "client-cert-chain", "Forwarded", "X-Forwarded-Client-Cert", "X-SSL-Client-Verify", "x_forwarded-Proto", "X-Request-ID", "True-Client-IP"] {
+    for name in [
+        "X-Forwarded-For",
+        "x_forwarded_for",
+        "X.Real.IP",
+        "Client_Cert",
+        "client-cert-chain",
+        "Forwarded",
+        "X-Forwarded-Client-Cert",
+        "X-SSL-Client-Verify",
+        "x_forwarded-Proto",
+        "X-Request-ID",
+        "True-Client-IP",
+    ] {
         assert!(field_id(name.as_bytes()).is_identity(), "{name}");
     }
     for name in ["X-Forward", "Client", "Content-Type", "X-Trace", "Forwarded-By-Me", "Cookie", "TE"] {

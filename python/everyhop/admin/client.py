@@ -35,7 +35,7 @@ class Client:
             raise Surroundings(f"no supervisor answers at {self.path}; start one: everyhop run") from e
 
     def ask(self, ask: str, **fields: object) -> dict[str, object]:
-        answer, fds = self.control.ask(ask, **fields)
+        answer, fds = self.control.ask(ask, (), **fields)
         for fd in fds:
             os.close(fd)
         if answer.get("answer") == "refused":

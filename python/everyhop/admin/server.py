@@ -44,7 +44,9 @@ class Server:
                 return
             with peer:
                 peer.settimeout(PATIENCE_S)
-                _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+                _, uid, _ = struct.unpack(
+                    "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+                )
                 if uid not in {0, os.geteuid()}:
                     continue
                 try:
@@ -61,12 +63,21 @@ class Server:
         ask = message.get("ask")
         try:
             if ask == "status":
-                return {"answer": "status", "supervisor": self.about(), "engine": it.control.must("status") if it.control else None}
+                return {
+                    "answer": "status",
+                    "supervisor": self.about(),
+                    "engine": it.control.must("status") if it.control else None,
+                }
             if ask == "reload":
                 return {"answer": "reload", **it.reload()}
             if ask == "where" and it.control:
                 fields = {k: v for k, v in message.items() if k not in {"protocol", "ask"}}
-                return {"answer": "where", "judged": it.control.must("where", **fields), "places": self.places(), "plan": it.compiled.plan_json}
+                return {
+                    "answer": "where",
+                    "judged": it.control.must("where", (), **fields),
+                    "places": self.places(),
+                    "plan": it.compiled.plan_json,
+                }
             if ask == "stop":
                 it.stopping = True
                 return {"answer": "stopping"}

@@ -246,7 +246,9 @@ class Supervisor:
         try:
             compiled = self.recompile()
             if compiled.plan.engine.threads != self.threads:
-                raise Surroundings(f"restart needed: threads cannot change from {self.threads} to {compiled.plan.engine.threads} while running")
+                raise Surroundings(
+                    f"restart needed: threads cannot change from {self.threads} to {compiled.plan.engine.threads} while running"
+                )
             resolver = Resolver(compiled.names) if compiled.names != self.resolver.names else self.resolver
             before, self.resolver = self.resolver, resolver
             try:
@@ -320,7 +322,11 @@ class Supervisor:
                 self.control.must("drain", drain_s=drain_s)
         except EveryhopError:
             deadline = time.monotonic()
-        while not self.engine_is_gone() and time.monotonic() < deadline and not {signal.SIGINT, signal.SIGTERM} & self.wanted:
+        while (
+            not self.engine_is_gone()
+            and time.monotonic() < deadline
+            and not {signal.SIGINT, signal.SIGTERM} & self.wanted
+        ):
             self.selector.select(TICK_S)
         try:
             if self.control and not self.engine_is_gone():

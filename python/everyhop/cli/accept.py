@@ -38,7 +38,9 @@ def accept(
     until: Annotated[str, typer.Option("--until", metavar="DATE", help="Last day; at most a year away.")],
     why: Annotated[str, typer.Option("--why", help="The reason, for whoever asks later.")],
     context: Annotated[str, typer.Option("--context", help=" | ".join(CONTEXTS))] = "legacy",
-    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Default: today.", show_default=False)] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Default: today.", show_default=False)
+    ] = None,
     config: Annotated[str | None, typer.Option("--config", help="Configuration.", show_default=False)] = None,
 ) -> None:
     if context not in CONTEXTS:
@@ -65,7 +67,9 @@ def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
     routes = document.get("route", [])
     for table in routes:
         if table.get("name") == route:
-            if table.get("tls") != "plaintext" and not any(isinstance(t, dict) and t.get("tls") == "plaintext" for t in table.get("to", [])):
+            if table.get("tls") != "plaintext" and not any(
+                isinstance(t, dict) and t.get("tls") == "plaintext" for t in table.get("to", [])
+            ):
                 raise Misuse(f"route {route!r} has tls = {table.get('tls')!r}: there is no plaintext to accept")
             section = tomlkit.table()
             for key, value in acceptance.items():

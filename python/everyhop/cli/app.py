@@ -36,7 +36,9 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def everyhop(
-    version: Annotated[bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """An edge proxy that makes explicit where TLS ends."""
 

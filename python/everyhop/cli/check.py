@@ -14,7 +14,12 @@ from everyhop.errors import Misuse, Refused
 from everyhop.refusals import merged, to_json
 from everyhop.source import find
 
-File = Annotated[str | None, typer.Argument(help="Configuration; default: $EVERYHOP_CONFIG, ./everyhop.toml, /etc/everyhop.", show_default=False)]
+File = Annotated[
+    str | None,
+    typer.Argument(
+        help="Configuration; default: $EVERYHOP_CONFIG, ./everyhop.toml, /etc/everyhop.", show_default=False
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +39,9 @@ def moment(text: str | None) -> dt.datetime:
 def check(
     file: File = None,
     at: Annotated[str | None, typer.Option("--at", metavar="DATE", help="Judge dates as on that day.")] = None,
-    no_files: Annotated[bool, typer.Option("--no-files", help="Open no certificate or key, as for a pull request.")] = False,
+    no_files: Annotated[
+        bool, typer.Option("--no-files", help="Open no certificate or key, as for a pull request.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are refusals.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -53,11 +60,24 @@ def check(
     bad = strict and any(f.severity == "warning" for f in findings)
     if as_json:
         routes = [
-            {"name": r.name, "hops": hops(r), "readers": readers(r), "closes_at": end.isoformat() if (end := closes_at(r)) else None}
+            {
+                "name": r.name,
+                "hops": hops(r),
+                "readers": readers(r),
+                "closes_at": end.isoformat() if (end := closes_at(r)) else None,
+            }
             for r in compiled.plan.routes
         ]
         shown = merged(findings, strict=strict)
-        print_json({"ok": not bad, "file": str(path), "plan_digest": compiled.plan_digest, "routes": routes, "findings": to_json(shown)})
+        print_json(
+            {
+                "ok": not bad,
+                "file": str(path),
+                "plan_digest": compiled.plan_digest,
+                "routes": routes,
+                "findings": to_json(shown),
+            }
+        )
         raise typer.Exit(1 if bad else 0)
     for line in table(compiled.plan, now):
         print(f"{colour('ok', 'green')}  {line}")

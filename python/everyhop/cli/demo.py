@@ -14,7 +14,15 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the acts instead of staying up.")] = False,
-    write: Annotated[Path | None, typer.Option("--write", metavar="DIR", help="Leave configuration, certificates and backends to play with.", show_default=False)] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            "--write",
+            metavar="DIR",
+            help="Leave configuration, certificates and backends to play with.",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[int, typer.Option("--port", help="Port of the edge; 0 takes a free one.")] = 0,
 ) -> None:
     from everyhop.demo import play, write_to

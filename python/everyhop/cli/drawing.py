@@ -14,7 +14,7 @@ def place(at: object) -> str:
     kind = getattr(at, "kind", "")
     if kind == "unix":
         return f"unix:{getattr(at, 'path', '')}"
-    host = getattr(at, "ip", None) or getattr(at, "name", "")
+    host = str(getattr(at, "ip", None) or getattr(at, "name", ""))
     return f"[{host}]:{getattr(at, 'port', 0)}" if ":" in host else f"{host}:{getattr(at, 'port', 0)}"
 
 
@@ -75,4 +75,6 @@ def table(plan: Plan, now: dt.datetime) -> list[str]:
     """One line a route, in columns."""
     rows = [(r.name, hops(r), f"read by: {readers(r)}", days_left(r, now)) for r in plan.routes]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    ]

@@ -24,7 +24,9 @@ def wire() -> dict[str, tuple[int, str]]:
 
 
 def explain(
-    slug: Annotated[str | None, typer.Argument(help="Such as hop/plaintext-without-acceptance.", show_default=False)] = None,
+    slug: Annotated[
+        str | None, typer.Argument(help="Such as hop/plaintext-without-acceptance.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     on_wire = wire()
@@ -52,11 +54,17 @@ def explain(
             print_json({"slug": slug, "of": "traffic", "status": status or None, "sentence": text})
             return
         print(f"{slug}\n\n{sentence(text)}")
-        answered = f"The client is answered {status}, with the slug in Proxy-Status." if status else "No HTTP was spoken: the connection is closed."
-        print(f"\n{answered}\nThe access log's line has it as \"end\", `everyhop status` and /metrics count it.")
+        answered = (
+            f"The client is answered {status}, with the slug in Proxy-Status."
+            if status
+            else "No HTTP was spoken: the connection is closed."
+        )
+        print(f'\n{answered}\nThe access log\'s line has it as "end", `everyhop status` and /metrics count it.')
     else:
         near = difflib.get_close_matches(slug, [*PAGES, *on_wire], 3, 0.4)
-        raise Misuse(f"there is no {slug!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain lists all"))
+        raise Misuse(
+            f"there is no {slug!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain lists all")
+        )
 
 
 def sentence(text: str) -> str:

@@ -22,9 +22,14 @@ def register(app: typer.Typer) -> None:
 
 def probe(
     at: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Such as 10.0.1.7:8443.")],
-    sni: Annotated[str | None, typer.Option("--sni", help="Server name to ask for; default: HOST.", show_default=False)] = None,
+    sni: Annotated[
+        str | None, typer.Option("--sni", help="Server name to ask for; default: HOST.", show_default=False)
+    ] = None,
     ca: Annotated[str, typer.Option("--ca", help="Roots to verify against.")] = "system",
-    present: Annotated[str | None, typer.Option("--present", metavar="CHAIN,KEY", help="Certificate and key files to show.", show_default=False)] = None,
+    present: Annotated[
+        str | None,
+        typer.Option("--present", metavar="CHAIN,KEY", help="Certificate and key files to show.", show_default=False),
+    ] = None,
     alpn: Annotated[list[str] | None, typer.Option("--alpn", help="Protocols to offer.", show_default=False)] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -77,7 +82,9 @@ def tell(seen: dict[str, object]) -> None:
     chain = seen["chain"]
     for depth, cert in enumerate(chain if isinstance(chain, list) else []):
         names = ", ".join(cert["names"]) or cert["subject"]
-        print(f"  {'shows' if depth == 0 else '     '}     {names}, until {cert['not_after'][:10]}, by {cert['issuer']}")
+        print(
+            f"  {'shows' if depth == 0 else '     '}     {names}, until {cert['not_after'][:10]}, by {cert['issuer']}"
+        )
     print(f"  verified  {seen['verified']}")
     asks = seen["asked_for_certificate"]
     print(f"  asks      {'who we are' if asks else 'not who we are'}{'; we showed ours' if seen['presented'] else ''}")

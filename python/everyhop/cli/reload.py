@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
     app.command("reload", help="Have the running edge read its configuration anew.")(reload)
 
 
-def reload(config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def reload(
+    config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+) -> None:
     answer = Client(config).ask("reload")
     reloaded, digest = answer.get("reloaded"), str(answer.get("plan_digest"))[:16]
     if as_json:
@@ -29,6 +31,9 @@ def reload(config: Config = None, as_json: Annotated[bool, typer.Option("--json"
             print(f"  {answer['why']}", file=sys.stderr)
         findings = answer.get("findings")
         for it in findings if isinstance(findings, list) else []:
-            print(f"{it['file']}:{it['line']}:{it['column']}: {it['severity']} [{it['slug']}] {it['what']}", file=sys.stderr)
+            print(
+                f"{it['file']}:{it['line']}:{it['column']}: {it['severity']} [{it['slug']}] {it['what']}",
+                file=sys.stderr,
+            )
             print(f"  mend  {it['mend'][0]}", file=sys.stderr)
     raise typer.Exit(0 if reloaded else 1)

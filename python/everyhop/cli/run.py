@@ -9,7 +9,9 @@ import typer
 from everyhop.admin import Supervisor
 from everyhop.source import find
 
-Config = Annotated[str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)]
+Config = Annotated[
+    str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,6 +20,8 @@ def register(app: typer.Typer) -> None:
 
 def run(
     config: Config = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit instead of closing routes whose dates are over.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit instead of closing routes whose dates are over.")
+    ] = False,
 ) -> None:
     raise typer.Exit(Supervisor(find(config), strict=strict).run())

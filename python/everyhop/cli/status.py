@@ -48,7 +48,9 @@ def troubles(route: dict[str, Any]) -> list[str]:
     return found
 
 
-def status(config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+def status(
+    config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
+) -> None:
     answer = Client(config).ask("status")
     if as_json:
         print_json(answer)
@@ -60,7 +62,9 @@ def status(config: Config = None, as_json: Annotated[bool, typer.Option("--json"
     plan = read_plan(str(supervisor["plan"]))
     print(f"{supervisor['config']}  plan {str(engine['plan_digest'])[:16]}  generation {engine['generation']}")
     refused = sum(engine["refused"].values())
-    print(f"{engine['connections']} connection(s) open, {engine['handshakes']['ok']} handshakes, {refused} refused before any route")
+    print(
+        f"{engine['connections']} connection(s) open, {engine['handshakes']['ok']} handshakes, {refused} refused before any route"
+    )
     if engine["plan_digest"] != supervisor["plan_digest"]:
         print(colour(f"the engine runs another plan than was compiled ({str(supervisor['plan_digest'])[:16]})", "red"))
     print()

@@ -28,12 +28,23 @@ def register(app: typer.Typer) -> None:
 def where(
     target: Annotated[str, typer.Argument(metavar="NAME[/path]", help="Such as shop.example.com/cart.")],
     method: Annotated[str, typer.Option("--method", help="Request method.")] = "GET",
-    header: Annotated[list[str] | None, typer.Option("--header", metavar="'NAME: VALUE'", help="A request header; may be repeated.", show_default=False)] = None,
-    alpn: Annotated[list[str] | None, typer.Option("--alpn", help="Protocols that the client offers.", show_default=False)] = None,
-    sni: Annotated[str | None, typer.Option("--sni", help="Server name of the hello; default: NAME.", show_default=False)] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--header", metavar="'NAME: VALUE'", help="A request header; may be repeated.", show_default=False
+        ),
+    ] = None,
+    alpn: Annotated[
+        list[str] | None, typer.Option("--alpn", help="Protocols that the client offers.", show_default=False)
+    ] = None,
+    sni: Annotated[
+        str | None, typer.Option("--sni", help="Server name of the hello; default: NAME.", show_default=False)
+    ] = None,
     no_sni: Annotated[bool, typer.Option("--no-sni", help="A hello without a server name.")] = False,
     listener: Annotated[str | None, typer.Option("--listener", help="Default: the first.", show_default=False)] = None,
-    config: Annotated[str | None, typer.Option("--config", help="Ask this file, not the running edge.", show_default=False)] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Ask this file, not the running edge.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     ask = question(target, method, header or [], sni, no_sni, listener)
@@ -56,7 +67,9 @@ def where(
     raise typer.Exit(0 if judged["slug"] is None else 1)
 
 
-def question(target: str, method: str, headers: list[str], sni: str | None, no_sni: bool, listener: str | None) -> dict[str, object]:
+def question(
+    target: str, method: str, headers: list[str], sni: str | None, no_sni: bool, listener: str | None
+) -> dict[str, object]:
     name, slash, path = target.removeprefix("https://").partition("/")
     pairs = []
     for text in headers:

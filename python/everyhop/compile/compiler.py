@@ -88,7 +88,13 @@ def compile_file(
         material=material(world, plan),
         findings=world.findings,
         places={r.name: document.place(("route", i)) for i, r in enumerate(config.route)},
-        watched=sorted({Path(path).absolute(), *(f for p in world.pairs.values() for f in p.files), *(f for r in world.roots.values() for f in r.files)}),
+        watched=sorted(
+            {
+                Path(path).absolute(),
+                *(f for p in world.pairs.values() for f in p.files),
+                *(f for r in world.roots.values() for f in r.files),
+            }
+        ),
         names=backend_names(plan),
         text=document.text,
         path=Path(path),

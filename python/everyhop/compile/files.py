@@ -45,19 +45,25 @@ def one(world: World, key: Key, chain: str, secret: str, whose: str) -> None:
 def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
     if pair.not_before > world.now:
         world.refuse(
-            "certificate/expired", (*key, "chain"), f"{whose}: the certificate is valid from {pair.not_before:%Y-%m-%d %H:%M} UTC",
+            "certificate/expired",
+            (*key, "chain"),
+            f"{whose}: the certificate is valid from {pair.not_before:%Y-%m-%d %H:%M} UTC",
             "check the clock, or use a certificate that is valid now",
         )
     left = pair.not_after - world.now
     if left <= dt.timedelta():
         tell = world.refuse if world.past_dates == "refuse" else world.warn
         tell(
-            "certificate/expired", (*key, "chain"), f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
+            "certificate/expired",
+            (*key, "chain"),
+            f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
             "renew it; the files are watched, no restart is needed",
         )
     elif any(left <= dt.timedelta(days=n) for n in SOON):
         world.warn(
-            "certificate/expires-soon", (*key, "chain"), f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, in {left.days} days",
+            "certificate/expires-soon",
+            (*key, "chain"),
+            f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, in {left.days} days",
             "renew it; the files are watched, no restart is needed",
         )
 

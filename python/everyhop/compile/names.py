@@ -34,7 +34,7 @@ def path(text: str) -> str | None:
     """A path that is already in its canonical form, else `None`."""
     if not text.startswith("/") or "//" in text or not text.isascii():
         return None
-    if any(c in "\\#?\"<>` \x7f" or ord(c) < 0x21 for c in text):
+    if any(c in '\\#?"<>` \x7f' or ord(c) < 0x21 for c in text):
         return None
     for found in re.finditer("%(.{0,2})", text):
         if not re.fullmatch("[0-9A-F]{2}", found[1]) or chr(int(found[1], 16)) in UNRESERVED:

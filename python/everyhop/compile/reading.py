@@ -39,7 +39,14 @@ def finding(document: Document, error: object) -> Finding:
         near = difflib.get_close_matches(name, known_keys(key[:-1]), 1)
         mend = f"did you mean {near[0]!r}?" if near else "remove it, or see: everyhop schema"
         place = document.place(key, of_key=True)
-        return Finding("refused", "config/unknown-key", place, f"{thing} is not a key here", PAGES["config/unknown-key"].why, (mend,))
+        return Finding(
+            "refused",
+            "config/unknown-key",
+            place,
+            f"{thing} is not a key here",
+            PAGES["config/unknown-key"].why,
+            (mend,),
+        )
     if kind == "missing":
         mend = MISSING.get(str(loc[-1]), f"write {loc[-1]} = ...")
         place = document.place(key[:-1], of_key=True)
@@ -49,7 +56,12 @@ def finding(document: Document, error: object) -> Finding:
     shown = repr(given) if isinstance(given, str | int | float | bool) else type(given).__name__
     message = str(error["msg"]).replace("Input should be", "it should be")
     return Finding(
-        "refused", slug, document.place(key), f"{thing} is {shown}", PAGES[slug].why, (message[0].lower() + message[1:],)
+        "refused",
+        slug,
+        document.place(key),
+        f"{thing} is {shown}",
+        PAGES[slug].why,
+        (message[0].lower() + message[1:],),
     )
 
 

@@ -20,17 +20,34 @@ def judge(world: World) -> None:
             key: Key = ("route", i, "to", j)
             at = names.address(backend.at)
             if at is None:
-                world.refuse("hop/address", key, f"route {route.name!r} goes to {backend.at!r}", 'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443" or "unix:/path"')
+                world.refuse(
+                    "hop/address",
+                    key,
+                    f"route {route.name!r} goes to {backend.at!r}",
+                    'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443" or "unix:/path"',
+                )
                 continue
             if str(at) in seen:
-                world.refuse("hop/twice", key, f"route {route.name!r} goes to {at} twice", "keep one of them", also=(("route", i, "to", seen[str(at)]),))
+                world.refuse(
+                    "hop/twice",
+                    key,
+                    f"route {route.name!r} goes to {at} twice",
+                    "keep one of them",
+                    also=(("route", i, "to", seen[str(at)]),),
+                )
             seen.setdefault(str(at), j)
             if route.tls == "passthrough":
                 passthrough_entry(world, key, route, backend)
                 continue
             tls = backend.tls or route.tls
             if STRENGTH[tls] < STRENGTH[route.tls]:
-                world.refuse("hop/weaker-than-route", (*key, "tls"), f"route {route.name!r} is {route.tls} and its backend {at} only {tls}", f"make the backend {route.tls}, or the route {tls}", also=(("route", i, "tls"),))
+                world.refuse(
+                    "hop/weaker-than-route",
+                    (*key, "tls"),
+                    f"route {route.name!r} is {route.tls} and its backend {at} only {tls}",
+                    f"make the backend {route.tls}, or the route {tls}",
+                    also=(("route", i, "tls"),),
+                )
             if tls == "plaintext":
                 off_host = route.off_host if backend.off_host is None else backend.off_host
                 accepted_needed |= off_host or not at.is_literal_loopback
@@ -43,28 +60,71 @@ def judge(world: World) -> None:
 def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) -> None:
     for field in ("tls", "verify", "present"):
         if getattr(backend, field) is not None:
-            world.refuse("route/layer-7-on-passthrough", (*key, field), f"route {route.name!r} passes TLS through and sets {field} for a backend", f"remove {field}", of_key=True)
+            world.refuse(
+                "route/layer-7-on-passthrough",
+                (*key, field),
+                f"route {route.name!r} passes TLS through and sets {field} for a backend",
+                f"remove {field}",
+                of_key=True,
+            )
 
 
 def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at: names.Address, tls: str) -> None:
     verify = backend.verify or route.verify
     here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else ("route", i, "tls")
     if verify is None or verify.ca is None:
-        world.refuse("hop/no-roots", here, f"route {route.name!r} verifies {at} against no roots", 'verify = { ca = "/etc/everyhop/internal-ca.pem" }', 'or verify = { ca = "system" } for a public certificate')
+        world.refuse(
+            "hop/no-roots",
+            here,
+            f"route {route.name!r} verifies {at} against no roots",
+            'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
+            'or verify = { ca = "system" } for a public certificate',
+        )
     name = verify.name if verify and verify.name else at.name
     if name is None:
-        world.refuse("hop/no-name", here, f"route {route.name!r} expects no name of {at}", 'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate')
+        world.refuse(
+            "hop/no-name",
+            here,
+            f"route {route.name!r} expects no name of {at}",
+            'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
+        )
     elif names.host(name) is None and names.address(f"{name}:1") is None and names.address(f"[{name}]:1") is None:
-        world.refuse("hop/no-name", (*here, "name"), f"{name!r} is no host name and no address", "write the name in the backend's certificate")
+        world.refuse(
+            "hop/no-name",
+            (*here, "name"),
+            f"{name!r} is no host name and no address",
+            "write the name in the backend's certificate",
+        )
     present = backend.present or route.present
     known = [identity.name for identity in world.config.identity]
     if tls == "mutual" and present is None:
         first = known[0] if known else "edge"
-        world.refuse("hop/no-identity", ("route", i, "tls"), f"route {route.name!r} is mutual and presents nothing to {at}", f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"), 'or tls = "reencrypt": encrypted, but the backend does not know that it is us')
+        world.refuse(
+            "hop/no-identity",
+            ("route", i, "tls"),
+            f"route {route.name!r} is mutual and presents nothing to {at}",
+            f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"),
+            'or tls = "reencrypt": encrypted, but the backend does not know that it is us',
+        )
     elif present is not None and present not in known:
-        world.refuse("config/unknown-name", ((*key, "present") if backend.present else ("route", i, "present")), f"route {route.name!r} presents {present!r}, and there is no such [[identity]]", f"one of: {', '.join(known) or '(none)'}")
-    elif present is not None and tls == "reencrypt" and not any((b.tls or route.tls) == "mutual" for b in backends(route)):
-        world.refuse("route/nothing-to-do", ("route", i, "present"), f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown", 'tls = "mutual" shows it', "or remove present")
+        world.refuse(
+            "config/unknown-name",
+            ((*key, "present") if backend.present else ("route", i, "present")),
+            f"route {route.name!r} presents {present!r}, and there is no such [[identity]]",
+            f"one of: {', '.join(known) or '(none)'}",
+        )
+    elif (
+        present is not None
+        and tls == "reencrypt"
+        and not any((b.tls or route.tls) == "mutual" for b in backends(route))
+    ):
+        world.refuse(
+            "route/nothing-to-do",
+            ("route", i, "present"),
+            f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown",
+            'tls = "mutual" shows it',
+            "or remove present",
+        )
 
 
 def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
@@ -74,32 +134,71 @@ def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
         if needed:
             first = next(b.at for b in backends(route) if (b.tls or route.tls) == "plaintext")
             world.refuse(
-                "hop/plaintext-without-acceptance", ("route", i, "tls"),
+                "hop/plaintext-without-acceptance",
+                ("route", i, "tls"),
                 f"route {route.name!r} sends decrypted traffic to {first} and names no acceptance",
                 'encrypt the hop: tls = "reencrypt" (or "mutual", with present = "NAME")',
                 f"own the risk: everyhop accept {route.name} --owner NAME --until DATE --why TEXT",
             )
         return
     if not needed:
-        world.warn("acceptance/needless", key, f"route {route.name!r} has an acceptance and no plaintext across a network", "remove it")
+        world.warn(
+            "acceptance/needless",
+            key,
+            f"route {route.name!r} has an acceptance and no plaintext across a network",
+            "remove it",
+        )
         return
     if route.data == "major-incident" and route.despite != "major-incident":
         world.refuse(
-            "hop/major-incident-in-plaintext", ("route", i, "data"), f"route {route.name!r} carries data whose leak would be a major incident, in plaintext",
-            'encrypt the hop: tls = "mutual"', 'or say so in the file: despite = "major-incident"', also=(("route", i, "tls"),),
+            "hop/major-incident-in-plaintext",
+            ("route", i, "data"),
+            f"route {route.name!r} carries data whose leak would be a major incident, in plaintext",
+            'encrypt the hop: tls = "mutual"',
+            'or say so in the file: despite = "major-incident"',
+            also=(("route", i, "tls"),),
         )
     ends = ends_at(given.until)
     begins = dt.datetime.combine(given.since, dt.time(), dt.UTC)
     if ends <= begins:
-        world.refuse("acceptance/dates", (*key, "until"), f"the acceptance of route {route.name!r} ends before it begins", "until must come after since", also=((*key, "since"),))
+        world.refuse(
+            "acceptance/dates",
+            (*key, "until"),
+            f"the acceptance of route {route.name!r} ends before it begins",
+            "until must come after since",
+            also=((*key, "since"),),
+        )
     elif ends - begins > YEAR + dt.timedelta(days=1):
-        world.refuse("acceptance/dates", (*key, "until"), f"the acceptance of route {route.name!r} lasts {(ends - begins).days} days", "a year at most; then someone looks again", also=((*key, "since"),))
+        world.refuse(
+            "acceptance/dates",
+            (*key, "until"),
+            f"the acceptance of route {route.name!r} lasts {(ends - begins).days} days",
+            "a year at most; then someone looks again",
+            also=((*key, "since"),),
+        )
     elif begins > world.now + dt.timedelta(days=1):
-        world.refuse("acceptance/dates", (*key, "since"), f"the acceptance of route {route.name!r} begins on {given.since}", "since is the day on which it was given")
+        world.refuse(
+            "acceptance/dates",
+            (*key, "since"),
+            f"the acceptance of route {route.name!r} begins on {given.since}",
+            "since is the day on which it was given",
+        )
     left = ends - world.now
     again = f"decide again: everyhop accept {route.name} --owner NAME --until DATE --why TEXT"
     if left <= dt.timedelta():
         tell = world.refuse if world.past_dates == "refuse" else world.warn
-        tell("acceptance/expired", (*key, "until"), f"the acceptance of route {route.name!r} by {given.owner} ended on {given.until}", 'encrypt the hop: tls = "reencrypt" or "mutual"', again)
+        tell(
+            "acceptance/expired",
+            (*key, "until"),
+            f"the acceptance of route {route.name!r} by {given.owner} ended on {given.until}",
+            'encrypt the hop: tls = "reencrypt" or "mutual"',
+            again,
+        )
     elif any(left <= dt.timedelta(days=n) for n in SOON):
-        world.warn("acceptance/ends-soon", (*key, "until"), f"the acceptance of route {route.name!r} by {given.owner} ends in {left.days} days", 'encrypt the hop: tls = "reencrypt" or "mutual"', again)
+        world.warn(
+            "acceptance/ends-soon",
+            (*key, "until"),
+            f"the acceptance of route {route.name!r} by {given.owner} ends in {left.days} days",
+            'encrypt the hop: tls = "reencrypt" or "mutual"',
+            again,
+        )

@@ -29,10 +29,21 @@ def unique(world: World) -> None:
         for index, name in enumerate(given):
             key: Key = (kind, index, "name")
             if not name or len(name) > 128 or not name.isprintable():
-                world.refuse("config/wrong-value", key, f"{kind} {index + 1} has the name {name!r}", "use a short, printable name")
+                world.refuse(
+                    "config/wrong-value",
+                    key,
+                    f"{kind} {index + 1} has the name {name!r}",
+                    "use a short, printable name",
+                )
             if name in first:
                 also: tuple[Key, ...] = ((kind, first[name], "name"),)
-                world.refuse("config/duplicate-name", key, f"two of [[{kind}]] are named {name!r}", "rename one of them", also=also)
+                world.refuse(
+                    "config/duplicate-name",
+                    key,
+                    f"two of [[{kind}]] are named {name!r}",
+                    "rename one of them",
+                    also=also,
+                )
             first.setdefault(name, index)
 
 
@@ -56,7 +67,12 @@ def listeners(world: World) -> None:
             key: Key = ("listener", i, "bind", j)
             at = names.bind(text)
             if at is None:
-                world.refuse("listener/bind", key, f"listener {listener.name!r} binds {text!r}, which is no address", 'write "[::]:443" or "127.0.0.1:8443"')
+                world.refuse(
+                    "listener/bind",
+                    key,
+                    f"listener {listener.name!r} binds {text!r}, which is no address",
+                    'write "[::]:443" or "127.0.0.1:8443"',
+                )
             elif at in bound:
                 world.refuse("listener/bind-twice", key, f"{at} is bound twice", "keep one of them", also=(bound[at],))
             else:
@@ -65,17 +81,37 @@ def listeners(world: World) -> None:
             answer = getattr(listener, field)
             passed = [r.name for r in world.config.route if r.tls == "passthrough"]
             if answer != "refuse" and answer not in [s.name for s in world.config.site] + passed:
-                world.refuse("config/unknown-name", ("listener", i, field), f"listener {listener.name!r} answers with {answer!r}, which is no site and no passthrough route", 'use "refuse", a site\'s name or a passthrough route\'s name')
+                world.refuse(
+                    "config/unknown-name",
+                    ("listener", i, field),
+                    f"listener {listener.name!r} answers with {answer!r}, which is no site and no passthrough route",
+                    "use \"refuse\", a site's name or a passthrough route's name",
+                )
         for field, believed in (("accept_proxy", listener.accept_proxy), ("trusted_proxies", listener.trusted_proxies)):
             for j, text in enumerate(believed):
                 trusted(world, ("listener", i, field, j), text)
     if world.config.status.bind is not None and names.bind(world.config.status.bind) is None:
-        world.refuse("listener/bind", ("status", "bind"), f"[status] binds {world.config.status.bind!r}, which is no address", 'write "127.0.0.1:9180"')
+        world.refuse(
+            "listener/bind",
+            ("status", "bind"),
+            f"[status] binds {world.config.status.bind!r}, which is no address",
+            'write "127.0.0.1:9180"',
+        )
 
 
 PRIVATE = [
     ipaddress.ip_network(n)
-    for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10", "fc00::/7", "fe80::/10", "::1/128")
+    for n in (
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "100.64.0.0/10",
+        "fc00::/7",
+        "fe80::/10",
+        "::1/128",
+    )
 ]
 
 
@@ -87,9 +123,19 @@ def trusted(world: World, key: Key, text: str) -> None:
     shortest = 8 if network.version == 4 else 16
     inside = [p for p in PRIVATE if p.version == network.version and network.supernet_of(p) and network != p]  # type: ignore[arg-type]
     if network.prefixlen < shortest and network not in PRIVATE:
-        world.refuse("trust/too-wide", key, f"{text} is {network.num_addresses} addresses", f"name the proxies themselves, at least /{shortest}")
+        world.refuse(
+            "trust/too-wide",
+            key,
+            f"{text} is {network.num_addresses} addresses",
+            f"name the proxies themselves, at least /{shortest}",
+        )
     elif inside:
-        world.refuse("trust/too-wide", key, f"{text} holds private ({inside[0]}) and public addresses", "name the proxies themselves")
+        world.refuse(
+            "trust/too-wide",
+            key,
+            f"{text} holds private ({inside[0]}) and public addresses",
+            "name the proxies themselves",
+        )
 
 
 def sites(world: World) -> None:
@@ -100,17 +146,33 @@ def sites(world: World) -> None:
         for j, text in enumerate(site.hosts or []):
             found = names.host(text, wildcard=True)
             if found is None:
-                world.refuse("route/host", ("site", i, "hosts", j), f"site {site.name!r} names {text!r}, which is no host name", 'write a name such as "shop.example.com" or "*.example.com"')
+                world.refuse(
+                    "route/host",
+                    ("site", i, "hosts", j),
+                    f"site {site.name!r} names {text!r}, which is no host name",
+                    'write a name such as "shop.example.com" or "*.example.com"',
+                )
             else:
                 hosts.append(found)
         if site.hosts is None and first is not None:
             hosts = [name for name in first.names if names.host(name, wildcard=True)]
             if not hosts:
-                world.refuse("certificate/host-not-covered", ("site", i), f"the certificate of site {site.name!r} names no host", "write hosts = [...], or use a certificate with DNS names")
+                world.refuse(
+                    "certificate/host-not-covered",
+                    ("site", i),
+                    f"the certificate of site {site.name!r} names no host",
+                    "write hosts = [...], or use a certificate with DNS names",
+                )
         world.site_hosts[site.name] = hosts
         for name in hosts:
             if name in owner:
-                world.refuse("site/host-twice", ("site", i, "hosts"), f"{name} belongs to site {world.config.site[owner[name]].name!r} and to {site.name!r}", "keep it in one of them", also=(("site", owner[name], "hosts"),))
+                world.refuse(
+                    "site/host-twice",
+                    ("site", i, "hosts"),
+                    f"{name} belongs to site {world.config.site[owner[name]].name!r} and to {site.name!r}",
+                    "keep it in one of them",
+                    also=(("site", owner[name], "hosts"),),
+                )
             owner.setdefault(name, i)
         if site.hosts is not None:
             covered(world, i, hosts)
@@ -124,4 +186,9 @@ def covered(world: World, i: int, hosts: Iterable[str]) -> None:
             continue
         for h, name in enumerate(hosts):
             if not any(names.covers(own, name) for own in read.names):
-                world.refuse("certificate/host-not-covered", ("site", i, "hosts", h), f"{pair.chain} does not carry {name} (it carries {', '.join(read.names[:4]) or 'no name'})", f"get a certificate for {name}, or take it out of site {site.name!r}")
+                world.refuse(
+                    "certificate/host-not-covered",
+                    ("site", i, "hosts", h),
+                    f"{pair.chain} does not carry {name} (it carries {', '.join(read.names[:4]) or 'no name'})",
+                    f"get a certificate for {name}, or take it out of site {site.name!r}",
+                )

@@ -22,7 +22,13 @@ def judge(world: World) -> None:
         for host in hosts_of(world, i, route):
             if route.tls == "passthrough":
                 if host in passed:
-                    world.refuse("route/tie", ("route", i, "host"), f"{host} is passed through by {world.config.route[passed[host]].name!r} and by {route.name!r}", "keep it in one of them", also=(("route", passed[host], "host"),))
+                    world.refuse(
+                        "route/tie",
+                        ("route", i, "host"),
+                        f"{host} is passed through by {world.config.route[passed[host]].name!r} and by {route.name!r}",
+                        "keep it in one of them",
+                        also=(("route", passed[host], "host"),),
+                    )
                 passed.setdefault(host, i)
             else:
                 ended.setdefault(host, i)
@@ -37,7 +43,12 @@ def hosts_of(world: World, i: int, route: Route) -> list[str]:
         host = names.host(text, wildcard=True)
         if host is None:
             key: Key = ("route", i, "host") if isinstance(route.host, str) else ("route", i, "host", j)
-            world.refuse("route/host", key, f"route {route.name!r} serves {text!r}, which is no host name", 'write a name such as "shop.example.com" or "*.example.com"')
+            world.refuse(
+                "route/host",
+                key,
+                f"route {route.name!r} serves {text!r}, which is no host name",
+                'write a name such as "shop.example.com" or "*.example.com"',
+            )
         else:
             found.append(host)
     return found
@@ -48,51 +59,129 @@ def form(world: World, i: int, route: Route) -> None:
     if route.tls == "passthrough":
         for field in LAYER_7:
             if getattr(route, field) not in (None, {}):
-                world.refuse("route/layer-7-on-passthrough", (*key, field), f"route {route.name!r} passes TLS through and sets {field}", f"remove {field}", 'or end TLS here: tls = "mutual"', of_key=True)
+                world.refuse(
+                    "route/layer-7-on-passthrough",
+                    (*key, field),
+                    f"route {route.name!r} passes TLS through and sets {field}",
+                    f"remove {field}",
+                    'or end TLS here: tls = "mutual"',
+                    of_key=True,
+                )
     else:
         for field, given in (("send_proxy", route.send_proxy != "off"), ("covers", bool(route.covers))):
             if given:
-                world.refuse("route/nothing-to-do", (*key, field), f"route {route.name!r} ends TLS here and sets {field}, which is for passthrough", f"remove {field}", of_key=True)
+                world.refuse(
+                    "route/nothing-to-do",
+                    (*key, field),
+                    f"route {route.name!r} ends TLS here and sets {field}, which is for passthrough",
+                    f"remove {field}",
+                    of_key=True,
+                )
     if route.path is not None and route.path_exact is not None:
-        world.refuse("route/path", (*key, "path_exact"), f"route {route.name!r} has a path and a path_exact", "keep one of them", also=((*key, "path"),))
+        world.refuse(
+            "route/path",
+            (*key, "path_exact"),
+            f"route {route.name!r} has a path and a path_exact",
+            "keep one of them",
+            also=((*key, "path"),),
+        )
     for field, path in (("path", route.path), ("path_exact", route.path_exact)):
         if path is not None and names.path(path) is None:
-            world.refuse("route/path", (*key, field), f"route {route.name!r} matches {path!r}", "start with /, without . or .. or //, with upper-case percent digits and nothing encoded that need not be")
+            world.refuse(
+                "route/path",
+                (*key, field),
+                f"route {route.name!r} matches {path!r}",
+                "start with /, without . or .. or //, with upper-case percent digits and nothing encoded that need not be",
+            )
     for method in route.methods:
         if not names.TOKEN.match(method) or method != method.upper():
-            world.refuse("config/wrong-value", (*key, "method"), f"route {route.name!r} takes the method {method!r}", 'write it in capitals: "GET"')
+            world.refuse(
+                "config/wrong-value",
+                (*key, "method"),
+                f"route {route.name!r} takes the method {method!r}",
+                'write it in capitals: "GET"',
+            )
     for name in route.headers:
         if not names.TOKEN.match(name):
-            world.refuse("config/wrong-value", (*key, "headers"), f"route {route.name!r} looks at the header {name!r}", "write a field name")
+            world.refuse(
+                "config/wrong-value",
+                (*key, "headers"),
+                f"route {route.name!r} looks at the header {name!r}",
+                "write a field name",
+            )
     for j, requirement in enumerate(route.requires):
         if requirement not in CAPABILITIES:
-            world.refuse("config/unknown-name", (*key, "requires", j), f"{requirement!r} is no capability", f"one of: {', '.join(sorted(CAPABILITIES))}")
+            world.refuse(
+                "config/unknown-name",
+                (*key, "requires", j),
+                f"{requirement!r} is no capability",
+                f"one of: {', '.join(sorted(CAPABILITIES))}",
+            )
         elif (why := unmet(requirement, route.tls)) is not None:
             able = " or ".join(sorted(CAPABILITIES[requirement].patterns))
-            world.refuse("route/requirement-unmet", (*key, "requires", j), f"route {route.name!r} requires {requirement} and has tls = {route.tls!r}: {why}", f"tls = {able}", "or drop the requirement", also=((*key, "tls"),))
+            world.refuse(
+                "route/requirement-unmet",
+                (*key, "requires", j),
+                f"route {route.name!r} requires {requirement} and has tls = {route.tls!r}: {why}",
+                f"tls = {able}",
+                "or drop the requirement",
+                also=((*key, "tls"),),
+            )
 
 
 def site_of(world: World, i: int, route: Route, host: str, sited: dict[str, str]) -> None:
     suffix = "*." + host.split(".", 1)[1] if "." in host else ""
     if host not in sited and suffix not in sited:
-        world.refuse("route/no-site", ("route", i, "host"), f"route {route.name!r} ends TLS for {host}, and no site serves it", f'add "{host}" to the hosts of a [[site]]', 'or let the backend end TLS: tls = "passthrough"')
+        world.refuse(
+            "route/no-site",
+            ("route", i, "host"),
+            f"route {route.name!r} ends TLS for {host}, and no site serves it",
+            f'add "{host}" to the hosts of a [[site]]',
+            'or let the backend end TLS: tls = "passthrough"',
+        )
     site = next((s for s in world.config.site if s.name == sited.get(host, sited.get(suffix))), None)
     if route.allow is not None and site is not None and site.clients is None:
-        world.refuse("route/nothing-to-do", ("route", i, "allow"), f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate", f"give site {site.name!r} clients = {{ ca = ..., mode = \"require\" }}", of_key=True)
+        world.refuse(
+            "route/nothing-to-do",
+            ("route", i, "allow"),
+            f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
+            f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
+            of_key=True,
+        )
 
 
-def conflicts(world: World, passed: dict[str, int], ended: dict[str, int], sited: dict[str, str], wildcards: dict[str, str]) -> None:
+def conflicts(
+    world: World, passed: dict[str, int], ended: dict[str, int], sited: dict[str, str], wildcards: dict[str, str]
+) -> None:
     sites = {site.name: i for i, site in enumerate(world.config.site)}
     for host, i in passed.items():
         route = world.config.route[i]
         if host in ended:
             other = world.config.route[ended[host]]
-            world.refuse("route/passed-and-terminated", ("route", i, "host"), f"{host} is passed through by {route.name!r} and terminated by {other.name!r}", "choose one of the two for this name", also=(("route", ended[host], "host"),))
+            world.refuse(
+                "route/passed-and-terminated",
+                ("route", i, "host"),
+                f"{host} is passed through by {route.name!r} and terminated by {other.name!r}",
+                "choose one of the two for this name",
+                also=(("route", ended[host], "host"),),
+            )
         elif host in sited:
-            world.refuse("route/passed-and-terminated", ("route", i, "host"), f"{host} is passed through by {route.name!r} and belongs to site {sited[host]!r}", f"take it out of site {sited[host]!r}", also=(("site", sites[sited[host]]),))
+            world.refuse(
+                "route/passed-and-terminated",
+                ("route", i, "host"),
+                f"{host} is passed through by {route.name!r} and belongs to site {sited[host]!r}",
+                f"take it out of site {sited[host]!r}",
+                also=(("site", sites[sited[host]]),),
+            )
         for wildcard, site in wildcards.items():
             if wildcard != host and names.covers(wildcard, host) and host not in [names.host(c) for c in route.covers]:
-                world.warn("route/wildcard-covers-passthrough", ("route", i, "host"), f"{wildcard} of site {site!r} covers {host}, which route {route.name!r} passes through", f'covers = ["{host}"]', also=(("site", sites[site]),))
+                world.warn(
+                    "route/wildcard-covers-passthrough",
+                    ("route", i, "host"),
+                    f"{wildcard} of site {site!r} covers {host}, which route {route.name!r} passes through",
+                    f'covers = ["{host}"]',
+                    also=(("site", sites[site]),),
+                )
 
 
 def ties(world: World) -> None:
@@ -110,7 +199,13 @@ def ties(world: World) -> None:
             clash = next((j for j in members[:at] if not disjoint(world.config.route[i], world.config.route[j])), None)
             if clash is not None:
                 other, route = world.config.route[clash], world.config.route[i]
-                world.refuse("route/tie", ("route", i, "name"), f"{route.name!r} and {other.name!r} both match {shown}", f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1", also=(("route", clash, "name"),))
+                world.refuse(
+                    "route/tie",
+                    ("route", i, "name"),
+                    f"{route.name!r} and {other.name!r} both match {shown}",
+                    f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1",
+                    also=(("route", clash, "name"),),
+                )
                 break
 
 

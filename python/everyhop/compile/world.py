@@ -35,7 +35,9 @@ class World:
     def base(self) -> Path:
         return self.document.path.absolute().parent
 
-    def refuse(self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = (), of_key: bool = False) -> None:
+    def refuse(
+        self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = (), of_key: bool = False
+    ) -> None:
         self.find("refused", slug, key, what, *mend, also=also, of_key=of_key)
 
     def warn(self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = ()) -> None:
@@ -54,7 +56,18 @@ class World:
         place = self.document.place(key, of_key=of_key)
         others = tuple(self.document.place(k) for k in also)
         kind = {"route": "routes", "site": "sites", "listener": "listeners"}.get(str(key[0]) if key else "", "things")
-        self.findings.append(Finding(severity, slug, place, what, PAGES[slug].why, tuple(mend), also=others, kind=kind))
+        self.findings.append(
+            Finding(
+                severity,
+                slug,
+                place,
+                what,
+                PAGES[slug].why,
+                tuple(m.removeprefix("or ") for m in mend),
+                also=others,
+                kind=kind,
+            )
+        )
 
 
 def backends(route: Route) -> list[Backend]:

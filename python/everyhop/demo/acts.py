@@ -27,7 +27,9 @@ def play(*, once: bool, port: int) -> int:
         stage = Stage(Path(folder), port)
         try:
             stage.open()
-            print(f"edge, four backends and a tap in front of each: up after {time.monotonic() - began:.1f} s, all on this machine")
+            print(
+                f"edge, four backends and a tap in front of each: up after {time.monotonic() - began:.1f} s, all on this machine"
+            )
             first(stage)
             second(stage)
             third(stage)
@@ -58,7 +60,10 @@ def context(stage: Stage, *, with_certificate: bool = False) -> ssl.SSLContext:
 
 def issued_to(stage: Stage, name: str) -> tuple[str, str]:
     """Whose certificate a client sees under `name`: the leaf's first name and a word for who holds its key."""
-    with socket.create_connection(("127.0.0.1", stage.port), 10) as raw, context(stage).wrap_socket(raw, server_hostname=name) as tls:
+    with (
+        socket.create_connection(("127.0.0.1", stage.port), 10) as raw,
+        context(stage).wrap_socket(raw, server_hostname=name) as tls,
+    ):
         shown = tls.getpeercert(binary_form=True)
     ours = ssl.PEM_cert_to_DER_cert((stage.certificates / "edge.pem").read_text())
     return ("the edge's", "edge") if shown == ours else ("the backend's own", "backend")
@@ -68,19 +73,42 @@ def fetch(stage: Stage, route: str) -> tuple[int, str]:
     """One request through the edge, by curl where there is one."""
     name = f"{route}.{DOMAIN}"
     if shutil.which("curl"):
-        command = ["curl", "-sS", "--max-time", "20", "--cacert", str(stage.certificates / "public-ca.pem"), "--http1.1", "-w", "\n%{http_code}"]
-        command += ["--resolve", f"{name}:{stage.port}:127.0.0.1", "-H", f"Cookie: {COOKIE}", f"https://{name}:{stage.port}/hello"]
+        command = [
+            "curl",
+            "-sS",
+            "--max-time",
+            "20",
+            "--cacert",
+            str(stage.certificates / "public-ca.pem"),
+            "--http1.1",
+            "-w",
+            "\n%{http_code}",
+        ]
+        command += [
+            "--resolve",
+            f"{name}:{stage.port}:127.0.0.1",
+            "-H",
+            f"Cookie: {COOKIE}",
+            f"https://{name}:{stage.port}/hello",
+        ]
         if route == "pay":
-            command += ["--cert", str(stage.certificates / "client.pem"), "--key", str(stage.certificates / "client.key")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+            command += [
+                "--cert",
+                str(stage.certificates / "client.pem"),
+                "--key",
+                str(stage.certificates / "client.key"),
+            ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Surroundings(f"curl failed on route {route!r}: {done.stderr.strip()}")
         text, _, code = done.stdout.rpartition("\n")
         return int(code), text
-    with socket.create_connection(("127.0.0.1", stage.port), 10) as raw:
-        with context(stage, with_certificate=route == "pay").wrap_socket(raw, server_hostname=name) as tls:
-            tls.sendall(f"GET /hello HTTP/1.1\r\nHost: {name}\r\nCookie: {COOKIE}\r\nConnection: close\r\n\r\n".encode())
-            data = b"".join(iter(lambda: tls.recv(65536), b""))
+    with (
+        socket.create_connection(("127.0.0.1", stage.port), 10) as raw,
+        context(stage, with_certificate=route == "pay").wrap_socket(raw, server_hostname=name) as tls,
+    ):
+        tls.sendall(f"GET /hello HTTP/1.1\r\nHost: {name}\r\nCookie: {COOKIE}\r\nConnection: close\r\n\r\n".encode())
+        data = b"".join(iter(lambda: tls.recv(65536), b""))
     head, _, body = data.partition(b"\r\n\r\n")
     return int(head.split()[1]), body.decode()
 
@@ -148,11 +176,13 @@ def second(stage: Stage) -> None:
     print(f"plaintext  answered {answer.split()[1]} and believes that the client is {believed}")
     unverified = ssl.create_default_context(cafile=str(stage.certificates / "internal-ca.pem"))
     try:
-        with socket.create_connection(("127.0.0.1", stage.backends["api"].port), 10) as raw:
-            with unverified.wrap_socket(raw, server_hostname="api.internal") as tls:
-                tls.sendall(forged.encode())
-                tls.recv(1)
-                raise EveryhopError("the mutual backend answered a caller that proved nothing")
+        with (
+            socket.create_connection(("127.0.0.1", stage.backends["api"].port), 10) as raw,
+            unverified.wrap_socket(raw, server_hostname="api.internal") as tls,
+        ):
+            tls.sendall(forged.encode())
+            tls.recv(1)
+            raise EveryhopError("the mutual backend answered a caller that proved nothing")
     except (ssl.SSLError, ConnectionError) as e:
         reason = getattr(e, "reason", None) or type(e).__name__
         print(f"mutual     refused the caller in the handshake: {str(reason).lower().replace('_', ' ')}")
@@ -214,7 +244,9 @@ def stay(stage: Stage) -> None:
     title("Yours to play with; Ctrl-C ends it")
     for route in NAMES:
         name = f"{route}.{DOMAIN}"
-        print(f"curl --cacert {stage.certificates}/public-ca.pem --resolve {name}:{stage.port}:127.0.0.1 https://{name}:{stage.port}/")
+        print(
+            f"curl --cacert {stage.certificates}/public-ca.pem --resolve {name}:{stage.port}:127.0.0.1 https://{name}:{stage.port}/"
+        )
     print(f"everyhop status --config {stage.config}")
     print(f"less {stage.config}", flush=True)
     assert stage.edge is not None

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 from everyhop.demo.certificates import Leaf
 
@@ -57,18 +58,20 @@ class Backend:
             class Handler(BaseHTTPRequestHandler):
                 protocol_version = "HTTP/1.1"
 
-                def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                def log_message(self, format: str, *args: object) -> None:
                     """Says nothing: the edge's log is the record."""
 
                 def handle_any(self) -> None:
-                    backend.seen.append({k.lower(): v for k, v in self.headers.items()} | {":path": self.path, ":method": self.command})
+                    backend.seen.append(
+                        {k.lower(): v for k, v in self.headers.items()} | {":path": self.path, ":method": self.command}
+                    )
                     caller = caller_of(spoken)
                     if backend.answer is not None:
                         backend.answer(self, caller)
                     else:
                         backend.tell(self, caller)
 
-                do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = do_OPTIONS = do_PATCH = handle_any  # noqa: N815
+                do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = do_OPTIONS = do_PATCH = handle_any
 
             with spoken:
                 Handler(spoken, peer, self)  # type: ignore[arg-type]
@@ -100,7 +103,7 @@ def caller_of(sock: socket.socket) -> str:
     """Whom the caller's certificate names."""
     if not isinstance(sock, ssl.SSLSocket):
         return "nobody (no TLS here)"
-    cert = sock.getpeercert()
+    cert: Any = sock.getpeercert()
     if not cert:
         return "nobody (no certificate)"
     names = [value for kind, value in cert.get("subjectAltName", ()) if kind in {"DNS", "URI"}]

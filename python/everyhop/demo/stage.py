@@ -123,14 +123,14 @@ def free_port() -> int:
 class Edge:
     """A running `everyhop run`. Everything that it says is in `said`."""
 
-    def __init__(self, config: Path, *, inherit: bool = False) -> None:
+    def __init__(self, config: Path) -> None:
         self.config = config
         command = [sys.executable, "-m", "everyhop", "run", "--config", str(config)]
-        out = None if inherit else subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)  # noqa: S603
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.said: list[str] = []
         self.heard = threading.Condition()
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
 
     def listen(self) -> None:
         assert self.process.stderr is not None
@@ -160,7 +160,11 @@ class Edge:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(60)
+        code = self.process.wait(60)
+        self.listener.join(10)
+        if self.process.stderr is not None and not self.listener.is_alive():
+            self.process.stderr.close()
+        return code
 
 
 class Stage:
@@ -206,8 +210,10 @@ class Stage:
     def close(self) -> None:
         if self.edge is not None:
             self.edge.stop()
-        for part in (*self.backends.values(), *self.relays.values()):
-            part.close()
+        for backend in self.backends.values():
+            backend.close()
+        for relay in self.relays.values():
+            relay.close()
 
 
 def configuration(folder: Path, port: int, ports: dict[str, int], until: dt.date | dt.datetime, log: Path | str) -> str:
@@ -255,4 +261,6 @@ def write_to(folder: Path) -> None:
     print(f"  everyhop check {folder}/everyhop.toml")
     print(f"  everyhop run --config {folder}/everyhop.toml")
     for name in NAMES:
-        print(f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:8443:127.0.0.1 https://{name}.{DOMAIN}:8443/")
+        print(
+            f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:8443:127.0.0.1 https://{name}.{DOMAIN}:8443/"
+        )

@@ -5,4 +5,17 @@ from everyhop.engine.process import Started, start
 from everyhop.engine.sockets import Bound, bind_all, open_log
 from everyhop.engine.watch import Resolver, Watcher
 
-__all__ = ["Bound", "Control", "Lost", "Resolver", "Started", "Watcher", "bind_all", "listening", "open_log", "receive", "send", "start"]
+__all__ = [
+    "Bound",
+    "Control",
+    "Lost",
+    "Resolver",
+    "Started",
+    "Watcher",
+    "bind_all",
+    "listening",
+    "open_log",
+    "receive",
+    "send",
+    "start",
+]

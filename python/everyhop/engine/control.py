@@ -115,7 +115,7 @@ class Control:
             raise Lost(f"the process behind {path} belongs to another user ({uid})")
         return cls(sock)
 
-    def ask(self, ask: str, fds: Sequence[int] = (), **fields: object) -> tuple[dict[str, object], list[int]]:
+    def ask(self, ask: str, fds: Sequence[int] = (), /, **fields: object) -> tuple[dict[str, object], list[int]]:
         """Raises `Lost`."""
         send(self.sock, {"protocol": PROTOCOL, "ask": ask, **fields}, fds)
         answer = receive(self.sock)
@@ -123,7 +123,7 @@ class Control:
             raise Lost("the engine closed its socket")
         return answer
 
-    def must(self, ask: str, fds: Sequence[int] = (), **fields: object) -> dict[str, object]:
+    def must(self, ask: str, fds: Sequence[int] = (), /, **fields: object) -> dict[str, object]:
         """As `ask`, where a refusal is our fault: the compiler has judged before."""
         answer, given = self.ask(ask, fds, **fields)
         for fd in given:

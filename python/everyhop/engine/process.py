@@ -36,5 +36,5 @@ def start(control: socket.socket) -> Started:
     """Starts an engine that listens for us on `control`, which it inherits."""
     fd = control.fileno()
     command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), str(fd)]
-    process = subprocess.Popen(command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL)
     return Started(process)

@@ -30,7 +30,9 @@ class Bound:
 
 def trouble(bind: str, error: OSError) -> Surroundings:
     if error.errno == errno.EADDRINUSE:
-        return Surroundings(f"{bind} is in use by another process; find it: ss -ltnp 'sport = :{bind.rpartition(':')[2]}'")
+        return Surroundings(
+            f"{bind} is in use by another process; find it: ss -ltnp 'sport = :{bind.rpartition(':')[2]}'"
+        )
     if error.errno == errno.EACCES:
         return Surroundings(
             f"{bind}: no permission for a port below 1024; give it: setcap cap_net_bind_service=+ep $(readlink -f .venv/bin/python3), "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 import ssl
 import stat
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 SYSTEM = "system"
+BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
 
 class Unusable(Exception):
@@ -90,7 +92,9 @@ def key_bytes(reference: str, base: Path) -> tuple[bytes, Path | None]:
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         if folder is None:
             raise Unusable(
-                "certificate/unreadable", f"there is no systemd credential {rest}", "run under systemd with LoadCredential="
+                "certificate/unreadable",
+                f"there is no systemd credential {rest}",
+                "run under systemd with LoadCredential=",
             )
         path = Path(folder) / rest
     else:
@@ -99,7 +103,9 @@ def key_bytes(reference: str, base: Path) -> tuple[bytes, Path | None]:
     mode = path.stat().st_mode
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise Unusable(
-            "certificate/key-exposed", f"{path} can be used by others (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}"
+            "certificate/key-exposed",
+            f"{path} can be used by others (mode {stat.S_IMODE(mode):04o})",
+            f"chmod 600 {path}",
         )
     return data, path
 
@@ -124,7 +130,9 @@ def read_pair(chain: str, key: str, base: Path) -> Pair:
         private = load_pem_private_key(key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise Unusable(
-            "certificate/unreadable", f"{key.partition(':')[2]} holds no PEM key without a password", "give an unencrypted PEM key"
+            "certificate/unreadable",
+            f"{key.partition(':')[2]} holds no PEM key without a password",
+            "give an unencrypted PEM key",
         ) from e
     public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if public != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
@@ -147,7 +155,12 @@ def read_pair(chain: str, key: str, base: Path) -> Pair:
 
 def system_roots() -> Path:
     paths = ssl.get_default_verify_paths()
-    candidates = (paths.cafile, paths.openssl_cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+    candidates = (
+        paths.cafile,
+        paths.openssl_cafile,
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+    )
     for candidate in candidates:
         if candidate and Path(candidate).is_file():
             return Path(candidate)
@@ -161,18 +174,26 @@ def read_roots(label: str, base: Path) -> Roots:
     """
     path = system_roots() if label == SYSTEM else base / label
     pem = read(path, "ca/unusable")
+    if label == SYSTEM:
+        # Somebody else keeps this bundle: some of its roots break rules that we hold others to.
+        blocks = BLOCK.findall(pem)
+        if not blocks:
+            raise Unusable(
+                "ca/unusable", f"{path} holds no PEM certificate", "install ca-certificates, or name a CA file"
+            )
+        kept = b"\n".join(blocks) + b"\n"
+        return Roots(pem=kept, sha256=sha256(kept), files=(path,))
     found = certificates(pem, path, "ca/unusable")
-    if label != SYSTEM:
-        for cert in found:
-            try:
-                constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints).value
-            except x509.ExtensionNotFound:
-                continue
-            if not constraints.ca:
-                raise Unusable(
-                    "ca/unusable",
-                    f"{path} holds {cert.subject.rfc4514_string()!r}, which is no CA",
-                    "give the issuer's certificate, not the server's",
-                )
+    for cert in found:
+        try:
+            constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints).value
+        except x509.ExtensionNotFound:
+            continue
+        if not constraints.ca:
+            raise Unusable(
+                "ca/unusable",
+                f"{path} holds {cert.subject.rfc4514_string()!r}, which is no CA",
+                "give the issuer's certificate, not the server's",
+            )
     kept = b"".join(c.public_bytes(Encoding.PEM) for c in found)
     return Roots(pem=kept, sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)), files=(path,))

@@ -30,7 +30,9 @@ PAGES: dict[str, Page] = {
     ),
     "config/missing-key": Page("a key is missing", "what decides where TLS ends has no default"),
     "config/wrong-type": Page("a value is of another type", "a value that must be guessed at is not a decision"),
-    "config/wrong-value": Page("a value is not one of those that are known", "a value that must be guessed at is not a decision"),
+    "config/wrong-value": Page(
+        "a value is not one of those that are known", "a value that must be guessed at is not a decision"
+    ),
     "config/duplicate-name": Page("two things have one name", "references and logs could not tell them apart"),
     "config/unknown-name": Page("a name refers to nothing", "what it was meant to refer to would silently not apply"),
     "secret/inline": Page(
@@ -57,13 +59,17 @@ PAGES: dict[str, Page] = {
     ),
     "certificate/expired": Page("a certificate is not valid now", "clients would refuse it, and backends as well"),
     "certificate/expires-soon": Page("a certificate ends soon", "on that day its site or identity stops working"),
-    "certificate/host-not-covered": Page("no certificate of the site carries a host", "clients would refuse the connection"),
+    "certificate/host-not-covered": Page(
+        "no certificate of the site carries a host", "clients would refuse the connection"
+    ),
     "ca/unusable": Page(
         "a CA file gives no roots",
         "verification against nothing verifies nobody; the system's roots are never taken instead",
     ),
     # Sites and routes.
-    "site/host-twice": Page("a host belongs to two sites", "which certificate and which demand on clients hold would be chance"),
+    "site/host-twice": Page(
+        "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"
+    ),
     "route/host": Page("a host is not a host name", "it could never match"),
     "route/no-site": Page(
         "TLS ends here for a host that no site serves",
@@ -76,7 +82,7 @@ PAGES: dict[str, Page] = {
     "route/wildcard-covers-passthrough": Page(
         "a site's wildcard covers a passthrough name",
         "a browser may reuse the site's HTTP/2 connection for that name; such requests get 421",
-        "Silence it with `covers = [\"name\"]` on the passthrough route once it is known and wanted.",
+        'Silence it with `covers = ["name"]` on the passthrough route once it is known and wanted.',
     ),
     "route/layer-7-on-passthrough": Page(
         "a passthrough route asks for what only a reader could do",
@@ -88,13 +94,15 @@ PAGES: dict[str, Page] = {
         "a route requires what its pattern cannot give",
         "the requirement and where TLS ends contradict each other",
     ),
-    "route/nothing-to-do": Page("a setting has no effect on this route", "a setting without effect is believed to hold"),
+    "route/nothing-to-do": Page(
+        "a setting has no effect on this route", "a setting without effect is believed to hold"
+    ),
     # Hops.
     "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),
     "hop/plaintext-without-acceptance": Page(
         "plaintext crosses a network and nobody signed for it",
         "anyone on the network on the way can read and change it, and forge X-Forwarded-For",
-        "Encrypting the hop is as easy: `tls = \"reencrypt\"` needs a CA, `tls = \"mutual\"` also an identity. Where the "
+        'Encrypting the hop is as easy: `tls = "reencrypt"` needs a CA, `tls = "mutual"` also an identity. Where the '
         "backend cannot, a person accepts the risk, with a reason and an end: `everyhop accept ROUTE`.",
     ),
     "hop/major-incident-in-plaintext": Page(
@@ -110,7 +118,9 @@ PAGES: dict[str, Page] = {
         "verification without an expected name",
         "any certificate of that CA would do, also that of another service",
     ),
-    "hop/weaker-than-route": Page("a backend is weaker than its route", "the route would promise what one of its backends does not keep"),
+    "hop/weaker-than-route": Page(
+        "a backend is weaker than its route", "the route would promise what one of its backends does not keep"
+    ),
     "hop/twice": Page("a backend is listed twice", "it would silently get twice its share"),
     "acceptance/expired": Page("an acceptance has ended", "what was accepted was accepted until then"),
     "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route closes"),
@@ -118,5 +128,7 @@ PAGES: dict[str, Page] = {
         "an acceptance's dates do not make sense",
         "an acceptance holds for a time: it begins before it ends, and at most a year lies between",
     ),
-    "acceptance/needless": Page("an acceptance accepts nothing", "there is no plaintext across a network on this route"),
+    "acceptance/needless": Page(
+        "an acceptance accepts nothing", "there is no plaintext across a network on this route"
+    ),
 }

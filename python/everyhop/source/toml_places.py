@@ -74,7 +74,7 @@ class Scanner:
                 self.at += 2
                 self.match(SPACE)
                 parts, start, end = self.dotted()
-                path = self.resolve(parts[:-1], counts) + (parts[-1],)
+                path = (*self.resolve(parts[:-1], counts), parts[-1])
                 counts[path] = counts.get(path, -1) + 1
                 self.found.setdefault(path, self.span(start, end))
                 table = (*path, counts[path])

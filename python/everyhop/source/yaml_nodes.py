@@ -29,7 +29,9 @@ def compose(text: str) -> yaml.Node | None:
     try:
         for token in yaml.scan(text, Loader=Loader):
             if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-                raise NotYaml(token.start_mark, "anchors and aliases are not taken", "write the value out where it is used")
+                raise NotYaml(
+                    token.start_mark, "anchors and aliases are not taken", "write the value out where it is used"
+                )
             if isinstance(token, yaml.TagToken):
                 raise NotYaml(token.start_mark, "tags are not taken", "write the plain value")
         node: yaml.Node | None = yaml.compose(text, Loader=Loader)

@@ -34,13 +34,16 @@ CAPABILITIES: dict[str, Capability] = {
     "retries": Capability(TERMINATING, READS_HTTP),
     "client-certificate-at-edge": Capability(TERMINATING, "the client's certificate is proven to whoever ends its TLS"),
     "client-certificate-at-backend": Capability(
-        frozenset({PASSTHROUGH}), "the client proves its certificate only to whoever ends its TLS, and that is the edge here"
+        frozenset({PASSTHROUGH}),
+        "the client proves its certificate only to whoever ends its TLS, and that is the edge here",
     ),
     "end-to-end-confidentiality": Capability(
         frozenset({PASSTHROUGH}), "a proxy where TLS ends can read everything that it carries"
     ),
     "encrypted-to-backend": Capability(ENCRYPTED, "plaintext behind the edge is readable on its network"),
-    "backend-knows-edge": Capability(frozenset({MUTUAL}), "only mutual TLS proves to the backend that it is the edge who calls"),
+    "backend-knows-edge": Capability(
+        frozenset({MUTUAL}), "only mutual TLS proves to the backend that it is the edge who calls"
+    ),
     "sni-routing": Capability(ENCRYPTED | {PLAINTEXT}, ""),
 }
 

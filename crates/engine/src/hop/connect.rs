@@ -2,11 +2,11 @@
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
 use crate::buf::Buf;
-use crate::thread::Core;
 use crate::material::noting_demand;
 use crate::observe::{HopFragment, IdentityUse, TlsFacts};
 use crate::refusal::Refusal;
 use crate::running::BackendRun;
+use crate::thread::Core;
 use crate::tls::Session;
 use crate::watch::{Late, Watch};
 use crate::wire::{Sock, Wire, WireError};
@@ -70,10 +70,14 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
     let sock = dial(backend, &watch).await?;
     let Some(secured) = &backend.secured else {
         let facts = HopFragment::of(&backend.at, backend.tls, &TlsFacts::default(), IdentityUse::NotPresented);
-        return Ok(Opened { wire: Wire::plain(sock), facts: Rc::new(facts), hop_id: backend.hop_id, generation: core.generation() });
+        return Ok(Opened {
+            wire: Wire::plain(sock),
+            facts: Rc::new(facts),
+            hop_id: backend.hop_id,
+            generation: core.generation(),
+        });
     };
-    let session =
-        Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
+    let session = Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
     let mut wire = Wire::secured(sock, session, Buf::default());
     let mut demanded = false;
     let shaken = poll_fn(|cx| {

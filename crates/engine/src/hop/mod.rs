@@ -53,7 +53,9 @@ pub(crate) async fn reach(
                 choose::healed(&backend);
                 let up = match backend.protocol {
                     UpstreamProtocol::Http1 => Some(Up::H1(Box::new(h1::H1Up::new(opened, limits)))),
-                    UpstreamProtocol::Http2 => h2::H2Up::open(core, opened, limits).await.map(|up| Up::H2(Box::new(up))),
+                    UpstreamProtocol::Http2 => {
+                        h2::H2Up::open(core, opened, limits).await.map(|up| Up::H2(Box::new(up)))
+                    }
                 };
                 if let Some(up) = up {
                     return Ok(Reached { backend, up, reused: false });

@@ -92,9 +92,8 @@ fn imf_fixdate(unix_s: u64) -> [u8; 29] {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, rest) = (unix_s / 86_400, unix_s % 86_400);
     let (year, month, day) = crate::observe::civil(days);
-    let name = |all: &[&'static str], at: u64| {
-        usize::try_from(at).ok().and_then(|at| all.get(at).copied()).unwrap_or("???")
-    };
+    let name =
+        |all: &[&'static str], at: u64| usize::try_from(at).ok().and_then(|at| all.get(at).copied()).unwrap_or("???");
     let text = format!(
         "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
         name(&DAYS, days % 7),

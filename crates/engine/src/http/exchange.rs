@@ -165,12 +165,7 @@ impl Exchange {
         }
     }
 
-    fn poll_request(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut impl Client,
-        up: &mut Up,
-    ) -> Result<bool, Refusal> {
+    fn poll_request(&mut self, cx: &mut Context<'_>, client: &mut impl Client, up: &mut Up) -> Result<bool, Refusal> {
         let mut moved = false;
         loop {
             match self.request {

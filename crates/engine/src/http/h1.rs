@@ -175,7 +175,9 @@ impl H1 {
                 if !begun && (core.is_draining() || gone) {
                     return Poll::Ready(Next::Over);
                 }
-                return watch.poll_late(cx).map(|_| if begun { Next::Refused(Refusal::RequestTooSlow) } else { Next::Over });
+                return watch
+                    .poll_late(cx)
+                    .map(|_| if begun { Next::Refused(Refusal::RequestTooSlow) } else { Next::Over });
             }
         })
         .await

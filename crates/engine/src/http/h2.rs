@@ -90,7 +90,9 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         let event = poll_fn(|cx| match session.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
             Poll::Ready(_) => Poll::Ready(Event::Closed),
-            Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => Poll::Ready(Event::Look),
+            Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
+                Poll::Ready(Event::Look)
+            }
             Poll::Pending => watch.poll_late(cx).map(|Late| Event::Look),
         })
         .await;

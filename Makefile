@@ -1,0 +1,109 @@
+# Two commands: `make demo` and `make check`. Each sets up what it needs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+ARGS ?=
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PATH := $(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+
+RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
+PACKAGES := nginx-light haproxy nghttp2-client curl openssl
+COMMANDS := nginx haproxy h2load curl openssl
+
+# Says what a long step does and how long it took.
+define step
+@printf '%s ...\n' '$(1)'; began=$$SECONDS; { $(2); }; printf '%s: %d s\n' '$(1)' $$((SECONDS - began))
+endef
+
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire audit bench clean
+
+help: ## This list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.demo ## The argument in four acts, with real traffic (ARGS=--once ends after them).
+	@everyhop demo $(ARGS)
+
+check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types, layers, dependencies, tests.
+	$(call step,format and lint,$(MAKE) -s lint)
+	$(call step,types,$(MAKE) -s types)
+	$(call step,layers,$(MAKE) -s layers)
+	$(call step,dependencies,$(MAKE) -s deny)
+	$(call step,generated files,$(MAKE) -s generated)
+	$(call step,Rust tests,cargo test -q --workspace)
+	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
+	$(call step,wire tests,pytest tests/wire tests/docs)
+	@echo 'all green'
+
+quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
+	@$(MAKE) -s lint types
+	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
+	@pytest tests/unit tests/contract tests/refusals
+
+# What a fresh machine lacks, in one line to paste.
+tools:
+	@missing=''; for c in $(COMMANDS); do command -v $$c >/dev/null || PATH=$$PATH:/usr/sbin command -v $$c >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then echo 'make check needs Debian packages; paste:'; echo '  sudo apt-get install -y $(PACKAGES)'; exit 4; fi
+
+need:
+	@missing=''; command -v cargo >/dev/null || missing="$$missing cargo (https://rustup.rs, 1.88 or newer)"; \
+	command -v cc >/dev/null || missing="$$missing cc (apt-get install build-essential)"; \
+	command -v python3 >/dev/null && python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || missing="$$missing python3 >= 3.11 with venv (apt-get install python3-venv)"; \
+	if [ -n "$$missing" ]; then echo "this machine lacks:$$missing"; exit 4; fi
+
+venv: $(VENV)/.venv ## The Python environment, from the lock file.
+
+$(VENV)/.venv: requirements/dev.lock | need
+	$(call step,Python environment,python3 -m venv $(VENV) && $(BIN)/python -m pip install -q --require-hashes -r requirements/dev.lock)
+	@touch $@
+
+build: $(VENV)/.dev ## The command in the checkout: .venv/bin/everyhop.
+
+$(VENV)/.dev: $(VENV)/.venv $(RUST) pyproject.toml
+	$(call step,building the engine for development (a first build takes minutes),maturin develop -q)
+	@rm -f $(VENV)/.demo; touch $@
+
+$(VENV)/.demo: $(VENV)/.venv $(RUST) pyproject.toml
+	$(call step,building the engine (a first build takes minutes),maturin develop -q --profile demo)
+	@rm -f $(VENV)/.dev; touch $@
+
+format: ## Formats everything.
+	@cargo fmt; ruff format -q; ruff check -q --fix --select I
+
+lint:
+	@cargo fmt --check; ruff format -q --check; ruff check -q
+	@cargo clippy -q --workspace --all-targets -- -D warnings
+
+types:
+	@mypy
+
+layers:
+	@cd python && lint-imports --config ../pyproject.toml >/dev/null || lint-imports --config ../pyproject.toml
+
+deny:
+	@cargo deny --offline check bans licenses sources 2>/dev/null || cargo deny check bans licenses sources
+
+generated: $(VENV)/.dev
+	@python tools/generate.py --check
+
+generate: $(VENV)/.dev ## Writes schemas and the generated reference anew.
+	@python tools/generate.py
+
+unit: $(VENV)/.dev ## Unit, contract and refusal tests.
+	@pytest tests/unit tests/contract tests/refusals $(ARGS)
+
+wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
+	@pytest tests/wire $(ARGS)
+
+audit: ## Known advisories (needs a network).
+	@cargo deny check advisories
+
+bench: tools $(VENV)/.venv ## CPU cost beside nginx and HAProxy; a few minutes.
+	@cargo build -q --release -p everyhop-engine --bin everyhop-engine
+	@python bench/bench.py $(ARGS)
+
+clean: ## Removes what was built.
+	@rm -rf target $(VENV) python/everyhop/_door*.so

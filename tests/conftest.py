@@ -1,0 +1,66 @@
+"""Fixtures of all tests: certificates made once, edges and backends closed and judged after each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from everyhop.demo.relay import Relay
+from tests.kit import EdgeKit, Pki, Raw
+from tests.kit.raw import Script
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+def edge(pki: Pki) -> Iterator[Callable[..., EdgeKit]]:
+    """Starts an edge; at the end it must stop in order and must not have panicked."""
+    opened: list[EdgeKit] = []
+
+    def start(routes: str, **more: object) -> EdgeKit:
+        kit = EdgeKit(pki, routes, **more)  # type: ignore[arg-type]
+        opened.append(kit)
+        return kit
+
+    yield start
+    for kit in opened:
+        kit.close()
+
+
+@pytest.fixture
+def raw() -> Iterator[Callable[..., Raw]]:
+    """Starts a recording backend with a script."""
+    opened: list[Raw] = []
+
+    def start(script: Script, *args: object, **more: object) -> Raw:
+        it = Raw(script, *args, **more)  # type: ignore[arg-type]
+        opened.append(it)
+        return it
+
+    yield start
+    for it in opened:
+        it.close()
+
+
+@pytest.fixture
+def relay() -> Iterator[Callable[[int], Relay]]:
+    opened: list[Relay] = []
+
+    def start(port: int) -> Relay:
+        it = Relay(("127.0.0.1", port))
+        opened.append(it)
+        return it
+
+    yield start
+    for it in opened:
+        it.close()
+
+
+@pytest.fixture
+def data() -> Path:
+    return Path(__file__).parent
