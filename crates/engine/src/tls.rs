@@ -57,8 +57,12 @@ impl Session {
     ) -> Result<Driven, rustls::Error> {
         let driven = self.run(Step { incoming, plain, outgoing, last: Last::Nothing });
         if driven.is_err() {
-            // rustls queued the alert; it comes out on the next call, before anything is read.
-            let _ = self.run(Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Nothing });
+            // rustls queued the alert; it comes out on the next call. What was received is not shown to it again: it would
+            // fail on that a second time.
+            incoming.release();
+            let mut nothing = (Buf::default(), Buf::default());
+            let step = Step { incoming: &mut nothing.0, plain: &mut nothing.1, outgoing, last: Last::Nothing };
+            let _ = self.run(step);
         }
         driven.map(|(driven, _)| driven)
     }
