@@ -95,7 +95,11 @@ class EdgeKit:
 
     def write(self, routes: str) -> None:
         head = HEAD.format(folder=self.folder, port=self.port, **self.parts)
-        site = "" if self.site is None else SITE.format(pki=self.pki.folder, site=self.site.replace("{pki}", str(self.pki.folder)))
+        site = (
+            ""
+            if self.site is None
+            else SITE.format(pki=self.pki.folder, site=self.site.replace("{pki}", str(self.pki.folder)))
+        )
         self.config.write_text(
             head + site + routes.replace("{pki}", str(self.pki.folder)) + self.more, encoding="utf-8"
         )

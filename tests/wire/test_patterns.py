@@ -44,7 +44,9 @@ def ask(it: EdgeKit, pki: Pki) -> tuple[int, str]:
     return answer.status, answer.text
 
 
-def test_plaintext_is_readable_on_the_way_and_only_while_the_acceptance_holds(edge: Edges, pki: Pki, relay: Relays) -> None:
+def test_plaintext_is_readable_on_the_way_and_only_while_the_acceptance_holds(
+    edge: Edges, pki: Pki, relay: Relays
+) -> None:
     backend = Backend("b")
     tap = relay(backend.port)
     it = edge(route("plaintext", tap.port, accepted()))
@@ -84,7 +86,9 @@ def test_reencrypt_never_shows_the_canary_and_verifies_the_backend(edge: Edges, 
     ("leaf", "ca", "slug"),
     [("other", "internal-ca", "hop/name-mismatch"), ("backend", "public-ca", "hop/untrusted")],
 )
-def test_a_backend_that_is_not_whom_we_expect_gets_no_byte(edge: Edges, raw: Raws, pki: Pki, leaf: str, ca: str, slug: str) -> None:
+def test_a_backend_that_is_not_whom_we_expect_gets_no_byte(
+    edge: Edges, raw: Raws, pki: Pki, leaf: str, ca: str, slug: str
+) -> None:
     backend = raw(answering(OK), getattr(pki, leaf))
     verify = VERIFY.replace("internal-ca", ca)
     it = edge(route("reencrypt", backend.port, verify))
@@ -160,7 +164,9 @@ def test_where_tells_the_route_its_hops_and_what_really_happened(edge: Edges, pk
     it = edge(route("reencrypt", backend.port, VERIFY))
     assert ask(it, pki)[0] == 200
     it.line(lambda x: x["route"] == "r")
-    judged = it.admin("where", listener=None, sni="a.test", host="a.test", path="/p", method="GET", headers=[], client=None)["judged"]
+    judged = it.admin(
+        "where", listener=None, sni="a.test", host="a.test", path="/p", method="GET", headers=[], client=None
+    )["judged"]
     assert judged["route"] == "r" and judged["verdict"] == "terminate" and judged["last"]["status"] == 200
     told = it.cli("where", "a.test/p", "--config", str(it.config)).stdout.splitlines()
     assert [line.split()[0] for line in told] == ["route", "hops", "read", "last"]

@@ -60,7 +60,10 @@ def test_ecdsa_and_rsa_certificates_stand_side_by_side(edge: Edges, pki: Pki) ->
     backend = Backend("b")
     pki.public.leaf("edge-rsa", "a.test", "b.test", "c.test", "*.w.test", kind="rsa")
     it = edge(route(backend.port))
-    text = it.config.read_text().replace('/edge.key" }]', f'/edge.key" }}, {{ chain = "{pki.folder}/edge-rsa.pem", key = "file:{pki.folder}/edge-rsa.key" }}]')
+    text = it.config.read_text().replace(
+        '/edge.key" }]',
+        f'/edge.key" }}, {{ chain = "{pki.folder}/edge-rsa.pem", key = "file:{pki.folder}/edge-rsa.key" }}]',
+    )
     it.config.write_text(text)
     assert it.admin("reload")["reloaded"]
     assert "Peer signature type: ECDSA" in s_client(it, "-sigalgs", "ECDSA+SHA256")
@@ -93,15 +96,20 @@ def test_a_demanded_client_certificate_is_verified_and_passed_on(edge: Edges, pk
     backend = Backend("b")
     it = edge(route(backend.port), site=CLIENTS % "require")
     with tls(it.port, "a.test", pki.public.file, leaf=pki.client) as sock:
-        assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\nClient-Cert: :forged:\r\nClient_Cert: x\r\n\r\n").status == 200
+        assert (
+            exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\nClient-Cert: :forged:\r\nClient_Cert: x\r\n\r\n").status
+            == 200
+        )
     given = backend.seen[-1]
     der = base64.b64decode(given["client-cert"].strip(":"))
     assert x509.load_der_x509_certificate(der) == x509.load_pem_x509_certificate(pki.client.chain.read_bytes())
     assert "client_cert" not in given
-    assert it.line(lambda x: x["route"] == "r")["client_hop"]["peer"]["names"] == ["client.test", "spiffe://test/client"]
-    with pytest.raises((ssl.SSLError, ConnectionError)):
-        with tls(it.port, "a.test", pki.public.file) as sock:
-            exchange(sock, GET)
+    assert it.line(lambda x: x["route"] == "r")["client_hop"]["peer"]["names"] == [
+        "client.test",
+        "spiffe://test/client",
+    ]
+    with pytest.raises((ssl.SSLError, ConnectionError)), tls(it.port, "a.test", pki.public.file) as sock:
+        exchange(sock, GET)
     assert it.line(lambda x: x["end"] == "handshake/no-client-certificate")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         with tls(it.port, "a.test", pki.public.file, leaf=pki.identity) as sock:
@@ -129,7 +137,11 @@ def own(edge: Edges, tmp_path: Path, pki: Pki) -> tuple[EdgeKit, Authority, Back
     authority.leaf("edge", "a.test")
     backend = Backend("b")
     it = edge(route(backend.port))
-    text = it.config.read_text().replace(str(pki.folder / "edge."), str(authority.folder / "edge.")).replace(', "b.test", "c.test", "*.w.test"', "")
+    text = (
+        it.config.read_text()
+        .replace(str(pki.folder / "edge."), str(authority.folder / "edge."))
+        .replace(', "b.test", "c.test", "*.w.test"', "")
+    )
     it.config.write_text(text)
     assert it.admin("reload")["reloaded"]
     return it, authority, backend

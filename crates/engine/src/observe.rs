@@ -148,6 +148,7 @@ impl HopFragment {
         out.extend_from_slice(b"{\"at\":");
         text(&mut out, at.as_bytes());
         field(&mut out, "tls", Some(tls));
+        field(&mut out, "alpn", facts.alpn.as_deref());
         facts.write(&mut out);
         field(&mut out, "identity", Some(identity.name()));
         let alarm = (identity == IdentityUse::NotDemanded).then_some("identity_not_demanded");
