@@ -1,0 +1,103 @@
+"""Each case is a wrong configuration, the slugs that refuse it, and its mend, which passes. Every slug has a case."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.errors import Refused
+from everyhop.refusals import PAGES, merged, render, to_json
+from tests.kit import Pki
+
+CASES = sorted(Path(__file__).parent.glob("*.case"))
+NOW = dt.datetime.now(dt.UTC)
+PRELUDE = """version = 1
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:8443"]
+[[site]]
+name = "edge"
+hosts = ["a.test"]
+certs = [{ chain = "edge.pem", key = "file:edge.key" }]
+[[identity]]
+name = "edge"
+chain = "identity.pem"
+key = "file:identity.key"
+"""
+
+
+def parts(path: Path) -> list[tuple[str, str, str]]:
+    """Name, wrong text with its slugs in the first line, mended text."""
+    found = []
+    for block in re.split(r"^=== ", path.read_text(), flags=re.M)[1:]:
+        head, _, rest = block.partition("\n")
+        wrong, _, mended = rest.partition("--- mended\n")
+        found.append((head.strip(), wrong, mended))
+    return found
+
+
+ALL = [(head, wrong, mended) for path in CASES for head, wrong, mended in parts(path)]
+
+
+def judge(folder: Path, text: str, *, yaml: bool = False) -> list[tuple[str, str]]:
+    full = text if "!whole" in text else PRELUDE + text
+    path = folder / ("case.yaml" if yaml else "case.toml")
+    path.write_text(full.replace("# !whole\n", ""))
+    try:
+        return [(f.slug, f.severity) for f in compile_file(path, now=NOW).findings]
+    except Refused as e:
+        text_of = {str(path): path.read_text()}
+        shown = merged(e.findings)
+        told = render(shown, text_of)
+        for finding in shown:
+            assert finding.what and finding.why and finding.mend, finding
+            assert finding.place.line > 0, f"{finding} has no place"
+            assert f"more  everyhop explain {finding.slug}" in told
+        assert len(to_json(shown)) == len(shown)
+        return [(f.slug, f.severity) for f in e.findings]
+
+
+@pytest.fixture(scope="module")
+def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import shutil
+
+    it = tmp_path_factory.mktemp("cases")
+    for path in pki.folder.iterdir():
+        shutil.copy2(path, it / path.name)
+    from everyhop.demo.certificates import Authority
+
+    authority = Authority(it, "Case CA")
+    for name, days in (("edge", 900.0), ("identity", 900.0), ("old", -2.0), ("soon", 5.0)):
+        authority.leaf(name, "a.test", days=days)
+    authority.leaf("pki-edge", "*.w.test", days=900.0)
+    (it / "open.key").write_bytes((it / "edge.key").read_bytes())
+    (it / "open.key").chmod(0o644)
+    (it / "empty.pem").write_text("")
+    return it
+
+
+@pytest.mark.parametrize(("head", "wrong", "mended"), ALL, ids=[h for h, _, _ in ALL])
+def test_a_wrong_configuration_is_refused_for_its_reason_and_its_mend_passes(
+    folder: Path, head: str, wrong: str, mended: str
+) -> None:
+    now = NOW
+    stand_in = {"@today": now.date(), "@later": now.date() + dt.timedelta(days=60)}
+
+    def filled(text: str) -> str:
+        for name, value in stand_in.items():
+            text = text.replace(name, str(value))
+        return text
+
+    slug, _, severity = head.split(" ")[0].partition("!")
+    found = judge(folder, filled(wrong), yaml="yaml" in head)
+    assert slug in [s for s, _ in found], found
+    assert dict(found)[slug] == (severity or "refused")
+    assert [s for s, kind in judge(folder, filled(mended), yaml="yaml" in head) if kind == "refused" or s == slug] == []
+
+
+def test_every_slug_has_a_case() -> None:
+    assert {head.split(" ")[0].partition("!")[0] for head, _, _ in ALL} == set(PAGES)

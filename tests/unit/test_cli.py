@@ -1,0 +1,123 @@
+"""Wrong input of every kind gives a clear message and the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = """version = 1
+# who listens
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:8443"]
+[[site]]
+name = "edge"
+hosts = ["a.test"]
+certs = [{ chain = "edge.pem", key = "file:edge.key" }]
+[[route]]
+name = "wiki"     # kept
+host = "a.test"
+tls = "plaintext"
+to = ["10.0.3.9:3000"]
+"""
+
+
+def cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "everyhop", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "80", **environment},
+    )
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr
+    return done
+
+
+def test_no_file_says_where_it_looked(tmp_path: Path) -> None:
+    done = cli("check", cwd=tmp_path)
+    assert done.returncode == 4 and "everyhop.toml" in done.stderr and "advise" in done.stderr
+    assert cli("check", "nowhere.toml", cwd=tmp_path).returncode == 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["check", "--nonsense"], ["check", "--at", "soon"], ["explain", "hop/plaintex"], ["probe", "x"]],
+)
+def test_a_wrong_command_line_is_misuse(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "everyhop.toml").write_text(GOOD)
+    done = cli(*arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("everyhop: ")
+
+
+def test_an_nginx_file_is_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text("events {}\nhttp {\n  server { listen 443 ssl; }\n}\n")
+    done = cli("check", str(path))
+    assert done.returncode == 1 and "an nginx configuration" in done.stderr
+
+
+def test_accepting_a_route_keeps_comments_and_makes_it_pass(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD)
+    assert cli("check", "--no-files", str(path)).returncode == 1
+    done = cli("accept", "wiki", "--owner", "me", "--until", "2099-01-01", "--why", "x", "--config", str(path))
+    assert done.returncode == 2 and "a year at most" in done.stderr
+    assert path.read_text() == GOOD, "nothing was written"
+    import datetime as dt
+
+    until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
+    done = cli(
+        "accept", "wiki", "--owner", "me@example.com", "--until", str(until), "--why", "old box", "--config", str(path)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "# who listens" in path.read_text() and "# kept" in path.read_text()
+    done = cli("check", "--no-files", str(path))
+    assert done.returncode == 0 and "-open- 10.0.3.9:3000  read by: edge, that network  90 days left" in done.stdout
+    done = cli("check", "--no-files", "--at", str(until + dt.timedelta(days=2)), str(path))
+    assert done.returncode == 1 and "acceptance/expired" in done.stderr
+
+
+def test_json_is_json(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD)
+    found = json.loads(cli("check", "--no-files", "--json", str(path)).stdout)
+    assert not found["ok"] and found["findings"][0]["slug"] == "hop/plaintext-without-acceptance"
+    assert found["findings"][0]["line"] == 13
+    assert json.loads(cli("schema").stdout)["properties"]["route"]
+    assert json.loads(cli("explain", "--json").stdout)["hop/no-roots"]
+
+
+def test_nobody_to_ask_is_told_with_what_to_do(tmp_path: Path) -> None:
+    for command in ("status", "reload"):
+        done = cli(command, cwd=tmp_path, XDG_RUNTIME_DIR=str(tmp_path))
+        assert done.returncode == 4 and "everyhop run" in done.stderr
+
+
+def test_one_cause_for_many_routes_is_one_refusal(tmp_path: Path) -> None:
+    routes = "".join(
+        f'[[route]]\nname = "w{i}"\nhost = "a.test"\npath = "/{i}"\ntls = "plaintext"\nto = ["10.0.3.9:3000"]\n'
+        for i in range(400)
+    )
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD[: GOOD.index("[[route]]")] + routes)
+    done = cli("check", "--no-files", str(path))
+    assert done.returncode == 1
+    assert done.stderr.count("refused [hop/plaintext-without-acceptance]") == 1
+    assert "(and 399 more routes)" in done.stderr
+
+
+def test_the_demo_leaves_a_configuration_that_passes(tmp_path: Path) -> None:
+    folder = tmp_path / "play"
+    assert cli("demo", "--write", str(folder)).returncode == 0
+    done = cli("check", str(folder / "everyhop.toml"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ok  ") == 4
+    assert cli("demo", "--write", str(folder)).returncode == 4, "it never overwrites"
