@@ -23,11 +23,13 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="Port of the edge; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", help="Port of the edge; default: a free one, and 8443 with --write.")
+    ] = 0,
 ) -> None:
     from everyhop.demo import play, write_to
 
     if write is not None:
-        write_to(write)
+        write_to(write, port or 8443)
         return
     raise typer.Exit(play(once=once, port=port))

@@ -242,7 +242,7 @@ threading.Event().wait()
 """
 
 
-def write_to(folder: Path) -> None:
+def write_to(folder: Path, port: int = 8443) -> None:
     """Leaves configuration, certificates and backends in `folder`, ready to run by hand."""
     if (folder / "everyhop.toml").exists():
         raise Surroundings(f"{folder}/everyhop.toml is there already; nothing was written")
@@ -251,7 +251,7 @@ def write_to(folder: Path) -> None:
         certificates(folder / "certificates")
         ports = {name: free_port() for name in NAMES}
         until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
-        (folder / "everyhop.toml").write_text(configuration(folder, 8443, ports, until, "stdout"), encoding="utf-8")
+        (folder / "everyhop.toml").write_text(configuration(folder, port, ports, until, "stdout"), encoding="utf-8")
         (folder / "backends.py").write_text(PLAY.format(ports=ports), encoding="utf-8")
     except OSError as e:
         raise Surroundings(f"cannot write to {folder}: {e.strerror or e}") from e
@@ -262,5 +262,5 @@ def write_to(folder: Path) -> None:
     print(f"  everyhop run --config {folder}/everyhop.toml")
     for name in NAMES:
         print(
-            f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:8443:127.0.0.1 https://{name}.{DOMAIN}:8443/"
+            f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:{port}:127.0.0.1 https://{name}.{DOMAIN}:{port}/"
         )

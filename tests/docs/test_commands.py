@@ -1,0 +1,80 @@
+"""The commands in the documents are run, and what they print is what the documents show (`...` stands for anything)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from everyhop.demo.stage import free_port
+
+ROOT = Path(__file__).parents[2]
+MARK = "@@next@@"
+
+
+def commands(text: str) -> list[tuple[str, list[str]]]:
+    """Each command with the lines that it is shown to print."""
+    found: list[tuple[str, list[str]]] = []
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.M | re.S):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line[2:], []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+def matches(shown: list[str], printed: str) -> bool:
+    pattern = ""
+    for line in shown:
+        pattern += r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r"\s*\n"
+    return re.search(pattern, printed + "\n") is not None
+
+
+@pytest.mark.parametrize("page", ["docs/tutorial/first-edge.md"])
+def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+    port = free_port()
+    all_ = commands((ROOT / page).read_text().replace("8443", str(port)))
+    script = [
+        "set -m",
+        "wait_ready() { for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && return; sleep 0.1; done; }",
+    ]
+    for command, _ in all_:
+        line = command.replace("demo --write play", f"demo --write play --port {port}")
+        if line.endswith("&"):
+            line = line[:-1] + "> background.log 2>&1 &"
+        script += [line, *(["wait_ready"] if "everyhop run" in line else []), f"echo; echo '{MARK}'"]
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin",
+        "HOME": str(tmp_path),
+        "TERM": "dumb",
+    }
+    bash = shutil.which("bash") or "bash"
+    done = subprocess.run(
+        [bash, "-c", "\n".join(script)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    outputs = (done.stdout).split(MARK)
+    errors = done.stderr
+    assert len(outputs) == len(all_) + 1, done.stdout + errors
+    for (command, shown), printed in zip(all_, outputs, strict=False):
+        if shown:
+            assert matches(shown, printed.strip() + "\n" + errors), (
+                f"{command}\nshown:\n{shown}\nprinted:\n{printed}\n{errors}"
+            )
+
+
+def test_what_the_readme_shows_is_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+    assert "make demo" in text and "make check" in text
