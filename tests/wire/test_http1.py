@@ -413,6 +413,8 @@ def test_websocket_becomes_a_tunnel_only_after_101(edge: Edges, raw: Raws, pki: 
         assert got.startswith(b"HTTP/1.1 101 ") and accept.encode() in got
         sock.sendall(b"more")
         assert sock.recv(100) == b"MORE"
+    line = it.line(lambda x: x["status"] == 101)
+    assert (line["bytes_in"], line["bytes_out"], line["end"]) == (9, 11, "done"), "the tunnel is observed at its end"
     with tls(it.port, "a.test", pki.public.file) as sock:
         assert (
             exchange(

@@ -25,6 +25,7 @@ from everyhop.errors import EveryhopError, Refused, Surroundings
 from everyhop.refusals import Finding, merged, render
 
 TICK_S = 0.25
+DATES_S = 3600.0
 DATES = {"acceptance/expired", "certificate/expired"}
 
 
@@ -53,6 +54,8 @@ class Supervisor:
         self.last_reload: dict[str, object] = {}
         self.started_at = dt.datetime.now(dt.UTC)
         self.restarts = 0
+        self.told = {f.what for f in self.compiled.findings}
+        self.next_dates = time.monotonic() + DATES_S
 
     def configured_socket(self) -> str | None:
         from everyhop.compile.reading import read
@@ -124,6 +127,8 @@ class Supervisor:
             return
         if self.watcher.changed():
             self.renew()
+        if time.monotonic() >= self.next_dates:
+            self.warn_of_dates()
         if self.resolver.fresh.is_set() and self.control:
             self.control.must("names", names=self.resolver.answers())
 
@@ -302,6 +307,17 @@ class Supervisor:
         self.apply(compiled)
         self.compiled = compiled
         say(f"certificates renewed, material {compiled.material.digest[:16]}")
+
+    def warn_of_dates(self) -> None:
+        """What ends in 30, 7 or 1 days is told as it draws near, not only at a reload."""
+        self.next_dates = time.monotonic() + DATES_S
+        try:
+            now = compile_file(self.path, past_dates="close", text=self.compiled.text)
+        except Refused:
+            return  # `renew` tells of files that cannot be used
+        fresh = [f for f in now.findings if f.what not in self.told]
+        self.told.update(f.what for f in fresh)
+        self.tell(fresh)
 
     def reopen_log(self) -> None:
         log = open_log(self.compiled)

@@ -27,6 +27,8 @@ pub(crate) struct Opened {
     pub(crate) hop_id: u64,
     /// Of the plan under which it was opened.
     pub(crate) generation: u64,
+    /// When the acceptance of this hop ends; `i64::MAX` for none.
+    pub(crate) closes_at_s: i64,
 }
 
 thread_local! {
@@ -75,6 +77,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
             facts: Rc::new(facts),
             hop_id: backend.hop_id,
             generation: core.generation(),
+            closes_at_s: backend.closes_at_s,
         });
     };
     let session = Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
@@ -101,7 +104,13 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
     }
     let identity = identity_use(backend, secured.presents, demanded, facts.resumed);
     let fragment = HopFragment::of(&backend.at, backend.tls, &facts, identity);
-    Ok(Opened { wire, facts: Rc::new(fragment), hop_id: backend.hop_id, generation: core.generation() })
+    Ok(Opened {
+        wire,
+        facts: Rc::new(fragment),
+        hop_id: backend.hop_id,
+        generation: core.generation(),
+        closes_at_s: backend.closes_at_s,
+    })
 }
 
 /// A resumed session asks for nothing: then the last full handshake with this hop is what is known.

@@ -107,6 +107,9 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
             Ok(ready) => {
                 it.owes_continue = head.expects_continue && ready.speaks_h2();
                 let carried = carry(&conn, &asked, &ready, &mut it, watch, began).await;
+                if let Carried::Switched(switched) = carried {
+                    return tunnel::run(&conn, &asked, &ready, it.wire, it.inb, switched).await;
+                }
                 if let Built::H1(used) = ready.built {
                     scratch = used;
                 }
@@ -135,7 +138,8 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
                 it.wire.sock_mut().reset_on_close();
                 return;
             }
-            Carried::Switched(up) => return tunnel::run(&conn, &asked, it.wire, it.inb, up).await,
+            // Handed over above, with what it was admitted by.
+            Carried::Switched(_) => return,
         }
     }
     it.close().await;

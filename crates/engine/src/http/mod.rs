@@ -84,7 +84,7 @@ fn byte_sequence(der: &[u8]) -> Vec<u8> {
 
 /// A request that may go, with its head for the backend.
 pub(crate) struct Ready {
-    running: Arc<Running>,
+    pub(crate) running: Arc<Running>,
     pub(crate) route: usize,
     pub(crate) built: Built,
 }
@@ -138,7 +138,14 @@ pub(crate) enum Carried {
     /// The response began and cannot be completed, or the client left.
     Cut,
     /// The connection now belongs to this tunnel.
-    Switched(Box<hop::h1::H1Up>),
+    Switched(Switched),
+}
+
+/// What a tunnel needs: the backend's connection and what its observation says.
+pub(crate) struct Switched {
+    pub(crate) up: Box<hop::h1::H1Up>,
+    pub(crate) reused: bool,
+    pub(crate) began: Instant,
 }
 
 /// Carries an admitted request: a backend, the exchange, its observation.
@@ -180,6 +187,13 @@ pub(crate) async fn carry(
                 continue;
             }
         }
+        if ended.is_ok() && exchange.switched {
+            // Observed when the tunnel ends.
+            return match up {
+                hop::Up::H1(up) => Carried::Switched(Switched { up, reused, began }),
+                hop::Up::H2(_) => Carried::Cut,
+            };
+        }
         let facts = up.facts();
         let status = match ended {
             Err(why) if exchange.status == 0 => why.status(),
@@ -194,10 +208,6 @@ pub(crate) async fn carry(
         };
         record(conn, asked, running, Some(route), &seen, began);
         return match ended {
-            Ok(()) if exchange.switched => match up {
-                hop::Up::H1(up) => Carried::Switched(up),
-                hop::Up::H2(_) => Carried::Cut,
-            },
             Ok(()) => {
                 up.recycle(core, exchange.sent_all());
                 Carried::Done { read_all: exchange.read_all() }

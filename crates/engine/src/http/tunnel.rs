@@ -2,12 +2,13 @@
 //! idle or too old. Only for WebSocket, only after the backend agreed.
 
 use crate::buf::Buf;
-use crate::hop::h1::H1Up;
-use crate::http::Conn;
 use crate::http::asked::Asked;
+use crate::http::{Conn, Ready, Seen, Switched, record};
+use crate::refusal::Refusal;
 use crate::watch::Watch;
 use crate::wire::Wire;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::task::{Context, Poll};
 
 /// One direction.
@@ -18,22 +19,26 @@ struct Way {
 }
 
 /// Carries the tunnel to its end. `waiting` is what the client sent behind its request.
-pub(crate) async fn run(conn: &Conn, asked: &Asked, mut client: Wire, waiting: Buf, mut up: Box<H1Up>) {
+pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: Wire, waiting: Buf, switched: Switched) {
+    let Switched { mut up, reused, began } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
     let limits = arrived.running.limits();
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
-    let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
+    let old_ms = (core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000).min(closes_ms(conn, up.closes_at_s));
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
     let mut generation = core.generation();
     let promise = promised(conn, asked);
     watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         let before = there.moved + back.moved;
         let open = pump(cx, &mut client, &mut up.wire, &mut there) && pump(cx, &mut up.wire, &mut client, &mut back);
-        if !open || (there.ended && back.ended) {
-            return Poll::Ready(());
+        if there.ended && back.ended {
+            return Poll::Ready(Ok(()));
+        }
+        if !open {
+            return Poll::Ready(Err(Refusal::ConnectionBroken));
         }
         if there.moved + back.moved != before {
             watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
@@ -41,17 +46,38 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, mut client: Wire, waiting: B
         if generation != core.generation() {
             generation = core.generation();
             if promised(conn, asked) != promise {
-                return Poll::Ready(());
+                return Poll::Ready(Err(Refusal::RouteGone));
             }
         }
         if core.is_draining() {
             watch.at_ms(watch.deadline_ms().min(core.drain_deadline_ms()));
         }
-        watch.poll_late(cx).map(drop)
+        watch.poll_late(cx).map(|_| {
+            Err(match (core.is_draining(), core.clock().now_ms.get() >= old_ms) {
+                (true, _) => Refusal::Draining,
+                (false, true) => Refusal::TunnelAge,
+                (false, false) => Refusal::TunnelIdle,
+            })
+        })
     })
     .await;
     client.close_now();
     up.wire.close_now();
+    let facts = up.facts();
+    let hop = Some((&*facts, reused));
+    let seen = Seen { hop, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
+    record(conn, asked, &ready.running, ready.running.routes.get(ready.route), &seen, began);
+}
+
+/// When a tunnel over an accepted plaintext hop must be over: its requests had their time, so it gets a drain's.
+fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
+    let arrived = &conn.opened.arrived;
+    if closes_at_s == i64::MAX {
+        return u64::MAX;
+    }
+    let clock = arrived.core.clock();
+    let left_s = closes_at_s.saturating_sub(clock.unix_s.get()).max(0) + i64::from(arrived.running.plan.engine.drain_s);
+    clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
 /// What the running plan promises to this request's route; `None` where it has none.
@@ -89,14 +115,15 @@ fn pump(cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire, way: &mut Way) -> 
             return true;
         }
         match from.poll_read(cx, &mut way.buf) {
-            Poll::Ready(Ok(0)) => {
+            Poll::Ready(Ok(n)) if n > 0 => {}
+            // WebSocket has a goodbye of its own: an end without TLS's says nothing.
+            Poll::Ready(Err(e)) if e.kind() != ErrorKind::UnexpectedEof => return false,
+            Poll::Ready(_) => {
                 way.ended = true;
                 way.buf.release();
                 to.close_now();
                 return true;
             }
-            Poll::Ready(Ok(_)) => {}
-            Poll::Ready(Err(_)) => return false,
             Poll::Pending => return true,
         }
     }

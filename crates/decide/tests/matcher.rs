@@ -1,0 +1,97 @@
+//! The matcher on the golden plan, and on many routes; and one rule for names on both sides of it.
+
+use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, NoHeaders, Verdict};
+use everyhop_plan::{PathMatch, Plan, Way};
+
+fn golden() -> Plan {
+    let text = include_str!("../../../schema/golden/everything.json");
+    everyhop_plan::read(text.trim_end()).expect("the golden plan")
+}
+
+fn route(plan: &Plan, name: &str) -> usize {
+    plan.routes.iter().position(|r| r.name == name).expect("a route of that name")
+}
+
+#[test]
+fn a_hello_is_judged_by_its_name_alone() {
+    let plan = golden();
+    let matcher = Matcher::build(&plan).expect("tables");
+    assert_eq!(matcher.hello("public", Some("pay.example.com")), Verdict::Splice(route(&plan, "payments")));
+    assert_eq!(matcher.hello("public", Some("api.example.com")), Verdict::Terminate(0));
+    // The golden listener answers for the unnamed; one that is not in the plan refuses.
+    assert_eq!(matcher.hello("public", None), Verdict::Terminate(0));
+    assert_eq!(matcher.hello("public", Some("x.example.com")), Verdict::Splice(route(&plan, "payments")));
+    assert_eq!(matcher.hello("other", None), Verdict::Refuse(HelloRefusal::NoSni));
+    assert_eq!(matcher.hello("other", Some("x.example.com")), Verdict::Refuse(HelloRefusal::UnknownSni));
+}
+
+#[test]
+fn a_request_finds_the_most_specific_route_of_its_host() {
+    let plan = golden();
+    let matcher = Matcher::build(&plan).expect("tables");
+    let tenant = vec![("x-tenant".to_owned(), "blue".to_owned())];
+    let two = vec![("x-tenant".to_owned(), "blue".to_owned()), ("x-tenant".to_owned(), "red".to_owned())];
+    let none: Vec<(String, String)> = Vec::new();
+    for (host, path, method, headers, answer) in [
+        ("api.example.com", "/v1", "GET", &none, Answer::Route(route(&plan, "api"))),
+        ("api.example.com", "/v1/x", "GET", &none, Answer::Route(route(&plan, "api"))),
+        ("api.example.com", "/v1x", "GET", &none, Answer::NotFound),
+        ("api.example.com", "/pkg.Service/Call", "POST", &tenant, Answer::Route(route(&plan, "grpc"))),
+        ("api.example.com", "/pkg.Service/Call", "GET", &tenant, Answer::NotFound),
+        // R03: every value of a field is judged.
+        ("api.example.com", "/pkg.Service/Call", "POST", &two, Answer::NotFound),
+        ("wiki.example.com", "/local/x", "GET", &none, Answer::Route(route(&plan, "local"))),
+        ("wiki.example.com", "/", "GET", &none, Answer::Route(route(&plan, "wiki"))),
+        ("pay.example.com", "/", "GET", &none, Answer::Misdirected),
+        ("nobody.example.com", "/", "GET", &none, Answer::Misdirected),
+    ] {
+        let ask = Ask { host, path, method, headers };
+        assert_eq!(matcher.ask(0, &ask), answer, "{method} {host}{path}");
+    }
+    let ask = Ask { host: "wiki.example.com", path: "/local/x", method: "GET", headers: &NoHeaders };
+    let lost = matcher.lost(&plan, &ask, Some(route(&plan, "local")));
+    assert_eq!(lost.first().map(|l| l.route), Some(route(&plan, "wiki")), "{:?}", lost.first().map(|l| &l.why));
+}
+
+#[test]
+fn a_thousand_routes_each_find_their_own() {
+    let mut plan = golden();
+    let model = plan.routes.iter().find(|r| r.name == "wiki").expect("a route").clone();
+    for i in 0..1000 {
+        let mut route = model.clone();
+        route.name = format!("r{i}");
+        if let Way::AtEdge { path, .. } = &mut route.way {
+            *path = PathMatch::Prefix { path: format!("/p{i}/deep") };
+        }
+        plan.routes.push(route);
+    }
+    let matcher = Matcher::build(&plan).expect("tables");
+    for i in 0..1000 {
+        let path = format!("/p{i}/deep/er");
+        let ask = Ask { host: "wiki.example.com", path: &path, method: "GET", headers: &NoHeaders };
+        assert_eq!(matcher.ask(0, &ask), Answer::Route(route(&plan, &format!("r{i}"))));
+    }
+}
+
+/// T04: what a hello's name is compared as is what a request's host is compared as.
+#[test]
+fn names_have_one_form_on_both_sides() {
+    for text in [
+        "Shop.Example.COM.",
+        "a_b.c",
+        "a..b",
+        "-a.b",
+        "a-.b",
+        "1.2.3",
+        "a.1",
+        "x",
+        "",
+        ".",
+        "a b",
+        "xn--bcher-kva.example",
+    ] {
+        let of_hello = everyhop_hello::host_name(text.as_bytes());
+        let of_request = everyhop_canon::host::host(text.as_bytes()).ok();
+        assert_eq!(of_hello, of_request, "{text:?}");
+    }
+}
