@@ -18,6 +18,9 @@ define step
 @printf '%s ...\n' '$(1)'; began=$$SECONDS; { $(2); }; printf '%s: %d s\n' '$(1)' $$((SECONDS - began))
 endef
 
+# Its output is wanted only when it fails.
+maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
+
 .PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire audit bench clean
 
 help: ## This list.
@@ -63,11 +66,11 @@ $(VENV)/.venv: requirements/dev.lock | need
 build: $(VENV)/.dev ## The command in the checkout: .venv/bin/everyhop.
 
 $(VENV)/.dev: $(VENV)/.venv $(RUST) pyproject.toml
-	$(call step,building the engine for development (a first build takes minutes),maturin develop -q)
+	$(call step,building the engine for development (a first build takes minutes),$(call maturin,))
 	@rm -f $(VENV)/.demo; touch $@
 
 $(VENV)/.demo: $(VENV)/.venv $(RUST) pyproject.toml
-	$(call step,building the engine (a first build takes minutes),maturin develop -q --profile demo)
+	$(call step,building the engine (a first build takes minutes),$(call maturin,--profile demo))
 	@rm -f $(VENV)/.dev; touch $@
 
 format: ## Formats everything.

@@ -17,6 +17,8 @@ from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
 from everyhop.compile.plan import Plan
 from everyhop.compile.reading import submodel
+from everyhop.engine.messages import QUESTIONS
+from everyhop.evidence import Observation
 from everyhop.model import Config
 from everyhop.refusals import PAGES
 
@@ -104,6 +106,8 @@ def everything() -> dict[str, str]:
     return {
         "schema/config.schema.json": pretty(config_schema()),
         "schema/plan.schema.json": pretty(Plan.model_json_schema()),
+        "schema/observation.schema.json": pretty(Observation.model_json_schema()),
+        "schema/control.schema.json": pretty(QUESTIONS.json_schema()),
         "docs/reference/refusals.md": refusals(),
         "docs/reference/configuration.md": configuration(),
         **golden(),

@@ -16,6 +16,7 @@ from everyhop.admin import Client
 from everyhop.demo.certificates import Authority, Leaf
 from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import Surroundings
+from everyhop.evidence import read_observation
 
 
 class Pki:
@@ -131,6 +132,8 @@ class EdgeKit:
     def close(self) -> None:
         code = self.edge.stop()
         said = "\n".join(self.edge.said)
+        for line in self.log.read_text().splitlines() if self.log.exists() else []:
+            read_observation(line)  # every line is an observation in its exact form
         shutil.rmtree(self.folder, ignore_errors=True)
         assert "panicked" not in said, said
         assert "Traceback" not in said, said

@@ -121,3 +121,11 @@ def test_the_demo_leaves_a_configuration_that_passes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("ok  ") == 4
     assert cli("demo", "--write", str(folder)).returncode == 4, "it never overwrites"
+
+
+@pytest.mark.parametrize("pattern", ["passthrough", "mutual", "reencrypt", "plaintext"])
+def test_an_example_decides_what_its_folder_says(pattern: str) -> None:
+    path = Path(__file__).parents[2] / "examples" / pattern / "everyhop.toml"
+    done = cli("check", "--no-files", "--strict", "--at", "2026-12-01", str(path))
+    assert done.returncode == 0, done.stderr
+    assert f'tls  = "{pattern}"' in path.read_text().replace("tls     =", "tls  =").replace("tls    =", "tls  =")

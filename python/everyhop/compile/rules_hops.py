@@ -137,7 +137,9 @@ def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
                 "hop/plaintext-without-acceptance",
                 ("route", i, "tls"),
                 f"route {route.name!r} sends decrypted traffic to {first} and names no acceptance",
-                'encrypt the hop: tls = "reencrypt" (or "mutual", with present = "NAME")',
+                'encrypt the hop: tls = "reencrypt" (or "mutual", with present = "'
+                + (world.config.identity[0].name if world.config.identity else "NAME")
+                + '")',
                 f"own the risk: everyhop accept {route.name} --owner NAME --until DATE --why TEXT",
             )
         return

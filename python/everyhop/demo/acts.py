@@ -211,7 +211,7 @@ def third(stage: Stage) -> None:
 def fourth(stage: Stage) -> None:
     title("Act 4: a broken file changes nothing")
     before = digest(stage)
-    broken = '\n[[route]]\nname = "oops"\nhost = "oops.demo.test"\ntls  = "plaintext"\nto   = ["10.0.4.7:8080"]\n'
+    broken = '\n[[route]]\nname = "oops"\nhost = "wiki.demo.test"\npath = "/old"\ntls  = "plaintext"\nto   = ["10.0.4.7:8080"]\n'
     stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90), broken)
     assert stage.edge is not None
     mark = len(stage.edge.said)
