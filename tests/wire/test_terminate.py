@@ -198,3 +198,68 @@ def test_a_certificate_without_its_key_leaves_the_last_good_pair(own: tuple[Edge
     it.edge.wait_for("the last good ones stay", 10, after=mark)
     assert shown(it, authority) == before
     backend.close()
+
+
+def test_a_site_whose_certificate_ends_while_running_closes_alone(edge: Edges, pki: Pki, tmp_path: Path) -> None:
+    import datetime as dt
+    import socket
+
+    backend = Backend("b")
+    short = Authority(tmp_path / "short", "Short CA")
+    seconds = 6
+    short.leaf("short", "short.test", days=seconds / 86_400)
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+    site = f'[[site]]\nname = "short"\nhosts = ["short.test"]\ncerts = [{{ chain = "{short.folder}/short.pem", key = "file:{short.folder}/short.key" }}]\n'
+    it = edge(route(backend.port) + site + route(backend.port).replace('"r"', '"s"').replace("a.test", "short.test"))
+    lax = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    lax.check_hostname, lax.verify_mode = False, ssl.CERT_NONE
+
+    def status() -> int:
+        with (
+            socket.create_connection(("127.0.0.1", it.port), 20) as raw,
+            lax.wrap_socket(raw, server_hostname="short.test") as sock,
+        ):
+            return exchange(sock, "GET / HTTP/1.1\r\nHost: short.test\r\n\r\n").status
+
+    if dt.datetime.now(dt.UTC) < ends - dt.timedelta(seconds=2):
+        assert status() == 200
+    until(lambda: status() == 503, 20)
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        assert exchange(sock, GET).status == 200, "the other site goes on"
+    backend.close()
+
+
+def test_openssl_s_server_is_a_backend_as_good_as_any(edge: Edges, pki: Pki) -> None:
+    from everyhop.demo.stage import free_port
+
+    port = free_port()
+    leaf = pki.backend
+    command = [
+        "openssl",
+        "s_server",
+        "-accept",
+        f"127.0.0.1:{port}",
+        "-www",
+        "-quiet",
+        "-cert",
+        str(leaf.chain),
+        "-key",
+        str(leaf.key),
+    ]
+    command += ["-Verify", "2", "-verify_return_error", "-CAfile", str(pki.internal.file)]
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        verify = f'verify = {{ ca = "{pki.internal.file}", name = "backend.internal" }}\npresent = "edge"'
+        it = edge(f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "mutual"\nto = ["127.0.0.1:{port}"]\n{verify}\n')
+
+        def answered() -> str | None:
+            with tls(it.port, "a.test", pki.public.file) as sock:
+                answer = exchange(sock, GET)
+            return answer.text if answer.status == 200 else None
+
+        page = until(answered, 20)
+        assert "edge.internal" in page, "it shows our certificate"
+        assert it.line(lambda x: x["status"] == 200)["backend_hop"]["identity"] == "demanded"
+    finally:
+        server.kill()
+        server.wait(10)

@@ -8,6 +8,7 @@ use crate::http::exchange::{BodyLen, Client, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::thread::Core;
+use crate::watch::Clock;
 use crate::wire::Stream;
 use bytes::Bytes;
 use everyhop_plan::Limits;
@@ -28,6 +29,7 @@ pub(crate) struct H2Conn {
     pub(crate) hop_id: u64,
     open: Cell<bool>,
     streams: Cell<usize>,
+    clock: Rc<Clock>,
     idle_until_ms: Cell<u64>,
     idle_ms: u64,
 }
@@ -39,6 +41,11 @@ impl H2Conn {
 
     pub(crate) fn has_room(&self) -> bool {
         self.streams.get() < self.send.current_max_send_streams()
+    }
+
+    /// It served just now.
+    fn touch(&self) {
+        self.idle_until_ms.set(self.clock.now_ms.get() + self.idle_ms);
     }
 
     pub(crate) fn is_idle_since(&self, now_ms: u64) -> bool {
@@ -65,6 +72,7 @@ pub(crate) struct H2Up {
 impl Drop for H2Up {
     fn drop(&mut self) {
         self.conn.streams.set(self.conn.streams.get().saturating_sub(1));
+        self.conn.touch();
     }
 }
 
@@ -90,6 +98,7 @@ impl H2Up {
             hop_id: opened.hop_id,
             open: Cell::new(true),
             streams: Cell::new(0),
+            clock: core.watches.clock.clone(),
             idle_until_ms: Cell::new(u64::MAX),
             idle_ms: u64::from(limits.upstream_idle_s) * 1000,
         });
@@ -102,7 +111,6 @@ impl H2Up {
             }
         });
         core.pools.share(conn.clone());
-        conn.touch(core);
         Some(H2Up::on(conn))
     }
 
@@ -256,13 +264,6 @@ impl H2Up {
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
-    }
-}
-
-impl H2Conn {
-    /// It served just now.
-    pub(crate) fn touch(&self, core: &Core) {
-        self.idle_until_ms.set(core.clock().now_ms.get() + self.idle_ms);
     }
 }
 

@@ -87,6 +87,7 @@ pub(crate) struct Exchange {
     request: Request,
     response: Response,
     informational: u32,
+    body_ended: bool,
     /// What the client was told; 0 before that.
     pub(crate) status: u16,
     /// The response is a switch of protocols: bytes follow, no body.
@@ -104,6 +105,7 @@ impl Exchange {
             request: if body == BodyLen::None { Request::Flush } else { Request::Body },
             response: Response::Head,
             informational: 0,
+            body_ended: body == BodyLen::None,
             status: 0,
             switched: false,
             body_in: 0,
@@ -123,7 +125,7 @@ impl Exchange {
 
     /// The request's body is all read, so the client's connection stands at the next request.
     pub(crate) fn read_all(&self) -> bool {
-        matches!(self.request, Request::Done | Request::Flush) || (self.request == Request::Broken && self.body_in == 0)
+        self.body_ended
     }
 
     /// Moves what can be moved; Ready when the response is complete and flushed, or something is wrong.
@@ -183,6 +185,7 @@ impl Exchange {
                 Request::Body => match client.poll_body(cx, &mut self.to_up) {
                     Poll::Ready(Ok(Got::Some)) => self.body_in += self.to_up.len() as u64,
                     Poll::Ready(Ok(Got::End)) => {
+                        self.body_ended = true;
                         up.finish(client.trailers());
                         self.request = Request::Flush;
                     }
