@@ -52,6 +52,14 @@ pub struct Chunked {
 }
 
 impl Chunked {
+    /// Forgets the last message; keeps the memory.
+    pub fn reset(&mut self) {
+        let (mut trailer, mut trailers) = (std::mem::take(&mut self.trailer), std::mem::take(&mut self.trailers));
+        trailer.clear();
+        trailers.clear();
+        *self = Chunked { trailer, trailers, ..Chunked::default() };
+    }
+
     /// Reads the next piece of `buf`. After [`Chunk::Data`], call again with what follows it.
     pub fn next(&mut self, buf: &[u8]) -> Chunk {
         let mut at = 0;
@@ -123,8 +131,7 @@ impl Chunked {
             self.trailer.push(b);
             return Ok(());
         }
-        let line = std::mem::take(&mut self.trailer);
-        let line = line.strip_suffix(b"\r").ok_or(Refused::BareLf)?;
+        let line = self.trailer.strip_suffix(b"\r").ok_or(Refused::BareLf)?;
         if line.is_empty() {
             self.state = State::End;
             return Ok(());
@@ -136,6 +143,7 @@ impl Chunked {
         if !it.id.is_forbidden_in_trailers() {
             self.trailers.push((it.name.of(line).to_vec(), it.value.of(line).to_vec()));
         }
+        self.trailer.clear();
         Ok(())
     }
 }

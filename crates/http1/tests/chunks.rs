@@ -95,3 +95,13 @@ fn no_bytes_make_the_decoder_panic() {
         let _ = decode(&bytes, 1 + random() % 9);
     }
 }
+
+#[test]
+fn numbers_are_written_as_they_are() {
+    let mut out = Vec::new();
+    for n in [0, 7, 10, u64::MAX] {
+        write::number(&mut out, n);
+        out.push(b' ');
+    }
+    assert_eq!(String::from_utf8_lossy(&out), "0 7 10 18446744073709551615 ");
+}

@@ -4,11 +4,12 @@
 use crate::buf::Buf;
 use crate::hop::connect::Opened;
 use crate::http::asked::Asked;
+use crate::http::body::{Body, Taken};
 use crate::http::exchange::{BodyLen, Client, Fields, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::wire::Wire;
-use everyhop_http1::{self as http1, Chunk, Chunked, FieldId, Framing, Parsed, ResponseHead, write};
+use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
 use everyhop_plan::Limits;
 use http::HeaderMap;
 use std::io::ErrorKind;
@@ -17,13 +18,6 @@ use std::task::{Context, Poll, ready};
 
 /// What is queued to go out above which the body waits.
 const OUT_FULL: usize = 64 * 1024;
-
-enum Body {
-    None,
-    Length(u64),
-    Chunked(Box<Chunked>),
-    UntilClose,
-}
 
 pub(crate) struct H1Up {
     pub(crate) wire: Wire,
@@ -39,7 +33,6 @@ pub(crate) struct H1Up {
     to_head: bool,
     chunks: bool,
     body: Body,
-    trailers: Option<HeaderMap>,
     answered: bool,
     keep: bool,
 }
@@ -69,8 +62,7 @@ impl H1Up {
             head_len: 0,
             to_head: false,
             chunks: false,
-            body: Body::None,
-            trailers: None,
+            body: Body::default(),
             answered: false,
             keep: false,
         }
@@ -81,7 +73,6 @@ impl H1Up {
         self.head.reset();
         self.to_head = asked.is_head();
         self.chunks = asked.body == BodyLen::Unknown;
-        self.trailers = None;
         (self.answered, self.keep) = (false, false);
     }
 
@@ -168,13 +159,12 @@ impl H1Up {
 
     fn meta(&mut self) -> Meta {
         self.keep = self.head.keeps_alive();
-        let (body, len) = match self.head.framing {
-            Framing::None => (Body::None, BodyLen::None),
-            Framing::Length(n) => (Body::Length(n), BodyLen::Known(n)),
-            Framing::Chunked => (Body::Chunked(Box::default()), BodyLen::Unknown),
-            Framing::UntilClose => (Body::UntilClose, BodyLen::Unknown),
+        self.body.begin(self.head.framing);
+        let len = match self.head.framing {
+            Framing::None => BodyLen::None,
+            Framing::Length(n) => BodyLen::Known(n),
+            Framing::Chunked | Framing::UntilClose => BodyLen::Unknown,
         };
-        self.body = body;
         Meta { status: self.head.status, body: len }
     }
 
@@ -195,47 +185,21 @@ impl H1Up {
 
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
         loop {
-            let have = self.inb.len();
-            match &mut self.body {
-                Body::None | Body::Length(0) => return Poll::Ready(Ok(Got::End)),
-                Body::Length(left) if have > 0 => {
-                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
-                    *left -= n as u64;
-                    into.take_from(&mut self.inb, n);
-                    return Poll::Ready(Ok(Got::Some));
-                }
-                Body::UntilClose if have > 0 => {
-                    into.take_from(&mut self.inb, have);
-                    return Poll::Ready(Ok(Got::Some));
-                }
-                Body::Chunked(chunked) => match chunked.next(self.inb.bytes()) {
-                    Chunk::Data { skip, len } => {
-                        self.inb.consume_keep(skip);
-                        into.take_from(&mut self.inb, len);
-                        return Poll::Ready(Ok(Got::Some));
-                    }
-                    Chunk::NeedMore { consumed } => self.inb.consume_keep(consumed),
-                    Chunk::End { consumed } => {
-                        self.inb.consume_keep(consumed);
-                        self.trailers = trailer_map(&chunked.trailers);
-                        self.body = Body::None;
-                        return Poll::Ready(Ok(Got::End));
-                    }
-                    Chunk::Refused(_) => return Poll::Ready(Err(Refusal::BackendMalformed)),
-                },
-                Body::Length(_) | Body::UntilClose => {}
+            match self.body.take(&mut self.inb, into) {
+                Taken::Some => return Poll::Ready(Ok(Got::Some)),
+                Taken::End => return Poll::Ready(Ok(Got::End)),
+                Taken::Malformed => return Poll::Ready(Err(Refusal::BackendMalformed)),
+                Taken::NeedMore => {}
             }
             if ready!(self.poll_fill(cx))? == 0 {
-                return Poll::Ready(match self.body {
-                    Body::UntilClose => Ok(Got::End),
-                    _ => Err(Refusal::BackendTruncated),
-                });
+                let fine = self.body.ends_with_the_connection();
+                return Poll::Ready(if fine { Ok(Got::End) } else { Err(Refusal::BackendTruncated) });
             }
         }
     }
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        self.body.trailers.take()
     }
 }
 

@@ -2,16 +2,17 @@
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
 use crate::buf::Buf;
-use crate::hop::h1::{codec_limits, last_chunk, trailer_map};
+use crate::hop::h1::{codec_limits, last_chunk};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, View};
+use crate::http::body::{Body, Taken};
 use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
 use crate::http::head::Built;
 use crate::http::{Carried, Conn, carry, prepare, refused, tunnel};
 use crate::refusal::Refusal;
 use crate::terminate::Opened;
 use crate::wire::Wire;
-use everyhop_http1::{Chunk, Chunked, FieldId, Framing, Parsed, RequestHead, write};
+use everyhop_http1::{FieldId, Parsed, RequestHead, write};
 use http::HeaderMap;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -27,12 +28,6 @@ const DRAIN_BYTES: u64 = 64 * 1024;
 /// How long a closing connection listens for what is still under way, so that its last answer is not reset away.
 const LINGER_S: u32 = 1;
 
-enum Body {
-    None,
-    Length(u64),
-    Chunked(Box<Chunked>),
-}
-
 /// How the response's body is framed.
 #[derive(PartialEq)]
 enum Sending {
@@ -46,7 +41,6 @@ struct H1 {
     inb: Buf,
     out: Buf,
     body: Body,
-    trailers: Option<HeaderMap>,
     sending: Sending,
     version_10: bool,
     keep: bool,
@@ -69,8 +63,7 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         wire,
         inb: Buf::default(),
         out: Buf::default(),
-        body: Body::None,
-        trailers: None,
+        body: Body::default(),
         sending: Sending::Plain,
         version_10: false,
         keep: true,
@@ -191,17 +184,12 @@ impl H1 {
         self.inb.consume_keep(len);
         self.version_10 = head.version_10;
         self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining();
-        self.trailers = None;
-        self.body = match head.framing {
-            Framing::None | Framing::UntilClose => Body::None,
-            Framing::Length(n) => Body::Length(n),
-            Framing::Chunked => Body::Chunked(Box::default()),
-        };
+        self.body.begin(head.framing);
     }
 
     /// Reads an unread body to its end, if that is near; false if the connection cannot go on.
     async fn drain(&mut self) -> bool {
-        if matches!(self.body, Body::None) {
+        if self.body.is_over() {
             return true;
         }
         let conn = self.conn.clone();
@@ -281,34 +269,11 @@ impl Client for H1 {
             let _ = self.wire.poll_write_all(cx, &mut self.out);
         }
         loop {
-            let have = self.inb.len();
-            match &mut self.body {
-                Body::None | Body::Length(0) => {
-                    self.body = Body::None;
-                    return Poll::Ready(Ok(Got::End));
-                }
-                Body::Length(left) if have > 0 => {
-                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
-                    *left -= n as u64;
-                    into.take_from(&mut self.inb, n);
-                    return Poll::Ready(Ok(Got::Some));
-                }
-                Body::Length(_) => {}
-                Body::Chunked(chunked) => match chunked.next(self.inb.bytes()) {
-                    Chunk::Data { skip, len } => {
-                        self.inb.consume_keep(skip);
-                        into.take_from(&mut self.inb, len);
-                        return Poll::Ready(Ok(Got::Some));
-                    }
-                    Chunk::NeedMore { consumed } => self.inb.consume_keep(consumed),
-                    Chunk::End { consumed } => {
-                        self.inb.consume_keep(consumed);
-                        self.trailers = trailer_map(&chunked.trailers);
-                        self.body = Body::None;
-                        return Poll::Ready(Ok(Got::End));
-                    }
-                    Chunk::Refused(_) => return Poll::Ready(Err(Refusal::BodyMalformed)),
-                },
+            match self.body.take(&mut self.inb, into) {
+                Taken::Some => return Poll::Ready(Ok(Got::Some)),
+                Taken::End => return Poll::Ready(Ok(Got::End)),
+                Taken::Malformed => return Poll::Ready(Err(Refusal::BodyMalformed)),
+                Taken::NeedMore => {}
             }
             match ready!(self.wire.poll_read(cx, &mut self.inb)) {
                 Ok(n) if n > 0 => {}
@@ -318,7 +283,7 @@ impl Client for H1 {
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.trailers.take()
+        self.body.trailers.take()
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod asked;
+pub(crate) mod body;
 pub(crate) mod exchange;
 pub(crate) mod h1;
 pub(crate) mod h2;

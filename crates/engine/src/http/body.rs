@@ -1,0 +1,83 @@
+//! A body as it comes off a connection, for both sides: how much of what was read belongs to it, and where it ends.
+//! It never reads a socket itself. Read next: `h1.rs` and `../hop/h1.rs`, which do.
+
+use crate::buf::Buf;
+use crate::hop::h1::trailer_map;
+use everyhop_http1::{Chunk, Chunked, Framing};
+use http::HeaderMap;
+
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    framing: Framing,
+    chunked: Chunked,
+    pub(crate) trailers: Option<HeaderMap>,
+}
+
+/// What taking a piece came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Some,
+    End,
+    /// Nothing more without reading on.
+    NeedMore,
+    Malformed,
+}
+
+impl Body {
+    /// Begins a message's body; keeps the memory of the last one.
+    pub(crate) fn begin(&mut self, framing: Framing) {
+        self.framing = framing;
+        self.trailers = None;
+        self.chunked.reset();
+    }
+
+    /// Nothing is left to be read.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+
+    pub(crate) fn ends_with_the_connection(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+
+    /// Moves decoded bytes from the front of `from` to `into`.
+    pub(crate) fn take(&mut self, from: &mut Buf, into: &mut Buf) -> Taken {
+        let have = from.len();
+        match &mut self.framing {
+            Framing::None | Framing::Length(0) => Taken::End,
+            Framing::Chunked => self.take_chunk(from, into),
+            Framing::Length(_) | Framing::UntilClose if have == 0 => Taken::NeedMore,
+            Framing::Length(left) => {
+                let n = usize::try_from(*left).unwrap_or(usize::MAX).min(have);
+                *left -= n as u64;
+                into.take_from(from, n);
+                Taken::Some
+            }
+            Framing::UntilClose => {
+                into.take_from(from, have);
+                Taken::Some
+            }
+        }
+    }
+
+    fn take_chunk(&mut self, from: &mut Buf, into: &mut Buf) -> Taken {
+        match self.chunked.next(from.bytes()) {
+            Chunk::Data { skip, len } => {
+                from.consume_keep(skip);
+                into.take_from(from, len);
+                Taken::Some
+            }
+            Chunk::NeedMore { consumed } => {
+                from.consume_keep(consumed);
+                Taken::NeedMore
+            }
+            Chunk::End { consumed } => {
+                from.consume_keep(consumed);
+                self.trailers = trailer_map(&self.chunked.trailers);
+                self.framing = Framing::None;
+                Taken::End
+            }
+            Chunk::Refused(_) => Taken::Malformed,
+        }
+    }
+}
