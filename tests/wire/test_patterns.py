@@ -170,6 +170,7 @@ def test_where_tells_the_route_its_hops_and_what_really_happened(edge: Edges, pk
     assert judged["route"] == "r" and judged["verdict"] == "terminate" and judged["last"]["status"] == 200
     told = it.cli("where", "a.test/p", "--config", str(it.config)).stdout.splitlines()
     assert [line.split()[0] for line in told] == ["route", "hops", "read", "last"]
-    assert "everyhop.toml:" in told[0] and "=TLS= edge =TLS=" in told[1]
+    assert "everyhop.toml:" in told[0] and "=TLS= edge =TLS=" in told[1] and "reencrypt TLS 1.3" in told[3]
+    assert "asked of the file" in it.cli("where", "a.test/p", "--offline", "--config", str(it.config)).stdout
     assert it.cli("where", "nobody.test/", "--config", str(it.config)).returncode == 1
     backend.close()

@@ -1,6 +1,6 @@
 """`everyhop where NAME[/path]`: which route a request takes, what its hops are, who can read it, what really happened.
 
-It asks the engine's own matcher: the running one, or with `--config` alone the same code over the compiled plan.
+It asks the engine's own matcher: the running one, or where none runs the same code over the compiled file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from everyhop.cli.drawing import days_left, hops, readers
 from everyhop.cli.status import observed
 from everyhop.compile import compile_file
 from everyhop.compile.plan import AtBackend, Plan, Route, read_plan
-from everyhop.errors import Misuse
+from everyhop.errors import Misuse, Surroundings
 from everyhop.source import find
 
 
@@ -43,28 +43,38 @@ def where(
     no_sni: Annotated[bool, typer.Option("--no-sni", help="A hello without a server name.")] = False,
     listener: Annotated[str | None, typer.Option("--listener", help="Default: the first.", show_default=False)] = None,
     config: Annotated[
-        str | None, typer.Option("--config", help="Ask this file, not the running edge.", show_default=False)
+        str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)
     ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask the file, not the running edge.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     ask = question(target, method, header or [], sni, no_sni, listener)
-    if config is not None:
-        from everyhop import _door
-
-        compiled = compile_file(find(config), past_dates="close", read_certificates=False)
-        judged = json.loads(_door.where_in(compiled.plan_json, json.dumps(ask)))
-        places = {name: str(place) for name, place in compiled.places.items()}
-        plan = compiled.plan
-    else:
-        answer = Client(None).ask("where", **ask)
-        found, named = answer["judged"], answer["places"]
-        assert isinstance(found, dict) and isinstance(named, dict)
-        judged, places, plan = found, named, read_plan(str(answer["plan"]))
+    judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
         print_json(judged)
     else:
         tell(target, judged, places, plan, alpn or [])
     raise typer.Exit(0 if judged["slug"] is None else 1)
+
+
+def answer_of(
+    ask: dict[str, object], config: str | None, *, offline: bool
+) -> tuple[dict[str, Any], dict[str, str], Plan]:
+    """The running edge's answer; where none runs, that of the same matcher over the file."""
+    if not offline:
+        try:
+            answer = Client(config).ask("where", **ask)
+        except Surroundings:
+            pass  # nobody runs it: the file can still be asked
+        else:
+            found, named = answer["judged"], answer["places"]
+            assert isinstance(found, dict) and isinstance(named, dict)
+            return found, named, read_plan(str(answer["plan"]))
+    from everyhop import _door
+
+    compiled = compile_file(find(config), past_dates="close", read_certificates=False)
+    judged = json.loads(_door.where_in(compiled.plan_json, json.dumps(ask))) | {"offline": True}
+    return judged, {name: str(place) for name, place in compiled.places.items()}, compiled.plan
 
 
 def question(
@@ -102,7 +112,9 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
     left = days_left(route, dt.datetime.now(dt.UTC))
     print(f"hops     {hops(route)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
     print(f"read by  {readers(route)}")
-    print(f"last     {observed(judged['last'])}")
+    print(
+        f"last     {'unknown: asked of the file, not of a running edge' if judged.get('offline') else observed(judged['last'])}"
+    )
     if judged["slug"]:
         print(colour(f"now      refused with {judged['status']}: {judged['why']}  [{judged['slug']}]", "red"))
     for lost in judged["lost"][:3]:
