@@ -92,7 +92,7 @@ def test_json_is_json(tmp_path: Path) -> None:
     assert not found["ok"] and found["findings"][0]["slug"] == "hop/plaintext-without-acceptance"
     assert found["findings"][0]["line"] == 13
     assert json.loads(cli("schema").stdout)["properties"]["route"]
-    assert json.loads(cli("explain", "--json").stdout)["hop/no-roots"]
+    assert json.loads(cli("explain", "--list", "--json").stdout)["hop/no-roots"]
 
 
 def test_nobody_to_ask_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -1,19 +1,27 @@
-"""`everyhop explain SLUG`: what a refusal means, why it is one, and what a request is answered with on the wire."""
+"""`everyhop explain`: a refusal, a capability, a route or a whole configuration, in full sentences, drawn, or as a page."""
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import difflib
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from everyhop.cli.console import print_json
-from everyhop.errors import Misuse
+from everyhop.compile import Compiled, compile_file
+from everyhop.errors import Misuse, Surroundings
+from everyhop.explain import about_capability, about_route, drawing, page
 from everyhop.refusals import PAGES
+from everyhop.source import find
+from everyhop.trust import CAPABILITIES, RouteTrust, trust_map
 
 
 def register(app: typer.Typer) -> None:
-    app.command("explain", help="Say what a refusal means; without a slug, list them all.")(explain)
+    app.command("explain", help="Explain a refusal, a capability, a route, or who must be trusted with what.")(explain)
 
 
 def wire() -> dict[str, tuple[int, str]]:
@@ -24,47 +32,114 @@ def wire() -> dict[str, tuple[int, str]]:
 
 
 def explain(
-    slug: Annotated[
-        str | None, typer.Argument(help="Such as hop/plaintext-without-acceptance.", show_default=False)
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="A slug, a capability, a route or a file; nothing: the whole configuration.", show_default=False
+        ),
     ] = None,
+    config: Annotated[
+        str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write one self-contained page.", show_default=False)
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write a route's drawing.", show_default=False)
+    ] = None,
+    slugs: Annotated[bool, typer.Option("--list", help="List all slugs and capabilities.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     on_wire = wire()
-    if slug is None:
-        listing = {s: p.title for s, p in PAGES.items()} | {s: text for s, (_, text) in on_wire.items()}
+    if slugs:
+        return listing(on_wire, as_json)
+    if what in PAGES:
+        return of_configuration(what, as_json)
+    if what in on_wire:
+        return of_traffic(what, *on_wire[what], as_json)
+    if what in CAPABILITIES:
         if as_json:
-            print_json(listing)
-        else:
-            width = max(map(len, listing))
-            for name in sorted(listing):
-                print(f"{name.ljust(width)}  {listing[name]}")
-        return
-    if slug in PAGES:
-        page = PAGES[slug]
-        if as_json:
-            print_json({"slug": slug, "of": "configuration", "title": page.title, "why": page.why, "more": page.more})
-            return
-        print(f"{slug}\n\n{sentence(page.title)} {sentence(page.why)}")
-        if page.more:
-            print(f"\n{page.more}")
-        print("\nFound by: everyhop check, run and reload. The finding itself says where and how to mend it.")
-    elif slug in on_wire:
-        status, text = on_wire[slug]
-        if as_json:
-            print_json({"slug": slug, "of": "traffic", "status": status or None, "sentence": text})
-            return
-        print(f"{slug}\n\n{sentence(text)}")
-        answered = (
-            f"The client is answered {status}, with the slug in Proxy-Status."
-            if status
-            else "No HTTP was spoken: the connection is closed."
-        )
-        print(f'\n{answered}\nThe access log\'s line has it as "end", `everyhop status` and /metrics count it.')
-    else:
-        near = difflib.get_close_matches(slug, [*PAGES, *on_wire], 3, 0.4)
+            row = CAPABILITIES[what]
+            return print_json({"capability": what, **dataclasses.asdict(row), "patterns": sorted(row.patterns)})
+        return print("\n".join(about_capability(what)))
+    is_file = what is not None and Path(what).is_file()
+    if what is not None and not is_file and "/" in what and config is None:
+        near = difflib.get_close_matches(what, [*PAGES, *on_wire], 3, 0.4)
         raise Misuse(
-            f"there is no {slug!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain lists all")
+            f"there is no {what!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain --list")
         )
+    compiled = compile_file(find(what if is_file else config), read_certificates=False, past_dates="close")
+    maps = trust_map(json.loads(compiled.plan_json))
+    if what is not None and not is_file:
+        chosen = [m for m in maps if m.name == what]
+        if not chosen:
+            near = difflib.get_close_matches(what, [*(m.name for m in maps), *CAPABILITIES, *PAGES], 3, 0.4)
+            raise Misuse(
+                f"there is no route, slug or capability {what!r}"
+                + (f"; did you mean {', '.join(near)}?" if near else "")
+            )
+        maps = chosen
+    tell(maps, compiled, html, svg, as_json)
+
+
+def tell(maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Path | None, as_json: bool) -> None:
+    now = dt.datetime.now(dt.UTC)
+    try:
+        if html is not None:
+            html.write_text(page(maps, name=compiled.path.name, digest=compiled.plan_digest, now=now), encoding="utf-8")
+            print(f"written: {html}")
+        if svg is not None:
+            if len(maps) != 1:
+                raise Misuse("--svg draws one route: everyhop explain ROUTE --svg FILE")
+            svg.write_text(drawing(maps[0]) + "\n", encoding="utf-8")
+            print(f"written: {svg}")
+    except OSError as e:
+        raise Surroundings(f"cannot write {e.filename}: {e.strerror}") from e
+    if as_json:
+        print_json([plain(m) for m in maps])
+    elif html is None and svg is None:
+        print("\n\n".join("\n".join(about_route(m, now)) for m in maps))
+
+
+def plain(it: RouteTrust) -> dict[str, object]:
+    found = dataclasses.asdict(it)
+    found["expected"] = sorted(map(list, it.expected))
+    return found
+
+
+def listing(on_wire: dict[str, tuple[int, str]], as_json: bool) -> None:
+    found = (
+        {s: p.title for s, p in PAGES.items()}
+        | {s: text for s, (_, text) in on_wire.items()}
+        | {n: c.title for n, c in CAPABILITIES.items()}
+    )
+    if as_json:
+        return print_json(found)
+    width = max(map(len, found))
+    for name in sorted(found):
+        print(f"{name.ljust(width)}  {found[name]}")
+
+
+def of_configuration(slug: str, as_json: bool) -> None:
+    it = PAGES[slug]
+    if as_json:
+        return print_json({"slug": slug, "of": "configuration", "title": it.title, "why": it.why, "more": it.more})
+    print(f"{slug}\n\n{sentence(it.title)} {sentence(it.why)}")
+    if it.more:
+        print(f"\n{it.more}")
+    print("\nFound by: everyhop check, run and reload. The finding itself says where and how to mend it.")
+
+
+def of_traffic(slug: str, status: int, text: str, as_json: bool) -> None:
+    if as_json:
+        return print_json({"slug": slug, "of": "traffic", "status": status or None, "sentence": text})
+    print(f"{slug}\n\n{sentence(text)}")
+    answered = (
+        f"The client is answered {status}, with the slug in Proxy-Status."
+        if status
+        else "No HTTP was spoken: the connection is closed."
+    )
+    print(f'\n{answered}\nThe access log\'s line has it as "end", `everyhop status` and /metrics count it.')
 
 
 def sentence(text: str) -> str:

@@ -84,8 +84,8 @@ def find(given: str | None) -> Path:
     looked = f"${ENVIRONMENT} (not set), " + ", ".join(str(p) for p in DEFAULTS)
     raise Unfound(
         f"no configuration found; looked at {looked}\n"
-        "give one: everyhop check FILE, or see a working one: everyhop demo --write DIR\n"
-        "(`everyhop advise`, which writes one from your requirements, is coming)"
+        "give one: everyhop check FILE, see a working one: everyhop demo --write DIR\n"
+        "or have one written from what you require: everyhop advise"
     )
 
 

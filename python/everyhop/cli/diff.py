@@ -1,0 +1,116 @@
+"""`everyhop diff OLD NEW`: what changed in trust, not in text; exit 1 when something weakened that nobody allowed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from everyhop.admin import Client
+from everyhop.cli.console import colour, print_json
+from everyhop.compile import compile_file
+from everyhop.diff import KINDS, Change, compare
+from everyhop.errors import Misuse, Surroundings
+from everyhop.source import find
+
+SIGNS = {"weaker": ("-", "red"), "stronger": ("+", "green"), "neutral": ("~", "yellow")}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("diff", help="What changed in trust between two configurations, a git revision, or what runs.")(diff)
+
+
+def diff(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[OLD] NEW", help="Two files; or one, compared with --git or with what runs.", show_default=False
+        ),
+    ] = None,
+    git: Annotated[
+        str | None,
+        typer.Option("--git", metavar="REV", help="OLD is NEW as it was at that revision.", show_default=False),
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow", metavar="KIND:NAME", help="A weakening that is meant; may be repeated.", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    given = files or []
+    for text in allow or []:
+        if text.partition(":")[0] not in KINDS:
+            raise Misuse(f"--allow takes KIND:NAME with one of {', '.join(KINDS)}")
+    if len(given) == 2 and git is None:
+        old, new = plan_of(Path(given[0])), plan_of(Path(given[1]))
+    elif len(given) <= 1:
+        path = find(given[0] if given else None)
+        old, new = (at_revision(path, git) if git else running(str(path))), plan_of(path)
+    else:
+        raise Misuse("diff takes OLD NEW, or NEW with --git REV, or NEW alone to compare with what runs")
+    changes = compare(old, new)
+    bad = [c for c in changes if c.direction == "weaker" and not c.covered and c.allow not in (allow or [])]
+    if as_json:
+        print_json({"changes": [told(c, c in bad) for c in changes], "refused": len(bad)})
+    else:
+        show(changes, bad, allow or [])
+    raise typer.Exit(1 if bad else 0)
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    compiled = compile_file(path, read_certificates=False, past_dates="close")
+    found: dict[str, Any] = json.loads(compiled.plan_json)
+    return found
+
+
+def running(config: str) -> dict[str, Any]:
+    supervisor = Client(config).ask("status").get("supervisor")
+    assert isinstance(supervisor, dict)
+    found: dict[str, Any] = json.loads(str(supervisor["plan"]))
+    return found
+
+
+def at_revision(path: Path, revision: str) -> dict[str, Any]:
+    """The file as it was, compiled beside where it is now, so that relative paths mean the same."""
+    folder = path.absolute().parent
+    command = ["git", "-C", str(folder), "show", f"{revision}:./{path.name}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Surroundings(f"git has no {path.name} at {revision!r}: {done.stderr.strip()}")
+    with tempfile.TemporaryDirectory() as where:
+        old = Path(where) / path.name
+        old.write_text(done.stdout, encoding="utf-8")
+        return plan_of(old)
+
+
+def told(change: Change, bad: bool) -> dict[str, object]:
+    return {
+        "kind": change.kind,
+        "about": change.about,
+        "direction": change.direction,
+        "what": change.what,
+        "so": change.so,
+        "covered_by_acceptance": change.covered,
+        "refused": bad,
+    }
+
+
+def show(changes: list[Change], bad: list[Change], allowed: list[str]) -> None:
+    if not changes:
+        print("nothing changed in trust")
+        return
+    for change in changes:
+        sign, shade = SIGNS[change.direction]
+        note = "  (accepted)" if change.covered else "  (allowed)" if change.allow in allowed else ""
+        print(f"{colour(sign, shade)} {change.about}: {change.what}{note}  [{change.kind}]")
+        print(f"    so  {change.so}")
+    weaker = sum(c.direction == "weaker" for c in changes)
+    print(f"\n{weaker} weaker, {sum(c.direction == 'stronger' for c in changes)} stronger, {len(bad)} not allowed")
+    if bad:
+        print("if they are meant: " + " ".join(f"--allow {c.allow}" for c in bad))

@@ -1,0 +1,73 @@
+"""Full sentences about a route: who reads, who proves what to whom, whose word is believed, what each attacker gets."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, VISIBLE, RouteTrust
+
+ENDS = {
+    "passthrough": "TLS ends at the backend. The edge carries bytes, routes by the server name and is blind to HTTP.",
+    "mutual": "TLS ends at the edge, which reads every request. A second TLS session goes to the backend, and both sides prove who they are.",
+    "reencrypt": "TLS ends at the edge, which reads every request. A second TLS session goes to the backend, which proves who it is; the edge does not.",
+    "plaintext": "TLS ends at the edge, which reads every request. Behind it nothing is encrypted.",
+}
+
+
+def line(it: RouteTrust) -> str:
+    """The hops as one line: a lock where TLS is, an eye where anyone can look."""
+    first, *more = [at for at, _ in it.backends]
+    backend = f"{first} (+{len(more)})" if more else first
+    if it.way == "passthrough":
+        return f"client ==[lock]== (edge) ==[lock]== {backend}"
+    leg = "--[eye]--" if it.way == "plaintext" else "==[lock]=="
+    return f"client ==[lock]== edge {leg} {backend}"
+
+
+def listed(parts: tuple[str, ...] | list[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
+    """The paragraphs, one a line."""
+    out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), "", f"  {line(it)}", ""]
+    out.append(ENDS[it.way])
+    out.append(f"It can be read and changed by {listed(it.readers)}.")
+    for hop in it.hops:
+        version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
+        proofs = f"; {listed(list(hop.proofs))}" if hop.proofs else "; nobody proves anything"
+        out.append(
+            f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}{proofs}."
+        )
+    out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
+    if it.closes_at_s is not None:
+        left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
+        end = f"ends in {left.days} days" if left > dt.timedelta() else "has ended: the route is closed"
+        out.append(f"{it.accepted_by} accepted the plaintext; that {end}.")
+    out.append(f"Whoever watches the wire still sees {listed(VISIBLE)}.")
+    out += ["", "What an attacker gets:"]
+    width = max(map(len, ATTACKERS.values()))
+    for key, title in ATTACKERS.items():
+        e = it.attackers[key]
+        gets = (
+            ", ".join(w for w, yes in (("reads", e.reads), ("changes", e.changes), ("pretends", e.pretends)) if yes)
+            or "nothing"
+        )
+        out.append(f"  {title.ljust(width)}  {gets.ljust(24)}  {e.why}")
+    return out
+
+
+def about_capability(name: str) -> list[str]:
+    row = CAPABILITIES[name]
+    out = [f"{name}: {row.title}", ""]
+    able = [p for p in PATTERNS if p in row.patterns]
+    out.append(f"Given by: {listed(able)}." if len(able) < len(PATTERNS) else "Given by every pattern.")
+    if row.reason:
+        out.append(f"Not by the others: {row.reason}.")
+    if row.instead:
+        out.append(f"There instead: {row.instead}.")
+    if not row.built:
+        out.append("Everyhop does not have it yet; the pattern would allow it.")
+    if row.settings:
+        out.append(f"Settings: {', '.join(row.settings)}.")
+    return out
