@@ -1,5 +1,7 @@
-"""What changed in trust between two plans; text that means the same is silence. Read next: `changes.py`."""
+"""What changed in trust between two plans; text that means the same is silence. Read next: `changes.py`, `relevance.py`."""
 
-from everyhop.diff.changes import KINDS, Change, compare
+from everyhop.diff.changes import compare
+from everyhop.diff.kinds import KINDS, Change
+from everyhop.diff.relevance import FIELDS
 
-__all__ = ["KINDS", "Change", "compare"]
+__all__ = ["FIELDS", "KINDS", "Change", "compare"]

@@ -3,58 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from everyhop.diff import settings
+from everyhop.diff.kinds import Change
 from everyhop.trust import STRENGTH, RouteTrust, trust_map
-
-KINDS = {
-    "boundary-moved": "where TLS ends moved",
-    "hop-weakened": "a hop behind the edge protects less",
-    "hop-strengthened": "a hop behind the edge protects more",
-    "new-reader": "somebody can read who could not before",
-    "reader-gone": "somebody cannot read any more",
-    "name-covered": "the edge's certificates cover a name that they did not",
-    "name-uncovered": "the edge's certificates cover a name no more",
-    "verification-changed": "backends are verified against something else",
-    "client-demand-weakened": "less is demanded of clients",
-    "client-demand-strengthened": "more is demanded of clients",
-    "clients-widened": "more clients may pass",
-    "clients-narrowed": "fewer clients may pass",
-    "tls-weakened": "an older version of TLS may be spoken",
-    "tls-strengthened": "older versions of TLS are refused",
-    "trusted-widened": "the word of more networks is believed",
-    "trusted-narrowed": "the word of fewer networks is believed",
-    "acceptance-added": "someone accepted a plaintext hop",
-    "acceptance-lengthened": "an acceptance lasts longer",
-    "acceptance-shortened": "an acceptance ends sooner",
-    "acceptance-gone": "an acceptance is gone",
-    "route-added": "something new is served",
-    "route-removed": "something is served no more",
-    "unnamed-answered": "hellos without a known name get another answer",
-}
-
-Direction = Literal["weaker", "stronger", "neutral"]
-
-
-@dataclass(frozen=True)
-class Change:
-    """One change, what follows from it, and whether it is covered by someone's acceptance."""
-
-    kind: str
-    about: str
-    """The route, site, listener or name."""
-    direction: Direction
-    what: str
-    so: str
-    covered: bool = False
-
-    @property
-    def allow(self) -> str:
-        """What `--allow` takes."""
-        return f"{self.kind}:{self.about}"
-
 
 Key = tuple[str, str]
 
@@ -78,9 +31,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
             found[
                 Change("route-removed", a.name, "neutral", f"{shown(key)} is served no more", "its clients are refused")
             ] = None
-    found.update(dict.fromkeys(allow_changes(old, new)))
-    found.update(dict.fromkeys(site_changes(old, new)))
-    found.update(dict.fromkeys(listener_changes(old, new)))
+    for look in (settings.allowed, settings.details, settings.sites, settings.listeners, settings.evidence):
+        found.update(dict.fromkeys(look(old, new)))
     order = {"weaker": 0, "neutral": 1, "stronger": 2}
     return sorted(found, key=lambda c: (order[c.direction], c.kind, c.about))
 
@@ -173,40 +125,7 @@ def route_changes(a: RouteTrust, b: RouteTrust) -> list[Change]:
                 "another certificate opens the way to this traffic",
             )
         )
-    demands = {"not asked": 0, "asked": 1, "required": 2}
-    if a.clients in demands and b.clients in demands and a.clients != b.clients:
-        less = demands[b.clients] < demands[a.clients]
-        out.append(
-            Change(
-                "client-demand-weakened" if less else "client-demand-strengthened",
-                name,
-                "weaker" if less else "stronger",
-                f"client certificates were {a.clients}, now {b.clients}",
-                "clients without proof reach it" if less else "clients must prove who they are",
-            )
-        )
-    out += version_changes(a, b)
     out += acceptance_changes(a, b)
-    return out
-
-
-def version_changes(a: RouteTrust, b: RouteTrust) -> list[Change]:
-    out = []
-    before = {hop.between: hop.oldest for hop in a.hops}
-    for hop in b.hops:
-        old = before.get(hop.between)
-        if old is not None and hop.oldest is not None and old != hop.oldest:
-            less = hop.oldest < old
-            leg = f"between {hop.between[0]} and {hop.between[1]}"
-            out.append(
-                Change(
-                    "tls-weakened" if less else "tls-strengthened",
-                    b.name,
-                    "weaker" if less else "stronger",
-                    f"TLS {leg} was {old} or newer, now {hop.oldest} or newer",
-                    "older clients fit, with older protection" if less else "older clients are refused",
-                )
-            )
     return out
 
 
@@ -254,110 +173,3 @@ def acceptance_changes(a: RouteTrust, b: RouteTrust) -> list[Change]:
             "the route closes sooner",
         )
     ]
-
-
-def allow_changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    def allowed(plan: dict[str, Any]) -> dict[Key, tuple[str, set[str] | None]]:
-        found: dict[Key, tuple[str, set[str] | None]] = {}
-        for it, route in zip(trust_map(plan), plan["routes"], strict=True):
-            way = route["way"]
-            if way["ends"] == "at_edge":
-                names = way["allow_clients"]
-                found.update(
-                    {(host, it.matches): (it.name, None if names is None else set(names)) for host in it.hosts}
-                )
-        return found
-
-    out = []
-    before = allowed(old)
-    for key, (name, now) in allowed(new).items():
-        if key not in before or before[key][1] == now:
-            continue
-        was = before[key][1]
-        wider = now is None or (was is not None and bool(now - was))
-        what = "any client that the site lets in" if now is None else ", ".join(sorted(now - (was or set()))) or "fewer"
-        out.append(
-            Change(
-                "clients-widened" if wider else "clients-narrowed",
-                name,
-                "weaker" if wider else "stronger",
-                f"allowed clients: now also {what}" if wider else "fewer clients are allowed",
-                "they reach this route" if wider else "the others get 403",
-            )
-        )
-    return out
-
-
-def site_changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    before = {h: s["name"] for s in old["sites"] for h in s["hosts"]}
-    after = {h: s["name"] for s in new["sites"] for h in s["hosts"]}
-    out = [
-        Change(
-            "name-covered", h, "weaker", f"site {after[h]!r} now ends TLS for {h}", "the edge holds a key for that name"
-        )
-        for h in sorted({*after} - {*before})
-    ]
-    out += [
-        Change(
-            "name-uncovered", h, "stronger", f"no site ends TLS for {h} any more", "the edge needs no key for that name"
-        )
-        for h in sorted({*before} - {*after})
-    ]
-    return out
-
-
-def inside(network: str, others: list[str]) -> bool:
-    mine = ipaddress.ip_network(network)
-    return any(mine.version == n.version and mine.subnet_of(n) for n in map(ipaddress.ip_network, others))  # type: ignore[arg-type]
-
-
-def listener_changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    out = []
-    before = {listener["name"]: listener for listener in old["listeners"]}
-    for listener in new["listeners"]:
-        name = listener["name"]
-        was = before.get(
-            name,
-            {
-                "trusted_proxies": [],
-                "accept_proxy": [],
-                "no_sni": {"answer": "refuse"},
-                "unknown_sni": {"answer": "refuse"},
-            },
-        )
-        for field, word in (("trusted_proxies", "X-Forwarded-For"), ("accept_proxy", "the PROXY header")):
-            for network in listener[field]:
-                if not inside(network, was[field]):
-                    out.append(
-                        Change(
-                            "trusted-widened",
-                            name,
-                            "weaker",
-                            f"{word} of {network} is believed",
-                            "whoever is there can name any client",
-                        )
-                    )
-            for network in was[field]:
-                if not inside(network, listener[field]):
-                    out.append(
-                        Change(
-                            "trusted-narrowed",
-                            name,
-                            "stronger",
-                            f"{word} of {network} is not believed any more",
-                            "fewer words without proof",
-                        )
-                    )
-        for field in ("no_sni", "unknown_sni"):
-            if listener[field] != was[field]:
-                opened = was[field]["answer"] == "refuse"
-                out.append(
-                    Change(
-                        "unnamed-answered",
-                        name,
-                        "weaker" if opened else "neutral",
-                        f"{field}: was {was[field]['answer']}, now {listener[field]['answer']}",
-                        "clients that name nobody get a certificate" if opened else "other clients get in",
-                    )
-                )
-    return out

@@ -1,0 +1,197 @@
+"""A wrong diff is never silent: every field of a plan is marked, and one change of each is told or kept quiet as marked."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from everyhop.compile import compile_file, plan
+from everyhop.diff import FIELDS, KINDS, compare
+
+GOLDEN = Path(__file__).parents[2] / "schema" / "golden"
+DISCRIMINATORS = {"to", "kind", "answer", "mode", "tls", "ends"}
+
+
+def golden(name: str = "everything") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text())
+    return found
+
+
+def parts(value: object) -> Iterator[BaseModel]:
+    if isinstance(value, BaseModel):
+        yield value
+        for name in type(value).model_fields:
+            yield from parts(getattr(value, name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from parts(item)
+
+
+def models(annotation: object, seen: set[type[BaseModel]]) -> None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and annotation not in seen:
+        seen.add(annotation)
+        for field in annotation.model_fields.values():
+            models(field.annotation, seen)
+    for inner in get_args(annotation):
+        models(inner, seen)
+
+
+def test_every_field_of_a_plan_is_marked() -> None:
+    seen: set[type[BaseModel]] = set()
+    models(plan.Plan, seen)
+    whole = {
+        f"{m.__name__}.{f}"
+        for m in seen
+        for f in m.model_fields
+        if f not in DISCRIMINATORS and m not in {plan.Engine, plan.Limits}
+    }
+    assert whole == set(FIELDS)
+
+
+def test_a_plan_compared_with_itself_is_silence() -> None:
+    for name in ("everything", "passthrough"):
+        assert compare(golden(name), golden(name)) == []
+
+
+def paths(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every leaf (and list of leaves) of a plan."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from paths(inner, (*at, key))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, inner in enumerate(value):
+            yield from paths(inner, (*at, index))
+    else:
+        yield at
+
+
+def get(value: Any, path: tuple[Any, ...]) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+OTHER: dict[str, Any] = {
+    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "hosts": ["other.example.com"],
+    "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, "data": "public", "send_proxy": "off",
+    "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
+    "upstream_protocol": "http/1.1", "alpn": ["h2"], "certs": ["site/x/0"], "on_full": "drop", "context": "legacy",
+    "headers": [{"name": "x-other", "equals": "y"}],
+}  # fmt: skip
+
+
+def other(path: tuple[Any, ...], value: Any) -> Any:
+    key = next(p for p in reversed(path) if isinstance(p, str))
+    if path[:2] == ("status", "bind"):
+        return "0.0.0.0:9180"
+    if key == "pattern":
+        return "reencrypt" if value != "reencrypt" else "mutual"
+    if key == "websocket":
+        return not value
+    if key in OTHER and OTHER[key] != value:
+        return OTHER[key]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, str):
+        return ("/other" + value) if value.startswith("/") else value + "x"
+    return ["other"]
+
+
+def owner(path: tuple[Any, ...]) -> str:
+    """The class and field that a path of the plan ends at."""
+    whole = plan.read_plan((GOLDEN / "everything.json").read_text())
+    at: Any = whole
+    for part in path[:-1]:
+        at = at[part] if isinstance(part, int) else getattr(at, part)
+    while isinstance(at, list):
+        raise AssertionError(path)
+    return f"{type(at).__name__}.{path[-1]}"
+
+
+# A name that others refer to cannot change alone: `test_renaming_and_reordering_are_silent` changes both ends.
+REFERRED = {"Site.name", "Route.name", "AnswerSite.site", "AnswerRoute.route"}
+CASES = [
+    p
+    for p in paths(golden())
+    if p[0] not in {"engine", "limits", "plan"} and p[-1] not in DISCRIMINATORS and owner(p) not in REFERRED
+]
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda p: ".".join(map(str, p)))
+def test_one_change_of_a_field_is_told_if_it_matters_and_silent_if_not(path: tuple[Any, ...]) -> None:
+    old, new = golden(), golden()
+    value = get(new, path)
+    get(new, path[:-1])[path[-1]] = other(path, value)
+    field = owner(path)
+    changes = compare(old, new)
+    if field == "Verify.ca" or FIELDS[field]:
+        assert changes, f"{field} matters and nothing was said"
+        assert all(c.kind in KINDS and c.what and c.so for c in changes)
+    else:
+        assert changes == [], f"{field} does not matter and {changes} was said"
+
+
+@pytest.mark.parametrize("part", ["limits", "engine"])
+def test_what_a_flood_costs_is_silent(part: str) -> None:
+    old, new = golden(), golden()
+    for key in new[part]:
+        new[part][key] += 1
+    assert compare(old, new) == []
+
+
+def test_renaming_and_reordering_are_silent() -> None:
+    old, new = golden(), golden()
+    new["routes"].reverse()
+    new["listeners"][0]["name"] = "renamed"
+    for route in new["routes"]:
+        route["name"] += "-renamed"
+    new["listeners"][0]["unknown_sni"]["route"] += "-renamed"
+    for site in new["sites"]:
+        site["name"] += "-renamed"
+    new["listeners"][0]["no_sni"]["site"] += "-renamed"
+    assert compare(old, new) == []
+
+
+def configuration(tmp_path: Path, text: str, name: str) -> dict[str, Any]:
+    path = tmp_path / f"{name}.toml"
+    path.write_text(
+        'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{ chain = "x", key = "file:y" }]\n[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n'
+        + text
+    )
+    found: dict[str, Any] = json.loads(compile_file(path, read_certificates=False).plan_json)
+    return found
+
+
+def route(tls: str, to: str = "10.0.0.1:1", more: str = "") -> str:
+    verify = 'verify = { ca = "c", name = "n" }\n' if tls in {"mutual", "reencrypt"} else ""
+    present = 'present = "i"\n' if tls == "mutual" else ""
+    return f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "{tls}"\nto = ["{to}"]\n{verify}{present}{more}'
+
+
+def test_each_step_down_is_weaker_and_each_step_up_is_stronger(tmp_path: Path) -> None:
+    today = dt.datetime.now(dt.UTC).date()
+    acceptance = f'acceptance = {{ owner = "o", why = "w", context = "legacy", since = {today}, until = {today + dt.timedelta(days=60)} }}\n'
+    ladder = [
+        configuration(tmp_path, route("mutual"), "m"),
+        configuration(tmp_path, route("reencrypt"), "r"),
+        configuration(tmp_path, route("plaintext", more=acceptance), "p"),
+    ]
+    for upper, lower in pairwise(ladder):
+        down, up = compare(upper, lower), compare(lower, upper)
+        assert {c.kind for c in down} & {"hop-weakened"} and all(c.direction != "stronger" for c in down)
+        assert {c.kind for c in up} & {"hop-strengthened"} and not any(c.direction == "weaker" for c in up)
+    covered = [c for c in compare(ladder[1], ladder[2]) if c.direction == "weaker"]
+    assert covered and all(c.covered for c in covered), "someone signed for it"
+    longer = copy.deepcopy(ladder[2])
+    longer["routes"][0]["way"]["backends"][0]["hop"]["reach"]["acceptance"]["closes_at_s"] += 86_400
+    assert [c.kind for c in compare(ladder[2], longer)] == ["acceptance-lengthened"]
