@@ -223,25 +223,21 @@ def terminated(it: Requirements, reads: list[str]) -> Advice:
             sure=sure,
             assumed=assumed,
         )
-    return without_tls(it, forced, answers, given_up, knows)
+    return without_tls(it, forced, answers, given_up)
 
 
 def without_tls(
-    it: Requirements, forced: list[str], answers: list[tuple[str, str]], given_up: tuple[str, ...], knows: bool
+    it: Requirements, forced: list[str], answers: list[tuple[str, str]], given_up: tuple[str, ...]
 ) -> Advice:
     guard = "put a guard beside the backend, on its host, that ends mutual TLS and talks to it on loopback: the route is mutual then"
+    wanted = [n for n in ("encrypted-to-backend", "backend-knows-edge") if n in it.needs]
     if it.same_host == "yes":
-        if knows:
-            return Advice(
-                None,
-                conflicts=(
-                    Conflict(
-                        ("the backend knows that it is the edge who calls", "a backend without TLS"),
-                        CAPABILITIES["backend-knows-edge"].reason,
-                        (guard,),
-                    ),
-                ),
+        if wanted:
+            row = CAPABILITIES[wanted[0]]
+            conflict = Conflict(
+                (row.title, "a backend without TLS"), row.reason, ("give the backend a certificate", guard)
             )
+            return Advice(None, conflicts=(conflict,))
         sure, assumed = confidence(answers)
         return Advice(
             "plaintext",
@@ -251,7 +247,6 @@ def without_tls(
             sure=sure,
             assumed=assumed,
         )
-    wanted = [n for n in ("encrypted-to-backend", "backend-knows-edge") if n in it.needs]
     if it.data == "major-incident" or wanted:
         first = CAPABILITIES[wanted[0]].title if wanted else "data whose leak would be a major incident"
         because = (

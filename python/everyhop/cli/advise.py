@@ -12,7 +12,7 @@ import typer
 
 from everyhop.advise import Advice, Requirements, Service, advise, configuration
 from everyhop.advise.rules import DATA
-from everyhop.cli.console import print_json
+from everyhop.cli.console import print_json, wrapped
 from everyhop.cli.questions import ask_all
 from everyhop.compile.names import address, host
 from everyhop.errors import Misuse, Surroundings
@@ -193,7 +193,7 @@ def plain(service: Service, advice: Advice) -> dict[str, object]:
 
 def several(title: str, lines: tuple[str, ...]) -> None:
     for index, line in enumerate(lines):
-        print(f"  {title.ljust(11) if index == 0 else ' ' * 11} {line}")
+        print(wrapped(line, 14, f"  {title.ljust(11) if index == 0 else ' ' * 11} "))
 
 
 def tell(service: Service, advice: Advice) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TextIO
 
@@ -48,3 +50,16 @@ def report(findings: list[Finding], *, as_json: bool = False, strict: bool = Fal
 
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def wrapped(text: str, indent: int = 0, first: str = "") -> str:
+    """`text` broken at the terminal's width, further lines indented; `first` stands before it."""
+    width = max(40, min(shutil.get_terminal_size((80, 24)).columns, 120))
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from everyhop import __version__
 from everyhop.admin import Client
-from everyhop.cli.console import colour, print_json
+from everyhop.cli.console import colour, print_json, wrapped
 from everyhop.compile import compile_file
 from everyhop.diff import KINDS, Change, compare
 from everyhop.errors import Misuse, Surroundings
@@ -41,7 +42,8 @@ def diff(
             "--allow", metavar="KIND:NAME", help="A weakening that is meant; may be repeated.", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    format_: Annotated[str, typer.Option("--format", help="text | json | markdown | sarif")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     given = files or []
     for text in allow or []:
@@ -56,10 +58,17 @@ def diff(
         raise Misuse("diff takes OLD NEW, or NEW with --git REV, or NEW alone to compare with what runs")
     changes = compare(old, new)
     bad = [c for c in changes if c.direction == "weaker" and not c.covered and c.allow not in (allow or [])]
-    if as_json:
+    chosen = "json" if as_json else format_
+    if chosen == "json":
         print_json({"changes": [told(c, c in bad) for c in changes], "refused": len(bad)})
-    else:
+    elif chosen == "markdown":
+        print(markdown(changes, bad))
+    elif chosen == "sarif":
+        print_json(sarif(changes, bad, given[-1] if given else "everyhop.toml"))
+    elif chosen == "text":
         show(changes, bad, allow or [])
+    else:
+        raise Misuse(f"--format is text, json, markdown or sarif, not {format_!r}")
     raise typer.Exit(1 if bad else 0)
 
 
@@ -108,9 +117,58 @@ def show(changes: list[Change], bad: list[Change], allowed: list[str]) -> None:
     for change in changes:
         sign, shade = SIGNS[change.direction]
         note = "  (accepted)" if change.covered else "  (allowed)" if change.allow in allowed else ""
-        print(f"{colour(sign, shade)} {change.about}: {change.what}{note}  [{change.kind}]")
-        print(f"    so  {change.so}")
+        print(
+            wrapped(f"{change.about}: {change.what}{note}  [{change.kind}]", 2, f"{sign} ").replace(
+                sign, colour(sign, shade), 1
+            )
+        )
+        print(wrapped(change.so, 8, "    so  "))
     weaker = sum(c.direction == "weaker" for c in changes)
     print(f"\n{weaker} weaker, {sum(c.direction == 'stronger' for c in changes)} stronger, {len(bad)} not allowed")
     if bad:
         print("if they are meant: " + " ".join(f"--allow {c.allow}" for c in bad))
+
+
+def markdown(changes: list[Change], bad: list[Change]) -> str:
+    """A pull request comment."""
+    if not changes:
+        return "**Everyhop**: nothing changed in trust."
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+    out = [
+        f"**Everyhop**: {len(bad)} change(s) that weaken trust and are not allowed"
+        if bad
+        else "**Everyhop**: changes in trust, all allowed",
+        "",
+    ]
+    out += ["| | what | so | kind |", "|---|---|---|---|"]
+    for c in changes:
+        sign = {"weaker": ":red_circle:", "stronger": ":green_circle:", "neutral": ":white_circle:"}[c.direction]
+        note = " (accepted)" if c.covered else ""
+        out.append(f"| {sign} | **{cell(c.about)}**: {cell(c.what)}{note} | {cell(c.so)} | `{c.kind}` |")
+    if bad:
+        out += ["", "If they are meant: `" + " ".join(f"--allow {c.allow}" for c in bad) + "`"]
+    return "\n".join(out)
+
+
+def sarif(changes: list[Change], bad: list[Change], file: str) -> dict[str, object]:
+    """SARIF 2.1.0, for code scanning."""
+    results = [
+        {
+            "ruleId": c.kind,
+            "level": "error" if c in bad else "warning" if c.direction == "weaker" else "note",
+            "message": {"text": f"{c.about}: {c.what}; {c.so}"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": 1}}}],
+            "partialFingerprints": {"everyhop/v1": c.allow},
+        }
+        for c in changes
+    ]
+    rules = [{"id": kind, "shortDescription": {"text": text}} for kind, text in KINDS.items()]
+    driver = {"name": "everyhop", "version": __version__, "rules": rules}
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": results}],
+    }

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from everyhop.cli.console import print_json
+from everyhop.cli.console import print_json, wrapped
 from everyhop.compile import Compiled, compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.explain import about_capability, about_route, drawing, page
@@ -61,7 +61,7 @@ def explain(
         if as_json:
             row = CAPABILITIES[what]
             return print_json({"capability": what, **dataclasses.asdict(row), "patterns": sorted(row.patterns)})
-        return print("\n".join(about_capability(what)))
+        return print("\n".join(lines(about_capability(what))))
     is_file = what is not None and Path(what).is_file()
     if what is not None and not is_file and "/" in what and config is None:
         near = difflib.get_close_matches(what, [*PAGES, *on_wire], 3, 0.4)
@@ -98,7 +98,17 @@ def tell(maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Pat
     if as_json:
         print_json([plain(m) for m in maps])
     elif html is None and svg is None:
-        print("\n\n".join("\n".join(about_route(m, now)) for m in maps))
+        print("\n\n".join("\n".join(lines(about_route(m, now))) for m in maps))
+
+
+def lines(paragraphs: list[str]) -> list[str]:
+    """Broken at the terminal's width; drawn lines stay whole."""
+    return [
+        p
+        if "==" in p or not p
+        else wrapped(p.strip(), 4 if p.startswith("  ") else 0, "  " if p.startswith("  ") else "")
+        for p in paragraphs
+    ]
 
 
 def plain(it: RouteTrust) -> dict[str, object]:

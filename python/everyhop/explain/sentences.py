@@ -46,14 +46,13 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         out.append(f"{it.accepted_by} accepted the plaintext; that {end}.")
     out.append(f"Whoever watches the wire still sees {listed(VISIBLE)}.")
     out += ["", "What an attacker gets:"]
-    width = max(map(len, ATTACKERS.values()))
     for key, title in ATTACKERS.items():
         e = it.attackers[key]
         gets = (
             ", ".join(w for w, yes in (("reads", e.reads), ("changes", e.changes), ("pretends", e.pretends)) if yes)
             or "nothing"
         )
-        out.append(f"  {title.ljust(width)}  {gets.ljust(24)}  {e.why}")
+        out.append(f"  {title}: {gets}; {e.why}")
     return out
 
 

@@ -1,0 +1,138 @@
+"""Every combination of answers gives exactly one outcome or a named conflict, and no requirement weakens a hop silently."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everyhop.advise import Requirements, Service, advise, configuration
+from everyhop.advise.rules import decide
+from everyhop.compile import compile_file
+from everyhop.errors import Refused
+from everyhop.model import Route
+from everyhop.trust import CAPABILITIES, NEUTRAL, PATTERNS, STRENGTH, unmet
+
+ANSWERS = ["yes", "no", "not-sure"]
+REQUIREMENTS = st.builds(
+    Requirements,
+    role=st.sampled_from(["transport", "control", "not-sure"]),
+    needs=st.frozensets(st.sampled_from(sorted(CAPABILITIES)), max_size=5),
+    data=st.sampled_from(["public", "internal", "confidential", "major-incident", "not-sure"]),
+    backend_tls=st.sampled_from(ANSWERS),
+    backend_asks=st.sampled_from(ANSWERS),
+    same_host=st.sampled_from(ANSWERS),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(REQUIREMENTS)
+def test_there_is_exactly_one_outcome_or_a_named_conflict(it: Requirements) -> None:
+    advice = advise(it)
+    assert (advice.pattern is None) == bool(advice.conflicts)
+    for conflict in advice.conflicts:
+        assert all(conflict.between) and conflict.because and conflict.ways_out
+    if advice.pattern is not None:
+        assert advice.forced_by and advice.duties and advice.sure
+        assert all(unmet(need, advice.pattern) is None for need in it.needs), "what was asked for is given"
+        assert (advice.sure == "sure") == (not advice.assumed)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(REQUIREMENTS, st.sampled_from(sorted(CAPABILITIES)))
+def test_one_more_requirement_never_weakens_the_hop_behind_the_edge(it: Requirements, more: str) -> None:
+    from dataclasses import replace
+
+    before, after = decide(it), decide(replace(it, needs=it.needs | {more}))
+    if before.pattern is None or after.pattern is None or before.pattern == "passthrough":
+        # From passthrough the boundary moves, and the advice says what is given up.
+        assert after.pattern in {None, "passthrough"} or after.gives_up or before.pattern is None
+        return
+    assert STRENGTH[after.pattern] >= STRENGTH[before.pattern]
+
+
+@pytest.mark.parametrize("answers", list(itertools.product(ANSWERS, ANSWERS, ["yes", "no"])))
+def test_data_of_a_major_incident_is_never_advised_into_plaintext_on_a_network(answers: tuple[str, str, str]) -> None:
+    tls, asks, same = answers
+    it = Requirements(data="major-incident", backend_tls=tls, backend_asks=asks, same_host=same)  # type: ignore[arg-type]
+    assert advise(it).pattern != "plaintext" or same == "yes"
+
+
+SERVICES = [
+    (
+        "bank payments",
+        "passthrough",
+        Requirements(needs=frozenset({"end-to-end-confidentiality"}), data="major-incident", backend_tls="yes"),
+    ),
+    (
+        "smart-card login",
+        "passthrough",
+        Requirements(needs=frozenset({"client-certificate-at-backend"}), backend_tls="yes"),
+    ),
+    ("tcp device", "passthrough", Requirements(role="transport", backend_tls="yes")),
+    (
+        "public api",
+        "mutual",
+        Requirements(needs=frozenset({"path-routing", "request-log"}), backend_tls="yes", backend_asks="yes"),
+    ),
+    (
+        "grpc mesh entry",
+        "mutual",
+        Requirements(needs=frozenset({"grpc", "backend-knows-edge"}), backend_tls="yes", backend_asks="yes"),
+    ),
+    ("shop behind a waf", "mutual", Requirements(needs=frozenset({"waf"}), data="confidential")),
+    ("saas with its own certificate", "reencrypt", Requirements(role="control", backend_tls="yes", backend_asks="no")),
+    (
+        "video origin",
+        "reencrypt",
+        Requirements(needs=frozenset({"http-metrics"}), data="public", backend_tls="yes", backend_asks="no"),
+    ),
+    (
+        "wiki on a vendor box",
+        "plaintext",
+        Requirements(role="control", data="internal", backend_tls="no", backend_asks="no"),
+    ),
+    (
+        "app on this host",
+        "plaintext",
+        Requirements(role="control", backend_tls="no", backend_asks="no", same_host="yes"),
+    ),
+    ("passkeys through a waf", None, Requirements(needs=frozenset({"end-to-end-confidentiality", "waf"}))),
+    ("medical records on an old box", None, Requirements(role="control", data="major-incident", backend_tls="no")),
+]
+
+
+@pytest.mark.parametrize(("name", "pattern", "it"), SERVICES, ids=[n for n, _, _ in SERVICES])
+def test_services_get_the_pattern_that_the_field_would_choose(
+    name: str, pattern: str | None, it: Requirements, tmp_path: Path
+) -> None:
+    advice = advise(it)
+    assert advice.pattern == pattern
+    if pattern is None:
+        return
+    at = "127.0.0.1:8080" if it.same_host == "yes" else "10.0.0.9:8443"
+    service = Service(name.replace(" ", "-"), "s.example.com", (at,), it)
+    path = tmp_path / "everyhop.toml"
+    path.write_text(configuration([(service, advice)]))
+    if pattern == "plaintext" and it.same_host != "yes":
+        with pytest.raises(Refused) as caught:
+            compile_file(path, read_certificates=False)
+        assert [f.slug for f in caught.value.findings] == ["hop/plaintext-without-acceptance"], "the one refusal left"
+        return
+    assert compile_file(path, read_certificates=False).plan.routes[0].name == service.name
+
+
+def test_every_setting_of_a_route_has_a_row_in_the_matrix() -> None:
+    covered = {s for c in CAPABILITIES.values() for s in c.settings} | NEUTRAL
+    assert set(Route.model_fields) == covered
+
+
+def test_what_some_pattern_cannot_give_says_why_and_what_to_do_instead() -> None:
+    for name, row in CAPABILITIES.items():
+        if row.patterns != set(PATTERNS):
+            assert row.reason and row.instead, name
+    assert get_args(Route.model_fields["tls"].annotation) == PATTERNS

@@ -1,0 +1,94 @@
+"""The map of trust against tables made by hand, for all four patterns and their variants."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.explain import about_route, drawing, page
+from everyhop.trust import ATTACKERS, RouteTrust, trust_map
+
+TODAY = dt.datetime.now(dt.UTC).date()
+VERIFY = 'verify = { ca = "c.pem", name = "n" }\n'
+ACCEPTANCE = f'acceptance = {{ owner = "o", why = "w", context = "legacy", since = {TODAY}, until = {TODAY + dt.timedelta(days=60)} }}\n'
+VARIANTS = {
+    "passthrough": 'host = "p.test"\ntls = "passthrough"\nto = ["10.0.0.1:1"]\n',
+    "mutual": f'host = "a.test"\ntls = "mutual"\nto = ["10.0.0.1:1"]\npresent = "i"\n{VERIFY}',
+    "reencrypt": f'host = "a.test"\ntls = "reencrypt"\nto = ["10.0.0.1:1"]\n{VERIFY}',
+    "plaintext": f'host = "a.test"\ntls = "plaintext"\nto = ["10.0.0.1:1"]\n{ACCEPTANCE}',
+    "same-host": 'host = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n',
+    "mixed": f'host = "a.test"\ntls = "plaintext"\nto = ["10.0.0.1:1", {{ at = "10.0.0.2:1", tls = "mutual", present = "i", {VERIFY.strip()} }}]\n{ACCEPTANCE}',
+}
+
+
+def mapped(tmp_path: Path, variant: str, *, site: str = "", listener: str = "") -> RouteTrust:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(
+        f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{listener}\n[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{{ chain = "x", key = "file:y" }}]\n{site}\n'
+        f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{VARIANTS[variant]}'
+    )
+    return trust_map(json.loads(compile_file(path, read_certificates=False).plan_json))[0]
+
+
+# Who gets what: reads, changes, pretends; in the order of ATTACKERS: beside, tap, direct, edge, backend.
+TABLE = {
+    "passthrough": ("---", "---", "---", "---", "rc-"),
+    "mutual": ("---", "---", "---", "rcp", "rc-"),
+    "reencrypt": ("--p", "---", "--p", "rcp", "rc-"),
+    "plaintext": ("rcp", "r--", "--p", "rcp", "rc-"),
+    "same-host": ("---", "---", "--p", "rcp", "rcp"),
+    "mixed": ("rcp", "r--", "--p", "rcp", "rc-"),
+}
+READERS = {
+    "passthrough": ("client", "backend"),
+    "mutual": ("client", "edge", "backend"),
+    "reencrypt": ("client", "edge", "backend"),
+    "plaintext": ("client", "edge", "backend", "the backend's network"),
+    "same-host": ("client", "edge", "backend", "this host"),
+    "mixed": ("client", "edge", "backend", "the backend's network"),
+}
+
+
+@pytest.mark.parametrize("variant", TABLE)
+def test_who_can_read_and_what_attackers_get(tmp_path: Path, variant: str) -> None:
+    it = mapped(tmp_path, variant)
+    assert it.readers == READERS[variant]
+    got = tuple(
+        "".join(c if yes else "-" for c, yes in (("r", e.reads), ("c", e.changes), ("p", e.pretends)))
+        for e in (it.attackers[k] for k in ATTACKERS)
+    )
+    assert got == TABLE[variant]
+    assert ("edge" in it.key_holders) == (variant != "passthrough")
+    assert all(e.why for e in it.attackers.values())
+
+
+def test_demands_versions_and_believed_words_show(tmp_path: Path) -> None:
+    plain = mapped(tmp_path, "mutual")
+    assert plain.clients == "not asked" and plain.hops[0].oldest == "1.2" and plain.believed == ()
+    strict = mapped(
+        tmp_path,
+        "mutual",
+        site='clients = { ca = "c.pem" }\npolicy = "modern"',
+        listener='trusted_proxies = ["10.0.0.0/8"]\naccept_proxy = ["10.0.0.0/8"]',
+    )
+    assert strict.clients == "required" and strict.hops[0].oldest == "1.3"
+    assert [b.who for b in strict.believed] == ["the edge", "the edge"]
+    assert any("its certificate" in p and "client to the edge" in p for p in strict.hops[0].proofs)
+    assert [b.who for b in mapped(tmp_path, "plaintext").believed] == ["the backend"]
+    assert mapped(tmp_path, "passthrough").clients == "at the backend"
+
+
+@pytest.mark.parametrize("variant", TABLE)
+def test_what_is_drawn_and_written_is_inert_and_says_the_same(tmp_path: Path, variant: str) -> None:
+    it = mapped(tmp_path, variant)
+    text = "\n".join(about_route(it, dt.datetime.now(dt.UTC)))
+    assert ("[eye]" in text) == (variant in {"plaintext", "same-host", "mixed"})
+    html = page([it], name="x<script>", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+    for out in (drawing(it), html):
+        assert "<b>" not in out and "r&lt;b&gt;" in out
+    assert not re.search(r"<script|https?://(?!www\.w3\.org)|src=", html)
