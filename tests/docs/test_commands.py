@@ -35,7 +35,7 @@ def matches(shown: list[str], printed: str) -> bool:
     return re.search(pattern, printed + "\n") is not None
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial/first-edge.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial/first-edge.md", "docs/how-to/choose.md"])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     port = free_port()
     all_ = commands((ROOT / page).read_text().replace("8443", str(port)))

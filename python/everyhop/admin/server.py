@@ -86,7 +86,7 @@ class Server:
         return {"answer": "refused", "slug": "admin/malformed", "why": f"there is no question {ask!r}"}
 
     def places(self) -> dict[str, str]:
-        return {name: str(place) for name, place in self.supervisor.compiled.places.items()}
+        return {name: str(place) for name, place in self.supervisor.compiled.places().items()}
 
     def about(self) -> dict[str, object]:
         it = self.supervisor

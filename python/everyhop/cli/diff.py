@@ -56,7 +56,7 @@ def diff(
         old, new = (at_revision(path, git) if git else running(str(path))), plan_of(path)
     else:
         raise Misuse("diff takes OLD NEW, or NEW with --git REV, or NEW alone to compare with what runs")
-    changes = compare(old, new)
+    changes = compare(old, new) if old != new else []
     bad = [c for c in changes if c.direction == "weaker" and not c.covered and c.allow not in (allow or [])]
     chosen = "json" if as_json else format_
     if chosen == "json":

@@ -74,7 +74,7 @@ def answer_of(
 
     compiled = compile_file(find(config), past_dates="close", read_certificates=False)
     judged = json.loads(_door.where_in(compiled.plan_json, json.dumps(ask))) | {"offline": True}
-    return judged, {name: str(place) for name, place in compiled.places.items()}, compiled.plan
+    return judged, {name: str(place) for name, place in compiled.places().items()}, compiled.plan
 
 
 def question(

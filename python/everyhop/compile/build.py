@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from everyhop.compile import names, plan
 from everyhop.compile.world import World, backends, ends_at
@@ -17,6 +18,7 @@ TLS12 = [
 GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
 
 
+@cache
 def policy(name: str) -> plan.TlsPolicy:
     """A preset spelt out, so that one that ages changes the digest."""
     modern = name == "modern"

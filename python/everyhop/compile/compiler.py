@@ -19,7 +19,7 @@ from everyhop.compile.reading import read
 from everyhop.compile.world import World
 from everyhop.errors import Refused
 from everyhop.refusals import Finding
-from everyhop.source import Place
+from everyhop.source import Document, Place
 
 
 def policy_groups() -> list[str]:
@@ -45,11 +45,16 @@ class Compiled:
     plan_digest: str
     material: Material
     findings: list[Finding]
-    places: dict[str, Place]
+    document: Document = field(repr=False)
+    route_names: list[str]
     watched: list[Path]
     names: set[str]
     text: str
     path: Path
+
+    def places(self) -> dict[str, Place]:
+        """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
+        return {name: self.document.place(("route", i)) for i, name in enumerate(self.route_names)}
 
 
 def compile_file(
@@ -87,7 +92,8 @@ def compile_file(
         plan_digest=digest(plan_json),
         material=material(world, plan),
         findings=world.findings,
-        places={r.name: document.place(("route", i)) for i, r in enumerate(config.route)},
+        document=document,
+        route_names=[r.name for r in config.route],
         watched=sorted(
             {
                 Path(path).absolute(),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+@lru_cache(65536)
 def host(text: str, *, wildcard: bool = False) -> str | None:
     """A host name: lower case, without its trailing dot. With `wildcard` also `*.` and a suffix of two labels or more."""
     name = text.lower().removesuffix(".")
@@ -82,6 +84,7 @@ def port(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536 else None
 
 
+@lru_cache(65536)
 def address(text: str) -> Address | None:
     """`host:port`, `[ip]:port` or `unix:PATH`."""
     if text.startswith("unix:"):

@@ -19,7 +19,8 @@ def served(maps: list[RouteTrust]) -> dict[Key, RouteTrust]:
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """All changes in trust, weaker ones first. Plans in their JSON form."""
-    before, after = served(trust_map(old)), served(trust_map(new))
+    maps = (trust_map(old), trust_map(new))
+    before, after = served(maps[0]), served(maps[1])
     found: dict[Change, None] = {}
     for key in sorted({*before, *after}):
         a, b = before.get(key), after.get(key)
@@ -31,7 +32,9 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
             found[
                 Change("route-removed", a.name, "neutral", f"{shown(key)} is served no more", "its clients are refused")
             ] = None
-    for look in (settings.allowed, settings.details, settings.sites, settings.listeners, settings.evidence):
+    both = settings.pairs(old, new, maps)
+    found.update(dict.fromkeys([*settings.allowed(both), *settings.details(both)]))
+    for look in (settings.sites, settings.listeners, settings.evidence):
         found.update(dict.fromkeys(look(old, new)))
     order = {"weaker": 0, "neutral": 1, "stronger": 2}
     return sorted(found, key=lambda c: (order[c.direction], c.kind, c.about))

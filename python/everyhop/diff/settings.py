@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
 from typing import Any
 
 from everyhop.diff.kinds import Change
-from everyhop.trust import STRENGTH, trust_map
+from everyhop.trust import STRENGTH, RouteTrust
 from everyhop.trust.map import place
 
 Key = tuple[str, str]
@@ -15,23 +14,24 @@ Plan = dict[str, Any]
 DATA = ("undeclared", "public", "internal", "confidential", "major-incident")
 
 
-def pairs(old: Plan, new: Plan) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Name and both sides of every route that serves the same in both plans."""
-
-    def by_key(plan: Plan) -> dict[Key, dict[str, Any]]:
-        return {
-            (h, it.matches): route for it, route in zip(trust_map(plan), plan["routes"], strict=True) for h in it.hosts
-        }
-
-    before = by_key(old)
-    for key, route in by_key(new).items():
-        if key in before:
-            yield route["name"], before[key], route
+Pair = tuple[str, dict[str, Any], dict[str, Any]]
 
 
-def allowed(old: Plan, new: Plan) -> list[Change]:
+def pairs(old: Plan, new: Plan, maps: tuple[list[RouteTrust], list[RouteTrust]]) -> list[Pair]:
+    """Name and both sides of every route that serves the same in both plans and differs."""
+
+    def by_key(plan: Plan, of: list[RouteTrust]) -> dict[Key, dict[str, Any]]:
+        return {(h, it.matches): route for it, route in zip(of, plan["routes"], strict=True) for h in it.hosts}
+
+    before, after = by_key(old, maps[0]), by_key(new, maps[1])
+    return [
+        (route["name"], before[key], route) for key, route in after.items() if key in before and before[key] != route
+    ]
+
+
+def allowed(both: list[Pair]) -> list[Change]:
     out = []
-    for name, a, b in pairs(old, new):
+    for name, a, b in both:
         if (
             a["way"]["ends"] != "at_edge"
             or b["way"]["ends"] != "at_edge"
@@ -53,10 +53,10 @@ def hops(way: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {place(b["at"]): b["hop"] for b in way["backends"]}
 
 
-def details(old: Plan, new: Plan) -> list[Change]:
+def details(both: list[Pair]) -> list[Change]:
     """What differs within routes that serve the same."""
     out = []
-    for name, a, b in pairs(old, new):
+    for name, a, b in both:
         was, now = hops(a["way"]), hops(b["way"])
         out += [
             Change("backend-added", name, "neutral", f"{at} is a backend", "it gets a share of the traffic")
