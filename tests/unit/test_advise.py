@@ -136,3 +136,58 @@ def test_what_some_pattern_cannot_give_says_why_and_what_to_do_instead() -> None
         if row.patterns != set(PATTERNS):
             assert row.reason and row.instead, name
     assert get_args(Route.model_fields["tls"].annotation) == PATTERNS
+
+
+def test_the_questions_can_be_skipped_taken_back_and_asked_again(tmp_path: Path) -> None:
+    """In a real terminal, by keys."""
+    import os
+    import pty
+    import subprocess
+    import sys
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "everyhop", "advise"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )
+    os.close(theirs)
+    os.write(ours, b"c\n5\nb\n1,4\ni\ny\nx\nn\n\n10.0.0.9:80\n")
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, out
+    assert "that is none of the answers" in out and 'service: tls = "reencrypt"' in out
+    assert 'requires = ["http-metrics", "path-routing", "request-log"]' in out
+    assert list(tmp_path.iterdir()) == [], "nothing is written before it is asked for"
+
+
+def test_several_services_make_one_configuration(tmp_path: Path) -> None:
+    import json
+    import subprocess
+    import sys
+
+    services = tmp_path / "services.yaml"
+    services.write_text(
+        "- name: payments\n  host: pay.example.com\n  to: 10.0.0.5:8443\n  needs: [end-to-end-confidentiality]\n  backend_tls: yes\n"
+        "- name: api\n  host: api.example.com\n  to: [10.0.1.7:8443, 10.0.1.8:8443]\n  needs: [path-routing]\n  backend_tls: yes\n  backend_asks: yes\n"
+        "- name: shop\n  host: shop.example.com\n  to: shop.internal:8443\n  role: control\n  backend_tls: yes\n  backend_asks: no\n"
+    )
+    path = tmp_path / "everyhop.toml"
+
+    def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "everyhop", *arguments], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    done = cli("advise", "--services", str(services), "--write", str(path), "--json")
+    assert done.returncode == 0, done.stderr
+    assert [s["pattern"] for s in json.loads(done.stdout)["services"]] == ["passthrough", "mutual", "reencrypt"]
+    assert cli("check", "--no-files", str(path)).returncode == 0
+    plan = compile_file(path, read_certificates=False).plan
+    assert len(plan.listeners) == 1 and [s.hosts for s in plan.sites] == [["api.example.com", "shop.example.com"]]
+    assert cli("advise", "--services", str(services), "--write", str(path)).returncode == 4, "it never overwrites"
+    services.write_text("- name: x\n  colour: red\n")
+    assert cli("advise", "--services", str(services)).returncode == 2

@@ -129,3 +129,49 @@ def test_an_example_decides_what_its_folder_says(pattern: str) -> None:
     done = cli("check", "--no-files", "--strict", "--at", "2026-12-01", str(path))
     assert done.returncode == 0, done.stderr
     assert f'tls  = "{pattern}"' in path.read_text().replace("tls     =", "tls  =").replace("tls    =", "tls  =")
+
+
+def test_diff_gates_and_speaks_markdown_and_sarif(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "everyhop.toml"
+    text = GOOD.replace("10.0.3.9:3000", "127.0.0.1:3000")
+    old.write_text(text)
+    new.write_text(text.replace('hosts = ["a.test"]', 'hosts = ["a.test", "b.test"]'))
+    done = cli("diff", str(old), str(new))
+    assert done.returncode == 1 and "--allow name-covered:b.test" in done.stdout
+    assert cli("diff", str(old), str(new), "--allow", "name-covered:b.test").returncode == 0
+    assert cli("diff", str(new), str(old)).returncode == 0, "less is no weakening"
+    assert cli("diff", str(old), str(old)).stdout == "nothing changed in trust\n"
+    assert "`name-covered`" in cli("diff", str(old), str(new), "--format", "markdown").stdout
+    sarif = json.loads(cli("diff", str(old), str(new), "--format", "sarif").stdout)
+    assert sarif["version"] == "2.1.0" and sarif["runs"][0]["results"][0]["level"] == "error"
+    git = ["git", "-C", str(tmp_path), "-c", "user.email=a@b", "-c", "user.name=a"]
+    new.write_text(text)
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *arguments], check=True)
+    new.write_text(text.replace('hosts = ["a.test"]', 'hosts = ["a.test", "b.test"]'))
+    assert cli("diff", "--git", "HEAD", str(new)).returncode == 1
+    assert cli("diff", "--git", "nowhere", str(new)).returncode == 4
+    assert cli("diff", str(old), str(new), "--allow", "nonsense:x").returncode == 2
+
+
+def test_plan_tells_every_value_and_where_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD.replace("10.0.3.9:3000", "127.0.0.1:3000"))
+    out = cli("plan", str(path)).stdout
+    assert 'route[0].name = "wiki"' in out and f"{path}:11:8" in out
+    assert any(line.startswith("engine.drain_s = 30") and line.endswith("default") for line in out.splitlines())
+    compiled = json.loads(cli("plan", "--compiled", str(path)).stdout)
+    assert compiled["routes"][0]["name"] == "wiki"
+    assert cli("plan", str(path)).stdout == out, "deterministic"
+
+
+def test_explain_speaks_of_routes_files_and_capabilities(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD.replace("10.0.3.9:3000", "127.0.0.1:3000"))
+    text = cli("explain", "wiki", "--config", str(path)).stdout
+    assert "--[eye]--" in text and all(len(line) <= 80 for line in text.splitlines())
+    assert cli("explain", str(path), "--html", str(tmp_path / "p.html")).returncode == 0
+    assert "Where TLS ends" in (tmp_path / "p.html").read_text()
+    assert cli("explain", "waf").stdout.startswith("waf: ")
+    assert json.loads(cli("explain", str(path), "--json").stdout)[0]["way"] == "plaintext"
+    assert cli("explain", "nobody", "--config", str(path)).returncode == 2

@@ -35,7 +35,7 @@ QUESTIONS = (
     ),
     Question(
         "needs",
-        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF   3 JWT or rate limits   4 HTTP metrics and request log\n   5 nobody in between may read   6 backend sees the client's certificate   7 backend knows it is us",
+        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF   3 JWT or rate limits   4 HTTP metrics and request log\n   5 nobody in between may read   6 the backend sees the client's certificate\n   7 the backend knows that it is us",
         "some of these need a reader at the edge, some forbid one",
         {},
     ),
@@ -76,7 +76,11 @@ def ask_all() -> dict[str, Any]:
         question = QUESTIONS[at]
         choices = " ".join(f"[{k}]{v.removeprefix(k)}" for k, v in question.choices.items())
         print(f"{at + 1}. {question.text}\n   (why: {question.why})")
-        given = typer.prompt(f"   {choices}".rstrip(), default="", show_default=False).strip().lower()
+        given = (
+            typer.prompt(f"   {choices}".rstrip() or "  ", default="", show_default=False, prompt_suffix=" > ")
+            .strip()
+            .lower()
+        )
         if given == "b":
             at = max(0, at - 1)
             continue
