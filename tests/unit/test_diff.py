@@ -107,10 +107,9 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
     return ["other"]
 
 
-def owner(path: tuple[Any, ...]) -> str:
+def owner(path: tuple[Any, ...], whole: plan.Plan | None = None) -> str:
     """The class and field that a path of the plan ends at."""
-    whole = plan.read_plan((GOLDEN / "everything.json").read_text())
-    at: Any = whole
+    at: Any = whole or plan.read_plan((GOLDEN / "everything.json").read_text())
     for part in path[:-1]:
         at = at[part] if isinstance(part, int) else getattr(at, part)
     while isinstance(at, list):
@@ -139,6 +138,58 @@ def test_one_change_of_a_field_is_told_if_it_matters_and_silent_if_not(path: tup
         assert all(c.kind in KINDS and c.what and c.so for c in changes)
     else:
         assert changes == [], f"{field} does not matter and {changes} was said"
+
+
+def random_configuration(seed: int) -> str:
+    """A valid one of a few routes, each of any pattern."""
+    import random
+
+    rng = random.Random(seed)
+    verify = 'verify = { ca = "c", name = "n" }\n'
+    acceptance = 'acceptance = { owner = "o", why = "w", context = "legacy", since = 2026-11-01, until = 2027-08-01 }\n'
+    kinds = [
+        'tls = "passthrough"\nto = ["10.0.0.1:1", "p.test:2"]\nsend_proxy = "v2"\n',
+        f'tls = "mutual"\nto = ["10.0.0.1:1"]\npresent = "i"\n{verify}',
+        f'tls = "reencrypt"\nto = ["b.test:1", {{ at = "10.0.0.2:1", tls = "mutual", present = "i" }}]\n{verify}websocket = false\n',
+        f'tls = "plaintext"\nto = ["10.0.0.1:1"]\n{acceptance}',
+        'tls = "plaintext"\nto = ["127.0.0.1:1", "unix:/run/x"]\nmethod = ["GET"]\n',
+    ]
+    routes, hosts = "", []
+    for i in range(rng.randint(1, 5)):
+        kind = rng.choice(kinds)
+        host = f"h{i}.test"
+        extra = (
+            ""
+            if "passthrough" in kind
+            else rng.choice(["", 'path = "/x"\n', 'path_exact = "/x"\nheaders = { a = "b" }\n', "priority = 3\n"])
+        )
+        hosts += [] if "passthrough" in kind else [host]
+        routes += f'[[route]]\nname = "r{i}"\nhost = "{host}"\n{extra}{kind}data = "internal"\n'
+    clients = rng.choice(["", 'clients = { ca = "d" }\n', 'clients = { ca = "d", mode = "ask" }\n'])
+    site = (
+        f'[[site]]\nname = "s"\nhosts = {json.dumps(hosts)}\ncerts = [{{ chain = "x", key = "file:y" }}]\n{clients}'
+        if hosts
+        else ""
+    )
+    trusted = rng.choice(["", 'trusted_proxies = ["10.1.0.0/16"]\n', 'accept_proxy = ["10.2.0.0/16"]\n'])
+    return f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{trusted}{site}[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n{routes}'
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_same_holds_for_random_configurations(seed: int) -> None:
+    now = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+    compiled = compile_file("random.toml", now=now, read_certificates=False, text=random_configuration(seed))
+    old = json.loads(compiled.plan_json)
+    for path in paths(old):
+        if path[0] in {"engine", "limits", "plan"} or path[-1] in DISCRIMINATORS or path == ("sites",):
+            continue
+        field = owner(path, compiled.plan)
+        if field in REFERRED:
+            continue
+        new = json.loads(compiled.plan_json)
+        get(new, path[:-1])[path[-1]] = other(path, get(new, path))
+        changes = compare(old, new)
+        assert bool(changes) == FIELDS[field], f"{field} at {path}: {changes}"
 
 
 @pytest.mark.parametrize("part", ["limits", "engine"])

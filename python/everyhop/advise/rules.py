@@ -88,6 +88,20 @@ def advise(it: Requirements) -> Advice:
 
 
 def decide(it: Requirements) -> Advice:
+    """The outcome; a pattern that could not give what was asked for becomes the conflict that it is."""
+    advice = choose(it)
+    if advice.pattern is None:
+        return advice
+    missing = [CAPABILITIES[n] for n in sorted(it.needs) if advice.pattern not in CAPABILITIES[n].patterns]
+    if not missing:
+        return advice
+    found = [
+        Conflict((row.title, advice.forced_by[-1]), row.reason, (row.instead, "drop one of the two")) for row in missing
+    ]
+    return Advice(None, conflicts=tuple(found))
+
+
+def choose(it: Requirements) -> Advice:
     reads, blind = wants(it.needs, TERMINATING), wants(it.needs, frozenset({"passthrough"}))
     conflicts = []
     if reads and blind:

@@ -9,8 +9,6 @@ from everyhop.compile.world import Key, World
 from everyhop.model import Route
 from everyhop.trust import CAPABILITIES, unmet
 
-LAYER_7 = ("path", "path_exact", "method", "headers", "allow", "websocket", "upstream_protocol", "verify", "present")
-
 
 def judge(world: World) -> None:
     sited = {host: site for site, hosts in world.site_hosts.items() for host in hosts}
@@ -57,16 +55,17 @@ def hosts_of(world: World, i: int, route: Route) -> list[str]:
 def form(world: World, i: int, route: Route) -> None:
     key: Key = ("route", i)
     if route.tls == "passthrough":
-        for field in LAYER_7:
-            if getattr(route, field) not in (None, {}):
-                world.refuse(
-                    "route/layer-7-on-passthrough",
-                    (*key, field),
-                    f"route {route.name!r} passes TLS through and sets {field}",
-                    f"remove {field}",
-                    'or end TLS here: tls = "mutual"',
-                    of_key=True,
-                )
+        for row in (c for c in CAPABILITIES.values() if route.tls not in c.patterns):
+            for field in row.settings:
+                if getattr(route, field) not in (None, {}, 0):
+                    world.refuse(
+                        "route/layer-7-on-passthrough",
+                        (*key, field),
+                        f"route {route.name!r} passes TLS through and sets {field}: {row.reason}",
+                        f"remove {field}: {row.instead}",
+                        'or end TLS here: tls = "mutual"',
+                        of_key=True,
+                    )
     else:
         for field, given in (("send_proxy", route.send_proxy != "off"), ("covers", bool(route.covers))):
             if given:

@@ -75,7 +75,7 @@ def find(given: str | None) -> Path:
     """
     if given or (given := os.environ.get(ENVIRONMENT)):
         path = Path(given)
-        if path.is_file():
+        if path.exists() and not path.is_dir():
             return path
         raise Unfound(f"there is no file {path}")
     for path in DEFAULTS:

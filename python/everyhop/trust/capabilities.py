@@ -104,7 +104,7 @@ CAPABILITIES: dict[str, Capability] = {
         ENCRYPTED,
         "plaintext behind the edge is readable on its network",
         "reencrypt or mutual",
-        settings=("tls", "verify", "off_host", "acceptance", "despite"),
+        settings=("tls", "off_host", "acceptance", "despite"),
     ),
     "backend-knows-edge": Capability(
         "the backend knows that it is the edge who calls",
@@ -112,6 +112,19 @@ CAPABILITIES: dict[str, Capability] = {
         "only mutual TLS proves to the backend who calls",
         "mutual",
         settings=("present",),
+    ),
+    "backend-verified": Capability(
+        "the edge verifies the backend",
+        frozenset({MUTUAL, REENCRYPT}),
+        "in passthrough the client verifies the backend itself, in plaintext there is nothing to verify",
+        "the client sees the backend's own certificate, or encrypt the hop",
+        settings=("verify",),
+    ),
+    "survives-a-taken-proxy": Capability(
+        "nothing but availability falls with the proxy",
+        frozenset({PASSTHROUGH}),
+        "where TLS ends, whoever takes the proxy reads and changes every request",
+        "keep keys apart and patch the edge, or pass it through",
     ),
     "independent-certificates": Capability(
         "public and internal certificates are apart",
