@@ -55,6 +55,7 @@ class World:
     ) -> None:
         place = self.document.place(key, of_key=of_key)
         others = tuple(self.document.place(k) for k in also)
+        cause = next((part for part in reversed(key) if isinstance(part, str)), "")
         kind = {"route": "routes", "site": "sites", "listener": "listeners"}.get(str(key[0]) if key else "", "things")
         self.findings.append(
             Finding(

@@ -24,15 +24,17 @@ class Finding:
     also: tuple[Place, ...] = ()
     alike: int = 0
     kind: str = field(default="things", compare=False)
+    cause: str = field(default="", compare=False)
+    """What of the thing it is about, such as a key: findings of one reason and one cause are told as one."""
 
 
 def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
     """One cause is one finding: the same reason and mend for many things becomes the first and a count."""
-    first: dict[tuple[str, str, str], int] = {}
+    first: dict[tuple[str, str, str, str], int] = {}
     out: list[Finding] = []
     for finding in sorted(findings, key=lambda f: (f.severity != "refused", f.severity != "warning", f.place)):
         it = replace(finding, severity="refused") if strict and finding.severity == "warning" else finding
-        cause = (it.slug, it.why, it.severity)
+        cause = (it.slug, it.why, it.severity, it.cause)
         if cause in first:
             at = first[cause]
             out[at] = replace(out[at], alike=out[at].alike + 1)
