@@ -67,6 +67,7 @@ class World:
                 tuple(m.removeprefix("or ") for m in mend),
                 also=others,
                 kind=kind,
+                cause=cause,
             )
         )
 
