@@ -24,13 +24,24 @@ def line(it: RouteTrust) -> str:
     return f"client ==[lock]== edge {leg} {backend}"
 
 
+def parties(it: RouteTrust) -> str:
+    """Below the line, under each party: whether it reads."""
+    drawn = line(it)
+    at = [0, drawn.index("edge"), drawn.rindex(it.backends[0][0])]
+    says = ["reads", "blind" if it.way == "passthrough" else "reads", "reads"]
+    out = ""
+    for column, word in zip(at, says, strict=True):
+        out = out.ljust(column) + word
+    return out
+
+
 def listed(parts: tuple[str, ...] | list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
 def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     """The paragraphs, one a line."""
-    out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), "", f"  {line(it)}", ""]
+    out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), "", f"  {line(it)}", f"  {parties(it)}", ""]
     out.append(ENDS[it.way])
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
