@@ -46,9 +46,9 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
         version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
-        proofs = f"; {listed(list(hop.proofs))}" if hop.proofs else "; nobody proves anything"
+        proofs = f"Proven: {'; '.join(hop.proofs)}." if hop.proofs else "Nobody proves anything."
         out.append(
-            f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}{proofs}."
+            f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}. {proofs}"
         )
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
