@@ -361,8 +361,9 @@ impl Client for H1 {
         } else {
             self.out.take_from(from, n);
         }
-        if self.out.len() >= OUT_EAGER && self.wire.poll_write(cx, &mut self.out).map_err(|_| Gone)?.is_pending() {
-            // It waits in the buffer; the next call waits for room.
+        if self.out.len() >= OUT_EAGER {
+            // What does not go now waits in the buffer; the next call waits for room.
+            let _ = self.wire.poll_write(cx, &mut self.out).map_err(|_| Gone)?;
         }
         Poll::Ready(Ok(()))
     }
