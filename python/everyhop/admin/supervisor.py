@@ -254,6 +254,8 @@ class Supervisor:
                 raise Surroundings(
                     f"restart needed: threads cannot change from {self.threads} to {compiled.plan.engine.threads} while running"
                 )
+            if compiled.plan.status != self.compiled.plan.status:
+                raise Surroundings("restart needed: [status] bind cannot change while running")
             resolver = Resolver(compiled.names) if compiled.names != self.resolver.names else self.resolver
             before, self.resolver = self.resolver, resolver
             try:
