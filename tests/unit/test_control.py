@@ -19,10 +19,11 @@ def test_a_message_arrives_whole_with_its_descriptors(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("hello")
     with path.open() as file:
-        threading.Thread(
-            target=send, args=(ours, {"ask": "apply", "text": "é" * 500_000}, [os.dup(file.fileno())]), daemon=True
-        ).start()
+        message = {"ask": "apply", "text": "é" * 500_000}
+        sender = threading.Thread(target=send, args=(ours, message, [os.dup(file.fileno())]), daemon=True)
+        sender.start()
         got = receive(theirs)
+        sender.join()
     assert got is not None
     message, fds = got
     assert message["text"] == "é" * 500_000
@@ -37,8 +38,10 @@ def test_a_message_is_the_same_at_whichever_byte_it_is_split() -> None:
     for cut in range(1, len(data)):
         ours, theirs = socket.socketpair()
         ours.sendall(data[:cut])
-        threading.Timer(0.001, ours.sendall, [data[cut:]]).start()
+        rest = threading.Timer(0.001, ours.sendall, [data[cut:]])
+        rest.start()
         got = receive(theirs)
+        rest.join()
         assert got is not None and got[0]["ask"] == "hello"
 
 
