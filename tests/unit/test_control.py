@@ -19,8 +19,8 @@ def test_a_message_arrives_whole_with_its_descriptors(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("hello")
     with path.open() as file:
-        message = {"ask": "apply", "text": "é" * 500_000}
-        sender = threading.Thread(target=send, args=(ours, message, [os.dup(file.fileno())]), daemon=True)
+        sent = {"ask": "apply", "text": "é" * 500_000}
+        sender = threading.Thread(target=send, args=(ours, sent, [os.dup(file.fileno())]), daemon=True)
         sender.start()
         got = receive(theirs)
         sender.join()
