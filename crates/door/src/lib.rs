@@ -65,6 +65,7 @@ fn probe(
 
 #[pymodule]
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("LIBC_TUNABLES", everyhop_engine::LIBC_TUNABLES)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;

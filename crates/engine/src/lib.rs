@@ -41,6 +41,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What the C library must be told before the process starts, in `GLIBC_TUNABLES`: to copy with vector registers. Its
+/// choice for pieces above some KiB is `rep movsb`, which AMD's cores run several times slower where the addresses are
+/// badly aligned to each other, as a record's plaintext and ciphertext are (measured: 1.31 against 1.05 s/GiB).
+pub const LIBC_TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=1073741824";
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

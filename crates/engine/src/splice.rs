@@ -72,6 +72,7 @@ struct Way {
     eof: bool,
     shut: bool,
     moved: u64,
+    hungry: bool,
 }
 
 struct Tunnel {
@@ -221,7 +222,7 @@ fn pump(
             }
             return Ok(true);
         }
-        match from.poll_fill(cx, &mut way.buf) {
+        match from.poll_fill(cx, &mut way.buf, &mut way.hungry) {
             Poll::Ready(Ok(0)) => way.eof = true,
             Poll::Ready(Ok(_)) => held = false,
             Poll::Ready(Err(_)) => return Err(Refusal::ConnectionBroken),

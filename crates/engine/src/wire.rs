@@ -3,7 +3,7 @@
 //! Reads and writes are as few as can be: one read until the socket is dry, one write for all that is queued.
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
-use crate::buf::{Buf, ROOM};
+use crate::buf::Buf;
 use crate::tls::{Driven, Session};
 use std::io;
 use std::pin::Pin;
@@ -17,13 +17,19 @@ pub(crate) enum Sock {
 }
 
 /// Ciphertext waiting to go out above which nothing more is encrypted: back-pressure.
-const OUT_FULL: usize = 64 * 1024;
+const OUT_FULL: usize = 16 * 1024;
+/// Plaintext that is encrypted at a time.
+const SEAL_BYTES: usize = 256 * 1024;
 
 pub(crate) struct Wire {
     sock: Sock,
     tls: Option<Tls>,
     /// The peer will send nothing more.
     eof: bool,
+    /// The last read took all the room there was: the next one gets more.
+    hungry: bool,
+    /// Whether it may have more: not where many streams would each hold so much.
+    pub(crate) greedy: bool,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -53,13 +59,13 @@ impl From<io::Error> for WireError {
 
 impl Wire {
     pub(crate) fn plain(sock: Sock) -> Wire {
-        Wire { sock, tls: None, eof: false, bytes_in: 0, bytes_out: 0 }
+        Wire { sock, tls: None, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0 }
     }
 
     /// `incoming` is what was read before: the hello.
     pub(crate) fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
         let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default() };
-        Wire { sock, tls: Some(tls), eof: false, bytes_in: 0, bytes_out: 0 }
+        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0 }
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {
@@ -76,7 +82,7 @@ impl Wire {
 
     /// Runs the handshake to its end and flushes our last flight.
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        let Wire { sock, tls: Some(tls), bytes_in, bytes_out, .. } = self else {
+        let Wire { sock, tls: Some(tls), bytes_in, bytes_out, hungry, .. } = self else {
             return Poll::Ready(Ok(()));
         };
         loop {
@@ -99,7 +105,7 @@ impl Wire {
                 Ok(Driven::More) if !tls.session.common().is_handshaking() => return Poll::Ready(Ok(())),
                 Ok(Driven::More) => {}
             }
-            let n = ready!(sock.poll_fill(cx, &mut tls.incoming))?;
+            let n = ready!(sock.poll_fill(cx, &mut tls.incoming, hungry))?;
             if n == 0 {
                 return Poll::Ready(Err(WireError::Eof));
             }
@@ -115,7 +121,8 @@ impl Wire {
             return Poll::Ready(Ok(0));
         }
         let Some(tls) = &mut self.tls else {
-            let n = match self.sock.poll_fill(cx, into) {
+            self.hungry &= self.greedy;
+            let n = match self.sock.poll_fill(cx, into, &mut self.hungry) {
                 Poll::Ready(n) => n?,
                 Poll::Pending => {
                     if into.is_empty() {
@@ -154,7 +161,7 @@ impl Wire {
                     return Poll::Ready(Ok(got));
                 }
             }
-            match tls.incoming_fill(&mut self.sock, cx) {
+            match self.sock.poll_fill(cx, &mut tls.incoming, &mut self.hungry) {
                 Poll::Ready(Ok(0)) => {
                     self.eof = true;
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
@@ -192,7 +199,7 @@ impl Wire {
         if tls.outgoing.len() >= OUT_FULL {
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
-        let n = from.len().min(OUT_FULL);
+        let n = from.len().min(SEAL_BYTES);
         let bytes = from.bytes().get(..n).unwrap_or_default();
         match tls.session.encrypt(bytes, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
             Ok((driven, true)) => self.eof |= driven == Driven::PeerClosed,
@@ -201,6 +208,11 @@ impl Wire {
         }
         from.consume_keep(n);
         Poll::Ready(Ok(n))
+    }
+
+    /// So much ciphertext waits to go out that nothing more is encrypted before it went.
+    pub(crate) fn is_full(&self) -> bool {
+        self.tls.as_ref().is_some_and(|t| t.outgoing.len() >= OUT_FULL)
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -238,12 +250,6 @@ impl Wire {
     }
 }
 
-impl Tls {
-    fn incoming_fill(&mut self, sock: &mut Sock, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        sock.poll_fill(cx, &mut self.incoming)
-    }
-}
-
 fn poll_flush(sock: &mut Sock, tls: &mut Tls, cx: &mut Context<'_>, bytes_out: &mut u64) -> Poll<io::Result<()>> {
     while !tls.outgoing.is_empty() {
         let n = ready!(sock.poll_write(cx, tls.outgoing.bytes()))?;
@@ -257,16 +263,24 @@ fn poll_flush(sock: &mut Sock, tls: &mut Tls, cx: &mut Context<'_>, bytes_out: &
 }
 
 pub(crate) fn poll_fill_tcp(sock: &mut TcpStream, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
-    poll_fill(sock, cx, into)
+    poll_fill(sock, cx, into, &mut false)
 }
 
-fn poll_fill(sock: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
-    // At least a quarter of a buffer, so that a half-filled one does not turn into many small reads.
-    into.reserve(ROOM / 4);
+fn poll_fill(
+    sock: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    into: &mut Buf,
+    hungry: &mut bool,
+) -> Poll<io::Result<usize>> {
+    if *hungry {
+        into.widen();
+    }
+    into.reserve_read();
     let tail = into.tail();
     let before = tail.len();
     let mut space = ReadBuf::uninit(tail.spare_capacity_mut());
     ready!(Pin::new(sock).poll_read(cx, &mut space))?;
+    *hungry = space.remaining() == 0;
     let n = space.filled().len();
     // SAFETY: `filled()` says that the first `n` bytes of the spare capacity were written.
     unsafe { tail.set_len(before + n) };
@@ -274,11 +288,16 @@ fn poll_fill(sock: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>, into: &m
 }
 
 impl Sock {
-    /// One read into the unused room of `into`.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+    /// One read into the unused room of `into`; `hungry` remembers whether it took all of it.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Buf,
+        hungry: &mut bool,
+    ) -> Poll<io::Result<usize>> {
         match self {
-            Sock::Tcp(s) => poll_fill_tcp(s, cx, into),
-            Sock::Unix(s) => poll_fill(s, cx, into),
+            Sock::Tcp(s) => poll_fill(s, cx, into, hungry),
+            Sock::Unix(s) => poll_fill(s, cx, into, hungry),
         }
     }
 
@@ -359,7 +378,7 @@ impl Wire {
         if tls.outgoing.len() >= OUT_FULL {
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
-        let take = bytes.get(..bytes.len().min(OUT_FULL)).unwrap_or_default();
+        let take = bytes.get(..bytes.len().min(SEAL_BYTES)).unwrap_or_default();
         match tls.session.encrypt(take, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
             Ok((driven, true)) => {
                 self.eof |= driven == Driven::PeerClosed;

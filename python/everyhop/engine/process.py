@@ -5,6 +5,7 @@ It gets one descriptor, its control socket, and leads its own session, so that a
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -22,6 +23,9 @@ CODE = (
 )
 
 
+TUNABLES = "GLIBC_TUNABLES"
+
+
 @dataclass
 class Started:
     """An engine that is our child."""
@@ -36,5 +40,12 @@ def start(control: socket.socket) -> Started:
     """Starts an engine that listens for us on `control`, which it inherits."""
     fd = control.fileno()
     command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), str(fd)]
-    process = subprocess.Popen(command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(dict(os.environ))
+    )
     return Started(process)
+
+
+def environment(ours: dict[str, str]) -> dict[str, str]:
+    """Ours, with what the C library must know before it starts; tunables that someone set by hand come last and win."""
+    return {**ours, TUNABLES: ":".join(filter(None, [_door.LIBC_TUNABLES, ours.get(TUNABLES)]))}

@@ -16,8 +16,8 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-/// What is queued to go out above which the body waits.
-const OUT_FULL: usize = 64 * 1024;
+/// What is queued to go out above which it goes before the body is looked at, and below which it is gathered.
+const OUT_EAGER: usize = 16 * 1024;
 
 pub(crate) struct H1Up {
     pub(crate) wire: Wire,
@@ -72,6 +72,8 @@ impl H1Up {
         self.out.push(head);
         self.head.reset();
         self.to_head = asked.is_head();
+        // Of an HTTP/2 connection each stream would hold what it read ahead.
+        self.wire.greedy = asked.protocol != "h2";
         self.chunks = asked.body == BodyLen::Unknown;
         (self.answered, self.keep) = (false, false);
     }
@@ -94,10 +96,10 @@ impl H1Up {
     }
 
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
-        while self.out.len() >= OUT_FULL {
+        let n = from.len();
+        while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
             ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Refusal::BackendClosed)?;
         }
-        let n = from.len();
         if self.chunks {
             write::chunk_size(self.out.tail(), n);
             self.out.take_from(from, n);

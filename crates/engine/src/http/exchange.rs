@@ -56,6 +56,9 @@ pub(crate) trait Client {
     fn informational(&mut self, status: u16, fields: &impl Fields);
     /// Queues the response's head.
     fn head(&mut self, meta: &Meta, fields: &impl Fields);
+    /// Ready when the next piece of the response's body can be taken: before that none is read, so that a slow reader
+    /// holds one buffer and not three.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
     /// Takes bytes of the response's body; Pending while there is no room.
     fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>>;
     /// The response's body is complete.
@@ -88,6 +91,8 @@ pub(crate) struct Exchange {
     response: Response,
     informational: u32,
     body_ended: bool,
+    /// The client takes nothing more for now.
+    blocked: bool,
     /// What the client was told; 0 before that.
     pub(crate) status: u16,
     /// The response is a switch of protocols: bytes follow, no body.
@@ -106,6 +111,7 @@ impl Exchange {
             response: Response::Head,
             informational: 0,
             body_ended: body == BodyLen::None,
+            blocked: false,
             status: 0,
             switched: false,
             body_in: 0,
@@ -159,7 +165,7 @@ impl Exchange {
     fn late(&self) -> Refusal {
         match (self.request, self.response) {
             (_, Response::Flush) => Refusal::ClientGone,
-            (_, Response::Body) if !self.to_client.is_empty() => Refusal::ClientGone,
+            (_, Response::Body) if self.blocked || !self.to_client.is_empty() => Refusal::ClientGone,
             (_, Response::Body) => Refusal::BackendTooSlow,
             (Request::Body, _) if self.to_up.is_empty() => Refusal::BodyTooSlow,
             (Request::Body | Request::Flush, _) => Refusal::BackendTooSlow,
@@ -259,7 +265,7 @@ impl Exchange {
                         Poll::Pending => return Ok(moved),
                     }
                 }
-                Response::Body => match up.poll_data(cx, &mut self.to_client) {
+                Response::Body => match self.poll_piece(cx, client, up) {
                     Poll::Ready(Ok(Got::Some)) => {}
                     Poll::Ready(Ok(Got::End)) => {
                         client.finish(up.trailers());
@@ -280,6 +286,25 @@ impl Exchange {
                 },
             }
             moved = true;
+        }
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut Up,
+    ) -> Poll<Result<Got, Refusal>> {
+        match client.poll_room(cx) {
+            Poll::Ready(Ok(())) => {
+                self.blocked = false;
+                up.poll_data(cx, &mut self.to_client)
+            }
+            Poll::Ready(Err(Gone)) => Poll::Ready(Err(Refusal::ClientGone)),
+            Poll::Pending => {
+                self.blocked = true;
+                Poll::Pending
+            }
         }
     }
 }

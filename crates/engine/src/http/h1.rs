@@ -19,9 +19,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-/// Response bytes that may wait for a slow reader.
-const OUT_FULL: usize = 64 * 1024;
-/// Response bytes above which they are handed on at once, so that a fast reader need not wait for a buffer to fill.
+/// Response bytes above which they are handed on at once, and below which they are gathered into one record.
 const OUT_EAGER: usize = 16 * 1024;
 /// An unread request body up to this long is read and thrown away, so that the connection can go on.
 const DRAIN_BYTES: u64 = 64 * 1024;
@@ -349,11 +347,19 @@ impl Client for H1 {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
-        while self.out.len() >= OUT_FULL {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        while self.out.len() >= OUT_EAGER {
             ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
         }
+        if self.wire.is_full() { self.wire.poll_flush(cx).map_err(|_| Gone) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
         let n = from.len();
+        // What is queued goes first, so that a large piece is taken over and not copied.
+        while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
+        }
         if self.sending == Sending::Chunks {
             write::chunk_size(self.out.tail(), n);
             self.out.take_from(from, n);
