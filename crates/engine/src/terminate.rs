@@ -39,7 +39,7 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
     })
     .await;
     let why = match shaken {
-        Ok(Ok(())) => return serve(arrived, hello, site, wire).await,
+        Ok(Ok(())) => return serve(arrived, &hello, site, wire),
         Ok(Err(WireError::Tls(e))) => Refusal::of_client(&e),
         Ok(Err(WireError::Io | WireError::Eof)) => Refusal::HandshakeClosed,
         Err(Late) => Refusal::HandshakeTooSlow,
@@ -48,7 +48,8 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
     greeted::observe(&arrived, hello.host.as_deref(), "failed", facts, why, wire.bytes_out);
 }
 
-async fn serve(arrived: Arrived, hello: Greeting, site: usize, wire: Wire) {
+/// Goes on in a task of its own: what the handshake needed is not held for the life of the connection.
+fn serve(arrived: Arrived, hello: &Greeting, site: usize, wire: Wire) {
     let common = wire.session().map(Session::common);
     let facts = common.map(TlsFacts::of).unwrap_or_default();
     let chain = common.and_then(|c| c.peer_certificates()).unwrap_or_default();
@@ -65,8 +66,8 @@ async fn serve(arrived: Arrived, hello: Greeting, site: usize, wire: Wire) {
     let h2 = facts.alpn.as_deref() == Some("h2");
     let opened = Opened { arrived, site, facts, client_chain, fragment };
     if h2 {
-        http::h2::serve(opened, wire).await;
+        tokio::task::spawn_local(http::h2::serve(opened, wire));
     } else {
-        http::h1::serve(opened, wire).await;
+        tokio::task::spawn_local(http::h1::serve(opened, wire));
     }
 }

@@ -48,13 +48,14 @@ pub(crate) async fn reach(
         if !fresh && let Some(up) = core.pools.take(core, &backend) {
             return Ok(Reached { backend, up, reused: true });
         }
-        match connect::open(core, &backend, limits.connect_s).await {
+        // Boxed: most requests find an open connection, and every waiting one would hold the room.
+        match Box::pin(connect::open(core, &backend, limits.connect_s)).await {
             Ok(opened) => {
                 choose::healed(&backend);
                 let up = match backend.protocol {
                     UpstreamProtocol::Http1 => Some(Up::H1(Box::new(h1::H1Up::new(opened, limits)))),
                     UpstreamProtocol::Http2 => {
-                        h2::H2Up::open(core, opened, limits).await.map(|up| Up::H2(Box::new(up)))
+                        Box::pin(h2::H2Up::open(core, opened, limits)).await.map(|up| Up::H2(Box::new(up)))
                     }
                 };
                 if let Some(up) = up {

@@ -1,7 +1,7 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
-use crate::buf::Buf;
+use crate::buf::{Buf, ROOM};
 use crate::hop::h1::{codec_limits, last_chunk};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, View};
@@ -14,6 +14,7 @@ use crate::terminate::Opened;
 use crate::wire::Wire;
 use everyhop_http1::{FieldId, Parsed, RequestHead, write};
 use http::HeaderMap;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -54,6 +55,39 @@ enum Next {
     Over,
 }
 
+/// What reading a request takes, kept by the thread and lent to a connection for the time of a request.
+#[derive(Default)]
+struct Work {
+    head: RequestHead,
+    asked: Asked,
+    scratch: Vec<u8>,
+}
+
+thread_local! {
+    // Boxed, so that lending moves a pointer.
+    #[allow(clippy::vec_box)]
+    static SPARE: RefCell<Vec<Box<Work>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// As many requests as a thread is likely to have under way.
+const SPARE_WORK: usize = 256;
+
+impl Work {
+    fn take() -> Box<Work> {
+        let mut work = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        work.head.reset();
+        work
+    }
+
+    fn give(work: Option<Box<Work>>) {
+        SPARE.with_borrow_mut(|spare| {
+            let room = spare.len() < SPARE_WORK;
+            // One large head does not stay paid for.
+            spare.extend(work.filter(|w| room && w.scratch.capacity() <= ROOM));
+        });
+    }
+}
+
 pub(crate) async fn serve(opened: Opened, wire: Wire) {
     let conn = crate::http::opened(opened);
     let mut it = H1 {
@@ -67,47 +101,45 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         keep: true,
         owes_continue: false,
     };
-    let mut head = RequestHead::default();
-    let mut asked = Asked::default();
-    let mut scratch = Vec::new();
     let core = &conn.opened.arrived.core;
     let watch = &conn.opened.arrived.watch;
     while it.keep {
-        head.reset();
-        let next = it.next_head(&mut head).await;
+        let mut work = None;
+        let next = it.next_head(&mut work).await;
         let began = Instant::now();
+        let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
         asked.id = core.next_id();
         let len = match next {
             Next::Over => break,
             Next::Refused(why) => {
                 (asked.protocol, it.keep, it.version_10) = ("http/1.1", false, false);
                 (asked.method, asked.host, asked.target) = Default::default();
-                refused(&conn, &asked, why, began);
+                refused(&conn, asked, why, began);
                 it.answer(why, asked.id, false);
                 break;
             }
             Next::Head(len) => len,
         };
         let ready = {
-            let view = View { head: &head, buf: it.inb.bytes() };
-            let asking = asked.of_h1(&head, view.buf);
-            asking.and_then(|()| prepare(&conn, &mut asked, &view, std::mem::take(&mut scratch)))
+            let view = View { head, buf: it.inb.bytes() };
+            let asking = asked.of_h1(head, view.buf);
+            asking.and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
         };
-        it.take_head(&head, len);
+        it.take_head(head, len);
         let carried = match ready {
             Ok(ready) => {
                 it.owes_continue = head.expects_continue && ready.speaks_h2();
-                let carried = carry(&conn, &asked, &ready, &mut it, watch, began).await;
+                let carried = carry(&conn, asked, &ready, &mut it, watch, began).await;
                 if let Carried::Switched(switched) = carried {
-                    return tunnel::run(&conn, &asked, &ready, it.wire, it.inb, switched).await;
+                    return Box::pin(tunnel::run(&conn, asked, &ready, it.wire, it.inb, switched)).await;
                 }
                 if let Built::H1(used) = ready.built {
-                    scratch = used;
+                    *scratch = used;
                 }
                 carried
             }
             Err(why) => {
-                refused(&conn, &asked, why, began);
+                refused(&conn, asked, why, began);
                 Carried::Refused(why)
             }
         };
@@ -132,12 +164,14 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
             // Handed over above, with what it was admitted by.
             Carried::Switched(_) => return,
         }
+        Work::give(work);
     }
     it.close().await;
 }
 
 impl H1 {
-    async fn next_head(&mut self, head: &mut RequestHead) -> Next {
+    /// `work` is taken once there is something to read.
+    async fn next_head(&mut self, work: &mut Option<Box<Work>>) -> Next {
         let conn = self.conn.clone();
         let arrived = &conn.opened.arrived;
         let Some(running) = arrived.core.running() else { return Next::Over };
@@ -149,7 +183,7 @@ impl H1 {
         poll_fn(|cx| {
             loop {
                 if !self.inb.is_empty() {
-                    match head.parse(self.inb.bytes(), &codec) {
+                    match work.get_or_insert_with(Work::take).head.parse(self.inb.bytes(), &codec) {
                         Parsed::Head { len } => return Poll::Ready(Next::Head(len)),
                         Parsed::Refused(why) => return Poll::Ready(Next::Refused(Refusal::Http1(why))),
                         Parsed::NeedMore => {}
