@@ -70,14 +70,11 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         tls,
         facts,
     });
-    let mut line = Vec::with_capacity(640);
-    Line {
+    let (micros, us) = it.core.clock().unix_micros(it.started);
+    let line = Line {
         conn: &conn,
         id: None,
-        route: None,
-        pattern: None,
-        plan: &it.running.digest,
-        material: &it.running.material_digest,
+        labels: &it.running.labels,
         hop: None,
         protocol: None,
         method: None,
@@ -86,10 +83,8 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         status: 0,
         bytes_in: it.bytes.len() as u64,
         bytes_out: out,
-        duration_us: u64::try_from(it.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_us: us,
         end: why.slug(),
-    }
-    .write(&mut line);
-    stats.saw(&line);
-    it.core.log.borrow_mut().line(&line);
+    };
+    stats.saw(micros, |out| line.write(out, micros), |line| it.core.log.borrow_mut().line(line));
 }

@@ -81,12 +81,13 @@ impl PerThread {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(why.slug()).or_default() += 1;
     }
 
-    /// Keeps the line; the memory is used again.
-    pub(crate) fn saw(&self, line: &[u8]) {
+    /// Keeps the line that `write` makes and shows it to `log`; the memory is used again.
+    pub(crate) fn saw(&self, micros: u64, write: impl FnOnce(&mut Vec<u8>), log: impl FnOnce(&[u8])) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.0 = crate::observe::unix_micros();
+        last.0 = micros;
         last.1.clear();
-        last.1.extend_from_slice(line);
+        write(&mut last.1);
+        log(&last.1);
     }
 
     pub(crate) fn took(&self, status: u16, us: u64) {

@@ -9,6 +9,7 @@ use everyhop_hello as hello;
 use everyhop_http1::write::number;
 use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, HandshakeKind};
+use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -161,10 +162,8 @@ impl HopFragment {
 pub(crate) struct Line<'a> {
     pub(crate) conn: &'a ConnFragment,
     pub(crate) id: Option<u64>,
-    pub(crate) route: Option<&'a str>,
-    pub(crate) pattern: Option<&'a str>,
-    pub(crate) plan: &'a str,
-    pub(crate) material: &'a str,
+    /// Of the route, or of what reached none: [`labels`].
+    pub(crate) labels: &'a [u8],
     pub(crate) hop: Option<(&'a HopFragment, bool)>,
     pub(crate) protocol: Option<&'static str>,
     pub(crate) method: Option<&'a [u8]>,
@@ -179,22 +178,32 @@ pub(crate) struct Line<'a> {
     pub(crate) end: &'static str,
 }
 
+/// What all lines of a route under a plan share, written once.
+pub(crate) fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, material: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(224);
+    field(&mut out, "route", route);
+    field(&mut out, "pattern", pattern);
+    field(&mut out, "plan", Some(plan));
+    field(&mut out, "material", Some(material));
+    out
+}
+
 impl Line<'_> {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// `micros`: now, since 1970.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, micros: u64) {
         out.extend_from_slice(b"{\"time\":\"");
-        stamp(out, unix_micros());
+        stamp(out, micros);
         out.extend_from_slice(b"\",");
         out.extend_from_slice(&self.conn.0);
         match self.id {
             Some(id) => {
-                let _ = write!(out, ",\"id\":\"{id:016x}\"");
+                out.extend_from_slice(b",\"id\":\"");
+                hex16(out, id);
+                out.push(b'"');
             }
             None => out.extend_from_slice(b",\"id\":null"),
         }
-        field(out, "route", self.route);
-        field(out, "pattern", self.pattern);
-        field(out, "plan", Some(self.plan));
-        field(out, "material", Some(self.material));
+        out.extend_from_slice(self.labels);
         out.extend_from_slice(b",\"backend_hop\":");
         match self.hop {
             None => out.extend_from_slice(b"null"),
@@ -246,27 +255,60 @@ fn bytes_field(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
 
 /// A JSON string of any bytes. What is not printable ASCII is written `\u00XX` byte for byte, so that it is reversible.
 pub(crate) fn text(out: &mut Vec<u8>, value: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    for &b in value.get(..value.len().min(FIELD_BYTES)).unwrap_or_default() {
+    let mut left = value.get(..value.len().min(FIELD_BYTES)).unwrap_or_default();
+    // Nearly every text is plain from end to end: one look, one copy.
+    while let Some(at) = left.iter().position(|b| !matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')) {
+        let (plain, rest) = left.split_at(at);
+        out.extend_from_slice(plain);
+        let Some((&b, rest)) = rest.split_first() else { break };
         match b {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
-            0x20..=0x7e => out.push(b),
-            _ => {
-                let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(b >> 4), digit(b & 15)]);
-            }
+            _ => out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(b >> 4), hex(b)]),
         }
+        left = rest;
     }
+    out.extend_from_slice(left);
     if value.len() > FIELD_BYTES {
         out.extend_from_slice(b"...");
     }
     out.push(b'"');
 }
 
-/// `2026-11-23T17:20:00.123456Z`. Civil date from days since 1970 by Howard Hinnant's `civil_from_days`.
+fn hex(digit: u8) -> u8 {
+    b"0123456789abcdef".get(usize::from(digit & 15)).copied().unwrap_or(b'0')
+}
+
+/// Sixteen hexadecimal digits.
+pub(crate) fn hex16(out: &mut Vec<u8>, id: u64) {
+    let mut text = [0u8; 16];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair.copy_from_slice(&[hex(byte >> 4), hex(byte)]);
+    }
+    out.extend_from_slice(&text);
+}
+
+thread_local! {
+    /// The second that was last written, to its point.
+    static SECOND: RefCell<(u64, Vec<u8>)> = const { RefCell::new((u64::MAX, Vec::new())) };
+}
+
+/// `2026-11-23T17:20:00.123456Z`.
 pub(crate) fn stamp(out: &mut Vec<u8>, micros: u64) {
     let (secs, sub) = (micros / 1_000_000, micros % 1_000_000);
+    SECOND.with_borrow_mut(|(at, text)| {
+        if *at != secs {
+            *at = secs;
+            text.clear();
+            second(text, secs);
+        }
+        out.extend_from_slice(text);
+    });
+    padded(out, sub, 6);
+    out.push(b'Z');
+}
+
+fn second(out: &mut Vec<u8>, secs: u64) {
     let (days, rest) = (secs / 86_400, secs % 86_400);
     let (y, m, d) = civil(days);
     for (value, width, after) in [
@@ -276,13 +318,13 @@ pub(crate) fn stamp(out: &mut Vec<u8>, micros: u64) {
         (rest / 3600, 2, b':'),
         (rest / 60 % 60, 2, b':'),
         (rest % 60, 2, b'.'),
-        (sub, 6, b'Z'),
     ] {
         padded(out, value, width);
         out.push(after);
     }
 }
 
+/// Civil date from days since 1970, by Howard Hinnant's `civil_from_days`.
 pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
     let era = z / 146_097;

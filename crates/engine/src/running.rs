@@ -4,6 +4,7 @@
 
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::metrics::Stats;
+use crate::observe::labels;
 use crate::refusal::Refusal;
 use crate::thread::Shared;
 use arc_swap::ArcSwap;
@@ -30,6 +31,8 @@ pub(crate) struct Running {
     pub(crate) routes: Vec<RouteRun>,
     /// What reached no route.
     pub(crate) elsewhere: Arc<Stats>,
+    /// Of the lines of what reached no route.
+    pub(crate) labels: Vec<u8>,
 }
 
 pub(crate) struct Listening {
@@ -55,6 +58,8 @@ pub(crate) struct SiteRun {
 
 pub(crate) struct RouteRun {
     pub(crate) name: Arc<str>,
+    /// What its lines share.
+    pub(crate) labels: Vec<u8>,
     pub(crate) pattern: &'static str,
     pub(crate) backends: Vec<Arc<BackendRun>>,
     pub(crate) stats: Arc<Stats>,
@@ -147,10 +152,13 @@ impl Running {
         for (i, route) in plan.routes.iter().enumerate() {
             let stats =
                 old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
-            routes.push(building.route(i, stats)?);
+            let mut run = building.route(i, stats)?;
+            run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
+            routes.push(run);
         }
         Ok(Running {
             generation: before.map_or(1, |b| b.generation + 1),
+            labels: labels(None, None, &brought.digest, &brought.material_digest),
             digest: brought.digest,
             material_digest: brought.material_digest,
             material: brought.material,
@@ -226,6 +234,7 @@ impl Building<'_> {
         match &route.way {
             Way::AtBackend { send_proxy, backends } => Ok(RouteRun {
                 name,
+                labels: Vec::new(),
                 pattern: "passthrough",
                 backends: backends.iter().map(|p| self.splice(p)).collect(),
                 stats,
@@ -239,6 +248,7 @@ impl Building<'_> {
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
                     name,
+                    labels: Vec::new(),
                     pattern: match pattern {
                         Pattern::Plaintext => "plaintext",
                         Pattern::Reencrypt => "reencrypt",

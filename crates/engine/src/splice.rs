@@ -261,14 +261,11 @@ fn end(
         facts: facts.clone(),
     });
     let hop = backend.map(|b| HopFragment::of(&b.at, "passthrough", &facts, IdentityUse::Unknown));
-    let mut line = Vec::with_capacity(640);
-    Line {
+    let (micros, us) = it.core.clock().unix_micros(it.started);
+    let line = Line {
         conn: &conn,
         id: None,
-        route: Some(&route.name),
-        pattern: Some("passthrough"),
-        plan: &it.running.digest,
-        material: &it.running.material_digest,
+        labels: &route.labels,
         hop: hop.as_ref().map(|h| (h, false)),
         protocol: None,
         method: None,
@@ -277,10 +274,8 @@ fn end(
         status: 0,
         bytes_in: to_backend,
         bytes_out: to_client,
-        duration_us: u64::try_from(it.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_us: us,
         end: ended.map_or_else(Refusal::slug, |()| "done"),
-    }
-    .write(&mut line);
-    stats.saw(&line);
-    it.core.log.borrow_mut().line(&line);
+    };
+    stats.saw(micros, |out| line.write(out, micros), |line| it.core.log.borrow_mut().line(line));
 }

@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a thread looks. Each look costs a few nanoseconds a connection.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -69,6 +69,29 @@ pub(crate) struct Clock {
     pub(crate) now_ms: Cell<u64>,
     /// Unix seconds, for dates.
     pub(crate) unix_s: Cell<i64>,
+    /// The last tick by both clocks, so that a moment of the one is known by the other without asking again.
+    ticked: Cell<Option<(Instant, u64)>>,
+}
+
+impl Clock {
+    /// A tick, `began` after which the thread's milliseconds count.
+    pub(crate) fn tick(&self, began: Instant) {
+        let (now, micros) = (Instant::now(), crate::observe::unix_micros());
+        self.now_ms.set(u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX));
+        self.unix_s.set(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX));
+        self.ticked.set(Some((now, micros)));
+    }
+
+    /// Now in microseconds since 1970, and how many have passed since `began`. It asks one clock, once.
+    pub(crate) fn unix_micros(&self, began: Instant) -> (u64, u64) {
+        let now = Instant::now();
+        let since = |from: Instant| u64::try_from((now - from).as_micros()).unwrap_or(u64::MAX);
+        let unix = match self.ticked.get() {
+            Some((at, micros)) => micros.saturating_add(since(at)),
+            None => crate::observe::unix_micros(),
+        };
+        (unix, since(began))
+    }
 }
 
 /// The watches of a thread. A slot is free again when its [`Watched`] drops.

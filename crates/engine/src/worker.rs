@@ -38,7 +38,7 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
         let began = Instant::now();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        set_clock(&core, began);
+        core.clock().tick(began);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
@@ -46,7 +46,7 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                     None => return,
                 },
                 _ = tick.tick() => {
-                    set_clock(&core, began);
+                    core.clock().tick(began);
                     core.log.borrow_mut().flush();
                     core.pools.sweep(core.clock().now_ms.get());
                     core.watches.tick();
@@ -55,11 +55,6 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
         }
     });
     Ok(())
-}
-
-fn set_clock(core: &Core, began: Instant) {
-    core.clock().now_ms.set(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-    core.clock().unix_s.set(i64::try_from(crate::observe::unix_micros() / 1_000_000).unwrap_or(i64::MAX));
 }
 
 /// Sockets of this thread: accepting, or waiting for a plan that names them.

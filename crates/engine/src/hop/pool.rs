@@ -9,13 +9,35 @@ use crate::thread::Core;
 use everyhop_plan::UpstreamProtocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 #[derive(Default)]
 pub(crate) struct Pools {
-    idle: RefCell<HashMap<u64, Vec<Idle>>>,
+    idle: RefCell<ByHop<Vec<Idle>>>,
     /// Shared connections: each carries many requests.
-    shared: RefCell<HashMap<u64, Vec<Rc<H2Conn>>>>,
+    shared: RefCell<ByHop<Vec<Rc<H2Conn>>>>,
+}
+
+/// A hop's id is a hash already.
+type ByHop<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
+
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Never asked for a number; right all the same.
+        self.0 = bytes.iter().fold(self.0, |h, b| h.rotate_left(8) ^ u64::from(*b));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id;
+    }
 }
 
 struct Idle {
@@ -44,12 +66,13 @@ impl Pools {
         None
     }
 
-    pub(crate) fn give(&self, core: &Core, up: Box<H1Up>) {
+    pub(crate) fn give(&self, core: &Core, mut up: Box<H1Up>) {
         let Some(running) = core.running() else { return };
         // The plan may have changed while it was out: a weaker hop must not live on in a pool.
         if up.generation != running.generation && !running.has_hop(up.hop_id) {
             return;
         }
+        up.generation = running.generation;
         let limits = running.limits();
         let mut idle = self.idle.borrow_mut();
         let list = idle.entry(up.hop_id).or_default();

@@ -4,12 +4,13 @@
 use crate::http::Conn;
 use crate::http::asked::Asked;
 use crate::http::exchange::{BodyLen, Fields};
+use crate::observe::hex16;
 use everyhop_canon::forwarded::write_node;
 use everyhop_http1::{FieldId, write};
 use everyhop_plan::UpstreamProtocol;
 use http::{HeaderName, HeaderValue, Request, Uri};
-use std::io::Write;
-use std::net::IpAddr;
+use std::cell::Cell;
+use std::fmt::Write;
 
 /// A head ready to be sent, once or again.
 pub(crate) enum Built {
@@ -113,32 +114,38 @@ fn h2(conn: &Conn, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
 
 /// What the edge says of the client. What it does not know it does not say.
 fn identity(conn: &Conn, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])) {
-    let peer = conn.opened.arrived.client.ip();
-    let client = asked.chain.first().copied().unwrap_or(peer);
-    let mut text = Vec::with_capacity(128);
-    for ip in asked.chain.iter().chain([&peer]) {
-        separated(&mut text);
-        plain(&mut text, *ip);
-    }
-    put("x-forwarded-for", &text);
+    let (address, node) = &conn.said;
     put("x-forwarded-proto", b"https");
     put("x-forwarded-host", asked.authority.as_bytes());
-    text.clear();
-    plain(&mut text, client);
-    put("x-real-ip", &text);
-    text.clear();
-    for ip in asked.chain.iter().chain([&peer]) {
-        separated(&mut text);
-        text.extend_from_slice(b"for=");
-        write_node(&mut text, *ip);
+    let mut text = Text::default();
+    if asked.chain.is_empty() {
+        put("x-forwarded-for", address);
+        put("x-real-ip", address);
+    } else {
+        for ip in &asked.chain {
+            let _ = write!(text, "{ip}, ");
+        }
+        text.push(address);
+        put("x-forwarded-for", &text.0);
+        text.0.clear();
+        if let Some(first) = asked.chain.first() {
+            let _ = write!(text, "{first}");
+        }
+        put("x-real-ip", &text.0);
+        text.0.clear();
     }
-    text.extend_from_slice(b";proto=https;host=\"");
-    text.extend_from_slice(asked.authority.as_bytes());
-    text.push(b'"');
-    put("forwarded", &text);
-    text.clear();
-    let _ = write!(text, "{:016x}", asked.id);
-    put("x-request-id", &text);
+    for ip in &asked.chain {
+        text.push(b"for=");
+        write_node(&mut text.0, *ip);
+        text.push(b", ");
+    }
+    for part in [b"for=", &**node, b";proto=https;host=\"", asked.authority.as_bytes(), b"\""] {
+        text.push(part);
+    }
+    put("forwarded", &text.0);
+    text.0.clear();
+    hex16(&mut text.0, asked.id);
+    put("x-request-id", &text.0);
     if let Some(cert) = &conn.client_cert {
         put("client-cert", cert);
     }
@@ -147,12 +154,36 @@ fn identity(conn: &Conn, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])
     }
 }
 
-fn separated(text: &mut Vec<u8>) {
-    if !text.is_empty() {
-        text.extend_from_slice(b", ");
+thread_local! {
+    static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The thread's memory for a value that is being put together.
+struct Text(Vec<u8>);
+
+impl Default for Text {
+    fn default() -> Self {
+        let mut memory = TEXT.take();
+        memory.clear();
+        Text(memory)
     }
 }
 
-fn plain(text: &mut Vec<u8>, ip: IpAddr) {
-    let _ = write!(text, "{ip}");
+impl Drop for Text {
+    fn drop(&mut self) {
+        TEXT.set(std::mem::take(&mut self.0));
+    }
+}
+
+impl Text {
+    fn push(&mut self, part: &[u8]) {
+        self.0.extend_from_slice(part);
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        self.push(part.as_bytes());
+        Ok(())
+    }
 }

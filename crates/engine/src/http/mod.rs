@@ -24,7 +24,6 @@ use everyhop_decide::Headers;
 use everyhop_http1::FieldId;
 use exchange::{Client, Exchange, Fields};
 use head::Built;
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,6 +38,8 @@ pub(crate) struct Conn {
     pub(crate) opened: Opened,
     /// The peer's X-Forwarded-For is believed.
     trusted: bool,
+    /// The peer's address as X-Forwarded-For and as Forwarded (RFC 7239 §6) write it.
+    pub(crate) said: (Box<[u8]>, Box<[u8]>),
     /// RFC 9440: `:base64:` of the verified leaf.
     pub(crate) client_cert: Option<Vec<u8>>,
     pub(crate) client_cert_chain: Option<Vec<u8>>,
@@ -55,7 +56,10 @@ impl Conn {
             rest = issuers.iter().take(CHAIN_CERTS).map(|c| byte_sequence(c)).collect();
         }
         let chain = (!rest.is_empty()).then(|| rest.join(&b", "[..]));
-        Conn { opened, trusted, client_cert: leaf, client_cert_chain: chain }
+        let mut node = Vec::new();
+        forwarded::write_node(&mut node, ip);
+        let said = (ip.to_string().into_bytes().into(), node.into());
+        Conn { opened, trusted, said, client_cert: leaf, client_cert_chain: chain }
     }
 
     /// Names that the client proved.
@@ -238,10 +242,6 @@ impl Default for Seen<'_> {
     }
 }
 
-thread_local! {
-    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Counts a request and writes its observation.
 pub(crate) fn record(
     conn: &Conn,
@@ -253,37 +253,29 @@ pub(crate) fn record(
 ) {
     let core = &conn.opened.arrived.core;
     let stats = route.map_or(&running.elsewhere, |r| &r.stats).of(core.index);
-    let us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (micros, us) = core.clock().unix_micros(began);
     stats.took(seen.status, us);
     stats.bytes_in.add(seen.bytes_in);
     stats.bytes_out.add(seen.bytes_out);
     if let Err(why) = seen.end {
         stats.refuse(why);
     }
-    LINE.with_borrow_mut(|line| {
-        line.clear();
-        Line {
-            conn: &conn.opened.fragment,
-            id: Some(asked.id),
-            route: route.map(|r| &*r.name),
-            pattern: route.map(|r| r.pattern),
-            plan: &running.digest,
-            material: &running.material_digest,
-            hop: seen.hop,
-            protocol: Some(asked.protocol),
-            method: Some(asked.method.as_bytes()).filter(|m| !m.is_empty()),
-            host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),
-            path: Some(asked.path().as_bytes()).filter(|p| !p.is_empty()),
-            status: seen.status,
-            bytes_in: seen.bytes_in,
-            bytes_out: seen.bytes_out,
-            duration_us: us,
-            end: seen.end.map_or_else(Refusal::slug, |()| "done"),
-        }
-        .write(line);
-        stats.saw(line);
-        conn.log(line);
-    });
+    let line = Line {
+        conn: &conn.opened.fragment,
+        id: Some(asked.id),
+        labels: route.map_or(&running.labels, |r| &r.labels),
+        hop: seen.hop,
+        protocol: Some(asked.protocol),
+        method: Some(asked.method.as_bytes()).filter(|m| !m.is_empty()),
+        host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),
+        path: Some(asked.path().as_bytes()).filter(|p| !p.is_empty()),
+        status: seen.status,
+        bytes_in: seen.bytes_in,
+        bytes_out: seen.bytes_out,
+        duration_us: us,
+        end: seen.end.map_or_else(Refusal::slug, |()| "done"),
+    };
+    stats.saw(micros, |out| line.write(out, micros), |line| conn.log(line));
 }
 
 /// Counts and observes a request that reached no backend.
