@@ -48,8 +48,14 @@ impl Default for Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(id: u64, protocol: &'static str) -> Asked {
-        Asked { id, protocol, ..Asked::default() }
+    /// Forgets the request before, so that nothing of it can be told of the next; keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target] {
+            text.clear();
+        }
+        self.chain.clear();
+        (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
+        (self.websocket, self.te_trailers, self.protocol) = (false, false, "http/1.1");
     }
 
     pub(crate) fn path(&self) -> &str {

@@ -1,20 +1,20 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
-use crate::buf::{Buf, ROOM};
+use crate::buf::Buf;
 use crate::hop::h1::{codec_limits, last_chunk};
 use crate::http::answer::{answer, with_date};
-use crate::http::asked::{Asked, View};
+use crate::http::asked::View;
 use crate::http::body::{Body, Taken};
 use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
 use crate::http::head::Built;
+use crate::http::work::Work;
 use crate::http::{Carried, Conn, carry, prepare, refused, tunnel};
 use crate::refusal::Refusal;
 use crate::terminate::Opened;
 use crate::wire::Wire;
 use everyhop_http1::{FieldId, Parsed, RequestHead, write};
 use http::HeaderMap;
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -55,39 +55,6 @@ enum Next {
     Over,
 }
 
-/// What reading a request takes, kept by the thread and lent to a connection for the time of a request.
-#[derive(Default)]
-struct Work {
-    head: RequestHead,
-    asked: Asked,
-    scratch: Vec<u8>,
-}
-
-thread_local! {
-    // Boxed, so that lending moves a pointer.
-    #[allow(clippy::vec_box)]
-    static SPARE: RefCell<Vec<Box<Work>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// As many requests as a thread is likely to have under way.
-const SPARE_WORK: usize = 256;
-
-impl Work {
-    fn take() -> Box<Work> {
-        let mut work = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
-        work.head.reset();
-        work
-    }
-
-    fn give(work: Option<Box<Work>>) {
-        SPARE.with_borrow_mut(|spare| {
-            let room = spare.len() < SPARE_WORK;
-            // One large head does not stay paid for.
-            spare.extend(work.filter(|w| room && w.scratch.capacity() <= ROOM));
-        });
-    }
-}
-
 pub(crate) async fn serve(opened: Opened, wire: Wire) {
     let conn = crate::http::opened(opened);
     let mut it = H1 {
@@ -112,8 +79,7 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         let len = match next {
             Next::Over => break,
             Next::Refused(why) => {
-                (asked.protocol, it.keep, it.version_10) = ("http/1.1", false, false);
-                (asked.method, asked.host, asked.target) = Default::default();
+                (it.keep, it.version_10) = (false, false);
                 refused(&conn, asked, why, began);
                 it.answer(why, asked.id, false);
                 break;

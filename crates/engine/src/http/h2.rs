@@ -6,12 +6,15 @@ use crate::hop::h2::{length, poll_recv, poll_send_some};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, MapView};
 use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::http::head::Built;
+use crate::http::work::Work;
 use crate::http::{Carried, Conn, carry, prepare, refused};
 use crate::refusal::Refusal;
 use crate::terminate::Opened;
 use crate::watch::Late;
 use crate::wire::{Stream, Wire};
 use bytes::Bytes;
+use everyhop_http1::FieldId;
 use everyhop_plan::Limits;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
@@ -99,7 +102,8 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         match event {
             Event::Request(request, respond) => {
                 let counted = Counted::new(&conn, &active);
-                tokio::task::spawn_local(stream(conn.clone(), *request, respond, counted));
+                // Boxed where it is made: a task moves its future several times.
+                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, counted)));
             }
             Event::Closed => return,
             Event::Look => {
@@ -125,7 +129,7 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
     }
 }
 
-async fn stream(conn: Rc<Conn>, request: Request<RecvStream>, respond: SendResponse<Bytes>, _counted: Counted) {
+async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: SendResponse<Bytes>, _counted: Counted) {
     let began = Instant::now();
     let core = &conn.opened.arrived.core;
     let (parts, body) = request.into_parts();
@@ -134,16 +138,23 @@ async fn stream(conn: Rc<Conn>, request: Request<RecvStream>, respond: SendRespo
         Some(n) => BodyLen::Known(n),
         None => BodyLen::Unknown,
     };
-    let mut asked = Asked::of(core.next_id(), "h2");
+    let mut work = Work::take();
+    let Work { asked, scratch, .. } = &mut *work;
+    (asked.id, asked.protocol) = (core.next_id(), "h2");
     let mut client = H2 { conn: conn.clone(), body, respond, send: None, left: None, trailers: None, done: false };
-    let ready = judge(&conn, &parts, &mut asked, body_len);
+    let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
+    drop(parts);
     let carried = match ready {
         Ok(ready) => {
             let watch = core.watch();
-            carry(&conn, &asked, &ready, &mut client, &watch, began).await
+            let carried = carry(&conn, asked, &ready, &mut client, &watch, began).await;
+            if let Built::H1(used) = ready.built {
+                *scratch = used;
+            }
+            carried
         }
         Err(why) => {
-            refused(&conn, &asked, why, began);
+            refused(&conn, asked, why, began);
             Carried::Refused(why)
         }
     };
@@ -152,6 +163,7 @@ async fn stream(conn: Rc<Conn>, request: Request<RecvStream>, respond: SendRespo
         Carried::Refused(why) => client.answer(why, asked.id, asked.is_head()),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
+    Work::give(Some(work));
 }
 
 fn judge(
@@ -159,6 +171,7 @@ fn judge(
     parts: &http::request::Parts,
     asked: &mut Asked,
     body: BodyLen,
+    scratch: Vec<u8>,
 ) -> Result<crate::http::Ready, Refusal> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (P03).
@@ -172,7 +185,7 @@ fn judge(
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
         return Err(Refusal::BadTarget);
     }
-    prepare(conn, asked, &MapView(&parts.headers), Vec::new())
+    prepare(conn, asked, &MapView(&parts.headers), scratch)
 }
 
 struct H2 {
@@ -204,11 +217,16 @@ impl H2 {
     }
 }
 
-fn response(status: u16, fields: &impl Fields) -> Response<()> {
+/// A response's head with the fields that `goes` lets through.
+fn response(status: u16, fields: &impl Fields, mut goes: impl FnMut(FieldId) -> bool) -> Response<()> {
     let mut it = Response::new(());
     *it.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let headers = it.headers_mut();
-    fields.each(|_, name, value| {
+    headers.reserve(12);
+    fields.each(|id, name, value| {
+        if !goes(id) {
+            return;
+        }
         // Our own codec has checked both; what HTTP/2 cannot carry all the same is left out.
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
             headers.append(name, value);
@@ -245,19 +263,20 @@ impl Client for H2 {
 
     fn informational(&mut self, status: u16, fields: &impl Fields) {
         // A stream that is gone shows when the final head is sent.
-        let _ = self.respond.send_informational(response(status, fields));
+        let _ = self.respond.send_informational(response(status, fields, |_| true));
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {
-        let mut it = response(meta.status, fields);
+        let (mut dated, rewritten) = (false, meta.body != BodyLen::None || meta.status == 204);
+        let mut it = response(meta.status, fields, |id| {
+            dated |= id == FieldId::Date;
+            id != FieldId::ContentLength || !rewritten
+        });
         let headers = it.headers_mut();
-        if meta.body != BodyLen::None || matches!(meta.status, 204) {
-            headers.remove(http::header::CONTENT_LENGTH);
-        }
         if let BodyLen::Known(n) = meta.body {
             headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(n));
         }
-        if !headers.contains_key(http::header::DATE) {
+        if !dated {
             let now = self.conn.opened.arrived.core.clock().unix_s.get();
             if let Ok(date) = with_date(now, HeaderValue::from_bytes) {
                 headers.insert(http::header::DATE, date);

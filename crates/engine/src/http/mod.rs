@@ -9,6 +9,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod head;
 pub(crate) mod tunnel;
+pub(crate) mod work;
 
 use crate::admit;
 use crate::hop;
