@@ -38,8 +38,8 @@ class Limits(Section):
     """A passthrough or upgraded connection at all: a decision holds for a day at most."""
     upstream_idle_s: Positive = 30
     """An idle backend connection; below the keep-alive of common servers, so that they do not close first."""
-    upstream_idle_connections: Positive = 256
-    """Idle connections kept for one backend and thread."""
+    upstream_idle_connections: Positive = 1024
+    """Idle connections kept for one backend and thread: as many as a burst of HTTP/2 streams needs, so that the next one opens none."""
     eject_after: Positive = 3
     """Failed connects or handshakes in a row before a backend is left alone."""
     eject_s: Positive = 10
