@@ -79,6 +79,37 @@ def test_every_byte_of_both_directions_is_as_it_was(edge: Edges, raw: Raws) -> N
     assert backend.received == hello + payload
 
 
+def test_bulk_and_small_messages_in_turn_are_as_they_were(edge: Edges, raw: Raws) -> None:
+    """T15: bulk goes past us by splice, small messages are copied, and each turn hands over without losing a byte."""
+    hello = hello_bytes("pass.test", ["h2"])
+    sizes = [3_000_000, 1, 200, 700_000, 16_384, 65_536, 5_000_000, 17]
+
+    def script(sock: socket.socket, record: bytearray) -> None:
+        rest(sock, record, len(hello))
+        sock.sendall(SERVER_HELLO)
+        for turn, size in enumerate(sizes):
+            assert rest(sock, record, size) == bytes([turn]) * size
+            sock.sendall(bytes([turn + 100]) * size)
+        sock.sendall(receive_all(sock)[::-1])
+
+    backend = raw(script)
+    it = edge(route(backend.port), site=None)
+    with socket.create_connection(("127.0.0.1", it.port), 20) as sock:
+        sock.sendall(hello)
+        assert rest(sock, bytearray(), len(SERVER_HELLO)) == SERVER_HELLO
+        for turn, size in enumerate(sizes):
+            sock.sendall(bytes([turn]) * size)
+            assert rest(sock, bytearray(), size) == bytes([turn + 100]) * size
+        last = bytes(range(256)) * 8000
+        sock.sendall(last)
+        sock.shutdown(socket.SHUT_WR)
+        assert receive_all(sock) == last[::-1]
+    total = sum(sizes)
+    line = it.line(lambda x: x["end"] == "done")
+    assert line["bytes_in"] == len(hello) + total + len(last)
+    assert line["bytes_out"] == len(SERVER_HELLO) + total + len(last)
+
+
 def test_each_direction_ends_on_its_own(edge: Edges, raw: Raws) -> None:
     hello = hello_bytes("pass.test")
 

@@ -18,6 +18,7 @@ mod material;
 mod metrics;
 mod observe;
 mod peek;
+mod pipe;
 mod refusal;
 mod report;
 mod running;

@@ -9,6 +9,7 @@ use crate::buf::Buf;
 use crate::hop::{choose, connect};
 use crate::observe::{ConnFacts, ConnFragment, HopFragment, IdentityUse, Line, TlsFacts};
 use crate::peek::Greeting;
+use crate::pipe::{Moved, Pipe};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
 use crate::wire::Sock;
@@ -72,7 +73,10 @@ struct Way {
     eof: bool,
     shut: bool,
     moved: u64,
+    /// The last read took all the room there was.
     hungry: bool,
+    /// While it moves bulk, bytes do not come through us at all.
+    pipe: Option<Pipe>,
 }
 
 struct Tunnel {
@@ -211,6 +215,15 @@ fn pump(
                 Poll::Pending => return Ok(false),
             }
         }
+        if !way.eof
+            && way.buf.is_empty()
+            && (way.hungry || way.pipe.is_some())
+            && let Poll::Ready(wide) = poll_bulk(cx, from, to, way)
+        {
+            wide?;
+        } else if way.pipe.is_some() {
+            return Ok(false);
+        }
         if way.eof {
             if held {
                 return Err(Refusal::SpliceNotTls);
@@ -233,6 +246,26 @@ fn pump(
                 return Ok(false);
             }
         }
+    }
+}
+
+/// Moves bulk between TCP sockets past us; Ready when that is over or cannot be.
+fn poll_bulk(cx: &mut Context<'_>, from: &Sock, to: &Sock, way: &mut Way) -> Poll<Result<(), Refusal>> {
+    way.hungry = false;
+    let (Sock::Tcp(from), Sock::Tcp(to)) = (from, to) else { return Poll::Ready(Ok(())) };
+    let Some(mut pipe) = way.pipe.take().or_else(Pipe::take) else { return Poll::Ready(Ok(())) };
+    way.buf.release();
+    match pipe.poll_move(cx, from, to, &mut way.moved) {
+        Poll::Pending => {
+            way.pipe = Some(pipe);
+            Poll::Pending
+        }
+        Poll::Ready(Ok(moved)) => {
+            way.eof = matches!(moved, Moved::End);
+            pipe.give();
+            Poll::Ready(Ok(()))
+        }
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Refusal::ConnectionBroken)),
     }
 }
 
