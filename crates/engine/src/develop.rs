@@ -5,6 +5,7 @@ use crate::asks::{Ask, Socket};
 use crate::control::Engine;
 use crate::material::{Blob, Listed, sha256_hex};
 use crate::thread::Shared;
+use everyhop_plan::AccessLog;
 use rustix::fs::MemfdFlags;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::collections::HashMap;
@@ -62,9 +63,13 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         material: list,
         material_digest: sha256_hex(material.as_bytes()),
         names: HashMap::new(),
-        log: false,
+        log: matches!(plan.log.access, AccessLog::File { .. }),
     };
-    told(&engine, ask, vec![memory(material).map_err(|e| e.to_string())?])?;
+    let mut fds = vec![memory(material).map_err(|e| e.to_string())?];
+    if let AccessLog::File { path } = &plan.log.access {
+        fds.push(File::options().append(true).create(true).open(path).map_err(|e| format!("{path}: {e}"))?.into());
+    }
+    told(&engine, ask, fds)?;
     Ok(engine)
 }
 

