@@ -87,6 +87,19 @@ def stage(folder: Path) -> Iterator[Origin]:
             it.kill()
 
 
+@contextlib.contextmanager
+def started(folder: Path, back: Origin, peers: list[str]) -> Iterator[list[Subject]]:
+    subjects = [s for s in (ALL[p](folder, back) for p in peers) if s is not None]
+    try:
+        for subject in subjects:
+            for port in (*subject.ports.values(), *subject.more.values()):
+                wait_port(port)
+        yield subjects
+    finally:
+        for subject in subjects:
+            stop(subject)
+
+
 def stop(subject: Subject) -> None:
     for pid in reversed(subject.pids()):
         with contextlib.suppress(ProcessLookupError):
@@ -104,9 +117,7 @@ def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> d
         for subject in [s for s in able if s.name not in cannot]:
             at = subject
             if subject.name == "floor" and cell.floor:
-                at = Subject(
-                    "floor", "", {**subject.ports, cell.pattern: subject.more[cell.floor]}, subject.process
-                )
+                at = Subject("floor", "", {**subject.ports, cell.pattern: subject.more[cell.floor]}, subject.process)
             before = subject.cpu_s()
             try:
                 units = cell.drive(folder, at)
@@ -156,16 +167,17 @@ def main() -> int:
         folder = Path(name)
         folder.chmod(0o755)  # nginx reads as nobody
         with stage(folder) as back:
-            wanted = [ALL[p](folder, back) for p in given.peers.split(",")]
-            subjects = [s for s in wanted if s is not None]
-            try:
+            found: dict[str, object] = {"cells": [], "extras": []}
+            peers = given.peers.split(",")
+            if not given.only:
+                for pattern in ("plaintext", "passthrough"):
+                    # Fresh processes: what another load freed would be used again and cost nothing.
+                    with started(folder, back, peers) as subjects:
+                        row = extras.memory(folder, subjects, pattern, int(2500 * min(1.0, given.scale)))
+                        found["extras"].append(row)  # type: ignore[attr-defined]
+            with started(folder, back, peers) as subjects:
                 for subject in subjects:
-                    for port in (*subject.ports.values(), *subject.more.values()):
-                        wait_port(port)
                     prove(folder, subject)
-                found: dict[str, object] = {"cells": [], "extras": []}
-                if not given.only:
-                    found["extras"] = extras.memory(folder, subjects, int(2000 * min(1.0, given.scale * 2)))
                 for cell in all_cells(given.scale):
                     if given.only in ("", cell.key, cell.pattern):
                         result = measure(folder, subjects, cell, given.rounds)
@@ -174,13 +186,12 @@ def main() -> int:
                 if not given.only:
                     found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
                     found["own"] = extras.own(folder, back, given.rounds, given.scale)
-                    found["subjects"] = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
+                    found["subjects"] = {
+                        s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
+                    }
                     found["machine"] = machine()
                     RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
                     page.render(RESULTS)
-            finally:
-                for subject in subjects:
-                    stop(subject)
     return 0
 
 

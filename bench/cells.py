@@ -98,20 +98,18 @@ def all_cells(scale: float) -> list[Cell]:
     big, kib64 = 10 * 1024 * 1024, 64 * 1024
     cells = []
     for pattern in ("passthrough", "plaintext", "mutual"):
-        small = h2load(pattern, n(20_000), "--h1", "-c", "32")
+        small = h2load(pattern, n(6_000), "--h1", "-c", "32")
         cells.append(Cell("h1", pattern, "HTTP/1.1 keep-alive, 256 bytes", "us/request", 1e6, small))
         if pattern != "passthrough":
-            streams = h2load(pattern, n(20_000), "-c", "16", "-m", "32")
+            streams = h2load(pattern, n(6_000), "-c", "16", "-m", "32")
             cells.append(Cell("h2", pattern, "HTTP/2, 16 x 32 streams, 256 bytes", "us/request", 1e6, streams))
-        full = connections(pattern, n(1500))
+        full = connections(pattern, n(400))
         cells.append(Cell("full", pattern, "full handshake with one request", "us/connection", 1e6, full))
-        again = connections(pattern, n(1500), resume=True)
+        again = connections(pattern, n(400), resume=True)
         cells.append(Cell("resumed", pattern, "resumed handshake with one request", "us/connection", 1e6, again))
         floor = "splice" if pattern == "passthrough" else ""
-        cells.append(
-            Cell("big", pattern, "10 MiB bodies", "s/GiB", 1, bodies(pattern, "/big", big, n(60)), floor)
-        )
-        cells.append(Cell("64k", pattern, "64 KiB bodies", "s/GiB", 1, bodies(pattern, "/64k", kib64, n(3000))))
-        cells.append(Cell("up", pattern, "10 MiB uploads", "s/GiB", 1, uploads(pattern, big, n(40)), floor))
-    cells.append(Cell("ws", "plaintext", "WebSocket, 256 bytes", "us/message", 1e6, messages(n(20_000))))
+        cells.append(Cell("big", pattern, "10 MiB bodies", "s/GiB", 1, bodies(pattern, "/big", big, n(24)), floor))
+        cells.append(Cell("64k", pattern, "64 KiB bodies", "s/GiB", 1, bodies(pattern, "/64k", kib64, n(1000))))
+        cells.append(Cell("up", pattern, "10 MiB uploads", "s/GiB", 1, uploads(pattern, big, n(16)), floor))
+    cells.append(Cell("ws", "plaintext", "WebSocket, 256 bytes", "us/message", 1e6, messages(n(6_000))))
     return cells

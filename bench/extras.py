@@ -13,26 +13,23 @@ RATE = 2000
 """Requests a second: below what any subject can do on one core, Caddy too."""
 
 
-def memory(folder: Path, subjects: list[Subject], count: int) -> list[dict[str, object]]:
-    """First of all: later, memory that was freed would be used again and cost nothing."""
-    rows = []
-    for pattern in ("plaintext", "passthrough"):
-        values = {}
-        for subject in [s for s in subjects if pattern in s.ports]:
-            before = subject.memory_kib()
-            command = load("idle", *common(folder, subject, pattern), f"count={count}")
-            with subprocess.Popen(
-                ["taskset", "-c", LOAD_CPU, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            ) as held:
-                assert held.stdout is not None and held.stdin is not None
-                if held.stdout.readline() != "ready\n":
-                    raise SystemExit(f"{subject.name} could not hold {count} connections")
-                values[subject.name] = round((subject.memory_kib() - before) / count, 2)
-                held.stdin.close()
-        row = {"key": "idle", "pattern": pattern, "title": f"idle connection, one of {count:,}", "unit": "KiB", "values": values}
-        print(f"{pattern:<12} {row['title']:<36} KiB            {values}", flush=True)
-        rows.append(row)
-    return rows
+def memory(folder: Path, subjects: list[Subject], pattern: str, count: int) -> dict[str, object]:
+    """What each of `count` connections that did one request holds."""
+    values = {}
+    for subject in [s for s in subjects if pattern in s.ports]:
+        before = subject.memory_kib()
+        command = load("idle", *common(folder, subject, pattern), f"count={count}")
+        with subprocess.Popen(
+            ["taskset", "-c", LOAD_CPU, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as held:
+            assert held.stdout is not None and held.stdin is not None
+            if held.stdout.readline() != "ready\n":
+                raise SystemExit(f"{subject.name} could not hold {count} connections")
+            values[subject.name] = round((subject.memory_kib() - before) / count, 2)
+            held.stdin.close()
+    title = f"idle connection, one of {count:,}"
+    print(f"{pattern:<12} {title:<36} KiB            {values}", flush=True)
+    return {"key": "idle", "pattern": pattern, "title": title, "unit": "KiB", "values": values}
 
 
 def latency(folder: Path, subjects: list[Subject], seconds: int) -> list[dict[str, object]]:
@@ -66,7 +63,7 @@ def own(folder: Path, back: Origin, rounds: int, scale: float) -> list[dict[str,
     try:
         for subject in variants.values():
             wait_port(subject.ports["plaintext"])
-        drive = h2load("plaintext", int(20_000 * scale), "--h1", "-c", "32")
+        drive = h2load("plaintext", int(12_000 * scale), "--h1", "-c", "32")
         for number in range(rounds + 1):
             for name, subject in variants.items():
                 before = subject.cpu_s()
@@ -74,13 +71,15 @@ def own(folder: Path, back: Origin, rounds: int, scale: float) -> list[dict[str,
                 if number:
                     costs[name].append((subject.cpu_s() - before) * 1e6 / done)
         lines = log.read_text().count("\n")
-        if lines < int(20_000 * scale) * rounds:
+        if lines < int(12_000 * scale) * rounds:
             raise SystemExit(f"the log has {lines} lines only")
     finally:
         for subject in variants.values():
             subject.process.kill()
     rows = [{"title": k, "unit": "us/request", "costs": [round(c, 3) for c in v]} for k, v in costs.items()]
     for row in rows:
-        print(f"everyhop     {row['title']:<36} us/request     {statistics.median(costs[str(row['title'])]):.2f}", flush=True)
+        print(
+            f"everyhop     {row['title']:<36} us/request     {statistics.median(costs[str(row['title'])]):.2f}",
+            flush=True,
+        )
     return rows
-

@@ -114,7 +114,9 @@ def configs(found: dict[str, Any]) -> str:
     for name in ORDER:
         it = found["subjects"].get(name)
         if it and it["config"]:
-            parts.append(f"<details><summary>{name} {it['version']}</summary>\n\n```\n{it['config'].rstrip()}\n```\n\n</details>")
+            parts.append(
+                f"<details><summary>{name} {it['version']}</summary>\n\n```\n{it['config'].rstrip()}\n```\n\n</details>"
+            )
     return "\n\n".join(parts)
 
 

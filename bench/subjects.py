@@ -171,9 +171,7 @@ def everyhop(
         str(folder / f"{name}-material.json"),
     ]
     cpus = SUBJECT_CPU if threads == 1 else f"{SUBJECT_CPU},{LOAD_CPU}"
-    return Subject(
-        name, "0.1.0", dict.fromkeys(PATTERNS, port), pinned(cpus, command), text if routes == 1 else ""
-    )
+    return Subject(name, "0.1.0", dict.fromkeys(PATTERNS, port), pinned(cpus, command), text if routes == 1 else "")
 
 
 def nginx(folder: Path, back: Origin, command: str, name: str) -> Subject | None:
@@ -243,9 +241,7 @@ def haproxy(folder: Path, back: Origin) -> Subject | None:
     )
     config = folder / "haproxy.cfg"
     config.write_text(text)
-    return Subject(
-        "haproxy", version_of(program, "-v"), ports, pinned(SUBJECT_CPU, [program, "-f", str(config)]), text
-    )
+    return Subject("haproxy", version_of(program, "-v"), ports, pinned(SUBJECT_CPU, [program, "-f", str(config)]), text)
 
 
 def envoy(folder: Path, back: Origin) -> Subject | None:

@@ -37,6 +37,8 @@ struct Side {
     sock: TcpStream,
     tls: Option<Connection>,
     readable: bool,
+    /// Its end was told together with its last bytes: no other event will tell of it.
+    ends: bool,
     ended: bool,
     /// What waits to be written to this side.
     waiting: Vec<u8>,
@@ -90,9 +92,10 @@ impl Floor {
                 other => other?,
             };
             for event in &events {
+                let flags = event.flags;
                 match event.data.u64() {
                     LISTENER => self.accept(listener)?,
-                    token => self.move_on(usize::try_from(token)?),
+                    token => self.move_on(usize::try_from(token)?, flags.contains(epoll::EventFlags::RDHUP)),
                 }
             }
         }
@@ -130,7 +133,7 @@ impl Floor {
                 Some(slot) => *slot = pair,
                 None => self.pairs.push(pair),
             }
-            self.move_on(at * 2);
+            self.move_on(at * 2, false);
         }
     }
 
@@ -140,11 +143,11 @@ impl Floor {
             true => pipe_with(PipeFlags::NONBLOCK).map(|(r, w)| Some((r, w, 0)))?,
             false => None,
         };
-        Ok(Side { sock, tls, readable: false, ended: false, waiting: Vec::new(), pipe })
+        Ok(Side { sock, tls, readable: false, ends: false, ended: false, waiting: Vec::new(), pipe })
     }
 
     fn watch(&self, sock: &TcpStream, token: usize, new: bool) -> Result<(), Failed> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(u64::try_from(token)?);
         if new {
             epoll::add(&self.poll, sock, data, flags)?
@@ -154,11 +157,12 @@ impl Floor {
         Ok(())
     }
 
-    fn move_on(&mut self, token: usize) {
+    fn move_on(&mut self, token: usize, ends: bool) {
         let at = token / 2;
         let Some(Some(Pair(sides))) = self.pairs.get_mut(at) else { return };
         if let Some(side) = sides.get_mut(token % 2) {
             side.readable = true;
+            side.ends |= ends;
         }
         let [client, backend] = sides;
         let (room, plain) = (&mut self.room, &mut self.plain);
@@ -209,7 +213,7 @@ fn pump(from: &mut Side, to: &mut Side, room: &mut [u8], plain: &mut [u8]) -> bo
             }
             Err(_) => return false,
         };
-        from.readable = n == room.len();
+        from.readable = from.ends || n == room.len();
         let mut came = room.get(..n).unwrap_or_default();
         let Some(session) = &mut from.tls else {
             if !give(to, came) {

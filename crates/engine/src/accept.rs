@@ -24,8 +24,6 @@ pub(crate) struct Arrived {
     pub(crate) sock: Option<TcpStream>,
     /// Who opened the TCP connection.
     pub(crate) peer: SocketAddr,
-    /// Our address that they reached.
-    pub(crate) local: SocketAddr,
     /// Who they say they speak for, where a PROXY header must say so; else the peer. IPv4-mapped is unmapped.
     pub(crate) client: SocketAddr,
     pub(crate) bytes: Buf,
@@ -91,7 +89,6 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
     let peer = unmapped(peer);
     let arrived = Arrived {
         id: core.next_id(),
-        local: sock.local_addr().map_or(peer, unmapped),
         listener: index,
         sock: Some(sock),
         peer,

@@ -28,7 +28,7 @@ fn room(n: usize) -> Vec<u8> {
     let (pooled, size) = match n {
         0..=ROOM => (POOL.with_borrow_mut(|p| p.plain.pop()), ROOM),
         _ if n <= WIDE => (POOL.with_borrow_mut(|p| p.wide.pop()), WIDE),
-        _ => (None, n),
+        _ => (None, n.next_power_of_two()),
     };
     pooled.unwrap_or_else(|| Vec::with_capacity(size))
 }
@@ -108,9 +108,16 @@ impl Buf {
             self.bytes = room(n);
             return;
         }
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        self.bytes.reserve(n);
+        if self.len() + n <= self.bytes.capacity() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+            return;
+        }
+        // Into the next kind at once: doubling would copy again and again, and end in a size that no pool takes back.
+        let mut more = room(self.len() + n);
+        more.extend_from_slice(self.bytes());
+        self.release();
+        self.bytes = more;
     }
 
     /// Makes room for a read that is worth its system call. A record fits into any buffer, so what is held of one is

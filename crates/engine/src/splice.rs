@@ -4,7 +4,7 @@
 //! and group for the evidence; anything but TLS closes, so that plaintext cannot hide behind a hello. After that, bytes
 //! are bytes; each direction ends on its own (half-close). Read next: `hop/connect.rs`.
 
-use crate::accept::Arrived;
+use crate::accept::{Arrived, unmapped};
 use crate::buf::Buf;
 use crate::hop::{choose, connect};
 use crate::observe::{ConnFacts, ConnFragment, HopFragment, IdentityUse, Line, TlsFacts};
@@ -19,6 +19,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use tokio::net::TcpStream;
 
 /// A ServerHello is far below this; more without one is not TLS that we know.
 const FIRST_BYTES: usize = 8 * 1024;
@@ -35,7 +36,7 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
     };
     backend.health.requests.fetch_add(1, Ordering::Relaxed);
     let Some(client) = it.sock.take() else { return };
-    let mut tunnel = Tunnel::new(&mut it, &hello, route, Sock::Tcp(client), up);
+    let mut tunnel = Tunnel::new(&mut it, &hello, route, client, up);
     let ended = tunnel.run(&it, route).await;
     if ended.is_err() {
         tunnel.abort();
@@ -93,7 +94,7 @@ struct Tunnel {
 }
 
 impl Tunnel {
-    fn new(it: &mut Arrived, hello: &Greeting, route: &RouteRun, client: Sock, up: Sock) -> Tunnel {
+    fn new(it: &mut Arrived, hello: &Greeting, route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
         let limits = it.running.limits();
         let mut to_backend = Way::default();
         if route.send_proxy {
@@ -106,13 +107,15 @@ impl Tunnel {
                 tlvs.push((proxy::AUTHORITY, host.as_bytes()));
             }
             tlvs.push((proxy::UNIQUE_ID, &id));
-            proxy::write_v2(to_backend.buf.tail(), it.client, it.local, &tlvs);
+            // Our address that they reached.
+            let local = client.local_addr().map_or(it.peer, unmapped);
+            proxy::write_v2(to_backend.buf.tail(), it.client, local, &tlvs);
         }
         to_backend.buf.push(it.bytes.bytes());
         it.bytes.release();
         let now = it.core.clock().now_ms.get();
         Tunnel {
-            client,
+            client: Sock::Tcp(client),
             up,
             to_backend,
             to_client: Way::default(),
@@ -127,9 +130,10 @@ impl Tunnel {
     async fn run(&mut self, it: &Arrived, route: &RouteRun) -> Result<(), Refusal> {
         poll_fn(|cx| {
             let before = self.to_backend.moved + self.to_client.moved;
-            let there = pump(cx, &mut self.client, &mut self.up, &mut self.to_backend, |_| Ok(true));
+            let both = (self.to_backend.shut, self.to_client.shut);
+            let there = pump(cx, &mut self.client, &mut self.up, &mut self.to_backend, both.1, |_| Ok(true));
             let Tunnel { first_seen, facts, client, up, to_client, .. } = self;
-            let back = pump(cx, up, client, to_client, |bytes| {
+            let back = pump(cx, up, client, to_client, both.0, |bytes| {
                 if !*first_seen {
                     *first_seen = first(bytes, facts)?;
                 }
@@ -191,12 +195,14 @@ fn first(bytes: &[u8], facts: &mut TlsFacts) -> Result<bool, Refusal> {
     }
 }
 
-/// Moves what can be moved one way; true when that way has ended. `pass` judges bytes before they go on.
+/// Moves what can be moved one way; true when that way has ended. `last`: the other way has ended before. `pass` judges
+/// bytes before they go on.
 fn pump(
     cx: &mut Context<'_>,
     from: &mut Sock,
     to: &mut Sock,
     way: &mut Way,
+    last: bool,
     mut pass: impl FnMut(&[u8]) -> Result<bool, Refusal>,
 ) -> Result<bool, Refusal> {
     let mut held = false;
@@ -231,7 +237,10 @@ fn pump(
             if !way.shut {
                 way.shut = true;
                 way.buf.release();
-                to.shutdown_write();
+                // Of the last way to end, closing says it.
+                if !last {
+                    to.shutdown_write();
+                }
             }
             return Ok(true);
         }

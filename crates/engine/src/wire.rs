@@ -3,7 +3,7 @@
 //! Reads and writes are as few as can be: one read until the socket is dry, one write for all that is queued.
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
-use crate::buf::Buf;
+use crate::buf::{Buf, ROOM};
 use crate::tls::{Driven, Session};
 use std::io;
 use std::pin::Pin;
@@ -144,6 +144,9 @@ impl Wire {
         let before = into.len();
         loop {
             if !tls.incoming.is_empty() {
+                if tls.incoming.len() > ROOM {
+                    into.widen();
+                }
                 let driven = tls
                     .session
                     .drive(&mut tls.incoming, into, &mut tls.outgoing)
