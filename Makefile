@@ -10,8 +10,8 @@ export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
-PACKAGES := nginx-light haproxy nghttp2-client curl openssl
-COMMANDS := nginx haproxy h2load curl openssl
+PACKAGES := nginx-light haproxy nghttp2-client curl openssl valgrind strace
+COMMANDS := nginx haproxy h2load curl openssl valgrind strace
 
 # Says what a long step does and how long it took.
 define step
@@ -21,7 +21,7 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire audit bench clean
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,Rust tests,cargo test -q --workspace)
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
 	$(call step,wire tests,pytest tests/wire tests/docs)
+	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
 quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
@@ -101,10 +102,14 @@ unit: $(VENV)/.dev ## Unit, contract and refusal tests.
 wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
 	@pytest tests/wire $(ARGS)
 
+guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
+	@cargo build -q --release -p everyhop-engine -p everyhop-load
+	@python -m bench.guard $(ARGS)
+
 audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
-bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some twenty minutes.
+bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some ten minutes.
 	@cargo build -q --release -p everyhop-engine -p everyhop-load
 	@python -m bench $(ARGS)
 

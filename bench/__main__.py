@@ -26,7 +26,6 @@ from pathlib import Path
 from bench import extras, page
 from bench.cells import Cannot, Cell, all_cells
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, origin, wait_port
-
 from everyhop.demo.certificates import Authority
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -47,7 +46,7 @@ def fetch(folder: Path, port: int, name: str, path: str) -> tuple[bytes, str]:
         with contextlib.suppress(ssl.SSLEOFError):
             while piece := tls.recv(1 << 20):
                 data += piece
-    names = [str(value) for kind, value in cert.get("subjectAltName", ()) if kind == "DNS"]  # type: ignore[misc]
+    names = [str(pair[1]) for pair in cert.get("subjectAltName", ()) if pair[0] == "DNS"]
     head, _, body = bytes(data).partition(b"\r\n\r\n")
     if b"chunked" in head.lower():
         body = b"".join(re.split(rb"(?:^|\r\n)[0-9a-f]+\r\n", body))
@@ -173,7 +172,7 @@ def main() -> int:
                 for pattern in ("plaintext", "passthrough"):
                     # Fresh processes: what another load freed would be used again and cost nothing.
                     with started(folder, back, peers) as subjects:
-                        row = extras.memory(folder, subjects, pattern, int(2500 * min(1.0, given.scale)))
+                        row = extras.memory(folder, subjects, pattern, int(2000 * min(1.0, given.scale)))
                         found["extras"].append(row)  # type: ignore[attr-defined]
             with started(folder, back, peers) as subjects:
                 for subject in subjects:

@@ -65,10 +65,12 @@ def common(folder: Path, subject: Subject, pattern: str) -> list[str]:
     return [f"to=127.0.0.1:{subject.ports[pattern]}", f"name={name}", f"ca={folder / 'bench-ca.pem'}"]
 
 
-def connections(pattern: str, count: int, *, resume: bool = False) -> Callable[[Path, Subject], float]:
+def connections(
+    pattern: str, count: int, *, resume: bool = False, threads: int = 8
+) -> Callable[[Path, Subject], float]:
     def drive(folder: Path, subject: Subject) -> float:
         out = run(
-            *load("handshakes", *common(folder, subject, pattern), f"count={count}", "threads=8"),
+            *load("handshakes", *common(folder, subject, pattern), f"count={count}", f"threads={threads}"),
             *(["resume=1"] if resume else []),
         )
         resumed = int(out.split()[-1])
