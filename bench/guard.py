@@ -28,7 +28,7 @@ from bench.subjects import Subject, everyhop, wait_port
 FILE = Path(__file__).parent / "guard.json"
 COUNTED = ("recvfrom", "sendto", "epoll_ctl", "connect", "accept4", "close", "shutdown", "getsockname", "splice")
 """Not `epoll_wait`: how much one call tells of depends on when it is asked."""
-FOREIGN = re.compile(r"aws[_-]lc|s2n-bignum|sysdeps|\?\?\?:|libmimalloc|\[.*(libc|ld-linux|libm|libgcc)")
+FOREIGN = re.compile(r"aws[_-]lc|s2n-bignum|sysdeps|\?\?\?:|libmimalloc|\[[^]]*/(libc|ld-linux|libm|libgcc)[^/]*\]$")
 
 Drive = Callable[[Path, Subject], float]
 # One after the other on one connection: then the count is the same each time.
