@@ -79,7 +79,7 @@ def losses(rows: list[dict[str, Any]]) -> str:
 def plot(rows: list[dict[str, Any]]) -> str:
     """Our cost as a part of the best peer's, a bar a row; the line is the peer."""
     width, left, height = 860, 430, 20
-    scale = (width - left - 60) / 1.5
+    scale = (width - left - 120) / 1.5
     tall = 46 + height * len(rows)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}" font-family="sans-serif" font-size="12">',
