@@ -19,6 +19,14 @@ from everyhop.errors import EveryhopError, Surroundings
 
 COOKIE = "session=canary-7f3a"
 
+# By the pattern that was observed, as `check` draws it.
+MAPS = {
+    "passthrough": "client =TLS==(edge)==TLS= backend",
+    "mutual": "client =TLS= edge =TLS= backend, both sides proven",
+    "reencrypt": "client =TLS= edge =TLS= backend",
+    "plaintext": "client =TLS= edge -open- backend",
+}
+
 
 def play(*, once: bool, port: int) -> int:
     """Runs the acts; stays up unless `once`. Gives the exit code."""
@@ -127,6 +135,7 @@ def first(stage: Stage) -> None:
         seen: Any = stage.observation(route)
         whose, _ = issued_to(stage, f"{route}.{DOMAIN}")
         print(f'\n{route}  tls = "{pattern}"  TLS ended at {"the backend" if pattern == "passthrough" else "the edge"}')
+        print(f"  map          {MAPS[seen['pattern']]}")
         print(f"  client hop   {hop(seen['client_hop'])}")
         print(f"  backend hop  {behind(seen)}")
         print(f"  proven       {proven(pattern, seen, body)}")
