@@ -1,4 +1,4 @@
-"""Guard rails: instructions and system calls a request, counted and compared with `bench/guard.json`.
+"""Guard rails: instructions, allocations and system calls a request, compared with `bench/guard.json`.
 
 Instructions are counted by callgrind, so that neither the machine's load nor its clock matters; of our own and the
 libraries' Rust code alone, since the C library and the cryptography choose their code by the processor. A path that
@@ -29,6 +29,9 @@ FILE = Path(__file__).parent / "guard.json"
 COUNTED = ("recvfrom", "sendto", "epoll_ctl", "connect", "accept4", "close", "shutdown", "getsockname", "splice")
 """Not `epoll_wait`: how much one call tells of depends on when it is asked."""
 FOREIGN = re.compile(r"aws[_-]lc|s2n-bignum|sysdeps|\?\?\?:|libmimalloc|\[[^]]*/(libc|ld-linux|libm|libgcc)[^/]*\]$")
+
+ALLOCATES = re.compile(r"mi_(new|(m|z|c|re|rez)alloc)")
+"""The allocator's ways in; a call from one of its own functions is no other allocation."""
 
 Drive = Callable[[Path, Subject], float]
 # One after the other on one connection: then the count is the same each time.
@@ -74,13 +77,17 @@ def run_with(folder: Path, run: Callable[[Subject], dict[str, float]]) -> dict[s
             stop(subject)
 
 
-def count_instructions(folder: Path) -> dict[str, float]:
+def count_in_callgrind(folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Instructions and allocations."""
+
     def control(subject: Subject, *words: str) -> None:
         done = subprocess.run(
             ["callgrind_control", *words, str(subject.process.pid)], capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise SystemExit(f"callgrind_control {' '.join(words)}: {done.stdout}{done.stderr}")
+
+    allocated: dict[str, float] = {}
 
     def run(subject: Subject) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -91,10 +98,31 @@ def count_instructions(folder: Path) -> dict[str, float]:
             units = drive(folder, subject)
             control(subject, "-d")
             control(subject, "-i", "off")
-            found[name] = round(ours(folder / f"callgrind.out.{number}") / units)
+            profile = folder / f"callgrind.out.{number}"
+            found[name] = round(ours(profile) / units)
+            allocated[name] = round(allocations(profile) / units, 2)
         return found
 
-    return instructions(folder, run)
+    return instructions(folder, run), allocated
+
+
+def allocations(profile: Path) -> int:
+    """Calls into the allocator that allocate. The format: valgrind's manual, "Callgrind Format Specification"."""
+    names: dict[str, str] = {}
+    caller = callee = ""
+    count = 0
+    for line in profile.read_text().splitlines():
+        if match := re.match(r"(c?fn)=(\(\d+\))(?: (.*))?$", line):
+            kind, number, name = match.groups()
+            if name is not None:
+                names[number] = name
+            if kind == "fn":
+                caller = names[number]
+            else:
+                callee = names[number]
+        elif line.startswith("calls=") and ALLOCATES.match(callee) and not re.match(r"_?mi_", caller):
+            count += int(line[6:].split()[0])
+    return count
 
 
 def ours(profile: Path) -> int:
@@ -147,7 +175,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="eh-guard-") as one, tempfile.TemporaryDirectory(prefix="eh-guard-") as two:
         for name in (one, two):
             Path(name).chmod(0o755)  # nginx reads as nobody
-        found = {"instructions": count_instructions(Path(one)), "system calls": count_calls(Path(two))}
+        counted, allocated = count_in_callgrind(Path(one))
+        found = {"instructions": counted, "allocations": allocated, "system calls": count_calls(Path(two))}
     if given.update:
         FILE.write_text(json.dumps({"rustc": rustc(), **found}, indent=1) + "\n")
     written = json.loads(FILE.read_text())
@@ -158,8 +187,8 @@ def main() -> int:
             print(f"{kind}: not counted, since tracing is not permitted here")
             continue
         for name, count in counts.items():
-            before = written[kind][name]
-            off = abs(count - before) > before * allowed
+            before = written.get(kind, {}).get(name, 0)
+            off = abs(count - before) > max(before * allowed, 0.05)
             grew |= off
             print(f"{kind:<13} {name:<34} {count:>9,.6g}  written: {before:>9,.6g}{'  CHANGED' * off}")
     if grew:

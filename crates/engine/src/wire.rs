@@ -80,13 +80,17 @@ impl Wire {
         self.eof
     }
 
-    /// Runs the handshake to its end and flushes our last flight.
+    /// Runs the handshake to its end. What we send last (a client's Finished, a server's tickets) stays queued: it goes
+    /// out with the first bytes that are written, or as soon as a read would wait.
     pub(crate) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
         let Wire { sock, tls: Some(tls), bytes_in, bytes_out, hungry, .. } = self else {
             return Poll::Ready(Ok(()));
         };
         loop {
             let driven = tls.session.drive(&mut tls.incoming, &mut tls.early, &mut tls.outgoing);
+            if driven.as_ref().is_ok_and(|d| *d == Driven::More) && !tls.session.common().is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
             while !tls.outgoing.is_empty() {
                 match sock.poll_write(cx, tls.outgoing.bytes()) {
                     Poll::Ready(Ok(n)) => {
@@ -102,7 +106,6 @@ impl Wire {
             match driven {
                 Err(e) => return Poll::Ready(Err(WireError::Tls(e))),
                 Ok(Driven::PeerClosed) => return Poll::Ready(Err(WireError::Eof)),
-                Ok(Driven::More) if !tls.session.common().is_handshaking() => return Poll::Ready(Ok(())),
                 Ok(Driven::More) => {}
             }
             let n = ready!(sock.poll_fill(cx, &mut tls.incoming, hungry))?;
@@ -172,6 +175,8 @@ impl Wire {
                 Poll::Ready(Ok(n)) => self.bytes_in += n as u64,
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending => {
+                    // Our last flight, or an answer that did not go at once: the peer may wait for it as we do.
+                    let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
                     if tls.incoming.is_empty() {
                         tls.incoming.release();
                     }

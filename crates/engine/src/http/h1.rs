@@ -55,10 +55,10 @@ enum Next {
     Over,
 }
 
-pub(crate) async fn serve(opened: Opened, wire: Wire) {
-    let conn = crate::http::opened(opened);
+/// What it needs is made before the task's future: a future keeps room for each of its arguments as long as it lives.
+pub(crate) fn serve(opened: Opened, wire: Wire) -> impl Future<Output = ()> {
     let mut it = H1 {
-        conn: conn.clone(),
+        conn: crate::http::opened(opened),
         wire,
         inb: Buf::default(),
         out: Buf::default(),
@@ -68,71 +68,74 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         keep: true,
         owes_continue: false,
     };
-    let core = &conn.opened.arrived.core;
-    let watch = &conn.opened.arrived.watch;
-    while it.keep {
-        let mut work = None;
-        let next = it.next_head(&mut work).await;
-        let began = Instant::now();
-        let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
-        asked.id = core.next_id();
-        let len = match next {
-            Next::Over => break,
-            Next::Refused(why) => {
-                (it.keep, it.version_10) = (false, false);
-                refused(&conn, asked, why, began);
-                it.answer(why, asked.id, false);
-                break;
-            }
-            Next::Head(len) => len,
-        };
-        let ready = {
-            let view = View { head, buf: it.inb.bytes() };
-            let asking = asked.of_h1(head, view.buf);
-            asking.and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
-        };
-        it.take_head(head, len);
-        let carried = match ready {
-            Ok(ready) => {
-                it.owes_continue = head.expects_continue && ready.speaks_h2();
-                let carried = carry(&conn, asked, &ready, &mut it, watch, began).await;
-                if let Carried::Switched(switched) = carried {
-                    return Box::pin(tunnel::run(&conn, asked, &ready, it.wire, it.inb, switched)).await;
+    async move {
+        let conn = it.conn.clone();
+        let core = &conn.opened.arrived.core;
+        let watch = &conn.opened.arrived.watch;
+        while it.keep {
+            let mut work = None;
+            let next = it.next_head(&mut work).await;
+            let began = Instant::now();
+            let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
+            asked.id = core.next_id();
+            let len = match next {
+                Next::Over => break,
+                Next::Refused(why) => {
+                    (it.keep, it.version_10) = (false, false);
+                    refused(&conn, asked, why, began);
+                    it.answer(why, asked.id, false);
+                    break;
                 }
-                if let Built::H1(used) = ready.built {
-                    *scratch = used;
+                Next::Head(len) => len,
+            };
+            let ready = {
+                let view = View { head, buf: it.inb.bytes() };
+                let asking = asked.of_h1(head, view.buf);
+                asking.and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
+            };
+            it.take_head(head, len);
+            let carried = match ready {
+                Ok(ready) => {
+                    it.owes_continue = head.expects_continue && ready.speaks_h2();
+                    let carried = carry(&conn, asked, &ready, &mut it, watch, began).await;
+                    if let Carried::Switched(switched) = carried {
+                        return Box::pin(tunnel::run(&conn, asked, &ready, it.wire, it.inb, switched)).await;
+                    }
+                    if let Built::H1(used) = ready.built {
+                        *scratch = used;
+                    }
+                    carried
                 }
-                carried
-            }
-            Err(why) => {
-                refused(&conn, asked, why, began);
-                Carried::Refused(why)
-            }
-        };
-        match carried {
-            Carried::Done { read_all } => {
-                if !read_all && (head.expects_continue || !it.drain().await) {
-                    it.keep = false;
+                Err(why) => {
+                    refused(&conn, asked, why, began);
+                    Carried::Refused(why)
                 }
-            }
-            Carried::Refused(why) => {
-                // Errors of the client's own making end the connection: its idea of where requests begin may differ.
-                it.keep &= why.status() != 400 && !head.expects_continue && it.drain().await;
-                it.answer(why, asked.id, asked.is_head());
-                if it.flush().await.is_err() {
+            };
+            match carried {
+                Carried::Done { read_all } => {
+                    if !read_all && (head.expects_continue || !it.drain().await) {
+                        it.keep = false;
+                    }
+                }
+                Carried::Refused(why) => {
+                    // Errors of the client's own making end the connection: its idea of where requests begin may differ.
+                    it.keep &= why.status() != 400 && !head.expects_continue && it.drain().await;
+                    it.answer(why, asked.id, asked.is_head());
+                    if it.flush().await.is_err() {
+                        return;
+                    }
+                }
+                Carried::Cut => {
+                    it.wire.sock_mut().reset_on_close();
                     return;
                 }
+                // Handed over above, with what it was admitted by.
+                Carried::Switched(_) => return,
             }
-            Carried::Cut => {
-                it.wire.sock_mut().reset_on_close();
-                return;
-            }
-            // Handed over above, with what it was admitted by.
-            Carried::Switched(_) => return,
+            Work::give(work);
         }
-        Work::give(work);
+        it.close().await;
     }
-    it.close().await;
 }
 
 impl H1 {
@@ -229,7 +232,7 @@ impl H1 {
     }
 
     /// Says goodbye, then listens a little: closing over unread bytes would reset the last answer away.
-    async fn close(mut self) {
+    async fn close(&mut self) {
         let conn = self.conn.clone();
         if self.flush().await.is_err() {
             return;
