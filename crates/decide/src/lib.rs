@@ -13,7 +13,6 @@ pub use names::{Names, NoPattern};
 
 use everyhop_canon as canon;
 use everyhop_plan::{Listener, Plan, Unnamed, Way};
-use std::collections::HashMap;
 use table::Table;
 
 /// What becomes of a connection whose hello was read.
@@ -106,7 +105,7 @@ pub struct Matcher {
     owners: Names<Owner>,
     hosts: Names<Table>,
     /// By listener name: the answers to no SNI and unknown SNI.
-    unnamed: HashMap<String, (Verdict, Verdict)>,
+    unnamed: names::Map<String, (Verdict, Verdict)>,
 }
 
 impl Matcher {

@@ -1,7 +1,8 @@
 //! A table by host name: exact names first, then the longest wildcard. `*.a.b` covers one or more labels before `a.b`.
 //! Lookups allocate nothing. Read next: `table.rs`.
 
-use std::collections::HashMap;
+/// Keys come from the plan, so that nobody outside can make them collide; looking up is what must be quick.
+pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// The pattern is empty, or has a `*` that is no whole first label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,14 +10,14 @@ pub struct NoPattern;
 
 #[derive(Debug)]
 pub struct Names<T> {
-    exact: HashMap<Box<str>, T>,
+    exact: Map<Box<str>, T>,
     /// Keyed by what follows `*.`.
-    wild: HashMap<Box<str>, T>,
+    wild: Map<Box<str>, T>,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Names { exact: HashMap::new(), wild: HashMap::new() }
+        Names { exact: Map::default(), wild: Map::default() }
     }
 }
 
@@ -35,7 +36,7 @@ impl<T> Names<T> {
         Some(table.entry(key.into()).or_default())
     }
 
-    fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut HashMap<Box<str>, T>, &'p str), NoPattern> {
+    fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut Map<Box<str>, T>, &'p str), NoPattern> {
         match pattern.strip_prefix("*.") {
             Some("") => Err(NoPattern),
             Some(suffix) => Ok((&mut self.wild, suffix)),

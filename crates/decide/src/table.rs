@@ -3,8 +3,8 @@
 //! Read next: `lost.rs`.
 
 use crate::Ask;
+use crate::names::Map;
 use everyhop_plan::{HeaderMatch, PathMatch};
-use std::collections::HashMap;
 
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -32,9 +32,12 @@ impl Candidate {
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    exact: HashMap<Box<str>, Vec<Candidate>>,
+    exact: Map<Box<str>, Vec<Candidate>>,
     /// Keyed without the trailing slash; the empty key is `/`, which every path is under.
-    prefix: HashMap<Box<str>, Vec<Candidate>>,
+    prefix: Map<Box<str>, Vec<Candidate>>,
+    /// Of the keys of `prefix`: what a client makes longer is not looked up, or a path of thousands of segments would be
+    /// looked up thousands of times.
+    longest: usize,
 }
 
 impl Table {
@@ -44,6 +47,9 @@ impl Table {
             PathMatch::Prefix { path } => (&mut self.prefix, path.trim_end_matches('/')),
             PathMatch::Exact { path } => (&mut self.exact, path.as_str()),
         };
+        if let PathMatch::Prefix { .. } = path {
+            self.longest = self.longest.max(key.len());
+        }
         map.entry(key.into()).or_default().push(candidate);
     }
 
@@ -59,6 +65,10 @@ impl Table {
             return Some(route);
         }
         let mut prefix = ask.path.trim_end_matches('/');
+        if prefix.len() > self.longest {
+            let reach = prefix.get(..=self.longest)?;
+            prefix = reach.get(..reach.rfind('/')?)?;
+        }
         loop {
             if let Some(route) = self.prefix.get(prefix).and_then(fit) {
                 return Some(route);

@@ -36,6 +36,9 @@ fn a_request_finds_the_most_specific_route_of_its_host() {
         ("api.example.com", "/v1", "GET", &none, Answer::Route(route(&plan, "api"))),
         ("api.example.com", "/v1/x", "GET", &none, Answer::Route(route(&plan, "api"))),
         ("api.example.com", "/v1x", "GET", &none, Answer::NotFound),
+        ("api.example.com", "/v1x/y/z", "GET", &none, Answer::NotFound),
+        ("api.example.com", "/v1/x/y/z//", "GET", &none, Answer::Route(route(&plan, "api"))),
+        ("wiki.example.com", "*", "OPTIONS", &none, Answer::NotFound),
         ("api.example.com", "/pkg.Service/Call", "POST", &tenant, Answer::Route(route(&plan, "grpc"))),
         ("api.example.com", "/pkg.Service/Call", "GET", &tenant, Answer::NotFound),
         // R03: every value of a field is judged.

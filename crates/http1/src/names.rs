@@ -83,7 +83,8 @@ pub fn field_id(name: &[u8]) -> FieldId {
         19 => &[(b"proxy-authorization", FieldId::ProxyAuthorization)],
         _ => &[],
     };
-    if let Some((_, id)) = known.iter().find(|(k, _)| name.eq_ignore_ascii_case(k)) {
+    let first = name.first().map(u8::to_ascii_lowercase);
+    if let Some((_, id)) = known.iter().find(|(k, _)| first == k.first().copied() && name.eq_ignore_ascii_case(k)) {
         return *id;
     }
     if is_identity(name) { FieldId::Identity } else { FieldId::Other }
