@@ -120,6 +120,15 @@ impl Wire {
     ///
     /// A TLS stream that ends without close_notify is `UnexpectedEof`: truncation is never an end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        self.poll_read_and(cx, into, true)
+    }
+
+    /// As [`Wire::poll_read`], while more is soon to be written: what is queued waits for that.
+    pub(crate) fn poll_read_meanwhile(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        self.poll_read_and(cx, into, false)
+    }
+
+    fn poll_read_and(&mut self, cx: &mut Context<'_>, into: &mut Buf, flush: bool) -> Poll<io::Result<usize>> {
         if self.eof {
             return Poll::Ready(Ok(0));
         }
@@ -176,7 +185,9 @@ impl Wire {
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending => {
                     // Our last flight, or an answer that did not go at once: the peer may wait for it as we do.
-                    let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
+                    if flush {
+                        let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
+                    }
                     if tls.incoming.is_empty() {
                         tls.incoming.release();
                     }
@@ -241,13 +252,16 @@ impl Wire {
         self.poll_flush(cx)
     }
 
-    /// Says goodbye in our direction: close_notify where there is TLS, then the socket's own end.
+    /// Says goodbye in our direction: close_notify where there is TLS, then the socket's own end; where the peer ended
+    /// before, closing the socket is that end.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(tls) = &mut self.tls {
             tls.session.close(&mut tls.incoming, &mut tls.outgoing);
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
-        self.sock.shutdown_write();
+        if !self.eof {
+            self.sock.shutdown_write();
+        }
         Poll::Ready(Ok(()))
     }
 

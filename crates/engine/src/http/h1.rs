@@ -292,7 +292,7 @@ impl Client for H1 {
         if !self.inb.is_empty() {
             return Poll::Pending;
         }
-        match self.wire.poll_read(cx, &mut self.inb) {
+        match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
             Poll::Ready(Ok(n)) if n > 0 => Poll::Pending,
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
