@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from cryptography import x509
 
 from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import Authority, Leaf
-from tests.kit import EdgeKit, Pki, exchange, tls
+from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
+from tests.kit.raw import answering
 
 Edges = Callable[..., EdgeKit]
 
@@ -263,3 +265,51 @@ def test_openssl_s_server_is_a_backend_as_good_as_any(edge: Edges, pki: Pki) -> 
     finally:
         server.kill()
         server.wait(10)
+
+
+def records(port: int, ca: Path, count: int) -> list[int]:
+    """Lengths of the application-data records in which one answer came."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = ssl.create_default_context(cafile=str(ca)).wrap_bio(incoming, outgoing, server_hostname="a.test")
+    lengths: list[int] = []
+    unread = bytearray()
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+
+        def more() -> None:
+            sock.sendall(outgoing.read())
+            data = sock.recv(1 << 16)
+            incoming.write(data)
+            unread.extend(data)
+            while len(unread) >= 5 and len(unread) >= 5 + int.from_bytes(unread[3:5], "big"):
+                length = int.from_bytes(unread[3:5], "big")
+                if unread[0] == 23:
+                    lengths.append(length)
+                del unread[: 5 + length]
+
+        while True:
+            try:
+                session.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                more()
+        session.write(GET.encode())
+        lengths.clear()
+        got = 0
+        while got < count:
+            try:
+                got += len(session.read(1 << 16))
+            except ssl.SSLWantReadError:
+                more()
+    return lengths
+
+
+def test_a_flow_begins_with_records_that_fit_a_segment_and_goes_on_with_full_ones(
+    edge: Edges, raw: Callable[..., Raw], pki: Pki
+) -> None:
+    size = 200_000
+    backend = raw(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size))
+    it = edge(route(backend.port))
+    lengths = records(it.port, pki.public.file, size)
+    small = [n for n in lengths if n < 1450]
+    assert len(small) >= 10 and lengths.index(max(lengths)) >= 10, lengths
+    assert max(lengths) > 16_000 and len(lengths) < 40, lengths

@@ -39,7 +39,10 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
     })
     .await;
     let why = match shaken {
-        Ok(Ok(())) => return serve(arrived, &hello, site, wire),
+        Ok(Ok(())) => {
+            wire.small_first();
+            return serve(arrived, &hello, site, wire);
+        }
         Ok(Err(WireError::Tls(e))) => Refusal::of_client(&e),
         Ok(Err(WireError::Io | WireError::Eof)) => Refusal::HandshakeClosed,
         Err(Late) => Refusal::HandshakeTooSlow,

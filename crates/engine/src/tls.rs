@@ -29,6 +29,11 @@ pub(crate) enum Driven {
 const RECORD_OVERHEAD: usize = 64;
 /// RFC 8446 §5.1.
 const RECORD_BYTES: usize = 16 * 1024;
+/// A record that fits one segment: what a client gets in the first round trip it can decrypt in that round trip. A full
+/// record would keep it waiting for the second.
+const SMALL_RECORD_BYTES: usize = 1369;
+/// What goes out in small records while the network's window is narrow: ten segments (RFC 6928).
+pub(crate) const SMALL_FIRST_BYTES: usize = 10 * SMALL_RECORD_BYTES;
 
 impl Session {
     pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Session, rustls::Error> {
@@ -67,17 +72,19 @@ impl Session {
         driven.map(|(driven, _)| driven)
     }
 
-    /// Encrypts all of `bytes` onto `outgoing`; gives false if the session cannot send application data.
+    /// Encrypts all of `bytes` onto `outgoing`, the first `small` of them in small records; gives false if the session
+    /// cannot send application data.
     ///
     /// Takes `incoming` too: rustls keeps offsets into it while a handshake message is incomplete.
     pub(crate) fn encrypt(
         &mut self,
         bytes: &[u8],
+        small: usize,
         incoming: &mut Buf,
         plain: &mut Buf,
         outgoing: &mut Buf,
     ) -> Result<(Driven, bool), rustls::Error> {
-        self.run(Step { incoming, plain, outgoing, last: Last::Seal(bytes) })
+        self.run(Step { incoming, plain, outgoing, last: Last::Seal(bytes, small) })
     }
 
     /// Queues close_notify; a session that is not open sends none.
@@ -120,7 +127,7 @@ struct Step<'a> {
 /// What to do once everything that came is processed.
 enum Last<'a> {
     Nothing,
-    Seal(&'a [u8]),
+    Seal(&'a [u8], usize),
     Close,
 }
 
@@ -170,7 +177,14 @@ macro_rules! step {
                 Ok(ConnectionState::BlockedHandshake) => Ok(Next::Blocked),
                 Ok(ConnectionState::WriteTraffic(mut w)) => match self.last {
                     Last::Nothing => Ok(Next::Blocked),
-                    Last::Seal(bytes) => seal(&mut w, bytes, self.outgoing).map(|()| Next::Done),
+                    Last::Seal(bytes, small) => {
+                        // What fits one full record anyway is not worth cutting.
+                        let small = if bytes.len() > SMALL_FIRST_BYTES { small } else { 0 };
+                        let (first, rest) = bytes.split_at(small.min(bytes.len()));
+                        let rest = Some(rest).filter(|r| !r.is_empty() || first.is_empty());
+                        let mut pieces = first.chunks(SMALL_RECORD_BYTES).chain(rest);
+                        pieces.try_for_each(|piece| seal(&mut w, piece, self.outgoing)).map(|()| Next::Done)
+                    }
                     Last::Close => {
                         let _ = encode_into(self.outgoing, RECORD_OVERHEAD, |room| w.queue_close_notify(room));
                         Ok(Next::Done)

@@ -4,7 +4,7 @@
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
 use crate::buf::{Buf, ROOM};
-use crate::tls::{Driven, Session};
+use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -40,6 +40,8 @@ struct Tls {
     outgoing: Buf,
     /// Plaintext that came with the end of the handshake.
     early: Buf,
+    /// Bytes that are still to go out in small records.
+    small: usize,
 }
 
 /// Why a wire ended. Whose fault it is depends on which side it stands.
@@ -64,12 +66,19 @@ impl Wire {
 
     /// `incoming` is what was read before: the hello.
     pub(crate) fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
-        let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default() };
+        let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0 };
         Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0 }
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {
         self.tls.as_ref().map(|t| &t.session)
+    }
+
+    /// A flow begins, or begins again after a silence: its first records are small.
+    pub(crate) fn small_first(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.small = SMALL_FIRST_BYTES;
+        }
     }
 
     pub(crate) fn sock_mut(&mut self) -> &mut Sock {
@@ -220,7 +229,9 @@ impl Wire {
         }
         let n = from.len().min(SEAL_BYTES);
         let bytes = from.bytes().get(..n).unwrap_or_default();
-        match tls.session.encrypt(bytes, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
+        let small = tls.small;
+        tls.small = small.saturating_sub(n);
+        match tls.session.encrypt(bytes, small, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
             Ok((driven, true)) => self.eof |= driven == Driven::PeerClosed,
             Ok((_, false)) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Err(e) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, e))),
@@ -401,7 +412,9 @@ impl Wire {
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
         let take = bytes.get(..bytes.len().min(SEAL_BYTES)).unwrap_or_default();
-        match tls.session.encrypt(take, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
+        let small = tls.small;
+        tls.small = small.saturating_sub(take.len());
+        match tls.session.encrypt(take, small, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
             Ok((driven, true)) => {
                 self.eof |= driven == Driven::PeerClosed;
                 Poll::Ready(Ok(take.len()))

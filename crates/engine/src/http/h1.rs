@@ -24,6 +24,8 @@ use std::time::Instant;
 const OUT_EAGER: usize = 16 * 1024;
 /// An unread request body up to this long is read and thrown away, so that the connection can go on.
 const DRAIN_BYTES: u64 = 64 * 1024;
+/// Silence after which the network's window is narrow again (RFC 5681 §4.1; a retransmission timeout is less).
+const NARROW_MS: u64 = 1000;
 /// How long a closing connection listens for what is still under way, so that its last answer is not reset away.
 const LINGER_S: u32 = 1;
 
@@ -148,6 +150,7 @@ impl H1 {
         let codec = codec_limits(limits);
         let (watch, core) = (&arrived.watch, &arrived.core);
         let mut begun = !self.inb.is_empty();
+        let since_ms = core.clock().now_ms.get();
         watch.within_s(if begun { limits.head_s } else { limits.idle_s });
         poll_fn(|cx| {
             loop {
@@ -159,6 +162,9 @@ impl H1 {
                     }
                     if !begun {
                         begun = true;
+                        if core.clock().now_ms.get() - since_ms >= NARROW_MS {
+                            self.wire.small_first();
+                        }
                         watch.within_s(limits.head_s);
                     }
                 }
