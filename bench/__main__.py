@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import extras, page
+from bench import extras, page, times
 from bench.cells import Cannot, Cell, all_cells
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, origin, wait_port
 from everyhop.demo.certificates import Authority
@@ -185,6 +185,7 @@ def main() -> int:
                 if not given.only:
                     found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
                     found["own"] = extras.own(folder, back, given.rounds, given.scale)
+                    found["times"] = times.measure(folder, back)
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }

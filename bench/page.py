@@ -109,6 +109,10 @@ def own(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def times(found: dict[str, Any]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {row['title']} | {row['value']} |" for row in found["times"])])
+
+
 def configs(found: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
@@ -128,6 +132,7 @@ def render(results: Path) -> None:
         "TABLES": "\n\n".join(f"### {title}\n\n{table(rows, p, found)}" for p, title in PATTERNS.items()),
         "LOSSES": losses(rows),
         "OWN": own(found),
+        "TIMES": times(found),
         "CONFIGS": configs(found),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }

@@ -141,10 +141,7 @@ def origin(folder: Path) -> tuple[Origin, list[subprocess.Popen[bytes]]]:
     return it, started
 
 
-def everyhop(
-    folder: Path, back: Origin, *, name: str = "everyhop", routes: int = 1, log: str = "off", threads: int = 1
-) -> Subject:
-    port = free_port()
+def configuration(back: Origin, port: int, *, routes: int = 1, log: str = "off", threads: int = 1) -> str:
     text = (
         f'version = 1\n[engine]\nthreads = {threads}\n[log]\naccess = "{log}"\n[[listener]]\nname = "l"\n'
         f'bind = ["127.0.0.1:{port}"]\n[[site]]\nname = "s"\nhosts = ["a.test", "m.test"]\n'
@@ -158,6 +155,14 @@ def everyhop(
     )
     for i in range(routes - 1):
         text += f'[[route]]\nname = "r{i}"\nhost = "a.test"\npath = "/r/{i}"\ntls = "plaintext"\nto = ["127.0.0.1:{back.http}"]\n'
+    return text
+
+
+def everyhop(
+    folder: Path, back: Origin, *, name: str = "everyhop", routes: int = 1, log: str = "off", threads: int = 1
+) -> Subject:
+    port = free_port()
+    text = configuration(back, port, routes=routes, log=log, threads=threads)
     config = folder / f"{name}.toml"
     config.write_text(text)
     compiled = compile_file(config)

@@ -4,7 +4,7 @@
 use crate::{Failed, Given, tls};
 use std::time::{Duration, Instant};
 
-/// `to= name= ca= rate= seconds= threads= [path=]`. Prints `p50 p99 p99.9` in microseconds and how many there were.
+/// `to= name= ca= rate= seconds= threads= [path=]`. Prints `p50 p99 p99.9 max` in microseconds and how many there were.
 pub(crate) fn run(given: &Given) -> Result<(), Failed> {
     let config = tls::client(given)?;
     let (rate, seconds, threads) = (given.number("rate")?, given.number("seconds")?, given.number("threads")?);
@@ -38,6 +38,6 @@ pub(crate) fn run(given: &Given) -> Result<(), Failed> {
     }
     all.sort_unstable();
     let at = |per_mille: usize| all.get((all.len() * per_mille / 1000).min(all.len() - 1)).copied().unwrap_or(0);
-    println!("p50 {} p99 {} p99.9 {} of {}", at(500), at(990), at(999), all.len());
+    println!("p50 {} p99 {} p99.9 {} max {} of {}", at(500), at(990), at(999), at(1000), all.len());
     Ok(())
 }
