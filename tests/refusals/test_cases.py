@@ -69,11 +69,15 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in pki.folder.iterdir():
         shutil.copy2(path, it / path.name)
     from everyhop.demo.certificates import Authority
+    from tests.kit.forge import HOUR, crl, root
 
     authority = Authority(it, "Case CA")
     for name, days in (("edge", 900.0), ("identity", 900.0), ("old", -2.0), ("soon", 5.0)):
         authority.leaf(name, "a.test", days=days)
     authority.leaf("pki-edge", "*.w.test", days=900.0)
+    crl(it / "revoked.crl", root(authority))
+    crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
+    crl(it / "other.crl", root(Authority(it, "Other CA")))
     (it / "open.key").write_bytes((it / "edge.key").read_bytes())
     (it / "open.key").chmod(0o644)
     (it / "empty.pem").write_text("")

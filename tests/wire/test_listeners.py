@@ -83,6 +83,9 @@ def test_a_backend_on_a_unix_socket_is_this_host(edge: Edges, pki: Pki) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(8)
+        # Started by root the engine is nobody, who must reach the socket.
+        path.parent.chmod(0o755)
+        path.chmod(0o666)
 
         def serve() -> None:
             sock, _ = listener.accept()

@@ -8,20 +8,37 @@ use pyo3::prelude::*;
 use std::os::fd::{FromRawFd, OwnedFd};
 
 /// Runs the engine on an inherited, already listening Unix socket. Never returns to Python.
+///
+/// `sandbox` is `enforce`, `best-effort` or `off`; `user` is a user's and a group's number, if it is to become them.
 #[pyfunction]
-fn main(py: Python<'_>, fd: i32) -> PyResult<()> {
+#[pyo3(signature = (fd, sandbox, user=None))]
+fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyResult<()> {
+    use everyhop_engine::{Sandbox, User};
     if fd < 3 {
         return Err(PyValueError::new_err("a descriptor above 2 is needed"));
     }
+    let sandbox = match sandbox {
+        "enforce" => Sandbox::Enforce,
+        "best-effort" => Sandbox::BestEffort,
+        "off" => Sandbox::Off,
+        _ => return Err(PyValueError::new_err("sandbox is enforce, best-effort or off")),
+    };
+    let user = user.map(|(uid, gid)| User { uid, gid });
     // A name for ps and top; without it the engine runs as well.
     let _ = rustix::thread::set_name(c"everyhop-engine");
     py.detach(|| {
         // SAFETY: the caller hands over a descriptor that nothing else in this fresh process uses.
         let control = unsafe { OwnedFd::from_raw_fd(fd) };
-        let code = everyhop_engine::run(control);
+        let code = everyhop_engine::run(control, sandbox, user);
         let failed = code != std::process::ExitCode::SUCCESS;
         std::process::exit(i32::from(failed) * 3);
     })
+}
+
+/// What this process starts gains no privilege by it (`no_new_privs`); false where the kernel does not know that.
+#[pyfunction]
+fn no_new_privileges() -> bool {
+    rustix::thread::set_no_new_privs(true).is_ok()
 }
 
 #[pyfunction]
@@ -67,6 +84,7 @@ fn probe(
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LIBC_TUNABLES", everyhop_engine::LIBC_TUNABLES)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
+    m.add_function(wrap_pyfunction!(no_new_privileges, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
     m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;

@@ -3,6 +3,7 @@
 
 use crate::refusal::Refusal;
 use crate::running::{Listening, Running};
+use crate::sources::Held;
 use crate::thread::Core;
 use crate::watch::Watched;
 use crate::{buf::Buf, greeted};
@@ -29,12 +30,22 @@ pub(crate) struct Arrived {
     pub(crate) bytes: Buf,
     pub(crate) watch: Watched,
     pub(crate) started: Instant,
+    /// Counted for its source: where a PROXY header names the client, once that is read.
+    pub(crate) held: Option<Held>,
     _counted: Counted,
 }
 
 impl Arrived {
     pub(crate) fn listening(&self) -> Option<&Listening> {
         self.running.listeners.get(self.listener)
+    }
+
+    /// Counts the connection for the client that a PROXY header named.
+    pub(crate) fn hold_source(&mut self) -> Result<(), Refusal> {
+        self.held = Some(
+            self.core.shared.sources.hold(self.client.ip(), self.running.limits()).ok_or(Refusal::SourceConnections)?,
+        );
+        Ok(())
     }
 }
 
@@ -82,11 +93,12 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
     let Some(running) = core.running() else { return };
     let Some(index) = running.listeners.iter().position(|l| l.name == listener) else { return };
     let Some(listening) = running.listeners.get(index) else { return };
-    if listening.count.load(Ordering::Relaxed) >= listening.limit {
-        running.elsewhere.of(core.index).refuse(Refusal::ConnectionLimit);
-        return;
-    }
     let peer = unmapped(peer);
+    // Closed at once, before anything is spent on it; counted, and not logged a line each.
+    let held = match admitted(core, &running, listening, peer.ip()) {
+        Ok(held) => held,
+        Err(why) => return running.elsewhere.of(core.index).refuse(why),
+    };
     let arrived = Arrived {
         id: core.next_id(),
         listener: index,
@@ -96,11 +108,27 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
         bytes: Buf::default(),
         watch: core.watch(),
         started: Instant::now(),
+        held,
         _counted: Counted::new(core.clone(), listening.count.clone()),
         core: core.clone(),
         running,
     };
     tokio::task::spawn_local(greeted::serve(arrived));
+}
+
+fn admitted(core: &Core, running: &Running, at: &Listening, ip: IpAddr) -> Result<Option<Held>, Refusal> {
+    let most = core.shared.most_open.load(Ordering::Relaxed);
+    if most > 0 && core.shared.open.load(Ordering::Relaxed) >= most {
+        return Err(Refusal::DescriptorLimit);
+    }
+    if at.count.load(Ordering::Relaxed) >= at.limit {
+        return Err(Refusal::ConnectionLimit);
+    }
+    // A proxy speaks for many: with a PROXY header it names them, without it is trusted to have counted them itself.
+    if at.accept_proxy.iter().chain(&at.trusted).any(|net| net.contains(ip)) {
+        return Ok(None);
+    }
+    core.shared.sources.hold(ip, running.limits()).map(Some).ok_or(Refusal::SourceConnections)
 }
 
 /// `::ffff:1.2.3.4` is 1.2.3.4 before any match, log or limit.

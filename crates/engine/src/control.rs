@@ -58,8 +58,8 @@ pub(crate) fn serve(listener: OwnedFd, engine: &Arc<Engine>) -> ExitCode {
                 let _ = named.spawn(move || converse(stream, &engine));
             }
             Ok(_) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return ExitCode::from(4),
+            // Out of descriptors, or a supervisor that left: no reason to end what runs.
+            Err(_) => ticks::beat(),
         }
     }
 }
@@ -139,6 +139,7 @@ impl Engine {
             "threads": (threads > 0).then_some(threads),
             "draining": self.shared.draining.load(Ordering::Relaxed),
             "sockets": state.sockets.iter().map(|(s, _)| s).collect::<Vec<_>>(),
+            "sandbox": crate::sandbox::closed(),
             "status_bind": state.status.as_ref().map(|(bind, _)| bind),
         })
     }

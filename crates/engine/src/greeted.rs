@@ -17,8 +17,7 @@ Connection: close\r\n\r\nthis port speaks TLS only: use https://...";
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
-    let limits = arrived.running.limits();
-    arrived.watch.within_s(limits.handshake_s);
+    arrived.watch.within_s(arrived.running.limits().handshake_s);
     let hello = match peek::peek(&mut arrived).await {
         Ok(hello) => hello,
         Err(why) => {
@@ -32,6 +31,10 @@ pub(crate) async fn serve(mut arrived: Arrived) {
     };
     let listener = arrived.listening().map_or("", |l| l.name.as_str());
     let verdict = arrived.running.matcher.hello(listener, hello.host.as_deref());
+    // Before a key is used or a backend is asked.
+    if arrived.held.is_some() && !arrived.core.shared.sources.may_shake(arrived.client.ip(), arrived.running.limits()) {
+        return refuse(arrived, hello.host.as_deref(), Refusal::SourceHandshakes, b"");
+    }
     match verdict {
         Verdict::Splice(route) => splice::splice(arrived, hello, route).await,
         Verdict::Terminate(site) => terminate::terminate(arrived, hello, site).await,

@@ -22,6 +22,8 @@ mod pipe;
 mod refusal;
 mod report;
 mod running;
+mod sandbox;
+mod sources;
 mod splice;
 mod status;
 mod terminate;
@@ -35,6 +37,7 @@ mod worker;
 pub use develop::develop;
 pub use refusal::{REFUSALS, Refusal, all_refusals};
 pub use report::where_in;
+pub use sandbox::{Sandbox, User};
 
 use crate::thread::Shared;
 use std::os::fd::OwnedFd;
@@ -50,10 +53,17 @@ pub const LIBC_TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=1073741824";
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Descriptors that no client's connection takes: control, status, log, each thread's own, and pipes for bulk.
+const RESERVED_FDS: u64 = 128;
+
 /// Runs the engine on an already listening Unix socket until it is told to stop or drain.
-pub fn run(control: OwnedFd) -> ExitCode {
+pub fn run(control: OwnedFd, sandbox: Sandbox, user: Option<User>) -> ExitCode {
     let shared = Arc::new(Shared::default());
     prepare(&shared);
+    if let Err(why) = sandbox::enter(sandbox, user) {
+        eprintln!("everyhop: {why}");
+        return ExitCode::from(4);
+    }
     control::serve(control, &control::Engine::new(shared))
 }
 
@@ -63,6 +73,12 @@ fn prepare(shared: &Arc<Shared>) {
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current = limit.maximum;
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    if let Some(fds) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
+        let most = fds.saturating_sub(RESERVED_FDS).max(2) / 2;
+        shared.most_open.store(u32::try_from(most).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+    // The cryptography asks the system for randomness in its own way the first time: before the door is closed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0u8; 32]);
     let counted = shared.clone();
     let default = std::panic::take_hook();
     // A panic ends its connection (its task), is counted and told; it never opens anything.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Bytes that may wait for the writer: some seconds of a slow disk at full load.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// A thread hands over when it has this much, or at the next tick.
-const BATCH_BYTES: usize = 16 * 1024;
+const BATCH_BYTES: usize = 64 * 1024;
 
 const ON: u8 = 1;
 const REFUSE: u8 = 2;

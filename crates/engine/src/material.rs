@@ -3,11 +3,11 @@
 //! which a key in another process would sign. Read next: `running.rs`.
 
 use aws_lc_rs::digest;
-use everyhop_plan::{ClientDemand, Site, TlsPolicy, UpstreamProtocol, Verify};
+use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
@@ -25,6 +25,8 @@ const SESSIONS: usize = 4096;
 pub(crate) struct Blob {
     pub(crate) certs: HashMap<String, Pair>,
     pub(crate) cas: HashMap<String, String>,
+    #[serde(default)]
+    pub(crate) crls: HashMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +81,15 @@ impl Blob {
             return Err(Unusable(format!("{id:?} holds no usable root")));
         }
         Ok(Arc::new(roots))
+    }
+
+    fn crls(&self, id: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, Unusable> {
+        let pem = self.crls.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
+        let lists = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
+        // Never "no list, so nobody is revoked".
+        if lists.is_empty() { Err(Unusable(format!("{id:?} holds no revocation list"))) } else { Ok(lists) }
     }
 }
 
@@ -137,15 +148,28 @@ pub(crate) fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
-    let verifier =
-        |ca: &str| Ok::<_, Unusable>(WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone()));
+    let verifier = |ca: &str, crl: Option<&str>, stale: StaleCrl| {
+        let mut it = WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone());
+        if let Some(crl) = crl {
+            // For every certificate of the chain; one that no list speaks of does not pass (T11).
+            it = it.with_crls(blob.crls(crl)?);
+            if stale == StaleCrl::Refuse {
+                it = it.enforce_revocation_expiration();
+            }
+        }
+        Ok::<_, Unusable>(it)
+    };
     let unusable = |e| Unusable(format!("client roots of site {:?}: {e}", site.name));
     let builder = match &site.clients {
         ClientDemand::Nothing {} => builder.with_no_client_auth(),
-        ClientDemand::Ask { ca } => {
-            builder.with_client_cert_verifier(verifier(ca)?.allow_unauthenticated().build().map_err(unusable)?)
+        ClientDemand::Ask { ca, crl, stale_crl } => {
+            let it = verifier(ca, crl.as_deref(), *stale_crl)?.allow_unauthenticated();
+            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
         }
-        ClientDemand::Require { ca } => builder.with_client_cert_verifier(verifier(ca)?.build().map_err(unusable)?),
+        ClientDemand::Require { ca, crl, stale_crl } => {
+            let it = verifier(ca, crl.as_deref(), *stale_crl)?;
+            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
+        }
     };
     let mut config = builder.with_cert_resolver(Arc::new(SiteCerts(certs)));
     config.alpn_protocols = site.alpn.iter().map(|p| p.clone().into_bytes()).collect();

@@ -24,6 +24,7 @@ const PROXY_BYTES: usize = 4096;
 pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
     if must_send_proxy(arrived) {
         unwrap_proxy(arrived).await?;
+        arrived.hold_source()?;
     }
     let limit = usize::try_from(arrived.running.limits().hello_bytes).unwrap_or(usize::MAX);
     loop {

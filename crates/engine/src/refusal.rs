@@ -53,7 +53,10 @@ refusals! {
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
-    ConnectionLimit "connection/limit" 0 "the listener already has limits.connections connections";
+    ConnectionLimit "connection/limit" 0 "the listener already has as many connections as it may";
+    DescriptorLimit "connection/descriptors" 0 "the process holds as many connections as its descriptors allow";
+    SourceConnections "connection/source-limit" 0 "the source already has limits.connections_per_source connections";
+    SourceHandshakes "connection/source-rate" 0 "the source began limits.handshakes_per_source handshakes this second";
     // The client's handshake.
     HandshakeTooSlow "handshake/too-slow" 0 "the TLS handshake was not complete within limits.handshake_s";
     HandshakeClosed "handshake/closed" 0 "the client left during the TLS handshake";

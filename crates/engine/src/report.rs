@@ -75,6 +75,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "generation": running.generation,
         "plan_digest": running.digest, "material_digest": running.material_digest,
         "connections": shared.open.load(Ordering::Relaxed),
+        "sandbox": crate::sandbox::closed(),
         "routes": routes,
         "refused": running.elsewhere.refused(),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.requests.get()), "failed": running.elsewhere.refused()},

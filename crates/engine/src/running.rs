@@ -213,11 +213,14 @@ impl Building<'_> {
         let Some(site) = self.plan.sites.get(index) else {
             return Err(Unusable("a site is missing".into()));
         };
-        let (ca, knows_clients) = match &site.clients {
-            ClientDemand::Nothing {} => ("", false),
-            ClientDemand::Ask { ca } | ClientDemand::Require { ca } => (self.hash(ca), true),
+        let (ca, crl, knows_clients) = match &site.clients {
+            ClientDemand::Nothing {} => ("", "", false),
+            ClientDemand::Ask { ca, crl, .. } | ClientDemand::Require { ca, crl, .. } => {
+                (self.hash(ca), crl.as_deref().map_or("", |id| self.hash(id)), true)
+            }
         };
-        let resume_key = format!("{} {:?} {ca} {:?}", site.name, site.clients, site.policy);
+        // A ticket carries a client past the question whether it was revoked: another list, other tickets.
+        let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
         let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn);
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
         let keep = old.map_or_else(Resumption::new, |s| Ok(s.keep.clone()))?;

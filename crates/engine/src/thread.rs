@@ -25,6 +25,9 @@ pub(crate) struct Shared {
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Connections that a thread still holds.
     pub(crate) open: AtomicU32,
+    /// Most of them at once: what the descriptors allow with one for each backend's side and some for the rest. 0: not known.
+    pub(crate) most_open: AtomicU32,
+    pub(crate) sources: Arc<crate::sources::Sources>,
     pub(crate) panics: AtomicU64,
 }
 

@@ -15,7 +15,7 @@ pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Reach, TlsPolicy,
 pub use limits::Limits;
 pub use listener::{Listener, Unnamed};
 pub use route::{Data, HeaderMatch, PathMatch, Pattern, Route, SendProxy, UpstreamProtocol, Way};
-pub use site::{ClientDemand, Identity, Site};
+pub use site::{ClientDemand, Identity, Site, StaleCrl};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

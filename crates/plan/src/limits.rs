@@ -41,4 +41,9 @@ pub struct Limits {
     pub h2_stream_window_bytes: u32,
     pub h2_connection_window_bytes: u32,
     pub h2_resets: u32,
+    /// Of one source (an IPv4 address, an IPv6 network of `source_ipv6_prefix` bits); 0 is no limit.
+    pub connections_per_source: u32,
+    /// New TLS connections a second.
+    pub handshakes_per_source: u32,
+    pub source_ipv6_prefix: u32,
 }

@@ -2,6 +2,7 @@
 //! It names material by id and holds none. Read next: `listener.rs`.
 
 use crate::hop::TlsPolicy;
+use crate::present;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,13 +19,34 @@ pub struct Site {
     pub alpn: Vec<String>,
 }
 
-/// What is demanded of clients. `ca` is a material id, `ca/...`.
+/// What is demanded of clients. `ca` is a material id, `ca/...`; `crl` is one, `crl/...`, of lists that speak of every
+/// authority of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ClientDemand {
     Nothing {},
-    Ask { ca: String },
-    Require { ca: String },
+    Ask {
+        ca: String,
+        #[serde(deserialize_with = "present")]
+        crl: Option<String>,
+        stale_crl: StaleCrl,
+    },
+    Require {
+        ca: String,
+        #[serde(deserialize_with = "present")]
+        crl: Option<String>,
+        stale_crl: StaleCrl,
+    },
+}
+
+/// What a revocation list means whose next update is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaleCrl {
+    /// No client certificate passes.
+    Refuse,
+    /// It still holds.
+    Allow,
 }
 
 /// A key with its certificate that we present to backends.

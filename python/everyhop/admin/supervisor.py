@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -15,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from everyhop import _door
 from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.server import Server
@@ -22,6 +24,7 @@ from everyhop.compile import Compiled, compile_file
 from everyhop.engine import Bound, Control, Lost, Resolver, Started, Watcher, bind_all, listening, open_log, start
 from everyhop.engine.control import sealed
 from everyhop.errors import EveryhopError, Refused, Surroundings
+from everyhop.model import Config
 from everyhop.refusals import Finding, merged, render
 
 TICK_S = 0.25
@@ -33,6 +36,12 @@ def say(text: str) -> None:
     print(f"everyhop: {text}", file=sys.stderr, flush=True)
 
 
+def give_up_what_is_not_needed() -> None:
+    """No program that we start gains a privilege; keys that we read reach no core file."""
+    _door.no_new_privileges()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 class Supervisor:
     """Runs one configuration until it is told to stop."""
 
@@ -40,7 +49,9 @@ class Supervisor:
         self.path, self.strict = path, strict
         self.compiled = compile_file(path, past_dates="refuse" if strict else "close")
         self.tell(self.compiled.findings)
-        self.admin_path = socket_path or admin_socket(self.configured_socket())
+        configured = self.configured()
+        self.admin_path = socket_path or admin_socket(configured.admin.socket)
+        self.sandbox, self.user = configured.engine.sandbox, configured.engine.user
         self.engine_path = engine_socket(self.admin_path)
         self.threads = self.compiled.plan.engine.threads
         self.bound: list[Bound] = []
@@ -57,10 +68,11 @@ class Supervisor:
         self.told = {f.what for f in self.compiled.findings}
         self.next_dates = time.monotonic() + DATES_S
 
-    def configured_socket(self) -> str | None:
+    def configured(self) -> Config:
+        """What concerns us alone and stands in no plan."""
         from everyhop.compile.reading import read
 
-        return read(self.path, self.compiled.text)[1].admin.socket
+        return read(self.path, self.compiled.text)[1]
 
     def tell(self, findings: list[Finding]) -> None:
         if findings:
@@ -72,6 +84,7 @@ class Supervisor:
     def run(self) -> int:
         """Until SIGTERM or SIGINT; gives the exit code."""
         self.refuse_a_second()
+        give_up_what_is_not_needed()
         with Server(self, self.admin_path) as server:
             self.catch_signals()
             self.attach()
@@ -159,7 +172,7 @@ class Supervisor:
 
     def launch(self) -> None:
         with listening(self.engine_path) as control:
-            self.child = start(control)
+            self.child = start(control, self.sandbox, self.user)
         self.control = Control.connect(self.engine_path)
         self.listen(self.bound)
 

@@ -48,6 +48,18 @@ def troubles(route: dict[str, Any]) -> list[str]:
     return found
 
 
+def sandboxed(told: dict[str, Any] | None) -> str:
+    """One line on what the engine can no longer do."""
+    if told is None:
+        return colour("engine not sandboxed: [engine] sandbox is off", "red")
+    lacks = [name for name in ("no_new_privs", "seccomp") if not told[name]]
+    lacks += ["landlock"] if told["landlock"] == "none" else []
+    held = [name for name in ("no_new_privs", "seccomp") if told[name]]
+    held += [f"landlock ({told['landlock']})"] if told["landlock"] != "none" else []
+    text = f"engine runs as uid {told['uid']}, held by {', '.join(held) or 'nothing'}"
+    return text + (colour(f"; this kernel grants no {' and no '.join(lacks)}", "yellow") if lacks else "")
+
+
 def status(
     config: Config = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False
 ) -> None:
@@ -61,6 +73,7 @@ def status(
     now = dt.datetime.now(dt.UTC)
     plan = read_plan(str(supervisor["plan"]))
     print(f"{supervisor['config']}  plan {str(engine['plan_digest'])[:16]}  generation {engine['generation']}")
+    print(sandboxed(engine.get("sandbox")))
     refused = sum(engine["refused"].values())
     print(
         f"{engine['connections']} connection(s) open, {engine['handshakes']['ok']} handshakes, {refused} refused before any route"

@@ -82,10 +82,10 @@ def listener(world: World, index: int) -> plan.Listener:
 
 def site(world: World, it: Site) -> plan.Site:
     clients: plan.ClientsNothing | plan.ClientsAsk | plan.ClientsRequire = plan.ClientsNothing(mode="nothing")
-    if it.clients and it.clients.mode == "require":
-        clients = plan.ClientsRequire(mode="require", ca=ca(it.clients.ca))
-    elif it.clients:
-        clients = plan.ClientsAsk(mode="ask", ca=ca(it.clients.ca))
+    if it.clients:
+        crl = f"crl/{it.clients.crl}" if it.clients.crl else None
+        made = plan.ClientsRequire if it.clients.mode == "require" else plan.ClientsAsk
+        clients = made(mode=it.clients.mode, ca=ca(it.clients.ca), crl=crl, stale_crl=it.clients.stale_crl)  # type: ignore[arg-type]
     return plan.Site(
         name=it.name,
         hosts=sorted(world.site_hosts[it.name]),

@@ -99,6 +99,7 @@ def compile_file(
                 Path(path).absolute(),
                 *(f for p in world.pairs.values() for f in p.files),
                 *(f for r in world.roots.values() for f in r.files),
+                *(f for c in world.crls.values() for f in c.files),
             }
         ),
         names=backend_names(plan),
@@ -146,6 +147,11 @@ def material(world: World, plan: Plan) -> Material:
     for label, roots in world.roots.items():
         cas[f"ca/{label}"] = roots.pem.decode()
         entries.append({"id": f"ca/{label}", "chain_sha256": roots.sha256, "key_sha256": None, "not_after_s": None})
+    crls: dict[str, str] = {}
+    for label, crl in world.crls.items():
+        crls[f"crl/{label}"] = crl.pem.decode()
+        ends = int(crl.next_update.timestamp())
+        entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
     entries.sort(key=lambda e: str(e["id"]))
-    blob = json.dumps({"certs": certs, "cas": cas}).encode()
+    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls}).encode()
     return Material(entries, digest(canonical(entries)), blob)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile.world import Key, World
-from everyhop.identity import Pair, Unusable, read_pair, read_roots
+from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
+from everyhop.model import Clients
 
 SOON = (1, 7, 30)
 
@@ -17,6 +18,8 @@ def read_files(world: World) -> None:
             one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}")
         if site.clients:
             roots(world, ("site", i, "clients", "ca"), site.clients.ca)
+            if site.clients.crl:
+                crl(world, ("site", i, "clients", "crl"), site.clients)
     for i, identity in enumerate(config.identity):
         one(world, ("identity", i), identity.chain, identity.key, f"identity {identity.name!r}")
     for i, route in enumerate(config.route):
@@ -75,3 +78,23 @@ def roots(world: World, key: Key, label: str) -> None:
         world.roots[label] = read_roots(label, world.base)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
+
+
+def crl(world: World, key: Key, clients: Clients) -> None:
+    label = clients.crl or ""
+    issuers = world.roots.get(clients.ca)
+    if issuers is None:
+        return  # refused above
+    try:
+        found = world.crls[label] = read_crl(label, issuers, world.base)
+    except Unusable as e:
+        world.refuse(e.slug, key, e.what, e.mend)
+        return
+    if found.next_update <= world.now:
+        so = "no client certificate passes" if clients.stale_crl == "refuse" else "who was revoked since passes"
+        world.warn(
+            "crl/stale",
+            key,
+            f"{label}: a revocation list was due to be replaced on {found.next_update:%Y-%m-%d %H:%M} UTC; {so}",
+            "fetch the new list from the authority; the file is watched, no restart is needed",
+        )

@@ -74,6 +74,9 @@ class Limits(Part):
     h2_stream_window_bytes: int
     h2_connection_window_bytes: int
     h2_resets: int
+    connections_per_source: int
+    handshakes_per_source: int
+    source_ipv6_prefix: int
 
 
 class Refuse(Part):
@@ -116,11 +119,15 @@ class ClientsNothing(Part):
 class ClientsAsk(Part):
     mode: Literal["ask"]
     ca: str
+    crl: str | None
+    stale_crl: Literal["refuse", "allow"]
 
 
 class ClientsRequire(Part):
     mode: Literal["require"]
     ca: str
+    crl: str | None
+    stale_crl: Literal["refuse", "allow"]
 
 
 class Site(Part):

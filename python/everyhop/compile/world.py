@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from everyhop.identity import Pair, Roots
+from everyhop.identity import Crl, Pair, Roots
 from everyhop.model import Backend, Config, Route
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
@@ -28,6 +28,7 @@ class World:
     past_dates: Literal["refuse", "close"]
     pairs: dict[Key, Pair] = field(default_factory=dict)
     roots: dict[str, Roots] = field(default_factory=dict)
+    crls: dict[str, Crl] = field(default_factory=dict)
     site_hosts: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

@@ -22,6 +22,8 @@ KINDS = {
     "client-demand-weakened": "less is demanded of clients",
     "client-demand-strengthened": "more is demanded of clients",
     "client-roots-changed": "client certificates of another CA are believed",
+    "revocation-weakened": "revoked client certificates may pass",
+    "revocation-strengthened": "revoked client certificates are refused",
     "clients-widened": "more clients may pass",
     "clients-narrowed": "fewer clients may pass",
     "tls-weakened": "an older version, another cipher or a weaker key exchange may be used",

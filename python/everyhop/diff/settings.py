@@ -226,7 +226,7 @@ def sites(old: Plan, new: Plan) -> list[Change]:
                     "clients without proof get in" if less else "clients must prove who they are",
                 )
             )
-        elif a["clients"] != b["clients"]:
+        elif now != "nothing" and a["clients"]["ca"] != b["clients"]["ca"]:
             out.append(
                 Change(
                     "client-roots-changed",
@@ -236,8 +236,37 @@ def sites(old: Plan, new: Plan) -> list[Change]:
                     "other clients can prove themselves",
                 )
             )
+        if was != "nothing" and now != "nothing":
+            out += revocation(h, a["clients"], b["clients"])
         out += ciphers(h, "towards clients", a["policy"], b["policy"])
     return out
+
+
+def revocation(h: str, was: dict[str, Any], now: dict[str, Any]) -> list[Change]:
+    """What became of asking whether a client's certificate was revoked."""
+    if was["crl"] != now["crl"]:
+        less = now["crl"] is None
+        return [
+            Change(
+                "revocation-weakened" if less or was["crl"] else "revocation-strengthened",
+                h,
+                "weaker" if less or was["crl"] else "stronger",
+                f"revoked clients were known by {was['crl'] or 'no list'}, now by {now['crl'] or 'no list'}",
+                "a revoked client certificate passes" if less else "other client certificates are refused",
+            )
+        ]
+    if was["stale_crl"] != now["stale_crl"]:
+        less = now["stale_crl"] == "allow"
+        return [
+            Change(
+                "revocation-weakened" if less else "revocation-strengthened",
+                h,
+                "weaker" if less else "stronger",
+                f"an overdue revocation list {'still holds' if less else 'lets no client certificate pass'}",
+                "who was revoked since passes" if less else "clients depend on the list being fresh",
+            )
+        ]
+    return []
 
 
 def inside(network: str, others: list[str]) -> bool:

@@ -6,12 +6,14 @@ It gets one descriptor, its control socket, and leads its own session, so that a
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 
 from everyhop import _door
+from everyhop.errors import Surroundings
 
 # -I: no environment, no user site. -S: no site packages. What runs is this and the door.
 CODE = (
@@ -19,7 +21,7 @@ CODE = (
     "l = m.ExtensionFileLoader('_door', sys.argv[1])\n"
     "d = u.module_from_spec(u.spec_from_loader('_door', l))\n"
     "l.exec_module(d)\n"
-    "d.main(int(sys.argv[2]))\n"
+    "d.main(int(sys.argv[2]), sys.argv[3], (int(sys.argv[4]), int(sys.argv[5])) if sys.argv[4:] else None)\n"
 )
 
 
@@ -36,10 +38,32 @@ class Started:
         return self.process.poll() is not None
 
 
-def start(control: socket.socket) -> Started:
+NOBODY = "nobody"
+
+
+def whom(user: str | None) -> tuple[int, int] | None:
+    """Numbers of the user and group that the engine becomes; `None`: it stays who we are.
+
+    Raises `Surroundings` where that cannot be: an engine that keeps root by mistake is not started.
+    """
+    if os.geteuid() != 0:
+        if user is not None and pwd.getpwuid(os.geteuid()).pw_name != user:
+            raise Surroundings(
+                f"[engine] user = {user!r} needs root to become it; start as root, or as {user}, or leave it out"
+            )
+        return None
+    try:
+        found = pwd.getpwnam(user or NOBODY)
+    except KeyError:
+        raise Surroundings(f"[engine] user: this machine has no user {user or NOBODY!r}") from None
+    return (found.pw_uid, found.pw_gid)
+
+
+def start(control: socket.socket, sandbox: str = "best-effort", user: str | None = None) -> Started:
     """Starts an engine that listens for us on `control`, which it inherits."""
     fd = control.fileno()
-    command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), str(fd)]
+    command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), str(fd), sandbox]
+    command += map(str, whom(user) or ())
     process = subprocess.Popen(
         command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(dict(os.environ))
     )

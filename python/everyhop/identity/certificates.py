@@ -50,6 +50,16 @@ class Roots:
     files: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class Crl:
+    """Revocation lists. `next_update` is the earliest of theirs."""
+
+    pem: bytes = field(repr=False)
+    sha256: str
+    next_update: dt.datetime
+    files: tuple[Path, ...]
+
+
 def sha256(data: bytes) -> str:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(data)
@@ -197,3 +207,45 @@ def read_roots(label: str, base: Path) -> Roots:
             )
     kept = b"".join(c.public_bytes(Encoding.PEM) for c in found)
     return Roots(pem=kept, sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)), files=(path,))
+
+
+CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
+
+
+def read_crl(label: str, roots: Roots, base: Path) -> Crl:
+    """Reads revocation lists (RFC 5280 §5), each signed by one of `roots` or named by a chain below them.
+
+    Raises `Unusable`: a list that cannot be read revokes nobody, and nobody would notice.
+    """
+    path = base / label
+    pem = read(path, "crl/unusable")
+    mend = "give the authority's list as PEM: openssl crl -inform DER -in list.crl -out list.pem"
+    try:
+        lists = [x509.load_pem_x509_crl(block) for block in CRL_BLOCK.findall(pem)]
+    except ValueError as e:
+        raise Unusable("crl/unusable", f"{path} holds a revocation list that cannot be read", mend) from e
+    if not lists:
+        raise Unusable("crl/unusable", f"{path} holds no PEM revocation list", mend)
+    issuers = {c.subject: c for c in x509.load_pem_x509_certificates(roots.pem)}
+    for it in lists:
+        issuer = issuers.get(it.issuer)
+        if issuer is not None and not it.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
+            raise Unusable(
+                "crl/unusable",
+                f"{path}: the list of {it.issuer.rfc4514_string()!r} is not signed by that authority",
+                mend,
+            )
+        if it.next_update_utc is None:
+            raise Unusable(
+                "crl/unusable",
+                f"{path}: the list of {it.issuer.rfc4514_string()!r} does not say when the next one comes",
+                "have the authority set nextUpdate: without it a stale list looks fresh for ever",
+            )
+    if not any(it.issuer in issuers for it in lists):
+        raise Unusable("crl/unusable", f"{path} holds no list of an authority that clients are verified against", mend)
+    return Crl(
+        pem=b"".join(it.public_bytes(Encoding.PEM) for it in lists),
+        sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
+        next_update=min(it.next_update_utc for it in lists if it.next_update_utc),
+        files=(path,),
+    )

@@ -18,6 +18,10 @@ class EngineSection(Section):
     """Worker threads; default: the cores that this process may use. Not reloadable."""
     drain_s: Annotated[int, Field(ge=0, le=86_400)] = 30
     """How long a drain waits for what is in flight."""
+    user: str | None = None
+    """Whom the engine becomes when it is started by root; default: nobody. Not reloadable."""
+    sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"
+    """The engine opens no file, starts no program and binds no port, and the kernel holds it to that: as far as it can (`status` tells), wholly or not at all. Not reloadable."""
 
 
 class LogSection(Section):

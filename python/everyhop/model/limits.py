@@ -7,6 +7,7 @@ from pydantic import Field
 from everyhop.model.base import Section
 
 Positive = Annotated[int, Field(ge=1, le=2_000_000_000)]
+Count = Annotated[int, Field(ge=0, le=2_000_000_000)]
 
 
 class Limits(Section):
@@ -58,3 +59,9 @@ class Limits(Section):
     """What a client may send ahead on one connection."""
     h2_resets: Positive = 1_000
     """Protocol errors of one connection before it is closed."""
+    connections_per_source: Count = 10_000
+    """Connections of one source at once, 0 for no limit; half of a listener's default, so that nobody shuts out all others. Peers in `trusted_proxies` are not counted, of those in `accept_proxy` the client that they name is."""
+    handshakes_per_source: Count = 0
+    """New TLS connections of one source a second, in bursts of as many, 0 for no limit: networks and proxies share addresses, so what is too many only you know. Directly facing the internet, 50 stops a flood and no browser."""
+    source_ipv6_prefix: Annotated[int, Field(ge=16, le=128)] = 64
+    """Bits of an IPv6 address that make a source: a host has a whole /64 to pick from."""

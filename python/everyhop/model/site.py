@@ -23,6 +23,10 @@ class Clients(Section):
     """PEM file of the roots that client certificates must chain to."""
     mode: Literal["require", "ask"] = "require"
     """`require` ends the handshake without one; `ask` lets the client come without."""
+    crl: str | None = None
+    """PEM file of revocation lists (RFC 5280), one for each authority of a client's chain; what no list speaks of is refused. The file is watched."""
+    stale_crl: Literal["refuse", "allow"] = "refuse"
+    """What a list means whose next update is overdue: no client certificate passes until it comes, or the old list still holds."""
 
 
 class Site(Section):

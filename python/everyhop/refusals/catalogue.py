@@ -66,6 +66,14 @@ PAGES: dict[str, Page] = {
         "a CA file gives no roots",
         "verification against nothing verifies nobody; the system's roots are never taken instead",
     ),
+    "crl/unusable": Page(
+        "a file of revocation lists cannot be used",
+        "a list that cannot be read revokes nobody, and nobody would notice",
+    ),
+    "crl/stale": Page(
+        "a revocation list is overdue",
+        "who was revoked since it was made is not on it, so by default nobody passes until the new one is there",
+    ),
     # Sites and routes.
     "site/host-twice": Page(
         "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"

@@ -1,0 +1,107 @@
+"""Certificates that are wrong in exactly one way, and revocation lists: by pyca/cryptography, as an attacker would."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from everyhop.demo.certificates import Authority, Key, Leaf, alternative, named, new_key, put
+
+BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+HOUR = dt.timedelta(hours=1)
+
+
+@dataclass
+class Signer:
+    """A key that signs, with its certificate: a root, or an authority below one."""
+
+    cert: x509.Certificate
+    key: Key
+    chain: list[x509.Certificate] = field(default_factory=list)
+    """What a leaf brings along: the authorities between it and the root."""
+
+
+def root(authority: Authority) -> Signer:
+    return Signer(authority.cert, authority.key)
+
+
+def forged(
+    name: str,
+    by: Signer,
+    *,
+    names: Sequence[str | x509.GeneralName] = (),
+    begins: dt.timedelta = -HOUR,
+    ends: dt.timedelta = 24 * HOUR,
+    usages: Sequence[ObjectIdentifier] | None = BOTH,
+    ca: bool = False,
+    key: Key | None = None,
+    constraints: x509.NameConstraints | None = None,
+    length: int | None = None,
+) -> Signer:
+    """A certificate signed by `by`; times are from now."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC)
+    it = (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(by.cert.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=length), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+    )
+    if ca:
+        usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+        it = it.add_extension(usage, critical=True)
+    if usages is not None and not ca:
+        it = it.add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)
+    if names:
+        listed = [n if isinstance(n, x509.GeneralName) else alternative(n) for n in names]
+        it = it.add_extension(x509.SubjectAlternativeName(listed), critical=False)
+    if constraints:
+        it = it.add_extension(constraints, critical=True)
+    cert = it.sign(by.key, hashes.SHA256())
+    return Signer(cert, key, [cert, *by.chain] if ca else [])
+
+
+def saved(folder: Path, file: str, it: Signer, by: Signer) -> Leaf:
+    """The leaf with what it brings along, and its key."""
+    chain, secret = folder / f"{file}.pem", folder / f"{file}.key"
+    certs = [it.cert, *by.chain]
+    put(chain, b"".join(c.public_bytes(Encoding.PEM) for c in certs), 0o644)
+    put(secret, it.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+    return Leaf(chain, secret)
+
+
+def crl(
+    path: Path, by: Signer, *revoked: x509.Certificate, ends: dt.timedelta = 24 * HOUR, begins: dt.timedelta = -HOUR
+) -> Path:
+    """A revocation list of `by`."""
+    now = dt.datetime.now(dt.UTC)
+    it = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(by.cert.subject)
+        .last_update(now + begins)
+        .next_update(now + ends)
+        .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+    )
+    for cert in revoked:
+        one = x509.RevokedCertificateBuilder().serial_number(cert.serial_number).revocation_date(now - HOUR)
+        it = it.add_revoked_certificate(one.build())
+    put(path, it.sign(by.key, hashes.SHA256()).public_bytes(Encoding.PEM), 0o644)
+    return path
+
+
+__all__ = ["BOTH", "HOUR", "Signer", "crl", "forged", "new_key", "root", "saved"]
