@@ -82,6 +82,7 @@ refusals! {
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";
+    Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";

@@ -60,12 +60,12 @@ pub fn enter(wanted: Sandbox, user: Option<User>) -> Result<(), String> {
     let _ = rustix::process::setrlimit(Resource::Core, none);
     let undumped = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok();
     let no_capabilities = without_capabilities().is_ok();
+    let no_new_privs = rustix::thread::set_no_new_privs(true).is_ok();
     let landlock = landlocked();
     let (seccomp, why) = match filtered() {
         Ok(()) => (true, String::new()),
         Err(why) => (false, why),
     };
-    let no_new_privs = rustix::thread::no_new_privs().unwrap_or(false);
     let closed = Closed { uid: rustix::process::geteuid().as_raw(), no_new_privs, seccomp, landlock };
     if wanted == Sandbox::Enforce && !(undumped && no_capabilities && seccomp && no_new_privs && landlock != "none") {
         return Err(format!("the sandbox is not whole: {closed:?} {why}"));

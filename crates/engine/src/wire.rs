@@ -4,6 +4,7 @@
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
 use crate::buf::{Buf, ROOM};
+use crate::http::frames::Budget;
 use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
 use std::io;
 use std::pin::Pin;
@@ -372,6 +373,8 @@ impl Sock {
 pub(crate) struct Stream {
     pub(crate) wire: Wire,
     pub(crate) waiting: Buf,
+    /// Of a client; a backend is ours.
+    pub(crate) budget: Option<Budget>,
 }
 
 impl AsyncRead for Stream {
@@ -379,6 +382,9 @@ impl AsyncRead for Stream {
         let this = self.get_mut();
         if this.waiting.is_empty() {
             ready!(this.wire.poll_read(cx, &mut this.waiting))?;
+            if let Some(budget) = &mut this.budget {
+                budget.saw(this.waiting.bytes());
+            }
         }
         let n = this.waiting.len().min(into.remaining());
         into.put_slice(this.waiting.bytes().get(..n).unwrap_or_default());

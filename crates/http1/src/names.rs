@@ -91,7 +91,10 @@ pub fn field_id(name: &[u8]) -> FieldId {
 }
 
 /// Whole names, and beginnings, that some backend believes.
-const IDENTITIES: [&[u8]; 9] = [
+const IDENTITIES: [&[u8]; 11] = [
+    // Their twins: to a backend that reads `_` as `-`, such as CGI's children, they would frame the request anew.
+    b"transfer-encoding",
+    b"content-length",
     b"forwarded",
     b"x-real-ip",
     b"x-client-ip",

@@ -79,7 +79,7 @@ impl Drop for H2Up {
 impl H2Up {
     /// Speaks HTTP/2 on a new connection and shares it; `None` if that fails.
     pub(crate) async fn open(core: &Rc<Core>, opened: Opened, limits: &Limits) -> Option<H2Up> {
-        let stream = Stream { wire: opened.wire, waiting: Buf::default() };
+        let stream = Stream { wire: opened.wire, waiting: Buf::default(), budget: None };
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let handshake = h2::client::Builder::new()
             .enable_push(false)

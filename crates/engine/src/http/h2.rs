@@ -6,6 +6,7 @@ use crate::hop::h2::{length, poll_recv, poll_send_some};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, MapView};
 use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::http::frames::Budget;
 use crate::http::head::Built;
 use crate::http::work::Work;
 use crate::http::{Carried, Conn, carry, prepare, refused};
@@ -69,6 +70,8 @@ impl Drop for Counted {
 enum Event {
     Request(Box<Request<RecvStream>>, SendResponse<Bytes>),
     Closed,
+    /// The client sends frames that ask for work and carry nothing.
+    Flooded,
     /// The plan changed, a drain began, or it was idle too long.
     Look,
 }
@@ -78,7 +81,9 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
     let arrived = &conn.opened.arrived;
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
-    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default() }));
+    let flooded = Rc::new(Cell::new(false));
+    let budget = Some(Budget::new(core.watches.clock.clone(), flooded.clone()));
+    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), budget }));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.ok()),
         Poll::Pending => watch.poll_late(cx).map(|Late| None),
@@ -93,6 +98,7 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         let event = poll_fn(|cx| match session.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
             Poll::Ready(_) => Poll::Ready(Event::Closed),
+            Poll::Pending if flooded.get() => Poll::Ready(Event::Flooded),
             Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
                 Poll::Ready(Event::Look)
             }
@@ -106,6 +112,16 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
                 tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, counted)));
             }
             Event::Closed => return,
+            Event::Flooded => {
+                arrived.running.elsewhere.of(core.index).refuse(Refusal::Http2Flood);
+                session.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                watch.within_s(1);
+                return poll_fn(|cx| match session.poll_closed(cx) {
+                    Poll::Ready(_) => Poll::Ready(()),
+                    Poll::Pending => watch.poll_late(cx).map(|Late| ()),
+                })
+                .await;
+            }
             Event::Look => {
                 generation = core.generation();
                 let moved = core.running().is_none_or(|r| conn.site_in(&r).is_none());

@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod asked;
 pub(crate) mod body;
 pub(crate) mod exchange;
+pub(crate) mod frames;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod head;

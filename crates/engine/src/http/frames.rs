@@ -1,0 +1,120 @@
+//! A budget for frames that ask for work and carry nothing: PING, SETTINGS, PRIORITY, unknown types, empty DATA, endless
+//! CONTINUATION (P02). The `h2` crate bounds what each may hold, not how many there are. Frame headers are looked at on
+//! the way to it, nine bytes each; no frame is changed or held back.
+
+use crate::watch::Clock;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// RFC 9113 §4.1.
+const HEADER: usize = 9;
+/// What a burst may hold, and what is forgiven each second: a lively gRPC client sends some ten such frames a second.
+const BURST: u64 = 2_000;
+const FORGIVEN_PER_S: u64 = 200;
+/// The client's preface (RFC 9113 §3.4) comes before the first frame.
+const PREFACE: usize = 24;
+
+pub(crate) struct Budget {
+    clock: Rc<Clock>,
+    flooded: Rc<Cell<bool>>,
+    /// Bytes until the next frame header.
+    skip: usize,
+    header: [u8; HEADER],
+    have: usize,
+    idle_frames: u64,
+    at_ms: u64,
+}
+
+impl Budget {
+    /// `flooded` becomes true when the budget is used up.
+    pub(crate) fn new(clock: Rc<Clock>, flooded: Rc<Cell<bool>>) -> Budget {
+        let at_ms = clock.now_ms.get();
+        Budget { clock, flooded, skip: PREFACE, header: [0; HEADER], have: 0, idle_frames: 0, at_ms }
+    }
+
+    /// Looks at bytes of the client, in order, however they are cut.
+    pub(crate) fn saw(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let over = self.skip.min(bytes.len());
+            self.skip -= over;
+            bytes = bytes.get(over..).unwrap_or_default();
+            while self.have < HEADER
+                && let [first, rest @ ..] = bytes
+            {
+                if let Some(slot) = self.header.get_mut(self.have) {
+                    *slot = *first;
+                }
+                self.have += 1;
+                bytes = rest;
+            }
+            if self.have == HEADER {
+                self.have = 0;
+                self.frame();
+            }
+        }
+    }
+
+    fn frame(&mut self) {
+        let [a, b, c, kind, flags, ..] = self.header;
+        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        self.skip = length;
+        let ends_stream = flags & 1 != 0;
+        let carries = match kind {
+            // DATA, if it has some or ends a request; HEADERS; RST_STREAM and WINDOW_UPDATE, which `h2` judges.
+            0 => length > 0 || ends_stream,
+            1 | 3 | 8 => true,
+            _ => false,
+        };
+        if carries {
+            return;
+        }
+        let now_ms = self.clock.now_ms.get();
+        let forgiven = now_ms.saturating_sub(self.at_ms) * FORGIVEN_PER_S / 1000;
+        if forgiven > 0 {
+            self.at_ms = now_ms;
+        }
+        self.idle_frames = self.idle_frames.saturating_sub(forgiven) + 1;
+        if self.idle_frames > BURST {
+            self.flooded.set(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, body: &[u8]) -> Vec<u8> {
+        let n = body.len();
+        let mut it = vec![(n >> 16) as u8, (n >> 8) as u8, n as u8, kind, flags, 0, 0, 0, 1];
+        it.extend_from_slice(body);
+        it
+    }
+
+    fn flooded_by(frames: &[Vec<u8>], cut: usize) -> bool {
+        let flooded = Rc::new(Cell::new(false));
+        let mut budget = Budget::new(Rc::default(), flooded.clone());
+        let mut bytes = vec![b'P'; PREFACE];
+        bytes.extend(frames.iter().flatten());
+        bytes.chunks(cut).for_each(|piece| budget.saw(piece));
+        flooded.get()
+    }
+
+    #[test]
+    fn empty_frames_without_end_use_the_budget_up_however_they_are_cut() {
+        for (kind, body) in [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease")] {
+            for cut in [1, 7, 9, 4096] {
+                let many = vec![frame(kind, 0, body); BURST as usize + 1];
+                assert!(flooded_by(&many, cut), "{kind} cut at {cut}");
+                assert!(!flooded_by(many.get(1..).unwrap_or_default(), cut), "{kind} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn requests_and_their_bodies_use_nothing_up() {
+        for it in [frame(1, 5, b"head"), frame(0, 0, b"body"), frame(0, 1, b""), frame(8, 0, &[0, 0, 1, 0])] {
+            assert!(!flooded_by(&vec![it; 20_000], 4096));
+        }
+    }
+}
