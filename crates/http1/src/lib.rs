@@ -15,7 +15,7 @@ pub mod write;
 
 pub use chunked::{Chunk, Chunked};
 pub use framing::{Connection, Framing};
-pub use line::{Field, Limits, Parsed, Span};
+pub use line::{Field, Limits, Parsed, Span, is_token};
 pub use names::{FieldId, field_id};
 pub use refused::Refused;
 pub use request::RequestHead;

@@ -117,7 +117,8 @@ fn all(bytes: &[u8], class: u8) -> bool {
     bytes.iter().fold(true, |fine, b| fine & (CLASS[usize::from(*b)] & class != 0))
 }
 
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+/// RFC 9110 §5.6.2.
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && all(bytes, TOKEN)
 }
 

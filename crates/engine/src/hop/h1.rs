@@ -209,8 +209,9 @@ impl H1Up {
 pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.into_iter().flatten() {
-        if !http1::field_id(name.as_str().as_bytes()).is_forbidden_in_trailers() {
-            write::field(out, name.as_str().as_bytes(), value.as_bytes());
+        let name = name.as_str().as_bytes();
+        if http1::is_token(name) && !http1::field_id(name).is_forbidden_in_trailers() {
+            write::field(out, name, value.as_bytes());
         }
     }
     out.extend_from_slice(b"\r\n");

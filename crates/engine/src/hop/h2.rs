@@ -216,6 +216,9 @@ impl H2Up {
         if let Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
             self.answered = true;
             let (parts, ()) = early.into_parts();
+            if !MapView(&parts.headers).has_proper_names() {
+                return Poll::Ready(Err(Refusal::BackendMalformed));
+            }
             self.informational = Some(parts.headers);
             return Poll::Ready(Ok(Meta { status: parts.status.as_u16(), body: BodyLen::None }));
         }
@@ -224,7 +227,8 @@ impl H2Up {
             Err(e) => return Poll::Ready(Err(self.failed(&e))),
         };
         self.answered = true;
-        if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
+        let too_many = parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX);
+        if too_many || !MapView(&parts.headers).has_proper_names() {
             return Poll::Ready(Err(Refusal::BackendMalformed));
         }
         let status = parts.status.as_u16();

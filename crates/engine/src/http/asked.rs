@@ -192,6 +192,13 @@ impl crate::http::exchange::Fields for View<'_> {
 /// An HTTP/2 field list.
 pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
 
+impl MapView<'_> {
+    /// The `http` crate takes `"` in a name, which is no token (RFC 9110 §5.1) and must not come to HTTP/1.
+    pub(crate) fn has_proper_names(&self) -> bool {
+        self.0.keys().all(|name| everyhop_http1::is_token(name.as_str().as_bytes()))
+    }
+}
+
 impl everyhop_decide::Headers for MapView<'_> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
         let mut all = self.0.get_all(name).iter().peekable();

@@ -194,14 +194,15 @@ fn judge(
     if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
         return Err(Refusal::TooManyFields);
     }
-    if parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 {
+    let view = MapView(&parts.headers);
+    if parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 || !view.has_proper_names() {
         return Err(Refusal::BadFields);
     }
     asked.of_h2(parts, body)?;
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
         return Err(Refusal::BadTarget);
     }
-    prepare(conn, asked, &MapView(&parts.headers), scratch)
+    prepare(conn, asked, &view, scratch)
 }
 
 struct H2 {
