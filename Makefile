@@ -38,6 +38,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,Rust tests,cargo test -q --workspace)
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
 	$(call step,wire tests,pytest tests/wire tests/docs)
+	$(call step,threats,pytest tests/threats)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
@@ -100,7 +101,7 @@ unit: $(VENV)/.dev ## Unit, contract and refusal tests.
 	@pytest tests/unit tests/contract tests/refusals $(ARGS)
 
 wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
-	@pytest tests/wire $(ARGS)
+	@pytest tests/wire tests/threats $(ARGS)
 
 guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
 	@cargo build -q --release -p everyhop-engine -p everyhop-load
