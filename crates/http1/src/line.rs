@@ -122,9 +122,21 @@ pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && all(bytes, TOKEN)
 }
 
+/// Eight bytes at a time, since values are short and many; what is left of eight is looked at together with what is before.
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    // By comparison and not by table, so that the compiler takes many bytes at once.
-    bytes.iter().fold(true, |fine, b| fine & ((*b >= b' ') & (*b != 0x7f) | (*b == b'\t')))
+    let (eights, rest) = bytes.as_chunks::<8>();
+    eights.iter().all(is_plain)
+        && (rest.is_empty() || bytes.last_chunk::<8>().map_or_else(|| all(rest, VALUE), is_plain))
+}
+
+/// True if none of eight bytes is a control but a tab.
+fn is_plain(eight: &[u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // True if a byte of `w` is below `n`, which is at most 0x80: only such a byte borrows from its own top bit.
+    let below = |w: u64, n: u64| w.wrapping_sub(ONES * n) & !w & HIGH != 0;
+    let w = u64::from_ne_bytes(*eight);
+    (!below(w, 0x20) && !below(w ^ (ONES * 0x7f), 1)) || all(eight, VALUE)
 }
 
 fn is_space(b: u8) -> bool {
@@ -165,4 +177,26 @@ pub(crate) fn field(buf: &[u8], start: usize, end: usize) -> Result<Field, Refus
     let value = trim(raw.get(leading..).unwrap_or_default());
     let from = start + colon + 1 + leading;
     Ok(Field { id: field_id(name), name: Span::new(start, start + colon), value: Span::new(from, from + value.len()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_judged_the_same_at_every_length_and_place() {
+        for len in 1..=40 {
+            for at in 0..len {
+                for b in 0..=255u8 {
+                    let mut value = vec![b'v'; len];
+                    value[at] = b;
+                    let plain = b == b'\t' || (b >= 0x20 && b != 0x7f);
+                    assert_eq!(is_value(&value), plain, "{b:#x} at {at} of {len}");
+                }
+            }
+        }
+        assert!(is_value(b""));
+        assert!(is_value(b"\t\t\t\t\t\t\t\t\t"));
+        assert!(!is_value(b"\xff\xff\xff\xff\xff\xff\xff\x00"));
+    }
 }

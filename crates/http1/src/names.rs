@@ -63,56 +63,86 @@ impl FieldId {
 }
 
 /// Recognises a field's name, in any case.
+///
+/// Takes a token (RFC 9110 §5.6.2): of tokens alone is it true that setting a bit makes them lower case.
+#[inline]
 pub fn field_id(name: &[u8]) -> FieldId {
-    let known: &[(&[u8], FieldId)] = match name.len() {
-        2 => &[(b"te", FieldId::Te)],
-        4 => &[(b"host", FieldId::Host), (b"date", FieldId::Date)],
-        6 => &[(b"expect", FieldId::Expect)],
-        7 => &[(b"upgrade", FieldId::Upgrade)],
-        10 => &[
-            (b"connection", FieldId::Connection),
-            (b"keep-alive", FieldId::KeepAlive),
-            (b"early-data", FieldId::EarlyData),
-        ],
-        13 => &[(b"authorization", FieldId::Authorization)],
-        14 => &[(b"content-length", FieldId::ContentLength), (b"http2-settings", FieldId::Http2Settings)],
-        15 => &[(b"x-forwarded-for", FieldId::XForwardedFor)],
-        16 => &[(b"proxy-connection", FieldId::ProxyConnection)],
-        17 => &[(b"transfer-encoding", FieldId::TransferEncoding)],
-        18 => &[(b"proxy-authenticate", FieldId::ProxyAuthenticate)],
-        19 => &[(b"proxy-authorization", FieldId::ProxyAuthorization)],
-        _ => &[],
+    let (&first, rest) = name.split_first().unwrap_or((&0, b""));
+    // By length and first letter, which nearly always leave one name to compare or none.
+    let (known, id): (&[u8], FieldId) = match (rest.len() + 1, first | 0x20) {
+        (2, b't') => (b"te", FieldId::Te),
+        (4, b'h') => (b"host", FieldId::Host),
+        (4, b'd') => (b"date", FieldId::Date),
+        (6, b'e') => (b"expect", FieldId::Expect),
+        (7, b'u') => (b"upgrade", FieldId::Upgrade),
+        (10, b'c') => (b"connection", FieldId::Connection),
+        (10, b'k') => (b"keep-alive", FieldId::KeepAlive),
+        (10, b'e') => (b"early-data", FieldId::EarlyData),
+        (13, b'a') => (b"authorization", FieldId::Authorization),
+        (14, b'c') => (b"content-length", FieldId::ContentLength),
+        (14, b'h') => (b"http2-settings", FieldId::Http2Settings),
+        (15, b'x') => (b"x-forwarded-for", FieldId::XForwardedFor),
+        (16, b'p') => (b"proxy-connection", FieldId::ProxyConnection),
+        (17, b't') => (b"transfer-encoding", FieldId::TransferEncoding),
+        (18, b'p') => (b"proxy-authenticate", FieldId::ProxyAuthenticate),
+        (19, b'p') => (b"proxy-authorization", FieldId::ProxyAuthorization),
+        (_, b'x' | b'f' | b'c' | b't' | b's') => (b"", FieldId::Other),
+        _ => return FieldId::Other,
     };
-    let first = name.first().map(u8::to_ascii_lowercase);
-    if let Some((_, id)) = known.iter().find(|(k, _)| first == k.first().copied() && name.eq_ignore_ascii_case(k)) {
-        return *id;
+    if same(name, known) {
+        id
+    } else if is_identity(name) {
+        FieldId::Identity
+    } else {
+        FieldId::Other
     }
-    if is_identity(name) { FieldId::Identity } else { FieldId::Other }
 }
 
-/// Whole names, and beginnings, that some backend believes.
-const IDENTITIES: [&[u8]; 11] = [
-    // Their twins: to a backend that reads `_` as `-`, such as CGI's children, they would frame the request anew.
-    b"transfer-encoding",
-    b"content-length",
-    b"forwarded",
-    b"x-real-ip",
-    b"x-client-ip",
-    b"x-cluster-client-ip",
-    b"true-client-ip",
-    b"x-request-id",
-    b"x-original-url",
-    b"x-rewrite-url",
-    b"x-remote-user",
-];
-const FAMILIES: [&[u8]; 7] =
-    [b"x-forwarded", b"client-cert", b"x-client-cert", b"x-ssl-", b"ssl-client-", b"x-original-", b"x-tls-client"];
-
-fn is_identity(name: &[u8]) -> bool {
-    if !matches!(name.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b'c' | b's' | b't')) {
+/// True if a token is `lower`, in any case; eight bytes at a time, the last eight together with what is before them.
+fn same(name: &[u8], lower: &[u8]) -> bool {
+    const LOWER: u64 = u64::from_ne_bytes([0x20; 8]);
+    if name.len() != lower.len() {
         return false;
     }
-    IDENTITIES.iter().any(|n| n.len() == name.len() && alike(name, n)) || FAMILIES.iter().any(|f| alike(name, f))
+    let alike = |a: &[u8; 8], b: &[u8; 8]| u64::from_ne_bytes(*a) | LOWER == u64::from_ne_bytes(*b);
+    match (name.last_chunk::<8>(), lower.last_chunk::<8>()) {
+        (Some(a), Some(b)) => {
+            alike(a, b) && name.as_chunks().0.iter().zip(lower.as_chunks().0).all(|(a, b)| alike(a, b))
+        }
+        _ => name.iter().zip(lower).all(|(a, b)| a | 0x20 == *b),
+    }
+}
+
+/// Whole names, and beginnings, that some backend believes; by their first letter, since most names share none.
+type Believed = (&'static [&'static [u8]], &'static [&'static [u8]]);
+
+fn believed(first: u8) -> Believed {
+    match first.to_ascii_lowercase() {
+        b'x' => (
+            &[
+                b"x-real-ip",
+                b"x-client-ip",
+                b"x-cluster-client-ip",
+                b"x-request-id",
+                b"x-original-url",
+                b"x-rewrite-url",
+                b"x-remote-user",
+            ],
+            &[b"x-forwarded", b"x-client-cert", b"x-ssl-", b"x-original-", b"x-tls-client"],
+        ),
+        b'f' => (&[b"forwarded"], &[]),
+        // With `transfer-encoding` the twins of framing: to a backend that reads `_` as `-`, such as CGI's children, they
+        // would frame the request anew.
+        b'c' => (&[b"content-length"], &[b"client-cert"]),
+        b't' => (&[b"transfer-encoding", b"true-client-ip"], &[]),
+        b's' => (&[], &[b"ssl-client-"]),
+        _ => (&[], &[]),
+    }
+}
+
+fn is_identity(name: &[u8]) -> bool {
+    let (whole, families) = believed(name.first().copied().unwrap_or(0));
+    whole.iter().any(|n| n.len() == name.len() && alike(name, n)) || families.iter().any(|f| alike(name, f))
 }
 
 /// True if `name` begins with `family` to a backend that reads `_` and `.` as `-` (X02).
@@ -122,4 +152,52 @@ fn alike(name: &[u8], family: &[u8]) -> bool {
             b'_' | b'.' => *b == b'-',
             _ => a.to_ascii_lowercase() == *b,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [(&str, FieldId); 16] = [
+        ("te", FieldId::Te),
+        ("host", FieldId::Host),
+        ("date", FieldId::Date),
+        ("expect", FieldId::Expect),
+        ("upgrade", FieldId::Upgrade),
+        ("connection", FieldId::Connection),
+        ("keep-alive", FieldId::KeepAlive),
+        ("early-data", FieldId::EarlyData),
+        ("authorization", FieldId::Authorization),
+        ("content-length", FieldId::ContentLength),
+        ("http2-settings", FieldId::Http2Settings),
+        ("x-forwarded-for", FieldId::XForwardedFor),
+        ("proxy-connection", FieldId::ProxyConnection),
+        ("transfer-encoding", FieldId::TransferEncoding),
+        ("proxy-authenticate", FieldId::ProxyAuthenticate),
+        ("proxy-authorization", FieldId::ProxyAuthorization),
+    ];
+
+    #[test]
+    fn a_name_is_known_in_any_case_and_no_other_token_of_its_length_is_taken_for_it() {
+        for (name, id) in KNOWN {
+            for shown in [name.to_owned(), name.to_uppercase()] {
+                assert_eq!(field_id(shown.as_bytes()), id, "{shown}");
+            }
+            for at in 0..name.len() {
+                for b in (0..=255u8).filter(|b| crate::is_token(&[*b])) {
+                    let mut other = name.as_bytes().to_vec();
+                    other[at] = b;
+                    let same = b.to_ascii_lowercase() == name.as_bytes()[at];
+                    assert_eq!(field_id(&other) == id, same, "{b:#x} at {at} of {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_known_name_and_none_of_the_edges_own_is_another() {
+        for name in ["", "a", "x", "accept", "server", "content-type", "cookie", "user-agent", "x-frame-options", "t"] {
+            assert_eq!(field_id(name.as_bytes()), FieldId::Other, "{name}");
+        }
+    }
 }
