@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A connection that has arrived, before any byte of it is trusted.
@@ -76,7 +76,7 @@ pub(crate) async fn run(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) 
         match socket.accept().await {
             Ok((sock, peer)) => arrive(&core, &listener, sock, peer),
             // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (D01).
-            Err(e) if is_exhaustion(&e) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(e) if is_exhaustion(&e) => core.pause().await,
             // The peer left before we got to it.
             Err(_) => {}
         }

@@ -97,11 +97,15 @@ impl Buf {
     }
 
     /// Makes room for `n` more bytes, moving what is there to the front first.
+    #[inline]
     pub(crate) fn reserve(&mut self, n: usize) {
         let n = n.max(1);
-        if self.bytes.capacity() - self.bytes.len() >= n {
-            return;
+        if self.bytes.capacity() - self.bytes.len() < n {
+            self.make_room(n);
         }
+    }
+
+    fn make_room(&mut self, n: usize) {
         if self.is_empty() {
             // Growing would copy what nobody needs.
             self.release();
@@ -138,7 +142,14 @@ impl Buf {
         }
     }
 
+    #[inline]
     pub(crate) fn release(&mut self) {
+        if self.bytes.capacity() > 0 {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
         self.start = 0;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();

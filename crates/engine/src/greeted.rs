@@ -89,5 +89,5 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         duration_us: us,
         end: why.slug(),
     };
-    stats.saw(micros, |out| line.write(out, micros), |line| it.core.log.borrow_mut().line(line));
+    stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -117,15 +117,19 @@ impl ThreadLog {
         ThreadLog { shared, lines: Vec::new() }
     }
 
-    pub(crate) fn line(&mut self, line: &[u8]) {
+    /// Has a line written to the log; gives what was written, or nothing where there is no log.
+    pub(crate) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Option<&[u8]> {
         if !self.shared.log.is_on() {
-            return;
+            return None;
         }
-        self.lines.extend_from_slice(line);
-        self.lines.push(b'\n');
         if self.lines.len() >= BATCH_BYTES {
             self.flush();
         }
+        let start = self.lines.len();
+        write(&mut self.lines);
+        let end = self.lines.len();
+        self.lines.push(b'\n');
+        self.lines.get(start..end)
     }
 
     pub(crate) fn flush(&mut self) {

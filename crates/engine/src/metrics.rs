@@ -1,6 +1,8 @@
 //! Counters: one set a thread, written by that thread alone and read by whoever asks. They outlive plans by route name.
 //! Text is made on read. Read next: `status.rs`, which renders them.
 
+use crate::log::ThreadLog;
+use crate::observe::Line;
 use crate::refusal::Refusal;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +25,9 @@ impl Count {
 /// Upper bounds of the duration buckets in microseconds; the last bucket is all the rest.
 pub(crate) const BUCKETS_US: [u64; 10] =
     [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
+/// How long an observation stands as the last one before the next of its kind takes its place.
+const KEEP_US: u64 = 1_000;
 
 /// What one thread counted of one route.
 #[derive(Debug, Default)]
@@ -81,13 +86,20 @@ impl PerThread {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(why.slug()).or_default() += 1;
     }
 
-    /// Keeps the line that `write` makes and shows it to `log`; the memory is used again.
-    pub(crate) fn saw(&self, micros: u64, write: impl FnOnce(&mut Vec<u8>), log: impl FnOnce(&[u8])) {
+    /// Writes an observation to the log, if there is one, and keeps it as the last of its kind; of a thousand like it in a
+    /// millisecond one is kept, since nobody looks that often.
+    pub(crate) fn saw(&self, micros: u64, line: &Line<'_>, log: &mut ThreadLog) {
+        let logged = log.line(|out| line.write(out, micros));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_ordinary() && micros.wrapping_sub(last.0) < KEEP_US {
+            return;
+        }
         last.0 = micros;
         last.1.clear();
-        write(&mut last.1);
-        log(&last.1);
+        match logged {
+            Some(written) => last.1.extend_from_slice(written),
+            None => line.write(&mut last.1, micros),
+        }
     }
 
     pub(crate) fn took(&self, status: u16, us: u64) {

@@ -158,6 +158,9 @@ impl HopFragment {
     }
 }
 
+/// The end of what went as decided.
+pub(crate) const DONE: &str = "done";
+
 /// One line's own part.
 pub(crate) struct Line<'a> {
     pub(crate) conn: &'a ConnFragment,
@@ -189,6 +192,11 @@ pub(crate) fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, mat
 }
 
 impl Line<'_> {
+    /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        self.end == DONE && self.hop.is_none_or(|(hop, _)| hop.alarm.is_none())
+    }
+
     /// `micros`: now, since 1970.
     pub(crate) fn write(&self, out: &mut Vec<u8>, micros: u64) {
         out.extend_from_slice(b"{\"time\":\"");
@@ -212,7 +220,7 @@ impl Line<'_> {
                 out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
             }
         }
-        field(out, "protocol", self.protocol);
+        plain_field(out, b",\"protocol\":", self.protocol);
         bytes_field(out, "method", self.method);
         bytes_field(out, "host", self.host);
         bytes_field(out, "path", self.path);
@@ -230,7 +238,7 @@ impl Line<'_> {
             out.extend_from_slice(name);
             number(out, value);
         }
-        field(out, "end", Some(self.end));
+        plain_field(out, b",\"end\":", Some(self.end));
         out.extend_from_slice(b",\"alarms\":[");
         if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm) {
             text(out, alarm.as_bytes());
@@ -241,6 +249,19 @@ impl Line<'_> {
 
 fn field(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     bytes_field(out, name, value.map(str::as_bytes));
+}
+
+/// A word of our own, in which nothing needs escaping.
+fn plain_field(out: &mut Vec<u8>, label: &[u8], value: Option<&'static str>) {
+    out.extend_from_slice(label);
+    match value {
+        Some(word) => {
+            out.push(b'"');
+            out.extend_from_slice(word.as_bytes());
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 fn bytes_field(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {

@@ -7,7 +7,7 @@
 use crate::accept::{Arrived, unmapped};
 use crate::buf::Buf;
 use crate::hop::{choose, connect};
-use crate::observe::{ConnFacts, ConnFragment, HopFragment, IdentityUse, Line, TlsFacts};
+use crate::observe::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
 use crate::peek::Greeting;
 use crate::pipe::{Moved, Pipe};
 use crate::refusal::Refusal;
@@ -317,7 +317,7 @@ fn end(
         bytes_in: to_backend,
         bytes_out: to_client,
         duration_us: us,
-        end: ended.map_or_else(Refusal::slug, |()| "done"),
+        end: ended.map_or_else(Refusal::slug, |()| DONE),
     };
-    stats.saw(micros, |out| line.write(out, micros), |line| it.core.log.borrow_mut().line(line));
+    stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -1,16 +1,16 @@
 //! /metrics, /livez and /readyz on the status address: read-only, one answer a connection, by the same codec as the rest.
 
+use crate::hop::connect::in_time;
 use crate::report;
 use crate::thread::Core;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// A scraper's request is small and quick.
 const HEAD_BYTES: usize = 8 * 1024;
-const HEAD_TIME: Duration = Duration::from_secs(5);
+const HEAD_S: u32 = 5;
 
 pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
@@ -22,10 +22,12 @@ pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) {
                     let core = core.clone();
                     tokio::task::spawn_local(async move {
                         // A scraper that is late or gone gets nothing; it comes again.
-                        let _ = tokio::time::timeout(HEAD_TIME, answer(&core, sock)).await;
+                        let watch = core.watch();
+                        watch.within_s(HEAD_S);
+                        let _ = in_time(&watch, answer(&core, sock)).await;
                     });
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Err(_) => core.pause().await,
             }
         }
     });

@@ -9,6 +9,7 @@ use crate::watch::{Clock, Watched, Watches};
 use arc_swap::ArcSwapOption;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,6 +72,13 @@ impl Core {
 
     pub(crate) fn watch(&self) -> Watched {
         self.watches.watch()
+    }
+
+    /// Waits for the next tick.
+    pub(crate) async fn pause(&self) {
+        let watch = self.watch();
+        watch.at_ms(self.clock().now_ms.get() + 1);
+        poll_fn(|cx| watch.poll_late(cx).map(drop)).await;
     }
 
     /// The plan as this thread runs it. The thread's copy changes only in [`Core::refresh`].

@@ -5,7 +5,7 @@ use crate::accept;
 use crate::hop::choose;
 use crate::status;
 use crate::thread::{Core, Shared};
-use crate::watch::TICK;
+use crate::ticks::Ticker;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -30,22 +30,23 @@ pub(crate) enum Order {
 
 /// Runs until the process ends.
 pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiver<Order>) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     choose::start_at(index);
     runtime.block_on(async move {
         let core = Core::new(index, shared);
         let mut accepting = Accepting::default();
         let began = Instant::now();
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let ticker = Ticker::new()?;
         core.clock().tick(began);
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => obey(&core, &mut accepting, order),
-                    None => return,
+                    None => return Ok(()),
                 },
-                _ = tick.tick() => {
+                ticked = ticker.tick() => {
+                    // A timer that cannot be read would leave every deadline unkept: the engine ends instead.
+                    ticked?;
                     core.clock().tick(began);
                     core.log.borrow_mut().flush();
                     core.pools.sweep(core.clock().now_ms.get());
@@ -53,8 +54,7 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                 }
             }
         }
-    });
-    Ok(())
+    })
 }
 
 /// Sockets of this thread: accepting, or waiting for a plan that names them.

@@ -14,7 +14,7 @@ pub(crate) mod work;
 
 use crate::admit;
 use crate::hop;
-use crate::observe::{HopFragment, Line};
+use crate::observe::{DONE, HopFragment, Line};
 use crate::refusal::Refusal;
 use crate::running::{RouteRun, Running};
 use crate::terminate::Opened;
@@ -77,10 +77,6 @@ impl Conn {
         }
         let promise = &before.sites.get(self.opened.site)?.promise;
         running.sites.iter().position(|s| s.promise == *promise)
-    }
-
-    fn log(&self, line: &[u8]) {
-        self.opened.arrived.core.log.borrow_mut().line(line);
     }
 }
 
@@ -275,9 +271,9 @@ pub(crate) fn record(
         bytes_in: seen.bytes_in,
         bytes_out: seen.bytes_out,
         duration_us: us,
-        end: seen.end.map_or_else(Refusal::slug, |()| "done"),
+        end: seen.end.map_or_else(Refusal::slug, |()| DONE),
     };
-    stats.saw(micros, |out| line.write(out, micros), |line| conn.log(line));
+    stats.saw(micros, &line, &mut core.log.borrow_mut());
 }
 
 /// Counts and observes a request that reached no backend.
