@@ -101,6 +101,10 @@ fn gather(buf: &[u8], limit: usize) -> Result<Option<(Message<'_>, usize)>, Unre
         if kind != HANDSHAKE || len == 0 {
             return Err(Unreadable::Record);
         }
+        // By the declared length, so that the verdict does not depend on how much of the record came at once.
+        if used + 5 + len > limit {
+            return Err(Unreadable::TooLong);
+        }
         let whole = rest.take(len);
         let fragment = whole.unwrap_or(rest.0);
         let start = if many.is_empty() { fragment } else { &[] };
@@ -117,8 +121,7 @@ fn gather(buf: &[u8], limit: usize) -> Result<Option<(Message<'_>, usize)>, Unre
             wanted = Some(n);
         }
         if whole.is_none() {
-            let over = used + 5 + len > limit && wanted.is_none_or(|n| used + 5 + n > limit);
-            return if over { Err(Unreadable::TooLong) } else { Ok(None) };
+            return Ok(None);
         }
         let used = buf.len() - rest.0.len();
         if let Some(n) = wanted {

@@ -125,6 +125,17 @@ fn many_tiny_records_end_at_the_limit() {
     assert_eq!(read(&endless, LIMIT), Peeked::Unreadable(Unreadable::TooLong));
 }
 
+/// T01, T03: the limit counts the record's header, whether the record came at once or not.
+#[test]
+fn a_hello_is_too_long_by_its_declared_length_however_it_is_cut() {
+    let bytes = records(&message(Some(&[sni(b"shop.example.com")])), 16384);
+    let n = bytes.len();
+    assert!(matches!(read(&bytes, n), Peeked::Hello(_)), "the limit itself is allowed");
+    for cut in 5..=n {
+        assert_eq!(read(&bytes[..cut], n - 1), Peeked::Unreadable(Unreadable::TooLong), "cut at {cut}");
+    }
+}
+
 #[test]
 fn a_server_name_that_is_none_is_invalid_and_an_address_names_nothing() {
     assert_eq!(name_of(sni(b"10.0.0.1")), Sni::IpLiteral("10.0.0.1".into()));
