@@ -31,12 +31,19 @@ impl FromStr for Cidr {
         };
         let addr: IpAddr = addr.parse().map_err(|_| NoCidr)?;
         let most = if addr.is_ipv4() { 32 } else { 128 };
-        let len = match len {
+        let len: u8 = match len {
             None => most,
             Some(len) if len.bytes().all(|b| b.is_ascii_digit()) => len.parse().map_err(|_| NoCidr)?,
             Some(_) => return Err(NoCidr),
         };
-        if len > most { Err(NoCidr) } else { Ok(Cidr { addr, len }) }
+        match (addr, unmapped(addr)) {
+            _ if len > most => Err(NoCidr),
+            (IpAddr::V6(_), v4 @ IpAddr::V4(_)) => {
+                // A mapped network is the IPv4 network that it is written for; a wider one would be none of either kind.
+                len.checked_sub(96).map(|len| Cidr { addr: v4, len }).ok_or(NoCidr)
+            }
+            _ => Ok(Cidr { addr, len }),
+        }
     }
 }
 

@@ -116,9 +116,11 @@ fn a_network_contains_its_addresses_however_they_are_written() {
     for (ip, inside) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.0.0.1", false), ("::1", false)] {
         assert_eq!(net.contains(ip.parse().expect("an address")), inside, "{ip}");
     }
+    let mapped: Cidr = "::ffff:10.0.0.0/104".parse().expect("a network");
+    assert_eq!(mapped, net, "a mapped network is the IPv4 network");
     let all: Cidr = "::/0".parse().expect("a network");
     assert!(all.contains("2001:db8::1".parse().expect("an address")));
-    for bad in ["10.0.0.0/33", "x", "10.0.0.0/-1", "10.0.0.0/+1", "10.0.0.0/", "::/129"] {
+    for bad in ["10.0.0.0/33", "x", "10.0.0.0/-1", "10.0.0.0/+1", "10.0.0.0/", "::/129", "::ffff:0.0.0.0/90"] {
         assert!(bad.parse::<Cidr>().is_err(), "{bad}");
     }
 }
