@@ -95,7 +95,7 @@ pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
     }
     out.reserve(raw.len());
     let start = out.len();
-    let mut dots = false;
+    let (mut dots, mut percents) = (false, false);
     let mut at = 0;
     while let Some(&b) = raw.get(at) {
         match KIND.get(usize::from(b)).copied().unwrap_or(BAD) {
@@ -113,6 +113,7 @@ pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
             PERCENT => {
                 let byte = encoded(raw, at).ok_or(BadPath::Percent)?;
                 judge(raw, at, byte)?;
+                percents |= byte == b'%';
                 if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
                     dots |= byte == b'.';
                     out.push(char::from(byte));
@@ -128,10 +129,32 @@ pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
         at += 1;
     }
     let written = out.get(start..).unwrap_or_default();
-    if dots && written.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | ".."))) {
+    if dots && written.split('/').any(is_dots) {
         return Err(BadPath::DotSegment);
     }
+    if percents && encodes_twice(written) {
+        return Err(BadPath::DoubleEncoding);
+    }
     Ok(())
+}
+
+/// Dots alone, or before what some reader takes for the segment's end: parameters, or a query or fragment, encoded once
+/// or more.
+fn is_dots(segment: &str) -> bool {
+    let rest = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
+    rest.is_some_and(|r| {
+        r.is_empty() || r.starts_with(';') || ["%3B", "%3F", "%23", "%25"].iter().any(|end| r.starts_with(end))
+    })
+}
+
+/// An encoded percent sign makes another encoding of what follows it. Judged by the canonical form, in which the digits
+/// of `%25%32%66` stand as they are.
+fn encodes_twice(written: &str) -> bool {
+    written.match_indices("%25").any(|(at, sign)| {
+        let inner = written.as_bytes().get(at + sign.len()..).unwrap_or_default();
+        let byte = hex(inner.first()).zip(hex(inner.get(1))).map(|(a, b)| a << 4 | b);
+        matches!(byte, Some(0..=0x1f | b'.' | b'/' | b'\\' | b'%' | b';' | 0x7f))
+    })
 }
 
 fn hex(b: Option<&u8>) -> Option<u8> {
@@ -147,13 +170,6 @@ fn judge(raw: &[u8], at: usize, byte: u8) -> Result<(), BadPath> {
     let next = || if raw.get(at + 3) == Some(&b'%') { encoded(raw, at + 3) } else { None };
     match byte {
         0..=0x1f | 0x7f | b'/' | b'\\' => Err(BadPath::EncodedSeparator),
-        b'%' => {
-            let inner = hex(raw.get(at + 3)).zip(hex(raw.get(at + 4))).map(|(a, b)| a << 4 | b);
-            match inner {
-                Some(0..=0x1f | b'.' | b'/' | b'\\' | b'%' | b';') => Err(BadPath::DoubleEncoding),
-                _ => Ok(()),
-            }
-        }
         // Overlong UTF-8, which some decoders read as ASCII.
         0xc0 | 0xc1 | 0xf5..=0xff => Err(BadPath::Overlong),
         0xe0 if next().is_some_and(|n| n < 0xa0) => Err(BadPath::Overlong),

@@ -37,6 +37,13 @@ fn a_path_that_readers_could_understand_differently_is_refused() {
         ("/.;x/", BadPath::DotSegment),
         ("/%252e", BadPath::DoubleEncoding),
         ("/%252F", BadPath::DoubleEncoding),
+        // The second encoding in disguise: its digits are themselves encoded.
+        ("/%25%32%66", BadPath::DoubleEncoding),
+        ("/%25%32e", BadPath::DoubleEncoding),
+        ("/pub/..%3b/adm", BadPath::DotSegment),
+        ("/pub/%2e.%3fx", BadPath::DotSegment),
+        ("/pub/.%23", BadPath::DotSegment),
+        ("/pub/..%253f", BadPath::DotSegment),
         ("//adm", BadPath::EmptySegment),
         ("/a//b", BadPath::EmptySegment),
         ("/a\\b", BadPath::Byte),
