@@ -44,10 +44,31 @@ def test_a_host_has_one_form(text: str, form: str | None) -> None:
         ("/%2F", False),
         ("a", False),
         ("/a b", False),
+        ("/a/..%3B", False),
+        ("/a/..%3Fx", False),
+        ("/a/..b", True),
+        ("/a/%252f", False),
+        ("/a/%2541", True),
     ],
 )
 def test_a_path_is_taken_only_in_its_canonical_form(text: str, fine: bool) -> None:
     assert (names.path(text) is not None) == fine
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("10.0.0.7/8", "10.0.0.0/8"),
+        ("::1", "::1/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::ffff:0:0/90", None),
+        ("x", None),
+    ],
+)
+def test_a_network_has_one_form_and_a_mapped_one_is_ipv4(text: str, form: str | None) -> None:
+    found = names.network(text)
+    assert (found and str(found)) == form
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def path(text: str) -> str | None:
             return None
         if int(found[1], 16) < 0x20 or found[1] in {"2F", "5C", "7F"}:
             return None
-    if any(segment.split(";")[0] in {".", ".."} for segment in text.split("/")):
+    if any(re.fullmatch(r"\.\.?((;|%3B|%3F|%23|%25).*)?", segment) for segment in text.split("/")):
+        return None
+    if re.search("%25([01][0-9A-Fa-f]|2[EeFf5]|3[Bb]|5[Cc]|7[Ff])", text):
         return None
     return text
 
@@ -52,8 +54,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def network(text: str) -> Network | None:
+    """The network that is compared with: an IPv4-mapped one is the IPv4 network that it stands for, or none."""
     try:
-        return ipaddress.ip_network(text, strict=False)
+        it = ipaddress.ip_interface(text)
+        mapped = it.ip.ipv4_mapped if isinstance(it, ipaddress.IPv6Interface) else None
+        if mapped is None:
+            return it.network
+        return ipaddress.ip_network(f"{mapped}/{it.network.prefixlen - 96}", strict=False)
     except ValueError:
         return None
 
