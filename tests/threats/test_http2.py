@@ -92,6 +92,19 @@ def test_a_field_list_that_http2_forbids_reaches_nobody(
     ground.clean(pattern)
 
 
+@pytest.mark.parametrize("pattern", TERMINATING)
+def test_an_expectation_that_nobody_understands_is_refused_as_in_http1(ground: Ground, pattern: str) -> None:
+    """H08, P04."""
+    it = speak(ground, pattern)
+    with watched(ground, pattern) as seen:
+        for stream, more in enumerate(([b"0"], [b"200-ok"], [b"100-continue"] * 2, [b"100-continue;q=1"])):
+            block = fields(HOSTS[pattern], *[(b"expect", value) for value in more])
+            assert it.ask(2 * stream + 1, block) == "417", more
+    assert seen == []
+    assert it.ask(9, fields(HOSTS[pattern], (b"expect", b"100-continue"), path=b"/clean")) == "200"
+    ground.clean(pattern)
+
+
 PLACES = ("name", "value", "method", "path", "authority", "scheme")
 
 

@@ -15,7 +15,7 @@ use crate::terminate::Opened;
 use crate::watch::Late;
 use crate::wire::{Stream, Wire};
 use bytes::Bytes;
-use everyhop_http1::FieldId;
+use everyhop_http1::{FieldId, Refused};
 use everyhop_plan::Limits;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
@@ -197,6 +197,12 @@ fn judge(
     let view = MapView(&parts.headers);
     if parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 || !view.has_proper_names() {
         return Err(Refusal::BadFields);
+    }
+    // As of HTTP/1: what a backend would have to understand and might not.
+    let mut expected = parts.headers.get_all(http::header::EXPECT).iter();
+    if expected.next().is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) || expected.next().is_some()
+    {
+        return Err(Refusal::Http1(Refused::Expectation));
     }
     asked.of_h2(parts, body)?;
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
