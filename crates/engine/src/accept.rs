@@ -36,6 +36,32 @@ pub(crate) struct Arrived {
 }
 
 impl Arrived {
+    /// A connection of a listener of `running`, counted from now on.
+    pub(crate) fn new(
+        core: &Rc<Core>,
+        running: Arc<Running>,
+        listener: usize,
+        sock: Option<TcpStream>,
+        peer: SocketAddr,
+        held: Option<Held>,
+    ) -> Option<Arrived> {
+        let count = running.listeners.get(listener)?.count.clone();
+        Some(Arrived {
+            id: core.next_id(),
+            listener,
+            sock,
+            peer,
+            client: peer,
+            bytes: Buf::default(),
+            watch: core.watch(),
+            started: Instant::now(),
+            held,
+            _counted: Counted::new(core.clone(), count),
+            core: core.clone(),
+            running,
+        })
+    }
+
     pub(crate) fn listening(&self) -> Option<&Listening> {
         self.running.listeners.get(self.listener)
     }
@@ -99,21 +125,9 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
         Ok(held) => held,
         Err(why) => return running.elsewhere.of(core.index).refuse(why),
     };
-    let arrived = Arrived {
-        id: core.next_id(),
-        listener: index,
-        sock: Some(sock),
-        peer,
-        client: peer,
-        bytes: Buf::default(),
-        watch: core.watch(),
-        started: Instant::now(),
-        held,
-        _counted: Counted::new(core.clone(), listening.count.clone()),
-        core: core.clone(),
-        running,
-    };
-    tokio::task::spawn_local(greeted::serve(arrived));
+    if let Some(arrived) = Arrived::new(core, running, index, Some(sock), peer, held) {
+        tokio::task::spawn_local(greeted::serve(arrived));
+    }
 }
 
 fn admitted(core: &Core, running: &Running, at: &Listening, ip: IpAddr) -> Result<Option<Held>, Refusal> {

@@ -10,6 +10,8 @@ mod buf;
 mod control;
 mod develop;
 mod fds;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod greeted;
 mod hop;
 mod http;
@@ -50,6 +52,8 @@ use std::sync::atomic::Ordering;
 /// badly aligned to each other, as a record's plaintext and ciphertext are (measured: 1.31 against 1.05 s/GiB).
 pub const LIBC_TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=1073741824";
 
+// The fuzzers count what is allocated.
+#[cfg(not(feature = "fuzzing"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

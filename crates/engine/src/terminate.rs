@@ -57,20 +57,31 @@ fn serve(arrived: Arrived, hello: &Greeting, site: usize, wire: Wire) {
     let facts = common.map(TlsFacts::of).unwrap_or_default();
     let chain = common.and_then(|c| c.peer_certificates()).unwrap_or_default();
     let client_chain = chain.iter().map(|c| c.as_ref().to_vec()).collect();
-    let fragment = Rc::new(ConnFragment::of(&ConnFacts {
-        id: arrived.id,
-        listener: arrived.listening().map_or("", |l| l.name.as_str()),
-        peer: arrived.peer,
-        client: arrived.client.ip(),
-        sni: hello.host.as_deref(),
-        tls: "ended",
-        facts: facts.clone(),
-    }));
     let h2 = facts.alpn.as_deref() == Some("h2");
-    let opened = Opened { arrived, site, facts, client_chain, fragment };
+    let opened = opened(arrived, hello.host.as_deref(), site, facts, client_chain);
     if h2 {
         tokio::task::spawn_local(http::h2::serve(opened, wire));
     } else {
         tokio::task::spawn_local(http::h1::serve(opened, wire));
     }
+}
+
+/// The session with what each of its observations says.
+pub(crate) fn opened(
+    arrived: Arrived,
+    sni: Option<&str>,
+    site: usize,
+    facts: TlsFacts,
+    client_chain: Vec<Vec<u8>>,
+) -> Opened {
+    let fragment = Rc::new(ConnFragment::of(&ConnFacts {
+        id: arrived.id,
+        listener: arrived.listening().map_or("", |l| l.name.as_str()),
+        peer: arrived.peer,
+        client: arrived.client.ip(),
+        sni,
+        tls: "ended",
+        facts: facts.clone(),
+    }));
+    Opened { arrived, site, facts, client_chain, fragment }
 }

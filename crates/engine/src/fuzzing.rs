@@ -1,0 +1,78 @@
+//! Connections without a listener, for `fuzz/`: an HTTP connection whose TLS has just ended is served over a socket pair,
+//! on a runtime, a plan and a clock of the caller's. Nothing else of the engine is different. Not in the wheel.
+
+use crate::accept::Arrived;
+use crate::http;
+use crate::material::{Blob, sha256_hex};
+use crate::observe::TlsFacts;
+use crate::running::{Brought, Running};
+use crate::terminate::opened;
+use crate::thread::{Core, Shared};
+use crate::wire::{Sock, Wire};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::net::UnixStream;
+
+/// What the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// One thread's share of an engine. To be used within one `LocalRuntime`.
+pub struct Edge {
+    core: Rc<Core>,
+    running: Arc<Running>,
+}
+
+impl Edge {
+    /// Runs `plan`, which needs no material: sites without certificates, hops in plaintext.
+    pub fn open(plan: &str) -> Result<Edge, String> {
+        let shared = Arc::new(Shared::default());
+        let brought = Brought {
+            text: plan.to_owned(),
+            digest: sha256_hex(plan.as_bytes()),
+            material: Vec::new(),
+            material_digest: String::new(),
+            blob: &Blob::default(),
+            names: &HashMap::new(),
+        };
+        let running = Arc::new(Running::build(brought, None, &shared).map_err(|e| e.0)?);
+        shared.running.store(Some(running.clone()));
+        let core = Core::new(0, shared);
+        core.refresh();
+        Ok(Edge { core, running })
+    }
+
+    /// Serves a client of the plan's first listener and first site, from `peer`, as if its handshake were over.
+    pub fn serve(&self, speaks: Speaks, sock: UnixStream, peer: SocketAddr) {
+        let arrived = Arrived::new(&self.core, self.running.clone(), 0, None, peer, None);
+        let Some(arrived) = arrived else { return };
+        let protocol = if speaks == Speaks::Http2 { "h2" } else { "http/1.1" };
+        let facts = TlsFacts { alpn: Some(protocol.to_owned()), ..TlsFacts::default() };
+        let opened = opened(arrived, None, 0, facts, Vec::new());
+        let wire = Wire::plain(Sock::Unix(sock));
+        if speaks == Speaks::Http2 {
+            tokio::task::spawn_local(http::h2::serve(opened, wire));
+        } else {
+            tokio::task::spawn_local(http::h1::serve(opened, wire));
+        }
+    }
+
+    /// Connections that some task still holds.
+    pub fn open_connections(&self) -> u32 {
+        self.core.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// Lets time pass at once: the clock goes on and who is late is woken.
+    pub fn pass_s(&self, seconds: u32) {
+        let clock = self.core.clock();
+        clock.now_ms.set(clock.now_ms.get() + u64::from(seconds) * 1000);
+        self.core.pools.sweep(clock.now_ms.get());
+        self.core.watches.tick();
+    }
+}
