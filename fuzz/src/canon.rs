@@ -1,0 +1,165 @@
+//! Canonical forms: one each, and nothing comes out that a second reader would take otherwise.
+
+use crate::{cuts, shown};
+use everyhop_canon::cidr::{Cidr, unmapped};
+use everyhop_canon::path::{has_prefix, path_into, target};
+use everyhop_canon::proxy::{ProxyRead, read, write_v2};
+use everyhop_canon::{forwarded as said, host as named};
+use std::net::{IpAddr, SocketAddr};
+
+/// The longest header that is waited for: a v2 head with 4 KiB of addresses and TLVs.
+const PROXY_BYTES: usize = 16 + 4096;
+
+pub fn proxy(data: &[u8]) {
+    let whole = read(data);
+    for cut in cuts(data.len()) {
+        let so_far = read(&data[..cut]);
+        assert!(so_far == ProxyRead::NeedMore || so_far == whole, "cut at {cut}: {so_far:?}, but whole: {whole:?}");
+    }
+    match &whole {
+        ProxyRead::NeedMore => assert!(data.len() < PROXY_BYTES, "{} bytes and more are wanted", data.len()),
+        ProxyRead::Malformed(_) => assert!(!data.is_empty()),
+        ProxyRead::Header(it) => {
+            assert!(it.consumed <= data.len() && it.consumed <= PROXY_BYTES);
+            assert!(data.starts_with(b"\r\n") || (data[it.consumed - 1] == b'\n' && it.consumed <= 107));
+            assert_eq!(read(&data[..it.consumed]), whole, "what follows is not of the header");
+            // What we would tell a backend of that client reads back as that client.
+            if let Some(source) = it.source() {
+                let mut out = Vec::new();
+                write_v2(&mut out, source, source, &[(1, b"h2")]);
+                let ProxyRead::Header(again) = read(&out) else { panic!("{source} cannot be written") };
+                let of = |it: SocketAddr| (it.ip(), it.port());
+                assert_eq!((again.source().map(of), again.consumed), (Some(of(source)), out.len()));
+            }
+        }
+    }
+}
+
+/// The networks of the first line are trusted; the second is one X-Forwarded-For.
+pub fn forwarded(data: &[u8]) {
+    let (networks, value) = match data.iter().position(|b| *b == b'\n') {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (&[][..], data),
+    };
+    let text = String::from_utf8_lossy(networks);
+    let trusted: Vec<Cidr> = text.split(' ').filter_map(|t| t.parse().ok()).collect();
+    for (net, written) in text.split(' ').filter_map(|t| Some((t.parse::<Cidr>().ok()?, t))) {
+        let own: IpAddr = written.split('/').next().unwrap_or_default().parse().expect("an address");
+        assert!(net.contains(own) && net.contains(unmapped(own)), "{written} does not contain its own address");
+    }
+    let mut chain = vec![IpAddr::from([192, 0, 2, 1])];
+    let whole = said::addresses(value, &mut chain);
+    assert_eq!(chain.remove(0), IpAddr::from([192, 0, 2, 1]), "it only appends");
+    assert!(!whole || chain.len() == value.split(|b| *b == b',').count(), "each entry is an address");
+    assert!(chain.iter().all(|ip| *ip == unmapped(*ip)));
+    let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(*ip));
+    match said::client_in(&chain, &trusted) {
+        None => assert!(chain.is_empty()),
+        Some(at) => {
+            assert!(chain[at + 1..].iter().all(is_trusted), "a hop that nobody vouches for was passed over");
+            assert!(!is_trusted(&chain[at]) || at == 0);
+        }
+    }
+    for ip in chain {
+        let mut node = Vec::new();
+        said::write_node(&mut node, ip);
+        let plain = String::from_utf8_lossy(&node).trim_matches('"').to_owned();
+        let mut again = Vec::new();
+        assert!(said::addresses(plain.as_bytes(), &mut again) && again == [ip], "{plain}");
+        assert!(ip.is_ipv4() || node.starts_with(b"\"["), "RFC 7239 §6: IPv6 in brackets and quotes");
+    }
+}
+
+pub fn host(data: &[u8]) {
+    let mut out = String::from("what was there before");
+    let port = named::host_into(data, &mut out);
+    let of_hello = everyhop_hello::host_name(data);
+    let Ok(port) = port else {
+        return assert_eq!(of_hello, None, "a server name, but no host: {}", shown(data));
+    };
+    let ip = out.trim_matches(['[', ']']).parse::<IpAddr>().ok();
+    assert_eq!(named::host(out.as_bytes()).as_ref(), Ok(&out), "canonical of canonical is itself");
+    assert!(!out.is_empty() && out.len() <= 253 && !out.ends_with('.') && !out.contains(".."), "{out}");
+    assert!(out.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'[' | b']' | b':')));
+    match (port, ip) {
+        (Some(port), _) => {
+            assert_eq!(named::host_into(format!("{out}:{port}").as_bytes(), &mut String::new()), Ok(Some(port)));
+        }
+        // T04: one rule for the names of hellos and of requests.
+        (None, None) => assert_eq!(of_hello.as_ref(), Some(&out), "{}", shown(data)),
+        (None, Some(_)) => assert_eq!(of_hello, None, "an address is no server name: {}", shown(data)),
+    }
+}
+
+/// Percent-decoding as a backend does it that decodes whatever it can.
+fn decoded(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let [b, tail @ ..] = rest {
+        let pair = tail.get(..2).and_then(|p| std::str::from_utf8(p).ok()).filter(|p| p.is_ascii());
+        let value =
+            pair.filter(|p| p.bytes().all(|b| b.is_ascii_hexdigit())).and_then(|p| u8::from_str_radix(p, 16).ok());
+        match (b, value) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                rest = &tail[2..];
+            }
+            _ => {
+                out.push(*b);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+fn depth(path: &[u8]) -> usize {
+    path.iter().filter(|b| matches!(b, b'/' | b'\\')).count()
+}
+
+/// Nothing in it that moves between segments, to a backend that reads it so.
+fn stays_within(path: &[u8], whose: &str) {
+    assert!(!path.iter().any(|b| b.is_ascii_control() || *b == b'\\'), "{whose}: {}", shown(path));
+    for segment in path.split(|b| *b == b'/') {
+        let plain = segment.split(|b| b";?#".contains(b)).next();
+        assert!(!matches!(plain, Some(b"." | b"..")), "{whose}: a dot segment in {}", shown(path));
+    }
+    assert!(!path.windows(2).any(|w| w == b"//"), "{whose}: an empty segment in {}", shown(path));
+}
+
+pub fn path(data: &[u8]) {
+    let Ok(parts) = target(data) else { return };
+    if parts.path.is_empty() {
+        return assert_eq!((data, parts.query), (&b"*"[..], None));
+    }
+    if let Some(query) = parts.query {
+        assert!(query.iter().all(|b| b.is_ascii_graphic() && *b != b'#'));
+    }
+    let mut out = String::from("/before");
+    if path_into(parts.path, &mut out).is_err() {
+        return;
+    }
+    let canonical = out.strip_prefix("/before").expect("it only appends").to_owned();
+    let mut again = String::new();
+    assert_eq!(path_into(canonical.as_bytes(), &mut again), Ok(()), "canonical, and refused: {canonical}");
+    assert_eq!(again, canonical, "canonical of canonical is itself");
+    assert!(
+        canonical.starts_with('/') && canonical.bytes().all(|b| b.is_ascii_graphic() && !b"\\#?\"<>`".contains(&b))
+    );
+
+    // R01: to a backend that decodes once, and to one that decodes again, it is a path of as many segments and no dots.
+    let once = decoded(canonical.as_bytes());
+    let twice = decoded(&once);
+    for (whose, path) in [("as it is", canonical.as_bytes()), ("decoded", &once), ("decoded twice", &twice)] {
+        stays_within(path, whose);
+        assert_eq!(depth(path), depth(canonical.as_bytes()), "{whose}: {}", shown(path));
+    }
+    // It is still the path that was sent.
+    assert_eq!(shown(&once), shown(&decoded(parts.path)));
+    // R02.
+    assert!(has_prefix(&canonical, &canonical) && has_prefix(&canonical, "/"));
+    for (at, _) in canonical.match_indices('/').skip(1) {
+        assert!(has_prefix(&canonical, &canonical[..at]), "{canonical} is under {}", &canonical[..at]);
+        assert!(at < 2 || !has_prefix(&canonical, &canonical[..at - 1]) || canonical[..at - 1].ends_with('/'));
+    }
+}

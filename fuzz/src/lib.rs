@@ -1,0 +1,58 @@
+//! What must hold for every input of everything that reads bytes of a stranger: not only that nothing panics, but that a
+//! verdict does not depend on where the bytes were cut, that what was accepted reads back as the same, and that a second,
+//! naive reading of the same grammar (`oracle.rs`) agrees.
+//!
+//! Each target is a function that panics where a property does not hold. libFuzzer (`fuzz_targets/`) and the seeded run
+//! (`tests/seeded.rs`) call the same ones. Read next: `http1.rs`, then `oracle.rs`.
+
+mod canon;
+mod hello;
+mod http1;
+pub mod mutate;
+mod oracle;
+mod plan;
+#[cfg(feature = "session")]
+mod session;
+
+pub use canon::{forwarded, host, path, proxy};
+pub use hello::{hello, server_hello};
+pub use http1::{chunked, request, response};
+pub use plan::plan;
+#[cfg(feature = "session")]
+pub use session::{backend_h1, backend_h2, client_h1, client_h2};
+
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also its corpus' folder and its binary.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("hello", hello),
+    ("server_hello", server_hello),
+    ("request", request),
+    ("response", response),
+    ("chunked", chunked),
+    ("proxy", proxy),
+    ("forwarded", forwarded),
+    ("host", host),
+    ("path", path),
+    ("plan", plan),
+    #[cfg(feature = "session")]
+    ("client_h1", client_h1),
+    #[cfg(feature = "session")]
+    ("client_h2", client_h2),
+    #[cfg(feature = "session")]
+    ("backend_h1", backend_h1),
+    #[cfg(feature = "session")]
+    ("backend_h2", backend_h2),
+];
+
+/// Prefixes at which an input is cut, in order: every one of its beginning, a sample of the rest.
+fn cuts(len: usize) -> impl Iterator<Item = usize> {
+    let all = len.min(96);
+    let step = (len / 96).max(1);
+    (0..all).chain((all..len).step_by(step))
+}
+
+/// Bytes as a person can read them, for the message of a property that does not hold.
+fn shown(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}

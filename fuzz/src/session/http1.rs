@@ -1,0 +1,163 @@
+//! HTTP/1 on either side: what a client sends becomes at most the requests that a second reader finds in it, and what a
+//! backend sends becomes a complete answer only where it was one.
+
+use super::backend::{Behaviour, Request};
+use super::{Client, Ran, pieces, run};
+use crate::oracle::{self, Ends};
+use crate::shown;
+use everyhop_canon::path;
+use everyhop_engine::fuzzing::Speaks;
+
+/// The requests in `sent`, up to the first that is incomplete or wrong.
+fn requests(sent: &[u8]) -> Vec<Request> {
+    let (mut found, mut rest) = (Vec::new(), sent);
+    while let Ok(head) = oracle::request(rest) {
+        let after = &rest[head.len..];
+        let (body, len) = match head.ends {
+            Ends::After(n) => match usize::try_from(n).ok().and_then(|n| after.get(..n)) {
+                Some(body) => (body.to_vec(), body.len()),
+                None => break,
+            },
+            Ends::WithLastChunk => match oracle::dechunk(after) {
+                Some((body, _, len)) => (body, len),
+                None => break,
+            },
+            Ends::Nowhere | Ends::WithTheConnection => (Vec::new(), 0),
+        };
+        rest = &after[len..];
+        let [method, target, _] = head.first;
+        found.push(Request { method, target, fields: head.fields, body });
+    }
+    found
+}
+
+/// Whether `forwarded` is `sent` in its canonical form.
+fn is(forwarded: &Request, sent: &Request) -> bool {
+    let Ok(parts) = path::target(&sent.target) else { return false };
+    let mut target = if parts.path.is_empty() { "*".to_owned() } else { path::path(parts.path).unwrap_or_default() };
+    if let Some(query) = parts.query {
+        target.push('?');
+        target.push_str(&String::from_utf8_lossy(query));
+    }
+    forwarded.method == sent.method && forwarded.target == target.as_bytes() && forwarded.body == sent.body
+}
+
+/// What only the edge may say, exactly once each.
+pub(super) fn vouched(request: &Request) {
+    for name in ["host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "forwarded", "x-request-id"] {
+        let count = request.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count();
+        assert_eq!(count, 1, "{name} in {request:?}");
+    }
+    let said =
+        |name: &str| request.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| &v[..]);
+    assert_eq!(said("x-forwarded-for"), Some(&b"192.0.2.1"[..]), "nobody else's word is taken");
+    assert!(said("client-cert").is_none() && said("upgrade").is_none(), "{request:?}");
+}
+
+/// A simple request that nothing can be said against.
+fn is_plain(it: &Request) -> bool {
+    let hosts: Vec<_> = it.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(b"host")).collect();
+    let known = it
+        .fields
+        .iter()
+        .all(|(n, _)| [&b"host"[..], b"content-length", b"accept"].contains(&&n.to_ascii_lowercase()[..]));
+    matches!(it.method.as_slice(), b"GET" | b"POST" | b"DELETE")
+        && hosts.len() == 1
+        && hosts[0].1 == b"a.test"
+        && known
+        && it.target.len() < 1000
+        && it.target.first() == Some(&b'/')
+        && it.target[1..].iter().all(u8::is_ascii_lowercase)
+}
+
+pub fn client_h1(data: &[u8]) {
+    let Some((&how, sent)) = data.split_first() else { return };
+    let closes = how & 4 == 4;
+    let client = Client { speaks: Speaks::Http1, pieces: pieces(sent, how), closes };
+    let Ran { answered, received } = run(client, Behaviour::Serves);
+
+    let fine = requests(sent);
+    let mut left = fine.iter();
+    let forwarded: Vec<&Request> = received.iter().flat_map(|r| &r.requests).collect();
+    for it in &forwarded {
+        // Each is one of those that were sent, in their order: nothing more, and nothing twice.
+        assert!(left.any(|sent| is(it, sent)), "nobody sent {it:?}: {}", shown(sent));
+        vouched(it);
+    }
+    if let Some(first) = fine.first().filter(|it| is_plain(it) && !closes && sent.len() < 4096) {
+        assert!(forwarded.first().is_some_and(|it| is(it, first)), "{first:?} was not forwarded: {}", shown(&answered));
+    }
+    let mut methods = fine.iter().map(|r| r.method == b"HEAD");
+    let (mut rest, mut served) = (&answered[..], 0);
+    while !rest.is_empty() {
+        match answer(rest, methods.next().unwrap_or(false), true) {
+            Answer::Whole { status, len, .. } => {
+                served += usize::from(status == 200);
+                rest = &rest[len..];
+            }
+            Answer::Cut if closes => break,
+            Answer::Cut => panic!("the client was answered {}", shown(&answered)),
+        }
+    }
+    assert!(served <= forwarded.len(), "{served} answers for {} requests", forwarded.len());
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Whole { status: u16, body: Vec<u8>, len: usize },
+    Cut,
+}
+
+/// The next final answer in `bytes`, as a client reads it; `closed`: nothing more comes, and the end was in order.
+pub(super) fn answer(bytes: &[u8], to_head: bool, closed: bool) -> Answer {
+    let mut at = 0;
+    let head = loop {
+        let Ok(head) = oracle::response(&bytes[at..], to_head) else { return Answer::Cut };
+        at += head.len;
+        if head.first[1].first() != Some(&b'1') {
+            break head;
+        }
+    };
+    let rest = &bytes[at..];
+    let whole = match head.ends {
+        Ends::Nowhere => Some((Vec::new(), 0)),
+        Ends::After(n) => usize::try_from(n).ok().and_then(|n| Some((rest.get(..n)?.to_vec(), n))),
+        Ends::WithLastChunk => oracle::dechunk(rest).map(|(body, _, len)| (body, len)),
+        Ends::WithTheConnection => closed.then(|| (rest.to_vec(), rest.len())),
+    };
+    let status = String::from_utf8_lossy(&head.first[1]).parse().unwrap_or(0);
+    whole.map_or(Answer::Cut, |(body, len)| Answer::Whole { status, body, len: at + len })
+}
+
+pub fn backend_h1(data: &[u8]) {
+    let Some((&how, said)) = data.split_first() else { return };
+    let (closes, to_head) = (how & 4 == 4, how & 8 == 8);
+    let request: &[u8] = match how >> 3 & 3 {
+        0 => b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        2 => b"POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello",
+        _ => b"HEAD /x HTTP/1.1\r\nHost: a.test\r\n\r\n",
+    };
+    let client = Client { speaks: Speaks::Http1, pieces: vec![request.to_vec()], closes: false };
+    let Ran { answered, .. } = run(client, Behaviour::Says { pieces: pieces(said, how), closes });
+    let theirs = answer(said, to_head, closes);
+    let ours = answer(&answered, to_head, true);
+    let informational = said.windows(9).filter(|w| *w == b"HTTP/1.1 " || *w == b"HTTP/1.0 ").count() > 10;
+    let of_limits = informational || said.len() > 4096 || said.iter().filter(|b| **b == b'\n').count() > 60;
+    match (&theirs, &ours) {
+        (Answer::Whole { status, body, .. }, Answer::Whole { status: s, body: b, .. }) if status == s => {
+            assert_eq!(shown(body), shown(b), "the body is another: {}", shown(said));
+        }
+        // What is beyond our limits, or a switch that nobody asked for, is refused although it is whole.
+        (Answer::Whole { .. }, Answer::Whole { status: 502, .. }) => {
+            let switch = said.windows(12).any(|w| w == b"HTTP/1.1 101" || w == b"HTTP/1.0 101");
+            assert!(switch || of_limits, "whole, and refused: {}", shown(said));
+        }
+        (Answer::Whole { .. }, other) => assert!(of_limits, "whole, and became {other:?}: {}", shown(said)),
+        // Never a complete answer from a broken one: either an error of ours, or a cut.
+        (Answer::Cut, Answer::Whole { status, body, .. }) => {
+            let own = answered.windows(22).any(|w| w == b"proxy-status: everyhop");
+            assert!(own && matches!(status, 502 | 504), "became {status} {}: {}", shown(body), shown(said));
+        }
+        (Answer::Cut, Answer::Cut) => {}
+    }
+}

@@ -1,0 +1,113 @@
+//! The run without libFuzzer: every input of the corpora, then as many seeded mutations of them as each target is worth.
+//! `make check` runs it; EVERYHOP_FUZZ_ROUNDS makes it longer, EVERYHOP_FUZZ_SEED another.
+
+use everyhop_fuzz::mutate::{Random, dictionary, mutated};
+use everyhop_fuzz::{TARGETS, Target};
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Instant;
+
+/// A target of the engine's costs some hundred microseconds an input, a parser one or two.
+const ROUNDS: usize = 3000;
+const ROUNDS_OF_A_SESSION: usize = 200;
+const MOST_BYTES: usize = 4096;
+
+static HOOKED: Once = Once::new();
+
+thread_local! {
+    /// Of this test: its tasks run on its thread, and a runtime catches what panics in them.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found: Vec<(PathBuf, Vec<u8>)> = std::fs::read_dir(folder().join("corpus").join(name))
+        .unwrap_or_else(|e| panic!("{name} has no corpus: {e}"))
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (path.clone(), std::fs::read(path).expect("readable")))
+        .collect();
+    found.sort();
+    found
+}
+
+fn from_environment(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs one input; what panics in a task of the engine's counts as well as what reaches us.
+fn hold(name: &str, target: Target, input: &[u8], what: &dyn std::fmt::Display) {
+    let before = PANICS.get();
+    let ended = std::panic::catch_unwind(|| target(input));
+    let fine = ended.is_ok() && PANICS.get() == before;
+    assert!(fine, "{name}: {what}: a property does not hold for \"{}\"", input.escape_ascii());
+}
+
+fn seeded(name: &str) {
+    HOOKED.call_once(|| {
+        let default = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            default(info);
+        }));
+    });
+    let (_, target) = TARGETS.iter().find(|(n, _)| *n == name).expect("a target of that name");
+    let began = Instant::now();
+    let seeds = corpus(name);
+    assert!(seeds.len() >= 3, "{name} has hardly a corpus");
+    for (path, input) in &seeds {
+        hold(name, *target, input, &path.display());
+    }
+    let tokens = std::fs::read_to_string(folder().join("dictionary")).expect("the dictionary");
+    let tokens = dictionary(&tokens);
+    assert!(tokens.len() > 50);
+    let inputs: Vec<Vec<u8>> = seeds.into_iter().map(|(_, input)| input).collect();
+    let default = if name.contains("client_") || name.contains("backend_") { ROUNDS_OF_A_SESSION } else { ROUNDS };
+    let rounds = from_environment("EVERYHOP_FUZZ_ROUNDS").unwrap_or(default);
+    let seed = u64::try_from(from_environment("EVERYHOP_FUZZ_SEED").unwrap_or(1)).unwrap_or(1);
+    let mut random = Random::new(seed);
+    for round in 0..rounds {
+        let input = mutated(&mut random, &inputs, &tokens, MOST_BYTES);
+        hold(name, *target, &input, &format_args!("seed {seed}, round {round}"));
+    }
+    println!("{name}: {} inputs and {rounds} mutations in {} ms", inputs.len(), began.elapsed().as_millis());
+}
+
+macro_rules! seeded {
+    ($($(#[$meta:meta])* $name:ident $promise:ident;)*) => {
+        $($(#[$meta])* #[test] fn $promise() { seeded(stringify!($name)); })*
+
+        #[test]
+        fn every_target_is_run_and_has_its_binary() {
+            let run = [$($(#[$meta])* stringify!($name),)*];
+            assert_eq!(run.to_vec(), TARGETS.iter().map(|(n, _)| *n).collect::<Vec<_>>());
+            for name in run {
+                assert!(folder().join(format!("fuzz_targets/{name}.rs")).is_file(), "{name}");
+            }
+        }
+    };
+}
+
+seeded! {
+    hello a_hello_is_read_alike_however_it_is_cut;
+    server_hello a_backends_first_record_is_judged_alike_however_it_is_cut;
+    request a_request_is_what_a_second_reader_takes_it_for;
+    response a_response_is_what_a_second_reader_takes_it_for;
+    chunked a_chunked_body_is_what_a_second_reader_takes_it_for;
+    proxy a_proxy_header_ends_where_it_says;
+    forwarded a_chain_of_proxies_is_believed_up_to_the_first_that_nobody_trusts;
+    host a_host_has_one_form;
+    path a_path_has_one_form_and_stays_within_its_segments;
+    plan a_plan_reads_back_as_itself_and_routes_as_written;
+    #[cfg(feature = "session")]
+    client_h1 nothing_that_a_client_says_in_http1_becomes_another_request;
+    #[cfg(feature = "session")]
+    client_h2 nothing_that_a_client_says_in_http2_becomes_another_request;
+    #[cfg(feature = "session")]
+    backend_h1 no_broken_answer_of_a_backend_becomes_a_complete_one;
+    #[cfg(feature = "session")]
+    backend_h2 no_frame_of_a_backend_breaks_its_clients;
+}
