@@ -5,6 +5,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
+MINUTES ?= 5
+TARGET ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -21,7 +23,7 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench clean
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +37,8 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,layers,$(MAKE) -s layers)
 	$(call step,dependencies,$(MAKE) -s deny)
 	$(call step,generated files,$(MAKE) -s generated)
-	$(call step,Rust tests,cargo test -q --workspace)
+	$(call step,Rust tests,cargo test -q --workspace --exclude everyhop-fuzz)
+	$(call step,seeded fuzzing,$(MAKE) -s seeded)
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
 	$(call step,wire tests,pytest tests/wire tests/docs)
 	$(call step,threats,pytest tests/threats)
@@ -81,6 +84,7 @@ format: ## Formats everything.
 lint:
 	@cargo fmt --check; ruff format -q --check; ruff check -q
 	@cargo clippy -q --workspace --all-targets -- -D warnings
+	@cargo clippy -q -p everyhop-fuzz --features session --all-targets -- -D warnings
 
 types:
 	@mypy
@@ -113,6 +117,13 @@ audit: ## Known advisories (needs a network).
 bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some ten minutes.
 	@cargo build -q --release -p everyhop-engine -p everyhop-load -p everyhop-door
 	@python -m bench $(ARGS)
+
+seeded: ## Corpora and seeded mutations, without libFuzzer.
+	@cargo test -q -p everyhop-fuzz --features session
+
+fuzz: $(VENV)/.dev ## libFuzzer on every target, two at a time (MINUTES=5 each, TARGET=one); then whole edges, by hypothesis.
+	@nice -n 10 fuzz/run $(MINUTES) $(TARGET)
+	@$(if $(TARGET),true,EVERYHOP_STATEFUL_MINUTES=$(MINUTES) nice -n 10 pytest tests/threats/test_stateful.py)
 
 # Peers from the Python package index, in an environment of their own: nothing of the project depends on them.
 target/peers/.there: bench/requirements.lock
