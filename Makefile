@@ -12,8 +12,9 @@ export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
-PACKAGES := nginx-light haproxy nghttp2-client curl openssl valgrind strace
-COMMANDS := nginx haproxy h2load curl openssl valgrind strace
+GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
+PACKAGES := nginx-light haproxy nghttp2-client nghttp2-server curl openssl valgrind strace slowhttptest systemd golang-go
+COMMANDS := nginx haproxy h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze $(GO)
 
 # Says what a long step does and how long it took.
 define step
@@ -23,7 +24,7 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded clean
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded suites clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +43,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
 	$(call step,wire tests,pytest tests/wire tests/docs)
 	$(call step,threats,pytest tests/threats)
+	$(call step,outside suites,$(MAKE) -s suites)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
@@ -106,6 +108,18 @@ unit: $(VENV)/.dev ## Unit, contract and refusal tests.
 
 wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
 	@pytest tests/wire tests/threats $(ARGS)
+
+suites: tools $(VENV)/.dev target/suites/.there ## Suites that others wrote: h2spec, sslyze, slowhttptest, h2load, curl, openssl.
+	@pytest tests/suites $(ARGS)
+
+# What no Debian package has, pinned by hashes, out of the project's own environment.
+target/suites/.there: requirements/suites.lock requirements/suites-build.lock tests/suites/h2spec/go.mod tests/suites/h2spec/go.sum
+	@mkdir -p target; python3 -m venv --clear target/suites
+	@target/suites/bin/python -m pip install -q --require-hashes -r requirements/suites-build.lock
+	@target/suites/bin/python -m pip install -q --require-hashes --no-build-isolation -r requirements/suites.lock
+	@cd tests/suites/h2spec; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/suites/bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
+	@touch $@
 
 guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
 	@cargo build -q --release -p everyhop-engine -p everyhop-load
