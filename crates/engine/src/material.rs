@@ -117,13 +117,16 @@ fn crypto(policy: &TlsPolicy) -> Result<(Arc<CryptoProvider>, Vec<&'static Suppo
     Ok((Arc::new(CryptoProvider { cipher_suites: suites, kx_groups: groups, ..all }), versions))
 }
 
-/// Certificates of a site, ECDSA and RSA side by side: the first whose key the client can verify.
+/// Certificates of a site, ECDSA and RSA side by side: the first whose key the client can verify. Where it can verify
+/// none, the first all the same: the handshake then fails for what is wrong, with the alert that RFC 8446 §6.2 has for
+/// it, while rustls tells a client without a certificate to offer that its access was denied.
 #[derive(Debug)]
 struct SiteCerts(Vec<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for SiteCerts {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.iter().find(|c| c.key.choose_scheme(hello.signature_schemes()).is_some()).cloned()
+        let fits = |c: &&Arc<CertifiedKey>| c.key.choose_scheme(hello.signature_schemes()).is_some();
+        self.0.iter().find(fits).or(self.0.first()).cloned()
     }
 }
 
