@@ -5,7 +5,7 @@ use crate::buf::Buf;
 use crate::hop::connect::Opened;
 use crate::http::asked::Asked;
 use crate::http::body::{Body, Taken};
-use crate::http::exchange::{BodyLen, Client, Fields, Got, Meta};
+use crate::http::exchange::{Behind, BodyLen, Client, Fields, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::wire::Wire;
@@ -162,12 +162,13 @@ impl H1Up {
     fn meta(&mut self) -> Meta {
         self.keep = self.head.keeps_alive();
         self.body.begin(self.head.framing);
-        let len = match self.head.framing {
-            Framing::None => BodyLen::None,
-            Framing::Length(n) => BodyLen::Known(n),
-            Framing::Chunked | Framing::UntilClose => BodyLen::Unknown,
+        let (body, behind) = match self.head.framing {
+            Framing::None => (BodyLen::None, Behind::Nothing),
+            Framing::Length(n) => (BodyLen::Known(n), Behind::Nothing),
+            Framing::Chunked => (BodyLen::Unknown, Behind::PerhapsTrailers),
+            Framing::UntilClose => (BodyLen::Unknown, Behind::Nothing),
         };
-        Meta { status: self.head.status, body: len }
+        Meta { status: self.head.status, body, behind }
     }
 
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {

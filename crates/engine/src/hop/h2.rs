@@ -4,7 +4,7 @@
 use crate::buf::Buf;
 use crate::hop::connect::Opened;
 use crate::http::asked::{Asked, MapView};
-use crate::http::exchange::{BodyLen, Client, Got, Meta};
+use crate::http::exchange::{Behind, BodyLen, Client, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::thread::Core;
@@ -220,7 +220,11 @@ impl H2Up {
                 return Poll::Ready(Err(Refusal::BackendMalformed));
             }
             self.informational = Some(parts.headers);
-            return Poll::Ready(Ok(Meta { status: parts.status.as_u16(), body: BodyLen::None }));
+            return Poll::Ready(Ok(Meta {
+                status: parts.status.as_u16(),
+                body: BodyLen::None,
+                behind: Behind::Nothing,
+            }));
         }
         let (parts, recv) = match ready!(Pin::new(response).poll(cx)) {
             Ok(response) => response.into_parts(),
@@ -239,7 +243,7 @@ impl H2Up {
         };
         self.head = Some(parts.headers);
         self.recv = Some(recv);
-        Poll::Ready(Ok(Meta { status, body }))
+        Poll::Ready(Ok(Meta { status, body, behind: Behind::PerhapsTrailers }))
     }
 
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {

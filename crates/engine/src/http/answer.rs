@@ -1,7 +1,7 @@
 //! Answers that the edge makes itself: one plain sentence, the slug, the request's id, and `Proxy-Status` (RFC 9209).
 //! Also the clock's Date, written once a second and thread.
 
-use crate::http::exchange::{BodyLen, Fields, Meta};
+use crate::http::exchange::{Behind, BodyLen, Fields, Meta};
 use crate::refusal::Refusal;
 use everyhop_http1::{FieldId, write};
 use std::cell::RefCell;
@@ -41,7 +41,11 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool) -> Answer {
         fields.push(("content-length", length));
     }
     let body_len = if to_head { BodyLen::None } else { BodyLen::Known(body.len() as u64) };
-    Answer { meta: Meta { status, body: body_len }, fields, body: if to_head { Vec::new() } else { body } }
+    Answer {
+        meta: Meta { status, body: body_len, behind: Behind::Nothing },
+        fields,
+        body: if to_head { Vec::new() } else { body },
+    }
 }
 
 /// RFC 9209 §2.3: the registered error type that is nearest.

@@ -39,6 +39,14 @@ pub(crate) struct Meta {
     pub(crate) status: u16,
     /// `None` where the status or the method allows no body.
     pub(crate) body: BodyLen,
+    pub(crate) behind: Behind,
+}
+
+/// What may follow a body's last byte: a length that is declared says nothing of trailers in HTTP/2 (RFC 9113 §8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    Nothing,
+    PerhapsTrailers,
 }
 
 /// The client's side cannot take any more: it left.

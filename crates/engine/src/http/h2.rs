@@ -5,7 +5,7 @@ use crate::buf::Buf;
 use crate::hop::h2::{length, poll_recv, poll_send_some};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, MapView};
-use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::http::exchange::{Behind, BodyLen, Client, Fields, Gone, Got, Meta};
 use crate::http::frames::Budget;
 use crate::http::head::Built;
 use crate::http::work::Work;
@@ -216,7 +216,8 @@ struct H2 {
     body: RecvStream,
     respond: SendResponse<Bytes>,
     send: Option<SendStream<Bytes>>,
-    /// Bytes of a response of known length that are still to be sent: the last of them ends the stream.
+    /// Bytes of a response that are still to be sent, where its length is known and nothing follows it: the last of
+    /// them ends the stream.
     left: Option<u64>,
     trailers: Option<HeaderMap>,
     done: bool,
@@ -307,7 +308,10 @@ impl Client for H2 {
         }
         let ends = matches!(meta.body, BodyLen::None | BodyLen::Known(0));
         self.done = ends;
-        self.left = if let BodyLen::Known(n) = meta.body { Some(n) } else { None };
+        self.left = match (meta.body, meta.behind) {
+            (BodyLen::Known(n), Behind::Nothing) => Some(n),
+            _ => None,
+        };
         self.send = self.respond.send_response(it, ends).ok();
     }
 
