@@ -39,6 +39,7 @@ version = 1
 [engine]
 threads = {threads}
 drain_s = {drain_s}
+{engine}
 [admin]
 socket = "{folder}/admin.sock"
 [log]
@@ -75,12 +76,13 @@ class EdgeKit:
         more: str = "",
         threads: int = 1,
         drain_s: int = 5,
+        engine: str = "",
     ) -> None:
         self.pki = pki
         self.folder = Path(tempfile.mkdtemp(prefix="eh-"))
         self.config = self.folder / "everyhop.toml"
         self.log = self.folder / "access.log"
-        self.parts: dict[str, Any] = {"listener": listener, "threads": threads, "drain_s": drain_s}
+        self.parts: dict[str, Any] = {"listener": listener, "threads": threads, "drain_s": drain_s, "engine": engine}
         self.site, self.more = site, more
         for attempt in range(3):
             self.port = free_port()

@@ -35,10 +35,10 @@ fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyR
     })
 }
 
-/// What this process starts gains no privilege by it (`no_new_privs`); false where the kernel does not know that.
+/// Gives up what a supervisor never needs; `OSError` where the kernel refuses it. To be called while there is one thread.
 #[pyfunction]
-fn no_new_privileges() -> bool {
-    rustix::thread::set_no_new_privs(true).is_ok()
+fn close_supervisor() -> PyResult<()> {
+    Ok(everyhop_engine::close_supervisor()?)
 }
 
 #[pyfunction]
@@ -84,7 +84,7 @@ fn probe(
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LIBC_TUNABLES", everyhop_engine::LIBC_TUNABLES)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
-    m.add_function(wrap_pyfunction!(no_new_privileges, m)?)?;
+    m.add_function(wrap_pyfunction!(close_supervisor, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
     m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;

@@ -39,7 +39,7 @@ mod worker;
 pub use develop::develop;
 pub use refusal::{REFUSALS, Refusal, all_refusals};
 pub use report::where_in;
-pub use sandbox::{Sandbox, User};
+pub use sandbox::{Sandbox, User, close_supervisor};
 
 use crate::thread::Shared;
 use std::os::fd::OwnedFd;

@@ -5,6 +5,7 @@
 
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use seccompiler::{
     SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition as Condition, SeccompFilter,
     SeccompRule,
@@ -49,6 +50,10 @@ pub(crate) fn closed() -> Option<&'static Closed> {
 
 /// Closes the process. To be called while it has one thread: what is given up here, later threads never had.
 pub fn enter(wanted: Sandbox, user: Option<User>) -> Result<(), String> {
+    if wanted != Sandbox::Off {
+        // As long as that is ours to do: another user may not. Beside `no_new_privs` it is a second bolt on the same door.
+        bound_capabilities(CapabilitySet::empty());
+    }
     if let Some(user) = user {
         become_user(user).map_err(|e| format!("cannot become user {} of group {}: {e}", user.uid, user.gid))?;
     }
@@ -84,10 +89,49 @@ fn become_user(user: User) -> rustix::io::Result<()> {
 
 /// Nothing is bound here, so that the capability to bind low ports stays with the supervisor.
 fn without_capabilities() -> rustix::io::Result<()> {
-    use rustix::thread::{CapabilitySet, CapabilitySets};
     rustix::thread::clear_ambient_capability_set()?;
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+}
+
+/// Takes all but `kept` out of what this process or one that it starts can ever have.
+fn bound_capabilities(kept: CapabilitySet) {
+    for one in (0..u64::BITS).map(|n| CapabilitySet::from_bits_retain(1 << n)) {
+        // The kernel knows fewer than there are bits.
+        if !kept.contains(one) && rustix::thread::capability_is_in_bounding_set(one).unwrap_or(false) {
+            let _ = rustix::thread::remove_capability_from_bounding_set(one);
+        }
+    }
+}
+
+/// What a supervisor that is root needs again, later: low ports, an engine of another user and its end, that engine's
+/// own farewell to capabilities, and keys and logs in folders of other users.
+const OF_SUPERVISOR: CapabilitySet = CapabilitySet::NET_BIND_SERVICE
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH);
+
+/// What the supervisor gives up before it reads a key: it goes into no core file, no other process of its user looks
+/// into it, and nothing that it starts gains a privilege. To be called while there is one thread.
+///
+/// Fails where the kernel refuses what it never refuses.
+pub fn close_supervisor() -> std::io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    bound_capabilities(OF_SUPERVISOR);
+    // Those that systemd gave it to pass on; the engine binds nothing.
+    rustix::thread::clear_ambient_capability_set()?;
+    let have = rustix::thread::capabilities(None)?;
+    let sets = CapabilitySets {
+        effective: have.effective & OF_SUPERVISOR,
+        permitted: have.permitted & OF_SUPERVISOR,
+        inheritable: CapabilitySet::empty(),
+    };
+    Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
 /// No rule allows anything: no file, no port to bind, no signal or abstract socket to others.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -37,15 +36,21 @@ def say(text: str) -> None:
 
 
 def give_up_what_is_not_needed() -> None:
-    """No program that we start gains a privilege; keys that we read reach no core file."""
-    _door.no_new_privileges()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """No program that we start gains a privilege; keys that we read reach no core file and no other process.
+
+    Raises `Surroundings`. Comes before the first thread: what one gives up, others keep.
+    """
+    try:
+        _door.close_supervisor()
+    except OSError as e:
+        raise Surroundings(f"cannot close the supervisor's process: {e.strerror or e}") from e
 
 
 class Supervisor:
     """Runs one configuration until it is told to stop."""
 
     def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
+        give_up_what_is_not_needed()
         self.path, self.strict = path, strict
         self.compiled = compile_file(path, past_dates="refuse" if strict else "close")
         self.tell(self.compiled.findings)
@@ -84,7 +89,6 @@ class Supervisor:
     def run(self) -> int:
         """Until SIGTERM or SIGINT; gives the exit code."""
         self.refuse_a_second()
-        give_up_what_is_not_needed()
         with Server(self, self.admin_path) as server:
             self.catch_signals()
             self.attach()

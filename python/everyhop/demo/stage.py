@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from everyhop.demo.backends import Backend
@@ -121,11 +122,11 @@ def free_port() -> int:
 
 
 class Edge:
-    """A running `everyhop run`. Everything that it says is in `said`."""
+    """A running `everyhop run`. Everything that it says is in `said`. `under`: a command that becomes it, as `env` does."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: Path, *, under: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
         self.config = config
-        command = [sys.executable, "-m", "everyhop", "run", "--config", str(config)]
+        command = [*under, sys.executable, "-m", "everyhop", "run", "--config", str(config), *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.said: list[str] = []
         self.heard = threading.Condition()

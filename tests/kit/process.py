@@ -1,0 +1,51 @@
+"""A process as the kernel shows it from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = os.geteuid() == 0
+
+
+def children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def tasks(pid: int) -> list[dict[str, str]]:
+    """`status` of every thread: most of what is given up, each gives up for itself."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        lines = (task / "status").read_text().splitlines()
+        found.append({name: value.strip() for name, _, value in (line.partition(":") for line in lines)})
+    return found
+
+
+def limit(pid: int, name: str) -> tuple[str, str]:
+    """Soft and hard."""
+    found = re.search(rf"^{name} +(\S+) +(\S+)", Path(f"/proc/{pid}/limits").read_text(), re.M)
+    assert found, name
+    return found[1], found[2]
+
+
+def open_files(pid: int) -> list[str]:
+    """What its descriptors point to."""
+    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def as_user(uid: int) -> list[str]:
+    """What starts a command as `uid`, without the capability to trace anybody."""
+    setpriv = shutil.which("setpriv")
+    assert setpriv is not None, "util-linux is everywhere"
+    if not ROOT:
+        return []
+    return [setpriv, "--bounding-set=-sys_ptrace", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+
+
+def is_readable(pid: int, uid: int) -> bool:
+    """Whether a process of `uid` opens the memory of `pid`."""
+    command = [*as_user(uid), "sh", "-c", f": < /proc/{pid}/mem"]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, timeout=30, check=False).returncode == 0
