@@ -5,7 +5,7 @@
 use crate::asks::{Ask, Envelope, Socket};
 use crate::material::Blob;
 use crate::running::{Brought, Running};
-use crate::thread::Shared;
+use crate::thread::{Shared, steady_ms};
 use crate::worker::{self, Order};
 use crate::{fds, report, ticks};
 use everyhop_plan::AccessLog;
@@ -253,18 +253,23 @@ impl Engine {
     }
 
     fn drain(&self, drain_s: u64) -> Value {
-        let until = crate::observe::unix_micros() / 1000 + drain_s * 1000;
+        let until = steady_ms().saturating_add(drain_s.saturating_mul(1000));
         self.shared.drain_until_ms.store(until, Ordering::Relaxed);
         self.shared.draining.store(true, Ordering::Relaxed);
-        for worker in &self.state().workers {
+        let mut state = self.state();
+        for worker in &state.workers {
             let _ = worker.send(Order::Drain);
         }
+        // Ours are copies: while one is open the kernel still queues clients whom nobody will serve.
+        state.sockets.clear();
+        drop(state);
         let shared = self.shared.clone();
         let watch = move || {
-            ticks::until(|| shared.open.load(Ordering::Relaxed) == 0 || crate::observe::unix_micros() / 1000 >= until);
-            // One more beat, so that the threads hand over their last log lines.
-            ticks::beat();
-            ticks::beat();
+            ticks::until(|| shared.open.load(Ordering::Relaxed) == 0 || steady_ms() >= until);
+            // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
+            for _ in 0..4 {
+                ticks::beat();
+            }
             std::process::exit(0);
         };
         match std::thread::Builder::new().name("drain".into()).spawn(watch) {

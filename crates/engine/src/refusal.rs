@@ -109,7 +109,7 @@ refusals! {
     TunnelIdle "tunnel/idle" 0 "no byte moved for limits.tunnel_idle_s";
     TunnelAge "tunnel/max-age" 0 "the connection reached limits.max_age_s";
     RouteGone "tunnel/route-gone" 0 "the route is gone or stricter in the new plan";
-    Draining "connection/draining" 0 "the engine is draining";
+    Draining "connection/draining" 503 "the engine is draining";
     ConnectionBroken "connection/broken" 0 "the connection broke";
 }
 

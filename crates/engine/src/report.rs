@@ -35,7 +35,7 @@ fn backend(it: &BackendRun) -> Value {
     let state = match it.closed(now) {
         Some(Refusal::Unresolved) => "unresolved",
         Some(_) => "closed",
-        None if it.health.is_ejected(now) => "ejected",
+        None if it.health.is_ejected() => "ejected",
         None => "up",
     };
     let identity = match it.health.identity.load(Ordering::Relaxed) {
@@ -297,7 +297,7 @@ fn backends(out: &mut String, running: &Running) {
     let _ = writeln!(out, "# HELP {name} 1 if the backend is offered connections\n# TYPE {name} gauge");
     for r in &running.routes {
         for b in &r.backends {
-            let up = u8::from(b.closed(now_s()).is_none() && !b.health.is_ejected(now_s()));
+            let up = u8::from(b.closed(now_s()).is_none() && !b.health.is_ejected());
             let _ = writeln!(
                 out,
                 "{name}{{route=\"{}\",backend=\"{}\",tls=\"{}\"}} {up}",

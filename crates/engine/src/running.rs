@@ -6,7 +6,7 @@ use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::metrics::Stats;
 use crate::observe::labels;
 use crate::refusal::Refusal;
-use crate::thread::Shared;
+use crate::thread::{Shared, steady_ms};
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -95,15 +95,18 @@ pub(crate) struct Secured {
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     pub(crate) failures: AtomicU32,
-    pub(crate) ejected_until_s: AtomicU64,
+    /// Of [`steady_ms`]; 0 while it is not ejected.
+    pub(crate) ejected_until_ms: AtomicU64,
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented: what the last full handshake showed.
     pub(crate) identity: AtomicU32,
     pub(crate) requests: AtomicU64,
 }
 
 impl Health {
-    pub(crate) fn is_ejected(&self, unix_s: i64) -> bool {
-        self.ejected_until_s.load(Ordering::Relaxed) > u64::try_from(unix_s).unwrap_or(0)
+    pub(crate) fn is_ejected(&self) -> bool {
+        // A healthy one costs no look at the clock.
+        let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        until > 0 && until > steady_ms()
     }
 }
 

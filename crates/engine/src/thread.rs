@@ -12,14 +12,15 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// All threads' common ground.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) running: ArcSwapOption<Running>,
     pub(crate) draining: AtomicBool,
-    /// Unix milliseconds by which a drain must be over.
+    /// By which of [`steady_ms`] a drain must be over.
     pub(crate) drain_until_ms: AtomicU64,
     pub(crate) log: crate::log::Writer,
     /// Connections now, by listener name; survives reloads.
@@ -39,6 +40,14 @@ impl Shared {
     }
 }
 
+/// Milliseconds of a clock that nobody sets: what lasts a while ends after it, whatever day it has become meanwhile.
+/// All threads count from the same moment; it is never 0.
+pub(crate) fn steady_ms() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let passed = BEGAN.get_or_init(Instant::now).elapsed();
+    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
 /// One thread's own.
 pub(crate) struct Core {
     pub(crate) index: usize,
@@ -46,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) watches: Rc<Watches>,
     pub(crate) pools: Pools,
     pub(crate) log: RefCell<ThreadLog>,
+    /// A drain's time is over: what is still in flight is refused, and observed, before the process ends.
+    pub(crate) overdue: Cell<bool>,
     current: RefCell<Option<Arc<Running>>>,
     next_id: Cell<u64>,
 }
@@ -61,6 +72,7 @@ impl Core {
             watches: Rc::default(),
             pools: Pools::default(),
             log,
+            overdue: Cell::new(false),
             current: RefCell::new(None),
             next_id: Cell::new(seed),
         })
@@ -100,8 +112,7 @@ impl Core {
 
     /// The drain's end in this thread's milliseconds.
     pub(crate) fn drain_deadline_ms(&self) -> u64 {
-        let now_unix_ms = crate::observe::unix_micros() / 1000;
-        let left = self.shared.drain_until_ms.load(Ordering::Relaxed).saturating_sub(now_unix_ms);
+        let left = self.shared.drain_until_ms.load(Ordering::Relaxed).saturating_sub(steady_ms());
         self.clock().now_ms.get() + left
     }
 

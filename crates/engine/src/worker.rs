@@ -51,6 +51,10 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                     core.log.borrow_mut().flush();
                     core.pools.sweep(core.clock().now_ms.get());
                     core.watches.tick();
+                    if core.is_draining() && !core.overdue.get() && core.drain_deadline_ms() <= core.clock().now_ms.get() {
+                        core.overdue.set(true);
+                        core.watches.wake_all();
+                    }
                 }
             }
         }

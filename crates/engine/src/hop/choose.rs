@@ -3,7 +3,7 @@
 
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
-use crate::thread::Core;
+use crate::thread::{Core, steady_ms};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ pub(crate) fn choose(core: &Core, route: &RouteRun, tried: &[u64]) -> Result<Arc
             why.get_or_insert(closed);
         } else if tried.contains(&backend.hop_id) {
             why.get_or_insert(Refusal::ConnectFailed);
-        } else if backend.health.is_ejected(now) {
+        } else if backend.health.is_ejected() {
             fallback.get_or_insert(backend);
         } else {
             return Ok(backend.clone());
@@ -48,11 +48,10 @@ pub(crate) fn failed(core: &Core, route: &RouteRun, backend: &BackendRun) {
     if failures < limits.eject_after {
         return;
     }
-    let now = core.clock().unix_s.get();
-    let ejected = route.backends.iter().filter(|b| b.health.is_ejected(now)).count();
+    let ejected = route.backends.iter().filter(|b| b.health.is_ejected()).count();
     if (ejected + 1) * 2 <= route.backends.len() {
-        let until = u64::try_from(now).unwrap_or(0) + u64::from(limits.eject_s);
-        backend.health.ejected_until_s.store(until, Ordering::Relaxed);
+        let until = steady_ms() + u64::from(limits.eject_s) * 1000;
+        backend.health.ejected_until_ms.store(until, Ordering::Relaxed);
     }
 }
 
@@ -60,6 +59,6 @@ pub(crate) fn failed(core: &Core, route: &RouteRun, backend: &BackendRun) {
 pub(crate) fn healed(backend: &BackendRun) {
     if backend.health.failures.load(Ordering::Relaxed) != 0 {
         backend.health.failures.store(0, Ordering::Relaxed);
-        backend.health.ejected_until_s.store(0, Ordering::Relaxed);
+        backend.health.ejected_until_ms.store(0, Ordering::Relaxed);
     }
 }

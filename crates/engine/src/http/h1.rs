@@ -346,6 +346,8 @@ impl Client for H1 {
                 out.extend_from_slice(b"transfer-encoding: chunked\r\n");
             }
         }
+        // A drain that began after the request: this answer is the last one, and says so (RFC 9112 §9.6).
+        self.keep &= !self.conn.opened.arrived.core.is_draining();
         if meta.status == 101 {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
         } else if !self.keep {

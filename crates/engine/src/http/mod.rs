@@ -30,6 +30,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Instant;
 
 /// RFC 9440 §2.3: a chain that is longer is not passed on.
@@ -180,7 +181,11 @@ pub(crate) async fn carry(
         up.start(&ready.built, asked);
         let mut exchange = Exchange::new(asked.body);
         watch.within_s(limits.body_progress_s);
-        let ended = poll_fn(|cx| exchange.poll(cx, client, &mut up, asked.websocket, watch, limits)).await;
+        let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, asked.websocket, watch, limits) {
+            Poll::Pending if core.overdue.get() => Poll::Ready(Err(Refusal::Draining)),
+            polled => polled,
+        })
+        .await;
         if let Err(why) = ended {
             // A pooled connection that dies before any answer says nothing of the request (RFC 9110 §9.2.2).
             let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
