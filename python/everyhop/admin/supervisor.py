@@ -14,8 +14,10 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 from everyhop import _door
+from everyhop.admin.lastgood import LastGood
 from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.server import Server
@@ -29,6 +31,10 @@ from everyhop.refusals import Finding, merged, render
 TICK_S = 0.25
 DATES_S = 3600.0
 DATES = {"acceptance/expired", "certificate/expired"}
+# An engine that lived this long did its work: whatever killed it, the next one starts at once.
+LIVED_S = 1.0
+# Those that die at once may be a few before starting another is slowed down, by a second more each time.
+HASTY_DEATHS, MOST_PATIENCE_S = 5, 10.0
 
 
 def say(text: str) -> None:
@@ -52,7 +58,8 @@ class Supervisor:
     def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
         give_up_what_is_not_needed()
         self.path, self.strict = path, strict
-        self.compiled = compile_file(path, past_dates="refuse" if strict else "close")
+        self.last_good = LastGood(path)
+        self.compiled = self.first()
         self.tell(self.compiled.findings)
         configured = self.configured()
         self.admin_path = socket_path or admin_socket(configured.admin.socket)
@@ -70,6 +77,8 @@ class Supervisor:
         self.last_reload: dict[str, object] = {}
         self.started_at = dt.datetime.now(dt.UTC)
         self.restarts = 0
+        self.hasty = 0
+        self.launched_at = self.start_at = 0.0
         self.told = {f.what for f in self.compiled.findings}
         self.next_dates = time.monotonic() + DATES_S
 
@@ -78,6 +87,23 @@ class Supervisor:
         from everyhop.compile.reading import read
 
         return read(self.path, self.compiled.text)[1]
+
+    def first(self) -> Compiled:
+        """The file as it is; if it is refused and everything died while it was in order, what ran then."""
+        past: Literal["refuse", "close"] = "refuse" if self.strict else "close"
+        try:
+            return compile_file(self.path, past_dates=past)
+        except Refused as e:
+            kept = self.last_good.text()
+            if kept is None:
+                raise
+            try:
+                compiled = compile_file(self.path, past_dates=past, text=kept)
+            except Refused:
+                raise e from None
+            self.tell(e.findings)
+            say("the file is refused and the supervisor before did not end in order; the last good plan comes back")
+            return compiled
 
     def tell(self, findings: list[Finding]) -> None:
         if findings:
@@ -92,6 +118,7 @@ class Supervisor:
         with Server(self, self.admin_path) as server:
             self.catch_signals()
             self.attach()
+            self.last_good.keep(self.compiled.text)
             self.say_ready()
             notify("READY=1")
             try:
@@ -140,7 +167,7 @@ class Supervisor:
     def look(self) -> None:
         """What a quarter of a second may have brought: a dead engine, new certificates, new addresses."""
         if self.engine_is_gone():
-            self.restart()
+            self.start_another()
             return
         if self.watcher.changed():
             self.renew()
@@ -171,12 +198,14 @@ class Supervisor:
         self.bound = [Bound(s["listener"], s["bind"], s["thread"], fd) for s, fd in zip(sockets, fds, strict=False)]
         for fd in fds[len(sockets) :]:
             os.close(fd)
+        self.launched_at = time.monotonic()
         say(f"adopted the engine with pid {welcome.get('pid')}, plan {str(welcome.get('plan_digest'))[:16]}")
         self.bring(self.compiled)
 
     def launch(self) -> None:
         with listening(self.engine_path) as control:
             self.child = start(control, self.sandbox, self.user)
+        self.launched_at = time.monotonic()
         self.control = Control.connect(self.engine_path)
         self.listen(self.bound)
 
@@ -243,12 +272,21 @@ class Supervisor:
         finally:
             self.control.sock.settimeout(10.0)
 
+    def start_another(self) -> None:
+        """At once; only a row of engines that die as soon as they are started is no reason to give up, but to slow down."""
+        now = time.monotonic()
+        if self.launched_at:
+            self.hasty = 0 if now - self.launched_at >= LIVED_S else self.hasty + 1
+            self.start_at = now + min(max(self.hasty - HASTY_DEATHS, 0), MOST_PATIENCE_S)
+            self.launched_at = 0.0
+            say(f"the engine is gone; starting another ({self.restarts + 1})")
+        if now >= self.start_at:
+            self.restart()
+
     def restart(self) -> None:
-        """The same sockets, the last good plan. A short row of deaths is no reason to give up, but to slow down."""
+        """The same sockets, the last good plan."""
         self.restarts += 1
-        say(f"the engine is gone; starting another ({self.restarts})")
-        if self.restarts > 5:
-            time.sleep(min(self.restarts - 5, 10))
+        self.launched_at = time.monotonic()
         if self.control:
             self.control.close()
         try:
@@ -256,6 +294,9 @@ class Supervisor:
             self.apply(self.compiled)
         except (EveryhopError, OSError) as e:
             self.control = None
+            if self.child and not self.child.is_over():
+                # It took sockets and no plan: it would hold what nobody serves.
+                self.child.process.kill()
             say(f"the engine did not start: {e}")
             return
         say(f"the engine is back, plan {self.compiled.plan_digest[:16]}")
@@ -290,6 +331,7 @@ class Supervisor:
             outcome = {"reloaded": False, "why": str(e), "findings": []}
         else:
             self.compiled = compiled
+            self.last_good.keep(compiled.text)
             self.watcher = Watcher(compiled.watched)
             self.tell(compiled.findings)
             say(f"reloaded, plan {compiled.plan_digest[:16]}")
@@ -355,6 +397,9 @@ class Supervisor:
         try:
             if self.control:
                 self.control.must("drain", drain_s=drain_s)
+            # Whoever connects now is refused and can go elsewhere; a queue that nobody serves would hold them.
+            while self.bound:
+                os.close(self.bound.pop().fd)
         except EveryhopError:
             deadline = time.monotonic()
         while (
@@ -372,6 +417,7 @@ class Supervisor:
             self.child.process.wait(5)
         self.resolver.stop()
         self.engine_path.unlink(missing_ok=True)
+        self.last_good.forget()
         say("stopped")
         return 0
 

@@ -1,0 +1,52 @@
+"""The last good configuration, kept in our runtime folder while a supervisor runs: if everything dies at once and the
+file was broken meanwhile, what ran comes back. An orderly end removes it, so that whoever starts Everyhop by hand is
+never served by a file that they did not write. It holds what the file holds: paths, no key. Keeps nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
+from everyhop.admin.paths import runtime_dir
+
+
+class LastGood:
+    """Of the file `config`, by which it is found: a broken file does not tell where its admin socket is."""
+
+    def __init__(self, config: Path) -> None:
+        self.config = str(config.absolute())
+        self.path = runtime_dir() / f"last-good-{hashlib.sha256(self.config.encode()).hexdigest()[:16]}"
+
+    def keep(self, text: str) -> None:
+        """Replaces what was kept, wholly or not at all. A folder that cannot be written is no reason not to serve."""
+        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w", encoding="utf-8", newline="") as out:
+                out.write(f"{self.config}\n{text}")
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+    def text(self) -> str | None:
+        """What ran when everything died; `None` if it ended in order, was another file, or belongs to someone else."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(fd, encoding="utf-8", newline="") as kept:
+                if os.fstat(kept.fileno()).st_uid != os.geteuid():
+                    return None
+                whose, _, text = kept.read().partition("\n")
+        except (OSError, ValueError):
+            return None
+        return text if whose == self.config else None
+
+    def forget(self) -> None:
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,29 @@
+"""The promises with figures, in short: what holds on any machine. `make soak MINUTES=n` tries them whole and timed."""
+
+from __future__ import annotations
+
+from tests.kit import Pki
+from tests.promises import death
+from tests.promises.outcome import Scale, assert_held
+
+SHORT = Scale(seconds=3.0)
+
+
+def test_a_restart_hands_over_and_the_socket_is_never_closed(pki: Pki) -> None:
+    """Promise 3."""
+    assert_held(death.restart_hands_over(pki, SHORT))
+
+
+def test_a_killed_engine_is_back_each_time_and_nobody_new_is_lost(pki: Pki) -> None:
+    """Promise 4."""
+    assert_held(death.kill_the_engine(pki, SHORT))
+
+
+def test_without_a_supervisor_all_goes_on_and_the_last_good_plan_comes_back(pki: Pki) -> None:
+    """Promise 5."""
+    assert_held(death.nobody_supervises(pki, SHORT))
+
+
+def test_a_shutdown_tells_everyone_cuts_nobody_and_ends_with_code_0(pki: Pki) -> None:
+    """Promise 14."""
+    assert_held(death.shutdown(pki, SHORT))

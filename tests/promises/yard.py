@@ -1,0 +1,132 @@
+"""The yard: one edge with all four patterns, counting backends behind it, and what its engine holds by the kernel's books."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from everyhop.admin import engine_socket
+from everyhop.engine import Control
+from tests.kit import EdgeKit, Pki
+from tests.kit.edge import until
+from tests.promises.backend import Counting
+
+ROUTES = """
+[[route]]
+name = "plaintext"
+host = "a.test"
+tls = "plaintext"
+to = ["127.0.0.1:{plaintext}"]
+[[route]]
+name = "reencrypt"
+host = "b.test"
+tls = "reencrypt"
+to = ["127.0.0.1:{reencrypt}"]
+verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
+[[route]]
+name = "mutual"
+host = "c.test"
+tls = "mutual"
+to = ["127.0.0.1:{mutual}"]
+verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
+present = "edge"
+[[route]]
+name = "passthrough"
+host = "pass.test"
+tls = "passthrough"
+to = ["127.0.0.1:{passthrough}"]
+"""
+HOSTS = {"plaintext": "a.test", "reencrypt": "b.test", "mutual": "c.test", "passthrough": "pass.test"}
+
+PANICS: list[int] = []
+"""What each engine said of its panics when its yard closed: promise 16 is judged over all of them."""
+
+
+class Yard:
+    def __init__(self, pki: Pki, *, extra: str = "", more: str = "", drain_s: int = 10, threads: int = 2) -> None:
+        self.pki = pki
+        self.backends = {
+            "plaintext": Counting(name="-p"),
+            "reencrypt": Counting(pki.backend, name="-r"),
+            "mutual": Counting(pki.backend, clients=pki.internal.file, name="-m"),
+            "passthrough": Counting(pki.pass_leaf, name="-t"),
+        }
+        self.routes = ROUTES.format(**{name: it.port for name, it in self.backends.items()}) + extra
+        self.edge = EdgeKit(pki, self.routes, threads=threads, drain_s=drain_s, more=more)
+
+    @property
+    def port(self) -> int:
+        return self.edge.port
+
+    @property
+    def ca(self) -> Path:
+        return self.pki.public.file
+
+    def pid(self) -> int:
+        control = Control.connect(engine_socket(self.edge.folder / "admin.sock"))
+        try:
+            return int(str(control.must("hello")["pid"]))
+        finally:
+            control.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            # An edge that a promise has stopped says nothing more.
+            PANICS.append(int(self.edge.status()["panics"]))
+        self.edge.close()
+        for it in self.backends.values():
+            it.close()
+
+
+@contextlib.contextmanager
+def yard(pki: Pki, **more: object) -> Iterator[Yard]:
+    it = Yard(pki, **more)  # type: ignore[arg-type]
+    try:
+        yield it
+    finally:
+        it.close()
+
+
+def rss_kib(pid: int) -> int:
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def descriptors(pid: int) -> int:
+    """The engine lets nobody but root look; for everyone else its connections are what can be counted."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except PermissionError:
+        return 0
+
+
+def cpu_s(pid: int) -> float:
+    total = 0
+    for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            total += int(task.read_text().split()[0])
+    return total / 1e9
+
+
+def settled(pid: int, at_most: int, seconds: float = 40.0) -> int:
+    """The engine's descriptors once they are back to `at_most`, or what they stayed at."""
+    with contextlib.suppress(AssertionError):
+        until(lambda: descriptors(pid) <= at_most or None, seconds)
+    return descriptors(pid)
+
+
+def quiet(it: Yard, seconds: float = 20.0) -> None:
+    """Until the engine holds no client connection."""
+    until(lambda: it.edge.status()["connections"] == 0 or None, seconds)
+
+
+def pace(until_s: float) -> Iterator[float]:
+    """Seconds that are left, until none are."""
+    end = time.monotonic() + until_s
+    while (left := end - time.monotonic()) > 0:
+        yield left
