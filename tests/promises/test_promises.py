@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.kit import Pki
-from tests.promises import death
+from tests.promises import clock, death
 from tests.promises.outcome import Scale, assert_held
 
 SHORT = Scale(seconds=3.0)
@@ -27,3 +29,9 @@ def test_without_a_supervisor_all_goes_on_and_the_last_good_plan_comes_back(pki:
 def test_a_shutdown_tells_everyone_cuts_nobody_and_ends_with_code_0(pki: Pki) -> None:
     """Promise 14."""
     assert_held(death.shutdown(pki, SHORT))
+
+
+@pytest.mark.skipif(not clock.can_run(), reason="there is no C compiler to build the clock with")
+def test_a_jump_of_the_clock_disconnects_nobody_and_dates_are_obeyed(pki: Pki) -> None:
+    """Promise 11."""
+    assert_held(clock.the_clock_jumps(pki, SHORT))
