@@ -113,6 +113,19 @@ def test_a_broken_file_changes_nothing(edge: Edges, backend: Backend, pki: Pki) 
     assert done.returncode == 1 and "keeps running" in done.stderr
 
 
+def test_a_file_that_does_not_parse_is_told_by_reload_and_hides_no_status(edge: Edges, backend: Backend) -> None:
+    """C01. Where the supervisor answers stands in the file that is broken now."""
+    it = edge(route(backend.port))
+    it.config.write_text(it.config.read_text() + "[[route\n")
+    done = it.cli("reload", "--config", str(it.config))
+    assert done.returncode == 1 and "[config/syntax]" in done.stderr and "keeps running" in done.stderr
+    assert it.cli("status", "--config", str(it.config)).returncode == 0
+    stranger = it.folder / "other.toml"
+    stranger.write_text("[[route\n")
+    done = it.cli("status", "--config", str(stranger))
+    assert done.returncode == 4 and "does not parse" in done.stderr
+
+
 def test_the_next_request_on_an_open_connection_obeys_the_new_plan(edge: Edges, raw: Raws, pki: Pki) -> None:
     """C03."""
     one, two = raw(answering(OK)), raw(answering(OK.replace(b"ok", b"2.")))

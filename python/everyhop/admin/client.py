@@ -5,23 +5,34 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from everyhop.admin.lastgood import LastGood
 from everyhop.admin.paths import admin_socket
 from everyhop.engine import Control, Lost
 from everyhop.errors import EveryhopError, Surroundings
-from everyhop.source import find, load
-from everyhop.source.document import Syntax
+from everyhop.source import Document, Syntax, find, load
 
 
 def configured_socket(config: str | None) -> Path:
     """The admin socket that the configuration names; the default where there is none to be found or read."""
     try:
-        admin = load(find(config)).values.get("admin")
-    except (Surroundings, Syntax):
+        admin = readable(find(config)).values.get("admin")
+    except Surroundings:
         if config:
             raise
         return admin_socket(None)
     given = admin.get("socket") if isinstance(admin, dict) else None
     return admin_socket(given if isinstance(given, str) else None)
+
+
+def readable(path: Path) -> Document:
+    """The file; if it does not parse, what the running supervisor last read of it, which tells where that answers."""
+    try:
+        return load(path)
+    except Syntax as e:
+        kept = LastGood(path).text()
+        if kept is None:
+            raise Surroundings(f"{e.place}: {e.what}; no supervisor is found by a file that does not parse") from e
+        return load(path, kept)
 
 
 class Client:
