@@ -5,10 +5,25 @@ from __future__ import annotations
 import pytest
 
 from tests.kit import Pki
-from tests.promises import clock, death
+from tests.promises import change, clock, death
 from tests.promises.outcome import Scale, assert_held
 
 SHORT = Scale(seconds=3.0)
+
+
+def test_reloads_under_every_kind_of_load_lose_nothing(pki: Pki) -> None:
+    """Promise 1."""
+    assert_held(change.reloads_lose_nothing(pki, SHORT))
+
+
+def test_broken_reloads_change_nothing(pki: Pki) -> None:
+    """Promise 2."""
+    assert_held(change.broken_reloads_change_nothing(pki, SHORT))
+
+
+def test_certificates_rotate_under_handshakes_and_none_fails(pki: Pki) -> None:
+    """Promise 8."""
+    assert_held(change.certificates_rotate(pki, SHORT))
 
 
 def test_a_restart_hands_over_and_the_socket_is_never_closed(pki: Pki) -> None:
