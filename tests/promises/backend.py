@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import socket
 import ssl
 import threading
@@ -31,6 +32,7 @@ class Counting:
         self.gate = threading.Event()
         self.gate.set()
         self.waiting = 0
+        self.delay_s = 0.0
         self.lock = threading.Lock()
         self.open: set[socket.socket] = set()
         self.context: ssl.SSLContext | None = None
@@ -112,6 +114,8 @@ class Counting:
                 sock.sendall(data)
             return False
         self.read_body(lines, int(fields.get(b"content-length", b"0")), id_)
+        if self.delay_s:
+            threading.Event().wait(random.uniform(0, self.delay_s))
         if path.startswith(b"/slow"):
             with self.lock:
                 self.waiting += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kit import Pki
-from tests.promises import change, clock, death
+from tests.promises import carried, change, clock, death
 from tests.promises.outcome import Scale, assert_held
 
 SHORT = Scale(seconds=3.0)
@@ -50,3 +50,13 @@ def test_a_shutdown_tells_everyone_cuts_nobody_and_ends_with_code_0(pki: Pki) ->
 def test_a_jump_of_the_clock_disconnects_nobody_and_dates_are_obeyed(pki: Pki) -> None:
     """Promise 11."""
     assert_held(clock.the_clock_jumps(pki, SHORT))
+
+
+def test_a_flapping_backend_costs_no_get_and_doubles_no_post(pki: Pki) -> None:
+    """Promise 10."""
+    assert_held(carried.one_of_three_flaps(pki, SHORT))
+
+
+def test_bytes_are_the_same_both_ways_in_every_pattern(pki: Pki) -> None:
+    """Promise 15."""
+    assert_held(carried.bytes_are_bytes(pki, SHORT))

@@ -187,11 +187,15 @@ pub(crate) async fn carry(
         })
         .await;
         if let Err(why) = ended {
-            // A pooled connection that dies before any answer says nothing of the request (RFC 9110 §9.2.2).
+            // A connection that dies before any answer says nothing of the request, which may go once more if twice is
+            // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke.
             let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
-            let retry = reused && unanswered && asked.is_idempotent() && !again && is_of_hop(why);
-            if retry || (up.was_unprocessed() && unanswered && !again) {
+            let retry = unanswered && asked.is_idempotent() && is_of_hop(why);
+            if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
+                if route.backends.len() > tried.len() + 1 {
+                    tried.push(backend.hop_id);
+                }
                 continue;
             }
         }
