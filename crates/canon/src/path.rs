@@ -178,6 +178,73 @@ fn judge(raw: &[u8], at: usize, byte: u8) -> Result<(), BadPath> {
     }
 }
 
+/// True if no reader, however lenient, takes `path` for another: it has no encoding, no parameter, no capital, and no
+/// segment that ends in a dot.
+pub fn reads_one_way(path: &str) -> bool {
+    let mut last = b'/';
+    let plain = path.bytes().fold(true, |plain, b| {
+        let odd = matches!(b, b'A'..=b'Z' | b'%' | b';') | ((last == b'.') & (b == b'/'));
+        last = b;
+        plain & !odd
+    });
+    plain && last != b'.'
+}
+
+/// Writes the loosest reading of a canonical path to `out`: decoded until nothing is left to decode, in lower case,
+/// without parameters and what trails a segment, dot segments resolved. It begins and ends with a slash.
+///
+/// No backend reads all of that; some read each of it (R01). It is never forwarded, only compared.
+pub fn loosest_into(path: &str, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(b'/');
+    for b in path.bytes() {
+        out.push(b.to_ascii_lowercase());
+        // Again and again: what was decoded may end an encoding.
+        while let [.., b'%', a, b] = out.as_slice()
+            && let Some(byte) = hex(Some(a)).zip(hex(Some(b))).map(|(a, b)| a << 4 | b)
+        {
+            out.truncate(out.len() - 3);
+            out.push(byte.to_ascii_lowercase());
+        }
+        match out.last() {
+            Some(b'/' | b'\\') => {
+                out.pop();
+                close_segment(out);
+            }
+            Some(b'?' | b'#' | 0) => {
+                out.pop();
+                break;
+            }
+            _ => {}
+        }
+    }
+    close_segment(out);
+}
+
+/// Judges the segment that `out` ends with, and leaves a slash at the end.
+fn close_segment(out: &mut Vec<u8>) {
+    let last_slash = |out: &[u8]| out.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    let start = last_slash(out);
+    let segment = out.get(start..).unwrap_or_default();
+    let segment = segment.split(|b| *b == b';').next().unwrap_or_default();
+    match segment {
+        b"" | b"." => out.truncate(start),
+        b".." => {
+            out.truncate(start.saturating_sub(1));
+            out.truncate(last_slash(out).max(1));
+        }
+        _ => {
+            let trailing = segment.iter().rev().take_while(|b| matches!(b, b'.' | b' ')).count();
+            let end = start + segment.len() - if trailing < segment.len() { trailing } else { 0 };
+            out.truncate(end);
+            out.push(b'/');
+        }
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+}
+
 /// The canonical path alone.
 pub fn path(raw: &[u8]) -> Result<String, BadPath> {
     let mut out = String::new();

@@ -3,7 +3,7 @@
 use everyhop_canon::cidr::Cidr;
 use everyhop_canon::forwarded::{addresses, client_in};
 use everyhop_canon::host;
-use everyhop_canon::path::{BadPath, has_prefix, path, target};
+use everyhop_canon::path::{BadPath, has_prefix, loosest_into, path, reads_one_way, target};
 use everyhop_canon::proxy::{self, ProxyRead};
 use std::net::{IpAddr, SocketAddr};
 
@@ -64,6 +64,41 @@ fn a_path_that_readers_could_understand_differently_is_refused() {
         ("", BadPath::Form),
     ] {
         assert_eq!(path(raw.as_bytes()), Err(why), "{raw}");
+    }
+}
+
+/// R01.
+#[test]
+fn the_loosest_reading_is_what_any_backend_might_make_of_a_path() {
+    for (given, reading) in [
+        ("/adm/x", "/adm/x/"),
+        ("/ADM", "/adm/"),
+        ("/adm;a=b/x;c", "/adm/x/"),
+        ("/;/adm", "/adm/"),
+        ("/pub/..%3B/adm", "/adm/"),
+        ("/a/b/..%3Bx/../c", "/c/"),
+        ("/..%3B/..%3B/a", "/a/"),
+        ("/%2561dm", "/adm/"),
+        ("/%252561dm", "/adm/"),
+        ("/adm%3Fx/y", "/adm/"),
+        ("/adm%23x/y", "/adm/"),
+        ("/adm%20/x.", "/adm/x/"),
+        ("/...", "/.../"),
+        ("/x%2", "/x%2/"),
+        ("/", "/"),
+        ("*", "/*/"),
+    ] {
+        let mut out = b"left over".to_vec();
+        loosest_into(given, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), reading, "{given}");
+        let trimmed = reading.strip_suffix('/').unwrap_or(reading);
+        assert!(!reads_one_way(given) || given == trimmed || given == reading || given == "*", "{given}");
+    }
+    for plain in ["/", "/adm", "/a/b.c/d-e_f~g", "/a.b/.c/"] {
+        assert!(reads_one_way(plain), "{plain}");
+    }
+    for odd in ["/A", "/a%20b", "/a;b", "/a./b", "/a."] {
+        assert!(!reads_one_way(odd), "{odd}");
     }
 }
 

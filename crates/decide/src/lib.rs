@@ -13,7 +13,7 @@ pub use names::{Names, NoPattern};
 
 use everyhop_canon as canon;
 use everyhop_plan::{Listener, Plan, Unnamed, Way};
-use table::Table;
+use table::{Found, Table};
 
 /// What becomes of a connection whose hello was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub enum Answer {
     NotFound,
     /// 421: the host belongs to another site, a passthrough route or nobody here (RFC 9110 §15.5.20).
     Misdirected,
+    /// 400: a lenient backend would take the path for one of another route (R01).
+    Ambiguous,
 }
 
 /// Who owns a name.
@@ -171,9 +173,10 @@ impl Matcher {
         if !matches!(self.owners.get(ask.host), Some(Owner::Site(s)) if *s == site) {
             return Answer::Misdirected;
         }
-        match self.hosts.get(ask.host).and_then(|t| t.find(ask)) {
-            Some(route) => Answer::Route(route),
-            None => Answer::NotFound,
+        match self.hosts.get(ask.host).map_or(Found::Nothing, |t| t.find(ask)) {
+            Found::Route(route) => Answer::Route(route),
+            Found::Nothing => Answer::NotFound,
+            Found::Ambiguous => Answer::Ambiguous,
         }
     }
 

@@ -4,7 +4,14 @@
 
 use crate::Ask;
 use crate::names::Map;
+use everyhop_canon::path::{loosest_into, reads_one_way};
 use everyhop_plan::{HeaderMatch, PathMatch};
+use std::cell::RefCell;
+
+thread_local! {
+    /// The loosest reading of a path, while it is compared.
+    static LOOSEST: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -38,6 +45,23 @@ pub(crate) struct Table {
     /// Of the keys of `prefix`: what a client makes longer is not looked up, or a path of thousands of segments would be
     /// looked up thousands of times.
     longest: usize,
+    /// The same keys as a lenient backend might read them, each with those that it stands for.
+    loose: Loose,
+}
+
+#[derive(Debug, Default)]
+struct Loose {
+    exact: Map<Box<[u8]>, Vec<Box<str>>>,
+    prefix: Map<Box<[u8]>, Vec<Box<str>>>,
+    longest: usize,
+}
+
+/// What a path leads to under one host.
+pub(crate) enum Found {
+    Route(usize),
+    Nothing,
+    /// Read loosely, it would lead to another route.
+    Ambiguous,
 }
 
 impl Table {
@@ -50,7 +74,11 @@ impl Table {
         if let PathMatch::Prefix { .. } = path {
             self.longest = self.longest.max(key.len());
         }
-        map.entry(key.into()).or_default().push(candidate);
+        let list = map.entry(key.into()).or_default();
+        if list.is_empty() {
+            self.loose.add(key, path);
+        }
+        list.push(candidate);
     }
 
     pub(crate) fn sort(&mut self) {
@@ -59,9 +87,47 @@ impl Table {
         }
     }
 
-    pub(crate) fn find(&self, ask: &Ask<'_>) -> Option<usize> {
-        let fit = |list: &Vec<Candidate>| list.iter().find(|c| c.fits(ask)).map(|c| c.route);
-        if let Some(route) = self.exact.get(ask.path).and_then(fit) {
+    /// What is matched must be what the backend reads, and backends differ: a path whose loosest reading lies under
+    /// another route than the path itself is taken for neither (R01). A host without paths has nothing to confuse.
+    pub(crate) fn find(&self, ask: &Ask<'_>) -> Found {
+        match self.strictly(ask) {
+            None => Found::Nothing,
+            Some(route) if self.loose.longest == 0 || reads_one_way(ask.path) || self.loosely(ask, route) => {
+                Found::Route(route)
+            }
+            Some(_) => Found::Ambiguous,
+        }
+    }
+
+    /// True if `route` is what the loosest reading of the path leads to as well. Capitals that the configuration tells
+    /// apart are told apart.
+    fn loosely(&self, ask: &Ask<'_>, route: usize) -> bool {
+        LOOSEST.with_borrow_mut(|reading| {
+            loosest_into(ask.path, reading);
+            let whole = reading.strip_suffix(b"/").unwrap_or_default();
+            // Whether `route` fits best under one of the keys; `None` where nothing fits.
+            let among = |keys: &Vec<Box<str>>, map: &Map<Box<str>, Vec<Candidate>>| {
+                let mut fits = keys.iter().filter_map(|k| fit(map.get(k)?, ask)).peekable();
+                fits.peek().is_some().then(|| fits.any(|r| r == route))
+            };
+            if let Some(same) = self.loose.exact.get(whole).and_then(|keys| among(keys, &self.exact)) {
+                return same;
+            }
+            let mut prefix = whole;
+            loop {
+                if prefix.len() <= self.loose.longest
+                    && let Some(same) = self.loose.prefix.get(prefix).and_then(|keys| among(keys, &self.prefix))
+                {
+                    return same;
+                }
+                let Some(cut) = prefix.iter().rposition(|b| *b == b'/') else { return false };
+                prefix = prefix.get(..cut).unwrap_or_default();
+            }
+        })
+    }
+
+    fn strictly(&self, ask: &Ask<'_>) -> Option<usize> {
+        if let Some(route) = self.exact.get(ask.path).and_then(|list| fit(list, ask)) {
             return Some(route);
         }
         let mut prefix = ask.path.trim_end_matches('/');
@@ -70,11 +136,27 @@ impl Table {
             prefix = reach.get(..reach.rfind('/')?)?;
         }
         loop {
-            if let Some(route) = self.prefix.get(prefix).and_then(fit) {
+            if let Some(route) = self.prefix.get(prefix).and_then(|list| fit(list, ask)) {
                 return Some(route);
             }
             let cut = prefix.rfind('/')?;
             prefix = prefix.get(..cut)?;
         }
+    }
+}
+
+fn fit(list: &[Candidate], ask: &Ask<'_>) -> Option<usize> {
+    list.iter().find(|c| c.fits(ask)).map(|c| c.route)
+}
+
+impl Loose {
+    fn add(&mut self, key: &str, path: &PathMatch) {
+        let mut reading = Vec::new();
+        loosest_into(key, &mut reading);
+        let map = if let PathMatch::Exact { .. } = path { &mut self.exact } else { &mut self.prefix };
+        let loose = reading.strip_suffix(b"/").unwrap_or_default();
+        // Of exact keys too: it also says whether there is anything to confuse.
+        self.longest = self.longest.max(loose.len());
+        map.entry(loose.into()).or_default().push(key.into());
     }
 }

@@ -41,6 +41,13 @@ fn a_request_finds_the_most_specific_route_of_its_host() {
         ("wiki.example.com", "*", "OPTIONS", &none, Answer::NotFound),
         ("api.example.com", "/pkg.Service/Call", "POST", &tenant, Answer::Route(route(&plan, "grpc"))),
         ("api.example.com", "/pkg.Service/Call", "GET", &tenant, Answer::NotFound),
+        // R01: what a lenient backend would read as a path of another route.
+        ("wiki.example.com", "/Local/x", "GET", &none, Answer::Ambiguous),
+        ("wiki.example.com", "/local;v=1/x", "GET", &none, Answer::Ambiguous),
+        ("wiki.example.com", "/x/..%3B/local/x", "GET", &none, Answer::Ambiguous),
+        ("wiki.example.com", "/local/..%3B/x", "GET", &none, Answer::Ambiguous),
+        ("wiki.example.com", "/local/X;v=1", "GET", &none, Answer::Route(route(&plan, "local"))),
+        ("wiki.example.com", "/X/caf%C3%A9", "GET", &none, Answer::Route(route(&plan, "wiki"))),
         // R03: every value of a field is judged.
         ("api.example.com", "/pkg.Service/Call", "POST", &two, Answer::NotFound),
         ("wiki.example.com", "/local/x", "GET", &none, Answer::Route(route(&plan, "local"))),
@@ -54,6 +61,36 @@ fn a_request_finds_the_most_specific_route_of_its_host() {
     let ask = Ask { host: "wiki.example.com", path: "/local/x", method: "GET", headers: &NoHeaders };
     let lost = matcher.lost(&plan, &ask, Some(route(&plan, "local")));
     assert_eq!(lost.first().map(|l| l.route), Some(route(&plan, "wiki")), "{:?}", lost.first().map(|l| &l.why));
+}
+
+#[test]
+fn capitals_that_the_configuration_tells_apart_are_told_apart() {
+    let mut plan = golden();
+    let model = plan.routes.iter().find(|r| r.name == "wiki").expect("a route").clone();
+    for (name, at) in [
+        ("lower", PathMatch::Prefix { path: "/docs".into() }),
+        ("upper", PathMatch::Prefix { path: "/Docs".into() }),
+        ("one", PathMatch::Exact { path: "/Health;v=1".into() }),
+    ] {
+        let mut route = model.clone();
+        route.name = name.into();
+        if let Way::AtEdge { path, .. } = &mut route.way {
+            *path = at;
+        }
+        plan.routes.push(route);
+    }
+    let matcher = Matcher::build(&plan).expect("tables");
+    for (path, answer) in [
+        ("/docs/x", Answer::Route(route(&plan, "lower"))),
+        ("/Docs/x", Answer::Route(route(&plan, "upper"))),
+        ("/DOCS/x", Answer::Ambiguous),
+        ("/Health;v=1", Answer::Route(route(&plan, "one"))),
+        ("/Health;v=2", Answer::Ambiguous),
+        ("/health", Answer::Route(route(&plan, "wiki"))),
+    ] {
+        let ask = Ask { host: "wiki.example.com", path, method: "GET", headers: &NoHeaders };
+        assert_eq!(matcher.ask(0, &ask), answer, "{path}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) fn admit(running: &Running, conn: &Conn, asked: &Asked, headers: &dyn
         Answer::Route(route) => route,
         Answer::NotFound => return Err(Refusal::NotFound),
         Answer::Misdirected => return Err(Refusal::Misdirected),
+        Answer::Ambiguous => return Err(Refusal::BadTarget),
     };
     let Some(at) = running.routes.get(route) else { return Err(Refusal::NotFound) };
     if let Some(allow) = &at.allow

@@ -109,18 +109,27 @@ struct Judged {
 }
 
 fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>) -> Value {
+    // As on the wire: what only the edge may say, or what concerns a connection alone, decides nothing.
+    let mut headers = ask.headers.clone();
+    headers.retain(|(name, _)| {
+        let id = everyhop_http1::field_id(name.as_bytes());
+        !id.is_identity() && !id.is_hop_by_hop()
+    });
     let host = canon::host::host(ask.host.as_bytes()).map(|h| h.to_string());
     let path = canon::path::path(ask.path.as_bytes()).map(|p| p.to_string());
     let judged = match (&host, &path) {
         (Err(_), _) => refuse(Refusal::BadHost),
         (_, Err(_)) => refuse(Refusal::BadTarget),
-        (Ok(host), Ok(path)) => decide(plan, matcher, ask, host, path),
+        (Ok(host), Ok(path)) => {
+            let it = Ask { host, path, method: &ask.method, headers: &headers };
+            decide(plan, matcher, ask, &it)
+        }
     };
     let as_ask = Ask {
         host: host.as_deref().unwrap_or_default(),
         path: path.as_deref().unwrap_or_default(),
         method: &ask.method,
-        headers: &ask.headers,
+        headers: &headers,
     };
     let lost: Vec<Value> = matcher
         .lost(plan, &as_ask, judged.route)
@@ -147,7 +156,7 @@ fn refuse(why: Refusal) -> Judged {
     Judged { verdict: "refuse", site: None, route: None, refusal: Some(why), why: why.sentence().to_owned() }
 }
 
-fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, host: &str, path: &str) -> Judged {
+fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>) -> Judged {
     let listener = ask.listener.as_deref().or_else(|| plan.listeners.first().map(|l| l.name.as_str()));
     match matcher.hello(listener.unwrap_or_default(), ask.sni.as_deref()) {
         Verdict::Refuse(HelloRefusal::NoSni) => refuse(Refusal::NoSni),
@@ -159,23 +168,21 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, host: &str, path: &str) -
             refusal: None,
             why: "the hello's server name belongs to a passthrough route".into(),
         },
-        Verdict::Terminate(site) => {
-            let it = Ask { host, path, method: &ask.method, headers: &ask.headers };
-            match matcher.ask(site, &it) {
-                Answer::NotFound => Judged { site: Some(site), ..refuse(Refusal::NotFound) },
-                Answer::Misdirected => Judged { site: Some(site), ..refuse(Refusal::Misdirected) },
-                Answer::Route(route) if !allowed(plan, route, ask) => {
-                    Judged { site: Some(site), route: Some(route), ..refuse(Refusal::ClientNotAllowed) }
-                }
-                Answer::Route(route) => Judged {
-                    verdict: "terminate",
-                    site: Some(site),
-                    route: Some(route),
-                    refusal: None,
-                    why: "host, path, method and headers match this route best".into(),
-                },
+        Verdict::Terminate(site) => match matcher.ask(site, it) {
+            Answer::NotFound => Judged { site: Some(site), ..refuse(Refusal::NotFound) },
+            Answer::Misdirected => Judged { site: Some(site), ..refuse(Refusal::Misdirected) },
+            Answer::Ambiguous => Judged { site: Some(site), ..refuse(Refusal::BadTarget) },
+            Answer::Route(route) if !allowed(plan, route, ask) => {
+                Judged { site: Some(site), route: Some(route), ..refuse(Refusal::ClientNotAllowed) }
             }
-        }
+            Answer::Route(route) => Judged {
+                verdict: "terminate",
+                site: Some(site),
+                route: Some(route),
+                refusal: None,
+                why: "host, path, method and headers match this route best".into(),
+            },
+        },
     }
 }
 
