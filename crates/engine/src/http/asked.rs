@@ -169,7 +169,9 @@ impl everyhop_decide::Headers for View<'_> {
         let of = |span: Span| span.of(self.buf);
         let mut seen = false;
         for field in self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(name.as_bytes())) {
-            if of(field.value) != value.as_bytes() {
+            // What the backend will not see, or only as the edge says it, decides nothing (R03, X01).
+            let stays = field.id.is_identity() || self.head.is_hop_by_hop(field, self.buf);
+            if stays || of(field.value) != value.as_bytes() {
                 return false;
             }
             seen = true;
@@ -193,6 +195,13 @@ impl crate::http::exchange::Fields for View<'_> {
 pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
 
 impl MapView<'_> {
+    /// RFC 9113 §8.2.1: a value has no white space around it. Who judged it with its white space would let pass what a
+    /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (R03).
+    pub(crate) fn has_proper_values(&self) -> bool {
+        let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+        self.0.values().map(http::HeaderValue::as_bytes).all(|v| !is_space(v.first()) && !is_space(v.last()))
+    }
+
     /// The `http` crate takes `"` in a name, which is no token (RFC 9110 §5.1) and must not come to HTTP/1.
     pub(crate) fn has_proper_names(&self) -> bool {
         self.0.keys().all(|name| everyhop_http1::is_token(name.as_str().as_bytes()))
@@ -201,9 +210,22 @@ impl MapView<'_> {
 
 impl everyhop_decide::Headers for MapView<'_> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
-        let mut all = self.0.get_all(name).iter().peekable();
-        all.peek().is_some() && all.all(|v| v.as_bytes() == value.as_bytes())
+        let id = everyhop_http1::field_id(name.as_bytes());
+        if id.is_identity() || id.is_hop_by_hop() {
+            return false;
+        }
+        let mut all = self.0.get_all(name).iter().map(http::HeaderValue::as_bytes).peekable();
+        if name.eq_ignore_ascii_case("cookie") {
+            return all.peek().is_some() && is_joined(value.as_bytes(), all);
+        }
+        all.peek().is_some() && all.all(|v| v == value.as_bytes())
     }
+}
+
+/// True if `whole` is what the crumbs of a cookie become where they are one field again (RFC 9113 §8.2.3).
+fn is_joined<'a>(whole: &[u8], mut crumbs: impl Iterator<Item = &'a [u8]>) -> bool {
+    let rest = crumbs.next().and_then(|first| whole.strip_prefix(first));
+    crumbs.fold(rest, |rest, crumb| rest?.strip_prefix(b"; ")?.strip_prefix(crumb)) == Some(b"")
 }
 
 impl crate::http::exchange::Fields for MapView<'_> {

@@ -195,7 +195,8 @@ fn judge(
         return Err(Refusal::TooManyFields);
     }
     let view = MapView(&parts.headers);
-    if parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1 || !view.has_proper_names() {
+    let twice = parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1;
+    if twice || !view.has_proper_names() || !view.has_proper_values() {
         return Err(Refusal::BadFields);
     }
     // As of HTTP/1: what a backend would have to understand and might not.
