@@ -34,7 +34,9 @@ impl RequestHead {
 
     fn read(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, Refused> {
         loop {
-            let Line::One(start, end) = self.lines.next(buf, limits.head_bytes)? else { return Ok(Parsed::NeedMore) };
+            let line =
+                self.lines.next(buf, limits.head_bytes).map_err(|why| self.which_is_too_long(why, buf, limits))?;
+            let Line::One(start, end) = line else { return Ok(Parsed::NeedMore) };
             if !self.began {
                 if start == end && !self.blank {
                     // RFC 9112 §2.2: one empty line before the request line is forgiven.
@@ -53,6 +55,16 @@ impl RequestHead {
                 self.fields.push(field(buf, start, end)?);
             }
         }
+    }
+
+    /// Where the limit is reached within the target, it is the target that is too long (RFC 9110 §15.5.15).
+    fn which_is_too_long(&self, why: Refused, buf: &[u8], limits: &Limits) -> Refused {
+        if self.began || why != Refused::HeadTooLong {
+            return why;
+        }
+        let mut parts = buf.get(self.lines.at()..).unwrap_or_default().split(|b| matches!(b, b' ' | b'\r' | b'\n'));
+        let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if is_token(method) && target.len() > limits.target_bytes { Refused::TargetTooLong } else { why }
     }
 
     fn first_line(&mut self, buf: &[u8], start: usize, end: usize, limits: &Limits) -> Result<(), Refused> {

@@ -123,6 +123,10 @@ fn what_is_not_exactly_a_request_is_refused() {
     }
     let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(200));
     assert_eq!(refusal(long.as_bytes()), Some(Refused::TargetTooLong));
+    // Also where no line ends within the limit of the whole head.
+    assert_eq!(refusal(format!("GET /{}", "a".repeat(8000)).as_bytes()), Some(Refused::TargetTooLong));
+    assert_eq!(refusal(format!("G(T /{}", "a".repeat(8000)).as_bytes()), Some(Refused::HeadTooLong));
+    assert_eq!(refusal(&with(&format!("A: {}", "b ".repeat(4000)))), Some(Refused::HeadTooLong));
     assert_eq!(refusal(&with(&"A: b\r\n".repeat(20))), Some(Refused::TooManyFields));
     assert_eq!(refusal(&vec![b'a'; 4096]), Some(Refused::HeadTooLong));
 }
