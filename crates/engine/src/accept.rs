@@ -6,7 +6,7 @@ use crate::running::{Listening, Running};
 use crate::sources::Held;
 use crate::thread::Core;
 use crate::watch::Watched;
-use crate::{buf::Buf, greeted};
+use crate::{buf::Buf, greeted, pipe};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -102,14 +102,17 @@ pub(crate) async fn run(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) 
         match socket.accept().await {
             Ok((sock, peer)) => arrive(&core, &listener, sock, peer),
             // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (D01).
-            Err(e) if is_exhaustion(&e) => core.pause().await,
+            Err(e) if is_exhaustion(&e) => {
+                core.pools.forget_idle();
+                core.pause().await;
+            }
             // The peer left before we got to it.
             Err(_) => {}
         }
     }
 }
 
-fn is_exhaustion(e: &std::io::Error) -> bool {
+pub(crate) fn is_exhaustion(e: &std::io::Error) -> bool {
     use rustix::io::Errno;
     let full = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     full.iter().any(|f| e.raw_os_error() == Some(f.raw_os_error()))
@@ -132,7 +135,7 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
 
 fn admitted(core: &Core, running: &Running, at: &Listening, ip: IpAddr) -> Result<Option<Held>, Refusal> {
     let most = core.shared.most_open.load(Ordering::Relaxed);
-    if most > 0 && core.shared.open.load(Ordering::Relaxed) >= most {
+    if most > 0 && core.shared.open.load(Ordering::Relaxed) + pipe::open() >= most {
         return Err(Refusal::DescriptorLimit);
     }
     if at.count.load(Ordering::Relaxed) >= at.limit {

@@ -15,6 +15,9 @@ const DECODE_ERROR: &[u8] = &[21, 3, 3, 0, 2, 2, 50];
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 42\r\n\
 Connection: close\r\n\r\nthis port speaks TLS only: use https://...";
 
+/// A whole hello and then some.
+const WASTED_READS: usize = 16;
+
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
     arrived.watch.within_s(arrived.running.limits().handshake_s);
@@ -51,9 +54,11 @@ pub(crate) async fn serve(mut arrived: Arrived) {
 /// Ends a connection before TLS: an answer that goes at once or not at all, an observation, a count.
 pub(crate) fn refuse(arrived: Arrived, sni: Option<&str>, why: Refusal, answer: &[u8]) {
     if let (Some(sock), false) = (&arrived.sock, answer.is_empty()) {
-        // What was already received is thrown away first: closing over unread bytes would reset the answer away.
+        // What was already received is thrown away first: closing over unread bytes would reset the answer away. Bounded,
+        // since whoever sends faster than we read would hold the thread here.
         let mut waste = [0u8; 4096];
-        while matches!(sock.try_read(&mut waste), Ok(n) if n > 0) {}
+        let mut reads = 0..WASTED_READS;
+        while reads.next().is_some() && matches!(sock.try_read(&mut waste), Ok(n) if n > 0) {}
         let _ = sock.try_write(answer);
     }
     observe(&arrived, sni, "none", TlsFacts::default(), why, answer.len() as u64);

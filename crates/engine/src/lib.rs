@@ -79,7 +79,9 @@ fn prepare(shared: &Arc<Shared>) {
     let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     if let Some(fds) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         let most = fds.saturating_sub(RESERVED_FDS).max(2) / 2;
-        shared.most_open.store(u32::try_from(most).unwrap_or(u32::MAX), Ordering::Relaxed);
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        shared.most_open.store(most, Ordering::Relaxed);
+        pipe::MOST.store(most / 4, Ordering::Relaxed);
     }
     // The cryptography asks the system for randomness in its own way the first time: before the door is closed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0u8; 32]);

@@ -89,6 +89,7 @@ refusals! {
     SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";
     Unresolved "hop/unresolved" 503 "the backend's name does not resolve";
     ConnectFailed "hop/connect-failed" 502 "the backend does not take connections";
+    HopDescriptors "hop/descriptors" 503 "the process has no descriptor left for a connection to the backend";
     ConnectTimeout "hop/connect-timeout" 504 "the backend did not take the connection within limits.connect_s";
     HopNotTls "hop/not-tls" 502 "the backend does not speak TLS";
     HopUntrusted "hop/untrusted" 502 "the backend's certificate does not chain to the route's roots";

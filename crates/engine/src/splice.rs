@@ -56,6 +56,10 @@ async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock),
                 choose::healed(&backend);
                 return Ok((backend, sock));
             }
+            Err(why @ Refusal::HopDescriptors) => {
+                it.core.pools.forget_idle();
+                return Err(why);
+            }
             Err(why) => {
                 choose::failed(&it.core, route, &backend);
                 tried.push(backend.hop_id);

@@ -11,20 +11,26 @@ use tokio::net::TcpStream;
 /// A scraper's request is small and quick.
 const HEAD_BYTES: usize = 8 * 1024;
 const HEAD_S: u32 = 5;
+/// Scrapers at once; each holds a descriptor that clients' connections were not counted for.
+const SCRAPERS: usize = 32;
 
 pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
     let core = core.clone();
     tokio::task::spawn_local(async move {
+        let here = Rc::new(());
         loop {
             match socket.accept().await {
+                // Closed at once: who is late leaves soon, and a scraper comes again.
+                Ok(_) if Rc::strong_count(&here) > SCRAPERS => {}
                 Ok((sock, _)) => {
-                    let core = core.clone();
+                    let (core, here) = (core.clone(), here.clone());
                     tokio::task::spawn_local(async move {
                         // A scraper that is late or gone gets nothing; it comes again.
                         let watch = core.watch();
                         watch.within_s(HEAD_S);
                         let _ = in_time(&watch, answer(&core, sock)).await;
+                        drop(here);
                     });
                 }
                 Err(_) => core.pause().await,

@@ -26,7 +26,7 @@ pub struct Limits {
     pub first_byte_s: u32,
     /// A passthrough or upgraded connection without bytes.
     pub tunnel_idle_s: u32,
-    /// A passthrough or upgraded connection at all.
+    /// A client's connection at all: passthrough and upgraded ones are cut, HTTP ends between two requests.
     pub max_age_s: u32,
     /// Idle backend connections: kept how long, and how many a backend and thread.
     pub upstream_idle_s: u32,

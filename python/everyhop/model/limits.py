@@ -36,7 +36,7 @@ class Limits(Section):
     tunnel_idle_s: Positive = 600
     """A passthrough or upgraded connection on which no byte moves."""
     max_age_s: Positive = 86_400
-    """A passthrough or upgraded connection at all: a decision holds for a day at most."""
+    """A client's connection at all: what was decided and proved at its beginning holds for a day at most. Passthrough and upgraded ones are cut; HTTP ends between two requests."""
     upstream_idle_s: Positive = 30
     """An idle backend connection; below the keep-alive of common servers, so that they do not close first."""
     upstream_idle_connections: Positive = 1024

@@ -1,6 +1,7 @@
 //! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both within `limits.connect_s`.
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
+use crate::accept::is_exhaustion;
 use crate::buf::Buf;
 use crate::material::noting_demand;
 use crate::observe::{HopFragment, IdentityUse, TlsFacts};
@@ -62,7 +63,11 @@ pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Sock, Re
             })
         }
     };
-    dialled.map_err(|Late| Refusal::ConnectTimeout)?.map_err(|_| Refusal::ConnectFailed)
+    dialled.map_err(|Late| Refusal::ConnectTimeout)?.map_err(|e| match is_exhaustion(&e) {
+        // Ours to answer for, not the backend's.
+        true => Refusal::HopDescriptors,
+        false => Refusal::ConnectFailed,
+    })
 }
 
 /// Opens the hop: socket and, where there is one, the TLS session.

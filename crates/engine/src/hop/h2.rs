@@ -8,7 +8,7 @@ use crate::http::exchange::{Behind, BodyLen, Client, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::thread::Core;
-use crate::watch::Clock;
+use crate::watch::{Clock, Watched};
 use crate::wire::Stream;
 use bytes::Bytes;
 use everyhop_plan::Limits;
@@ -16,15 +16,19 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+const GOODBYE_S: u32 = 2;
+
 /// A connection that several requests share.
 pub(crate) struct H2Conn {
     send: SendRequest<Bytes>,
+    /// Of the task that moves its frames.
+    watch: Rc<Watched>,
     facts: Rc<HopFragment>,
     pub(crate) hop_id: u64,
     open: Cell<bool>,
@@ -32,6 +36,13 @@ pub(crate) struct H2Conn {
     clock: Rc<Clock>,
     idle_until_ms: Cell<u64>,
     idle_ms: u64,
+}
+
+impl Drop for H2Conn {
+    fn drop(&mut self) {
+        // Nobody uses it any more; a backend that takes not even our goodbye is not waited for.
+        self.watch.within_s(GOODBYE_S);
+    }
 }
 
 impl H2Conn {
@@ -92,8 +103,10 @@ impl H2Up {
             .max_send_buffer_size(64 * 1024)
             .handshake::<_, Bytes>(stream);
         let (send, connection) = handshake.await.ok()?;
+        let watch = Rc::new(core.watch());
         let conn = Rc::new(H2Conn {
             send,
+            watch: watch.clone(),
             facts: opened.facts,
             hop_id: opened.hop_id,
             open: Cell::new(true),
@@ -104,8 +117,13 @@ impl H2Up {
         });
         let weak = Rc::downgrade(&conn);
         tokio::task::spawn_local(async move {
-            // How it ended shows at each of its streams.
-            let _ = connection.await;
+            let mut connection = pin!(connection);
+            poll_fn(|cx| match connection.as_mut().poll(cx) {
+                // How it ended shows at each of its streams.
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => watch.poll_late(cx).map(drop),
+            })
+            .await;
             if let Some(conn) = weak.upgrade() {
                 conn.open.set(false);
             }

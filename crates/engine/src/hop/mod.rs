@@ -43,6 +43,7 @@ pub(crate) async fn reach(
     tried: &mut Vec<u64>,
     fresh: bool,
 ) -> Result<Reached, Refusal> {
+    let mut spared = false;
     loop {
         let backend = choose::choose(core, route, tried)?;
         if !fresh && let Some(up) = core.pools.take(core, &backend) {
@@ -63,6 +64,12 @@ pub(crate) async fn reach(
                 }
                 tried.push(backend.hop_id);
             }
+            // What waits for its next request makes room for one that is there.
+            Err(Refusal::HopDescriptors) if !spared => {
+                spared = true;
+                core.pools.forget_idle();
+            }
+            Err(why @ Refusal::HopDescriptors) => return Err(why),
             Err(why) => {
                 choose::failed(core, route, &backend);
                 tried.push(backend.hop_id);

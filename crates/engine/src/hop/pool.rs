@@ -98,6 +98,11 @@ impl Pools {
         });
     }
 
+    /// Closes all that waits: their descriptors are needed elsewhere.
+    pub(crate) fn forget_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// Closes everything whose hop the new plan does not have.
     pub(crate) fn keep_only(&self, hops: &HashSet<u64>) {
         self.idle.borrow_mut().retain(|hop, _| hops.contains(hop));

@@ -1,6 +1,6 @@
 //! A budget for frames that ask for work and carry nothing: PING, SETTINGS, PRIORITY, unknown types, empty DATA, endless
-//! CONTINUATION (P02). The `h2` crate bounds what each may hold, not how many there are. Frame headers are looked at on
-//! the way to it, nine bytes each; no frame is changed or held back.
+//! CONTINUATION (P02), windows opened by crumbs (P03). The `h2` crate bounds what each may hold, not how many there are.
+//! Frame headers are looked at on the way to it, nine bytes each; no frame is changed or held back.
 
 use crate::watch::Clock;
 use std::cell::Cell;
@@ -8,6 +8,11 @@ use std::rc::Rc;
 
 /// RFC 9113 §4.1.
 const HEADER: usize = 9;
+/// A WINDOW_UPDATE with what it opens (RFC 9113 §6.9).
+const UPDATE: usize = HEADER + 4;
+/// A window that is opened by less each time is meant to make a frame of each crumb (CVE-2019-9511): clients open it again
+/// when a good part of it is used.
+const CRUMB_BYTES: u32 = 256;
 /// What a burst may hold, and what is forgiven each second: a lively gRPC client sends some ten such frames a second.
 const BURST: u64 = 2_000;
 const FORGIVEN_PER_S: u64 = 200;
@@ -19,8 +24,9 @@ pub(crate) struct Budget {
     flooded: Rc<Cell<bool>>,
     /// Bytes until the next frame header.
     skip: usize,
-    header: [u8; HEADER],
+    header: [u8; UPDATE],
     have: usize,
+    want: usize,
     idle_frames: u64,
     at_ms: u64,
 }
@@ -29,7 +35,7 @@ impl Budget {
     /// `flooded` becomes true when the budget is used up.
     pub(crate) fn new(clock: Rc<Clock>, flooded: Rc<Cell<bool>>) -> Budget {
         let at_ms = clock.now_ms.get();
-        Budget { clock, flooded, skip: PREFACE, header: [0; HEADER], have: 0, idle_frames: 0, at_ms }
+        Budget { clock, flooded, skip: PREFACE, header: [0; UPDATE], have: 0, want: HEADER, idle_frames: 0, at_ms }
     }
 
     /// Looks at bytes of the client, in order, however they are cut.
@@ -38,7 +44,7 @@ impl Budget {
             let over = self.skip.min(bytes.len());
             self.skip -= over;
             bytes = bytes.get(over..).unwrap_or_default();
-            while self.have < HEADER
+            while self.have < self.want
                 && let [first, rest @ ..] = bytes
             {
                 if let Some(slot) = self.header.get_mut(self.have) {
@@ -47,22 +53,30 @@ impl Budget {
                 self.have += 1;
                 bytes = rest;
             }
-            if self.have == HEADER {
-                self.have = 0;
+            if self.have == HEADER && self.want == HEADER && self.is_update() {
+                self.want = UPDATE;
+            } else if self.have == self.want {
+                (self.have, self.want) = (0, HEADER);
                 self.frame();
             }
         }
     }
 
+    /// A WINDOW_UPDATE in its only form; `h2` refuses any other.
+    fn is_update(&self) -> bool {
+        matches!(self.header, [0, 0, 4, 8, ..])
+    }
+
     fn frame(&mut self) {
-        let [a, b, c, kind, flags, ..] = self.header;
+        let [a, b, c, kind, flags, .., w, x, y, z] = self.header;
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        self.skip = length;
+        self.skip = if self.is_update() { 0 } else { length };
         let ends_stream = flags & 1 != 0;
         let carries = match kind {
-            // DATA, if it has some or ends a request; HEADERS; RST_STREAM and WINDOW_UPDATE, which `h2` judges.
+            // DATA, if it has some or ends a request; HEADERS; RST_STREAM, which `h2` judges.
             0 => length > 0 || ends_stream,
-            1 | 3 | 8 => true,
+            1 | 3 => true,
+            8 => u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES,
             _ => false,
         };
         if carries {
@@ -102,8 +116,10 @@ mod tests {
 
     #[test]
     fn empty_frames_without_end_use_the_budget_up_however_they_are_cut() {
-        for (kind, body) in [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease")] {
-            for cut in [1, 7, 9, 4096] {
+        let crumb = (8, &[0, 0, 0, 1][..]);
+        for (kind, body) in [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease"), crumb]
+        {
+            for cut in [1, 7, 9, 11, 13, 4096] {
                 let many = vec![frame(kind, 0, body); BURST as usize + 1];
                 assert!(flooded_by(&many, cut), "{kind} cut at {cut}");
                 assert!(!flooded_by(many.get(1..).unwrap_or_default(), cut), "{kind} cut at {cut}");

@@ -190,7 +190,7 @@ impl H1 {
     fn take_head(&mut self, head: &RequestHead, len: usize) {
         self.inb.consume_keep(len);
         self.version_10 = head.version_10;
-        self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining();
+        self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining() && !self.conn.is_old();
         self.body.begin(head.framing);
     }
 

@@ -106,7 +106,13 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
         })
         .await;
         match event {
+            // It was told to go when it became old, and goes on opening streams.
+            Event::Request(..) if leaving && conn.is_long_old() => return,
             Event::Request(request, respond) => {
+                if !leaving && conn.is_old() {
+                    leaving = true;
+                    session.graceful_shutdown();
+                }
                 let counted = Counted::new(&conn, &active);
                 // Boxed where it is made: a task moves its future several times.
                 tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, counted)));

@@ -46,6 +46,8 @@ pub(crate) struct Conn {
     /// RFC 9440: `:base64:` of the verified leaf.
     pub(crate) client_cert: Option<Vec<u8>>,
     pub(crate) client_cert_chain: Option<Vec<u8>>,
+    /// When it has reached `limits.max_age_s`, in the thread's milliseconds.
+    old_ms: u64,
 }
 
 impl Conn {
@@ -62,7 +64,21 @@ impl Conn {
         let mut node = Vec::new();
         forwarded::write_node(&mut node, ip);
         let said = (ip.to_string().into_bytes().into(), node.into());
-        Conn { opened, trusted, said, client_cert: leaf, client_cert_chain: chain }
+        let arrived = &opened.arrived;
+        let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
+        Conn { opened, trusted, said, client_cert: leaf, client_cert_chain: chain, old_ms }
+    }
+
+    /// It is time to go: what the handshake proved was proved too long ago.
+    pub(crate) fn is_old(&self) -> bool {
+        self.opened.arrived.core.clock().now_ms.get() >= self.old_ms
+    }
+
+    /// As [`Conn::is_old`], for as long as a drain takes.
+    pub(crate) fn is_long_old(&self) -> bool {
+        let arrived = &self.opened.arrived;
+        let drain_ms = u64::from(arrived.running.plan.engine.drain_s) * 1000;
+        arrived.core.clock().now_ms.get() >= self.old_ms.saturating_add(drain_ms)
     }
 
     /// Names that the client proved.
