@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use zeroize::Zeroizing;
 
 /// What all control connections share.
 pub(crate) struct Engine {
@@ -292,11 +293,9 @@ fn read_blob(fd: OwnedFd) -> Option<Blob> {
     use std::io::Seek;
     let mut file = std::fs::File::from(fd);
     file.rewind().ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    let blob = serde_json::from_slice(&bytes).ok();
-    // Keys do not stay in freed memory. (What rustls keeps, it keeps while the plan runs.)
-    bytes.fill(0);
-    std::hint::black_box(&bytes);
-    blob
+    // As long as it is, so that it never moves; wiped when it is dropped: keys do not stay in freed memory. What rustls
+    // keeps, it keeps while the plan runs.
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(file.metadata().ok()?.len()).ok()?]);
+    file.read_exact(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }

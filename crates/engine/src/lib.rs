@@ -25,6 +25,7 @@ mod refusal;
 mod report;
 mod running;
 mod sandbox;
+mod secret;
 mod sources;
 mod splice;
 mod status;

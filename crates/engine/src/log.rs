@@ -24,7 +24,7 @@ pub(crate) struct Writer {
     state: AtomicU8,
     queued: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
-    pub(crate) dropped: AtomicU64,
+    pub(crate) dropped: Arc<AtomicU64>,
     to: Mutex<Option<Sender<Job>>>,
 }
 
@@ -54,10 +54,16 @@ impl Writer {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = to.get_or_insert_with(|| {
             let (sender, jobs) = channel();
-            let (queued, broken) = (self.queued.clone(), self.broken.clone());
+            let to = To {
+                file: None,
+                torn: false,
+                queued: self.queued.clone(),
+                broken: self.broken.clone(),
+                dropped: self.dropped.clone(),
+            };
             // Without its thread the log is broken, and on_full decides what that means.
             let named = std::thread::Builder::new().name("log".into());
-            if named.spawn(move || write_all(&jobs, &queued, &broken)).is_err() {
+            if named.spawn(move || to.write(&jobs)).is_err() {
                 self.broken.store(true, Ordering::Relaxed);
             }
             sender
@@ -83,26 +89,62 @@ impl Writer {
     }
 
     fn count_dropped(&self, lines: &[u8]) {
-        let lines = memchr::memchr_iter(b'\n', lines).count() as u64;
-        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        self.dropped.fetch_add(count(lines), Ordering::Relaxed);
     }
 }
 
-fn write_all(jobs: &Receiver<Job>, queued: &AtomicUsize, broken: &AtomicBool) {
-    let mut file: Option<File> = None;
-    for job in jobs {
-        match job {
-            Job::Reopen(fd) => {
-                file = Some(File::from(fd));
-                broken.store(false, Ordering::Relaxed);
-            }
-            Job::Lines(lines) => {
-                if let Some(f) = &mut file {
-                    broken.store(f.write_all(&lines).is_err(), Ordering::Relaxed);
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
+}
+
+/// Where the lines go, and how that went.
+struct To {
+    file: Option<File>,
+    /// What was written last ends within a line.
+    torn: bool,
+    queued: Arc<AtomicUsize>,
+    broken: Arc<AtomicBool>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl To {
+    fn write(mut self, jobs: &Receiver<Job>) {
+        for job in jobs {
+            match job {
+                Job::Reopen(fd) => {
+                    (self.file, self.torn) = (Some(File::from(fd)), false);
+                    self.broken.store(false, Ordering::Relaxed);
                 }
-                queued.fetch_sub(lines.len(), Ordering::Relaxed);
+                Job::Lines(lines) => {
+                    let written = self.lines(&lines);
+                    // Of a line that was cut off nothing can be read.
+                    let lost = lines.get(written..).map_or(0, count);
+                    self.dropped.fetch_add(lost, Ordering::Relaxed);
+                    self.broken.store(lost > 0, Ordering::Relaxed);
+                    self.queued.fetch_sub(lines.len(), Ordering::Relaxed);
+                }
             }
         }
+    }
+
+    /// Writes as much of `lines` as goes; gives how much. A full disk may have room again: what follows a line that was
+    /// cut off begins on a line of its own.
+    fn lines(&mut self, lines: &[u8]) -> usize {
+        let Some(file) = &mut self.file else { return lines.len() };
+        if self.torn && file.write_all(b"\n").is_err() {
+            return 0;
+        }
+        self.torn = false;
+        let mut written = 0;
+        while let Some(left) = lines.get(written..).filter(|l| !l.is_empty()) {
+            match file.write(left) {
+                Ok(n) if n > 0 => written += n,
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
+        self.torn = written > 0 && lines.get(written - 1) != Some(&b'\n');
+        written
     }
 }
 

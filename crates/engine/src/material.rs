@@ -1,13 +1,14 @@
 //! Keys, certificates and roots as they come from the supervisor, and the TLS configurations made of them.
-//! Private keys live here and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is the one seam through
+//! Private keys live in `secret.rs` for a moment and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is the one seam through
 //! which a key in another process would sign. Read next: `running.rs`.
 
+use crate::secret::SecretPem;
 use aws_lc_rs::digest;
 use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
@@ -33,7 +34,7 @@ pub(crate) struct Blob {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pair {
     chain: String,
-    key: String,
+    key: SecretPem,
 }
 
 /// A line of the material list: what evidence may know of a piece of material.
@@ -59,8 +60,7 @@ impl Blob {
         if chain.is_empty() {
             return Err(Unusable(format!("the chain of {id:?} is empty")));
         }
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())
-            .map_err(|_| Unusable(format!("the key of {id:?} is not a PEM private key")))?;
+        let key = pair.key.key().ok_or_else(|| Unusable(format!("the key of {id:?} is not a PEM private key")))?;
         let key = provider::sign::any_supported_type(&key)
             .map_err(|_| Unusable(format!("the key of {id:?} is of no supported type")))?;
         let certified = CertifiedKey::new(chain, key);

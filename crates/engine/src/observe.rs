@@ -15,6 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest text of a peer's that gets into a field; the rest is cut and marked.
 const FIELD_BYTES: usize = 1024;
+/// Most names of a certificate that get into a line; the rest is left out and marked. A chain may bring thousands, and
+/// each request would write them again.
+const FIELD_NAMES: usize = 16;
 
 pub(crate) fn unix_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -70,11 +73,14 @@ impl TlsFacts {
             None => out.extend_from_slice(b"null"),
             Some(peer) => {
                 out.extend_from_slice(b"{\"names\":[");
-                for (i, name) in peer.names.iter().enumerate() {
+                for (i, name) in peer.names.iter().take(FIELD_NAMES).enumerate() {
                     if i > 0 {
                         out.push(b',');
                     }
                     text(out, name.as_bytes());
+                }
+                if peer.names.len() > FIELD_NAMES {
+                    out.extend_from_slice(b",\"...\"");
                 }
                 out.push(b']');
                 field(out, "key_sha256", Some(&peer.key_sha256));

@@ -56,7 +56,9 @@ def secrets(world: World) -> None:
         if not text.startswith(("file:", "env:", "cred:")):
             inline = "-----BEGIN" in text
             what = "a key's PEM stands in the file" if inline else "a key is not a reference"
-            mend = 'key = "file:/path/to/key.pem"' if inline else f'key = "file:{text}"'
+            # What is not plainly a file's name may be the secret itself, and is not said again.
+            named = text.endswith((".pem", ".key")) and text.isprintable()
+            mend = f'key = "file:{text}"' if named else 'key = "file:/path/to/key.pem"'
             world.refuse("secret/inline", key, what, mend, 'or key = "cred:NAME" with systemd')
 
 

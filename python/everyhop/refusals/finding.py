@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -44,12 +45,24 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
     return out
 
 
+# A key that stands in the file, whichever form it has, and a line of a key's PEM: shown as so many stars.
+_KEY = re.compile(r"""(\bkey["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+_PEM = re.compile(r"""^\s*["']*([A-Za-z0-9+/=]{32,}|-----(?:BEGIN|END) .*)["',\s]*$""")
+
+
+def masked(line: str) -> str:
+    """`line` without the secret that stands in it, as long as before, so that marks below it still fit."""
+    if _PEM.match(line):
+        return "*" * len(line)
+    return _KEY.sub(lambda m: m[1] + "*" * len(m[2]), line)
+
+
 def excerpt(place: Place, texts: Mapping[str, str]) -> list[str]:
     lines = texts.get(place.file, "").splitlines()
     if not 1 <= place.line <= len(lines):
         return []
     number = f"{place.line:>5}"
-    line = lines[place.line - 1].expandtabs(1)
+    line = masked(lines[place.line - 1].expandtabs(1))
     marks = " " * (place.column - 1) + "^" * max(1, min(place.width, len(line) - place.column + 1))
     return [f"{number} | {line}", f"{' ' * len(number)} | {marks}"]
 
