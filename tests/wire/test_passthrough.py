@@ -44,6 +44,7 @@ def receive_all(sock: socket.socket) -> bytes:
 def test_the_backend_sees_the_clients_own_hello_and_certificate(
     edge: Edges, pki: Pki, relay: Callable[[int], Relay]
 ) -> None:
+    """T15."""
     backend = Backend("pass", pki.pass_leaf, clients=pki.public.file)
     tap = relay(backend.port)
     it = edge(route(tap.port), site=None)
@@ -61,6 +62,7 @@ def test_the_backend_sees_the_clients_own_hello_and_certificate(
 
 
 def test_every_byte_of_both_directions_is_as_it_was(edge: Edges, raw: Raws) -> None:
+    """T15, T01."""
     hello = hello_bytes("pass.test", ["h2"])
     payload = bytes(range(256)) * 2000
 
@@ -111,6 +113,7 @@ def test_bulk_and_small_messages_in_turn_are_as_they_were(edge: Edges, raw: Raws
 
 
 def test_each_direction_ends_on_its_own(edge: Edges, raw: Raws) -> None:
+    """T15: half-close of the client; of the backend in `tests/threats/test_sessions.py`."""
     hello = hello_bytes("pass.test")
 
     def script(sock: socket.socket, record: bytearray) -> None:

@@ -161,6 +161,7 @@ def serial(leaf: Leaf) -> int:
 
 
 def test_a_renewed_certificate_is_shown_without_a_reload(own: tuple[EdgeKit, Authority, Backend]) -> None:
+    """T14."""
     it, authority, backend = own
     before = it.status()["plan_digest"]
     fresh = authority.leaf("edge", "a.test")
@@ -191,6 +192,7 @@ def test_a_swapped_symlink_counts_as_a_renewal(own: tuple[EdgeKit, Authority, Ba
 
 
 def test_a_certificate_without_its_key_leaves_the_last_good_pair(own: tuple[EdgeKit, Authority, Backend]) -> None:
+    """T14."""
     it, authority, backend = own
     before = shown(it, authority)
     mark = len(it.edge.said)

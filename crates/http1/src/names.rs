@@ -17,6 +17,7 @@ pub enum FieldId {
     Http2Settings,
     EarlyData,
     Authorization,
+    WwwAuthenticate,
     Date,
     XForwardedFor,
     /// Another field that says who the client is or where the request came from, or its twin with `_` or `.`: only the
@@ -83,6 +84,7 @@ pub fn field_id(name: &[u8]) -> FieldId {
         (14, b'h') => (b"http2-settings", FieldId::Http2Settings),
         (15, b'x') => (b"x-forwarded-for", FieldId::XForwardedFor),
         (16, b'p') => (b"proxy-connection", FieldId::ProxyConnection),
+        (16, b'w') => (b"www-authenticate", FieldId::WwwAuthenticate),
         (17, b't') => (b"transfer-encoding", FieldId::TransferEncoding),
         (18, b'p') => (b"proxy-authenticate", FieldId::ProxyAuthenticate),
         (19, b'p') => (b"proxy-authorization", FieldId::ProxyAuthorization),
@@ -111,6 +113,15 @@ fn same(name: &[u8], lower: &[u8]) -> bool {
         }
         _ => name.iter().zip(lower).all(|(a, b)| a | 0x20 == *b),
     }
+}
+
+/// True if an Authorization or WWW-Authenticate speaks of a scheme that proves who the *connection* is, not the request
+/// (RFC 4559 §5, NTLM): whoever sends on that connection afterwards would be taken for the one who proved it.
+pub fn binds_the_connection(value: &[u8]) -> bool {
+    value.split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|challenge| {
+        let scheme = challenge.split(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    })
 }
 
 /// Whole names, and beginnings, that some backend believes; by their first letter, since most names share none.
@@ -158,7 +169,7 @@ fn alike(name: &[u8], family: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const KNOWN: [(&str, FieldId); 16] = [
+    const KNOWN: [(&str, FieldId); 17] = [
         ("te", FieldId::Te),
         ("host", FieldId::Host),
         ("date", FieldId::Date),
@@ -172,6 +183,7 @@ mod tests {
         ("http2-settings", FieldId::Http2Settings),
         ("x-forwarded-for", FieldId::XForwardedFor),
         ("proxy-connection", FieldId::ProxyConnection),
+        ("www-authenticate", FieldId::WwwAuthenticate),
         ("transfer-encoding", FieldId::TransferEncoding),
         ("proxy-authenticate", FieldId::ProxyAuthenticate),
         ("proxy-authorization", FieldId::ProxyAuthorization),

@@ -35,6 +35,8 @@ pub(crate) struct H1Up {
     body: Body,
     answered: bool,
     keep: bool,
+    /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (T07).
+    bound: bool,
 }
 
 /// The plan's limits as the codec wants them.
@@ -65,6 +67,7 @@ impl H1Up {
             body: Body::default(),
             answered: false,
             keep: false,
+            bound: false,
         }
     }
 
@@ -76,6 +79,7 @@ impl H1Up {
         self.wire.greedy = asked.protocol != "h2";
         self.chunks = asked.body == BodyLen::Unknown;
         (self.answered, self.keep) = (false, false);
+        self.bound |= asked.binds.get();
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
@@ -92,7 +96,7 @@ impl H1Up {
 
     pub(crate) fn is_reusable(&self) -> bool {
         // Surplus bytes after a response belong to nobody: such a connection is not used again (H08).
-        self.keep && self.inb.is_empty() && self.out.is_empty() && !self.wire.is_eof()
+        self.keep && !self.bound && self.inb.is_empty() && self.out.is_empty() && !self.wire.is_eof()
     }
 
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
@@ -140,6 +144,7 @@ impl H1Up {
                         if self.head.status == 101 && !self.upgrades_to_websocket() {
                             return Poll::Ready(Err(Refusal::BackendMalformed));
                         }
+                        self.bound |= self.head.status == 401 && self.asks_the_connection();
                         return Poll::Ready(Ok(self.meta()));
                     }
                     Parsed::Refused(_) => return Poll::Ready(Err(Refusal::BackendMalformed)),
@@ -157,6 +162,11 @@ impl H1Up {
         let buf = self.inb.bytes();
         let mut upgrades = self.head.fields.iter().filter(|f| f.id == FieldId::Upgrade);
         upgrades.next().is_some_and(|f| f.value.of(buf).eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
+    }
+
+    fn asks_the_connection(&self) -> bool {
+        let mut asked = self.head.fields.iter().filter(|f| f.id == FieldId::WwwAuthenticate);
+        asked.any(|f| http1::binds_the_connection(f.value.of(self.inb.bytes())))
     }
 
     fn meta(&mut self) -> Meta {

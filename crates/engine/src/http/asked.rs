@@ -5,6 +5,7 @@ use crate::http::exchange::BodyLen;
 use crate::refusal::Refusal;
 use everyhop_canon::{host, path};
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
+use std::cell::Cell;
 use std::net::IpAddr;
 
 /// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
@@ -27,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) protocol: &'static str,
     /// From the client to the peer, as trusted proxies vouch for it; the peer is not in it.
     pub(crate) chain: Vec<IpAddr>,
+    /// Its Authorization proves who the connection to the backend is, not the request.
+    pub(crate) binds: Cell<bool>,
 }
 
 impl Default for Asked {
@@ -43,6 +46,7 @@ impl Default for Asked {
             te_trailers: false,
             protocol: "http/1.1",
             chain: Vec::new(),
+            binds: Cell::new(false),
         }
     }
 }

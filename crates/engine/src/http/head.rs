@@ -6,7 +6,7 @@ use crate::http::asked::Asked;
 use crate::http::exchange::{BodyLen, Fields};
 use crate::observe::hex16;
 use everyhop_canon::forwarded::write_node;
-use everyhop_http1::{FieldId, write};
+use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;
 use http::{HeaderName, HeaderValue, Request, Uri};
 use std::cell::Cell;
@@ -38,6 +38,7 @@ fn goes_on(id: FieldId) -> bool {
 
 fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {
     out.clear();
+    asked.binds.set(false);
     for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
@@ -50,6 +51,9 @@ fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec
             }
             cookies.extend_from_slice(value);
         } else if goes_on(id) {
+            if id == FieldId::Authorization && binds_the_connection(value) {
+                asked.binds.set(true);
+            }
             write::field(&mut out, name, value);
         }
     });
