@@ -36,6 +36,18 @@ pub(crate) struct State {
     status: Option<(String, OwnedFd)>,
 }
 
+impl State {
+    /// Tells the workers which plan runs; sockets that it does not name are closed, those that came ahead of a plan that
+    /// was refused as well: nobody is left waiting in their queue.
+    fn forget_unnamed(&mut self, running: Option<&Running>) {
+        for worker in &self.workers {
+            let _ = worker.send(Order::Changed);
+        }
+        let listeners = running.map(|r| r.plan.listeners.as_slice()).unwrap_or_default();
+        self.sockets.retain(|(s, _)| listeners.iter().any(|l| l.name == s.listener && l.bind.contains(&s.bind)));
+    }
+}
+
 impl Engine {
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Engine> {
         let started_s = crate::observe::unix_micros() / 1_000_000;
@@ -209,9 +221,13 @@ impl Engine {
         let brought = Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names };
         let running = match Running::build(brought, before.as_deref(), &self.shared) {
             Ok(running) => running,
-            Err(why) => return refused("engine/plan", &why.0),
+            Err(why) => {
+                state.forget_unnamed(before.as_deref());
+                return refused("engine/plan", &why.0);
+            }
         };
         if !state.workers.is_empty() && state.workers.len() != usize::from(running.plan.engine.threads) {
+            state.forget_unnamed(before.as_deref());
             return refused("engine/restart-needed", "the number of threads cannot change while running");
         }
         self.shared.log.configure(log && running.plan.log.access != (AccessLog::Off {}), running.plan.log.on_full);
@@ -219,13 +235,9 @@ impl Engine {
             self.shared.log.open(fd);
         }
         let (generation, digest) = (running.generation, running.digest.clone());
-        let named: Vec<(String, Vec<String>)> =
-            running.plan.listeners.iter().map(|l| (l.name.clone(), l.bind.clone())).collect();
-        self.shared.running.store(Some(Arc::new(running)));
-        for worker in &state.workers {
-            let _ = worker.send(Order::Changed);
-        }
-        state.sockets.retain(|(s, _)| named.iter().any(|(name, binds)| *name == s.listener && binds.contains(&s.bind)));
+        let running = Arc::new(running);
+        self.shared.running.store(Some(running.clone()));
+        state.forget_unnamed(Some(&running));
         json!({"protocol": 1, "answer": "applied", "generation": generation, "plan_digest": digest})
     }
 

@@ -249,7 +249,7 @@ impl Building<'_> {
                 send_proxy: *send_proxy == SendProxy::V2,
                 promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
             }),
-            Way::AtEdge { pattern, allow_clients, websocket, upstream_protocol, backends, .. } => {
+            Way::AtEdge { pattern, path, methods, headers, allow_clients, websocket, upstream_protocol, backends } => {
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
@@ -261,7 +261,7 @@ impl Building<'_> {
                         Pattern::Mutual => "mutual",
                     },
                     promise: format!(
-                        "{:?} {allow_clients:?} {websocket} {:?}",
+                        "{:?} {path:?} {methods:?} {headers:?} {allow_clients:?} {websocket} {:?}",
                         route.hosts,
                         backends.iter().map(|b| b.hop_id).collect::<Vec<_>>()
                     ),

@@ -92,6 +92,8 @@ fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
                 });
             }
             accepting.start(core);
+            // Sockets come ahead of the plan that names them: what this one does not name, none will.
+            accepting.waiting.clear();
             core.watches.wake_all();
         }
         Order::Drain => {

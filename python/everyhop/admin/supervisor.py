@@ -1,11 +1,13 @@
 """The supervisor: it compiles, binds, starts or adopts the engine, and keeps it running with the last good plan.
 
 One thread and one loop. The engine does not need it to move bytes: a dead supervisor stops nothing, and the next one
-takes over what runs. Read next: `server.py`, which answers the admin socket.
+takes over what runs. Longer than a file should be: what must not be interleaved stands together. Read next: `server.py`,
+which answers the admin socket.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import selectors
@@ -69,6 +71,8 @@ class Supervisor:
         self.bound: list[Bound] = []
         self.control: Control | None = None
         self.child: Started | None = None
+        self.adopted: int | None = None
+        """A descriptor of the process of an engine that was there before us."""
         self.resolver = Resolver(self.compiled.names)
         self.watcher = Watcher(self.compiled.watched)
         self.selector = selectors.DefaultSelector()
@@ -150,10 +154,14 @@ class Supervisor:
             if callable(key.data):
                 key.data()
         server.serve_waiting()
-        while self.wanted:
-            self.obey(self.wanted.pop())
-        if not self.stopping:
-            self.look()
+        try:
+            while self.wanted:
+                self.obey(self.wanted.pop())
+            if not self.stopping:
+                self.look()
+        except Lost as e:
+            # It went between two questions; the next look sees to that.
+            say(f"the engine does not answer: {e}")
         notify("WATCHDOG=1")
 
     def obey(self, number: signal.Signals) -> None:
@@ -199,6 +207,8 @@ class Supervisor:
         for fd in fds[len(sockets) :]:
             os.close(fd)
         self.launched_at = time.monotonic()
+        with contextlib.suppress(OSError):
+            self.adopted = os.pidfd_open(int(str(welcome.get("pid"))))
         say(f"adopted the engine with pid {welcome.get('pid')}, plan {str(welcome.get('plan_digest'))[:16]}")
         self.bring(self.compiled)
 
@@ -227,10 +237,16 @@ class Supervisor:
     def bring(self, compiled: Compiled) -> None:
         """Makes the engine run `compiled`: new sockets first, then the plan; sockets that it does not name go."""
         fresh = bind_all(compiled, self.bound, self.threads)
-        if fresh:
-            self.listen(fresh, status=False)
-            self.bound += fresh
-        self.apply(compiled)
+        try:
+            if fresh:
+                self.listen(fresh, status=False)
+            self.apply(compiled)
+        except EveryhopError:
+            # All or nothing: the engine forgets what came ahead of a plan that it refused, and so do we.
+            for bound in fresh:
+                os.close(bound.fd)
+            raise
+        self.bound += fresh
         named = {(n.name, b) for n in compiled.plan.listeners for b in n.bind}
         for bound in [b for b in self.bound if (b.listener, b.bind) not in named]:
             os.close(bound.fd)
@@ -270,7 +286,8 @@ class Supervisor:
         except OSError:
             return True
         finally:
-            self.control.sock.settimeout(10.0)
+            with contextlib.suppress(OSError):
+                self.control.sock.settimeout(10.0)
 
     def start_another(self) -> None:
         """At once; only a row of engines that die as soon as they are started is no reason to give up, but to slow down."""
@@ -279,16 +296,19 @@ class Supervisor:
             self.hasty = 0 if now - self.launched_at >= LIVED_S else self.hasty + 1
             self.start_at = now + min(max(self.hasty - HASTY_DEATHS, 0), MOST_PATIENCE_S)
             self.launched_at = 0.0
-            say(f"the engine is gone; starting another ({self.restarts + 1})")
         if now >= self.start_at:
             self.restart()
 
     def restart(self) -> None:
-        """The same sockets, the last good plan."""
-        self.restarts += 1
-        self.launched_at = time.monotonic()
+        """The same sockets, the last good plan; the engine that ran, if it answers after all."""
         if self.control:
             self.control.close()
+        self.launched_at = time.monotonic()
+        if self.answers_again():
+            return
+        self.restarts += 1
+        say(f"the engine is gone; starting another ({self.restarts})")
+        self.end_engine()
         try:
             self.launch()
             self.apply(self.compiled)
@@ -300,6 +320,27 @@ class Supervisor:
             say(f"the engine did not start: {e}")
             return
         say(f"the engine is back, plan {self.compiled.plan_digest[:16]}")
+
+    def answers_again(self) -> bool:
+        """True if it was only not understood, such as an answer that came too late; it runs the last good plan then."""
+        try:
+            self.control = Control.connect(self.engine_path)
+            self.apply(self.compiled)
+        except (EveryhopError, OSError):
+            return False
+        say(f"the engine answers again, plan {self.compiled.plan_digest[:16]}")
+        return True
+
+    def end_engine(self) -> None:
+        """Two of them on the same sockets would serve two plans: one that answers nobody ends before another begins."""
+        if self.child is not None and not self.child.is_over():
+            self.child.process.kill()
+            self.child.process.wait()
+        if self.adopted is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.adopted, signal.SIGKILL)
+            os.close(self.adopted)
+            self.adopted = None
 
     # Changes.
 
@@ -320,7 +361,11 @@ class Supervisor:
                 self.bring(compiled)
             except EveryhopError:
                 self.resolver = before
+                if resolver is not before:
+                    resolver.stop()
                 raise
+            if resolver is not before:
+                before.stop()
         except Refused as e:
             self.tell(e.findings)
             refused = merged(e.findings)
@@ -365,7 +410,14 @@ class Supervisor:
             return
         if compiled.material.digest == self.compiled.material.digest:
             return
-        self.apply(compiled)
+        try:
+            self.apply(compiled)
+        except Lost:
+            self.watcher.forget()
+            raise
+        except EveryhopError as e:
+            say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
+            return
         self.compiled = compiled
         say(f"certificates renewed, material {compiled.material.digest[:16]}")
 

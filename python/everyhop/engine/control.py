@@ -117,10 +117,15 @@ class Control:
 
     def ask(self, ask: str, fds: Sequence[int] = (), /, **fields: object) -> tuple[dict[str, object], list[int]]:
         """Raises `Lost`."""
-        send(self.sock, {"protocol": PROTOCOL, "ask": ask, **fields}, fds)
-        answer = receive(self.sock)
-        if answer is None:
-            raise Lost("the engine closed its socket")
+        try:
+            send(self.sock, {"protocol": PROTOCOL, "ask": ask, **fields}, fds)
+            answer = receive(self.sock)
+            if answer is None:
+                raise Lost("the engine closed its socket")
+        except Lost:
+            # A late answer would be taken for that of the next question.
+            self.close()
+            raise
         return answer
 
     def must(self, ask: str, fds: Sequence[int] = (), /, **fields: object) -> dict[str, object]:

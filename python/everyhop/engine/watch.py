@@ -13,7 +13,7 @@ class Watcher:
     """Tells whether files changed, by asking for their marks. Follows symlinks, so a swapped one counts as a change."""
 
     def __init__(self, paths: list[Path]) -> None:
-        self.marks = {path: self.mark(path) for path in paths}
+        self.marks: dict[Path, Mark | None] = {path: self.mark(path) for path in paths}
 
     @staticmethod
     def mark(path: Path) -> Mark | None:
@@ -22,6 +22,10 @@ class Watcher:
         except OSError:
             return None
         return it.st_dev, it.st_ino, it.st_mtime_ns, it.st_size
+
+    def forget(self) -> None:
+        """All of them count as changed at the next look."""
+        self.marks = dict.fromkeys(self.marks)
 
     def changed(self) -> bool:
         """True once for each change."""

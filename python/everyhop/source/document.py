@@ -99,9 +99,9 @@ def load(path: Path, text: str | None = None) -> Document:
             raise Surroundings(f"{path} is larger than {MOST_BYTES} bytes")
         text = path.read_text(encoding="utf-8") if text is None else text
     except UnicodeDecodeError as e:
-        raise Syntax(
-            "config/syntax", Place(str(path)), f"the file is not UTF-8 (byte {e.start})", "save it as UTF-8"
-        ) from e
+        before = e.object[: e.start].decode()
+        place = Place(str(path), before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise Syntax("config/syntax", place, f"the file is not UTF-8 (byte {e.start})", "save it as UTF-8") from e
     except OSError as e:
         raise Surroundings(f"cannot read {path}: {e.strerror}") from e
     foreign(path, text)

@@ -29,7 +29,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
     let mut generation = core.generation();
-    let promise = promised(conn, asked);
+    let promise = promised(conn, asked, ready);
     watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
     let ended = poll_fn(|cx| {
         let before = there.moved + back.moved;
@@ -45,7 +45,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
         }
         if generation != core.generation() {
             generation = core.generation();
-            if promised(conn, asked) != promise {
+            if promised(conn, asked, ready) != promise {
                 return Poll::Ready(Err(Refusal::RouteGone));
             }
         }
@@ -80,20 +80,24 @@ fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
     clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
-/// What the running plan promises to this request's route; `None` where it has none.
-fn promised(conn: &Conn, asked: &Asked) -> Option<String> {
+/// What the running plan promises to the tunnel: its own route's word, and who would answer its request. The request's
+/// fields are no longer there, so a route that asks for some is known by its name.
+fn promised(conn: &Conn, asked: &Asked, ready: &Ready) -> Option<(String, Option<String>)> {
     let running = conn.opened.arrived.core.running()?;
     let site = conn.site_in(&running)?;
+    let name = &ready.running.routes.get(ready.route)?.name;
+    let own = running.routes.iter().find(|r| r.name == *name)?;
     let ask = everyhop_decide::Ask {
         host: &asked.host,
         path: asked.path(),
         method: &asked.method,
         headers: &everyhop_decide::NoHeaders,
     };
-    match running.matcher.ask(site, &ask) {
-        everyhop_decide::Answer::Route(route) => running.routes.get(route).map(|r| format!("{} {}", r.name, r.promise)),
+    let other = match running.matcher.ask(site, &ask) {
+        everyhop_decide::Answer::Route(route) => running.routes.get(route),
         _ => None,
-    }
+    };
+    Some((own.promise.clone(), other.map(|r| format!("{} {}", r.name, r.promise))))
 }
 
 /// Moves what can be moved one way; false when that side broke.
