@@ -99,9 +99,11 @@ deny:
 
 generated: $(VENV)/.dev
 	@python tools/generate.py --check
+	@if command -v systemd-analyze >/dev/null; then python tools/systemd_hardening.py --check; fi
 
 generate: $(VENV)/.dev ## Writes schemas and the generated reference anew.
 	@python tools/generate.py
+	@if command -v systemd-analyze >/dev/null; then python tools/systemd_hardening.py; fi
 
 unit: $(VENV)/.dev ## Unit, contract and refusal tests.
 	@pytest tests/unit tests/contract tests/refusals $(ARGS)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
 
 GET = "GET / HTTP/1.1\r\nHost: {}\r\n\r\n"
+UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "everyhop.service"
 UID = pwd.getpwnam("nobody").pw_uid if ROOT else os.geteuid()
 NO_CAPABILITY = "0" * 16
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapAmb")
@@ -201,11 +203,40 @@ def test_every_thread_of_the_supervisor_has_given_up_what_it_does_not_need_again
     assert limit(pid, "Max core file size") == ("0", "0")
 
 
-def traced(it: EdgeKit, into: Path) -> None:
-    """Stops what runs, and runs it again under strace, from its first system call to its last."""
+@dataclass(frozen=True)
+class Trace:
+    """What both processes asked of the kernel, from the first call to the last, line by line."""
+
+    supervisor: int
+    engine: int
+    text: str
+
+
+@pytest.fixture(scope="module")
+def trace(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trace]:
+    """Every kind of traffic, a reload, a log that is opened anew and a drain, under strace."""
+    into = tmp_path_factory.mktemp("strace") / "trace"
+    peers = [
+        Raw(big_or_socket),
+        Raw(answering(OK), pki.backend, clients=pki.internal.file),
+        Raw(big_or_socket, pki.pass_leaf),
+    ]
+    routes = ROUTES.format(plaintext=peers[0].port, mutual=peers[1].port, passthrough=peers[2].port)
+    it = EdgeKit(pki, routes, threads=2)
     assert it.edge.stop() == 0
     it.edge = Edge(it.config, under=["strace", "-D", "-f", "-q", "-s", "0", "-o", str(into)])
     it.edge.wait_for("ready:", 60)
+    supervisor, engine = it.edge.process.pid, engine_of(it)
+    every_kind_of_traffic(it, pki)
+    assert it.reload(routes + "# another\n")["reloaded"]
+    it.edge.process.send_signal(signal.SIGUSR1)
+    it.edge.wait_for("access log reopened", 30)
+    every_kind_of_traffic(it, pki)
+    it.close()
+    for peer in peers:
+        peer.close()
+    until(lambda: re.search(rf"^{supervisor} +\+\+\+ exited with 0", into.read_text(), re.M), 60)
+    yield Trace(supervisor, engine, into.read_text())
 
 
 IN_VAIN = re.compile(r'"/sys/devices/system/node/node\d+", R_OK\) += -1 EPERM')
@@ -214,29 +245,44 @@ IN_VAIN = re.compile(r'"/sys/devices/system/node/node\d+", R_OK\) += -1 EPERM')
 CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?(\w+)(?:\(| resumed>)(.*)$", re.M)
 
 
-def test_nothing_that_the_engine_needs_is_refused_to_it(edge: Edges, routes: str, pki: Pki, tmp_path: Path) -> None:
-    """Under every kind of traffic, a reload, a log that is opened anew and a drain, no system call ends in EPERM or EACCES."""
-    it = edge(routes, threads=2)
-    trace = tmp_path / "trace"
-    traced(it, trace)
-    pid = engine_of(it)
-    every_kind_of_traffic(it, pki)
-    assert it.reload(routes + "# another\n")["reloaded"]
-    it.edge.process.send_signal(signal.SIGUSR1)
-    it.edge.wait_for("access log reopened", 30)
-    every_kind_of_traffic(it, pki)
-    assert it.edge.stop() == 0
-    supervisor = it.edge.process.pid
-    until(lambda: f"\n{supervisor} +++ exited with 0 +++" in re.sub(r" {2,}", " ", trace.read_text()), 60)
-
-    text = trace.read_text()
-    entered = re.search(rf"^{pid} +seccomp\(", text, re.M)
+def test_nothing_that_the_engine_needs_is_refused_to_it(trace: Trace) -> None:
+    """No system call ends in EPERM or EACCES, once the engine is closed."""
+    entered = re.search(rf"^{trace.engine} +seccomp\(", trace.text, re.M)
     assert entered is not None, "the trace shows the engine's start"
-    calls = CALL.findall(text[entered.start() :])
+    calls = CALL.findall(trace.text[entered.start() :])
     assert {name for _, name, _ in calls} >= {"accept4", "recvfrom", "sendto", "splice", "connect", "epoll_wait"}
-    ours = [(task, name, rest) for task, name, rest in calls if task != str(supervisor)]
-    refused = [one for one in ours if re.search(r"= -1 (EPERM|EACCES)\b", one[2]) and not IN_VAIN.match(one[2])]
+    refused = [one for one in calls if re.search(r"= -1 (EPERM|EACCES)\b", one[2]) and not IN_VAIN.match(one[2])]
     assert refused == []
+
+
+def allowed_by_unit() -> set[str]:
+    """The system calls that the systemd unit's lines leave, in their order."""
+
+    def expanded(name: str) -> set[str]:
+        if not name.startswith("@"):
+            return {name}
+        told = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True)
+        names = [line.strip() for line in told.stdout.splitlines()[1:]]
+        return set().union(*(expanded(one) for one in names if one and not one.startswith("#")))
+
+    # What systemd allows whatever is listed (systemd.exec(5)).
+    found = expanded("@default")
+    for line in re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(encoding="utf-8"), re.M):
+        named = set().union(*(expanded(one) for one in line.removeprefix("~").split()))
+        found = found - named if line.startswith("~") else found | named
+    return found
+
+
+# As root alone, which the unit's user is not.
+OF_ROOT = {"setresuid", "setresgid", "setgroups"}
+
+
+def test_the_systemd_unit_admits_every_call_that_either_process_makes(trace: Trace) -> None:
+    used = {name for _, name, _ in CALL.findall(trace.text)}
+    assert used >= {"capset", "seccomp", "landlock_create_ruleset", "landlock_restrict_self", "memfd_create"}
+    allowed = allowed_by_unit()
+    assert len(allowed) > 100 and "reboot" not in allowed and "bpf" not in allowed
+    assert used - allowed - OF_ROOT == set()
 
 
 # A filter of five instructions: landlock_create_ruleset(2), number 444 on every architecture, answers ENOSYS.
