@@ -124,10 +124,14 @@ def free_port() -> int:
 class Edge:
     """A running `everyhop run`. Everything that it says is in `said`. `under`: a command that becomes it, as `env` does."""
 
-    def __init__(self, config: Path, *, under: Sequence[str] = (), arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, config: Path, *, under: Sequence[str] = (), arguments: Sequence[str] = (), pass_fds: Sequence[int] = ()
+    ) -> None:
         self.config = config
         command = [*under, sys.executable, "-m", "everyhop", "run", "--config", str(config), *arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds
+        )
         self.said: list[str] = []
         self.heard = threading.Condition()
         self.listener = threading.Thread(target=self.listen, daemon=True)
