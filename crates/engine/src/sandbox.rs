@@ -178,7 +178,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_timerfd_create,
     libc::SYS_timerfd_settime,
     libc::SYS_ppoll,
-    libc::SYS_fcntl,
     libc::SYS_lseek,
     libc::SYS_fstat,
     libc::SYS_newfstatat,
@@ -207,7 +206,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,
     libc::SYS_restart_syscall,
-    libc::SYS_prlimit64,
     libc::SYS_exit,
     libc::SYS_exit_group,
     #[cfg(target_arch = "x86_64")]
@@ -215,6 +213,9 @@ const ALLOWED: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
 ];
+
+const FCNTL: &[i32] =
+    &[libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC, libc::F_SETPIPE_SZ];
 
 fn filtered() -> Result<(), String> {
     let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp on this processor: {e:?}"))?;
@@ -254,6 +255,12 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     for request in [libc::FIONBIO, libc::FIONREAD] {
         only(libc::SYS_ioctl, 1, Op::Eq, request)?;
     }
+    // Not whom a descriptor's signals go to, which would be a way to send them.
+    for command in FCNTL {
+        only(libc::SYS_fcntl, 1, Op::Eq, flag(*command))?;
+    }
+    // Our own limits: those of another process of our user are a way to end it.
+    only(libc::SYS_prlimit64, 0, Op::Eq, 0)?;
     // Names of threads and of memory.
     for option in [libc::PR_SET_NAME, libc::PR_SET_VMA] {
         only(libc::SYS_prctl, 0, Op::Eq, flag(option))?;
@@ -303,6 +310,8 @@ mod tests {
                 ("netlink", refused(raw(libc::SYS_socket, libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0))),
                 ("trace", refused(raw(libc::SYS_ptrace, 16, 1, 0))),
                 ("signal another", refused(raw(libc::SYS_kill, 1, 0, 0))),
+                ("limit another", refused(raw(libc::SYS_prlimit64, 1, libc::RLIMIT_NOFILE.into(), 0))),
+                ("signal by a descriptor", refused(raw(libc::SYS_fcntl, 0, libc::F_SETOWN.into(), 1))),
                 ("become root", refused(raw(libc::SYS_setuid, 0, 0, 0))),
                 ("executable memory", refused(raw(libc::SYS_mprotect, 0x1000, 4096, libc::PROT_EXEC.into()))),
                 ("namespace", refused(raw(libc::SYS_unshare, libc::CLONE_NEWUSER.into(), 0, 0))),
