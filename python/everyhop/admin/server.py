@@ -1,4 +1,4 @@
-"""The admin socket: only the same user or root, one question, one answer. Reload and status, no traffic."""
+"""The admin socket: only the same user or root, never the engine, one question, one answer. Reload and status, no traffic."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ class Server:
                 return
             with peer:
                 peer.settimeout(PATIENCE_S)
-                _, uid, _ = struct.unpack(
+                pid, uid, _ = struct.unpack(
                     "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
                 )
-                if uid not in {0, os.geteuid()}:
+                # The engine never asks here. One that does was taken over, and may be of our user.
+                if uid not in {0, os.geteuid()} or pid == self.supervisor.engine_pid:
                     continue
                 try:
                     message = receive(peer)

@@ -73,6 +73,7 @@ class Supervisor:
         self.child: Started | None = None
         self.adopted: int | None = None
         """A descriptor of the process of an engine that was there before us."""
+        self.engine_pid = 0
         self.resolver = Resolver(self.compiled.names)
         self.watcher = Watcher(self.compiled.watched)
         self.selector = selectors.DefaultSelector()
@@ -199,6 +200,7 @@ class Supervisor:
         welcome = control.must("hello")
         if welcome.get("draining"):
             raise Surroundings(f"the engine at {self.engine_path} is draining; wait until it is gone")
+        self.engine_pid = int(str(welcome.get("pid")))
         self.threads = int(str(welcome.get("threads") or self.threads))
         answer, fds = control.ask("adopt")
         sockets = answer.get("sockets")
@@ -216,6 +218,7 @@ class Supervisor:
         with listening(self.engine_path) as control:
             self.child = start(control, self.sandbox, self.user)
         self.launched_at = time.monotonic()
+        self.engine_pid = self.child.process.pid
         self.control = Control.connect(self.engine_path)
         self.listen(self.bound)
 

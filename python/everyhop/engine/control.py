@@ -76,8 +76,19 @@ def sealed(data: bytes) -> int:
 
 
 def listening(path: Path) -> socket.socket:
-    """A Unix socket at `path` that only we may use. What lay there before and answers nobody is replaced."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """A Unix socket at `path` that only we may use. What lay there before and answers nobody is replaced.
+
+    Raises `Surroundings`, also where the folder is another user's: who owns it puts there what they like.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = path.parent.stat().st_uid
+    except OSError as e:
+        raise Surroundings(f"cannot make the folder {path.parent}: {e.strerror or e}") from e
+    if owner not in {0, os.geteuid()}:
+        raise Surroundings(
+            f"the folder {path.parent} belongs to another user ({owner}); name one of ours: [admin] socket"
+        )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     before = os.umask(0o177)
