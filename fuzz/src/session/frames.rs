@@ -16,7 +16,7 @@ pub const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 /// What one input may grow to.
-const MOST_BYTES: usize = 256 * 1024;
+const MOST_BYTES: usize = 64 * 1024;
 
 pub struct Frame<'a> {
     pub kind: u8,

@@ -74,7 +74,7 @@ pub fn client_h1(data: &[u8]) {
     let Some((&how, sent)) = data.split_first() else { return };
     let closes = how & 4 == 4;
     let client = Client { speaks: Speaks::Http1, pieces: pieces(sent, how), closes };
-    let Ran { answered, received } = run(client, Behaviour::Serves);
+    let Ran { answered, received, .. } = run(client, Behaviour::Serves);
 
     let fine = requests(sent);
     let mut left = fine.iter();

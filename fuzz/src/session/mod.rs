@@ -77,6 +77,8 @@ struct Ran {
     answered: Vec<u8>,
     /// What each connection to the backend received.
     received: Vec<Received>,
+    /// The connection ended before any deadline.
+    at_once: bool,
 }
 
 /// Runs one connection to its end, and holds it to what must hold of any.
@@ -90,24 +92,27 @@ impl Stage {
     fn run(&self, client: Client, behaviour: Behaviour) -> Ran {
         self.backend.borrow_mut().reset(behaviour);
         let (answered, told) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<usize>>::default());
-        self.runtime.block_on(async {
+        let at_once = self.runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair().expect("a socket pair");
             self.edge.serve(client.speaks, theirs, SocketAddr::from(([192, 0, 2, 1], 1)));
             let talking = spawn_local(talk(ours, client.pieces, client.closes, answered.clone(), told.clone()));
-            for _ in 0..STEPS {
+            let mut waited = 0;
+            while waited < STEPS {
                 self.settle(&answered, &told).await;
                 if self.edge.open_connections() == 0 {
                     break;
                 }
                 self.edge.pass_s(STEP_S);
+                waited += 1;
             }
             assert_eq!(self.edge.open_connections(), 0, "the connection does not end");
             talking.abort();
             // Pooled connections are of this input alone.
             self.edge.pass_s(3600);
             self.settle(&answered, &told).await;
+            waited == 0
         });
-        Ran { answered: answered.take(), received: self.backend.borrow_mut().take() }
+        Ran { answered: answered.take(), received: self.backend.borrow_mut().take(), at_once }
     }
 
     /// Runs until nothing moves.
