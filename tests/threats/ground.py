@@ -196,7 +196,8 @@ def by_h11(data: bytes) -> list[Seen]:
         while True:
             event = it.next_event()
             if event in (h11.NEED_DATA, h11.PAUSED):
-                break
+                # The rest of one that is not complete is no request of its own.
+                return found
             if isinstance(event, h11.Request):
                 request = event
             elif isinstance(event, h11.Data):
