@@ -9,8 +9,8 @@ use std::sync::Once;
 use std::time::Instant;
 
 /// A target of the engine's costs some hundred microseconds an input, a parser one or two.
-const ROUNDS: usize = 3000;
-const ROUNDS_OF_A_SESSION: usize = 200;
+const ROUNDS: usize = 8000;
+const ROUNDS_OF_A_SESSION: usize = 1000;
 const MOST_BYTES: usize = 4096;
 
 static HOOKED: Once = Once::new();
