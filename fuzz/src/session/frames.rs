@@ -123,6 +123,21 @@ fn literal(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     }
 }
 
+/// A client's opening with one request in order, complete.
+pub fn asking(method: &[u8], authority: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in
+        [(&b":method"[..], method), (b":scheme", b"https"), (b":authority", authority), (b":path", b"/x")]
+    {
+        literal(&mut block, name, value);
+    }
+    let mut writer = Writer { pieces: Vec::new(), last: Vec::new(), bytes: 0, stream: 0 };
+    writer.put(PREFACE.to_vec());
+    writer.frame(SETTINGS, 0, 0, &[]);
+    writer.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+    writer.pieces.concat()
+}
+
 /// Frames of one side, in pieces: each is sent once the one before was taken.
 pub struct Script {
     pub pieces: Vec<Vec<u8>>,

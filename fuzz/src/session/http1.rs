@@ -2,11 +2,14 @@
 //! backend sends becomes a complete answer only where it was one.
 
 use super::backend::{Behaviour, Request};
-use super::{Client, Ran, pieces, run};
+use super::frames;
+use super::http2::in_order;
+use super::{Client, PEER, PROXY, Ran, pieces, run};
 use crate::oracle::{self, Ends};
 use crate::shown;
-use everyhop_canon::path;
+use everyhop_canon::{forwarded, path};
 use everyhop_engine::fuzzing::Speaks;
+use std::net::IpAddr;
 
 /// The requests in `sent`, up to the first that is incomplete or wrong.
 fn requests(sent: &[u8]) -> Vec<Request> {
@@ -43,14 +46,23 @@ fn is(forwarded: &Request, sent: &Request) -> bool {
 }
 
 /// What only the edge may say, exactly once each.
-pub(super) fn vouched(request: &Request) {
+pub(super) fn vouched(request: &Request, peer: IpAddr) {
     for name in ["host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "forwarded", "x-request-id"] {
         let count = request.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count();
         assert_eq!(count, 1, "{name} in {request:?}");
     }
     let said =
         |name: &str| request.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, v)| &v[..]);
-    assert_eq!(said("x-forwarded-for"), Some(&b"192.0.2.1"[..]), "nobody else's word is taken");
+    let mut chain = Vec::new();
+    assert!(forwarded::addresses(said("x-forwarded-for").unwrap_or_default(), &mut chain), "{request:?}");
+    assert_eq!(chain.last(), Some(&peer), "the peer is the last");
+    if peer == PEER {
+        assert_eq!(chain.len(), 1, "nobody else's word is taken");
+    } else {
+        let trusted = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == 10);
+        assert!(chain.iter().skip(1).all(trusted), "a hop that nobody vouches for is not the first: {chain:?}");
+    }
+    assert_eq!(said("x-real-ip"), Some(chain[0].to_string().as_bytes()), "one client in every field");
     assert!(said("client-cert").is_none() && said("upgrade").is_none(), "{request:?}");
 }
 
@@ -72,8 +84,8 @@ fn is_plain(it: &Request) -> bool {
 
 pub fn client_h1(data: &[u8]) {
     let Some((&how, sent)) = data.split_first() else { return };
-    let closes = how & 4 == 4;
-    let client = Client { speaks: Speaks::Http1, pieces: pieces(sent, how), closes };
+    let (closes, trusted) = (how & 4 == 4, how & 8 == 8);
+    let client = Client { speaks: Speaks::Http1, pieces: pieces(sent, how), closes, trusted };
     let Ran { answered, received, .. } = run(client, Behaviour::Serves);
 
     let fine = requests(sent);
@@ -82,7 +94,7 @@ pub fn client_h1(data: &[u8]) {
     for it in &forwarded {
         // Each is one of those that were sent, in their order: nothing more, and nothing twice.
         assert!(left.any(|sent| is(it, sent)), "nobody sent {it:?}: {}", shown(sent));
-        vouched(it);
+        vouched(it, if trusted { PROXY } else { PEER });
     }
     if let Some(first) = fine.first().filter(|it| is_plain(it) && !closes && sent.len() < 4096) {
         assert!(forwarded.first().is_some_and(|it| is(it, first)), "{first:?} was not forwarded: {}", shown(&answered));
@@ -132,12 +144,15 @@ pub(super) fn answer(bytes: &[u8], to_head: bool, closed: bool) -> Answer {
 pub fn backend_h1(data: &[u8]) {
     let Some((&how, said)) = data.split_first() else { return };
     let (closes, to_head) = (how & 4 == 4, how & 8 == 8);
+    if how & 32 == 32 {
+        return to_http2(said, closes, to_head, how);
+    }
     let request: &[u8] = match how >> 3 & 3 {
         0 => b"GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n",
         2 => b"POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello",
         _ => b"HEAD /x HTTP/1.1\r\nHost: a.test\r\n\r\n",
     };
-    let client = Client { speaks: Speaks::Http1, pieces: vec![request.to_vec()], closes: false };
+    let client = Client { speaks: Speaks::Http1, pieces: vec![request.to_vec()], closes: false, trusted: false };
     let Ran { answered, .. } = run(client, Behaviour::Says { pieces: pieces(said, how), closes });
     let theirs = answer(said, to_head, closes);
     let ours = answer(&answered, to_head, true);
@@ -159,5 +174,27 @@ pub fn backend_h1(data: &[u8]) {
             assert!(own && matches!(status, 502 | 504), "became {status} {}: {}", shown(body), shown(said));
         }
         (Answer::Cut, Answer::Cut) => {}
+    }
+}
+
+/// The same for a client of HTTP/2: a stream that ends carries all of a whole answer, or an error of ours.
+fn to_http2(said: &[u8], closes: bool, to_head: bool, how: u8) {
+    let asking = frames::asking(if to_head { b"HEAD" } else { b"GET" }, b"a.test");
+    let client = Client { speaks: Speaks::Http2, pieces: vec![asking.clone()], closes: false, trusted: false };
+    let Ran { answered, .. } = run(client, Behaviour::Says { pieces: pieces(said, how), closes });
+    let (asked, _) = frames::frames(asking.strip_prefix(frames::PREFACE).unwrap_or_default());
+    let (heard, cut) = frames::frames(&answered);
+    assert!(cut.is_empty(), "a frame is cut: {}", shown(cut));
+    in_order(&asked, &heard);
+    let carries = |f: &&frames::Frame<'_>| f.stream == 1 && matches!(f.kind, frames::HEADERS | frames::DATA);
+    let ended = heard.iter().filter(carries).any(|f| f.flags & frames::END_STREAM != 0);
+    let reset = heard.iter().any(|f| f.kind == frames::RST_STREAM && f.stream == 1);
+    let body: Vec<u8> = heard.iter().filter(|f| f.kind == frames::DATA).flat_map(|f| f.body.to_vec()).collect();
+    if ended && !reset {
+        let own = to_head || body.starts_with(b"502 ") || body.starts_with(b"504 ");
+        match answer(said, to_head, closes) {
+            Answer::Whole { body: theirs, .. } => assert!(own || body == theirs, "another body: {}", shown(&body)),
+            Answer::Cut => assert!(own, "a broken answer became a complete one: {}", shown(said)),
+        }
     }
 }

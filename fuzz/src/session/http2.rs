@@ -7,7 +7,7 @@ use super::frames::{
     Side, WINDOW_UPDATE, frames, script,
 };
 use super::http1::{Answer, answer, vouched};
-use super::{Client, Ran, run};
+use super::{Client, PEER, Ran, run};
 use crate::shown;
 use everyhop_canon::path;
 use everyhop_engine::fuzzing::Speaks;
@@ -32,7 +32,7 @@ pub fn client_h2(data: &[u8]) {
     let closes = how & 1 == 1;
     let Script { pieces } = script(rest, Side::Client);
     let sent = pieces.concat();
-    let client = Client { speaks: Speaks::Http2, pieces, closes };
+    let client = Client { speaks: Speaks::Http2, pieces, closes, trusted: false };
     let Ran { answered, received, at_once } = run(client, Behaviour::Serves);
 
     let (said, _) = frames(sent.strip_prefix(PREFACE).unwrap_or_default());
@@ -47,7 +47,7 @@ pub fn client_h2(data: &[u8]) {
     let asked = said.iter().filter(|f| f.kind == HEADERS).count();
     assert!(forwarded.len() <= asked, "{} requests of {asked}", forwarded.len());
     for it in forwarded {
-        vouched(it);
+        vouched(it, PEER);
         let target = it.target.split(|b| *b == b'?').next().unwrap_or_default();
         let canonical = path::path(target).is_ok_and(|p| p.as_bytes() == target);
         assert!(canonical || target == b"*", "{} is not canonical", shown(target));
@@ -58,7 +58,7 @@ pub fn client_h2(data: &[u8]) {
 }
 
 /// What we send is what RFC 9113 allows a server to send to this client.
-fn in_order(said: &[Frame<'_>], heard: &[Frame<'_>]) {
+pub(super) fn in_order(said: &[Frame<'_>], heard: &[Frame<'_>]) {
     let Some(first) = heard.first() else { return };
     assert!(first.kind == SETTINGS && first.flags & ACK == 0, "it does not begin with SETTINGS");
     let highest = said.iter().filter(|f| f.kind == HEADERS).map(|f| f.stream).max().unwrap_or(0);
@@ -98,7 +98,7 @@ pub fn backend_h2(data: &[u8]) {
     };
     let Script { pieces } = script(rest, Side::Server);
     let said = pieces.concat();
-    let client = Client { speaks: Speaks::Http1, pieces: vec![request.to_vec()], closes: false };
+    let client = Client { speaks: Speaks::Http1, pieces: vec![request.to_vec()], closes: false, trusted: false };
     let Ran { answered, received, .. } = run(client, Behaviour::Says { pieces, closes: how & 4 == 4 });
 
     for it in &received {

@@ -16,7 +16,7 @@ pub use http2::{backend_h2, client_h2};
 use backend::{Behaviour, Received};
 use everyhop_engine::fuzzing::{Edge, Speaks};
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,7 +69,13 @@ struct Client {
     pieces: Vec<Vec<u8>>,
     /// Ends its direction when it has said all; else it waits in silence.
     closes: bool,
+    /// The plan trusts what it says of its own clients.
+    trusted: bool,
 }
+
+/// Addresses of clients: of nobody in particular, and of a proxy that the plan trusts.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 
 /// What came of it.
 struct Ran {
@@ -94,7 +100,8 @@ impl Stage {
         let (answered, told) = (Rc::<RefCell<Vec<u8>>>::default(), Rc::<Cell<usize>>::default());
         let at_once = self.runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-            self.edge.serve(client.speaks, theirs, SocketAddr::from(([192, 0, 2, 1], 1)));
+            let peer = SocketAddr::new(if client.trusted { PROXY } else { PEER }, 1);
+            self.edge.serve(client.speaks, theirs, peer);
             let talking = spawn_local(talk(ours, client.pieces, client.closes, answered.clone(), told.clone()));
             let mut waited = 0;
             while waited < STEPS {
