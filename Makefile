@@ -5,7 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
-MINUTES ?= 5
+MINUTES ?=
 TARGET ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(BIN):$(PATH)
@@ -24,7 +24,7 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded suites clean
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,wire tests,pytest tests/wire tests/docs)
 	$(call step,threats,pytest tests/threats)
 	$(call step,outside suites,$(MAKE) -s suites)
+	$(call step,promises,pytest tests/promises)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
@@ -138,8 +139,12 @@ seeded: ## Corpora and seeded mutations, without libFuzzer.
 	@cargo test -q -p everyhop-fuzz --features session
 
 fuzz: $(VENV)/.dev ## libFuzzer on every target, two at a time (MINUTES=5 each, TARGET=one); then whole edges, by hypothesis.
-	@nice -n 10 fuzz/run $(MINUTES) $(TARGET)
-	@$(if $(TARGET),true,EVERYHOP_STATEFUL_MINUTES=$(MINUTES) nice -n 10 pytest tests/threats/test_stateful.py)
+	@nice -n 10 fuzz/run $(or $(MINUTES),5) $(TARGET)
+	@$(if $(TARGET),true,EVERYHOP_STATEFUL_MINUTES=$(or $(MINUTES),5) nice -n 10 pytest tests/threats/test_stateful.py)
+
+soak: tools $(VENV)/.demo ## The promises with figures, whole and timed (MINUTES=10).
+	@cargo build -q --release -p everyhop-load
+	@python -m tests.promises --minutes $(or $(MINUTES),10) $(ARGS)
 
 # Peers from the Python package index, in an environment of their own: nothing of the project depends on them.
 target/peers/.there: bench/requirements.lock

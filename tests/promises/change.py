@@ -15,7 +15,7 @@ from tests.kit import Pki
 from tests.kit.edge import until
 from tests.promises.clients import MIX, Load
 from tests.promises.outcome import Outcome, Scale, percentile
-from tests.promises.yard import HOSTS, Yard, quiet, rss_kib, settled, yard
+from tests.promises.yard import HOSTS, SWEPT, Yard, quiet, resting, rss_kib, settled, yard
 
 OTHER = '[[route]]\nname = "n{n}"\nhost = "a.test"\npath = "/n{n}"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n'
 
@@ -23,14 +23,14 @@ OTHER = '[[route]]\nname = "n{n}"\nhost = "a.test"\npath = "/n{n}"\ntls = "plain
 def reloads_lose_nothing(pki: Pki, scale: Scale) -> Outcome:
     """As many reloads as there is time for at 200 a minute, under load; then as fast as it goes, up to a thousand."""
     out = Outcome(1, "a reload loses nothing")
-    with yard(pki) as it:
+    with yard(pki, more=SWEPT) as it:
         pid = it.pid()
         with Load(it) as warm:
             until(lambda: len(warm.steps) > 200 or None, 60)
         quiet(it)
         for n in range(3):
             reload(it, n)
-        base_rss, base_fds = rss_kib(pid), settled(pid, 0, 2)
+        base_rss, base_fds = rss_kib(pid), resting(pid)
         with Load(it) as load:
             calm = scale.seconds * 0.2
             spent(calm)

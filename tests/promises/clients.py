@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -128,7 +129,10 @@ def passing_steps(it: Yard, _: str) -> Step:
     return h1_steps(it, "passthrough")
 
 
-MIX: list[tuple[str, Callable[[Yard, str], Step], str]] = [
+Kind = tuple[str, Callable[[Yard, str], Step], str]
+"""What it is called, how its steps are made, and in which pattern."""
+
+MIX: list[Kind] = [
     ("h1", h1_steps, "plaintext"),
     ("h1", h1_steps, "mutual"),
     ("new", fresh_steps, "reencrypt"),
@@ -148,11 +152,14 @@ class Load:
     it: Yard
     gap_s: float = 0.01
     again: bool = False
-    mix: list[tuple[str, Callable[[Yard, str], Step], str]] = field(default_factory=lambda: list(MIX))
+    mix: list[Kind] = field(default_factory=lambda: list(MIX))
     errors: list[str] = field(default_factory=list)
     failed_at: list[float] = field(default_factory=list)
     steps: list[tuple[float, str, float]] = field(default_factory=list)
-    """When each ended, of which kind, how long it took."""
+    """When each ended, of which kind, how long it took; of a long load only how many there were."""
+    keep: bool = True
+    done: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
     threads: list[threading.Thread] = field(default_factory=list)
 
@@ -183,7 +190,10 @@ class Load:
                 self.stop.wait(0.02)
                 continue
             now = time.monotonic()
-            self.steps.append((now, kind, now - began))
+            with self.lock:
+                self.done[(kind, pattern)] += 1
+            if self.keep:
+                self.steps.append((now, kind, now - began))
             self.stop.wait(self.gap_s)
 
     def between(self, begin: float, end: float, *kinds: str) -> list[float]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.kit import Pki
-from tests.promises import carried, change, clock, death
+from tests.promises import carried, change, clock, death, hostile, soak
 from tests.promises.outcome import Scale, assert_held
+from tests.promises.yard import PANICS
 
 SHORT = Scale(seconds=3.0)
 
@@ -60,3 +61,35 @@ def test_a_flapping_backend_costs_no_get_and_doubles_no_post(pki: Pki) -> None:
 def test_bytes_are_the_same_both_ways_in_every_pattern(pki: Pki) -> None:
     """Promise 15."""
     assert_held(carried.bytes_are_bytes(pki, SHORT))
+
+
+def test_idle_and_slow_clients_end_at_their_deadline_and_hold_nobody_up(pki: Pki) -> None:
+    """Promise 6."""
+    assert_held(hostile.idle_and_slow(pki, SHORT))
+
+
+def test_a_hostile_http2_connection_is_cut(pki: Pki) -> None:
+    """Promise 7."""
+    assert_held(hostile.one_hostile_connection(pki, SHORT))
+
+
+def test_an_overload_fails_nobody_and_the_admin_answers(pki: Pki) -> None:
+    """Promise 13."""
+    assert_held(hostile.overload(pki, SHORT))
+
+
+def test_no_refusal_reaches_an_upstream(pki: Pki) -> None:
+    """Promise 18."""
+    assert_held(hostile.refusals_reach_nobody(pki, SHORT))
+
+
+def test_client_log_upstream_and_metrics_agree_and_nothing_stays_open(pki: Pki) -> None:
+    """Promise 17."""
+    assert_held(soak.it_goes_on(pki, SHORT))
+
+
+def test_nothing_panicked_meanwhile(pki: Pki) -> None:
+    """Promise 16, over all promises before; run alone, over one."""
+    if not PANICS:
+        assert_held(hostile.one_hostile_connection(pki, SHORT))
+    assert_held(soak.nothing_panicked())

@@ -42,6 +42,9 @@ to = ["127.0.0.1:{passthrough}"]
 """
 HOSTS = {"plaintext": "a.test", "reencrypt": "b.test", "mutual": "c.test", "passthrough": "pass.test"}
 
+SWEPT = "[limits]\nupstream_idle_s = 1\n"
+"""Pools that are swept soon: what stays open after that is forgotten, not kept."""
+
 PANICS: list[int] = []
 """What each engine said of its panics when its yard closed: promise 16 is judged over all of them."""
 
@@ -111,6 +114,19 @@ def cpu_s(pid: int) -> float:
         with contextlib.suppress(OSError):
             total += int(task.read_text().split()[0])
     return total / 1e9
+
+
+def resting(pid: int, seconds: float = 30.0) -> int:
+    """The engine's descriptors once nothing comes or goes any more: pools have been swept, log files have been closed."""
+    end, seen, since = time.monotonic() + seconds, -1, 0.0
+    while time.monotonic() < end:
+        now = descriptors(pid)
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() > since + 1.6:
+            break
+        time.sleep(0.1)
+    return seen
 
 
 def settled(pid: int, at_most: int, seconds: float = 40.0) -> int:
