@@ -35,8 +35,9 @@ DATES_S = 3600.0
 DATES = {"acceptance/expired", "certificate/expired"}
 # An engine that lived this long did its work: whatever killed it, the next one starts at once.
 LIVED_S = 1.0
-# Those that die at once may be a few before starting another is slowed down, by a second more each time.
-HASTY_DEATHS, MOST_PATIENCE_S = 5, 10.0
+# Those that die sooner may be a few. Then, if they take the plan, no more than two are started a second: whoever can kill
+# one must not gain more than that. If they do not even start, each waits a second longer than the one before.
+HASTY_DEATHS, APART_S, MOST_PATIENCE_S = 5, 0.5, 10.0
 
 
 def say(text: str) -> None:
@@ -82,7 +83,7 @@ class Supervisor:
         self.last_reload: dict[str, object] = {}
         self.started_at = dt.datetime.now(dt.UTC)
         self.restarts = 0
-        self.hasty = 0
+        self.hasty, self.took_plan = 0, True
         self.launched_at = self.start_at = 0.0
         self.told = {f.what for f in self.compiled.findings}
         self.next_dates = time.monotonic() + DATES_S
@@ -297,7 +298,10 @@ class Supervisor:
         now = time.monotonic()
         if self.launched_at:
             self.hasty = 0 if now - self.launched_at >= LIVED_S else self.hasty + 1
-            self.start_at = now + min(max(self.hasty - HASTY_DEATHS, 0), MOST_PATIENCE_S)
+            over = max(self.hasty - HASTY_DEATHS, 0)
+            self.start_at = self.launched_at + APART_S if self.took_plan else now + min(over, MOST_PATIENCE_S)
+            if not over:
+                self.start_at = now
             self.launched_at = 0.0
         if now >= self.start_at:
             self.restart()
@@ -306,8 +310,9 @@ class Supervisor:
         """The same sockets, the last good plan; the engine that ran, if it answers after all."""
         if self.control:
             self.control.close()
-        self.launched_at = time.monotonic()
+        self.launched_at, self.took_plan = time.monotonic(), False
         if self.answers_again():
+            self.took_plan = True
             return
         self.restarts += 1
         say(f"the engine is gone; starting another ({self.restarts})")
@@ -322,6 +327,7 @@ class Supervisor:
                 self.child.process.kill()
             say(f"the engine did not start: {e}")
             return
+        self.took_plan = True
         say(f"the engine is back, plan {self.compiled.plan_digest[:16]}")
 
     def answers_again(self) -> bool:
