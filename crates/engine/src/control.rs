@@ -234,6 +234,8 @@ impl Engine {
         if let (true, Some(fd)) = (log, fds.next()) {
             self.shared.log.open(fd);
         }
+        // Backends that were carried over have the addresses of the plan before.
+        running.resolve(names);
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);
         self.shared.running.store(Some(running.clone()));

@@ -362,6 +362,15 @@ fn hop_id(inputs: &str) -> u64 {
 }
 
 impl BackendRun {
+    /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a
+    /// connection that is used lives as long as its requests come (U04).
+    pub(crate) fn is_at(&self, addr: Option<SocketAddr>) -> bool {
+        match self.place {
+            Place::Name { .. } => addr.is_some_and(|addr| self.addrs.load().contains(&addr)),
+            Place::Ip { .. } | Place::Unix { .. } => true,
+        }
+    }
+
     /// Why this backend takes nothing now, if so.
     pub(crate) fn closed(&self, unix_s: i64) -> Option<Refusal> {
         if unix_s >= self.closes_at_s {

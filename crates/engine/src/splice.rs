@@ -52,7 +52,7 @@ async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock),
         let backend = choose::choose(&it.core, route, &tried)?;
         it.watch.within_s(limits.connect_s);
         match connect::dial(&backend, &it.watch).await {
-            Ok(sock) => {
+            Ok((sock, _)) => {
                 choose::healed(&backend);
                 return Ok((backend, sock));
             }

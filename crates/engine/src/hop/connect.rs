@@ -14,6 +14,7 @@ use crate::wire::{Sock, Wire, WireError};
 use everyhop_plan::{Place, UpstreamProtocol};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) struct Opened {
     pub(crate) generation: u64,
     /// When the acceptance of this hop ends; `i64::MAX` for none.
     pub(crate) closes_at_s: i64,
+    /// Where it leads; `None` for a Unix socket.
+    pub(crate) addr: Option<SocketAddr>,
 }
 
 thread_local! {
@@ -46,10 +49,12 @@ pub(crate) async fn in_time<F: Future>(watch: &Watch, future: F) -> Result<F::Ou
     .await
 }
 
-/// Opens the socket alone.
-pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Sock, Refusal> {
+/// Opens the socket alone, and says where it leads.
+pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<(Sock, Option<SocketAddr>), Refusal> {
     let dialled = match &backend.place {
-        Place::Unix { path } => in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(Sock::Unix)),
+        Place::Unix { path } => {
+            in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(|s| (Sock::Unix(s), None)))
+        }
         Place::Ip { .. } | Place::Name { .. } => {
             let addrs = backend.addrs.load_full();
             let at = NEXT_ADDR.replace(NEXT_ADDR.get().wrapping_add(1));
@@ -58,7 +63,7 @@ pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Sock, Re
                 r.map(|s| {
                     // Small writes must not wait for the other side's acknowledgement.
                     let _ = s.set_nodelay(true);
-                    Sock::Tcp(s)
+                    (Sock::Tcp(s), Some(addr))
                 })
             })
         }
@@ -74,7 +79,7 @@ pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Sock, Re
 pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32) -> Result<Opened, Refusal> {
     let watch = core.watch();
     watch.within_s(connect_s);
-    let sock = dial(backend, &watch).await?;
+    let (sock, addr) = dial(backend, &watch).await?;
     let Some(secured) = &backend.secured else {
         let facts = HopFragment::of(&backend.at, backend.tls, &TlsFacts::default(), IdentityUse::NotPresented);
         return Ok(Opened {
@@ -83,6 +88,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
             hop_id: backend.hop_id,
             generation: core.generation(),
             closes_at_s: backend.closes_at_s,
+            addr,
         });
     };
     let session = Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
@@ -115,6 +121,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
         hop_id: backend.hop_id,
         generation: core.generation(),
         closes_at_s: backend.closes_at_s,
+        addr,
     })
 }
 

@@ -13,6 +13,7 @@ use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, writ
 use everyhop_plan::Limits;
 use http::HeaderMap;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +27,7 @@ pub(crate) struct H1Up {
     pub(crate) hop_id: u64,
     pub(crate) generation: u64,
     pub(crate) closes_at_s: i64,
+    pub(crate) addr: Option<SocketAddr>,
     limits: http1::Limits,
     out: Buf,
     head: ResponseHead,
@@ -58,6 +60,7 @@ impl H1Up {
             hop_id: opened.hop_id,
             generation: opened.generation,
             closes_at_s: opened.closes_at_s,
+            addr: opened.addr,
             limits: codec_limits(limits),
             out: Buf::default(),
             head: ResponseHead::default(),

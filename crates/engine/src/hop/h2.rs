@@ -17,6 +17,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -31,6 +32,7 @@ pub(crate) struct H2Conn {
     watch: Rc<Watched>,
     facts: Rc<HopFragment>,
     pub(crate) hop_id: u64,
+    pub(crate) addr: Option<SocketAddr>,
     open: Cell<bool>,
     streams: Cell<usize>,
     clock: Rc<Clock>,
@@ -109,6 +111,7 @@ impl H2Up {
             watch: watch.clone(),
             facts: opened.facts,
             hop_id: opened.hop_id,
+            addr: opened.addr,
             open: Cell::new(true),
             streams: Cell::new(0),
             clock: core.watches.clock.clone(),
@@ -177,7 +180,14 @@ impl H2Up {
             self.answered = true;
         }
         match why.reason() {
-            Some(Reason::PROTOCOL_ERROR) if why.is_library() => Refusal::BackendMalformed,
+            // What it sent is no HTTP/2, so it sent something: that is an answer, if a bad one.
+            Some(
+                Reason::PROTOCOL_ERROR
+                | Reason::FRAME_SIZE_ERROR
+                | Reason::FLOW_CONTROL_ERROR
+                | Reason::COMPRESSION_ERROR
+                | Reason::STREAM_CLOSED,
+            ) if why.is_library() => Refusal::BackendMalformed,
             _ if why.is_reset() => Refusal::BackendReset,
             _ => Refusal::BackendClosed,
         }
@@ -250,10 +260,11 @@ impl H2Up {
         };
         self.answered = true;
         let too_many = parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX);
-        if too_many || !MapView(&parts.headers).has_proper_names() {
+        let status = parts.status.as_u16();
+        // The `http` crate takes any three digits; RFC 9110 §15 ends at 599, and so does the HTTP/1 codec.
+        if too_many || status > 599 || !MapView(&parts.headers).has_proper_names() {
             return Poll::Ready(Err(Refusal::BackendMalformed));
         }
-        let status = parts.status.as_u16();
         let body = match recv.is_end_stream() {
             _ if self.to_head || matches!(status, 204 | 304) => BodyLen::None,
             true => BodyLen::Known(0),

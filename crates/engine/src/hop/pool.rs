@@ -52,14 +52,15 @@ impl Pools {
         if backend.protocol == UpstreamProtocol::Http2 {
             let mut shared = self.shared.borrow_mut();
             let list = shared.get_mut(&hop_id)?;
-            list.retain(|c| c.is_open());
+            // What its streams carry goes on to its end; nothing new goes where the name led before.
+            list.retain(|c| c.is_open() && backend.is_at(c.addr));
             return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
         }
         let now_ms = core.clock().now_ms.get();
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&hop_id)?;
         while let Some(it) = list.pop() {
-            if it.until_ms > now_ms && it.up.is_quiet() {
+            if it.until_ms > now_ms && backend.is_at(it.up.addr) && it.up.is_quiet() {
                 return Some(Up::H1(it.up));
             }
         }
