@@ -312,7 +312,12 @@ impl Client for H1 {
         }
         let out = self.out.tail();
         write::status_line(out, status);
-        fields.each(|_, name, value| write::field(out, name, value));
+        // RFC 9110 §8.6: no length there; who believed it would take the final head for a body.
+        fields.each(|id, name, value| {
+            if id != FieldId::ContentLength {
+                write::field(out, name, value);
+            }
+        });
         out.extend_from_slice(b"\r\n");
     }
 

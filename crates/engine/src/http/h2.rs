@@ -294,7 +294,7 @@ impl Client for H2 {
 
     fn informational(&mut self, status: u16, fields: &impl Fields) {
         // A stream that is gone shows when the final head is sent.
-        let _ = self.respond.send_informational(response(status, fields, |_| true));
+        let _ = self.respond.send_informational(response(status, fields, |id| id != FieldId::ContentLength));
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {

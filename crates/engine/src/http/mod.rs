@@ -204,9 +204,11 @@ pub(crate) async fn carry(
         .await;
         if let Err(why) = ended {
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
-            // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke.
+            // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
+            // backend is asked again only over a new connection where a kept one may have died of age.
             let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
-            let retry = unanswered && asked.is_idempotent() && is_of_hop(why);
+            let elsewhere = reused || route.backends.len() > 1;
+            let retry = elsewhere && unanswered && asked.is_idempotent() && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
                 if route.backends.len() > tried.len() + 1 {
