@@ -176,7 +176,7 @@ def test_the_engine_has_no_file_open_but_its_log(edge: Edges, routes: str, pki: 
     it = edge(routes, threads=2)
     pid = engine_of(it)
     expected = re.compile(
-        r"/dev/null|(socket|pipe):\[\d+\]|anon_inode:\[(eventpoll|eventfd)\]|"
+        r"/dev/null|(socket|pipe):\[\d+\]|anon_inode:\[(eventpoll|eventfd|timerfd)\]|"
         + re.escape(str(it.folder / "access.log"))
     )
     for _ in range(2):
