@@ -242,7 +242,6 @@ CHOICES = [
     ("first", 'path = "/v3"\nmethod = ["GET", "PUT"]\npriority = 2'),
     ("second", 'path = "/v3"\nmethod = ["GET", "POST"]\npriority = 1'),
     ("cookie", 'path = "/c"\nheaders = { cookie = "a=1; b=2" }'),
-    ("client", 'path = "/r"\nheaders = { x-real-ip = "10.0.0.1" }'),
 ]
 ADMIN, RED = (b"X-Role", b"admin"), (b"X-Team", b"red")
 ASKED: list[tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...], str]] = [
@@ -285,8 +284,6 @@ ASKED: list[tuple[bytes, bytes, tuple[tuple[bytes, bytes], ...], str]] = [
     # A cookie is one value, in however many crumbs it came.
     (b"GET", b"/c", ((b"Cookie", b"a=1; b=2"),), "cookie"),
     (b"GET", b"/c", ((b"Cookie", b"a=1"),), "all"),
-    # Whom the edge alone may speak of decides nothing when the client speaks of it.
-    (b"GET", b"/r", ((b"X-Real-IP", b"10.0.0.1"),), "all"),
 ]
 
 

@@ -50,6 +50,36 @@ def path(text: str) -> str | None:
     return text
 
 
+# As `crates/http1/src/names.rs` has them; a contract test holds the two together.
+HOP_BY_HOP = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+    ]
+)
+CLAIMS = re.compile(
+    "(transfer-encoding|content-length|forwarded|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|x-request-id"
+    "|x-original-url|x-rewrite-url|x-remote-user)$"
+    "|x-forwarded|client-cert|x-client-cert|x-ssl-|ssl-client-|x-original-|x-tls-client"
+)
+
+
+def is_heard(field: str) -> bool:
+    """Whether a request's field of that name can choose a route: not one that concerns a connection alone, nor one that
+    only the edge may say, or its twin with `_` or `.`."""
+    name = field.lower()
+    if name in HOP_BY_HOP or name == "host":
+        return False
+    return name == "content-length" or not CLAIMS.match(re.sub("[_.]", "-", name))
+
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

@@ -108,6 +108,16 @@ def form(world: World, i: int, route: Route) -> None:
                 f"route {route.name!r} looks at the header {name!r}",
                 "write a field name",
             )
+        elif not names.is_heard(name):
+            world.refuse(
+                "route/nothing-to-do",
+                (*key, "headers"),
+                f"route {route.name!r} looks at the header {name!r}, which is taken from every request before it is matched",
+                'for the host write host = "..."'
+                if name.lower() == "host"
+                else "look at a field that the client may set",
+                of_key=True,
+            )
     for j, requirement in enumerate(route.requires):
         if requirement not in CAPABILITIES:
             world.refuse(

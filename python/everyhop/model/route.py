@@ -58,11 +58,11 @@ class Route(Section):
     host: str | list[str]
     """Exact names or `*.` and a suffix."""
     path: str | None = None
-    """Prefix on segment boundaries: `/v2` is `/v2` and `/v2/x`, not `/v2x`."""
+    """Prefix on segment boundaries: `/v2` is `/v2` and `/v2/x`, not `/v2x`. What only a lenient backend would read as a path under it, such as `/V2`, `/v2;a=b` or `/x/..%3B/v2`, is refused with 400 and not taken for another route's."""
     path_exact: str | None = None
     method: str | list[str] | None = None
     headers: dict[str, str] = {}
-    """Fields that must be there with exactly this value."""
+    """Fields that must be there with exactly this value, each time they occur. Not those that only the edge may set, such as `X-Forwarded-Proto`."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Breaks ties; higher wins."""
     protocol: Literal["http"] = "http"
