@@ -11,10 +11,12 @@ use everyhop_canon::{forwarded, path};
 use everyhop_engine::fuzzing::Speaks;
 use std::net::IpAddr;
 
-/// The requests in `sent`, up to the first that is incomplete or wrong.
-fn requests(sent: &[u8]) -> Vec<Request> {
-    let (mut found, mut rest) = (Vec::new(), sent);
+/// The requests in `sent`, up to the first that is incomplete or wrong; and of each head, the last one's too, whether its
+/// answer has no body.
+fn requests(sent: &[u8]) -> (Vec<Request>, Vec<bool>) {
+    let (mut found, mut to_head, mut rest) = (Vec::new(), Vec::new(), sent);
     while let Ok(head) = oracle::request(rest) {
+        to_head.push(head.first[0] == b"HEAD");
         let after = &rest[head.len..];
         let (body, len) = match head.ends {
             Ends::After(n) => match usize::try_from(n).ok().and_then(|n| after.get(..n)) {
@@ -31,7 +33,7 @@ fn requests(sent: &[u8]) -> Vec<Request> {
         let [method, target, _] = head.first;
         found.push(Request { method, target, fields: head.fields, body });
     }
-    found
+    (found, to_head)
 }
 
 /// Whether `forwarded` is `sent` in its canonical form.
@@ -88,7 +90,7 @@ pub fn client_h1(data: &[u8]) {
     let client = Client { speaks: Speaks::Http1, pieces: pieces(sent, how), closes, trusted };
     let Ran { answered, received, .. } = run(client, Behaviour::Serves);
 
-    let fine = requests(sent);
+    let (fine, to_head) = requests(sent);
     let mut left = fine.iter();
     let forwarded: Vec<&Request> = received.iter().flat_map(|r| &r.requests).collect();
     for it in &forwarded {
@@ -99,10 +101,10 @@ pub fn client_h1(data: &[u8]) {
     if let Some(first) = fine.first().filter(|it| is_plain(it) && !closes && sent.len() < 4096) {
         assert!(forwarded.first().is_some_and(|it| is(it, first)), "{first:?} was not forwarded: {}", shown(&answered));
     }
-    let mut methods = fine.iter().map(|r| r.method == b"HEAD");
+    let mut to_head = to_head.into_iter();
     let (mut rest, mut served) = (&answered[..], 0);
     while !rest.is_empty() {
-        match answer(rest, methods.next().unwrap_or(false), true) {
+        match answer(rest, to_head.next().unwrap_or(false), true) {
             Answer::Whole { status, len, .. } => {
                 served += usize::from(status == 200);
                 rest = &rest[len..];
