@@ -311,6 +311,10 @@ impl Exchange {
             Poll::Ready(Err(Gone)) => Poll::Ready(Err(Refusal::ClientGone)),
             Poll::Pending => {
                 self.blocked = true;
+                // Nothing is read while the client takes nothing: a slow reader does not hold the room for it.
+                if self.to_client.is_empty() {
+                    self.to_client.release();
+                }
                 Poll::Pending
             }
         }
