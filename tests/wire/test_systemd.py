@@ -93,6 +93,7 @@ def test_systemd_is_told_of_ready_reloading_watchdog_and_stopping(
 
         running.process.terminate()
         assert manager.next()[0] == {"STOPPING": "1"}
+        assert manager.next()[0] == {"EXTEND_TIMEOUT_USEC": "15000000"}, "its drain has five seconds, and then some"
         assert running.process.wait(30) == 0
     manager.close()
 

@@ -8,7 +8,7 @@ import time
 
 
 def notify(state: str) -> None:
-    """`READY=1`, `RELOADING=1`, `STOPPING=1`, `WATCHDOG=1`."""
+    """`READY=1`, `RELOADING=1`, `STOPPING=1`, `EXTEND_TIMEOUT_USEC=...`, `WATCHDOG=1`."""
     to = os.environ.get("NOTIFY_SOCKET")
     if not to:
         return

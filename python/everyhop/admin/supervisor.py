@@ -32,6 +32,7 @@ from everyhop.refusals import Finding, merged, render
 
 TICK_S = 0.25
 DATES_S = 3600.0
+AFTER_DRAIN_S = 10
 DATES = {"acceptance/expired", "certificate/expired"}
 # An engine that lived this long did its work: whatever killed it, the next one starts at once.
 LIVED_S = 1.0
@@ -454,6 +455,8 @@ class Supervisor:
         """Drains and stops the engine; what is in flight has `drain_s`."""
         drain_s = self.compiled.plan.engine.drain_s
         say(f"draining for at most {drain_s} s")
+        # Beyond the unit's own TimeoutStopSec, where `drain_s` is longer.
+        notify(f"EXTEND_TIMEOUT_USEC={(drain_s + AFTER_DRAIN_S) * 1_000_000}")
         deadline = time.monotonic() + drain_s + 2
         try:
             if self.control:
