@@ -37,15 +37,24 @@ def open_files(pid: int) -> list[str]:
 
 
 def as_user(uid: int) -> list[str]:
-    """What starts a command as `uid`, without the capability to trace anybody."""
+    """What starts a command as `uid`, without the capabilities to look into anybody (`ptrace(2)`, `mm_access`)."""
     setpriv = shutil.which("setpriv")
     assert setpriv is not None, "util-linux is everywhere"
     if not ROOT:
         return []
-    return [setpriv, "--bounding-set=-sys_ptrace", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    return [
+        setpriv,
+        "--bounding-set=-sys_ptrace,-sys_admin,-perfmon",
+        f"--reuid={uid}",
+        f"--regid={uid}",
+        "--clear-groups",
+    ]
 
 
 def is_readable(pid: int, uid: int) -> bool:
-    """Whether a process of `uid` opens the memory of `pid`."""
-    command = [*as_user(uid), "sh", "-c", f": < /proc/{pid}/mem"]
+    """Whether a process of `uid` looks into `pid`: its environment is what the kernel shows to whom it shows memory.
+
+    Not `mem` itself, which a kernel may keep from everybody (Yama), so that it would tell nothing.
+    """
+    command = [*as_user(uid), "sh", "-c", f": < /proc/{pid}/environ"]
     return subprocess.run(command, stderr=subprocess.DEVNULL, timeout=30, check=False).returncode == 0
