@@ -13,24 +13,41 @@ const WIDE: usize = 16 * ROOM;
 const SPARE: usize = 128;
 const SPARE_WIDE: usize = 16;
 
+/// Wide buffers that a thread lends at once (65 MiB): each slow reader of a fast flow holds one, and there is no end of
+/// slow readers. Above it flows move in plain pieces.
+const MOST_WIDE: usize = 256;
+
 #[derive(Default)]
 struct Pool {
     plain: Vec<Vec<u8>>,
     wide: Vec<Vec<u8>>,
+    wide_lent: usize,
 }
 
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { plain: Vec::new(), wide: Vec::new() }) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { plain: Vec::new(), wide: Vec::new(), wide_lent: 0 }) };
 }
 
 /// Memory for at least `n` bytes.
 fn room(n: usize) -> Vec<u8> {
     let (pooled, size) = match n {
         0..=ROOM => (POOL.with_borrow_mut(|p| p.plain.pop()), ROOM),
-        _ if n <= WIDE => (POOL.with_borrow_mut(|p| p.wide.pop()), WIDE),
+        _ if n <= WIDE => (POOL.with_borrow_mut(Pool::lend_wide), WIDE),
         _ => (None, n.next_power_of_two()),
     };
     pooled.unwrap_or_else(|| Vec::with_capacity(size))
+}
+
+impl Pool {
+    fn lend_wide(&mut self) -> Option<Vec<u8>> {
+        self.wide_lent += 1;
+        self.wide.pop()
+    }
+}
+
+/// The thread lends as many wide buffers as it will.
+pub(crate) fn is_pressed() -> bool {
+    POOL.with_borrow(|p| p.wide_lent >= MOST_WIDE)
 }
 
 /// Empty and without memory until it is written to.
@@ -136,7 +153,7 @@ impl Buf {
 
     /// Makes an empty buffer a wide one, for a flow that filled the last.
     pub(crate) fn widen(&mut self) {
-        if self.is_empty() && self.bytes.capacity() < WIDE {
+        if self.is_empty() && self.bytes.capacity() < WIDE && !is_pressed() {
             self.release();
             self.bytes = room(WIDE);
         }
@@ -155,6 +172,9 @@ impl Buf {
         bytes.clear();
         // A buffer that grew to another size is freed, so that one large head does not stay paid for.
         POOL.with_borrow_mut(|pool| {
+            if bytes.capacity() == WIDE {
+                pool.wide_lent = pool.wide_lent.saturating_sub(1);
+            }
             let (list, spare) = match bytes.capacity() {
                 ROOM => (&mut pool.plain, SPARE),
                 WIDE => (&mut pool.wide, SPARE_WIDE),
@@ -202,6 +222,22 @@ mod tests {
         buf.release();
         buf.push(b"x");
         assert_eq!(buf.bytes.capacity(), ROOM);
+    }
+
+    #[test]
+    fn many_that_are_slow_at_once_hold_no_more_wide_buffers_than_a_thread_lends() {
+        let widened = || {
+            let mut buf = Buf::default();
+            buf.widen();
+            buf.push(b"x");
+            buf
+        };
+        let held: Vec<Buf> = (0..MOST_WIDE).map(|_| widened()).collect();
+        assert!(held.iter().all(|b| b.bytes.capacity() == WIDE) && is_pressed());
+        assert_eq!(widened().bytes.capacity(), ROOM);
+        drop(held);
+        assert!(!is_pressed());
+        assert_eq!(widened().bytes.capacity(), WIDE);
     }
 
     #[test]

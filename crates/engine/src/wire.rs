@@ -3,7 +3,7 @@
 //! Reads and writes are as few as can be: one read until the socket is dry, one write for all that is queued.
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
-use crate::buf::{Buf, ROOM};
+use crate::buf::{Buf, ROOM, is_pressed};
 use crate::http::frames::Budget;
 use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
 use std::io;
@@ -19,8 +19,13 @@ pub(crate) enum Sock {
 
 /// Ciphertext waiting to go out above which nothing more is encrypted: back-pressure.
 const OUT_FULL: usize = 16 * 1024;
-/// Plaintext that is encrypted at a time.
+/// Plaintext that is encrypted at a time, and where memory is short: a record, whose ciphertext fits a plain buffer.
 const SEAL_BYTES: usize = 256 * 1024;
+const SEAL_SHORT_BYTES: usize = 16 * 1024;
+
+fn sealed_at_a_time(bytes: usize) -> usize {
+    bytes.min(if bytes > SEAL_SHORT_BYTES && is_pressed() { SEAL_SHORT_BYTES } else { SEAL_BYTES })
+}
 
 pub(crate) struct Wire {
     sock: Sock,
@@ -228,7 +233,7 @@ impl Wire {
         if tls.outgoing.len() >= OUT_FULL {
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
-        let n = from.len().min(SEAL_BYTES);
+        let n = sealed_at_a_time(from.len());
         let bytes = from.bytes().get(..n).unwrap_or_default();
         let small = tls.small;
         tls.small = small.saturating_sub(n);
@@ -417,7 +422,7 @@ impl Wire {
         if tls.outgoing.len() >= OUT_FULL {
             ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
         }
-        let take = bytes.get(..bytes.len().min(SEAL_BYTES)).unwrap_or_default();
+        let take = bytes.get(..sealed_at_a_time(bytes.len())).unwrap_or_default();
         let small = tls.small;
         tls.small = small.saturating_sub(take.len());
         match tls.session.encrypt(take, small, &mut tls.incoming, &mut tls.early, &mut tls.outgoing) {
