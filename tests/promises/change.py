@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import socket
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.kit import Pki
 from tests.kit.edge import until
 from tests.promises.clients import MIX, Load
 from tests.promises.outcome import Outcome, Scale, percentile
-from tests.promises.yard import HOSTS, SWEPT, Yard, quiet, resting, rss_kib, settled, yard
+from tests.promises.yard import HOSTS, LOAD, SWEPT, Yard, quiet, resting, rss_kib, settled, yard
 
 OTHER = '[[route]]\nname = "n{n}"\nhost = "a.test"\npath = "/n{n}"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n'
 
@@ -135,15 +139,15 @@ def certificates_rotate(pki: Pki, scale: Scale) -> Outcome:
     """Rotations under handshakes; each handshake tells which leaf it was shown."""
     out = Outcome(8, "certificate rotation")
     rotations = 100 if scale.whole else 3
-    rate = 500 if scale.timed else 50
+    seen, more = (100, 400) if scale.timed else (50, 0)
     folder = Path(tempfile.mkdtemp(prefix="eh-pki-"))
     try:
         mine = Pki(folder)
         with yard(mine) as it:
-            shaking = Handshakes(it, rate, threads=4)
+            shaking = Handshakes(it, seen, threads=4)
             late: list[float] = []
             began = time.monotonic()
-            with shaking:
+            with shaking, many_more(it, more, scale.seconds) as beside:
                 until(lambda: shaking.done > 10 or None, 30)
                 for n in range(rotations):
                     due = began + (n + 1) * scale.seconds / rotations
@@ -157,13 +161,45 @@ def certificates_rotate(pki: Pki, scale: Scale) -> Outcome:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     done = shaking.done
-    figure = f"{len(shaking.errors)} of {done} {shaking.errors[:2] or ''}"
-    out.must(f"failed handshakes over {rotations} rotations", figure, "0", not shaking.errors and not failed)
+    errors = shaking.errors + beside.errors
+    figure = f"{len(errors)} of {done + beside.done} {errors[:2] or ''}"
+    out.must(f"failed handshakes over {rotations} rotations", figure, "0", not errors and not failed)
     out.must("leaves seen", len(shaking.first), str(rotations + 1), len(shaking.first) == rotations + 1)
     out.timed(scale, "a new leaf served after, worst", f"{max(late):.2f} s", "1 s", max(late) <= 1)
-    reached = done / seconds
-    out.timed(scale, "handshakes a second", f"{reached:.0f}", f"{rate} (90 % of it at least)", reached >= rate * 0.9)
+    reached = done / seconds + beside.rate
+    wanted = seen + more
+    out.timed(scale, "handshakes a second", f"{reached:.0f}", f"90 % of {wanted} at least", reached >= wanted * 0.9)
     return out
+
+
+@dataclass
+class Beside:
+    """What a load beside ours came to."""
+
+    done: int = 0
+    rate: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def many_more(it: Yard, rate: int, seconds: float) -> Iterator[Beside]:
+    """Handshakes, each with a request, at a rate that Python does not reach beside its own."""
+    out = Beside()
+    if not rate:
+        yield out
+        return
+    count = round(rate * seconds)
+    words = [f"to=127.0.0.1:{it.port}", "name=a.test", f"ca={it.ca}", f"count={count}", "threads=4", f"rate={rate}"]
+    began = time.monotonic()
+    load = subprocess.Popen(
+        [str(LOAD), "handshakes", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    yield out
+    said, wrong = load.communicate(timeout=seconds + 120)
+    if load.returncode or not said.startswith(f"done {count} "):
+        out.errors.append(said + wrong)
+    else:
+        out.done, out.rate = count, count / (time.monotonic() - began)
 
 
 def rotate(pki: Pki) -> int:

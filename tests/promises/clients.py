@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import socket
 import ssl
 import threading
 import time
@@ -199,9 +198,3 @@ class Load:
     def between(self, begin: float, end: float, *kinds: str) -> list[float]:
         """Sorted times of what ended then."""
         return sorted(t for at, kind, t in list(self.steps) if begin <= at < end and (not kinds or kind in kinds))
-
-
-def free_of(sock: socket.socket) -> None:
-    """Closes with a reset: no TIME_WAIT stays behind ten thousand of them."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    sock.close()

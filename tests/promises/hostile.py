@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import resource
-import selectors
 import socket
-import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -20,15 +20,14 @@ from pathlib import Path
 from everyhop.demo.stage import free_port
 from tests.kit import Pki, hello_bytes
 from tests.kit.edge import until
-from tests.promises.clients import Kind, Load, connect, free_of, get, h1_steps, h2_steps
+from tests.promises.clients import Kind, Load, connect, get, h1_steps, h2_steps
 from tests.promises.outcome import Outcome, Scale, percentile
-from tests.promises.yard import PANICS, Yard, quiet, rss_kib, yard
+from tests.promises.yard import LOAD, PANICS, ROOT, Yard, quiet, rss_kib, yard
 from tests.threats.frames import fields
 from tests.threats.ground import HOSTS, TERMINATING, Ground, response
 from tests.threats.test_http2 import FORBIDDEN, floods, speak, spent
 from tests.wire.test_lifecycle import NGINX
 
-LOAD = Path(__file__).resolve().parents[2] / "target/release/everyhop-load"
 IDLE = "[limits]\nidle_s = 300\nhandshake_s = 3\nhead_s = 3\nconnections_per_source = 0\n"
 GATE_KIB = 8.0
 """What an idle TLS connection may cost: the gate of the baseline."""
@@ -83,31 +82,16 @@ def idle(it: Yard, count: int) -> Iterator[int]:
 
 def slow(it: Yard, count: int, scale: Scale, out: Outcome) -> None:
     """Hellos that never end, and some heads; each closed when its 3 s are over, and not before."""
-    hello = hello_bytes("a.test")[:100]
     with Load(it, mix=OTHERS) as load:
         begin = time.monotonic()
-        until(lambda: time.monotonic() > begin + (4 if scale.timed else 1) or None, 30)
-        calm = load.between(begin, time.monotonic())
-        looking, opened = selectors.DefaultSelector(), {}
-        for n in range(count):
-            sock: socket.socket = connect(it) if n % 100 == 0 else socket.create_connection(("127.0.0.1", it.port), 20)
-            sock.sendall(b"GET / HTTP/1.1\r\nHo" if n % 100 == 0 else hello)
-            sock.setblocking(False)
-            opened[sock] = time.monotonic()
-            looking.register(sock, selectors.EVENT_READ)
-        ready = time.monotonic()
-        ages: list[float] = []
-        while opened and time.monotonic() < ready + 60:
-            for key, _ in looking.select(1.0):
-                sock = key.fileobj  # type: ignore[assignment]
-                if waits(sock):
-                    continue
-                ages.append(time.monotonic() - opened.pop(sock))
-                looking.unregister(sock)
-                free_of(sock)
-        during = load.between(begin + 1, time.monotonic())
-    for sock in opened:
-        sock.close()
+        spent_calmly = 5 if scale.timed else 1
+        until(lambda: time.monotonic() > begin + spent_calmly or None, 30)
+        calm_end = time.monotonic()
+        words = [str(it.port), str(it.ca), str(count), "4000"]
+        command = [sys.executable, "-m", "tests.promises.slow", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=ROOT)
+        calm, during = load.between(begin, calm_end), load.between(calm_end, time.monotonic())
+    ages = json.loads(done.stdout)
     out.must("slow clients closed", len(ages), str(count), len(ages) == count)
     out.must("the earliest", f"{min(ages):.1f} s", "not before 3 s less a tick", min(ages) >= 2.8)
     out.timed(scale, "the latest", f"{max(ages):.1f} s", "3 s and a busy moment", max(ages) <= 6)
@@ -115,17 +99,6 @@ def slow(it: Yard, count: int, scale: Scale, out: Outcome) -> None:
     figure = f"{percentile(calm, 0.99) * 1000:.1f} to {percentile(during, 0.99) * 1000:.1f} ms ({ratio:.2f}x)"
     out.timed(scale, "the others' p99", figure, "2x", ratio <= 2)
     out.must("errors of the others", load.errors[:3] or 0, "0", not load.errors)
-
-
-def waits(sock: socket.socket) -> bool:
-    """Nothing came but what belongs to TLS itself, such as tickets."""
-    try:
-        sock.recv(4096)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        return True
-    except OSError:
-        pass
-    return False
 
 
 def one_hostile_connection(pki: Pki, scale: Scale) -> Outcome:

@@ -42,6 +42,9 @@ to = ["127.0.0.1:{passthrough}"]
 """
 HOSTS = {"plaintext": "a.test", "reencrypt": "b.test", "mutual": "c.test", "passthrough": "pass.test"}
 
+ROOT = Path(__file__).resolve().parents[2]
+LOAD = ROOT / "target/release/everyhop-load"
+
 SWEPT = "[limits]\nupstream_idle_s = 1\n"
 """Pools that are swept soon: what stays open after that is forgotten, not kept."""
 
