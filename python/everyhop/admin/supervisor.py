@@ -21,6 +21,7 @@ from typing import Literal
 from everyhop import _door
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.notify import notify
+from everyhop.admin.pace import Pace
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.server import Server
 from everyhop.compile import Compiled, compile_file
@@ -34,11 +35,6 @@ TICK_S = 0.25
 DATES_S = 3600.0
 AFTER_DRAIN_S = 10
 DATES = {"acceptance/expired", "certificate/expired"}
-# An engine that lived this long did its work: whatever killed it, the next one starts at once.
-LIVED_S = 1.0
-# Those that die sooner may be a few. Then, if they take the plan, no more than two are started a second: whoever can kill
-# one must not gain more than that. If they do not even start, each waits a second longer than the one before.
-HASTY_DEATHS, APART_S, MOST_PATIENCE_S = 5, 0.5, 10.0
 
 
 def say(text: str) -> None:
@@ -84,8 +80,7 @@ class Supervisor:
         self.last_reload: dict[str, object] = {}
         self.started_at = dt.datetime.now(dt.UTC)
         self.restarts = 0
-        self.hasty, self.took_plan = 0, True
-        self.launched_at = self.start_at = 0.0
+        self.pace = Pace()
         self.told = {f.what for f in self.compiled.findings}
         self.next_dates = time.monotonic() + DATES_S
 
@@ -210,16 +205,16 @@ class Supervisor:
         self.bound = [Bound(s["listener"], s["bind"], s["thread"], fd) for s, fd in zip(sockets, fds, strict=False)]
         for fd in fds[len(sockets) :]:
             os.close(fd)
-        self.launched_at = time.monotonic()
+        self.pace.begins(time.monotonic())
         with contextlib.suppress(OSError):
             self.adopted = os.pidfd_open(int(str(welcome.get("pid"))))
         say(f"adopted the engine with pid {welcome.get('pid')}, plan {str(welcome.get('plan_digest'))[:16]}")
         self.bring(self.compiled)
 
     def launch(self) -> None:
+        self.pace.begins(time.monotonic())
         with listening(self.engine_path) as control:
             self.child = start(control, self.sandbox, self.user)
-        self.launched_at = time.monotonic()
         self.engine_pid = self.child.process.pid
         self.control = Control.connect(self.engine_path)
         self.listen(self.bound)
@@ -276,6 +271,7 @@ class Supervisor:
             os.close(material)
             if log is not None:
                 os.close(log)
+        self.pace.runs()
 
     def engine_is_gone(self) -> bool:
         if self.child is not None and self.child.is_over():
@@ -297,23 +293,16 @@ class Supervisor:
     def start_another(self) -> None:
         """At once; only a row of engines that die as soon as they are started is no reason to give up, but to slow down."""
         now = time.monotonic()
-        if self.launched_at:
-            self.hasty = 0 if now - self.launched_at >= LIVED_S else self.hasty + 1
-            over = max(self.hasty - HASTY_DEATHS, 0)
-            self.start_at = self.launched_at + APART_S if self.took_plan else now + min(over, MOST_PATIENCE_S)
-            if not over:
-                self.start_at = now
-            self.launched_at = 0.0
-        if now >= self.start_at:
+        self.pace.died(now)
+        if self.pace.may_start(now):
             self.restart()
 
     def restart(self) -> None:
         """The same sockets, the last good plan; the engine that ran, if it answers after all."""
         if self.control:
             self.control.close()
-        self.launched_at, self.took_plan = time.monotonic(), False
+        self.pace.begins(time.monotonic())
         if self.answers_again():
-            self.took_plan = True
             return
         self.restarts += 1
         say(f"the engine is gone; starting another ({self.restarts})")
@@ -328,7 +317,6 @@ class Supervisor:
                 self.child.process.kill()
             say(f"the engine did not start: {e}")
             return
-        self.took_plan = True
         say(f"the engine is back, plan {self.compiled.plan_digest[:16]}")
 
     def answers_again(self) -> bool:
