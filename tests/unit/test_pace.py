@@ -40,3 +40,13 @@ def test_one_that_lives_ends_the_row() -> None:
         waited(pace, 0.1, takes_plan=False, now=100.0 * n)
     assert waited(pace, LIVED_S, takes_plan=True, now=5000.0) == 0.0
     assert waited(pace, 0.1, takes_plan=False, now=6000.0) == 0.0
+
+
+def test_nobody_waits_longer_than_until_the_next_one_may_be_started() -> None:
+    pace = Pace()
+    assert pace.patience(0.0, 0.25) == 0.25
+    for n in range(HASTY_DEATHS + 1):
+        waited(pace, 0.25, takes_plan=True, now=10.0 * n)
+    now = 10.0 * HASTY_DEATHS + 0.25
+    assert pace.patience(now, 0.25) == 0.25 and round(pace.patience(now + 0.2, 0.25), 6) == 0.05
+    assert pace.may_start(now + 0.25) and pace.patience(now + 0.25, 0.25) == 0.25

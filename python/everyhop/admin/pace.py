@@ -41,3 +41,7 @@ class Pace:
 
     def may_start(self, now: float) -> bool:
         return now >= self.start_at
+
+    def patience(self, now: float, most: float) -> float:
+        """How long to wait for anything else: no longer than until an engine that is awaited may be started."""
+        return min(self.start_at - now, most) if self.begun is None and self.start_at > now else most

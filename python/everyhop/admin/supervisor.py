@@ -148,7 +148,7 @@ class Supervisor:
             signal.signal(number, lambda n, _: self.wanted.add(signal.Signals(n)))
 
     def turn(self, server: Server) -> None:
-        for key, _ in self.selector.select(TICK_S):
+        for key, _ in self.selector.select(self.pace.patience(time.monotonic(), TICK_S)):
             if callable(key.data):
                 key.data()
         server.serve_waiting()
