@@ -815,6 +815,8 @@ def test_bulk_and_many_streams_leave_descriptors_for_who_comes(edge: Edges, raw:
         assert line["route"] == "r" and line["status"] == 503
         share = share_of_a_core(it, 1.5)
         assert share < 0.3, share
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            assert exchange(sock, GET).status == 503, "who comes now comes in, and is told"
         backend = it.status()["routes"][0]["backends"][0]
         assert backend["state"] == "up" and backend["failures"] == 0, "it was not the backend's fault"
         release.set()

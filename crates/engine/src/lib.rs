@@ -82,6 +82,7 @@ fn prepare(shared: &Arc<Shared>) {
         let most = fds.saturating_sub(RESERVED_FDS).max(2) / 2;
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         shared.most_open.store(most, Ordering::Relaxed);
+        hop::connect::MOST.store(most, Ordering::Relaxed);
         pipe::MOST.store(most / 4, Ordering::Relaxed);
     }
     // The cryptography asks the system for randomness in its own way the first time: before the door is closed.

@@ -6,6 +6,7 @@
 
 use crate::accept::{Arrived, unmapped};
 use crate::buf::Buf;
+use crate::hop::connect::Held;
 use crate::hop::{choose, connect};
 use crate::observe::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
 use crate::peek::Greeting;
@@ -30,7 +31,7 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
     let Some(route) = running.routes.get(route) else { return };
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
-    let (backend, up) = match dial(&it, route).await {
+    let (backend, up, _held) = match dial(&it, route).await {
         Ok(it) => it,
         Err(why) => return end(&it, &hello, route, None, TlsFacts::default(), (0, 0), Err(why)),
     };
@@ -45,16 +46,16 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
     end(&it, &hello, route, Some(&backend), facts, moved, ended);
 }
 
-async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock), Refusal> {
+async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, Held), Refusal> {
     let limits = it.running.limits();
     let mut tried = Vec::new();
     loop {
         let backend = choose::choose(&it.core, route, &tried)?;
         it.watch.within_s(limits.connect_s);
         match connect::dial(&backend, &it.watch).await {
-            Ok((sock, _)) => {
+            Ok(connect::Dialled { sock, held, .. }) => {
                 choose::healed(&backend);
-                return Ok((backend, sock));
+                return Ok((backend, sock, held));
             }
             Err(why @ Refusal::HopDescriptors) => {
                 it.core.pools.forget_idle();

@@ -4,6 +4,7 @@
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
 use crate::buf::{Buf, ROOM, is_pressed};
+use crate::hop::connect::Held;
 use crate::http::frames::Budget;
 use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
 use std::io;
@@ -38,6 +39,8 @@ pub(crate) struct Wire {
     pub(crate) greedy: bool,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
+    /// Of a backend's: its share of the descriptors.
+    _held: Option<Held>,
 }
 
 struct Tls {
@@ -67,13 +70,17 @@ impl From<io::Error> for WireError {
 
 impl Wire {
     pub(crate) fn plain(sock: Sock) -> Wire {
-        Wire { sock, tls: None, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0 }
+        Wire { sock, tls: None, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _held: None }
     }
 
     /// `incoming` is what was read before: the hello.
     pub(crate) fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
         let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0 };
-        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0 }
+        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _held: None }
+    }
+
+    pub(crate) fn holding(self, held: Held) -> Wire {
+        Wire { _held: Some(held), ..self }
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -35,6 +35,31 @@ pub(crate) struct Opened {
     pub(crate) addr: Option<SocketAddr>,
 }
 
+/// Connections to backends of the process.
+static OPEN: AtomicU32 = AtomicU32::new(0);
+/// Most of them: as many as clients' connections, so that streams of HTTP/2, each of which may take one, leave room for
+/// whoever arrives (D01).
+pub(crate) static MOST: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// One of them, for as long as its socket lives.
+pub(crate) struct Held(());
+
+impl Held {
+    fn take() -> Result<Held, Refusal> {
+        if OPEN.fetch_add(1, Ordering::Relaxed) < MOST.load(Ordering::Relaxed) {
+            return Ok(Held(()));
+        }
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+        Err(Refusal::HopDescriptors)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 thread_local! {
     static NEXT_ADDR: Cell<usize> = const { Cell::new(0) };
 }
@@ -49,8 +74,17 @@ pub(crate) async fn in_time<F: Future>(watch: &Watch, future: F) -> Result<F::Ou
     .await
 }
 
-/// Opens the socket alone, and says where it leads.
-pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<(Sock, Option<SocketAddr>), Refusal> {
+/// A socket to a backend.
+pub(crate) struct Dialled {
+    pub(crate) sock: Sock,
+    /// Where it leads; `None` for a Unix socket.
+    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) held: Held,
+}
+
+/// Opens the socket alone.
+pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Dialled, Refusal> {
+    let held = Held::take()?;
     let dialled = match &backend.place {
         Place::Unix { path } => {
             in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(|s| (Sock::Unix(s), None)))
@@ -68,22 +102,23 @@ pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<(Sock, O
             })
         }
     };
-    dialled.map_err(|Late| Refusal::ConnectTimeout)?.map_err(|e| match is_exhaustion(&e) {
+    let opened = dialled.map_err(|Late| Refusal::ConnectTimeout)?.map_err(|e| match is_exhaustion(&e) {
         // Ours to answer for, not the backend's.
         true => Refusal::HopDescriptors,
         false => Refusal::ConnectFailed,
-    })
+    });
+    opened.map(|(sock, addr)| Dialled { sock, addr, held })
 }
 
 /// Opens the hop: socket and, where there is one, the TLS session.
 pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32) -> Result<Opened, Refusal> {
     let watch = core.watch();
     watch.within_s(connect_s);
-    let (sock, addr) = dial(backend, &watch).await?;
+    let Dialled { sock, addr, held } = dial(backend, &watch).await?;
     let Some(secured) = &backend.secured else {
         let facts = HopFragment::of(&backend.at, backend.tls, &TlsFacts::default(), IdentityUse::NotPresented);
         return Ok(Opened {
-            wire: Wire::plain(sock),
+            wire: Wire::plain(sock).holding(held),
             facts: Rc::new(facts),
             hop_id: backend.hop_id,
             generation: core.generation(),
@@ -92,7 +127,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
         });
     };
     let session = Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| Refusal::of_backend(&e))?;
-    let mut wire = Wire::secured(sock, session, Buf::default());
+    let mut wire = Wire::secured(sock, session, Buf::default()).holding(held);
     let mut demanded = false;
     let shaken = poll_fn(|cx| {
         let (polled, asked) = noting_demand(|| wire.poll_handshake(cx));
