@@ -83,7 +83,10 @@ def stage(folder: Path) -> Iterator[Origin]:
         yield back
     finally:
         for it in started:
-            it.kill()
+            # Not killed: a master that is gone cannot end its workers.
+            it.terminate()
+        for it in started:
+            it.wait(10)
 
 
 @contextlib.contextmanager
