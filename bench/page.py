@@ -42,11 +42,11 @@ def ratios(medians: dict[str, float]) -> str:
 def rows_of(found: dict[str, Any]) -> list[dict[str, Any]]:
     """All rows in one shape: medians for the ratios, texts for the cells."""
     rows = []
-    for it in found["cells"]:
+    for it in [*found["cells"], *(e for e in found["extras"] if "costs" in e)]:
         medians = {k: statistics.median(v) for k, v in it["costs"].items()}
         texts = {k: middle(v) for k, v in it["costs"].items()} | dict.fromkeys(it["cannot"], "no resumption")
         rows.append({**it, "medians": medians, "texts": texts})
-    for it in found["extras"]:
+    for it in [e for e in found["extras"] if "values" in e]:
         texts = {k: number(v) for k, v in it["values"].items()}
         rows.append({**it, "medians": it["values"], "texts": texts, "noisy": False})
     return rows
@@ -72,7 +72,9 @@ def losses(rows: list[dict[str, Any]]) -> str:
         name, peer = best(row["medians"])
         ours = row["medians"]["everyhop"]
         if ours > peer:
-            lines.append(f"- {row['pattern']}, {row['title']}: {ours / peer:.2f} of {name}.")
+            costs = row.get("costs")
+            overlap = " (the rounds' ranges overlap)" if costs and min(costs["everyhop"]) <= max(costs[name]) else ""
+            lines.append(f"- {row['pattern']}, {row['title']}: {ours / peer:.2f} of {name}{overlap}.")
     return "\n".join(lines) or "Nowhere in this run."
 
 

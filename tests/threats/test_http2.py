@@ -182,6 +182,11 @@ def floods() -> dict[str, Iterator[bytes]]:
         "empty CONTINUATION": itertools.chain(
             [frame(HEADERS, head, stream=1)], itertools.repeat(frame(CONTINUATION, stream=1), 60_000)
         ),
+        "resets of a stream that is over": itertools.chain(
+            [frame(HEADERS, head, flags=END_HEADERS | END_STREAM, stream=1)],
+            itertools.repeat(frame(RST_STREAM, b"\0\0\0\x08", stream=1), 60_000),
+        ),
+        "windows that nobody used up": itertools.repeat(frame(WINDOW_UPDATE, b"\0\0\x01\x00"), 60_000),
         "rapid reset": (
             frame(HEADERS, head, flags=END_HEADERS | END_STREAM, stream=s) + frame(RST_STREAM, b"\0\0\0\x08", stream=s)
             for s in range(1, 60_001, 2)

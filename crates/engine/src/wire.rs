@@ -407,7 +407,12 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().wire.poll_write_slice(cx, bytes)
+        let this = self.get_mut();
+        let wrote = this.wire.poll_write_slice(cx, bytes);
+        if let (Some(budget), Poll::Ready(Ok(n))) = (&mut this.budget, &wrote) {
+            budget.wrote(*n);
+        }
+        wrote
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

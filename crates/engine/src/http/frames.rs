@@ -13,6 +13,12 @@ const UPDATE: usize = HEADER + 4;
 /// A window that is opened by less each time is meant to make a frame of each crumb (CVE-2019-9511): clients open it again
 /// when a good part of it is used.
 const CRUMB_BYTES: u32 = 256;
+/// What else has a reason has it in requests and in what we answer: a request may be reset once and opens windows, and
+/// windows are opened again as answers use them up. These are bytes of answers: what each request is worth beforehand, and
+/// what each such frame takes of it.
+const REQUEST_EARNS: u64 = 1024;
+const UPDATE_TAKES: u64 = 256;
+const RESET_TAKES: u64 = 512;
 /// What a burst may hold, and what is forgiven each second: a lively gRPC client sends some ten such frames a second.
 const BURST: u64 = 2_000;
 const FORGIVEN_PER_S: u64 = 200;
@@ -27,6 +33,7 @@ pub(crate) struct Budget {
     header: [u8; UPDATE],
     have: usize,
     want: usize,
+    earned: u64,
     idle_frames: u64,
     at_ms: u64,
 }
@@ -35,7 +42,17 @@ impl Budget {
     /// `flooded` becomes true when the budget is used up.
     pub(crate) fn new(clock: Rc<Clock>, flooded: Rc<Cell<bool>>) -> Budget {
         let at_ms = clock.now_ms.get();
-        Budget { clock, flooded, skip: PREFACE, header: [0; UPDATE], have: 0, want: HEADER, idle_frames: 0, at_ms }
+        Budget {
+            clock,
+            flooded,
+            skip: PREFACE,
+            header: [0; UPDATE],
+            have: 0,
+            want: HEADER,
+            earned: 0,
+            idle_frames: 0,
+            at_ms,
+        }
     }
 
     /// Looks at bytes of the client, in order, however they are cut.
@@ -62,6 +79,17 @@ impl Budget {
         }
     }
 
+    /// So many bytes went to the client.
+    pub(crate) fn wrote(&mut self, n: usize) {
+        self.earned += n as u64;
+    }
+
+    fn take(&mut self, cost: u64) -> bool {
+        let left = self.earned.checked_sub(cost);
+        self.earned = left.unwrap_or(self.earned);
+        left.is_some()
+    }
+
     /// A WINDOW_UPDATE in its only form; `h2` refuses any other.
     fn is_update(&self) -> bool {
         matches!(self.header, [0, 0, 4, 8, ..])
@@ -73,10 +101,14 @@ impl Budget {
         self.skip = if self.is_update() { 0 } else { length };
         let ends_stream = flags & 1 != 0;
         let carries = match kind {
-            // DATA, if it has some or ends a request; HEADERS; RST_STREAM, which `h2` judges.
+            // DATA, if it has some or ends a request; HEADERS.
             0 => length > 0 || ends_stream,
-            1 | 3 => true,
-            8 => u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES,
+            1 => {
+                self.earned += REQUEST_EARNS;
+                true
+            }
+            3 => self.take(RESET_TAKES),
+            8 => u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES && self.take(UPDATE_TAKES),
             _ => false,
         };
         if carries {
@@ -116,8 +148,9 @@ mod tests {
 
     #[test]
     fn empty_frames_without_end_use_the_budget_up_however_they_are_cut() {
-        let crumb = (8, &[0, 0, 0, 1][..]);
-        for (kind, body) in [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease"), crumb]
+        let (crumb, update, reset) = ((8, &[0, 0, 0, 1][..]), (8, &[0, 0, 4, 0][..]), (3, &[0, 0, 0, 8][..]));
+        for (kind, body) in
+            [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease"), crumb, update, reset]
         {
             for cut in [1, 7, 9, 11, 13, 4096] {
                 let many = vec![frame(kind, 0, body); BURST as usize + 1];
@@ -129,8 +162,23 @@ mod tests {
 
     #[test]
     fn requests_and_their_bodies_use_nothing_up() {
-        for it in [frame(1, 5, b"head"), frame(0, 0, b"body"), frame(0, 1, b""), frame(8, 0, &[0, 0, 1, 0])] {
+        for it in [frame(1, 5, b"head"), frame(0, 0, b"body"), frame(0, 1, b"")] {
             assert!(!flooded_by(&vec![it; 20_000], 4096));
         }
+        let opens = frame(8, 0, &[0, 0, 1, 0]);
+        let request = [frame(1, 5, b"head"), opens.clone(), opens, frame(3, 0, &[0, 0, 0, 8])].concat();
+        assert!(!flooded_by(&vec![request; 20_000], 4096));
+    }
+
+    #[test]
+    fn windows_are_opened_again_as_answers_use_them_up() {
+        let flooded = Rc::new(Cell::new(false));
+        let mut budget = Budget::new(Rc::default(), flooded.clone());
+        budget.saw(&[b'P'; PREFACE]);
+        for _ in 0..20_000 {
+            budget.wrote(1024);
+            budget.saw(&frame(8, 0, &[0, 0, 4, 0]).repeat(2));
+        }
+        assert!(!flooded.get());
     }
 }
