@@ -166,7 +166,7 @@ def decided(sides: Sides, name: str) -> list[Decided]:
     One thread writes the log in order: when the line of a last request is there, all are.
     """
     server = sides.servers[name]
-    mark = f"/mark-{len(server.requests())}"
+    mark = f"/mark-{name}-{len(server.requests())}"
     with Talk(sides.edge.port, sides.pki, SERVERS[name], "http/1.1") as talk:
         assert talk.ask(mark.encode()).status == 200
     sides.edge.line(lambda x: x["path"] == mark)
