@@ -86,7 +86,7 @@ def plot(rows: list[dict[str, Any]]) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {tall}" font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{tall}" fill="#fff"/>',
-        f'<text x="8" y="16" fill="#333">cost of Everyhop by that of the best peer (line: the same); shorter is better</text>',
+        '<text x="8" y="16" fill="#333">cost of Everyhop by that of the best peer (line: the same); shorter is better</text>',
     ]
     for i, row in enumerate(rows):
         name, peer = best(row["medians"])
