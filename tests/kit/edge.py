@@ -62,6 +62,33 @@ chain = "{pki}/identity.pem"
 key = "file:{pki}/identity.key"
 """
 
+EVERY_PATTERN = """\
+[[route]]
+name = "plaintext"
+host = "a.test"
+tls = "plaintext"
+to = ["127.0.0.1:{plaintext}"]
+[[route]]
+name = "reencrypt"
+host = "b.test"
+tls = "reencrypt"
+to = ["127.0.0.1:{reencrypt}"]
+verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
+[[route]]
+name = "mutual"
+host = "c.test"
+tls = "mutual"
+to = ["127.0.0.1:{mutual}"]
+verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
+present = "edge"
+[[route]]
+name = "passthrough"
+host = "pass.test"
+tls = "passthrough"
+to = ["127.0.0.1:{passthrough}"]
+"""
+"""A route of each pattern, by the ports of their backends; the authorities' folder is filled in later."""
+
 
 class EdgeKit:
     """Writes `routes` into a configuration, runs it, and tells what it did."""

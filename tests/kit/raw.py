@@ -14,6 +14,18 @@ from everyhop.demo.certificates import Leaf
 Script = Callable[[socket.socket, bytearray], None]
 
 
+def server_context(leaf: Leaf, *, clients: Path | None = None, alpn: list[str] | None = None) -> ssl.SSLContext:
+    """A server's side of TLS, that demands a certificate of `clients` if they are named."""
+    it = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    it.load_cert_chain(leaf.chain, leaf.key)
+    if clients is not None:
+        it.load_verify_locations(clients)
+        it.verify_mode = ssl.CERT_REQUIRED
+    if alpn:
+        it.set_alpn_protocols(alpn)
+    return it
+
+
 class Raw:
     """`script` gets each connection after accept (and handshake) with the record of what it received."""
 
@@ -23,15 +35,7 @@ class Raw:
         self.script = script
         self.records: list[bytearray] = []
         self.failures: list[Exception] = []
-        self.context: ssl.SSLContext | None = None
-        if leaf is not None:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(leaf.chain, leaf.key)
-            if clients is not None:
-                self.context.load_verify_locations(clients)
-                self.context.verify_mode = ssl.CERT_REQUIRED
-            if alpn:
-                self.context.set_alpn_protocols(alpn)
+        self.context = None if leaf is None else server_context(leaf, clients=clients, alpn=alpn)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()

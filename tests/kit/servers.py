@@ -5,6 +5,7 @@ each is only a loop that feeds it."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import hashlib
 import json
@@ -175,7 +176,7 @@ class Node:
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-class InPython:
+class InPython(abc.ABC):
     """A loop around a reader."""
 
     def __init__(self) -> None:
@@ -197,8 +198,9 @@ class InPython:
             sock.settimeout(60)
             self.serve(sock)
 
+    @abc.abstractmethod
     def serve(self, sock: socket.socket) -> None:
-        raise NotImplementedError
+        """Reads requests until the connection ends, and has each answered."""
 
     def answer(self, sock: socket.socket, method: str, target: str, body: bytes) -> None:
         self.found.append(seen(method, target, body))

@@ -7,13 +7,13 @@ import hashlib
 import os
 import random
 import socket
-import ssl
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 
 from everyhop.demo.certificates import Leaf
+from tests.kit.raw import server_context
 
 PIECE = os.urandom(1 << 20)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
@@ -35,13 +35,7 @@ class Counting:
         self.delay_s = 0.0
         self.lock = threading.Lock()
         self.open: set[socket.socket] = set()
-        self.context: ssl.SSLContext | None = None
-        if leaf is not None:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(leaf.chain, leaf.key)
-            if clients is not None:
-                self.context.load_verify_locations(clients)
-                self.context.verify_mode = ssl.CERT_REQUIRED
+        self.context = None if leaf is None else server_context(leaf, clients=clients)
         self.listener: socket.socket | None = None
         self.port = 0
         self.rise()

@@ -12,34 +12,9 @@ from pathlib import Path
 from everyhop.admin import engine_socket
 from everyhop.engine import Control
 from tests.kit import EdgeKit, Pki
-from tests.kit.edge import until
+from tests.kit.edge import EVERY_PATTERN, until
 from tests.promises.backend import Counting
 
-ROUTES = """
-[[route]]
-name = "plaintext"
-host = "a.test"
-tls = "plaintext"
-to = ["127.0.0.1:{plaintext}"]
-[[route]]
-name = "reencrypt"
-host = "b.test"
-tls = "reencrypt"
-to = ["127.0.0.1:{reencrypt}"]
-verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
-[[route]]
-name = "mutual"
-host = "c.test"
-tls = "mutual"
-to = ["127.0.0.1:{mutual}"]
-verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
-present = "edge"
-[[route]]
-name = "passthrough"
-host = "pass.test"
-tls = "passthrough"
-to = ["127.0.0.1:{passthrough}"]
-"""
 HOSTS = {"plaintext": "a.test", "reencrypt": "b.test", "mutual": "c.test", "passthrough": "pass.test"}
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +36,7 @@ class Yard:
             "mutual": Counting(pki.backend, clients=pki.internal.file, name="-m"),
             "passthrough": Counting(pki.pass_leaf, name="-t"),
         }
-        self.routes = ROUTES.format(**{name: it.port for name, it in self.backends.items()}) + extra
+        self.routes = EVERY_PATTERN.format(**{name: it.port for name, it in self.backends.items()}) + extra
         self.edge = EdgeKit(pki, self.routes, threads=threads, drain_s=drain_s, more=more)
 
     @property

@@ -13,32 +13,17 @@ import h11
 import httptools
 
 from tests.kit import EdgeKit, Pki, Raw, tls
+from tests.kit.edge import EVERY_PATTERN
 from tests.kit.raw import OK, head, rest
 
-ROUTES = """
+ROUTES = (
+    EVERY_PATTERN
+    + """
 [[site]]
 name = "private"
 hosts = ["m.test"]
 certs = [{{ chain = "{{pki}}/private.pem", key = "file:{{pki}}/private.key" }}]
 clients = {{ ca = "{{pki}}/public-ca.pem" }}
-[[route]]
-name = "plaintext"
-host = "a.test"
-tls = "plaintext"
-to = ["127.0.0.1:{plaintext}"]
-[[route]]
-name = "reencrypt"
-host = "b.test"
-tls = "reencrypt"
-to = ["127.0.0.1:{reencrypt}"]
-verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
-[[route]]
-name = "mutual"
-host = "c.test"
-tls = "mutual"
-to = ["127.0.0.1:{mutual}"]
-verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
-present = "edge"
 [[route]]
 name = "private"
 host = "m.test"
@@ -50,12 +35,8 @@ host = "a.test"
 path = "/adm"
 tls = "plaintext"
 to = ["127.0.0.1:{private}"]
-[[route]]
-name = "passthrough"
-host = "pass.test"
-tls = "passthrough"
-to = ["127.0.0.1:{passthrough}"]
 """
+)
 
 HOSTS = {"plaintext": "a.test", "reencrypt": "b.test", "mutual": "c.test"}
 TERMINATING = tuple(HOSTS)
