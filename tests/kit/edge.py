@@ -146,7 +146,9 @@ class EdgeKit:
         return engine
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        """The observations written so far; a reader can meet a write half done, so a line counts with its end."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
     def line(self, found: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
         """The first observation for which `found` holds."""

@@ -88,7 +88,8 @@ class Nginx:
         names = {str(port): name for name, port in self.ports.items()}
         log = self.folder / "seen.log"
         out = []
-        for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else []:
+        text = log.read_text(encoding="utf-8") if log.exists() else ""
+        for line in text[: text.rfind("\n") + 1].splitlines():  # the last one may be half written
             plain, its_case, _, byte_range, _, caller, _ = line.split('"')
             port, protocol, method, path, status, *_ = plain.split()
             out.append(Seen(names[port], protocol, method, path, int(status), its_case, byte_range, caller))
