@@ -175,7 +175,7 @@ def main() -> int:
                 for pattern in ("plaintext", "passthrough"):
                     # Fresh processes: what another load freed would be used again and cost nothing.
                     with started(folder, back, peers) as subjects:
-                        row = extras.memory(folder, subjects, pattern, int(2000 * min(1.0, given.scale)))
+                        row = extras.memory(folder, subjects, pattern, int(5000 * min(1.0, given.scale)))
                         found["extras"].append(row)  # type: ignore[attr-defined]
             with started(folder, back, peers) as subjects:
                 for subject in subjects:

@@ -229,7 +229,7 @@ def haproxy(folder: Path, back: Origin) -> Subject | None:
         (folder / f"{name}-both.pem").write_bytes(both)
     front = f"ssl crt {folder}/edge-both.pem alpn h2,http/1.1 curves X25519"
     text = (
-        "global\n nbthread 1\n maxconn 6000\n ssl-default-bind-options ssl-min-ver TLSv1.3\n"
+        "global\n nbthread 1\n maxconn 7500\n ssl-default-bind-options ssl-min-ver TLSv1.3\n"
         "defaults\n mode http\n timeout connect 5s\n timeout client 600s\n timeout server 600s\n timeout tunnel 600s\n"
         " http-reuse always\n option forwardfor\n"
         f"frontend plain\n bind 127.0.0.1:{ports['plaintext']} {front}\n http-request set-header X-Forwarded-Proto https\n"

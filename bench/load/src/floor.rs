@@ -109,6 +109,7 @@ impl Floor {
                 Err(e) => return Err(e.into()),
             };
             sock.set_nonblocking(true)?;
+            sock.set_nodelay(true)?;
             let at = self.free.pop().unwrap_or(self.pairs.len());
             let session = self.ends.clone().map(ServerConnection::new).transpose()?.map(Connection::Server);
             let client = self.side(sock, session, at * 2, true)?;
