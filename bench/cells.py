@@ -100,10 +100,10 @@ def all_cells(scale: float) -> list[Cell]:
     big, kib64 = 10 * 1024 * 1024, 64 * 1024
     cells = []
     for pattern in ("passthrough", "plaintext", "mutual"):
-        small = h2load(pattern, n(6_000), "--h1", "-c", "32")
+        small = h2load(pattern, n(15_000), "--h1", "-c", "32")
         cells.append(Cell("h1", pattern, "HTTP/1.1 keep-alive, 256 bytes", "us/request", 1e6, small))
         if pattern != "passthrough":
-            streams = h2load(pattern, n(6_000), "-c", "16", "-m", "32")
+            streams = h2load(pattern, n(15_000), "-c", "16", "-m", "32")
             cells.append(Cell("h2", pattern, "HTTP/2, 16 x 32 streams, 256 bytes", "us/request", 1e6, streams))
         full = connections(pattern, n(400))
         cells.append(Cell("full", pattern, "full handshake with one request", "us/connection", 1e6, full))
