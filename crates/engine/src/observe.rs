@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, HandshakeKind};
 use std::cell::RefCell;
 use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest text of a peer's that gets into a field; the rest is cut and marked.
@@ -67,8 +68,11 @@ impl TlsFacts {
         field(out, "version", self.version);
         field(out, "suite", self.suite);
         field(out, "group", self.group);
-        let _ = write!(out, ",\"resumed\":{}", self.resumed);
-        out.extend_from_slice(b",\"peer\":");
+        out.extend_from_slice(if self.resumed {
+            b",\"resumed\":true,\"peer\":"
+        } else {
+            b",\"resumed\":false,\"peer\":"
+        });
         match &self.peer {
             None => out.extend_from_slice(b"null"),
             Some(peer) => {
@@ -96,8 +100,8 @@ pub(crate) struct ConnFragment(Vec<u8>);
 pub(crate) struct ConnFacts<'a> {
     pub(crate) id: u64,
     pub(crate) listener: &'a str,
-    pub(crate) peer: std::net::SocketAddr,
-    pub(crate) client: std::net::IpAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) client: IpAddr,
     pub(crate) sni: Option<&'a str>,
     /// `ended`, `passed`, `failed` or `none`.
     pub(crate) tls: &'static str,
@@ -107,9 +111,15 @@ pub(crate) struct ConnFacts<'a> {
 impl ConnFragment {
     pub(crate) fn of(it: &ConnFacts<'_>) -> ConnFragment {
         let mut out = Vec::with_capacity(384);
-        let _ = write!(out, "\"conn\":\"{:016x}\"", it.id);
+        out.extend_from_slice(b"\"conn\":\"");
+        hex16(&mut out, it.id);
+        out.push(b'"');
         field(&mut out, "listener", Some(it.listener));
-        let _ = write!(out, ",\"peer\":\"{}\",\"client\":\"{}\"", it.peer, it.client);
+        out.extend_from_slice(b",\"peer\":\"");
+        socket_address(&mut out, it.peer);
+        out.extend_from_slice(b"\",\"client\":\"");
+        address(&mut out, it.client);
+        out.push(b'"');
         field(&mut out, "sni", it.sni);
         out.extend_from_slice(b",\"client_hop\":{\"tls\":");
         text(&mut out, it.tls.as_bytes());
@@ -302,6 +312,32 @@ pub(crate) fn text(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
+fn socket_address(out: &mut Vec<u8>, of: SocketAddr) {
+    match of.ip() {
+        IpAddr::V4(_) => {
+            address(out, of.ip());
+            out.push(b':');
+            number(out, u64::from(of.port()));
+        }
+        IpAddr::V6(_) => _ = write!(out, "{of}"),
+    }
+}
+
+/// As `Display` writes it, without its machinery for the common kind.
+fn address(out: &mut Vec<u8>, of: IpAddr) {
+    match of {
+        IpAddr::V4(v4) => {
+            for (i, part) in v4.octets().into_iter().enumerate() {
+                if i > 0 {
+                    out.push(b'.');
+                }
+                number(out, u64::from(part));
+            }
+        }
+        IpAddr::V6(v6) => _ = write!(out, "{v6}"),
+    }
+}
+
 fn hex(digit: u8) -> u8 {
     b"0123456789abcdef".get(usize::from(digit & 15)).copied().unwrap_or(b'0')
 }
@@ -393,6 +429,17 @@ mod tests {
         let back: Vec<u8> = back.chars().map(|c| u8::try_from(u32::from(c)).expect("one byte a character")).collect();
         assert_eq!(back, every);
         assert!(!out.contains(&b'\n'));
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_library_writes_them() {
+        for text in ["0.0.0.0:1", "255.10.9.100:65535", "[::]:0", "[2001:db8::1]:443", "[fe80::1%3]:80"] {
+            let one: SocketAddr = text.parse().expect("an address");
+            let (mut whole, mut ip) = (Vec::new(), Vec::new());
+            socket_address(&mut whole, one);
+            address(&mut ip, one.ip());
+            assert_eq!((whole, ip), (one.to_string().into_bytes(), one.ip().to_string().into_bytes()));
+        }
     }
 
     #[test]
