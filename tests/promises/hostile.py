@@ -84,16 +84,25 @@ def idle(it: Yard, count: int) -> Iterator[int]:
 
 def slow(it: Yard, count: int, deadline_s: int, scale: Scale, out: Outcome) -> None:
     """Hellos that never end, and some heads; each closed when its time is over, and not before."""
+    words = [str(it.port), str(it.ca), str(count), str(1.05 * count / deadline_s)]
+    command = [sys.executable, "-m", "tests.promises.slow", *words]
+
+    def attack() -> list[float]:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=ROOT)
+        ages: list[float] = json.loads(done.stdout)
+        return ages
+
+    if scale.timed:
+        # A guest gets memory that nobody has touched yet from its host, some of it tens of milliseconds late, whoever asks
+        # for it. Once before, so that the engine is judged and not that.
+        attack()
     with Load(it, mix=OTHERS) as load:
         begin = time.monotonic()
-        spent_calmly = 5 if scale.timed else 1
+        spent_calmly = 10 if scale.timed else 1
         until(lambda: time.monotonic() > begin + spent_calmly or None, 30)
         calm_end = time.monotonic()
-        words = [str(it.port), str(it.ca), str(count), str(1.05 * count / deadline_s)]
-        command = [sys.executable, "-m", "tests.promises.slow", *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, cwd=ROOT)
+        ages = attack()
         calm, during = load.between(begin, calm_end), load.between(calm_end, time.monotonic())
-    ages = json.loads(done.stdout)
     out.must("slow clients closed", len(ages), str(count), len(ages) == count)
     out.must(
         "the earliest", f"{min(ages):.1f} s", f"not before {deadline_s} s less a tick", min(ages) >= deadline_s - 0.2

@@ -5,7 +5,9 @@ closed, in seconds, as JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import selectors
 import socket
 import ssl
@@ -19,6 +21,9 @@ PATIENCE_S = 60.0
 
 
 def main(port: int, ca: Path, count: int, rate: float) -> None:
+    # An attacker brings a machine of its own; here it takes the time that the others leave.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     hello = hello_bytes("a.test")[:100]
     looking, opened, ages = selectors.DefaultSelector(), dict[socket.socket, float](), list[float]()
     began = time.monotonic()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import EdgeKit
+from tests.kit.edge import until
 from tests.suites.peers import Nginx, found
 
 CASES = 146
@@ -35,5 +36,5 @@ def test_every_case_of_h2spec_passes(
     assert len(cases) == CASES
     missed = {name for name, outcome in cases if outcome}
     assert missed == set(EXCEPTIONS), done.stdout
-    arrived = [one for one in nginx.seen() if one.path == path]
-    assert arrived and {(one.pattern, one.protocol) for one in arrived} == {(pattern, protocol)}
+    arrived = until(lambda: [one for one in nginx.seen() if one.path == path])
+    assert {(one.pattern, one.protocol) for one in arrived} == {(pattern, protocol)}

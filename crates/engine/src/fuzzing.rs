@@ -8,6 +8,7 @@ use crate::observe::TlsFacts;
 use crate::running::{Brought, Running};
 use crate::terminate::opened;
 use crate::thread::{Core, Shared};
+use crate::watch::Watch;
 use crate::wire::{Sock, Wire};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -73,6 +74,9 @@ impl Edge {
         let clock = self.core.clock();
         clock.now_ms.set(clock.now_ms.get() + u64::from(seconds) * 1000);
         self.core.pools.sweep(clock.now_ms.get());
-        self.core.watches.tick();
+        let mut from = Some(0);
+        while let Some(at) = from {
+            from = self.core.watches.some(at, Watch::is_late);
+        }
     }
 }

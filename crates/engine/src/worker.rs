@@ -41,7 +41,7 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(order) => obey(&core, &mut accepting, order),
+                    Some(order) => obey(&core, &mut accepting, order).await,
                     None => return Ok(()),
                 },
                 ticked = ticker.tick() => {
@@ -50,10 +50,10 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                     core.clock().tick(began);
                     core.log.borrow_mut().flush();
                     core.pools.sweep(core.clock().now_ms.get());
-                    core.watches.tick();
+                    core.watches.tick().await;
                     if core.is_draining() && !core.overdue.get() && core.drain_deadline_ms() <= core.clock().now_ms.get() {
                         core.overdue.set(true);
-                        core.watches.wake_all();
+                        core.watches.wake_all().await;
                     }
                 }
             }
@@ -68,7 +68,7 @@ struct Accepting {
     waiting: Vec<(String, String, TcpListener)>,
 }
 
-fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
+async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
     match order {
         Order::Listen { listener, bind, socket } => {
             accepting.waiting.push((listener, bind, socket));
@@ -94,14 +94,14 @@ fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
             accepting.start(core);
             // Sockets come ahead of the plan that names them: what this one does not name, none will.
             accepting.waiting.clear();
-            core.watches.wake_all();
+            core.watches.wake_all().await;
         }
         Order::Drain => {
             core.shared.draining.store(true, Ordering::Relaxed);
             for (_, task) in accepting.tasks.drain() {
                 task.abort();
             }
-            core.watches.wake_all();
+            core.watches.wake_all().await;
         }
     }
 }
