@@ -131,7 +131,7 @@ guard: tools $(VENV)/.dev ## Instructions and system calls a request, against be
 audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
-bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; some ten minutes.
+bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; a quarter of an hour.
 	@cargo build -q --release -p everyhop-engine -p everyhop-load -p everyhop-door
 	@python -m bench $(ARGS)
 

@@ -1,6 +1,6 @@
 """CPU cost beside peers in one run, interleaved, one core each: `make bench`. Writes `bench/results.json` and renders it.
 
-The machines that this runs on are noisy, so only ratios within one run count: medians of interleaved rounds of the CPU
+The machines that this runs on are noisy, so only ratios within one round count: their medians, and those of the CPU
 time that the kernel's scheduler counted for all threads of the subject, divided by what was completed. Every subject is
 asked for the right answers before it is measured; a cell whose rounds differ by much is repeated and marked.
 """
@@ -116,7 +116,8 @@ def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> d
     able = [s for s in subjects if cell.pattern in s.ports and (s.name != "floor" or cell.key in FLOOR)]
     done = 0
     while done < rounds + 1 or (noisy(costs) and done < 2 * rounds + 1):
-        for subject in [s for s in able if s.name not in cannot]:
+        first = done % len(able)
+        for subject in [s for s in able[first:] + able[:first] if s.name not in cannot]:
             at = subject
             if subject.name == "floor" and cell.floor:
                 at = Subject("floor", "", {**subject.ports, cell.pattern: subject.more[cell.floor]}, subject.process)
@@ -125,6 +126,7 @@ def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> d
                 units = cell.drive(folder, at)
             except Cannot as e:
                 cannot[subject.name] = str(e)
+                costs.pop(subject.name, None)
                 continue
             if done:
                 costs.setdefault(subject.name, []).append((subject.cpu_s() - before) * cell.scale / units)
@@ -159,7 +161,7 @@ def say(result: dict[str, object]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="0.25: a quarter of the load, to see that it works")
     parser.add_argument("--only", default="", help="cells whose key or pattern is this; nothing is written")
     parser.add_argument("--peers", default=",".join(ALL), help="which of " + ", ".join(ALL))

@@ -26,29 +26,37 @@ def middle(values: list[float]) -> str:
     return f"{number(statistics.median(values))} ({number(min(values))}-{number(max(values))})"
 
 
-def best(medians: dict[str, float]) -> tuple[str, float]:
-    """The cheapest peer."""
-    peers = {k: v for k, v in medians.items() if k not in ("everyhop", "floor")}
-    name = min(peers, key=lambda k: peers[k])
+def beside(costs: dict[str, list[float]]) -> dict[str, float]:
+    """Our cost by that of each other: the median over the rounds, of which each has its own noise for all alike."""
+    ours = costs["everyhop"]
+    return {
+        name: statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+        for name, theirs in costs.items()
+        if name != "everyhop"
+    }
+
+
+def best(row: dict[str, Any]) -> tuple[str, float]:
+    """The peer that costs least beside us, and our cost by its."""
+    peers = {k: v for k, v in row["beside"].items() if k != "floor"}
+    name = max(peers, key=lambda k: peers[k])
     return name, peers[name]
 
 
-def ratios(medians: dict[str, float]) -> str:
-    ours, (name, peer) = medians["everyhop"], best(medians)
-    text = f"**{ours / peer:.2f}** ({name})"
-    return text + (f" | {ours / medians['floor']:.2f}" if "floor" in medians else " | -")
+def ratios(row: dict[str, Any]) -> str:
+    name, part = best(row)
+    return f"**{part:.2f}** ({name})" + (f" | {row['beside']['floor']:.2f}" if "floor" in row["beside"] else " | -")
 
 
 def rows_of(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """All rows in one shape: medians for the ratios, texts for the cells."""
+    """All rows in one shape: `beside` for the ratios, texts for the cells."""
     rows = []
     for it in [*found["cells"], *(e for e in found["extras"] if "costs" in e)]:
-        medians = {k: statistics.median(v) for k, v in it["costs"].items()}
         texts = {k: middle(v) for k, v in it["costs"].items()} | dict.fromkeys(it["cannot"], "no resumption")
-        rows.append({**it, "medians": medians, "texts": texts})
+        rows.append({**it, "beside": beside(it["costs"]), "texts": texts})
     for it in [e for e in found["extras"] if "values" in e]:
         texts = {k: number(v) for k, v in it["values"].items()}
-        rows.append({**it, "medians": it["values"], "texts": texts, "noisy": False})
+        rows.append({**it, "beside": beside({k: [v] for k, v in it["values"].items()}), "texts": texts, "noisy": False})
     return rows
 
 
@@ -62,19 +70,18 @@ def table(rows: list[dict[str, Any]], pattern: str, found: dict[str, Any]) -> st
     for row in [r for r in rows if r["pattern"] == pattern]:
         cells = [row["texts"].get(n, "-") for n in names]
         mark = " (noisy)" if row["noisy"] else ""
-        lines.append(f"| {row['title']}, {row['unit']}{mark} | {' | '.join(cells)} | {ratios(row['medians'])} |")
+        lines.append(f"| {row['title']}, {row['unit']}{mark} | {' | '.join(cells)} | {ratios(row)} |")
     return "\n".join(lines)
 
 
 def losses(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
-        name, peer = best(row["medians"])
-        ours = row["medians"]["everyhop"]
-        if ours > peer:
+        name, part = best(row)
+        if part > 1:
             costs = row.get("costs")
             overlap = " (the rounds' ranges overlap)" if costs and min(costs["everyhop"]) <= max(costs[name]) else ""
-            lines.append(f"- {row['pattern']}, {row['title']}: {ours / peer:.2f} of {name}{overlap}.")
+            lines.append(f"- {row['pattern']}, {row['title']}: {part:.2f} of {name}{overlap}.")
     return "\n".join(lines) or "Nowhere in this run."
 
 
@@ -89,8 +96,7 @@ def plot(rows: list[dict[str, Any]]) -> str:
         '<text x="8" y="16" fill="#333">cost of Everyhop by that of the best peer (line: the same); shorter is better</text>',
     ]
     for i, row in enumerate(rows):
-        name, peer = best(row["medians"])
-        part = row["medians"]["everyhop"] / peer
+        name, part = best(row)
         y = 28 + i * height
         fill = "#2f7d5b" if part <= 1 else "#b3562b"
         out.append(
@@ -104,10 +110,11 @@ def plot(rows: list[dict[str, Any]]) -> str:
 
 
 def own(found: dict[str, Any]) -> str:
-    base = statistics.median(found["own"][0]["costs"])
+    first = found["own"][0]["costs"]
     lines = ["| | us/request | to the first |", "|---|---|---|"]
     for row in found["own"]:
-        lines.append(f"| {row['title']} | {middle(row['costs'])} | {statistics.median(row['costs']) / base:.2f} |")
+        part = beside({"everyhop": row["costs"], "first": first})["first"]
+        lines.append(f"| {row['title']} | {middle(row['costs'])} | {part:.2f} |")
     return "\n".join(lines)
 
 
