@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench import extras, page, times
 from bench.cells import Cannot, Cell, all_cells
-from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, origin, wait_port
+from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, begun_with, origin, wait_port
 from everyhop.demo.certificates import Authority
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -116,8 +116,7 @@ def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> d
     able = [s for s in subjects if cell.pattern in s.ports and (s.name != "floor" or cell.key in FLOOR)]
     done = 0
     while done < rounds + 1 or (noisy(costs) and done < 2 * rounds + 1):
-        first = done % len(able)
-        for subject in [s for s in able[first:] + able[:first] if s.name not in cannot]:
+        for subject in [s for s in begun_with(able, done) if s.name not in cannot]:
             at = subject
             if subject.name == "floor" and cell.floor:
                 at = Subject("floor", "", {**subject.ports, cell.pattern: subject.more[cell.floor]}, subject.process)

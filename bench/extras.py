@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.cells import common, h2load, run
-from bench.subjects import LOAD_CPU, Origin, Subject, everyhop, load, wait_port
+from bench.subjects import LOAD_CPU, Origin, Subject, begun_with, everyhop, load, wait_port
 
 RATE = 2000
 """Requests a second: below what any subject can do on one core, Caddy too."""
@@ -47,7 +47,7 @@ def latency(folder: Path, subjects: list[Subject], seconds: int) -> list[dict[st
         runs: dict[str, list[list[int]]] = {}
         able = [s for s in subjects if pattern in s.ports]
         for number in range(5):
-            for subject in able[number % len(able) :] + able[: number % len(able)]:
+            for subject in begun_with(able, number):
                 words = [*common(folder, subject, pattern), f"rate={RATE}", f"seconds={seconds}", "threads=16"]
                 said = run(*load("rate", *words)).split()
                 runs.setdefault(subject.name, []).append([int(said[i]) for i in (1, 3, 5)])

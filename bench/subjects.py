@@ -75,6 +75,12 @@ class Subject:
         return total
 
 
+def begun_with(subjects: list[Subject], number: int) -> list[Subject]:
+    """All of them, another one first in each round."""
+    first = number % len(subjects)
+    return subjects[first:] + subjects[:first]
+
+
 def pinned(cpu: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["taskset", "-c", cpu, *command],

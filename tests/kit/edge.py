@@ -17,6 +17,7 @@ from everyhop.demo.certificates import Authority, Leaf
 from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import Surroundings
 from everyhop.evidence import read_observation
+from tests.kit.logs import whole_lines
 
 
 class Pki:
@@ -146,9 +147,8 @@ class EdgeKit:
         return engine
 
     def lines(self) -> list[dict[str, Any]]:
-        """The observations written so far; a reader can meet a write half done, so a line counts with its end."""
-        text = self.log.read_text() if self.log.exists() else ""
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        """The observations written so far."""
+        return [json.loads(line) for line in whole_lines(self.log)]
 
     def line(self, found: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
         """The first observation for which `found` holds."""

@@ -23,6 +23,7 @@ import httptools
 
 from everyhop.demo.stage import free_port
 from tests.kit.edge import until
+from tests.kit.logs import whole_lines
 
 
 @dataclass(frozen=True, order=True)
@@ -96,10 +97,7 @@ class Nginx:
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
 
     def lines(self) -> list[dict[str, str]]:
-        log = self.folder / "told.log"
-        text = log.read_text() if log.exists() else ""
-        # The last line may be half written.
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        return [json.loads(line) for line in whole_lines(self.folder / "told.log")]
 
     def requests(self) -> list[Seen]:
         return [

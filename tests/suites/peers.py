@@ -14,6 +14,7 @@ from pathlib import Path
 from everyhop.demo.stage import free_port
 from tests.kit import Pki
 from tests.kit.edge import until
+from tests.kit.logs import whole_lines
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,10 +87,8 @@ class Nginx:
     def seen(self, case: str | None = None) -> list[Seen]:
         """The requests that arrived, perhaps only those whose `X-Case` is `case`."""
         names = {str(port): name for name, port in self.ports.items()}
-        log = self.folder / "seen.log"
         out = []
-        text = log.read_text(encoding="utf-8") if log.exists() else ""
-        for line in text[: text.rfind("\n") + 1].splitlines():  # the last one may be half written
+        for line in whole_lines(self.folder / "seen.log"):
             plain, its_case, _, byte_range, _, caller, _ = line.split('"')
             port, protocol, method, path, status, *_ = plain.split()
             out.append(Seen(names[port], protocol, method, path, int(status), its_case, byte_range, caller))
