@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 /// How often a thread looks. Each look costs a few nanoseconds a connection.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// Slots looked at before the sockets are: some 50 us where none of them is in a cache.
+/// Slots looked at before the sockets are. None of their watches need be in a cache.
 const LOOKED: usize = 512;
-/// Watches woken before the sockets are looked at: closing so many connections takes some 300 us.
+/// Watches woken before the sockets are looked at: each may close its connection.
 const WOKEN: usize = 16;
 
 /// What ends a wait from outside.
