@@ -47,6 +47,20 @@ impl FromStr for Cidr {
     }
 }
 
+impl std::fmt::Display for Cidr {
+    /// With the bits below the prefix cleared.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kept = |bits: u32| u128::MAX.checked_shl(bits - u32::from(self.len)).unwrap_or(0);
+        match self.addr {
+            IpAddr::V4(v4) => {
+                let mask = u32::try_from(kept(32) & u128::from(u32::MAX)).unwrap_or(0);
+                write!(f, "{}/{}", std::net::Ipv4Addr::from_bits(v4.to_bits() & mask), self.len)
+            }
+            IpAddr::V6(v6) => write!(f, "{}/{}", std::net::Ipv6Addr::from_bits(v6.to_bits() & kept(128)), self.len),
+        }
+    }
+}
+
 impl Cidr {
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.addr, unmapped(ip)) {

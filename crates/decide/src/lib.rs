@@ -2,12 +2,16 @@
 //!
 //! It is built once per plan. A hello is judged by name alone ([`Matcher::hello`]); a request, inside the site where its
 //! TLS ended, by its one canonical form ([`Matcher::ask`]). It never guesses: what fits nothing is refused.
-//! Read next: `names.rs` (host tables), then `table.rs` (paths under one host).
+//! Read next: `admit.rs` (may it pass), `names.rs` (host tables), then `table.rs` (paths under one host).
 
+mod admit;
+mod apart;
 mod lost;
 mod names;
 mod table;
 
+pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
+pub use apart::{Asked, apart};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};
 
@@ -26,7 +30,7 @@ pub enum Verdict {
 }
 
 /// Why a hello reaches nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HelloRefusal {
     NoSni,
     UnknownSni,
@@ -91,7 +95,7 @@ pub enum Answer {
 }
 
 /// Who owns a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
     Site(usize),
     Splice(usize),
@@ -106,6 +110,8 @@ pub struct Unmatchable(pub String);
 pub struct Matcher {
     owners: Names<Owner>,
     hosts: Names<Table>,
+    /// By route.
+    rules: Vec<admit::Rule>,
     /// By listener name: the answers to no SNI and unknown SNI.
     unnamed: names::Map<String, (Verdict, Verdict)>,
 }
@@ -115,7 +121,7 @@ impl Matcher {
     ///
     /// Refuses: a name owned twice, a reference to a site or route that is not there.
     pub fn build(plan: &Plan) -> Result<Matcher, Unmatchable> {
-        let mut it = Matcher::default();
+        let mut it = Matcher { rules: admit::rules(plan), ..Matcher::default() };
         for (i, site) in plan.sites.iter().enumerate() {
             for host in &site.hosts {
                 it.own(host, Owner::Site(i))?;

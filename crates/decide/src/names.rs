@@ -62,6 +62,12 @@ impl<T> Names<T> {
         None
     }
 
+    /// Every pattern as it was put in.
+    pub fn patterns(&self) -> impl Iterator<Item = String> {
+        let exact = self.exact.keys().map(ToString::to_string);
+        exact.chain(self.wild.keys().map(|suffix| format!("*.{suffix}")))
+    }
+
     pub fn each(&mut self, mut f: impl FnMut(&mut T)) {
         self.exact.values_mut().for_each(&mut f);
         self.wild.values_mut().for_each(&mut f);

@@ -26,6 +26,17 @@ impl Candidate {
         Candidate { route, priority, methods: methods.to_vec(), headers: headers.to_vec() }
     }
 
+    pub(crate) fn methods(&self) -> &[String] {
+        &self.methods
+    }
+
+    /// Name and value of each field that it demands, sorted.
+    pub(crate) fn demands(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self.headers.iter().map(|h| (h.name.clone(), h.equals.clone())).collect();
+        all.sort();
+        all
+    }
+
     fn fits(&self, ask: &Ask<'_>) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|m| m == ask.method))
             && self.headers.iter().all(|h| ask.headers.all_equal(&h.name, &h.equals))
@@ -127,17 +138,38 @@ impl Table {
     }
 
     fn strictly(&self, ask: &Ask<'_>) -> Option<usize> {
-        if let Some(route) = self.exact.get(ask.path).and_then(|list| fit(list, ask)) {
-            return Some(route);
+        self.along(ask.path, |list| fit(list, ask))
+    }
+
+    /// Each exact and prefix key.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.exact.keys().chain(self.prefix.keys()).map(AsRef::as_ref)
+    }
+
+    /// All candidates whose path fits, whatever else they demand, in the order in which they are looked at.
+    pub(crate) fn on(&self, path: &str) -> Vec<&Candidate> {
+        let mut all = Vec::new();
+        self.along(path, |list| {
+            all.extend(list);
+            None::<()>
+        });
+        all
+    }
+
+    /// The first answer of the lists on the way of a path: the exact one, then each prefix, the longest first.
+    #[inline]
+    fn along<'t, T>(&'t self, path: &str, mut look: impl FnMut(&'t [Candidate]) -> Option<T>) -> Option<T> {
+        if let Some(found) = self.exact.get(path).and_then(|list| look(list)) {
+            return Some(found);
         }
-        let mut prefix = ask.path.trim_end_matches('/');
+        let mut prefix = path.trim_end_matches('/');
         if prefix.len() > self.longest {
             let reach = prefix.get(..=self.longest)?;
             prefix = reach.get(..reach.rfind('/')?)?;
         }
         loop {
-            if let Some(route) = self.prefix.get(prefix).and_then(|list| fit(list, ask)) {
-                return Some(route);
+            if let Some(found) = self.prefix.get(prefix).and_then(|list| look(list)) {
+                return Some(found);
             }
             let cut = prefix.rfind('/')?;
             prefix = prefix.get(..cut)?;

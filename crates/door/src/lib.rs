@@ -1,6 +1,7 @@
 //! The door between the languages, and the only crate that knows Python: a handful of functions with plain values.
-//! Nothing on the path of a byte goes through here. Read next: `look.rs`.
+//! Nothing on the path of a byte goes through here. Read next: `judge.rs`, then `look.rs`.
 
+mod judge;
 mod look;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -64,6 +65,49 @@ fn where_in(plan: &str, ask: &str) -> PyResult<String> {
     everyhop_engine::where_in(plan, ask).map_err(PyValueError::new_err)
 }
 
+/// What requests get under a plan: a JSON list of questions in, a JSON list of answers out.
+#[pyfunction]
+fn decide(py: Python<'_>, plan: &str, questions: &str) -> PyResult<String> {
+    py.detach(|| judge::decide(plan, questions)).map_err(PyValueError::new_err)
+}
+
+/// What each kind of request gets under two plans: a JSON list, each pair of answers once.
+#[pyfunction]
+fn differences(py: Python<'_>, old: &str, new: &str) -> PyResult<String> {
+    py.detach(|| judge::differences(old, new)).map_err(PyValueError::new_err)
+}
+
+/// The four patterns, by how much they protect the way to a backend, weakest first.
+#[pyfunction]
+fn strengths() -> Vec<&'static str> {
+    everyhop_decide::STRENGTHS.to_vec()
+}
+
+/// A host name in the form that requests are matched by; `None` if it is none.
+#[pyfunction]
+#[pyo3(signature = (text, wildcard=false))]
+fn canon_host(text: &str, wildcard: bool) -> Option<String> {
+    judge::host(text, wildcard)
+}
+
+/// A path in the form that requests are matched by; `None` if it has none.
+#[pyfunction]
+fn canon_path(text: &str) -> Option<String> {
+    judge::path(text)
+}
+
+/// A network in the form that peers are compared with; `None` if it is none.
+#[pyfunction]
+fn canon_network(text: &str) -> Option<String> {
+    text.parse::<everyhop_canon::cidr::Cidr>().ok().map(|net| net.to_string())
+}
+
+/// Whether a request's field of that name can choose a route.
+#[pyfunction]
+fn is_heard(name: &str) -> bool {
+    judge::is_heard(name)
+}
+
 /// Shakes hands with a TLS server and tells what it saw, as JSON. It verifies but does not insist: it is a probe.
 #[pyfunction]
 #[pyo3(signature = (addr, sni, roots_pem, identity, alpn, timeout_s))]
@@ -89,6 +133,13 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
     m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;
     m.add_function(wrap_pyfunction!(where_in, m)?)?;
+    m.add_function(wrap_pyfunction!(decide, m)?)?;
+    m.add_function(wrap_pyfunction!(differences, m)?)?;
+    m.add_function(wrap_pyfunction!(strengths, m)?)?;
+    m.add_function(wrap_pyfunction!(canon_host, m)?)?;
+    m.add_function(wrap_pyfunction!(canon_path, m)?)?;
+    m.add_function(wrap_pyfunction!(canon_network, m)?)?;
+    m.add_function(wrap_pyfunction!(is_heard, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;
     Ok(())
 }

@@ -1,4 +1,7 @@
-"""Names in the one form that the engine compares them in: hosts, paths, networks, backends' addresses."""
+"""Names in the one form that the engine compares them in: hosts, paths, networks, backends' addresses.
+
+The forms are the engine's own, asked for through the door; here they are only taken or refused.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,20 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+from everyhop import _door
+
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
-UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
 @lru_cache(65536)
 def host(text: str, *, wildcard: bool = False) -> str | None:
-    """A host name: lower case, without its trailing dot. With `wildcard` also `*.` and a suffix of two labels or more."""
-    name = text.lower().removesuffix(".")
-    rest = name
-    if wildcard and name.startswith("*."):
-        rest = name[2:]
-    labels = rest.split(".")
-    if not rest or len(name) > 253 or not all(LABEL.match(label) for label in labels) or labels[-1].isdigit():
-        return None
-    return name
+    """A host name: lower case, without its trailing dot. With `wildcard` also `*.` and a suffix."""
+    return _door.canon_host(text, wildcard)
 
 
 def covers(pattern: str, name: str) -> bool:
-    """Whether a certificate's or site's name covers `name` (RFC 9525 §6.3): a wildcard is one whole label."""
+    """Whether a name in a certificate covers `name` (RFC 9525 §6.3): a wildcard is one whole label. Which site or route
+    takes a request is another question, and the engine's."""
     if pattern == name:
         return True
     return pattern.startswith("*.") and "." in name and name.split(".", 1)[1] == pattern[2:]
@@ -34,50 +31,13 @@ def covers(pattern: str, name: str) -> bool:
 
 def path(text: str) -> str | None:
     """A path that is already in its canonical form, else `None`."""
-    if not text.startswith("/") or "//" in text or not text.isascii():
-        return None
-    if any(c in '\\#?"<>` \x7f' or ord(c) < 0x21 for c in text):
-        return None
-    for found in re.finditer("%(.{0,2})", text):
-        if not re.fullmatch("[0-9A-F]{2}", found[1]) or chr(int(found[1], 16)) in UNRESERVED:
-            return None
-        if int(found[1], 16) < 0x20 or found[1] in {"2F", "5C", "7F"}:
-            return None
-    if any(re.fullmatch(r"\.\.?((;|%3B|%3F|%23|%25).*)?", segment) for segment in text.split("/")):
-        return None
-    if re.search("%25([01][0-9A-Fa-f]|2[EeFf5]|3[Bb]|5[Cc]|7[Ff])", text):
-        return None
-    return text
-
-
-# As `crates/http1/src/names.rs` has them; a contract test holds the two together.
-HOP_BY_HOP = frozenset(
-    [
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "http2-settings",
-    ]
-)
-CLAIMS = re.compile(
-    "(transfer-encoding|content-length|forwarded|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|x-request-id"
-    "|x-original-url|x-rewrite-url|x-remote-user)$"
-    "|x-forwarded|client-cert|x-client-cert|x-ssl-|ssl-client-|x-original-|x-tls-client"
-)
+    return text if _door.canon_path(text) == text else None
 
 
 def is_heard(field: str) -> bool:
     """Whether a request's field of that name can choose a route: not one that concerns a connection alone, nor one that
     only the edge may say, or its twin with `_` or `.`."""
-    name = field.lower()
-    if name in HOP_BY_HOP or name == "host":
-        return False
-    return name == "content-length" or not CLAIMS.match(re.sub("[_.]", "-", name))
+    return _door.is_heard(field)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -85,14 +45,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 def network(text: str) -> Network | None:
     """The network that is compared with: an IPv4-mapped one is the IPv4 network that it stands for, or none."""
-    try:
-        it = ipaddress.ip_interface(text)
-        mapped = it.ip.ipv4_mapped if isinstance(it, ipaddress.IPv6Interface) else None
-        if mapped is None:
-            return it.network
-        return ipaddress.ip_network(f"{mapped}/{it.network.prefixlen - 96}", strict=False)
-    except ValueError:
-        return None
+    found = _door.canon_network(text)
+    return ipaddress.ip_network(found) if found else None
 
 
 @dataclass(frozen=True)

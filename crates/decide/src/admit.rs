@@ -1,0 +1,133 @@
+//! The one admission: what becomes of a hello and a request under a plan's rules. Pure. The data path asks
+//! [`Matcher::admit`] inside the site where TLS ended; `where`, `explain` and `diff` ask [`Matcher::judge`], which is the
+//! same behind the hello. What changes while an edge runs (dates, health, the log) is not here.
+//! Read next: `apart.rs`, which asks every question that could tell two plans apart.
+
+use crate::{Answer, Ask, HelloRefusal, Matcher, Verdict};
+use everyhop_plan::{Plan, Way};
+
+/// What a client proved in its handshake.
+#[derive(Debug, Clone, Copy)]
+pub enum Who<'a> {
+    /// These names stand in its verified certificate; none where nobody proved anything.
+    Proved(&'a [String]),
+    /// The question is asked for a client that every allow-list would take.
+    Anybody,
+}
+
+/// Why a request inside a site is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Denied {
+    NotFound,
+    Misdirected,
+    Ambiguous,
+    ClientNotAllowed,
+    UpgradeRefused,
+}
+
+impl Denied {
+    /// The slug of the refusal, as the log and the reference have it.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Denied::NotFound => "request/not-found",
+            Denied::Misdirected => "request/misdirected",
+            Denied::Ambiguous => "request/bad-target",
+            Denied::ClientNotAllowed => "request/client-not-allowed",
+            Denied::UpgradeRefused => "request/upgrade-refused",
+        }
+    }
+}
+
+impl HelloRefusal {
+    /// The slug of the refusal, as the log and the reference have it.
+    pub fn slug(self) -> &'static str {
+        match self {
+            HelloRefusal::NoSni => "hello/no-sni",
+            HelloRefusal::UnknownSni => "hello/unknown-sni",
+        }
+    }
+}
+
+/// A request that does not pass: whose it would have been, where a route was found, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    pub route: Option<usize>,
+    pub why: Denied,
+}
+
+/// What a route asks of a request beyond matching it.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    allow: Option<Vec<String>>,
+    websocket: bool,
+}
+
+impl Rule {
+    pub(crate) fn of(way: &Way) -> Rule {
+        match way {
+            Way::AtBackend { .. } => Rule { allow: None, websocket: false },
+            Way::AtEdge { allow_clients, websocket, .. } => {
+                Rule { allow: allow_clients.clone(), websocket: *websocket }
+            }
+        }
+    }
+}
+
+/// What becomes of a connection and the request in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Bytes go to the backends of this passthrough route; no request is seen.
+    Splice { route: usize },
+    /// TLS ends at the site, the request goes to the route's backends.
+    Pass { site: usize, route: usize },
+    /// TLS ends at the site, the request is refused there.
+    Deny { site: usize, route: Option<usize>, why: Denied },
+    /// No TLS ends and nothing is carried.
+    Refuse { why: HelloRefusal },
+}
+
+impl Matcher {
+    /// May this request, which came inside `site`, pass? `upgrade`: it asks for a WebSocket. Gives the route.
+    ///
+    /// Refuses: what the route or the site that owns the host does not take; see [`Denied`].
+    pub fn admit(&self, site: usize, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Result<usize, Refused> {
+        let route = match self.ask(site, ask) {
+            Answer::Route(route) => route,
+            Answer::NotFound => return Err(Refused { route: None, why: Denied::NotFound }),
+            Answer::Misdirected => return Err(Refused { route: None, why: Denied::Misdirected }),
+            Answer::Ambiguous => return Err(Refused { route: None, why: Denied::Ambiguous }),
+        };
+        let Some(rule) = self.rules.get(route) else { return Err(Refused { route: None, why: Denied::NotFound }) };
+        if let (Some(allow), Who::Proved(names)) = (&rule.allow, who)
+            && !names.iter().any(|name| allow.contains(name))
+        {
+            return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
+        }
+        if upgrade && !rule.websocket {
+            return Err(Refused { route: Some(route), why: Denied::UpgradeRefused });
+        }
+        Ok(route)
+    }
+
+    /// What becomes of a connection whose hello names `sni` (canonical; `None`: none, or an IP literal) at the listener of
+    /// that name, and of the request in it.
+    pub fn judge(&self, listener: &str, sni: Option<&str>, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Outcome {
+        match self.hello(listener, sni) {
+            Verdict::Refuse(why) => Outcome::Refuse { why },
+            Verdict::Splice(route) => Outcome::Splice { route },
+            Verdict::Terminate(site) => match self.admit(site, who, ask, upgrade) {
+                Ok(route) => Outcome::Pass { site, route },
+                Err(Refused { route, why }) => Outcome::Deny { site, route, why },
+            },
+        }
+    }
+}
+
+/// How much each pattern protects the way to a backend, weakest first. Passthrough is no hop of ours: it is another place
+/// where TLS ends, and it is last because nobody in between reads.
+pub const STRENGTHS: [&str; 4] = ["plaintext", "reencrypt", "mutual", "passthrough"];
+
+/// The rules of a plan, by route.
+pub(crate) fn rules(plan: &Plan) -> Vec<Rule> {
+    plan.routes.iter().map(|r| Rule::of(&r.way)).collect()
+}

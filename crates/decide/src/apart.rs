@@ -1,0 +1,172 @@
+//! The questions by which two plans can be told apart, and what each plan answers: one request for every kind of request
+//! that either of them could treat in a way of its own. `diff` compares these, and `explain` learns from them by which
+//! sites a route can be reached; never on the path of a byte.
+//!
+//! Why they are enough. A name's answer hangs on the longest pattern of either plan that covers it, so one name a pattern
+//! stands for all. A path's hangs on which exact keys equal it and which prefixes it lies under: one path a key and one
+//! below each prefix stand for all. A method matters where it is named, and all others are alike. A route wins where it
+//! fits and nothing above it does; fields can only be demanded, so that taking away what neither winner demands leaves
+//! both winners: the union of what two routes demand stands for every request that those two win.
+
+use crate::admit::{Outcome, Who};
+use crate::names::Map;
+use crate::table::{Candidate, Table};
+use crate::{Ask, Matcher, Owner};
+use std::collections::HashSet;
+
+/// A request that stands for all that are treated alike, and what becomes of it under each plan. Who asks is left open:
+/// each allow-list is taken as passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Canonical; the hello names the same.
+    pub host: String,
+    pub path: String,
+    pub method: String,
+    /// In lower case.
+    pub headers: Vec<(String, String)>,
+    pub old: Outcome,
+    pub new: Outcome,
+}
+
+/// A name or segment that nobody configured.
+const ANY: &str = "any";
+
+/// The request without a method that a route names.
+const USUAL: &str = "GET";
+
+/// What two plans answer, each pair of answers once, with the first request that gets it.
+pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
+    let mut seen = HashSet::new();
+    let mut asked_alike = HashSet::new();
+    let mut out = Vec::new();
+    for host in hosts(old, new) {
+        let sides = [Side::of(old, &host), Side::of(new, &host)];
+        // Hosts that nothing tells apart are asked once.
+        if !asked_alike.insert(sides.map(|s| s.mark())) {
+            continue;
+        }
+        for path in paths(&sides) {
+            let chains = sides.map(|s| s.table.map_or_else(Vec::new, |t| t.on(&path)));
+            let methods = methods(&chains);
+            for headers in headers(&chains) {
+                for method in &methods {
+                    let ask = Ask { host: &host, path: &path, method, headers: &headers };
+                    let [was, now] = [old, new].map(|m| m.judge("", Some(&host), Who::Anybody, &ask, false));
+                    if seen.insert((was, now)) {
+                        out.push(Asked {
+                            host: host.clone(),
+                            path: path.clone(),
+                            method: method.clone(),
+                            headers: headers.clone(),
+                            old: was,
+                            new: now,
+                        });
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// What one plan has for one host.
+#[derive(Clone, Copy)]
+struct Side<'m> {
+    owner: Option<Owner>,
+    table: Option<&'m Table>,
+}
+
+impl<'m> Side<'m> {
+    fn of(matcher: &'m Matcher, host: &str) -> Side<'m> {
+        Side { owner: matcher.owners.get(host).copied(), table: matcher.hosts.get(host) }
+    }
+
+    fn mark(self) -> (Option<Owner>, usize) {
+        (self.owner, self.table.map_or(0, |t| std::ptr::from_ref(t).addr()))
+    }
+}
+
+/// A name for each pattern of either plan, in a stable order: exact ones first.
+fn hosts(old: &Matcher, new: &Matcher) -> Vec<String> {
+    let mut patterns: Vec<String> = Vec::new();
+    for matcher in [old, new] {
+        patterns.extend(matcher.owners.patterns());
+        patterns.extend(matcher.hosts.patterns());
+    }
+    patterns.sort_by_key(|p| (p.starts_with('*'), p.clone()));
+    patterns.dedup();
+    let exact: HashSet<&str> = patterns.iter().map(String::as_str).filter(|p| !p.starts_with('*')).collect();
+    let name = |pattern: &String| match pattern.strip_prefix("*.") {
+        None => pattern.clone(),
+        Some(suffix) => fresh(|label| format!("{label}.{suffix}"), |name| exact.contains(name)),
+    };
+    patterns.iter().map(name).collect()
+}
+
+/// A path at and below each key of either plan, the shortest first.
+fn paths(sides: &[Side<'_>; 2]) -> Vec<String> {
+    let keys = || sides.iter().filter_map(|s| s.table).flat_map(Table::keys);
+    let taken: HashSet<&str> = keys().collect();
+    let mut out = vec!["/".to_owned()];
+    for key in keys().chain([""]) {
+        if !key.is_empty() {
+            out.push(key.to_owned());
+        }
+        let below = key.trim_end_matches('/');
+        out.push(fresh(|s| format!("{below}/{s}"), |p| taken.iter().any(|t| t.starts_with(p))));
+    }
+    out.sort_by_key(|p| (p.len(), p.clone()));
+    out.dedup();
+    out
+}
+
+/// The first of `any`, `any1`, `any2`... that is not taken.
+fn fresh(made: impl Fn(&str) -> String, taken: impl Fn(&str) -> bool) -> String {
+    let mut name = made(ANY);
+    let mut n = 0u32;
+    while taken(&name) {
+        n += 1;
+        name = made(&format!("{ANY}{n}"));
+    }
+    name
+}
+
+/// Each method that is named, and one that is not.
+fn methods(chains: &[Vec<&Candidate>; 2]) -> Vec<String> {
+    let mut named: Vec<String> = chains.iter().flatten().flat_map(|c| c.methods()).cloned().collect();
+    named.sort();
+    named.dedup();
+    let taken = |m: &str| named.iter().any(|n| n == m);
+    let other = if taken(USUAL) { fresh(|m| m.to_uppercase(), taken) } else { USUAL.to_owned() };
+    named.insert(0, other);
+    named
+}
+
+/// What a route of each plan demand together, where both can be met.
+fn headers(chains: &[Vec<&Candidate>; 2]) -> Vec<Vec<(String, String)>> {
+    let demanded = |chain: &[&Candidate]| {
+        let mut sets = vec![Vec::new()];
+        sets.extend(chain.iter().map(|c| c.demands()));
+        sets.sort();
+        sets.dedup();
+        sets
+    };
+    let [old, new] = chains.each_ref().map(|c| demanded(c));
+    let mut out: Vec<Vec<(String, String)>> =
+        old.iter().flat_map(|a| new.iter().filter_map(|b| together(a, b))).collect();
+    out.sort_by_key(|set| (set.len(), set.clone()));
+    out.dedup();
+    out
+}
+
+fn together(a: &[(String, String)], b: &[(String, String)]) -> Option<Vec<(String, String)>> {
+    let mut all: Map<&str, &str> = Map::default();
+    for (name, value) in a.iter().chain(b) {
+        if *all.entry(name).or_insert(value) != value {
+            return None;
+        }
+    }
+    let mut out: Vec<_> = all.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    out.sort();
+    Some(out)
+}

@@ -1,0 +1,144 @@
+//! No request is treated in a way that `apart` does not tell of: random plans over a small world, asked everything.
+
+use everyhop_decide::{Ask, Denied, Matcher, Outcome, Refused, Who, apart};
+use everyhop_plan::{HeaderMatch, PathMatch, Plan, Site, Way};
+use std::collections::HashSet;
+
+const HOSTS: [&str; 6] = ["a.test", "b.test", "*.test", "*.w.test", "x.w.test", "any.test"];
+const PATHS: [&str; 7] = ["", "/any", "/a", "/a/b", "/A", "/a/b/c", "/any1"];
+const METHODS: [&str; 3] = ["GET", "PUT", "ANY"];
+
+/// Numbers that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).expect("31 bits") % sides
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from.get(self.roll(from.len())).copied().unwrap_or_default()
+    }
+}
+
+/// Some of the hosts in two sites or passed through, and routes over them, as a plan that a matcher takes.
+fn random(dice: &mut Dice) -> Plan {
+    let golden = include_str!("../../../schema/golden/everything.json");
+    let mut plan = everyhop_plan::read(golden.trim_end()).expect("the golden plan");
+    plan.listeners.clear();
+    let site = plan.sites.first().expect("a site").clone();
+    let passed = plan.routes.iter().find(|r| matches!(r.way, Way::AtBackend { .. })).expect("a route").clone();
+    let ended = plan.routes.iter().find(|r| matches!(r.way, Way::AtEdge { .. })).expect("a route").clone();
+    plan.routes.clear();
+    let mut owned = [Vec::new(), Vec::new()];
+    for host in HOSTS {
+        match dice.roll(4) {
+            0 => {}
+            1 => plan.routes.push(everyhop_plan::Route { hosts: vec![host.to_owned()], ..passed.clone() }),
+            n => owned[n - 2].push(host.to_owned()),
+        }
+    }
+    plan.sites = owned.map(|hosts| Site { hosts, ..site.clone() }).to_vec();
+    for _ in 0..dice.roll(6) {
+        let mut route = ended.clone();
+        route.hosts = vec![dice.pick(&HOSTS).to_owned()];
+        route.priority = i32::try_from(dice.roll(2)).expect("small");
+        let Way::AtEdge { path, methods, headers, .. } = &mut route.way else { unreachable!("it ends TLS") };
+        let text = dice.pick(&PATHS).to_owned();
+        *path = match dice.roll(3) {
+            0 if !text.is_empty() => PathMatch::Exact { path: text },
+            1 if !text.is_empty() => PathMatch::Prefix { path: text },
+            _ => PathMatch::Any {},
+        };
+        *methods = if dice.roll(2) == 0 { vec![dice.pick(&METHODS).to_owned()] } else { Vec::new() };
+        headers.clear();
+        for name in ["x", "y"] {
+            if dice.roll(3) == 0 {
+                headers.push(HeaderMatch { name: name.to_owned(), equals: dice.pick(&["1", "2"]).to_owned() });
+            }
+        }
+        plan.routes.push(route);
+    }
+    plan
+}
+
+fn everything(mut each: impl FnMut(&Ask<'_>)) {
+    for host in ["a.test", "b.test", "any.test", "z.test", "x.w.test", "z.w.test", "z.x.w.test", "w.test", "other"] {
+        for path in [
+            "/", "/any", "/any/z", "/a", "/a/", "/a/z", "/a/b", "/a/b/z", "/a/b/c", "/a/bz", "/A", "/A/z", "/any1/q",
+            "/z/y",
+        ] {
+            for method in ["GET", "PUT", "ANY", "POST"] {
+                for fields in 0..9u8 {
+                    let value = |n: u8| (n > 0).then(|| n.to_string());
+                    let headers: Vec<(String, String)> = [("x", value(fields % 3)), ("y", value(fields / 3))]
+                        .into_iter()
+                        .filter_map(|(n, v)| Some((n.to_owned(), v?)))
+                        .collect();
+                    each(&Ask { host, path, method, headers: &headers });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_any_request_gets_under_two_plans_is_told_of() {
+    let mut dice = Dice(7);
+    for _ in 0..100 {
+        let matchers = [random(&mut dice), random(&mut dice)].map(|p| Matcher::build(&p).expect("tables"));
+        let [old, new] = &matchers;
+        let told: HashSet<(Outcome, Outcome)> = apart(old, new).iter().map(|a| (a.old, a.new)).collect();
+        let mut got = HashSet::new();
+        everything(|ask| {
+            let pair = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, ask, false));
+            // A lenient reading of the path is refused: it reaches nothing that is not told of.
+            let ambiguous = |o: &Outcome| matches!(o, Outcome::Deny { why: Denied::Ambiguous, .. });
+            let nobodys = pair.iter().all(|o| matches!(o, Outcome::Refuse { .. }));
+            if !nobodys && !pair.iter().any(ambiguous) && got.insert((pair[0], pair[1])) {
+                assert!(told.contains(&(pair[0], pair[1])), "{} {}{}: {pair:?}", ask.method, ask.host, ask.path);
+            }
+        });
+    }
+}
+
+#[test]
+fn each_pair_of_answers_is_told_once_and_the_question_gets_it() {
+    let mut dice = Dice(11);
+    for _ in 0..100 {
+        let matchers = [random(&mut dice), random(&mut dice)].map(|p| Matcher::build(&p).expect("tables"));
+        let [old, new] = &matchers;
+        let mut pairs = HashSet::new();
+        for it in apart(old, new) {
+            let ask = Ask { host: &it.host, path: &it.path, method: &it.method, headers: &it.headers };
+            let again = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, &ask, false));
+            assert_eq!(again, [it.old, it.new]);
+            assert!(pairs.insert(again), "told twice: {it:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refused_request_names_the_route_that_refused_it() {
+    let golden = include_str!("../../../schema/golden/everything.json");
+    let mut plan = everyhop_plan::read(golden.trim_end()).expect("the golden plan");
+    let api = plan.routes.iter().position(|r| r.name == "api").expect("the route");
+    let Way::AtEdge { allow_clients, websocket, .. } = &mut plan.routes[api].way else { panic!("it ends TLS") };
+    *allow_clients = Some(vec!["one".to_owned()]);
+    *websocket = false;
+    let matcher = Matcher::build(&plan).expect("tables");
+    let ask = Ask { host: "api.example.com", path: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
+    let (one, two) = (["one".to_owned()], ["two".to_owned()]);
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, false), Ok(api));
+    assert_eq!(matcher.admit(0, Who::Anybody, &ask, false), Ok(api));
+    for nobody in [&two[..], &[]] {
+        let refused = Refused { route: Some(api), why: Denied::ClientNotAllowed };
+        assert_eq!(matcher.admit(0, Who::Proved(nobody), &ask, false), Err(refused));
+    }
+    let refused = Refused { route: Some(api), why: Denied::UpgradeRefused };
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, true), Err(refused));
+    let elsewhere = Ask { host: "pay.example.com", ..ask };
+    let refused = Refused { route: None, why: Denied::Misdirected };
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &elsewhere, false), Err(refused));
+}
