@@ -16,11 +16,11 @@ from pydantic import BaseModel
 from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
-from everyhop.compile.plan import Plan
 from everyhop.compile.reading import submodel
 from everyhop.engine.messages import QUESTIONS
 from everyhop.evidence import Observation
 from everyhop.model import Config
+from everyhop.plan import Plan
 from everyhop.refusals import PAGES
 from everyhop.trust import CAPABILITIES, PATTERNS
 

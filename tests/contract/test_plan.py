@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from everyhop import _door
-from everyhop.compile.plan import canonical, read_plan
+from everyhop.plan import canonical, read_plan
 
 GOLDEN = sorted((Path(__file__).parents[2] / "schema" / "golden").glob("*.json"))
 

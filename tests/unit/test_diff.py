@@ -13,7 +13,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from everyhop.compile import compile_file, plan
+from everyhop import plan
+from everyhop.compile import compile_file
 from everyhop.diff import FIELDS, KINDS, compare
 
 GOLDEN = Path(__file__).parents[2] / "schema" / "golden"

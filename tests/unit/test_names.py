@@ -8,7 +8,7 @@ import pytest
 
 from everyhop import _door
 from everyhop.compile import names
-from everyhop.compile.plan import read_plan
+from everyhop.plan import read_plan
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from everyhop.compile.plan import AtBackend, AtEdge, Backend, Plan, Route
+from everyhop.plan import AtBackend, Plan, Route, weakest
 
-STRENGTH = {"plaintext": 0, "reencrypt": 1, "mutual": 2}
 TLS, OPEN, BOTH = "=TLS=", "-open-", "=mTLS="
-
-
-def place(at: object) -> str:
-    kind = getattr(at, "kind", "")
-    if kind == "unix":
-        return f"unix:{getattr(at, 'path', '')}"
-    host = str(getattr(at, "ip", None) or getattr(at, "name", ""))
-    return f"[{host}]:{getattr(at, 'port', 0)}" if ":" in host else f"{host}:{getattr(at, 'port', 0)}"
-
-
-def weakest(way: AtEdge) -> Backend:
-    return min(way.backends, key=lambda b: STRENGTH[b.hop.tls])
 
 
 def several(first: str, count: int) -> str:
@@ -30,10 +17,10 @@ def hops(route: Route) -> str:
     """`client =TLS= edge -open- 10.0.3.9:3000`"""
     way = route.way
     if isinstance(way, AtBackend):
-        return f"client =TLS===(edge)===> {several(place(way.backends[0]), len(way.backends))}"
+        return f"client =TLS===(edge)===> {several(str(way.backends[0]), len(way.backends))}"
     backend = weakest(way)
     wire = {"mutual": BOTH, "reencrypt": TLS, "plaintext": OPEN}[backend.hop.tls]
-    return f"client {TLS} edge {wire} {several(place(backend.at), len(way.backends))}"
+    return f"client {TLS} edge {wire} {several(str(backend.at), len(way.backends))}"
 
 
 def readers(route: Route) -> str:

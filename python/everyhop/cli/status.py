@@ -11,8 +11,8 @@ from everyhop.admin import Client
 from everyhop.cli.console import colour, print_json
 from everyhop.cli.drawing import days_left, hops
 from everyhop.cli.run import Config
-from everyhop.compile.plan import read_plan
 from everyhop.errors import Surroundings
+from everyhop.plan import read_plan
 
 
 def register(app: typer.Typer) -> None:

@@ -16,8 +16,8 @@ from everyhop.cli.console import colour, print_json
 from everyhop.cli.drawing import days_left, hops, readers
 from everyhop.cli.status import observed
 from everyhop.compile import compile_file
-from everyhop.compile.plan import AtBackend, Plan, Route, read_plan
 from everyhop.errors import Misuse, Surroundings
+from everyhop.plan import AtBackend, Plan, Route, read_plan
 from everyhop.source import find
 
 

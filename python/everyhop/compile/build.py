@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from functools import cache
 
-from everyhop.compile import names, plan
+from everyhop import plan
+from everyhop.compile import names
 from everyhop.compile.world import World, backends, ends_at
 from everyhop.model import Backend, Route, Site
 

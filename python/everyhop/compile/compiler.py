@@ -14,10 +14,10 @@ from typing import Literal
 from everyhop.compile import rules_hops, rules_names, rules_routes
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files
-from everyhop.compile.plan import NamePlace, Plan, canonical, digest
 from everyhop.compile.reading import read
 from everyhop.compile.world import World
 from everyhop.errors import Refused
+from everyhop.plan import NamePlace, Plan, canonical, digest
 from everyhop.refusals import Finding
 from everyhop.source import Document, Place
 

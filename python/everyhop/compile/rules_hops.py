@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile import names
-from everyhop.compile.world import STRENGTH, Key, World, backends, ends_at
+from everyhop.compile.world import Key, World, backends, ends_at
 from everyhop.model import Backend, Route
+from everyhop.plan import STRENGTH
 
 YEAR = dt.timedelta(days=366)
 SOON = (1, 7, 30)

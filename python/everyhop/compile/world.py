@@ -15,8 +15,6 @@ from everyhop.source import Document
 Key = tuple[str | int, ...]
 Pattern = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
 
-STRENGTH = {"plaintext": 0, "reencrypt": 1, "mutual": 2}
-
 
 @dataclass
 class World:

@@ -149,16 +149,25 @@ class IpPlace(Part):
     ip: str
     port: int
 
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
 
 class NamePlace(Part):
     kind: Literal["name"]
     name: str
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
+
 
 class UnixPlace(Part):
     kind: Literal["unix"]
     path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
 
 
 Place = Annotated[IpPlace | NamePlace | UnixPlace, Field(discriminator="kind")]

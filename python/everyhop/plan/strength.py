@@ -1,0 +1,14 @@
+"""How much each pattern protects the way to a backend: the engine's order, asked for through the door."""
+
+from __future__ import annotations
+
+from everyhop import _door
+from everyhop.plan.forms import AtEdge, Backend
+
+STRENGTH: dict[str, int] = {pattern: rank for rank, pattern in enumerate(_door.strengths())}
+"""Larger protects more. Passthrough is no hop of the edge: it ends TLS elsewhere, and is last because nobody reads."""
+
+
+def weakest(way: AtEdge) -> Backend:
+    """The backend that a route counts as."""
+    return min(way.backends, key=lambda b: STRENGTH[b.hop.tls])
