@@ -17,7 +17,9 @@ from bench.extras import holding
 from bench.subjects import LOAD_CPU, ROOT, SUBJECT_CPU, Origin, Subject, configuration, load
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.stage import free_port
-from everyhop.engine.control import Control, listening, sealed
+from everyhop.engine import Control, listening
+from everyhop.engine import messages as m
+from everyhop.engine.control import sealed
 from everyhop.engine.process import CODE, environment
 
 DOOR = ROOT / "target" / "release" / "lib_door.so"
@@ -47,24 +49,24 @@ class Engine:
             sock.bind(("127.0.0.1", port))
             sock.listen(4096)
             socks.append(sock)
-        told = [{"listener": "l", "bind": f"127.0.0.1:{port}", "thread": i} for i in range(self.threads)]
-        self.control.must("listen", [s.fileno() for s in socks], threads=self.threads, sockets=told, status=None)
+        told = [m.Socket(listener="l", bind=f"127.0.0.1:{port}", thread=i) for i in range(self.threads)]
+        listen = m.Listen(threads=self.threads, sockets=told, status=None)
+        self.control.must(listen, m.Listening, [s.fileno() for s in socks])
         for sock in socks:
             sock.close()
 
     def apply(self, compiled: Compiled) -> float:
         material = sealed(compiled.material.blob)
-        began = time.monotonic()
-        self.control.must(
-            "apply",
-            [material],
+        apply = m.Apply(
             plan=compiled.plan_json,
             plan_digest=compiled.plan_digest,
-            material=compiled.material.entries,
+            material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
             material_digest=compiled.material.digest,
             names={},
             log=False,
         )
+        began = time.monotonic()
+        self.control.must(apply, m.Applied, [material])
         took = time.monotonic() - began
         os.close(material)
         return took

@@ -17,7 +17,7 @@ from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
 from everyhop.compile.reading import submodel
-from everyhop.engine.messages import QUESTIONS
+from everyhop.engine.messages import described
 from everyhop.evidence import Observation
 from everyhop.model import Config
 from everyhop.plan import Plan
@@ -150,7 +150,7 @@ def everything() -> dict[str, str]:
         "schema/config.schema.json": pretty(config_schema()),
         "schema/plan.schema.json": pretty(Plan.model_json_schema()),
         "schema/observation.schema.json": pretty(Observation.model_json_schema()),
-        "schema/control.schema.json": pretty(QUESTIONS.json_schema()),
+        "schema/control.json": pretty(described()),
         "docs/reference/capabilities.md": capabilities(),
         **refusals(),
         "docs/reference/configuration.md": configuration(),

@@ -24,13 +24,13 @@ class EveryhopError(Exception):
 
 
 class Refused(EveryhopError):
-    """A configuration, plan or request that is not acceptable."""
+    """A configuration, plan or request that is not acceptable. `text` is what was read of it, where that came so far."""
 
     code = 1
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: list[Finding], text: str | None = None) -> None:
         super().__init__(f"{len(findings)} finding(s)")
-        self.findings = findings
+        self.findings, self.text = findings, text
 
 
 class Misuse(EveryhopError):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from everyhop.admin import engine_socket
 from everyhop.engine import Control
+from everyhop.engine.messages import Hello, Welcome
 from tests.kit import EdgeKit, Pki
 from tests.kit.edge import EVERY_PATTERN, until
 from tests.promises.backend import Counting
@@ -50,7 +51,7 @@ class Yard:
     def pid(self) -> int:
         control = Control.connect(engine_socket(self.edge.folder / "admin.sock"))
         try:
-            return int(str(control.must("hello")["pid"]))
+            return control.must(Hello(), Welcome).pid
         finally:
             control.close()
 

@@ -20,10 +20,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from everyhop.admin.client import answer
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority, put
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine import Control
+from everyhop.engine.frames import connect
 from everyhop.errors import EveryhopError
 from everyhop.evidence import read_observation
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
@@ -176,11 +177,8 @@ BROKEN: dict[str, tuple[Change, str]] = {
 
 def asked(edge: EdgeKit, ask: str) -> dict[str, Any]:
     """The supervisor's answer, whatever stands in its file: commands would look for its socket there."""
-    control = Control.connect(edge.folder / "admin.sock", 60)
-    try:
-        return control.must(ask)
-    finally:
-        control.close()
+    with connect(edge.folder / "admin.sock", 60) as sock:
+        return answer(sock, ask)
 
 
 @dataclass

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from everyhop.engine import Lost, receive, send
-from everyhop.engine.control import listening, sealed
+from everyhop.engine import Control, EngineRefused, Lost, listening, packed, receive, send
+from everyhop.engine.control import sealed
+from everyhop.engine.frames import MOST_FDS
+from everyhop.engine.messages import Hello, Reopened, Welcome
 
 
 def test_a_message_arrives_whole_with_its_descriptors(tmp_path: Path) -> None:
@@ -20,7 +22,7 @@ def test_a_message_arrives_whole_with_its_descriptors(tmp_path: Path) -> None:
     path.write_text("hello")
     with path.open() as file:
         sent = {"ask": "apply", "text": "é" * 500_000}
-        sender = threading.Thread(target=send, args=(ours, sent, [os.dup(file.fileno())]), daemon=True)
+        sender = threading.Thread(target=send, args=(ours, packed(sent), [os.dup(file.fileno())]), daemon=True)
         sender.start()
         got = receive(theirs)
         sender.join()
@@ -70,3 +72,47 @@ def test_a_socket_is_its_owners_alone(tmp_path: Path) -> None:
     with listening(path):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_more_descriptors_than_ride_on_one_piece_arrive_in_order() -> None:
+    """Sixty-four threads on four addresses are 256 sockets."""
+    files = [os.memfd_create(str(n)) for n in range(20)]
+    for n, fd in enumerate(files):
+        os.write(fd, str(n).encode())
+    for count in (1, MOST_FDS - 1, MOST_FDS, MOST_FDS + 1, 2 * MOST_FDS, 2 * MOST_FDS + 50):
+        ours, theirs = socket.socketpair()
+        send(ours, packed({"ask": "adopt"}), [files[n % 20] for n in range(count)])
+        got = receive(theirs)
+        assert got is not None and got[0] == {"ask": "adopt"} and len(got[1]) == count
+        for n, fd in enumerate(got[1]):
+            assert os.pread(fd, 10, 0) == str(n % 20).encode()
+            os.close(fd)
+    for fd in files:
+        os.close(fd)
+
+
+def conversation(answer: dict[str, object]) -> Control:
+    ours, theirs = socket.socketpair()
+    send(theirs, packed(answer))
+    control = Control(ours)
+    control.other = theirs  # type: ignore[attr-defined]  # it stays open
+    return control
+
+
+def test_an_answer_in_another_form_is_none() -> None:
+    with pytest.raises(Lost, match="another form: pid"):
+        conversation({"protocol": 1, "answer": "welcome"}).must(Hello(), Welcome)
+    with pytest.raises(Lost, match="another form: stray"):
+        conversation({"protocol": 1, "answer": "reopened", "stray": 1}).must(Hello(), Reopened)
+    with pytest.raises(Lost, match="another form: answer"):
+        conversation({"protocol": 1, "answer": "named"}).must(Hello(), Reopened)
+    assert conversation({"protocol": 1, "answer": "reopened"}).must(Hello(), Reopened)
+
+
+def test_a_refusal_of_the_engine_names_the_question_and_leaves_the_conversation() -> None:
+    control = conversation({"protocol": 1, "answer": "refused", "slug": "engine/plan", "why": "no"})
+    with pytest.raises(EngineRefused, match=r"refused 'hello': \[engine/plan\] no"):
+        control.must(Hello(), Welcome)
+    assert not control.is_closed()
+    control.other.close()  # type: ignore[attr-defined]
+    assert control.is_closed()

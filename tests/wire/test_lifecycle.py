@@ -14,8 +14,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from everyhop.admin import engine_socket
 from everyhop.demo.backends import Backend
 from everyhop.demo.stage import Edge, free_port
+from everyhop.engine import Control
+from everyhop.engine.messages import Hello, Welcome
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering, head
@@ -179,11 +182,8 @@ def test_changing_threads_needs_a_restart(edge: Edges, backend: Backend, pki: Pk
 
 
 def engine_pid(it: EdgeKit) -> int:
-    from everyhop.admin import engine_socket
-    from everyhop.engine import Control
-
     control = Control.connect(engine_socket(it.folder / "admin.sock"))
-    pid = int(str(control.must("hello")["pid"]))
+    pid = control.must(Hello(), Welcome).pid
     control.close()
     return pid
 

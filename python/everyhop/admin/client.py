@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.paths import admin_socket
-from everyhop.engine import Control, Lost
+from everyhop.engine import Lost, packed, receive, send
+from everyhop.engine.frames import connect
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.source import Document, Syntax, find, load
 
@@ -41,14 +43,28 @@ class Client:
     def __init__(self, config: str | None, timeout_s: float = 60.0) -> None:
         self.path = configured_socket(config)
         try:
-            self.control = Control.connect(self.path, timeout_s)
+            self.sock = connect(self.path, timeout_s)
         except Lost as e:
             raise Surroundings(f"no supervisor answers at {self.path}; start one: everyhop run") from e
 
     def ask(self, ask: str, **fields: object) -> dict[str, object]:
-        answer, fds = self.control.ask(ask, (), **fields)
-        for fd in fds:
-            os.close(fd)
-        if answer.get("answer") == "refused":
-            raise EveryhopError(f"[{answer.get('slug')}] {answer.get('why')}")
-        return answer
+        """The answer to the one question of this conversation.
+
+        Raises `EveryhopError` where it is refused.
+        """
+        with self.sock:
+            return answer(self.sock, ask, **fields)
+
+
+def answer(sock: socket.socket, ask: str, **fields: object) -> dict[str, object]:
+    """What a supervisor answers on `sock`."""
+    send(sock, packed({"protocol": 1, "ask": ask, **fields}))
+    got = receive(sock)
+    if got is None:
+        raise Lost("the supervisor closed its socket")
+    told, fds = got
+    for fd in fds:
+        os.close(fd)
+    if told.get("answer") == "refused":
+        raise EveryhopError(f"[{told.get('slug')}] {told.get('why')}")
+    return told

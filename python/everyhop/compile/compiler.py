@@ -17,6 +17,8 @@ from everyhop.compile.files import read_files
 from everyhop.compile.reading import read
 from everyhop.compile.world import World
 from everyhop.errors import Refused
+from everyhop.identity import Mark
+from everyhop.model import Config
 from everyhop.plan import NamePlace, Plan, canonical, digest
 from everyhop.refusals import Finding
 from everyhop.source import Document, Place
@@ -47,10 +49,13 @@ class Compiled:
     findings: list[Finding]
     document: Document = field(repr=False)
     route_names: list[str]
-    watched: list[Path]
+    watched: dict[Path, Mark]
+    """The files that were read for it, as they were before they were read."""
     names: set[str]
     text: str
     path: Path
+    config: Config = field(repr=False)
+    """With what concerns the supervisor alone and stands in no plan."""
 
     def places(self) -> dict[str, Place]:
         """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
@@ -83,7 +88,7 @@ def compile_file(
     rules_routes.judge(world)
     rules_hops.judge(world)
     if any(f.severity == "refused" for f in world.findings):
-        raise Refused(world.findings)
+        raise Refused(world.findings, document.text)
     plan = build(world)
     plan_json = canonical(plan.model_dump(mode="json"))
     return Compiled(
@@ -94,18 +99,17 @@ def compile_file(
         findings=world.findings,
         document=document,
         route_names=[r.name for r in config.route],
-        watched=sorted(
-            {
-                Path(path).absolute(),
-                *(f for p in world.pairs.values() for f in p.files),
-                *(f for r in world.roots.values() for f in r.files),
-                *(f for c in world.crls.values() for f in c.files),
-            }
-        ),
+        watched={path: mark for files in read_for(world) for path, mark in files.items()},
         names=backend_names(plan),
         text=document.text,
         path=Path(path),
+        config=config,
     )
+
+
+def read_for(world: World) -> list[dict[Path, Mark]]:
+    pairs, roots, crls = world.pairs.values(), world.roots.values(), world.crls.values()
+    return [*(p.files for p in pairs), *(r.files for r in roots), *(c.files for c in crls)]
 
 
 def unknown_hosts(world: World) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from everyhop.compile.world import Key, World
+from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
 from everyhop.model import Clients
-
-SOON = (1, 7, 30)
 
 
 def read_files(world: World) -> None:
@@ -55,19 +53,20 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
         )
     left = pair.not_after - world.now
     if left <= dt.timedelta():
-        tell = world.refuse if world.past_dates == "refuse" else world.warn
-        tell(
+        world.past(
             "certificate/expired",
             (*key, "chain"),
             f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
             "renew it; the files are watched, no restart is needed",
+            ended=pair.not_after,
         )
-    elif any(left <= dt.timedelta(days=n) for n in SOON):
+    elif (days := soon(left)) is not None:
         world.warn(
             "certificate/expires-soon",
             (*key, "chain"),
             f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, in {left.days} days",
             "renew it; the files are watched, no restart is needed",
+            mark=f"{pair.not_after.isoformat()} {days}",
         )
 
 
@@ -97,4 +96,5 @@ def crl(world: World, key: Key, clients: Clients) -> None:
             key,
             f"{label}: a revocation list was due to be replaced on {found.next_update:%Y-%m-%d %H:%M} UTC; {so}",
             "fetch the new list from the authority; the file is watched, no restart is needed",
+            mark=found.next_update.isoformat(),
         )

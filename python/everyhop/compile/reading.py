@@ -20,12 +20,12 @@ def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
     try:
         document = load(path, text)
     except Syntax as e:
-        raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))]) from e
+        raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))], text) from e
     try:
         return document, Config.model_validate(document.values)
     except ValidationError as e:
         found = {(f.slug, f.place): f for f in (finding(document, error) for error in e.errors(include_url=False))}
-        raise Refused(list(found.values())) from e
+        raise Refused(list(found.values()), document.text) from e
 
 
 def finding(document: Document, error: object) -> Finding:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile import names
-from everyhop.compile.world import Key, World, backends, ends_at
+from everyhop.compile.world import Key, World, backends, ends_at, soon
 from everyhop.model import Backend, Route
 from everyhop.plan import STRENGTH
 
 YEAR = dt.timedelta(days=366)
-SOON = (1, 7, 30)
 
 
 def judge(world: World) -> None:
@@ -189,19 +188,20 @@ def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
     left = ends - world.now
     again = f"decide again: everyhop accept {route.name} --owner NAME --until DATE --why TEXT"
     if left <= dt.timedelta():
-        tell = world.refuse if world.past_dates == "refuse" else world.warn
-        tell(
+        world.past(
             "acceptance/expired",
             (*key, "until"),
             f"the acceptance of route {route.name!r} by {given.owner} ended on {given.until}",
             'encrypt the hop: tls = "reencrypt" or "mutual"',
             again,
+            ended=ends_at(given.until),
         )
-    elif any(left <= dt.timedelta(days=n) for n in SOON):
+    elif (days := soon(left)) is not None:
         world.warn(
             "acceptance/ends-soon",
             (*key, "until"),
             f"the acceptance of route {route.name!r} by {given.owner} ends in {left.days} days",
             'encrypt the hop: tls = "reencrypt" or "mutual"',
             again,
+            mark=f"{given.until.isoformat()} {days}",
         )

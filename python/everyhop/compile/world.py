@@ -39,8 +39,13 @@ class World:
     ) -> None:
         self.find("refused", slug, key, what, *mend, also=also, of_key=of_key)
 
-    def warn(self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = ()) -> None:
-        self.find("warning", slug, key, what, *mend, also=also)
+    def warn(self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = (), mark: str = "") -> None:
+        self.find("warning", slug, key, what, *mend, also=also, mark=mark)
+
+    def past(self, slug: str, key: Key, what: str, *mend: str, ended: dt.datetime) -> None:
+        """A date that is over: refused, or warned of where what it closes may stand."""
+        severity: Literal["refused", "warning"] = "refused" if self.past_dates == "refuse" else "warning"
+        self.find(severity, slug, key, what, *mend, mark=ended.isoformat())
 
     def find(
         self,
@@ -51,6 +56,7 @@ class World:
         *mend: str,
         also: tuple[Key, ...] = (),
         of_key: bool = False,
+        mark: str = "",
     ) -> None:
         place = self.document.place(key, of_key=of_key)
         others = tuple(self.document.place(k) for k in also)
@@ -67,8 +73,23 @@ class World:
                 also=others,
                 kind=kind,
                 cause=cause,
+                identity=(slug, *self.named(key), mark),
             )
         )
+
+    def named(self, key: Key) -> tuple[str, ...]:
+        """`key` by the names of things rather than by their order, which an edit elsewhere changes."""
+        config = self.config
+        match key:
+            case ("route", int(index), *rest):
+                name = config.route[index].name
+            case ("site", int(index), *rest):
+                name = config.site[index].name
+            case ("identity", int(index), *rest):
+                name = config.identity[index].name
+            case _:
+                return tuple(map(str, key))
+        return (str(key[0]), name, *map(str, rest))
 
 
 def backends(route: Route) -> list[Backend]:
@@ -80,4 +101,16 @@ def ends_at(acceptance_until: dt.date | dt.datetime) -> dt.datetime:
     """The moment at which an acceptance ends: 24:00 UTC of its last day, or the moment that it names."""
     if isinstance(acceptance_until, dt.datetime):
         return acceptance_until if acceptance_until.tzinfo else acceptance_until.replace(tzinfo=dt.UTC)
+    if acceptance_until == dt.date.max:
+        # The calendar has no day after it; it is refused as too long, like any date of that kind.
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
     return dt.datetime.combine(acceptance_until + dt.timedelta(days=1), dt.time(), dt.UTC)
+
+
+SOON = (1, 7, 30)
+"""Days before an end at which it is told that it draws near."""
+
+
+def soon(left: dt.timedelta) -> int | None:
+    """Which of `SOON` is reached; `None` while there is more time."""
+    return next((n for n in SOON if left <= dt.timedelta(days=n)), None)

@@ -1,49 +1,32 @@
-"""The questions that a supervisor asks an engine, as a form: four bytes of big-endian length, then this as JSON.
+"""What a supervisor and an engine say to each other: the one description of it. `control.py` sends and takes these,
+`schema/control.json` is generated from here, and a contract test holds the engine to them.
 
-`schema/control.schema.json` is generated from here. Descriptors ride on the same message (SCM_RIGHTS): for `listen` the
-sockets in order and then the status socket, for `apply` the sealed material and then the log, for `log` the log.
+Descriptors ride on a message: for `listen` the sockets in order and then the status socket, for `apply` the sealed
+material and then the log, for `log` the log; with the answer to `adopt` the sockets in order and then the status socket.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
-class Ask(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Form(BaseModel):
+    # What is sent is written out in full: a default is the one word that can stand there.
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
 
-    protocol: Literal[1]
 
-
-class Socket(BaseModel):
+class Socket(Form):
     """A listening socket: whose it is and which thread accepts from it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     listener: str
     bind: str
     thread: int
 
 
-class Hello(Ask):
-    """Who are you, what do you run?"""
-
-    ask: Literal["hello"]
-
-
-class Listen(Ask):
-    """Take these sockets; the first one fixes the number of threads."""
-
-    ask: Literal["listen"]
-    threads: int
-    sockets: list[Socket]
-    status: str | None
-
-
-class Material(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Material(Form):
+    """A certificate, a CA or a list by its digests: what may be shown of it."""
 
     id: str
     chain_sha256: str
@@ -51,10 +34,42 @@ class Material(BaseModel):
     not_after_s: int | None
 
 
-class Apply(Ask):
-    """Run this plan with this material: all of it or nothing."""
+class Sandboxed(Form):
+    """What the engine can no longer do."""
 
-    ask: Literal["apply"]
+    uid: int
+    no_new_privs: bool
+    seccomp: bool
+    landlock: str
+
+
+# Questions.
+
+
+class Ask(Form):
+    protocol: Literal[1] = 1
+    ask: str
+
+
+class Hello(Ask):
+    """Who are you, what do you run?"""
+
+    ask: Literal["hello"] = "hello"
+
+
+class Listen(Ask):
+    """Take these sockets; the first one fixes the number of threads."""
+
+    ask: Literal["listen"] = "listen"
+    threads: int
+    sockets: list[Socket]
+    status: str | None
+
+
+class Apply(Ask):
+    """Run this plan with this material: all of it or nothing. `log` without a descriptor: the log that is open stays."""
+
+    ask: Literal["apply"] = "apply"
     plan: str
     plan_digest: str
     material: list[Material]
@@ -66,20 +81,38 @@ class Apply(Ask):
 class Names(Ask):
     """New addresses for backends' names."""
 
-    ask: Literal["names"]
+    ask: Literal["names"] = "names"
     names: dict[str, list[str]]
 
 
-class Simple(Ask):
-    """Questions without fields."""
+class Log(Ask):
+    """Write to this file from now on."""
 
-    ask: Literal["log", "adopt", "status", "plan", "stop"]
+    ask: Literal["log"] = "log"
+
+
+class Adopt(Ask):
+    """Give copies of your sockets to your next supervisor."""
+
+    ask: Literal["adopt"] = "adopt"
+
+
+class Status(Ask):
+    """What have you seen?"""
+
+    ask: Literal["status"] = "status"
+
+
+class Plan(Ask):
+    """Which plan, in which bytes?"""
+
+    ask: Literal["plan"] = "plan"
 
 
 class Where(Ask):
     """Where would this request go?"""
 
-    ask: Literal["where"]
+    ask: Literal["where"] = "where"
     listener: str | None
     sni: str | None
     host: str
@@ -92,9 +125,152 @@ class Where(Ask):
 class Drain(Ask):
     """Accept no more, finish what is in flight, end by then."""
 
-    ask: Literal["drain"]
+    ask: Literal["drain"] = "drain"
     drain_s: int
 
 
-Question = Annotated[Hello | Listen | Apply | Names | Simple | Where | Drain, Field(discriminator="ask")]
+class Stop(Ask):
+    """End now."""
+
+    ask: Literal["stop"] = "stop"
+
+
+# Answers.
+
+
+class Answer(Form):
+    protocol: Literal[1]
+    answer: str
+
+
+class Declined(Answer):
+    """Any question may be refused; what ran before it still runs."""
+
+    answer: Literal["refused"]
+    slug: str
+    why: str
+
+
+class Welcome(Answer):
+    """To `hello`."""
+
+    answer: Literal["welcome"]
+    pid: int
+    version: str
+    started_s: int
+    plan_digest: str | None
+    material_digest: str | None
+    generation: int
+    threads: int | None
+    draining: bool
+    sockets: list[Socket]
+    sandbox: Sandboxed | None
+    status_bind: str | None
+
+
+class Listening(Answer):
+    """To `listen`."""
+
+    answer: Literal["listening"]
+
+
+class Applied(Answer):
+    """To `apply`."""
+
+    answer: Literal["applied"]
+    generation: int
+    plan_digest: str
+
+
+class Named(Answer):
+    """To `names`."""
+
+    answer: Literal["named"]
+
+
+class Reopened(Answer):
+    """To `log`."""
+
+    answer: Literal["reopened"]
+
+
+class Sockets(Answer):
+    """To `adopt`: as many descriptors as sockets, and one more where there is a status."""
+
+    answer: Literal["sockets"]
+    sockets: list[Socket]
+    status: str | None
+
+
+class Seen(Answer):
+    """To `status`. What is for people alone passes through as it comes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    answer: Literal["status"]
+    generation: int
+    plan_digest: str | None
+    routes: list[dict[str, Any]]
+
+
+class Running(Answer):
+    """To `plan`."""
+
+    answer: Literal["plan"]
+    plan: str | None
+    plan_digest: str | None
+    material: list[Material]
+
+
+class Judged(Answer):
+    """To `where`. What is for people alone passes through as it comes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    answer: Literal["where"]
+    verdict: str
+    route: str | None
+    slug: str | None
+
+
+class Draining(Answer):
+    """To `drain`."""
+
+    answer: Literal["draining"]
+
+
+class Stopping(Answer):
+    """To `stop`."""
+
+    answer: Literal["stopping"]
+
+
+Question = Annotated[
+    Hello | Listen | Apply | Names | Log | Adopt | Status | Plan | Where | Drain | Stop, Field(discriminator="ask")
+]
 QUESTIONS: TypeAdapter[Question] = TypeAdapter(Question)
+Told = Annotated[
+    Declined
+    | Welcome
+    | Listening
+    | Applied
+    | Named
+    | Reopened
+    | Sockets
+    | Seen
+    | Running
+    | Judged
+    | Draining
+    | Stopping,
+    Field(discriminator="answer"),
+]
+ANSWERS: TypeAdapter[Told] = TypeAdapter(Told)
+
+
+def described() -> dict[str, object]:
+    """The protocol as JSON schemas."""
+    return {
+        "protocol": 1,
+        "questions": QUESTIONS.json_schema(mode="serialization"),
+        "answers": ANSWERS.json_schema(mode="serialization"),
+    }

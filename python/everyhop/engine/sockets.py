@@ -6,11 +6,11 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
-from everyhop.compile import Compiled
 from everyhop.compile.names import address
+from everyhop.engine.messages import Socket
 from everyhop.errors import Surroundings
+from everyhop.plan import Plan
 
 BACKLOG = 4096
 
@@ -24,8 +24,8 @@ class Bound:
     thread: int
     fd: int
 
-    def told(self) -> dict[str, object]:
-        return {"listener": self.listener, "bind": self.bind, "thread": self.thread}
+    def told(self) -> Socket:
+        return Socket(listener=self.listener, bind=self.bind, thread=self.thread)
 
 
 def trouble(bind: str, error: OSError) -> Surroundings:
@@ -62,28 +62,34 @@ def one(bind: str, *, shared: bool) -> socket.socket:
     return sock
 
 
-def bind_all(compiled: Compiled, have: list[Bound], threads: int) -> list[Bound]:
-    """Binds what the plan names and `have` lacks.
+def bind_all(plan: Plan, have: list[Bound], threads: int) -> list[Bound]:
+    """The sockets that the plan names and `have` lacks. What is bound already under another listener's name is the same
+    socket under the new one: a name is only a name, and the clients in its queue wait there.
 
     Raises `Surroundings`; then nothing new stays bound.
     """
-    known = {(b.listener, b.bind) for b in have}
     fresh: list[Bound] = []
     try:
-        for listener in compiled.plan.listeners:
+        for listener in plan.listeners:
             for bind in listener.bind:
-                if (listener.name, bind) in known:
+                bound = [b for b in have if b.bind == bind]
+                if any(b.listener == listener.name for b in bound):
                     continue
                 given = activated().get(bind)
-                if given is not None:
+                if bound:
+                    fresh += [Bound(listener.name, bind, b.thread, os.dup(b.fd)) for b in bound]
+                elif given is not None:
                     fresh += [Bound(listener.name, bind, t, os.dup(given)) for t in range(threads)]
-                    continue
-                # Another process that shares its port would silently share ours: a plain bind tells.
-                one(bind, shared=False).close()
-                fresh += [Bound(listener.name, bind, t, one(bind, shared=True).detach()) for t in range(threads)]
-    except Surroundings:
-        for bound in fresh:
-            os.close(bound.fd)
+                else:
+                    # Another process that shares its port would silently share ours: a plain bind tells.
+                    one(bind, shared=False).close()
+                    for t in range(threads):
+                        fresh.append(Bound(listener.name, bind, t, one(bind, shared=True).detach()))
+    except BaseException as e:
+        for it in fresh:
+            os.close(it.fd)
+        if isinstance(e, OSError):
+            raise trouble("listening", e) from e
         raise
     return fresh
 
@@ -101,15 +107,16 @@ def activated() -> dict[str, int]:
     return found
 
 
-def open_log(compiled: Compiled) -> int | None:
+def open_log(plan: Plan) -> int | None:
     """The access log's descriptor; `None` for none."""
-    access = compiled.plan.log.access
+    access = plan.log.access
     if access.to == "off":
         return None
-    if access.to == "stdout":
-        return os.dup(1)
-    path = Path(access.path)
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        if access.to == "stdout":
+            return os.dup(1)
+        return os.open(access.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as e:
-        raise Surroundings(f"cannot write the access log {path}: {e.strerror}") from e
+        raise Surroundings(
+            f"cannot write the access log {access.path if access.to == 'file' else 'stdout'}: {e.strerror}"
+        ) from e

@@ -1,12 +1,17 @@
-"""Reading chains, keys and roots with pyca/cryptography. What cannot be used says why; nothing falls back to anything."""
+"""Reading chains, keys and roots with pyca/cryptography. What cannot be used says why; nothing falls back to anything.
+
+A stranger's file may hold anything: whatever reading it raises is one `Unusable`, never an error of ours.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import re
 import ssl
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +19,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from everyhop.identity.mark import Mark, mark
 
 SYSTEM = "system"
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
@@ -38,7 +45,7 @@ class Pair:
     not_after: dt.datetime
     chain_sha256: str
     key_sha256: str
-    files: tuple[Path, ...]
+    files: dict[Path, Mark]
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Roots:
 
     pem: bytes = field(repr=False)
     sha256: str
-    files: tuple[Path, ...]
+    files: dict[Path, Mark]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Crl:
     pem: bytes = field(repr=False)
     sha256: str
     next_update: dt.datetime
-    files: tuple[Path, ...]
+    files: dict[Path, Mark]
 
 
 def sha256(data: bytes) -> str:
@@ -66,11 +73,26 @@ def sha256(data: bytes) -> str:
     return digest.finalize().hex()
 
 
-def read(path: Path, slug: str) -> bytes:
+def read(path: Path, slug: str) -> tuple[bytes, Mark]:
+    """What stands in the file, and its mark from before that was read: a change while we read is still a change."""
     try:
-        return path.read_bytes()
-    except OSError as e:
-        raise Unusable(slug, f"{path}: {e.strerror}", "check the path and that everyhop may read it") from e
+        with path.open("rb") as file:
+            before = mark(os.fstat(file.fileno()))
+            return file.read(), before
+    except (OSError, ValueError) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        raise Unusable(slug, f"{path}: {why}", "check the path and that everyhop may read it") from e
+
+
+@contextlib.contextmanager
+def judged(path: Path, slug: str, mend: str) -> Iterator[None]:
+    """What is done to bytes of a stranger: curves that nobody knows, names that are none, dates before the calendar."""
+    try:
+        yield
+    except Unusable:
+        raise
+    except Exception as e:
+        raise Unusable(slug, f"{path} cannot be read: {type(e).__name__}: {e}", mend) from e
 
 
 def certificates(pem: bytes, path: Path, slug: str) -> list[x509.Certificate]:
@@ -90,14 +112,14 @@ def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
     return (*dns, *(str(ip) for ip in san.get_values_for_type(x509.IPAddress)))
 
 
-def key_bytes(reference: str, base: Path) -> tuple[bytes, Path | None]:
-    """The key that `file:`, `env:` or `cred:` refers to."""
+def key_bytes(reference: str, base: Path) -> tuple[bytes, dict[Path, Mark]]:
+    """The key and the file that `file:`, `env:` or `cred:` refers to."""
     kind, _, rest = reference.partition(":")
     if kind == "env":
         value = os.environ.get(rest)
         if value is None:
             raise Unusable("certificate/unreadable", f"the environment has no {rest}", f"set {rest} to the key's PEM")
-        return value.encode(), None
+        return value.encode(), {}
     if kind == "cred":
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         if folder is None:
@@ -109,15 +131,14 @@ def key_bytes(reference: str, base: Path) -> tuple[bytes, Path | None]:
         path = Path(folder) / rest
     else:
         path = base / rest
-    data = read(path, "certificate/unreadable")
-    mode = path.stat().st_mode
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+    data, seen = read(path, "certificate/unreadable")
+    if seen.mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise Unusable(
             "certificate/key-exposed",
-            f"{path} can be used by others (mode {stat.S_IMODE(mode):04o})",
+            f"{path} can be used by others (mode {stat.S_IMODE(seen.mode):04o})",
             f"chmod 600 {path}",
         )
-    return data, path
+    return data, {path: seen}
 
 
 def read_pair(chain: str, key: str, base: Path) -> Pair:
@@ -126,7 +147,14 @@ def read_pair(chain: str, key: str, base: Path) -> Pair:
     Raises `Unusable`.
     """
     chain_path = base / chain
-    chain_pem = read(chain_path, "certificate/unreadable")
+    chain_pem, seen = read(chain_path, "certificate/unreadable")
+    key_pem, key_file = key_bytes(key, base)
+    mend = "give a certificate on a curve that TLS knows, P-256 or P-384, or of RSA, as PEM"
+    with judged(chain_path, "certificate/unreadable", mend):
+        return pair_of(chain_pem, chain_path, key_pem, key, {chain_path: seen, **key_file})
+
+
+def pair_of(chain_pem: bytes, chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:
     leaf, *issuers = certificates(chain_pem, chain_path, "certificate/unreadable")
     for child, parent in zip([leaf, *issuers], issuers, strict=False):
         if child.issuer != parent.subject:
@@ -135,8 +163,8 @@ def read_pair(chain: str, key: str, base: Path) -> Pair:
                 f"{chain_path} is not in order: {parent.subject.rfc4514_string()!r} did not issue the certificate before it",
                 "put the leaf first, then each issuer",
             )
-    key_pem, key_path = key_bytes(key, base)
     try:
+        key_pem.decode()
         private = load_pem_private_key(key_pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as e:
         raise Unusable(
@@ -159,7 +187,7 @@ def read_pair(chain: str, key: str, base: Path) -> Pair:
         not_after=leaf.not_valid_after_utc,
         chain_sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in [leaf, *issuers])),
         key_sha256=sha256(public),
-        files=(chain_path, *((key_path,) if key_path else ())),
+        files=files,
     )
 
 
@@ -183,7 +211,12 @@ def read_roots(label: str, base: Path) -> Roots:
     Raises `Unusable` where it gives no root.
     """
     path = system_roots() if label == SYSTEM else base / label
-    pem = read(path, "ca/unusable")
+    pem, seen = read(path, "ca/unusable")
+    with judged(path, "ca/unusable", "give the issuer's certificate as PEM"):
+        return roots_of(label, pem, path, {path: seen})
+
+
+def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark]) -> Roots:
     if label == SYSTEM:
         # Somebody else keeps this bundle: some of its roots break rules that we hold others to.
         blocks = BLOCK.findall(pem)
@@ -192,7 +225,8 @@ def read_roots(label: str, base: Path) -> Roots:
                 "ca/unusable", f"{path} holds no PEM certificate", "install ca-certificates, or name a CA file"
             )
         kept = b"\n".join(blocks) + b"\n"
-        return Roots(pem=kept, sha256=sha256(kept), files=(path,))
+        kept.decode()
+        return Roots(pem=kept, sha256=sha256(kept), files=files)
     found = certificates(pem, path, "ca/unusable")
     for cert in found:
         try:
@@ -206,7 +240,7 @@ def read_roots(label: str, base: Path) -> Roots:
                 "give the issuer's certificate, not the server's",
             )
     kept = b"".join(c.public_bytes(Encoding.PEM) for c in found)
-    return Roots(pem=kept, sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)), files=(path,))
+    return Roots(pem=kept, sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)), files=files)
 
 
 CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
@@ -218,8 +252,13 @@ def read_crl(label: str, roots: Roots, base: Path) -> Crl:
     Raises `Unusable`: a list that cannot be read revokes nobody, and nobody would notice.
     """
     path = base / label
-    pem = read(path, "crl/unusable")
+    pem, seen = read(path, "crl/unusable")
     mend = "give the authority's list as PEM: openssl crl -inform DER -in list.crl -out list.pem"
+    with judged(path, "crl/unusable", mend):
+        return crl_of(pem, roots, path, mend, {path: seen})
+
+
+def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Mark]) -> Crl:
     try:
         lists = [x509.load_pem_x509_crl(block) for block in CRL_BLOCK.findall(pem)]
     except ValueError as e:
@@ -247,5 +286,5 @@ def read_crl(label: str, roots: Roots, base: Path) -> Crl:
         pem=b"".join(it.public_bytes(Encoding.PEM) for it in lists),
         sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
         next_update=min(it.next_update_utc for it in lists if it.next_update_utc),
-        files=(path,),
+        files=files,
     )

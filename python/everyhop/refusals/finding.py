@@ -27,6 +27,8 @@ class Finding:
     kind: str = field(default="things", compare=False)
     cause: str = field(default="", compare=False)
     """What of the thing it is about, such as a key: findings of one reason and one cause are told as one."""
+    identity: tuple[str, ...] = field(default=(), compare=False)
+    """Its slug, the thing by its name, and of a date which one: by this it is known again, not by its prose."""
 
 
 def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:

@@ -111,9 +111,35 @@ def load(path: Path, text: str | None = None) -> Document:
         except yaml_nodes.NotYaml as e:
             raise Syntax("config/syntax", Place(str(path), e.line, e.column), e.what, e.mend) from e
     try:
-        return Document(path, text, tomllib.loads(text), yaml=False)
+        values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise toml_syntax(path, text, e) from e
+    except RecursionError as e:
+        raise too_deep(path, text) from e
+    except ValueError as e:
+        # Such as a number of more digits than Python reads. It does not say where: the longest line is where it can be.
+        lines = text.splitlines()
+        place = Place(str(path), lines.index(max(lines, key=len)) + 1, 1)
+        raise Syntax("config/syntax", place, f"it cannot be read: {e}", "mend the TOML here") from e
+    if levels(values) > yaml_nodes.MOST_LEVELS:
+        raise too_deep(path, text)
+    return Document(path, text, values, yaml=False)
+
+
+def levels(values: object) -> int:
+    """How deep tables and arrays are nested, without going deeper itself."""
+    row, found = [values], 0
+    while row := [i for v in row for i in (v.values() if isinstance(v, dict) else v if isinstance(v, list) else ())]:
+        found += 1
+    return found
+
+
+def too_deep(path: Path, text: str) -> Syntax:
+    """The place is the line with the most brackets and dots: what nests."""
+    lines = text.splitlines() or [""]
+    line = max(range(len(lines)), key=lambda i: sum(map(lines[i].count, "[{.")))
+    what = f"this is nested deeper than {yaml_nodes.MOST_LEVELS} levels"
+    return Syntax("config/syntax", Place(str(path), line + 1, 1), what, "write it flatter")
 
 
 def toml_syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Syntax:

@@ -12,6 +12,9 @@ import yaml
 Key = tuple[str | int, ...]
 Span = tuple[int, int, int]
 
+MOST_LEVELS = 64
+"""A configuration has six."""
+
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -25,7 +28,18 @@ class NotYaml(Exception):
         self.what, self.mend = what, mend
 
 
-def compose(text: str) -> yaml.Node | None:
+# What opens a level and what closes one. Beyond some levels the library would run out of stack, and we with it.
+OPENS = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+CLOSES = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+
+
+def compose(text: str, most_levels: int = MOST_LEVELS) -> yaml.Node | None:
+    levels = 0
     try:
         for token in yaml.scan(text, Loader=Loader):
             if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
@@ -34,12 +48,17 @@ def compose(text: str) -> yaml.Node | None:
                 )
             if isinstance(token, yaml.TagToken):
                 raise NotYaml(token.start_mark, "tags are not taken", "write the plain value")
+            levels += isinstance(token, OPENS) - isinstance(token, CLOSES)
+            if levels > most_levels:
+                raise NotYaml(token.start_mark, f"this is nested deeper than {most_levels} levels", "write it flatter")
         node: yaml.Node | None = yaml.compose(text, Loader=Loader)
     except yaml.MarkedYAMLError as e:
         what = ", ".join(part for part in (e.context, e.problem) if part)
         raise NotYaml(e.problem_mark or e.context_mark, what, "mend the YAML here") from e
     except yaml.YAMLError as e:
         raise NotYaml(None, str(e), "mend the YAML") from e
+    except (ValueError, RecursionError) as e:
+        raise NotYaml(None, f"it cannot be read: {e}", "mend the YAML") from e
     return node
 
 

@@ -1,39 +1,9 @@
-"""What may change under a running configuration: certificate files, and the addresses behind backends' names."""
+"""The addresses behind backends' names, which change under a running configuration."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from pathlib import Path
-
-Mark = tuple[int, int, int, int]
-
-
-class Watcher:
-    """Tells whether files changed, by asking for their marks. Follows symlinks, so a swapped one counts as a change."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        self.marks: dict[Path, Mark | None] = {path: self.mark(path) for path in paths}
-
-    @staticmethod
-    def mark(path: Path) -> Mark | None:
-        try:
-            it = path.stat()
-        except OSError:
-            return None
-        return it.st_dev, it.st_ino, it.st_mtime_ns, it.st_size
-
-    def forget(self) -> None:
-        """All of them count as changed at the next look."""
-        self.marks = dict.fromkeys(self.marks)
-
-    def changed(self) -> bool:
-        """True once for each change."""
-        now = {path: self.mark(path) for path in self.marks}
-        if now == self.marks:
-            return False
-        self.marks = now
-        return True
 
 
 class Resolver:

@@ -1,0 +1,60 @@
+"""What is answered at the admin socket: how it goes, reload, where, stop. Asks the engine where only that knows."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from everyhop import __version__
+from everyhop.engine.messages import Judged, Seen, Status, Where
+from everyhop.errors import EveryhopError
+
+if TYPE_CHECKING:
+    from everyhop.admin.supervisor import Supervisor
+
+
+def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
+    ask = question.get("ask")
+    control = it.keeper.control
+    try:
+        if ask == "status":
+            seen = control.must(Status(), Seen).model_dump(mode="json") if control else None
+            return {"answer": "status", "supervisor": about(it), "engine": seen}
+        if ask == "reload":
+            return {"answer": "reload", **it.reload()}
+        if ask == "where" and control:
+            judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
+            return {"answer": "where", "judged": judged, "places": places(it), "plan": it.running.plan_json}
+        if ask == "stop":
+            it.loop.stopping = True
+            return {"answer": "stopping"}
+    except ValidationError as e:
+        return refused("admin/malformed", str(e.errors(include_url=False)[0]["msg"]))
+    except EveryhopError as e:
+        return refused("admin/engine", str(e))
+    return refused("admin/malformed", f"there is no question {ask!r}")
+
+
+def refused(slug: str, why: str) -> dict[str, object]:
+    return {"answer": "refused", "slug": slug, "why": why}
+
+
+def places(it: Supervisor) -> dict[str, str]:
+    return {name: str(place) for name, place in it.running.places().items()}
+
+
+def about(it: Supervisor) -> dict[str, object]:
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "config": str(it.path.absolute()),
+        "plan": it.running.plan_json,
+        "plan_digest": it.running.plan_digest,
+        "material": it.running.material.entries,
+        "started": it.started_at.isoformat(),
+        "engine_restarts": it.keeper.restarts,
+        "last_reload": it.last_reload,
+        "places": places(it),
+    }

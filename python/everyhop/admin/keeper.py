@@ -1,0 +1,286 @@
+"""Keeps an engine: the sockets that outlive it, its process, its log, and the plan that it runs.
+
+Adopts the engine that is there or starts one, brings plans to it, starts another when it dies. It never decides whether
+a plan may take over: `change.py` does. Everything that the engine refuses is raised, with what ran before still there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from everyhop.admin.accesslog import AccessLog
+from everyhop.admin.adoption import adopt
+from everyhop.admin.change import Lasting, differing
+from everyhop.admin.pace import Pace
+from everyhop.admin.telling import say
+from everyhop.compile import Compiled
+from everyhop.engine import Bound, Control, EngineRefused, Lost, Resolver, Started, bind_all, listening, open_log, start
+from everyhop.engine import messages as m
+from everyhop.engine.control import sealed
+from everyhop.engine.sockets import one
+from everyhop.errors import EveryhopError, Surroundings
+
+END_S = 5.0
+
+
+class Keeper:
+    """Of one engine after another, on the same sockets."""
+
+    def __init__(self, path: Path, wanted: Lasting, running: Compiled) -> None:
+        self.path, self.wanted = path, wanted
+        self.holds = wanted
+        """What really holds: of an engine that was there before us, what it was started with."""
+        self.running = running
+        self.bound: list[Bound] = []
+        self.control: Control | None = None
+        self.child: Started | None = None
+        self.adopted: int | None = None
+        """A descriptor of the process of an engine that was there before us."""
+        self.pid = 0
+        self.log = AccessLog()
+        self.resolver = Resolver(running.names)
+        self.restarts = 0
+        self.pace = Pace()
+
+    # A start.
+
+    def attach(self) -> None:
+        """Adopts a running engine, or starts one; one that was started and cannot go on is ended."""
+        try:
+            control = Control.connect(self.path)
+        except Lost:
+            try:
+                self.bound = bind_all(self.running.plan, [], self.holds.threads)
+                self.log.keep(open_log(self.running.plan))
+                self.launch()
+                self.apply(self.running, self.log.fd)
+            except BaseException:
+                # It has no plan and nobody to serve; the next supervisor would adopt it.
+                self.end_engine()
+                self.path.unlink(missing_ok=True)
+                raise
+        else:
+            self.adopt(control)
+
+    def launch(self) -> None:
+        self.pace.begins(time.monotonic())
+        with listening(self.path) as control:
+            self.child = start(control, self.wanted.sandbox, self.wanted.user)
+        self.pid = self.child.process.pid
+        self.control = Control.connect(self.path)
+        self.holds = replace(self.wanted, threads=self.holds.threads)
+        self.listen(self.bound, self.holds.status)
+
+    def adopt(self, control: Control) -> None:
+        found = adopt(control, self.wanted)
+        self.control, self.adopted, self.pid = control, found.process, found.pid
+        self.holds, self.bound = found.holds, found.bound
+        self.pace.begins(time.monotonic())
+        say(f"adopted the engine with pid {found.pid}, plan {str(found.plan_digest)[:16]}")
+        self.have_status()
+        for sentence in differing(self.holds, self.wanted):
+            say(f"restart needed: {sentence}")
+        try:
+            log = open_log(self.running.plan)
+        except Surroundings as e:
+            say(f"{e}; the engine goes on with the log that it has")
+            log = None
+        self.bring(self.running, log)
+
+    def have_status(self) -> None:
+        """An engine that was started without the address of its status can still be given one."""
+        if self.holds.status is None and self.wanted.status is not None:
+            try:
+                self.listen([], self.wanted.status)
+            except EveryhopError as e:
+                say(f"no status: {e}")
+            else:
+                self.holds = replace(self.holds, status=self.wanted.status)
+
+    # A plan.
+
+    def listen(self, sockets: list[Bound], status: str | None = None) -> None:
+        control = self.must_control()
+        fds = [b.fd for b in sockets]
+        status_fd = one(status, shared=True).detach() if status else None
+        try:
+            control.must(
+                m.Listen(threads=self.holds.threads, sockets=[b.told() for b in sockets], status=status),
+                m.Listening,
+                fds if status_fd is None else [*fds, status_fd],
+            )
+        finally:
+            if status_fd is not None:
+                os.close(status_fd)
+
+    def reload(self, compiled: Compiled) -> None:
+        """As `bring`, with the log opened anew. All or nothing: where it raises, everything is as it was."""
+        self.bring(compiled, open_log(compiled.plan))
+
+    def bring(self, compiled: Compiled, log: int | None) -> None:
+        """Makes the engine run `compiled`: new sockets first, then the plan; sockets that it does not name go."""
+        before = self.resolver
+        fresh: list[Bound] = []
+        try:
+            fresh = bind_all(compiled.plan, self.bound, self.holds.threads)
+            if compiled.names != before.names:
+                self.resolver = Resolver(compiled.names)
+            if fresh:
+                self.listen(fresh)
+            self.apply(compiled, log)
+        except BaseException:
+            # The engine forgets what came ahead of a plan that it refused, and so do we.
+            for bound in fresh:
+                os.close(bound.fd)
+            if self.resolver is not before:
+                self.resolver.stop()
+                self.resolver = before
+            if log is not None:
+                os.close(log)
+            raise
+        if self.resolver is not before:
+            before.stop()
+        self.running = compiled
+        if log is not None or compiled.plan.log.access.to == "off":
+            self.log.keep(log)
+        self.bound += fresh
+        named = {(n.name, b) for n in compiled.plan.listeners for b in n.bind}
+        for bound in [b for b in self.bound if (b.listener, b.bind) not in named]:
+            os.close(bound.fd)
+            self.bound.remove(bound)
+
+    def renew(self, compiled: Compiled) -> None:
+        """The same plan with other certificates. The log stays as it is."""
+        self.apply(compiled, None)
+        self.running = compiled
+
+    def apply(self, compiled: Compiled, log: int | None) -> None:
+        material = sealed(compiled.material.blob)
+        try:
+            self.must_control().must(
+                m.Apply(
+                    plan=compiled.plan_json,
+                    plan_digest=compiled.plan_digest,
+                    material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
+                    material_digest=compiled.material.digest,
+                    names=self.resolver.answers(3.0),
+                    log=compiled.plan.log.access.to != "off",
+                ),
+                m.Applied,
+                [material] if log is None else [material, log],
+            )
+        finally:
+            os.close(material)
+        self.pace.runs()
+
+    def must_control(self) -> Control:
+        if self.control is None:
+            raise Lost("there is no engine")
+        return self.control
+
+    # What may happen.
+
+    def look(self) -> None:
+        """A dead engine is followed at once; only a row of engines that die as soon as they are started is no reason to
+        give up, but to slow down."""
+        if not self.is_gone():
+            return
+        now = time.monotonic()
+        self.pace.died(now)
+        if self.pace.may_start(now):
+            self.restart()
+
+    def is_gone(self) -> bool:
+        if self.child is not None and self.child.is_over():
+            return True
+        return self.control is None or self.control.is_closed()
+
+    def restart(self) -> None:
+        """The same sockets, the last good plan; the engine that ran, if it answers after all."""
+        if self.control:
+            self.control.close()
+        self.pace.begins(time.monotonic())
+        if self.answers_again():
+            return
+        self.restarts += 1
+        say(f"the engine is gone; starting another ({self.restarts})")
+        self.end_engine()
+        try:
+            self.launch()
+            self.apply(self.running, self.log.opened(self.running))
+        except (EveryhopError, OSError) as e:
+            self.control = None
+            # It took sockets and no plan: it would hold what nobody serves.
+            self.end_engine()
+            say(f"the engine did not start: {e}")
+            return
+        say(f"the engine is back, plan {self.running.plan_digest[:16]}")
+
+    def answers_again(self) -> bool:
+        """True if it was only not understood, such as an answer that came too late; it runs the last good plan then."""
+        try:
+            self.control = Control.connect(self.path)
+            self.apply(self.running, None)
+        except (EveryhopError, OSError):
+            return False
+        say(f"the engine answers again, plan {self.running.plan_digest[:16]}")
+        return True
+
+    def tell_names(self) -> None:
+        if self.resolver.fresh.is_set() and self.control:
+            self.control.must(m.Names(names=self.resolver.answers()), m.Named)
+
+    def reopen_log(self) -> None:
+        """Raises `Surroundings` where it cannot be opened; lines go on to where they went."""
+        log = open_log(self.running.plan)
+        if log is not None:
+            try:
+                self.must_control().must(m.Log(), m.Reopened, [log])
+            except EveryhopError:
+                os.close(log)
+                raise
+            self.log.keep(log)
+            say("access log reopened")
+
+    # An end.
+
+    def drain(self, drain_s: int) -> None:
+        """Accepting ends; what is in flight has `drain_s`."""
+        try:
+            self.must_control().must(m.Drain(drain_s=drain_s), m.Draining)
+        finally:
+            # Whoever connects now is refused and can go elsewhere; a queue that nobody serves would hold them.
+            while self.bound:
+                os.close(self.bound.pop().fd)
+
+    def stop(self) -> None:
+        """Ends the engine, whether it answers or not."""
+        with contextlib.suppress(Lost, EngineRefused):
+            if self.control and not self.is_gone():
+                self.control.must(m.Stop(), m.Stopping)
+        if self.child:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.child.process.wait(END_S)
+        elif self.adopted is not None:
+            select.select([self.adopted], [], [], END_S)
+        self.end_engine()
+        self.resolver.stop()
+        self.path.unlink(missing_ok=True)
+
+    def end_engine(self) -> None:
+        """Two of them on the same sockets would serve two plans: one that answers nobody ends before another begins."""
+        if self.child is not None and not self.child.is_over():
+            self.child.process.kill()
+            self.child.process.wait()
+        if self.adopted is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.adopted, signal.SIGKILL)
+            os.close(self.adopted)
+            self.adopted = None

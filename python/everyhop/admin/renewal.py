@@ -1,0 +1,80 @@
+"""Certificates that are renewed under a running plan, and dates that draw near.
+
+Marks of files are those from before the files were read: a certificate that is swapped while it is read, or while the
+engine is given what was read before, counts as changed. The configuration's own text is never read again here: an
+edit that nobody asked for must not slip in with a certificate.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from everyhop.admin.change import Identity
+from everyhop.admin.telling import say
+from everyhop.compile import Compiled, compile_file
+from everyhop.errors import Refused
+from everyhop.identity import Mark, mark_of
+from everyhop.refusals import Finding, merged
+
+DATES_S = 3600.0
+
+
+class Renewal:
+    """Of `running`, which `follows` replaces. `now_s` is of a clock that nobody sets."""
+
+    def __init__(self, running: Compiled, now_s: float) -> None:
+        self.running = running
+        self.marks: dict[Path, Mark | None] = dict(running.watched)
+        self.told: set[Identity] = {f.identity for f in running.findings}
+        self.next_dates = now_s + DATES_S
+
+    def follows(self, compiled: Compiled) -> None:
+        """It runs now; its findings were told."""
+        self.running = compiled
+        self.marks = dict(compiled.watched)
+        self.told |= {f.identity for f in compiled.findings}
+
+    def forget(self) -> None:
+        """All files count as changed at the next look."""
+        self.marks = dict.fromkeys(self.marks)
+
+    def changed(self) -> bool:
+        """True once for each change."""
+        now = {path: mark_of(path) for path in self.marks}
+        if now == self.marks:
+            return False
+        self.marks = now
+        return True
+
+    def read(self) -> Compiled | None:
+        """What runs, with the certificates as they are now; `None` where they are the same or cannot be used."""
+        try:
+            found = again(self.running)
+        except Refused as e:
+            refused = [f for f in merged(e.findings) if f.severity == "refused"]
+            say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}")
+            return None
+        self.marks = dict(found.watched)
+        return found if found.material.digest != self.running.material.digest else None
+
+    def near(self, now_s: float) -> list[Finding]:
+        """What ends in 30, 7 or 1 days and was not told yet: each once, not only at a reload. Asks every hour."""
+        if now_s < self.next_dates:
+            return []
+        self.next_dates = now_s + DATES_S
+        try:
+            found = again(self.running).findings
+        except Refused:
+            return []  # `read` tells of files that cannot be used
+        fresh = [f for f in found if f.identity not in self.told]
+        self.told |= {f.identity for f in fresh}
+        return fresh
+
+
+def again(running: Compiled, now: dt.datetime | None = None) -> Compiled:
+    """The text that runs, with the files and the date as they are now.
+
+    Raises `Refused`.
+    """
+    return compile_file(running.path, past_dates="close", text=running.text, now=now)

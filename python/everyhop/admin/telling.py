@@ -1,0 +1,51 @@
+"""What the supervisor says, on its standard error. Whoever reads that may leave, or stop reading: nothing here raises,
+and nothing here waits for them. A line that nobody takes is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from collections.abc import Iterable
+from pathlib import Path
+
+from everyhop.refusals import Finding, merged, render
+
+STDERR = 2
+PATIENCE_MS = 200
+PIECE = 4096
+"""What a pipe that can be written takes without waiting: PIPE_BUF, pipe(7)."""
+
+
+def say(text: str) -> None:
+    put(f"everyhop: {text}\n")
+
+
+def tell(findings: list[Finding], path: Path, text: str | None) -> None:
+    """The findings of `path`, with excerpts of the text that they were found in."""
+    if findings:
+        put(render(merged(findings), {str(path): current(path) if text is None else text}) + "\n")
+
+
+def current(path: Path) -> str:
+    """What stands there now, of a text that could not be read as one."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def put(text: str, fd: int = STDERR) -> None:
+    """Written past Python's buffers, which would keep what could not be written and fail again at the end."""
+    data = text.encode(errors="replace")
+    with contextlib.suppress(OSError, ValueError):
+        for piece in pieces(data):
+            ready = select.poll()
+            ready.register(fd, select.POLLOUT)
+            if not ready.poll(PATIENCE_MS):
+                return
+            os.write(fd, piece)
+
+
+def pieces(data: bytes) -> Iterable[bytes]:
+    return (data[at : at + PIECE] for at in range(0, len(data), PIECE))
