@@ -120,10 +120,10 @@ def test_services_get_the_pattern_that_the_field_would_choose(
     path.write_text(configuration([(service, advice)]))
     if pattern == "plaintext" and it.same_host != "yes":
         with pytest.raises(Refused) as caught:
-            compile_file(path, read_certificates=False)
+            compile_file(path, files="skip")
         assert [f.slug for f in caught.value.findings] == ["hop/plaintext-without-acceptance"], "the one refusal left"
         return
-    assert compile_file(path, read_certificates=False).plan.routes[0].name == service.name
+    assert compile_file(path, files="skip").plan.routes[0].name == service.name
 
 
 def test_every_setting_of_a_route_has_a_row_in_the_matrix() -> None:
@@ -186,7 +186,7 @@ def test_several_services_make_one_configuration(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert [s["pattern"] for s in json.loads(done.stdout)["services"]] == ["passthrough", "mutual", "reencrypt"]
     assert cli("check", "--no-files", str(path)).returncode == 0
-    plan = compile_file(path, read_certificates=False).plan
+    plan = compile_file(path, files="skip").plan
     assert len(plan.listeners) == 1 and [s.hosts for s in plan.sites] == [["api.example.com", "shop.example.com"]]
     assert cli("advise", "--services", str(services), "--write", str(path)).returncode == 4, "it never overwrites"
     services.write_text("- name: x\n  colour: red\n")

@@ -218,7 +218,10 @@ impl Engine {
         };
         let mut state = self.state();
         let before = self.shared.running.load_full();
-        let brought = Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names };
+        // Sockets come before plans, so that "one for each core" is what the supervisor counted.
+        let threads = state.workers.len();
+        let brought =
+            Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names, threads };
         let running = match Running::build(brought, before.as_deref(), &self.shared) {
             Ok(running) => running,
             Err(why) => {
@@ -226,7 +229,7 @@ impl Engine {
                 return refused("engine/plan", &why.0);
             }
         };
-        if !state.workers.is_empty() && state.workers.len() != usize::from(running.plan.engine.threads) {
+        if running.plan.engine.threads.number(threads) != threads {
             state.forget_unnamed(before.as_deref());
             return refused("engine/restart-needed", "the number of threads cannot change while running");
         }

@@ -43,10 +43,12 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
     let shared = Arc::new(Shared::default());
     crate::prepare(&shared);
     let engine = Engine::new(shared);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = plan.engine.threads.number(cores);
     let (mut sockets, mut fds) = (Vec::new(), Vec::new());
     for listener in &plan.listeners {
         for bind in &listener.bind {
-            for thread in 0..usize::from(plan.engine.threads) {
+            for thread in 0..threads {
                 let socket = bound(bind).map_err(|e| format!("{bind}: {e}"))?;
                 let at = socket.local_addr().ok().and_then(|a| a.as_socket());
                 eprintln!("listening {} {}", listener.name, at.map_or_else(String::new, |a| a.to_string()));
@@ -55,7 +57,6 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
             }
         }
     }
-    let threads = usize::from(plan.engine.threads);
     told(&engine, Ask::Listen { threads, sockets, status: None }, fds)?;
     let ask = Ask::Apply {
         plan: text.to_owned(),

@@ -41,6 +41,7 @@ impl Edge {
             material_digest: String::new(),
             blob: &Blob::default(),
             names: &HashMap::new(),
+            threads: 1,
         };
         let running = Arc::new(Running::build(brought, None, &shared).map_err(|e| e.0)?);
         shared.running.store(Some(running.clone()));

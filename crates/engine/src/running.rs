@@ -118,6 +118,8 @@ pub(crate) struct Brought<'a> {
     pub(crate) material_digest: String,
     pub(crate) blob: &'a Blob,
     pub(crate) names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    /// Worker threads that are there.
+    pub(crate) threads: usize,
 }
 
 impl Running {
@@ -129,7 +131,7 @@ impl Running {
         }
         let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
         let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
-        let threads = usize::from(plan.engine.threads);
+        let threads = plan.engine.threads.number(brought.threads);
         let old_backends: HashMap<u64, &Arc<BackendRun>> =
             before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
         let mut building =

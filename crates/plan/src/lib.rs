@@ -42,10 +42,32 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
-    /// Worker threads, each with its own runtime; at least one. Not reloadable.
-    pub threads: u16,
+    /// Worker threads, each with its own runtime. Not reloadable.
+    pub threads: Threads,
     /// How long a drain waits for what is in flight.
     pub drain_s: u32,
+}
+
+/// How many worker threads. The plan keeps the word: what was decided is the same on a machine with other cores, and so is
+/// its digest. Who starts the threads counts the cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "count", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Threads {
+    /// One for each core that the process may use.
+    Cores {},
+    Fixed {
+        threads: std::num::NonZeroU16,
+    },
+}
+
+impl Threads {
+    /// Their number, where `cores` is what "one for each core" means.
+    pub fn number(self, cores: usize) -> usize {
+        match self {
+            Threads::Cores {} => cores.max(1),
+            Threads::Fixed { threads } => usize::from(threads.get()),
+        }
+    }
 }
 
 /// Where the access log goes and what happens when it cannot keep up.

@@ -1,7 +1,7 @@
 """Whether a compiled configuration may take over from what runs: decided here, done by `keeper.py`.
 
-Pure: no file, no socket, no clock. All of a configuration holds or none of it does: a setting that is taken in silence
-and does not hold is believed to hold.
+Pure but for the count of cores: no file, no socket, no clock. All of a configuration holds or none of it does: a
+setting that is taken in silence and does not hold is believed to hold.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from everyhop.compile import Compiled
+from everyhop.engine import threads_of
 from everyhop.refusals import Finding
 
 Identity = tuple[str, ...]
@@ -40,7 +41,7 @@ def lasting(compiled: Compiled) -> Lasting:
     """What `compiled` asks for."""
     plan, config = compiled.plan, compiled.config
     return Lasting(
-        threads=plan.engine.threads,
+        threads=threads_of(plan),
         status=plan.status.bind if plan.status.kind == "bound" else None,
         sandbox=config.engine.sandbox,
         user=config.engine.user,

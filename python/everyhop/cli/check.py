@@ -48,7 +48,7 @@ def check(
     now = moment(at)
     path = find(file)
     try:
-        compiled = compile_file(path, now=now, read_certificates=not no_files)
+        compiled = compile_file(path, now=now, files="skip" if no_files else "read")
         findings = compiled.findings
     except Refused as e:
         if as_json:
@@ -74,6 +74,7 @@ def check(
                 "ok": not bad,
                 "file": str(path),
                 "plan_digest": compiled.plan_digest,
+                "plan_digest_comparable": compiled.comparable,
                 "routes": routes,
                 "findings": to_json(shown),
             }
@@ -82,6 +83,7 @@ def check(
     for line in table(compiled.plan, now):
         print(f"{colour('ok', 'green')}  {line}")
     unread = ", certificates not read" if no_files else ""
-    print(f"plan {compiled.plan_digest[:16]}  {len(compiled.plan.routes)} route(s), {path}{unread}")
+    digest = f"{compiled.plan_digest[:16]}{compiled.reservation}"
+    print(f"plan {digest}  {len(compiled.plan.routes)} route(s), {path}{unread}")
     report(findings, strict=strict)
     raise typer.Exit(1 if bad else 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,8 +71,8 @@ def diff(
     raise typer.Exit(1 if bad else 0)
 
 
-def plan_of(path: Path) -> dict[str, Any]:
-    compiled = compile_file(path, read_certificates=False, past_dates="close")
+def plan_of(path: Path, text: str | None = None) -> dict[str, Any]:
+    compiled = compile_file(path, files="if-there", past_dates="close", text=text)
     found: dict[str, Any] = json.loads(compiled.plan_json)
     return found
 
@@ -92,10 +91,7 @@ def at_revision(path: Path, revision: str) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Surroundings(f"git has no {path.name} at {revision!r}: {done.stderr.strip()}")
-    with tempfile.TemporaryDirectory() as where:
-        old = Path(where) / path.name
-        old.write_text(done.stdout, encoding="utf-8")
-        return plan_of(old)
+    return plan_of(path, done.stdout)
 
 
 def told(change: Change, bad: bool) -> dict[str, object]:

@@ -68,7 +68,7 @@ def explain(
         raise Misuse(
             f"there is no {what!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain --list")
         )
-    compiled = compile_file(find(what if is_file else config), read_certificates=False, past_dates="close")
+    compiled = compile_file(find(what if is_file else config), files="if-there", past_dates="close")
     maps = trust_map(json.loads(compiled.plan_json))
     if what is not None and not is_file:
         chosen = [m for m in maps if m.name == what]
@@ -86,7 +86,10 @@ def tell(maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Pat
     now = dt.datetime.now(dt.UTC)
     try:
         if html is not None:
-            html.write_text(page(maps, name=compiled.path.name, digest=compiled.plan_digest, now=now), encoding="utf-8")
+            html.write_text(
+                page(maps, name=compiled.path.name, digest=compiled.plan_digest + compiled.reservation, now=now),
+                encoding="utf-8",
+            )
             print(f"written: {html}")
         if svg is not None:
             if len(maps) != 1:

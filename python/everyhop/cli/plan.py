@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -28,9 +29,11 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     path = find(file)
-    made = compile_file(path, read_certificates=False, past_dates="close")
+    made = compile_file(path, files="if-there", past_dates="close")
     if compiled:
         print(made.plan_json)
+        if made.reservation:
+            print(f"this plan's digest is{made.reservation}", file=sys.stderr)
         return
     document, config = read(path, made.text)
     values = [(dotted(key), value, origin) for key, value, origin in effective(config, document)]
@@ -39,6 +42,7 @@ def plan(
             {
                 "file": str(path),
                 "plan_digest": made.plan_digest,
+                "plan_digest_comparable": made.comparable,
                 "values": [{"key": k, "value": v, "from": o} for k, v, o in values],
             }
         )
@@ -46,7 +50,7 @@ def plan(
     width = min(max(len(f"{k} = {json.dumps(v, default=str)}") for k, v, _ in values), 60)
     for key, value, origin in values:
         print(f"{f'{key} = {json.dumps(value, default=str)}'.ljust(width)}  {origin}")
-    print(f"plan {made.plan_digest}")
+    print(f"plan {made.plan_digest}{made.reservation}")
 
 
 def effective(

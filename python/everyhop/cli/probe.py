@@ -45,7 +45,7 @@ def probe(
             chain, comma, key = present.partition(",")
             if not comma:
                 raise Misuse("--present takes CHAIN,KEY")
-            pair = read_pair(chain, f"file:{key}", Path.cwd())
+            pair = read_pair(chain, f"file:{key}", Path.cwd(), {})
             identity = (pair.chain_pem.decode(), pair.key_pem.decode())
     except Unusable as e:
         raise Surroundings(f"{e.what}; {e.mend}") from e

@@ -72,7 +72,7 @@ def answer_of(
             return found, named, read_plan(str(answer["plan"]))
     from everyhop import _door
 
-    compiled = compile_file(find(config), past_dates="close", read_certificates=False)
+    compiled = compile_file(find(config), past_dates="close", files="if-there")
     judged = json.loads(_door.where_in(compiled.plan_json, json.dumps(ask))) | {"offline": True}
     return judged, {name: str(place) for name, place in compiled.places().items()}, compiled.plan
 

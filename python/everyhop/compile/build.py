@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
 from everyhop import plan
@@ -28,10 +27,6 @@ def policy(name: str) -> plan.TlsPolicy:
     )
 
 
-def threads_here() -> int:
-    return max(1, len(os.sched_getaffinity(0)))
-
-
 def ca(label: str) -> str:
     return f"ca/{label}"
 
@@ -49,7 +44,7 @@ def build(world: World) -> plan.Plan:
     bound = names.bind(config.status.bind) if config.status.bind else None
     return plan.Plan(
         plan=1,
-        engine=plan.Engine(threads=config.engine.threads or threads_here(), drain_s=config.engine.drain_s),
+        engine=plan.Engine(threads=threads(config.engine.threads), drain_s=config.engine.drain_s),
         log=plan.Log(access=to, on_full=config.log.on_full),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
@@ -58,6 +53,10 @@ def build(world: World) -> plan.Plan:
         identities=[plan.Identity(name=i.name, material=f"identity/{i.name}") for i in config.identity],
         routes=[route(world, r) for r in config.route],
     )
+
+
+def threads(given: int | None) -> plan.ThreadsCores | plan.ThreadsFixed:
+    return plan.ThreadsFixed(count="fixed", threads=given) if given else plan.ThreadsCores(count="cores")
 
 
 def listener(world: World, index: int) -> plan.Listener:

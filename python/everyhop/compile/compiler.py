@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from everyhop.compile import rules_hops, rules_names, rules_routes
 from everyhop.compile.build import GROUPS, build
-from everyhop.compile.files import read_files
+from everyhop.compile.files import read_files, read_names
 from everyhop.compile.reading import read
 from everyhop.compile.world import World
 from everyhop.errors import Refused
@@ -22,6 +24,11 @@ from everyhop.model import Config
 from everyhop.plan import NamePlace, Plan, canonical, digest
 from everyhop.refusals import Finding
 from everyhop.source import Document, Place
+
+Files = Literal["read", "if-there", "skip"]
+"""Which files compiling may open. `read`: all that are named, and one that cannot be used is refused. `if-there`: only
+what the plan itself depends on, the names in certificates of sites without `hosts`; no key, and what is not there is
+guessed and said. `skip`: none."""
 
 
 def policy_groups() -> list[str]:
@@ -56,6 +63,21 @@ class Compiled:
     path: Path
     config: Config = field(repr=False)
     """With what concerns the supervisor alone and stands in no plan."""
+    guessed: tuple[str, ...] = ()
+    """Sites whose hosts were guessed, since their certificates were not read."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the digest is that of the plan that an edge would run from this file."""
+        return not self.guessed
+
+    @property
+    def reservation(self) -> str:
+        """What must stand beside the digest wherever it is shown; empty where it may be compared."""
+        if not self.guessed:
+            return ""
+        whose = ", ".join(map(repr, self.guessed))
+        return f" (not comparable: the certificates of site {whose} were not read, and its hosts come from them)"
 
     def places(self) -> dict[str, Place]:
         """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
@@ -66,13 +88,15 @@ def compile_file(
     path: str | Path,
     *,
     now: dt.datetime | None = None,
-    read_certificates: bool = True,
+    files: Files = "read",
     past_dates: Literal["refuse", "close"] = "refuse",
     text: str | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Compiled:
     """Compiles the file at `path`.
 
-    `now` judges dates (default: the clock). Without `read_certificates` no certificate, key or CA file is opened.
+    `now` judges dates (default: the clock), `environ` holds the keys of `env:` and the folder of `cred:` (default: this
+    process's). `files` says what may be opened: see `Files`.
     `past_dates="close"` warns of what is over instead of refusing: its routes are closed by the engine. `text` stands
     in for the file's content: a supervisor that re-reads certificates must not pick up an edit that nobody asked for.
 
@@ -80,11 +104,12 @@ def compile_file(
     """
     document, config = read(Path(path), text)
     world = World(document, config, now or dt.datetime.now(dt.UTC), past_dates)
-    if read_certificates:
-        read_files(world)
+    if files == "read":
+        read_files(world, os.environ if environ is None else environ)
+    elif files == "if-there":
+        read_names(world)
     rules_names.judge(world)
-    if not read_certificates:
-        unknown_hosts(world)
+    guessed = guess_hosts(world)
     rules_routes.judge(world)
     rules_hops.judge(world)
     if any(f.severity == "refused" for f in world.findings):
@@ -104,6 +129,7 @@ def compile_file(
         text=document.text,
         path=Path(path),
         config=config,
+        guessed=guessed,
     )
 
 
@@ -112,14 +138,17 @@ def read_for(world: World) -> list[dict[Path, Mark]]:
     return [*(p.files for p in pairs), *(r.files for r in roots), *(c.files for c in crls)]
 
 
-def unknown_hosts(world: World) -> None:
-    """Without files a site that takes its hosts from its certificate is believed to have those of the routes."""
+def guess_hosts(world: World) -> tuple[str, ...]:
+    """A site whose hosts stand in a certificate that was not read is believed to have those of the routes; which were."""
     routed = [h for r in world.config.route if r.tls != "passthrough" for h in r.hosts]
     known = {h for hosts in world.site_hosts.values() for h in hosts}
+    guessed = []
     for site in world.config.site:
-        if site.hosts is None:
+        if site.hosts is None and not world.site_hosts.get(site.name):
             world.site_hosts[site.name] = sorted({h for h in routed if h not in known})
             known.update(world.site_hosts[site.name])
+            guessed.append(site.name)
+    return tuple(guessed)
 
 
 def backend_names(plan: Plan) -> set[str]:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+from collections.abc import Mapping
 
+from everyhop import identity
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
 from everyhop.model import Clients
 
 
-def read_files(world: World) -> None:
+def read_names(world: World) -> None:
+    """Only what a plan itself holds of files: the names of sites that take their hosts from a certificate."""
+    for i, site in enumerate(world.config.site):
+        if site.hosts is None:
+            with contextlib.suppress(Unusable):
+                world.certified[i] = identity.read_names(site.certs[0].chain, world.base)
+
+
+def read_files(world: World, environ: Mapping[str, str]) -> None:
     config = world.config
     for i, site in enumerate(config.site):
         for j, pair in enumerate(site.certs):
-            one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}")
+            found = one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}", environ)
+            if found and j == 0:
+                world.certified[i] = found.names
         if site.clients:
             roots(world, ("site", i, "clients", "ca"), site.clients.ca)
             if site.clients.crl:
                 crl(world, ("site", i, "clients", "crl"), site.clients)
-    for i, identity in enumerate(config.identity):
-        one(world, ("identity", i), identity.chain, identity.key, f"identity {identity.name!r}")
+    for i, it in enumerate(config.identity):
+        one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     for i, route in enumerate(config.route):
         if route.tls == "passthrough":
             continue
@@ -30,17 +43,17 @@ def read_files(world: World) -> None:
                 roots(world, ("route", i, "to", j, "verify", "ca"), entry.verify.ca)
 
 
-def one(world: World, key: Key, chain: str, secret: str, whose: str) -> None:
+def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:
     if not secret.startswith(("file:", "env:", "cred:")):
-        return  # refused elsewhere, without the secret in the message
+        return None  # refused elsewhere, without the secret in the message
     try:
-        pair = read_pair(chain, secret, world.base)
+        pair = read_pair(chain, secret, world.base, environ)
     except Unusable as e:
-        field = "key" if "key" in e.slug or "key" in e.what.split(":")[0] else "chain"
-        world.refuse(e.slug, (*key, field), f"{whose}: {e.what}", e.mend)
-        return
+        world.refuse(e.slug, (*key, e.of), f"{whose}: {e.what}", e.mend)
+        return None
     world.pairs[key] = pair
     dates(world, key, pair, whose)
+    return pair
 
 
 def dates(world: World, key: Key, pair: Pair, whose: str) -> None:

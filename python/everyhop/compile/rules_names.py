@@ -143,7 +143,7 @@ def trusted(world: World, key: Key, text: str) -> None:
 def sites(world: World) -> None:
     owner: dict[str, int] = {}
     for i, site in enumerate(world.config.site):
-        first = world.pairs.get(("site", i, "certs", 0))
+        certified = world.certified.get(i)
         hosts: list[str] = []
         for j, text in enumerate(site.hosts or []):
             found = names.host(text, wildcard=True)
@@ -156,8 +156,8 @@ def sites(world: World) -> None:
                 )
             else:
                 hosts.append(found)
-        if site.hosts is None and first is not None:
-            hosts = [name for name in first.names if names.host(name, wildcard=True)]
+        if site.hosts is None and certified is not None:
+            hosts = [name for name in certified if names.host(name, wildcard=True)]
             if not hosts:
                 world.refuse(
                     "certificate/host-not-covered",

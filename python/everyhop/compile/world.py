@@ -27,6 +27,8 @@ class World:
     pairs: dict[Key, Pair] = field(default_factory=dict)
     roots: dict[str, Roots] = field(default_factory=dict)
     crls: dict[str, Crl] = field(default_factory=dict)
+    certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 

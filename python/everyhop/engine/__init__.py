@@ -4,7 +4,7 @@ from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost, listening, packed, receive, send
 from everyhop.engine.process import Started, start
 from everyhop.engine.resolver import Resolver
-from everyhop.engine.sockets import Bound, bind_all, open_log
+from everyhop.engine.sockets import Bound, bind_all, open_log, threads_of
 
 __all__ = [
     "Bound",
@@ -20,4 +20,5 @@ __all__ = [
     "receive",
     "send",
     "start",
+    "threads_of",
 ]

@@ -62,6 +62,12 @@ def one(bind: str, *, shared: bool) -> socket.socket:
     return sock
 
 
+def threads_of(plan: Plan) -> int:
+    """How many worker threads the plan means here: one socket of each address is bound for each."""
+    threads = plan.engine.threads
+    return threads.threads if threads.count == "fixed" else max(1, len(os.sched_getaffinity(0)))
+
+
 def bind_all(plan: Plan, have: list[Bound], threads: int) -> list[Bound]:
     """The sockets that the plan names and `have` lacks. What is bound already under another listener's name is the same
     socket under the new one: a name is only a name, and the clients in its queue wait there.

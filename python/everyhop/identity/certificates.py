@@ -11,9 +11,10 @@ import os
 import re
 import ssl
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -26,12 +27,18 @@ SYSTEM = "system"
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
 
-class Unusable(Exception):
-    """A certificate, key or CA file that cannot be used; `slug` names the refusal, `mend` the way out."""
+Half = Literal["chain", "key"]
 
-    def __init__(self, slug: str, what: str, mend: str) -> None:
+
+class Unusable(Exception):
+    """A certificate, key or CA file that cannot be used; `slug` names the refusal, `mend` the way out.
+
+    `of` is the half of a pair that is at fault, so that the finding stands at that very line.
+    """
+
+    def __init__(self, slug: str, what: str, mend: str, of: Half = "chain") -> None:
         super().__init__(what)
-        self.slug, self.what, self.mend = slug, what, mend
+        self.slug, self.what, self.mend, self.of = slug, what, mend, of
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def sha256(data: bytes) -> str:
     return digest.finalize().hex()
 
 
-def read(path: Path, slug: str) -> tuple[bytes, Mark]:
+def read(path: Path, slug: str, of: Half = "chain") -> tuple[bytes, Mark]:
     """What stands in the file, and its mark from before that was read: a change while we read is still a change."""
     try:
         with path.open("rb") as file:
@@ -81,7 +88,7 @@ def read(path: Path, slug: str) -> tuple[bytes, Mark]:
             return file.read(), before
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else e
-        raise Unusable(slug, f"{path}: {why}", "check the path and that everyhop may read it") from e
+        raise Unusable(slug, f"{path}: {why}", "check the path and that everyhop may read it", of) from e
 
 
 @contextlib.contextmanager
@@ -112,43 +119,49 @@ def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
     return (*dns, *(str(ip) for ip in san.get_values_for_type(x509.IPAddress)))
 
 
-def key_bytes(reference: str, base: Path) -> tuple[bytes, dict[Path, Mark]]:
+def key_bytes(reference: str, base: Path, environ: Mapping[str, str]) -> tuple[bytes, dict[Path, Mark]]:
     """The key and the file that `file:`, `env:` or `cred:` refers to."""
     kind, _, rest = reference.partition(":")
     if kind == "env":
-        value = os.environ.get(rest)
+        value = environ.get(rest)
         if value is None:
-            raise Unusable("certificate/unreadable", f"the environment has no {rest}", f"set {rest} to the key's PEM")
+            what, mend = f"the environment has no {rest}", f"set {rest} to the key's PEM"
+            raise Unusable("certificate/unreadable", what, mend, "key")
         return value.encode(), {}
     if kind == "cred":
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        folder = environ.get("CREDENTIALS_DIRECTORY")
         if folder is None:
-            raise Unusable(
-                "certificate/unreadable",
-                f"there is no systemd credential {rest}",
-                "run under systemd with LoadCredential=",
-            )
+            what, mend = f"there is no systemd credential {rest}", "run under systemd with LoadCredential="
+            raise Unusable("certificate/unreadable", what, mend, "key")
         path = Path(folder) / rest
     else:
         path = base / rest
-    data, seen = read(path, "certificate/unreadable")
+    data, seen = read(path, "certificate/unreadable", "key")
     if seen.mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise Unusable(
-            "certificate/key-exposed",
-            f"{path} can be used by others (mode {stat.S_IMODE(seen.mode):04o})",
-            f"chmod 600 {path}",
-        )
+        what = f"{path} can be used by others (mode {stat.S_IMODE(seen.mode):04o})"
+        raise Unusable("certificate/key-exposed", what, f"chmod 600 {path}", "key")
     return data, {path: seen}
 
 
-def read_pair(chain: str, key: str, base: Path) -> Pair:
-    """Reads a chain and its key and checks that they belong together.
+def read_names(chain: str, base: Path) -> tuple[str, ...]:
+    """The names in the first certificate of a chain; its key is not looked at.
+
+    Raises `Unusable`.
+    """
+    path = base / chain
+    pem, _ = read(path, "certificate/unreadable")
+    with judged(path, "certificate/unreadable", "give a certificate as PEM"):
+        return names_of(certificates(pem, path, "certificate/unreadable")[0])
+
+
+def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> Pair:
+    """Reads a chain and its key and checks that they belong together. `environ` holds what `env:` and `cred:` name.
 
     Raises `Unusable`.
     """
     chain_path = base / chain
     chain_pem, seen = read(chain_path, "certificate/unreadable")
-    key_pem, key_file = key_bytes(key, base)
+    key_pem, key_file = key_bytes(key, base, environ)
     mend = "give a certificate on a curve that TLS knows, P-256 or P-384, or of RSA, as PEM"
     with judged(chain_path, "certificate/unreadable", mend):
         return pair_of(chain_pem, chain_path, key_pem, key, {chain_path: seen, **key_file})
@@ -171,6 +184,7 @@ def pair_of(chain_pem: bytes, chain_path: Path, key_pem: bytes, key: str, files:
             "certificate/unreadable",
             f"{key.partition(':')[2]} holds no PEM key without a password",
             "give an unencrypted PEM key",
+            "key",
         ) from e
     public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if public != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
@@ -178,6 +192,7 @@ def pair_of(chain_pem: bytes, chain_path: Path, key_pem: bytes, key: str, files:
             "certificate/key-mismatch",
             f"the key {key} does not belong to the first certificate of {chain_path}",
             "give the key that the certificate was issued for, leaf first",
+            "key",
         )
     return Pair(
         chain_pem=b"".join(c.public_bytes(Encoding.PEM) for c in [leaf, *issuers]),

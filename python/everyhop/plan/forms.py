@@ -18,8 +18,19 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class ThreadsCores(Part):
+    """One for each core that the process may use: a word, so that the plan is the same on every machine."""
+
+    count: Literal["cores"]
+
+
+class ThreadsFixed(Part):
+    count: Literal["fixed"]
+    threads: Annotated[int, Field(ge=1, le=65_535)]
+
+
 class Engine(Part):
-    threads: int
+    threads: Annotated[ThreadsCores | ThreadsFixed, Field(discriminator="count")]
     drain_s: int
 
 
