@@ -15,7 +15,8 @@ from everyhop.advise.rules import decide
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
 from everyhop.model import Route
-from everyhop.trust import CAPABILITIES, NEUTRAL, PATTERNS, STRENGTH, unmet
+from everyhop.plan import STRENGTH
+from everyhop.trust import CAPABILITIES, NEUTRAL, PATTERNS, unmet
 
 ANSWERS = ["yes", "no", "not-sure"]
 REQUIREMENTS = st.builds(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def mapped(tmp_path: Path, variant: str, *, site: str = "", listener: str = "") 
         f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{listener}\n[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{{ chain = "x", key = "file:y" }}]\n{site}\n'
         f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{VARIANTS[variant]}'
     )
-    return trust_map(json.loads(compile_file(path, files="skip").plan_json))[0]
+    return trust_map(compile_file(path, files="skip").plan)[0]
 
 
 # Who gets what: reads, changes, pretends; in the order of ATTACKERS: beside, tap, direct, edge, backend.

@@ -11,7 +11,7 @@
 use crate::admit::{Outcome, Who};
 use crate::names::Map;
 use crate::table::{Candidate, Table};
-use crate::{Ask, Matcher, Owner};
+use crate::{Ask, Matcher, Owner, Verdict};
 use std::collections::HashSet;
 
 /// A request that stands for all that are treated alike, and what becomes of it under each plan. Who asks is left open:
@@ -20,12 +20,31 @@ use std::collections::HashSet;
 pub struct Asked {
     /// Canonical; the hello names the same.
     pub host: String,
+    /// The pattern that the host stands for.
+    pub pattern: String,
     pub path: String,
     pub method: String,
     /// In lower case.
     pub headers: Vec<(String, String)>,
     pub old: Outcome,
     pub new: Outcome,
+}
+
+/// A pattern of either plan, and what becomes of a hello that names what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub pattern: String,
+    pub old: Verdict,
+    pub new: Verdict,
+}
+
+/// What two plans make of each name that either of them has.
+pub fn named(old: &Matcher, new: &Matcher) -> Vec<Named> {
+    let judged = |(pattern, host): (String, String)| {
+        let [old, new] = [old, new].map(|m| m.hello("", Some(&host)));
+        Named { pattern, old, new }
+    };
+    hosts(old, new).into_iter().map(judged).collect()
 }
 
 /// A name or segment that nobody configured.
@@ -39,7 +58,7 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
     let mut seen = HashSet::new();
     let mut asked_alike = HashSet::new();
     let mut out = Vec::new();
-    for host in hosts(old, new) {
+    for (pattern, host) in hosts(old, new) {
         let sides = [Side::of(old, &host), Side::of(new, &host)];
         // Hosts that nothing tells apart are asked once.
         if !asked_alike.insert(sides.map(|s| s.mark())) {
@@ -55,6 +74,7 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
                     if seen.insert((was, now)) {
                         out.push(Asked {
                             host: host.clone(),
+                            pattern: pattern.clone(),
                             path: path.clone(),
                             method: method.clone(),
                             headers: headers.clone(),
@@ -86,8 +106,8 @@ impl<'m> Side<'m> {
     }
 }
 
-/// A name for each pattern of either plan, in a stable order: exact ones first.
-fn hosts(old: &Matcher, new: &Matcher) -> Vec<String> {
+/// Each pattern of either plan with a name that it stands for, in a stable order: exact ones first.
+fn hosts(old: &Matcher, new: &Matcher) -> Vec<(String, String)> {
     let mut patterns: Vec<String> = Vec::new();
     for matcher in [old, new] {
         patterns.extend(matcher.owners.patterns());
@@ -100,7 +120,7 @@ fn hosts(old: &Matcher, new: &Matcher) -> Vec<String> {
         None => pattern.clone(),
         Some(suffix) => fresh(|label| format!("{label}.{suffix}"), |name| exact.contains(name)),
     };
-    patterns.iter().map(name).collect()
+    patterns.iter().map(|p| (p.clone(), name(p))).collect()
 }
 
 /// A path at and below each key of either plan, the shortest first.

@@ -11,7 +11,7 @@ mod names;
 mod table;
 
 pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
-pub use apart::{Asked, apart};
+pub use apart::{Asked, Named, apart, named};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};
 

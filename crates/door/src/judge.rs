@@ -2,7 +2,7 @@
 //! Everything is answered by the crates that the data path uses; Python has no matcher of its own.
 
 use everyhop_canon as canon;
-use everyhop_decide::{Ask, Asked, Matcher, Outcome, Who, apart};
+use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Verdict, Who, apart, named};
 use everyhop_plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -70,16 +70,25 @@ pub(crate) fn decide(plan: &str, questions: &str) -> Result<String, String> {
     Ok(Value::from(questions.iter().map(|q| judge.answer(q)).collect::<Vec<_>>()).to_string())
 }
 
-/// What each kind of request gets under two plans, as JSON: each pair of answers once, with a request that gets it.
+/// What two plans do differently, as JSON: `names`, each pattern with what becomes of its hellos, and `requests`, each
+/// pair of answers once with a request that gets it.
 pub(crate) fn differences(old: &str, new: &str) -> Result<String, String> {
-    let (old, new) = (Judge::of(old)?, Judge::of(new)?);
-    let told = |it: Asked| {
+    let (old, new) = (Judge::of(old)?.matcher, Judge::of(new)?.matcher);
+    let ends = |verdict: &Verdict| match *verdict {
+        Verdict::Splice(route) => json!({"verdict": "splice", "site": null, "route": route}),
+        Verdict::Terminate(site) => json!({"verdict": "terminate", "site": site, "route": null}),
+        Verdict::Refuse(_) => json!({"verdict": "refuse", "site": null, "route": null}),
+    };
+    let name = |it: &Named| json!({"pattern": it.pattern, "old": ends(&it.old), "new": ends(&it.new)});
+    let request = |it: &Asked| {
         json!({
-            "host": it.host, "path": it.path, "method": it.method, "headers": it.headers,
+            "host": it.host, "pattern": it.pattern, "path": it.path, "method": it.method, "headers": it.headers,
             "old": shown(&it.old), "new": shown(&it.new),
         })
     };
-    Ok(Value::from(apart(&old.matcher, &new.matcher).into_iter().map(told).collect::<Vec<_>>()).to_string())
+    let names: Vec<Value> = named(&old, &new).iter().map(name).collect();
+    let requests: Vec<Value> = apart(&old, &new).iter().map(request).collect();
+    Ok(json!({"names": names, "requests": requests}).to_string())
 }
 
 /// A host name as requests are matched by: lower case, no trailing dot; with `wildcard` also `*.` and a suffix. `None` for

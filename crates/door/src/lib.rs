@@ -71,7 +71,7 @@ fn decide(py: Python<'_>, plan: &str, questions: &str) -> PyResult<String> {
     py.detach(|| judge::decide(plan, questions)).map_err(PyValueError::new_err)
 }
 
-/// What each kind of request gets under two plans: a JSON list, each pair of answers once.
+/// What two plans do differently, as JSON: with each name, and with each kind of request.
 #[pyfunction]
 fn differences(py: Python<'_>, old: &str, new: &str) -> PyResult<String> {
     py.detach(|| judge::differences(old, new)).map_err(PyValueError::new_err)

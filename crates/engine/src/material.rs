@@ -147,7 +147,7 @@ impl Resumption {
 /// The server side of a site.
 pub(crate) fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<ServerConfig>, Unusable> {
     let (crypto, versions) = crypto(&site.policy)?;
-    let certs = site.certs.iter().map(|id| blob.pair(id)).collect::<Result<Vec<_>, _>>()?;
+    let certs = site.certs.iter().map(|c| blob.pair(&c.material)).collect::<Result<Vec<_>, _>>()?;
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;

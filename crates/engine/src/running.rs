@@ -230,7 +230,7 @@ impl Building<'_> {
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
         let keep = old.map_or_else(Resumption::new, |s| Ok(s.keep.clone()))?;
         let config = material::server(site, self.blob, &keep)?;
-        let ends = site.certs.iter().filter_map(|id| self.hashes.get(id.as_str()).and_then(|l| l.not_after_s));
+        let ends = site.certs.iter().filter_map(|c| self.hashes.get(c.material.as_str()).and_then(|l| l.not_after_s));
         Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
     }
 

@@ -15,7 +15,7 @@ pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Reach, TlsPolicy,
 pub use limits::Limits;
 pub use listener::{Listener, Unnamed};
 pub use route::{Data, HeaderMatch, PathMatch, Pattern, Route, SendProxy, UpstreamProtocol, Way};
-pub use site::{ClientDemand, Identity, Site, StaleCrl};
+pub use site::{Cert, ClientDemand, Identity, Site, StaleCrl};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -46,6 +46,18 @@ pub struct Engine {
     pub threads: Threads,
     /// How long a drain waits for what is in flight.
     pub drain_s: u32,
+    /// How the engine is confined; it holds from its start on. Not reloadable.
+    pub sandbox: Sandbox,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    Off,
+    /// As far as the kernel goes.
+    BestEffort,
+    /// All of it, or no start.
+    Enforce,
 }
 
 /// How many worker threads. The plan keeps the word: what was decided is the same on a machine with other cores, and so is

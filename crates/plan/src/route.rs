@@ -16,6 +16,8 @@ pub struct Route {
     /// Breaks ties; higher wins.
     pub priority: i32,
     pub data: Data,
+    /// Capabilities that the route was required to have when the plan was made, sorted.
+    pub requires: Vec<String>,
     pub way: Way,
 }
 

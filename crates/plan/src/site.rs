@@ -11,12 +11,24 @@ pub struct Site {
     pub name: String,
     /// Canonical names, exact or `*.` wildcard; each names this site alone.
     pub hosts: Vec<String>,
-    /// Material ids, `site/NAME/0`...: one per key type; the first that the client can verify is shown.
-    pub certs: Vec<String>,
+    /// One per key type; the first that the client can verify is shown.
+    pub certs: Vec<Cert>,
     pub clients: ClientDemand,
     pub policy: TlsPolicy,
     /// In order of preference: `h2`, `http/1.1`.
     pub alpn: Vec<String>,
+}
+
+/// A certificate of a site: what it is called in the material, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cert {
+    /// Material id, `site/NAME/0`...
+    pub material: String,
+    /// The chain's file, as the configuration names it.
+    pub chain: String,
+    /// Where the key is kept, as the configuration names it: `file:`, `env:` or `cred:`; never the key.
+    pub key: String,
 }
 
 /// What is demanded of clients. `ca` is a material id, `ca/...`; `crl` is one, `crl/...`, of lists that speak of every
@@ -56,4 +68,8 @@ pub struct Identity {
     pub name: String,
     /// Material id, `identity/NAME`.
     pub material: String,
+    /// As in [`Cert`].
+    pub chain: String,
+    /// As in [`Cert`].
+    pub key: String,
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from everyhop.cli.console import colour, print_json, wrapped
 from everyhop.compile import compile_file
 from everyhop.diff import KINDS, Change, compare
 from everyhop.errors import Misuse, Surroundings
+from everyhop.plan import Plan, read_plan
 from everyhop.source import find
 
 SIGNS = {"weaker": ("-", "red"), "stronger": ("+", "green"), "neutral": ("~", "yellow")}
@@ -55,7 +56,7 @@ def diff(
         old, new = (at_revision(path, git) if git else running(str(path))), plan_of(path)
     else:
         raise Misuse("diff takes OLD NEW, or NEW with --git REV, or NEW alone to compare with what runs")
-    changes = compare(old, new) if old != new else []
+    changes = [*unknown(old, new), *compare(old.plan, new.plan)]
     bad = [c for c in changes if c.direction == "weaker" and not c.covered and c.allow not in (allow or [])]
     chosen = "json" if as_json else format_
     if chosen == "json":
@@ -71,20 +72,35 @@ def diff(
     raise typer.Exit(1 if bad else 0)
 
 
-def plan_of(path: Path, text: str | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Side:
+    """One of the two plans, and the sites whose names had to be guessed for it."""
+
+    plan: Plan
+    guessed: tuple[str, ...] = ()
+
+
+def plan_of(path: Path, text: str | None = None) -> Side:
     compiled = compile_file(path, files="if-there", past_dates="close", text=text)
-    found: dict[str, Any] = json.loads(compiled.plan_json)
-    return found
+    return Side(compiled.plan, compiled.guessed)
 
 
-def running(config: str) -> dict[str, Any]:
+def running(config: str) -> Side:
     supervisor = Client(config).ask("status").get("supervisor")
     assert isinstance(supervisor, dict)
-    found: dict[str, Any] = json.loads(str(supervisor["plan"]))
-    return found
+    return Side(read_plan(str(supervisor["plan"])))
 
 
-def at_revision(path: Path, revision: str) -> dict[str, Any]:
+def unknown(old: Side, new: Side) -> list[Change]:
+    """What cannot be compared here. Where nothing else changed either, there is nothing to compare."""
+    if old.plan == new.plan:
+        return []
+    what = "its names are those of its certificate, which cannot be read here"
+    so = "which names it takes cannot be told: write hosts = [...], or compare where the certificate is"
+    return [Change("names-unknown", site, what, so) for site in sorted({*old.guessed, *new.guessed})]
+
+
+def at_revision(path: Path, revision: str) -> Side:
     """The file as it was, compiled beside where it is now, so that relative paths mean the same."""
     folder = path.absolute().parent
     command = ["git", "-C", str(folder), "show", f"{revision}:./{path.name}"]
@@ -161,7 +177,7 @@ def sarif(changes: list[Change], bad: list[Change], file: str) -> dict[str, obje
         }
         for c in changes
     ]
-    rules = [{"id": kind, "shortDescription": {"text": text}} for kind, text in KINDS.items()]
+    rules = [{"id": kind, "shortDescription": {"text": text}} for kind, (_, text) in KINDS.items()]
     driver = {"name": "everyhop", "version": __version__, "rules": rules}
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

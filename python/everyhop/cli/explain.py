@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +68,7 @@ def explain(
             f"there is no {what!r}" + (f"; did you mean {', '.join(near)}?" if near else "; everyhop explain --list")
         )
     compiled = compile_file(find(what if is_file else config), files="if-there", past_dates="close")
-    maps = trust_map(json.loads(compiled.plan_json))
+    maps = trust_map(compiled.plan)
     if what is not None and not is_file:
         chosen = [m for m in maps if m.name == what]
         if not chosen:
@@ -99,7 +98,7 @@ def tell(maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Pat
     except OSError as e:
         raise Surroundings(f"cannot write {e.filename}: {e.strerror}") from e
     if as_json:
-        print_json([plain(m) for m in maps])
+        print_json([dataclasses.asdict(m) for m in maps])
     elif html is None and svg is None:
         print("\n\n".join("\n".join(lines(about_route(m, now))) for m in maps))
 
@@ -112,12 +111,6 @@ def lines(paragraphs: list[str]) -> list[str]:
         else wrapped(p.strip(), 4 if p.startswith("  ") else 0, "  " if p.startswith("  ") else "")
         for p in paragraphs
     ]
-
-
-def plain(it: RouteTrust) -> dict[str, object]:
-    found = dataclasses.asdict(it)
-    found["expected"] = sorted(map(list, it.expected))
-    return found
 
 
 def listing(on_wire: dict[str, tuple[int, str]], as_json: bool) -> None:

@@ -44,13 +44,19 @@ def build(world: World) -> plan.Plan:
     bound = names.bind(config.status.bind) if config.status.bind else None
     return plan.Plan(
         plan=1,
-        engine=plan.Engine(threads=threads(config.engine.threads), drain_s=config.engine.drain_s),
+        engine=plan.Engine(
+            threads=threads(config.engine.threads),
+            drain_s=config.engine.drain_s,
+            sandbox=config.engine.sandbox,
+        ),
         log=plan.Log(access=to, on_full=config.log.on_full),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
         listeners=[listener(world, i) for i in range(len(config.listener))],
         sites=[site(world, s) for s in config.site],
-        identities=[plan.Identity(name=i.name, material=f"identity/{i.name}") for i in config.identity],
+        identities=[
+            plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.key) for i in config.identity
+        ],
         routes=[route(world, r) for r in config.route],
     )
 
@@ -89,7 +95,7 @@ def site(world: World, it: Site) -> plan.Site:
     return plan.Site(
         name=it.name,
         hosts=sorted(world.site_hosts[it.name]),
-        certs=[f"site/{it.name}/{i}" for i in range(len(it.certs))],
+        certs=[plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.certs)],
         clients=clients,
         policy=policy(it.policy),
         alpn=list(it.alpn),
@@ -113,7 +119,14 @@ def route(world: World, it: Route) -> plan.Route:
             backends=[plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)],
         )
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
-    return plan.Route(name=it.name, hosts=hosts, priority=it.priority, data=it.data or "undeclared", way=way)
+    return plan.Route(
+        name=it.name,
+        hosts=hosts,
+        priority=it.priority,
+        data=it.data or "undeclared",
+        requires=sorted(it.requires),
+        way=way,
+    )
 
 
 def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:

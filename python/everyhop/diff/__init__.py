@@ -2,6 +2,6 @@
 
 from everyhop.diff.changes import compare
 from everyhop.diff.kinds import KINDS, Change
-from everyhop.diff.relevance import FIELDS
+from everyhop.diff.relevance import FIELDS, Told
 
-__all__ = ["FIELDS", "KINDS", "Change", "compare"]
+__all__ = ["FIELDS", "KINDS", "Change", "Told", "compare"]

@@ -1,178 +1,109 @@
-"""Two maps of trust compared. Routes are matched by what they serve, not by name or order, so that a rename is silence."""
+"""What changed in trust between two plans: by what requests get, asked of the engine's matcher, not by what is written.
+
+Every kind of request that the two plans could treat differently is asked of both (`apart`); what serves it in one is
+compared with what serves it in the other. So a rename is silence, and a route that is removed, narrowed or outranked is
+told by whoever takes its requests. Read next: `served.py` (a route), `site.py`, `listener.py`, `whole.py`.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
-from everyhop.diff import settings
+from everyhop.diff import listener, site, whole
+from everyhop.diff.acceptance import acceptance_changes
 from everyhop.diff.kinds import Change
-from everyhop.trust import STRENGTH, RouteTrust, trust_map
+from everyhop.diff.served import Served, served_changes
+from everyhop.plan import Outcome, Plan, Request, apart
+from everyhop.trust import RouteTrust, trust_map
 
-Key = tuple[str, str]
-
-
-def served(maps: list[RouteTrust]) -> dict[Key, RouteTrust]:
-    """Each host with what is matched under it."""
-    return {(host, it.matches): it for it in maps for host in it.hosts}
+ORDER = ("weaker", "neutral", "stronger")
 
 
-def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """All changes in trust, weaker ones first. Plans in their JSON form."""
+def compare(old: Plan, new: Plan) -> list[Change]:
+    """All changes in trust, weaker ones first."""
+    if old == new:
+        return []
+    both = apart(old, new)
     maps = (trust_map(old), trust_map(new))
-    before, after = served(maps[0]), served(maps[1])
     found: dict[Change, None] = {}
-    for key in sorted({*before, *after}):
-        a, b = before.get(key), after.get(key)
+
+    def tell(changes: list[Change]) -> None:
+        found.update(dict.fromkeys(changes))
+
+    pairs = served_alike(both.requests)
+    for (a, b), request in pairs.items():
+        was = Served(old.routes[a], maps[0][a], old)
+        now = Served(new.routes[b], maps[1][b], new)
+        tell(served_changes(was, now, moved(was.trust, now.trust, maps, request)))
+    tell(come_and_gone(both.requests, maps))
+    signed = acceptance_changes(old, new, set(pairs))
+    tell(signed)
+    for (a, b), request in ended_alike(both.requests).items():
+        tell(site.site_changes(old.sites[a], new.sites[b], str(request)))
+    tell(site.name_changes(old, new, both.names))
+    tell(listener.listener_changes(old, new))
+    tell(whole.whole_changes(old, new))
+    # An acceptance that was there before excuses nothing that came since.
+    excused = {c.about for c in signed if c.direction == "weaker"}
+    told = [uncovered(c) if c.covered and c.about not in excused else c for c in found]
+    return sorted(dict.fromkeys(told), key=lambda c: (ORDER.index(c.direction), c.kind, c.about))
+
+
+def uncovered(it: Change) -> Change:
+    return Change(it.kind, it.about, it.what, it.so)
+
+
+def route_of(outcome: Outcome) -> int | None:
+    return outcome.route if outcome.served else None
+
+
+def served_alike(requests: tuple[Request, ...]) -> dict[tuple[int, int], Request]:
+    """Routes of the old and the new plan that serve the same requests, with such a request."""
+    found: dict[tuple[int, int], Request] = {}
+    for it in requests:
+        a, b = route_of(it.old), route_of(it.new)
         if a is not None and b is not None:
-            found.update(dict.fromkeys(route_changes(a, b)))
-        elif b is not None:
-            found[added(key, b)] = None
-        elif a is not None:
-            found[
-                Change("route-removed", a.name, "neutral", f"{shown(key)} is served no more", "its clients are refused")
-            ] = None
-    both = settings.pairs(old, new, maps)
-    found.update(dict.fromkeys([*settings.allowed(both), *settings.details(both)]))
-    for look in (settings.sites, settings.listeners, settings.evidence):
-        found.update(dict.fromkeys(look(old, new)))
-    order = {"weaker": 0, "neutral": 1, "stronger": 2}
-    return sorted(found, key=lambda c: (order[c.direction], c.kind, c.about))
+            found.setdefault((a, b), it)
+    return found
 
 
-def shown(key: Key) -> str:
-    host, matches = key
-    return f"{host} {matches}".strip()
+def ended_alike(requests: tuple[Request, ...]) -> dict[tuple[int, int], Request]:
+    """Sites inside which the same requests come, with such a request."""
+    found: dict[tuple[int, int], Request] = {}
+    for it in requests:
+        if it.old.site is not None and it.new.site is not None:
+            found.setdefault((it.old.site, it.new.site), it)
+    return found
 
 
-def added(key: Key, it: RouteTrust) -> Change:
-    readers = ", ".join(it.readers)
-    weak = it.way == "plaintext" and not it.same_host
-    return Change(
-        "route-added",
-        it.name,
-        "weaker" if weak else "neutral",
-        f"{shown(key)} is served, {it.way}",
-        f"read by {readers}",
-        covered=weak,
-    )
+def moved(was: RouteTrust, now: RouteTrust, maps: tuple[list[RouteTrust], list[RouteTrust]], request: Request) -> str:
+    """Says of which requests a change is told, where they went to another route; nothing for a route that stayed, or was
+    only renamed."""
+    stays = was.name in {m.name for m in maps[1]}
+    was_there = now.name in {m.name for m in maps[0]}
+    if was.name == now.name or (not stays and not was_there):
+        return ""
+    return f"{request} was served by {was.name!r} and is by {now.name!r}: "
 
 
-def route_changes(a: RouteTrust, b: RouteTrust) -> list[Change]:
-    out: list[Change] = []
-    name = b.name
-    if (a.way == "passthrough") != (b.way == "passthrough"):
-        inward = b.way == "passthrough"
-        so = "the edge cannot read it any more" if inward else "the edge reads every request, and holds the key"
-        out.append(
-            Change(
-                "boundary-moved",
-                name,
-                "stronger" if inward else "weaker",
-                f"TLS ended at the {'edge' if inward else 'backend'}, now at the {'backend' if inward else 'edge'}",
-                so,
-            )
-        )
-    elif a.way != b.way:
-        weaker = STRENGTH[b.way] < STRENGTH[a.way]
-        kind = "hop-weakened" if weaker else "hop-strengthened"
-        attack = [
-            k
-            for k in b.attackers
-            if b.attackers[k].reads != a.attackers[k].reads or b.attackers[k].pretends != a.attackers[k].pretends
-        ]
-        so = "; ".join(b.attackers[k].why for k in attack) or "the proofs differ"
-        covered = weaker and b.way == "plaintext" and b.accepted_by is not None
-        out.append(
-            Change(
-                kind,
-                name,
-                "weaker" if weaker else "stronger",
-                f"the hop to the backend was {a.way}, now {b.way}",
-                so,
-                covered=covered,
-            )
-        )
-    for reader in b.readers:
-        if reader not in a.readers:
-            covered = reader == "the backend's network" and b.accepted_by is not None
+def come_and_gone(requests: tuple[Request, ...], maps: tuple[list[RouteTrust], list[RouteTrust]]) -> list[Change]:
+    """What is served in one of the plans only."""
+    out = []
+    kept = ({route_of(r.old) for r in requests if r.new.served}, {route_of(r.new) for r in requests if r.old.served})
+    for it in requests:
+        a, b = route_of(it.old), route_of(it.new)
+        if a is None and b is not None:
+            trust = maps[1][b]
+            shown = str(it) if b in kept[1] else whole_route(trust)
             out.append(
                 Change(
-                    "new-reader",
-                    name,
-                    "weaker",
-                    f"{reader} can read it",
-                    "what it reads it can keep and change",
-                    covered=covered,
+                    "route-added", trust.name, f"{shown} is served, {trust.way}", f"read by {', '.join(trust.readers)}"
                 )
             )
-    for reader in a.readers:
-        if reader not in b.readers:
-            out.append(
-                Change("reader-gone", name, "stronger", f"{reader} cannot read it any more", "one party less to trust")
-            )
-    if (
-        a.expected != b.expected
-        and a.way != "plaintext"
-        and b.way not in {"plaintext", "passthrough"}
-        and a.way != "passthrough"
-    ):
-        gone = ", ".join(f"{n} by {ca.removeprefix('ca/')}" for ca, n in sorted(a.expected - b.expected)) or "nothing"
-        come = ", ".join(f"{n} by {ca.removeprefix('ca/')}" for ca, n in sorted(b.expected - a.expected)) or "nothing"
-        out.append(
-            Change(
-                "verification-changed",
-                name,
-                "weaker",
-                f"backends had to be {gone}, now {come}",
-                "another certificate opens the way to this traffic",
-            )
-        )
-    out += acceptance_changes(a, b)
+        elif a is not None and b is None:
+            trust = maps[0][a]
+            shown = str(it) if a in kept[0] else whole_route(trust)
+            out.append(Change("route-removed", trust.name, f"{shown} is served no more", "its clients are refused"))
     return out
 
 
-def day(seconds: int) -> str:
-    return dt.datetime.fromtimestamp(seconds - 1, dt.UTC).date().isoformat()
-
-
-def acceptance_changes(a: RouteTrust, b: RouteTrust) -> list[Change]:
-    old, new = a.closes_at_s, b.closes_at_s
-    if old == new:
-        return []
-    if old is None and new is not None:
-        return [
-            Change(
-                "acceptance-added",
-                b.name,
-                "neutral",
-                f"{b.accepted_by} accepts plaintext until {day(new)}",
-                "the route closes then",
-            )
-        ]
-    if new is None:
-        return [
-            Change(
-                "acceptance-gone", b.name, "stronger", "no acceptance is needed any more", "nobody has to answer for it"
-            )
-        ]
-    assert old is not None
-    if new > old:
-        return [
-            Change(
-                "acceptance-lengthened",
-                b.name,
-                "weaker",
-                f"plaintext was accepted until {day(old)}, now until {day(new)}",
-                f"{b.accepted_by} answers for the time in between",
-            )
-        ]
-    return [
-        Change(
-            "acceptance-shortened",
-            b.name,
-            "stronger",
-            f"plaintext was accepted until {day(old)}, now until {day(new)}",
-            "the route closes sooner",
-        )
-    ]
+def whole_route(it: RouteTrust) -> str:
+    return f"{', '.join(it.hosts)} {it.matches}".strip()

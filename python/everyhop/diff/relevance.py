@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-RELEVANT, SILENT = True, False
+from enum import Enum
+
+
+class Told(Enum):
+    """When a change of a field is told."""
+
+    ALWAYS = "always"
+    BY_EFFECT = "by effect"
+    """Where some request gets something else by it."""
+    NEVER = "never"
+
+
+RELEVANT, BY_EFFECT, SILENT = Told.ALWAYS, Told.BY_EFFECT, Told.NEVER
 
 # By the class of the plan's form and its field. The reason stands where it is not obvious.
-FIELDS: dict[str, bool] = {
+FIELDS: dict[str, Told] = {
     "Plan.plan": SILENT,
-    "Plan.engine": SILENT,
+    "Plan.engine": RELEVANT,
     "Plan.log": RELEVANT,
     "Plan.status": RELEVANT,
-    "Plan.limits": SILENT,  # what a flood costs, not who reads
+    "Plan.limits": RELEVANT,
+    "Engine.threads": SILENT,
+    "ThreadsFixed.threads": SILENT,
+    "Engine.drain_s": SILENT,
+    "Engine.sandbox": RELEVANT,
+    "Limits.max_age_s": RELEVANT,  # how long a proof is believed; the others say what a flood costs, not who reads
     "Plan.listeners": RELEVANT,
     "Plan.sites": RELEVANT,
     "Plan.identities": SILENT,  # an identity matters where a hop presents it
@@ -30,7 +47,10 @@ FIELDS: dict[str, bool] = {
     "AnswerRoute.route": SILENT,
     "Site.name": SILENT,
     "Site.hosts": RELEVANT,
-    "Site.certs": SILENT,  # ids; the material has its own digest
+    "Site.certs": RELEVANT,
+    "Cert.material": SILENT,  # an id; the material has its own digest
+    "Cert.chain": SILENT,  # renewed certificates have names of their own; which names they carry is in the hosts
+    "Cert.key": RELEVANT,
     "Site.clients": RELEVANT,
     "Site.policy": RELEVANT,
     "Site.alpn": SILENT,
@@ -45,10 +65,13 @@ FIELDS: dict[str, bool] = {
     "TlsPolicy.groups": RELEVANT,
     "Identity.name": SILENT,
     "Identity.material": SILENT,
+    "Identity.chain": BY_EFFECT,  # where a hop presents it
+    "Identity.key": RELEVANT,
     "Route.name": SILENT,
     "Route.hosts": RELEVANT,
-    "Route.priority": RELEVANT,
+    "Route.priority": BY_EFFECT,
     "Route.data": RELEVANT,
+    "Route.requires": RELEVANT,
     "Route.way": RELEVANT,
     "AtBackend.send_proxy": RELEVANT,
     "AtBackend.backends": RELEVANT,
@@ -72,7 +95,7 @@ FIELDS: dict[str, bool] = {
     "Backend.at": RELEVANT,
     "Backend.hop": RELEVANT,
     "MutualHop.verify": RELEVANT,
-    "MutualHop.present": RELEVANT,
+    "MutualHop.present": BY_EFFECT,
     "MutualHop.policy": RELEVANT,
     "ReencryptHop.verify": RELEVANT,
     "ReencryptHop.policy": RELEVANT,

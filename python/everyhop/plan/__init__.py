@@ -1,4 +1,5 @@
-"""The compiled plan, as both languages read it: its forms, and how strong each pattern is. Read next: `forms.py`."""
+"""The compiled plan, as both languages read it: its forms, what requests get under it, and how strong each
+pattern is. Read next: `forms.py`, `judge.py`."""
 
 from everyhop.plan.forms import (
     FORM,
@@ -10,6 +11,7 @@ from everyhop.plan.forms import (
     AtBackend,
     AtEdge,
     Backend,
+    Cert,
     ClientsAsk,
     ClientsNothing,
     ClientsRequire,
@@ -50,6 +52,7 @@ from everyhop.plan.forms import (
     digest,
     read_plan,
 )
+from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, apart, decide, reached
 from everyhop.plan.strength import STRENGTH, weakest
 
 __all__ = [
@@ -60,9 +63,11 @@ __all__ = [
     "AnswerRoute",
     "AnswerSite",
     "AnyPath",
+    "Apart",
     "AtBackend",
     "AtEdge",
     "Backend",
+    "Cert",
     "ClientsAsk",
     "ClientsNothing",
     "ClientsRequire",
@@ -77,14 +82,18 @@ __all__ = [
     "Listener",
     "Log",
     "MutualHop",
+    "Name",
     "NamePlace",
+    "Outcome",
     "Part",
     "Place",
     "PlaintextHop",
     "Plan",
     "PrefixPath",
+    "Question",
     "ReencryptHop",
     "Refuse",
+    "Request",
     "Route",
     "SameHost",
     "Site",
@@ -99,8 +108,11 @@ __all__ = [
     "UnixPlace",
     "Unnamed",
     "Verify",
+    "apart",
     "canonical",
+    "decide",
     "digest",
+    "reached",
     "read_plan",
     "weakest",
 ]

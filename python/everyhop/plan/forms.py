@@ -32,6 +32,7 @@ class ThreadsFixed(Part):
 class Engine(Part):
     threads: Annotated[ThreadsCores | ThreadsFixed, Field(discriminator="count")]
     drain_s: int
+    sandbox: Literal["off", "best-effort", "enforce"]
 
 
 class ToOff(Part):
@@ -141,10 +142,16 @@ class ClientsRequire(Part):
     stale_crl: Literal["refuse", "allow"]
 
 
+class Cert(Part):
+    material: str
+    chain: str
+    key: str
+
+
 class Site(Part):
     name: str
     hosts: list[str]
-    certs: list[str]
+    certs: list[Cert]
     clients: Annotated[ClientsNothing | ClientsAsk | ClientsRequire, Field(discriminator="mode")]
     policy: TlsPolicy
     alpn: list[str]
@@ -153,6 +160,8 @@ class Site(Part):
 class Identity(Part):
     name: str
     material: str
+    chain: str
+    key: str
 
 
 class IpPlace(Part):
@@ -275,6 +284,7 @@ class Route(Part):
     hosts: list[str]
     priority: int
     data: Literal["undeclared", "public", "internal", "confidential", "major-incident"]
+    requires: list[str]
     way: Annotated[AtBackend | AtEdge, Field(discriminator="ends")]
 
 

@@ -1,0 +1,57 @@
+"""Acceptances: who signed for plaintext to which address, and until when. A new, wider or longer one is a weakening that
+somebody has to allow, also when it comes in the same edit as the hop that it excuses."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import Acceptance, AtEdge, Plan
+from everyhop.trust import acceptances
+
+
+def acceptance_changes(old: Plan, new: Plan, served_alike: set[tuple[int, int]]) -> list[Change]:
+    """`served_alike`: indices of routes of both plans that serve the same requests."""
+    before: dict[int, dict[str, Acceptance]] = defaultdict(dict)
+    for a, b in sorted(served_alike):
+        before[b] |= signed(old, a)
+    out = []
+    for b, route in enumerate(new.routes):
+        out += changes(route.name, before[b], signed(new, b))
+    return out
+
+
+def signed(plan: Plan, index: int) -> dict[str, Acceptance]:
+    way = plan.routes[index].way
+    return acceptances(way) if isinstance(way, AtEdge) else {}
+
+
+def changes(name: str, was: dict[str, Acceptance], now: dict[str, Acceptance]) -> list[Change]:
+    if was and not now:
+        return [Change("acceptance-gone", name, "no acceptance is needed any more", "nobody has to answer for it")]
+    out = []
+    come = [at for at in now if at not in was]
+    if come:
+        it = now[come[0]]
+        kind = "acceptance-widened" if was else "acceptance-added"
+        what = f"{it.owner} accepts plaintext to {', '.join(come)} until {day(it)}"
+        out.append(Change(kind, name, what, "the route closes then; until then that network is trusted"))
+    for at in now:
+        a, b = was.get(at), now[at]
+        if a is None:
+            continue
+        if a.closes_at_s != b.closes_at_s:
+            longer = b.closes_at_s > a.closes_at_s
+            what = f"plaintext to {at} was accepted until {day(a)}, now until {day(b)}"
+            so = (f"{b.owner} answers for the time in between", "the route closes sooner")
+            out.append(either(longer, ("acceptance-lengthened", "acceptance-shortened"), name, what, so))
+        if a.owner != b.owner:
+            what = f"{b.owner} answers for the plaintext to {at}, {a.owner} did"
+            out.append(Change("acceptance-owner-changed", name, what, "ask them whether they know"))
+    return out
+
+
+def day(it: Acceptance) -> str:
+    """The last day on which it holds."""
+    return dt.datetime.fromtimestamp(it.closes_at_s - 1, dt.UTC).date().isoformat()

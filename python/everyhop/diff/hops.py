@@ -1,0 +1,123 @@
+"""The hops behind the edge, backend by backend: what protects each, who is verified, and whom we show. A backend is its
+address; what it is called in the file does not matter. Read next: `acceptance.py`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from everyhop.diff.ciphers import cipher_changes
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, MutualHop, PlaintextHop, Plan, ReencryptHop, Verify
+
+if TYPE_CHECKING:
+    from everyhop.diff.served import Served
+
+Hop = MutualHop | ReencryptHop | PlaintextHop | Literal["passthrough"]
+
+
+def hops(way: AtBackend | AtEdge) -> dict[str, Hop]:
+    if isinstance(way, AtBackend):
+        return {str(at): "passthrough" for at in way.backends}
+    return {str(b.at): b.hop for b in way.backends}
+
+
+def pattern(hop: Hop) -> str:
+    return hop if isinstance(hop, str) else hop.tls
+
+
+def rank(hop: Hop) -> int:
+    return STRENGTH[pattern(hop)]
+
+
+def expected(hop: Hop) -> Verify | None:
+    return None if isinstance(hop, str | PlaintextHop) else hop.verify
+
+
+def hop_changes(was: Served, now: Served) -> list[Change]:
+    name, a, b = now.route.name, hops(was.route.way), hops(now.route.way)
+    come, gone, stay = sorted({*b} - {*a}), sorted({*a} - {*b}), sorted({*a} & {*b})
+    out = [Change("backend-added", name, f"{at} is a backend", "it gets a share of the traffic") for at in come]
+    out += [Change("backend-removed", name, f"{at} is no backend any more", "it gets nothing") for at in gone]
+    # Where TLS ends moved: that is told as what it is, and there is no hop of the edge to compare with.
+    if isinstance(was.route.way, AtEdge) and isinstance(now.route.way, AtEdge):
+        out += strengths(name, was, now, a, b)
+        out += verification(name, a, b)
+    for at in stay:
+        out += identity(name, at, (was.plan, a[at]), (now.plan, b[at]))
+        x, y = a[at], b[at]
+        if not isinstance(x, str | PlaintextHop) and not isinstance(y, str | PlaintextHop):
+            out += cipher_changes(name, f"towards {at}", x.policy, y.policy)
+    return out
+
+
+def strengths(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    out = []
+    for at in sorted({*a} & {*b}):
+        if rank(a[at]) != rank(b[at]):
+            out.append(
+                step(name, was, now, f"the hop to {at} was {pattern(a[at])}, now {pattern(b[at])}", a[at], b[at])
+            )
+    come = sorted(((rank(b[at]), at) for at in {*b} - {*a}), reverse=True)
+    gone = sorted(((rank(a[at]), at) for at in {*a} - {*b}), reverse=True)
+    weakest = min(a.values(), key=rank)
+    for i, (r, at) in enumerate(come):
+        # It takes the place of the strongest that went; where none did, it must be as strong as the route was.
+        instead = a[gone[i][1]] if i < len(gone) else weakest
+        if r < rank(instead):
+            what = f"the hop to {at} is {pattern(b[at])}, where {pattern(instead)} was"
+            out.append(step(name, was, now, what, instead, b[at]))
+    if not out and min(map(rank, b.values())) > rank(weakest):
+        what = f"the hop to the backend was {was.trust.way}, now {now.trust.way}"
+        out.append(Change("hop-strengthened", name, what, attackers(was, now)))
+    return out
+
+
+def step(name: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:
+    weaker = rank(b) < rank(a)
+    found = either(weaker, ("hop-weakened", "hop-strengthened"), name, what, (attackers(was, now),) * 2)
+    signed = isinstance(b, PlaintextHop) and b.reach.kind == "accepted"
+    return Change(found.kind, found.about, found.what, found.so, covered=weaker and signed)
+
+
+def attackers(was: Served, now: Served) -> str:
+    """What attackers get now that they did not, or no more."""
+    a, b = was.trust.attackers, now.trust.attackers
+    differ = [b[k].why for k in b if (b[k].reads, b[k].pretends) != (a[k].reads, a[k].pretends)]
+    return "; ".join(dict.fromkeys(differ)) or "what this backend is sent is protected otherwise"
+
+
+def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    """A backend that is verified against something that its address, or for a new one the route, did not know."""
+
+    def said(it: Verify) -> str:
+        return f"{it.name} by {it.ca.removeprefix('ca/')}"
+
+    known = {said(v) for v in map(expected, a.values()) if v is not None}
+    out = []
+    for at, hop in sorted(b.items()):
+        now = expected(hop)
+        before = expected(a[at]) if at in a else None
+        if now is None or now == before or (before is None and (not known or said(now) in known)):
+            continue
+        what = f"{at} had to be {said(before) if before else ', '.join(sorted(known))}, now {said(now)}"
+        out.append(Change("verification-changed", name, what, "another certificate opens the way to this traffic"))
+    return out
+
+
+def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -> list[Change]:
+    a, b = shown(*was), shown(*now)
+    if a is None or b is None or a[1] == b[1]:
+        return []
+    return [
+        Change(
+            "identity-changed", name, f"{at} is shown {b[0]!r} instead of {a[0]!r}", "the backend sees another caller"
+        )
+    ]
+
+
+def shown(plan: Plan, hop: Hop) -> tuple[str, str] | None:
+    """An identity's name, and the certificate behind it: a name is only a name."""
+    if not isinstance(hop, MutualHop):
+        return None
+    found = next((i for i in plan.identities if i.name == hop.present), None)
+    return (hop.present, found.chain if found else hop.present)

@@ -1,0 +1,124 @@
+"""What changed for requests that one route served and one route serves now, be it the same or another. Read next:
+`hops.py` (backend by backend)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from everyhop.diff.hops import hop_changes
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route
+from everyhop.trust import RouteTrust
+
+DATA = ("undeclared", "public", "internal", "confidential", "major-incident")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A route with its map of trust and the plan that it is of."""
+
+    route: Route
+    trust: RouteTrust
+    plan: Plan
+
+
+def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
+    """`moved` begins each sentence where the requests went from one route to another."""
+    name, a, b = now.route.name, was.route.way, now.route.way
+    out = [*boundary(name, was.trust, now.trust), *readers(name, was.trust, now.trust)]
+    out += hop_changes(was, now)
+    out += data(name, was.route, now.route) + requirements(name, was.route, now.route)
+    if isinstance(a, AtBackend) and isinstance(b, AtBackend):
+        if a.send_proxy != b.send_proxy:
+            what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
+            out.append(Change("address-told", name, what, "the backend must expect the same"))
+    elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
+        out += clients(name, a, b) + promise(name, a, b) + tunnels(name, a, b)
+    return [Change(c.kind, c.about, moved + c.what, c.so, c.covered) for c in out]
+
+
+def boundary(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
+    if (a.way == "passthrough") == (b.way == "passthrough"):
+        return []
+    if b.way == "passthrough":
+        what = "TLS ended at the edge, now at the backend"
+        return [Change("boundary-returned", name, what, "the edge cannot read it any more")]
+    what = "TLS ended at the backend, now at the edge"
+    return [Change("boundary-moved", name, what, "the edge reads every request, and holds the key")]
+
+
+def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
+    signed = b.accepted_by is not None
+    out = [
+        Change(
+            "new-reader",
+            name,
+            f"{reader} can read it",
+            "what it reads it can keep and change",
+            covered=signed and reader == "the backend's network",
+        )
+        for reader in b.readers
+        if reader not in a.readers
+    ]
+    # Another network is another reader, though the word for it is the same.
+    come = [at for at in b.accepted_for if at not in a.accepted_for]
+    if come and "the backend's network" in a.readers:
+        what = f"whoever is on the way to {', '.join(come)} can read it"
+        out.append(Change("new-reader", name, what, "what it reads it can keep and change", covered=True))
+    out += [
+        Change("reader-gone", name, f"{reader} cannot read it any more", "one party less to trust")
+        for reader in a.readers
+        if reader not in b.readers
+    ]
+    return out
+
+
+def data(name: str, a: Route, b: Route) -> list[Change]:
+    if a.data == b.data:
+        return []
+    lower = DATA.index(b.data) < DATA.index(a.data)
+    what = f"data was {a.data}, now {b.data}"
+    so = ("weaker protection passes", "plaintext may be refused")
+    return [either(lower, ("data-lowered", "data-raised"), name, what, so)]
+
+
+def requirements(name: str, a: Route, b: Route) -> list[Change]:
+    dropped, added = sorted({*a.requires} - {*b.requires}), sorted({*b.requires} - {*a.requires})
+    out = []
+    if dropped:
+        what = f"{', '.join(dropped)} is required no more"
+        out.append(Change("requirement-dropped", name, what, "a later change may take it away unseen"))
+    if added:
+        what = f"{', '.join(added)} is required"
+        out.append(Change("requirement-added", name, what, "what cannot give it is refused"))
+    return out
+
+
+def clients(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    was, now = a.allow_clients, b.allow_clients
+    if was == now:
+        return []
+    more = sorted(set(now or ()) - set(was or ()))
+    if now is None or (was is not None and more):
+        who = "any client that the site lets in" if now is None else ", ".join(more)
+        return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]
+    return [Change("clients-narrowed", name, "fewer clients may pass", "the others get 403")]
+
+
+def promise(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    if a.pattern == b.pattern:
+        return []
+    less = STRENGTH[b.pattern] < STRENGTH[a.pattern]
+    what = f"the route promised {a.pattern}, now {b.pattern}"
+    so = ("a weaker backend may be added", "a weaker backend is refused")
+    found = either(less, ("promise-weakened", "promise-strengthened"), name, what, so)
+    covered = less and any(x.hop.tls == "plaintext" and x.hop.reach.kind == "accepted" for x in b.backends)
+    return [Change(found.kind, found.about, found.what, found.so, covered)]
+
+
+def tunnels(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    if a.websocket == b.websocket:
+        return []
+    what = f"WebSocket upgrades {'pass' if b.websocket else 'are refused'}"
+    so = ("bytes in a tunnel are not read as HTTP", "every byte is read as HTTP")
+    return [either(b.websocket, ("tunnel-opened", "tunnel-closed"), name, what, so)]

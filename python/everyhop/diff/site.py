@@ -1,0 +1,63 @@
+"""Sites: the names that the edge ends TLS for, where their keys come from, and what is demanded of clients. Sites are
+compared where the same requests come inside both; what they are called does not matter."""
+
+from __future__ import annotations
+
+from everyhop.diff.ciphers import cipher_changes
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import ClientsNothing, Name, Plan, Site
+from everyhop.trust import DEMANDS
+
+DEMANDED = list(DEMANDS)
+
+
+def name_changes(old: Plan, new: Plan, names: tuple[Name, ...]) -> list[Change]:
+    """Names for which the edge begins or ceases to end TLS."""
+    out = []
+    for it in names:
+        was, now = it.old[0] == "terminate", it.new[0] == "terminate"
+        if was != now:
+            what = f"the edge {'now ends TLS for ' + it.pattern if now else 'ends TLS for ' + it.pattern + ' no more'}"
+            so = ("it holds a key for that name", "it needs no key for that name")
+            out.append(either(now, ("name-covered", "name-uncovered"), it.pattern, what, so))
+    return out
+
+
+def site_changes(a: Site, b: Site, request: str) -> list[Change]:
+    """`request`: one that came inside `a` and comes inside `b` now."""
+    moved = "" if a.name == b.name else f"{request} came inside {a.name!r} and comes inside {b.name!r}: "
+    out = clients(a, b, moved)
+    out += [
+        Change(c.kind, c.about, moved + c.what, c.so)
+        for c in cipher_changes(b.name, "towards clients", a.policy, b.policy)
+    ]
+    return out
+
+
+def clients(a: Site, b: Site, moved: str) -> list[Change]:
+    was, now = a.clients, b.clients
+    if was.mode != now.mode:
+        less = DEMANDED.index(now.mode) < DEMANDED.index(was.mode)
+        what = f"{moved}of clients {was.mode} was demanded, now {now.mode}"
+        so = ("clients without proof get in", "clients must prove who they are")
+        kinds = ("client-demand-weakened", "client-demand-strengthened")
+        out = [either(less, kinds, b.name, what, so)]
+    else:
+        out = []
+    if isinstance(was, ClientsNothing) or isinstance(now, ClientsNothing):
+        return out
+    if was.ca != now.ca:
+        what = f"{moved}client certificates were believed by {was.ca}, now by {now.ca}"
+        out.append(Change("client-roots-changed", b.name, what, "other clients can prove themselves"))
+    kinds = ("revocation-weakened", "revocation-strengthened")
+    if was.crl != now.crl:
+        less = was.crl is not None
+        what = f"{moved}revoked clients were known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
+        so = ("a revoked client certificate may pass", "other client certificates are refused")
+        out.append(either(less, kinds, b.name, what, so))
+    elif was.stale_crl != now.stale_crl:
+        less = now.stale_crl == "allow"
+        what = f"{moved}an overdue revocation list {'still holds' if less else 'lets no client certificate pass'}"
+        so = ("who was revoked since passes", "clients depend on the list being fresh")
+        out.append(either(less, kinds, b.name, what, so))
+    return out

@@ -1,0 +1,90 @@
+"""What concerns the edge as a whole: where private keys come from, how long a proof is believed, how the engine is
+confined, what is recorded, and who can read the metrics."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import Plan, StatusBound
+
+SANDBOXES = ("off", "best-effort", "enforce")
+"""How the engine is confined, weakest first."""
+
+
+def whole_changes(old: Plan, new: Plan) -> list[Change]:
+    return [*keys(old, new), *proof(old, new), *sandbox(old, new), *evidence(old, new), *status(old, new)]
+
+
+def keys(old: Plan, new: Plan) -> list[Change]:
+    """By certificate: the file that it comes from, and the places that its key comes from."""
+
+    def known(plan: Plan) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for site in plan.sites:
+            for cert in site.certs:
+                found[cert.chain].add(cert.key)
+        for identity in plan.identities:
+            found[identity.chain].add(identity.key)
+        return found
+
+    was, now = known(old), known(new)
+    return [
+        Change(
+            "key-moved",
+            chain,
+            f"the key of {chain} came from {', '.join(sorted(was[chain]))}, now from {', '.join(sorted(now[chain]))}",
+            "whoever can read that place can be this edge",
+        )
+        for chain in sorted({*was} & {*now})
+        if now[chain] - was[chain]
+    ]
+
+
+def proof(old: Plan, new: Plan) -> list[Change]:
+    a, b = old.limits.max_age_s, new.limits.max_age_s
+    if a == b:
+        return []
+    what = f"max_age_s was {a}, now {b}"
+    so = ("a proof that would fail today is believed for longer", "connections prove themselves anew sooner")
+    return [either(b > a, ("proof-lengthened", "proof-shortened"), "limits", what, so)]
+
+
+def sandbox(old: Plan, new: Plan) -> list[Change]:
+    a, b = old.engine.sandbox, new.engine.sandbox
+    if a == b:
+        return []
+    what = f"the sandbox was {a}, now {b}"
+    so = ("whoever takes the engine gets further", "whoever takes the engine gets less far")
+    less = SANDBOXES.index(b) < SANDBOXES.index(a)
+    return [either(less, ("sandbox-weakened", "sandbox-strengthened"), "engine", what, so)]
+
+
+def evidence(old: Plan, new: Plan) -> list[Change]:
+    out = []
+    kinds = ("evidence-weakened", "evidence-strengthened")
+    was, now = old.log, new.log
+    if (was.access.to == "off") != (now.access.to == "off"):
+        less = now.access.to == "off"
+        what = f"the access log is {'off' if less else 'on'}"
+        so = ("nobody can say afterwards what happened", "what happens is written down")
+        out.append(either(less, kinds, "log", what, so))
+    if was.on_full != now.on_full:
+        what = f"a full log was {was.on_full}, now {now.on_full}"
+        so = ("lines may be missing", "no request passes unrecorded")
+        out.append(either(now.on_full == "drop", kinds, "log", what, so))
+    return out
+
+
+def status(old: Plan, new: Plan) -> list[Change]:
+    if old.status == new.status:
+        return []
+    opened = isinstance(new.status, StatusBound) and not loopback(new.status.bind)
+    at = new.status.bind if isinstance(new.status, StatusBound) else "no address"
+    so = ("whoever reaches it reads names and counts", "they stay on this host")
+    return [either(opened, ("status-exposed", "status-closed"), "status", f"metrics are at {at}", so)]
+
+
+def loopback(bind: str) -> bool:
+    return ipaddress.ip_address(bind.rpartition(":")[0].strip("[]")).is_loopback

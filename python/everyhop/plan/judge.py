@@ -1,0 +1,128 @@
+"""The engine's own matcher, asked through the door: what requests get under a plan, and what two plans do differently.
+
+Everything that Python says of who gets what is asked here; there is no second matcher. Read next: `crates/decide`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from everyhop import _door
+from everyhop.plan.forms import Plan, canonical
+
+
+@dataclass(frozen=True)
+class Question:
+    """One connection and the request in it, as the wire would put it."""
+
+    host: str
+    path: str = "/"
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    sni: str | None = None
+    """Canonical; `None`: the hello names nobody."""
+    listener: str | None = None
+    """`None`: the plan's first."""
+    client: tuple[str, ...] | None = None
+    """Names that the client proved; `None`: one that every allow-list would take."""
+    upgrade: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of it: bytes spliced to a passthrough route, TLS ended at a site and the request passed to a route, or
+    refused. Sites and routes by their index in the plan."""
+
+    verdict: Literal["splice", "terminate", "refuse"]
+    site: int | None
+    route: int | None
+    slug: str | None
+    """Why it is refused."""
+
+    @property
+    def served(self) -> bool:
+        return self.verdict != "refuse"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that stands for all that two plans treat alike, and what each of them does with it."""
+
+    host: str
+    pattern: str
+    """The pattern that the host stands for."""
+    path: str
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    old: Outcome
+    new: Outcome
+
+    def __str__(self) -> str:
+        """As a person writes it; the usual method is left out."""
+        fields = "".join(f" {name}: {value}" for name, value in self.headers)
+        return f"{self.method} {self.pattern}{self.path}{fields}".removeprefix("GET ")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A pattern of either plan: who ends the TLS of a hello that it stands for. Sites and passthrough routes by index."""
+
+    pattern: str
+    old: tuple[Literal["splice", "terminate", "refuse"], int | None]
+    new: tuple[Literal["splice", "terminate", "refuse"], int | None]
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Everything that two plans do, side by side: each name, and each pair of outcomes once."""
+
+    names: tuple[Name, ...]
+    requests: tuple[Request, ...]
+
+
+def text_of(plan: Plan) -> str:
+    return canonical(plan.model_dump(mode="json"))
+
+
+def decide(plan: Plan, questions: list[Question]) -> list[Outcome]:
+    """What each question gets.
+
+    Raises `ValueError` for a plan that cannot be matched.
+    """
+    asked = json.dumps([asdict(q) for q in questions])
+    return [Outcome(**given) for given in json.loads(_door.decide(text_of(plan), asked))]
+
+
+def apart(old: Plan, new: Plan) -> Apart:
+    """What two plans do with every name and every kind of request."""
+    found = json.loads(_door.differences(text_of(old), text_of(new)))
+
+    def end(it: dict[str, Any]) -> tuple[Literal["splice", "terminate", "refuse"], int | None]:
+        return it["verdict"], it["route"] if it["verdict"] == "splice" else it["site"]
+
+    requests = [
+        Request(
+            host=it["host"],
+            pattern=it["pattern"],
+            path=it["path"],
+            method=it["method"],
+            headers=tuple((name, value) for name, value in it["headers"]),
+            old=Outcome(**it["old"]),
+            new=Outcome(**it["new"]),
+        )
+        for it in found["requests"]
+    ]
+    names = [Name(it["pattern"], end(it["old"]), end(it["new"])) for it in found["names"]]
+    return Apart(tuple(names), tuple(requests))
+
+
+def reached(plan: Plan) -> dict[int, dict[int, Request]]:
+    """By route: the sites inside which some request reaches it, each with such a request."""
+    found: dict[int, dict[int, Request]] = defaultdict(dict)
+    for it in apart(plan, plan).requests:
+        if it.old.verdict == "terminate" and it.old.route is not None and it.old.site is not None:
+            found[it.old.route].setdefault(it.old.site, it)
+    return found
