@@ -79,19 +79,21 @@ def capabilities() -> str:
     out = [
         NOTE,
         "# What each pattern can give\n",
-        "`everyhop explain NAME` says more; `requires = [...]` on a route refuses a pattern that cannot.\n",
+        "`everyhop explain NAME` says more; `requires = [...]` on a route refuses a pattern that cannot, what is not built, "
+        "and what is not configured.\n",
     ]
     out.append(
         "| name | capability | "
         + " | ".join(PATTERNS)
-        + " | why not | instead |\n|---|---|"
+        + " | what must be configured | why not | instead |\n|---|---|"
         + "---|" * len(PATTERNS)
-        + "---|---|"
+        + "---|---|---|"
     )
     for name, row in CAPABILITIES.items():
         cells = " | ".join("yes" if p in row.patterns else "no" for p in PATTERNS)
         title = row.title + ("" if row.built else " (not built yet)")
-        out.append(f"| `{name}` | {title} | {cells} | {row.reason} | {row.instead} |")
+        needs = row.needs if row.built else ""
+        out.append(f"| `{name}` | {title} | {cells} | {needs} | {row.reason} | {row.instead} |")
     return "\n".join(out) + "\n"
 
 

@@ -11,6 +11,8 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
 from everyhop.refusals import PAGES, merged, render, to_json
+from everyhop.trust import CAPABILITIES
+from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
@@ -105,3 +107,11 @@ def test_a_wrong_configuration_is_refused_for_its_reason_and_its_mend_passes(
 
 def test_every_slug_has_a_case() -> None:
     assert {head.split(" ")[0].partition("!")[0] for head, _, _ in ALL} == set(PAGES)
+
+
+def test_every_capability_that_needs_something_or_is_not_built_has_a_case() -> None:
+    slugs = ("route/requirement-not-built", "route/requirement-not-configured")
+    wrong = {
+        "".join(re.findall(r'^requires = \["(.*)"\]', text, re.M)) for head, text, _ in ALL if head.startswith(slugs)
+    }
+    assert wrong == {name for name, row in CAPABILITIES.items() if not row.built or row.check is not by_pattern}

@@ -27,6 +27,7 @@ REQUIREMENTS = st.builds(
     backend_tls=st.sampled_from(ANSWERS),
     backend_asks=st.sampled_from(ANSWERS),
     same_host=st.sampled_from(ANSWERS),
+    several=st.sampled_from(ANSWERS),
 )
 
 
@@ -85,7 +86,9 @@ SERVICES = [
         "mutual",
         Requirements(needs=frozenset({"grpc", "backend-knows-edge"}), backend_tls="yes", backend_asks="yes"),
     ),
-    ("shop behind a waf", "mutual", Requirements(needs=frozenset({"waf"}), data="confidential")),
+    ("shop behind a waf that nobody built", None, Requirements(needs=frozenset({"waf"}), data="confidential")),
+    ("retries on one backend", None, Requirements(needs=frozenset({"retries"}), several="no")),
+    ("chat over grpc", None, Requirements(needs=frozenset({"grpc", "websocket"}))),
     ("saas with its own certificate", "reencrypt", Requirements(role="control", backend_tls="yes", backend_asks="no")),
     (
         "video origin",
@@ -125,6 +128,54 @@ def test_services_get_the_pattern_that_the_field_would_choose(
         assert [f.slug for f in caught.value.findings] == ["hop/plaintext-without-acceptance"], "the one refusal left"
         return
     assert compile_file(path, files="skip").plan.routes[0].name == service.name
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(REQUIREMENTS, min_size=1, max_size=3))
+def test_what_is_advised_compiles_with_all_that_it_requires(asked: list[Requirements]) -> None:
+    services = []
+    for index, it in enumerate(asked):
+        at = ("127.0.0.1:1", "127.0.0.1:2") if it.same_host == "yes" else ("10.0.0.5:8443", "10.0.0.6:8443")
+        to = at[: 1 if it.several == "no" else 2]
+        services.append((Service(f"s{index}", f"s{index}.example.com", to, it), advise(it)))
+    text = configuration(services)
+    try:
+        compiled = compile_file("advised.toml", files="skip", text=text)
+    except Refused as e:
+        assert {f.slug for f in e.findings} == {"hop/plaintext-without-acceptance"}, (text, e.findings)
+    else:
+        written = {r.name: set(r.requires) for r in compiled.config.route}
+        assert written == {s.name: set(s.requirements.needs) for s, a in services if a.pattern}
+
+
+@pytest.mark.parametrize("name", sorted(n for n, row in CAPABILITIES.items() if row.writes))
+def test_what_advise_writes_is_what_the_requirement_needs(name: str) -> None:
+    """Each setting that is written for a capability is missed when it is not there."""
+    row = CAPABILITIES[name]
+    for setting in row.writes:
+        pattern = sorted(row.patterns & setting.patterns)[0]
+        it = Requirements(needs=frozenset({name}), role="transport" if pattern == "passthrough" else "control")
+        service = Service("s", "s.example.com", ("10.0.0.5:8443",), it)
+        text = configuration([(service, advise(it))])
+        line = f"{setting.key} = {setting.value}\n"
+        compile_file("advised.toml", files="skip", text=text)
+        with pytest.raises(Refused) as caught:
+            compile_file("advised.toml", files="skip", text=text.replace(line, ""))
+        assert [f.slug for f in caught.value.findings] == ["route/requirement-not-configured"]
+
+
+def test_services_that_contradict_each_other_are_told_before_the_file_is_used(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    services = tmp_path / "services.yaml"
+    services.write_text(
+        "- name: pay\n  host: pay.example.com\n  needs: [blind-proxy]\n- name: all\n  host: '*.example.com'\n  role: control\n"
+    )
+    command = [sys.executable, "-m", "everyhop", "advise", "--services", str(services)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    said = " ".join(done.stdout.split())
+    assert "route 'pay' requires blind-proxy: the edge holds a key for *.example.com in site 'edge'" in said, said
 
 
 def test_every_setting_of_a_route_has_a_row_in_the_matrix() -> None:

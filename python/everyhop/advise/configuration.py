@@ -1,6 +1,7 @@
-"""A configuration for advised services, that passes `check --no-files` as it stands.
+"""A configuration for advised services, that passes `check --no-files` as it stands, with all that they require in it.
 
-It never invents an owner: a plaintext hop without one is left without its acceptance, and that is the one refusal left.
+It never invents an owner or a backend: a plaintext hop without an owner is left without its acceptance, and that is the
+one refusal left.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ import datetime as dt
 
 from everyhop.advise.rules import Advice, Service
 from everyhop.compile.names import address
+from everyhop.trust import CAPABILITIES, Setting
 
 HEAD = """\
-version = 1
-
 [[listener]]
 name = "public"
 bind = ["[::]:443"]
@@ -25,22 +25,58 @@ def text(value: str) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
 
 
+def settings(service: Service, advice: Advice) -> list[Setting]:
+    """What the service's requirements need configured."""
+    rows = (CAPABILITIES[n] for n in sorted(service.requirements.needs))
+    found = [setting for row in rows for setting in row.writes if advice.pattern in setting.patterns]
+    return list(dict.fromkeys(found))
+
+
+def written(found: list[Setting], table: str) -> list[str]:
+    return [f"{s.key} = {s.value}" for s in found if s.table == table]
+
+
 def configuration(services: list[tuple[Service, Advice]]) -> str:
-    """The file for all services that have a pattern: one listener, one site for all names whose TLS ends at the edge."""
+    """The file for all services that have a pattern: one listener, and a site for all names whose TLS ends here and of
+    whose clients the same is demanded."""
     fit = [(s, a) for s, a in services if a.pattern is not None]
-    ended = [s for s, a in fit if a.pattern != "passthrough"]
-    out = [HEAD]
-    if ended:
-        hosts = ", ".join(text(h) for h in dict.fromkeys(s.host for s in ended))
-        out.append(
-            f'[[site]]\nname  = "edge"\nhosts = [{hosts}]\ncerts = [{{ chain = "/etc/everyhop/edge.pem", key = "file:/etc/everyhop/edge.key" }}]\n'
-        )
+    every = list(dict.fromkeys(setting for s, a in fit for setting in settings(s, a)))
+    out = ["version = 1\n"]
+    out += [f"[{table}]\n" + "\n".join(lines) + "\n" for table in ("log", "status") if (lines := written(every, table))]
+    out.append(HEAD)
+    out += sites([(s, a) for s, a in fit if a.pattern != "passthrough"])
     if any(a.pattern == "mutual" for _, a in fit):
         out.append(
             '[[identity]]\nname  = "edge"\nchain = "/etc/everyhop/identity.pem"\nkey   = "file:/etc/everyhop/identity.key"\n'
         )
     out += [route(s, a) for s, a in fit]
     return "\n".join(out)
+
+
+def sites(ended: list[tuple[Service, Advice]]) -> list[str]:
+    """A site for names that demand nothing, and one for those of which a service demands something: a handshake comes
+    before any path, so what one service of a name demands holds for all of that name."""
+    demands: dict[str, list[str]] = {}
+    for service, advice in ended:
+        mine = demands.setdefault(service.host, [])
+        mine += [line for line in written(settings(service, advice), "site") if line not in mine]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for host, lines in demands.items():
+        groups.setdefault(tuple(sorted(lines)), []).append(host)
+    return [
+        "\n".join(
+            [
+                "[[site]]",
+                f"name  = {text('edge' if not lines else 'edge-demanding')}",
+                f"hosts = [{', '.join(map(text, hosts))}]",
+                f'certs = [{{ chain = "/etc/everyhop/{pem}.pem", key = "file:/etc/everyhop/{pem}.key" }}]',
+                *lines,
+            ]
+        )
+        + "\n"
+        for lines, hosts in sorted(groups.items())
+        for pem in ("edge" if not lines else "edge-demanding",)
+    ]
 
 
 def route(service: Service, advice: Advice) -> str:
@@ -54,8 +90,7 @@ def route(service: Service, advice: Advice) -> str:
         lines.append(f'verify = {{ ca = "/etc/everyhop/internal-ca.pem"{expected} }}')
     if advice.pattern == "mutual":
         lines.append('present = "edge"')
-    if "grpc" in needs:
-        lines.append('upstream_protocol = "h2"')
+    lines += written(settings(service, advice), "route")
     if service.requirements.data != "not-sure":
         lines.append(f'data = "{service.requirements.data}"')
     if needs:

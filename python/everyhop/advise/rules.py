@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from everyhop.trust import CAPABILITIES, PATTERNS
+from everyhop.trust import CAPABILITIES
 
 Answer = Literal["yes", "no", "not-sure"]
 DATA = ("public", "internal", "confidential", "major-incident")
@@ -35,6 +35,8 @@ class Requirements:
     """The backend can demand and verify a client certificate: ours."""
     same_host: Answer = "no"
     """The backend is reached by a loopback address or a Unix socket."""
+    several: Answer = "not-sure"
+    """There is more than one backend."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,55 @@ def advise(it: Requirements) -> Advice:
 
 
 def decide(it: Requirements) -> Advice:
-    """The outcome; a pattern that could not give what was asked for becomes the conflict that it is."""
-    advice = choose(it)
-    if advice.pattern is None:
-        return advice
-    missing = [CAPABILITIES[n] for n in sorted(it.needs) if advice.pattern not in CAPABILITIES[n].patterns]
-    if not missing:
-        return advice
+    """The outcome; what could not be kept becomes the conflict that it is."""
+    impossible = unkept(it)
+    advice = choose(replace(it, needs=frozenset(n for n in it.needs if CAPABILITIES[n].built)))
+    if impossible or advice.pattern is None:
+        return Advice(None, conflicts=(*impossible, *advice.conflicts))
+    rows = [CAPABILITIES[n] for n in sorted(it.needs)]
     found = [
-        Conflict((row.title, advice.forced_by[-1]), row.reason, (row.instead, "drop one of the two")) for row in missing
+        Conflict((row.title, advice.forced_by[-1]), row.reason, (row.instead, "drop one of the two"))
+        for row in rows
+        if advice.pattern not in row.patterns
     ]
-    return Advice(None, conflicts=tuple(found))
+    if found:
+        return Advice(None, conflicts=tuple(found))
+    duties = (*advice.duties, *dict.fromkeys(row.duty for row in rows if row.duty))
+    assumed = advice.assumed
+    if it.several == "not-sure" and (more := sorted(it.needs & SEVERAL)):
+        assumed = (*assumed, f"there is a second backend, for: {CAPABILITIES[more[0]].title}")
+    return replace(advice, duties=duties, sure=sureness(assumed), assumed=assumed)
+
+
+SEVERAL = frozenset({"retries", "health-by-connection"})
+"""What one backend alone cannot give."""
+
+
+def unkept(it: Requirements) -> list[Conflict]:
+    """What no pattern would keep: not built, not with one backend, not on one route."""
+    found = [
+        Conflict((row.title, "what Everyhop has"), "Everyhop has none yet", (row.instead, "drop the requirement"))
+        for row in (CAPABILITIES[n] for n in sorted(it.needs))
+        if not row.built
+    ]
+    if it.several == "no":
+        found += [
+            Conflict(
+                (CAPABILITIES[n].title, "one backend"),
+                "nobody stands in for a backend that is alone",
+                ("run a second backend", "drop the requirement"),
+            )
+            for n in sorted(it.needs & SEVERAL)
+        ]
+    if {"grpc", "websocket"} <= it.needs:
+        found.append(
+            Conflict(
+                (CAPABILITIES["grpc"].title, CAPABILITIES["websocket"].title),
+                "a WebSocket is opened in HTTP/1.1, and such a route speaks HTTP/2 to its backend",
+                ("give each a route of its own, by path or host", "drop one of the two"),
+            )
+        )
+    return found
 
 
 def choose(it: Requirements) -> Advice:
@@ -176,9 +216,16 @@ def passthrough(it: Requirements, blind: list[str]) -> Advice:
     )
 
 
-def confidence(answers: list[tuple[str, str]]) -> tuple[Literal["sure", "fairly sure", "a guess"], tuple[str, ...]]:
+Sure = Literal["sure", "fairly sure", "a guess"]
+
+
+def sureness(assumed: tuple[str, ...]) -> Sure:
+    return "sure" if not assumed else "fairly sure" if len(assumed) == 1 else "a guess"
+
+
+def confidence(answers: list[tuple[str, str]]) -> tuple[Sure, tuple[str, ...]]:
     assumed = tuple(text for text, given in answers if given == "not-sure")
-    return ("sure" if not assumed else "fairly sure" if len(assumed) == 1 else "a guess"), assumed
+    return sureness(assumed), assumed
 
 
 EDGE_DUTIES = (
@@ -316,7 +363,3 @@ def changes(it: Requirements, advice: Advice) -> list[str]:
         if changed != it and outcome(other) != outcome(advice):
             found.append(f"if {text}, the answer becomes {outcome(other)}")
     return found
-
-
-def known_needs() -> list[str]:
-    return sorted(n for n, c in CAPABILITIES.items() if len(c.patterns) <= len(PATTERNS))

@@ -11,11 +11,13 @@ from typing import Annotated, Any, cast
 import typer
 
 from everyhop.advise import Advice, Requirements, Service, advise, configuration
-from everyhop.advise.rules import DATA
+from everyhop.advise.rules import DATA, SEVERAL
 from everyhop.cli.console import print_json, wrapped
 from everyhop.cli.questions import ask_all
+from everyhop.compile import compile_file
 from everyhop.compile.names import address, host
-from everyhop.errors import Misuse, Surroundings
+from everyhop.errors import Misuse, Refused, Surroundings
+from everyhop.refusals import Finding, merged
 from everyhop.source.yaml_nodes import NotYaml, values
 from everyhop.trust import CAPABILITIES
 
@@ -135,7 +137,7 @@ def service_of(given: dict[str, Any]) -> Service:
     name, public = str(given.get("name", "service")), str(given.get("host", "service.example.com"))
     if host(public, wildcard=True) is None:
         raise Misuse(f"{public!r} is no host name")
-    backends = given.get("to") or ["10.0.0.5:8443"]
+    backends = given.get("to") or ["10.0.0.5:8443", "10.0.0.6:8443"][: 2 if needs & SEVERAL else 1]
     backends = [backends] if isinstance(backends, str) else backends
     for at in backends:
         if address(str(at)) is None:
@@ -156,6 +158,7 @@ def service_of(given: dict[str, Any]) -> Service:
         backend_tls=cast(Any, one_of(given.get("backend_tls", "not-sure"), ANSWERS, "backend_tls")),
         backend_asks=cast(Any, one_of(given.get("backend_asks", "not-sure"), ANSWERS, "backend_asks")),
         same_host=cast(Any, same),
+        several="not-sure" if not given.get("to") else "yes" if len(backends) > 1 else "no",
     )
     return Service(
         name,
@@ -214,6 +217,17 @@ def tell(service: Service, advice: Advice) -> None:
     print()
 
 
+def left(text: str) -> list[Finding]:
+    """What services together contradict, though each alone has its pattern, such as a wildcard beside a blind proxy."""
+    try:
+        compile_file("advised.toml", text=text, files="skip")
+    except Refused as e:
+        return [
+            f for f in merged(e.findings) if f.severity == "refused" and f.slug != "hop/plaintext-without-acceptance"
+        ]
+    return []
+
+
 def finish(text: str, advised: list[tuple[Service, Advice]], write: Path | None) -> None:
     path = write or Path("everyhop.toml")
     if write is None:
@@ -224,6 +238,8 @@ def finish(text: str, advised: list[tuple[Service, Advice]], write: Path | None)
         if a.pattern == "plaintext" and s.requirements.same_host != "yes" and not (s.owner and s.until)
     ]
     print("next:")
+    for finding in left(text):
+        print(wrapped(f"mend  {finding.what}: {finding.mend[0]}", 8, "  "))
     if open_:
         print(f"  everyhop accept {open_[0]} --owner NAME --until DATE --why TEXT --config {path}")
     print(f"  everyhop check --no-files {path}")

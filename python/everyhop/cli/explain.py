@@ -58,8 +58,7 @@ def explain(
         return of_traffic(what, *on_wire[what], as_json)
     if what in CAPABILITIES:
         if as_json:
-            row = CAPABILITIES[what]
-            return print_json({"capability": what, **dataclasses.asdict(row), "patterns": sorted(row.patterns)})
+            return print_json({"capability": what, **CAPABILITIES[what].told()})
         return print("\n".join(lines(about_capability(what))))
     is_file = what is not None and Path(what).is_file()
     if what is not None and not is_file and "/" in what and config is None:

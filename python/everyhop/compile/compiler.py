@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from everyhop.compile import rules_hops, rules_names, rules_routes
+from everyhop.compile import rules_hops, rules_names, rules_requirements, rules_routes
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files, read_names
 from everyhop.compile.reading import read
@@ -111,6 +111,7 @@ def compile_file(
     rules_names.judge(world)
     guessed = guess_hosts(world)
     rules_routes.judge(world)
+    rules_requirements.judge(world)
     rules_hops.judge(world)
     if any(f.severity == "refused" for f in world.findings):
         raise Refused(world.findings, document.text)

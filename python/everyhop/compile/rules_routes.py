@@ -1,4 +1,4 @@
-"""Rules about whom a route serves: hosts, paths, what a passthrough route cannot do, ties, requirements."""
+"""Rules about whom a route serves: hosts, paths, what a passthrough route cannot do, ties."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from everyhop.compile import names
 from everyhop.compile.world import Key, World
 from everyhop.model import Route
-from everyhop.trust import CAPABILITIES, unmet
+from everyhop.trust import CAPABILITIES
 
 
 def judge(world: World) -> None:
@@ -117,24 +117,6 @@ def form(world: World, i: int, route: Route) -> None:
                 if name.lower() == "host"
                 else "look at a field that the client may set",
                 of_key=True,
-            )
-    for j, requirement in enumerate(route.requires):
-        if requirement not in CAPABILITIES:
-            world.refuse(
-                "config/unknown-name",
-                (*key, "requires", j),
-                f"{requirement!r} is no capability",
-                f"one of: {', '.join(sorted(CAPABILITIES))}",
-            )
-        elif (why := unmet(requirement, route.tls)) is not None:
-            able = " or ".join(sorted(CAPABILITIES[requirement].patterns))
-            world.refuse(
-                "route/requirement-unmet",
-                (*key, "requires", j),
-                f"route {route.name!r} requires {requirement} and has tls = {route.tls!r}: {why}",
-                f"tls = {able}",
-                "or drop the requirement",
-                also=((*key, "tls"),),
             )
 
 

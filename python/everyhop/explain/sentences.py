@@ -78,6 +78,8 @@ def about_capability(name: str) -> list[str]:
         out.append(f"There instead: {row.instead}.")
     if not row.built:
         out.append("Everyhop does not have it yet; the pattern would allow it.")
+    else:
+        out.append(f"What must be configured: {row.needs}")
     if row.settings:
         out.append(f"Settings: {', '.join(row.settings)}.")
     return out

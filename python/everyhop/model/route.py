@@ -81,7 +81,7 @@ class Route(Section):
     despite: Literal["major-incident"] | None = None
     """Says that plaintext is accepted although the data would be a major incident."""
     requires: list[Capability] = []
-    """Capabilities that the pattern must be able to give, such as `waf` or `end-to-end-confidentiality`."""
+    """Capabilities that the route must have, such as `client-certificate-at-edge` or `end-to-end-confidentiality`: refused where its pattern cannot give one, where what it needs is not configured, and where Everyhop has none yet."""
     covers: list[str] = []
     """On a passthrough route: its names that a site's wildcard certificate also covers, which is known and wanted."""
     allow: Allow | None = None

@@ -102,6 +102,16 @@ PAGES: dict[str, Page] = {
         "a route requires what its pattern cannot give",
         "the requirement and where TLS ends contradict each other",
     ),
+    "route/requirement-not-built": Page(
+        "a route requires what Everyhop does not have yet",
+        "a promise that nothing keeps is believed all the same",
+        "Where it can be had instead stands in the finding; `everyhop explain` knows every capability, built or not.",
+    ),
+    "route/requirement-not-configured": Page(
+        "a route requires what its pattern could give, and what it needs is not configured",
+        "a promise that nothing keeps is believed all the same",
+        "What each capability needs stands in the reference of capabilities; `everyhop advise` writes it.",
+    ),
     "route/nothing-to-do": Page(
         "a setting has no effect on this route", "a setting without effect is believed to hold"
     ),

@@ -1,7 +1,8 @@
-"""What each pattern can give, and a map of who must be trusted with what. Read next: `capabilities.py`, `map.py`."""
+"""What each pattern can give, and a map of who must be trusted with what. Read next: `capabilities.py`, `kept.py`, `map.py`."""
 
 from everyhop.trust.attackers import ATTACKERS, Exposure
-from everyhop.trust.capabilities import CAPABILITIES, NEUTRAL, PATTERNS, Capability, unmet
+from everyhop.trust.capabilities import CAPABILITIES, NEUTRAL, PATTERNS, Capability, Setting, missing, unmet
+from everyhop.trust.kept import Missing, Standing
 from everyhop.trust.map import DEMANDS, VISIBLE, Hop, Reachable, RouteTrust, acceptances, matched, trust_map
 
 __all__ = [
@@ -14,10 +15,14 @@ __all__ = [
     "Capability",
     "Exposure",
     "Hop",
+    "Missing",
     "Reachable",
     "RouteTrust",
+    "Setting",
+    "Standing",
     "acceptances",
     "matched",
+    "missing",
     "trust_map",
     "unmet",
 ]

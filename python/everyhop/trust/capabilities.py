@@ -7,6 +7,10 @@ test holds every setting of a route to a row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from everyhop.trust import kept
+from everyhop.trust.kept import Check, Missing, Standing
 
 PASSTHROUGH, MUTUAL, REENCRYPT, PLAINTEXT = "passthrough", "mutual", "reencrypt", "plaintext"
 PATTERNS = (PASSTHROUGH, MUTUAL, REENCRYPT, PLAINTEXT)
@@ -16,21 +20,57 @@ ENCRYPTED = frozenset({PASSTHROUGH, MUTUAL, REENCRYPT})
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What `advise` writes so that a capability is kept: a key of that table with a TOML value."""
+
+    table: Literal["route", "site", "log", "status"]
+    key: str
+    value: str
+    patterns: frozenset[str] = EVERYWHERE
+
+
+@dataclass(frozen=True)
 class Capability:
-    """Which patterns give it, why the others cannot, and what to do there instead."""
+    """Which patterns give it, why the others cannot, what to do there instead, and what must be configured."""
 
     title: str
     patterns: frozenset[str]
     reason: str = ""
     instead: str = ""
     built: bool = True
-    """False: the pattern allows it, and Everyhop does not have it yet."""
+    """False: the pattern allows it, and Everyhop does not have it yet; `instead` says where to do it."""
     settings: tuple[str, ...] = ()
     """Keys of a route that use it."""
+    check: Check = kept.by_pattern
+    """What is missing on a route for it to be true; its docstring says what it looks for."""
+    writes: tuple[Setting, ...] = ()
+    """What makes the check pass."""
+    duty: str = ""
+    """What somebody else must do for it."""
+
+    @property
+    def needs(self) -> str:
+        """What must be configured, in a sentence."""
+        return " ".join((self.check.__doc__ or "").split())
+
+    def told(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "title": self.title,
+            "patterns": sorted(self.patterns),
+            "reason": self.reason,
+            "instead": self.instead,
+            "built": self.built,
+            "settings": list(self.settings),
+            "needs": self.needs,
+        }
 
 
 READS = "only where TLS ends is HTTP visible"
 AT_BACKEND = "do it at the backend, where TLS ends"
+
+METRICS = Setting("status", "bind", '"127.0.0.1:9180"')
+PROXY = Setting("route", "send_proxy", '"v2"', frozenset({PASSTHROUGH}))
 
 CAPABILITIES: dict[str, Capability] = {
     "path-routing": Capability(
@@ -49,6 +89,9 @@ CAPABILITIES: dict[str, Capability] = {
         READS,
         "gRPC passes through unread",
         settings=("upstream_protocol",),
+        check=kept.http2_both_ways,
+        writes=(Setting("route", "upstream_protocol", '"h2"'),),
+        duty="the backend speaks HTTP/2",
     ),
     "websocket": Capability(
         "control over WebSocket upgrades",
@@ -56,16 +99,53 @@ CAPABILITIES: dict[str, Capability] = {
         READS,
         "WebSocket passes through unread",
         settings=("websocket",),
+        check=kept.upgrades_pass,
     ),
-    "waf": Capability("a web application firewall", TERMINATING, READS, "put the WAF at the backend", built=False),
-    "jwt": Capability("checking JWTs at the edge", TERMINATING, READS, AT_BACKEND, built=False),
-    "http-metrics": Capability("HTTP metrics", TERMINATING, READS, "TCP metrics, and HTTP metrics of the backend"),
-    "request-log": Capability("a log line a request", TERMINATING, READS, "a log line a connection"),
+    "waf": Capability(
+        "a web application firewall",
+        TERMINATING,
+        READS,
+        "put a WAF in front of the edge or at the backend",
+        built=False,
+    ),
+    "jwt": Capability("checking JWTs at the edge", TERMINATING, READS, "check tokens in the service", built=False),
+    "http-metrics": Capability(
+        "HTTP metrics",
+        TERMINATING,
+        READS,
+        "TCP metrics, and HTTP metrics of the backend",
+        check=kept.status_bound,
+        writes=(METRICS,),
+    ),
+    "request-log": Capability(
+        "a log line a request", TERMINATING, READS, "a log line a connection", check=kept.access_log
+    ),
+    "complete-log": Capability(
+        "no request without its log line",
+        TERMINATING,
+        READS,
+        "a log line a connection",
+        check=kept.log_or_nothing,
+        writes=(Setting("log", "on_full", '"refuse"'),),
+        duty="somebody keeps room for the log: when it is full, requests are refused",
+    ),
     "retries": Capability(
-        "retries where nothing can happen twice", TERMINATING, READS, "another backend is tried before the first byte"
+        "retries where nothing can happen twice",
+        TERMINATING,
+        READS,
+        "another backend is tried before the first byte",
+        check=kept.several_backends,
     ),
-    "rate-limits": Capability("rate limits by request", TERMINATING, READS, "limits by connection", built=False),
-    "caching": Capability("caching", TERMINATING, READS, "cache at the backend or at a CDN that ends TLS", built=False),
+    "rate-limits": Capability(
+        "rate limits by request",
+        TERMINATING,
+        READS,
+        "limit connections by source with [limits], and requests in the service",
+        built=False,
+    ),
+    "caching": Capability(
+        "caching", TERMINATING, READS, "cache in the service, or at a CDN in front of the edge", built=False
+    ),
     "header-rewriting": Capability(
         "identity headers set by the edge", TERMINATING, READS, "PROXY protocol: send_proxy"
     ),
@@ -78,6 +158,9 @@ CAPABILITIES: dict[str, Capability] = {
         "a client proves its certificate to whoever ends its TLS",
         AT_BACKEND,
         settings=("allow",),
+        check=kept.clients_proved,
+        writes=(Setting("site", "clients", '{ ca = "/etc/everyhop/client-ca.pem", mode = "require" }'),),
+        duty="an authority gives clients certificates, and its CA file is at the edge",
     ),
     "client-certificate-at-backend": Capability(
         "the backend sees the client's own handshake",
@@ -85,25 +168,35 @@ CAPABILITIES: dict[str, Capability] = {
         "a client proves its certificate only to whoever ends its TLS, and that is the edge here",
         "the edge passes the verified certificate on (RFC 9440)",
     ),
-    "client-address": Capability("the backend learns the client's address", EVERYWHERE, settings=("send_proxy",)),
+    "client-address": Capability(
+        "the backend learns the client's address",
+        EVERYWHERE,
+        settings=("send_proxy",),
+        check=kept.address_told,
+        writes=(PROXY,),
+        duty="the backend reads the address from the PROXY header or from X-Forwarded-For, and takes both from the edge alone",
+    ),
     "end-to-end-confidentiality": Capability(
         "nobody between client and backend can read",
         frozenset({PASSTHROUGH}),
         "a proxy where TLS ends can read everything that it carries",
         "accept the edge as a reader, or split what needs it from what does not",
         settings=("covers",),
+        check=kept.no_key_here,
     ),
     "blind-proxy": Capability(
         "the proxy holds no key",
         frozenset({PASSTHROUGH}),
         "whoever ends TLS holds its key",
         "passthrough for that name",
+        check=kept.no_key_here,
     ),
     "encrypted-to-backend": Capability(
         "the way to the backend is encrypted",
         ENCRYPTED,
         "plaintext behind the edge is readable on its network",
         "reencrypt or mutual",
+        check=kept.every_hop("reencrypt", "mutual"),
         settings=("tls", "off_host", "acceptance", "despite"),
     ),
     "backend-knows-edge": Capability(
@@ -112,6 +205,7 @@ CAPABILITIES: dict[str, Capability] = {
         "only mutual TLS proves to the backend who calls",
         "mutual",
         settings=("present",),
+        check=kept.every_hop("mutual"),
     ),
     "backend-verified": Capability(
         "the edge verifies the backend",
@@ -119,37 +213,59 @@ CAPABILITIES: dict[str, Capability] = {
         "in passthrough the client verifies the backend itself, in plaintext there is nothing to verify",
         "the client sees the backend's own certificate, or encrypt the hop",
         settings=("verify",),
+        check=kept.every_hop("reencrypt", "mutual"),
     ),
     "survives-a-taken-proxy": Capability(
         "nothing but availability falls with the proxy",
         frozenset({PASSTHROUGH}),
         "where TLS ends, whoever takes the proxy reads and changes every request",
         "keep keys apart and patch the edge, or pass it through",
+        check=kept.no_key_here,
     ),
     "independent-certificates": Capability(
         "public and internal certificates are apart",
-        TERMINATING,
-        "the backend shows its certificate to clients itself",
-        "manage the certificate at the backend",
+        frozenset({MUTUAL, REENCRYPT}),
+        "in passthrough the backend shows its certificate to clients itself, in plaintext it has none",
+        "manage the certificate at the backend, or encrypt the hop",
+        check=kept.keys_apart,
     ),
-    "tcp-metrics": Capability("metrics of connections and bytes", EVERYWHERE),
+    "tcp-metrics": Capability(
+        "metrics of connections and bytes", EVERYWHERE, check=kept.status_bound, writes=(METRICS,)
+    ),
     "sni-routing": Capability("routing by SNI", EVERYWHERE),
     "proxy-protocol": Capability(
         "PROXY protocol to the backend",
         frozenset({PASSTHROUGH}),
         "where TLS ends the address goes in headers",
         "X-Forwarded-For, which the edge sets",
-        settings=(),
+        check=kept.proxy_header,
+        writes=(PROXY,),
+        duty="the backend expects a PROXY v2 header, and takes it from the edge alone",
     ),
-    "health-by-connection": Capability("backends that fail connects are left alone", EVERYWHERE, settings=("to",)),
-    "health-by-http": Capability("health checks by HTTP", TERMINATING, READS, "checks by connection", built=False),
-    "stickiness": Capability("clients stick to a backend", TERMINATING, READS, "one backend a name", built=False),
+    "health-by-connection": Capability(
+        "backends that fail connects are left alone", EVERYWHERE, settings=("to",), check=kept.several_backends
+    ),
+    "health-by-http": Capability(
+        "health checks by HTTP",
+        TERMINATING,
+        READS,
+        "a backend that fails connects is left alone; watch its answers from outside",
+        built=False,
+    ),
+    "stickiness": Capability(
+        "clients stick to a backend",
+        TERMINATING,
+        READS,
+        "give the route one backend, or let all backends know a session",
+        built=False,
+    ),
     "http3": Capability("HTTP/3", TERMINATING, "QUIC carries TLS of its own", "HTTP/2", built=False),
     "out-of-audit-scope": Capability(
         "the proxy is out of scope for data audits",
         frozenset({PASSTHROUGH}),
         "what can read the data is in scope",
         "passthrough for that name",
+        check=kept.no_key_here,
     ),
 }
 
@@ -161,3 +277,8 @@ def unmet(requirement: str, pattern: str) -> str | None:
     """Why `pattern` cannot give it; `None` if it can. Unknown requirements are a `KeyError`."""
     row = CAPABILITIES[requirement]
     return None if pattern in row.patterns else row.reason
+
+
+def missing(requirement: str, standing: Standing) -> Missing | None:
+    """What is not configured for a route whose pattern can give it."""
+    return CAPABILITIES[requirement].check(standing)

@@ -1,0 +1,180 @@
+"""What must be configured for a capability to be true of a route: one pure check a capability, named after what it needs.
+
+The pattern says what could be given (`capabilities.py`); a check here says what is missing for it to be given on this
+route, and the mend. It never looks at files or at what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from everyhop.model import Backend, Config, Route, Site
+
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A route with what its promises rest on."""
+
+    route: Route
+    index: int
+    """Its place among the routes of the file."""
+    sites: tuple[tuple[int, Site], ...]
+    """Every site, with its index, inside which a request can reach the route; none where TLS passes through."""
+    keys: tuple[tuple[int, Site, str], ...]
+    """Sites whose certificate is also good for a host of the route, and the name by which it is."""
+    config: Config
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not configured, how to mend it, safest first, and where the other half of the contradiction stands."""
+
+    what: str
+    mend: tuple[str, ...]
+    at: tuple[Key, ...] = ()
+
+
+Check = Callable[[Standing], Missing | None]
+
+
+def by_pattern(_: Standing) -> Missing | None:
+    """Nothing: the pattern alone gives it."""
+    return None
+
+
+def http2_both_ways(it: Standing) -> Missing | None:
+    """`upstream_protocol = "h2"`, and `h2` in the site's `alpn`."""
+    if it.route.upstream_protocol != "h2":
+        return Missing(
+            "gRPC needs HTTP/2 to the backend, and the route speaks HTTP/1.1 to it", ('upstream_protocol = "h2"',)
+        )
+    for i, site in it.sites:
+        if "h2" not in site.alpn:
+            return Missing(
+                f"site {site.name!r} offers no HTTP/2 to clients",
+                ('alpn = ["h2", "http/1.1"]',),
+                (("site", i, "alpn"),),
+            )
+    return None
+
+
+def upgrades_pass(it: Standing) -> Missing | None:
+    """`websocket` not false, HTTP/1.1 to the backend, and `http/1.1` in the site's `alpn`."""
+    if it.route.websocket is False:
+        return Missing("the route refuses upgrades", ("websocket = true",))
+    if it.route.upstream_protocol == "h2":
+        mend = "give the WebSocket a route of its own, by path or host, without upstream_protocol"
+        return Missing("a WebSocket is opened in HTTP/1.1, and the route speaks HTTP/2 to its backend", (mend,))
+    for i, site in it.sites:
+        if "http/1.1" not in site.alpn:
+            what = f"site {site.name!r} offers clients no HTTP/1.1, in which a WebSocket is opened"
+            return Missing(what, ('alpn = ["h2", "http/1.1"]',), (("site", i, "alpn"),))
+    return None
+
+
+def status_bound(it: Standing) -> Missing | None:
+    """`[status] bind`, where the metrics are read."""
+    if it.config.status.bind is None:
+        return Missing("no address is bound where metrics could be read", ('[status] bind = "127.0.0.1:9180"',))
+    return None
+
+
+def access_log(it: Standing) -> Missing | None:
+    """`[log] access` not off."""
+    if it.config.log.access == "off":
+        mend = ('[log] access = "stdout"', "[log] access = a file")
+        return Missing("the access log is off", mend, (("log", "access"),))
+    return None
+
+
+def log_or_nothing(it: Standing) -> Missing | None:
+    """`[log] access` not off, and `on_full = "refuse"`."""
+    if (off := access_log(it)) is not None:
+        return off
+    if it.config.log.on_full != "refuse":
+        what = "when the log cannot keep up its lines are dropped, and requests pass without one"
+        return Missing(what, ('[log] on_full = "refuse"',))
+    return None
+
+
+def several_backends(it: Standing) -> Missing | None:
+    """Two or more backends in `to`."""
+    if len(it.route.to) < 2:
+        return Missing(
+            "the route has one backend, and nobody stands in for it",
+            ("name a second backend in to = [...]",),
+            (own(it, "to"),),
+        )
+    return None
+
+
+def clients_proved(it: Standing) -> Missing | None:
+    """`clients` with `mode = "require"` in every site by which the route can be reached; or `ask`, with `allow` on the route."""
+    for i, site in it.sites:
+        if site.clients is None:
+            what = f"a request can reach the route through site {site.name!r}, which asks no client for a certificate"
+            mend = f'give site {site.name!r} clients = {{ ca = "/etc/everyhop/client-ca.pem", mode = "require" }}'
+            return Missing(what, (mend,), (("site", i, "name"),))
+        if site.clients.mode != "require" and it.route.allow is None:
+            what = f"a client may come to site {site.name!r} without a certificate, and the route takes it"
+            whom = "or say on the route whom it takes: allow = { clients = [...] }"
+            return Missing(what, ('mode = "require"', whom), (("site", i, "clients", "mode"),))
+    return None
+
+
+def address_told(it: Standing) -> Missing | None:
+    """On a passthrough route `send_proxy = "v2"`; where TLS ends here X-Forwarded-For is always set."""
+    return proxy_header(it) if it.route.tls == "passthrough" else None
+
+
+def proxy_header(it: Standing) -> Missing | None:
+    """`send_proxy = "v2"`."""
+    if it.route.send_proxy != "v2":
+        mend = 'send_proxy = "v2", and let the backend expect it'
+        return Missing("the backend is sent no PROXY header, and sees the edge's address", (mend,))
+    return None
+
+
+def no_key_here(it: Standing) -> Missing | None:
+    """No site's certificate that is also good for a host of the route, such as a wildcard beside it."""
+    for i, site, name in it.keys:
+        what = f"the edge holds a key for {name} in site {site.name!r}, and with it could end the TLS of this route"
+        mend = f"give site {site.name!r} a certificate, and hosts, of exact names"
+        return Missing(what, (mend,), (("site", i, "name"),))
+    return None
+
+
+def every_hop(*patterns: str) -> Check:
+    """A check that each backend, not only the route, has one of `patterns`."""
+
+    def check(it: Standing) -> Missing | None:
+        if it.route.tls == "passthrough":
+            return None
+        for j, backend in enumerate(it.route.to):
+            tls = backend.tls or it.route.tls if isinstance(backend, Backend) else it.route.tls
+            if tls not in patterns:
+                at = backend.at if isinstance(backend, Backend) else backend
+                return Missing(f"the hop to {at} is {tls}", (f'tls = "{patterns[0]}"',), (own(it, "to", j),))
+        return None
+
+    check.__doc__ = f"Every backend's hop is {' or '.join(patterns)}."
+    return check
+
+
+def keys_apart(it: Standing) -> Missing | None:
+    """No `[[identity]]` of the route's hops that has the key of a site's certificate."""
+    public = {pair.key: site for _, site in it.sites for pair in site.certs}
+    shown = {it.route.present, *(b.present for b in it.route.to if isinstance(b, Backend))}
+    for i, identity in enumerate(it.config.identity):
+        if identity.name in shown and identity.key in public:
+            what = f"identity {identity.name!r} has the key of site {public[identity.key].name!r}"
+            return Missing(what, ("give the identity a key and certificate of its own",), (("identity", i, "key"),))
+    return None
+
+
+def own(it: Standing, *rest: str | int) -> Key:
+    """A key below the route."""
+    return ("route", it.index, *rest)
