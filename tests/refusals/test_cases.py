@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
@@ -63,6 +65,13 @@ def judge(folder: Path, text: str, *, yaml: bool = False) -> list[tuple[str, str
         return [(f.slug, f.severity) for f in e.findings]
 
 
+def unsigned(path: Path) -> bytes:
+    """The list with its signature's last bit the other way: as good as none."""
+    der = bytearray(x509.load_pem_x509_crl(path.read_bytes()).public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    return x509.load_der_x509_crl(bytes(der)).public_bytes(Encoding.PEM)
+
+
 @pytest.fixture(scope="module")
 def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import shutil
@@ -71,7 +80,7 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in pki.folder.iterdir():
         shutil.copy2(path, it / path.name)
     from everyhop.demo.certificates import Authority
-    from tests.kit.forge import HOUR, crl, root
+    from tests.kit.forge import HOUR, Signer, crl, new_key, root
 
     authority = Authority(it, "Case CA")
     for name, days in (("edge", 900.0), ("identity", 900.0), ("old", -2.0), ("soon", 5.0)):
@@ -80,8 +89,19 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     crl(it / "revoked.crl", root(authority))
     crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
     crl(it / "other.crl", root(Authority(it, "Other CA")))
-    (it / "open.key").write_bytes((it / "edge.key").read_bytes())
-    (it / "open.key").chmod(0o644)
+    impostor = Signer(authority.cert, new_key("ec"))
+    right, wrong = ((it / "revoked.crl").read_text(), crl(it / "forged.crl", impostor).read_text())
+    (it / "mixed.crl").write_text(right + wrong)
+    (it / "unsigned.crl").write_bytes(unsigned(it / "revoked.crl"))
+    for name, mode in (
+        ("open", 0o644),
+        ("group-writes", 0o620),
+        ("all-write", 0o602),
+        ("all-run", 0o601),
+        ("group-reads", 0o640),
+    ):
+        (it / f"{name}.key").write_bytes((it / "edge.key").read_bytes())
+        (it / f"{name}.key").chmod(mode)
     (it / "empty.pem").write_text("")
     return it
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from everyhop.admin import lastgood
 from everyhop.admin.lastgood import LastGood
+from tests.kit.process import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +48,15 @@ def test_a_folder_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path, fo
     it = LastGood(tmp_path / "a.toml")
     it.keep("version = 1\n")
     assert it.text() is None
+
+
+@pytest.mark.skipif(not ROOT, reason="who is not root cannot give a file to somebody else")
+@pytest.mark.parametrize("uid", [1, 65534])
+def test_what_somebody_else_kept_is_not_ours_to_run(tmp_path: Path, uid: int) -> None:
+    it = LastGood(tmp_path / "a.toml")
+    it.keep("version = 1\n")
+    assert it.text() == "version = 1\n"
+    os.chown(it.path, uid, -1)
+    assert it.text() is None
+    os.chown(it.path, os.geteuid(), -1)
+    assert it.text() == "version = 1\n"
