@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How often a thread looks. Each look costs a few nanoseconds a connection.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
+/// By how much the wall clock may stray between two ticks without having been set: dates have whole seconds.
+const SET_MICROS: u64 = 1_000_000;
+
 /// Slots looked at before the sockets are. None of their watches need be in a cache.
 const LOOKED: usize = 512;
 /// Watches woken before the sockets are looked at: each may close its connection.
@@ -79,12 +82,18 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A tick, `began` after which the thread's milliseconds count.
-    pub(crate) fn tick(&self, began: Instant) {
+    /// A tick, `began` after which the thread's milliseconds count. True if somebody set the wall clock since the last
+    /// one: then who waits for a date must look again.
+    pub(crate) fn tick(&self, began: Instant) -> bool {
         let (now, micros) = (Instant::now(), crate::observe::unix_micros());
+        let is_set = self.ticked.get().is_some_and(|(at, before)| {
+            let passed = u64::try_from((now - at).as_micros()).unwrap_or(u64::MAX);
+            before.saturating_add(passed).abs_diff(micros) > SET_MICROS
+        });
         self.now_ms.set(u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX));
         self.unix_s.set(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX));
         self.ticked.set(Some((now, micros)));
+        is_set
     }
 
     /// Now in microseconds since 1970, and how many have passed since `began`. It asks one clock, once.

@@ -47,7 +47,9 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                 ticked = ticker.tick() => {
                     // A timer that cannot be read would leave every deadline unkept: the engine ends instead.
                     ticked?;
-                    core.clock().tick(began);
+                    if core.clock().tick(began) {
+                        core.watches.wake_all().await;
+                    }
                     core.log.borrow_mut().flush();
                     core.pools.sweep(core.clock().now_ms.get());
                     core.watches.tick().await;

@@ -25,13 +25,18 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
     let limits = arrived.running.limits();
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
-    let old_ms = (core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000).min(closes_ms(conn, up.closes_at_s));
+    let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
     let mut generation = core.generation();
     let promise = promised(conn, asked, ready);
-    watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
+    let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
+        // Asked anew each time: somebody may have set the clock.
+        let closes_ms = closes_ms(conn, up.closes_at_s);
+        if core.clock().now_ms.get() >= closes_ms {
+            return Poll::Ready(Err(Refusal::AcceptanceExpired));
+        }
         let before = there.moved + back.moved;
         let open = pump(cx, &mut client, &mut up.wire, &mut there) && pump(cx, &mut up.wire, &mut client, &mut back);
         if there.ended && back.ended {
@@ -41,7 +46,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
             return Poll::Ready(Err(Refusal::ConnectionBroken));
         }
         if there.moved + back.moved != before {
-            watch.at_ms(old_ms.min(core.clock().now_ms.get() + idle_ms));
+            idle_at_ms = core.clock().now_ms.get() + idle_ms;
         }
         if generation != core.generation() {
             generation = core.generation();
@@ -49,6 +54,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
                 return Poll::Ready(Err(Refusal::RouteGone));
             }
         }
+        watch.at_ms(old_ms.min(idle_at_ms).min(closes_ms));
         if core.is_draining() {
             watch.at_ms(watch.deadline_ms().min(core.drain_deadline_ms()));
         }
@@ -69,14 +75,15 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
     record(conn, asked, &ready.running, ready.running.routes.get(ready.route), &seen, began);
 }
 
-/// When a tunnel over an accepted plaintext hop must be over: its requests had their time, so it gets a drain's.
+/// When a tunnel over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
+/// now: its requests had their time, so it gets a drain's.
 fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
     let arrived = &conn.opened.arrived;
     if closes_at_s == i64::MAX {
         return u64::MAX;
     }
     let clock = arrived.core.clock();
-    let left_s = closes_at_s.saturating_sub(clock.unix_s.get()).max(0) + i64::from(arrived.running.plan.engine.drain_s);
+    let left_s = closes_at_s.saturating_add(i64::from(arrived.running.plan.engine.drain_s)) - clock.unix_s.get();
     clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
