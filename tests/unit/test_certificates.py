@@ -16,10 +16,11 @@ MODES = list(range(0o1000))
 
 def exposed(path: Path) -> bool:
     try:
-        assert key_bytes(f"file:{path.name}", path.parent) == (b"the key", path)
+        data, files = key_bytes(f"file:{path.name}", path.parent, {})
     except Unusable as e:
         assert e.slug == "certificate/key-exposed" and oct(path.stat().st_mode & 0o777)[2:] in e.what
         return True
+    assert data == b"the key" and set(files) == {path}
     return False
 
 
@@ -59,14 +60,12 @@ def test_a_key_behind_a_link_is_judged_by_the_file_and_not_by_the_link(tmp_path:
 
 
 @pytest.mark.parametrize("refer", [lambda p: "cred:a.key", lambda p: f"file:{p}"], ids=["credential", "whole path"])
-def test_every_way_to_name_a_key_file_asks_who_may_use_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refer: Callable[[Path], str]
-) -> None:
+def test_every_way_to_name_a_key_file_asks_who_may_use_it(tmp_path: Path, refer: Callable[[Path], str]) -> None:
     path = tmp_path / "a.key"
     path.write_bytes(b"the key")
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     path.chmod(0o600)
-    assert key_bytes(refer(path), Path("/nowhere")) == (b"the key", path)
+    assert key_bytes(refer(path), Path("/nowhere"), environ)[0] == b"the key"
     path.chmod(0o660)
     with pytest.raises(Unusable, match="mode 0660"):
-        key_bytes(refer(path), Path("/nowhere"))
+        key_bytes(refer(path), Path("/nowhere"), environ)

@@ -12,10 +12,11 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from everyhop.compile import Compiled, compile_file
+from everyhop.compile import compile_file
 from everyhop.demo.stage import free_port
 from everyhop.engine import Bound, bind_all
 from everyhop.errors import Surroundings
+from everyhop.plan import Plan
 from tests.kit import Pki
 
 SQUATTER = """
@@ -40,7 +41,7 @@ def squatter(ip: str) -> Iterator[int]:
         process.stdin.close()
 
 
-def listening(pki: Pki, folder: Path, *binds: str) -> Compiled:
+def listening(pki: Pki, folder: Path, *binds: str) -> Plan:
     path = folder / "everyhop.toml"
     path.write_text(
         f'version = 1\n[[listener]]\nname = "public"\nbind = {list(binds)}\n'
@@ -48,12 +49,12 @@ def listening(pki: Pki, folder: Path, *binds: str) -> Compiled:
         f'certs = [{{ chain = "{pki.folder}/edge.pem", key = "file:{pki.folder}/edge.key" }}]\n'
         '[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
     )
-    return compile_file(path)
+    return compile_file(path).plan
 
 
 @contextmanager
-def bound(compiled: Compiled, threads: int = 2, have: tuple[Bound, ...] = ()) -> Iterator[list[Bound]]:
-    fresh = bind_all(compiled, list(have), threads)
+def bound(plan: Plan, threads: int = 2, have: tuple[Bound, ...] = ()) -> Iterator[list[Bound]]:
+    fresh = bind_all(plan, list(have), threads)
     yield fresh
     for it in fresh:
         os.close(it.fd)
@@ -73,15 +74,15 @@ def test_another_process_that_would_share_our_port_is_found(pki: Pki, tmp_path: 
         with socket.socket(socket.AF_INET6 if ":" in theirs else socket.AF_INET) as sharing:
             sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sharing.bind((theirs, port))  # the kernel lets us: without the question nobody would notice
-        compiled = listening(pki, tmp_path, f"{ours}:{port}")
+        plan = listening(pki, tmp_path, f"{ours}:{port}")
         with pytest.raises(Surroundings, match="in use by another process"):
-            bind_all(compiled, [], 2)
+            bind_all(plan, [], 2)
         # A second listener that is free does not make it pass, and nothing of it stays bound.
         both = listening(pki, tmp_path, f"127.0.0.2:{free_port()}", f"{ours}:{port}")
         with pytest.raises(Surroundings, match="in use by another process"):
             bind_all(both, [], 2)
     assert len(descriptors()) == len(before), "what was bound before is closed again"
-    with bound(compiled) as fresh:
+    with bound(plan) as fresh:
         assert [it.thread for it in fresh] == [0, 1], "once they are gone it is ours"
 
 

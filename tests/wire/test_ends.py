@@ -6,7 +6,7 @@ The clock is the test's own, as in `tests/promises/clock.py`: nothing waits for 
 from __future__ import annotations
 
 import datetime as dt
-import socket
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,7 +53,7 @@ def backend() -> Iterator[Counting]:
     it.close()
 
 
-def tunnel(it: EdgeKit, pki: Pki) -> socket.socket:
+def tunnel(it: EdgeKit, pki: Pki) -> ssl.SSLSocket:
     sock = tls(it.port, "a.test", pki.public.file)
     sock.settimeout(30)
     assert exchange(sock, UPGRADE.format(host="a.test")).status == 101
@@ -66,7 +66,7 @@ def status(it: EdgeKit, pki: Pki) -> int:
         return exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status
 
 
-def ended(sock: socket.socket) -> bool:
+def ended(sock: ssl.SSLSocket) -> bool:
     try:
         return sock.recv(1) == b""
     except TimeoutError:
