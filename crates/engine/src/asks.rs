@@ -1,15 +1,30 @@
-//! The forms of the control protocol's messages. Unknown keys are refused. Read next: `control.rs`.
+//! The forms of the control protocol's questions. Unknown and dropped keys are refused; `schema/control.json` has the
+//! same forms, from Python, and a contract test holds the two together. Read next: `control.rs`.
 
 use crate::material::Listed;
+use everyhop_plan::present;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-#[derive(Deserialize)]
-pub(crate) struct Envelope {
-    pub(crate) protocol: u32,
-    #[serde(flatten)]
-    pub(crate) ask: Ask,
+const PROTOCOL: u64 = 1;
+
+/// Why a message is no question: a refusal's slug, and what is wrong.
+#[derive(Debug)]
+pub(crate) struct Unread(pub(crate) &'static str, pub(crate) String);
+
+impl Ask {
+    /// The protocol's number stands beside the question's keys and is looked at first: another one may have others.
+    pub(crate) fn read(message: &[u8]) -> Result<Ask, Unread> {
+        let malformed = |e: serde_json::Error| Unread("control/malformed", e.to_string());
+        let mut keys: Map<String, Value> = serde_json::from_slice(message).map_err(malformed)?;
+        match keys.remove("protocol") {
+            Some(it) if it.as_u64() == Some(PROTOCOL) => Ask::deserialize(Value::Object(keys)).map_err(malformed),
+            Some(it) => Err(Unread("control/protocol", format!("protocol {it} is not {PROTOCOL}"))),
+            None => Err(Unread("control/malformed", "missing field `protocol`".to_owned())),
+        }
+    }
 }
 
 /// A listening socket: whose it is and which thread accepts from it.
@@ -22,12 +37,13 @@ pub(crate) struct Socket {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "ask", rename_all = "snake_case")]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Ask {
     Hello {},
     Listen {
         threads: usize,
         sockets: Vec<Socket>,
+        #[serde(deserialize_with = "present")]
         status: Option<String>,
     },
     Apply {
@@ -54,13 +70,16 @@ pub(crate) enum Ask {
 
 /// A question to the matcher.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Where {
+    #[serde(deserialize_with = "present")]
     pub(crate) listener: Option<String>,
+    #[serde(deserialize_with = "present")]
     pub(crate) sni: Option<String>,
     pub(crate) host: String,
     pub(crate) path: String,
     pub(crate) method: String,
     pub(crate) headers: Vec<(String, String)>,
-    #[serde(default)]
+    #[serde(deserialize_with = "present")]
     pub(crate) client: Option<Vec<String>>,
 }

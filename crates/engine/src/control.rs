@@ -2,7 +2,7 @@
 //! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
 //! connection; no worker ever waits for it. The forms are in `schema/control.json`. Read next: `running.rs`.
 
-use crate::asks::{Ask, Envelope, Socket};
+use crate::asks::{Ask, Socket, Unread};
 use crate::material::Blob;
 use crate::running::{Brought, Running};
 use crate::thread::{Shared, steady_ms};
@@ -85,10 +85,9 @@ fn is_ours(stream: &UnixStream) -> bool {
 
 fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
     while let Ok(Some((body, fds))) = fds::receive(&mut stream) {
-        let (answer, given) = match serde_json::from_slice::<Envelope>(&body) {
-            Ok(it) if it.protocol == 1 => engine.answer(it.ask, fds),
-            Ok(it) => (refused("control/protocol", &format!("protocol {} is not 1", it.protocol)), Vec::new()),
-            Err(e) => (refused("control/malformed", &e.to_string()), Vec::new()),
+        let (answer, given) = match Ask::read(&body) {
+            Ok(ask) => engine.answer(ask, fds),
+            Err(Unread(slug, why)) => (refused(slug, &why), Vec::new()),
         };
         let borrowed: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
         if fds::send(&mut stream, answer.to_string().as_bytes(), &borrowed).is_err() {

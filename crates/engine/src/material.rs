@@ -43,7 +43,9 @@ pub(crate) struct Pair {
 pub(crate) struct Listed {
     pub(crate) id: String,
     pub(crate) chain_sha256: String,
+    #[serde(deserialize_with = "everyhop_plan::present")]
     pub(crate) key_sha256: Option<String>,
+    #[serde(deserialize_with = "everyhop_plan::present")]
     pub(crate) not_after_s: Option<i64>,
 }
 

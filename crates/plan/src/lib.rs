@@ -142,6 +142,6 @@ impl std::fmt::Display for Unread {
 impl std::error::Error for Unread {}
 
 /// An optional value whose key must be there all the same: serde would read a dropped key as `None`.
-pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
     Option::<T>::deserialize(d)
 }
