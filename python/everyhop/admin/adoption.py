@@ -5,34 +5,36 @@ Changes nothing in the engine; whoever cannot take it over leaves it as it serve
 
 from __future__ import annotations
 
-import contextlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from everyhop.admin.change import Lasting
 from everyhop.engine import Bound, Control
 from everyhop.engine import messages as m
-from everyhop.engine.process import whom
+from everyhop.engine.process import Found, find, whom
 from everyhop.errors import Surroundings
 
 
 @dataclass(frozen=True)
 class Adopted:
-    """`holds` is what the engine was started with; `process` a descriptor of its process, if there is one."""
+    """`holds` is what the engine was started with."""
 
     holds: Lasting
     bound: list[Bound]
     pid: int
-    process: int | None
+    process: Found | None
     plan_digest: str | None
 
 
-def adopt(control: Control, wanted: Lasting) -> Adopted:
-    """Raises `Surroundings` where it cannot be taken over."""
+def adopt(control: Control, wanted: Lasting, *, counted: bool) -> Adopted:
+    """`counted`: any number of threads will do, for the plan says one for each core and the engine has counted them.
+
+    Raises `Surroundings` where it cannot be taken over.
+    """
     welcome = control.must(m.Hello(), m.Welcome)
     if welcome.draining:
         raise Surroundings(f"the engine with pid {welcome.pid} is draining; wait until it is gone")
-    if welcome.threads not in {None, wanted.threads}:
+    if welcome.threads not in {None, wanted.threads} and not counted:
         raise Surroundings(
             f"restart needed: the engine with pid {welcome.pid} serves with {welcome.threads} threads, and the"
             f" configuration says {wanted.threads}; stop it, or put back [engine] threads"
@@ -45,10 +47,7 @@ def adopt(control: Control, wanted: Lasting) -> Adopted:
         raise Surroundings(f"the engine has {len(answer.sockets)} sockets and {len(fds)} descriptors came")
     for fd in fds[len(answer.sockets) :]:
         os.close(fd)
-    process = None
-    with contextlib.suppress(OSError):
-        process = os.pidfd_open(welcome.pid)
-    return Adopted(started_with(welcome, wanted), bound, welcome.pid, process, welcome.plan_digest)
+    return Adopted(started_with(welcome, wanted), bound, welcome.pid, find(welcome.pid), welcome.plan_digest)
 
 
 def started_with(welcome: m.Welcome, wanted: Lasting) -> Lasting:
@@ -59,4 +58,5 @@ def started_with(welcome: m.Welcome, wanted: Lasting) -> Lasting:
     if welcome.sandbox is not None:
         uid, _ = whom(wanted.user) or (os.geteuid(), os.getegid())
         user = wanted.user if uid == welcome.sandbox.uid else f"number {welcome.sandbox.uid}"
-    return replace(wanted, status=welcome.status_bind, sandbox=sandbox, user=user)
+    threads = welcome.threads or wanted.threads
+    return Lasting(threads, welcome.status_bind, sandbox, user, wanted.admin)

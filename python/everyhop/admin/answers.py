@@ -22,11 +22,13 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
         if ask == "status":
             seen = control.must(Status(), Seen).model_dump(mode="json") if control else None
             return {"answer": "status", "supervisor": about(it), "engine": seen}
+        if ask == "reload" and it.loop.stopping:
+            return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "reload":
-            return {"answer": "reload", **it.reload()}
+            return {"answer": "reload", **it.changes.reload()}
         if ask == "where" and control:
             judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
-            return {"answer": "where", "judged": judged, "places": places(it), "plan": it.running.plan_json}
+            return {"answer": "where", "judged": judged, "places": places(it), "plan": it.keeper.running.plan_json}
         if ask == "stop":
             it.loop.stopping = True
             return {"answer": "stopping"}
@@ -42,7 +44,7 @@ def refused(slug: str, why: str) -> dict[str, object]:
 
 
 def places(it: Supervisor) -> dict[str, str]:
-    return {name: str(place) for name, place in it.running.places().items()}
+    return {name: str(place) for name, place in it.keeper.running.places().items()}
 
 
 def about(it: Supervisor) -> dict[str, object]:
@@ -50,11 +52,11 @@ def about(it: Supervisor) -> dict[str, object]:
         "version": __version__,
         "pid": os.getpid(),
         "config": str(it.path.absolute()),
-        "plan": it.running.plan_json,
-        "plan_digest": it.running.plan_digest,
-        "material": it.running.material.entries,
+        "plan": it.keeper.running.plan_json,
+        "plan_digest": it.keeper.running.plan_digest,
+        "material": it.keeper.running.material.entries,
         "started": it.started_at.isoformat(),
         "engine_restarts": it.keeper.restarts,
-        "last_reload": it.last_reload,
+        "last_reload": it.changes.last,
         "places": places(it),
     }

@@ -1,7 +1,7 @@
 """Whether a compiled configuration may take over from what runs: decided here, done by `keeper.py`.
 
-Pure but for the count of cores: no file, no socket, no clock. All of a configuration holds or none of it does: a
-setting that is taken in silence and does not hold is believed to hold.
+Pure: no file, no socket, no clock. All of a configuration holds or none of it does: a setting that is taken in silence
+and does not hold is believed to hold.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from everyhop.compile import Compiled
-from everyhop.engine import threads_of
 from everyhop.refusals import Finding
 
 Identity = tuple[str, ...]
@@ -37,11 +36,11 @@ SETTINGS = {
 }
 
 
-def lasting(compiled: Compiled) -> Lasting:
-    """What `compiled` asks for."""
+def lasting(compiled: Compiled, cores: int) -> Lasting:
+    """What `compiled` asks for; `cores` is how many threads "one for each core" means."""
     plan, config = compiled.plan, compiled.config
     return Lasting(
-        threads=threads_of(plan),
+        threads=plan.engine.threads.threads if plan.engine.threads.count == "fixed" else cores,
         status=plan.status.bind if plan.status.kind == "bound" else None,
         sandbox=config.engine.sandbox,
         user=config.engine.user,
@@ -72,12 +71,12 @@ class Refuse:
     findings: list[Finding]
 
 
-def decide(holds: Lasting, over: frozenset[Identity], after: Compiled) -> Apply | RestartNeeded | Refuse:
+def decide(holds: Lasting, over: frozenset[Identity], after: Compiled, cores: int) -> Apply | RestartNeeded | Refuse:
     """`over` are the dates of what runs that are past by now; `after` was compiled with such dates as warnings."""
     findings = dated(after.findings, over)
     if any(f.severity == "refused" for f in findings):
         return Refuse(findings)
-    unheld = differing(holds, lasting(after))
+    unheld = differing(holds, lasting(after, cores))
     return RestartNeeded(unheld) if unheld else Apply()
 
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
-import signal
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +15,24 @@ from pathlib import Path
 from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
+from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
-from everyhop.engine import Bound, Control, EngineRefused, Lost, Resolver, Started, bind_all, listening, open_log, start
+from everyhop.engine import (
+    Bound,
+    Control,
+    EngineRefused,
+    Found,
+    Lost,
+    Resolver,
+    Started,
+    bind_all,
+    listening,
+    open_log,
+    start,
+)
 from everyhop.engine import messages as m
-from everyhop.engine.control import sealed
-from everyhop.engine.sockets import one
 from everyhop.errors import EveryhopError, Surroundings
 
 END_S = 5.0
@@ -40,9 +48,7 @@ class Keeper:
         self.running = running
         self.bound: list[Bound] = []
         self.control: Control | None = None
-        self.child: Started | None = None
-        self.adopted: int | None = None
-        """A descriptor of the process of an engine that was there before us."""
+        self.process: Started | Found | None = None
         self.pid = 0
         self.log = AccessLog()
         self.resolver = Resolver(running.names)
@@ -72,20 +78,20 @@ class Keeper:
     def launch(self) -> None:
         self.pace.begins(time.monotonic())
         with listening(self.path) as control:
-            self.child = start(control, self.wanted.sandbox, self.wanted.user)
-        self.pid = self.child.process.pid
+            started = start(control, self.wanted.sandbox, self.wanted.user)
+        self.process, self.pid = started, started.process.pid
         self.control = Control.connect(self.path)
         self.holds = replace(self.wanted, threads=self.holds.threads)
-        self.listen(self.bound, self.holds.status)
+        hand_over(self.control, self.holds.threads, self.bound, self.holds.status)
 
     def adopt(self, control: Control) -> None:
-        found = adopt(control, self.wanted)
-        self.control, self.adopted, self.pid = control, found.process, found.pid
+        found = adopt(control, self.wanted, counted=self.running.plan.engine.threads.count == "cores")
+        self.control, self.process, self.pid = control, found.process, found.pid
         self.holds, self.bound = found.holds, found.bound
         self.pace.begins(time.monotonic())
         say(f"adopted the engine with pid {found.pid}, plan {str(found.plan_digest)[:16]}")
         self.have_status()
-        for sentence in differing(self.holds, self.wanted):
+        for sentence in differing(self.holds, replace(self.wanted, threads=self.holds.threads)):
             say(f"restart needed: {sentence}")
         try:
             log = open_log(self.running.plan)
@@ -98,27 +104,13 @@ class Keeper:
         """An engine that was started without the address of its status can still be given one."""
         if self.holds.status is None and self.wanted.status is not None:
             try:
-                self.listen([], self.wanted.status)
+                hand_over(self.must_control(), self.holds.threads, [], self.wanted.status)
             except EveryhopError as e:
                 say(f"no status: {e}")
             else:
                 self.holds = replace(self.holds, status=self.wanted.status)
 
     # A plan.
-
-    def listen(self, sockets: list[Bound], status: str | None = None) -> None:
-        control = self.must_control()
-        fds = [b.fd for b in sockets]
-        status_fd = one(status, shared=True).detach() if status else None
-        try:
-            control.must(
-                m.Listen(threads=self.holds.threads, sockets=[b.told() for b in sockets], status=status),
-                m.Listening,
-                fds if status_fd is None else [*fds, status_fd],
-            )
-        finally:
-            if status_fd is not None:
-                os.close(status_fd)
 
     def reload(self, compiled: Compiled) -> None:
         """As `bring`, with the log opened anew. All or nothing: where it raises, everything is as it was."""
@@ -133,7 +125,7 @@ class Keeper:
             if compiled.names != before.names:
                 self.resolver = Resolver(compiled.names)
             if fresh:
-                self.listen(fresh)
+                hand_over(self.must_control(), self.holds.threads, fresh)
             self.apply(compiled, log)
         except BaseException:
             # The engine forgets what came ahead of a plan that it refused, and so do we.
@@ -162,22 +154,7 @@ class Keeper:
         self.running = compiled
 
     def apply(self, compiled: Compiled, log: int | None) -> None:
-        material = sealed(compiled.material.blob)
-        try:
-            self.must_control().must(
-                m.Apply(
-                    plan=compiled.plan_json,
-                    plan_digest=compiled.plan_digest,
-                    material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
-                    material_digest=compiled.material.digest,
-                    names=self.resolver.answers(3.0),
-                    log=compiled.plan.log.access.to != "off",
-                ),
-                m.Applied,
-                [material] if log is None else [material, log],
-            )
-        finally:
-            os.close(material)
+        give_plan(self.must_control(), compiled, self.resolver.answers(3.0), log)
         self.pace.runs()
 
     def must_control(self) -> Control:
@@ -198,7 +175,7 @@ class Keeper:
             self.restart()
 
     def is_gone(self) -> bool:
-        if self.child is not None and self.child.is_over():
+        if self.process is not None and self.process.is_over():
             return True
         return self.control is None or self.control.is_closed()
 
@@ -265,22 +242,14 @@ class Keeper:
         with contextlib.suppress(Lost, EngineRefused):
             if self.control and not self.is_gone():
                 self.control.must(m.Stop(), m.Stopping)
-        if self.child:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.child.process.wait(END_S)
-        elif self.adopted is not None:
-            select.select([self.adopted], [], [], END_S)
+        if self.process:
+            self.process.wait(END_S)
         self.end_engine()
         self.resolver.stop()
         self.path.unlink(missing_ok=True)
 
     def end_engine(self) -> None:
         """Two of them on the same sockets would serve two plans: one that answers nobody ends before another begins."""
-        if self.child is not None and not self.child.is_over():
-            self.child.process.kill()
-            self.child.process.wait()
-        if self.adopted is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.adopted, signal.SIGKILL)
-            os.close(self.adopted)
-            self.adopted = None
+        if self.process:
+            self.process.end()
+            self.process = None

@@ -55,9 +55,7 @@ class Loop:
     def turn(
         self, obey: Callable[[signal.Signals], object], looks: Mapping[str, Callable[[], object]], patience_s: float
     ) -> None:
-        fine = True
-        for key, _ in self.selector.select(patience_s):
-            fine &= self.tried("somebody who asks", key.data)
+        fine = self.hear(patience_s)
         while self.wanted:
             number = self.wanted.pop()
             self.told.pop(number.name, None)  # who sends it again is told again
@@ -69,6 +67,11 @@ class Loop:
         if not fine:
             # What fails at once may fail for ever: it must not take the whole machine.
             time.sleep(TICK_S / 5)
+
+    def hear(self, patience_s: float) -> bool:
+        """Those who wait to be heard, and nothing else; true if all went well."""
+        heard = [self.tried("somebody who asks", key.data) for key, _ in self.selector.select(patience_s)]
+        return all(heard)
 
     def tried(self, name: str, step: Callable[[], object]) -> bool:
         """Does it; true if it went well."""

@@ -1,7 +1,7 @@
 """The supervisor: it compiles, keeps an engine that runs the last good plan, and answers at its own socket.
 
 One thread and one loop. The engine does not need it to move bytes: a dead supervisor stops nothing, and the next one
-takes over what runs. This wires them together: `loop.py` turns, `change.py` decides, `keeper.py` does, `renewal.py` watches.
+takes over what runs. This wires them together: `loop.py` turns, `reload.py` takes changes, `keeper.py` keeps.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from typing import Literal
 
 from everyhop import _door
 from everyhop.admin.answers import answered
-from everyhop.admin.change import DATES, Apply, Refuse, RestartNeeded, dated, decide, lasting, past
+from everyhop.admin.change import lasting
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.loop import TICK_S, Loop
 from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
-from everyhop.admin.renewal import Renewal, again
+from everyhop.admin.reload import Reload
 from everyhop.admin.server import Server
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
-from everyhop.engine import Lost
+from everyhop.engine import Lost, cores
 from everyhop.engine.frames import connect
-from everyhop.errors import EveryhopError, Refused, Surroundings
-from everyhop.refusals import Finding, merged, to_json
+from everyhop.errors import Refused, Surroundings
 
 AFTER_DRAIN_S = 10
 
@@ -49,15 +48,13 @@ class Supervisor:
     def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
         give_up_what_is_not_needed()
         self.path, self.strict = path, strict
-        self.last_good = LastGood(path)
-        self.running = self.first()
-        tell(self.running.findings, path, self.running.text)
-        wanted = lasting(self.running)
+        running = self.first()
+        tell(running.findings, path, running.text)
+        wanted = lasting(running, cores())
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.loop = Loop()
-        self.keeper = Keeper(engine_socket(self.admin_path), wanted, self.running)
-        self.renewal = Renewal(self.running, time.monotonic())
-        self.last_reload: dict[str, object] = {}
+        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running)
+        self.changes = Reload(path, self.keeper)
         self.started_at = dt.datetime.now(dt.UTC)
 
     def first(self) -> Compiled:
@@ -66,7 +63,7 @@ class Supervisor:
         try:
             return compile_file(self.path, past_dates=closing)
         except Refused as e:
-            kept = self.last_good.text()
+            kept = LastGood(self.path).text()
             if kept is None:
                 raise
             try:
@@ -88,14 +85,15 @@ class Supervisor:
         ) as server:
             loop.catch_signals()
             keeper.attach()
-            self.last_good.keep(self.running.text)
+            running = keeper.running
+            self.changes.last_good.keep(running.text)
             where = ", ".join(sorted({b.bind for b in keeper.bound}))
-            say(f"ready: {len(self.running.plan.routes)} route(s) on {where}, plan {self.running.plan_digest[:16]}")
+            say(f"ready: {len(running.plan.routes)} route(s) on {where}, plan {running.plan_digest[:16]}")
             notify("READY=1")
             looks = {
                 "the engine": keeper.look,
-                "certificate files": self.renew,
-                "dates": lambda: tell(self.renewal.near(time.monotonic()), self.path, self.running.text),
+                "certificate files": self.changes.renew,
+                "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "the admin socket": lambda: server.let_go_of_the_silent(time.monotonic()),
             }
@@ -112,92 +110,17 @@ class Supervisor:
 
     def obey(self, number: signal.Signals) -> None:
         if number == signal.SIGHUP:
-            self.reload()
+            self.changes.reload()
         elif number == signal.SIGUSR1:
             self.keeper.reopen_log()
         else:
             self.loop.stopping = True
 
-    # Changes.
-
-    def reload(self) -> dict[str, object]:
-        """Reads the configuration anew. A refused one changes nothing."""
-        notify("RELOADING=1")
-        try:
-            outcome = self.reloaded()
-        finally:
-            notify("READY=1")
-        self.last_reload = outcome | {"plan_digest": self.running.plan_digest}
-        return self.last_reload
-
-    def reloaded(self) -> dict[str, object]:
-        try:
-            compiled = compile_file(self.path, past_dates="close")
-        except Refused as e:
-            return self.kept(dated(e.findings, self.over(e.findings)), e.text)
-        except EveryhopError as e:
-            return self.failed(str(e))
-        match decide(self.keeper.holds, self.over(compiled.findings), compiled):
-            case Refuse(findings):
-                return self.kept(findings, compiled.text)
-            case RestartNeeded() as it:
-                return self.failed(it.why)
-            case Apply():
-                pass
-        try:
-            self.keeper.reload(compiled)
-        except (EveryhopError, OSError) as e:
-            return self.failed(str(e))
-        self.runs(compiled)
-        self.last_good.keep(compiled.text)
-        tell(compiled.findings, self.path, compiled.text)
-        say(f"reloaded, plan {compiled.plan_digest[:16]}")
-        return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
-
-    def over(self, findings: list[Finding]) -> frozenset[tuple[str, ...]]:
-        """Which dates of what runs are past by now; asked only where it matters, for it reads the certificates again."""
-        if not any(f.slug in DATES for f in findings):
-            return frozenset()
-        try:
-            return past(again(self.running).findings)
-        except Refused as e:
-            return past([f for f in e.findings if f.severity != "refused"])
-
-    def kept(self, findings: list[Finding], text: str | None) -> dict[str, object]:
-        tell(findings, self.path, text)
-        found = merged(findings)
-        say(f"reload refused, {len(found)} finding(s); plan {self.running.plan_digest[:16]} keeps running")
-        return {"reloaded": False, "findings": to_json(found)}
-
-    def failed(self, why: str) -> dict[str, object]:
-        say(f"reload failed: {why}; plan {self.running.plan_digest[:16]} keeps running")
-        return {"reloaded": False, "why": why, "findings": []}
-
-    def renew(self) -> None:
-        """Certificate files changed: the new ones if they are good, the last good ones else."""
-        compiled = self.renewal.read() if self.renewal.changed() else None
-        if compiled is None:
-            return
-        try:
-            self.keeper.renew(compiled)
-        except Lost:
-            self.renewal.forget()
-            raise
-        except EveryhopError as e:
-            say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
-            return
-        self.runs(compiled)
-        say(f"certificates renewed, material {compiled.material.digest[:16]}")
-
-    def runs(self, compiled: Compiled) -> None:
-        self.running = compiled
-        self.renewal.follows(compiled)
-
     # The end.
 
     def finish(self) -> int:
         """Drains and stops the engine; what is in flight has `drain_s`. First done, then told: nobody may be there to hear."""
-        drain_s, loop = self.running.plan.engine.drain_s, self.loop
+        drain_s, loop = self.keeper.running.plan.engine.drain_s, self.loop
         # Beyond the unit's own TimeoutStopSec, where `drain_s` is longer.
         notify(f"EXTEND_TIMEOUT_USEC={(drain_s + AFTER_DRAIN_S) * 1_000_000}")
         deadline = time.monotonic() + drain_s + 2
@@ -209,8 +132,8 @@ class Supervisor:
             and time.monotonic() < deadline
             and not {signal.SIGINT, signal.SIGTERM} & loop.wanted
         ):
-            loop.selector.select(TICK_S)
+            loop.hear(TICK_S)
         loop.tried("the engine's end", self.keeper.stop)
-        self.last_good.forget()
+        self.changes.last_good.forget()
         say("stopped")
         return 0

@@ -5,8 +5,11 @@ It gets one descriptor, its control socket, and leads its own session, so that a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +39,47 @@ class Started:
 
     def is_over(self) -> bool:
         return self.process.poll() is not None
+
+    def wait(self, seconds: float) -> bool:
+        """Until it is over, or for as long; whether it is."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+        return self.is_over()
+
+    def end(self) -> None:
+        if not self.is_over():
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Found:
+    """An engine that was there before us, by a descriptor of its process: another one may have its number by now."""
+
+    process: int
+
+    def is_over(self) -> bool:
+        return self.wait(0)
+
+    def wait(self, seconds: float) -> bool:
+        """Until it is over, or for as long; whether it is."""
+        ended = select.poll()
+        ended.register(self.process, select.POLLIN)
+        return bool(ended.poll(seconds * 1000))
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.process, signal.SIGKILL)
+        self.wait(1.0)
+        os.close(self.process)
+
+
+def find(pid: int) -> Found | None:
+    """The process `pid`; `None` where there is none that we may see."""
+    try:
+        return Found(os.pidfd_open(pid))
+    except OSError:
+        return None
 
 
 NOBODY = "nobody"

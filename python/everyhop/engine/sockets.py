@@ -62,10 +62,9 @@ def one(bind: str, *, shared: bool) -> socket.socket:
     return sock
 
 
-def threads_of(plan: Plan) -> int:
-    """How many worker threads the plan means here: one socket of each address is bound for each."""
-    threads = plan.engine.threads
-    return threads.threads if threads.count == "fixed" else max(1, len(os.sched_getaffinity(0)))
+def cores() -> int:
+    """How many threads "one for each core" means here and now: one socket of each address is bound for each."""
+    return max(1, len(os.sched_getaffinity(0)))
 
 
 def bind_all(plan: Plan, have: list[Bound], threads: int) -> list[Bound]:

@@ -1,0 +1,44 @@
+"""What an engine is handed: sockets, and plans with their material. Every descriptor that is made for it is closed
+again, whatever it answers. Read next: `keeper.py`, which says when."""
+
+from __future__ import annotations
+
+import os
+
+from everyhop.compile import Compiled
+from everyhop.engine import Bound, Control
+from everyhop.engine import messages as m
+from everyhop.engine.control import sealed
+from everyhop.engine.sockets import one
+
+
+def hand_over(control: Control, threads: int, sockets: list[Bound], status: str | None = None) -> None:
+    """Sockets to accept on, and the address of its status, which is bound here."""
+    fds = [b.fd for b in sockets]
+    status_fd = one(status, shared=True).detach() if status else None
+    try:
+        question = m.Listen(threads=threads, sockets=[b.told() for b in sockets], status=status)
+        control.must(question, m.Listening, fds if status_fd is None else [*fds, status_fd])
+    finally:
+        if status_fd is not None:
+            os.close(status_fd)
+
+
+def give_plan(control: Control, compiled: Compiled, names: dict[str, list[str]], log: int | None) -> None:
+    """The plan and what it refers to. Without `log` the log that is open stays."""
+    material = sealed(compiled.material.blob)
+    try:
+        control.must(
+            m.Apply(
+                plan=compiled.plan_json,
+                plan_digest=compiled.plan_digest,
+                material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
+                material_digest=compiled.material.digest,
+                names=names,
+                log=compiled.plan.log.access.to != "off",
+            ),
+            m.Applied,
+            [material] if log is None else [material, log],
+        )
+    finally:
+        os.close(material)

@@ -1,0 +1,106 @@
+"""Takes a configuration that was read anew, or certificates that were renewed, as far as `change.py` lets it; what is
+refused changes nothing, and is told. `keeper.py` brings it to the engine, `renewal.py` says what was renewed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from everyhop.admin.change import DATES, Apply, Identity, Refuse, RestartNeeded, dated, decide, past
+from everyhop.admin.keeper import Keeper
+from everyhop.admin.lastgood import LastGood
+from everyhop.admin.notify import notify
+from everyhop.admin.renewal import Renewal, again
+from everyhop.admin.telling import say, tell
+from everyhop.compile import Compiled, compile_file
+from everyhop.engine import Lost, cores
+from everyhop.errors import EveryhopError, Refused
+from everyhop.refusals import Finding, merged, to_json
+
+
+class Reload:
+    """Of the file at `path`, for the engine of `keeper`."""
+
+    def __init__(self, path: Path, keeper: Keeper) -> None:
+        self.path, self.keeper = path, keeper
+        self.last_good = LastGood(path)
+        self.renewal = Renewal(keeper.running, time.monotonic())
+        self.last: dict[str, object] = {}
+
+    @property
+    def running(self) -> Compiled:
+        return self.keeper.running
+
+    def reload(self) -> dict[str, object]:
+        """Reads the configuration anew. A refused one changes nothing."""
+        notify("RELOADING=1")
+        try:
+            outcome = self.reloaded()
+        finally:
+            notify("READY=1")
+        self.last = outcome | {"plan_digest": self.running.plan_digest}
+        return self.last
+
+    def reloaded(self) -> dict[str, object]:
+        try:
+            compiled = compile_file(self.path, past_dates="close")
+        except Refused as e:
+            return self.refused(dated(e.findings, self.over(e.findings)), e.text)
+        except EveryhopError as e:
+            return self.failed(str(e))
+        holds = self.keeper.holds
+        counted = self.running.plan.engine.threads.count == "cores"
+        match decide(holds, self.over(compiled.findings), compiled, holds.threads if counted else cores()):
+            case Refuse(findings):
+                return self.refused(findings, compiled.text)
+            case RestartNeeded() as it:
+                return self.failed(it.why)
+            case Apply():
+                pass
+        try:
+            self.keeper.reload(compiled)
+        except (EveryhopError, OSError) as e:
+            return self.failed(str(e))
+        self.renewal.follows(compiled)
+        self.last_good.keep(compiled.text)
+        tell(compiled.findings, self.path, compiled.text)
+        say(f"reloaded, plan {compiled.plan_digest[:16]}")
+        return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
+
+    def over(self, findings: list[Finding]) -> frozenset[Identity]:
+        """Which dates of what runs are past by now; asked only where it matters, for it reads the certificates again."""
+        if not any(f.slug in DATES for f in findings):
+            return frozenset()
+        try:
+            return past(again(self.running).findings)
+        except Refused as e:
+            return past([f for f in e.findings if f.severity != "refused"])
+
+    def refused(self, findings: list[Finding], text: str | None) -> dict[str, object]:
+        tell(findings, self.path, text)
+        found = merged(findings)
+        say(f"reload refused, {len(found)} finding(s); plan {self.running.plan_digest[:16]} keeps running")
+        return {"reloaded": False, "findings": to_json(found)}
+
+    def failed(self, why: str) -> dict[str, object]:
+        say(f"reload failed: {why}; plan {self.running.plan_digest[:16]} keeps running")
+        return {"reloaded": False, "why": why, "findings": []}
+
+    def renew(self) -> None:
+        """Certificate files changed: the new ones if they are good, the last good ones else."""
+        compiled = self.renewal.read() if self.renewal.changed() else None
+        if compiled is None:
+            return
+        try:
+            self.keeper.renew(compiled)
+        except Lost:
+            self.renewal.forget()
+            raise
+        except EveryhopError as e:
+            say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
+            return
+        self.renewal.follows(compiled)
+        say(f"certificates renewed, material {compiled.material.digest[:16]}")
+
+    def warn_of_dates(self) -> None:
+        tell(self.renewal.near(time.monotonic()), self.path, self.running.text)
