@@ -2,10 +2,11 @@
 //! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
 //! connection; no worker ever waits for it. Read next: `messages.rs`, then `running.rs`.
 
+use crate::clock::steady_ms;
 use crate::material::Blob;
 use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::running::{Brought, Running};
-use crate::thread::{Shared, steady_ms};
+use crate::thread::Shared;
 use crate::worker::{self, Order};
 use crate::{fds, report, ticks};
 use everyhop_plan::AccessLog;
@@ -50,7 +51,7 @@ impl State {
 
 impl Engine {
     pub(crate) fn new(shared: Arc<Shared>) -> Arc<Engine> {
-        let started_s = crate::observe::unix_micros() / 1_000_000;
+        let started_s = crate::clock::unix_micros() / 1_000_000;
         Arc::new(Engine { shared, started_s, state: Mutex::default() })
     }
 

@@ -6,6 +6,7 @@
 mod accept;
 mod admit;
 mod buf;
+mod clock;
 mod control;
 mod develop;
 mod fds;

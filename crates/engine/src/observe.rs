@@ -12,18 +12,12 @@ use rustls::{CommonState, HandshakeKind};
 use std::cell::RefCell;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest text of a peer's that gets into a field; the rest is cut and marked.
 const FIELD_BYTES: usize = 1024;
 /// Most names of a certificate that get into a line; the rest is left out and marked. A chain may bring thousands, and
 /// each request would write them again.
 const FIELD_NAMES: usize = 16;
-
-pub(crate) fn unix_micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
 
 /// Who proved to be whom, from a verified leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 fn now_s() -> i64 {
-    i64::try_from(crate::observe::unix_micros() / 1_000_000).unwrap_or(i64::MAX)
+    i64::try_from(crate::clock::unix_micros() / 1_000_000).unwrap_or(i64::MAX)
 }
 
 fn parsed(line: Option<Vec<u8>>) -> Value {

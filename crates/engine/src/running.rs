@@ -2,11 +2,12 @@
 //! control thread, then shared by an atomic pointer; what did not change is carried over from the one before (ticket
 //! keys, backends' sessions, health, counters). Read next: `accept.rs`.
 
+use crate::clock::steady_ms;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::metrics::Stats;
 use crate::observe::labels;
 use crate::refusal::Refusal;
-use crate::thread::{Shared, steady_ms};
+use crate::thread::Shared;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;

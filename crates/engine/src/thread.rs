@@ -2,18 +2,18 @@
 //! behind an atomic pointer, the table of listeners' connection counts, the log's writer.
 //! On the path of a byte nothing shared is written. Read next: `running.rs`.
 
+use crate::clock::{Clock, steady_ms, unix_micros};
 use crate::hop::pool::Pools;
 use crate::log::ThreadLog;
 use crate::running::Running;
-use crate::watch::{Clock, Watched, Watches};
+use crate::watch::{Watched, Watches};
 use arc_swap::ArcSwapOption;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// All threads' common ground.
 #[derive(Default)]
@@ -40,14 +40,6 @@ impl Shared {
     }
 }
 
-/// Milliseconds of a clock that nobody sets: what lasts a while ends after it, whatever day it has become meanwhile.
-/// All threads count from the same moment; it is never 0.
-pub(crate) fn steady_ms() -> u64 {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    let passed = BEGAN.get_or_init(Instant::now).elapsed();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-}
-
 /// One thread's own.
 pub(crate) struct Core {
     pub(crate) index: usize,
@@ -65,7 +57,7 @@ impl Core {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Core> {
         let log = RefCell::new(ThreadLog::new(shared.clone()));
         // Ids of different threads and engines must not meet in one log.
-        let seed = crate::observe::unix_micros() << 20 | (index as u64) << 44;
+        let seed = unix_micros() << 20 | (index as u64) << 44;
         Rc::new(Core {
             index,
             shared,

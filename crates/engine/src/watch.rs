@@ -2,20 +2,20 @@
 //! one tick a thread wakes those that are late. Late by up to a tick (100 ms); never early.
 //! A connection is also woken through here when its thread drains or its route is gone. Read next: `thread.rs`.
 
+use crate::clock::Clock;
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a thread looks. Each look costs a few nanoseconds a connection.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
-/// By how much the wall clock may stray between two ticks without having been set: dates have whole seconds.
-const SET_MICROS: u64 = 1_000_000;
-
-/// Slots looked at before the sockets are. None of their watches need be in a cache.
+/// Slots that are looked at before the thread turns to its sockets again: each look may miss the cache.
 const LOOKED: usize = 512;
-/// Watches woken before the sockets are looked at: each may close its connection.
+/// Watches that are woken before the thread turns to its sockets again: each may close its connection.
 const WOKEN: usize = 16;
 
 /// What ends a wait from outside.
@@ -71,41 +71,14 @@ impl Watch {
     }
 }
 
-/// The thread's coarse clock and everyone who watches it.
-#[derive(Debug, Default)]
-pub(crate) struct Clock {
-    pub(crate) now_ms: Cell<u64>,
-    /// Unix seconds, for dates.
-    pub(crate) unix_s: Cell<i64>,
-    /// The last tick by both clocks, so that a moment of the one is known by the other without asking again.
-    ticked: Cell<Option<(Instant, u64)>>,
-}
-
-impl Clock {
-    /// A tick, `began` after which the thread's milliseconds count. True if somebody set the wall clock since the last
-    /// one: then who waits for a date must look again.
-    pub(crate) fn tick(&self, began: Instant) -> bool {
-        let (now, micros) = (Instant::now(), crate::observe::unix_micros());
-        let is_set = self.ticked.get().is_some_and(|(at, before)| {
-            let passed = u64::try_from((now - at).as_micros()).unwrap_or(u64::MAX);
-            before.saturating_add(passed).abs_diff(micros) > SET_MICROS
-        });
-        self.now_ms.set(u64::try_from((now - began).as_millis()).unwrap_or(u64::MAX));
-        self.unix_s.set(i64::try_from(micros / 1_000_000).unwrap_or(i64::MAX));
-        self.ticked.set(Some((now, micros)));
-        is_set
-    }
-
-    /// Now in microseconds since 1970, and how many have passed since `began`. It asks one clock, once.
-    pub(crate) fn unix_micros(&self, began: Instant) -> (u64, u64) {
-        let now = Instant::now();
-        let since = |from: Instant| u64::try_from((now - from).as_micros()).unwrap_or(u64::MAX);
-        let unix = match self.ticked.get() {
-            Some((at, micros)) => micros.saturating_add(since(at)),
-            None => crate::observe::unix_micros(),
-        };
-        (unix, since(began))
-    }
+/// Runs `future` until it is done or the watch is late.
+pub(crate) async fn in_time<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Late> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(it) => Poll::Ready(Ok(it)),
+        Poll::Pending => watch.poll_late(cx).map(Err),
+    })
+    .await
 }
 
 /// The watches of a thread. A slot is free again when its [`Watched`] drops.

@@ -9,13 +9,12 @@ use crate::refusal::Refusal;
 use crate::running::BackendRun;
 use crate::thread::Core;
 use crate::tls::Session;
-use crate::watch::{Late, Watch};
+use crate::watch::{Late, Watch, in_time};
 use crate::wire::{Sock, Wire, WireError};
 use everyhop_plan::{Place, UpstreamProtocol};
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,16 +61,6 @@ impl Drop for Held {
 
 thread_local! {
     static NEXT_ADDR: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Runs `future` until it is done or the watch is late.
-pub(crate) async fn in_time<F: Future>(watch: &Watch, future: F) -> Result<F::Output, Late> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(it) => Poll::Ready(Ok(it)),
-        Poll::Pending => watch.poll_late(cx).map(Err),
-    })
-    .await
 }
 
 /// A socket to a backend.

@@ -2,13 +2,14 @@
 //! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../http/h2.rs`, the other side.
 
 use crate::buf::Buf;
+use crate::clock::Clock;
 use crate::hop::connect::Opened;
 use crate::http::asked::{Asked, MapView};
 use crate::http::exchange::{Behind, BodyLen, Client, Got, Meta};
 use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::thread::Core;
-use crate::watch::{Clock, Watched};
+use crate::watch::Watched;
 use crate::wire::Stream;
 use bytes::Bytes;
 use everyhop_plan::Limits;

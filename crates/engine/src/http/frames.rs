@@ -2,7 +2,7 @@
 //! CONTINUATION (P02), windows opened by crumbs (P03). The `h2` crate bounds what each may hold, not how many there are.
 //! Frame headers are looked at on the way to it, nine bytes each; no frame is changed or held back.
 
-use crate::watch::Clock;
+use crate::clock::Clock;
 use std::cell::Cell;
 use std::rc::Rc;
 
