@@ -3,10 +3,11 @@
 
 use crate::refusal::Refusal;
 use crate::running::{Listening, Running};
+use crate::shares::{PIPES, is_exhaustion};
 use crate::sources::Held;
 use crate::thread::Core;
 use crate::watch::Watched;
-use crate::{buf::Buf, greeted, pipe};
+use crate::{buf::Buf, greeted};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ struct Counted {
 impl Counted {
     fn new(core: Rc<Core>, listener: Arc<AtomicU32>) -> Counted {
         listener.fetch_add(1, Ordering::Relaxed);
-        core.shared.open.fetch_add(1, Ordering::Relaxed);
+        core.shared.clients.enter();
         Counted { listener, core }
     }
 }
@@ -92,7 +93,7 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.listener.fetch_sub(1, Ordering::Relaxed);
-        self.core.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.core.shared.clients.leave();
     }
 }
 
@@ -112,12 +113,6 @@ pub(crate) async fn run(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) 
     }
 }
 
-pub(crate) fn is_exhaustion(e: &std::io::Error) -> bool {
-    use rustix::io::Errno;
-    let full = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    full.iter().any(|f| e.raw_os_error() == Some(f.raw_os_error()))
-}
-
 fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
     let Some(running) = core.running() else { return };
     let Some(index) = running.listeners.iter().position(|l| l.name == listener) else { return };
@@ -134,8 +129,7 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
 }
 
 fn admitted(core: &Core, running: &Running, at: &Listening, ip: IpAddr) -> Result<Option<Held>, Refusal> {
-    let most = core.shared.most_open.load(Ordering::Relaxed);
-    if most > 0 && core.shared.open.load(Ordering::Relaxed) + pipe::open() >= most {
+    if core.shared.clients.is_used_up_with(PIPES.open()) {
         return Err(Refusal::DescriptorLimit);
     }
     if at.count.load(Ordering::Relaxed) >= at.limit {

@@ -275,7 +275,7 @@ impl Engine {
         drop(state);
         let shared = self.shared.clone();
         let watch = move || {
-            ticks::until(|| shared.open.load(Ordering::Relaxed) == 0 || steady_ms() >= until);
+            ticks::until(|| shared.clients.open() == 0 || steady_ms() >= until);
             // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
             for _ in 0..4 {
                 ticks::beat();

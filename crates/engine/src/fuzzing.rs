@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::net::UnixStream;
 
 /// What the client speaks.
@@ -67,7 +66,7 @@ impl Edge {
 
     /// Connections that some task still holds.
     pub fn open_connections(&self) -> u32 {
-        self.core.shared.open.load(Ordering::Relaxed)
+        self.core.shared.clients.open()
     }
 
     /// Lets time pass at once: the clock goes on and who is late is woken.

@@ -13,6 +13,7 @@ mod fds;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod greeted;
+mod h2_io;
 mod hop;
 mod http;
 mod log;
@@ -27,6 +28,7 @@ mod report;
 mod running;
 mod sandbox;
 mod secret;
+mod shares;
 mod sources;
 mod splice;
 mod status;
@@ -87,9 +89,9 @@ fn prepare(shared: &Arc<Shared>) {
     if let Some(fds) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         let most = fds.saturating_sub(RESERVED_FDS).max(2) / 2;
         let most = u32::try_from(most).unwrap_or(u32::MAX);
-        shared.most_open.store(most, Ordering::Relaxed);
-        hop::connect::MOST.store(most, Ordering::Relaxed);
-        pipe::MOST.store(most / 4, Ordering::Relaxed);
+        shared.clients.at_most(most);
+        shares::BACKENDS.at_most(most);
+        shares::PIPES.at_most(most / 4);
     }
     // The cryptography asks the system for randomness in its own way the first time: before the door is closed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0u8; 32]);

@@ -2,12 +2,12 @@
 //! its thread while it moves bulk. Worth its two extra descriptors and system calls only for large pieces; small ones
 //! are copied. Read next: `splice.rs`.
 
+use crate::shares::{Held, PIPES};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -19,15 +19,6 @@ const SMALL: usize = 16 * 1024;
 /// Empty pipes that a thread keeps: two descriptors each.
 const SPARE: usize = 16;
 
-/// Pipes of the process, each of which takes as many descriptors as a client's connection and its backend's.
-static OPEN: AtomicU32 = AtomicU32::new(0);
-/// Most of them, so that bulk leaves room for connections; without a pipe bytes are copied.
-pub(crate) static MOST: AtomicU32 = AtomicU32::new(u32::MAX);
-
-pub(crate) fn open() -> u32 {
-    OPEN.load(Ordering::Relaxed)
-}
-
 thread_local! {
     static POOL: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
 }
@@ -35,13 +26,9 @@ thread_local! {
 pub(crate) struct Pipe {
     out: OwnedFd,
     into: OwnedFd,
+    /// Bytes in it.
     held: usize,
-}
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-    }
+    _share: Held,
 }
 
 /// What moving came to.
@@ -56,13 +43,10 @@ impl Pipe {
     /// `None` where there are no descriptors left for it: then bytes are copied.
     pub(crate) fn take() -> Option<Pipe> {
         POOL.with_borrow_mut(Vec::pop).or_else(|| {
-            if open() >= MOST.load(Ordering::Relaxed) {
-                return None;
-            }
+            let share = PIPES.take()?;
             let (out, into) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).ok()?;
             let _ = fcntl_setpipe_size(&into, ROOM);
-            OPEN.fetch_add(1, Ordering::Relaxed);
-            Some(Pipe { out, into, held: 0 })
+            Some(Pipe { out, into, held: 0, _share: share })
         })
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "protocol": 1, "answer": "status",
         "generation": running.generation,
         "plan_digest": running.digest, "material_digest": running.material_digest,
-        "connections": shared.open.load(Ordering::Relaxed),
+        "connections": shared.clients.open(),
         "sandbox": crate::sandbox::closed(),
         "routes": routes,
         "refused": running.elsewhere.refused(),
@@ -197,7 +197,7 @@ fn allowed(plan: &Plan, route: usize, ask: &Where) -> bool {
 pub(crate) fn metrics(shared: &Shared) -> String {
     let mut out = String::with_capacity(4096);
     let Some(running) = shared.running.load_full() else { return out };
-    gauge(&mut out, "everyhop_connections", "open client connections", shared.open.load(Ordering::Relaxed));
+    gauge(&mut out, "everyhop_connections", "open client connections", shared.clients.open());
     gauge(&mut out, "everyhop_plan_generation", "plans applied since the engine started", running.generation);
     let info = "# HELP everyhop_plan_info the plan that runs\n# TYPE everyhop_plan_info gauge";
     let _ = writeln!(

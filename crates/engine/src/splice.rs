@@ -6,13 +6,13 @@
 
 use crate::accept::{Arrived, unmapped};
 use crate::buf::Buf;
-use crate::hop::connect::Held;
 use crate::hop::{choose, connect};
 use crate::observe::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
 use crate::peek::Greeting;
 use crate::pipe::{Moved, Pipe};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
+use crate::shares::Held;
 use crate::wire::Sock;
 use everyhop_canon::proxy;
 use everyhop_hello::{self as hello, ServerFirst};

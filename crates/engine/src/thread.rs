@@ -6,6 +6,7 @@ use crate::clock::{Clock, steady_ms, unix_micros};
 use crate::hop::pool::Pools;
 use crate::log::ThreadLog;
 use crate::running::Running;
+use crate::shares::Share;
 use crate::watch::{Watched, Watches};
 use arc_swap::ArcSwapOption;
 use std::cell::{Cell, RefCell};
@@ -25,10 +26,8 @@ pub(crate) struct Shared {
     pub(crate) log: crate::log::Writer,
     /// Connections now, by listener name; survives reloads.
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
-    /// Connections that a thread still holds.
-    pub(crate) open: AtomicU32,
-    /// Most of them at once: what the descriptors allow with one for each backend's side and some for the rest. 0: not known.
-    pub(crate) most_open: AtomicU32,
+    /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
+    pub(crate) clients: Share,
     pub(crate) sources: Arc<crate::sources::Sources>,
     pub(crate) panics: AtomicU64,
 }

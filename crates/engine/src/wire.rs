@@ -4,8 +4,7 @@
 //! Read next: `terminate.rs` and `hop/`, where sessions are made.
 
 use crate::buf::{Buf, ROOM, is_pressed};
-use crate::hop::connect::Held;
-use crate::http::frames::Budget;
+use crate::shares::Held;
 use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
 use std::io;
 use std::pin::Pin;
@@ -39,8 +38,9 @@ pub(crate) struct Wire {
     pub(crate) greedy: bool,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// Of a backend's: its share of the descriptors.
-    _held: Option<Held>,
+    /// Its share of the process's descriptors, where it was opened by one: a connection to a backend is, a client's
+    /// connection is counted where it arrives.
+    _share: Option<Held>,
 }
 
 struct Tls {
@@ -70,17 +70,17 @@ impl From<io::Error> for WireError {
 
 impl Wire {
     pub(crate) fn plain(sock: Sock) -> Wire {
-        Wire { sock, tls: None, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _held: None }
+        Wire { sock, tls: None, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _share: None }
     }
 
     /// `incoming` is what was read before: the hello.
     pub(crate) fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
         let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0 };
-        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _held: None }
+        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _share: None }
     }
 
-    pub(crate) fn holding(self, held: Held) -> Wire {
-        Wire { _held: Some(held), ..self }
+    pub(crate) fn holding(self, share: Held) -> Wire {
+        Wire { _share: Some(share), ..self }
     }
 
     pub(crate) fn session(&self) -> Option<&Session> {
@@ -381,51 +381,9 @@ impl Sock {
     }
 }
 
-/// A wire for the `h2` crate, which wants to read into its own memory.
-pub(crate) struct Stream {
-    pub(crate) wire: Wire,
-    pub(crate) waiting: Buf,
-    /// Of a client; a backend is ours.
-    pub(crate) budget: Option<Budget>,
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.waiting.is_empty() {
-            ready!(this.wire.poll_read(cx, &mut this.waiting))?;
-            if let Some(budget) = &mut this.budget {
-                budget.saw(this.waiting.bytes());
-            }
-        }
-        let n = this.waiting.len().min(into.remaining());
-        into.put_slice(this.waiting.bytes().get(..n).unwrap_or_default());
-        this.waiting.consume(n);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let wrote = this.wire.poll_write_slice(cx, bytes);
-        if let (Some(budget), Poll::Ready(Ok(n))) = (&mut this.budget, &wrote) {
-            budget.wrote(*n);
-        }
-        wrote
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().wire.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().wire.poll_close(cx)
-    }
-}
-
 impl Wire {
-    fn poll_write_slice(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// As [`Wire::poll_write`], from memory that is not ours to take from.
+    pub(crate) fn poll_write_slice(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Some(tls) = &mut self.tls else {
             let n = ready!(self.sock.poll_write(cx, bytes))?;
             self.bytes_out += n as u64;

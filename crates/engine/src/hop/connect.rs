@@ -1,12 +1,12 @@
 //! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both within `limits.connect_s`.
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
-use crate::accept::is_exhaustion;
 use crate::buf::Buf;
 use crate::material::noting_demand;
 use crate::observe::{HopFragment, IdentityUse, TlsFacts};
 use crate::refusal::Refusal;
 use crate::running::BackendRun;
+use crate::shares::{BACKENDS, Held, is_exhaustion};
 use crate::thread::Core;
 use crate::tls::Session;
 use crate::watch::{Late, Watch, in_time};
@@ -17,7 +17,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -34,31 +34,6 @@ pub(crate) struct Opened {
     pub(crate) addr: Option<SocketAddr>,
 }
 
-/// Connections to backends of the process.
-static OPEN: AtomicU32 = AtomicU32::new(0);
-/// Most of them: as many as clients' connections, so that streams of HTTP/2, each of which may take one, leave room for
-/// whoever arrives (D01).
-pub(crate) static MOST: AtomicU32 = AtomicU32::new(u32::MAX);
-
-/// One of them, for as long as its socket lives.
-pub(crate) struct Held(());
-
-impl Held {
-    fn take() -> Result<Held, Refusal> {
-        if OPEN.fetch_add(1, Ordering::Relaxed) < MOST.load(Ordering::Relaxed) {
-            return Ok(Held(()));
-        }
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-        Err(Refusal::HopDescriptors)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 thread_local! {
     static NEXT_ADDR: Cell<usize> = const { Cell::new(0) };
 }
@@ -73,7 +48,7 @@ pub(crate) struct Dialled {
 
 /// Opens the socket alone.
 pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Dialled, Refusal> {
-    let held = Held::take()?;
+    let held = BACKENDS.take().ok_or(Refusal::HopDescriptors)?;
     let dialled = match &backend.place {
         Place::Unix { path } => {
             in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(|s| (Sock::Unix(s), None)))

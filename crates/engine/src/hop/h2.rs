@@ -3,6 +3,7 @@
 
 use crate::buf::Buf;
 use crate::clock::Clock;
+use crate::h2_io::Stream;
 use crate::hop::connect::Opened;
 use crate::http::asked::{Asked, MapView};
 use crate::http::exchange::{Behind, BodyLen, Client, Got, Meta};
@@ -10,7 +11,6 @@ use crate::observe::HopFragment;
 use crate::refusal::Refusal;
 use crate::thread::Core;
 use crate::watch::Watched;
-use crate::wire::Stream;
 use bytes::Bytes;
 use everyhop_plan::Limits;
 use h2::client::{ResponseFuture, SendRequest};
@@ -93,7 +93,7 @@ impl Drop for H2Up {
 impl H2Up {
     /// Speaks HTTP/2 on a new connection and shares it; `None` if that fails.
     pub(crate) async fn open(core: &Rc<Core>, opened: Opened, limits: &Limits) -> Option<H2Up> {
-        let stream = Stream { wire: opened.wire, waiting: Buf::default(), budget: None };
+        let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: () };
         let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
         let handshake = h2::client::Builder::new()
             .enable_push(false)

@@ -3,6 +3,7 @@
 //! Frame headers are looked at on the way to it, nine bytes each; no frame is changed or held back.
 
 use crate::clock::Clock;
+use crate::h2_io::Tap;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -13,9 +14,10 @@ const UPDATE: usize = HEADER + 4;
 /// A window that is opened by less each time is meant to make a frame of each crumb (CVE-2019-9511): clients open it again
 /// when a good part of it is used.
 const CRUMB_BYTES: u32 = 256;
-/// What else has a reason has it in requests and in what we answer: a request may be reset once and opens windows, and
-/// windows are opened again as answers use them up. These are bytes of answers: what each request is worth beforehand, and
-/// what each such frame takes of it.
+/// A reset and an opened window have a reason as long as there are requests and answers for them: a request may be reset
+/// once and opens windows, and a client opens windows again as our answers use them up. So both are paid for, in bytes of
+/// answers: a request earns as much as this before it is answered, an answer earns its length, and each such frame takes
+/// so much of what was earned.
 const REQUEST_EARNS: u64 = 1024;
 const UPDATE_TAKES: u64 = 256;
 const RESET_TAKES: u64 = 512;
@@ -53,35 +55,6 @@ impl Budget {
             idle_frames: 0,
             at_ms,
         }
-    }
-
-    /// Looks at bytes of the client, in order, however they are cut.
-    pub(crate) fn saw(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let over = self.skip.min(bytes.len());
-            self.skip -= over;
-            bytes = bytes.get(over..).unwrap_or_default();
-            while self.have < self.want
-                && let [first, rest @ ..] = bytes
-            {
-                if let Some(slot) = self.header.get_mut(self.have) {
-                    *slot = *first;
-                }
-                self.have += 1;
-                bytes = rest;
-            }
-            if self.have == HEADER && self.want == HEADER && self.is_update() {
-                self.want = UPDATE;
-            } else if self.have == self.want {
-                (self.have, self.want) = (0, HEADER);
-                self.frame();
-            }
-        }
-    }
-
-    /// So many bytes went to the client.
-    pub(crate) fn wrote(&mut self, n: usize) {
-        self.earned += n as u64;
     }
 
     fn take(&mut self, cost: u64) -> bool {
@@ -123,6 +96,35 @@ impl Budget {
         if self.idle_frames > BURST {
             self.flooded.set(true);
         }
+    }
+}
+
+impl Tap for Budget {
+    fn saw(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let over = self.skip.min(bytes.len());
+            self.skip -= over;
+            bytes = bytes.get(over..).unwrap_or_default();
+            while self.have < self.want
+                && let [first, rest @ ..] = bytes
+            {
+                if let Some(slot) = self.header.get_mut(self.have) {
+                    *slot = *first;
+                }
+                self.have += 1;
+                bytes = rest;
+            }
+            if self.have == HEADER && self.want == HEADER && self.is_update() {
+                self.want = UPDATE;
+            } else if self.have == self.want {
+                (self.have, self.want) = (0, HEADER);
+                self.frame();
+            }
+        }
+    }
+
+    fn wrote(&mut self, n: usize) {
+        self.earned += n as u64;
     }
 }
 

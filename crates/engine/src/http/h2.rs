@@ -2,6 +2,7 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
 use crate::buf::Buf;
+use crate::h2_io::Stream;
 use crate::hop::h2::{length, poll_recv, poll_send_some};
 use crate::http::answer::{answer, with_date};
 use crate::http::asked::{Asked, MapView};
@@ -13,7 +14,7 @@ use crate::http::{Carried, Conn, carry, prepare, refused};
 use crate::refusal::Refusal;
 use crate::terminate::Opened;
 use crate::watch::Late;
-use crate::wire::{Stream, Wire};
+use crate::wire::Wire;
 use bytes::Bytes;
 use everyhop_http1::{FieldId, Refused};
 use everyhop_plan::Limits;
@@ -82,8 +83,8 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
     let flooded = Rc::new(Cell::new(false));
-    let budget = Some(Budget::new(core.watches.clock.clone(), flooded.clone()));
-    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), budget }));
+    let tap = Budget::new(core.watches.clock.clone(), flooded.clone());
+    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), tap }));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.ok()),
         Poll::Pending => watch.poll_late(cx).map(|Late| None),
