@@ -1,7 +1,6 @@
 //! The access log: a buffer a thread, one writer for all. A full log drops and counts, or refuses, by `log.on_full`;
 //! it never blocks the path of a byte. The supervisor opens the file; this thread is handed the descriptor.
 
-use crate::thread::Shared;
 use everyhop_plan::OnFull;
 use std::fs::File;
 use std::io::Write;
@@ -150,18 +149,18 @@ impl To {
 
 /// A thread's lines on their way.
 pub(crate) struct ThreadLog {
-    shared: Arc<Shared>,
+    writer: Arc<Writer>,
     lines: Vec<u8>,
 }
 
 impl ThreadLog {
-    pub(crate) fn new(shared: Arc<Shared>) -> ThreadLog {
-        ThreadLog { shared, lines: Vec::new() }
+    pub(crate) fn new(writer: Arc<Writer>) -> ThreadLog {
+        ThreadLog { writer, lines: Vec::new() }
     }
 
     /// Has a line written to the log; gives what was written, or nothing where there is no log.
     pub(crate) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Option<&[u8]> {
-        if !self.shared.log.is_on() {
+        if !self.writer.is_on() {
             return None;
         }
         if self.lines.len() >= BATCH_BYTES {
@@ -178,7 +177,7 @@ impl ThreadLog {
         if !self.lines.is_empty() {
             let room = self.lines.capacity();
             let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
-            self.shared.log.put(lines);
+            self.writer.put(lines);
         }
     }
 }

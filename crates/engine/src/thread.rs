@@ -4,7 +4,7 @@
 
 use crate::clock::{Clock, steady_ms, unix_micros};
 use crate::hop::pool::Pools;
-use crate::log::ThreadLog;
+use crate::log::{ThreadLog, Writer};
 use crate::running::Running;
 use crate::shares::Share;
 use crate::watch::{Watched, Watches};
@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// By which of [`steady_ms`] a drain must be over.
     pub(crate) drain_until_ms: AtomicU64,
-    pub(crate) log: crate::log::Writer,
+    pub(crate) log: Arc<Writer>,
     /// Connections now, by listener name; survives reloads.
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
@@ -54,7 +54,7 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Core> {
-        let log = RefCell::new(ThreadLog::new(shared.clone()));
+        let log = RefCell::new(ThreadLog::new(shared.log.clone()));
         // Ids of different threads and engines must not meet in one log.
         let seed = unix_micros() << 20 | (index as u64) << 44;
         Rc::new(Core {
