@@ -214,7 +214,7 @@ impl Engine {
         let threads = state.workers.len();
         let brought =
             Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names, threads };
-        let running = match Running::build(brought, before.as_deref(), &self.shared) {
+        let running = match Running::build(brought, before.as_deref(), |name| self.shared.count_of(name)) {
             Ok(running) => running,
             Err(why) => {
                 state.forget_unnamed(before.as_deref());

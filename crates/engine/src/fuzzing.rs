@@ -42,7 +42,7 @@ impl Edge {
             names: &HashMap::new(),
             threads: 1,
         };
-        let running = Arc::new(Running::build(brought, None, &shared).map_err(|e| e.0)?);
+        let running = Arc::new(Running::build(brought, None, |name| shared.count_of(name)).map_err(|e| e.0)?);
         shared.running.store(Some(running.clone()));
         let core = Core::new(0, shared);
         core.refresh();

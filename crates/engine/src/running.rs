@@ -7,7 +7,6 @@ use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::metrics::Stats;
 use crate::observe::labels;
 use crate::refusal::Refusal;
-use crate::thread::Shared;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -124,8 +123,13 @@ pub(crate) struct Brought<'a> {
 }
 
 impl Running {
-    /// Makes a plan ready. Keeps: everything, if it fails.
-    pub(crate) fn build(brought: Brought<'_>, before: Option<&Running>, shared: &Shared) -> Result<Running, Unusable> {
+    /// Makes a plan ready. Takes: `count_of`, which gives a listener's count of connections by its name; it outlives
+    /// plans. Keeps: everything, if it fails.
+    pub(crate) fn build(
+        brought: Brought<'_>,
+        before: Option<&Running>,
+        count_of: impl Fn(&str) -> Arc<AtomicU32>,
+    ) -> Result<Running, Unusable> {
         let plan = everyhop_plan::read(&brought.text).map_err(|e| Unusable(e.why))?;
         if material::sha256_hex(brought.text.as_bytes()) != brought.digest {
             return Err(Unusable("the plan's digest is not that of its text".into()));
@@ -144,7 +148,7 @@ impl Running {
                 name: l.name.clone(),
                 accept_proxy: cidrs(&l.accept_proxy)?,
                 trusted: cidrs(&l.trusted_proxies)?,
-                count: shared.count_of(&l.name),
+                count: count_of(&l.name),
                 limit: l.connections,
             });
         }
@@ -358,7 +362,8 @@ impl Building<'_> {
     }
 }
 
-/// Half of a SHA-256: two different hops do not meet.
+/// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not
+/// have the same: of a thousand hops some two have it with a chance of 1 in 10^13.
 fn hop_id(inputs: &str) -> u64 {
     let hex = material::sha256_hex(inputs.as_bytes());
     hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or_default()
