@@ -1,13 +1,13 @@
 //! Accept: a listener's socket gives connections, each gets a task of this thread and lives there to its end.
 //! Sheds before anything expensive; never spins when descriptors run out. Read next: `peek.rs`.
 
+use crate::deadlines::Watched;
 use crate::refusal::Refusal;
 use crate::running::{Listening, Running};
 use crate::shares::{PIPES, is_exhaustion};
-use crate::sources::Held;
-use crate::thread::Core;
-use crate::watch::Watched;
-use crate::{buf::Buf, greeted};
+use crate::worker::core::Core;
+use crate::worker::sources::Held;
+use crate::{buf::Buf, connection};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) {
         Err(why) => return running.elsewhere.of(core.index).refuse(why),
     };
     if let Some(arrived) = Arrived::new(core, running, index, Some(sock), peer, held) {
-        tokio::task::spawn_local(greeted::serve(arrived));
+        tokio::task::spawn_local(connection::serve(arrived));
     }
 }
 

@@ -6,9 +6,9 @@ use crate::clock::steady_ms;
 use crate::material::Blob;
 use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::running::{Brought, Running};
-use crate::thread::Shared;
-use crate::worker::{self, Order};
-use crate::{fds, report, ticks};
+use crate::worker::core::Shared;
+use crate::worker::run::{self, Order};
+use crate::{fds, report, ticker};
 use everyhop_plan::AccessLog;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ pub(crate) fn serve(listener: OwnedFd, engine: &Arc<Engine>) -> ExitCode {
             }
             Ok(_) => {}
             // Out of descriptors, or a supervisor that left: no reason to end what runs.
-            Err(_) => ticks::beat(),
+            Err(_) => ticker::beat(),
         }
     }
 }
@@ -164,7 +164,7 @@ impl Engine {
             let (sender, orders) = unbounded_channel();
             let shared = self.shared.clone();
             let spawned = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                if worker::run(index, shared, orders).is_err() {
+                if run::run(index, shared, orders).is_err() {
                     std::process::exit(4);
                 }
             });
@@ -275,10 +275,10 @@ impl Engine {
         drop(state);
         let shared = self.shared.clone();
         let watch = move || {
-            ticks::until(|| shared.clients.open() == 0 || steady_ms() >= until);
+            ticker::until(|| shared.clients.open() == 0 || steady_ms() >= until);
             // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
             for _ in 0..4 {
-                ticks::beat();
+                ticker::beat();
             }
             std::process::exit(0);
         };

@@ -4,7 +4,7 @@
 use crate::control::Engine;
 use crate::material::{Blob, Listed, sha256_hex};
 use crate::messages::{Ask, Socket};
-use crate::thread::Shared;
+use crate::worker::core::Shared;
 use everyhop_plan::AccessLog;
 use rustix::fs::MemfdFlags;
 use socket2::{Domain, Protocol, SockAddr, Type};

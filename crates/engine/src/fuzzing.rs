@@ -2,14 +2,14 @@
 //! on a runtime, a plan and a clock of the caller's. Nothing else of the engine is different. Not in the wheel.
 
 use crate::accept::Arrived;
-use crate::http;
+use crate::client;
+use crate::deadlines::Watch;
+use crate::line::TlsFacts;
 use crate::material::{Blob, sha256_hex};
-use crate::observe::TlsFacts;
 use crate::running::{Brought, Running};
+use crate::side::{Sock, Wire};
 use crate::terminate::opened;
-use crate::thread::{Core, Shared};
-use crate::watch::Watch;
-use crate::wire::{Sock, Wire};
+use crate::worker::core::{Core, Shared};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -58,9 +58,9 @@ impl Edge {
         let opened = opened(arrived, None, 0, facts, Vec::new());
         let wire = Wire::plain(Sock::Unix(sock));
         if speaks == Speaks::Http2 {
-            tokio::task::spawn_local(http::h2::serve(opened, wire));
+            tokio::task::spawn_local(client::h2::serve(opened, wire));
         } else {
-            tokio::task::spawn_local(http::h1::serve(opened, wire));
+            tokio::task::spawn_local(client::h1::serve(opened, wire));
         }
     }
 

@@ -2,7 +2,7 @@
 //! tap for whoever counts what goes by. It knows no frame. Read next: `wire.rs`.
 
 use crate::buf::Buf;
-use crate::wire::Wire;
+use crate::side::Wire;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,26 +1,29 @@
 //! Doing it: accept, peek, decide, splice or terminate, admit, hop, observe. Own process, one thread a core, no GIL.
 //!
-//! The path of a connection on one page is `greeted.rs`; `LIFECYCLE.md` beside this tells it in prose. The engine opens
+//! The path of a connection on one page is `connection.rs`; `LIFECYCLE.md` beside this tells it in prose. The engine opens
 //! no file and resolves no name: sockets, log and material come as descriptors over the control socket (`control.rs`).
 
 mod accept;
 mod admit;
+mod backend;
 mod buf;
+mod client;
 mod clock;
+mod connection;
 mod control;
+mod counters;
+mod deadlines;
 mod develop;
+mod exchange;
 mod fds;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod greeted;
 mod h2_io;
-mod hop;
-mod http;
+mod head;
+mod line;
 mod log;
 mod material;
 mod messages;
-mod metrics;
-mod observe;
 mod peek;
 mod pipe;
 mod refusal;
@@ -29,15 +32,12 @@ mod running;
 mod sandbox;
 mod secret;
 mod shares;
-mod sources;
+mod side;
 mod splice;
 mod status;
 mod terminate;
-mod thread;
-mod ticks;
+mod ticker;
 mod tls;
-mod watch;
-mod wire;
 mod worker;
 
 pub use develop::develop;
@@ -45,7 +45,7 @@ pub use refusal::{REFUSALS, Refusal, all_refusals};
 pub use report::where_in;
 pub use sandbox::{Sandbox, User, close_supervisor};
 
-use crate::thread::Shared;
+use crate::worker::core::Shared;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;

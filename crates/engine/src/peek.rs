@@ -2,9 +2,9 @@
 //! Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
 
 use crate::accept::{Arrived, unmapped};
+use crate::deadlines::Late;
 use crate::refusal::Refusal;
-use crate::watch::Late;
-use crate::wire::poll_fill_tcp;
+use crate::side::poll_fill_tcp;
 use everyhop_canon::proxy::{self, ProxyRead};
 use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
 use std::future::poll_fn;

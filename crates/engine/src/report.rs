@@ -1,11 +1,11 @@
 //! What the engine tells of itself: the status, the metrics' text, and the matcher's word on a question. Made on read;
 //! nothing here is on the path of a byte.
 
+use crate::counters::{BUCKETS_US, PerThread};
 use crate::messages::{Where, refused};
-use crate::metrics::{BUCKETS_US, PerThread};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun, Running};
-use crate::thread::Shared;
+use crate::worker::core::Shared;
 use everyhop_canon as canon;
 use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, Verdict};
 use everyhop_plan::{Plan, Way};

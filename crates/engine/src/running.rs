@@ -3,9 +3,9 @@
 //! keys, backends' sessions, health, counters). Read next: `accept.rs`.
 
 use crate::clock::steady_ms;
+use crate::counters::Stats;
+use crate::line::labels;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
-use crate::metrics::Stats;
-use crate::observe::labels;
 use crate::refusal::Refusal;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;

@@ -5,15 +5,15 @@
 //! are bytes; each direction ends on its own (half-close). Read next: `hop/connect.rs`.
 
 use crate::accept::{Arrived, unmapped};
+use crate::backend::{choose, connect};
 use crate::buf::Buf;
-use crate::hop::{choose, connect};
-use crate::observe::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
+use crate::line::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
 use crate::peek::Greeting;
 use crate::pipe::{Moved, Pipe};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
 use crate::shares::Held;
-use crate::wire::Sock;
+use crate::side::Sock;
 use everyhop_canon::proxy;
 use everyhop_hello::{self as hello, ServerFirst};
 use std::future::poll_fn;

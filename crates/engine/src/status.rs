@@ -1,8 +1,8 @@
 //! /metrics, /livez and /readyz on the status address: read-only, one answer a connection, by the same codec as the rest.
 
+use crate::deadlines::in_time;
 use crate::report;
-use crate::thread::Core;
-use crate::watch::in_time;
+use crate::worker::core::Core;
 use std::net::TcpListener;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,14 +2,14 @@
 //! with its reason. Read next: `http/mod.rs`.
 
 use crate::accept::Arrived;
-use crate::greeted;
-use crate::http;
-use crate::observe::{ConnFacts, ConnFragment, TlsFacts};
+use crate::client;
+use crate::connection;
+use crate::deadlines::Late;
+use crate::line::{ConnFacts, ConnFragment, TlsFacts};
 use crate::peek::Greeting;
 use crate::refusal::Refusal;
+use crate::side::{Sock, Wire, WireError};
 use crate::tls::Session;
-use crate::watch::Late;
-use crate::wire::{Sock, Wire, WireError};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -29,7 +29,7 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
     let config = at.config.clone();
     let session = match Session::server(config) {
         Ok(session) => session,
-        Err(e) => return greeted::refuse(arrived, hello.host.as_deref(), Refusal::of_client(&e), b""),
+        Err(e) => return connection::refuse(arrived, hello.host.as_deref(), Refusal::of_client(&e), b""),
     };
     let Some(sock) = arrived.sock.take() else { return };
     let mut wire = Wire::secured(Sock::Tcp(sock), session, std::mem::take(&mut arrived.bytes));
@@ -48,7 +48,7 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: Greeting, site: usize
         Err(Late) => Refusal::HandshakeTooSlow,
     };
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
-    greeted::observe(&arrived, hello.host.as_deref(), "failed", facts, why, wire.bytes_out);
+    connection::observe(&arrived, hello.host.as_deref(), "failed", facts, why, wire.bytes_out);
 }
 
 /// Goes on in a task of its own: what the handshake needed is not held for the life of the connection.
@@ -60,9 +60,9 @@ fn serve(arrived: Arrived, hello: &Greeting, site: usize, wire: Wire) {
     let h2 = facts.alpn.as_deref() == Some("h2");
     let opened = opened(arrived, hello.host.as_deref(), site, facts, client_chain);
     if h2 {
-        tokio::task::spawn_local(http::h2::serve(opened, wire));
+        tokio::task::spawn_local(client::h2::serve(opened, wire));
     } else {
-        tokio::task::spawn_local(http::h1::serve(opened, wire));
+        tokio::task::spawn_local(client::h1::serve(opened, wire));
     }
 }
 

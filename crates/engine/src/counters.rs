@@ -1,8 +1,8 @@
 //! Counters: one set a thread, written by that thread alone and read by whoever asks. They outlive plans by route name.
 //! Text is made on read. Read next: `status.rs`, which renders them.
 
+use crate::line::Line;
 use crate::log::ThreadLog;
-use crate::observe::Line;
 use crate::refusal::Refusal;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 //! Each step is one function of the stage's own file. Read next, in this order: `peek.rs`, `splice.rs`, `terminate.rs`.
 
 use crate::accept::Arrived;
-use crate::observe::{ConnFacts, ConnFragment, Line, TlsFacts};
+use crate::line::{ConnFacts, ConnFragment, Line, TlsFacts};
 use crate::refusal::Refusal;
 use crate::{peek, splice, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};

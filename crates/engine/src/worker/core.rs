@@ -2,12 +2,12 @@
 //! behind an atomic pointer, the table of listeners' connection counts, the log's writer.
 //! On the path of a byte nothing shared is written. Read next: `running.rs`.
 
+use crate::backend::pool::Pools;
 use crate::clock::{Clock, steady_ms, unix_micros};
-use crate::hop::pool::Pools;
+use crate::deadlines::{Watched, Watches};
 use crate::log::{ThreadLog, Writer};
 use crate::running::Running;
 use crate::shares::Share;
-use crate::watch::{Watched, Watches};
 use arc_swap::ArcSwapOption;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
     pub(crate) clients: Share,
-    pub(crate) sources: Arc<crate::sources::Sources>,
+    pub(crate) sources: Arc<crate::worker::sources::Sources>,
     pub(crate) panics: AtomicU64,
 }
 

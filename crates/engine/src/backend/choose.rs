@@ -4,7 +4,7 @@
 use crate::clock::steady_ms;
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
-use crate::thread::Core;
+use crate::worker::core::Core;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

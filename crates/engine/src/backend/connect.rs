@@ -2,15 +2,15 @@
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
 use crate::buf::Buf;
+use crate::deadlines::{Late, Watch, in_time};
+use crate::line::{HopFragment, IdentityUse, TlsFacts};
 use crate::material::noting_demand;
-use crate::observe::{HopFragment, IdentityUse, TlsFacts};
 use crate::refusal::Refusal;
 use crate::running::BackendRun;
 use crate::shares::{BACKENDS, Held, is_exhaustion};
-use crate::thread::Core;
+use crate::side::{Sock, Wire, WireError};
 use crate::tls::Session;
-use crate::watch::{Late, Watch, in_time};
-use crate::wire::{Sock, Wire, WireError};
+use crate::worker::core::Core;
 use everyhop_plan::{Place, UpstreamProtocol};
 use std::cell::Cell;
 use std::future::poll_fn;

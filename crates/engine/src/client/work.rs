@@ -2,7 +2,7 @@
 //! connection holds none of it.
 
 use crate::buf::ROOM;
-use crate::http::asked::Asked;
+use crate::exchange::asked::Asked;
 use everyhop_http1::RequestHead;
 use std::cell::RefCell;
 

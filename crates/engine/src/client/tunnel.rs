@@ -2,11 +2,11 @@
 //! idle or too old. Only for WebSocket, only after the backend agreed.
 
 use crate::buf::Buf;
-use crate::http::asked::Asked;
-use crate::http::{Conn, Ready, Seen, Switched, record};
+use crate::client::{Conn, Ready, Seen, Switched, record};
+use crate::deadlines::Watch;
+use crate::exchange::asked::Asked;
 use crate::refusal::Refusal;
-use crate::watch::Watch;
-use crate::wire::Wire;
+use crate::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::task::{Context, Poll};

@@ -1,16 +1,16 @@
 //! HTTP/2 to a backend, by the `h2` crate with every limit set: one connection carries many requests of its thread.
 //! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../http/h2.rs`, the other side.
 
+use crate::backend::connect::Opened;
 use crate::buf::Buf;
 use crate::clock::Clock;
+use crate::deadlines::Watched;
+use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::both_ways::{Behind, BodyLen, Client, Got, Meta};
 use crate::h2_io::Stream;
-use crate::hop::connect::Opened;
-use crate::http::asked::{Asked, MapView};
-use crate::http::exchange::{Behind, BodyLen, Client, Got, Meta};
-use crate::observe::HopFragment;
+use crate::line::HopFragment;
 use crate::refusal::Refusal;
-use crate::thread::Core;
-use crate::watch::Watched;
+use crate::worker::core::Core;
 use bytes::Bytes;
 use everyhop_plan::Limits;
 use h2::client::{ResponseFuture, SendRequest};

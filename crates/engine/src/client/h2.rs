@@ -1,20 +1,20 @@
 //! HTTP/2 with a client, by the `h2` crate with every limit set (P01 to P04): the connection is one task, each request
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
+use crate::backend::h2::{length, poll_recv, poll_send_some};
 use crate::buf::Buf;
+use crate::client::answer::{answer, with_date};
+use crate::client::budget::Budget;
+use crate::client::work::Work;
+use crate::client::{Carried, Conn, carry, prepare, refused};
+use crate::deadlines::Late;
+use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::both_ways::{Behind, BodyLen, Client, Fields, Gone, Got, Meta};
 use crate::h2_io::Stream;
-use crate::hop::h2::{length, poll_recv, poll_send_some};
-use crate::http::answer::{answer, with_date};
-use crate::http::asked::{Asked, MapView};
-use crate::http::exchange::{Behind, BodyLen, Client, Fields, Gone, Got, Meta};
-use crate::http::frames::Budget;
-use crate::http::head::Built;
-use crate::http::work::Work;
-use crate::http::{Carried, Conn, carry, prepare, refused};
+use crate::head::request::Built;
 use crate::refusal::Refusal;
+use crate::side::Wire;
 use crate::terminate::Opened;
-use crate::watch::Late;
-use crate::wire::Wire;
 use bytes::Bytes;
 use everyhop_http1::{FieldId, Refused};
 use everyhop_plan::Limits;
@@ -78,7 +78,7 @@ enum Event {
 }
 
 pub(crate) async fn serve(opened: Opened, wire: Wire) {
-    let conn = crate::http::opened(opened);
+    let conn = crate::client::opened(opened);
     let arrived = &conn.opened.arrived;
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
@@ -195,7 +195,7 @@ fn judge(
     asked: &mut Asked,
     body: BodyLen,
     scratch: Vec<u8>,
-) -> Result<crate::http::Ready, Refusal> {
+) -> Result<crate::client::Ready, Refusal> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (P03).
     if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {

@@ -2,8 +2,8 @@
 //! plan that runs now, not the one at accept, so that a tightened rule holds from the next request on.
 //! Read next: `http/mod.rs`, which carries what is admitted.
 
-use crate::http::Conn;
-use crate::http::asked::Asked;
+use crate::client::Conn;
+use crate::exchange::asked::Asked;
 use crate::refusal::Refusal;
 use crate::running::Running;
 use everyhop_decide::{Answer, Ask, Headers};

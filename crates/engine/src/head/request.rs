@@ -1,10 +1,10 @@
 //! The head that goes to the backend, written afresh: hop-by-hop fields and everything that says who the client is are
 //! gone first, then the edge says it itself (X01, X02, H10). Read next: `../hop/mod.rs`.
 
-use crate::http::Conn;
-use crate::http::asked::Asked;
-use crate::http::exchange::{BodyLen, Fields};
-use crate::observe::hex16;
+use crate::client::Conn;
+use crate::exchange::asked::Asked;
+use crate::exchange::both_ways::{BodyLen, Fields};
+use crate::line::hex16;
 use everyhop_canon::forwarded::write_node;
 use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;

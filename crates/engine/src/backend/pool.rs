@@ -1,11 +1,11 @@
 //! Open connections that wait for their next request, a pool a thread, keyed by everything that the hop depends on.
 //! A connection that has signalled anything while it waited is thrown away: what it would say belongs to no request.
 
-use crate::hop::Up;
-use crate::hop::h1::H1Up;
-use crate::hop::h2::{H2Conn, H2Up};
+use crate::backend::Up;
+use crate::backend::h1::H1Up;
+use crate::backend::h2::{H2Conn, H2Up};
 use crate::running::BackendRun;
-use crate::thread::Core;
+use crate::worker::core::Core;
 use everyhop_plan::UpstreamProtocol;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

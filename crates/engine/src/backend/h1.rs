@@ -1,14 +1,14 @@
 //! HTTP/1.1 to a backend: one request at a time on one connection. The answer is judged as strictly as a request is: a
 //! backend that frames badly is not believed (U02), and a short body never becomes a complete one (U01).
 
+use crate::backend::connect::Opened;
 use crate::buf::Buf;
-use crate::hop::connect::Opened;
-use crate::http::asked::Asked;
-use crate::http::body::{Body, Taken};
-use crate::http::exchange::{Behind, BodyLen, Client, Fields, Got, Meta};
-use crate::observe::HopFragment;
+use crate::exchange::asked::Asked;
+use crate::exchange::body::{Body, Taken};
+use crate::exchange::both_ways::{Behind, BodyLen, Client, Fields, Got, Meta};
+use crate::line::HopFragment;
 use crate::refusal::Refusal;
-use crate::wire::Wire;
+use crate::side::Wire;
 use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
 use everyhop_plan::Limits;
 use http::HeaderMap;

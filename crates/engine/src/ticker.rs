@@ -1,6 +1,6 @@
 //! Time that passes: a thread's tick, and waiting on the control side, where blocking is allowed.
 
-use crate::watch::TICK;
+use crate::deadlines::TICK;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };

@@ -2,30 +2,27 @@
 //! `h1.rs` and `h2.rs` speak with the client; what is common to both is here, in the order in which it happens.
 
 pub(crate) mod answer;
-pub(crate) mod asked;
-pub(crate) mod body;
-pub(crate) mod exchange;
-pub(crate) mod frames;
+pub(crate) mod budget;
 pub(crate) mod h1;
 pub(crate) mod h2;
-pub(crate) mod head;
 pub(crate) mod tunnel;
 pub(crate) mod work;
 
 use crate::admit;
-use crate::hop;
-use crate::observe::{DONE, HopFragment, Line};
+use crate::backend as hop;
+use crate::deadlines::Watch;
+use crate::exchange::asked::Asked;
+use crate::exchange::both_ways::{Client, Exchange, Fields};
+use crate::head::request as head;
+use crate::head::request::Built;
+use crate::line::{DONE, HopFragment, Line};
 use crate::refusal::Refusal;
 use crate::running::{RouteRun, Running};
 use crate::terminate::Opened;
-use crate::watch::Watch;
-use asked::Asked;
 use base64::Engine;
 use everyhop_canon::forwarded;
 use everyhop_decide::Headers;
 use everyhop_http1::FieldId;
-use exchange::{Client, Exchange, Fields};
-use head::Built;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn limits(connections: u32, handshakes: u32) -> Limits {
-        let text = include_str!("../../../schema/golden/everything.json");
+        let text = include_str!("../../../../schema/golden/everything.json");
         let plan = everyhop_plan::read(text.trim_end()).expect("the golden plan");
         Limits {
             connections_per_source: connections,

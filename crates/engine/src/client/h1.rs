@@ -1,18 +1,18 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
+use crate::backend::h1::{codec_limits, last_chunk};
 use crate::buf::Buf;
-use crate::hop::h1::{codec_limits, last_chunk};
-use crate::http::answer::{answer, with_date};
-use crate::http::asked::View;
-use crate::http::body::{Body, Taken};
-use crate::http::exchange::{BodyLen, Client, Fields, Gone, Got, Meta};
-use crate::http::head::Built;
-use crate::http::work::Work;
-use crate::http::{Carried, Conn, carry, prepare, refused, tunnel};
+use crate::client::answer::{answer, with_date};
+use crate::client::work::Work;
+use crate::client::{Carried, Conn, carry, prepare, refused, tunnel};
+use crate::exchange::asked::View;
+use crate::exchange::body::{Body, Taken};
+use crate::exchange::both_ways::{BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::head::request::Built;
 use crate::refusal::Refusal;
+use crate::side::Wire;
 use crate::terminate::Opened;
-use crate::wire::Wire;
 use everyhop_http1::{FieldId, Parsed, RequestHead, write};
 use http::HeaderMap;
 use std::future::poll_fn;
@@ -60,7 +60,7 @@ enum Next {
 /// What it needs is made before the task's future: a future keeps room for each of its arguments as long as it lives.
 pub(crate) fn serve(opened: Opened, wire: Wire) -> impl Future<Output = ()> {
     let mut it = H1 {
-        conn: crate::http::opened(opened),
+        conn: crate::client::opened(opened),
         wire,
         inb: Buf::default(),
         out: Buf::default(),

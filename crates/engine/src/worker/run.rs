@@ -2,10 +2,10 @@
 //! Nothing here waits on another thread. Read next: `accept.rs`.
 
 use crate::accept;
-use crate::hop::choose;
+use crate::backend::choose;
 use crate::status;
-use crate::thread::{Core, Shared};
-use crate::ticks::Ticker;
+use crate::ticker::Ticker;
+use crate::worker::core::{Core, Shared};
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::rc::Rc;

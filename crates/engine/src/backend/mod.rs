@@ -9,13 +9,13 @@ pub(crate) mod h2;
 pub(crate) mod pool;
 
 use crate::buf::Buf;
-use crate::http::asked::Asked;
-use crate::http::exchange::{Client, Got, Meta};
-use crate::http::head::Built;
-use crate::observe::HopFragment;
+use crate::exchange::asked::Asked;
+use crate::exchange::both_ways::{Client, Got, Meta};
+use crate::head::request::Built;
+use crate::line::HopFragment;
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
-use crate::thread::Core;
+use crate::worker::core::Core;
 use everyhop_plan::{Limits, UpstreamProtocol};
 use http::HeaderMap;
 use std::rc::Rc;

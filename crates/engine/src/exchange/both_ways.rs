@@ -4,10 +4,10 @@
 //! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
 //! one. Read next: `h1.rs` and `h2.rs` for the client's side, `../hop/h1.rs` and `../hop/h2.rs` for the backend's.
 
+use crate::backend::Up;
 use crate::buf::Buf;
-use crate::hop::Up;
+use crate::deadlines::Watch;
 use crate::refusal::Refusal;
-use crate::watch::Watch;
 use everyhop_http1::FieldId;
 use everyhop_plan::Limits;
 use http::HeaderMap;

@@ -1,0 +1,3 @@
+//! What is written to the backend in place of what the client sent. Read next: `request.rs`.
+
+pub(crate) mod request;

@@ -1,0 +1,6 @@
+//! A thread of the engine: what it has of its own, what it shares with the others, and its loop.
+//! Read next: `core.rs`, then `run.rs`.
+
+pub(crate) mod core;
+pub(crate) mod run;
+pub(crate) mod sources;
