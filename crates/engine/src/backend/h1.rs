@@ -5,7 +5,9 @@ use crate::backend::connect::Opened;
 use crate::buf::Buf;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
-use crate::exchange::both_ways::{Behind, BodyLen, Client, Fields, Got, Meta};
+use crate::exchange::limits::codec_limits;
+use crate::exchange::trailers::last_chunk;
+use crate::exchange::words::{Behind, BodyLen, Client, Fields, Got, Meta};
 use crate::line::HopFragment;
 use crate::refusal::Refusal;
 use crate::side::Wire;
@@ -39,16 +41,6 @@ pub(crate) struct H1Up {
     keep: bool,
     /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (T07).
     bound: bool,
-}
-
-/// The plan's limits as the codec wants them.
-pub(crate) fn codec_limits(limits: &Limits) -> http1::Limits {
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    http1::Limits {
-        head_bytes: size(limits.head_bytes),
-        fields: size(limits.head_fields),
-        target_bytes: size(limits.target_bytes),
-    }
 }
 
 impl H1Up {
@@ -217,32 +209,6 @@ impl H1Up {
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
         self.body.trailers.take()
     }
-}
-
-/// The end of a chunked body.
-pub(crate) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
-    out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.into_iter().flatten() {
-        let name = name.as_str().as_bytes();
-        if http1::is_token(name) && !http1::field_id(name).is_forbidden_in_trailers() {
-            write::field(out, name, value.as_bytes());
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Trailers as both protocols carry them. What HTTP/2 cannot carry is left out.
-pub(crate) fn trailer_map(trailers: &[(Vec<u8>, Vec<u8>)]) -> Option<HeaderMap> {
-    if trailers.is_empty() {
-        return None;
-    }
-    let mut map = HeaderMap::with_capacity(trailers.len());
-    for (name, value) in trailers {
-        if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value)) {
-            map.append(name, value);
-        }
-    }
-    Some(map)
 }
 
 struct ResponseView<'a> {

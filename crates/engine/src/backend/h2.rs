@@ -6,7 +6,8 @@ use crate::buf::Buf;
 use crate::clock::Clock;
 use crate::deadlines::Watched;
 use crate::exchange::asked::{Asked, MapView};
-use crate::exchange::both_ways::{Behind, BodyLen, Client, Got, Meta};
+use crate::exchange::streams::{length, poll_recv, poll_send_some};
+use crate::exchange::words::{Behind, BodyLen, Client, Got, Meta};
 use crate::h2_io::Stream;
 use crate::line::HopFragment;
 use crate::refusal::Refusal;
@@ -302,72 +303,5 @@ impl H2Up {
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
-    }
-}
-
-/// A declared length; `h2` has refused what is not one.
-pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Sends as much of `from` as the peer's window takes now, at least a byte. `last`: with it the stream ends.
-pub(crate) fn poll_send_some(
-    send: &mut SendStream<Bytes>,
-    cx: &mut Context<'_>,
-    from: &mut Buf,
-    last: bool,
-) -> Poll<Result<(), h2::Error>> {
-    send.reserve_capacity(from.len());
-    while send.capacity() == 0 {
-        match ready!(send.poll_capacity(cx)) {
-            Some(Ok(_)) => {}
-            Some(Err(e)) => return Poll::Ready(Err(e)),
-            None => return Poll::Ready(Err(Reason::CANCEL.into())),
-        }
-    }
-    let n = send.capacity().min(from.len());
-    let bytes = Bytes::copy_from_slice(from.bytes().get(..n).unwrap_or_default());
-    let all = n == from.len();
-    from.consume_keep(n);
-    Poll::Ready(send.send_data(bytes, last && all))
-}
-
-/// Receives a piece of a body, or its end with its trailers. What was received makes room for more at once: the caller
-/// asks only when it has passed the piece before on.
-pub(crate) fn poll_recv(
-    recv: &mut RecvStream,
-    cx: &mut Context<'_>,
-    into: &mut Buf,
-) -> Poll<Result<(Got, Option<HeaderMap>), h2::Error>> {
-    loop {
-        match ready!(recv.poll_data(cx)) {
-            Some(Ok(bytes)) => {
-                recv.flow_control().release_capacity(bytes.len())?;
-                if !bytes.is_empty() {
-                    into.push(&bytes);
-                    return Poll::Ready(Ok((Got::Some, None)));
-                }
-            }
-            Some(Err(e)) => return Poll::Ready(Err(e)),
-            None => {
-                let mut trailers = ready!(recv.poll_trailers(cx))?;
-                if let Some(map) = &mut trailers {
-                    forbid(map);
-                }
-                return Poll::Ready(Ok((Got::End, trailers)));
-            }
-        }
-    }
-}
-
-/// Drops what must not stand in trailers.
-fn forbid(map: &mut HeaderMap) {
-    let bad: Vec<http::HeaderName> = map
-        .keys()
-        .filter(|name| everyhop_http1::field_id(name.as_str().as_bytes()).is_forbidden_in_trailers())
-        .cloned()
-        .collect();
-    for name in bad {
-        map.remove(name);
     }
 }

@@ -10,8 +10,7 @@ pub(crate) mod pool;
 
 use crate::buf::Buf;
 use crate::exchange::asked::Asked;
-use crate::exchange::both_ways::{Client, Got, Meta};
-use crate::head::request::Built;
+use crate::exchange::words::{Backend, Built, Client, Got, Meta};
 use crate::line::HopFragment;
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
@@ -22,7 +21,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// The backend's side of one request.
+/// The backend's side of one request, in its protocol.
 pub(crate) enum Up {
     H1(Box<h1::H1Up>),
     H2(Box<h2::H2Up>),
@@ -90,8 +89,8 @@ macro_rules! either {
     };
 }
 
-impl Up {
-    pub(crate) fn start(&mut self, built: &Built, asked: &Asked) {
+impl Backend for Up {
+    fn start(&mut self, built: &Built, asked: &Asked) {
         match (self, built) {
             (Up::H1(up), Built::H1(head)) => up.start(head, asked),
             (Up::H2(up), Built::H2(request)) => up.start(request, asked),
@@ -100,59 +99,55 @@ impl Up {
         }
     }
 
-    pub(crate) fn facts(&self) -> Rc<HopFragment> {
+    fn facts(&self) -> Rc<HopFragment> {
         either!(self, up => up.facts())
     }
 
-    /// A byte of an answer came.
-    pub(crate) fn answered(&self) -> bool {
+    fn answered(&self) -> bool {
         either!(self, up => up.answered())
     }
 
-    /// The backend says that it did not look at the request.
-    pub(crate) fn was_unprocessed(&self) -> bool {
+    fn was_unprocessed(&self) -> bool {
         match self {
             Up::H1(_) => false,
             Up::H2(up) => up.was_unprocessed(),
         }
     }
 
-    /// Takes bytes of the request's body.
-    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
         either!(self, up => up.poll_send(cx, from))
     }
 
-    /// The request's body is complete.
-    pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
         either!(self, up => up.finish(trailers));
     }
 
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
         either!(self, up => up.poll_flush(cx))
     }
 
-    /// The next head: informational or final.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
         either!(self, up => up.poll_head(cx, limits))
     }
 
-    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
         either!(self, up => up.give_head(meta, client));
     }
 
-    pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {
+    fn give_informational(&mut self, status: u16, client: &mut impl Client) {
         either!(self, up => up.give_informational(status, client));
     }
 
-    /// Appends decoded bytes of the response's body.
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
         either!(self, up => up.poll_data(cx, into))
     }
 
-    pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
+    fn trailers(&mut self) -> Option<HeaderMap> {
         either!(self, up => up.trailers())
     }
+}
 
+impl Up {
     /// Gives the connection back if its next byte belongs to the next response.
     pub(crate) fn recycle(self, core: &Rc<Core>, sent_all: bool) {
         if let Up::H1(up) = self

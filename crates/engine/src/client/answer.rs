@@ -1,7 +1,7 @@
 //! Answers that the edge makes itself: one plain sentence, the slug, the request's id, and `Proxy-Status` (RFC 9209).
 //! Also the clock's Date, written once a second and thread.
 
-use crate::exchange::both_ways::{Behind, BodyLen, Fields, Meta};
+use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
 use crate::refusal::Refusal;
 use everyhop_http1::{FieldId, write};
 use std::cell::RefCell;

@@ -1,15 +1,15 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
-use crate::backend::h1::{codec_limits, last_chunk};
 use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
 use crate::client::work::Work;
 use crate::client::{Carried, Conn, carry, prepare, refused, tunnel};
 use crate::exchange::asked::View;
 use crate::exchange::body::{Body, Taken};
-use crate::exchange::both_ways::{BodyLen, Client, Fields, Gone, Got, Meta};
-use crate::head::request::Built;
+use crate::exchange::limits::codec_limits;
+use crate::exchange::trailers::last_chunk;
+use crate::exchange::words::{BodyLen, Built, Client, Fields, Gone, Got, Meta};
 use crate::refusal::Refusal;
 use crate::side::Wire;
 use crate::terminate::Opened;

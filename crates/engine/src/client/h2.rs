@@ -1,7 +1,6 @@
 //! HTTP/2 with a client, by the `h2` crate with every limit set (P01 to P04): the connection is one task, each request
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
-use crate::backend::h2::{length, poll_recv, poll_send_some};
 use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
 use crate::client::budget::Budget;
@@ -9,9 +8,9 @@ use crate::client::work::Work;
 use crate::client::{Carried, Conn, carry, prepare, refused};
 use crate::deadlines::Late;
 use crate::exchange::asked::{Asked, MapView};
-use crate::exchange::both_ways::{Behind, BodyLen, Client, Fields, Gone, Got, Meta};
+use crate::exchange::streams::{length, poll_recv, poll_send_some};
+use crate::exchange::words::{Behind, BodyLen, Built, Client, Fields, Gone, Got, Meta};
 use crate::h2_io::Stream;
-use crate::head::request::Built;
 use crate::refusal::Refusal;
 use crate::side::Wire;
 use crate::terminate::Opened;

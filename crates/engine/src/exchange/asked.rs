@@ -1,7 +1,7 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
 //! nothing else, so that no two of them see a different request. Read next: `../admit.rs`, `head.rs`.
 
-use crate::exchange::both_ways::BodyLen;
+use crate::exchange::words::{BodyLen, Fields};
 use crate::refusal::Refusal;
 use everyhop_canon::{host, path};
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
@@ -184,7 +184,7 @@ impl everyhop_decide::Headers for View<'_> {
     }
 }
 
-impl crate::exchange::both_ways::Fields for View<'_> {
+impl Fields for View<'_> {
     /// What may go on to the backend; what concerns this connection alone stays behind.
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for field in &self.head.fields {
@@ -232,7 +232,7 @@ fn is_joined<'a>(whole: &[u8], mut crumbs: impl Iterator<Item = &'a [u8]>) -> bo
     crumbs.fold(rest, |rest, crumb| rest?.strip_prefix(b"; ")?.strip_prefix(crumb)) == Some(b"")
 }
 
-impl crate::exchange::both_ways::Fields for MapView<'_> {
+impl Fields for MapView<'_> {
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for (name, value) in self.0 {
             let id = everyhop_http1::field_id(name.as_str().as_bytes());

@@ -2,77 +2,14 @@
 //! goes to the client, each as fast as the other side takes it. Whichever protocol either side speaks.
 //!
 //! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
-//! one. Read next: `h1.rs` and `h2.rs` for the client's side, `../hop/h1.rs` and `../hop/h2.rs` for the backend's.
+//! one. Read next: `words.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
-use crate::backend::Up;
 use crate::buf::Buf;
 use crate::deadlines::Watch;
+use crate::exchange::words::{Backend, BodyLen, Client, Gone, Got};
 use crate::refusal::Refusal;
-use everyhop_http1::FieldId;
 use everyhop_plan::Limits;
-use http::HeaderMap;
 use std::task::{Context, Poll};
-
-/// A step of reading a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Got {
-    Some,
-    End,
-}
-
-/// What a head says of its body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyLen {
-    None,
-    Known(u64),
-    Unknown,
-}
-
-/// The fields of a head or trailer, from either protocol.
-pub(crate) trait Fields {
-    fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
-}
-
-/// A final response head, without its fields.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Meta {
-    pub(crate) status: u16,
-    /// `None` where the status or the method allows no body.
-    pub(crate) body: BodyLen,
-    pub(crate) behind: Behind,
-}
-
-/// What may follow a body's last byte: a length that is declared says nothing of trailers in HTTP/2 (RFC 9113 §8.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Behind {
-    Nothing,
-    PerhapsTrailers,
-}
-
-/// The client's side cannot take any more: it left.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gone;
-
-/// The client's side of one request.
-pub(crate) trait Client {
-    /// Appends decoded bytes of the request's body.
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
-    /// The request's trailers, once after [`Got::End`].
-    fn trailers(&mut self) -> Option<HeaderMap>;
-    /// Ready when the client left while it only waits.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-    fn informational(&mut self, status: u16, fields: &impl Fields);
-    /// Queues the response's head.
-    fn head(&mut self, meta: &Meta, fields: &impl Fields);
-    /// Ready when the next piece of the response's body can be taken: before that none is read, so that a slow reader
-    /// holds one buffer and not three.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
-    /// Takes bytes of the response's body; Pending while there is no room.
-    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>>;
-    /// The response's body is complete.
-    fn finish(&mut self, trailers: Option<HeaderMap>);
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
@@ -147,7 +84,7 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut impl Client,
-        up: &mut Up,
+        up: &mut impl Backend,
         upgrade: bool,
         watch: &Watch,
         limits: &Limits,
@@ -181,7 +118,12 @@ impl Exchange {
         }
     }
 
-    fn poll_request(&mut self, cx: &mut Context<'_>, client: &mut impl Client, up: &mut Up) -> Result<bool, Refusal> {
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut impl Backend,
+    ) -> Result<bool, Refusal> {
         let mut moved = false;
         loop {
             match self.request {
@@ -221,7 +163,7 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut impl Client,
-        up: &mut Up,
+        up: &mut impl Backend,
         upgrade: bool,
         limits: &Limits,
     ) -> Result<bool, Refusal> {
@@ -301,7 +243,7 @@ impl Exchange {
         &mut self,
         cx: &mut Context<'_>,
         client: &mut impl Client,
-        up: &mut Up,
+        up: &mut impl Backend,
     ) -> Poll<Result<Got, Refusal>> {
         match client.poll_room(cx) {
             Poll::Ready(Ok(())) => {

@@ -1,6 +1,10 @@
 //! One request and its answer, whichever protocol either side speaks: its words, its body, and both ways at once.
-//! It knows neither a client's connection nor a backend's. Read next: `asked.rs`, then `both_ways.rs`.
+//! It knows neither a client's connection nor a backend's. Read next: `words.rs`, then `both_ways.rs`.
 
 pub(crate) mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;
+pub(crate) mod limits;
+pub(crate) mod streams;
+pub(crate) mod trailers;
+pub(crate) mod words;

@@ -3,7 +3,7 @@
 
 use crate::client::Conn;
 use crate::exchange::asked::Asked;
-use crate::exchange::both_ways::{BodyLen, Fields};
+use crate::exchange::words::{BodyLen, Built, Fields};
 use crate::line::hex16;
 use everyhop_canon::forwarded::write_node;
 use everyhop_http1::{FieldId, binds_the_connection, write};
@@ -11,12 +11,6 @@ use everyhop_plan::UpstreamProtocol;
 use http::{HeaderName, HeaderValue, Request, Uri};
 use std::cell::Cell;
 use std::fmt::Write;
-
-/// A head ready to be sent, once or again.
-pub(crate) enum Built {
-    H1(Vec<u8>),
-    H2(Box<Request<()>>),
-}
 
 /// Writes the head in the backend's protocol. `scratch` is memory to use again.
 pub(crate) fn build(
