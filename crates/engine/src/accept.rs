@@ -104,7 +104,7 @@ pub(crate) async fn run(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) 
             Ok((sock, peer)) => arrive(&core, &listener, sock, peer),
             // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (D01).
             Err(e) if is_exhaustion(&e) => {
-                core.pools.forget_idle();
+                core.backends.pools.forget_idle();
                 core.pause().await;
             }
             // The peer left before we got to it.

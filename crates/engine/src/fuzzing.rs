@@ -73,10 +73,10 @@ impl Edge {
     pub fn pass_s(&self, seconds: u32) {
         let clock = self.core.clock();
         clock.now_ms.set(clock.now_ms.get() + u64::from(seconds) * 1000);
-        self.core.pools.sweep(clock.now_ms.get());
+        self.core.backends.pools.sweep(clock.now_ms.get());
         let mut from = Some(0);
         while let Some(at) = from {
-            from = self.core.watches.some(at, Watch::is_late);
+            from = self.core.watches().some(at, Watch::is_late);
         }
     }
 }

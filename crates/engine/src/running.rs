@@ -66,6 +66,8 @@ pub(crate) struct RouteRun {
     pub(crate) allow: Option<Vec<String>>,
     pub(crate) websocket: bool,
     pub(crate) send_proxy: bool,
+    /// What holds for its requests and hops: its own limits, where it is silent the file's.
+    pub(crate) limits: Arc<Limits>,
     /// What a tunnel of this route was promised; a different one in a new plan cuts it.
     pub(crate) promise: String,
 }
@@ -139,8 +141,14 @@ impl Running {
         let threads = plan.engine.threads.number(brought.threads);
         let old_backends: HashMap<u64, &Arc<BackendRun>> =
             before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
-        let mut building =
-            Building { blob: brought.blob, hashes: &hashes, names: brought.names, old_backends, plan: &plan };
+        let mut building = Building {
+            blob: brought.blob,
+            hashes: &hashes,
+            names: brought.names,
+            old_backends,
+            plan: &plan,
+            limits: Arc::new(plan.limits.clone()),
+        };
 
         let mut listeners = Vec::new();
         for l in &plan.listeners {
@@ -182,6 +190,7 @@ impl Running {
         })
     }
 
+    /// What holds for a connection before its route is known.
     pub(crate) fn limits(&self) -> &Limits {
         &self.plan.limits
     }
@@ -212,6 +221,7 @@ struct Building<'a> {
     names: &'a HashMap<String, Vec<std::net::IpAddr>>,
     old_backends: HashMap<u64, &'a Arc<BackendRun>>,
     plan: &'a Plan,
+    limits: Arc<Limits>,
 }
 
 impl Building<'_> {
@@ -254,6 +264,7 @@ impl Building<'_> {
                 allow: None,
                 websocket: false,
                 send_proxy: *send_proxy == SendProxy::V2,
+                limits: self.limits.clone(),
                 promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
             }),
             Way::AtEdge { pattern, path, methods, headers, allow_clients, websocket, upstream_protocol, backends } => {
@@ -277,6 +288,7 @@ impl Building<'_> {
                     allow: allow_clients.clone(),
                     websocket: *websocket,
                     send_proxy: false,
+                    limits: self.limits.clone(),
                 })
             }
         }

@@ -47,22 +47,21 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
 }
 
 async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, Held), Refusal> {
-    let limits = it.running.limits();
     let mut tried = Vec::new();
     loop {
-        let backend = choose::choose(&it.core, route, &tried)?;
-        it.watch.within_s(limits.connect_s);
+        let backend = choose::choose(it.core.clock().unix_s.get(), route, &tried)?;
+        it.watch.within_s(route.limits.connect_s);
         match connect::dial(&backend, &it.watch).await {
             Ok(connect::Dialled { sock, held, .. }) => {
                 choose::healed(&backend);
                 return Ok((backend, sock, held));
             }
             Err(why @ Refusal::HopDescriptors) => {
-                it.core.pools.forget_idle();
+                it.core.backends.pools.forget_idle();
                 return Err(why);
             }
             Err(why) => {
-                choose::failed(&it.core, route, &backend);
+                choose::failed(route, &backend);
                 tried.push(backend.hop_id);
                 if tried.len() >= route.backends.len() {
                     return Err(why);
@@ -100,7 +99,7 @@ struct Tunnel {
 
 impl Tunnel {
     fn new(it: &mut Arrived, hello: &Greeting, route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
-        let limits = it.running.limits();
+        let limits = &route.limits;
         let mut to_backend = Way::default();
         if route.send_proxy {
             let id = it.id.to_be_bytes();

@@ -4,7 +4,6 @@
 use crate::clock::steady_ms;
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun};
-use crate::worker::core::Core;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,16 +17,15 @@ pub(crate) fn start_at(thread: usize) {
     TURN.set(thread.wrapping_mul(7));
 }
 
-/// The next backend that takes connections, other than `tried`.
-pub(crate) fn choose(core: &Core, route: &RouteRun, tried: &[u64]) -> Result<Arc<BackendRun>, Refusal> {
+/// The next backend that takes connections now, other than `tried`.
+pub(crate) fn choose(now_s: i64, route: &RouteRun, tried: &[u64]) -> Result<Arc<BackendRun>, Refusal> {
     let n = route.backends.len();
     let turn = TURN.replace(TURN.get().wrapping_add(1));
-    let now = core.clock().unix_s.get();
     let mut why = None;
     let mut fallback = None;
     for i in 0..n {
         let Some(backend) = route.backends.get(turn.wrapping_add(i) % n.max(1)) else { continue };
-        if let Some(closed) = backend.closed(now) {
+        if let Some(closed) = backend.closed(now_s) {
             why.get_or_insert(closed);
         } else if tried.contains(&backend.hop_id) {
             why.get_or_insert(Refusal::ConnectFailed);
@@ -42,9 +40,8 @@ pub(crate) fn choose(core: &Core, route: &RouteRun, tried: &[u64]) -> Result<Arc
 }
 
 /// A connect or handshake failed.
-pub(crate) fn failed(core: &Core, route: &RouteRun, backend: &BackendRun) {
-    let Some(running) = core.running() else { return };
-    let limits = running.limits();
+pub(crate) fn failed(route: &RouteRun, backend: &BackendRun) {
+    let limits = &route.limits;
     let failures = backend.health.failures.fetch_add(1, Ordering::Relaxed) + 1;
     if failures < limits.eject_after {
         return;

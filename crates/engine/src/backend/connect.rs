@@ -2,7 +2,7 @@
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
 use crate::buf::Buf;
-use crate::deadlines::{Late, Watch, in_time};
+use crate::deadlines::{Late, Watch, Watches, in_time};
 use crate::line::{HopFragment, IdentityUse, TlsFacts};
 use crate::material::noting_demand;
 use crate::refusal::Refusal;
@@ -10,13 +10,11 @@ use crate::running::BackendRun;
 use crate::shares::{BACKENDS, Held, is_exhaustion};
 use crate::side::{Sock, Wire, WireError};
 use crate::tls::Session;
-use crate::worker::core::Core;
 use everyhop_plan::{Place, UpstreamProtocol};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::net::{TcpStream, UnixStream};
@@ -26,7 +24,7 @@ pub(crate) struct Opened {
     pub(crate) wire: Wire,
     pub(crate) facts: Rc<HopFragment>,
     pub(crate) hop_id: u64,
-    /// Of the plan under which it was opened.
+    /// The number of the plan under which it was opened.
     pub(crate) generation: u64,
     /// When the acceptance of this hop ends; `i64::MAX` for none.
     pub(crate) closes_at_s: i64,
@@ -75,8 +73,13 @@ pub(crate) async fn dial(backend: &BackendRun, watch: &Watch) -> Result<Dialled,
 }
 
 /// Opens the hop: socket and, where there is one, the TLS session.
-pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32) -> Result<Opened, Refusal> {
-    let watch = core.watch();
+pub(crate) async fn open(
+    watches: &Rc<Watches>,
+    generation: u64,
+    backend: &BackendRun,
+    connect_s: u32,
+) -> Result<Opened, Refusal> {
+    let watch = watches.watch();
     watch.within_s(connect_s);
     let Dialled { sock, addr, held } = dial(backend, &watch).await?;
     let Some(secured) = &backend.secured else {
@@ -85,7 +88,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
             wire: Wire::plain(sock).holding(held),
             facts: Rc::new(facts),
             hop_id: backend.hop_id,
-            generation: core.generation(),
+            generation,
             closes_at_s: backend.closes_at_s,
             addr,
         });
@@ -118,7 +121,7 @@ pub(crate) async fn open(core: &Core, backend: &Arc<BackendRun>, connect_s: u32)
         wire,
         facts: Rc::new(fragment),
         hop_id: backend.hop_id,
-        generation: core.generation(),
+        generation,
         closes_at_s: backend.closes_at_s,
         addr,
     })

@@ -4,14 +4,13 @@
 use crate::backend::connect::Opened;
 use crate::buf::Buf;
 use crate::clock::Clock;
-use crate::deadlines::Watched;
+use crate::deadlines::{Watched, Watches};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::words::{Behind, BodyLen, Client, Got, Meta};
 use crate::h2_io::Stream;
 use crate::line::HopFragment;
 use crate::refusal::Refusal;
-use crate::worker::core::Core;
 use bytes::Bytes;
 use everyhop_plan::Limits;
 use h2::client::{ResponseFuture, SendRequest};
@@ -30,7 +29,7 @@ const GOODBYE_S: u32 = 2;
 /// A connection that several requests share.
 pub(crate) struct H2Conn {
     send: SendRequest<Bytes>,
-    /// Of the task that moves its frames.
+    /// Ends the waits of the task that moves its frames.
     watch: Rc<Watched>,
     facts: Rc<HopFragment>,
     pub(crate) hop_id: u64,
@@ -68,7 +67,51 @@ impl H2Conn {
     }
 }
 
-/// One request on it.
+/// Speaks HTTP/2 on a new connection; `None` if that fails.
+pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Option<Rc<H2Conn>> {
+    let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: () };
+    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let handshake = h2::client::Builder::new()
+        .enable_push(false)
+        .initial_window_size(limits.h2_stream_window_bytes)
+        .initial_connection_window_size(limits.h2_connection_window_bytes)
+        .max_header_list_size(limits.h2_header_list_bytes)
+        .max_concurrent_streams(0)
+        .max_concurrent_reset_streams(size(limits.h2_streams))
+        .reset_stream_duration(Duration::from_secs(5))
+        .max_send_buffer_size(64 * 1024)
+        .handshake::<_, Bytes>(stream);
+    let (send, connection) = handshake.await.ok()?;
+    let watch = Rc::new(watches.watch());
+    let conn = Rc::new(H2Conn {
+        send,
+        watch: watch.clone(),
+        facts: opened.facts,
+        hop_id: opened.hop_id,
+        addr: opened.addr,
+        open: Cell::new(true),
+        streams: Cell::new(0),
+        clock: watches.clock.clone(),
+        idle_until_ms: Cell::new(u64::MAX),
+        idle_ms: u64::from(limits.upstream_idle_s) * 1000,
+    });
+    let weak = Rc::downgrade(&conn);
+    tokio::task::spawn_local(async move {
+        let mut connection = pin!(connection);
+        poll_fn(|cx| match connection.as_mut().poll(cx) {
+            // How it ended shows at each of its streams.
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => watch.poll_late(cx).map(drop),
+        })
+        .await;
+        if let Some(conn) = weak.upgrade() {
+            conn.open.set(false);
+        }
+    });
+    Some(conn)
+}
+
+/// One request on a shared connection.
 pub(crate) struct H2Up {
     conn: Rc<H2Conn>,
     sender: SendRequest<Bytes>,
@@ -92,51 +135,6 @@ impl Drop for H2Up {
 }
 
 impl H2Up {
-    /// Speaks HTTP/2 on a new connection and shares it; `None` if that fails.
-    pub(crate) async fn open(core: &Rc<Core>, opened: Opened, limits: &Limits) -> Option<H2Up> {
-        let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: () };
-        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-        let handshake = h2::client::Builder::new()
-            .enable_push(false)
-            .initial_window_size(limits.h2_stream_window_bytes)
-            .initial_connection_window_size(limits.h2_connection_window_bytes)
-            .max_header_list_size(limits.h2_header_list_bytes)
-            .max_concurrent_streams(0)
-            .max_concurrent_reset_streams(size(limits.h2_streams))
-            .reset_stream_duration(Duration::from_secs(5))
-            .max_send_buffer_size(64 * 1024)
-            .handshake::<_, Bytes>(stream);
-        let (send, connection) = handshake.await.ok()?;
-        let watch = Rc::new(core.watch());
-        let conn = Rc::new(H2Conn {
-            send,
-            watch: watch.clone(),
-            facts: opened.facts,
-            hop_id: opened.hop_id,
-            addr: opened.addr,
-            open: Cell::new(true),
-            streams: Cell::new(0),
-            clock: core.watches.clock.clone(),
-            idle_until_ms: Cell::new(u64::MAX),
-            idle_ms: u64::from(limits.upstream_idle_s) * 1000,
-        });
-        let weak = Rc::downgrade(&conn);
-        tokio::task::spawn_local(async move {
-            let mut connection = pin!(connection);
-            poll_fn(|cx| match connection.as_mut().poll(cx) {
-                // How it ended shows at each of its streams.
-                Poll::Ready(_) => Poll::Ready(()),
-                Poll::Pending => watch.poll_late(cx).map(drop),
-            })
-            .await;
-            if let Some(conn) = weak.upgrade() {
-                conn.open.set(false);
-            }
-        });
-        core.pools.share(conn.clone());
-        Some(H2Up::on(conn))
-    }
-
     pub(crate) fn on(conn: Rc<H2Conn>) -> H2Up {
         conn.streams.set(conn.streams.get() + 1);
         H2Up {

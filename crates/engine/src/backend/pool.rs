@@ -1,12 +1,11 @@
 //! Open connections that wait for their next request, a pool a thread, keyed by everything that the hop depends on.
 //! A connection that has signalled anything while it waited is thrown away: what it would say belongs to no request.
 
-use crate::backend::Up;
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{H2Conn, H2Up};
-use crate::running::BackendRun;
-use crate::worker::core::Core;
-use everyhop_plan::UpstreamProtocol;
+use crate::backend::up::Up;
+use crate::running::{BackendRun, Running};
+use everyhop_plan::{Limits, UpstreamProtocol};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -47,7 +46,7 @@ struct Idle {
 
 impl Pools {
     /// An open connection of that hop which can take a request now.
-    pub(crate) fn take(&self, core: &Core, backend: &BackendRun) -> Option<Up> {
+    pub(crate) fn take(&self, now_ms: u64, backend: &BackendRun) -> Option<Up> {
         let hop_id = backend.hop_id;
         if backend.protocol == UpstreamProtocol::Http2 {
             let mut shared = self.shared.borrow_mut();
@@ -56,7 +55,6 @@ impl Pools {
             list.retain(|c| c.is_open() && backend.is_at(c.addr));
             return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
         }
-        let now_ms = core.clock().now_ms.get();
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&hop_id)?;
         while let Some(it) = list.pop() {
@@ -67,18 +65,17 @@ impl Pools {
         None
     }
 
-    pub(crate) fn give(&self, core: &Core, mut up: Box<H1Up>) {
-        let Some(running) = core.running() else { return };
+    /// Keeps a connection for its next request. `running` is the plan that runs now.
+    pub(crate) fn give(&self, now_ms: u64, running: &Running, limits: &Limits, mut up: Box<H1Up>) {
         // The plan may have changed while it was out: a weaker hop must not live on in a pool.
         if up.generation != running.generation && !running.has_hop(up.hop_id) {
             return;
         }
         up.generation = running.generation;
-        let limits = running.limits();
         let mut idle = self.idle.borrow_mut();
         let list = idle.entry(up.hop_id).or_default();
         if list.len() < usize::try_from(limits.upstream_idle_connections).unwrap_or(usize::MAX) {
-            let until_ms = core.clock().now_ms.get() + u64::from(limits.upstream_idle_s) * 1000;
+            let until_ms = now_ms + u64::from(limits.upstream_idle_s) * 1000;
             list.push(Idle { up, until_ms });
         }
     }

@@ -82,7 +82,7 @@ pub(crate) async fn serve(opened: Opened, wire: Wire) {
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
     let flooded = Rc::new(Cell::new(false));
-    let tap = Budget::new(core.watches.clock.clone(), flooded.clone());
+    let tap = Budget::new(core.watches().clock.clone(), flooded.clone());
     let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), tap }));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.ok()),

@@ -9,7 +9,9 @@ pub(crate) mod tunnel;
 pub(crate) mod work;
 
 use crate::admit;
-use crate::backend as hop;
+use crate::backend::h1::H1Up;
+use crate::backend::reach::Reached;
+use crate::backend::up::Up;
 use crate::deadlines::Watch;
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::Exchange;
@@ -160,7 +162,7 @@ pub(crate) enum Carried {
 
 /// What a tunnel needs: the backend's connection and what its observation says.
 pub(crate) struct Switched {
-    pub(crate) up: Box<hop::h1::H1Up>,
+    pub(crate) up: Box<H1Up>,
     pub(crate) reused: bool,
     pub(crate) began: Instant,
 }
@@ -177,11 +179,11 @@ pub(crate) async fn carry(
     let core = &conn.opened.arrived.core;
     let running = &ready.running;
     let Some(route) = running.routes.get(ready.route) else { return Carried::Refused(Refusal::NotFound) };
-    let limits = running.limits();
+    let limits = &*route.limits;
     let mut tried = Vec::new();
     let mut again = false;
     loop {
-        let reached = match hop::reach(core, route, limits, &mut tried, again).await {
+        let reached = match core.backends.reach(running.generation, route, &mut tried, again).await {
             Ok(reached) => reached,
             Err(why) => {
                 let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
@@ -189,7 +191,7 @@ pub(crate) async fn carry(
                 return Carried::Refused(why);
             }
         };
-        let hop::Reached { backend, mut up, reused } = reached;
+        let Reached { backend, mut up, reused } = reached;
         backend.health.requests.fetch_add(1, Ordering::Relaxed);
         up.start(&ready.built, asked);
         let mut exchange = Exchange::new(asked.body);
@@ -217,8 +219,8 @@ pub(crate) async fn carry(
         if ended.is_ok() && exchange.switched {
             // Observed when the tunnel ends.
             return match up {
-                hop::Up::H1(up) => Carried::Switched(Switched { up, reused, began }),
-                hop::Up::H2(_) => Carried::Cut,
+                Up::H1(up) => Carried::Switched(Switched { up, reused, began }),
+                Up::H2(_) => Carried::Cut,
             };
         }
         let facts = up.facts();
@@ -236,7 +238,9 @@ pub(crate) async fn carry(
         record(conn, asked, running, Some(route), &seen, began);
         return match ended {
             Ok(()) => {
-                up.recycle(core, exchange.sent_all());
+                if let Some(now) = core.running() {
+                    core.backends.take_back(&now, route, up, exchange.sent_all());
+                }
                 Carried::Done { read_all: exchange.read_all() }
             }
             Err(why) if exchange.status == 0 && why != Refusal::ClientGone => Carried::Refused(why),

@@ -23,7 +23,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
     let Switched { mut up, reused, began } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
-    let limits = arrived.running.limits();
+    let Some(limits) = ready.running.routes.get(ready.route).map(|r| &r.limits) else { return };
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
     let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };

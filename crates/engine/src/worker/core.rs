@@ -2,7 +2,7 @@
 //! behind an atomic pointer, the table of listeners' connection counts, the log's writer.
 //! On the path of a byte nothing shared is written. Read next: `running.rs`.
 
-use crate::backend::pool::Pools;
+use crate::backend::reach::Backends;
 use crate::clock::{Clock, steady_ms, unix_micros};
 use crate::deadlines::{Watched, Watches};
 use crate::log::{ThreadLog, Writer};
@@ -43,8 +43,7 @@ impl Shared {
 pub(crate) struct Core {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) watches: Rc<Watches>,
-    pub(crate) pools: Pools,
+    pub(crate) backends: Backends,
     pub(crate) log: RefCell<ThreadLog>,
     /// A drain's time is over: what is still in flight is refused, and observed, before the process ends.
     pub(crate) overdue: Cell<bool>,
@@ -60,8 +59,7 @@ impl Core {
         Rc::new(Core {
             index,
             shared,
-            watches: Rc::default(),
-            pools: Pools::default(),
+            backends: Backends::new(Rc::default()),
             log,
             overdue: Cell::new(false),
             current: RefCell::new(None),
@@ -70,11 +68,15 @@ impl Core {
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.watches.clock
+        &self.backends.watches.clock
+    }
+
+    pub(crate) fn watches(&self) -> &Rc<Watches> {
+        &self.backends.watches
     }
 
     pub(crate) fn watch(&self) -> Watched {
-        self.watches.watch()
+        self.watches().watch()
     }
 
     /// Waits for the next tick.

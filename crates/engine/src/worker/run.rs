@@ -48,14 +48,14 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
                     // A timer that cannot be read would leave every deadline unkept: the engine ends instead.
                     ticked?;
                     if core.clock().tick(began) {
-                        core.watches.wake_all().await;
+                        core.watches().wake_all().await;
                     }
                     core.log.borrow_mut().flush();
-                    core.pools.sweep(core.clock().now_ms.get());
-                    core.watches.tick().await;
+                    core.backends.pools.sweep(core.clock().now_ms.get());
+                    core.watches().tick().await;
                     if core.is_draining() && !core.overdue.get() && core.drain_deadline_ms() <= core.clock().now_ms.get() {
                         core.overdue.set(true);
-                        core.watches.wake_all().await;
+                        core.watches().wake_all().await;
                     }
                 }
             }
@@ -81,7 +81,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
             core.refresh();
             if let Some(running) = core.running() {
                 let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
-                core.pools.keep_only(&hops);
+                core.backends.pools.keep_only(&hops);
                 let named = |key: &(String, String)| {
                     running.plan.listeners.iter().any(|l| l.name == key.0 && l.bind.contains(&key.1))
                 };
@@ -96,14 +96,14 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
             accepting.start(core);
             // Sockets come ahead of the plan that names them: what this one does not name, none will.
             accepting.waiting.clear();
-            core.watches.wake_all().await;
+            core.watches().wake_all().await;
         }
         Order::Drain => {
             core.shared.draining.store(true, Ordering::Relaxed);
             for (_, task) in accepting.tasks.drain() {
                 task.abort();
             }
-            core.watches.wake_all().await;
+            core.watches().wake_all().await;
         }
     }
 }

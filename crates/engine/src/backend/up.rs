@@ -1,0 +1,86 @@
+//! The backend's side of one request, whichever protocol its hop has. It says nothing itself.
+//! Read next: `h1.rs` and `h2.rs`, which do.
+
+use crate::backend::{h1, h2};
+use crate::buf::Buf;
+use crate::exchange::asked::Asked;
+use crate::exchange::words::{Backend, Built, Client, Got, Meta};
+use crate::line::HopFragment;
+use crate::refusal::Refusal;
+use everyhop_plan::Limits;
+use http::HeaderMap;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The backend's side of one request, in its protocol.
+pub(crate) enum Up {
+    H1(Box<h1::H1Up>),
+    H2(Box<h2::H2Up>),
+}
+
+macro_rules! either {
+    ($self:ident, $up:ident => $do:expr) => {
+        match $self {
+            Up::H1($up) => $do,
+            Up::H2($up) => $do,
+        }
+    };
+}
+
+impl Backend for Up {
+    fn start(&mut self, built: &Built, asked: &Asked) {
+        match (self, built) {
+            (Up::H1(up), Built::H1(head)) => up.start(head, asked),
+            (Up::H2(up), Built::H2(request)) => up.start(request, asked),
+            // A route has one protocol; a mismatch leaves the side without a request, which reads as closed.
+            _ => {}
+        }
+    }
+
+    fn facts(&self) -> Rc<HopFragment> {
+        either!(self, up => up.facts())
+    }
+
+    fn answered(&self) -> bool {
+        either!(self, up => up.answered())
+    }
+
+    fn was_unprocessed(&self) -> bool {
+        match self {
+            Up::H1(_) => false,
+            Up::H2(up) => up.was_unprocessed(),
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
+        either!(self, up => up.poll_send(cx, from))
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        either!(self, up => up.finish(trailers));
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        either!(self, up => up.poll_flush(cx))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
+        either!(self, up => up.poll_head(cx, limits))
+    }
+
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+        either!(self, up => up.give_head(meta, client));
+    }
+
+    fn give_informational(&mut self, status: u16, client: &mut impl Client) {
+        either!(self, up => up.give_informational(status, client));
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        either!(self, up => up.poll_data(cx, into))
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        either!(self, up => up.trailers())
+    }
+}
