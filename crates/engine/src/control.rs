@@ -6,9 +6,9 @@ use crate::clock::steady_ms;
 use crate::material::Blob;
 use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::running::{Brought, Running};
-use crate::worker::core::Shared;
 use crate::worker::run::{self, Order};
-use crate::{fds, report, ticker};
+use crate::worker::shared::Shared;
+use crate::{fds, report, status, ticker};
 use everyhop_plan::AccessLog;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -164,7 +164,7 @@ impl Engine {
             let (sender, orders) = unbounded_channel();
             let shared = self.shared.clone();
             let spawned = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                if run::run(index, shared, orders).is_err() {
+                if run::run(index, shared, orders, crate::accept).is_err() {
                     std::process::exit(4);
                 }
             });
@@ -186,7 +186,7 @@ impl Engine {
         if let (Some(bind), Some(fd)) = (status, fds.next()) {
             let Ok(copy) = ready(&fd) else { return refused("control/descriptor", "a descriptor is no socket") };
             if let Some(worker) = state.workers.first() {
-                let _ = worker.send(Order::Status(copy));
+                let _ = worker.send(Order::Serve { socket: copy, by: status::listen });
             }
             state.status = Some((bind, fd));
         }

@@ -4,7 +4,7 @@
 use crate::control::Engine;
 use crate::material::{Blob, Listed, sha256_hex};
 use crate::messages::{Ask, Socket};
-use crate::worker::core::Shared;
+use crate::worker::shared::Shared;
 use everyhop_plan::AccessLog;
 use rustix::fs::MemfdFlags;
 use socket2::{Domain, Protocol, SockAddr, Type};

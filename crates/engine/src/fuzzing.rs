@@ -1,15 +1,16 @@
 //! Connections without a listener, for `fuzz/`: an HTTP connection whose TLS has just ended is served over a socket pair,
 //! on a runtime, a plan and a clock of the caller's. Nothing else of the engine is different. Not in the wheel.
 
-use crate::accept::Arrived;
+use crate::arrived::Arrived;
 use crate::client;
 use crate::deadlines::Watch;
 use crate::line::TlsFacts;
 use crate::material::{Blob, sha256_hex};
 use crate::running::{Brought, Running};
 use crate::side::{Sock, Wire};
-use crate::terminate::opened;
-use crate::worker::core::{Core, Shared};
+use crate::terminate::Opened;
+use crate::worker::core::Core;
+use crate::worker::shared::Shared;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -55,13 +56,8 @@ impl Edge {
         let Some(arrived) = arrived else { return };
         let protocol = if speaks == Speaks::Http2 { "h2" } else { "http/1.1" };
         let facts = TlsFacts { alpn: Some(protocol.to_owned()), ..TlsFacts::default() };
-        let opened = opened(arrived, None, 0, facts, Vec::new());
-        let wire = Wire::plain(Sock::Unix(sock));
-        if speaks == Speaks::Http2 {
-            tokio::task::spawn_local(client::h2::serve(opened, wire));
-        } else {
-            tokio::task::spawn_local(client::h1::serve(opened, wire));
-        }
+        let opened = Opened::new(arrived, None, 0, facts, Vec::new());
+        client::serve(opened, Wire::plain(Sock::Unix(sock)));
     }
 
     /// Connections that some task still holds.

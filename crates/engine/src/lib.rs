@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod arrived;
 mod backend;
 mod buf;
 mod client;
@@ -27,6 +28,7 @@ mod messages;
 mod peek;
 mod pipe;
 mod refusal;
+mod refuse;
 mod report;
 mod running;
 mod sandbox;
@@ -45,11 +47,15 @@ pub use refusal::{REFUSALS, Refusal, all_refusals};
 pub use report::where_in;
 pub use sandbox::{Sandbox, User, close_supervisor};
 
-use crate::worker::core::Shared;
+use crate::worker::core::Core;
+use crate::worker::shared::Shared;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// What the C library must be told before the process starts, in `GLIBC_TUNABLES`: to copy with vector registers. Its
 /// choice for pieces above some KiB is `rep movsb`, which AMD's cores run several times slower where the addresses are
@@ -73,6 +79,11 @@ pub fn run(control: OwnedFd, sandbox: Sandbox, user: Option<User>) -> ExitCode {
         return ExitCode::from(4);
     }
     control::serve(control, &control::Engine::new(shared))
+}
+
+/// Accepts the connections of a listener on this thread, and serves each to its end.
+fn accept(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) -> JoinHandle<()> {
+    tokio::task::spawn_local(accept::run(core, listener, socket, connection::serve))
 }
 
 /// What holds for the whole process.

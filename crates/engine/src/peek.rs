@@ -1,7 +1,7 @@
 //! Peek: read the ClientHello, and the PROXY header before it where this peer must send one, and keep every byte.
 //! Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
 
-use crate::accept::{Arrived, unmapped};
+use crate::arrived::{Arrived, unmapped};
 use crate::deadlines::Late;
 use crate::refusal::Refusal;
 use crate::side::poll_fill_tcp;

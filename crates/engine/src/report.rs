@@ -5,7 +5,7 @@ use crate::counters::{BUCKETS_US, PerThread};
 use crate::messages::{Where, refused};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun, Running};
-use crate::worker::core::Shared;
+use crate::worker::shared::Shared;
 use everyhop_canon as canon;
 use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, Verdict};
 use everyhop_plan::{Plan, Way};

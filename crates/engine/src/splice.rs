@@ -4,7 +4,7 @@
 //! and group for the evidence; anything but TLS closes, so that plaintext cannot hide behind a hello. After that, bytes
 //! are bytes; each direction ends on its own (half-close). Read next: `hop/connect.rs`.
 
-use crate::accept::{Arrived, unmapped};
+use crate::arrived::{Arrived, unmapped};
 use crate::backend::{choose, connect};
 use crate::buf::Buf;
 use crate::line::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};

@@ -12,7 +12,6 @@ use crate::exchange::trailers::last_chunk;
 use crate::exchange::words::{BodyLen, Built, Client, Fields, Gone, Got, Meta};
 use crate::refusal::Refusal;
 use crate::side::Wire;
-use crate::terminate::Opened;
 use everyhop_http1::{FieldId, Parsed, RequestHead, write};
 use http::HeaderMap;
 use std::future::poll_fn;
@@ -57,10 +56,11 @@ enum Next {
     Over,
 }
 
-/// What it needs is made before the task's future: a future keeps room for each of its arguments as long as it lives.
-pub(crate) fn serve(opened: Opened, wire: Wire) -> impl Future<Output = ()> {
+/// Serves a connection to its end. Its state is made before the future is: an `async fn` keeps room for each of its
+/// arguments as long as it runs.
+pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
     let mut it = H1 {
-        conn: crate::client::opened(opened),
+        conn,
         wire,
         inb: Buf::default(),
         out: Buf::default(),

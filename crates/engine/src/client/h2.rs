@@ -13,7 +13,6 @@ use crate::exchange::words::{Behind, BodyLen, Built, Client, Fields, Gone, Got, 
 use crate::h2_io::Stream;
 use crate::refusal::Refusal;
 use crate::side::Wire;
-use crate::terminate::Opened;
 use bytes::Bytes;
 use everyhop_http1::{FieldId, Refused};
 use everyhop_plan::Limits;
@@ -76,8 +75,7 @@ enum Event {
     Look,
 }
 
-pub(crate) async fn serve(opened: Opened, wire: Wire) {
-    let conn = crate::client::opened(opened);
+pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     let arrived = &conn.opened.arrived;
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);

@@ -20,6 +20,7 @@ use crate::head::request as head;
 use crate::line::{DONE, HopFragment, Line};
 use crate::refusal::Refusal;
 use crate::running::{RouteRun, Running};
+use crate::side::Wire;
 use crate::terminate::Opened;
 use base64::Engine;
 use everyhop_canon::forwarded;
@@ -312,8 +313,14 @@ pub(crate) fn refused(conn: &Conn, asked: &Asked, why: Refusal, began: Instant) 
     }
 }
 
-/// Says in the counters that a handshake went well.
-pub(crate) fn opened(opened: Opened) -> Rc<Conn> {
+/// Serves the requests of a session that was opened, in a task of its own, and counts the handshake that went well.
+pub(crate) fn serve(opened: Opened, wire: Wire) {
     opened.arrived.running.elsewhere.of(opened.arrived.core.index).requests.add(1);
-    Rc::new(Conn::new(opened))
+    let h2 = opened.facts.alpn.as_deref() == Some("h2");
+    let conn = Rc::new(Conn::new(opened));
+    if h2 {
+        tokio::task::spawn_local(h2::serve(conn, wire));
+    } else {
+        tokio::task::spawn_local(h1::serve(conn, wire));
+    }
 }

@@ -1,43 +1,18 @@
-//! What a thread has: its clock, its watches, its pools, its log buffer; and what all threads share: the running plan
-//! behind an atomic pointer, the table of listeners' connection counts, the log's writer.
-//! On the path of a byte nothing shared is written. Read next: `running.rs`.
+//! What a thread has of its own: its clock and watches, its connections to backends, its log's buffer, its copy of the
+//! plan. On the path of a byte nothing shared is written. Read next: `shared.rs`, then `run.rs`.
 
 use crate::backend::reach::Backends;
-use crate::clock::{Clock, steady_ms, unix_micros};
+use crate::clock::{Clock, steady_ms};
 use crate::deadlines::{Watched, Watches};
-use crate::log::{ThreadLog, Writer};
+use crate::log::ThreadLog;
 use crate::running::Running;
-use crate::shares::Share;
-use arc_swap::ArcSwapOption;
+use crate::worker::ids::Ids;
+use crate::worker::shared::Shared;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// All threads' common ground.
-#[derive(Default)]
-pub(crate) struct Shared {
-    pub(crate) running: ArcSwapOption<Running>,
-    pub(crate) draining: AtomicBool,
-    /// By which of [`steady_ms`] a drain must be over.
-    pub(crate) drain_until_ms: AtomicU64,
-    pub(crate) log: Arc<Writer>,
-    /// Connections now, by listener name; survives reloads.
-    listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
-    /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
-    pub(crate) clients: Share,
-    pub(crate) sources: Arc<crate::worker::sources::Sources>,
-    pub(crate) panics: AtomicU64,
-}
-
-impl Shared {
-    pub(crate) fn count_of(&self, listener: &str) -> Arc<AtomicU32> {
-        let mut all = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(listener.to_owned()).or_default().clone()
-    }
-}
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// One thread's own.
 pub(crate) struct Core {
@@ -48,14 +23,13 @@ pub(crate) struct Core {
     /// A drain's time is over: what is still in flight is refused, and observed, before the process ends.
     pub(crate) overdue: Cell<bool>,
     current: RefCell<Option<Arc<Running>>>,
-    next_id: Cell<u64>,
+    ids: Ids,
 }
 
 impl Core {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Core> {
         let log = RefCell::new(ThreadLog::new(shared.log.clone()));
-        // Ids of different threads and engines must not meet in one log.
-        let seed = unix_micros() << 20 | (index as u64) << 44;
+        let ids = Ids::of_thread(shared.ids_from, index);
         Rc::new(Core {
             index,
             shared,
@@ -63,7 +37,7 @@ impl Core {
             log,
             overdue: Cell::new(false),
             current: RefCell::new(None),
-            next_id: Cell::new(seed),
+            ids,
         })
     }
 
@@ -109,14 +83,8 @@ impl Core {
         self.clock().now_ms.get() + left
     }
 
-    /// Unique within the fleet for all practical purposes; no secret.
+    /// The next id of a connection or a request.
     pub(crate) fn next_id(&self) -> u64 {
-        let id = self.next_id.get().wrapping_add(1);
-        self.next_id.set(id);
-        // Finalizer of splitmix64: neighbours look different, nothing collides.
-        let mut z = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.ids.next()
     }
 }

@@ -2,5 +2,7 @@
 //! Read next: `core.rs`, then `run.rs`.
 
 pub(crate) mod core;
+pub(crate) mod ids;
 pub(crate) mod run;
+pub(crate) mod shared;
 pub(crate) mod sources;

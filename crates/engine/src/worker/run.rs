@@ -1,11 +1,10 @@
 //! One thread: a single-threaded runtime, its accept tasks, and a tick. Orders come from the control thread.
-//! Nothing here waits on another thread. Read next: `accept.rs`.
+//! Nothing here waits on another thread, and it knows no stage of a connection: what accepts is handed to it.
 
-use crate::accept;
 use crate::backend::choose;
-use crate::status;
 use crate::ticker::Ticker;
-use crate::worker::core::{Core, Shared};
+use crate::worker::core::Core;
+use crate::worker::shared::Shared;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -20,16 +19,24 @@ use tokio::task::JoinHandle;
 pub(crate) enum Order {
     /// Accept here once a plan names the listener.
     Listen { listener: String, bind: String, socket: TcpListener },
-    /// Answer /metrics, /livez and /readyz here.
-    Status(TcpListener),
+    /// Serve this socket besides, in tasks of this thread: the status address.
+    Serve { socket: TcpListener, by: fn(&Rc<Core>, TcpListener) },
     /// The running plan changed.
     Changed,
     /// Stop accepting; finish what is in flight.
     Drain,
 }
 
+/// Begins to accept the connections of a listener, in a task of this thread.
+pub(crate) type Accept = fn(Rc<Core>, Rc<str>, tokio::net::TcpListener) -> JoinHandle<()>;
+
 /// Runs until the process ends.
-pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiver<Order>) -> std::io::Result<()> {
+pub(crate) fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    mut orders: UnboundedReceiver<Order>,
+    accept: Accept,
+) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     choose::start_at(index);
     runtime.block_on(async move {
@@ -41,7 +48,7 @@ pub(crate) fn run(index: usize, shared: Arc<Shared>, mut orders: UnboundedReceiv
         loop {
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(order) => obey(&core, &mut accepting, order).await,
+                    Some(order) => obey(&core, &mut accepting, order, accept).await,
                     None => return Ok(()),
                 },
                 ticked = ticker.tick() => {
@@ -70,13 +77,13 @@ struct Accepting {
     waiting: Vec<(String, String, TcpListener)>,
 }
 
-async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
+async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: Accept) {
     match order {
         Order::Listen { listener, bind, socket } => {
             accepting.waiting.push((listener, bind, socket));
-            accepting.start(core);
+            accepting.start(core, accept);
         }
-        Order::Status(socket) => status::listen(core, socket),
+        Order::Serve { socket, by } => by(core, socket),
         Order::Changed => {
             core.refresh();
             if let Some(running) = core.running() {
@@ -93,7 +100,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
                     stays
                 });
             }
-            accepting.start(core);
+            accepting.start(core, accept);
             // Sockets come ahead of the plan that names them: what this one does not name, none will.
             accepting.waiting.clear();
             core.watches().wake_all().await;
@@ -109,7 +116,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
 }
 
 impl Accepting {
-    fn start(&mut self, core: &Rc<Core>) {
+    fn start(&mut self, core: &Rc<Core>, accept: Accept) {
         let Some(running) = core.running() else { return };
         for (listener, bind, socket) in std::mem::take(&mut self.waiting) {
             let named = running.plan.listeners.iter().any(|l| l.name == listener && l.bind.contains(&bind));
@@ -118,7 +125,7 @@ impl Accepting {
                 continue;
             }
             if let Ok(socket) = tokio::net::TcpListener::from_std(socket) {
-                let task = tokio::task::spawn_local(accept::run(core.clone(), listener.as_str().into(), socket));
+                let task = accept(core.clone(), listener.as_str().into(), socket);
                 self.tasks.insert((listener, bind), task);
             }
         }

@@ -1,0 +1,105 @@
+//! A connection that has arrived: what every stage that follows holds on to. It is counted from here to its end.
+//! Read next: `connection.rs`, the way that it takes.
+
+use crate::buf::Buf;
+use crate::deadlines::Watched;
+use crate::refusal::Refusal;
+use crate::running::{Listening, Running};
+use crate::worker::core::Core;
+use crate::worker::sources::Held;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+/// A connection that has arrived, before any byte of it is trusted.
+pub(crate) struct Arrived {
+    pub(crate) core: Rc<Core>,
+    /// The plan at arrival.
+    pub(crate) running: Arc<Running>,
+    pub(crate) listener: usize,
+    pub(crate) id: u64,
+    /// Until the stage that owns it takes it.
+    pub(crate) sock: Option<TcpStream>,
+    /// Who opened the TCP connection.
+    pub(crate) peer: SocketAddr,
+    /// Who they say they speak for, where a PROXY header must say so; else the peer. IPv4-mapped is unmapped.
+    pub(crate) client: SocketAddr,
+    pub(crate) bytes: Buf,
+    pub(crate) watch: Watched,
+    pub(crate) started: Instant,
+    /// Counted for its source: where a PROXY header names the client, once that is read.
+    pub(crate) held: Option<Held>,
+    _counted: Counted,
+}
+
+impl Arrived {
+    /// A connection of a listener of `running`, counted from now on.
+    pub(crate) fn new(
+        core: &Rc<Core>,
+        running: Arc<Running>,
+        listener: usize,
+        sock: Option<TcpStream>,
+        peer: SocketAddr,
+        held: Option<Held>,
+    ) -> Option<Arrived> {
+        let count = running.listeners.get(listener)?.count.clone();
+        Some(Arrived {
+            id: core.next_id(),
+            listener,
+            sock,
+            peer,
+            client: peer,
+            bytes: Buf::default(),
+            watch: core.watch(),
+            started: Instant::now(),
+            held,
+            _counted: Counted::new(core.clone(), count),
+            core: core.clone(),
+            running,
+        })
+    }
+
+    pub(crate) fn listening(&self) -> Option<&Listening> {
+        self.running.listeners.get(self.listener)
+    }
+
+    /// Counts the connection for the client that a PROXY header named.
+    pub(crate) fn hold_source(&mut self) -> Result<(), Refusal> {
+        self.held = Some(
+            self.core.shared.sources.hold(self.client.ip(), self.running.limits()).ok_or(Refusal::SourceConnections)?,
+        );
+        Ok(())
+    }
+}
+
+/// Counts a connection of a listener for as long as it lives.
+struct Counted {
+    listener: Arc<AtomicU32>,
+    core: Rc<Core>,
+}
+
+impl Counted {
+    fn new(core: Rc<Core>, listener: Arc<AtomicU32>) -> Counted {
+        listener.fetch_add(1, Ordering::Relaxed);
+        core.shared.clients.enter();
+        Counted { listener, core }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.listener.fetch_sub(1, Ordering::Relaxed);
+        self.core.shared.clients.leave();
+    }
+}
+
+/// `::ffff:1.2.3.4` is 1.2.3.4 before any match, log or limit.
+pub(crate) fn unmapped(addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V6(v6) => SocketAddr::new(v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4), addr.port()),
+        IpAddr::V4(_) => addr,
+    }
+}

@@ -1,0 +1,63 @@
+//! Refuse: the end of a connection that reached no route: an answer that goes at once or not at all, an observation, a count.
+//! Nothing is decided here. Read next: `connection.rs`, which says when.
+
+use crate::arrived::Arrived;
+use crate::line::{ConnFacts, ConnFragment, Line, TlsFacts};
+use crate::refusal::Refusal;
+
+/// A fatal alert in a record of its own (RFC 8446 §6); 112 is unrecognized_name (RFC 6066 §3).
+pub(crate) const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
+/// The same with decode_error, which is 50.
+pub(crate) const DECODE_ERROR: &[u8] = &[21, 3, 3, 0, 2, 2, 50];
+/// For a client that speaks plain HTTP to a TLS port: told once, in its own language.
+pub(crate) const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 42\r\n\
+Connection: close\r\n\r\nthis port speaks TLS only: use https://...";
+
+/// As many as a whole hello takes, and then some.
+const WASTED_READS: usize = 16;
+
+/// Ends a connection before TLS: an answer that goes at once or not at all, an observation, a count.
+pub(crate) fn refuse(arrived: Arrived, sni: Option<&str>, why: Refusal, answer: &[u8]) {
+    if let (Some(sock), false) = (&arrived.sock, answer.is_empty()) {
+        // What was already received is thrown away first: closing over unread bytes would reset the answer away. Bounded,
+        // since whoever sends faster than we read would hold the thread here.
+        let mut waste = [0u8; 4096];
+        let mut reads = 0..WASTED_READS;
+        while reads.next().is_some() && matches!(sock.try_read(&mut waste), Ok(n) if n > 0) {}
+        let _ = sock.try_write(answer);
+    }
+    observe(&arrived, sni, "none", TlsFacts::default(), why, answer.len() as u64);
+}
+
+/// Writes the observation of a connection that reached no route.
+pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts: TlsFacts, why: Refusal, out: u64) {
+    let stats = it.running.elsewhere.of(it.core.index);
+    stats.connections.add(1);
+    stats.refuse(why);
+    let conn = ConnFragment::of(&ConnFacts {
+        id: it.id,
+        listener: it.listening().map_or("", |l| l.name.as_str()),
+        peer: it.peer,
+        client: it.client.ip(),
+        sni,
+        tls,
+        facts,
+    });
+    let (micros, us) = it.core.clock().unix_micros(it.started);
+    let line = Line {
+        conn: &conn,
+        id: None,
+        labels: &it.running.labels,
+        hop: None,
+        protocol: None,
+        method: None,
+        host: None,
+        path: None,
+        status: 0,
+        bytes_in: it.bytes.len() as u64,
+        bytes_out: out,
+        duration_us: us,
+        end: why.slug(),
+    };
+    stats.saw(micros, &line, &mut it.core.log.borrow_mut());
+}
