@@ -8,7 +8,7 @@ use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::running::{Brought, Running};
 use crate::worker::run::{self, Order};
 use crate::worker::shared::Shared;
-use crate::{fds, report, status, ticker};
+use crate::{fds, report, status, ticker, r#where};
 use everyhop_plan::AccessLog;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -124,7 +124,7 @@ impl Engine {
             Ask::Adopt {} => return self.adopt(),
             Ask::Status {} => report::status(&self.shared),
             Ask::Plan {} => self.plan(),
-            Ask::Where(ask) => report::where_now(&self.shared, &ask),
+            Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
             Ask::Drain { drain_s } => self.drain(drain_s),
             Ask::Stop {} => answer("stopping"),
         };

@@ -25,6 +25,7 @@ mod line;
 mod log;
 mod material;
 mod messages;
+mod metrics_text;
 mod peek;
 mod pipe;
 mod refusal;
@@ -40,12 +41,13 @@ mod status;
 mod terminate;
 mod ticker;
 mod tls;
+mod r#where;
 mod worker;
 
 pub use develop::develop;
 pub use refusal::{REFUSALS, Refusal, all_refusals};
-pub use report::where_in;
 pub use sandbox::{Sandbox, User, close_supervisor};
+pub use r#where::where_in;
 
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;

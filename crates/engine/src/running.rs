@@ -63,8 +63,6 @@ pub(crate) struct RouteRun {
     pub(crate) pattern: &'static str,
     pub(crate) backends: Vec<Arc<BackendRun>>,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) allow: Option<Vec<String>>,
-    pub(crate) websocket: bool,
     pub(crate) send_proxy: bool,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub(crate) limits: Arc<Limits>,
@@ -261,8 +259,6 @@ impl Building<'_> {
                 pattern: "passthrough",
                 backends: backends.iter().map(|p| self.splice(p)).collect(),
                 stats,
-                allow: None,
-                websocket: false,
                 send_proxy: *send_proxy == SendProxy::V2,
                 limits: self.limits.clone(),
                 promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
@@ -285,8 +281,6 @@ impl Building<'_> {
                     ),
                     backends,
                     stats,
-                    allow: allow_clients.clone(),
-                    websocket: *websocket,
                     send_proxy: false,
                     limits: self.limits.clone(),
                 })

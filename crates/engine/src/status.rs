@@ -1,7 +1,7 @@
 //! /metrics, /livez and /readyz on the status address: read-only, one answer a connection, by the same codec as the rest.
 
 use crate::deadlines::in_time;
-use crate::report;
+use crate::metrics_text::metrics;
 use crate::worker::core::Core;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -53,7 +53,7 @@ async fn answer(core: &Core, mut sock: TcpStream) -> std::io::Result<()> {
     let ready = core.running().is_some() && !core.is_draining();
     let (status, kind, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/metrics") => {
-            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", report::metrics(&core.shared))
+            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(&core.shared))
         }
         (b"GET" | b"HEAD", b"/livez") => ("200 OK", "text/plain", "ok\n".to_owned()),
         (b"GET" | b"HEAD", b"/readyz") if ready => ("200 OK", "text/plain", "ok\n".to_owned()),

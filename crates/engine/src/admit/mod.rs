@@ -1,38 +1,87 @@
-//! Admit: may this request pass, and by which route? One canonical request in, a route or a refusal out. It asks the
-//! plan that runs now, not the one at accept, so that a tightened rule holds from the next request on.
-//! Read next: `http/mod.rs`, which carries what is admitted.
+//! Admit: may this request pass, and by which route? Pure, and the only judge there is: the data path and `where` ask it.
+//! It judges by the plan that runs now, not by the one at accept, so that a tightened rule holds from the next request on.
+//!
+//! A request passes the checks in the order of [`CHECKS`], one file each. A check sees the whole [`Case`], writes down what
+//! it found, and refuses with one reason; a refusal of what a route asks is that route's. Read next: `site.rs`.
 
-use crate::client::Conn;
+mod route;
+mod site;
+
 use crate::exchange::asked::Asked;
 use crate::refusal::Refusal;
 use crate::running::Running;
-use everyhop_decide::{Answer, Ask, Headers};
+use everyhop_decide::{Denied, Headers, Who};
 
-/// The index of the route.
-pub(crate) fn admit(running: &Running, conn: &Conn, asked: &Asked, headers: &dyn Headers) -> Result<usize, Refusal> {
-    let core = &conn.opened.arrived.core;
-    if core.shared.log.must_refuse() {
-        return Err(Refusal::LogFull);
+/// What the handshake proved.
+pub(crate) struct Proved<'a> {
+    /// The index of the site where TLS ended, in the plan that runs now; `None` where that plan does not have it, or
+    /// promises something else there.
+    pub(crate) site: Option<usize>,
+    pub(crate) who: Who<'a>,
+}
+
+/// A request that may pass.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    /// The index of its route.
+    pub(crate) route: usize,
+}
+
+/// A request that may not pass: whose it would have been, where a route was found, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) route: Option<usize>,
+    pub(crate) why: Refusal,
+}
+
+impl From<Refusal> for Refused {
+    /// Refused before any route was looked for.
+    fn from(why: Refusal) -> Refused {
+        Refused { route: None, why }
     }
-    let site = conn.site_in(running).ok_or(Refusal::Misdirected)?;
-    if running.sites.get(site).is_none_or(|s| core.clock().unix_s.get() >= s.not_after_s) {
-        return Err(Refusal::SiteExpired);
+}
+
+impl From<everyhop_decide::Refused> for Refused {
+    fn from(by: everyhop_decide::Refused) -> Refused {
+        let why = match by.why {
+            Denied::NotFound => Refusal::NotFound,
+            Denied::Misdirected => Refusal::Misdirected,
+            Denied::Ambiguous => Refusal::BadTarget,
+            Denied::ClientNotAllowed => Refusal::ClientNotAllowed,
+            Denied::UpgradeRefused => Refusal::UpgradeRefused,
+        };
+        Refused { route: by.route, why }
     }
-    let ask = Ask { host: &asked.host, path: asked.path(), method: &asked.method, headers };
-    let route = match running.matcher.ask(site, &ask) {
-        Answer::Route(route) => route,
-        Answer::NotFound => return Err(Refusal::NotFound),
-        Answer::Misdirected => return Err(Refusal::Misdirected),
-        Answer::Ambiguous => return Err(Refusal::BadTarget),
-    };
-    let Some(at) = running.routes.get(route) else { return Err(Refusal::NotFound) };
-    if let Some(allow) = &at.allow
-        && !conn.client_names().iter().any(|name| allow.contains(name))
-    {
-        return Err(Refusal::ClientNotAllowed);
+}
+
+/// All that a check may look at, and what the checks before it found.
+struct Case<'a> {
+    running: &'a Running,
+    proved: &'a Proved<'a>,
+    asked: &'a Asked,
+    headers: &'a dyn Headers,
+    now_s: i64,
+    route: Option<usize>,
+}
+
+/// What one check comes to.
+type Checked = Result<(), Refused>;
+
+/// The order. Whatever a route asks of a request beyond its rule stands behind the rule.
+const CHECKS: [fn(&mut Case<'_>) -> Checked; 2] = [site::check, route::check];
+
+/// Judges a request. `now_s` is Unix time.
+pub(crate) fn admit(
+    running: &Running,
+    proved: &Proved<'_>,
+    asked: &Asked,
+    headers: &dyn Headers,
+    now_s: i64,
+) -> Result<Admitted, Refused> {
+    let mut case = Case { running, proved, asked, headers, now_s, route: None };
+    for check in CHECKS {
+        check(&mut case)?;
     }
-    if asked.websocket && !at.websocket {
-        return Err(Refusal::UpgradeRefused);
-    }
-    Ok(route)
+    let route = case.route.ok_or(Refusal::NotFound)?;
+    Ok(Admitted { route })
 }

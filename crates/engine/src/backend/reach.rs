@@ -7,24 +7,16 @@ use crate::backend::pool::Pools;
 use crate::backend::up::Up;
 use crate::backend::{choose, connect};
 use crate::deadlines::Watches;
+use crate::exchange::carry::Reached;
 use crate::refusal::Refusal;
-use crate::running::{BackendRun, RouteRun, Running};
+use crate::running::{RouteRun, Running};
 use everyhop_plan::UpstreamProtocol;
 use std::rc::Rc;
-use std::sync::Arc;
 
 /// A thread's connections to backends, and the watches that end their waits.
 pub(crate) struct Backends {
     pub(crate) watches: Rc<Watches>,
     pub(crate) pools: Pools,
-}
-
-/// A backend with the side that speaks to it.
-pub(crate) struct Reached {
-    pub(crate) backend: Arc<BackendRun>,
-    pub(crate) up: Up,
-    /// The connection has served before.
-    pub(crate) reused: bool,
 }
 
 impl Backends {
@@ -42,7 +34,7 @@ impl Backends {
         route: &RouteRun,
         tried: &mut Vec<u64>,
         fresh: bool,
-    ) -> Result<Reached, Refusal> {
+    ) -> Result<Reached<Up>, Refusal> {
         let mut spared = false;
         loop {
             let backend = choose::choose(self.watches.clock.unix_s.get(), route, tried)?;

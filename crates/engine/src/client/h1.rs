@@ -1,12 +1,17 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes.
 
+use crate::admit::Refused;
+use crate::backend::up::Up;
 use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
+use crate::client::conn::Conn;
+use crate::client::request::{prepare, refused};
+use crate::client::tunnel;
 use crate::client::work::Work;
-use crate::client::{Carried, Conn, carry, prepare, refused, tunnel};
 use crate::exchange::asked::View;
 use crate::exchange::body::{Body, Taken};
+use crate::exchange::carry::{Carried, Switched, carry};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::trailers::last_chunk;
 use crate::exchange::words::{BodyLen, Built, Client, Fields, Gone, Got, Meta};
@@ -84,7 +89,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                 Next::Over => break,
                 Next::Refused(why) => {
                     (it.keep, it.version_10) = (false, false);
-                    refused(&conn, asked, why, began);
+                    refused(&conn, asked, why.into(), began);
                     it.answer(why, asked.id, false);
                     break;
                 }
@@ -93,14 +98,15 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
             let ready = {
                 let view = View { head, buf: it.inb.bytes() };
                 let asking = asked.of_h1(head, view.buf);
-                asking.and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
+                asking.map_err(Refused::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
             };
             it.take_head(head, len);
             let carried = match ready {
                 Ok(ready) => {
                     it.owes_continue = head.expects_continue && ready.speaks_h2();
-                    let carried = carry(&conn, asked, &ready, &mut it, watch, began).await;
-                    if let Carried::Switched(switched) = carried {
+                    let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
+                    if let Carried::Switched(Switched { up: Up::H1(up), reused, began }) = carried {
+                        let switched = Switched { up, reused, began };
                         return Box::pin(tunnel::run(&conn, asked, &ready, it.wire, it.inb, switched)).await;
                     }
                     if let Built::H1(used) = ready.built {
@@ -108,9 +114,9 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     }
                     carried
                 }
-                Err(why) => {
-                    refused(&conn, asked, why, began);
-                    Carried::Refused(why)
+                Err(by) => {
+                    refused(&conn, asked, by, began);
+                    Carried::Refused(by.why)
                 }
             };
             match carried {
@@ -127,12 +133,11 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                         return;
                     }
                 }
-                Carried::Cut => {
+                // A tunnel was handed over above; over a connection of many streams there is none.
+                Carried::Cut | Carried::Switched(_) => {
                     it.wire.sock_mut().reset_on_close();
                     return;
                 }
-                // Handed over above, with what it was admitted by.
-                Carried::Switched(_) => return,
             }
             Work::give(work);
         }

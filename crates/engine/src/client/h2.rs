@@ -1,20 +1,23 @@
 //! HTTP/2 with a client, by the `h2` crate with every limit set (P01 to P04): the connection is one task, each request
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
+use crate::admit::Refused;
 use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
 use crate::client::budget::Budget;
+use crate::client::conn::Conn;
+use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
-use crate::client::{Carried, Conn, carry, prepare, refused};
 use crate::deadlines::Late;
 use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::carry::{Carried, Ready, carry};
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::words::{Behind, BodyLen, Built, Client, Fields, Gone, Got, Meta};
 use crate::h2_io::Stream;
 use crate::refusal::Refusal;
 use crate::side::Wire;
 use bytes::Bytes;
-use everyhop_http1::{FieldId, Refused};
+use everyhop_http1::{self as http1, FieldId};
 use everyhop_plan::Limits;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
@@ -167,15 +170,15 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     let carried = match ready {
         Ok(ready) => {
             let watch = core.watch();
-            let carried = carry(&conn, asked, &ready, &mut client, &watch, began).await;
+            let carried = carry(&*conn, asked, &ready, &mut client, &watch, began).await;
             if let Built::H1(used) = ready.built {
                 *scratch = used;
             }
             carried
         }
-        Err(why) => {
-            refused(&conn, asked, why, began);
-            Carried::Refused(why)
+        Err(by) => {
+            refused(&conn, asked, by, began);
+            Carried::Refused(by.why)
         }
     };
     match carried {
@@ -192,26 +195,26 @@ fn judge(
     asked: &mut Asked,
     body: BodyLen,
     scratch: Vec<u8>,
-) -> Result<crate::client::Ready, Refusal> {
+) -> Result<Ready, Refused> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (P03).
     if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
-        return Err(Refusal::TooManyFields);
+        return Err(Refusal::TooManyFields.into());
     }
     let view = MapView(&parts.headers);
     let twice = parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1;
     if twice || !view.has_proper_names() || !view.has_proper_values() {
-        return Err(Refusal::BadFields);
+        return Err(Refusal::BadFields.into());
     }
     // As of HTTP/1: what a backend would have to understand and might not.
     let mut expected = parts.headers.get_all(http::header::EXPECT).iter();
     if expected.next().is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) || expected.next().is_some()
     {
-        return Err(Refusal::Http1(Refused::Expectation));
+        return Err(Refusal::Http1(http1::Refused::Expectation).into());
     }
     asked.of_h2(parts, body)?;
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
-        return Err(Refusal::BadTarget);
+        return Err(Refusal::BadTarget.into());
     }
     prepare(conn, asked, &view, scratch)
 }

@@ -1,10 +1,13 @@
 //! An upgraded connection: after a backend's 101, bytes both ways until one side ends, the route is gone, or it is too
 //! idle or too old. Only for WebSocket, only after the backend agreed.
 
+use crate::backend::h1::H1Up;
 use crate::buf::Buf;
-use crate::client::{Conn, Ready, Seen, Switched, record};
+use crate::client::conn::Conn;
 use crate::deadlines::Watch;
 use crate::exchange::asked::Asked;
+use crate::exchange::carry::{Carrier, Ready, Switched};
+use crate::exchange::observed::{Seen, record};
 use crate::refusal::Refusal;
 use crate::side::Wire;
 use std::future::poll_fn;
@@ -19,7 +22,14 @@ struct Way {
 }
 
 /// Carries the tunnel to its end. `waiting` is what the client sent behind its request.
-pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: Wire, waiting: Buf, switched: Switched) {
+pub(crate) async fn run(
+    conn: &Conn,
+    asked: &Asked,
+    ready: &Ready,
+    mut client: Wire,
+    waiting: Buf,
+    switched: Switched<Box<H1Up>>,
+) {
     let Switched { mut up, reused, began } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
@@ -72,7 +82,7 @@ pub(crate) async fn run(conn: &Conn, asked: &Asked, ready: &Ready, mut client: W
     let facts = up.facts();
     let hop = Some((&*facts, reused));
     let seen = Seen { hop, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
-    record(conn, asked, &ready.running, ready.running.routes.get(ready.route), &seen, began);
+    record(&conn.observer(), asked, &ready.running, ready.running.routes.get(ready.route), &seen, began);
 }
 
 /// When a tunnel over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is

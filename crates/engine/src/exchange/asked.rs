@@ -52,6 +52,15 @@ impl Default for Asked {
 }
 
 impl Asked {
+    /// A request of which no more is known than what a route is found by; each part in its canonical form.
+    pub(crate) fn of_canonical(method: &str, host: &str, path: &str) -> Asked {
+        let mut it = Asked { method: method.to_owned(), host: host.to_owned(), ..Asked::default() };
+        it.authority.push_str(host);
+        it.target.push_str(path);
+        it.path_len = path.len();
+        it
+    }
+
     /// Forgets the request before, so that nothing of it can be told of the next; keeps the memory.
     pub(crate) fn clear(&mut self) {
         for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target] {

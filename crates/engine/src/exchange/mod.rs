@@ -1,10 +1,12 @@
 //! One request and its answer, whichever protocol either side speaks: its words, its body, and both ways at once.
-//! It knows neither a client's connection nor a backend's. Read next: `words.rs`, then `both_ways.rs`.
+//! It knows neither a client's connection nor a backend's. Read next: `words.rs`, then `carry.rs`.
 
 pub(crate) mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;
+pub(crate) mod carry;
 pub(crate) mod limits;
+pub(crate) mod observed;
 pub(crate) mod streams;
 pub(crate) mod trailers;
 pub(crate) mod words;

@@ -1,3 +1,4 @@
 //! What is written to the backend in place of what the client sent. Read next: `request.rs`.
 
+pub(crate) mod identity;
 pub(crate) mod request;

@@ -1,28 +1,24 @@
 //! The head that goes to the backend, written afresh: hop-by-hop fields and everything that says who the client is are
-//! gone first, then the edge says it itself (X01, X02, H10). Read next: `../hop/mod.rs`.
+//! gone first, then the edge says it itself (threats X01, X02, H10). Read next: `identity.rs`.
 
-use crate::client::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{BodyLen, Built, Fields};
-use crate::line::hex16;
-use everyhop_canon::forwarded::write_node;
+use crate::head::identity::{Said, identity};
 use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;
 use http::{HeaderName, HeaderValue, Request, Uri};
-use std::cell::Cell;
-use std::fmt::Write;
 
 /// Writes the head in the backend's protocol. `scratch` is memory to use again.
 pub(crate) fn build(
-    conn: &Conn,
+    said: &Said,
     asked: &Asked,
     fields: &impl Fields,
     protocol: UpstreamProtocol,
     scratch: Vec<u8>,
 ) -> Option<Built> {
     match protocol {
-        UpstreamProtocol::Http1 => Some(Built::H1(h1(conn, asked, fields, scratch))),
-        UpstreamProtocol::Http2 => h2(conn, asked, fields).map(|r| Built::H2(Box::new(r))),
+        UpstreamProtocol::Http1 => Some(Built::H1(h1(said, asked, fields, scratch))),
+        UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
     }
 }
 
@@ -30,7 +26,7 @@ fn goes_on(id: FieldId) -> bool {
     !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData)
 }
 
-fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {
+fn h1(said: &Said, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {
     out.clear();
     asked.binds.set(false);
     for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
@@ -54,7 +50,7 @@ fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec
     if !cookies.is_empty() {
         write::field(&mut out, b"cookie", &cookies);
     }
-    identity(conn, asked, |name, value| write::field(&mut out, name.as_bytes(), value));
+    identity(said, asked, |name, value| write::field(&mut out, name.as_bytes(), value));
     if asked.te_trailers {
         out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
     }
@@ -79,7 +75,7 @@ fn h1(conn: &Conn, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec
 }
 
 /// `None` if a value cannot stand in HTTP/2, which the codec of the other side has refused before.
-fn h2(conn: &Conn, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
+fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
     let uri = Uri::builder()
         .scheme("https")
         .authority(asked.authority.as_str())
@@ -98,7 +94,7 @@ fn h2(conn: &Conn, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
             put(name, value);
         }
     });
-    identity(conn, asked, |name, value| put(name.as_bytes(), value));
+    identity(said, asked, |name, value| put(name.as_bytes(), value));
     if asked.te_trailers {
         put(b"te", b"trailers");
     }
@@ -108,80 +104,4 @@ fn h2(conn: &Conn, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
         put(b"content-length", &text);
     }
     fine.then_some(request)
-}
-
-/// What the edge says of the client. What it does not know it does not say.
-fn identity(conn: &Conn, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])) {
-    let (address, node) = &conn.said;
-    put("x-forwarded-proto", b"https");
-    put("x-forwarded-host", asked.authority.as_bytes());
-    let mut text = Text::default();
-    if asked.chain.is_empty() {
-        put("x-forwarded-for", address);
-        put("x-real-ip", address);
-    } else {
-        for ip in &asked.chain {
-            let _ = write!(text, "{ip}, ");
-        }
-        text.push(address);
-        put("x-forwarded-for", &text.0);
-        text.0.clear();
-        if let Some(first) = asked.chain.first() {
-            let _ = write!(text, "{first}");
-        }
-        put("x-real-ip", &text.0);
-        text.0.clear();
-    }
-    for ip in &asked.chain {
-        text.push(b"for=");
-        write_node(&mut text.0, *ip);
-        text.push(b", ");
-    }
-    for part in [b"for=", &**node, b";proto=https;host=\"", asked.authority.as_bytes(), b"\""] {
-        text.push(part);
-    }
-    put("forwarded", &text.0);
-    text.0.clear();
-    hex16(&mut text.0, asked.id);
-    put("x-request-id", &text.0);
-    if let Some(cert) = &conn.client_cert {
-        put("client-cert", cert);
-    }
-    if let Some(chain) = &conn.client_cert_chain {
-        put("client-cert-chain", chain);
-    }
-}
-
-thread_local! {
-    static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// The thread's memory for a value that is being put together.
-struct Text(Vec<u8>);
-
-impl Default for Text {
-    fn default() -> Self {
-        let mut memory = TEXT.take();
-        memory.clear();
-        Text(memory)
-    }
-}
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        TEXT.set(std::mem::take(&mut self.0));
-    }
-}
-
-impl Text {
-    fn push(&mut self, part: &[u8]) {
-        self.0.extend_from_slice(part);
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, part: &str) -> std::fmt::Result {
-        self.push(part.as_bytes());
-        Ok(())
-    }
 }

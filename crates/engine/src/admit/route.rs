@@ -1,0 +1,14 @@
+//! The plan's rule, as the matcher has it for whoever asks: the route that fits best, which clients it allows, and whether
+//! it takes an upgrade. Read next: `everyhop-decide`, `admit.rs`.
+
+use crate::admit::{Case, Checked};
+use crate::refusal::Refusal;
+use everyhop_decide::Ask;
+
+pub(super) fn check(case: &mut Case<'_>) -> Checked {
+    let site = case.proved.site.ok_or(Refusal::Misdirected)?;
+    let asked = case.asked;
+    let ask = Ask { host: &asked.host, path: asked.path(), method: &asked.method, headers: case.headers };
+    case.route = Some(case.running.matcher.admit(site, case.proved.who, &ask, asked.websocket)?);
+    Ok(())
+}

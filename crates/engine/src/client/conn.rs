@@ -1,0 +1,100 @@
+//! A client's connection whose TLS ended here: what all of its requests share, and what carrying them needs of it.
+//! Read next: `request.rs`.
+
+use crate::admit::Proved;
+use crate::backend::up::Up;
+use crate::exchange::carry::{Carrier, Reached};
+use crate::exchange::observed::Observer;
+use crate::head::identity::Said;
+use crate::refusal::Refusal;
+use crate::running::{RouteRun, Running};
+use crate::terminate::Opened;
+use everyhop_canon::cidr::Cidr;
+use everyhop_decide::Who;
+
+/// What all requests of a connection share.
+pub(crate) struct Conn {
+    pub(crate) opened: Opened,
+    /// The peer is a trusted proxy: its X-Forwarded-For is believed.
+    is_trusted: bool,
+    /// What its requests say of the client to a backend.
+    pub(crate) said: Said,
+    /// When it has reached `limits.max_age_s`, in the thread's milliseconds.
+    old_ms: u64,
+}
+
+impl Conn {
+    pub(crate) fn new(opened: Opened) -> Conn {
+        let arrived = &opened.arrived;
+        let ip = arrived.client.ip();
+        let is_trusted = arrived.listening().is_some_and(|l| l.trusted.iter().any(|net| net.contains(ip)));
+        let known = arrived.running.sites.get(opened.site).is_some_and(|s| s.knows_clients);
+        let said = Said::of(ip, if known { &opened.client_chain } else { &[] });
+        let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
+        Conn { opened, is_trusted, said, old_ms }
+    }
+
+    /// It is time to go: what the handshake proved was proved too long ago.
+    pub(crate) fn is_old(&self) -> bool {
+        self.opened.arrived.core.clock().now_ms.get() >= self.old_ms
+    }
+
+    /// As [`Conn::is_old`], for as long as a drain takes.
+    pub(crate) fn is_long_old(&self) -> bool {
+        let arrived = &self.opened.arrived;
+        let drain_ms = u64::from(arrived.running.plan.engine.drain_s) * 1000;
+        arrived.core.clock().now_ms.get() >= self.old_ms.saturating_add(drain_ms)
+    }
+
+    /// The networks of trusted proxies, where the peer is one of them.
+    pub(crate) fn believes(&self) -> Option<&[Cidr]> {
+        let listening = self.opened.arrived.listening().filter(|_| self.is_trusted);
+        listening.map(|l| l.trusted.as_slice())
+    }
+
+    /// What the handshake proved, as `running` has it.
+    pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
+        let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| &p.names);
+        Proved { site: self.site_in(running), who: Who::Proved(names) }
+    }
+
+    /// The site that this connection's TLS ended at, in `running`; `None` if it is gone or makes other promises now.
+    pub(crate) fn site_in(&self, running: &Running) -> Option<usize> {
+        let before = &self.opened.arrived.running;
+        if running.generation == before.generation {
+            return Some(self.opened.site);
+        }
+        let promise = &before.sites.get(self.opened.site)?.promise;
+        running.sites.iter().position(|s| s.promise == *promise)
+    }
+}
+
+impl Carrier for Conn {
+    type Up = Up;
+
+    fn reach(
+        &self,
+        generation: u64,
+        route: &RouteRun,
+        tried: &mut Vec<u64>,
+        fresh: bool,
+    ) -> impl Future<Output = Result<Reached<Up>, Refusal>> {
+        self.opened.arrived.core.backends.reach(generation, route, tried, fresh)
+    }
+
+    fn give_back(&self, route: &RouteRun, up: Up, sent_all: bool) {
+        let core = &self.opened.arrived.core;
+        if let Some(running) = core.running() {
+            core.backends.take_back(&running, route, up, sent_all);
+        }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.opened.arrived.core.overdue.get()
+    }
+
+    fn observer(&self) -> Observer<'_> {
+        let core = &self.opened.arrived.core;
+        Observer { conn: &self.opened.fragment, thread: core.index, clock: core.clock(), log: &core.log }
+    }
+}

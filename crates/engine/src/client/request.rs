@@ -1,0 +1,66 @@
+//! The way of a request on one page: asked, admitted, its head written for the backend; then it is carried. Nothing is
+//! connected here. Read next, in this order: `../exchange/asked.rs`, `../admit/mod.rs`, `../head/request.rs`,
+//! `../exchange/carry.rs`.
+
+use crate::admit::{Refused, admit};
+use crate::client::conn::Conn;
+use crate::exchange::asked::Asked;
+use crate::exchange::carry::{Carrier, Ready};
+use crate::exchange::observed::{Seen, record};
+use crate::exchange::words::Fields;
+use crate::head::request as head;
+use crate::refusal::Refusal;
+use everyhop_canon::cidr::Cidr;
+use everyhop_canon::forwarded;
+use everyhop_decide::Headers;
+use everyhop_http1::FieldId;
+use std::time::Instant;
+
+/// Admits a request and writes its head for the backend. `scratch` is memory to use again.
+pub(crate) fn prepare<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    scratch: Vec<u8>,
+) -> Result<Ready, Refused> {
+    let core = &conn.opened.arrived.core;
+    let running = core.running().ok_or(Refusal::Draining)?;
+    if core.shared.log.must_refuse() {
+        return Err(Refusal::LogFull.into());
+    }
+    asked.chain.clear();
+    if let Some(trusted) = conn.believes() {
+        believe(trusted, asked, view);
+    }
+    let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())?;
+    let refused = |why| Refused { route: Some(admitted.route), why };
+    let route = running.routes.get(admitted.route);
+    let backend = route.and_then(|r| r.backends.first()).ok_or(refused(Refusal::Unresolved))?;
+    let built = head::build(&conn.said, asked, view, backend.protocol, scratch);
+    let built = built.ok_or(refused(Refusal::BadFields))?;
+    Ok(Ready { route: admitted.route, running, built })
+}
+
+/// Takes over the part of X-Forwarded-For that trusted proxies vouch for.
+fn believe(trusted: &[Cidr], asked: &mut Asked, view: &impl Fields) {
+    let mut whole = true;
+    view.each(|id, _, value| {
+        if id == FieldId::XForwardedFor {
+            whole &= forwarded::addresses(value, &mut asked.chain);
+        }
+    });
+    match forwarded::client_in(&asked.chain, trusted).filter(|_| whole) {
+        Some(at) => drop(asked.chain.drain(..at)),
+        // What cannot be read is not believed in part.
+        None => asked.chain.clear(),
+    }
+}
+
+/// Counts and observes a request that goes to no backend; where a route refused it, at that route.
+pub(crate) fn refused(conn: &Conn, asked: &Asked, by: Refused, began: Instant) {
+    if let Some(running) = conn.opened.arrived.core.running() {
+        let seen = Seen { status: by.why.status(), end: Err(by.why), ..Seen::default() };
+        let route = by.route.and_then(|r| running.routes.get(r));
+        record(&conn.observer(), asked, &running, route, &seen, began);
+    }
+}

@@ -1,0 +1,154 @@
+//! Carry: an admitted request goes to a backend and its answer comes back, perhaps at a second try, and is observed.
+//! Sent again is only what no backend can have acted on. Read next: `both_ways.rs`, then `observed.rs`.
+
+use crate::deadlines::Watch;
+use crate::exchange::asked::Asked;
+use crate::exchange::both_ways::Exchange;
+use crate::exchange::observed::{Observer, Seen, record};
+use crate::exchange::words::{Backend, Built, Client};
+use crate::refusal::Refusal;
+use crate::running::{BackendRun, RouteRun, Running};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Instant;
+
+/// What carrying needs of the connection that a request came by, and of its thread.
+pub(crate) trait Carrier {
+    type Up: Backend;
+    /// Finds a backend that takes the request; see `backend/reach.rs`.
+    fn reach(
+        &self,
+        generation: u64,
+        route: &RouteRun,
+        tried: &mut Vec<u64>,
+        fresh: bool,
+    ) -> impl Future<Output = Result<Reached<Self::Up>, Refusal>>;
+    /// Takes the backend's side of a finished request back, to be used again if it can be.
+    fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
+    /// A drain's time is over.
+    fn is_overdue(&self) -> bool;
+    fn observer(&self) -> Observer<'_>;
+}
+
+/// A backend with the side that speaks to it.
+pub(crate) struct Reached<U> {
+    pub(crate) backend: Arc<BackendRun>,
+    pub(crate) up: U,
+    /// The connection has served before.
+    pub(crate) reused: bool,
+}
+
+/// A request that may go, with its head for the backend.
+pub(crate) struct Ready {
+    pub(crate) running: Arc<Running>,
+    /// The index of its route.
+    pub(crate) route: usize,
+    pub(crate) built: Built,
+}
+
+impl Ready {
+    pub(crate) fn speaks_h2(&self) -> bool {
+        matches!(self.built, Built::H2(_))
+    }
+}
+
+/// How carrying a request ended.
+pub(crate) enum Carried<U> {
+    /// The response is complete. `read_all`: so is the request.
+    Done { read_all: bool },
+    /// Nothing was answered yet; the client is owed this.
+    Refused(Refusal),
+    /// The response began and cannot be completed, or the client left.
+    Cut,
+    /// The connection now belongs to this tunnel.
+    Switched(Switched<U>),
+}
+
+/// What a tunnel needs: the backend's connection and what its observation says.
+pub(crate) struct Switched<U> {
+    pub(crate) up: U,
+    pub(crate) reused: bool,
+    pub(crate) began: Instant,
+}
+
+/// Carries an admitted request: a backend, the exchange, its observation.
+pub(crate) async fn carry<C: Carrier>(
+    carrier: &C,
+    asked: &Asked,
+    ready: &Ready,
+    client: &mut impl Client,
+    watch: &Watch,
+    began: Instant,
+) -> Carried<C::Up> {
+    let running = &ready.running;
+    let Some(route) = running.routes.get(ready.route) else { return Carried::Refused(Refusal::NotFound) };
+    let limits = &*route.limits;
+    let mut tried = Vec::new();
+    let mut again = false;
+    loop {
+        let reached = match carrier.reach(running.generation, route, &mut tried, again).await {
+            Ok(reached) => reached,
+            Err(why) => {
+                let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
+                record(&carrier.observer(), asked, running, Some(route), &seen, began);
+                return Carried::Refused(why);
+            }
+        };
+        let Reached { backend, mut up, reused } = reached;
+        backend.health.requests.fetch_add(1, Ordering::Relaxed);
+        up.start(&ready.built, asked);
+        let mut exchange = Exchange::new(asked.body);
+        watch.within_s(limits.body_progress_s);
+        let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, asked.websocket, watch, limits) {
+            Poll::Pending if carrier.is_overdue() => Poll::Ready(Err(Refusal::Draining)),
+            polled => polled,
+        })
+        .await;
+        if let Err(why) = ended {
+            // A connection that dies before any answer says nothing of the request, which may go once more if twice is
+            // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
+            // backend is asked again only over a new connection where a kept one may have died of age.
+            let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
+            let elsewhere = reused || route.backends.len() > 1;
+            let retry = elsewhere && unanswered && asked.is_idempotent() && is_of_hop(why);
+            if !again && (retry || (up.was_unprocessed() && unanswered)) {
+                again = true;
+                if route.backends.len() > tried.len() + 1 {
+                    tried.push(backend.hop_id);
+                }
+                continue;
+            }
+        }
+        if ended.is_ok() && exchange.switched {
+            // Observed when the tunnel ends.
+            return Carried::Switched(Switched { up, reused, began });
+        }
+        let facts = up.facts();
+        let status = match ended {
+            Err(why) if exchange.status == 0 => why.status(),
+            _ => exchange.status,
+        };
+        let seen = Seen {
+            hop: Some((&facts, reused)),
+            status,
+            bytes_in: exchange.body_in,
+            bytes_out: exchange.body_out,
+            end: ended,
+        };
+        record(&carrier.observer(), asked, running, Some(route), &seen, began);
+        return match ended {
+            Ok(()) => {
+                carrier.give_back(route, up, exchange.sent_all());
+                Carried::Done { read_all: exchange.read_all() }
+            }
+            Err(why) if exchange.status == 0 && why != Refusal::ClientGone => Carried::Refused(why),
+            Err(_) => Carried::Cut,
+        };
+    }
+}
+
+fn is_of_hop(why: Refusal) -> bool {
+    matches!(why, Refusal::BackendClosed | Refusal::BackendReset)
+}

@@ -1,0 +1,70 @@
+//! Observed: what was done with a request, counted at its route and written as one line. Every request comes through here
+//! once, whatever became of it. Read next: `../line.rs`.
+
+use crate::clock::Clock;
+use crate::exchange::asked::Asked;
+use crate::line::{ConnFragment, DONE, HopFragment, Line};
+use crate::log::ThreadLog;
+use crate::refusal::Refusal;
+use crate::running::{RouteRun, Running};
+use std::cell::RefCell;
+use std::time::Instant;
+
+/// Whose request it is, and where its thread counts and writes.
+pub(crate) struct Observer<'a> {
+    pub(crate) conn: &'a ConnFragment,
+    /// The number of the thread.
+    pub(crate) thread: usize,
+    pub(crate) clock: &'a Clock,
+    pub(crate) log: &'a RefCell<ThreadLog>,
+}
+
+/// What happened to one request.
+pub(crate) struct Seen<'a> {
+    pub(crate) hop: Option<(&'a HopFragment, bool)>,
+    pub(crate) status: u16,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) end: Result<(), Refusal>,
+}
+
+impl Default for Seen<'_> {
+    fn default() -> Self {
+        Seen { hop: None, status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()) }
+    }
+}
+
+/// Counts a request and writes its observation.
+pub(crate) fn record(
+    by: &Observer<'_>,
+    asked: &Asked,
+    running: &Running,
+    route: Option<&RouteRun>,
+    seen: &Seen<'_>,
+    began: Instant,
+) {
+    let stats = route.map_or(&running.elsewhere, |r| &r.stats).of(by.thread);
+    let (micros, us) = by.clock.unix_micros(began);
+    stats.took(seen.status, us);
+    stats.bytes_in.add(seen.bytes_in);
+    stats.bytes_out.add(seen.bytes_out);
+    if let Err(why) = seen.end {
+        stats.refuse(why);
+    }
+    let line = Line {
+        conn: by.conn,
+        id: Some(asked.id),
+        labels: route.map_or(&running.labels, |r| &r.labels),
+        hop: seen.hop,
+        protocol: Some(asked.protocol),
+        method: Some(asked.method.as_bytes()).filter(|m| !m.is_empty()),
+        host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),
+        path: Some(asked.path().as_bytes()).filter(|p| !p.is_empty()),
+        status: seen.status,
+        bytes_in: seen.bytes_in,
+        bytes_out: seen.bytes_out,
+        duration_us: us,
+        end: seen.end.map_or_else(Refusal::slug, |()| DONE),
+    };
+    stats.saw(micros, &line, &mut by.log.borrow_mut());
+}

@@ -1,0 +1,119 @@
+//! Who the client is, as the edge says it to backends: in X-Forwarded-*, Forwarded (RFC 7239) and Client-Cert (RFC 9440),
+//! never in what the client sent. Read next: `request.rs`, which leaves out what the client said of itself.
+
+use crate::exchange::asked::Asked;
+use crate::line::hex16;
+use base64::Engine;
+use everyhop_canon::forwarded::write_node;
+use std::cell::Cell;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// RFC 9440 §2.3: a chain that is longer is not passed on.
+const CHAIN_CERTS: usize = 8;
+
+/// What all requests of a connection say of its client, written once.
+pub(crate) struct Said {
+    /// The client's address as X-Forwarded-For writes it.
+    address: Box<[u8]>,
+    /// The same as a node of Forwarded (RFC 7239 §6).
+    node: Box<[u8]>,
+    /// RFC 9440: `:base64:` of the verified leaf, and of its issuers.
+    cert: Option<Vec<u8>>,
+    chain: Option<Vec<u8>>,
+}
+
+impl Said {
+    /// `proved`: the verified leaf and its issuers, DER; empty where nobody proved anything.
+    pub(crate) fn of(ip: IpAddr, proved: &[Vec<u8>]) -> Said {
+        let mut node = Vec::new();
+        write_node(&mut node, ip);
+        let (cert, rest) = match proved.split_first() {
+            Some((leaf, issuers)) => (Some(byte_sequence(leaf)), issuers),
+            None => (None, &[][..]),
+        };
+        let rest: Vec<Vec<u8>> = rest.iter().take(CHAIN_CERTS).map(|c| byte_sequence(c)).collect();
+        let chain = (!rest.is_empty()).then(|| rest.join(&b", "[..]));
+        Said { address: ip.to_string().into_bytes().into(), node: node.into(), cert, chain }
+    }
+}
+
+/// A byte sequence of RFC 8941 §3.3.5.
+fn byte_sequence(der: &[u8]) -> Vec<u8> {
+    format!(":{}:", base64::engine::general_purpose::STANDARD.encode(der)).into_bytes()
+}
+
+/// What the edge says of the client. What it does not know it does not say.
+pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])) {
+    put("x-forwarded-proto", b"https");
+    put("x-forwarded-host", asked.authority.as_bytes());
+    let mut text = Text::default();
+    if asked.chain.is_empty() {
+        put("x-forwarded-for", &said.address);
+        put("x-real-ip", &said.address);
+    } else {
+        for ip in &asked.chain {
+            let _ = write!(text, "{ip}, ");
+        }
+        text.push(&said.address);
+        put("x-forwarded-for", &text.0);
+        text.0.clear();
+        if let Some(first) = asked.chain.first() {
+            let _ = write!(text, "{first}");
+        }
+        put("x-real-ip", &text.0);
+        text.0.clear();
+    }
+    for ip in &asked.chain {
+        text.push(b"for=");
+        write_node(&mut text.0, *ip);
+        text.push(b", ");
+    }
+    for part in [b"for=", &*said.node, b";proto=https;host=\"", asked.authority.as_bytes(), b"\""] {
+        text.push(part);
+    }
+    put("forwarded", &text.0);
+    text.0.clear();
+    hex16(&mut text.0, asked.id);
+    put("x-request-id", &text.0);
+    if let Some(cert) = &said.cert {
+        put("client-cert", cert);
+    }
+    if let Some(chain) = &said.chain {
+        put("client-cert-chain", chain);
+    }
+}
+
+thread_local! {
+    static TEXT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The thread's memory for a value that is being put together.
+struct Text(Vec<u8>);
+
+impl Default for Text {
+    fn default() -> Self {
+        let mut memory = TEXT.take();
+        memory.clear();
+        Text(memory)
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        TEXT.set(std::mem::take(&mut self.0));
+    }
+}
+
+impl Text {
+    fn push(&mut self, part: &[u8]) {
+        self.0.extend_from_slice(part);
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        self.push(part.as_bytes());
+        Ok(())
+    }
+}
