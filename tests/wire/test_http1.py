@@ -430,6 +430,8 @@ def test_websocket_becomes_a_tunnel_only_after_101(edge: Edges, raw: Raws, pki: 
     with tls(it.port, "b.test", pki.public.file) as sock:
         answer = exchange(sock, get("/ws", upgrade, "b.test"))
         assert answer.status == 400 and "request/upgrade-refused" in answer.text
+    line = it.line(lambda x: x["end"] == "request/upgrade-refused")
+    assert line["route"] is not None and line["status"] == 400, "a route that takes no upgrade says so of itself"
 
 
 LIMITS = "[limits]\nhead_s = 1\nbody_progress_s = 1\nfirst_byte_s = 1\nidle_s = 1\nconnect_s = 1\nhandshake_s = 1\n"
