@@ -2,10 +2,11 @@
 //! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
 //! connection; no worker ever waits for it. Read next: `messages.rs`, then `running.rs`.
 
+use crate::build::Brought;
 use crate::clock::steady_ms;
 use crate::material::Blob;
 use crate::messages::{Ask, Socket, Unread, answer, refused};
-use crate::running::{Brought, Running};
+use crate::running::Running;
 use crate::worker::run::{self, Order};
 use crate::worker::shared::Shared;
 use crate::{fds, report, status, ticker, r#where};

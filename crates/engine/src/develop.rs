@@ -2,7 +2,8 @@
 //! same orders that a supervisor sends. Not in the wheel.
 
 use crate::control::Engine;
-use crate::material::{Blob, Listed, sha256_hex};
+use crate::digest::sha256_hex;
+use crate::material::{Blob, Listed};
 use crate::messages::{Ask, Socket};
 use crate::worker::shared::Shared;
 use everyhop_plan::AccessLog;

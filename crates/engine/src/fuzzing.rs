@@ -2,11 +2,13 @@
 //! on a runtime, a plan and a clock of the caller's. Nothing else of the engine is different. Not in the wheel.
 
 use crate::arrived::Arrived;
+use crate::build::Brought;
 use crate::client;
 use crate::deadlines::Watch;
-use crate::line::TlsFacts;
-use crate::material::{Blob, sha256_hex};
-use crate::running::{Brought, Running};
+use crate::digest::sha256_hex;
+use crate::facts::TlsFacts;
+use crate::material::Blob;
+use crate::running::Running;
 use crate::side::{Sock, Wire};
 use crate::terminate::Opened;
 use crate::worker::core::Core;

@@ -3,7 +3,6 @@
 //! which a key in another process would sign. Read next: `running.rs`.
 
 use crate::secret::SecretPem;
-use aws_lc_rs::digest;
 use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -234,15 +233,4 @@ pub(crate) fn client(
         UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
     };
     Ok(Arc::new(config))
-}
-
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    let mut text = String::with_capacity(64);
-    for byte in hash.as_ref() {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-    }
-    text
 }

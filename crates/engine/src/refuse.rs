@@ -2,7 +2,8 @@
 //! Nothing is decided here. Read next: `connection.rs`, which says when.
 
 use crate::arrived::Arrived;
-use crate::line::{ConnFacts, ConnFragment, Line, TlsFacts};
+use crate::facts::TlsFacts;
+use crate::line::{ConnFacts, ConnFragment, Line};
 use crate::refusal::Refusal;
 
 /// A fatal alert in a record of its own (RFC 8446 §6); 112 is unrecognized_name (RFC 6066 §3).

@@ -1,9 +1,10 @@
 //! What the engine tells of itself in `status`: routes with their backends, counts, refusals and last observations. Made
 //! on read; nothing here is on the path of a byte. Read next: `metrics_text.rs`, `where.rs`.
 
+use crate::backend_run::BackendRun;
 use crate::clock::unix_micros;
 use crate::refusal::Refusal;
-use crate::running::{BackendRun, RouteRun};
+use crate::running::RouteRun;
 use crate::worker::shared::Shared;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;

@@ -6,12 +6,14 @@
 
 use crate::arrived::{Arrived, unmapped};
 use crate::backend::{choose, connect};
+use crate::backend_run::BackendRun;
 use crate::buf::Buf;
-use crate::line::{ConnFacts, ConnFragment, DONE, HopFragment, IdentityUse, Line, TlsFacts};
+use crate::facts::{IdentityUse, TlsFacts};
+use crate::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
 use crate::peek::Greeting;
 use crate::pipe::{Moved, Pipe};
 use crate::refusal::Refusal;
-use crate::running::{BackendRun, RouteRun};
+use crate::running::RouteRun;
 use crate::shares::Held;
 use crate::side::Sock;
 use everyhop_canon::proxy;

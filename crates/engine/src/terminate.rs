@@ -3,7 +3,8 @@
 
 use crate::arrived::Arrived;
 use crate::deadlines::Late;
-use crate::line::{ConnFacts, ConnFragment, TlsFacts};
+use crate::facts::TlsFacts;
+use crate::line::{ConnFacts, ConnFragment};
 use crate::peek::Greeting;
 use crate::refusal::Refusal;
 use crate::refuse;

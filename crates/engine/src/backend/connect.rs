@@ -1,12 +1,13 @@
 //! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both within `limits.connect_s`.
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
+use crate::backend_run::BackendRun;
 use crate::buf::Buf;
 use crate::deadlines::{Late, Watch, Watches, in_time};
-use crate::line::{HopFragment, IdentityUse, TlsFacts};
+use crate::facts::{IdentityUse, TlsFacts};
+use crate::line::HopFragment;
 use crate::material::noting_demand;
 use crate::refusal::Refusal;
-use crate::running::BackendRun;
 use crate::shares::{BACKENDS, Held, is_exhaustion};
 use crate::side::{Sock, Wire, WireError};
 use crate::tls::Session;

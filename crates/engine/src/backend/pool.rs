@@ -4,7 +4,8 @@
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{H2Conn, H2Up};
 use crate::backend::up::Up;
-use crate::running::{BackendRun, Running};
+use crate::backend_run::BackendRun;
+use crate::running::Running;
 use everyhop_plan::{Limits, UpstreamProtocol};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

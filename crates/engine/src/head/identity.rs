@@ -2,7 +2,7 @@
 //! never in what the client sent. Read next: `request.rs`, which leaves out what the client said of itself.
 
 use crate::exchange::asked::Asked;
-use crate::line::hex16;
+use crate::json::hex16;
 use base64::Engine;
 use everyhop_canon::forwarded::write_node;
 use std::cell::Cell;
