@@ -125,14 +125,14 @@ target/suites/.there: requirements/suites.lock requirements/suites-build.lock te
 	@touch $@
 
 guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
-	@cargo build -q --release -p everyhop-engine -p everyhop-load
+	@cargo build -q --release -p everyhop-control -p everyhop-load
 	@python -m bench.guard $(ARGS)
 
 audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
 bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; a quarter of an hour.
-	@cargo build -q --release -p everyhop-engine -p everyhop-load -p everyhop-door
+	@cargo build -q --release -p everyhop-control -p everyhop-load -p everyhop-door
 	@python -m bench $(ARGS)
 
 seeded: ## Corpora and seeded mutations, without libFuzzer.

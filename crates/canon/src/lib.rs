@@ -2,6 +2,8 @@
 //! Matching, authorising, logging and forwarding all use what comes out of here, so that no two of them can disagree;
 //! what has no unambiguous form is refused. No I/O, no plan. Read next: `path.rs`, where most of the attacks are.
 
+#![forbid(unsafe_code)]
+
 pub mod cidr;
 pub mod forwarded;
 pub mod host;

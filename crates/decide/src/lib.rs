@@ -4,6 +4,8 @@
 //! TLS ended, by its one canonical form ([`Matcher::ask`]). It never guesses: what fits nothing is refused.
 //! Read next: `admit.rs` (may it pass), `names.rs` (host tables), then `table.rs` (paths under one host).
 
+#![forbid(unsafe_code)]
+
 mod admit;
 mod apart;
 mod lost;

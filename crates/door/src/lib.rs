@@ -14,7 +14,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 #[pyfunction]
 #[pyo3(signature = (fd, sandbox, user=None))]
 fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyResult<()> {
-    use everyhop_engine::{Sandbox, User};
+    use everyhop_control::{Sandbox, User};
     if fd < 3 {
         return Err(PyValueError::new_err("a descriptor above 2 is needed"));
     }
@@ -30,7 +30,7 @@ fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyR
     py.detach(|| {
         // SAFETY: the caller hands over a descriptor that nothing else in this fresh process uses.
         let control = unsafe { OwnedFd::from_raw_fd(fd) };
-        let code = everyhop_engine::run(control, sandbox, user);
+        let code = everyhop_control::run(control, sandbox, user);
         let failed = code != std::process::ExitCode::SUCCESS;
         std::process::exit(i32::from(failed) * 3);
     })
@@ -39,7 +39,7 @@ fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyR
 /// Gives up what a supervisor never needs; `OSError` where the kernel refuses it. To be called while there is one thread.
 #[pyfunction]
 fn close_supervisor() -> PyResult<()> {
-    Ok(everyhop_engine::close_supervisor()?)
+    Ok(everyhop_control::close_supervisor()?)
 }
 
 #[pyfunction]
@@ -56,13 +56,13 @@ fn read_plan(text: &str) -> PyResult<()> {
 /// Every reason for which a connection or request is refused: slug, HTTP status (0: none spoken), sentence.
 #[pyfunction]
 fn wire_refusals() -> Vec<(&'static str, u16, &'static str)> {
-    everyhop_engine::all_refusals()
+    everyhop_control::all_refusals()
 }
 
 /// Asks the matcher of a plan where a request would go; both sides JSON.
 #[pyfunction]
 fn where_in(plan: &str, ask: &str) -> PyResult<String> {
-    everyhop_engine::where_in(plan, ask).map_err(PyValueError::new_err)
+    everyhop_control::where_in(plan, ask).map_err(PyValueError::new_err)
 }
 
 /// What requests get under a plan: a JSON list of questions in, a JSON list of answers out.
@@ -126,7 +126,7 @@ fn probe(
 
 #[pymodule]
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add("LIBC_TUNABLES", everyhop_engine::LIBC_TUNABLES)?;
+    m.add("LIBC_TUNABLES", everyhop_control::LIBC_TUNABLES)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(close_supervisor, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;

@@ -2,11 +2,11 @@
 //! Sheds before anything expensive; never spins when descriptors run out. Read next: `peek.rs`.
 
 use crate::arrived::{Arrived, unmapped};
-use crate::refusal::Refusal;
-use crate::running::{Listening, Running};
-use crate::shares::{PIPES, is_exhaustion};
 use crate::worker::core::Core;
 use crate::worker::sources::Held;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{Listening, Running};
+use everyhop_transport::shares::{PIPES, is_exhaustion};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,7 @@ pub(crate) async fn run<S: Future<Output = ()> + 'static>(
                     tokio::task::spawn_local(serve(arrived));
                 }
             }
-            // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (D01).
+            // Out of descriptors or memory: the queue waits, and so do we, instead of spinning (threat D01).
             Err(e) if is_exhaustion(&e) => {
                 core.backends.pools.forget_idle();
                 core.pause().await;

@@ -1,12 +1,12 @@
 //! A connection that has arrived: what every stage that follows holds on to. It is counted from here to its end.
 //! Read next: `connection.rs`, the way that it takes.
 
-use crate::buf::Buf;
-use crate::deadlines::Watched;
-use crate::refusal::Refusal;
-use crate::running::{Listening, Running};
 use crate::worker::core::Core;
 use crate::worker::sources::Held;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{Listening, Running};
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::Watched;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;

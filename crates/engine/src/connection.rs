@@ -4,10 +4,10 @@
 
 use crate::arrived::Arrived;
 use crate::peek::Greeting;
-use crate::refusal::Refusal;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
 use crate::{client, peek, splice, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
+use everyhop_record::refusal::Refusal;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {

@@ -2,17 +2,17 @@
 //! on a runtime, a plan and a clock of the caller's. Nothing else of the engine is different. Not in the wheel.
 
 use crate::arrived::Arrived;
-use crate::build::Brought;
 use crate::client;
-use crate::deadlines::Watch;
-use crate::digest::sha256_hex;
-use crate::facts::TlsFacts;
-use crate::material::Blob;
-use crate::running::Running;
-use crate::side::{Sock, Wire};
 use crate::terminate::Opened;
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
+use everyhop_record::digest::sha256_hex;
+use everyhop_record::facts::TlsFacts;
+use everyhop_running::build::Brought;
+use everyhop_running::material::Blob;
+use everyhop_running::running::Running;
+use everyhop_transport::deadlines::Watch;
+use everyhop_transport::side::{Sock, Wire};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -1,123 +1,35 @@
-//! Doing it: accept, peek, decide, splice or terminate, admit, hop, observe. Own process, one thread a core, no GIL.
+//! Doing it: accept, peek, decide, splice or terminate, admit, carry, observe; one thread a core.
 //!
-//! The path of a connection on one page is `connection.rs`; `LIFECYCLE.md` beside this tells it in prose. The engine opens
-//! no file and resolves no name: sockets, log and material come as descriptors over the control socket (`control.rs`).
+//! The way of a connection on one page is `connection.rs`, that of a request `client/request.rs`; `LIFECYCLE.md` beside
+//! this tells both in prose. The engine opens no file, resolves no name and talks to no supervisor: `everyhop-control`
+//! hands it what it needs. Each folder only looks down; `tests/arrows.rs` says in which order they stand.
+
+#![forbid(unsafe_code)]
 
 mod accept;
-mod admit;
+pub mod admit;
 mod arrived;
 mod backend;
-mod backend_run;
-mod buf;
-mod build;
 mod client;
-mod clock;
 mod connection;
-mod control;
-mod counters;
-mod deadlines;
-mod develop;
-mod digest;
-mod exchange;
-mod facts;
-mod fds;
+pub mod exchange;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod h2_io;
 mod head;
-mod json;
-mod line;
-mod log;
-mod material;
-mod messages;
-mod metrics_text;
 mod peek;
-mod pipe;
-mod refusal;
 mod refuse;
-mod report;
-mod running;
-mod sandbox;
-mod secret;
-mod shares;
-mod side;
 mod splice;
-mod status;
 mod terminate;
-mod ticker;
-mod tls;
-mod r#where;
-mod worker;
+pub mod worker;
 
-pub use develop::develop;
-pub use refusal::{REFUSALS, Refusal, all_refusals};
-pub use sandbox::{Sandbox, User, close_supervisor};
-pub use r#where::where_in;
-
-use crate::worker::core::Core;
+use crate::worker::run::Order;
 use crate::worker::shared::Shared;
-use std::os::fd::OwnedFd;
-use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::UnboundedReceiver;
 
-/// What the C library must be told before the process starts, in `GLIBC_TUNABLES`: to copy with vector registers. Its
-/// choice for pieces above some KiB is `rep movsb`, which AMD's cores run several times slower where the addresses are
-/// badly aligned to each other, as a record's plaintext and ciphertext are (measured: 1.31 against 1.05 s/GiB).
-pub const LIBC_TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=1073741824";
-
-// The fuzzers count what is allocated.
-#[cfg(not(feature = "fuzzing"))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Descriptors that no client's connection takes: control, status, log, each thread's own, and pipes for bulk.
-const RESERVED_FDS: u64 = 128;
-
-/// Runs the engine on an already listening Unix socket until it is told to stop or drain.
-pub fn run(control: OwnedFd, sandbox: Sandbox, user: Option<User>) -> ExitCode {
-    let shared = Arc::new(Shared::default());
-    prepare(&shared);
-    if let Err(why) = sandbox::enter(sandbox, user) {
-        eprintln!("everyhop: {why}");
-        return ExitCode::from(4);
-    }
-    control::serve(control, &control::Engine::new(shared))
-}
-
-/// Accepts the connections of a listener on this thread, and serves each to its end.
-fn accept(core: Rc<Core>, listener: Rc<str>, socket: TcpListener) -> JoinHandle<()> {
-    tokio::task::spawn_local(accept::run(core, listener, socket, connection::serve))
-}
-
-/// What holds for the whole process.
-fn prepare(shared: &Arc<Shared>) {
-    // The allocator asks for huge pages. A thread stands still while one of 2 MiB is cleared: with a thousand connections a
-    // second that come to wait, the others' p99 was 5 ms instead of 1 on a guest. They held twice the memory (35 to 18 MB
-    // after the loads of the bench), and no load cost less with them.
-    // SAFETY: this operation takes one number, and zeros; it touches no memory of ours. Where it fails, nothing is lost.
-    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-    // Descriptors up to the hard limit: each connection takes one or two.
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
-    if let Some(fds) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-        let most = fds.saturating_sub(RESERVED_FDS).max(2) / 2;
-        let most = u32::try_from(most).unwrap_or(u32::MAX);
-        shared.clients.at_most(most);
-        shares::BACKENDS.at_most(most);
-        shares::PIPES.at_most(most / 4);
-    }
-    // The cryptography asks the system for randomness in its own way the first time: before the door is closed.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().secure_random.fill(&mut [0u8; 32]);
-    let counted = shared.clone();
-    let default = std::panic::take_hook();
-    // A panic ends its connection (its task), is counted and told; it never opens anything.
-    std::panic::set_hook(Box::new(move |info| {
-        counted.panics.fetch_add(1, Ordering::Relaxed);
-        default(info);
-    }));
+/// Runs one thread of the engine until the process ends: what its orders tell it to accept, it serves.
+pub fn run(index: usize, shared: Arc<Shared>, orders: UnboundedReceiver<Order>) -> std::io::Result<()> {
+    worker::run::run(index, shared, orders, |core, listener, socket| {
+        tokio::task::spawn_local(accept::run(core, listener, socket, connection::serve))
+    })
 }

@@ -2,11 +2,11 @@
 //! Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
 
 use crate::arrived::{Arrived, unmapped};
-use crate::deadlines::Late;
-use crate::refusal::Refusal;
-use crate::side::poll_fill_tcp;
 use everyhop_canon::proxy::{self, ProxyRead};
 use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::deadlines::Late;
+use everyhop_transport::side::poll_fill_tcp;
 use std::future::poll_fn;
 use std::task::Poll;
 

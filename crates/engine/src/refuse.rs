@@ -2,9 +2,9 @@
 //! Nothing is decided here. Read next: `connection.rs`, which says when.
 
 use crate::arrived::Arrived;
-use crate::facts::TlsFacts;
-use crate::line::{ConnFacts, ConnFragment, Line};
-use crate::refusal::Refusal;
+use everyhop_record::facts::TlsFacts;
+use everyhop_record::line::{ConnFacts, ConnFragment, Line};
+use everyhop_record::refusal::Refusal;
 
 /// A fatal alert in a record of its own (RFC 8446 §6); 112 is unrecognized_name (RFC 6066 §3).
 pub(crate) const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];

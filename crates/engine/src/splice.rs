@@ -2,22 +2,22 @@
 //!
 //! The hello goes first, as it came. The backend's first record is read, bounded: a ServerHello tells version, suite
 //! and group for the evidence; anything but TLS closes, so that plaintext cannot hide behind a hello. After that, bytes
-//! are bytes; each direction ends on its own (half-close). Read next: `hop/connect.rs`.
+//! are bytes; each direction ends on its own (half-close). Read next: `backend/connect.rs`.
 
 use crate::arrived::{Arrived, unmapped};
 use crate::backend::{choose, connect};
-use crate::backend_run::BackendRun;
-use crate::buf::Buf;
-use crate::facts::{IdentityUse, TlsFacts};
-use crate::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
 use crate::peek::Greeting;
-use crate::pipe::{Moved, Pipe};
-use crate::refusal::Refusal;
-use crate::running::RouteRun;
-use crate::shares::Held;
-use crate::side::Sock;
 use everyhop_canon::proxy;
 use everyhop_hello::{self as hello, ServerFirst};
+use everyhop_record::facts::{IdentityUse, TlsFacts};
+use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::RouteRun;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::pipe::{Moved, Pipe};
+use everyhop_transport::shares::Held;
+use everyhop_transport::side::Sock;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -243,7 +243,7 @@ fn pump(
             if !way.shut {
                 way.shut = true;
                 way.buf.release();
-                // Of the last way to end, closing says it.
+                // Where the other way ended before, closing the socket says it.
                 if !last {
                     to.shutdown_write();
                 }

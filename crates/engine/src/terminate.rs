@@ -2,14 +2,14 @@
 //! with its reason. No HTTP is read here. Read next: `client/mod.rs`.
 
 use crate::arrived::Arrived;
-use crate::deadlines::Late;
-use crate::facts::TlsFacts;
-use crate::line::{ConnFacts, ConnFragment};
 use crate::peek::Greeting;
-use crate::refusal::Refusal;
 use crate::refuse;
-use crate::side::{Sock, Wire, WireError};
-use crate::tls::Session;
+use everyhop_record::facts::TlsFacts;
+use everyhop_record::line::{ConnFacts, ConnFragment};
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::deadlines::Late;
+use everyhop_transport::side::{Sock, Wire, WireError};
+use everyhop_transport::tls::Session;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;

@@ -4,6 +4,8 @@
 //! answer) and is tolerant of the rest, because a passthrough hello is only forwarded. What cannot be read is told
 //! apart from what is not there: unreadable is never "no SNI". Read next: `client.rs`, `server.rs`, `sni.rs`.
 
+#![forbid(unsafe_code)]
+
 mod bytes;
 mod client;
 mod names;

@@ -4,6 +4,8 @@
 //! Heads keep offsets into the caller's buffer; nothing is copied until it is written afresh for the other side.
 //! Read next: `request.rs`, then `line.rs`, `framing.rs`, `chunked.rs`.
 
+#![forbid(unsafe_code)]
+
 mod chunked;
 mod framing;
 mod line;

@@ -5,6 +5,8 @@
 //! brace variants, nothing has a default. It names key material by id and never holds any. No I/O here.
 //! Read next: `route.rs` (a route and its hops), then `site.rs` and `listener.rs`.
 
+#![forbid(unsafe_code)]
+
 mod hop;
 mod limits;
 mod listener;

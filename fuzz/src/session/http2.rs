@@ -13,7 +13,7 @@ use everyhop_canon::path;
 use everyhop_engine::fuzzing::Speaks;
 use std::collections::{HashMap, HashSet};
 
-/// `frames.rs` of the engine lets a burst of so many pass that ask for work and carry nothing.
+/// `client/budget.rs` of the engine lets a burst of so many pass that ask for work and carry nothing.
 const BURST: usize = 2000;
 /// RFC 9113 §6.9.2.
 const WINDOW: u64 = 65_535;

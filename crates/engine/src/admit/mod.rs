@@ -8,30 +8,30 @@ mod route;
 mod site;
 
 use crate::exchange::asked::Asked;
-use crate::refusal::Refusal;
-use crate::running::Running;
 use everyhop_decide::{Denied, Headers, Who};
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::Running;
 
 /// What the handshake proved.
-pub(crate) struct Proved<'a> {
+pub struct Proved<'a> {
     /// The index of the site where TLS ended, in the plan that runs now; `None` where that plan does not have it, or
     /// promises something else there.
-    pub(crate) site: Option<usize>,
-    pub(crate) who: Who<'a>,
+    pub site: Option<usize>,
+    pub who: Who<'a>,
 }
 
 /// A request that may pass.
 #[derive(Debug)]
-pub(crate) struct Admitted {
+pub struct Admitted {
     /// The index of its route.
-    pub(crate) route: usize,
+    pub route: usize,
 }
 
 /// A request that may not pass: whose it would have been, where a route was found, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
-    pub(crate) route: Option<usize>,
-    pub(crate) why: Refusal,
+pub struct Refused {
+    pub route: Option<usize>,
+    pub why: Refusal,
 }
 
 impl From<Refusal> for Refused {
@@ -71,7 +71,7 @@ type Checked = Result<(), Refused>;
 const CHECKS: [fn(&mut Case<'_>) -> Checked; 2] = [site::check, route::check];
 
 /// Judges a request. `now_s` is Unix time.
-pub(crate) fn admit(
+pub fn admit(
     running: &Running,
     proved: &Proved<'_>,
     asked: &Asked,

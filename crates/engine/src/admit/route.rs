@@ -2,8 +2,8 @@
 //! it takes an upgrade. Read next: `everyhop-decide`, `admit.rs`.
 
 use crate::admit::{Case, Checked};
-use crate::refusal::Refusal;
 use everyhop_decide::Ask;
+use everyhop_record::refusal::Refusal;
 
 pub(super) fn check(case: &mut Case<'_>) -> Checked {
     let site = case.proved.site.ok_or(Refusal::Misdirected)?;

@@ -1,10 +1,10 @@
 //! Which backend: round robin, each thread starting elsewhere, past those that are ejected, closed or unresolved.
 //! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
 
-use crate::backend_run::BackendRun;
-use crate::clock::steady_ms;
-use crate::refusal::Refusal;
-use crate::running::RouteRun;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::RouteRun;
+use everyhop_transport::clock::steady_ms;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,17 +1,17 @@
 //! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both within `limits.connect_s`.
 //! What TLS came to is written down once, as the fragment that every observation over this connection carries.
 
-use crate::backend_run::BackendRun;
-use crate::buf::Buf;
-use crate::deadlines::{Late, Watch, Watches, in_time};
-use crate::facts::{IdentityUse, TlsFacts};
-use crate::line::HopFragment;
-use crate::material::noting_demand;
-use crate::refusal::Refusal;
-use crate::shares::{BACKENDS, Held, is_exhaustion};
-use crate::side::{Sock, Wire, WireError};
-use crate::tls::Session;
 use everyhop_plan::{Place, UpstreamProtocol};
+use everyhop_record::facts::{IdentityUse, TlsFacts};
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::material::noting_demand;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
+use everyhop_transport::shares::{BACKENDS, Held, is_exhaustion};
+use everyhop_transport::side::{Sock, Wire, WireError};
+use everyhop_transport::tls::Session;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::net::SocketAddr;

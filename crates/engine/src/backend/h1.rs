@@ -1,18 +1,18 @@
 //! HTTP/1.1 to a backend: one request at a time on one connection. The answer is judged as strictly as a request is: a
-//! backend that frames badly is not believed (U02), and a short body never becomes a complete one (U01).
+//! backend that frames badly is not believed (threat U02), and a short body never becomes a complete one (threat U01).
 
 use crate::backend::connect::Opened;
-use crate::buf::Buf;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::trailers::last_chunk;
 use crate::exchange::words::{Behind, BodyLen, Client, Fields, Got, Meta};
-use crate::line::HopFragment;
-use crate::refusal::Refusal;
-use crate::side::Wire;
 use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
 use everyhop_plan::Limits;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::side::Wire;
 use http::HeaderMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ pub(crate) struct H1Up {
     body: Body,
     answered: bool,
     keep: bool,
-    /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (T07).
+    /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (threat T07).
     bound: bool,
 }
 
@@ -90,7 +90,7 @@ impl H1Up {
     }
 
     pub(crate) fn is_reusable(&self) -> bool {
-        // Surplus bytes after a response belong to nobody: such a connection is not used again (H08).
+        // Surplus bytes after a response belong to nobody: such a connection is not used again (threat H08).
         self.keep && !self.bound && self.inb.is_empty() && self.out.is_empty() && !self.wire.is_eof()
     }
 

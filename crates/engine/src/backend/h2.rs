@@ -1,18 +1,18 @@
 //! HTTP/2 to a backend, by the `h2` crate with every limit set: one connection carries many requests of its thread.
-//! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../http/h2.rs`, the other side.
+//! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../client/h2.rs`, the other side.
 
 use crate::backend::connect::Opened;
-use crate::buf::Buf;
-use crate::clock::Clock;
-use crate::deadlines::{Watched, Watches};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::words::{Behind, BodyLen, Client, Got, Meta};
-use crate::h2_io::Stream;
-use crate::line::HopFragment;
-use crate::refusal::Refusal;
 use bytes::Bytes;
 use everyhop_plan::Limits;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::clock::Clock;
+use everyhop_transport::deadlines::{Watched, Watches};
+use everyhop_transport::h2_io::Stream;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};

@@ -4,9 +4,9 @@
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{H2Conn, H2Up};
 use crate::backend::up::Up;
-use crate::backend_run::BackendRun;
-use crate::running::Running;
 use everyhop_plan::{Limits, UpstreamProtocol};
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::Running;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};

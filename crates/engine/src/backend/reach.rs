@@ -6,11 +6,11 @@ use crate::backend::h2::{self, H2Up};
 use crate::backend::pool::Pools;
 use crate::backend::up::Up;
 use crate::backend::{choose, connect};
-use crate::deadlines::Watches;
 use crate::exchange::carry::Reached;
-use crate::refusal::Refusal;
-use crate::running::{RouteRun, Running};
 use everyhop_plan::UpstreamProtocol;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::deadlines::Watches;
 use std::rc::Rc;
 
 /// A thread's connections to backends, and the watches that end their waits.

@@ -2,12 +2,12 @@
 //! Read next: `h1.rs` and `h2.rs`, which do.
 
 use crate::backend::{h1, h2};
-use crate::buf::Buf;
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{Backend, Built, Client, Got, Meta};
-use crate::line::HopFragment;
-use crate::refusal::Refusal;
 use everyhop_plan::Limits;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
 use http::HeaderMap;
 use std::rc::Rc;
 use std::task::{Context, Poll};

@@ -2,8 +2,8 @@
 //! Also the clock's Date, written once a second and thread.
 
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
-use crate::refusal::Refusal;
 use everyhop_http1::{FieldId, write};
+use everyhop_record::refusal::Refusal;
 use std::cell::RefCell;
 
 /// A refusal as a response.
@@ -95,7 +95,7 @@ fn imf_fixdate(unix_s: u64) -> [u8; 29] {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (days, rest) = (unix_s / 86_400, unix_s % 86_400);
-    let (year, month, day) = crate::json::civil(days);
+    let (year, month, day) = everyhop_record::json::civil(days);
     let name =
         |all: &[&'static str], at: u64| usize::try_from(at).ok().and_then(|at| all.get(at).copied()).unwrap_or("???");
     let text = format!(

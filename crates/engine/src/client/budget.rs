@@ -1,9 +1,9 @@
 //! A budget for frames that ask for work and carry nothing: PING, SETTINGS, PRIORITY, unknown types, empty DATA, endless
-//! CONTINUATION (P02), windows opened by crumbs (P03). The `h2` crate bounds what each may hold, not how many there are.
+//! CONTINUATION (threat P02), windows opened by crumbs (threat P03). The `h2` crate bounds what each may hold, not how many there are.
 //! Frame headers are looked at on the way to it, nine bytes each; no frame is changed or held back.
 
-use crate::clock::Clock;
-use crate::h2_io::Tap;
+use everyhop_transport::clock::Clock;
+use everyhop_transport::h2_io::Tap;
 use std::cell::Cell;
 use std::rc::Rc;
 

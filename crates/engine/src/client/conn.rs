@@ -6,11 +6,11 @@ use crate::backend::up::Up;
 use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::Observer;
 use crate::head::identity::Said;
-use crate::refusal::Refusal;
-use crate::running::{RouteRun, Running};
 use crate::terminate::Opened;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Who;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{RouteRun, Running};
 
 /// What all requests of a connection share.
 pub(crate) struct Conn {

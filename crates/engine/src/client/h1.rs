@@ -3,7 +3,6 @@
 
 use crate::admit::Refused;
 use crate::backend::up::Up;
-use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
 use crate::client::conn::Conn;
 use crate::client::request::{prepare, refused};
@@ -15,9 +14,10 @@ use crate::exchange::carry::{Carried, Switched, carry};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::trailers::last_chunk;
 use crate::exchange::words::{BodyLen, Built, Client, Fields, Gone, Got, Meta};
-use crate::refusal::Refusal;
-use crate::side::Wire;
 use everyhop_http1::{FieldId, Parsed, RequestHead, write};
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::side::Wire;
 use http::HeaderMap;
 use std::future::poll_fn;
 use std::rc::Rc;

@@ -2,23 +2,23 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
 use crate::admit::Refused;
-use crate::buf::Buf;
 use crate::client::answer::{answer, with_date};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
-use crate::deadlines::Late;
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Ready, carry};
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::words::{Behind, BodyLen, Built, Client, Fields, Gone, Got, Meta};
-use crate::h2_io::Stream;
-use crate::refusal::Refusal;
-use crate::side::Wire;
 use bytes::Bytes;
 use everyhop_http1::{self as http1, FieldId};
 use everyhop_plan::Limits;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::Late;
+use everyhop_transport::h2_io::Stream;
+use everyhop_transport::side::Wire;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -197,7 +197,7 @@ fn judge(
     scratch: Vec<u8>,
 ) -> Result<Ready, Refused> {
     let limits = conn.opened.arrived.running.limits();
-    // Crumbs of a cookie count each (P03).
+    // Crumbs of a cookie count each (threat P03).
     if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
         return Err(Refusal::TooManyFields.into());
     }

@@ -12,8 +12,8 @@ pub(crate) mod tunnel;
 pub(crate) mod work;
 
 use crate::client::conn::Conn;
-use crate::side::Wire;
 use crate::terminate::Opened;
+use everyhop_transport::side::Wire;
 use std::rc::Rc;
 
 /// Serves the requests of a session that was opened, in a task of its own, and counts the handshake that went well.

@@ -9,11 +9,11 @@ use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
 use crate::head::request as head;
-use crate::refusal::Refusal;
 use everyhop_canon::cidr::Cidr;
 use everyhop_canon::forwarded;
 use everyhop_decide::Headers;
 use everyhop_http1::FieldId;
+use everyhop_record::refusal::Refusal;
 use std::time::Instant;
 
 /// Admits a request and writes its head for the backend. `scratch` is memory to use again.

@@ -2,14 +2,14 @@
 //! idle or too old. Only for WebSocket, only after the backend agreed.
 
 use crate::backend::h1::H1Up;
-use crate::buf::Buf;
 use crate::client::conn::Conn;
-use crate::deadlines::Watch;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
 use crate::exchange::observed::{Seen, record};
-use crate::refusal::Refusal;
-use crate::side::Wire;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::Watch;
+use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::task::{Context, Poll};

@@ -1,9 +1,9 @@
 //! What reading a request takes: kept by the thread, lent to a request, so that nothing is allocated for one and an idle
 //! connection holds none of it.
 
-use crate::buf::ROOM;
 use crate::exchange::asked::Asked;
 use everyhop_http1::RequestHead;
+use everyhop_transport::buf::ROOM;
 use std::cell::RefCell;
 
 #[derive(Default)]

@@ -1,16 +1,16 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
-//! nothing else, so that no two of them see a different request. Read next: `../admit.rs`, `head.rs`.
+//! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
 use crate::exchange::words::{BodyLen, Fields};
-use crate::refusal::Refusal;
 use everyhop_canon::{host, path};
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
+use everyhop_record::refusal::Refusal;
 use std::cell::Cell;
 use std::net::IpAddr;
 
 /// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub struct Asked {
     pub(crate) id: u64,
     pub(crate) method: String,
     /// Canonical, without port.
@@ -53,7 +53,7 @@ impl Default for Asked {
 
 impl Asked {
     /// A request of which no more is known than what a route is found by; each part in its canonical form.
-    pub(crate) fn of_canonical(method: &str, host: &str, path: &str) -> Asked {
+    pub fn of_canonical(method: &str, host: &str, path: &str) -> Asked {
         let mut it = Asked { method: method.to_owned(), host: host.to_owned(), ..Asked::default() };
         it.authority.push_str(host);
         it.target.push_str(path);
@@ -182,9 +182,9 @@ impl everyhop_decide::Headers for View<'_> {
         let of = |span: Span| span.of(self.buf);
         let mut seen = false;
         for field in self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(name.as_bytes())) {
-            // What the backend will not see, or only as the edge says it, decides nothing (R03, X01).
-            let stays = field.id.is_identity() || self.head.is_hop_by_hop(field, self.buf);
-            if stays || of(field.value) != value.as_bytes() {
+            // What the backend will not see, or only as the edge says it, decides nothing (threats R03, X01).
+            let stays_behind = field.id.is_identity() || self.head.is_hop_by_hop(field, self.buf);
+            if stays_behind || of(field.value) != value.as_bytes() {
                 return false;
             }
             seen = true;
@@ -209,7 +209,7 @@ pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
 
 impl MapView<'_> {
     /// RFC 9113 §8.2.1: a value has no white space around it. Who judged it with its white space would let pass what a
-    /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (R03).
+    /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (threat R03).
     pub(crate) fn has_proper_values(&self) -> bool {
         let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
         self.0.values().map(http::HeaderValue::as_bytes).all(|v| !is_space(v.first()) && !is_space(v.last()))

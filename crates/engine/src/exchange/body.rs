@@ -1,9 +1,9 @@
 //! A body as it comes off a connection, for both sides: how much of what was read belongs to it, and where it ends.
-//! It never reads a socket itself. Read next: `h1.rs` and `../hop/h1.rs`, which do.
+//! It never reads a socket itself. Read next: `../client/h1.rs` and `../backend/h1.rs`, which do.
 
-use crate::buf::Buf;
 use crate::exchange::trailers::trailer_map;
 use everyhop_http1::{Chunk, Chunked, Framing};
+use everyhop_transport::buf::Buf;
 use http::HeaderMap;
 
 #[derive(Debug, Default)]

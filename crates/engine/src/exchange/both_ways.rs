@@ -4,11 +4,11 @@
 //! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
 //! one. Read next: `words.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
-use crate::buf::Buf;
-use crate::deadlines::Watch;
 use crate::exchange::words::{Backend, BodyLen, Client, Gone, Got};
-use crate::refusal::Refusal;
 use everyhop_plan::Limits;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::Watch;
 use std::task::{Context, Poll};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

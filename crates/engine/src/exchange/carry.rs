@@ -1,14 +1,14 @@
 //! Carry: an admitted request goes to a backend and its answer comes back, perhaps at a second try, and is observed.
 //! Sent again is only what no backend can have acted on. Read next: `both_ways.rs`, then `observed.rs`.
 
-use crate::backend_run::BackendRun;
-use crate::deadlines::Watch;
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::Exchange;
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::words::{Backend, Built, Client};
-use crate::refusal::Refusal;
-use crate::running::{RouteRun, Running};
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::deadlines::Watch;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

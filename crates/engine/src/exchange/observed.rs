@@ -1,12 +1,12 @@
 //! Observed: what was done with a request, counted at its route and written as one line. Every request comes through here
 //! once, whatever became of it. Read next: `../line.rs`.
 
-use crate::clock::Clock;
 use crate::exchange::asked::Asked;
-use crate::line::{ConnFragment, DONE, HopFragment, Line};
-use crate::log::ThreadLog;
-use crate::refusal::Refusal;
-use crate::running::{RouteRun, Running};
+use everyhop_record::line::{ConnFragment, DONE, HopFragment, Line};
+use everyhop_record::log::ThreadLog;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::clock::Clock;
 use std::cell::RefCell;
 use std::time::Instant;
 

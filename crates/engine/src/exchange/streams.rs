@@ -1,10 +1,10 @@
 //! A body in a stream of HTTP/2, for both sides: sent as the peer's window takes it, received with room for more given at
 //! once. It knows no connection. Read next: `body.rs`, the same of HTTP/1.
 
-use crate::buf::Buf;
 use crate::exchange::trailers::forbid;
 use crate::exchange::words::Got;
 use bytes::Bytes;
+use everyhop_transport::buf::Buf;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 use std::task::{Context, Poll, ready};

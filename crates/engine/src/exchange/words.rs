@@ -1,12 +1,12 @@
 //! The words in which a client's side and a backend's side speak to each other of one request and its answer, whichever
 //! protocol each of them has on the wire. Nothing is read or written here. Read next: `both_ways.rs`.
 
-use crate::buf::Buf;
 use crate::exchange::asked::Asked;
-use crate::line::HopFragment;
-use crate::refusal::Refusal;
 use everyhop_http1::FieldId;
 use everyhop_plan::Limits;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
 use http::{HeaderMap, Request};
 use std::rc::Rc;
 use std::task::{Context, Poll};

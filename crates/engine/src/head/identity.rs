@@ -2,9 +2,9 @@
 //! never in what the client sent. Read next: `request.rs`, which leaves out what the client said of itself.
 
 use crate::exchange::asked::Asked;
-use crate::json::hex16;
 use base64::Engine;
 use everyhop_canon::forwarded::write_node;
+use everyhop_record::json::hex16;
 use std::cell::Cell;
 use std::fmt::Write;
 use std::net::IpAddr;

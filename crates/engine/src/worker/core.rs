@@ -2,12 +2,12 @@
 //! plan. On the path of a byte nothing shared is written. Read next: `shared.rs`, then `run.rs`.
 
 use crate::backend::reach::Backends;
-use crate::clock::{Clock, steady_ms};
-use crate::deadlines::{Watched, Watches};
-use crate::log::ThreadLog;
-use crate::running::Running;
 use crate::worker::ids::Ids;
 use crate::worker::shared::Shared;
+use everyhop_record::log::ThreadLog;
+use everyhop_running::running::Running;
+use everyhop_transport::clock::{Clock, steady_ms};
+use everyhop_transport::deadlines::{Watched, Watches};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// One thread's own.
-pub(crate) struct Core {
+pub struct Core {
     pub(crate) index: usize,
-    pub(crate) shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     pub(crate) backends: Backends,
     pub(crate) log: RefCell<ThreadLog>,
     /// A drain's time is over: what is still in flight is refused, and observed, before the process ends.
@@ -49,19 +49,19 @@ impl Core {
         &self.backends.watches
     }
 
-    pub(crate) fn watch(&self) -> Watched {
+    pub fn watch(&self) -> Watched {
         self.watches().watch()
     }
 
     /// Waits for the next tick.
-    pub(crate) async fn pause(&self) {
+    pub async fn pause(&self) {
         let watch = self.watch();
         watch.at_ms(self.clock().now_ms.get() + 1);
         poll_fn(|cx| watch.poll_late(cx).map(drop)).await;
     }
 
     /// The plan as this thread runs it. The thread's copy changes only in [`Core::refresh`].
-    pub(crate) fn running(&self) -> Option<Arc<Running>> {
+    pub fn running(&self) -> Option<Arc<Running>> {
         self.current.borrow().clone()
     }
 
@@ -73,7 +73,7 @@ impl Core {
         *self.current.borrow_mut() = self.shared.running.load_full();
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         self.shared.draining.load(Ordering::Relaxed)
     }
 

@@ -1,8 +1,8 @@
 //! A thread of the engine: what it has of its own, what it shares with the others, and its loop.
 //! Read next: `core.rs`, then `run.rs`.
 
-pub(crate) mod core;
+pub mod core;
 pub(crate) mod ids;
-pub(crate) mod run;
-pub(crate) mod shared;
+pub mod run;
+pub mod shared;
 pub(crate) mod sources;

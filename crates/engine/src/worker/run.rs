@@ -2,9 +2,9 @@
 //! Nothing here waits on another thread, and it knows no stage of a connection: what accepts is handed to it.
 
 use crate::backend::choose;
-use crate::ticker::Ticker;
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
+use everyhop_transport::ticker::Ticker;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 /// What the control thread tells a worker.
-pub(crate) enum Order {
+pub enum Order {
     /// Accept here once a plan names the listener.
     Listen { listener: String, bind: String, socket: TcpListener },
     /// Serve this socket besides, in tasks of this thread: the status address.

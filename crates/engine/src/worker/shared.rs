@@ -1,29 +1,29 @@
 //! What all threads share: the running plan behind an atomic pointer, the counts of connections, the log's writer.
 //! Written where a connection begins or ends and by the control thread, never on the path of a byte.
 
-use crate::log::Writer;
-use crate::running::Running;
-use crate::shares::Share;
 use crate::worker::ids;
 use crate::worker::sources::Sources;
 use arc_swap::ArcSwapOption;
+use everyhop_record::log::Writer;
+use everyhop_running::running::Running;
+use everyhop_transport::shares::Share;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The common ground of all threads.
-pub(crate) struct Shared {
-    pub(crate) running: ArcSwapOption<Running>,
-    pub(crate) draining: AtomicBool,
+pub struct Shared {
+    pub running: ArcSwapOption<Running>,
+    pub draining: AtomicBool,
     /// When a drain must be over, in the milliseconds of the steady clock.
-    pub(crate) drain_until_ms: AtomicU64,
-    pub(crate) log: Arc<Writer>,
+    pub drain_until_ms: AtomicU64,
+    pub log: Arc<Writer>,
     /// Connections now, by listener name; survives reloads.
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
-    pub(crate) clients: Share,
+    pub clients: Share,
     pub(crate) sources: Arc<Sources>,
-    pub(crate) panics: AtomicU64,
+    pub panics: AtomicU64,
     /// Where the ids of this process begin.
     pub(crate) ids_from: u64,
 }
@@ -45,7 +45,7 @@ impl Default for Shared {
 }
 
 impl Shared {
-    pub(crate) fn count_of(&self, listener: &str) -> Arc<AtomicU32> {
+    pub fn count_of(&self, listener: &str) -> Arc<AtomicU32> {
         let mut all = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(listener.to_owned()).or_default().clone()
     }

@@ -1,0 +1,139 @@
+//! The metrics in Prometheus' text format, made on read. Every label's value comes from the plan, never from a peer.
+//! Read next: `status.rs`, which serves them.
+
+use crate::report::now_s;
+use everyhop_engine::worker::shared::Shared;
+use everyhop_record::counters::{BUCKETS_US, PerThread};
+use everyhop_running::running::Running;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+/// The Prometheus text format, version 0.0.4.
+pub(crate) fn metrics(shared: &Shared) -> String {
+    let mut out = String::with_capacity(4096);
+    let Some(running) = shared.running.load_full() else { return out };
+    gauge(&mut out, "everyhop_connections", "open client connections", shared.clients.open());
+    gauge(&mut out, "everyhop_plan_generation", "plans applied since the engine started", running.generation);
+    let info = "# HELP everyhop_plan_info the plan that runs\n# TYPE everyhop_plan_info gauge";
+    let _ = writeln!(
+        out,
+        "{info}\neveryhop_plan_info{{digest=\"{}\",material=\"{}\"}} 1",
+        running.digest, running.material_digest
+    );
+    counter(&mut out, "everyhop_log_dropped_lines_total", "access log lines dropped");
+    let _ = writeln!(out, "everyhop_log_dropped_lines_total {}", shared.log.dropped.load(Ordering::Relaxed));
+    counter(&mut out, "everyhop_panics_total", "connections ended by a panic");
+    let _ = writeln!(out, "everyhop_panics_total {}", shared.panics.load(Ordering::Relaxed));
+    per_route(&mut out, &running, "everyhop_requests_total", "requests", |t| t.requests.get());
+    per_route(&mut out, &running, "everyhop_route_connections_total", "connections", |t| t.connections.get());
+    per_route(&mut out, &running, "everyhop_received_bytes_total", "bytes from clients", |t| t.bytes_in.get());
+    per_route(&mut out, &running, "everyhop_sent_bytes_total", "bytes to clients", |t| t.bytes_out.get());
+    classes(&mut out, &running);
+    durations(&mut out, &running);
+    refusals(&mut out, &running);
+    expiries(&mut out, &running);
+    backends(&mut out, &running);
+    out
+}
+
+fn counter(out: &mut String, name: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+}
+
+/// A label's value. Names come from the plan, so their number is bounded (threat A03).
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn per_route(out: &mut String, running: &Running, name: &str, help: &str, f: impl Fn(&PerThread) -> u64) {
+    counter(out, name, help);
+    for r in &running.routes {
+        let _ = writeln!(out, "{name}{{route=\"{}\",pattern=\"{}\"}} {}", label(&r.name), r.pattern, r.stats.sum(&f));
+    }
+}
+
+fn classes(out: &mut String, running: &Running) {
+    counter(out, "everyhop_responses_total", "responses by status class");
+    for r in &running.routes {
+        for class in 0..5usize {
+            let n = r.stats.sum(|t| t.classes.get(class).map_or(0, |c| c.get()));
+            let name = label(&r.name);
+            let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{}xx\"}} {n}", class + 1);
+        }
+    }
+}
+
+fn durations(out: &mut String, running: &Running) {
+    let name = "everyhop_request_duration_seconds";
+    let _ = writeln!(out, "# HELP {name} from the head to the end of the answer\n# TYPE {name} histogram");
+    for r in &running.routes {
+        let route = label(&r.name);
+        let mut sum = 0;
+        for (i, bound) in BUCKETS_US.iter().enumerate() {
+            sum += r.stats.sum(|t| t.durations.get(i).map_or(0, |c| c.get()));
+            let (s, us) = (bound / 1_000_000, bound % 1_000_000);
+            let _ = writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"{s}.{us:06}\"}} {sum}");
+        }
+        let all = r.stats.sum(|t| t.requests.get());
+        let us = r.stats.sum(|t| t.duration_us.get());
+        let _ = writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {all}");
+        let _ = writeln!(out, "{name}_sum{{route=\"{route}\"}} {}.{:06}", us / 1_000_000, us % 1_000_000);
+        let _ = writeln!(out, "{name}_count{{route=\"{route}\"}} {all}");
+    }
+}
+
+fn refusals(out: &mut String, running: &Running) {
+    counter(out, "everyhop_refused_total", "connections and requests refused, by slug");
+    for (slug, n) in running.elsewhere.refused() {
+        let _ = writeln!(out, "everyhop_refused_total{{route=\"\",slug=\"{slug}\"}} {n}");
+    }
+    for r in &running.routes {
+        for (slug, n) in r.stats.refused() {
+            let _ = writeln!(out, "everyhop_refused_total{{route=\"{}\",slug=\"{slug}\"}} {n}", label(&r.name));
+        }
+    }
+}
+
+fn expiries(out: &mut String, running: &Running) {
+    let name = "everyhop_expires_timestamp_seconds";
+    let _ = writeln!(out, "# HELP {name} when an acceptance or certificate ends\n# TYPE {name} gauge");
+    for r in &running.routes {
+        if let Some(until) = r.backends.iter().map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min() {
+            let _ = writeln!(out, "{name}{{kind=\"acceptance\",name=\"{}\"}} {until}", label(&r.name));
+        }
+    }
+    for m in &running.material {
+        if let Some(until) = m.not_after_s {
+            let _ = writeln!(out, "{name}{{kind=\"certificate\",name=\"{}\"}} {until}", label(&m.id));
+        }
+    }
+}
+
+fn backends(out: &mut String, running: &Running) {
+    let name = "everyhop_backend_up";
+    let _ = writeln!(out, "# HELP {name} 1 if the backend is offered connections\n# TYPE {name} gauge");
+    for r in &running.routes {
+        for b in &r.backends {
+            let up = u8::from(b.closed(now_s()).is_none() && !b.health.is_ejected());
+            let _ = writeln!(
+                out,
+                "{name}{{route=\"{}\",backend=\"{}\",tls=\"{}\"}} {up}",
+                label(&r.name),
+                label(&b.at),
+                b.tls
+            );
+        }
+    }
+    let name = "everyhop_identity_not_demanded";
+    let _ = writeln!(out, "# HELP {name} 1 if a mutual backend does not ask for our certificate\n# TYPE {name} gauge");
+    for r in &running.routes {
+        for b in r.backends.iter().filter(|b| b.tls == "mutual") {
+            let alarm = u8::from(b.health.identity.load(Ordering::Relaxed) == 2);
+            let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {alarm}", label(&r.name), label(&b.at));
+        }
+    }
+}

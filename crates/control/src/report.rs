@@ -1,0 +1,81 @@
+//! What the engine tells of itself in `status`: routes with their backends, counts, refusals and last observations. Made
+//! on read; nothing here is on the path of a byte. Read next: `metrics_text.rs`, `where.rs`.
+
+use everyhop_engine::worker::shared::Shared;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::RouteRun;
+use everyhop_transport::clock::unix_micros;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+
+pub(crate) fn now_s() -> i64 {
+    i64::try_from(unix_micros() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn parsed(line: Option<Vec<u8>>) -> Value {
+    line.and_then(|l| serde_json::from_slice(&l).ok()).unwrap_or(Value::Null)
+}
+
+/// Why a route takes nothing now: every backend of it is closed.
+pub(crate) fn closed(route: &RouteRun) -> Option<Refusal> {
+    let now = now_s();
+    let mut why = route.backends.iter().map(|b| b.closed(now));
+    let first = why.next().flatten();
+    if why.all(|w| w.is_some()) { first } else { None }
+}
+
+fn backend(it: &BackendRun) -> Value {
+    let now = now_s();
+    let state = match it.closed(now) {
+        Some(Refusal::Unresolved) => "unresolved",
+        Some(_) => "closed",
+        None if it.health.is_ejected() => "ejected",
+        None => "up",
+    };
+    let identity = match it.health.identity.load(Ordering::Relaxed) {
+        1 => "demanded",
+        2 => "not_demanded",
+        3 => "not_presented",
+        _ => "unknown",
+    };
+    json!({
+        "at": it.at, "tls": it.tls, "state": state, "identity": identity,
+        "failures": it.health.failures.load(Ordering::Relaxed),
+        "requests": it.health.requests.load(Ordering::Relaxed),
+    })
+}
+
+pub(crate) fn status(shared: &Shared) -> Value {
+    let Some(running) = shared.running.load_full() else {
+        return json!({"protocol": 1, "answer": "status", "generation": 0, "plan_digest": null, "routes": []});
+    };
+    let routes: Vec<Value> = running
+        .routes
+        .iter()
+        .map(|r| {
+            json!({
+                "name": &*r.name, "pattern": r.pattern,
+                "requests": r.stats.sum(|t| t.requests.get()),
+                "connections": r.stats.sum(|t| t.connections.get()),
+                "refused": r.stats.refused(),
+                "closed": closed(r).map(Refusal::slug),
+                "last": parsed(r.stats.last()),
+                "backends": r.backends.iter().map(|b| backend(b)).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "protocol": 1, "answer": "status",
+        "generation": running.generation,
+        "plan_digest": running.digest, "material_digest": running.material_digest,
+        "connections": shared.clients.open(),
+        "sandbox": crate::sandbox::closed(),
+        "routes": routes,
+        "refused": running.elsewhere.refused(),
+        "handshakes": {"ok": running.elsewhere.sum(|t| t.requests.get()), "failed": running.elsewhere.refused()},
+        "log_dropped": shared.log.dropped.load(Ordering::Relaxed),
+        "panics": shared.panics.load(Ordering::Relaxed),
+        "last_elsewhere": parsed(running.elsewhere.last()),
+    })
+}

@@ -1,0 +1,312 @@
+//! Control: the supervisor's questions and orders, one answer each, over a Unix socket that only our own user reaches.
+//! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
+//! connection; no worker ever waits for it. Read next: `messages.rs`, then `everyhop-running`.
+
+use crate::messages::{Ask, Socket, Unread, answer, refused};
+use crate::{fds, report, status, r#where};
+use everyhop_engine::worker::run::Order;
+use everyhop_engine::worker::shared::Shared;
+use everyhop_plan::AccessLog;
+use everyhop_running::build::Brought;
+use everyhop_running::material::Blob;
+use everyhop_running::running::Running;
+use everyhop_transport::clock::steady_ms;
+use everyhop_transport::ticker;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use zeroize::Zeroizing;
+
+/// What all control connections share.
+pub(crate) struct Engine {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) started_s: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    workers: Vec<UnboundedSender<Order>>,
+    /// Our copies, for a new supervisor.
+    sockets: Vec<(Socket, OwnedFd)>,
+    status: Option<(String, OwnedFd)>,
+}
+
+impl State {
+    /// Tells the workers which plan runs; sockets that it does not name are closed, those that came ahead of a plan that
+    /// was refused as well: nobody is left waiting in their queue.
+    fn forget_unnamed(&mut self, running: Option<&Running>) {
+        for worker in &self.workers {
+            let _ = worker.send(Order::Changed);
+        }
+        let listeners = running.map(|r| r.plan.listeners.as_slice()).unwrap_or_default();
+        self.sockets.retain(|(s, _)| listeners.iter().any(|l| l.name == s.listener && l.bind.contains(&s.bind)));
+    }
+}
+
+impl Engine {
+    pub(crate) fn new(shared: Arc<Shared>) -> Arc<Engine> {
+        let started_s = everyhop_transport::clock::unix_micros() / 1_000_000;
+        Arc::new(Engine { shared, started_s, state: Mutex::default() })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Serves the control socket until the engine is told to stop.
+pub(crate) fn serve(listener: OwnedFd, engine: &Arc<Engine>) -> ExitCode {
+    let listener = UnixListener::from(listener);
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) if is_ours(&stream) => {
+                let engine = engine.clone();
+                let named = std::thread::Builder::new().name("control".into());
+                // Without a thread the connection is dropped and the supervisor asks again.
+                let _ = named.spawn(move || converse(stream, &engine));
+            }
+            Ok(_) => {}
+            // Out of descriptors, or a supervisor that left: no reason to end what runs.
+            Err(_) => ticker::beat(),
+        }
+    }
+}
+
+/// Peer credentials: our own user or root.
+fn is_ours(stream: &UnixStream) -> bool {
+    let peer = rustix::net::sockopt::socket_peercred(stream);
+    peer.is_ok_and(|p| p.uid == rustix::process::geteuid() || p.uid.is_root())
+}
+
+fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
+    while let Ok(Some((body, fds))) = fds::receive(&mut stream) {
+        let (answer, given) = match Ask::read(&body) {
+            Ok(ask) => engine.answer(ask, fds),
+            Err(Unread(slug, why)) => (refused(slug, &why), Vec::new()),
+        };
+        let borrowed: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
+        if fds::send(&mut stream, answer.to_string().as_bytes(), &borrowed).is_err() {
+            return;
+        }
+        if answer.get("answer") == Some(&Value::from("stopping")) {
+            std::process::exit(0);
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn answer(self: &Arc<Self>, ask: Ask, fds: Vec<OwnedFd>) -> (Value, Vec<OwnedFd>) {
+        let given = match ask {
+            Ask::Hello {} => self.welcome(),
+            Ask::Listen { threads, sockets, status } => self.listen(threads, sockets, status, fds),
+            Ask::Apply { plan, plan_digest, material, material_digest, names, log } => {
+                self.apply(plan, plan_digest, material, material_digest, &names, log, fds)
+            }
+            Ask::Names { names } => {
+                if let Some(running) = self.shared.running.load_full() {
+                    running.resolve(&names);
+                }
+                answer("named")
+            }
+            Ask::Log {} => match fds.into_iter().next() {
+                Some(fd) => {
+                    self.shared.log.open(fd);
+                    answer("reopened")
+                }
+                None => refused("control/descriptor", "no descriptor came with the log"),
+            },
+            Ask::Adopt {} => return self.adopt(),
+            Ask::Status {} => report::status(&self.shared),
+            Ask::Plan {} => self.plan(),
+            Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
+            Ask::Drain { drain_s } => self.drain(drain_s),
+            Ask::Stop {} => answer("stopping"),
+        };
+        (given, Vec::new())
+    }
+
+    fn welcome(&self) -> Value {
+        let running = self.shared.running.load_full();
+        let state = self.state();
+        let threads = state.workers.len();
+        json!({
+            "protocol": 1, "answer": "welcome", "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
+            "started_s": self.started_s,
+            "plan_digest": running.as_ref().map(|r| &r.digest),
+            "material_digest": running.as_ref().map(|r| &r.material_digest),
+            "generation": running.as_ref().map_or(0, |r| r.generation),
+            "threads": (threads > 0).then_some(threads),
+            "draining": self.shared.draining.load(Ordering::Relaxed),
+            "sockets": state.sockets.iter().map(|(s, _)| s).collect::<Vec<_>>(),
+            "sandbox": crate::sandbox::closed(),
+            "status_bind": state.status.as_ref().map(|(bind, _)| bind),
+        })
+    }
+
+    fn listen(&self, threads: usize, sockets: Vec<Socket>, status: Option<String>, fds: Vec<OwnedFd>) -> Value {
+        if fds.len() != sockets.len() + usize::from(status.is_some()) {
+            return refused("control/descriptor", "descriptors and sockets differ in number");
+        }
+        let mut state = self.state();
+        if !state.workers.is_empty() && state.workers.len() != threads {
+            return refused("engine/restart-needed", "the number of threads cannot change while running");
+        }
+        if threads == 0 {
+            return refused("control/malformed", "at least one thread is needed");
+        }
+        for index in state.workers.len()..threads {
+            let (sender, orders) = unbounded_channel();
+            let shared = self.shared.clone();
+            let spawned = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                if everyhop_engine::run(index, shared, orders).is_err() {
+                    std::process::exit(4);
+                }
+            });
+            if spawned.is_err() {
+                return refused("engine/thread", "a worker thread could not be started");
+            }
+            state.workers.push(sender);
+        }
+        let mut fds = fds.into_iter();
+        for (socket, fd) in sockets.into_iter().zip(fds.by_ref()) {
+            let Some(worker) = state.workers.get(socket.thread) else {
+                return refused("control/malformed", "a socket names a thread that is not there");
+            };
+            let Ok(copy) = ready(&fd) else { return refused("control/descriptor", "a descriptor is no socket") };
+            let order = Order::Listen { listener: socket.listener.clone(), bind: socket.bind.clone(), socket: copy };
+            let _ = worker.send(order);
+            state.sockets.push((socket, fd));
+        }
+        if let (Some(bind), Some(fd)) = (status, fds.next()) {
+            let Ok(copy) = ready(&fd) else { return refused("control/descriptor", "a descriptor is no socket") };
+            if let Some(worker) = state.workers.first() {
+                let _ = worker.send(Order::Serve { socket: copy, by: status::listen });
+            }
+            state.status = Some((bind, fd));
+        }
+        answer("listening")
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message, in its order")]
+    fn apply(
+        &self,
+        plan: String,
+        plan_digest: String,
+        material: Vec<everyhop_running::material::Listed>,
+        material_digest: String,
+        names: &HashMap<String, Vec<std::net::IpAddr>>,
+        log: bool,
+        fds: Vec<OwnedFd>,
+    ) -> Value {
+        let mut fds = fds.into_iter();
+        let Some(blob) = fds.next().and_then(read_blob) else {
+            return refused("engine/material", "the material did not come or cannot be read");
+        };
+        let mut state = self.state();
+        let before = self.shared.running.load_full();
+        // Sockets come before plans, so that "one for each core" is what the supervisor counted.
+        let threads = state.workers.len();
+        let brought =
+            Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names, threads };
+        let running = match Running::build(brought, before.as_deref(), |name| self.shared.count_of(name)) {
+            Ok(running) => running,
+            Err(why) => {
+                state.forget_unnamed(before.as_deref());
+                return refused("engine/plan", &why.0);
+            }
+        };
+        if running.plan.engine.threads.number(threads) != threads {
+            state.forget_unnamed(before.as_deref());
+            return refused("engine/restart-needed", "the number of threads cannot change while running");
+        }
+        self.shared.log.configure(log && running.plan.log.access != (AccessLog::Off {}), running.plan.log.on_full);
+        if let (true, Some(fd)) = (log, fds.next()) {
+            self.shared.log.open(fd);
+        }
+        // Backends that were carried over have the addresses of the plan before.
+        running.resolve(names);
+        let (generation, digest) = (running.generation, running.digest.clone());
+        let running = Arc::new(running);
+        self.shared.running.store(Some(running.clone()));
+        state.forget_unnamed(Some(&running));
+        json!({"protocol": 1, "answer": "applied", "generation": generation, "plan_digest": digest})
+    }
+
+    fn adopt(&self) -> (Value, Vec<OwnedFd>) {
+        let state = self.state();
+        let mut given = Vec::new();
+        for fd in state.sockets.iter().map(|(_, fd)| fd).chain(state.status.as_ref().map(|(_, fd)| fd)) {
+            match fd.try_clone() {
+                Ok(copy) => given.push(copy),
+                Err(_) => return (refused("control/descriptor", "out of descriptors"), Vec::new()),
+            }
+        }
+        let sockets: Vec<&Socket> = state.sockets.iter().map(|(s, _)| s).collect();
+        let status = state.status.as_ref().map(|(bind, _)| bind);
+        (json!({"protocol": 1, "answer": "sockets", "sockets": sockets, "status": status}), given)
+    }
+
+    fn plan(&self) -> Value {
+        let running = self.shared.running.load_full();
+        json!({
+            "protocol": 1, "answer": "plan",
+            "plan": running.as_ref().map(|r| &r.text),
+            "plan_digest": running.as_ref().map(|r| &r.digest),
+            "material": running.as_ref().map(|r| r.material.as_slice()).unwrap_or_default(),
+        })
+    }
+
+    fn drain(&self, drain_s: u64) -> Value {
+        let until = steady_ms().saturating_add(drain_s.saturating_mul(1000));
+        self.shared.drain_until_ms.store(until, Ordering::Relaxed);
+        self.shared.draining.store(true, Ordering::Relaxed);
+        let mut state = self.state();
+        for worker in &state.workers {
+            let _ = worker.send(Order::Drain);
+        }
+        // Ours are copies: while one is open the kernel still queues clients whom nobody will serve.
+        state.sockets.clear();
+        drop(state);
+        let shared = self.shared.clone();
+        let watch = move || {
+            ticker::until(|| shared.clients.open() == 0 || steady_ms() >= until);
+            // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
+            for _ in 0..4 {
+                ticker::beat();
+            }
+            std::process::exit(0);
+        };
+        match std::thread::Builder::new().name("drain".into()).spawn(watch) {
+            Ok(_) => answer("draining"),
+            Err(_) => refused("engine/thread", "no thread could be started to watch the drain"),
+        }
+    }
+}
+
+/// A copy of a listening socket that tokio can take.
+fn ready(fd: &OwnedFd) -> std::io::Result<TcpListener> {
+    let socket = TcpListener::from(fd.try_clone()?);
+    socket.set_nonblocking(true)?;
+    // Accepted connections inherit it: small answers leave at once, without a system call each.
+    socket2::SockRef::from(&socket).set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+fn read_blob(fd: OwnedFd) -> Option<Blob> {
+    use std::io::Seek;
+    let mut file = std::fs::File::from(fd);
+    file.rewind().ok()?;
+    // As long as it is, so that it never moves; wiped when it is dropped: keys do not stay in freed memory. What rustls
+    // keeps, it keeps while the plan runs.
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(file.metadata().ok()?.len()).ok()?]);
+    file.read_exact(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}

@@ -1,0 +1,123 @@
+//! `where`: the word of the data path's own judge on a question, of the plan that runs or of one that does not, and why the
+//! other routes lost. It has no matcher and no order of checks of its own. Read next: `admit/mod.rs`.
+
+use crate::messages::{Where, refused};
+use crate::report::{closed, now_s, parsed};
+use everyhop_canon as canon;
+use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
+use everyhop_engine::admit::{Proved, Refused, admit};
+use everyhop_engine::exchange::asked::Asked;
+use everyhop_engine::worker::shared::Shared;
+use everyhop_plan::Plan;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::Running;
+use serde_json::{Value, json};
+
+pub(crate) fn where_now(shared: &Shared, ask: &Where) -> Value {
+    let Some(running) = shared.running.load_full() else {
+        return refused("engine/no-plan", "no plan runs yet");
+    };
+    judge(&running.plan, &running.matcher, ask, Some(&running))
+}
+
+/// Asks the matcher of a plan that need not run: `plan` and `ask` are JSON, and so is the answer.
+pub fn where_in(plan: &str, ask: &str) -> Result<String, String> {
+    let plan = everyhop_plan::read(plan).map_err(|e| e.why)?;
+    let matcher = Matcher::build(&plan).map_err(|e| e.0)?;
+    let ask: Where = serde_json::from_str(ask).map_err(|e| e.to_string())?;
+    Ok(judge(&plan, &matcher, &ask, None).to_string())
+}
+
+struct Judged {
+    verdict: &'static str,
+    site: Option<usize>,
+    route: Option<usize>,
+    refusal: Option<Refusal>,
+    why: String,
+}
+
+fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>) -> Value {
+    // As on the wire: what only the edge may say, or what concerns a connection alone, decides nothing.
+    let mut headers = ask.headers.clone();
+    headers.retain(|(name, _)| {
+        let id = everyhop_http1::field_id(name.as_bytes());
+        !id.is_identity() && !id.is_hop_by_hop()
+    });
+    let host = canon::host::host(ask.host.as_bytes()).map(|h| h.to_string());
+    let path = canon::path::path(ask.path.as_bytes()).map(|p| p.to_string());
+    let judged = match (&host, &path) {
+        (Err(_), _) => refuse(Refusal::BadHost),
+        (_, Err(_)) => refuse(Refusal::BadTarget),
+        (Ok(host), Ok(path)) => {
+            let it = Ask { host, path, method: &ask.method, headers: &headers };
+            decide(plan, matcher, ask, &it, running)
+        }
+    };
+    let as_ask = Ask {
+        host: host.as_deref().unwrap_or_default(),
+        path: path.as_deref().unwrap_or_default(),
+        method: &ask.method,
+        headers: &headers,
+    };
+    let lost: Vec<Value> = matcher
+        .lost(plan, &as_ask, judged.route)
+        .iter()
+        .map(|l| json!({"route": plan.routes.get(l.route).map(|r| &r.name), "why": l.why}))
+        .collect();
+    let run = judged.route.and_then(|r| running.and_then(|it| it.routes.get(r)));
+    let shut = run.and_then(closed);
+    let refusal = judged.refusal.or(shut);
+    json!({
+        "protocol": 1, "answer": "where",
+        "verdict": judged.verdict,
+        "site": judged.site.and_then(|s| plan.sites.get(s)).map(|s| &s.name),
+        "route": judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.name),
+        "status": refusal.map_or(if judged.verdict == "splice" { 0 } else { 200 }, Refusal::status),
+        "slug": refusal.map(Refusal::slug),
+        "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
+        "lost": lost,
+        "last": parsed(run.and_then(|r| r.stats.last())),
+    })
+}
+
+fn refuse(why: Refusal) -> Judged {
+    Judged { verdict: "refuse", site: None, route: None, refusal: Some(why), why: why.sentence().to_owned() }
+}
+
+fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
+    let listener = ask.listener.as_deref().or_else(|| plan.listeners.first().map(|l| l.name.as_str()));
+    let site = match matcher.hello(listener.unwrap_or_default(), ask.sni.as_deref()) {
+        Verdict::Refuse(HelloRefusal::NoSni) => return refuse(Refusal::NoSni),
+        Verdict::Refuse(HelloRefusal::UnknownSni) => return refuse(Refusal::UnknownSni),
+        Verdict::Splice(route) => {
+            return Judged {
+                verdict: "splice",
+                site: None,
+                route: Some(route),
+                refusal: None,
+                why: "the hello's server name belongs to a passthrough route".into(),
+            };
+        }
+        Verdict::Terminate(site) => site,
+    };
+    // Unless the question says who the client proved to be, an allow-list is taken as passed.
+    let who = ask.client.as_deref().map_or(Who::Anybody, Who::Proved);
+    let admitted = match running {
+        Some(running) => {
+            let asked = Asked::of_canonical(it.method, it.host, it.path);
+            admit(running, &Proved { site: Some(site), who }, &asked, it.headers, now_s()).map(|a| a.route)
+        }
+        // A plan that does not run has no dates.
+        None => matcher.admit(site, who, it, false).map_err(Refused::from),
+    };
+    match admitted {
+        Ok(route) => Judged {
+            verdict: "terminate",
+            site: Some(site),
+            route: Some(route),
+            refusal: None,
+            why: "host, path, method and headers match this route best".into(),
+        },
+        Err(Refused { route, why }) => Judged { site: Some(site), route, ..refuse(why) },
+    }
+}

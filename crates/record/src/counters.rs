@@ -1,0 +1,115 @@
+//! Counters: one set a thread, written by that thread alone and read by whoever asks. They outlive plans by route name.
+//! Text is made on read. Read next: `line.rs`, the observations beside them.
+
+use crate::line::Line;
+use crate::log::ThreadLog;
+use crate::refusal::Refusal;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// A counter that one thread writes: a load and a store, no locked instruction.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the duration buckets in microseconds; the last bucket is all the rest.
+pub const BUCKETS_US: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
+
+/// How long an observation stands as the last one before the next of its kind takes its place.
+const KEEP_US: u64 = 1_000;
+
+/// What one thread counted of one route.
+#[derive(Debug, Default)]
+pub struct PerThread {
+    pub requests: Count,
+    pub connections: Count,
+    pub bytes_in: Count,
+    pub bytes_out: Count,
+    /// By status class, 1xx to 5xx.
+    pub classes: [Count; 5],
+    pub durations: [Count; BUCKETS_US.len() + 1],
+    pub duration_us: Count,
+    refused: Mutex<HashMap<&'static str, u64>>,
+    /// The last observation, as its line, with the moment, so that the newest of all threads can be told.
+    last: Mutex<(u64, Vec<u8>)>,
+}
+
+/// All threads' counts of one route, or of what reached no route.
+#[derive(Debug)]
+pub struct Stats {
+    threads: Vec<PerThread>,
+}
+
+impl Stats {
+    pub fn new(threads: usize) -> Stats {
+        Stats { threads: (0..threads.max(1)).map(|_| PerThread::default()).collect() }
+    }
+
+    pub fn of(&self, thread: usize) -> &PerThread {
+        // There is always one; a thread beyond the list would be a bug and shares the first.
+        self.threads.get(thread).unwrap_or_else(|| &self.threads[0])
+    }
+
+    pub fn sum(&self, f: impl Fn(&PerThread) -> u64) -> u64 {
+        self.threads.iter().map(f).sum()
+    }
+
+    pub fn refused(&self) -> HashMap<&'static str, u64> {
+        let mut all = HashMap::new();
+        for thread in &self.threads {
+            for (slug, n) in thread.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                *all.entry(*slug).or_default() += n;
+            }
+        }
+        all
+    }
+
+    pub fn last(&self) -> Option<Vec<u8>> {
+        let lines = self.threads.iter().map(|t| t.last.lock().unwrap_or_else(PoisonError::into_inner));
+        lines.max_by_key(|l| l.0).filter(|l| l.0 > 0).map(|l| l.1.clone())
+    }
+}
+
+impl PerThread {
+    pub fn refuse(&self, why: Refusal) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(why.slug()).or_default() += 1;
+    }
+
+    /// Writes an observation to the log, if there is one, and keeps it as the last of its kind; of a thousand like it in a
+    /// millisecond one is kept, since nobody looks that often.
+    pub fn saw(&self, micros: u64, line: &Line<'_>, log: &mut ThreadLog) {
+        let logged = log.line(|out| line.write(out, micros));
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if line.is_ordinary() && micros.wrapping_sub(last.0) < KEEP_US {
+            return;
+        }
+        last.0 = micros;
+        last.1.clear();
+        match logged {
+            Some(written) => last.1.extend_from_slice(written),
+            None => line.write(&mut last.1, micros),
+        }
+    }
+
+    pub fn took(&self, status: u16, us: u64) {
+        self.requests.add(1);
+        if let Some(class) = self.classes.get(usize::from(status / 100).wrapping_sub(1)) {
+            class.add(1);
+        }
+        let at = BUCKETS_US.iter().position(|b| us <= *b).unwrap_or(BUCKETS_US.len());
+        if let Some(bucket) = self.durations.get(at) {
+            bucket.add(1);
+        }
+        self.duration_us.add(us);
+    }
+}

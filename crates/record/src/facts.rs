@@ -1,0 +1,104 @@
+//! What TLS came to on one hop: version, suite, group, and who proved to be whom. Facts of the session, never of the plan.
+//! Read next: `line.rs`, which writes them down.
+
+use crate::digest::sha256_hex;
+use crate::json::{field, text};
+use everyhop_hello as hello;
+use rustls::pki_types::CertificateDer;
+use rustls::{CommonState, HandshakeKind};
+
+/// Most names of a certificate that get into a line; the rest is left out and marked. A chain may bring thousands, and
+/// each request would write them again.
+const FIELD_NAMES: usize = 16;
+
+/// Who proved to be whom, from a verified leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    pub names: Vec<String>,
+    pub key_sha256: String,
+}
+
+impl Peer {
+    pub fn of(leaf: &CertificateDer<'_>) -> Option<Peer> {
+        let cert = webpki::EndEntityCert::try_from(leaf).ok()?;
+        let names = cert.valid_dns_names().chain(cert.valid_uri_names()).map(str::to_owned).collect();
+        let key_sha256 = sha256_hex(cert.subject_public_key_info().as_ref());
+        Some(Peer { names, key_sha256 })
+    }
+}
+
+/// What TLS came to on one hop.
+#[derive(Debug, Clone, Default)]
+pub struct TlsFacts {
+    pub version: Option<&'static str>,
+    pub suite: Option<&'static str>,
+    pub group: Option<&'static str>,
+    pub alpn: Option<String>,
+    pub resumed: bool,
+    pub peer: Option<Peer>,
+}
+
+impl TlsFacts {
+    pub fn of(conn: &CommonState) -> TlsFacts {
+        TlsFacts {
+            version: conn.protocol_version().map(|v| hello::version_name(u16::from(v))),
+            suite: conn.negotiated_cipher_suite().map(|s| hello::suite_name(u16::from(s.suite()))),
+            group: conn.negotiated_key_exchange_group().map(|g| hello::group_name(u16::from(g.name()))),
+            alpn: conn.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
+            resumed: matches!(conn.handshake_kind(), Some(HandshakeKind::Resumed)),
+            peer: conn.peer_certificates().and_then(|c| c.first()).and_then(Peer::of),
+        }
+    }
+
+    pub fn write(&self, out: &mut Vec<u8>) {
+        field(out, "version", self.version);
+        field(out, "suite", self.suite);
+        field(out, "group", self.group);
+        out.extend_from_slice(if self.resumed {
+            b",\"resumed\":true,\"peer\":"
+        } else {
+            b",\"resumed\":false,\"peer\":"
+        });
+        match &self.peer {
+            None => out.extend_from_slice(b"null"),
+            Some(peer) => {
+                out.extend_from_slice(b"{\"names\":[");
+                for (i, name) in peer.names.iter().take(FIELD_NAMES).enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    text(out, name.as_bytes());
+                }
+                if peer.names.len() > FIELD_NAMES {
+                    out.extend_from_slice(b",\"...\"");
+                }
+                out.push(b']');
+                field(out, "key_sha256", Some(&peer.key_sha256));
+                out.push(b'}');
+            }
+        }
+    }
+}
+
+/// Whether the backend wanted to know who we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityUse {
+    Demanded,
+    /// We would have presented one; it was not asked for. Mutual in name only.
+    NotDemanded,
+    /// The hop presents none.
+    NotPresented,
+    /// A resumed session of which no full handshake was seen, or a session that is not ours.
+    Unknown,
+}
+
+impl IdentityUse {
+    pub fn name(self) -> &'static str {
+        match self {
+            IdentityUse::Demanded => "demanded",
+            IdentityUse::NotDemanded => "not_demanded",
+            IdentityUse::NotPresented => "not_presented",
+            IdentityUse::Unknown => "unknown",
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What is said about what happened: the closed list of refusals, what TLS came to, lines, the log, counters.
+//! It decides nothing and opens nothing. Read next: `refusal.rs`, then `line.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod counters;
+pub mod digest;
+pub mod facts;
+pub mod json;
+pub mod line;
+pub mod log;
+pub mod refusal;

@@ -1,0 +1,156 @@
+//! Observations: what a connection or request really did, as one JSON line that the log, `where` and `status` share.
+//!
+//! What a connection or an upstream connection fixed once (peers, TLS, identities) is written once, as a fragment; a
+//! request only adds its own fields. Any byte in any field gives one valid JSON line (threat G01). No query, no header,
+//! no body, no key ever gets in. Read next: `json.rs`, then `log.rs`, `counters.rs`.
+
+use crate::facts::{IdentityUse, TlsFacts};
+use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
+use everyhop_http1::write::number;
+use std::net::{IpAddr, SocketAddr};
+
+/// What we know of a client connection, written once it is known.
+pub struct ConnFragment(Vec<u8>);
+
+pub struct ConnFacts<'a> {
+    pub id: u64,
+    pub listener: &'a str,
+    pub peer: SocketAddr,
+    pub client: IpAddr,
+    pub sni: Option<&'a str>,
+    /// `ended`, `passed`, `failed` or `none`.
+    pub tls: &'static str,
+    pub facts: TlsFacts,
+}
+
+impl ConnFragment {
+    pub fn of(it: &ConnFacts<'_>) -> ConnFragment {
+        let mut out = Vec::with_capacity(384);
+        out.extend_from_slice(b"\"conn\":\"");
+        hex16(&mut out, it.id);
+        out.push(b'"');
+        field(&mut out, "listener", Some(it.listener));
+        out.extend_from_slice(b",\"peer\":\"");
+        socket_address(&mut out, it.peer);
+        out.extend_from_slice(b"\",\"client\":\"");
+        address(&mut out, it.client);
+        out.push(b'"');
+        field(&mut out, "sni", it.sni);
+        out.extend_from_slice(b",\"client_hop\":{\"tls\":");
+        text(&mut out, it.tls.as_bytes());
+        field(&mut out, "alpn", it.facts.alpn.as_deref());
+        it.facts.write(&mut out);
+        out.push(b'}');
+        ConnFragment(out)
+    }
+}
+
+/// What we know of a backend connection, written once it is open. Without its closing brace: `reused` follows.
+#[derive(Clone)]
+pub struct HopFragment {
+    text: Vec<u8>,
+    pub alarm: Option<&'static str>,
+}
+
+impl HopFragment {
+    pub fn of(at: &str, tls: &'static str, facts: &TlsFacts, identity: IdentityUse) -> HopFragment {
+        let mut out = Vec::with_capacity(320);
+        out.extend_from_slice(b"{\"at\":");
+        text(&mut out, at.as_bytes());
+        field(&mut out, "tls", Some(tls));
+        field(&mut out, "alpn", facts.alpn.as_deref());
+        facts.write(&mut out);
+        field(&mut out, "identity", Some(identity.name()));
+        let alarm = (identity == IdentityUse::NotDemanded).then_some("identity_not_demanded");
+        HopFragment { text: out, alarm }
+    }
+}
+
+/// The end of what went as decided.
+pub const DONE: &str = "done";
+
+/// What one line says beside its fragments.
+pub struct Line<'a> {
+    pub conn: &'a ConnFragment,
+    pub id: Option<u64>,
+    /// The [`labels`] of its route, or of what reached no route.
+    pub labels: &'a [u8],
+    pub hop: Option<(&'a HopFragment, bool)>,
+    pub protocol: Option<&'static str>,
+    pub method: Option<&'a [u8]>,
+    pub host: Option<&'a [u8]>,
+    /// Without query.
+    pub path: Option<&'a [u8]>,
+    pub status: u16,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub duration_us: u64,
+    /// `done` or a slug.
+    pub end: &'static str,
+}
+
+/// What all lines of a route under a plan share, written once.
+pub fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, material: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(224);
+    field(&mut out, "route", route);
+    field(&mut out, "pattern", pattern);
+    field(&mut out, "plan", Some(plan));
+    field(&mut out, "material", Some(material));
+    out
+}
+
+impl Line<'_> {
+    /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
+    pub fn is_ordinary(&self) -> bool {
+        self.end == DONE && self.hop.is_none_or(|(hop, _)| hop.alarm.is_none())
+    }
+
+    /// `micros`: now, since 1970.
+    pub fn write(&self, out: &mut Vec<u8>, micros: u64) {
+        out.extend_from_slice(b"{\"time\":\"");
+        stamp(out, micros);
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(&self.conn.0);
+        match self.id {
+            Some(id) => {
+                out.extend_from_slice(b",\"id\":\"");
+                hex16(out, id);
+                out.push(b'"');
+            }
+            None => out.extend_from_slice(b",\"id\":null"),
+        }
+        out.extend_from_slice(self.labels);
+        out.extend_from_slice(b",\"backend_hop\":");
+        match self.hop {
+            None => out.extend_from_slice(b"null"),
+            Some((hop, reused)) => {
+                out.extend_from_slice(&hop.text);
+                out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
+            }
+        }
+        plain_field(out, b",\"protocol\":", self.protocol);
+        bytes_field(out, "method", self.method);
+        bytes_field(out, "host", self.host);
+        bytes_field(out, "path", self.path);
+        out.extend_from_slice(b",\"status\":");
+        if self.status == 0 {
+            out.extend_from_slice(b"null");
+        } else {
+            number(out, u64::from(self.status));
+        }
+        for (name, value) in [
+            (&b",\"bytes_in\":"[..], self.bytes_in),
+            (b",\"bytes_out\":", self.bytes_out),
+            (b",\"duration_us\":", self.duration_us),
+        ] {
+            out.extend_from_slice(name);
+            number(out, value);
+        }
+        plain_field(out, b",\"end\":", Some(self.end));
+        out.extend_from_slice(b",\"alarms\":[");
+        if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm) {
+            text(out, alarm.as_bytes());
+        }
+        out.extend_from_slice(b"]}");
+    }
+}

@@ -1,0 +1,169 @@
+//! Every reason for which a connection or a request does not pass: a closed list. Each has a slug that never changes its
+//! meaning, the HTTP status that goes with it (0 where no HTTP was spoken) and one plain sentence.
+//! Answers, logs, metrics, `where` and the reference manual all read this table. Nothing is decided here.
+
+use everyhop_http1 as http1;
+
+macro_rules! refusals {
+    ($($variant:ident $slug:literal $status:literal $sentence:literal;)*) => {
+        /// Why something was refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Refusal {
+            $($variant,)*
+            /// The HTTP/1 codec's own list, for requests.
+            Http1(http1::Refused),
+        }
+
+        /// Slug, status, sentence; without the codec's own.
+        pub const REFUSALS: &[(&str, u16, &str)] = &[$(($slug, $status, $sentence),)*];
+
+        impl Refusal {
+            pub fn slug(self) -> &'static str {
+                match self {
+                    $(Refusal::$variant => $slug,)*
+                    Refusal::Http1(r) => r.slug(),
+                }
+            }
+
+            pub fn status(self) -> u16 {
+                match self {
+                    $(Refusal::$variant => $status,)*
+                    Refusal::Http1(r) => r.status(),
+                }
+            }
+
+            pub fn sentence(self) -> &'static str {
+                match self {
+                    $(Refusal::$variant => $sentence,)*
+                    Refusal::Http1(r) => r.sentence(),
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    // Before any certificate is shown.
+    NotTls "hello/not-tls" 0 "the first bytes are not a TLS ClientHello";
+    HelloIncomplete "hello/incomplete" 0 "the connection ended before the ClientHello was complete";
+    HelloTooLong "hello/too-long" 0 "the ClientHello is longer than limits.hello_bytes";
+    HelloTooSlow "hello/too-slow" 0 "the ClientHello was not complete within limits.handshake_s";
+    HelloMalformed "hello/malformed" 0 "the ClientHello cannot be read";
+    HelloInvalidName "hello/invalid-name" 0 "the ClientHello's server name is not a host name";
+    NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
+    UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
+    ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
+    ConnectionLimit "connection/limit" 0 "the listener already has as many connections as it may";
+    DescriptorLimit "connection/descriptors" 0 "the process holds as many connections as its descriptors allow";
+    SourceConnections "connection/source-limit" 0 "the source already has limits.connections_per_source connections";
+    SourceHandshakes "connection/source-rate" 0 "the source began limits.handshakes_per_source handshakes this second";
+    // The client's handshake.
+    HandshakeTooSlow "handshake/too-slow" 0 "the TLS handshake was not complete within limits.handshake_s";
+    HandshakeClosed "handshake/closed" 0 "the client left during the TLS handshake";
+    HandshakeNoVersion "handshake/no-common-version" 0 "the client offers no TLS version that the site allows";
+    HandshakeNoSuite "handshake/no-common-suite" 0 "the client and the site share no cipher suite, group or signature scheme";
+    HandshakeNoProtocol "handshake/no-common-protocol" 0 "the client's ALPN names no protocol of the site";
+    HandshakeNoClientCertificate "handshake/no-client-certificate" 0 "the site demands a client certificate and none was shown";
+    HandshakeClientCertificate "handshake/client-certificate-refused" 0 "the client's certificate does not verify";
+    HandshakeAlert "handshake/client-alert" 0 "the client ended the handshake with an alert";
+    HandshakeFailed "handshake/failed" 0 "the TLS handshake broke the protocol";
+    // The request.
+    RequestTooSlow "request/head-too-slow" 408 "the request head was not complete within limits.head_s";
+    BodyTooSlow "request/body-too-slow" 408 "the request body stood still for limits.body_progress_s";
+    BodyTruncated "request/body-truncated" 400 "the client left before its request was complete";
+    BodyMalformed "request/body-malformed" 400 "the request body's framing is not valid";
+    BadTarget "request/bad-target" 400 "the request target is not in one unambiguous form";
+    BadHost "request/bad-host" 400 "the request's host is not a host name";
+    BadFields "request/bad-fields" 400 "the request has a field that must not be there or occurs twice";
+    TooManyFields "request/too-many-fields" 431 "the request has more fields than the limit";
+    ConnectMethod "request/connect" 405 "CONNECT is not served here";
+    Misdirected "request/misdirected" 421 "this connection's TLS session is not for that host";
+    NotFound "request/not-found" 404 "no route matches this request";
+    ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
+    UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
+    ClientGone "request/client-gone" 499 "the client left before the answer was complete";
+    Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";
+    LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
+    // The way to the backend.
+    AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
+    SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";
+    Unresolved "hop/unresolved" 503 "the backend's name does not resolve";
+    ConnectFailed "hop/connect-failed" 502 "the backend does not take connections";
+    HopDescriptors "hop/descriptors" 503 "the process has no descriptor left for a connection to the backend";
+    ConnectTimeout "hop/connect-timeout" 504 "the backend did not take the connection within limits.connect_s";
+    HopNotTls "hop/not-tls" 502 "the backend does not speak TLS";
+    HopUntrusted "hop/untrusted" 502 "the backend's certificate does not chain to the route's roots";
+    HopNameMismatch "hop/name-mismatch" 502 "the backend's certificate does not carry the expected name";
+    HopExpired "hop/certificate-expired" 502 "the backend's certificate is not valid now";
+    HopBadCertificate "hop/bad-certificate" 502 "the backend's certificate is not acceptable";
+    HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
+    HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
+    HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2 and the route asks for it";
+    BackendClosed "hop/closed" 502 "the backend closed before it answered";
+    BackendMalformed "hop/bad-response" 502 "the backend's answer is not valid HTTP";
+    BackendInformational "hop/too-many-informational" 502 "the backend sent more informational responses than the limit";
+    BackendFirstByte "hop/first-byte-timeout" 504 "the backend did not answer within limits.first_byte_s";
+    BackendTooSlow "hop/body-too-slow" 504 "the backend's answer stood still for limits.body_progress_s";
+    BackendTruncated "hop/truncated" 502 "the backend's answer ended before it was complete";
+    BackendReset "hop/reset" 502 "the backend reset the stream";
+    SpliceNotTls "splice/backend-not-tls" 0 "the backend answered the ClientHello with something that is not TLS";
+    TunnelIdle "tunnel/idle" 0 "no byte moved for limits.tunnel_idle_s";
+    TunnelAge "tunnel/max-age" 0 "the connection reached limits.max_age_s";
+    RouteGone "tunnel/route-gone" 0 "the route is gone or stricter in the new plan";
+    Draining "connection/draining" 503 "the engine is draining";
+    ConnectionBroken "connection/broken" 0 "the connection broke";
+}
+
+/// Slug, status and sentence of every reason, the codec's own included.
+pub fn all_refusals() -> Vec<(&'static str, u16, &'static str)> {
+    let codec = http1::Refused::ALL.iter().map(|r| (r.slug(), r.status(), r.sentence()));
+    REFUSALS.iter().copied().chain(codec).collect()
+}
+
+impl Refusal {
+    /// What rustls says of a client's handshake.
+    pub fn of_client(error: &rustls::Error) -> Refusal {
+        use rustls::{Error as E, PeerIncompatible as P};
+        match error {
+            E::NoCertificatesPresented => Refusal::HandshakeNoClientCertificate,
+            E::InvalidCertificate(_) => Refusal::HandshakeClientCertificate,
+            E::NoApplicationProtocol => Refusal::HandshakeNoProtocol,
+            E::AlertReceived(_) => Refusal::HandshakeAlert,
+            E::PeerIncompatible(
+                P::Tls12NotOffered
+                | P::Tls12NotOfferedOrEnabled
+                | P::Tls13RequiredForQuic
+                | P::SupportedVersionsExtensionRequired,
+            ) => Refusal::HandshakeNoVersion,
+            E::PeerIncompatible(_) => Refusal::HandshakeNoSuite,
+            _ => Refusal::HandshakeFailed,
+        }
+    }
+
+    /// What rustls says of a backend's handshake.
+    pub fn of_backend(error: &rustls::Error) -> Refusal {
+        use rustls::{AlertDescription as A, CertificateError as C, Error as E};
+        match error {
+            E::InvalidCertificate(c) => match c {
+                C::NotValidForName | C::NotValidForNameContext { .. } => Refusal::HopNameMismatch,
+                C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => {
+                    Refusal::HopExpired
+                }
+                C::UnknownIssuer | C::BadSignature => Refusal::HopUntrusted,
+                _ => Refusal::HopBadCertificate,
+            },
+            E::AlertReceived(
+                A::CertificateRequired
+                | A::BadCertificate
+                | A::UnknownCA
+                | A::CertificateUnknown
+                | A::CertificateExpired
+                | A::UnsupportedCertificate
+                | A::AccessDenied,
+            ) => Refusal::HopIdentityRefused,
+            E::NoApplicationProtocol | E::AlertReceived(A::NoApplicationProtocol) => Refusal::HopNoHttp2,
+            E::InvalidMessage(_) => Refusal::HopNotTls,
+            _ => Refusal::HopHandshake,
+        }
+    }
+}

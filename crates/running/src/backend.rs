@@ -1,0 +1,75 @@
+//! A backend and the hop to it: where it is, what its connections depend on, how it fares. Shared by all threads.
+//! It opens nothing. Read next: `build.rs`.
+
+use arc_swap::ArcSwap;
+use everyhop_plan::{Place, UpstreamProtocol};
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::clock::steady_ms;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// A backend and the hop to it, with everything that a connection there depends on.
+pub struct BackendRun {
+    /// Pools and TLS sessions are keyed by this: equal only if place, roots, name, identity, policy and protocol are.
+    pub hop_id: u64,
+    pub at: String,
+    pub place: Place,
+    pub addrs: ArcSwap<Vec<SocketAddr>>,
+    pub tls: &'static str,
+    pub secured: Option<Secured>,
+    pub protocol: UpstreamProtocol,
+    /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
+    pub closes_at_s: i64,
+    pub health: Health,
+}
+
+/// How TLS is spoken with it.
+pub struct Secured {
+    pub config: Arc<ClientConfig>,
+    pub name: ServerName<'static>,
+    pub presents: bool,
+}
+
+/// Shared by all threads, written only when something fails or heals.
+#[derive(Debug, Default)]
+pub struct Health {
+    pub failures: AtomicU32,
+    /// In [`steady_ms`]; 0 while it is not ejected.
+    pub ejected_until_ms: AtomicU64,
+    /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented: what the last full handshake showed.
+    pub identity: AtomicU32,
+    pub requests: AtomicU64,
+}
+
+impl Health {
+    pub fn is_ejected(&self) -> bool {
+        // A healthy one costs no look at the clock.
+        let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        until > 0 && until > steady_ms()
+    }
+}
+
+impl BackendRun {
+    /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a
+    /// connection that is used lives as long as its requests come (threat U04).
+    pub fn is_at(&self, addr: Option<SocketAddr>) -> bool {
+        match self.place {
+            Place::Name { .. } => addr.is_some_and(|addr| self.addrs.load().contains(&addr)),
+            Place::Ip { .. } | Place::Unix { .. } => true,
+        }
+    }
+
+    /// Why this backend takes nothing now, if so.
+    pub fn closed(&self, unix_s: i64) -> Option<Refusal> {
+        if unix_s >= self.closes_at_s {
+            return Some(Refusal::AcceptanceExpired);
+        }
+        if !matches!(self.place, Place::Unix { .. }) && self.addrs.load().is_empty() {
+            return Some(Refusal::Unresolved);
+        }
+        None
+    }
+}

@@ -1,0 +1,263 @@
+//! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
+//! the plan before: ticket keys, backends' sessions, health, counters. Read next: `material.rs`.
+
+use crate::backend::{BackendRun, Health, Secured};
+use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::running::{Listening, RouteRun, Running, SiteRun};
+use arc_swap::ArcSwap;
+use everyhop_canon::cidr::Cidr;
+use everyhop_decide::Matcher;
+use everyhop_plan::{BackendHop, ClientDemand, Limits, Pattern, Place, Plan, Reach, SendProxy, UpstreamProtocol, Way};
+use everyhop_record::counters::Stats;
+use everyhop_record::digest::sha256_hex;
+use everyhop_record::line::labels;
+use rustls::pki_types::ServerName;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// What `apply` brings beside the plan.
+pub struct Brought<'a> {
+    pub text: String,
+    pub digest: String,
+    pub material: Vec<Listed>,
+    pub material_digest: String,
+    pub blob: &'a Blob,
+    pub names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    /// Worker threads that are there.
+    pub threads: usize,
+}
+
+impl Running {
+    /// Makes a plan ready. Takes: `count_of`, which gives a listener's count of connections by its name; it outlives
+    /// plans. Keeps: everything, if it fails.
+    pub fn build(
+        brought: Brought<'_>,
+        before: Option<&Running>,
+        count_of: impl Fn(&str) -> Arc<AtomicU32>,
+    ) -> Result<Running, Unusable> {
+        let plan = everyhop_plan::read(&brought.text).map_err(|e| Unusable(e.why))?;
+        if sha256_hex(brought.text.as_bytes()) != brought.digest {
+            return Err(Unusable("the plan's digest is not that of its text".into()));
+        }
+        let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
+        let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
+        let threads = plan.engine.threads.number(brought.threads);
+        let old_backends: HashMap<u64, &Arc<BackendRun>> =
+            before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
+        let mut building = Building {
+            blob: brought.blob,
+            hashes: &hashes,
+            names: brought.names,
+            old_backends,
+            plan: &plan,
+            limits: Arc::new(plan.limits.clone()),
+        };
+
+        let mut listeners = Vec::new();
+        for l in &plan.listeners {
+            listeners.push(Listening {
+                name: l.name.clone(),
+                accept_proxy: cidrs(&l.accept_proxy)?,
+                trusted: cidrs(&l.trusted_proxies)?,
+                count: count_of(&l.name),
+                limit: l.connections,
+            });
+        }
+        let mut sites = Vec::new();
+        for (i, _) in plan.sites.iter().enumerate() {
+            sites.push(building.site(i, before)?);
+        }
+        let mut routes = Vec::new();
+        let old_stats: HashMap<&str, &Arc<Stats>> =
+            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &r.stats)).collect();
+        for (i, route) in plan.routes.iter().enumerate() {
+            let stats =
+                old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
+            let mut run = building.route(i, stats)?;
+            run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
+            routes.push(run);
+        }
+        Ok(Running {
+            generation: before.map_or(1, |b| b.generation + 1),
+            labels: labels(None, None, &brought.digest, &brought.material_digest),
+            digest: brought.digest,
+            material_digest: brought.material_digest,
+            material: brought.material,
+            text: brought.text,
+            matcher,
+            listeners,
+            sites,
+            routes,
+            elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
+            plan,
+        })
+    }
+}
+
+fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
+    texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
+}
+
+struct Building<'a> {
+    blob: &'a Blob,
+    hashes: &'a HashMap<&'a str, &'a Listed>,
+    names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    old_backends: HashMap<u64, &'a Arc<BackendRun>>,
+    plan: &'a Plan,
+    limits: Arc<Limits>,
+}
+
+impl Building<'_> {
+    fn hash(&self, id: &str) -> &str {
+        self.hashes.get(id).map_or("", |l| l.chain_sha256.as_str())
+    }
+
+    fn site(&mut self, index: usize, before: Option<&Running>) -> Result<SiteRun, Unusable> {
+        let Some(site) = self.plan.sites.get(index) else {
+            return Err(Unusable("a site is missing".into()));
+        };
+        let (ca, crl, knows_clients) = match &site.clients {
+            ClientDemand::Nothing {} => ("", "", false),
+            ClientDemand::Ask { ca, crl, .. } | ClientDemand::Require { ca, crl, .. } => {
+                (self.hash(ca), crl.as_deref().map_or("", |id| self.hash(id)), true)
+            }
+        };
+        // A ticket carries a client past the question whether it was revoked: another list, other tickets.
+        let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
+        let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn);
+        let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
+        let keep = old.map_or_else(Resumption::new, |s| Ok(s.keep.clone()))?;
+        let config = material::server(site, self.blob, &keep)?;
+        let ends = site.certs.iter().filter_map(|c| self.hashes.get(c.material.as_str()).and_then(|l| l.not_after_s));
+        Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
+    }
+
+    fn route(&mut self, index: usize, stats: Arc<Stats>) -> Result<RouteRun, Unusable> {
+        let Some(route) = self.plan.routes.get(index) else {
+            return Err(Unusable("a route is missing".into()));
+        };
+        let name: Arc<str> = route.name.as_str().into();
+        match &route.way {
+            Way::AtBackend { send_proxy, backends } => Ok(RouteRun {
+                name,
+                labels: Vec::new(),
+                pattern: "passthrough",
+                backends: backends.iter().map(|p| self.splice(p)).collect(),
+                stats,
+                send_proxy: *send_proxy == SendProxy::V2,
+                limits: self.limits.clone(),
+                promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
+            }),
+            Way::AtEdge { pattern, path, methods, headers, allow_clients, websocket, upstream_protocol, backends } => {
+                let backends =
+                    backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
+                Ok(RouteRun {
+                    name,
+                    labels: Vec::new(),
+                    pattern: match pattern {
+                        Pattern::Plaintext => "plaintext",
+                        Pattern::Reencrypt => "reencrypt",
+                        Pattern::Mutual => "mutual",
+                    },
+                    promise: format!(
+                        "{:?} {path:?} {methods:?} {headers:?} {allow_clients:?} {websocket} {:?}",
+                        route.hosts,
+                        backends.iter().map(|b| b.hop_id).collect::<Vec<_>>()
+                    ),
+                    backends,
+                    stats,
+                    send_proxy: false,
+                    limits: self.limits.clone(),
+                })
+            }
+        }
+    }
+
+    fn splice(&self, place: &Place) -> Arc<BackendRun> {
+        let hop_id = hop_id(&format!("splice {place:?}"));
+        self.known(hop_id, place, "passthrough", None, UpstreamProtocol::Http1, i64::MAX)
+    }
+
+    fn backend(
+        &self,
+        backend: &everyhop_plan::Backend,
+        protocol: UpstreamProtocol,
+    ) -> Result<Arc<BackendRun>, Unusable> {
+        let (tls, verify, present, policy, closes_at_s) = match &backend.hop {
+            BackendHop::Plaintext { reach } => {
+                let closes = match reach {
+                    Reach::SameHost {} => i64::MAX,
+                    Reach::Accepted { acceptance } => acceptance.closes_at_s,
+                };
+                let id = hop_id(&format!("plaintext {:?} {protocol:?} {closes}", backend.at));
+                return Ok(self.known(id, &backend.at, "plaintext", None, protocol, closes));
+            }
+            BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, policy, i64::MAX),
+            BackendHop::Mutual { verify, present, policy } => ("mutual", verify, Some(present), policy, i64::MAX),
+        };
+        let material = present
+            .map(|name| {
+                let found = self.plan.identities.iter().find(|i| i.name == *name);
+                found.map(|i| i.material.as_str()).ok_or_else(|| Unusable(format!("identity {name:?} is not there")))
+            })
+            .transpose()?;
+        let inputs = format!(
+            "{tls} {:?} {verify:?} {} {material:?} {} {policy:?} {protocol:?}",
+            backend.at,
+            self.hash(&verify.ca),
+            material.map_or("", |m| self.hash(m)),
+        );
+        let hop_id = hop_id(&inputs);
+        let name = ServerName::try_from(verify.name.clone())
+            .map_err(|_| Unusable(format!("{:?} is no name of a server", verify.name)))?;
+        let config = match self.old_backends.get(&hop_id).and_then(|b| b.secured.as_ref()) {
+            Some(old) => old.config.clone(),
+            None => material::client(verify, material, policy, protocol, self.blob)?,
+        };
+        let secured = Secured { config, name, presents: present.is_some() };
+        Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, closes_at_s))
+    }
+
+    /// The backend of the plan before, if it is the same in everything; else a new one.
+    fn known(
+        &self,
+        hop_id: u64,
+        place: &Place,
+        tls: &'static str,
+        secured: Option<Secured>,
+        protocol: UpstreamProtocol,
+        closes_at_s: i64,
+    ) -> Arc<BackendRun> {
+        if let Some(old) = self.old_backends.get(&hop_id) {
+            return (*old).clone();
+        }
+        let addrs = match place {
+            Place::Ip { ip, port } => vec![SocketAddr::new(*ip, *port)],
+            Place::Name { name, port } => {
+                let ips = self.names.get(name);
+                ips.into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)).collect()
+            }
+            Place::Unix { .. } => Vec::new(),
+        };
+        Arc::new(BackendRun {
+            hop_id,
+            at: place.to_string(),
+            place: place.clone(),
+            addrs: ArcSwap::from_pointee(addrs),
+            tls,
+            secured,
+            protocol,
+            closes_at_s,
+            health: Health::default(),
+        })
+    }
+}
+
+/// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not
+/// have the same: of a thousand hops some two have it with a chance of 1 in 10^13.
+fn hop_id(inputs: &str) -> u64 {
+    let hex = sha256_hex(inputs.as_bytes());
+    hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or_default()
+}

@@ -1,0 +1,10 @@
+//! A plan made ready: sites, routes, backends with their health, material and secrets. Built all or nothing; no byte of a
+//! connection is moved here. Read next: `running.rs`, then `build.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod build;
+pub mod material;
+pub mod running;
+mod secret;

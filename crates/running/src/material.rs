@@ -1,0 +1,236 @@
+//! Keys, certificates and roots as they come from the supervisor, and the TLS configurations made of them.
+//! Private keys live in `secret.rs` for a moment and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is
+//! the one seam through which a key in another process would sign. Read next: `build.rs`.
+
+use crate::secret::SecretPem;
+use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
+use serde::Deserialize;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Sessions that a site remembers for TLS 1.2 clients that use no tickets.
+const SESSIONS: usize = 4096;
+
+/// The blob of the control protocol. `Debug` is not derived: it holds keys.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Blob {
+    pub certs: HashMap<String, Pair>,
+    pub cas: HashMap<String, String>,
+    #[serde(default)]
+    pub crls: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pair {
+    chain: String,
+    key: SecretPem,
+}
+
+/// A line of the material list: what evidence may know of a piece of material.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    pub id: String,
+    pub chain_sha256: String,
+    #[serde(deserialize_with = "everyhop_plan::present")]
+    pub key_sha256: Option<String>,
+    #[serde(deserialize_with = "everyhop_plan::present")]
+    pub not_after_s: Option<i64>,
+}
+
+/// Why material or policy cannot be used; the compiler checks all of this first.
+#[derive(Debug)]
+pub struct Unusable(pub String);
+
+impl Blob {
+    pub fn pair(&self, id: &str) -> Result<Arc<CertifiedKey>, Unusable> {
+        let pair = self.certs.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
+        let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Unusable(format!("the chain of {id:?} is not PEM")))?;
+        if chain.is_empty() {
+            return Err(Unusable(format!("the chain of {id:?} is empty")));
+        }
+        let key = pair.key.key().ok_or_else(|| Unusable(format!("the key of {id:?} is not a PEM private key")))?;
+        let key = provider::sign::any_supported_type(&key)
+            .map_err(|_| Unusable(format!("the key of {id:?} is of no supported type")))?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(|_| Unusable(format!("key and certificate of {id:?} do not match")))?;
+        Ok(Arc::new(certified))
+    }
+
+    pub fn roots(&self, id: &str) -> Result<Arc<RootCertStore>, Unusable> {
+        let pem = self.cas.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
+        let mut roots = RootCertStore::empty();
+        for cert in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            let cert = cert.map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
+            // A bundle of the system may hold a root that webpki cannot use; a bundle without any is refused below.
+            let _ = roots.add(cert);
+        }
+        // Never the system's roots instead, never "no client authentication" (threat T12).
+        if roots.is_empty() {
+            return Err(Unusable(format!("{id:?} holds no usable root")));
+        }
+        Ok(Arc::new(roots))
+    }
+
+    fn crls(&self, id: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, Unusable> {
+        let pem = self.crls.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
+        let lists = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
+        // Never "no list, so nobody is revoked".
+        if lists.is_empty() { Err(Unusable(format!("{id:?} holds no revocation list"))) } else { Ok(lists) }
+    }
+}
+
+/// The provider cut down to what a policy spells out, in its order.
+fn crypto(policy: &TlsPolicy) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), Unusable> {
+    let all = provider::default_provider();
+    let mut suites = Vec::new();
+    for name in &policy.suites {
+        let found = all.cipher_suites.iter().find(|s| everyhop_hello::suite_name(u16::from(s.suite())) == name);
+        suites.push(*found.ok_or_else(|| Unusable(format!("cipher suite {name:?} is not known")))?);
+    }
+    let mut groups = Vec::new();
+    for name in &policy.groups {
+        let found = provider::ALL_KX_GROUPS.iter().find(|g| everyhop_hello::group_name(u16::from(g.name())) == name);
+        groups.push(*found.ok_or_else(|| Unusable(format!("key exchange group {name:?} is not known")))?);
+    }
+    let mut versions: Vec<&'static SupportedProtocolVersion> = Vec::new();
+    for name in &policy.versions {
+        versions.push(match name.as_str() {
+            "1.2" => &rustls::version::TLS12,
+            "1.3" => &rustls::version::TLS13,
+            _ => return Err(Unusable(format!("TLS version {name:?} is not known"))),
+        });
+    }
+    Ok((Arc::new(CryptoProvider { cipher_suites: suites, kx_groups: groups, ..all }), versions))
+}
+
+/// Certificates of a site, ECDSA and RSA side by side: the first whose key the client can verify. Where it can verify
+/// none, the first all the same: the handshake then fails for what is wrong, with the alert that RFC 8446 §6.2 has for
+/// it, while rustls tells a client without a certificate to offer that its access was denied.
+#[derive(Debug)]
+struct SiteCerts(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for SiteCerts {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |c: &&Arc<CertifiedKey>| c.key.choose_scheme(hello.signature_schemes()).is_some();
+        self.0.iter().find(fits).or(self.0.first()).cloned()
+    }
+}
+
+/// What a site keeps over reloads that change nothing of who may resume: its sessions and its ticket keys.
+#[derive(Clone)]
+pub struct Resumption {
+    sessions: Arc<ServerSessionMemoryCache>,
+    tickets: Arc<dyn rustls::server::ProducesTickets>,
+}
+
+impl Resumption {
+    pub fn new() -> Result<Resumption, Unusable> {
+        let tickets = provider::Ticketer::new().map_err(|_| Unusable("no randomness for ticket keys".into()))?;
+        Ok(Resumption { sessions: ServerSessionMemoryCache::new(SESSIONS), tickets })
+    }
+}
+
+/// The server side of a site.
+pub fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<ServerConfig>, Unusable> {
+    let (crypto, versions) = crypto(&site.policy)?;
+    let certs = site.certs.iter().map(|c| blob.pair(&c.material)).collect::<Result<Vec<_>, _>>()?;
+    let builder = ServerConfig::builder_with_provider(crypto.clone())
+        .with_protocol_versions(&versions)
+        .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
+    let verifier = |ca: &str, crl: Option<&str>, stale: StaleCrl| {
+        let mut it = WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone());
+        if let Some(crl) = crl {
+            // For every certificate of the chain; one that no list speaks of does not pass (threat T11).
+            it = it.with_crls(blob.crls(crl)?);
+            if stale == StaleCrl::Refuse {
+                it = it.enforce_revocation_expiration();
+            }
+        }
+        Ok::<_, Unusable>(it)
+    };
+    let unusable = |e| Unusable(format!("client roots of site {:?}: {e}", site.name));
+    let builder = match &site.clients {
+        ClientDemand::Nothing {} => builder.with_no_client_auth(),
+        ClientDemand::Ask { ca, crl, stale_crl } => {
+            let it = verifier(ca, crl.as_deref(), *stale_crl)?.allow_unauthenticated();
+            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
+        }
+        ClientDemand::Require { ca, crl, stale_crl } => {
+            let it = verifier(ca, crl.as_deref(), *stale_crl)?;
+            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SiteCerts(certs)));
+    config.alpn_protocols = site.alpn.iter().map(|p| p.clone().into_bytes()).collect();
+    config.session_storage = keep.sessions.clone();
+    config.ticketer = keep.tickets.clone();
+    // One ticket a handshake: each costs a record, and a ticket of ours may be used more than once.
+    config.send_tls13_tickets = 1;
+    // No 0-RTT: what comes early can be replayed (threat T08).
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+thread_local! {
+    static DEMANDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f`, part of a handshake with a backend, and tells whether the backend asked for a certificate meanwhile.
+pub fn noting_demand<T>(f: impl FnOnce() -> T) -> (T, bool) {
+    DEMANDED.set(false);
+    let it = f();
+    (it, DEMANDED.get())
+}
+
+/// What we show to backends, and a note that it was asked for: mutual without being asked is mutual in name only.
+#[derive(Debug)]
+struct Shown(Option<Arc<CertifiedKey>>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _roots: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        DEMANDED.set(true);
+        self.0.as_ref().filter(|c| c.key.choose_scheme(schemes).is_some()).cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        // Also without an identity: that the backend asks is worth knowing.
+        true
+    }
+}
+
+/// The client side of a hop. Chain and name are verified; there is no switch.
+pub fn client(
+    verify: &Verify,
+    present: Option<&str>,
+    policy: &TlsPolicy,
+    protocol: UpstreamProtocol,
+    blob: &Blob,
+) -> Result<Arc<ClientConfig>, Unusable> {
+    let (crypto, versions) = crypto(policy)?;
+    let shown = present.map(|id| blob.pair(id)).transpose()?;
+    let mut config = ClientConfig::builder_with_provider(crypto)
+        .with_protocol_versions(&versions)
+        .map_err(|e| Unusable(format!("policy of the hop to {:?}: {e}", verify.name)))?
+        .with_root_certificates(blob.roots(&verify.ca)?)
+        .with_client_cert_resolver(Arc::new(Shown(shown)));
+    config.alpn_protocols = match protocol {
+        UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],
+        UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
+    };
+    Ok(Arc::new(config))
+}

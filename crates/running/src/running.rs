@@ -1,0 +1,92 @@
+//! A plan with its material, made ready: matcher, TLS configurations, backends, counters. Shared by all threads behind an
+//! atomic pointer; nothing of it changes but counts, health and addresses. Read next: `build.rs`, which makes it.
+
+use crate::backend::BackendRun;
+use crate::material::{Listed, Resumption};
+use everyhop_canon::cidr::Cidr;
+use everyhop_decide::Matcher;
+use everyhop_plan::{Limits, Place, Plan};
+use everyhop_record::counters::Stats;
+use rustls::ServerConfig;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// The plan that runs.
+pub struct Running {
+    pub generation: u64,
+    pub digest: String,
+    pub material_digest: String,
+    pub material: Vec<Listed>,
+    pub text: String,
+    pub plan: Plan,
+    pub matcher: Matcher,
+    pub listeners: Vec<Listening>,
+    pub sites: Vec<SiteRun>,
+    pub routes: Vec<RouteRun>,
+    /// What reached no route.
+    pub elsewhere: Arc<Stats>,
+    /// What the lines of what reached no route share.
+    pub labels: Vec<u8>,
+}
+
+/// A listener's own.
+pub struct Listening {
+    pub name: String,
+    pub accept_proxy: Vec<Cidr>,
+    pub trusted: Vec<Cidr>,
+    pub count: Arc<AtomicU32>,
+    pub limit: u32,
+}
+
+/// A site with its TLS.
+pub struct SiteRun {
+    pub config: Arc<ServerConfig>,
+    /// All certificates of the site are over at this Unix time.
+    pub not_after_s: i64,
+    /// A client may be known by certificate here.
+    pub knows_clients: bool,
+    pub keep: Resumption,
+    /// What decides who may resume: client demand with its roots' hash, and the policy.
+    pub resume_key: String,
+    /// What an open connection was promised: [`SiteRun::resume_key`] and the hosts and protocols.
+    pub promise: String,
+}
+
+/// A route with its backends and counts.
+pub struct RouteRun {
+    pub name: Arc<str>,
+    /// What its lines share.
+    pub labels: Vec<u8>,
+    pub pattern: &'static str,
+    pub backends: Vec<Arc<BackendRun>>,
+    pub stats: Arc<Stats>,
+    pub send_proxy: bool,
+    /// What holds for its requests and hops: its own limits, where it is silent the file's.
+    pub limits: Arc<Limits>,
+    /// What a tunnel of this route was promised; a different one in a new plan cuts it.
+    pub promise: String,
+}
+
+impl Running {
+    /// What holds for a connection before its route is known.
+    pub fn limits(&self) -> &Limits {
+        &self.plan.limits
+    }
+
+    pub fn has_hop(&self, hop_id: u64) -> bool {
+        self.routes.iter().flat_map(|r| &r.backends).any(|b| b.hop_id == hop_id)
+    }
+
+    /// Takes new addresses for the names of backends.
+    pub fn resolve(&self, names: &HashMap<String, Vec<std::net::IpAddr>>) {
+        for backend in self.routes.iter().flat_map(|r| &r.backends) {
+            if let Place::Name { name, port } = &backend.place
+                && let Some(ips) = names.get(name)
+            {
+                backend.addrs.store(Arc::new(ips.iter().map(|ip| SocketAddr::new(*ip, *port)).collect()));
+            }
+        }
+    }
+}

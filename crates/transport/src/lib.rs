@@ -1,0 +1,12 @@
+//! Bytes and time: buffers, clocks and deadlines, shares of descriptors, TLS sessions, one side of a connection.
+//! It knows no plan, no HTTP and nobody's reasons. Read next: `side.rs`, then `deadlines.rs`.
+
+pub mod buf;
+pub mod clock;
+pub mod deadlines;
+pub mod h2_io;
+pub mod pipe;
+pub mod shares;
+pub mod side;
+pub mod ticker;
+pub mod tls;
