@@ -3,8 +3,9 @@
 
 use crate::backend::connect::Opened;
 use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
-use crate::exchange::words::{Behind, BodyLen, Client, Got, Meta};
+use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
 use everyhop_plan::Limits;
 use everyhop_record::line::HopFragment;

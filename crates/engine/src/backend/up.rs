@@ -3,7 +3,8 @@
 
 use crate::backend::{h1, h2};
 use crate::exchange::asked::Asked;
-use crate::exchange::words::{Backend, Built, Client, Got, Meta};
+use crate::exchange::sides::{Backend, Client};
+use crate::exchange::words::{Built, Got, Meta};
 use everyhop_plan::Limits;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;

@@ -2,9 +2,10 @@
 //! goes to the client, each as fast as the other side takes it. Whichever protocol either side speaks.
 //!
 //! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
-//! one. Read next: `words.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
+//! one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
-use crate::exchange::words::{Backend, BodyLen, Client, Gone, Got};
+use crate::exchange::sides::{Backend, Client};
+use crate::exchange::words::{BodyLen, Gone, Got};
 use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;

@@ -4,7 +4,8 @@
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::Exchange;
 use crate::exchange::observed::{Observer, Seen, record};
-use crate::exchange::words::{Backend, Built, Client};
+use crate::exchange::sides::{Backend, Client};
+use crate::exchange::words::Built;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};

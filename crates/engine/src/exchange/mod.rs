@@ -7,6 +7,7 @@ pub(crate) mod both_ways;
 pub(crate) mod carry;
 pub(crate) mod limits;
 pub(crate) mod observed;
+pub(crate) mod sides;
 pub(crate) mod streams;
 pub(crate) mod trailers;
 pub(crate) mod words;

@@ -1,0 +1,59 @@
+//! The two sides of an exchange, as each is for the other: what a client's side must be able to do, and what a backend's.
+//! Read next: `both_ways.rs`, which knows no more of them.
+
+use crate::exchange::asked::Asked;
+use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
+use everyhop_plan::Limits;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use http::HeaderMap;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The client's side of one request.
+pub(crate) trait Client {
+    /// Appends decoded bytes of the request's body.
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
+    /// The request's trailers, once after [`Got::End`].
+    fn trailers(&mut self) -> Option<HeaderMap>;
+    /// Ready when the client left while it only waits.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+    fn informational(&mut self, status: u16, fields: &impl Fields);
+    /// Queues the response's head.
+    fn head(&mut self, meta: &Meta, fields: &impl Fields);
+    /// Ready when the next piece of the response's body can be taken: before that none is read, so that a slow reader
+    /// holds one buffer and not three.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+    /// Takes bytes of the response's body; Pending while there is no room.
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>>;
+    /// The response's body is complete.
+    fn finish(&mut self, trailers: Option<HeaderMap>);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+}
+
+/// The backend's side of one request.
+pub(crate) trait Backend {
+    /// Queues the request's head.
+    fn start(&mut self, built: &Built, asked: &Asked);
+    /// What is known of the connection.
+    fn facts(&self) -> Rc<HopFragment>;
+    /// A byte of an answer came.
+    fn answered(&self) -> bool;
+    /// The backend says that it did not look at the request.
+    fn was_unprocessed(&self) -> bool;
+    /// Takes bytes of the request's body.
+    fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>>;
+    /// The request's body is complete.
+    fn finish(&mut self, trailers: Option<HeaderMap>);
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>>;
+    /// The next head: informational or final.
+    fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>>;
+    /// Hands the head that was just read to the client's side.
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client);
+    fn give_informational(&mut self, status: u16, client: &mut impl Client);
+    /// Appends decoded bytes of the response's body.
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
+    /// The response's trailers, once after [`Got::End`].
+    fn trailers(&mut self) -> Option<HeaderMap>;
+}
