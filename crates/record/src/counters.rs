@@ -13,10 +13,12 @@ use std::sync::{Mutex, PoisonError};
 pub struct Count(AtomicU64);
 
 impl Count {
+    #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    #[inline]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -55,6 +57,7 @@ impl Stats {
         Stats { threads: (0..threads.max(1)).map(|_| PerThread::default()).collect() }
     }
 
+    #[inline]
     pub fn of(&self, thread: usize) -> &PerThread {
         // There is always one; a thread beyond the list would be a bug and shares the first.
         self.threads.get(thread).unwrap_or_else(|| &self.threads[0])

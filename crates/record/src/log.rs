@@ -38,11 +38,13 @@ impl Writer {
         self.state.store(if on { ON | refuse } else { 0 }, Ordering::Release);
     }
 
+    #[inline]
     pub fn is_on(&self) -> bool {
         self.state.load(Ordering::Acquire) & ON != 0
     }
 
     /// True while `on_full = "refuse"` and there is no room.
+    #[inline]
     pub fn must_refuse(&self) -> bool {
         self.state.load(Ordering::Relaxed) == ON | REFUSE
             && (self.queued.load(Ordering::Relaxed) >= QUEUE_BYTES || self.broken.load(Ordering::Relaxed))

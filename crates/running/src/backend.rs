@@ -45,6 +45,7 @@ pub struct Health {
 }
 
 impl Health {
+    #[inline]
     pub fn is_ejected(&self) -> bool {
         // A healthy one costs no look at the clock.
         let until = self.ejected_until_ms.load(Ordering::Relaxed);
@@ -55,6 +56,7 @@ impl Health {
 impl BackendRun {
     /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a
     /// connection that is used lives as long as its requests come (threat U04).
+    #[inline]
     pub fn is_at(&self, addr: Option<SocketAddr>) -> bool {
         match self.place {
             Place::Name { .. } => addr.is_some_and(|addr| self.addrs.load().contains(&addr)),
@@ -63,6 +65,7 @@ impl BackendRun {
     }
 
     /// Why this backend takes nothing now, if so.
+    #[inline]
     pub fn closed(&self, unix_s: i64) -> Option<Refusal> {
         if unix_s >= self.closes_at_s {
             return Some(Refusal::AcceptanceExpired);

@@ -71,6 +71,7 @@ pub struct RouteRun {
 
 impl Running {
     /// What holds for a connection before its route is known.
+    #[inline]
     pub fn limits(&self) -> &Limits {
         &self.plan.limits
     }

@@ -58,23 +58,28 @@ pub struct Buf {
 }
 
 impl Buf {
+    #[inline]
     pub fn len(&self) -> usize {
         self.bytes.len() - self.start
     }
 
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    #[inline]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..).unwrap_or_default()
     }
 
     /// Drops `n` bytes from the front; gives the memory back when nothing is left.
+    #[inline]
     pub fn consume(&mut self, n: usize) {
         self.start = (self.start + n).min(self.bytes.len());
         if self.start == self.bytes.len() {
@@ -83,6 +88,7 @@ impl Buf {
     }
 
     /// As [`Buf::consume`], but keeps the memory: the next read comes at once.
+    #[inline]
     pub fn consume_keep(&mut self, n: usize) {
         self.start = (self.start + n).min(self.bytes.len());
         if self.start == self.bytes.len() {
@@ -91,12 +97,14 @@ impl Buf {
         }
     }
 
+    #[inline]
     pub fn push(&mut self, more: &[u8]) {
         self.reserve(more.len());
         self.bytes.extend_from_slice(more);
     }
 
     /// Moves the first `n` bytes of `other` here; without copying where all of it goes into an empty buffer.
+    #[inline]
     pub fn take_from(&mut self, other: &mut Buf, n: usize) {
         if self.is_empty() && n == other.len() {
             std::mem::swap(self, other);
@@ -108,6 +116,7 @@ impl Buf {
     }
 
     /// The memory itself, to append to; never shorten it.
+    #[inline]
     pub fn tail(&mut self) -> &mut Vec<u8> {
         self.reserve(0);
         &mut self.bytes

@@ -48,6 +48,7 @@ impl Clock {
     }
 
     /// Now in microseconds since 1970, and how many have passed since `began`. It asks one clock, once.
+    #[inline]
     pub fn unix_micros(&self, began: Instant) -> (u64, u64) {
         let now = Instant::now();
         let since = |from: Instant| u64::try_from((now - from).as_micros()).unwrap_or(u64::MAX);

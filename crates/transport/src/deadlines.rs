@@ -32,18 +32,22 @@ pub struct Watch {
 
 impl Watch {
     /// Must have moved on within `seconds` from now.
+    #[inline]
     pub fn within_s(&self, seconds: u32) {
         self.deadline_ms.set(self.clock.now_ms.get() + u64::from(seconds) * 1000);
     }
 
+    #[inline]
     pub fn at_ms(&self, ms: u64) {
         self.deadline_ms.set(ms);
     }
 
+    #[inline]
     pub fn deadline_ms(&self) -> u64 {
         self.deadline_ms.get()
     }
 
+    #[inline]
     pub fn forever(&self) {
         self.deadline_ms.set(u64::MAX);
     }
@@ -54,11 +58,13 @@ impl Watch {
         }
     }
 
+    #[inline]
     pub fn is_late(&self) -> bool {
         self.clock.now_ms.get() >= self.deadline_ms.get()
     }
 
     /// To be called where something else just answered Pending: Ready(Late) or registered to be woken.
+    #[inline]
     pub fn poll_late(&self, cx: &Context<'_>) -> Poll<Late> {
         if self.is_late() {
             return Poll::Ready(Late);
@@ -99,6 +105,7 @@ pub struct Watched {
 
 impl std::ops::Deref for Watched {
     type Target = Watch;
+    #[inline]
     fn deref(&self) -> &Watch {
         &self.watch
     }

@@ -83,6 +83,7 @@ impl Wire {
         Wire { _share: Some(share), ..self }
     }
 
+    #[inline]
     pub fn session(&self) -> Option<&Session> {
         self.tls.as_ref().map(|t| &t.session)
     }
@@ -98,6 +99,7 @@ impl Wire {
         &mut self.sock
     }
 
+    #[inline]
     pub fn is_eof(&self) -> bool {
         self.eof
     }
@@ -223,6 +225,7 @@ impl Wire {
     }
 
     /// True if a read would wait: nothing decrypted is left over and the socket has signalled nothing. No system call.
+    #[inline]
     pub fn is_quiet(&self) -> bool {
         !self.eof
             && self.tls.as_ref().is_none_or(|t| t.early.is_empty() && t.incoming.is_empty())
@@ -254,6 +257,7 @@ impl Wire {
     }
 
     /// So much ciphertext waits to go out that nothing more is encrypted before it went.
+    #[inline]
     pub fn is_full(&self) -> bool {
         self.tls.as_ref().is_some_and(|t| t.outgoing.len() >= OUT_FULL)
     }
@@ -349,6 +353,7 @@ impl Sock {
         }
     }
 
+    #[inline]
     fn is_quiet(&self) -> bool {
         // tokio keeps the readiness that epoll last told of, so asking costs no system call.
         let mut cx = Context::from_waker(std::task::Waker::noop());
