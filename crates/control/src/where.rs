@@ -1,5 +1,5 @@
 //! `where`: the word of the data path's own judge on a question, of the plan that runs or of one that does not, and why the
-//! other routes lost. It has no matcher and no order of checks of its own. Read next: `admit/mod.rs`.
+//! other routes lost. It has no matcher and no order of checks of its own. Read next: `admit/mod.rs` of the engine.
 
 use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};

@@ -23,9 +23,9 @@ pub(crate) struct Arrived {
     pub(crate) id: u64,
     /// Until the stage that owns it takes it.
     pub(crate) sock: Option<TcpStream>,
-    /// Who opened the TCP connection.
+    /// The address that opened the TCP connection.
     pub(crate) peer: SocketAddr,
-    /// Who they say they speak for, where a PROXY header must say so; else the peer. IPv4-mapped is unmapped.
+    /// The address that the peer speaks for, where a PROXY header must say so; else the peer's. IPv4-mapped is unmapped.
     pub(crate) client: SocketAddr,
     pub(crate) bytes: Buf,
     pub(crate) watch: Watched,

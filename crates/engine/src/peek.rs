@@ -6,7 +6,7 @@ use everyhop_canon::proxy::{self, ProxyRead};
 use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::deadlines::Late;
-use everyhop_transport::side::poll_fill_tcp;
+use everyhop_transport::sock::poll_fill_tcp;
 use std::future::poll_fn;
 use std::task::Poll;
 

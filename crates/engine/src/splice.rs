@@ -17,7 +17,7 @@ use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::pipe::{Moved, Pipe};
 use everyhop_transport::shares::Held;
-use everyhop_transport::side::Sock;
+use everyhop_transport::sock::Sock;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -118,7 +118,7 @@ impl To {
                 }
                 Job::Lines(lines) => {
                     let written = self.lines(&lines);
-                    // Of a line that was cut off nothing can be read.
+                    // Nothing can be read of a line that was cut off.
                     let lost = lines.get(written..).map_or(0, count);
                     self.dropped.fetch_add(lost, Ordering::Relaxed);
                     self.broken.store(lost > 0, Ordering::Relaxed);

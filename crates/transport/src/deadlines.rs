@@ -133,12 +133,12 @@ impl Watches {
         Watched { watch, all: self.clone(), slot }
     }
 
-    /// Wakes who is late.
+    /// Wakes the waits that are late.
     pub async fn tick(&self) {
         self.by_and_by(Watch::is_late).await;
     }
 
-    /// Wakes everyone, so that each looks at what changed.
+    /// Wakes all waits, so that each connection looks at what changed.
     pub async fn wake_all(&self) {
         self.by_and_by(|_| true).await;
     }

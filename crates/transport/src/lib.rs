@@ -8,5 +8,6 @@ pub mod h2_io;
 pub mod pipe;
 pub mod shares;
 pub mod side;
+pub mod sock;
 pub mod ticker;
 pub mod tls;

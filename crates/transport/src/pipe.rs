@@ -1,6 +1,7 @@
 //! Bytes from socket to socket without passing through us: `splice(2)` by way of a pipe, which a direction borrows from
 //! its thread while it moves bulk. Worth its two extra descriptors and system calls only for large pieces; small ones
-//! are copied. Read next: `splice.rs`.
+//! are copied. Read next: `splice.rs` of the engine, which
+//! borrows it.
 
 use crate::shares::{Held, PIPES};
 use rustix::io::Errno;

@@ -10,7 +10,8 @@ use everyhop_running::material::noting_demand;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
 use everyhop_transport::shares::{BACKENDS, Held, is_exhaustion};
-use everyhop_transport::side::{Sock, Wire, WireError};
+use everyhop_transport::side::{Wire, WireError};
+use everyhop_transport::sock::Sock;
 use everyhop_transport::tls::Session;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -29,7 +30,7 @@ pub(crate) struct Opened {
     pub(crate) generation: u64,
     /// When the acceptance of this hop ends; `i64::MAX` for none.
     pub(crate) closes_at_s: i64,
-    /// Where it leads; `None` for a Unix socket.
+    /// The backend's address; `None` for a Unix socket.
     pub(crate) addr: Option<SocketAddr>,
 }
 
@@ -40,7 +41,7 @@ thread_local! {
 /// A socket to a backend.
 pub(crate) struct Dialled {
     pub(crate) sock: Sock,
-    /// Where it leads; `None` for a Unix socket.
+    /// The backend's address; `None` for a Unix socket.
     pub(crate) addr: Option<SocketAddr>,
     pub(crate) held: Held,
 }

@@ -71,7 +71,7 @@ impl H1Up {
         self.out.push(head);
         self.head.reset();
         self.to_head = asked.is_head();
-        // Of an HTTP/2 connection each stream would hold what it read ahead.
+        // Each stream of a client's HTTP/2 connection would hold what was read ahead for it.
         self.wire.greedy = asked.protocol != "h2";
         self.chunks = asked.body == BodyLen::Unknown;
         (self.answered, self.keep) = (false, false);

@@ -1,32 +1,30 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
-//! After anything that leaves doubt about where the next request begins, the connection closes.
+//! After anything that leaves doubt about where the next request begins, the connection closes. Read next: `h1_side.rs`.
 
 use crate::admit::Refused;
 use crate::backend::up::Up;
-use crate::client::answer::{answer, with_date};
+use crate::client::answer::answer;
 use crate::client::conn::Conn;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::work::Work;
 use crate::exchange::asked::View;
-use crate::exchange::body::{Body, Taken};
+use crate::exchange::body::Body;
 use crate::exchange::carry::{Carried, Switched, carry};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
-use crate::exchange::trailers::last_chunk;
-use crate::exchange::words::{BodyLen, Built, Fields, Gone, Got, Meta};
-use everyhop_http1::{FieldId, Parsed, RequestHead, write};
+use crate::exchange::words::{Built, Gone, Got};
+use everyhop_http1::{Parsed, RequestHead};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
-use http::HeaderMap;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Instant;
 
 /// Response bytes above which they are handed on at once, and below which they are gathered into one record.
-const OUT_EAGER: usize = 16 * 1024;
+pub(super) const OUT_EAGER: usize = 16 * 1024;
 /// An unread request body up to this long is read and thrown away, so that the connection can go on.
 const DRAIN_BYTES: u64 = 64 * 1024;
 /// Silence after which the network's window is narrow again (RFC 5681 §4.1; a retransmission timeout is less).
@@ -36,22 +34,23 @@ const LINGER_S: u32 = 1;
 
 /// How the response's body is framed.
 #[derive(PartialEq)]
-enum Sending {
+pub(super) enum Sending {
     Plain,
     Chunks,
 }
 
-struct H1 {
-    conn: Rc<Conn>,
-    wire: Wire,
-    inb: Buf,
-    out: Buf,
-    body: Body,
-    sending: Sending,
-    version_10: bool,
-    keep: bool,
+/// A connection of HTTP/1.1 with a client.
+pub(super) struct H1 {
+    pub(super) conn: Rc<Conn>,
+    pub(super) wire: Wire,
+    pub(super) inb: Buf,
+    pub(super) out: Buf,
+    pub(super) body: Body,
+    pub(super) sending: Sending,
+    pub(super) version_10: bool,
+    pub(super) keep: bool,
     /// The client waits for `100 Continue` and nobody but us will send it.
-    owes_continue: bool,
+    pub(super) owes_continue: bool,
 }
 
 /// What waiting for a request came to.
@@ -271,138 +270,5 @@ impl H1 {
             }
         })
         .await;
-    }
-}
-
-impl Client for H1 {
-    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
-        if self.owes_continue {
-            self.owes_continue = false;
-            self.out.push(b"HTTP/1.1 100 Continue\r\n\r\n");
-            let _ = self.wire.poll_write_all(cx, &mut self.out);
-        }
-        loop {
-            match self.body.take(&mut self.inb, into) {
-                Taken::Some => return Poll::Ready(Ok(Got::Some)),
-                Taken::End => return Poll::Ready(Ok(Got::End)),
-                Taken::Malformed => return Poll::Ready(Err(Refusal::BodyMalformed)),
-                Taken::NeedMore => {}
-            }
-            match ready!(self.wire.poll_read(cx, &mut self.inb)) {
-                Ok(n) if n > 0 => {}
-                _ => return Poll::Ready(Err(Refusal::BodyTruncated)),
-            }
-        }
-    }
-
-    fn trailers(&mut self) -> Option<HeaderMap> {
-        self.body.trailers.take()
-    }
-
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Bytes that are there already are the next request: no more are read until its turn.
-        if !self.inb.is_empty() {
-            return Poll::Pending;
-        }
-        match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
-            Poll::Ready(Ok(n)) if n > 0 => Poll::Pending,
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn informational(&mut self, status: u16, fields: &impl Fields) {
-        // RFC 9110 §15.2: an HTTP/1.0 client knows none.
-        if self.version_10 {
-            return;
-        }
-        let out = self.out.tail();
-        write::status_line(out, status);
-        // RFC 9110 §8.6: no length there; who believed it would take the final head for a body.
-        fields.each(|id, name, value| {
-            if id != FieldId::ContentLength {
-                write::field(out, name, value);
-            }
-        });
-        out.extend_from_slice(b"\r\n");
-    }
-
-    fn head(&mut self, meta: &Meta, fields: &impl Fields) {
-        let out = self.out.tail();
-        write::status_line(out, meta.status);
-        let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
-        fields.each(|id, name, value| match id {
-            // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
-            FieldId::ContentLength if !bodiless || matches!(meta.status, 101 | 204) => {}
-            FieldId::Date => {
-                dated = true;
-                write::field(out, name, value);
-            }
-            _ => write::field(out, name, value),
-        });
-        if !dated {
-            with_date(self.conn.opened.arrived.core.clock().unix_s.get(), |date| write::field(out, b"date", date));
-        }
-        self.sending = Sending::Plain;
-        match meta.body {
-            BodyLen::None => {}
-            BodyLen::Known(n) => {
-                out.extend_from_slice(b"content-length: ");
-                write::number(out, n);
-                out.extend_from_slice(b"\r\n");
-            }
-            BodyLen::Unknown if self.version_10 => self.keep = false,
-            BodyLen::Unknown => {
-                self.sending = Sending::Chunks;
-                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
-            }
-        }
-        // A drain that began after the request: this answer is the last one, and says so (RFC 9112 §9.6).
-        self.keep &= !self.conn.opened.arrived.core.is_draining();
-        if meta.status == 101 {
-            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
-        } else if !self.keep {
-            out.extend_from_slice(b"connection: close\r\n");
-        } else if self.version_10 {
-            out.extend_from_slice(b"connection: keep-alive\r\n");
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        while self.out.len() >= OUT_EAGER {
-            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
-        }
-        if self.wire.is_full() { self.wire.poll_flush(cx).map_err(|_| Gone) } else { Poll::Ready(Ok(())) }
-    }
-
-    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
-        let n = from.len();
-        // What is queued goes first, so that a large piece is taken over and not copied.
-        while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
-            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
-        }
-        if self.sending == Sending::Chunks {
-            write::chunk_size(self.out.tail(), n);
-            self.out.take_from(from, n);
-            self.out.push(b"\r\n");
-        } else {
-            self.out.take_from(from, n);
-        }
-        if self.out.len() >= OUT_EAGER {
-            // What does not go now waits in the buffer; the next call waits for room.
-            let _ = self.wire.poll_write(cx, &mut self.out).map_err(|_| Gone)?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn finish(&mut self, trailers: Option<HeaderMap>) {
-        if self.sending == Sending::Chunks {
-            last_chunk(self.out.tail(), trailers.as_ref());
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Gone)
     }
 }

@@ -207,7 +207,7 @@ fn judge(
     if twice || !view.has_proper_names() || !view.has_proper_values() {
         return Err(Refusal::BadFields.into());
     }
-    // As of HTTP/1: what a backend would have to understand and might not.
+    // The same as in HTTP/1: an expectation that a backend would have to understand, and might not.
     let mut expected = parts.headers.get_all(http::header::EXPECT).iter();
     if expected.next().is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) || expected.next().is_some()
     {

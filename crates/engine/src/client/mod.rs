@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod budget;
 pub(crate) mod conn;
 pub(crate) mod h1;
+mod h1_side;
 pub(crate) mod h2;
 pub(crate) mod request;
 pub(crate) mod tunnel;

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 pub(crate) struct Work {
     pub(crate) head: RequestHead,
     pub(crate) asked: Asked,
-    /// For the head to the backend.
+    /// Memory for the head to the backend.
     pub(crate) scratch: Vec<u8>,
 }
 

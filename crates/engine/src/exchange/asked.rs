@@ -208,7 +208,7 @@ impl Fields for View<'_> {
 pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
 
 impl MapView<'_> {
-    /// RFC 9113 §8.2.1: a value has no white space around it. Who judged it with its white space would let pass what a
+    /// RFC 9113 §8.2.1: a value has no white space around it. A rule that judged it with its white space would let pass what a
     /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (threat R03).
     pub(crate) fn has_proper_values(&self) -> bool {
         let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));

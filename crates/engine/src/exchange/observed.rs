@@ -1,5 +1,5 @@
 //! Observed: what was done with a request, counted at its route and written as one line. Every request comes through here
-//! once, whatever became of it. Read next: `../line.rs`.
+//! once, whatever became of it. Read next: `line.rs` of `everyhop-record`.
 
 use crate::exchange::asked::Asked;
 use everyhop_record::line::{ConnFragment, DONE, HopFragment, Line};

@@ -1,0 +1,147 @@
+//! The client's side of one HTTP/1.1 request: its body in, its answer out, framed as the client can read it.
+//! Read next: `h1.rs`, the connection.
+
+use crate::client::answer::with_date;
+use crate::client::h1::{H1, OUT_EAGER, Sending};
+use crate::exchange::body::Taken;
+use crate::exchange::sides::Client;
+use crate::exchange::trailers::last_chunk;
+use crate::exchange::words::{BodyLen, Fields, Gone, Got, Meta};
+use everyhop_http1::{FieldId, write};
+use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
+use http::HeaderMap;
+use std::task::{Context, Poll, ready};
+
+impl Client for H1 {
+    fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        if self.owes_continue {
+            self.owes_continue = false;
+            self.out.push(b"HTTP/1.1 100 Continue\r\n\r\n");
+            let _ = self.wire.poll_write_all(cx, &mut self.out);
+        }
+        loop {
+            match self.body.take(&mut self.inb, into) {
+                Taken::Some => return Poll::Ready(Ok(Got::Some)),
+                Taken::End => return Poll::Ready(Ok(Got::End)),
+                Taken::Malformed => return Poll::Ready(Err(Refusal::BodyMalformed)),
+                Taken::NeedMore => {}
+            }
+            match ready!(self.wire.poll_read(cx, &mut self.inb)) {
+                Ok(n) if n > 0 => {}
+                _ => return Poll::Ready(Err(Refusal::BodyTruncated)),
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        self.body.trailers.take()
+    }
+
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Bytes that are there already are the next request: no more are read until its turn.
+        if !self.inb.is_empty() {
+            return Poll::Pending;
+        }
+        match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
+            Poll::Ready(Ok(n)) if n > 0 => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn informational(&mut self, status: u16, fields: &impl Fields) {
+        // RFC 9110 §15.2: an HTTP/1.0 client knows none.
+        if self.version_10 {
+            return;
+        }
+        let out = self.out.tail();
+        write::status_line(out, status);
+        // RFC 9110 §8.6: no length there; who believed it would take the final head for a body.
+        fields.each(|id, name, value| {
+            if id != FieldId::ContentLength {
+                write::field(out, name, value);
+            }
+        });
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn head(&mut self, meta: &Meta, fields: &impl Fields) {
+        let out = self.out.tail();
+        write::status_line(out, meta.status);
+        let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
+        fields.each(|id, name, value| match id {
+            // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
+            FieldId::ContentLength if !bodiless || matches!(meta.status, 101 | 204) => {}
+            FieldId::Date => {
+                dated = true;
+                write::field(out, name, value);
+            }
+            _ => write::field(out, name, value),
+        });
+        if !dated {
+            with_date(self.conn.opened.arrived.core.clock().unix_s.get(), |date| write::field(out, b"date", date));
+        }
+        self.sending = Sending::Plain;
+        match meta.body {
+            BodyLen::None => {}
+            BodyLen::Known(n) => {
+                out.extend_from_slice(b"content-length: ");
+                write::number(out, n);
+                out.extend_from_slice(b"\r\n");
+            }
+            BodyLen::Unknown if self.version_10 => self.keep = false,
+            BodyLen::Unknown => {
+                self.sending = Sending::Chunks;
+                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+            }
+        }
+        // A drain that began after the request: this answer is the last one, and says so (RFC 9112 §9.6).
+        self.keep &= !self.conn.opened.arrived.core.is_draining();
+        if meta.status == 101 {
+            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+        } else if !self.keep {
+            out.extend_from_slice(b"connection: close\r\n");
+        } else if self.version_10 {
+            out.extend_from_slice(b"connection: keep-alive\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        while self.out.len() >= OUT_EAGER {
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
+        }
+        if self.wire.is_full() { self.wire.poll_flush(cx).map_err(|_| Gone) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
+        let n = from.len();
+        // What is queued goes first, so that a large piece is taken over and not copied.
+        while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Gone)?;
+        }
+        if self.sending == Sending::Chunks {
+            write::chunk_size(self.out.tail(), n);
+            self.out.take_from(from, n);
+            self.out.push(b"\r\n");
+        } else {
+            self.out.take_from(from, n);
+        }
+        if self.out.len() >= OUT_EAGER {
+            // What does not go now waits in the buffer; the next call waits for room.
+            let _ = self.wire.poll_write(cx, &mut self.out).map_err(|_| Gone)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&mut self, trailers: Option<HeaderMap>) {
+        if self.sending == Sending::Chunks {
+            last_chunk(self.out.tail(), trailers.as_ref());
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Gone)
+    }
+}

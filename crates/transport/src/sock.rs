@@ -1,0 +1,83 @@
+//! A socket of either kind, read into our buffers: one system call each time, nothing kept here.
+//! Read next: `side.rs`, which puts TLS over it.
+
+use crate::buf::Buf;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+pub enum Sock {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Sock {
+    /// One read into the unused room of `into`; `hungry` remembers whether it took all of it.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut Buf, hungry: &mut bool) -> Poll<io::Result<usize>> {
+        match self {
+            Sock::Tcp(s) => poll_fill(s, cx, into, hungry),
+            Sock::Unix(s) => poll_fill(s, cx, into, hungry),
+        }
+    }
+
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Sock::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
+            Sock::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+        }
+    }
+
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        // tokio keeps the readiness that epoll last told of, so asking costs no system call.
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self {
+            Sock::Tcp(s) => s.poll_read_ready(&mut cx).is_pending(),
+            Sock::Unix(s) => s.poll_read_ready(&mut cx).is_pending(),
+        }
+    }
+
+    pub fn shutdown_write(&self) {
+        // An already closed socket has nothing left to say.
+        let _ = match self {
+            Sock::Tcp(s) => rustix::net::shutdown(s, rustix::net::Shutdown::Write),
+            Sock::Unix(s) => rustix::net::shutdown(s, rustix::net::Shutdown::Write),
+        };
+    }
+
+    /// Closing will reset: the peer learns that it did not end well.
+    pub fn reset_on_close(&self) {
+        if let Sock::Tcp(s) = self {
+            let _ = rustix::net::sockopt::set_socket_linger(s, Some(std::time::Duration::ZERO));
+        }
+    }
+}
+
+/// One read of a TCP socket into the unused room of `into`.
+pub fn poll_fill_tcp(sock: &mut TcpStream, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+    poll_fill(sock, cx, into, &mut false)
+}
+
+fn poll_fill(
+    sock: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    into: &mut Buf,
+    hungry: &mut bool,
+) -> Poll<io::Result<usize>> {
+    if *hungry {
+        into.widen();
+    }
+    into.reserve_read();
+    let tail = into.tail();
+    let before = tail.len();
+    let mut space = ReadBuf::uninit(tail.spare_capacity_mut());
+    ready!(Pin::new(sock).poll_read(cx, &mut space))?;
+    *hungry = space.remaining() == 0;
+    let n = space.filled().len();
+    // SAFETY: `filled()` says that the first `n` bytes of the spare capacity were written.
+    unsafe { tail.set_len(before + n) };
+    Poll::Ready(Ok(n))
+}
