@@ -45,7 +45,10 @@ impl Shared {
 pub(crate) fn steady_ms() -> u64 {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let passed = BEGAN.get_or_init(Instant::now).elapsed();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    #[cfg(feature = "fuzzing")]
+    let passed_ms = passed_ms.saturating_add(crate::fuzzing::put_forward_ms());
+    passed_ms
 }
 
 /// One thread's own.

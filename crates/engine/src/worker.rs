@@ -3,6 +3,7 @@
 
 use crate::accept;
 use crate::hop::choose;
+use crate::running::Running;
 use crate::status;
 use crate::thread::{Core, Shared};
 use crate::ticks::Ticker;
@@ -78,10 +79,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
         }
         Order::Status(socket) => status::listen(core, socket),
         Order::Changed => {
-            core.refresh();
-            if let Some(running) = core.running() {
-                let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
-                core.pools.keep_only(&hops);
+            if let Some(running) = take_plan(core) {
                 let named = |key: &(String, String)| {
                     running.plan.listeners.iter().any(|l| l.name == key.0 && l.bind.contains(&key.1))
                 };
@@ -106,6 +104,15 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order) {
             core.watches.wake_all().await;
         }
     }
+}
+
+/// The plan that all threads run now becomes this thread's; what waits in its pools for hops of another ends.
+pub(crate) fn take_plan(core: &Core) -> Option<Arc<Running>> {
+    core.refresh();
+    let running = core.running()?;
+    let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
+    core.pools.keep_only(&hops);
+    Some(running)
 }
 
 impl Accepting {
