@@ -34,7 +34,8 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         now = Served(new.routes[b], maps[1][b], new)
         tell(served_changes(was, now, moved(was.trust, now.trust, maps, request)))
     tell(come_and_gone(both.requests, maps))
-    signed = acceptance_changes(old, new, set(pairs))
+    reached = {r.new.route for r in both.requests if r.new.served and r.new.route is not None}
+    signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
     for (a, b), request in ended_alike(both.requests).items():
         tell(site.site_changes(old.sites[a], new.sites[b], str(request)))
