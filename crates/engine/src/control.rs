@@ -1,9 +1,9 @@
 //! Control: the supervisor's questions and orders, one answer each, over a Unix socket that only our own user reaches.
 //! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
-//! connection; no worker ever waits for it. The forms are in `schema/control.json`. Read next: `running.rs`.
+//! connection; no worker ever waits for it. Read next: `messages.rs`, then `running.rs`.
 
-use crate::asks::{Ask, Socket, Unread};
 use crate::material::Blob;
+use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::running::{Brought, Running};
 use crate::thread::{Shared, steady_ms};
 use crate::worker::{self, Order};
@@ -97,14 +97,6 @@ fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
             std::process::exit(0);
         }
     }
-}
-
-fn answer(kind: &str) -> Value {
-    json!({"protocol": 1, "answer": kind})
-}
-
-pub(crate) fn refused(slug: &str, why: &str) -> Value {
-    json!({"protocol": 1, "answer": "refused", "slug": slug, "why": why})
 }
 
 impl Engine {

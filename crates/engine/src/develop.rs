@@ -1,9 +1,9 @@
 //! The engine on its own, for bench, callgrind and sandbox tests: binds what a plan names and applies it, through the
 //! same orders that a supervisor sends. Not in the wheel.
 
-use crate::asks::{Ask, Socket};
 use crate::control::Engine;
 use crate::material::{Blob, Listed, sha256_hex};
+use crate::messages::{Ask, Socket};
 use crate::thread::Shared;
 use everyhop_plan::AccessLog;
 use rustix::fs::MemfdFlags;

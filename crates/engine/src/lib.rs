@@ -5,7 +5,6 @@
 
 mod accept;
 mod admit;
-mod asks;
 mod buf;
 mod control;
 mod develop;
@@ -17,6 +16,7 @@ mod hop;
 mod http;
 mod log;
 mod material;
+mod messages;
 mod metrics;
 mod observe;
 mod peek;

@@ -1,8 +1,7 @@
 //! What the engine tells of itself: the status, the metrics' text, and the matcher's word on a question. Made on read;
 //! nothing here is on the path of a byte.
 
-use crate::asks::Where;
-use crate::control::refused;
+use crate::messages::{Where, refused};
 use crate::metrics::{BUCKETS_US, PerThread};
 use crate::refusal::Refusal;
 use crate::running::{BackendRun, RouteRun, Running};
