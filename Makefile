@@ -7,6 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 ARGS ?=
 MINUTES ?=
 TARGET ?=
+PIECE ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -24,7 +25,7 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded suites soak clean
+.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -135,12 +136,25 @@ bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy,
 	@cargo build -q --release -p everyhop-control -p everyhop-load -p everyhop-door
 	@python -m bench $(ARGS)
 
-seeded: ## Corpora and seeded mutations, without libFuzzer.
+seeded: ## Corpora and seeded mutations, without libFuzzer; connections at their limits, on a clock of the test's.
 	@cargo test -q -p everyhop-fuzz --features session
+	@cargo test -q -p everyhop-engine --features fuzzing --test core
 
 fuzz: $(VENV)/.dev ## libFuzzer on every target, two at a time (MINUTES=5 each, TARGET=one); then whole edges, by hypothesis.
 	@nice -n 10 fuzz/run $(or $(MINUTES),5) $(TARGET)
 	@$(if $(TARGET),true,EVERYHOP_STATEFUL_MINUTES=$(or $(MINUTES),5) nice -n 10 pytest tests/threats/test_stateful.py)
+
+CARGO_MUTANTS := 27.1.0
+
+mutants: $(VENV)/.dev target/mutants/env/.there target/tools/.mutants-$(CARGO_MUTANTS) ## Breaks the code, place by place; a test must notice (PIECE=decide; alone, it lists the pieces).
+	@PATH=$(CURDIR)/target/tools/bin:$$PATH nice -n 10 python -m tools.mutants $(PIECE)
+
+target/tools/.mutants-$(CARGO_MUTANTS):
+	@cargo install -q --locked --root target/tools cargo-mutants@$(CARGO_MUTANTS); touch $@
+
+target/mutants/env/.there: requirements/mutants.lock
+	@mkdir -p target/mutants; python3 -m venv --clear target/mutants/env
+	@target/mutants/env/bin/python -m pip install -q --require-hashes -r requirements/mutants.lock; touch $@
 
 soak: tools $(VENV)/.demo ## The promises with figures, whole and timed (MINUTES=10).
 	@cargo build -q --release -p everyhop-load

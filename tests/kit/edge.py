@@ -174,13 +174,15 @@ class EdgeKit:
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], seconds: float = 10.0, told: Callable[[], str] = lambda: "") -> T:
+def until(
+    look: Callable[[], T | None], seconds: float = 10.0, told: Callable[[], str] = lambda: "", pause_s: float = 0.02
+) -> T:
     """Looks until there is something. A deadline, not a sleep: it goes on as soon as it can."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.02)
+        time.sleep(pause_s)
     raise AssertionError(f"it did not come within {seconds} s {told()}")
 
 

@@ -24,6 +24,12 @@ def tasks(pid: int) -> list[dict[str, str]]:
     return found
 
 
+def is_asleep(pid: int) -> bool:
+    """All its threads sleep, by the kernel's word: what it had to do is done. Twice, since one may hand over to another."""
+    stats = list(Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(stat.read_text().rpartition(") ")[2].startswith("S") for stat in stats * 2)
+
+
 def limit(pid: int, name: str) -> tuple[str, str]:
     """Soft and hard."""
     found = re.search(rf"^{name} +(\S+) +(\S+)", Path(f"/proc/{pid}/limits").read_text(), re.M)

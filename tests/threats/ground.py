@@ -15,6 +15,7 @@ import httptools
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.edge import EVERY_PATTERN
 from tests.kit.raw import OK, head, rest
+from tests.kit.settle import settle, watching
 
 ROUTES = (
     EVERY_PATTERN
@@ -102,7 +103,8 @@ class Ground:
 
     @property
     def received(self) -> bytes:
-        """Everything at every upstream."""
+        """Everything at every upstream, once nothing is on its way any more."""
+        settle(self.edge, *self.upstreams.values())
         return b"".join(it.received for it in self.upstreams.values())
 
     def connect(self, pattern: str = "plaintext", alpn: list[str] | None = None, **more: object) -> ssl.SSLSocket:
@@ -224,14 +226,13 @@ def by_httptools(data: bytes) -> list[Seen]:
     return found
 
 
+def requests_in(seen: list[bytes]) -> list[Seen]:
+    """The requests of all connections, each read by itself: what two of them left undone makes no request together."""
+    return [request for data in seen for request in by_h11(data)]
+
+
 @contextlib.contextmanager
 def watched(ground: Ground, name: str) -> Iterator[list[bytes]]:
-    """What reached the upstream of a route meanwhile; filled at the end."""
-    upstream = ground.upstreams[name]
-    before = [len(r) for r in upstream.records]
-    found: list[bytes] = []
-    yield found
-    for i, record in enumerate(list(upstream.records)):
-        fresh = bytes(record[before[i] if i < len(before) else 0 :])
-        if fresh:
-            found.append(fresh)
+    """What reached the upstream of a route meanwhile, each connection's by itself; filled at the end."""
+    with watching(ground.edge, ground.upstreams[name]) as found:
+        yield found

@@ -22,7 +22,7 @@ import pytest
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, hello_bytes, tls
 from tests.kit.edge import until
-from tests.kit.raw import OK, answering, head
+from tests.kit.raw import OK, answering, head, take
 from tests.threats.frames import (
     DATA,
     END_HEADERS,
@@ -588,7 +588,7 @@ def test_a_backend_that_takes_nothing_keeps_no_descriptor(edge: Edges, raw: Raws
     stop = threading.Event()
 
     def script(sock: socket.socket, record: bytearray) -> None:
-        record += sock.recv(24)
+        take(sock, record, 24)
         sock.sendall(frame(SETTINGS, b"\0\x04\x7f\xff\xff\xff") + frame(WINDOW_UPDATE, b"\x7f\xff\0\0"))
         stop.wait(60)
 

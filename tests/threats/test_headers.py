@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
+from tests.kit.raw import take
+from tests.kit.settle import settle, watching
 from tests.threats.frames import DATA, END_HEADERS, END_STREAM, HEADERS, fields, frame, literal
 from tests.threats.ground import HOSTS, TERMINATING, Ground, serving, watched
 from tests.threats.hello import named
@@ -366,8 +368,8 @@ HELLO = named(b"pass.test")
 
 
 def takes(sock: socket.socket, record: bytearray) -> None:
-    while data := sock.recv(65536):
-        record += data
+    while take(sock, record, 65536):
+        pass
 
 
 class Listening:
@@ -403,6 +405,7 @@ class Listening:
                 while data := sock.recv(4096):
                     got += data
             name = name_of(sock)
+        settle(self.edge, self.passed, self.ended)
         assert (len(self.passed.records), len(self.ended.records)) == before
         return got, name
 
@@ -489,6 +492,7 @@ def test_a_proxy_header_that_never_ends_is_closed_at_the_deadline(edge: Edges, r
         names = [name_of(sock) for sock in socks]
     ends = until(lambda: e if len(e := {x["peer"]: x["end"] for x in listening.edge.lines()}) == 4 else None)
     assert [ends[name] for name in names] == ["hello/too-slow"] * 4
+    settle(listening.edge, listening.passed)
     assert not listening.passed.records
     assert listening.served(TRUSTED, V1 + HELLO) == "203.0.113.7"
 
@@ -506,6 +510,7 @@ def test_a_proxy_header_inside_tls_is_no_request(listening: Listening, pki: Pki,
                     while data := sock.recv(4096):
                         got += data
             assert protocol == "h2" or got.startswith(b"HTTP/1.1 400 "), got
+            settle(listening.edge, listening.ended)
             assert b"HTTP/1.1 200" not in got and listening.ended.received == before
         with dial(listening.edge.port, pki, "a.test", alpn=["http/1.1"], source=source, first=outside) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
@@ -516,9 +521,11 @@ def test_whose_forwarded_fields_are_believed_is_judged_by_whom_the_proxy_names(l
     """X01, X03. The address that the header gave, not the peer's, is looked up among the trusted."""
     for named_, expected in (("203.0.113.7", "1.2.3.4, 203.0.113.7"), ("198.51.100.7", "198.51.100.7")):
         header = f"PROXY TCP4 {named_} 127.0.0.1 4711 443\r\n".encode()
-        before = len(listening.ended.received)
-        with dial(listening.edge.port, pki, "a.test", source=TRUSTED, first=header) as sock:
+        with (
+            watching(listening.edge, listening.ended) as seen,
+            dial(listening.edge.port, pki, "a.test", source=TRUSTED, first=header) as sock,
+        ):
             sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 6.6.6.6, 1.2.3.4\r\n\r\n")
             assert read_h1(sock).status == 200
-        (it,) = arrivals([listening.ended.received[before:]])
+        (it,) = arrivals(seen)
         assert it.one("x-forwarded-for") == expected and it.one("x-real-ip") == expected.split(",")[0]

@@ -9,7 +9,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.threats.ground import HOSTS, TERMINATING, Ground, by_h11, by_httptools, is_open, response, watched
+from tests.threats.ground import (
+    HOSTS,
+    TERMINATING,
+    Ground,
+    by_h11,
+    by_httptools,
+    is_open,
+    requests_in,
+    response,
+    watched,
+)
 
 Lines = tuple[bytes, ...]
 CHUNKED_BODY = b"5\r\nhello\r\n0\r\n\r\n"
@@ -38,7 +48,7 @@ def judge(ground: Ground, pattern: str, sent: bytes, *, refused: bool | None, cl
             if still:
                 ground.clean(pattern, sock)
     arrived = b"".join(seen)
-    requests = [r for r in by_h11(arrived) if r[1] != b"/clean"] if arrived else []
+    requests = [r for r in requests_in(seen) if r[1] != b"/clean"]
     if status == 0 or status >= 400:
         assert refused is not False, f"{sent!r} was refused with {status}"
         assert not requests, f"{sent!r} got {status} and reached the upstream as {requests}"
@@ -405,10 +415,10 @@ def test_requests_that_follow_each_other_are_read_where_the_first_one_ends(groun
             sock.sendall(sent)
             assert [response(sock)[0] for _ in statuses] == statuses, sent
             ground.clean(pattern, sock)
-        arrived = by_h11(b"".join(seen)) if seen else []
+        arrived = requests_in(seen)
         targets = [r[1] for r in arrived]
         assert targets.count(b"/inner") == (1 if len(statuses) == 2 else 0), (sent, targets)
-        assert b"".join(seen) == b"" or by_httptools(b"".join(seen)) == arrived
+        assert [r for data in seen for r in by_httptools(data)] == arrived
 
 
 @pytest.mark.parametrize("pattern", TERMINATING)
@@ -458,7 +468,7 @@ def test_upgrades_and_expectations_that_nobody_asked_for_do_not_open_a_tunnel(gr
             assert [response(sock)[0], response(sock)[0]] == [200, 200]
         arrived = b"".join(seen)
         assert not re.search(rb"upgrade|http2-settings", arrived, re.I), arrived
-        assert [r[1] for r in by_h11(arrived)] == [b"/attack", b"/inner"]
+        assert [r[1] for r in requests_in(seen)] == [b"/attack", b"/inner"]
     for value in (b"200-ok", b"100-continue, 100-continue", b"100-continuex", b"100-continue;q=1"):
         lines = (b"Expect: " + value, b"Content-Length: 5")
         status = judge(ground, pattern, request(HOSTS[pattern], *lines, body=b"hello"), refused=True)

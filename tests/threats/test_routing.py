@@ -17,6 +17,7 @@ import pytest
 from everyhop.cli.where import question
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
+from tests.kit.settle import settle
 from tests.threats.ground import Ground, serving, watched
 from tests.threats.talk import PROTOCOLS, Arrival, Talk, arrivals
 
@@ -323,6 +324,7 @@ def test_the_most_specific_route_wins_in_whatever_order_the_file_has_them(
                 for method, path, more, expected in ASKED:
                     before = {name: len(b.received) for name, b in choices.items()}
                     told = talk.ask(path, *more, method=method)
+                    settle(it, *choices.values())
                     reached = [name for name, b in choices.items() if len(b.received) != before[name]]
                     assert (told.status, reached) == (200, [expected]), (order, protocol, method, path, more)
     for method, path, more, expected in ASKED:
@@ -341,6 +343,7 @@ def test_a_field_that_is_not_forwarded_does_not_choose_the_route(
         assert b"x-role: admin" in choices["role"].received.lower()
         before = len(choices["role"].received)
         assert talk.ask(b"/v2/x", ADMIN, (b"Connection", b"x-role")).status == 200
+    settle(it, *choices.values())
     assert len(choices["role"].received) == before
     assert choices["prefix"].received and b"x-role" not in choices["prefix"].received.lower()
 
@@ -378,6 +381,7 @@ def test_crumbs_of_a_cookie_choose_as_the_whole_does(edge: Edges, pki: Pki, choi
         ):
             before = {name: len(b.received) for name, b in choices.items()}
             assert talk.ask(b"/c", *((b"cookie", c) for c in crumbs)).status == 200
+            settle(it, *choices.values())
             assert [n for n, b in choices.items() if len(b.received) != before[n]] == [expected], crumbs
 
 
@@ -396,6 +400,7 @@ def test_white_space_around_a_value_hides_it_from_nobody(
         before = sum(len(b.received) for b in choices.values())
         with Talk(it.port, pki, "a.test", "h2") as talk:
             assert talk.ask(b"/v2/x", (b"x-role", value)).status in {0, 400}, value
+        settle(it, *choices.values())
         assert sum(len(b.received) for b in choices.values()) == before, value
         with Talk(it.port, pki, "a.test", "h2") as talk:
             assert talk.ask(b"/v2/x", ADMIN).status == 200
@@ -462,6 +467,7 @@ def test_a_route_that_leads_nowhere_is_nobody_elses(edge: Edges, raw: Raws, pki:
             assert (told.status, slug in told.body.decode()) == (status, True), (path, host, told)
             line = it.line(functools.partial(is_of, (path.decode(), host.decode(), status)))
             assert line["end"].startswith(slug) and line["route"] == named, line
+        settle(it, default, closing, tenant)
         after = [len(b.received) for b in (default, closing)] + [tenant.received.count(b"HTTP/1.1")]
         assert after == before, "nothing came anywhere"
         assert talk.ask(b"/").status == 200, "the rest serves"

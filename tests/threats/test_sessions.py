@@ -26,6 +26,7 @@ from tests.kit import EdgeKit, Pki, Raw, exchange, hello_bytes, tls
 from tests.kit.edge import until
 from tests.kit.forge import forged, root
 from tests.kit.raw import OK, answering, head, rest
+from tests.kit.settle import settle
 from tests.threats.frames import Client, fields
 from tests.threats.ground import Ground, response
 
@@ -238,6 +239,7 @@ def test_a_ticket_from_before_a_reload_that_asks_more_of_clients_is_worth_nothin
     reload('clients = { ca = "{pki}/two-ca.pem" }')
     before = len(backend.received)
     assert visit(unknown, first[2])[:2] == (0, False)
+    settle(it, backend)
     assert len(backend.received) == before
     both = {name: visit(made, None) for name, made in {"known": known, "foreign": foreign}.items()}
     assert [b[0] for b in both.values()] == [200, 200]
@@ -246,6 +248,7 @@ def test_a_ticket_from_before_a_reload_that_asks_more_of_clients_is_worth_nothin
     reload('clients = { ca = "{pki}/public-ca.pem" }')
     before = len(backend.received)
     assert visit(foreign, both["foreign"][2])[:2] == (0, False), "its authority is gone, and what it proved with it"
+    settle(it, backend)
     assert len(backend.received) == before
     assert visit(known, both["known"][2])[:2] == (200, False), "proved anew"
 

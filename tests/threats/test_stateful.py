@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.kit import Pki
 from tests.kit.edge import until
+from tests.kit.settle import settle
 from tests.threats.frames import DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Client, fields, frame
 from tests.threats.ground import HOSTS, ROUTES, Ground, by_h11, by_httptools, response
 
@@ -121,7 +122,7 @@ class Stories(RuleBasedStateMachine):
         """The complete requests of this story. A record is read from its start: one story ends in the middle of a request,
         and the rest of that may come in the next."""
         mine = b"/s%d-" % self.run
-        records = [bytes(r) for r in list(self.ground.upstreams[name].records) if mine in r]
+        records = [data for r in list(self.ground.upstreams[name].records) if mine in (data := bytes(r))]
         return [r for record in records for r in whole(record) if mine in r[1]]
 
     def seen(self, name: str, target: bytes) -> int:
@@ -134,6 +135,7 @@ class Stories(RuleBasedStateMachine):
 
     def nowhere(self, target: bytes) -> None:
         self.attacked = True
+        settle(self.ground.edge, *self.ground.upstreams.values())
         assert not any(self.seen(name, target) for name in self.due), f"{target!r} reached an upstream"
 
     def gone(self, it: Talk) -> None:
@@ -242,6 +244,7 @@ class Stories(RuleBasedStateMachine):
         assert response(it.sock)[0] in {0, 400}
         self.gone(it)
         self.attacked = True
+        settle(self.ground.edge, *self.ground.upstreams.values())
         complete = [r for r in self.arrived(it.pattern) if r[1] == target]
         assert not complete, "a broken body became a complete one"
 

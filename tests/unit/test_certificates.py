@@ -1,14 +1,35 @@
-"""Reading keys: who may use the file decides, bit by bit, whether it is taken."""
+"""Reading keys, chains, roots and lists: who may use a key's file decides, bit by bit, whether it is taken; what cannot be
+used says why."""
 
 from __future__ import annotations
 
+import datetime as dt
+import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-from everyhop.identity.certificates import Unusable, key_bytes
+from everyhop.demo.certificates import named, put
+from everyhop.identity.certificates import (
+    Pair,
+    Unusable,
+    key_bytes,
+    read_crl,
+    read_names,
+    read_pair,
+    read_roots,
+    system_roots,
+)
+from everyhop.identity.mark import mark_of
+from tests.kit import Pki
+from tests.kit.forge import Signer, crl, forged, root
 from tests.kit.process import ROOT
 
 MODES = list(range(0o1000))
@@ -69,3 +90,149 @@ def test_every_way_to_name_a_key_file_asks_who_may_use_it(tmp_path: Path, refer:
     path.chmod(0o660)
     with pytest.raises(Unusable, match="mode 0660"):
         key_bytes(refer(path), Path("/nowhere"), environ)
+
+
+# What stands in the files.
+
+
+def reading(pki: Pki, chain: list[x509.Certificate], key: bytes, tmp_path: Path) -> Pair:
+    put(tmp_path / "chain.pem", b"".join(c.public_bytes(Encoding.PEM) for c in chain), 0o644)
+    put(tmp_path / "a.key", key, 0o600)
+    return read_pair("chain.pem", "file:a.key", tmp_path, {})
+
+
+def private(it: Signer) -> bytes:
+    return it.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@contextmanager
+def refused(slug: str, what: str) -> Iterator[None]:
+    with pytest.raises(Unusable, match=what) as told:
+        yield
+    assert told.value.slug == slug
+
+
+@pytest.fixture
+def chained(pki: Pki) -> list[Signer]:
+    """A leaf and its two authorities below the root."""
+    upper = forged("Upper CA", root(pki.public), ca=True)
+    lower = forged("Lower CA", upper, ca=True)
+    return [forged("leaf", lower, names=["a.test", "B.test", "10.0.0.1", "spiffe://a/b"]), lower, upper]
+
+
+def test_a_chain_in_order_is_taken_with_its_names_and_dates(pki: Pki, chained: list[Signer], tmp_path: Path) -> None:
+    leaf, *issuers = (it.cert for it in chained)
+    pair = reading(pki, [leaf, *issuers], private(chained[0]), tmp_path)
+    assert pair.names == ("a.test", "b.test", "10.0.0.1")
+    assert (pair.not_before, pair.not_after) == (leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+    assert x509.load_pem_x509_certificates(pair.chain_pem) == [leaf, *issuers]
+    assert set(pair.files) == {tmp_path / "chain.pem", tmp_path / "a.key"}
+    assert read_names("chain.pem", tmp_path) == pair.names
+    alone = reading(pki, [leaf], private(chained[0]), tmp_path)
+    assert alone.chain_sha256 != pair.chain_sha256 and alone.key_sha256 == pair.key_sha256
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1), (0, 2), (1, 0, 2)], ids=["swapped", "with a gap", "an authority first"])
+def test_a_chain_out_of_order_is_refused(
+    pki: Pki, chained: list[Signer], tmp_path: Path, order: tuple[int, ...]
+) -> None:
+    with refused("certificate/unreadable", "not in order"):
+        reading(pki, [chained[i].cert for i in order], private(chained[0]), tmp_path)
+
+
+def test_a_certificate_without_names_carries_none_not_even_its_common_name(pki: Pki, tmp_path: Path) -> None:
+    it = forged("a.test", root(pki.public))
+    assert reading(pki, [it.cert], private(it), tmp_path).names == ()
+
+
+def test_a_key_that_is_another_or_locked_or_none_is_told_for_what_it_is(
+    pki: Pki, chained: list[Signer], tmp_path: Path
+) -> None:
+    leaf = [chained[0].cert]
+    locked = chained[0].key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    for what in (b"", b"nonsense", b"\xff\xfe", locked):
+        with refused("certificate/unreadable", "^a.key holds no PEM key without a password"):
+            reading(pki, leaf, what, tmp_path)
+    with refused("certificate/key-mismatch", "does not belong"):
+        reading(pki, leaf, private(chained[1]), tmp_path)
+
+
+def test_what_holds_a_key_or_what_it_signs_does_not_show_it(pki: Pki, chained: list[Signer], tmp_path: Path) -> None:
+    pair = reading(pki, [chained[0].cert], private(chained[0]), tmp_path)
+    roots = read_roots(str(pki.public.file), tmp_path)
+    lists = read_crl(str(crl(tmp_path / "list.pem", root(pki.public))), roots, tmp_path)
+    for it in (pair, roots, lists):
+        assert "BEGIN" not in repr(it)
+    with pytest.raises(FrozenInstanceError):
+        pair.key_pem = b""  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        roots.sha256 = ""  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        lists.sha256 = ""  # type: ignore[misc]
+
+
+def test_a_key_in_the_environment_is_read_and_one_that_is_not_there_is_told(pki: Pki) -> None:
+    assert key_bytes("env:KEY", Path("/nowhere"), {"KEY": "the key"}) == (b"the key", {})
+    with refused("certificate/unreadable", "the environment has no KEY"):
+        key_bytes("env:KEY", Path("/nowhere"), {})
+    with refused("certificate/unreadable", "no systemd credential KEY"):
+        key_bytes("cred:KEY", Path("/nowhere"), {})
+
+
+def test_a_file_that_is_not_there_or_has_no_name_is_told_with_its_reason(tmp_path: Path) -> None:
+    with refused("ca/unusable", "gone.pem: No such file"):
+        read_roots("gone.pem", tmp_path)
+    with refused("ca/unusable", "embedded null byte"):
+        read_roots("a\0b", tmp_path)
+    for text in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        put(tmp_path / "bad.pem", text, 0o644)
+        with refused("ca/unusable", "holds no PEM certificate"):
+            read_roots("bad.pem", tmp_path)
+
+
+def test_roots_of_old_say_nothing_of_what_they_are_and_what_stands_behind_them_is_judged(
+    pki: Pki, tmp_path: Path
+) -> None:
+    """RFC 5280 knows version 1 without extensions; a leaf behind such a root is still no CA."""
+    old = pki.public.file.read_bytes()
+    key = forged("x", root(pki.public)).key
+    now = dt.datetime.now(dt.UTC)
+    bare = (
+        x509.CertificateBuilder()
+        .subject_name(named("Bare CA"))
+        .issuer_name(named("Bare CA"))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    put(tmp_path / "ca.pem", bare + old, 0o644)
+    assert read_roots("ca.pem", tmp_path).pem == bare + old
+    put(tmp_path / "ca.pem", bare + pki.client.chain.read_bytes(), 0o644)
+    with refused("ca/unusable", "which is no CA"):
+        read_roots("ca.pem", tmp_path)
+
+
+def test_the_roots_of_the_system_are_a_file_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    paths = ssl.get_default_verify_paths()
+    nowhere = paths._replace(cafile="", openssl_cafile=str(tmp_path / "gone.pem"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
+    assert system_roots().is_file()
+
+
+def test_a_list_that_cannot_be_read_is_told_so(pki: Pki, tmp_path: Path) -> None:
+    roots = read_roots(str(pki.public.file), tmp_path)
+    put(tmp_path / "bad.pem", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", 0o644)
+    with refused("crl/unusable", "holds a revocation list that cannot be read"):
+        read_crl("bad.pem", roots, tmp_path)
+
+
+def test_a_file_that_is_gone_has_no_mark(tmp_path: Path) -> None:
+    assert mark_of(tmp_path / "gone") is None
+    (tmp_path / "there").write_bytes(b"")
+    before = mark_of(tmp_path / "there")
+    assert before is not None and before == mark_of(tmp_path / "there")
+    (tmp_path / "there").chmod(0o600)
+    assert mark_of(tmp_path / "there") != before, "who may read it is part of what it is"

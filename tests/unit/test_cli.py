@@ -114,6 +114,64 @@ def test_one_cause_for_many_routes_is_one_refusal(tmp_path: Path) -> None:
     assert "(and 399 more routes)" in done.stderr
 
 
+TWO = """[[route]]
+name = "one"
+host = "a.test"
+path = "/1"
+tls = "mutual"
+to = ["127.0.0.1:1"]
+verify = { ca = "ca.pem", name = "b.internal" }
+present = "nobody"
+[[route]]
+name = "two"
+host = "a.test"
+path = "/2"
+tls = "mutual"
+to = ["127.0.0.1:1"]
+verify = { ca = "ca.pem", name = "b.internal" }
+present = "someone"
+"""
+
+
+def test_two_faults_of_one_kind_are_two_findings_with_both_names(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD[: GOOD.index("[[route]]")] + TWO)
+    done = cli("check", "--no-files", str(path))
+    assert done.stderr.count("refused [config/unknown-name]") == 2
+    assert (
+        "'nobody'" in done.stderr and "'someone'" in done.stderr and "more" not in done.stderr.replace("  more  ", "")
+    )
+    path.write_text(GOOD + "foo = 1\nbar = 2\n")
+    done = cli("check", "--no-files", str(path))
+    assert "foo is not a key" in done.stderr and "bar is not a key" in done.stderr
+    path.write_text(GOOD[: GOOD.index("[[route]]")] + TWO.replace("someone", "nobody"))
+    done = cli("check", "--no-files", str(path))
+    assert done.stderr.count("refused [config/unknown-name]") == 1 and "(and 1 more routes)" in done.stderr
+
+
+def test_json_has_every_finding_with_its_place_and_an_identity_that_is_no_prose(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD[: GOOD.index("[[route]]")] + TWO.replace("someone", "nobody"))
+    found = json.loads(cli("check", "--no-files", "--json", str(path)).stdout)["findings"]
+    text = path.read_text().splitlines()
+    assert [text[f["line"] - 1] for f in found] == ['present = "nobody"'] * 2
+    assert [f["identity"] for f in found] == [
+        ["config/unknown-name", "route", n, "present", "nobody"] for n in ("one", "two")
+    ]
+    path.write_text("# an edit elsewhere\n" + path.read_text())
+    again = json.loads(cli("check", "--no-files", "--json", str(path)).stdout)["findings"]
+    assert [f["identity"] for f in again] == [f["identity"] for f in found]
+
+
+def test_an_unreadable_file_is_marked_at_its_own_key(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    whole = GOOD.replace('chain = "', 'chain = "keys/')
+    path.write_text(whole)
+    found = json.loads(cli("check", "--json", str(path)).stdout)["findings"]
+    missing = next(f for f in found if f["slug"] == "certificate/unreadable")
+    assert path.read_text().splitlines()[missing["line"] - 1][missing["column"] - 1 :].startswith('"keys/')
+
+
 def test_the_demo_leaves_a_configuration_that_passes(tmp_path: Path) -> None:
     folder = tmp_path / "play"
     assert cli("demo", "--write", str(folder)).returncode == 0
@@ -158,7 +216,7 @@ def test_plan_tells_every_value_and_where_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "everyhop.toml"
     path.write_text(GOOD.replace("10.0.3.9:3000", "127.0.0.1:3000"))
     out = cli("plan", str(path)).stdout
-    assert 'route[0].name = "wiki"' in out and f"{path}:11:8" in out
+    assert 'route[1].name = "wiki"' in out and f"{path}:11:8" in out
     assert any(line.startswith("engine.drain_s = 30") and line.endswith("default") for line in out.splitlines())
     compiled = json.loads(cli("plan", "--compiled", str(path)).stdout)
     assert compiled["routes"][0]["name"] == "wiki"

@@ -91,3 +91,29 @@ def test_what_is_drawn_and_written_is_inert_and_says_the_same(tmp_path: Path, va
     for out in (drawing(it), html):
         assert "<b>" not in out and "r&lt;b&gt;" in out
     assert not re.search(r"<script|https?://(?!www\.w3\.org)|src=", html)
+
+
+def test_a_route_is_as_open_to_clients_as_the_weakest_site_that_leads_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(
+        'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n'
+        '[[site]]\nname = "strict"\nhosts = ["*.w.test", "a.test"]\ncerts = [{ chain = "x", key = "file:y" }]\nclients = { ca = "c.pem" }\n'
+        '[[site]]\nname = "open"\nhosts = ["status.w.test"]\npolicy = "modern"\ncerts = [{ chain = "x", key = "file:y" }]\n'
+        '[[route]]\nname = "wild"\nhost = "*.w.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+        '[[route]]\nname = "closed"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+        '[[route]]\nname = "shadowed"\nhost = "a.test"\ntls = "plaintext"\npriority = -1\nto = ["127.0.0.1:2"]\n'
+    )
+    wild, closed, shadowed = trust_map(compile_file(path, files="skip").plan)
+    assert (wild.clients, closed.clients, shadowed.clients) == ("not asked", "required", "not asked")
+    assert {s.site: s.clients for s in wild.sites} == {"strict": "required", "open": "not asked"}
+    assert wild.hops[0].oldest == "1.2" and not any("client to the edge" in p for p in wild.hops[0].proofs)
+    now = dt.datetime.now(dt.UTC)
+    assert any("status.w.test/" in p and "not asked" in p for p in about_route(wild, now))
+    assert not any("Reached as" in p for p in about_route(closed, now))
+    assert any("No request reaches it" in p for p in about_route(shadowed, now))
+
+
+def test_an_acceptance_is_told_with_the_addresses_that_it_covers(tmp_path: Path) -> None:
+    told = about_route(mapped(tmp_path, "mixed"), dt.datetime.now(dt.UTC))
+    accepted = [p for p in told if "accepted the plaintext" in p]
+    assert accepted and "10.0.0.1:1" in accepted[0] and "10.0.0.2:1" not in accepted[0]

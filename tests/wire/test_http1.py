@@ -14,6 +14,7 @@ import pytest
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering, head, rest
+from tests.kit.settle import settle
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -85,6 +86,7 @@ def test_what_is_ambiguous_is_refused_and_never_reaches_the_backend(
         assert answer.status == status, answer.text
         assert "reason: " in answer.text and answer.headers["proxy-status"].startswith("everyhop; error=")
         if "bad-chunk" not in str(request_):
+            settle(it, backend)
             assert len(backend.received) == before or b"0x1" in request_
     with tls(it.port, "a.test", pki.public.file) as sock:
         assert exchange(sock, get()).status == 200, "the next one is served"

@@ -19,6 +19,7 @@ from everyhop.demo.backends import Backend
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.grpc_peer import SERVICE, channel, server
 from tests.kit.raw import OK, answering
+from tests.kit.settle import settle
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -170,6 +171,7 @@ def test_what_http2_forbids_never_reaches_the_backend(
     it = edge(route(backend.port))
     with Speaker(it, pki) as speaker:
         assert speaker.outcome(speaker.headers(*more)) in {"400", "reset", "gone"}
+    settle(it, backend)
     assert backend.received == b""
     with Speaker(it, pki) as speaker:
         assert speaker.outcome(speaker.headers()) == "200"
@@ -255,6 +257,7 @@ def test_a_backend_without_http2_is_a_bad_gateway(edge: Edges, raw: Raws, pki: P
     it = edge(route(backend.port, GRPC.replace('present = "edge"\n', ""), tls_="reencrypt"))
     done = curl(it, "--http2", "-w", "%{http_code}", f"https://a.test:{it.port}/")
     assert done.stdout.endswith(b"502") and b"hop/h2-not-offered" in done.stdout
+    settle(it, backend)
     assert backend.received == b""
 
 

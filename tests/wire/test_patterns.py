@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
 from collections.abc import Callable
 
@@ -12,7 +13,8 @@ from everyhop.demo.backends import Backend
 from everyhop.demo.relay import Relay
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
-from tests.kit.raw import OK, answering
+from tests.kit.raw import OK, answering, take
+from tests.kit.settle import settle
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -94,6 +96,7 @@ def test_a_backend_that_is_not_whom_we_expect_gets_no_byte(
     it = edge(route("reencrypt", backend.port, verify))
     status, text = ask(it, pki)
     assert status == 502 and slug in text
+    settle(it, backend)
     assert backend.received == b""
     assert it.line(lambda x: x["end"] == slug)["status"] == 502
 
@@ -103,18 +106,20 @@ def test_a_backend_with_an_expired_certificate_gets_no_byte(edge: Edges, raw: Ra
     it = edge(route("reencrypt", backend.port, VERIFY))
     status, text = ask(it, pki)
     assert status == 502 and "hop/certificate-expired" in text
+    settle(it, backend)
     assert backend.received == b""
 
 
 def test_a_backend_without_tls_gets_no_byte_of_the_request(edge: Edges, raw: Raws, pki: Pki) -> None:
-    def script(sock: object, record: bytearray) -> None:
-        record += sock.recv(4096)  # type: ignore[attr-defined]
-        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")  # type: ignore[attr-defined]
+    def script(sock: socket.socket, record: bytearray) -> None:
+        take(sock, record, 4096)
+        sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     backend = raw(script)
     it = edge(route("reencrypt", backend.port, VERIFY))
     status, text = ask(it, pki)
     assert status == 502 and "hop/not-tls" in text
+    settle(it, backend)
     assert CANARY.encode() not in backend.received
 
 

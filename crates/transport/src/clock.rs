@@ -19,7 +19,21 @@ pub fn unix_micros() -> u64 {
 pub fn steady_ms() -> u64 {
     static BEGAN: OnceLock<Instant> = OnceLock::new();
     let passed = BEGAN.get_or_init(Instant::now).elapsed();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    let passed_ms = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    #[cfg(feature = "fuzzing")]
+    let passed_ms = passed_ms.saturating_add(PUT_FORWARD_MS.get());
+    passed_ms
+}
+
+#[cfg(feature = "fuzzing")]
+thread_local! {
+    static PUT_FORWARD_MS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Puts [`steady_ms`] forward, as this thread sees it.
+#[cfg(feature = "fuzzing")]
+pub fn put_forward(ms: u64) {
+    PUT_FORWARD_MS.set(PUT_FORWARD_MS.get() + ms);
 }
 
 /// A thread's coarse clock: what it says was true at the last tick.

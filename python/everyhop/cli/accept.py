@@ -90,7 +90,7 @@ def replace(path: Path, text: str, route: str) -> None:
         try:
             compile_file(beside, files="if-there")
         except Refused as e:
-            mine = [f for f in e.findings if f.slug.startswith("acceptance/") and repr(route) in f.what]
+            mine = [f for f in e.findings if f.slug.startswith("acceptance/") and f.is_of("route", route)]
             if mine:
                 raise Misuse(f"not written: {mine[0].what}: {mine[0].mend[0]}") from e
         beside.chmod(path.stat().st_mode)

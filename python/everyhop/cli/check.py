@@ -11,7 +11,7 @@ from everyhop.cli.console import colour, print_json, report
 from everyhop.cli.drawing import closes_at, hops, readers, table
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused
-from everyhop.refusals import merged, to_json
+from everyhop.refusals import ordered, to_json
 from everyhop.source import find
 
 File = Annotated[
@@ -52,8 +52,8 @@ def check(
         findings = compiled.findings
     except Refused as e:
         if as_json:
-            shown = merged(e.findings, strict=strict)
-            print_json({"ok": False, "file": str(path), "findings": to_json(shown)})
+            found = to_json(ordered(e.findings, strict=strict))
+            print_json({"ok": False, "file": str(path), "findings": found})
         else:
             report(e.findings, strict=strict)
         raise typer.Exit(1) from e
@@ -68,7 +68,6 @@ def check(
             }
             for r in compiled.plan.routes
         ]
-        shown = merged(findings, strict=strict)
         print_json(
             {
                 "ok": not bad,
@@ -76,7 +75,7 @@ def check(
                 "plan_digest": compiled.plan_digest,
                 "plan_digest_comparable": compiled.comparable,
                 "routes": routes,
-                "findings": to_json(shown),
+                "findings": to_json(ordered(findings, strict=strict)),
             }
         )
         raise typer.Exit(1 if bad else 0)

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import TextIO
 
-from everyhop.refusals import Finding, merged, render, to_json
+from everyhop.refusals import Finding, merged, ordered, render, to_json
 
 CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -40,7 +40,7 @@ def report(findings: list[Finding], *, as_json: bool = False, strict: bool = Fal
     shown = merged(findings, strict=strict)
     refused = sum(f.severity == "refused" for f in shown)
     if as_json:
-        print(json.dumps({"findings": to_json(shown), "refused": refused}, indent=2))
+        print(json.dumps({"findings": to_json(ordered(findings, strict=strict)), "refused": refused}, indent=2))
     elif shown:
         print(render(shown, texts_of(shown)), file=sys.stderr)
         warned = sum(f.severity == "warning" for f in shown)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from everyhop.cli.check import File
 from everyhop.cli.console import print_json
 from everyhop.compile import compile_file
-from everyhop.compile.reading import read
+from everyhop.compile.reading import dotted, read
 from everyhop.source import Document, find
 
 
@@ -71,10 +71,3 @@ def effective(
                     yield (*key, index), item, str(document.place((*key, index)))
         elif value is not None:
             yield key, value, str(document.place(key)) if given else "default"
-
-
-def dotted(key: tuple[str | int, ...]) -> str:
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

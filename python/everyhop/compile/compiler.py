@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from everyhop.compile import rules_hops, rules_names, rules_requirements, rules_routes
+from everyhop.compile import rules_hops, rules_names, rules_reach, rules_requirements, rules_routes
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files, read_names
 from everyhop.compile.reading import read
+from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
 from everyhop.errors import Refused
 from everyhop.identity import Mark
@@ -110,8 +111,10 @@ def compile_file(
         read_names(world)
     rules_names.judge(world)
     guessed = guess_hosts(world)
+    ways = ways_in(world)
     rules_routes.judge(world)
-    rules_requirements.judge(world)
+    rules_reach.judge(world, ways)
+    rules_requirements.judge(world, ways)
     rules_hops.judge(world)
     if any(f.severity == "refused" for f in world.findings):
         raise Refused(world.findings, document.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from everyhop.errors import Refused
 from everyhop.model import Config
 from everyhop.refusals import PAGES, Finding
-from everyhop.source import Document, Syntax, load
+from everyhop.source import Document, Place, Syntax, load
 
 Key = tuple[str | int, ...]
 
@@ -39,32 +40,25 @@ def finding(document: Document, error: object) -> Finding:
         near = difflib.get_close_matches(name, known_keys(key[:-1]), 1)
         mend = f"did you mean {near[0]!r}?" if near else "remove it, or see: everyhop schema"
         place = document.place(key, of_key=True)
-        return Finding(
-            "refused",
-            "config/unknown-key",
-            place,
-            f"{thing} is not a key here",
-            PAGES["config/unknown-key"].why,
-            (mend,),
-        )
+        return formless("config/unknown-key", key, place, f"{thing} is not a key here", mend)
     if kind == "missing":
         mend = MISSING.get(str(loc[-1]), f"write {loc[-1]} = ...")
         place = document.place(key[:-1], of_key=True)
         what = f"{dotted(key[:-1]) or 'the file'} has no {loc[-1]!r}"
-        return Finding("refused", "config/missing-key", place, what, PAGES["config/missing-key"].why, (mend,))
+        return formless("config/missing-key", loc, place, what, mend)
     slug = "config/wrong-type" if kind.endswith("_type") else "config/wrong-value"
     shown = repr(given) if isinstance(given, str | int | float | bool) else type(given).__name__
     message = str(error["msg"]).replace("Input should be", "it should be")
-    return Finding(
-        "refused",
-        slug,
-        document.place(key),
-        f"{thing} is {shown}",
-        PAGES[slug].why,
-        (message[0].lower() + message[1:],),
-    )
+    return formless(slug, key, document.place(key), f"{thing} is {shown}", message[0].lower() + message[1:])
 
 
+def formless(slug: str, key: Key, place: Place, what: str, mend: str) -> Finding:
+    said = (INDEX.sub("[*]", what), mend)
+    identity = (slug, *map(str, key), what)
+    return Finding("refused", slug, place, what, PAGES[slug].why, (mend,), said=said, identity=identity)
+
+
+INDEX = re.compile(r"\[\d+\]")
 MISSING = {
     "version": "write version = 1 at the top",
     "tls": 'choose where TLS ends: tls = "passthrough", "mutual", "reencrypt" or "plaintext"',

@@ -7,15 +7,17 @@ route, and of every certificate that is good for its hosts.
 from __future__ import annotations
 
 from everyhop.compile import names
+from everyhop.compile.ways_in import NOTHING, WaysIn
 from everyhop.compile.world import Key, World
 from everyhop.model import Route, Site
 from everyhop.trust import CAPABILITIES, Standing, missing, unmet
 
 
-def judge(world: World) -> None:
+def judge(world: World, ways: WaysIn | None) -> None:
+    """`ways` is `None` where nothing can be matched, which is refused elsewhere."""
     for i, route in enumerate(world.config.route):
         if route.requires:
-            standing = standing_of(world, i, route)
+            standing = standing_of(world, ways or NOTHING, i, route)
             for j, requirement in enumerate(route.requires):
                 required(world, standing, ("route", i, "requires", j), requirement)
 
@@ -43,14 +45,13 @@ def required(world: World, standing: Standing, key: Key, requirement: str) -> No
         world.refuse("route/requirement-not-configured", key, what, *lacks.mend, drop, also=lacks.at)
 
 
-def standing_of(world: World, i: int, route: Route) -> Standing:
+def standing_of(world: World, ways: WaysIn, i: int, route: Route) -> Standing:
     hosts = [h for text in route.hosts if (h := names.host(text, wildcard=True))]
     sites = tuple(enumerate(world.config.site))
     if route.tls == "passthrough":
         keys = tuple((n, site, name) for n, site in sites if (name := good_for(world, n, site, hosts)))
         return Standing(route, i, (), keys, world.config)
-    reaching = {site for host in hosts for site in owners(world, i, host)}
-    return Standing(route, i, tuple((n, s) for n, s in sites if s.name in reaching), (), world.config)
+    return Standing(route, i, tuple((n, s) for n, s in sites if n in ways.reached.get(i, {})), (), world.config)
 
 
 def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
@@ -58,28 +59,3 @@ def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
     read = [name for j in range(len(site.certs)) if (p := world.pairs.get(("site", n, "certs", j))) for name in p.names]
     held = [*world.site_hosts[site.name], *read, *world.certified.get(n, ())]
     return next((own for own in held for host in hosts if names.covers(own, host) or names.covers(host, own)), None)
-
-
-def owners(world: World, i: int, host: str) -> set[str]:
-    """The sites inside which a request for `host` can come: that of the name itself, and for a wildcard those of names
-    below it, unless another route takes all that such a name is asked for."""
-    found, owner, best = set(), "", 0
-    for site, patterns in world.site_hosts.items():
-        for pattern in patterns:
-            if pattern == host or (pattern.startswith("*.") and host.endswith(pattern[1:])):
-                rank = len(pattern) + (pattern == host)
-                if rank > best:
-                    best, owner = rank, site
-            elif host.startswith("*.") and pattern.endswith(host[1:]) and not taken(world, i, pattern):
-                found.add(site)
-    return found | {owner} if best else found
-
-
-def taken(world: World, i: int, pattern: str) -> bool:
-    """Whether another route takes every request for `pattern`."""
-    return any(
-        k != i
-        and not (other.path or other.path_exact or other.methods or other.headers)
-        and pattern in [names.host(h, wildcard=True) for h in other.hosts]
-        for k, other in enumerate(world.config.route)
-    )

@@ -30,7 +30,6 @@ def judge(world: World) -> None:
                 passed.setdefault(host, i)
             else:
                 ended.setdefault(host, i)
-                site_of(world, i, route, host, sited)
     conflicts(world, passed, ended, sited, wildcards)
     ties(world)
 
@@ -118,27 +117,6 @@ def form(world: World, i: int, route: Route) -> None:
                 else "look at a field that the client may set",
                 of_key=True,
             )
-
-
-def site_of(world: World, i: int, route: Route, host: str, sited: dict[str, str]) -> None:
-    suffix = "*." + host.split(".", 1)[1] if "." in host else ""
-    if host not in sited and suffix not in sited:
-        world.refuse(
-            "route/no-site",
-            ("route", i, "host"),
-            f"route {route.name!r} ends TLS for {host}, and no site serves it",
-            f'add "{host}" to the hosts of a [[site]]',
-            'or let the backend end TLS: tls = "passthrough"',
-        )
-    site = next((s for s in world.config.site if s.name == sited.get(host, sited.get(suffix))), None)
-    if route.allow is not None and site is not None and site.clients is None:
-        world.refuse(
-            "route/nothing-to-do",
-            ("route", i, "allow"),
-            f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
-            f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
-            of_key=True,
-        )
 
 
 def conflicts(

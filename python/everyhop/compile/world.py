@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from everyhop.identity import Crl, Pair, Roots
 from everyhop.model import Backend, Config, Route
@@ -62,8 +63,8 @@ class World:
     ) -> None:
         place = self.document.place(key, of_key=of_key)
         others = tuple(self.document.place(k) for k in also)
-        cause = next((part for part in reversed(key) if isinstance(part, str)), "")
         kind = {"route": "routes", "site": "sites", "listener": "listeners"}.get(str(key[0]) if key else "", "things")
+        mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
             Finding(
                 severity,
@@ -71,13 +72,33 @@ class World:
                 place,
                 what,
                 PAGES[slug].why,
-                tuple(m.removeprefix("or ") for m in mend),
+                mends,
                 also=others,
                 kind=kind,
-                cause=cause,
-                identity=(slug, *self.named(key), mark),
+                said=self.nameless(key, (what, *mends)),
+                identity=(slug, *self.named(key), mark or self.given(key)),
             )
         )
+
+    def given(self, key: Key) -> str:
+        """The value that stands at `key`, if it is one word and no secret."""
+        value: Any = self.document.values
+        for part in key:
+            try:
+                value = value[part]
+            except (KeyError, IndexError, TypeError):
+                return ""
+        return "" if isinstance(value, dict | list) or "key" in key else str(value)
+
+    def nameless(self, key: Key, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """`texts` without what only says which thing it is: its name, its hosts, its addresses."""
+        words = own_words(self.config, key)
+        if not words:
+            return texts
+        pattern = re.compile(
+            "|".join(rf"(?<![\w.-]){re.escape(w)}(?![\w.-])" for w in sorted(words, key=len, reverse=True))
+        )
+        return tuple(pattern.sub("*", text) for text in texts)
 
     def named(self, key: Key) -> tuple[str, ...]:
         """`key` by the names of things rather than by their order, which an edit elsewhere changes."""
@@ -89,9 +110,33 @@ class World:
                 name = config.site[index].name
             case ("identity", int(index), *rest):
                 name = config.identity[index].name
+            case ("listener", int(index), *rest):
+                name = config.listener[index].name
             case _:
                 return tuple(map(str, key))
         return (str(key[0]), name, *map(str, rest))
+
+
+def own_words(config: Config, key: Key) -> set[str]:
+    """A name counts where it is quoted or stands in a command: a route may be called `one` or `tls`."""
+
+    def called(name: str) -> set[str]:
+        return {repr(name), f'"{name}"', f"accept {name}"}
+
+    match key:
+        case ("route", int(index), *_):
+            route = config.route[index]
+            return called(route.name) | {w for w in (*route.hosts, *(b.at for b in backends(route))) if w}
+        case ("site", int(index), *_):
+            site = config.site[index]
+            return called(site.name) | {w for w in site.hosts or [] if w}
+        case ("identity", int(index), *_):
+            return called(config.identity[index].name)
+        case ("listener", int(index), *_):
+            listener = config.listener[index]
+            return called(listener.name) | {w for w in listener.bind if w}
+        case _:
+            return set()
 
 
 def backends(route: Route) -> list[Backend]:

@@ -11,14 +11,15 @@ from everyhop.plan import Acceptance, AtEdge, Plan
 from everyhop.trust import acceptances
 
 
-def acceptance_changes(old: Plan, new: Plan, served_alike: set[tuple[int, int]]) -> list[Change]:
-    """`served_alike`: indices of routes of both plans that serve the same requests."""
+def acceptance_changes(old: Plan, new: Plan, served_alike: set[tuple[int, int]], reached: set[int]) -> list[Change]:
+    """`served_alike`: indices of routes of both plans that serve the same requests; `reached`: of routes of the new one
+    that serve any. What a route says that no request gets to is nobody's risk."""
     before: dict[int, dict[str, Acceptance]] = defaultdict(dict)
     for a, b in sorted(served_alike):
         before[b] |= signed(old, a)
     out = []
-    for b, route in enumerate(new.routes):
-        out += changes(route.name, before[b], signed(new, b))
+    for b in sorted(reached):
+        out += changes(new.routes[b].name, before[b], signed(new, b))
     return out
 
 

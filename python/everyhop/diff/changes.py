@@ -29,12 +29,14 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         found.update(dict.fromkeys(changes))
 
     pairs = served_alike(both.requests)
+    names = ({r.name for r in old.routes}, {r.name for r in new.routes})
     for (a, b), request in pairs.items():
         was = Served(old.routes[a], maps[0][a], old)
         now = Served(new.routes[b], maps[1][b], new)
-        tell(served_changes(was, now, moved(was.trust, now.trust, maps, request)))
+        tell(served_changes(was, now, moved(was.route.name, now.route.name, names, request)))
     tell(come_and_gone(both.requests, maps))
-    signed = acceptance_changes(old, new, set(pairs))
+    reached = {r.new.route for r in both.requests if r.new.served and r.new.route is not None}
+    signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
     for (a, b), request in ended_alike(both.requests).items():
         tell(site.site_changes(old.sites[a], new.sites[b], str(request)))
@@ -74,14 +76,12 @@ def ended_alike(requests: tuple[Request, ...]) -> dict[tuple[int, int], Request]
     return found
 
 
-def moved(was: RouteTrust, now: RouteTrust, maps: tuple[list[RouteTrust], list[RouteTrust]], request: Request) -> str:
+def moved(was: str, now: str, names: tuple[set[str], set[str]], request: Request) -> str:
     """Says of which requests a change is told, where they went to another route; nothing for a route that stayed, or was
-    only renamed."""
-    stays = was.name in {m.name for m in maps[1]}
-    was_there = now.name in {m.name for m in maps[0]}
-    if was.name == now.name or (not stays and not was_there):
+    only renamed. `names`: those of the old and of the new plan's routes."""
+    if was == now or (was not in names[1] and now not in names[0]):
         return ""
-    return f"{request} was served by {was.name!r} and is by {now.name!r}: "
+    return f"{request} was served by {was!r} and is by {now!r}: "
 
 
 def come_and_gone(requests: tuple[Request, ...], maps: tuple[list[RouteTrust], list[RouteTrust]]) -> list[Change]:

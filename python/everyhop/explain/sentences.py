@@ -50,11 +50,12 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         out.append(
             f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}. {proofs}"
         )
+    out += ways_in(it)
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
         end = f"ends in {left.days} days" if left > dt.timedelta() else "has ended: the route is closed"
-        out.append(f"{it.accepted_by} accepted the plaintext; that {end}.")
+        out.append(f"{it.accepted_by} accepted the plaintext to {listed(it.accepted_for)}; that {end}.")
     out.append(f"Whoever watches the wire still sees {listed(VISIBLE)}.")
     out += ["", "What an attacker gets:"]
     for key, title in ATTACKERS.items():
@@ -65,6 +66,17 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         )
         out.append(f"  {title}: {gets}; {e.why}")
     return out
+
+
+def ways_in(it: RouteTrust) -> list[str]:
+    """By which sites it is reached, where they differ in what they demand; the weakest is what holds."""
+    if it.way == "passthrough":
+        return []
+    if not it.sites:
+        return ["No request reaches it: its names belong to no site, or another route takes all of them."]
+    if len({s.clients for s in it.sites}) == 1:
+        return []
+    return [f"Reached as {s.request} through site {s.site!r}: client certificates are {s.clients}." for s in it.sites]
 
 
 def about_capability(name: str) -> list[str]:

@@ -87,6 +87,12 @@ PAGES: dict[str, Page] = {
         "a host is both passed through and terminated",
         "whether the edge reads the traffic must not depend on which rule wins",
     ),
+    "route/reached-through-weaker-site": Page(
+        "a route is also reached through a site that demands less of clients",
+        "who comes by that name is asked for less than the route's other clients are",
+        "A name belongs to the site that names it most exactly, and a route takes every name that its wildcard covers; so a "
+        "site for one such name, with other demands on clients, is another way in.",
+    ),
     "route/wildcard-covers-passthrough": Page(
         "a site's wildcard covers a passthrough name",
         "a browser may reuse the site's HTTP/2 connection for that name; such requests get 421",

@@ -25,19 +25,29 @@ class Finding:
     also: tuple[Place, ...] = ()
     alike: int = 0
     kind: str = field(default="things", compare=False)
-    cause: str = field(default="", compare=False)
-    """What of the thing it is about, such as a key: findings of one reason and one cause are told as one."""
+    said: tuple[str, ...] = field(default=(), compare=False)
+    """What it says and its mends with the thing's own names taken out: findings that say the same are told as one."""
     identity: tuple[str, ...] = field(default=(), compare=False)
-    """Its slug, the thing by its name, and of a date which one: by this it is known again, not by its prose."""
+    """Its slug, the thing by its name, the key below it, and the value there or of a date which one: by this it is known
+    again, not by its prose."""
+
+    def is_of(self, kind: str, name: str) -> bool:
+        """Whether it is about that thing, such as the route of that name."""
+        return self.identity[1:3] == (kind, name)
+
+
+def ordered(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
+    """All of them, refusals first, each in the order of the file. `strict`: warnings are refusals."""
+    found = [replace(f, severity="refused") if strict and f.severity == "warning" else f for f in findings]
+    return sorted(found, key=lambda f: (f.severity != "refused", f.severity != "warning", f.place))
 
 
 def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
-    """One cause is one finding: the same reason and mend for many things becomes the first and a count."""
-    first: dict[tuple[str, str, str, str], int] = {}
+    """One cause is one finding: what is the same but for the name of the thing becomes the first and a count."""
+    first: dict[tuple[str, ...], int] = {}
     out: list[Finding] = []
-    for finding in sorted(findings, key=lambda f: (f.severity != "refused", f.severity != "warning", f.place)):
-        it = replace(finding, severity="refused") if strict and finding.severity == "warning" else finding
-        cause = (it.slug, it.why, it.severity, it.cause)
+    for it in ordered(findings, strict=strict):
+        cause = (it.slug, it.severity, *(it.said or (it.what, *it.mend)))
         if cause in first:
             at = first[cause]
             out[at] = replace(out[at], alike=out[at].alike + 1)
@@ -99,6 +109,7 @@ def to_json(findings: list[Finding]) -> list[dict[str, object]]:
             "why": it.why,
             "mend": list(it.mend),
             "alike": it.alike,
+            "identity": list(it.identity),
         }
         for it in findings
     ]

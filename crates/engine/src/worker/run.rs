@@ -4,6 +4,7 @@
 use crate::backend::choose;
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
+use everyhop_running::running::Running;
 use everyhop_transport::ticker::Ticker;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
@@ -85,10 +86,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
         }
         Order::Serve { socket, by } => by(core, socket),
         Order::Changed => {
-            core.refresh();
-            if let Some(running) = core.running() {
-                let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
-                core.backends.pools.keep_only(&hops);
+            if let Some(running) = take_plan(core) {
                 let named = |key: &(String, String)| {
                     running.plan.listeners.iter().any(|l| l.name == key.0 && l.bind.contains(&key.1))
                 };
@@ -113,6 +111,15 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
             core.watches().wake_all().await;
         }
     }
+}
+
+/// The plan that all threads run now becomes this thread's; what waits in its pools for hops of another ends.
+pub(crate) fn take_plan(core: &Core) -> Option<Arc<Running>> {
+    core.refresh();
+    let running = core.running()?;
+    let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
+    core.backends.pools.keep_only(&hops);
+    Some(running)
 }
 
 impl Accepting {

@@ -1,0 +1,77 @@
+"""Rules about the ways by which requests come to a route: a site must end the TLS of its names, and none of those by
+which it is reached may demand less of clients than another, unseen. Asked of the engine's matcher (`ways_in.py`)."""
+
+from __future__ import annotations
+
+from everyhop.compile import names
+from everyhop.compile.ways_in import WaysIn
+from everyhop.compile.world import World
+from everyhop.model import Route, Site
+from everyhop.trust import DEMANDS
+
+DEMANDED = list(DEMANDS)
+
+
+def judge(world: World, ways: WaysIn | None) -> None:
+    """`ways` is `None` where nothing can be matched, which is refused elsewhere."""
+    if ways is None:
+        return
+    for i, route in enumerate(world.config.route):
+        if route.tls != "passthrough":
+            sited(world, ways, i, route)
+            weaker_site(world, ways, i, route)
+
+
+def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
+    for host in (names.host(text, wildcard=True) for text in route.hosts):
+        if host is None:
+            continue
+        owner = ways.owner.get(host)
+        site = world.config.site[owner] if owner is not None else None
+        # A wildcard of a site takes names of any depth, one of a certificate is one whole label.
+        if site is None or not any(names.covers(own, host) for own in world.site_hosts[site.name]):
+            world.refuse(
+                "route/no-site",
+                ("route", i, "host"),
+                f"route {route.name!r} ends TLS for {host}, and no site "
+                + ("serves it" if site is None else "has a certificate's name for it"),
+                f'add "{host}" to the hosts of a [[site]]',
+                'or let the backend end TLS: tls = "passthrough"',
+            )
+        elif route.allow is not None and site.clients is None:
+            world.refuse(
+                "route/nothing-to-do",
+                ("route", i, "allow"),
+                f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
+                f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
+                of_key=True,
+            )
+
+
+def demand(site: Site) -> int:
+    return DEMANDED.index(site.clients.mode if site.clients else "nothing")
+
+
+def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
+    """A name that a route's wildcard takes may belong to another site than the wildcard itself."""
+    if route.allow is not None:
+        return
+    written = {names.host(text, wildcard=True) for text in route.hosts}
+    inside = {s: (world.config.site[s], request) for s, request in ways.reached.get(i, {}).items()}
+    if not inside:
+        return
+    strictest = max((site for site, _ in inside.values()), key=demand)
+    for s, (site, request) in sorted(inside.items()):
+        if request.pattern in written or demand(site) >= demand(strictest):
+            continue
+        asks = {0: "asks them for no certificate", 1: "takes them without a certificate"}[demand(site)]
+        world.warn(
+            "route/reached-through-weaker-site",
+            ("route", i, "host"),
+            f"route {route.name!r} is also reached as {request} through site {site.name!r}, which {asks}; site "
+            f"{strictest.name!r} demands one",
+            f"give site {site.name!r} the clients of site {strictest.name!r}",
+            f"or a route of its own for {request.pattern}",
+            "or name on this route whom it takes: allow = { clients = [...] }",
+            also=(("site", s, "name"),),
+        )

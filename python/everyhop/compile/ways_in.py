@@ -1,0 +1,86 @@
+"""Which site ends the TLS of a name, and inside which sites a route is reached: asked of the engine's matcher, of as much
+of the configuration as matching needs. The rules ask here before there is a plan; they have no matcher of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from everyhop import plan
+from everyhop.compile import names
+from everyhop.compile.build import path, policy
+from everyhop.compile.world import World
+from everyhop.model import Route
+from everyhop.plan import Request, apart
+
+
+@dataclass(frozen=True)
+class WaysIn:
+    """By the engine's own matcher; sites and routes by their index in the file."""
+
+    owner: dict[str, int]
+    """By a name or pattern of the file: the site that ends its TLS."""
+    reached: dict[int, dict[int, Request]]
+    """By route: the sites inside which some request reaches it, each with such a request."""
+
+
+NOTHING = WaysIn({}, {})
+
+
+def ways_in(world: World) -> WaysIn | None:
+    """`None` where the configuration contradicts itself so far that nothing can be matched; that is refused elsewhere."""
+    routes = [(i, bare) for i, r in enumerate(world.config.route) if (bare := matching(r)) is not None]
+    shape = plan.Plan.model_construct(
+        plan=plan.FORM,
+        engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off"),
+        log=plan.Log(access=plan.ToOff(to="off"), on_full="drop"),
+        status=plan.StatusOff(kind="off"),
+        limits=plan.Limits(**world.config.limits.model_dump()),
+        listeners=[],
+        sites=[
+            plan.Site(
+                name=site.name,
+                hosts=world.site_hosts.get(site.name, []),
+                certs=[],
+                clients=plan.ClientsNothing(mode="nothing"),
+                policy=policy("intermediate"),
+                alpn=[],
+            )
+            for site in world.config.site
+        ],
+        identities=[],
+        routes=[bare for _, bare in routes],
+    )
+    try:
+        both = apart(shape, shape)
+    except ValueError:
+        return None
+    reached: dict[int, dict[int, Request]] = {i: {} for i, _ in routes}
+    for it in both.requests:
+        if it.old.verdict == "terminate" and it.old.route is not None and it.old.site is not None:
+            reached[routes[it.old.route][0]].setdefault(it.old.site, it)
+    ended = {it.pattern: it.old[1] for it in both.names if it.old[0] == "terminate"}
+    return WaysIn({name: site for name, site in ended.items() if site is not None}, reached)
+
+
+def matching(it: Route) -> plan.Route | None:
+    """As much of a route as matching needs; `None` where its names or its path are none."""
+    hosts = [host for text in it.hosts if (host := names.host(text, wildcard=True)) is not None]
+    if not hosts or any(given is not None and names.path(given) is None for given in (it.path, it.path_exact)):
+        return None
+    way: plan.AtBackend | plan.AtEdge
+    if it.tls == "passthrough":
+        way = plan.AtBackend(ends="at_backend", send_proxy="off", backends=[])
+    else:
+        way = plan.AtEdge(
+            ends="at_edge",
+            pattern=it.tls,
+            path=path(it),
+            methods=list(it.methods),
+            headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in it.headers.items()],
+            allow_clients=None,
+            websocket=True,
+            upstream_protocol="http/1.1",
+            backends=[],
+        )
+    return plan.Route(name=it.name, hosts=hosts, priority=it.priority, data="undeclared", requires=[], way=way)

@@ -1,0 +1,48 @@
+"""What is mutated, in pieces that take under an hour on two cores, and which tests must notice.
+
+Only what decides, holds or says trust: a mutation of a drawing or a benchmark tells nothing. Read next: `__main__.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rust:
+    """Crates whose own tests must notice; with `files`, only what is in these of `packages`."""
+
+    packages: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    judges: tuple[str, ...] = ()
+    """Other crates whose tests are asked too."""
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Python:
+    """Modules by a pattern of their paths below `python/everyhop`. `tests` are asked in this order: what knows it best comes first."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+CASES = "tests/refusals/test_cases.py"
+
+PIECES: dict[str, Rust | Python] = {
+    "plan": Rust(("everyhop-plan",)),
+    "canon": Rust(("everyhop-canon",)),
+    "hello": Rust(("everyhop-hello",)),
+    "decide": Rust(("everyhop-decide",)),
+    "http1": Rust(("everyhop-http1",)),
+    "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
+    "rules": Python(("compile/rules_*.py",), (CASES, "tests/unit/test_compile.py")),
+    "compile": Python(
+        ("compile/compiler.py", "compile/build.py", "compile/files.py"), ("tests/unit/test_compile.py", CASES)
+    ),
+    "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", CASES)),
+    "trust": Python(("trust/*.py",), ("tests/unit/test_trust.py",)),
+    "diff": Python(("diff/*.py",), ("tests/unit/test_diff.py",)),
+    "advise": Python(("advise/*.py",), ("tests/unit/test_advise.py",)),
+    "sentences": Python(("explain/sentences.py", "refusals/finding.py"), ("tests/unit/test_cli.py", CASES)),
+}

@@ -1,0 +1,114 @@
+"""Mutations of Python modules by cosmic-ray, in a copy of the tree: nobody's checkout is ever broken, not by Ctrl-C either."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.mutants.accepted import Survivor
+from tools.mutants.pieces import Python
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = ROOT / "target/mutants/env/bin/cosmic-ray"
+# What is left: conditions, bounds, numbers, what is raised and looped over. The rest makes nonsense that the type checker
+# or the import sees, or mutates annotations, which do nothing.
+SKIPPED = (
+    r"core/ReplaceBinaryOperator_(?!Add_Sub$|Sub_Add$|BitAnd_BitOr$).*",
+    r"core/ReplaceComparisonOperator_(Eq|NotEq)_(Lt|LtE|Gt|GtE|Is|IsNot)$",
+    r"core/ReplaceComparisonOperator_(Lt|LtE|Gt|GtE)_(Eq|NotEq|Is|IsNot)$",
+    r"core/ReplaceComparisonOperator_(Is|IsNot)_(Eq|NotEq|Lt|LtE|Gt|GtE)$",
+    r"core/ReplaceUnaryOperator_(?!Delete_Not$|Delete_USub$).*",
+    "core/RemoveDecorator",
+    "core/VariableReplacer",
+    "core/VariableInserter",
+)
+TIMEOUT_S = 120.0
+
+CONFIG = """\
+[cosmic-ray]
+module-path = {modules}
+timeout = {timeout}
+excluded-modules = []
+test-command = {command}
+[cosmic-ray.distributor]
+name = "local"
+[cosmic-ray.filters.operators-filter]
+exclude-operators = {skipped}
+"""
+
+
+def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
+    """Survivors, the files that were mutated, and how many mutants there were.
+
+    Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated.
+    """
+    tree = folder / "tree"
+    copy(tree)
+    files = sorted(str(p.relative_to(tree)) for m in piece.modules for p in tree.glob(f"python/everyhop/{m}"))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *dict.fromkeys(piece.tests)]
+    config, session = folder / "config.toml", folder / "session.sqlite"
+    config.write_text(
+        CONFIG.format(
+            modules=json.dumps(files),
+            timeout=TIMEOUT_S,
+            command=json.dumps(" ".join(command)),
+            skipped=json.dumps(SKIPPED),
+        )
+    )
+    session.unlink(missing_ok=True)
+    env = {**os.environ, "PYTHONPATH": str(tree / "python"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def tool(name: str, *more: object) -> str:
+        words = [str(TOOL if name != "filter" else TOOL.with_name("cr-filter-operators")), *map(str, more)]
+        if name != "filter":
+            words.insert(1, name)
+        done = subprocess.run(words, cwd=tree, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"cosmic-ray {name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    tool("baseline", config)
+    tool("init", config, session)
+    tool("filter", session, config)
+    tool("exec", config, session)
+    return read(tool("dump", session))
+
+
+def copy(tree: Path) -> None:
+    """What git knows of or would, and what the build put beside it."""
+    shutil.rmtree(tree, ignore_errors=True)
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    built = [str(p.relative_to(ROOT)) for p in (ROOT / "python/everyhop").glob("*.so")]
+    for name in [*filter(None, names), *built]:
+        if not (ROOT / name).is_file():
+            continue
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+
+
+def read(dump: str) -> tuple[set[Survivor], set[str], int]:
+    survivors: set[Survivor] = set()
+    files: set[str] = set()
+    count = 0
+    for line in dump.splitlines():
+        item, result = json.loads(line)
+        if result is None or result["worker_outcome"] == "skipped":
+            continue
+        for mutation in item["mutations"]:
+            file, row = mutation["module_path"], mutation["start_pos"][0]
+            files.add(file)
+            count += 1
+            if result["test_outcome"] == "survived":
+                source = (ROOT / file).read_text().splitlines()[row - 1].strip()
+                change = mutation["operator_name"].removeprefix("core/")
+                if within := mutation.get("definition_name"):
+                    change += f" in {within}"
+                survivors.add(Survivor(file, change, source))
+    if not count:
+        raise RuntimeError("nothing was mutated")
+    return survivors, files, count

@@ -1,0 +1,55 @@
+"""Mutations of crates by cargo-mutants, in a copy of the tree. A mutant that does not end in time has been noticed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tools.mutants.accepted import Survivor
+from tools.mutants.pieces import Rust
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
+
+
+def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
+    """Survivors, the files that were mutated, and how many mutants there were.
+
+    Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated.
+    """
+    command = ["cargo", "mutants", "--no-shuffle", "--colors=never", "--jobs=1", f"--output={folder}"]
+    command += [f"--package={p}" for p in piece.packages]
+    command += [f"--file={f}" for f in piece.files]
+    if piece.judges:
+        command.append("--test-package=" + ",".join((*piece.packages, *piece.judges)))
+    command += [f"--features={f}" for f in piece.features]
+    shutil.rmtree(folder / "mutants.out", ignore_errors=True)
+    # 0: all caught; 2: some were missed; 3: some took too long.
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code not in {0, 2, 3}:
+        raise RuntimeError(f"cargo mutants ended with {code}")
+    told = json.loads((folder / "mutants.out/outcomes.json").read_text())
+    return read(told)
+
+
+def read(told: dict[str, Any]) -> tuple[set[Survivor], set[str], int]:
+    survivors: set[Survivor] = set()
+    files: set[str] = set()
+    count = 0
+    for outcome in told["outcomes"]:
+        if outcome["scenario"] == "Baseline":
+            continue
+        mutant = outcome["scenario"]["Mutant"]
+        file, row = mutant["file"], mutant["span"]["start"]["line"]
+        files.add(file)
+        count += 1
+        if outcome["summary"] == "MissedMutant":
+            line = (ROOT / file).read_text().splitlines()[row - 1].strip()
+            survivors.add(Survivor(file, PLACE.sub("", mutant["name"]), line))
+    if not count:
+        raise RuntimeError("nothing was mutated")
+    return survivors, files, count
