@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench import extras, page, times
 from bench.cells import Cannot, Cell, all_cells
-from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, begun_with, origin, wait_port
+from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, origin, wait_port
 from everyhop.demo.certificates import Authority
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -164,7 +164,15 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="0.25: a quarter of the load, to see that it works")
     parser.add_argument("--only", default="", help="cells whose key or pattern is this; nothing is written")
     parser.add_argument("--peers", default=",".join(ALL), help="which of " + ", ".join(ALL))
+    parser.add_argument(
+        "--before",
+        type=Path,
+        help="another checkout with its engine built, measured beside this one; nothing is written",
+    )
     given = parser.parse_args()
+    if given.before:
+        ALL["before"] = lambda folder, back: before(folder, back, given.before.resolve())
+        given.peers += ",before"
     os.sched_setaffinity(0, {int(LOAD_CPU)})
     with tempfile.TemporaryDirectory(prefix="eh-bench-") as name:
         folder = Path(name)
@@ -172,7 +180,7 @@ def main() -> int:
         with stage(folder) as back:
             found: dict[str, object] = {"cells": [], "extras": []}
             peers = given.peers.split(",")
-            if not given.only:
+            if not given.only and not given.before:
                 for pattern in ("plaintext", "passthrough"):
                     # Fresh processes: what another load freed would be used again and cost nothing.
                     with started(folder, back, peers) as subjects:
@@ -186,7 +194,7 @@ def main() -> int:
                         result = measure(folder, subjects, cell, given.rounds)
                         found["cells"].append(result)  # type: ignore[attr-defined]
                         say(result)
-                if not given.only:
+                if not given.only and not given.before:
                     found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
                     found["own"] = extras.own(folder, back, given.rounds, given.scale)
                     found["times"] = times.measure(folder, back)

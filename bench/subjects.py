@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -183,6 +184,25 @@ def everyhop(
     ]
     cpus = SUBJECT_CPU if threads == 1 else f"{SUBJECT_CPU},{LOAD_CPU}"
     return Subject(name, "0.1.0", dict.fromkeys(PATTERNS, port), pinned(cpus, command), text if routes == 1 else "")
+
+
+def before(folder: Path, back: Origin, checkout: Path) -> Subject:
+    """The edge of another checkout, with its own compiler's plan: what a change cost, in one run with what is here."""
+    port = free_port()
+    config = folder / "before.toml"
+    config.write_text(configuration(back, port, routes=1, log="off", threads=1))
+    given = [folder / f"before-{part}.json" for part in ("plan", "material")]
+    code = (
+        "import sys, pathlib; from everyhop.compile import compile_file; it = compile_file(sys.argv[1]); "
+        "pathlib.Path(sys.argv[2]).write_text(it.plan_json); pathlib.Path(sys.argv[3]).write_bytes(it.material.blob)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "python")}
+    subprocess.run(
+        [sys.executable, "-c", code, str(config), *map(str, given)], check=True, env=environment, cwd=checkout
+    )
+    engine = str(checkout / "target/release/everyhop-engine")
+    command = [engine, "--plan", str(given[0]), "--material", str(given[1])]
+    return Subject("before", str(checkout), dict.fromkeys(PATTERNS, port), pinned(SUBJECT_CPU, command), "")
 
 
 def nginx(folder: Path, back: Origin, command: str, name: str) -> Subject | None:

@@ -23,7 +23,7 @@ NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 HOSTS = ["a.test", "b.test", "*.w.test", "x.w.test"]
 ASKED = ["a.test", "b.test", "x.w.test", "z.w.test", "deep.x.w.test", "other.test"]
 PATHS = ["/", "/a", "/a/b", "/c"]
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 VERIFY = 'verify = { ca = "c", name = "n" }'
 ACCEPTED = 'acceptance = { owner = "o", why = "w", context = "legacy", since = 2026-11-01, until = 2027-03-01 }\n'
 BACKENDS = {

@@ -96,6 +96,16 @@ pub enum Answer {
     Ambiguous,
 }
 
+/// Two routes of a host and a path that nothing tells apart but their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tie {
+    pub host: String,
+    pub path: String,
+    /// Indices into `plan.routes`.
+    pub first: usize,
+    pub late: usize,
+}
+
 /// Who owns a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
@@ -186,6 +196,24 @@ impl Matcher {
             Found::Nothing => Answer::NotFound,
             Found::Ambiguous => Answer::Ambiguous,
         }
+    }
+
+    /// Routes that some request fits alike, so that only their order decides: host, path, the first of the two, the other.
+    pub fn ties(&self) -> Vec<Tie> {
+        let mut out: Vec<Tie> = self
+            .hosts
+            .iter()
+            .flat_map(|(host, table)| {
+                table.ties().into_iter().map(move |(path, first, late)| Tie {
+                    host: host.clone(),
+                    path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
+                    first,
+                    late,
+                })
+            })
+            .collect();
+        out.sort_by(|a, b| (a.late, &a.host, &a.path).cmp(&(b.late, &b.host, &b.path)));
+        out
     }
 
     /// Why the other routes of that host did not get the request, the nearest loser first.

@@ -64,8 +64,13 @@ impl<T> Names<T> {
 
     /// Every pattern as it was put in.
     pub fn patterns(&self) -> impl Iterator<Item = String> {
-        let exact = self.exact.keys().map(ToString::to_string);
-        exact.chain(self.wild.keys().map(|suffix| format!("*.{suffix}")))
+        self.iter().map(|(pattern, _)| pattern)
+    }
+
+    /// Every pattern with what stands behind it.
+    pub fn iter(&self) -> impl Iterator<Item = (String, &T)> {
+        let exact = self.exact.iter().map(|(name, it)| (name.to_string(), it));
+        exact.chain(self.wild.iter().map(|(suffix, it)| (format!("*.{suffix}"), it)))
     }
 
     pub fn each(&mut self, mut f: impl FnMut(&mut T)) {

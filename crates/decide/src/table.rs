@@ -42,6 +42,19 @@ impl Candidate {
             && self.headers.iter().all(|h| ask.headers.all_equal(&h.name, &h.equals))
     }
 
+    /// Whether nothing tells the two apart but the order in which they stand, though some request fits both.
+    fn ties(&self, other: &Candidate) -> bool {
+        let rank = |c: &Candidate| (!c.methods.is_empty(), c.headers.len(), c.priority);
+        rank(self) == rank(other) && !self.disjoint(other)
+    }
+
+    /// No request fits both.
+    fn disjoint(&self, other: &Candidate) -> bool {
+        let apart = !self.methods.is_empty() && !other.methods.is_empty();
+        (apart && !self.methods.iter().any(|m| other.methods.contains(m)))
+            || self.headers.iter().any(|a| other.headers.iter().any(|b| a.name == b.name && a.equals != b.equals))
+    }
+
     /// Larger is more specific. The index keeps the order total and stable.
     fn rank(&self) -> (bool, usize, i32, std::cmp::Reverse<usize>) {
         (!self.methods.is_empty(), self.headers.len(), self.priority, std::cmp::Reverse(self.route))
@@ -144,6 +157,19 @@ impl Table {
     /// Each exact and prefix key.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.exact.keys().chain(self.prefix.keys()).map(AsRef::as_ref)
+    }
+
+    /// Under each key the routes that tie with one before them, with that one.
+    pub(crate) fn ties(&self) -> Vec<(&str, usize, usize)> {
+        let mut out = Vec::new();
+        for (key, list) in self.exact.iter().chain(&self.prefix) {
+            for (at, late) in list.iter().enumerate() {
+                if let Some(first) = list.iter().take(at).find(|first| first.ties(late)) {
+                    out.push((key.as_ref(), first.route, late.route));
+                }
+            }
+        }
+        out
     }
 
     /// All candidates whose path fits, whatever else they demand, in the order in which they are looked at.

@@ -142,3 +142,27 @@ fn a_refused_request_names_the_route_that_refused_it() {
     let refused = Refused { route: None, why: Denied::Misdirected };
     assert_eq!(matcher.admit(0, Who::Proved(&one), &elsewhere, false), Err(refused));
 }
+
+#[test]
+fn two_routes_tie_where_only_their_order_decides_which_of_them_a_request_gets() {
+    let golden = include_str!("../../../schema/golden/everything.json");
+    let plan = everyhop_plan::read(golden.trim_end()).expect("the golden plan");
+    assert_eq!(Matcher::build(&plan).expect("tables").ties(), []);
+    let api = plan.routes.iter().position(|r| r.name == "api").expect("the route");
+    let with = |change: &dyn Fn(&mut everyhop_plan::Route)| {
+        let mut plan = plan.clone();
+        let mut other = plan.routes[api].clone();
+        change(&mut other);
+        plan.routes.push(other);
+        Matcher::build(&plan).expect("tables").ties().iter().map(|t| (t.first, t.late)).collect::<Vec<_>>()
+    };
+    fn edge(route: &mut everyhop_plan::Route) -> (&mut PathMatch, &mut Vec<String>, &mut Vec<HeaderMatch>) {
+        let Way::AtEdge { path, methods, headers, .. } = &mut route.way else { unreachable!("it ends TLS") };
+        (path, methods, headers)
+    }
+    assert_eq!(with(&|_| {}), [(api, plan.routes.len())]);
+    assert_eq!(with(&|r| r.priority = 1), []);
+    assert_eq!(with(&|r| *edge(r).0 = PathMatch::Any {}), []);
+    assert_eq!(with(&|r| edge(r).1.push("GET".into())), []);
+    assert_eq!(with(&|r| edge(r).2.push(HeaderMatch { name: "x".into(), equals: "1".into() })), []);
+}

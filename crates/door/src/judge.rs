@@ -2,7 +2,7 @@
 //! Everything is answered by the crates that the data path uses; Python has no matcher of its own.
 
 use everyhop_canon as canon;
-use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Verdict, Who, apart, named};
+use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Tie, Verdict, Who, apart, named};
 use everyhop_plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -89,6 +89,12 @@ pub(crate) fn differences(old: &str, new: &str) -> Result<String, String> {
     let names: Vec<Value> = named(&old, &new).iter().map(name).collect();
     let requests: Vec<Value> = apart(&old, &new).iter().map(request).collect();
     Ok(json!({"names": names, "requests": requests}).to_string())
+}
+
+/// Routes of a plan that only their order tells apart, as JSON.
+pub(crate) fn ties(plan: &str) -> Result<String, String> {
+    let tie = |t: Tie| json!({"host": t.host, "path": t.path, "first": t.first, "late": t.late});
+    Ok(Value::from(Judge::of(plan)?.matcher.ties().into_iter().map(tie).collect::<Vec<_>>()).to_string())
 }
 
 /// A host name as requests are matched by: lower case, no trailing dot; with `wildcard` also `*.` and a suffix. `None` for

@@ -77,6 +77,12 @@ fn differences(py: Python<'_>, old: &str, new: &str) -> PyResult<String> {
     py.detach(|| judge::differences(old, new)).map_err(PyValueError::new_err)
 }
 
+/// Routes of a plan that some request fits alike, so that only their order decides: a JSON list.
+#[pyfunction]
+fn ties(plan: &str) -> PyResult<String> {
+    judge::ties(plan).map_err(PyValueError::new_err)
+}
+
 /// The four patterns, by how much they protect the way to a backend, weakest first.
 #[pyfunction]
 fn strengths() -> Vec<&'static str> {
@@ -135,6 +141,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(where_in, m)?)?;
     m.add_function(wrap_pyfunction!(decide, m)?)?;
     m.add_function(wrap_pyfunction!(differences, m)?)?;
+    m.add_function(wrap_pyfunction!(ties, m)?)?;
     m.add_function(wrap_pyfunction!(strengths, m)?)?;
     m.add_function(wrap_pyfunction!(canon_host, m)?)?;
     m.add_function(wrap_pyfunction!(canon_path, m)?)?;

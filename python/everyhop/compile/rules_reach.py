@@ -1,5 +1,5 @@
-"""Rules about the ways by which requests come to a route: a site must end the TLS of its names, and none of those by
-which it is reached may demand less of clients than another, unseen. Asked of the engine's matcher (`ways_in.py`)."""
+"""Rules about the ways by which requests come to a route: a site must end the TLS of its names, no two routes may take
+the same request, and none of the sites by which it is reached may demand less of clients unseen. Asked of the engine's matcher (`ways_in.py`)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,20 @@ def judge(world: World, ways: WaysIn | None) -> None:
         if route.tls != "passthrough":
             sited(world, ways, i, route)
             weaker_site(world, ways, i, route)
+    ties(world, ways)
+
+
+def ties(world: World, ways: WaysIn) -> None:
+    """Routes of one host that could match the same request with nothing to tell them apart; each is told of once."""
+    for late, tie in {t.late: t for t in reversed(ways.ties)}.items():
+        route, first = world.config.route[late], world.config.route[tie.first]
+        world.refuse(
+            "route/tie",
+            ("route", late, "name"),
+            f"{route.name!r} and {first.name!r} both match {tie.host}{tie.path}",
+            f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1",
+            also=(("route", tie.first, "name"),),
+        )
 
 
 def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:

@@ -1,8 +1,6 @@
-"""Rules about whom a route serves: hosts, paths, what a passthrough route cannot do, ties."""
+"""Rules about whom a route serves: hosts, paths, what a passthrough route cannot do, names passed and terminated."""
 
 from __future__ import annotations
-
-from collections import defaultdict
 
 from everyhop.compile import names
 from everyhop.compile.world import Key, World
@@ -31,7 +29,6 @@ def judge(world: World) -> None:
             else:
                 ended.setdefault(host, i)
     conflicts(world, passed, ended, sited, wildcards)
-    ties(world)
 
 
 def hosts_of(world: World, i: int, route: Route) -> list[str]:
@@ -151,35 +148,3 @@ def conflicts(
                     f'covers = ["{host}"]',
                     also=(("site", sites[site]),),
                 )
-
-
-def ties(world: World) -> None:
-    """Routes of one host that could match the same request with nothing to tell them apart."""
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for i, route in enumerate(world.config.route):
-        if route.tls == "passthrough":
-            continue
-        path = ("=" + route.path_exact) if route.path_exact else "^" + (route.path or "").rstrip("/")
-        for host in route.hosts:
-            groups[host.lower().rstrip("."), path, bool(route.methods), len(route.headers), route.priority].append(i)
-    for key, members in groups.items():
-        shown = f"{key[0]}{str(key[1])[1:] or '/'}"
-        for at, i in enumerate(members):
-            clash = next((j for j in members[:at] if not disjoint(world.config.route[i], world.config.route[j])), None)
-            if clash is not None:
-                other, route = world.config.route[clash], world.config.route[i]
-                world.refuse(
-                    "route/tie",
-                    ("route", i, "name"),
-                    f"{route.name!r} and {other.name!r} both match {shown}",
-                    f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1",
-                    also=(("route", clash, "name"),),
-                )
-                break
-
-
-def disjoint(a: Route, b: Route) -> bool:
-    if a.methods and b.methods and not set(a.methods) & set(b.methods):
-        return True
-    lower = {name.lower(): value for name, value in a.headers.items()}
-    return any(name.lower() in lower and lower[name.lower()] != value for name, value in b.headers.items())

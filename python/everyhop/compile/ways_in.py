@@ -1,4 +1,4 @@
-"""Which site ends the TLS of a name, and inside which sites a route is reached: asked of the engine's matcher, of as much
+"""Which site ends the TLS of a name, and inside which sites a route is reached, and which routes tie: asked of the engine's matcher, of as much
 of the configuration as matching needs. The rules ask here before there is a plan; they have no matcher of their own.
 """
 
@@ -11,7 +11,7 @@ from everyhop.compile import names
 from everyhop.compile.build import path, policy
 from everyhop.compile.world import World
 from everyhop.model import Route
-from everyhop.plan import Request, apart
+from everyhop.plan import Request, Tie, apart, ties
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,11 @@ class WaysIn:
     """By a name or pattern of the file: the site that ends its TLS."""
     reached: dict[int, dict[int, Request]]
     """By route: the sites inside which some request reaches it, each with such a request."""
+    ties: tuple[Tie, ...]
+    """Routes that some request fits alike."""
 
 
-NOTHING = WaysIn({}, {})
+NOTHING = WaysIn({}, {}, ())
 
 
 def ways_in(world: World) -> WaysIn | None:
@@ -60,7 +62,8 @@ def ways_in(world: World) -> WaysIn | None:
         if it.old.verdict == "terminate" and it.old.route is not None and it.old.site is not None:
             reached[routes[it.old.route][0]].setdefault(it.old.site, it)
     ended = {it.pattern: it.old[1] for it in both.names if it.old[0] == "terminate"}
-    return WaysIn({name: site for name, site in ended.items() if site is not None}, reached)
+    alike = (Tie(routes[t.first][0], routes[t.late][0], t.host, t.path) for t in ties(shape))
+    return WaysIn({name: site for name, site in ended.items() if site is not None}, reached, tuple(alike))
 
 
 def matching(it: Route) -> plan.Route | None:

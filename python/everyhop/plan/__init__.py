@@ -52,7 +52,7 @@ from everyhop.plan.forms import (
     digest,
     read_plan,
 )
-from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, apart, decide, reached
+from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, Tie, apart, decide, reached, ties
 from everyhop.plan.strength import STRENGTH, weakest
 
 __all__ = [
@@ -101,6 +101,7 @@ __all__ = [
     "StatusOff",
     "ThreadsCores",
     "ThreadsFixed",
+    "Tie",
     "TlsPolicy",
     "ToFile",
     "ToOff",
@@ -114,5 +115,6 @@ __all__ = [
     "digest",
     "reached",
     "read_plan",
+    "ties",
     "weakest",
 ]

@@ -83,6 +83,20 @@ class Apart:
     requests: tuple[Request, ...]
 
 
+@dataclass(frozen=True)
+class Tie:
+    """Two routes, by their index, that some request fits alike, so that only their order decides."""
+
+    first: int
+    late: int
+    host: str
+    path: str
+
+
+def ties(plan: Plan) -> list[Tie]:
+    return [Tie(**it) for it in json.loads(_door.ties(text_of(plan)))]
+
+
 def text_of(plan: Plan) -> str:
     return canonical(plan.model_dump(mode="json"))
 
