@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from everyhop.cli.plan import effective
+from everyhop.compile.reading import dotted, read
+from everyhop.errors import Refused
 from everyhop.source import Document, Syntax, load, toml_places, yaml_nodes
 
 TOML = '''# a comment
@@ -93,3 +96,31 @@ def test_yaml_that_says_more_than_values_is_refused(tmp_path: Path, text: str) -
     with pytest.raises(Syntax) as caught:
         load(path)
     assert caught.value.place.line >= 1
+
+
+def test_a_thing_has_the_same_number_in_a_refusal_and_in_the_plan() -> None:
+    """The second route of a file has the number 2, in both."""
+    text = TWO + "nonsense = 1\n"
+    with pytest.raises(Refused) as told:
+        read(Path("everyhop.toml"), text)
+    assert told.value.findings[0].what == "route[2].nonsense is not a key here"
+    document, config = read(Path("everyhop.toml"), TWO)
+    assert ("route[2].name", "two") in [(dotted(key), value) for key, value, _ in effective(config, document)]
+
+
+TWO = """\
+version = 1
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:8443"]
+[[route]]
+name = "one"
+host = "a.test"
+tls = "passthrough"
+to = ["127.0.0.1:1"]
+[[route]]
+name = "two"
+host = "b.test"
+tls = "passthrough"
+to = ["127.0.0.1:1"]
+"""

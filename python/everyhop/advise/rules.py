@@ -14,10 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from everyhop.model.words import Data, Pattern
 from everyhop.trust import CAPABILITIES
 
 Answer = Literal["yes", "no", "not-sure"]
-DATA = ("public", "internal", "confidential", "major-incident")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Requirements:
     """Is the edge a transport device or a control point for it?"""
     needs: frozenset[str] = frozenset()
     """Names of capabilities."""
-    data: Literal["public", "internal", "confidential", "major-incident", "not-sure"] = "not-sure"
+    data: Data | Literal["not-sure"] = "not-sure"
     backend_tls: Answer = "not-sure"
     """The backend can speak TLS with a certificate of its own."""
     backend_asks: Answer = "not-sure"
@@ -65,7 +65,7 @@ class Conflict:
 class Advice:
     """A pattern, or conflicts. Never both, never neither."""
 
-    pattern: Literal["passthrough", "mutual", "reencrypt", "plaintext"] | None
+    pattern: Pattern | None
     forced_by: tuple[str, ...] = ()
     gives_up: tuple[str, ...] = ()
     duties: tuple[str, ...] = ()

@@ -16,9 +16,8 @@ import typer
 
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused, Surroundings
+from everyhop.model.words import CONTEXTS
 from everyhop.source import find
-
-CONTEXTS = ("same-host", "isolated-network", "vendor-appliance", "legacy")
 
 
 def register(app: typer.Typer) -> None:

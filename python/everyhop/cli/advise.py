@@ -11,12 +11,13 @@ from typing import Annotated, Any, cast
 import typer
 
 from everyhop.advise import Advice, Requirements, Service, advise, configuration
-from everyhop.advise.rules import DATA, SEVERAL
+from everyhop.advise.rules import SEVERAL
 from everyhop.cli.console import print_json, wrapped
 from everyhop.cli.questions import ask_all
 from everyhop.compile import compile_file
 from everyhop.compile.names import address, host
 from everyhop.errors import Misuse, Refused, Surroundings
+from everyhop.model.words import DATA
 from everyhop.refusals import Finding, merged
 from everyhop.source.yaml_nodes import NotYaml, values
 from everyhop.trust import CAPABILITIES

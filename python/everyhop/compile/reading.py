@@ -83,6 +83,7 @@ def real(document: Document, loc: Key) -> Key:
 
 
 def dotted(key: Key) -> str:
+    """The key as people write it: `route[1].tls`, counted as they count, from one."""
     text = ""
     for part in key:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part

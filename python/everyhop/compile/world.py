@@ -14,7 +14,6 @@ from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
 Key = tuple[str | int, ...]
-Pattern = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
 
 
 @dataclass

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import Change, either
+from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route
 from everyhop.trust import RouteTrust
-
-DATA = ("undeclared", "public", "internal", "confidential", "major-incident")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
 def data(name: str, a: Route, b: Route) -> list[Change]:
     if a.data == b.data:
         return []
-    lower = DATA.index(b.data) < DATA.index(a.data)
+    lower = DECLARED.index(b.data) < DECLARED.index(a.data)
     what = f"data was {a.data}, now {b.data}"
     so = ("weaker protection passes", "plaintext may be refused")
     return [either(lower, ("data-lowered", "data-raised"), name, what, so)]

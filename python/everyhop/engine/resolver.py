@@ -24,9 +24,10 @@ class Resolver:
             for name in sorted(self.names):
                 try:
                     infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-                except OSError:
-                    continue
-                ips = sorted({str(info[4][0]) for info in infos})
+                except (OSError, ValueError):
+                    continue  # also a name that cannot be asked for, such as one with a label that is too long
+                # `fe80::1%eth0` names a link of this machine, too: no address that an engine could be told.
+                ips = sorted({ip for info in infos if "%" not in (ip := str(info[4][0]))})
                 with self.lock:
                     if self.found.get(name) != ips:
                         self.found[name] = ips

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from everyhop.model.words import Pattern
+
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
@@ -43,7 +45,7 @@ class ClientHop(Facts):
 
 class BackendHop(Facts):
     at: str
-    tls: Literal["passthrough", "mutual", "reencrypt", "plaintext"]
+    tls: Pattern
     identity: Literal["demanded", "not_demanded", "not_presented", "unknown"]
     """Whether the backend asked who we are."""
     reused: bool
@@ -63,7 +65,7 @@ class Observation(Part):
     """Whom a PROXY header spoke for; else the peer's address."""
     sni: str | None
     route: str | None
-    pattern: Literal["passthrough", "mutual", "reencrypt", "plaintext"] | None
+    pattern: Pattern | None
     plan: Hex64
     material: Hex64
     client_hop: ClientHop

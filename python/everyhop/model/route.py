@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.words import Context, Data, HopTls, Pattern
 
-Tls = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
-HopTls = Literal["mutual", "reencrypt", "plaintext"]
 Capability = str
 
 
@@ -38,7 +37,7 @@ class Acceptance(Section):
     owner: Annotated[str, Field(min_length=1)]
     """Who answers for it: a person or a team that can be reached."""
     why: Annotated[str, Field(min_length=1)]
-    context: Literal["same-host", "isolated-network", "vendor-appliance", "legacy"]
+    context: Context
     since: dt.date
     until: dt.datetime | dt.date
     """Ends at 24:00 UTC of that day, or at that moment; at most a year after `since`."""
@@ -66,7 +65,7 @@ class Route(Section):
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Breaks ties; higher wins."""
     protocol: Literal["http"] = "http"
-    tls: Tls
+    tls: Pattern
     """Where TLS ends: `passthrough` (at the backend), `mutual` or `reencrypt` (here, then again to the backend), or
     `plaintext` behind the edge, which takes an acceptance."""
     to: Annotated[list[str | Backend], Field(min_length=1)]
@@ -75,7 +74,7 @@ class Route(Section):
     verify: Verify | None = None
     present: str | None = None
     """The `[[identity]]` shown to the backend."""
-    data: Literal["public", "internal", "confidential", "major-incident"] | None = None
+    data: Data | None = None
     """What a leak would be."""
     acceptance: Acceptance | None = None
     despite: Literal["major-incident"] | None = None

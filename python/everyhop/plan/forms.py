@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from everyhop.model.words import Context, Declared
+
 FORM = 1
 
 
@@ -201,7 +203,7 @@ class Verify(Part):
 class Acceptance(Part):
     owner: str
     why: str
-    context: Literal["same-host", "isolated-network", "vendor-appliance", "legacy"]
+    context: Context
     since: str
     until: str
     closes_at_s: int
@@ -283,7 +285,7 @@ class Route(Part):
     name: str
     hosts: list[str]
     priority: int
-    data: Literal["undeclared", "public", "internal", "confidential", "major-incident"]
+    data: Declared
     requires: list[str]
     way: Annotated[AtBackend | AtEdge, Field(discriminator="ends")]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from everyhop.model.words import Pattern
 from everyhop.plan import (
     Acceptance,
     AtBackend,
@@ -23,7 +24,6 @@ from everyhop.plan import (
 )
 from everyhop.trust.attackers import Exposure, attackers
 
-Way = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
 """What a site demands of clients, weakest first."""
@@ -68,7 +68,7 @@ class RouteTrust:
     name: str
     hosts: tuple[str, ...]
     matches: str
-    way: Way
+    way: Pattern
     backends: tuple[tuple[str, str], ...]
     """Place and the hop's pattern."""
     readers: tuple[str, ...]

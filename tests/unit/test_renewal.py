@@ -1,0 +1,195 @@
+"""Certificates renewed under what runs, at whichever moment; dates told once each."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from everyhop.admin import renewal
+from everyhop.admin.renewal import DATES_S, Renewal
+from everyhop.compile import Compiled, compile_file
+from everyhop.demo.certificates import Authority, put
+
+TEXT = """\
+version = 1
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:8443"]
+[[site]]
+name = "edge"
+hosts = ["a.test"]
+certs = [{ chain = "edge.pem", key = "file:edge.key" }]
+[[route]]
+name = "r"
+host = "a.test"
+tls = "plaintext"
+to = ["127.0.0.1:8080"]
+"""
+
+
+class Ground:
+    """A folder with a configuration and its certificates."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.said = folder, list[str]()
+        self.authority = Authority(folder, "Public CA")
+        self.authority.leaf("edge", "a.test")
+        self.config = folder / "everyhop.toml"
+        self.config.write_text(TEXT)
+
+    def compiled(self) -> Compiled:
+        return compile_file(self.config)
+
+    def swap(self) -> None:
+        """Another leaf with another key, each put in its place in one step."""
+        other = self.authority.leaf("other", "a.test")
+        put(self.folder / "edge.key", other.key.read_bytes(), 0o600)
+        put(self.folder / "edge.pem", other.chain.read_bytes(), 0o600)
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ground:
+    it = Ground(tmp_path)
+    monkeypatch.setattr(renewal, "say", it.said.append)
+    return it
+
+
+def test_nothing_changed_is_nothing_to_do(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    assert not it.changed() and not it.changed()
+
+
+def test_a_swap_is_seen_once_and_read(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    ground.swap()
+    assert it.changed() and not it.changed()
+    found = it.read()
+    assert found is not None and found.material.digest != it.running.material.digest
+    it.follows(found)
+    assert not it.changed()
+
+
+def test_a_swap_between_reading_and_running_is_seen(ground: Ground) -> None:
+    """A reload waits for the engine and for names; what is swapped meanwhile is not what was read."""
+    compiled = ground.compiled()
+    ground.swap()
+    it = Renewal(compiled, 0.0)
+    assert it.changed()
+    it.follows(ground.compiled())
+    assert not it.changed()
+    compiled = ground.compiled()
+    ground.swap()
+    it.follows(compiled)
+    assert it.changed()
+
+
+def longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def linked(path: Path) -> None:
+    path.rename(path.with_name("x"))
+    path.symlink_to("x")
+
+
+TOUCH: dict[str, Callable[[Path], None]] = {
+    "its bytes in place": longer,
+    "its mode": lambda path: path.chmod(0o400),
+    "its owner": lambda path: os.chown(path, 1, -1),
+    "its group": lambda path: os.chown(path, -1, 1),
+    "it is gone": lambda path: path.unlink(),
+    "it is a link now": linked,
+}
+
+
+@pytest.mark.parametrize("what", [w for w in TOUCH if os.geteuid() == 0 or w not in {"its owner", "its group"}])
+def test_what_counts_as_a_change(ground: Ground, what: str) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    link = what == "it is a link now"
+    TOUCH[what](ground.folder / "edge.key")
+    # A link that leads to the very same file is none.
+    assert it.changed() is not link
+    if link:
+        other = ground.authority.leaf("other", "a.test")
+        put(ground.folder / "y", other.key.read_bytes(), 0o600)
+        (ground.folder / "edge.key").unlink()
+        (ground.folder / "edge.key").symlink_to("y")
+        assert it.changed()
+
+
+def test_files_that_cannot_be_used_are_told_and_looked_at_again_when_they_change(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    good = (ground.folder / "edge.pem").read_bytes()
+    (ground.folder / "edge.pem").write_text("no certificate")
+    assert it.changed() and it.read() is None and not it.changed()
+    assert len(ground.said) == 1 and "the last good ones stay" in ground.said[0] and "edge.pem" in ground.said[0]
+    (ground.folder / "edge.pem").write_bytes(good)
+    assert it.changed() and it.read() is None, "the same as what runs"
+    assert len(ground.said) == 1
+
+
+def test_the_text_that_runs_is_read_with_the_new_certificates_and_no_other(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    ground.config.write_text(TEXT.replace('"r"', '"other"'))
+    assert not it.changed(), "an edit that nobody asked for is no renewal"
+    ground.swap()
+    assert it.changed()
+    found = it.read()
+    assert found is not None and [r.name for r in found.plan.routes] == ["r"]
+
+
+def test_an_engine_that_was_lost_is_given_them_again(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 0.0)
+    it.forget()
+    assert it.changed()
+
+
+def accepted(until: dt.date) -> str:
+    today = dt.datetime.now(dt.UTC).date()
+    return TEXT.replace('to = ["127.0.0.1:8080"]', 'to = ["10.0.0.5:8080"]') + (
+        f'[route.acceptance]\nowner = "me"\nwhy = "test"\ncontext = "legacy"\nsince = {today}\nuntil = {until}\n'
+    )
+
+
+def test_what_draws_near_is_told_once_at_each_threshold(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every day of the last month, though "in 29 days" is another text than "in 28 days"."""
+    today = dt.datetime.now(dt.UTC)
+    ground.config.write_text(accepted(today.date() + dt.timedelta(days=40)))
+    it = Renewal(ground.compiled(), 0.0)
+    told = []
+    for day in range(44):
+        at = today + dt.timedelta(days=day)
+        monkeypatch.setattr(
+            renewal,
+            "again",
+            lambda running, at=at: compile_file(running.path, past_dates="close", text=running.text, now=at),
+        )
+        for hour in (1, 2):
+            told += [(day, f.slug) for f in it.near((24 * day + hour) * DATES_S + 1) if f.slug.startswith("acceptance")]
+    assert told == [
+        (11, "acceptance/ends-soon"),
+        (34, "acceptance/ends-soon"),
+        (40, "acceptance/ends-soon"),
+        (41, "acceptance/expired"),
+    ]
+
+
+def test_dates_are_asked_every_hour(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Renewal(ground.compiled(), 100.0)
+    asked = []
+
+    def again(running: Compiled) -> Compiled:
+        asked.append(1)
+        return running
+
+    monkeypatch.setattr(renewal, "again", again)
+    for now in (100.0, 101.0, 100.0 + DATES_S - 1):
+        it.near(now)
+    assert asked == []
+    it.near(100.0 + DATES_S)
+    it.near(100.0 + DATES_S + 1)
+    assert asked == [1]
