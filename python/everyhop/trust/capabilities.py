@@ -230,7 +230,10 @@ CAPABILITIES: dict[str, Capability] = {
         check=kept.keys_apart,
     ),
     "tcp-metrics": Capability(
-        "metrics of connections and bytes", EVERYWHERE, check=kept.status_bound, writes=(METRICS,)
+        "metrics of connections and bytes: by route where TLS passes through; where it ends, connections of the whole edge and bytes of bodies by route",
+        EVERYWHERE,
+        check=kept.status_bound,
+        writes=(METRICS,),
     ),
     "sni-routing": Capability("routing by SNI", EVERYWHERE),
     "proxy-protocol": Capability(

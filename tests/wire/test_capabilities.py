@@ -1,0 +1,378 @@
+"""Each capability that Everyhop claims, shown by traffic: for each pattern that gives it, the configuration that `advise`
+writes for it runs as a real edge before real backends. A capability without a check here fails."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import grpc
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.demo.backends import Backend
+from everyhop.demo.relay import Relay
+from everyhop.demo.stage import free_port
+from everyhop.trust import CAPABILITIES
+from tests.kit import Pki, Raw, exchange, tls
+from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scripted
+from tests.kit.edge import until
+from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.raw import OK, head
+
+CANARY = "canary-77ab"
+
+
+@dataclass
+class Ground:
+    """One capability on one pattern, and what was opened for it."""
+
+    pki: Pki
+    name: str
+    pattern: str
+    opened: list[Advised | Backend | Raw | Relay] = field(default_factory=list)
+
+    def backend(self, name: str = "first", kind: type[Backend] = Backend) -> Backend:
+        self.opened.append(made := backend(self.pki, self.pattern, name, kind))
+        return made
+
+    def edge(self, *ports: int) -> Advised:
+        self.opened.append(made := Advised(self.pki, self.name, self.pattern, ports))
+        return made
+
+    def tapped(self, relay: type[Relay] = Relay) -> tuple[Advised, Relay]:
+        """An edge, and what it sends on the way to its backend."""
+        tap = relay(("127.0.0.1", self.backend().port))
+        self.opened.append(tap)
+        return self.edge(tap.port), tap
+
+    def second(self, more: str = "", host: str | None = None) -> Advised:
+        """An edge with a second route, to a backend that says `second`."""
+        it = self.edge(self.backend().port)
+        if host is not None and self.pattern == "passthrough":
+            self.opened.append(other := Backend("second", self.pki.site))
+        else:
+            other = self.backend("second")
+        it.beside(other.port, more, host)
+        return it
+
+
+def by_host(at: Ground) -> None:
+    it = at.second(host="b.test")
+    assert "backend: first" in it.ask().text and "backend: second" in it.ask(host="b.test").text
+
+
+def by_sni(at: Ground) -> None:
+    by_host(at)
+    it = next(x for x in at.opened if isinstance(x, Advised))
+    with pytest.raises(OSError):
+        tls(it.port, "unknown.test", at.pki.public.file).close()
+
+
+def by_path(at: Ground) -> None:
+    it = at.second('path = "/two"')
+    assert "backend: first" in it.ask("/twofold").text and "backend: second" in it.ask("/two/x").text
+
+
+def by_header(at: Ground) -> None:
+    it = at.second('headers = { x-version = "2" }')
+    assert "backend: first" in it.ask(more="x-version: 3\r\n").text
+    assert "backend: second" in it.ask(more="x-version: 2\r\n").text
+
+
+def by_method(at: Ground) -> None:
+    it = at.second('method = "POST"')
+    assert "backend: first" in it.ask().text and "backend: second" in it.ask(method="POST", body="x").text
+
+
+def grpc_calls(at: Ground) -> None:
+    server = grpc.server(ThreadPoolExecutor(4), handlers=(Echo(),))
+    if at.pattern == "plaintext":
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        pair = (at.pki.backend.key.read_bytes(), at.pki.backend.chain.read_bytes())
+        demands = at.pattern == "mutual"
+        ca = at.pki.internal.file.read_bytes() if demands else None
+        port = server.add_secure_port(
+            "127.0.0.1:0", grpc.ssl_server_credentials([pair], ca, require_client_auth=demands)
+        )
+    server.start()
+    try:
+        it = at.edge(port)
+        with channel(it.port, it.host, at.pki.public.file) as calls:
+            assert calls.unary_unary(f"/{SERVICE}/One")(b"hello", timeout=20) == b"HELLO"
+            assert b"".join(calls.unary_stream(f"/{SERVICE}/Many")(b"abc", timeout=20)) == b"abc"
+    finally:
+        server.stop(None)
+
+
+UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n"
+
+
+def websocket(at: Ground) -> None:
+    def script(sock: socket.socket, record: bytearray) -> None:
+        while head(sock, record) is not None:
+            sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            while data := sock.recv(4096):
+                sock.sendall(data.upper())
+
+    at.opened.append(peer := scripted(at.pki, at.pattern, script))
+    it = at.edge(peer.port)
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {it.host}\r\n{UPGRADE}\r\n".encode())
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += sock.recv(4096)
+        assert got.startswith(b"HTTP/1.1 101 ")
+        sock.sendall(b"hello")
+        assert sock.recv(100) == b"HELLO"
+    # It is the edge that decides.
+    it.again('requires = ["websocket"]', "websocket = false")
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        assert exchange(sock, f"GET / HTTP/1.1\r\nHost: {it.host}\r\n{UPGRADE}\r\n").status == 400
+
+
+def http_metrics(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    assert it.ask().status == 200
+    until(lambda: 'everyhop_responses_total{route="backend",class="2xx"} 1' in metrics(it), told=lambda: metrics(it))
+
+
+def tcp_metrics(at: Ground) -> None:
+    """By route where TLS passes through; where it ends a connection may carry requests of many routes."""
+    it = at.edge(at.backend().port)
+    body = "x" * 1000
+
+    def told() -> dict[str, float]:
+        rows = (x.rpartition(" ") for x in metrics(it).splitlines() if x.startswith("everyhop_"))
+        return {name.partition("{")[0]: float(value) for name, _, value in rows}
+
+    with tls(it.port, it.host, at.pki.public.file):
+        until(lambda: told()["everyhop_connections"] >= 1)
+        assert it.ask(method="POST", body=body).status == 200
+    names = ["everyhop_received_bytes_total", "everyhop_sent_bytes_total"]
+    until(lambda: told()[names[0]] >= len(body) and told()[names[1]] > 0, told=lambda: metrics(it))
+    if at.pattern == "passthrough":
+        until(lambda: told()["everyhop_route_connections_total"] == 2, told=lambda: metrics(it))
+
+
+def request_log(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        for path in ("/one", "/two"):
+            assert exchange(sock, f"GET {path} HTTP/1.1\r\nHost: {it.host}\r\n\r\n").status == 200
+    for path in ("/one", "/two"):
+        it.line(lambda x, path=path: x["path"] == path and x["status"] == 200 and x["route"] == "backend")  # type: ignore[misc]
+
+
+def complete_log(at: Ground) -> None:
+    request_log(at)
+    it = next(x for x in at.opened if isinstance(x, Advised))
+    it.config.write_text(it.config.read_text().replace(str(it.log), "/dev/full"))
+    assert it.admin("reload")["reloaded"]
+    until(lambda: it.ask().status == 503)
+
+
+def retried(at: Ground) -> None:
+    """A backend that dies over a request: GET goes to the other one, POST to nobody twice."""
+    seen: list[bytes] = []
+
+    def dying(sock: socket.socket, record: bytearray) -> None:
+        if (request := head(sock, record)) is not None:
+            seen.append(request.split(b" ")[0])
+
+    def living(sock: socket.socket, record: bytearray) -> None:
+        while (request := head(sock, record)) is not None:
+            seen.append(request.split(b" ")[0])
+            sock.sendall(OK)
+
+    peers = [scripted(at.pki, at.pattern, script) for script in (dying, living)]
+    at.opened += peers
+    it = at.edge(*(p.port for p in peers))
+    assert [it.ask().status for _ in range(6)] == [200] * 6
+    assert len(seen) > 6, "some went to the dying one first"
+    seen.clear()
+    answers = [it.ask(method="POST").status for _ in range(4)]
+    assert set(answers) == {200, 502} and seen == [b"POST"] * 4, "each POST was seen once"
+
+
+def left_alone(at: Ground) -> None:
+    dead = free_port()
+    it = at.edge(dead, at.backend().port)
+    state = ""
+
+    def ejected() -> bool:
+        nonlocal state
+        assert it.ask().status == 200
+        [route] = [r for r in it.status()["routes"] if r["name"] == "backend"]
+        state = str(route["backends"])
+        return any(str(dead) in b["at"] and b["state"] == "ejected" for b in route["backends"])
+
+    until(ejected, told=lambda: state)
+
+
+def identity_fields(at: Ground) -> None:
+    peer = at.backend()
+    it = at.edge(peer.port)
+    forged = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nClient-Cert: :eHh4:\r\n"
+    assert it.ask(more=forged).status == 200
+    [got] = peer.seen
+    assert got["x-forwarded-for"] == "127.0.0.1" and "6.6.6.6" not in str(got) and "client-cert" not in got
+
+
+def clients_proved(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    with pytest.raises(OSError):
+        it.ask()
+    assert it.ask(leaf=at.pki.client).status == 200
+    line = it.line(lambda x: x["status"] == 200)
+    assert "client.test" in line["client_hop"]["peer"]["names"]
+
+
+def clients_own_handshake(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    assert "caller proved to be: client.test" in it.ask(leaf=at.pki.client).text
+
+
+def proxy_header(at: Ground) -> None:
+    peer = at.backend(kind=Proxied)
+    assert isinstance(peer, Proxied)
+    it = at.edge(peer.port)
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        mine = sock.getsockname()
+        assert exchange(sock, f"GET / HTTP/1.1\r\nHost: {it.host}\r\n\r\n").status == 200
+    assert peer.told == [mine], "it is told the client's own address and port"
+
+
+def client_address(at: Ground) -> None:
+    if at.pattern == "passthrough":
+        return proxy_header(at)
+    it = at.edge(at.backend().port)
+    assert "x-forwarded-for says: 127.0.0.1" in it.ask().text
+    return None
+
+
+def no_key(at: Ground) -> None:
+    """The engine was sent no key, the client's session is the backend's own, and nothing on the way can be read."""
+    it, tap = at.tapped()
+    compiled = compile_file(it.config)
+    assert json.loads(compiled.material.blob)["certs"] == {}
+    assert it.status()["material_digest"] == compiled.material.digest, "that, and nothing else, is what the engine has"
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        assert sock.getpeercert(True) == ssl.PEM_cert_to_DER_cert(at.pki.pass_leaf.chain.read_text())
+    assert it.ask(more=f"X-Canary: {CANARY}\r\n", method="POST", body=CANARY).status == 200
+    assert tap.sent and CANARY.encode() not in tap.sent + tap.returned
+
+
+def taken_proxy(at: Ground) -> None:
+    """Whoever has the edge sees no more than `no_key` shows, and cannot change a bit unnoticed."""
+    no_key(at)
+    peer = at.backend()
+    tap = Tampering(("127.0.0.1", peer.port))
+    at.opened.append(tap)
+    it = at.edge(tap.port)
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        tap.armed = True
+        with pytest.raises(OSError):
+            assert exchange(sock, f"GET / HTTP/1.1\r\nHost: {it.host}\r\n\r\n").status
+    assert peer.seen == [], "the backend took nothing that was changed"
+
+
+def encrypted(at: Ground) -> None:
+    it, tap = at.tapped()
+    assert it.ask(more=f"X-Canary: {CANARY}\r\n", method="POST", body=CANARY).status == 200
+    assert tap.sent and CANARY.encode() not in tap.sent + tap.returned
+
+
+def knows_edge(at: Ground) -> None:
+    peer = at.backend()
+    it = at.edge(peer.port)
+    assert "caller proved to be: edge.internal" in it.ask().text
+    context = ssl.create_default_context(cafile=str(at.pki.internal.file))
+    with (
+        pytest.raises(OSError),
+        context.wrap_socket(
+            socket.create_connection(("127.0.0.1", peer.port), 10), server_hostname="backend.internal"
+        ) as sock,
+    ):
+        assert exchange(sock, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").status
+    assert len(peer.seen) == 1, "another caller is not served"
+
+
+def verified(at: Ground) -> None:
+    good = at.backend()
+    stranger = Backend("stranger", at.pki.other, clients=at.pki.internal.file if at.pattern == "mutual" else None)
+    at.opened.append(stranger)
+    it = at.edge(good.port)
+    assert it.ask().status == 200
+    it.again(f"127.0.0.1:{good.port}", f"127.0.0.1:{stranger.port}")
+    assert it.ask().status == 502 and stranger.seen == []
+
+
+def certificates_apart(at: Ground) -> None:
+    it, tap = at.tapped()
+    with tls(it.port, it.host, at.pki.public.file) as sock:
+        shown = sock.getpeercert(True)
+    line = it.ask()
+    assert line.status == 200 and tap.connections
+    theirs = ssl.PEM_cert_to_DER_cert(at.pki.backend.chain.read_text())
+    assert shown == ssl.PEM_cert_to_DER_cert(at.pki.site.chain.read_text()) != theirs
+    compiled = compile_file(it.config)
+    keys = [e["key_sha256"] for e in compiled.material.entries if e["key_sha256"]]
+    assert len(keys) == len(set(keys)), "no key is used on both sides"
+
+
+SHOWN: dict[str, Callable[[Ground], None]] = {
+    "path-routing": by_path,
+    "host-routing": by_host,
+    "header-routing": by_header,
+    "method-routing": by_method,
+    "grpc": grpc_calls,
+    "websocket": websocket,
+    "http-metrics": http_metrics,
+    "request-log": request_log,
+    "complete-log": complete_log,
+    "retries": retried,
+    "header-rewriting": identity_fields,
+    "canary": by_header,
+    "client-certificate-at-edge": clients_proved,
+    "client-certificate-at-backend": clients_own_handshake,
+    "client-address": client_address,
+    "end-to-end-confidentiality": no_key,
+    "blind-proxy": no_key,
+    "encrypted-to-backend": encrypted,
+    "backend-knows-edge": knows_edge,
+    "backend-verified": verified,
+    "survives-a-taken-proxy": taken_proxy,
+    "independent-certificates": certificates_apart,
+    "tcp-metrics": tcp_metrics,
+    "sni-routing": by_sni,
+    "proxy-protocol": proxy_header,
+    "health-by-connection": left_alone,
+    "out-of-audit-scope": no_key,  # an auditor's argument; this is the fact that it rests on
+}
+
+
+def test_every_capability_that_is_built_is_shown_and_none_that_is_not() -> None:
+    assert set(SHOWN) == {name for name, row in CAPABILITIES.items() if row.built}
+
+
+@pytest.fixture
+def ground(pki: Pki, request: pytest.FixtureRequest) -> Iterator[Ground]:
+    name, pattern = request.param
+    made = Ground(pki, name, pattern)
+    yield made
+    for it in made.opened:
+        it.close()
+
+
+ALL = [(name, p) for name, row in CAPABILITIES.items() if row.built for p in sorted(row.patterns)]
+
+
+@pytest.mark.parametrize("ground", ALL, ids=[f"{n} by {p}" for n, p in ALL], indirect=True)
+def test_what_advise_writes_keeps_its_promise_on_the_wire(ground: Ground) -> None:
+    SHOWN[ground.name](ground)
