@@ -84,8 +84,9 @@ def test_a_route_that_is_removed_is_told_by_the_weaker_one_that_takes_its_reques
     assert any("/admin" in c.what and "'admin'" in c.what for c in told(old, plan(weak, site=DEMAND), "hop-weakened"))
     # Where nothing takes them, they are refused.
     alone = plan(strong, site=DEMAND)
-    assert refused(alone, plan(route("b", host="b.test"), site=DEMAND)) == set()
-    assert told(alone, plan(route("b", host="b.test"), site=DEMAND), "route-removed")
+    gone = plan(route("b", host="b.test", to='"10.0.0.9:1"'), site=DEMAND)
+    assert refused(alone, gone) == set()
+    assert told(alone, gone, "route-removed")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_who_may_pass_widened_is_weaker_and_narrowed_is_not() -> None:
 
 
 WILD = '[[site]]\nname = "w"\nhosts = ["*.w.test"]\ncerts = [{ chain = "w", key = "file:w" }]\nclients = { ca = "d" }\n'
-STATUS = '[[site]]\nname = "t"\nhosts = ["status.w.test"]\ncerts = [{ chain = "t", key = "file:t" }]\n'
+STATUS = '[[site]]\nname = "t"\nhosts = ["status.w.test"]\ncerts = [{ chain = "w", key = "file:w" }]\n'
 
 
 def test_a_site_that_takes_a_name_from_a_stricter_one_is_told() -> None:

@@ -16,11 +16,22 @@ def acceptance_changes(old: Plan, new: Plan, served_alike: set[tuple[int, int]],
     that serve any. What a route says that no request gets to is nobody's risk."""
     before: dict[int, dict[str, Acceptance]] = defaultdict(dict)
     for a, b in sorted(served_alike):
-        before[b] |= signed(old, a)
+        for at, it in signed(old, a).items():
+            # Of several the one that ended first: the others never spoke of its requests.
+            before[b][at] = min(before[b].get(at, it), it, key=lambda one: one.closes_at_s)
     out = []
     for b in sorted(reached):
         out += changes(new.routes[b].name, before[b], signed(new, b))
     return out
+
+
+def excused(signed: list[Change]) -> dict[str, set[str]]:
+    """By route: the addresses that are accepted now and were not. One that was there before, or only lasts longer,
+    excuses nothing that came since."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for it in signed:
+        found[it.about].update(it.accepted)
+    return found
 
 
 def signed(plan: Plan, index: int) -> dict[str, Acceptance]:
@@ -37,7 +48,8 @@ def changes(name: str, was: dict[str, Acceptance], now: dict[str, Acceptance]) -
         it = now[come[0]]
         kind = "acceptance-widened" if was else "acceptance-added"
         what = f"{it.owner} accepts plaintext to {', '.join(come)} until {day(it)}"
-        out.append(Change(kind, name, what, "the route closes then; until then that network is trusted"))
+        until = "the route closes then; until then that network is trusted"
+        out.append(Change(kind, name, what, until, accepted=tuple(come)))
     for at in now:
         a, b = was.get(at), now[at]
         if a is None:

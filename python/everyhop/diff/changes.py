@@ -7,11 +7,14 @@ told by whoever takes its requests. Read next: `served.py` (a route), `site.py`,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from everyhop.diff import listener, site, whole
-from everyhop.diff.acceptance import acceptance_changes
+from everyhop.diff.acceptance import acceptance_changes, excused
+from everyhop.diff.clients import client_changes
 from everyhop.diff.kinds import Change
 from everyhop.diff.served import Served, served_changes
-from everyhop.plan import Outcome, Plan, Request, apart
+from everyhop.plan import Outcome, Plan, Request, Route, apart
 from everyhop.trust import RouteTrust, trust_map
 
 ORDER = ("weaker", "neutral", "stronger")
@@ -33,24 +36,25 @@ def compare(old: Plan, new: Plan) -> list[Change]:
     for (a, b), request in pairs.items():
         was = Served(old.routes[a], maps[0][a], old)
         now = Served(new.routes[b], maps[1][b], new)
-        tell(served_changes(was, now, moved(was.route.name, now.route.name, names, request)))
+        tell(served_changes(was, now, moved(was.route, now.route, names, request)))
+    tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
     tell(come_and_gone(both.requests, maps))
     reached = {r.new.route for r in both.requests if r.new.served and r.new.route is not None}
     signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
     for (a, b), request in ended_alike(both.requests).items():
         tell(site.site_changes(old.sites[a], new.sites[b], str(request)))
+        tell(whole.other_keys(old, new.sites[b].certs))
     tell(site.name_changes(old, new, both.names))
     tell(listener.listener_changes(old, new))
     tell(whole.whole_changes(old, new))
-    # An acceptance that was there before excuses nothing that came since.
-    excused = {c.about for c in signed if c.direction == "weaker"}
-    told = [uncovered(c) if c.covered and c.about not in excused else c for c in found]
+    by_route = excused(signed)
+
+    def covered(it: Change) -> bool:
+        return it not in signed and bool(it.accepted) and {*it.accepted} <= by_route.get(it.about, set())
+
+    told = [replace(c, covered=covered(c)) for c in found]
     return sorted(dict.fromkeys(told), key=lambda c: (ORDER.index(c.direction), c.kind, c.about))
-
-
-def uncovered(it: Change) -> Change:
-    return Change(it.kind, it.about, it.what, it.so)
 
 
 def route_of(outcome: Outcome) -> int | None:
@@ -76,9 +80,10 @@ def ended_alike(requests: tuple[Request, ...]) -> dict[tuple[int, int], Request]
     return found
 
 
-def moved(was: str, now: str, names: tuple[set[str], set[str]], request: Request) -> str:
+def moved(a: Route, b: Route, names: tuple[set[str], set[str]], request: Request) -> str:
     """Says of which requests a change is told, where they went to another route; nothing for a route that stayed, or was
     only renamed. `names`: those of the old and of the new plan's routes."""
+    was, now = a.name, b.name
     if was == now or (was not in names[1] and now not in names[0]):
         return ""
     return f"{request} was served by {was!r} and is by {now!r}: "

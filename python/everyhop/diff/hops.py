@@ -3,11 +3,13 @@ address; what it is called in the file does not matter. Read next: `acceptance.p
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.kinds import Change, either
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, MutualHop, PlaintextHop, Plan, ReencryptHop, Verify
+from everyhop.diff.whole import other_keys
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Identity, MutualHop, PlaintextHop, Plan, ReencryptHop, Verify
 
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
@@ -55,7 +57,7 @@ def strengths(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[st
     for at in sorted({*a} & {*b}):
         if rank(a[at]) != rank(b[at]):
             out.append(
-                step(name, was, now, f"the hop to {at} was {pattern(a[at])}, now {pattern(b[at])}", a[at], b[at])
+                step(name, at, was, now, f"the hop to {at} was {pattern(a[at])}, now {pattern(b[at])}", a[at], b[at])
             )
     come = sorted(((rank(b[at]), at) for at in {*b} - {*a}), reverse=True)
     gone = sorted(((rank(a[at]), at) for at in {*a} - {*b}), reverse=True)
@@ -65,18 +67,18 @@ def strengths(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[st
         instead = a[gone[i][1]] if i < len(gone) else weakest
         if r < rank(instead):
             what = f"the hop to {at} is {pattern(b[at])}, where {pattern(instead)} was"
-            out.append(step(name, was, now, what, instead, b[at]))
+            out.append(step(name, at, was, now, what, instead, b[at]))
     if not out and min(map(rank, b.values())) > rank(weakest):
         what = f"the hop to the backend was {was.trust.way}, now {now.trust.way}"
         out.append(Change("hop-strengthened", name, what, attackers(was, now)))
     return out
 
 
-def step(name: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:
+def step(name: str, at: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:
     weaker = rank(b) < rank(a)
     found = either(weaker, ("hop-weakened", "hop-strengthened"), name, what, (attackers(was, now),) * 2)
     signed = isinstance(b, PlaintextHop) and b.reach.kind == "accepted"
-    return Change(found.kind, found.about, found.what, found.so, covered=weaker and signed)
+    return replace(found, accepted=(at,) if weaker and signed else ())
 
 
 def attackers(was: Served, now: Served) -> str:
@@ -106,18 +108,12 @@ def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change
 
 def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -> list[Change]:
     a, b = shown(*was), shown(*now)
-    if a is None or b is None or a[1] == b[1]:
+    # The certificate counts: a name is only a name.
+    if a is None or b is None or a.chain == b.chain:
         return []
-    return [
-        Change(
-            "identity-changed", name, f"{at} is shown {b[0]!r} instead of {a[0]!r}", "the backend sees another caller"
-        )
-    ]
+    what = f"{at} is shown {b.name!r} ({b.chain}) instead of {a.name!r} ({a.chain})"
+    return [Change("identity-changed", name, what, "the backend sees another caller"), *other_keys(was[0], [b])]
 
 
-def shown(plan: Plan, hop: Hop) -> tuple[str, str] | None:
-    """An identity's name, and the certificate behind it: a name is only a name."""
-    if not isinstance(hop, MutualHop):
-        return None
-    found = next((i for i in plan.identities if i.name == hop.present), None)
-    return (hop.present, found.chain if found else hop.present)
+def shown(plan: Plan, hop: Hop) -> Identity | None:
+    return next((i for i in plan.identities if isinstance(hop, MutualHop) and i.name == hop.present), None)

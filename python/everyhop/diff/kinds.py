@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[Direction, str]] = {
     "revocation-weakened": ("weaker", "revoked client certificates may pass"),
     "revocation-strengthened": ("stronger", "revoked client certificates are refused"),
     "clients-widened": ("weaker", "more clients may pass"),
+    "backend-opened": ("weaker", "clients of which less is proved reach a backend that others reached"),
     "clients-narrowed": ("stronger", "fewer clients may pass"),
     "proof-lengthened": ("weaker", "what was proved in a handshake is believed for longer"),
     "proof-shortened": ("stronger", "what was proved in a handshake is believed for a shorter time"),
@@ -76,8 +77,11 @@ class Change:
     """The route, site, listener or name."""
     what: str
     so: str
+    accepted: tuple[str, ...] = ()
+    """The addresses plaintext to which makes it, each accepted by somebody."""
     covered: bool = False
-    """Excused by an acceptance that is a change of its own in the same edit, and has to be allowed itself."""
+    """Excused by an acceptance that is a change of its own in the same edit, and has to be allowed itself: one that is new
+    for each of the addresses."""
 
     @property
     def direction(self) -> Direction:

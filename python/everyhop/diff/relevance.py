@@ -49,11 +49,11 @@ FIELDS: dict[str, Told] = {
     "Site.hosts": RELEVANT,
     "Site.certs": RELEVANT,
     "Cert.material": SILENT,  # an id; the material has its own digest
-    "Cert.chain": SILENT,  # renewed certificates have names of their own; which names they carry is in the hosts
+    "Cert.chain": SILENT,  # renewed certificates have names of their own; their key counts, and the hosts
     "Cert.key": RELEVANT,
     "Site.clients": RELEVANT,
     "Site.policy": RELEVANT,
-    "Site.alpn": SILENT,
+    "Site.alpn": BY_EFFECT,  # whether a WebSocket can be opened
     "ClientsAsk.ca": RELEVANT,
     "ClientsAsk.crl": RELEVANT,
     "ClientsAsk.stale_crl": RELEVANT,
@@ -80,8 +80,8 @@ FIELDS: dict[str, Told] = {
     "AtEdge.methods": RELEVANT,
     "AtEdge.headers": RELEVANT,
     "AtEdge.allow_clients": RELEVANT,
-    "AtEdge.websocket": RELEVANT,
-    "AtEdge.upstream_protocol": SILENT,
+    "AtEdge.websocket": BY_EFFECT,
+    "AtEdge.upstream_protocol": BY_EFFECT,  # the same
     "AtEdge.backends": RELEVANT,
     "ExactPath.path": RELEVANT,
     "PrefixPath.path": RELEVANT,

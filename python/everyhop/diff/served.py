@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import Change, either
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route
-from everyhop.trust import RouteTrust
+from everyhop.trust import RouteTrust, acceptances
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
             out.append(Change("address-told", name, what, "the backend must expect the same"))
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
-        out += clients(name, a, b) + promise(name, a, b) + tunnels(name, a, b)
-    return [Change(c.kind, c.about, moved + c.what, c.so, c.covered) for c in out]
+        out += clients(name, a, b) + promise(name, a, b)
+    return [replace(c, what=moved + c.what) for c in out]
 
 
 def boundary(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
@@ -47,14 +47,13 @@ def boundary(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
 
 
 def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
-    signed = b.accepted_by is not None
     out = [
         Change(
             "new-reader",
             name,
             f"{reader} can read it",
             "what it reads it can keep and change",
-            covered=signed and reader == "the backend's network",
+            accepted=b.accepted_for if reader == "the backend's network" else (),
         )
         for reader in b.readers
         if reader not in a.readers
@@ -63,7 +62,7 @@ def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
     come = [at for at in b.accepted_for if at not in a.accepted_for]
     if come and "the backend's network" in a.readers:
         what = f"whoever is on the way to {', '.join(come)} can read it"
-        out.append(Change("new-reader", name, what, "what it reads it can keep and change", covered=True))
+        out.append(Change("new-reader", name, what, "what it reads it can keep and change", tuple(come)))
     out += [
         Change("reader-gone", name, f"{reader} cannot read it any more", "one party less to trust")
         for reader in a.readers
@@ -111,13 +110,4 @@ def promise(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
     what = f"the route promised {a.pattern}, now {b.pattern}"
     so = ("a weaker backend may be added", "a weaker backend is refused")
     found = either(less, ("promise-weakened", "promise-strengthened"), name, what, so)
-    covered = less and any(x.hop.tls == "plaintext" and x.hop.reach.kind == "accepted" for x in b.backends)
-    return [Change(found.kind, found.about, found.what, found.so, covered)]
-
-
-def tunnels(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
-    if a.websocket == b.websocket:
-        return []
-    what = f"WebSocket upgrades {'pass' if b.websocket else 'are refused'}"
-    so = ("bytes in a tunnel are not read as HTTP", "every byte is read as HTTP")
-    return [either(b.websocket, ("tunnel-opened", "tunnel-closed"), name, what, so)]
+    return [replace(found, accepted=tuple(acceptances(b)) if less else ())]

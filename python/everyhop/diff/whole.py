@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
+from collections.abc import Iterable
 
 from everyhop.diff.kinds import Change, either
-from everyhop.plan import Plan, StatusBound
+from everyhop.plan import Cert, Identity, Plan, StatusBound
 
 SANDBOXES = ("off", "best-effort", "enforce")
 """How the engine is confined, weakest first."""
@@ -20,16 +21,7 @@ def whole_changes(old: Plan, new: Plan) -> list[Change]:
 def keys(old: Plan, new: Plan) -> list[Change]:
     """By certificate: the file that it comes from, and the places that its key comes from."""
 
-    def known(plan: Plan) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = defaultdict(set)
-        for site in plan.sites:
-            for cert in site.certs:
-                found[cert.chain].add(cert.key)
-        for identity in plan.identities:
-            found[identity.chain].add(identity.key)
-        return found
-
-    was, now = known(old), known(new)
+    was, now = places(old), places(new)
     return [
         Change(
             "key-moved",
@@ -39,6 +31,31 @@ def keys(old: Plan, new: Plan) -> list[Change]:
         )
         for chain in sorted({*was} & {*now})
         if now[chain] - was[chain]
+    ]
+
+
+def places(plan: Plan) -> dict[str, set[str]]:
+    """By certificate: where its keys come from."""
+    found: dict[str, set[str]] = defaultdict(set)
+    pairs: list[Cert | Identity] = [*(cert for site in plan.sites for cert in site.certs), *plan.identities]
+    for pair in pairs:
+        found[pair.chain].add(pair.key)
+    return found
+
+
+def other_keys(old: Plan, pairs: Iterable[Cert | Identity]) -> list[Change]:
+    """Keys of certificates that stand in the place of others, or beside them: from where no key came."""
+    was = places(old)
+    known = {key for keys in was.values() for key in keys}
+    return [
+        Change(
+            "key-moved",
+            pair.chain,
+            f"a key comes from {pair.key}, with the certificate {pair.chain}; none came from there",
+            "whoever can read that place can be this edge",
+        )
+        for pair in pairs
+        if pair.chain not in was and pair.key not in known
     ]
 
 

@@ -1,0 +1,113 @@
+"""Who gets to a backend: clients of which less is proved, and tunnels. Compared request by request, since that hangs on the
+site by which it comes, the route that takes it and the way behind. Read next: `site.py`, `served.py`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from everyhop.diff.hops import hops
+from everyhop.diff.kinds import Change, either
+from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
+
+Moved = Callable[[Route, Route, Request], str]
+"""Begins a sentence where requests went from one route to another."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the edge knows of every client whose request it lets through."""
+
+    ca: str | None
+    """Who signed its certificate; `None`: it need not have one."""
+    names: frozenset[str] | None
+    """Those that it may have; `None`: any."""
+
+    def __str__(self) -> str:
+        if self.ca is None:
+            return "any client"
+        who = "any client" if self.names is None else ", ".join(sorted(self.names)) or "no client"
+        return f"{who} verified by {self.ca.removeprefix('ca/')}"
+
+
+def proof(plan: Plan, outcome: Outcome) -> Proof:
+    """Of a request that is served."""
+    way = plan.routes[outcome.route or 0].way
+    if outcome.site is None or isinstance(way, AtBackend):
+        return Proof(None, None)
+    clients = plan.sites[outcome.site].clients
+    if clients.mode == "nothing":
+        # An allow-list lets nobody through who proves nothing.
+        return Proof(None, None) if way.allow_clients is None else Proof("", frozenset())
+    if way.allow_clients is not None:
+        return Proof(clients.ca, frozenset(way.allow_clients))
+    return Proof(clients.ca, None) if isinstance(clients, ClientsRequire) else Proof(None, None)
+
+
+def known(proofs: set[Proof], it: Proof) -> bool:
+    """Whether all that `it` lets through got through by one of `proofs`."""
+    if it.names == frozenset() or Proof(None, None) in proofs:
+        return True
+    alike = [p for p in proofs if p.ca == it.ca]
+    if it.ca is None or not alike:
+        return False
+    if any(p.names is None for p in alike):
+        return True
+    return it.names is not None and it.names <= frozenset().union(*(p.names or () for p in alike))
+
+
+def client_changes(old: Plan, new: Plan, requests: tuple[Request, ...], moved: Moved) -> list[Change]:
+    before: dict[str, set[Proof]] = defaultdict(set)
+    for it in requests:
+        if it.old.served:
+            for at in reaches(old, it.old):
+                before[at].add(proof(old, it.old))
+    out = []
+    for it in requests:
+        if not it.new.served:
+            continue
+        route = new.routes[it.new.route or 0]
+        if it.old.served:
+            out += handed_on(old, new, it, moved)
+            out += tunnels(old, new, it, moved)
+        # Backends that were there, and are reached by other requests now.
+        who = proof(new, it.new)
+        for at in sorted(reaches(new, it.new) - (reaches(old, it.old) if it.old.served else set())):
+            if at in before and not known(before[at], who):
+                were = "; ".join(sorted(map(str, before[at])))
+                what = f"{who} reaches {at} by {it}, where only {were} did"
+                out.append(Change("backend-opened", route.name, what, "it may rely on what the edge let through"))
+    return out
+
+
+def reaches(plan: Plan, outcome: Outcome) -> set[str]:
+    return {*hops(plan.routes[outcome.route or 0].way)}
+
+
+def handed_on(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
+    """The edge verified clients, and passes their TLS through now."""
+    a, b = old.routes[it.old.route or 0], new.routes[it.new.route or 0]
+    was = proof(old, it.old)
+    if was.ca is None or not isinstance(b.way, AtBackend):
+        return []
+    what = f"{moved(a, b, it)}the edge let through {was}, now any client: only the backend can ask for a certificate"
+    return [Change("client-demand-weakened", b.name, what, "clients without proof get in, unless the backend asks")]
+
+
+def tunnels(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
+    a, b = old.routes[it.old.route or 0], new.routes[it.new.route or 0]
+    was, now = upgrades(old, it.old), upgrades(new, it.new)
+    if was is None or now is None or was == now:
+        return []
+    what = f"{moved(a, b, it)}WebSocket upgrades {'pass' if now else 'are refused'}"
+    so = ("bytes in a tunnel are not read as HTTP", "every byte is read as HTTP")
+    return [either(now, ("tunnel-opened", "tunnel-closed"), b.name, what, so)]
+
+
+def upgrades(plan: Plan, outcome: Outcome) -> bool | None:
+    """Whether a WebSocket can be opened: HTTP/1.1 on both sides, and not refused; `None` where HTTP is not read."""
+    way = plan.routes[outcome.route or 0].way
+    if outcome.site is None or not isinstance(way, AtEdge):
+        return None
+    return way.websocket and way.upstream_protocol == "http/1.1" and "http/1.1" in plan.sites[outcome.site].alpn
