@@ -175,7 +175,9 @@ impl H2Up {
         if why.is_go_away() || why.is_io() {
             self.conn.open.set(false);
         }
-        if why.is_remote() && why.reason() == Some(Reason::REFUSED_STREAM) {
+        // RFC 9113 §6.8, §8.7: a refused stream and those above the one that a GOAWAY names were not looked at. The `h2`
+        // crate ends only these with the GOAWAY; the others go on, and end with the connection at worst.
+        if why.is_remote() && (why.reason() == Some(Reason::REFUSED_STREAM) || why.is_go_away()) {
             self.unprocessed = true;
         } else if why.is_reset() && why.is_remote() {
             self.answered = true;

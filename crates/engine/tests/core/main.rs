@@ -4,6 +4,7 @@
 
 mod backends;
 mod deadlines;
+mod http2;
 mod plan;
 mod plans;
 mod stage;

@@ -35,6 +35,12 @@ impl Plan {
         self
     }
 
+    /// The hop speaks HTTP/2.
+    pub fn h2(mut self) -> Plan {
+        self.way()["upstream_protocol"] = json!("h2");
+        self
+    }
+
     pub fn path(mut self, prefix: &str) -> Plan {
         self.way()["path"] = json!({ "kind": "prefix", "path": prefix });
         self

@@ -52,7 +52,12 @@ impl End {
 
     /// What came since it was asked last.
     pub fn took(&self) -> String {
-        String::from_utf8(self.heard.take()).expect("text")
+        String::from_utf8(self.took_bytes()).expect("text")
+    }
+
+    /// As [`End::took`], of what is no text.
+    pub fn took_bytes(&self) -> Vec<u8> {
+        self.heard.take()
     }
 
     /// The other side has ended.
