@@ -1,0 +1,337 @@
+//! Which of several routes gets a request, each rule alone against the next one; who owns a name; and what is said of those
+//! that did not get it.
+
+use everyhop_decide::{
+    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who,
+};
+use everyhop_plan::{HeaderMatch, PathMatch, Plan, Route, Unnamed, Way};
+
+type Fields = Vec<(String, String)>;
+
+/// The golden plan's site for `a.test` and `*.w.test`, without its routes.
+fn plan(routes: Vec<Route>) -> Plan {
+    let mut plan = golden();
+    plan.sites[0].hosts = vec!["a.test".into(), "*.w.test".into()];
+    plan.routes = routes;
+    plan.listeners.clear();
+    plan
+}
+
+fn golden() -> Plan {
+    everyhop_plan::read(include_str!("../../../schema/golden/everything.json").trim_end()).expect("the golden plan")
+}
+
+struct Made(Route);
+
+fn route(name: &str, at: PathMatch) -> Made {
+    let mut it = golden().routes.into_iter().find(|r| r.name == "wiki").expect("a route");
+    (it.name, it.hosts, it.priority) = (name.into(), vec!["a.test".into()], 0);
+    if let Way::AtEdge { path, methods, headers, allow_clients, websocket, .. } = &mut it.way {
+        (*path, *allow_clients, *websocket) = (at, None, false);
+        methods.clear();
+        headers.clear();
+    }
+    Made(it)
+}
+
+fn any(name: &str) -> Made {
+    route(name, PathMatch::Any {})
+}
+
+fn exact(path: &str) -> PathMatch {
+    PathMatch::Exact { path: path.into() }
+}
+
+fn prefix(path: &str) -> PathMatch {
+    PathMatch::Prefix { path: path.into() }
+}
+
+impl Made {
+    fn methods(mut self, all: &[&str]) -> Made {
+        let Way::AtEdge { methods, .. } = &mut self.0.way else { unreachable!() };
+        *methods = all.iter().map(|m| (*m).to_owned()).collect();
+        self
+    }
+
+    fn header(mut self, name: &str, equals: &str) -> Made {
+        let Way::AtEdge { headers, .. } = &mut self.0.way else { unreachable!() };
+        headers.push(HeaderMatch { name: name.into(), equals: equals.into() });
+        self
+    }
+
+    fn priority(mut self, priority: i32) -> Made {
+        self.0.priority = priority;
+        self
+    }
+
+    fn hosts(mut self, all: &[&str]) -> Made {
+        self.0.hosts = all.iter().map(|h| (*h).to_owned()).collect();
+        self
+    }
+
+    fn websocket(mut self) -> Made {
+        let Way::AtEdge { websocket, .. } = &mut self.0.way else { unreachable!() };
+        *websocket = true;
+        self
+    }
+}
+
+fn passed(name: &str, host: &str) -> Route {
+    let golden = golden().routes.into_iter().find(|r| r.name == "payments").expect("a route");
+    Route { name: name.into(), hosts: vec![host.into()], ..golden }
+}
+
+fn matcher(plan: &Plan) -> Matcher {
+    Matcher::build(plan).expect("tables")
+}
+
+fn fields(all: &[(&str, &str)]) -> Fields {
+    all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
+}
+
+/// The name of the route that gets `method path` at `a.test`; empty where none does.
+fn winner(routes: &[Made], method: &str, path: &str, all: &[(&str, &str)]) -> String {
+    let plan = plan(routes.iter().map(|m| m.0.clone()).collect());
+    let headers = fields(all);
+    match matcher(&plan).ask(0, &Ask { host: "a.test", path, method, headers: &headers }) {
+        Answer::Route(i) => plan.routes[i].name.clone(),
+        _ => String::new(),
+    }
+}
+
+/// Both ways round: the order in the file decides nothing but ties.
+fn beats(better: fn() -> Made, worse: fn() -> Made, method: &str, path: &str, all: &[(&str, &str)]) {
+    let names = [better().0.name, worse().0.name];
+    assert_eq!(winner(&[better(), worse()], method, path, all), names[0]);
+    assert_eq!(winner(&[worse(), better()], method, path, all), names[0]);
+    assert_eq!(winner(&[worse()], method, path, all), names[1], "alone it gets it: {path}");
+}
+
+#[test]
+fn the_more_specific_route_wins_by_path_then_method_then_fields_then_priority_then_place() {
+    beats(|| route("exact", exact("/a")), || route("prefix", prefix("/a")).methods(&["GET"]), "GET", "/a", &[]);
+    beats(|| route("longer", prefix("/a/b")), || route("shorter", prefix("/a")).priority(9), "GET", "/a/b/c", &[]);
+    beats(|| route("prefix", prefix("/a")), || any("any").methods(&["GET"]).priority(9), "GET", "/a/b", &[]);
+    beats(|| any("method").methods(&["PUT", "GET"]), || any("fields").header("x", "1"), "GET", "/", &[("x", "1")]);
+    let both = [("x", "1"), ("y", "2")];
+    beats(
+        || any("two").header("x", "1").header("y", "2"),
+        || any("one").header("x", "1").priority(9),
+        "GET",
+        "/",
+        &both,
+    );
+    beats(|| any("high").priority(1), || any("low"), "GET", "/", &[]);
+    beats(|| any("low"), || any("lower").priority(-1), "GET", "/", &[]);
+    assert_eq!(winner(&[any("first"), any("second")], "GET", "/", &[]), "first");
+}
+
+#[test]
+fn a_route_gets_only_what_fits_all_that_it_names() {
+    let demanding = || any("it").methods(&["GET", "PUT"]).header("x", "1").header("y", "2");
+    let both: &[(&str, &str)] = &[("X", "1"), ("y", "2")];
+    for (method, all, gets) in [
+        ("GET", both, true),
+        ("PUT", both, true),
+        ("POST", both, false),
+        ("get", both, false),
+        ("GET", &both[..1], false),
+        ("GET", &both[1..], false),
+        ("GET", &[], false),
+        ("GET", &[("x", "1"), ("y", "3")], false),
+        ("GET", &[("x", "1"), ("x", "1"), ("y", "2")], true),
+        ("GET", &[("x", "1"), ("x", "2"), ("y", "2")], false),
+        ("GET", &[("x", "2"), ("x", "1"), ("y", "2")], false),
+        ("GET", &[("x", "1"), ("y", "2"), ("z", "3")], true),
+    ] {
+        assert_eq!(!winner(&[demanding()], method, "/", all).is_empty(), gets, "{method} {all:?}");
+    }
+    let plan = plan(vec![demanding().0]);
+    let ask = Ask { host: "a.test", path: "/", method: "GET", headers: &NoHeaders };
+    assert_eq!(matcher(&plan).ask(0, &ask), Answer::NotFound, "no fields are not any fields");
+}
+
+#[test]
+fn what_does_not_fit_a_longer_path_falls_to_a_shorter_one() {
+    let routes = || {
+        [
+            route("exact", exact("/a/b")).methods(&["PUT"]),
+            route("deep", prefix("/a/b")).header("x", "1"),
+            route("shallow", prefix("/a/")).methods(&["GET", "PUT"]),
+            any("any"),
+        ]
+    };
+    for (method, path, all, name) in [
+        ("PUT", "/a/b", &[][..], "exact"),
+        ("GET", "/a/b", &[("x", "1")], "deep"),
+        ("GET", "/a/b", &[], "shallow"),
+        ("GET", "/a/b/", &[], "shallow"),
+        ("GET", "/a/", &[], "shallow"),
+        ("GET", "/a", &[], "shallow"),
+        ("POST", "/a/b", &[], "any"),
+        ("GET", "/ab", &[], "any"),
+        ("GET", "/a/b/c/d/e/f/g", &[("x", "1")], "deep"),
+        ("GET", "/a/bc", &[("x", "1")], "shallow"),
+        ("GET", "/", &[], "any"),
+    ] {
+        assert_eq!(winner(&routes(), method, path, all), name, "{method} {path}");
+    }
+    let alone = [route("deep", prefix("/a/b"))];
+    for path in ["/", "/a", "/a/", "/a/x", "/a/bc", "/x/a/b", "/abc/def/ghi"] {
+        assert_eq!(winner(&alone, "GET", path, &[]), "", "{path}");
+    }
+}
+
+#[test]
+fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so() {
+    let plan = plan(vec![any("it").hosts(&["a.test", "*.w.test"]).0, passed("pass", "p.test")]);
+    let it = matcher(&plan);
+    let ask = |host| Ask { host, path: "/", method: "GET", headers: &NoHeaders };
+    for (host, hello, answer) in [
+        ("a.test", Verdict::Terminate(0), Answer::Route(0)),
+        ("x.w.test", Verdict::Terminate(0), Answer::Route(0)),
+        ("y.x.w.test", Verdict::Terminate(0), Answer::Route(0)),
+        ("w.test", Verdict::Refuse(HelloRefusal::UnknownSni), Answer::Misdirected),
+        ("xw.test", Verdict::Refuse(HelloRefusal::UnknownSni), Answer::Misdirected),
+        ("b.test", Verdict::Refuse(HelloRefusal::UnknownSni), Answer::Misdirected),
+        ("p.test", Verdict::Splice(1), Answer::Misdirected),
+    ] {
+        assert_eq!((it.hello("", Some(host)), it.ask(0, &ask(host))), (hello, answer), "{host}");
+        assert_eq!(it.ask(1, &ask(host)), Answer::Misdirected, "of another site: {host}");
+    }
+    let pass = it.judge("", Some("p.test"), Who::Anybody, &ask("p.test"), false);
+    assert_eq!(pass, Outcome::Splice { route: 1 });
+    let nobody = it.judge("", None, Who::Anybody, &ask("a.test"), false);
+    assert_eq!(nobody, Outcome::Refuse { why: HelloRefusal::NoSni });
+    assert_eq!(it.judge("", Some("a.test"), Who::Anybody, &ask("a.test"), false), Outcome::Pass { site: 0, route: 0 });
+    let other = it.judge("", Some("a.test"), Who::Anybody, &ask("b.test"), false);
+    assert_eq!(other, Outcome::Deny { site: 0, route: None, why: Denied::Misdirected });
+}
+
+#[test]
+fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
+    let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).websocket().0, passed("pass", "p.test")]);
+    let it = matcher(&plan);
+    let at = |path| Ask { host: "a.test", path, method: "GET", headers: &NoHeaders };
+    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), true), Ok(1));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), false), Ok(1));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/"), false), Ok(0));
+    let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
+    assert_eq!(it.admit(0, Who::Anybody, &at("/"), true), Err(refused));
+}
+
+#[test]
+fn each_refusal_has_the_slug_that_the_reference_has() {
+    for (why, slug) in [
+        (Denied::NotFound, "request/not-found"),
+        (Denied::Misdirected, "request/misdirected"),
+        (Denied::Ambiguous, "request/bad-target"),
+        (Denied::ClientNotAllowed, "request/client-not-allowed"),
+        (Denied::UpgradeRefused, "request/upgrade-refused"),
+    ] {
+        assert_eq!(why.slug(), slug);
+    }
+    assert_eq!(HelloRefusal::NoSni.slug(), "hello/no-sni");
+    assert_eq!(HelloRefusal::UnknownSni.slug(), "hello/unknown-sni");
+}
+
+#[test]
+fn a_plan_that_names_what_is_not_there_or_a_name_twice_has_no_tables() {
+    let build = |change: fn(&mut Plan)| {
+        let mut it = plan(vec![any("it").0, passed("pass", "p.test")]);
+        it.listeners = golden().listeners;
+        (it.listeners[0].no_sni, it.listeners[0].unknown_sni) = (Unnamed::Refuse {}, Unnamed::Refuse {});
+        change(&mut it);
+        Matcher::build(&it).map(|m| (m.hello("public", None), m.hello("public", Some("nobody.test"))))
+    };
+    let refuse = (Verdict::Refuse(HelloRefusal::NoSni), Verdict::Refuse(HelloRefusal::UnknownSni));
+    assert_eq!(build(|_| {}), Ok(refuse), "a good one");
+    let named = build(|p| {
+        p.listeners[0].no_sni = Unnamed::Site { site: p.sites[0].name.clone() };
+        p.listeners[0].unknown_sni = Unnamed::Route { route: "pass".into() };
+    });
+    assert_eq!(named, Ok((Verdict::Terminate(0), Verdict::Splice(1))));
+    let because = |found: Result<_, Unmatchable>, what: &str| {
+        let Err(Unmatchable(why)) = found else { panic!("it has tables: {what}") };
+        assert!(why.contains(what), "{why}");
+    };
+    because(build(|p| p.listeners[0].no_sni = Unnamed::Site { site: "x".into() }), "site \"x\", which is not there");
+    because(build(|p| p.listeners[0].unknown_sni = Unnamed::Route { route: "x".into() }), "route \"x\"");
+    because(build(|p| p.listeners[0].unknown_sni = Unnamed::Route { route: "it".into() }), "route \"it\"");
+    because(build(|p| p.sites[0].hosts.push("p.test".into())), "\"p.test\" has two owners");
+    because(build(|p| p.sites[0].hosts.push("a.test".into())), "\"a.test\" has two owners");
+    because(build(|p| p.sites[0].hosts.push("*".into())), "\"*\" is no name");
+    because(build(|p| p.routes[0].hosts.push("*.".into())), "\"*.\" of route \"it\" is no name");
+    because(build(|p| p.routes[1].hosts.push(String::new())), "is no name");
+}
+
+#[test]
+fn routes_tie_where_some_request_fits_both_and_only_their_place_decides() {
+    let ties = |routes: Vec<Made>| {
+        let plan = plan(routes.into_iter().map(|m| m.0).collect());
+        let found: Vec<_> = matcher(&plan).ties().into_iter().map(|t| (t.host, t.path)).collect();
+        found
+    };
+    let root = |host: &str| vec![(host.to_owned(), "/".to_owned())];
+    assert_eq!(ties(vec![any("a"), any("b")]), root("a.test"));
+    assert_eq!(ties(vec![any("a").hosts(&["*.w.test"]), any("b").hosts(&["*.w.test"])]), root("*.w.test"));
+    assert_eq!(ties(vec![any("a").methods(&["GET", "PUT"]), any("b").methods(&["PUT"])]), root("a.test"));
+    assert_eq!(ties(vec![any("a").header("x", "1"), any("b").header("y", "1")]), root("a.test"));
+    assert_eq!(ties(vec![any("a").header("x", "1"), any("b").header("x", "1")]), root("a.test"));
+    let at = vec![("a.test".to_owned(), "/a".to_owned())];
+    assert_eq!(ties(vec![route("a", prefix("/a")), route("b", prefix("/a/"))]), at, "the same prefix");
+    assert_eq!(ties(vec![route("a", exact("/a")), route("b", exact("/a"))]), at);
+    for apart in [
+        vec![any("a"), any("b").priority(1)],
+        vec![any("a"), any("b").methods(&["GET"])],
+        vec![any("a"), any("b").header("x", "1")],
+        vec![any("a"), any("b").hosts(&["x.w.test"])],
+        vec![any("a").methods(&["GET"]), any("b").methods(&["PUT"])],
+        vec![any("a").header("x", "1"), any("b").header("x", "2")],
+        vec![route("a", prefix("/a")), route("b", prefix("/b"))],
+        vec![route("a", prefix("/a")), route("b", exact("/a"))],
+    ] {
+        assert_eq!(ties(apart), []);
+    }
+}
+
+#[test]
+fn each_loser_is_told_why_the_nearest_first_and_five_at_most() {
+    let mut plan = plan(vec![
+        any("winner").0,
+        any("beaten").priority(-1).0,
+        any("wild").hosts(&["*.test"]).0,
+        any("method").methods(&["PUT", "POST"]).0,
+        any("field").header("x", "1").0,
+        route("exact", exact("/b")).0,
+        route("under", prefix("/c")).0,
+        any("elsewhere").hosts(&["b.test", "*.a.test", "*.est"]).0,
+        passed("pass", "a.test"),
+    ]);
+    let ask = Ask { host: "a.test", path: "/", method: "GET", headers: &NoHeaders };
+    let told = |plan: &Plan, won| -> Vec<(String, String)> {
+        let it = Matcher::default();
+        it.lost(plan, &ask, won).into_iter().map(|l| (plan.routes[l.route].name.clone(), l.why)).collect()
+    };
+    let said = |all: &[(&str, &str)]| fields(all);
+    assert_eq!(
+        told(&plan, Some(0)),
+        said(&[
+            ("beaten", "it fits too, but winner is more specific"),
+            ("wild", "it fits too, but winner names the host more exactly"),
+            ("method", "it wants PUT or POST"),
+            ("field", "it wants the header x: 1"),
+            ("pass", "it passes TLS through and cannot see requests"),
+        ])
+    );
+    plan.routes.drain(1..5);
+    plan.routes.remove(0);
+    assert_eq!(
+        told(&plan, None),
+        said(&[
+            ("pass", "it passes TLS through and cannot see requests"),
+            ("exact", "it wants exactly /b"),
+            ("under", "it wants a path under /c"),
+        ])
+    );
+}
