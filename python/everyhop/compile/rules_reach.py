@@ -78,12 +78,12 @@ def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
     for s, (site, request) in sorted(inside.items()):
         if request.pattern in written or demand(site) >= demand(strictest):
             continue
-        asks = {0: "asks them for no certificate", 1: "takes them without a certificate"}[demand(site)]
+        asks = {0: "asks clients for no certificate", 1: "takes clients without one"}[demand(site)]
         world.warn(
             "route/reached-through-weaker-site",
             ("route", i, "host"),
             f"route {route.name!r} is also reached as {request} through site {site.name!r}, which {asks}; site "
-            f"{strictest.name!r} demands one",
+            f"{strictest.name!r} demands a certificate",
             f"give site {site.name!r} the clients of site {strictest.name!r}",
             f"or a route of its own for {request.pattern}",
             "or name on this route whom it takes: allow = { clients = [...] }",
