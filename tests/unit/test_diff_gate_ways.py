@@ -3,10 +3,13 @@ from an edit that passes and changes one thing."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from everyhop.diff import compare
-from everyhop.plan import read_plan
+from everyhop.errors import Refused
+from everyhop.plan import Plan, read_plan
 from tests.unit.test_diff_gate import DEMAND, SITE_OF_P, open_, plan, refused, route, told
 
 IN_A, IN_B = 'path = "/a"\n', 'path = "/b"\n'
@@ -87,3 +90,94 @@ def test_tunnels_that_could_not_be_opened_are_told_when_they_can(more: str, site
     assert refused(old, new) == {"tunnel-opened:r"}
     assert {c.kind for c in compare(new, old)} == {"tunnel-closed"}
     assert compare(old, plan(route("r", "mutual", 'upstream_protocol = "h2"\nwebsocket = false\n'))) == []
+
+
+def listening(*listeners: tuple[str, str, str]) -> Plan:
+    """Name, address and trusted networks of each."""
+    made = [
+        f'{{"name":"{n}","bind":["{at}"],"no_sni":{{"answer":"refuse"}},"unknown_sni":{{"answer":"refuse"}},'
+        f'"accept_proxy":[],"trusted_proxies":[{trusted}],"connections":1}}'
+        for n, at, trusted in listeners
+    ]
+    bare = plan(route("r")).model_dump(mode="json")
+    bare["listeners"] = json.loads(f"[{','.join(made)}]")
+    return read_plan(json.dumps(bare))
+
+
+NET = '"10.0.0.0/8"'
+
+
+def test_a_listener_that_takes_anothers_name_does_not_take_its_trust_along() -> None:
+    old = listening(("in", "127.0.0.1:8443", NET), ("out", "0.0.0.0:443", ""))
+    assert refused(old, listening(("in", "127.0.0.1:8443", NET), ("other", "[::]:443", ""))) == set()
+    assert refused(old, listening(("out", "127.0.0.1:8443", NET), ("in", "[::]:443", NET))) == {
+        "trusted-widened:[::]:443"
+    }
+
+
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        ("127.0.0.1:1", "10.0.0.1:1"),
+        ("10.0.0.1:1", "1.1.1.1:1"),
+        ("[::1]:1", "0.0.0.0:1"),
+        ("10.0.0.1:1", "[::]:1"),
+    ],
+)
+def test_connections_from_farther_away_are_told(near: str, far: str) -> None:
+    old, new = (listening(("l", at, "")) for at in (near, far))
+    assert refused(old, new) == {f"address-exposed:{far}"}
+    assert refused(new, old) == set()
+    assert refused(new, listening(("l", far.replace(":1", ":2"), ""))) == set()
+
+
+BLIND = route("p", "passthrough", host="p.test")
+
+
+@pytest.mark.parametrize("field", ["no_sni", "unknown_sni"])
+def test_hellos_without_a_known_name_that_the_edge_begins_to_read_are_told(field: str) -> None:
+    blind, read = (plan(route("r"), BLIND, listener=f'{field} = "{it}"') for it in ("p", "s"))
+    assert refused(blind, read) == {"boundary-moved:127.0.0.1:8443"}
+    assert refused(read, blind) == set()
+    assert all("'p'" in c.what and "'s'" in c.what for c in told(blind, read, "boundary-moved"))
+
+
+def test_a_site_that_only_grows_is_the_same_answer() -> None:
+    old = plan(route("r"), listener='no_sni = "s"')
+    grown = read_plan(old.model_dump_json().replace('"b.test"', '"b.test","c.test"'))
+    assert {c.kind for c in compare(old, grown)} == {"name-covered"}
+
+
+def test_clients_of_a_route_that_is_gone_are_not_said_to_be_refused_where_they_are_answered() -> None:
+    other = route("q", "passthrough", host="q.test")
+    for listener, refuses in (("", True), ('unknown_sni = "q"', False)):
+        changes = told(plan(BLIND, other, listener=listener), plan(other, listener=listener), "route-removed")
+        assert changes and all(("refused" in c.so) == refuses for c in changes)
+
+
+def test_a_log_where_no_line_stays_is_no_evidence() -> None:
+    old = plan(route("r"))
+    assert refused(old, plan(route("r"), more='[log]\naccess = "/var/log/everyhop.log"\n')) == set()
+    nowhere = '[log]\naccess = "/dev/null"\n'
+    assert refused(old, plan(route("r"), more=nowhere)) == {"evidence-weakened:log"}
+    with pytest.raises(Refused) as refusal:
+        plan(route("r", more='requires = ["request-log"]\n'), more=nowhere)
+    assert [f.slug for f in refusal.value.findings] == ["route/requirement-not-configured"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("", "127.0.0.1:1", "status-moved"),
+        ("127.0.0.1:1", "127.0.0.1:2", "status-moved"),
+        ("10.0.0.1:1", "10.0.0.1:2", "status-moved"),
+        ("127.0.0.1:1", "10.0.0.1:1", "status-exposed"),
+        ("10.0.0.1:1", "10.0.0.2:1", "status-exposed"),
+        ("", "0.0.0.0:1", "status-exposed"),
+        ("0.0.0.0:1", "10.0.0.1:1", "status-closed"),
+        ("10.0.0.1:1", "", "status-closed"),
+    ],
+)
+def test_metrics_are_said_to_go_where_they_go(old: str, new: str, kind: str) -> None:
+    plans = [plan(route("r"), more=f'[status]\nbind = "{at}"\n' if at else "") for at in (old, new)]
+    assert [c.kind for c in compare(*plans)] == [kind]

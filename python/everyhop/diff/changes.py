@@ -38,7 +38,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         now = Served(new.routes[b], maps[1][b], new)
         tell(served_changes(was, now, moved(was.route, now.route, names, request)))
     tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
-    tell(come_and_gone(both.requests, maps))
+    tell(come_and_gone(both.requests, maps, new))
     reached = {r.new.route for r in both.requests if r.new.served and r.new.route is not None}
     signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
@@ -89,7 +89,9 @@ def moved(a: Route, b: Route, names: tuple[set[str], set[str]], request: Request
     return f"{request} was served by {was!r} and is by {now!r}: "
 
 
-def come_and_gone(requests: tuple[Request, ...], maps: tuple[list[RouteTrust], list[RouteTrust]]) -> list[Change]:
+def come_and_gone(
+    requests: tuple[Request, ...], maps: tuple[list[RouteTrust], list[RouteTrust]], new: Plan
+) -> list[Change]:
     """What is served in one of the plans only."""
     out = []
     kept = ({route_of(r.old) for r in requests if r.new.served}, {route_of(r.new) for r in requests if r.old.served})
@@ -106,8 +108,16 @@ def come_and_gone(requests: tuple[Request, ...], maps: tuple[list[RouteTrust], l
         elif a is not None and b is None:
             trust = maps[0][a]
             shown = str(it) if a in kept[0] else whole_route(trust)
-            out.append(Change("route-removed", trust.name, f"{shown} is served no more", "its clients are refused"))
+            out.append(Change("route-removed", trust.name, f"{shown} is served no more", then(it, new)))
     return out
+
+
+def then(it: Request, new: Plan) -> str:
+    """What becomes of a request that the new plan does not serve by its name."""
+    answers = [listener.said(x.unknown_sni) for x in new.listeners if x.unknown_sni.answer != "refuse"]
+    if it.new.slug == "hello/unknown-sni" and answers:
+        return f"its clients get what unknown_sni gives: {', '.join(dict.fromkeys(answers))}"
+    return "its clients are refused"
 
 
 def whole_route(it: RouteTrust) -> str:

@@ -57,6 +57,7 @@ KINDS: dict[str, tuple[Direction, str]] = {
     "unnamed-answered": ("weaker", "hellos without a known name were refused and get an answer"),
     "unnamed-moved": ("neutral", "hellos without a known name get another answer"),
     "unnamed-refused": ("stronger", "hellos without a known name are refused"),
+    "address-exposed": ("weaker", "connections are taken from farther away"),
     "address-added": ("neutral", "connections are taken at another address"),
     "address-removed": ("neutral", "connections are taken at an address no more"),
     "sandbox-weakened": ("weaker", "the engine is confined less"),
@@ -64,6 +65,7 @@ KINDS: dict[str, tuple[Direction, str]] = {
     "evidence-weakened": ("weaker", "less is recorded of what happens"),
     "evidence-strengthened": ("stronger", "more is recorded of what happens"),
     "status-exposed": ("weaker", "metrics can be read from elsewhere"),
+    "status-moved": ("neutral", "metrics can be read at another address, and from no farther"),
     "status-closed": ("neutral", "metrics can be read from fewer places"),
 }
 

@@ -4,7 +4,9 @@ Matched by address: a listener's name is only a name."""
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 
+from everyhop.diff.address import REACHES, meet, reach
 from everyhop.diff.kinds import Change
 from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, Unnamed
 
@@ -15,10 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def listener_changes(old: Plan, new: Plan) -> list[Change]:
     before = {at: x for x in old.listeners for at in x.bind}
     after = {at: x for x in new.listeners for at in x.bind}
-    out = [
-        Change("address-added", at, f"connections are taken at {at}", "whoever reaches it is served")
-        for at in sorted({*after} - {*before})
-    ]
+    out = [come(at, before) for at in sorted({*after} - {*before})]
     out += [
         Change("address-removed", at, f"connections are taken at {at} no more", "its clients are refused")
         for at in sorted({*before} - {*after})
@@ -34,12 +33,22 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         connections=0,
     )
     for at, b in sorted(after.items()):
-        a = before.get(at) or next((x for x in old.listeners if x.name == b.name), nobody)
-        for field, word in WORDS:
-            out += trusted(at, word, getattr(a, field), getattr(b, field))
-        for field in ("no_sni", "unknown_sni"):
-            out += unnamed(at, field, (old, getattr(a, field)), (new, getattr(b, field)))
+        named = [x for x in old.listeners if x.name == b.name]
+        # Whoever took the same connections comes first: what it is called does not matter.
+        same = [before[at]] if at in before else [x for x in old.listeners if any(meet(at, one) for one in x.bind)]
+        for a in same or named or [nobody]:
+            for field, word in WORDS:
+                out += trusted(at, word, getattr(a, field), getattr(b, field))
+            for field in ("no_sni", "unknown_sni"):
+                out += unnamed(at, field, (old, getattr(a, field)), (new, getattr(b, field)))
     return out
+
+
+def come(at: str, before: Iterable[str]) -> Change:
+    """A new address is a weakening where none of the old ones could be reached from as far."""
+    what, so = f"connections are taken at {at}", f"{REACHES[reach(at)]} reaches it, and is served"
+    farther = reach(at) > max(map(reach, before), default=3)
+    return Change("address-exposed" if farther else "address-added", at, what, so)
 
 
 def trusted(at: str, word: str, was: list[str], now: list[str]) -> list[Change]:
@@ -80,22 +89,36 @@ def pieces(net: Network, other: Network) -> list[Network]:
 
 
 def unnamed(at: str, field: str, was: tuple[Plan, Unnamed], now: tuple[Plan, Unnamed]) -> list[Change]:
-    a, b = answer(*was), answer(*now)
-    if a == b:
+    (a, a_hosts), (b, b_hosts) = answer(*was), answer(*now)
+    # One that has a name in common with the other is the same, whatever it is called.
+    if (a, a_hosts) == (b, b_hosts) or (a == b and a_hosts & b_hosts):
         return []
-    kind = "unnamed-answered" if a == "refuse" else "unnamed-refused" if b == "refuse" else "unnamed-moved"
-    so = {
-        "unnamed-answered": "clients that name nobody get in",
-        "unnamed-refused": "clients that name nobody are refused",
-        "unnamed-moved": "other clients get in",
-    }[kind]
-    return [Change(kind, at, f"{field} was {was[1].answer}, now {now[1].answer}", so)]
+    kind, so = MOVES.get((a, b), ("unnamed-moved", "other backends or sites are reached by clients that name nobody"))
+    return [Change(kind, at, f"{field} was {said(was[1])}, now {said(now[1])}", so)]
 
 
-def answer(plan: Plan, given: Unnamed) -> object:
+IN, OUT = "clients that name nobody get in", "clients that name nobody are refused"
+MOVES = {
+    ("refuse", "site"): ("unnamed-answered", IN),
+    ("refuse", "route"): ("unnamed-answered", IN),
+    ("site", "refuse"): ("unnamed-refused", OUT),
+    ("route", "refuse"): ("unnamed-refused", OUT),
+    ("route", "site"): ("boundary-moved", "the edge ends TLS that it passed through, and reads every request"),
+    ("site", "route"): ("boundary-returned", "the edge passes TLS through that it ended, and cannot read it"),
+}
+"""By what was answered and what is now: the kind of change, and what follows."""
+
+
+def answer(plan: Plan, given: Unnamed) -> tuple[str, frozenset[str]]:
     """What stands behind an answer's name, so that renaming it is silence."""
     if isinstance(given, AnswerSite):
-        return ("site", tuple(next((s.hosts for s in plan.sites if s.name == given.site), ())))
+        return given.answer, frozenset(h for s in plan.sites if s.name == given.site for h in s.hosts)
     if isinstance(given, AnswerRoute):
-        return ("route", tuple(next((r.hosts for r in plan.routes if r.name == given.route), ())))
-    return "refuse"
+        return given.answer, frozenset(h for r in plan.routes if r.name == given.route for h in r.hosts)
+    return given.answer, frozenset()
+
+
+def said(given: Unnamed) -> str:
+    if isinstance(given, AnswerSite):
+        return f"site {given.site!r}"
+    return f"passthrough route {given.route!r}" if isinstance(given, AnswerRoute) else "refuse"

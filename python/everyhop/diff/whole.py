@@ -3,12 +3,13 @@ confined, what is recorded, and who can read the metrics."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable
 
+from everyhop.diff import address
+from everyhop.diff.address import REACHES, reach
 from everyhop.diff.kinds import Change, either
-from everyhop.plan import Cert, Identity, Plan, StatusBound
+from everyhop.plan import NOWHERE, Cert, Identity, Log, Plan, StatusBound, ToFile
 
 SANDBOXES = ("off", "best-effort", "enforce")
 """How the engine is confined, weakest first."""
@@ -82,8 +83,8 @@ def evidence(old: Plan, new: Plan) -> list[Change]:
     out = []
     kinds = ("evidence-weakened", "evidence-strengthened")
     was, now = old.log, new.log
-    if (was.access.to == "off") != (now.access.to == "off"):
-        less = now.access.to == "off"
+    if written(was) != written(now):
+        less = not written(now)
         what = f"the access log is {'off' if less else 'on'}"
         so = ("nobody can say afterwards what happened", "what happens is written down")
         out.append(either(less, kinds, "log", what, so))
@@ -94,14 +95,21 @@ def evidence(old: Plan, new: Plan) -> list[Change]:
     return out
 
 
+def written(log: Log) -> bool:
+    """Whether the access log is anywhere: it is not where nothing stays."""
+    return log.access.to != "off" and not (isinstance(log.access, ToFile) and log.access.path in NOWHERE)
+
+
 def status(old: Plan, new: Plan) -> list[Change]:
     if old.status == new.status:
         return []
-    opened = isinstance(new.status, StatusBound) and not loopback(new.status.bind)
-    at = new.status.bind if isinstance(new.status, StatusBound) else "no address"
-    so = ("whoever reaches it reads names and counts", "they stay on this host")
-    return [either(opened, ("status-exposed", "status-closed"), "status", f"metrics are at {at}", so)]
-
-
-def loopback(bind: str) -> bool:
-    return ipaddress.ip_address(bind.rpartition(":")[0].strip("[]")).is_loopback
+    was, now = ((p.status.bind if isinstance(p.status, StatusBound) else None) for p in (old, new))
+    what = f"metrics were at {was or 'no address'}, now at {now or 'no address'}"
+    if now is None:
+        return [Change("status-closed", "status", what, "nobody reads names and counts there")]
+    so = f"{REACHES[reach(now)]} reaches it, and reads names and counts"
+    a, b = reach(was) if was else 0, reach(now)
+    if b < a:
+        return [Change("status-closed", "status", what, so)]
+    opened = b > a or (b > 0 and was is not None and address.ip(was) != address.ip(now))
+    return [Change("status-exposed" if opened else "status-moved", "status", what, so)]

@@ -3,6 +3,7 @@ pattern is. Read next: `forms.py`, `judge.py`."""
 
 from everyhop.plan.forms import (
     FORM,
+    NOWHERE,
     Acceptance,
     Accepted,
     AnswerRoute,
@@ -57,6 +58,7 @@ from everyhop.plan.strength import STRENGTH, weakest
 
 __all__ = [
     "FORM",
+    "NOWHERE",
     "STRENGTH",
     "Acceptance",
     "Accepted",

@@ -50,6 +50,10 @@ class ToFile(Part):
     path: str
 
 
+NOWHERE = ("/dev/null", "/dev/zero", "/dev/full")
+"""Files where no line of a log stays."""
+
+
 class Log(Part):
     access: Annotated[ToOff | ToStdout | ToFile, Field(discriminator="to")]
     on_full: Literal["drop", "refuse"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from everyhop.model import Backend, Config, Route, Site
+from everyhop.plan import NOWHERE
 
 Key = tuple[str | int, ...]
 
@@ -83,10 +84,14 @@ def status_bound(it: Standing) -> Missing | None:
 
 
 def access_log(it: Standing) -> Missing | None:
-    """`[log] access` not off."""
-    if it.config.log.access == "off":
+    """`[log] access` not off, nor a file where no line stays."""
+    if it.config.log.access in {"off", *NOWHERE}:
         mend = ('[log] access = "stdout"', "[log] access = a file")
-        return Missing("the access log is off", mend, (("log", "access"),))
+        return Missing(
+            f"the access log is {'' if it.config.log.access == 'off' else 'at '}{it.config.log.access}",
+            mend,
+            (("log", "access"),),
+        )
     return None
 
 
