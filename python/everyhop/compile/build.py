@@ -102,22 +102,28 @@ def site(world: World, it: Site) -> plan.Site:
     )
 
 
+def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
+    """The one place where a route's settings become the plan's, also for who asks only what it matches."""
+    assert it.tls != "passthrough"
+    return plan.AtEdge(
+        ends="at_edge",
+        pattern=it.tls,
+        path=path(it),
+        methods=sorted(it.methods),
+        headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
+        allow_clients=sorted(it.allow.clients) if it.allow else None,
+        websocket=True if it.websocket is None else it.websocket,
+        upstream_protocol=it.upstream_protocol or "http/1.1",
+        backends=to,
+    )
+
+
 def route(world: World, it: Route) -> plan.Route:
     way: plan.AtBackend | plan.AtEdge
     if it.tls == "passthrough":
         way = plan.AtBackend(ends="at_backend", send_proxy=it.send_proxy, backends=[place(b.at) for b in backends(it)])
     else:
-        way = plan.AtEdge(
-            ends="at_edge",
-            pattern=it.tls,
-            path=path(it),
-            methods=sorted(it.methods),
-            headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
-            allow_clients=sorted(it.allow.clients) if it.allow else None,
-            websocket=True if it.websocket is None else it.websocket,
-            upstream_protocol=it.upstream_protocol or "http/1.1",
-            backends=[plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)],
-        )
+        way = at_edge(it, [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)])
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
     return plan.Route(
         name=it.name,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from everyhop import plan
 from everyhop.compile import names
-from everyhop.compile.build import path, policy
+from everyhop.compile.build import at_edge, policy
 from everyhop.compile.world import World
 from everyhop.model import Route
 from everyhop.plan import Request, Tie, apart, ties
@@ -75,15 +75,6 @@ def matching(it: Route) -> plan.Route | None:
     if it.tls == "passthrough":
         way = plan.AtBackend(ends="at_backend", send_proxy="off", backends=[])
     else:
-        way = plan.AtEdge(
-            ends="at_edge",
-            pattern=it.tls,
-            path=path(it),
-            methods=list(it.methods),
-            headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in it.headers.items()],
-            allow_clients=None,
-            websocket=True,
-            upstream_protocol="http/1.1",
-            backends=[],
-        )
+        # Whom a route refuses, it has matched.
+        way = at_edge(it.model_copy(update={"allow": None, "websocket": None}), [])
     return plan.Route(name=it.name, hosts=hosts, priority=it.priority, data="undeclared", requires=[], way=way)
