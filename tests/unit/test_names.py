@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -88,9 +89,79 @@ def test_an_address_has_one_form_and_same_host_is_literal(text: str, form: str, 
     assert at is not None and str(at) == form and at.is_literal_loopback == loopback
 
 
-@pytest.mark.parametrize("text", ["", "x", "x:", "x:0", "x:65536", "::1:80", "[x]:1", "unix:x", "x:+1", "x:1:2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "x:",
+        "x:0",
+        "x:65536",
+        "::1:80",
+        "[x]:1",
+        "unix:x",
+        "x:+1",
+        "x:1:2",
+        "x:000080",
+        "x:99999",
+        "[::1:80",
+        "::1]:80",
+        "[x.y]:1",
+        "[127.0.0.1]:1",
+        "*.x:1",
+    ],
+)
 def test_what_is_no_address_is_none(text: str) -> None:
     assert names.address(text) is None
+
+
+@pytest.mark.parametrize("text", ["x:1", "x:65535", "[::1]:65535", "10.0.0.1:10000"])
+def test_a_port_is_any_of_one_to_five_digits_that_fits(text: str) -> None:
+    assert str(names.address(text)) == text
+
+
+def test_a_socket_has_no_port_and_an_address_stays_what_it_is() -> None:
+    """It is found again in a cache: who changed it would change it for everybody."""
+    at = names.address("unix:/run/x")
+    assert at == names.Address(unix="/run/x", port=0)
+    with pytest.raises(FrozenInstanceError):
+        at.port = 1  # type: ignore[misc, union-attr]
+
+
+def test_a_wildcard_is_no_host_unless_it_is_asked_for() -> None:
+    assert names.host("*.x") is None and names.host("*.x", wildcard=True) == "*.x"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (":443", "[::]:443"),
+        ("0.0.0.0:1", "0.0.0.0:1"),
+        ("[::1]:1", "[::1]:1"),
+        ("x:1", None),
+        ("unix:/x", None),
+        ("443", None),
+    ],
+)
+def test_a_listener_binds_addresses_alone(text: str, form: str | None) -> None:
+    assert names.bind(text) == form
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "covers"),
+    [
+        ("a.test", "a.test", True),
+        ("a.test", "x.a.test", False),
+        ("*.test", "a.test", True),
+        ("*.test", "b.a.test", False),
+        ("*.test", "test", False),
+        ("*.test", "*.test", True),
+        ("x*.test", "xa.test", False),
+        ("*", "test", False),
+    ],
+)
+def test_a_certificates_wildcard_covers_one_whole_label(pattern: str, name: str, covers: bool) -> None:
+    assert names.covers(pattern, name) is covers
 
 
 def test_offline_the_engines_own_matcher_answers(data: object) -> None:
