@@ -89,6 +89,7 @@ lint:
 	@cargo fmt --check; ruff format -q --check; ruff check -q
 	@cargo clippy -q --workspace --all-targets -- -D warnings
 	@cargo clippy -q -p everyhop-fuzz --features session --all-targets -- -D warnings
+	@cargo clippy -q -p everyhop-engine --features fuzzing --all-targets -- -D warnings
 
 types:
 	@mypy
