@@ -22,14 +22,15 @@ VARIANTS = {
     "plaintext": f'host = "a.test"\ntls = "plaintext"\nto = ["10.0.0.1:1"]\n{ACCEPTANCE}',
     "same-host": 'host = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n',
     "mixed": f'host = "a.test"\ntls = "plaintext"\nto = ["10.0.0.1:1", {{ at = "10.0.0.2:1", tls = "mutual", present = "i", {VERIFY.strip()} }}]\n{ACCEPTANCE}',
+    "late": f'host = "a.test"\ntls = "plaintext"\nto = [{{ at = "10.0.0.2:1", tls = "mutual", present = "i", {VERIFY.strip()} }}, "10.0.0.1:1", "127.0.0.1:1"]\n{ACCEPTANCE}',
 }
 
 
-def mapped(tmp_path: Path, variant: str, *, site: str = "", listener: str = "") -> RouteTrust:
+def mapped(tmp_path: Path, variant: str, *, site: str = "", listener: str = "", more: str = "") -> RouteTrust:
     path = tmp_path / "everyhop.toml"
     path.write_text(
         f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{listener}\n[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{{ chain = "x", key = "file:y" }}]\n{site}\n'
-        f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{VARIANTS[variant]}'
+        f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{VARIANTS[variant]}{more}'
     )
     return trust_map(compile_file(path, files="skip").plan)[0]
 
@@ -117,3 +118,50 @@ def test_an_acceptance_is_told_with_the_addresses_that_it_covers(tmp_path: Path)
     told = about_route(mapped(tmp_path, "mixed"), dt.datetime.now(dt.UTC))
     accepted = [p for p in told if "accepted the plaintext" in p]
     assert accepted and "10.0.0.1:1" in accepted[0] and "10.0.0.2:1" not in accepted[0]
+
+
+def test_a_passthrough_route_beside_a_wildcard_of_a_site_is_not_said_to_be_out_of_the_edges_reach(
+    tmp_path: Path,
+) -> None:
+    def edge(name: str) -> RouteTrust:
+        path = tmp_path / "everyhop.toml"
+        path.write_text(
+            'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n'
+            f'[[site]]\nname = "s"\nhosts = ["{name}"]\ncerts = [{{ chain = "x", key = "file:y" }}]\n'
+            f'[[route]]\nname = "p"\n{VARIANTS["passthrough"]}covers = ["p.test"]\n'
+        )
+        return trust_map(compile_file(path, files="skip").plan)[0]
+
+    for name in ("a.test", "*.p.test", "*.other.test"):
+        assert edge(name).key_holders == ("backend",) and not edge(name).attackers["edge"].reads
+    held = edge("*.test")
+    assert held.key_holders == ("edge", "backend") and "*.test" in held.attackers["edge"].why
+    assert held.attackers["edge"].reads and held.attackers["edge"].changes
+
+
+def test_a_backend_that_is_sent_a_proxy_header_believes_whoever_reaches_it(tmp_path: Path) -> None:
+    blind = mapped(tmp_path, "passthrough")
+    assert blind.believed == () and not blind.attackers["direct"].pretends
+    told = mapped(tmp_path, "passthrough", more='send_proxy = "v2"\n')
+    assert [b.who for b in told.believed] == ["the backend"] and "PROXY" in told.believed[0].what
+    assert told.attackers["direct"].pretends and told.attackers["beside"].pretends and not told.attackers["tap"].reads
+
+
+def test_backends_that_differ_are_told_apart_and_drawn_by_the_weakest(tmp_path: Path) -> None:
+    it = mapped(tmp_path, "late")
+    assert it.backends[0] == ("10.0.0.1:1", "plaintext")
+    assert it.readers == ("client", "edge", "backend", "the backend's network", "this host")
+    text = "\n".join(about_route(it, dt.datetime.now(dt.UTC)))
+    html = page([it], name="x", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+    for out in (text, html):
+        assert "othing is encrypted" not in out and "mutual to 10.0.0.2:1" in out
+    assert "[eye]-- 10.0.0.1:1 (+2)" in text
+
+
+def test_who_may_pass_is_said(tmp_path: Path) -> None:
+    asks = 'clients = { ca = "c.pem", mode = "ask" }'
+    assert any("if it has one" in p for p in mapped(tmp_path, "mutual", site=asks).hops[0].proofs)
+    it = mapped(tmp_path, "mutual", site=asks, more='allow = { clients = ["boss.test"] }\n')
+    assert not any("if it has one" in p for p in it.hops[0].proofs)
+    assert any("boss.test" in p for p in about_route(it, dt.datetime.now(dt.UTC)))
+    assert "boss.test" in page([it], name="x", digest="0" * 64, now=dt.datetime.now(dt.UTC))

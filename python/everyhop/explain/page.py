@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from html import escape
 
-from everyhop.explain.sentences import ENDS, listed
+from everyhop.explain.sentences import ends, listed
 from everyhop.explain.svg import drawing
 from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, RouteTrust
 
@@ -38,7 +38,12 @@ def route(it: RouteTrust) -> str:
     believed = "".join(f"<li>{escape(b.who)} believes {escape(b.what)}: {escape(b.why)}</li>" for b in it.believed)
     return (
         f'<section><h2 id="{escape(it.name, quote=True)}">{escape(it.name)}</h2><p><code>{escape(", ".join(it.hosts))} {escape(it.matches)}</code> <span class="dim">data: {escape(it.data)}</span></p>'
-        f"{drawing(it)}<p>{escape(ENDS[it.way])} It can be read by {escape(listed(it.readers))}; keys are held by {escape(listed(it.key_holders))}.</p>"
+        f"{drawing(it)}<p>{escape(ends(it))} It can be read by {escape(listed(it.readers))}; keys are held by {escape(listed(it.key_holders))}.</p>"
+        + (
+            ""
+            if it.allowed is None
+            else f"<p>Only clients that prove one of these names pass: {escape(', '.join(it.allowed))}.</p>"
+        )
         + (f"<p>Believed without proof:</p><ul>{believed}</ul>" if believed else "")
         + f"<table>{row('attacker', 'reads', 'changes', 'pretends', 'because', head=True)}{attackers}</table></section>"
     )

@@ -39,10 +39,22 @@ def listed(parts: tuple[str, ...] | list[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
+def ends(it: RouteTrust) -> str:
+    """Where TLS ends; where its backends differ, which of them the rest is said of."""
+    patterns = dict.fromkeys(pattern for _, pattern in it.backends)
+    if len(patterns) == 1:
+        return ENDS[it.way]
+    each = [f"{pattern} to {listed([at for at, p in it.backends if p == pattern])}" for pattern in patterns]
+    return (
+        f"TLS ends at the edge, which reads every request. Behind it: {'; '.join(each)}. "
+        "What follows is said of the weakest."
+    )
+
+
 def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     """The paragraphs, one a line."""
     out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), "", f"  {line(it)}", f"  {parties(it)}", ""]
-    out.append(ENDS[it.way])
+    out.append(ends(it))
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
         version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
@@ -50,6 +62,8 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         out.append(
             f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}. {proofs}"
         )
+    if it.allowed is not None:
+        out.append(f"Only clients that prove one of these names pass: {', '.join(it.allowed) or 'none'}.")
     out += ways_in(it)
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
@@ -76,7 +90,13 @@ def ways_in(it: RouteTrust) -> list[str]:
         return ["No request reaches it: its names belong to no site, or another route takes all of them."]
     if len({s.clients for s in it.sites}) == 1:
         return []
-    return [f"Reached as {s.request} through site {s.site!r}: client certificates are {s.clients}." for s in it.sites]
+    closed = "" if it.allowed is None else ", and so none passes"
+    return [
+        f"Reached as {s.request} through site {s.site!r}: client certificates are {s.clients}"
+        + (closed if s.clients == "not asked" else "")
+        + "."
+        for s in it.sites
+    ]
 
 
 def about_capability(name: str) -> list[str]:

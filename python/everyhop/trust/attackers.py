@@ -25,20 +25,33 @@ class Exposure:
     why: str
 
 
+def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
+    """Where TLS passes through. `told`: the backend is sent the client's address; `keys`: names for which the edge has a
+    key that is good for the route as well."""
+    noise = "one TLS session from client to backend; the network carries noise"
+    client = "it is a client like any other; the backend decides by the client's own proof"
+    beside, direct = Exposure(False, False, False, noise), Exposure(False, False, False, client)
+    if told:
+        beside = Exposure(
+            False, False, True, f"{noise}, but for the PROXY header in front of it: it can forge the address"
+        )
+        direct = Exposure(False, False, True, f"{client}, but believes the address in a PROXY header of anyone")
+    edge = Exposure(False, False, False, "the edge holds no key for it; it can only stop or delay what it carries")
+    if keys:
+        why = f"the edge has a key for {', '.join(keys)}, and with it can end the TLS of new connections"
+        edge = Exposure(True, True, False, why)
+    return {
+        "beside": beside,
+        "tap": Exposure(False, False, False, noise),
+        "direct": direct,
+        "edge": edge,
+        "backend": Exposure(True, True, False, "the backend is where TLS ends: that service is theirs"),
+    }
+
+
 def attackers(way: str, networked: bool) -> dict[str, Exposure]:
-    """By attacker; `way` is that of the route's weakest backend, `networked` says that its plaintext crosses a network."""
-    if way == "passthrough":
-        return {
-            "beside": Exposure(
-                False, False, False, "one TLS session from client to backend; the network carries noise"
-            ),
-            "tap": Exposure(False, False, False, "one TLS session from client to backend; the network carries noise"),
-            "direct": Exposure(
-                False, False, False, "it is a client like any other; the backend decides by the client's own proof"
-            ),
-            "edge": Exposure(False, False, False, "the edge holds no key; it can only stop or delay what it carries"),
-            "backend": Exposure(True, True, False, "the backend is where TLS ends: that service is theirs"),
-        }
+    """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
+    plaintext crosses a network."""
     edge = Exposure(True, True, True, "TLS ends there: it reads and changes every request, and has the keys to go on")
     taken = Exposure(True, True, False, "that backend's traffic is theirs, and no other's")
     if way == "mutual":

@@ -12,6 +12,7 @@ from typing import Literal
 
 from everyhop.model.words import Pattern
 from everyhop.plan import (
+    STRENGTH,
     Acceptance,
     AtBackend,
     AtEdge,
@@ -22,7 +23,7 @@ from everyhop.plan import (
     reached,
     weakest,
 )
-from everyhop.trust.attackers import Exposure, attackers
+from everyhop.trust.attackers import Exposure, attackers, passing
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -70,7 +71,7 @@ class RouteTrust:
     matches: str
     way: Pattern
     backends: tuple[tuple[str, str], ...]
-    """Place and the hop's pattern."""
+    """Place and the hop's pattern, the weakest first."""
     readers: tuple[str, ...]
     changers: tuple[str, ...]
     key_holders: tuple[str, ...]
@@ -79,6 +80,8 @@ class RouteTrust:
     attackers: dict[str, Exposure]
     clients: Literal["not asked", "asked", "required", "at the backend"]
     """The weakest demand of all sites by which the route is reached."""
+    allowed: tuple[str, ...] | None
+    """Names of which a client must prove one; `None`: whoever its site lets in passes."""
     sites: tuple[Reachable, ...]
     """Empty for passthrough, and where no request gets to the route."""
     closes_at_s: int | None
@@ -97,7 +100,8 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
     out = []
     for index, route in enumerate(plan.routes):
         if isinstance(route.way, AtBackend):
-            out.append(passed(route, route.way, proxied))
+            keys = [own for site in plan.sites for own in site.hosts if any(good_for(own, h) for h in route.hosts)]
+            out.append(passed(route, route.way, keys, proxied))
         else:
             inside = [(plan.sites[s], str(it)) for s, it in sorted(ways_in.get(index, {}).items())]
             out.append(ended(route, route.way, inside, trusted, proxied))
@@ -113,7 +117,13 @@ def matched(way: AtBackend | AtEdge) -> str:
     return " ".join(part for part in (",".join(way.methods), path[way.path.kind], headers) if part)
 
 
-def passed(route: Route, way: AtBackend, proxied: list[str]) -> RouteTrust:
+def good_for(own: str, host: str) -> bool:
+    """Whether a certificate for a site's wildcard would do for a name that is passed through: one whole label."""
+    return own.startswith("*.") and host.partition(".")[2] == own[2:]
+
+
+def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) -> RouteTrust:
+    """`keys`: names of sites whose key is good for the route as well."""
     proof = ("the backend to the client, by its own certificate", "the client to the backend, if the backend asks")
     readers = ("client", "backend")
     return RouteTrust(
@@ -124,11 +134,12 @@ def passed(route: Route, way: AtBackend, proxied: list[str]) -> RouteTrust:
         backends=tuple((str(at), "passthrough") for at in way.backends),
         readers=readers,
         changers=readers,
-        key_holders=("backend",),
+        key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
-        believed=words("passthrough", False, [], proxied),
-        attackers=attackers("passthrough", False),
+        believed=words("passthrough", False, [], proxied, told=way.send_proxy == "v2"),
+        attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
+        allowed=None,
         sites=(),
         closes_at_s=None,
         accepted_by=None,
@@ -145,7 +156,9 @@ def ended(
     signed = acceptances(way)
     readers = ["client", "edge", "backend"]
     if pattern == "plaintext":
-        readers.append("the backend's network" if signed else "this host")
+        readers += ["the backend's network"] if signed else []
+        near = any(isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "same_host" for b in way.backends)
+        readers += ["this host"] if near else []
     sites = tuple(Reachable(site.name, DEMANDS[site.clients.mode], request) for site, request in inside)
     order = list(DEMANDS.values())
     clients = min((s.clients for s in sites), key=order.index, default=order[0])
@@ -154,7 +167,7 @@ def ended(
         hosts=tuple(route.hosts),
         matches=matched(way),
         way=pattern,
-        backends=tuple((str(b.at), b.hop.tls) for b in way.backends),
+        backends=tuple((str(b.at), b.hop.tls) for b in sorted(way.backends, key=lambda b: STRENGTH[b.hop.tls])),
         readers=tuple(readers),
         # Who can read an HTTP request can change it; TLS is what keeps the others from both.
         changers=tuple(readers),
@@ -163,6 +176,7 @@ def ended(
         believed=words(pattern, bool(signed), trusted, proxied),
         attackers=attackers(pattern, bool(signed)),
         clients=clients,
+        allowed=None if way.allow_clients is None else tuple(way.allow_clients),
         sites=sites,
         closes_at_s=min((a.closes_at_s for a in signed.values()), default=None),
         accepted_by=next((a.owner for a in signed.values()), None),
@@ -185,9 +199,8 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
     oldest = min((min(site.policy.versions) for site in sites), default=None)
     first = ["the edge to the client, by the site's certificate"]
     if clients != "not asked":
-        first.append(
-            "the client to the edge, by its certificate" + ("" if clients == "required" else ", if it has one")
-        )
+        must = clients == "required" or way.allow_clients is not None
+        first.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
     proofs = {
         "mutual": ("the backend to the edge, by chain and name", "the edge to the backend, by its identity"),
         "reencrypt": ("the backend to the edge, by chain and name",),
@@ -201,8 +214,10 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
     )
 
 
-def words(pattern: str, networked: bool, trusted: list[str], proxied: list[str]) -> tuple[Believed, ...]:
-    """What is taken on somebody's word."""
+def words(
+    pattern: str, networked: bool, trusted: list[str], proxied: list[str], *, told: bool = False
+) -> tuple[Believed, ...]:
+    """What is taken on somebody's word. `told`: a passthrough backend is sent a PROXY header."""
     found = []
     if proxied:
         said = f"the PROXY header of {', '.join(proxied)}"
@@ -214,6 +229,8 @@ def words(pattern: str, networked: bool, trusted: list[str], proxied: list[str])
         why = "it cannot tell the edge from any other caller"
     elif pattern == "plaintext":
         why = "anyone who reaches it can say the same" if networked else "any process on this host can say the same"
+    elif told:
+        return (*found, Believed("the backend", "the PROXY header", "anyone who reaches it can send one"))
     else:
         return tuple(found)
     return (*found, Believed("the backend", "X-Forwarded-For and every other header", why))
