@@ -2,7 +2,7 @@
 //! that did not get it.
 
 use everyhop_decide::{
-    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who,
+    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart, named,
 };
 use everyhop_plan::{HeaderMatch, PathMatch, Plan, Route, Unnamed, Way};
 
@@ -334,4 +334,36 @@ fn each_loser_is_told_why_the_nearest_first_and_five_at_most() {
             ("under", "it wants a path under /c"),
         ])
     );
+}
+
+#[test]
+fn each_name_of_either_plan_is_told_with_what_both_make_of_it() {
+    let old = plan(vec![any("it").0, passed("pass", "p.test")]);
+    let mut new = plan(vec![passed("moved", "a.test")]);
+    new.sites[0].hosts = vec!["*.w.test".into(), "p.test".into()];
+    let told: Vec<_> = named(&matcher(&old), &matcher(&new)).into_iter().map(|n| (n.pattern, n.old, n.new)).collect();
+    let (site, gone) = (Verdict::Terminate(0), Verdict::Refuse(HelloRefusal::UnknownSni));
+    assert_eq!(
+        told,
+        [
+            ("a.test".to_owned(), site, Verdict::Splice(0)),
+            ("p.test".to_owned(), Verdict::Splice(1), site),
+            ("*.w.test".to_owned(), site, site),
+        ]
+    );
+    let none = named(&matcher(&old), &Matcher::default());
+    assert_eq!(none.iter().map(|n| n.new).collect::<Vec<_>>(), [gone; 3]);
+}
+
+#[test]
+fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
+    let all = ["any.w.test", "any1.w.test", "any2.w.test", "*.w.test"];
+    let mut old = plan(all.iter().map(|host| any(host).hosts(&[host]).0).collect());
+    old.sites[0].hosts = all.iter().map(|h| (*h).to_owned()).collect();
+    let mut new = old.clone();
+    new.routes.pop();
+    let asked = apart(&matcher(&old), &matcher(&new));
+    let lost = asked.iter().find(|a| a.old != a.new).expect("the wildcard's route is gone");
+    assert_eq!((lost.pattern.as_str(), lost.host.as_str()), ("*.w.test", "any3.w.test"));
+    assert_eq!(lost.old, Outcome::Pass { site: 0, route: 3 });
 }
