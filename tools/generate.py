@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
-from everyhop.compile.reading import submodel
+from everyhop.compile.hints import submodel
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation
 from everyhop.model import Config

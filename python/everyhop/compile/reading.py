@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from everyhop.compile.hints import hint
 from everyhop.errors import Refused
 from everyhop.model import Config
 from everyhop.refusals import PAGES, Finding
@@ -36,9 +36,7 @@ def finding(document: Document, error: object) -> Finding:
     given = error.get("input")
     thing = dotted(key)
     if kind == "extra_forbidden":
-        name = str(loc[-1])
-        near = difflib.get_close_matches(name, known_keys(key[:-1]), 1)
-        mend = f"did you mean {near[0]!r}?" if near else "remove it, or see: everyhop schema"
+        mend = hint(".".join(part for part in key[:-1] if isinstance(part, str)), str(loc[-1]))
         place = document.place(key, of_key=True)
         return formless("config/unknown-key", key, place, f"{thing} is not a key here", mend)
     if kind == "missing":
@@ -88,22 +86,3 @@ def dotted(key: Key) -> str:
     for part in key:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
     return text
-
-
-def known_keys(key: Key) -> list[str]:
-    model: type[BaseModel] | None = Config
-    for part in key:
-        if isinstance(part, str) and model is not None:
-            field = model.model_fields.get(part)
-            model = submodel(field.annotation) if field else None
-    return list(model.model_fields) if model else []
-
-
-def submodel(annotation: object) -> type[BaseModel] | None:
-    """The table that a field holds, under lists and options."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if (found := submodel(inner)) is not None:
-            return found
-    return None

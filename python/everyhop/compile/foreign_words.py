@@ -1,0 +1,226 @@
+"""The words of nginx, Caddy, Traefik, HAProxy and Envoy, and where what they mean is said here.
+
+A table, and nothing that looks anything up. A row never names a key that means something else: where there is none, it
+says so, and where to do it instead. Tests hold every example to the model, and every `Unbuilt` to the capability matrix.
+Read next: `hints.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from everyhop.trust import CAPABILITIES
+
+ANYWHERE = ("*",)
+
+
+@dataclass(frozen=True)
+class Lives:
+    """A key of ours means that. `table` is where it stands, `""` for the top of the file; `example` is TOML for there."""
+
+    table: str
+    example: str
+    note: str = ""
+
+    def told(self, table: str) -> str:
+        """To someone who wrote the word in `table`."""
+        where = "here it is" if table == self.table else f"it is said in {bracketed(self.table)}"
+        return f"{where}: {self.example}" + (f"; {self.note}" if self.note else "")
+
+
+@dataclass(frozen=True)
+class Unbuilt:
+    """A row of the capability matrix that Everyhop does not have yet."""
+
+    capability: str
+
+    def told(self, table: str) -> str:
+        return f"{CAPABILITIES[self.capability].title}: not built; {CAPABILITIES[self.capability].instead}"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Nothing here does it; `instead` says who does."""
+
+    instead: str
+
+    def told(self, table: str) -> str:
+        return f"not built; {self.instead}"
+
+
+Answer = Lives | Unbuilt | Absent
+
+
+@dataclass(frozen=True)
+class Row:
+    """`words` as their proxies spell them, with `_` for blanks. `at`: tables in which they mean that (`*`: in all that no other row of the word names)."""
+
+    words: str
+    answer: Answer
+    at: tuple[str, ...] = ANYWHERE
+
+    @property
+    def spellings(self) -> list[str]:
+        return self.words.split()
+
+
+TABLES = ("listener", "site", "identity", "route")
+"""Those of which a file has several."""
+
+
+def bracketed(table: str) -> str:
+    """As a person writes a table's head."""
+    if not table:
+        return "the top of the file"
+    return f"[[{table}]]" if table in TABLES else f"[{table}]"
+
+
+TO = 'to = ["10.0.0.5:8443"]'
+CERTS = 'certs = [{ chain = "site.pem", key = "file:site.key" }]'
+CLIENTS = 'clients = { ca = "clients-ca.pem", mode = "require" }'
+VERIFY = 'verify = { ca = "internal-ca.pem", name = "app.internal" }'
+BIND = 'bind = ["[::]:443"]'
+WHERE_TLS_ENDS = 'tls = "reencrypt"'
+WAYS = 'or "passthrough", "mutual", "plaintext": where TLS ends'
+RESPONSES = "what a backend answers passes as it is: {} there"
+
+OTHER_FIELDS = (
+    "who the client is the edge says by itself in X-Forwarded-*; other fields are the service's: set them there"
+)
+
+ROWS = (
+    # The words of an acceptance that a person might choose.
+    Row("expires expiry end ends valid_until not_after", Lives("route.acceptance", "until = 2027-01-31"), ("route.acceptance",)),
+    Row("reason because comment justification", Lives("route.acceptance", 'why = "the appliance speaks no TLS"'), ("route.acceptance",)),
+    Row("by who accepted_by approver approved_by", Lives("route.acceptance", 'owner = "team-net"'), ("route.acceptance",)),
+    Row("from start begins accepted_on date", Lives("route.acceptance", "since = 2026-11-01"), ("route.acceptance",)),
+    # Who listens, for which names.
+    Row("port ports address addr addresses default_bind socket_address", Lives("listener", BIND)),
+    Row("listen listeners entryPoints entryPoint frontend frontends http_port https_port",
+        Lives("listener", BIND, 'with name = "public"')),
+    Row("listener_name listener listeners entryPoints entryPoint", Absent("every route is served by every listener"), ("route",)),
+    Row("server_name server_names serverAlias domain domains sni hdr_host rule match matcher matchers virtual_hosts hostname hostnames hosts",
+        Lives("route", 'host = "shop.example.com"')),
+    Row("server_name server_names serverAlias domain domains sni host hostname hostnames",
+        Lives("site", 'hosts = ["shop.example.com"]', "by default those of its certificate"), ("site",)),
+    Row("default_server strict_sni sni_strict default_sni fallback_sni",
+        Lives("listener", 'unknown_sni = "refuse"', "nobody is guessed")),
+    Row("accept_proxy_protocol proxy_protocol accept_proxy listener_wrappers",
+        Lives("listener", 'accept_proxy = ["10.0.0.0/24"]')),
+    Row("proxy_protocol send_proxy_v2 send_proxy_protocol",
+        Lives("route", 'send_proxy = "v2"', "passthrough only"), ("route", "route.to")),
+    Row("set_real_ip_from real_ip_header trustedIPs trusted_proxies client_ip_headers forwardedHeaders forwardfor xff_num_trusted_hops use_remote_address",
+        Lives("listener", 'trusted_proxies = ["10.0.0.0/24"]')),
+    Row("maxconn worker_connections max_connections", Lives("listener", "connections = 20000")),
+    Row("maxconn max_connections", Absent("connections to a backend are not limited: let it say how many it takes"), ("route", "route.to")),
+    # Where requests go.
+    Row("server servers service services http virtual_host ingress", Lives("route", TO, "a [[route]] each"), ("listener", "site", "")),
+    Row("server servers service services", Lives("route", TO), ("route",)),
+    Row("proxy_pass upstream upstreams backend backends default_backend use_backend reverse_proxy loadBalancer cluster clusters target targets origin forward forward_to url urls endpoints",
+        Lives("route", TO)),
+    Row("location path_prefix path_beg prefix handle handle_path route_prefix",
+        Lives("route", 'path = "/v2"', "or path_exact; a [[route]] each")),
+    Row("routers router", Lives("route", TO, "a [[route]] each")),
+    Row("methods", Lives("route", 'method = ["GET", "HEAD"]')),
+    Row("header header_match headers_match", Lives("route", 'headers = { X-Version = "2" }', "which requests it takes; none is set"), ("route",)),
+    Row("websockets upgrade upgrade_configs proxy_set_header_upgrade", Lives("route", "websocket = true")),
+    Row("grpc_pass grpc h2c proxy_http_version http2_protocol_options", Lives("route", 'upstream_protocol = "h2"')),
+    Row("http2 alpn_protocols protocols alpn", Lives("site", 'alpn = ["h2", "http/1.1"]')),
+    # Certificates, and what clients must show.
+    Row("ssl_certificate ssl_certificate_key ssl_cert ssl_key ssl_cert_key certificate certificates certFile keyFile cert crt tls_certificates tls_cert tls_key fullchain privkey crt_list ssl_crt",
+        Lives("site", CERTS)),
+    Row("chain key", Lives("site", CERTS), ("site",)),
+    Row("cert crt certificate", Lives("route", 'present = "edge"', "the name of an [[identity]]"), ("route.to",)),
+    Row("ssl_certificate certificate certFile cert crt fullchain certs", Lives("identity", 'chain = "edge.pem"'), ("identity",)),
+    Row("ssl_certificate_key keyFile privkey", Lives("identity", 'key = "file:edge.key"'), ("identity",)),
+    Row("ssl_verify_client ssl_client_certificate client_auth client_ca client_cas client_certificate mtls caFiles verify_required require_client_certificate",
+        Lives("site", CLIENTS)),
+    Row("verify ca ca_file", Lives("site", CLIENTS), ("site", "listener")),
+    Row("verify_none verify_off", Lives("site", CLIENTS, "left out, no client is asked"), ("site", "listener")),
+    Row("mtls", Lives("route", 'tls = "mutual"', "with present; of clients it is demanded by clients of a site"), ("route", "route.to")),
+    Row("ssl_crl crl crl_file", Lives("site", 'clients = { ca = "clients-ca.pem", crl = "clients.crl" }')),
+    Row("tls_min_version ssl_protocols minVersion maxVersion ssl_min_ver ssl_max_ver min_tls tls_version tls_versions tls_protocols tls_minimum_protocol_version tls_max_version protocol_version "
+        "ciphers ssl_ciphers cipher_suites curves curvePreferences ssl_ecdh_curve ssl_prefer_server_ciphers tls_params",
+        Lives("site", 'policy = "intermediate"', '"modern" is TLS 1.3 alone')),
+    Row("acme acme_ca letsencrypt certResolver certificatesResolvers auto_https automatic_https on_demand email tls_email lego",
+        Absent("let certbot or lego write the files that a site's certs name: a renewed file is seen by itself")),
+    Row("ssl_stapling ocsp ocsp_stapling must_staple", Absent("shorten the certificate's life instead; clients' revocation lists are clients.crl of a site")),
+    Row("ssl_session_cache ssl_session_tickets ssl_session_timeout session_tickets", Absent("nothing is to be set: leave it out")),
+    # Where TLS ends, and the hop behind.
+    Row("tls ssl ssl_on tls_mode tls_context transport_socket termination tls_termination ssl_preread passthrough tls_passthrough proxy_ssl backend_protocol",
+        Lives("route", WHERE_TLS_ENDS, WAYS)),
+    Row("tcp mode scheme", Lives("route", WHERE_TLS_ENDS, WAYS), ("route", "listener")),
+    Row("ca_file ca verify_host ssl_verify", Lives("route", VERIFY), ("route", "route.to")),
+    Row("sni", Lives("route", VERIFY), ("route.to",)),
+    Row("proxy_ssl_verify proxy_ssl_trusted_certificate proxy_ssl_name proxy_ssl_verify_depth proxy_ssl_server_name rootCAs trusted_ca tls_trust_pool tls_trusted_ca_certs tls_server_name serversTransport serversTransports validation_context verifyhost",
+        Lives("route", VERIFY)),
+    Row("ca_file roots root rootCAs trusted_ca trusted_certificate", Lives("route.verify", 'ca = "internal-ca.pem"'), ("route.verify", "route.to.verify")),
+    Row("server_name sni host hostname san subject_alt_name verifyhost", Lives("route.verify", 'name = "app.internal"'), ("route.verify", "route.to.verify")),
+    Row("insecureSkipVerify tls_insecure_skip_verify skip_verify insecure verify_none verify_off verify_false proxy_ssl_verify_off trust_chain_verification",
+        Lives("route", VERIFY, "nothing switches verification off")),
+    Row("proxy_ssl_certificate proxy_ssl_certificate_key tls_client_auth client_cert client_key identity",
+        Lives("route", 'present = "edge"', "the name of an [[identity]]")),
+    # Times and sizes.
+    Row("timeout timeouts", Lives("limits", "first_byte_s = 60", "or connect_s, body_progress_s, idle_s, head_s, tunnel_idle_s")),
+    Row("proxy_connect_timeout timeout_connect connect_timeout dial_timeout", Lives("limits", "connect_s = 5")),
+    Row("proxy_read_timeout timeout_server read_timeout response_timeout response_header_timeout request_timeout",
+        Lives("limits", "first_byte_s = 60", "silence within a body is body_progress_s")),
+    Row("proxy_send_timeout send_timeout client_body_timeout timeout_client write_timeout read_body stream_idle_timeout", Lives("limits", "body_progress_s = 30", "of silence: any byte starts it again")),
+    Row("keepalive_timeout timeout_http_keep_alive idle_timeout", Lives("limits", "idle_s = 60")),
+    Row("client_header_timeout timeout_http_request read_header read_header_timeout request_headers_timeout", Lives("limits", "head_s = 15")),
+    Row("ssl_handshake_timeout handshake_timeout", Lives("limits", "handshake_s = 10")),
+    Row("timeout_tunnel proxy_timeout tunnel_timeout", Lives("limits", "tunnel_idle_s = 600")),
+    Row("large_client_header_buffers client_header_buffer_size max_header_size max_header_bytes max_request_headers_kb", Lives("limits", "head_bytes = 32768")),
+    Row("client_max_body_size max_size request_body max_body_size maxRequestBodyBytes buffering max_request_bytes", Absent("bodies are streamed: limit their size at the backend")),
+    Row("http2_max_concurrent_streams max_concurrent_streams", Lives("limits", "h2_streams = 100")),
+    Row("max_fails outlier_detection passive_health_check unhealthy_request_count", Lives("limits", "eject_after = 3", "connects or handshakes that fail in a row")),
+    Row("fail_timeout fail_duration ejection_time base_ejection_time", Lives("limits", "eject_s = 10")),
+    Row("circuit_breaker circuit_breakers", Absent("a backend that fails connects is left alone by itself: eject_after in [limits]")),
+    Row("keepalive max_idle_conns_per_host keepalive_idle_conns_per_host", Lives("limits", "upstream_idle_connections = 1024")),
+    Row("limit_conn limit_conn_zone max_connections_per_ip limit_conn_per_ip", Lives("limits", "connections_per_source = 10000")),
+    Row("grace_timeout grace_period shutdown_timeout hard_stop_after worker_shutdown_timeout drain_timeout drain_time", Lives("engine", "drain_s = 30")),
+    Row("worker_processes nbthread nbproc concurrency workers threads_count", Lives("engine", "threads = 4")),
+    Row("uid", Lives("engine", 'user = "everyhop"')),
+    # What is seen.
+    Row("access_log access_logs httplog logger logging", Lives("log", 'access = "/var/log/everyhop/access.log"')),
+    Row("error_log log_level", Absent("the supervisor says what happens on stderr, for the journal")),
+    Row("metrics prometheus stats stats_uri stub_status status_page ping healthz livez readyz", Lives("status", 'bind = "127.0.0.1:9180"')),
+    Row("admin stats_socket", Lives("admin", 'socket = "/run/everyhop/everyhop.sock"')),
+    Row("api dashboard", Absent("everyhop status and everyhop explain --html show what runs")),
+    Row("tracing trace opentelemetry opentracing otlp", Absent("let the services trace: their header fields pass as they are")),
+    # What is done by itself.
+    Row("retries retry retry_on num_retries proxy_next_upstream max_retries lb_retries lb_try_duration redispatch",
+        Lives("route", 'to = ["10.0.0.5:8443", "10.0.0.6:8443"]', "with two or more, what cannot have happened is sent again by itself")),
+    # What is not built.
+    Row("weight weights slow_start backup", Absent("backends of a route take turns; give a stronger one more of the names or paths")),
+    Row("balance lb_policy lb_algorithm load_balancing least_conn round_robin random strategy load_balancing_policy", Absent("backends of a route take turns, past those that fail connects")),
+    Row("sticky stickiness cookie ip_hash hash hash_policy session_affinity affinity stick_table stick", Unbuilt("stickiness")),
+    Row("health_check health_checks health_uri check httpchk active_health_check health_path", Unbuilt("health-by-http")),
+    Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Unbuilt("rate-limits")),
+    Row("jwt jwt_authn auth_jwt oidc oauth2 jwt_verify openid", Unbuilt("jwt")),
+    Row("waf modsecurity modsecurity_rules coraza security_rules owasp crs", Unbuilt("waf")),
+    Row("cache proxy_cache proxy_cache_path caching cache_control", Unbuilt("caching")),
+    Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),
+    Row("basic_auth auth_basic auth_basic_user_file userlist http_auth", Absent("check passwords in the service, or ask clients for certificates: clients of a site")),
+    Row("forwardAuth auth_request ext_authz external_auth", Absent("check who asks in the service, or ask clients for certificates: clients of a site")),
+    Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
+        Absent("let a firewall say which addresses may come; clients with certificates are allow of a route")),
+    Row("redirect redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect error_page respond",
+        Absent("the edge answers nothing itself: redirect and answer in the service, and for port 80 by a small server of its own")),
+    Row("rewrite rewrites strip_prefix replacePath replacePathRegex regex_rewrite prefix_rewrite addPrefix uri path_rewrite set_path",
+        Absent("a path is matched, logged and forwarded as one and the same: let the service answer at it")),
+    Row("add_header set_header proxy_set_header more_set_headers customRequestHeaders customResponseHeaders header_up header_down request_header response_header response_headers request_headers_to_add response_headers_to_add remove_header",
+        Absent(OTHER_FIELDS)),
+    Row("headers", Absent(OTHER_FIELDS), ("", "listener", "site")),
+    Row("hsts stsSeconds strict_transport_security", Absent(RESPONSES.format("send Strict-Transport-Security"))),
+    Row("cors access_control_allow_origin_list access_control_allow_origin", Absent(RESPONSES.format("send Access-Control-Allow-Origin"))),
+    Row("gzip compress compression encode brotli zstd compressor gzip_types", Absent(RESPONSES.format("compress"))),
+    Row("sub_filter replace_response", Absent(RESPONSES.format("change it"))),
+    Row("root file_server try_files index autoindex static files browse php_fastcgi fastcgi_pass uwsgi_pass scgi_pass", Absent("files and programs are served by a server behind the edge: name it in the to of a route")),
+    Row("http_request http_response middlewares middleware plugins plugin filters http_filters filter_chains lua lua_load wasm njs js_content", Absent("nothing is plugged into the edge: do it in the service")),
+    Row("mirror shadow traffic_mirror request_mirror", Absent("mirror in the service, or at a copy of the backend's network")),
+    Row("udp udp_listener", Absent("only TCP is served")),
+    Row("resolver resolvers dns nameserver", Absent("names are resolved by the host, in the supervisor: set it in /etc/resolv.conf")),
+    Row("include import providers file_provider", Absent("one file says it all: put it together before everyhop check")),
+    Row("regex path_regex path_regexp header_regexp location_regex", Absent("paths and names are matched by whole segments: write a [[route]] for each")),
+)  # fmt: skip
