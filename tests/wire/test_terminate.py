@@ -131,9 +131,9 @@ def test_a_route_lets_only_its_clients_pass(edge: Edges, pki: Pki) -> None:
     assert "request/client-not-allowed" in answer.text
     line = it.line(lambda x: x["end"] == "request/client-not-allowed")
     assert (line["route"], line["pattern"], line["status"]) == ("r", "plaintext", 403), "it is this route's refusal"
-    status = until(lambda: now if (now := it.status())["routes"][0]["requests"] == 3 else None)
-    assert status["routes"][0]["refused"] == {"request/client-not-allowed": 2}
-    assert "request/client-not-allowed" not in status["refused"]
+    told = until(lambda: now if (now := it.status())["routes"][0]["requests"] == 3 else None)
+    assert told["routes"][0]["refused"] == {"request/client-not-allowed": 2}
+    assert "request/client-not-allowed" not in told["refused"]
     backend.close()
 
 

@@ -55,6 +55,7 @@ from everyhop.plan.forms import (
 )
 from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, Tie, apart, decide, reached, ties
 from everyhop.plan.strength import STRENGTH, weakest
+from everyhop.plan.told import Told
 
 __all__ = [
     "FORM",
@@ -108,6 +109,7 @@ __all__ = [
     "ToFile",
     "ToOff",
     "ToStdout",
+    "Told",
     "UnixPlace",
     "Unnamed",
     "Verify",

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from everyhop.model.words import Context, Declared
+from everyhop.plan.told import Always, ByEffect, Never
 
 FORM = 1
 
@@ -28,13 +29,13 @@ class ThreadsCores(Part):
 
 class ThreadsFixed(Part):
     count: Literal["fixed"]
-    threads: Annotated[int, Field(ge=1, le=65_535)]
+    threads: Never[Annotated[int, Field(ge=1, le=65_535)]]
 
 
 class Engine(Part):
-    threads: Annotated[ThreadsCores | ThreadsFixed, Field(discriminator="count")]
-    drain_s: int
-    sandbox: Literal["off", "best-effort", "enforce"]
+    threads: Never[Annotated[ThreadsCores | ThreadsFixed, Field(discriminator="count")]]
+    drain_s: Never[int]
+    sandbox: Always[Literal["off", "best-effort", "enforce"]]
 
 
 class ToOff(Part):
@@ -47,7 +48,7 @@ class ToStdout(Part):
 
 class ToFile(Part):
     to: Literal["file"]
-    path: str
+    path: Never[str]
 
 
 NOWHERE = ("/dev/null", "/dev/zero", "/dev/full")
@@ -55,8 +56,8 @@ NOWHERE = ("/dev/null", "/dev/zero", "/dev/full")
 
 
 class Log(Part):
-    access: Annotated[ToOff | ToStdout | ToFile, Field(discriminator="to")]
-    on_full: Literal["drop", "refuse"]
+    access: Always[Annotated[ToOff | ToStdout | ToFile, Field(discriminator="to")]]
+    on_full: Always[Literal["drop", "refuse"]]
 
 
 class StatusOff(Part):
@@ -65,36 +66,38 @@ class StatusOff(Part):
 
 class StatusBound(Part):
     kind: Literal["bound"]
-    bind: str
+    bind: Always[str]
 
 
 class Limits(Part):
-    hello_bytes: int
-    handshake_s: int
-    head_bytes: int
-    head_fields: int
-    target_bytes: int
-    head_s: int
-    body_progress_s: int
-    idle_s: int
-    connect_s: int
-    first_byte_s: int
-    tunnel_idle_s: int
-    max_age_s: int
-    upstream_idle_s: int
-    upstream_idle_connections: int
-    eject_after: int
-    eject_s: int
-    informational_responses: int
-    h2_streams: int
-    h2_header_list_bytes: int
-    h2_header_fields: int
-    h2_stream_window_bytes: int
-    h2_connection_window_bytes: int
-    h2_resets: int
-    connections_per_source: int
-    handshakes_per_source: int
-    source_ipv6_prefix: int
+    """What a flood costs, and how long a proof is believed."""
+
+    hello_bytes: Never[int]
+    handshake_s: Never[int]
+    head_bytes: Never[int]
+    head_fields: Never[int]
+    target_bytes: Never[int]
+    head_s: Never[int]
+    body_progress_s: Never[int]
+    idle_s: Never[int]
+    connect_s: Never[int]
+    first_byte_s: Never[int]
+    tunnel_idle_s: Never[int]
+    max_age_s: Always[int]
+    upstream_idle_s: Never[int]
+    upstream_idle_connections: Never[int]
+    eject_after: Never[int]
+    eject_s: Never[int]
+    informational_responses: Never[int]
+    h2_streams: Never[int]
+    h2_header_list_bytes: Never[int]
+    h2_header_fields: Never[int]
+    h2_stream_window_bytes: Never[int]
+    h2_connection_window_bytes: Never[int]
+    h2_resets: Never[int]
+    connections_per_source: Never[int]
+    handshakes_per_source: Never[int]
+    source_ipv6_prefix: Never[int]
 
 
 class Refuse(Part):
@@ -103,31 +106,31 @@ class Refuse(Part):
 
 class AnswerSite(Part):
     answer: Literal["site"]
-    site: str
+    site: Never[str]  # the hosts behind the name count
 
 
 class AnswerRoute(Part):
     answer: Literal["route"]
-    route: str
+    route: Never[str]
 
 
 Unnamed = Annotated[Refuse | AnswerSite | AnswerRoute, Field(discriminator="answer")]
 
 
 class Listener(Part):
-    name: str
-    bind: list[str]
-    no_sni: Unnamed
-    unknown_sni: Unnamed
-    accept_proxy: list[str]
-    trusted_proxies: list[str]
-    connections: int
+    name: Never[str]
+    bind: Always[list[str]]
+    no_sni: Always[Unnamed]
+    unknown_sni: Always[Unnamed]
+    accept_proxy: Always[list[str]]
+    trusted_proxies: Always[list[str]]
+    connections: Never[int]
 
 
 class TlsPolicy(Part):
-    versions: list[str]
-    suites: list[str]
-    groups: list[str]
+    versions: Always[list[str]]
+    suites: Always[list[str]]
+    groups: Always[list[str]]
 
 
 class ClientsNothing(Part):
@@ -136,44 +139,44 @@ class ClientsNothing(Part):
 
 class ClientsAsk(Part):
     mode: Literal["ask"]
-    ca: str
-    crl: str | None
-    stale_crl: Literal["refuse", "allow"]
+    ca: Always[str]
+    crl: Always[str | None]
+    stale_crl: Always[Literal["refuse", "allow"]]
 
 
 class ClientsRequire(Part):
     mode: Literal["require"]
-    ca: str
-    crl: str | None
-    stale_crl: Literal["refuse", "allow"]
+    ca: Always[str]
+    crl: Always[str | None]
+    stale_crl: Always[Literal["refuse", "allow"]]
 
 
 class Cert(Part):
-    material: str
-    chain: str
-    key: str
+    material: Never[str]  # an id; the material has its own digest
+    chain: Never[str]  # renewed certificates have names of their own; their key counts, and the hosts
+    key: Always[str]
 
 
 class Site(Part):
-    name: str
-    hosts: list[str]
-    certs: list[Cert]
-    clients: Annotated[ClientsNothing | ClientsAsk | ClientsRequire, Field(discriminator="mode")]
-    policy: TlsPolicy
-    alpn: list[str]
+    name: Never[str]
+    hosts: Always[list[str]]
+    certs: Always[list[Cert]]
+    clients: Always[Annotated[ClientsNothing | ClientsAsk | ClientsRequire, Field(discriminator="mode")]]
+    policy: Always[TlsPolicy]
+    alpn: ByEffect[list[str]]  # whether a WebSocket can be opened
 
 
 class Identity(Part):
-    name: str
-    material: str
-    chain: str
-    key: str
+    name: Never[str]
+    material: Never[str]
+    chain: ByEffect[str]  # where a hop presents it
+    key: Always[str]
 
 
 class IpPlace(Part):
     kind: Literal["ip"]
-    ip: str
-    port: int
+    ip: Always[str]
+    port: Always[int]
 
     def __str__(self) -> str:
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
@@ -181,8 +184,8 @@ class IpPlace(Part):
 
 class NamePlace(Part):
     kind: Literal["name"]
-    name: str
-    port: int
+    name: Always[str]
+    port: Always[int]
 
     def __str__(self) -> str:
         return f"{self.name}:{self.port}"
@@ -190,7 +193,7 @@ class NamePlace(Part):
 
 class UnixPlace(Part):
     kind: Literal["unix"]
-    path: str
+    path: Always[str]
 
     def __str__(self) -> str:
         return f"unix:{self.path}"
@@ -200,17 +203,17 @@ Place = Annotated[IpPlace | NamePlace | UnixPlace, Field(discriminator="kind")]
 
 
 class Verify(Part):
-    ca: str
-    name: str
+    ca: Always[str]
+    name: Always[str]
 
 
 class Acceptance(Part):
-    owner: str
-    why: str
-    context: Context
-    since: str
-    until: str
-    closes_at_s: int
+    owner: Always[str]
+    why: Never[str]
+    context: Never[Context]
+    since: Never[str]
+    until: Never[str]  # the text for people; the moment is what counts
+    closes_at_s: Always[int]
 
 
 class SameHost(Part):
@@ -219,33 +222,33 @@ class SameHost(Part):
 
 class Accepted(Part):
     kind: Literal["accepted"]
-    acceptance: Acceptance
+    acceptance: Always[Acceptance]
 
 
 class MutualHop(Part):
     tls: Literal["mutual"]
-    verify: Verify
-    present: str
-    policy: TlsPolicy
+    verify: Always[Verify]
+    present: ByEffect[str]
+    policy: Always[TlsPolicy]
 
 
 class ReencryptHop(Part):
     tls: Literal["reencrypt"]
-    verify: Verify
-    policy: TlsPolicy
+    verify: Always[Verify]
+    policy: Always[TlsPolicy]
 
 
 class PlaintextHop(Part):
     tls: Literal["plaintext"]
-    reach: Annotated[SameHost | Accepted, Field(discriminator="kind")]
+    reach: Always[Annotated[SameHost | Accepted, Field(discriminator="kind")]]
 
 
 Hop = Annotated[MutualHop | ReencryptHop | PlaintextHop, Field(discriminator="tls")]
 
 
 class Backend(Part):
-    at: Place
-    hop: Hop
+    at: Always[Place]
+    hop: Always[Hop]
 
 
 class AnyPath(Part):
@@ -254,56 +257,56 @@ class AnyPath(Part):
 
 class ExactPath(Part):
     kind: Literal["exact"]
-    path: str
+    path: Always[str]
 
 
 class PrefixPath(Part):
     kind: Literal["prefix"]
-    path: str
+    path: Always[str]
 
 
 class HeaderMatch(Part):
-    name: str
-    equals: str
+    name: Always[str]
+    equals: Always[str]
 
 
 class AtBackend(Part):
     ends: Literal["at_backend"]
-    send_proxy: Literal["off", "v2"]
-    backends: list[Place]
+    send_proxy: Always[Literal["off", "v2"]]
+    backends: Always[list[Place]]
 
 
 class AtEdge(Part):
     ends: Literal["at_edge"]
-    pattern: Literal["plaintext", "reencrypt", "mutual"]
-    path: Annotated[AnyPath | ExactPath | PrefixPath, Field(discriminator="kind")]
-    methods: list[str]
-    headers: list[HeaderMatch]
-    allow_clients: list[str] | None
-    websocket: bool
-    upstream_protocol: Literal["http/1.1", "h2"]
-    backends: list[Backend]
+    pattern: Always[Literal["plaintext", "reencrypt", "mutual"]]
+    path: Always[Annotated[AnyPath | ExactPath | PrefixPath, Field(discriminator="kind")]]
+    methods: Always[list[str]]
+    headers: Always[list[HeaderMatch]]
+    allow_clients: Always[list[str] | None]
+    websocket: ByEffect[bool]
+    upstream_protocol: ByEffect[Literal["http/1.1", "h2"]]  # the same
+    backends: Always[list[Backend]]
 
 
 class Route(Part):
-    name: str
-    hosts: list[str]
-    priority: int
-    data: Declared
-    requires: list[str]
-    way: Annotated[AtBackend | AtEdge, Field(discriminator="ends")]
+    name: Never[str]
+    hosts: Always[list[str]]
+    priority: ByEffect[int]
+    data: Always[Declared]
+    requires: Always[list[str]]
+    way: Always[Annotated[AtBackend | AtEdge, Field(discriminator="ends")]]
 
 
 class Plan(Part):
-    plan: Literal[1]
-    engine: Engine
-    log: Log
-    status: Annotated[StatusOff | StatusBound, Field(discriminator="kind")]
-    limits: Limits
-    listeners: list[Listener]
-    sites: list[Site]
-    identities: list[Identity]
-    routes: list[Route]
+    plan: Never[Literal[1]]
+    engine: Always[Engine]
+    log: Always[Log]
+    status: Always[Annotated[StatusOff | StatusBound, Field(discriminator="kind")]]
+    limits: Always[Limits]
+    listeners: Always[list[Listener]]
+    sites: Always[list[Site]]
+    identities: Never[list[Identity]]  # an identity matters where a hop presents it
+    routes: Always[list[Route]]
 
 
 def canonical(value: object) -> str:
