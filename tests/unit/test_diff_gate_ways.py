@@ -4,13 +4,16 @@ from an edit that passes and changes one thing."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from everyhop.cli.app import app
 from everyhop.diff import compare
 from everyhop.errors import Refused
 from everyhop.plan import Plan, read_plan
-from tests.unit.test_diff_gate import DEMAND, SITE_OF_P, open_, plan, refused, route, told
+from tests.unit.test_diff_gate import DEMAND, HEAD, SITE_OF_P, open_, plan, refused, route, told
 
 IN_A, IN_B = 'path = "/a"\n', 'path = "/b"\n'
 
@@ -181,3 +184,55 @@ def test_a_log_where_no_line_stays_is_no_evidence() -> None:
 def test_metrics_are_said_to_go_where_they_go(old: str, new: str, kind: str) -> None:
     plans = [plan(route("r"), more=f'[status]\nbind = "{at}"\n' if at else "") for at in (old, new)]
     assert [c.kind for c in compare(*plans)] == [kind]
+
+
+def test_a_tunnel_on_this_host_that_is_no_longer_said_to_be_one_is_told() -> None:
+    others = '"10.0.0.1:1", "127.0.0.1:7"'
+    said_so = plan(open_("r", to=f'{{ at = "127.0.0.1:1", off_host = true }}, {others}'))
+    assert refused(said_so, plan(open_("r", to=others))) == set()
+    assert refused(said_so, plan(open_("r", to=f'"127.0.0.1:1", {others}'))) == {"off-host-unsaid:r"}
+
+
+def test_what_happens_to_an_overdue_list_is_silence_where_there_is_none() -> None:
+    def demanding(more: str) -> Plan:
+        return plan(route("r"), site=f'clients = {{ ca = "d"{more} }}\n')
+
+    assert compare(demanding(""), demanding(', stale_crl = "allow"')) == []
+    listed = ', crl = "e"'
+    assert refused(demanding(listed), demanding(listed + ', stale_crl = "allow"')) == {"revocation-weakened:s"}
+
+
+SETTINGS = [
+    ('[engine]\nuser = "nobody"\n', '[engine]\nuser = "root"\n', "user-changed:engine"),
+    ("", '[engine]\nuser = "everyhop"\n', "user-changed:engine"),
+    ('[admin]\nsocket = "/run/everyhop/a"\n', '[admin]\nsocket = "/tmp/a"\n', "control-moved:admin"),
+    ('[engine]\nuser = "root"\n', "", None),
+    ("", '[engine]\nuser = "nobody"\n', None),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "allow"), SETTINGS)
+def test_what_is_in_no_plan_is_told_too(tmp_path: Path, old: str, new: str, allow: str | None) -> None:
+    files = []
+    for name, more in (("old", old), ("new", new)):
+        files.append(str(tmp_path / f"{name}.toml"))
+        Path(files[-1]).write_text(HEAD.format(listener="", site="", more=more) + route("r"))
+    done = CliRunner().invoke(app, ["diff", *files, "--json"])
+    given = json.loads(done.stdout)["changes"]
+    assert done.exit_code == (0 if allow is None else 1)
+    assert [f"{c['kind']}:{c['about']}" for c in given if c["refused"]] == ([] if allow is None else [allow])
+    if allow is not None:
+        assert CliRunner().invoke(app, ["diff", *files, "--allow", allow]).exit_code == 0
+
+
+def test_a_routes_name_is_no_markup_in_a_pull_request(tmp_path: Path) -> None:
+    files = []
+    for name, tls in (("old", "mutual"), ("new", "reencrypt")):
+        files.append(str(tmp_path / f"{name}.toml"))
+        text = HEAD.format(listener="", site="", more="") + route("![x](http://x.test) `y` **z**", tls)
+        Path(files[-1]).write_text(text)
+    out = CliRunner().invoke(app, ["diff", *files, "--format", "markdown"]).stdout
+    assert (
+        "hop-weakened" in out and "![x](" not in out.split("If they are meant")[0] and "**z**" not in out.split("If")[0]
+    )
+    assert out.rstrip().split("If they are meant: ")[1].count("`") == 2

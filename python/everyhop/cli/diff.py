@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +15,13 @@ from everyhop import __version__
 from everyhop.admin import Client
 from everyhop.cli.console import colour, print_json, wrapped
 from everyhop.compile import compile_file
-from everyhop.diff import KINDS, Change, compare
+from everyhop.diff import KINDS, Change, compare, settings_changes
 from everyhop.errors import Misuse, Surroundings
+from everyhop.model import Config
 from everyhop.plan import Plan, read_plan
 from everyhop.source import find
 
+ORDER = ("weaker", "neutral", "stronger")
 SIGNS = {"weaker": ("-", "red"), "stronger": ("+", "green"), "neutral": ("~", "yellow")}
 
 
@@ -57,6 +61,9 @@ def diff(
     else:
         raise Misuse("diff takes OLD NEW, or NEW with --git REV, or NEW alone to compare with what runs")
     changes = [*unknown(old, new), *compare(old.plan, new.plan)]
+    if old.config is not None and new.config is not None:
+        changes += settings_changes(old.config, new.config)
+    changes.sort(key=lambda c: ORDER.index(c.direction))
     bad = [c for c in changes if c.direction == "weaker" and not c.covered and c.allow not in (allow or [])]
     chosen = "json" if as_json else format_
     if chosen == "json":
@@ -78,11 +85,13 @@ class Side:
 
     plan: Plan
     guessed: tuple[str, ...] = ()
+    config: Config | None = None
+    """What is in no plan; `None` for what runs."""
 
 
 def plan_of(path: Path, text: str | None = None) -> Side:
     compiled = compile_file(path, files="if-there", past_dates="close", text=text)
-    return Side(compiled.plan, compiled.guessed)
+    return Side(compiled.plan, compiled.guessed, compiled.config)
 
 
 def running(config: str) -> Side:
@@ -138,7 +147,7 @@ def show(changes: list[Change], bad: list[Change], allowed: list[str]) -> None:
     weaker = sum(c.direction == "weaker" for c in changes)
     print(f"\n{weaker} weaker, {sum(c.direction == 'stronger' for c in changes)} stronger, {len(bad)} not allowed")
     if bad:
-        print("if they are meant: " + " ".join(f"--allow {c.allow}" for c in bad))
+        print("if they are meant: " + " ".join(f"--allow {shlex.quote(c.allow)}" for c in bad))
 
 
 def markdown(changes: list[Change], bad: list[Change]) -> str:
@@ -147,7 +156,9 @@ def markdown(changes: list[Change], bad: list[Change]) -> str:
         return "**Everyhop**: nothing changed in trust."
 
     def cell(text: str) -> str:
-        return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+        """Names are the author's: what a page would take for markup is shown as it is."""
+        marked = re.sub(r"([\\`*_\[\]()!#~|])", r"\\\1", text)
+        return marked.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
     out = [
         f"**Everyhop**: {len(bad)} change(s) that weaken trust and are not allowed"
@@ -161,7 +172,8 @@ def markdown(changes: list[Change], bad: list[Change]) -> str:
         note = " (accepted)" if c.covered else ""
         out.append(f"| {sign} | **{cell(c.about)}**: {cell(c.what)}{note} | {cell(c.so)} | `{c.kind}` |")
     if bad:
-        out += ["", "If they are meant: `" + " ".join(f"--allow {c.allow}" for c in bad) + "`"]
+        shown = " ".join(f"--allow {shlex.quote(c.allow)}" for c in bad).replace("`", "'")
+        out += ["", f"If they are meant: `{shown}`"]
     return "\n".join(out)
 
 

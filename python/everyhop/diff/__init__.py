@@ -2,5 +2,6 @@
 
 from everyhop.diff.changes import compare
 from everyhop.diff.kinds import KINDS, Change
+from everyhop.diff.settings import settings_changes
 
-__all__ = ["KINDS", "Change", "compare"]
+__all__ = ["KINDS", "Change", "compare", "settings_changes"]

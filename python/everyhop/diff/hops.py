@@ -43,6 +43,7 @@ def hop_changes(was: Served, now: Served) -> list[Change]:
     # Where TLS ends moved: that is told as what it is, and there is no hop of the edge to compare with.
     if isinstance(was.route.way, AtEdge) and isinstance(now.route.way, AtEdge):
         out += strengths(name, was, now, a, b)
+        out += unsaid(name, a, b)
         out += verification(name, a, b)
     for at in stay:
         out += identity(name, at, (was.plan, a[at]), (now.plan, b[at]))
@@ -72,6 +73,25 @@ def strengths(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[st
         what = f"the hop to the backend was {was.trust.way}, now {now.trust.way}"
         out.append(Change("hop-strengthened", name, what, attackers(was, now)))
     return out
+
+
+def unsaid(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    """Loopback addresses that were said to lead elsewhere. That they do not any more is somebody's word, and it takes the
+    acceptance with its end away."""
+
+    def reach(hop: Hop) -> str:
+        return hop.reach.kind if isinstance(hop, PlaintextHop) else ""
+
+    return [
+        Change(
+            "off-host-unsaid",
+            name,
+            f"plaintext to {at} was said to leave this host, and is not any more",
+            "if it still does, a network can read it and nobody answers for it",
+        )
+        for at in sorted({*a} & {*b})
+        if (reach(a[at]), reach(b[at])) == ("accepted", "same_host")
+    ]
 
 
 def step(name: str, at: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:

@@ -55,7 +55,7 @@ def clients(a: Site, b: Site, moved: str) -> list[Change]:
         what = f"{moved}revoked clients were known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
         so = ("a revoked client certificate may pass", "other client certificates are refused")
         out.append(either(less, kinds, b.name, what, so))
-    elif was.stale_crl != now.stale_crl:
+    elif now.crl is not None and was.stale_crl != now.stale_crl:
         less = now.stale_crl == "allow"
         what = f"{moved}an overdue revocation list {'still holds' if less else 'lets no client certificate pass'}"
         so = ("who was revoked since passes", "clients depend on the list being fresh")

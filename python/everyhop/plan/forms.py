@@ -141,14 +141,14 @@ class ClientsAsk(Part):
     mode: Literal["ask"]
     ca: Always[str]
     crl: Always[str | None]
-    stale_crl: Always[Literal["refuse", "allow"]]
+    stale_crl: ByEffect[Literal["refuse", "allow"]]
 
 
 class ClientsRequire(Part):
     mode: Literal["require"]
     ca: Always[str]
     crl: Always[str | None]
-    stale_crl: Always[Literal["refuse", "allow"]]
+    stale_crl: ByEffect[Literal["refuse", "allow"]]
 
 
 class Cert(Part):
