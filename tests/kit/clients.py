@@ -7,8 +7,21 @@ import ssl
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
+from typing import TypeVar
 
 from everyhop.demo.certificates import Leaf
+
+S = TypeVar("S", bound=socket.socket)
+
+
+OPENED: list[socket.socket] = []
+"""What tests opened, so that each is closed when its test ends, wherever that is: `tests/conftest.py`."""
+
+
+def opened(sock: S) -> S:
+    """Closed at the end of the test, at the latest."""
+    OPENED.append(sock)
+    return sock
 
 
 def tls(
@@ -34,7 +47,7 @@ def tls(
     raw = socket.create_connection((host, port), 20)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        return context.wrap_socket(raw, server_hostname=name)
+        return opened(context.wrap_socket(raw, server_hostname=name))
     except OSError:
         raw.close()
         raise

@@ -211,6 +211,9 @@ class InPython(abc.ABC):
         return list(self.refused)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            # Closing alone wakes nobody who waits for it, and one more client would be taken.
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
 

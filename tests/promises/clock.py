@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kit import Pki, hello_bytes
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.promises.backend import Counting
 from tests.promises.clients import connect, echoed, get, h2, upgraded
@@ -216,7 +217,7 @@ def burst(port: int, count: int) -> int:
     hello = hello_bytes("a.test")
     socks = []
     for _ in range(count):
-        sock = socket.create_connection(("127.0.0.1", port), 20)
+        sock = opened(socket.create_connection(("127.0.0.1", port), 20))
         socks.append(sock)
         sock.sendall(hello)
     greeted = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from everyhop.demo.stage import Edge
 from tests.kit import Pki
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.promises.clients import Load, answer, connect, get, h2, h2_steps, passing_steps, upgraded
 from tests.promises.outcome import Outcome, Scale
@@ -170,7 +171,7 @@ def wholly_replaced(pki: Pki, out: Outcome, wholes: int) -> None:
 
 def knock(port: int) -> socket.socket:
     """Plain HTTP on the TLS port: its answer needs no handshake and no thread of ours."""
-    sock = socket.create_connection(("127.0.0.1", port), 30)
+    sock = opened(socket.create_connection(("127.0.0.1", port), 30))
     sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
     return sock
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.kit import Pki
+from tests.kit.clients import opened
 from tests.threats.frames import DATA, END_HEADERS, END_STREAM, HEADERS, WINDOW_UPDATE, Client, fields, frame
 from tests.threats.ground import response
 
@@ -27,7 +28,7 @@ def dial(
     try:
         if first:
             raw.sendall(first)
-        sock = context.wrap_socket(raw, server_hostname=name)
+        sock = opened(context.wrap_socket(raw, server_hostname=name))
     except OSError:
         raw.close()
         raise

@@ -21,6 +21,7 @@ import pytest
 
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, hello_bytes, tls
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering, head, take
 from tests.threats.frames import (
@@ -106,7 +107,7 @@ class Tight:
         return sock
 
     def raw(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S)
+        return opened(socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S))
 
     def clean(self) -> None:
         with self.connect() as sock:
@@ -630,13 +631,13 @@ class Crowd:
 
     def knock(self, source: str) -> socket.socket:
         """The PROXY header of that source and a hello."""
-        sock = socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S)
+        sock = opened(socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S))
         sock.sendall(said(source) + hello_bytes("a.test"))
         return sock
 
     def arrive(self, source: str) -> ssl.SSLSocket | None:
         """An open connection of that source, that was served; `None` if it may not come in."""
-        sock = socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S)
+        sock = opened(socket.create_connection(("127.0.0.1", self.edge.port), PATIENCE_S))
         context = ssl.create_default_context(cafile=str(self.pki.public.file))
         try:
             sock.sendall(said(source))

@@ -29,6 +29,7 @@ from everyhop.demo.certificates import named
 from everyhop.demo.stage import free_port
 from everyhop.evidence import read_observation
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.forge import forged, root, saved
 from tests.kit.raw import head, rest
@@ -324,7 +325,7 @@ def test_no_secret_is_in_anything_that_we_say(edge: Edges, raw: Raws, pki: Pki) 
 
     def ask(host: str, path: str, more: str = "", body: str = "", method: str = "POST", proxy: bytes = v2) -> int:
         nonlocal said_to_clients
-        sock = socket.create_connection(("127.0.0.1", it.port), 20)
+        sock = opened(socket.create_connection(("127.0.0.1", it.port), 20))
         sock.sendall(proxy)
         context = ssl.create_default_context(cafile=str(pki.public.file))
         context.load_cert_chain(pki.client.chain, pki.client.key)

@@ -15,6 +15,7 @@ import pytest
 
 from everyhop.demo.certificates import Authority, Leaf, put
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.forge import crl, forged, root, saved
 from tests.kit.raw import OK, answering, head
@@ -116,7 +117,7 @@ class Known:
         return cls(it, context)
 
     def open(self, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        sock = socket.create_connection(("127.0.0.1", self.it.port), 20)
+        sock = opened(socket.create_connection(("127.0.0.1", self.it.port), 20))
         return self.context.wrap_socket(sock, server_hostname="a.test", session=session)
 
     def visit(self, session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from everyhop.demo.certificates import Authority, Leaf, put
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, hello_bytes, tls
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.forge import forged, root
 from tests.kit.raw import OK, answering, head, rest
@@ -405,7 +406,7 @@ def test_a_reset_is_passed_on_as_a_reset_either_way(edge: Edges, raw: Raws) -> N
         gate.set()
         with pytest.raises(ConnectionResetError):
             assert sock.recv(100) == b"no byte of ours"
-    sock = socket.create_connection(("127.0.0.1", it.port), 20)
+    sock = opened(socket.create_connection(("127.0.0.1", it.port), 20))
     sock.sendall(hello)
     assert rest(sock, bytearray(), len(SERVER_HELLO)) == SERVER_HELLO
     sock.sendall(b"stay")

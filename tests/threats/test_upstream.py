@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from tests.kit import EdgeKit, Pki, Raw
+from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.grpc_peer import channel
 from tests.kit.raw import OK, head, take
@@ -265,7 +266,7 @@ def test_a_client_that_knows_no_chunks_sees_a_cut_body_as_cut(behind: Behind, pa
 
     def ask(name: str) -> bytes:
         context = ssl.create_default_context(cafile=str(behind.pki.public.file))
-        raw = socket.create_connection(("127.0.0.1", behind.edge.port), 20)
+        raw = opened(socket.create_connection(("127.0.0.1", behind.edge.port), 20))
         with context.wrap_socket(raw, server_hostname=host, suppress_ragged_eofs=False) as sock:
             sock.sendall(f"GET /{name} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             got = b""

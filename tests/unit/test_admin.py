@@ -7,7 +7,7 @@ import pwd
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from everyhop.admin.server import MOST, PATIENCE_S, Server
 from everyhop.engine import listening, packed, receive, send
 from everyhop.errors import Surroundings
+from tests.kit.clients import opened
 
 
 class Ground:
@@ -32,7 +33,7 @@ class Ground:
         return {"answer": "echo", "ask": question.get("ask")}
 
     def connect(self) -> socket.socket:
-        sock = socket.socket(socket.AF_UNIX)
+        sock = opened(socket.socket(socket.AF_UNIX))
         sock.settimeout(10)
         sock.connect(str(self.path))
         return sock
@@ -43,8 +44,10 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
-    return Ground(tmp_path / "admin.sock")
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    it = Ground(tmp_path / "admin.sock")
+    yield it
+    it.selector.close()
 
 
 def is_closed(sock: socket.socket) -> bool:

@@ -14,10 +14,11 @@ from everyhop.engine import Control, EngineRefused, Lost, listening, packed, rec
 from everyhop.engine.control import sealed
 from everyhop.engine.frames import MOST_FDS
 from everyhop.engine.messages import Hello, Reopened, Welcome
+from tests.kit.clients import opened
 
 
 def test_a_message_arrives_whole_with_its_descriptors(tmp_path: Path) -> None:
-    ours, theirs = socket.socketpair()
+    ours, theirs = map(opened, socket.socketpair())
     path = tmp_path / "x"
     path.write_text("hello")
     with path.open() as file:
@@ -38,7 +39,7 @@ def test_a_message_is_the_same_at_whichever_byte_it_is_split() -> None:
     body = b'{"ask":"hello","protocol":1}'
     data = struct.pack(">I", len(body)) + body
     for cut in range(1, len(data)):
-        ours, theirs = socket.socketpair()
+        ours, theirs = map(opened, socket.socketpair())
         ours.sendall(data[:cut])
         rest = threading.Timer(0.001, ours.sendall, [data[cut:]])
         rest.start()
@@ -52,7 +53,7 @@ def test_a_message_is_the_same_at_whichever_byte_it_is_split() -> None:
     [b"\xff\xff\xff\xff", struct.pack(">I", 3) + b"abc", struct.pack(">I", 2) + b"[]", struct.pack(">I", 9) + b"{"],
 )
 def test_what_is_no_message_is_told(data: bytes) -> None:
-    ours, theirs = socket.socketpair()
+    ours, theirs = map(opened, socket.socketpair())
     ours.sendall(data)
     ours.close()
     with pytest.raises(Lost):
@@ -80,7 +81,7 @@ def test_more_descriptors_than_ride_on_one_piece_arrive_in_order() -> None:
     for n, fd in enumerate(files):
         os.write(fd, str(n).encode())
     for count in (1, MOST_FDS - 1, MOST_FDS, MOST_FDS + 1, 2 * MOST_FDS, 2 * MOST_FDS + 50):
-        ours, theirs = socket.socketpair()
+        ours, theirs = map(opened, socket.socketpair())
         send(ours, packed({"ask": "adopt"}), [files[n % 20] for n in range(count)])
         got = receive(theirs)
         assert got is not None and got[0] == {"ask": "adopt"} and len(got[1]) == count
@@ -92,7 +93,7 @@ def test_more_descriptors_than_ride_on_one_piece_arrive_in_order() -> None:
 
 
 def conversation(answer: dict[str, object]) -> Control:
-    ours, theirs = socket.socketpair()
+    ours, theirs = map(opened, socket.socketpair())
     send(theirs, packed(answer))
     control = Control(ours)
     control.other = theirs  # type: ignore[attr-defined]  # it stays open

@@ -88,9 +88,9 @@ def test_a_backend_on_a_unix_socket_is_this_host(edge: Edges, pki: Pki) -> None:
         path.chmod(0o666)
 
         def serve() -> None:
-            sock, _ = listener.accept()
-            sock.recv(4096)
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix")
+            with listener.accept()[0] as sock:
+                sock.recv(4096)
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix")
 
         threading.Thread(target=serve, daemon=True).start()
         it = edge(route(f"unix:{path}"))

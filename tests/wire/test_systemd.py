@@ -18,6 +18,7 @@ from everyhop.demo.backends import Backend
 from everyhop.demo.stage import Edge
 from everyhop.errors import Surroundings
 from tests.kit import EdgeKit, Pki, exchange, tls
+from tests.kit.clients import opened
 from tests.kit.edge import until
 
 Edges = Callable[..., EdgeKit]
@@ -145,7 +146,7 @@ def test_a_socket_from_systemd_is_used_for_its_listener(edge: Edges, backend: Ba
     assert it.edge.stop() == 0
     # As systemd does: bound, listening, blocking, and waited for by a client before anybody serves.
     with socket.create_server(("127.0.0.1", it.port), backlog=64) as given:
-        early = socket.create_connection(("127.0.0.1", it.port), 20)
+        early = opened(socket.create_connection(("127.0.0.1", it.port), 20))
         it.edge = activated(it, given)
         it.edge.wait_for("ready:", 60)
         mine = inode(given)

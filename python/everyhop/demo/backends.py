@@ -96,6 +96,9 @@ class Backend:
             request.wfile.write(text)
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            # Closing alone wakes nobody who waits for it, and one more client would be taken.
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
 

@@ -31,8 +31,14 @@ class Relay:
                 client.close()
                 continue
             backend.settimeout(None)
-            for source, target, record in ((client, backend, self.sent), (backend, client, self.returned)):
-                threading.Thread(target=self.pump, args=(source, target, record), daemon=True).start()
+            threading.Thread(target=self.relay, args=(client, backend), daemon=True).start()
+
+    def relay(self, client: socket.socket, backend: socket.socket) -> None:
+        with client, backend:
+            back = threading.Thread(target=self.pump, args=(backend, client, self.returned), daemon=True)
+            back.start()
+            self.pump(client, backend, self.sent)
+            back.join()
 
     @staticmethod
     def pump(source: socket.socket, target: socket.socket, record: bytearray) -> None:
@@ -48,4 +54,7 @@ class Relay:
         self.returned.clear()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            # Closing alone wakes nobody who waits for it, and one more client would be taken.
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

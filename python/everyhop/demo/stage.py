@@ -139,10 +139,12 @@ class Edge:
 
     def listen(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self.heard:
-                self.said.append(line.rstrip("\n"))
-                self.heard.notify_all()
+        # Here, since an engine may speak on after the supervisor that `stop` waited for.
+        with self.process.stderr as lines:
+            for line in lines:
+                with self.heard:
+                    self.said.append(line.rstrip("\n"))
+                    self.heard.notify_all()
         with self.heard:
             self.heard.notify_all()
 
@@ -167,8 +169,6 @@ class Edge:
             self.process.terminate()
         code = self.process.wait(60)
         self.listener.join(10)
-        if self.process.stderr is not None and not self.listener.is_alive():
-            self.process.stderr.close()
         return code
 
 

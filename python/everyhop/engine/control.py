@@ -29,13 +29,20 @@ class EngineRefused(EveryhopError):
         self.slug = told.slug
 
 
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
 def sealed(data: bytes) -> int:
     """A memory file that nobody can change any more: how keys reach the engine."""
     fd = os.memfd_create("material", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with os.fdopen(os.dup(fd), "wb") as out:
-        out.write(data)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-    os.lseek(fd, 0, os.SEEK_SET)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as out:
+            out.write(data)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
