@@ -58,4 +58,9 @@ def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
     """A name in the site's hosts or certificates with which the edge could answer for one of `hosts`."""
     read = [name for j in range(len(site.certs)) if (p := world.pairs.get(("site", n, "certs", j))) for name in p.names]
     held = [*world.site_hosts[site.name], *read, *world.certified.get(n, ())]
-    return next((own for own in held for host in hosts if names.covers(own, host) or names.covers(host, own)), None)
+    # A wildcard of a route takes names of any depth; one of a certificate is one whole label.
+    return next((own for own in held for host in hosts if names.covers(own, host) or below(own, host)), None)
+
+
+def below(name: str, pattern: str) -> bool:
+    return pattern.startswith("*.") and name.endswith(pattern[1:])
