@@ -6,6 +6,8 @@ route, and of every certificate that is good for its hosts.
 
 from __future__ import annotations
 
+import posixpath
+
 from everyhop.compile import names
 from everyhop.compile.ways_in import NOTHING, WaysIn
 from everyhop.compile.world import Key, World
@@ -51,7 +53,25 @@ def standing_of(world: World, ways: WaysIn, i: int, route: Route) -> Standing:
     if route.tls == "passthrough":
         keys = tuple((n, site, name) for n, site in sites if (name := good_for(world, n, site, hosts)))
         return Standing(route, i, (), keys, world.config)
-    return Standing(route, i, tuple((n, s) for n, s in sites if n in ways.reached.get(i, {})), (), world.config)
+    inside = tuple((n, s) for n, s in sites if n in ways.reached.get(i, {}))
+    return Standing(route, i, inside, (), world.config, one_key(world))
+
+
+def one_key(world: World) -> frozenset[tuple[int, int]]:
+    """Identities and sites with the same key: by the place that it is read from, and by what was read there."""
+
+    def known(key: Key, place: str) -> set[str]:
+        read = world.pairs.get(key)
+        kind, _, path = place.partition(":")
+        return {f"{kind}:{posixpath.normpath(path)}", *([read.key_sha256] if read else [])}
+
+    return frozenset(
+        (i, n)
+        for i, identity in enumerate(world.config.identity)
+        for n, site in enumerate(world.config.site)
+        for j, pair in enumerate(site.certs)
+        if known(("identity", i), identity.key) & known(("site", n, "certs", j), pair.key)
+    )
 
 
 def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:

@@ -27,6 +27,8 @@ class Standing:
     keys: tuple[tuple[int, Site, str], ...]
     """Sites whose certificate is also good for a host of the route, and the name by which it is."""
     config: Config
+    shared: frozenset[tuple[int, int]] = frozenset()
+    """Identities and sites, by their index in the file, that have the same key, wherever it is read from."""
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,11 @@ def every_hop(*patterns: str) -> Check:
 
 def keys_apart(it: Standing) -> Missing | None:
     """No `[[identity]]` of the route's hops that has the key of a site's certificate."""
-    public = {pair.key: site for _, site in it.sites for pair in site.certs}
     shown = {it.route.present, *(b.present for b in it.route.to if isinstance(b, Backend))}
     for i, identity in enumerate(it.config.identity):
-        if identity.name in shown and identity.key in public:
-            what = f"identity {identity.name!r} has the key of site {public[identity.key].name!r}"
+        public = [site for n, site in it.sites if (i, n) in it.shared]
+        if identity.name in shown and public:
+            what = f"identity {identity.name!r} has the key of site {public[0].name!r}"
             return Missing(what, ("give the identity a key and certificate of its own",), (("identity", i, "key"),))
     return None
 
