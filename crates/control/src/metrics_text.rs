@@ -28,6 +28,8 @@ pub(crate) fn metrics(shared: &Shared) -> String {
     per_route(&mut out, &running, "everyhop_route_connections_total", "connections", |t| t.connections.get());
     per_route(&mut out, &running, "everyhop_received_bytes_total", "bytes from clients", |t| t.bytes_in.get());
     per_route(&mut out, &running, "everyhop_sent_bytes_total", "bytes to clients", |t| t.bytes_out.get());
+    counter(&mut out, "everyhop_handshakes_total", "TLS handshakes of clients that went well");
+    let _ = writeln!(out, "everyhop_handshakes_total {}", running.elsewhere.sum(|t| t.handshakes.get()));
     classes(&mut out, &running);
     durations(&mut out, &running);
     refusals(&mut out, &running);
@@ -57,11 +59,12 @@ fn per_route(out: &mut String, running: &Running, name: &str, help: &str, f: imp
 }
 
 fn classes(out: &mut String, running: &Running) {
-    counter(out, "everyhop_responses_total", "responses by status class");
-    for r in &running.routes {
+    counter(out, "everyhop_responses_total", "responses by status class; without a route: the edge's own");
+    let of_routes = running.routes.iter().map(|r| (&*r.name, &r.stats));
+    for (name, stats) in std::iter::once(("", &running.elsewhere)).chain(of_routes) {
         for class in 0..5usize {
-            let n = r.stats.sum(|t| t.classes.get(class).map_or(0, |c| c.get()));
-            let name = label(&r.name);
+            let n = stats.sum(|t| t.classes.get(class).map_or(0, |c| c.get()));
+            let name = label(name);
             let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{}xx\"}} {n}", class + 1);
         }
     }

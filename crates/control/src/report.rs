@@ -7,7 +7,7 @@ use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn now_s() -> i64 {
     i64::try_from(unix_micros() / 1_000_000).unwrap_or(i64::MAX)
@@ -25,7 +25,7 @@ pub(crate) fn closed(route: &RouteRun) -> Option<Refusal> {
     if why.all(|w| w.is_some()) { first } else { None }
 }
 
-fn backend(it: &BackendRun) -> Value {
+fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
     let now = now_s();
     let state = match it.closed(now) {
         Some(Refusal::Unresolved) => "unresolved",
@@ -42,7 +42,7 @@ fn backend(it: &BackendRun) -> Value {
     json!({
         "at": it.at, "tls": it.tls, "state": state, "identity": identity,
         "failures": it.health.failures.load(Ordering::Relaxed),
-        "requests": it.health.requests.load(Ordering::Relaxed),
+        "requests": sent.load(Ordering::Relaxed),
     })
 }
 
@@ -61,10 +61,12 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "refused": r.stats.refused(),
                 "closed": closed(r).map(Refusal::slug),
                 "last": parsed(r.stats.last()),
-                "backends": r.backends.iter().map(|b| backend(b)).collect::<Vec<_>>(),
+                "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent)).collect::<Vec<_>>(),
             })
         })
         .collect();
+    let mut failed = running.elsewhere.refused();
+    failed.retain(|slug, _| Refusal::is_of_handshake(slug));
     json!({
         "protocol": 1, "answer": "status",
         "generation": running.generation,
@@ -73,7 +75,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "sandbox": crate::sandbox::closed(),
         "routes": routes,
         "refused": running.elsewhere.refused(),
-        "handshakes": {"ok": running.elsewhere.sum(|t| t.requests.get()), "failed": running.elsewhere.refused()},
+        "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},
         "log_dropped": shared.log.dropped.load(Ordering::Relaxed),
         "panics": shared.panics.load(Ordering::Relaxed),
         "last_elsewhere": parsed(running.elsewhere.last()),

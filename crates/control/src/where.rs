@@ -105,7 +105,8 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     let admitted = match running {
         Some(running) => {
             let asked = Asked::of_canonical(it.method, it.host, it.path);
-            admit(running, &Proved { site: Some(site), who }, &asked, it.headers, now_s()).map(|a| a.route)
+            let proved = Proved { site: Some(site), who, client_not_after_s: i64::MAX };
+            admit(running, &proved, &asked, it.headers, now_s()).map(|a| a.route)
         }
         // A plan that does not run has no dates.
         None => matcher.admit(site, who, it, false).map_err(Refused::from),

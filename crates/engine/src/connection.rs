@@ -51,6 +51,8 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
         return Err(Refusal::SourceHandshakes);
     }
     match verdict {
+        // Nothing passes unrecorded where that was asked for. Inside a session that ends here each request is told so.
+        Verdict::Splice(_) if arrived.core.shared.log.must_refuse() => Err(Refusal::LogFull),
         Verdict::Splice(route) => Ok(Way::Splice(route)),
         Verdict::Terminate(site) => Ok(Way::Terminate(site)),
         Verdict::Refuse(HelloRefusal::NoSni) => Err(Refusal::NoSni),

@@ -20,7 +20,6 @@ use everyhop_transport::shares::Held;
 use everyhop_transport::sock::Sock;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
@@ -37,7 +36,7 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
         Ok(it) => it,
         Err(why) => return end(&it, &hello, route, None, TlsFacts::default(), (0, 0), Err(why)),
     };
-    backend.health.requests.fetch_add(1, Ordering::Relaxed);
+    route.sends_to(&backend);
     let Some(client) = it.sock.take() else { return };
     let mut tunnel = Tunnel::new(&mut it, &hello, route, client, up);
     let ended = tunnel.run(&it, route).await;

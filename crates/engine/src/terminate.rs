@@ -7,6 +7,7 @@ use crate::refuse;
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::line::{ConnFacts, ConnFragment};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::known;
 use everyhop_transport::deadlines::Late;
 use everyhop_transport::side::{Wire, WireError};
 use everyhop_transport::sock::Sock;
@@ -37,7 +38,8 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
     };
     let sock = arrived.sock.take()?;
     let mut wire = Wire::secured(Sock::Tcp(sock), session, std::mem::take(&mut arrived.bytes));
-    let shaken = poll_fn(|cx| match wire.poll_handshake(cx) {
+    let mut ends_s = None;
+    let shaken = poll_fn(|cx| match known::remembering(&mut ends_s, || wire.poll_handshake(cx)) {
         Poll::Ready(r) => Poll::Ready(Ok(r)),
         Poll::Pending => arrived.watch.poll_late(cx).map(Err),
     })

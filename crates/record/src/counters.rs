@@ -35,6 +35,8 @@ const KEEP_US: u64 = 1_000;
 pub struct PerThread {
     pub requests: Count,
     pub connections: Count,
+    /// Of clients, that went well; what reached no route counts them, since none is known yet.
+    pub handshakes: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     /// By status class, 1xx to 5xx.

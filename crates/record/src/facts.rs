@@ -4,8 +4,9 @@
 use crate::digest::sha256_hex;
 use crate::json::{field, text};
 use everyhop_hello as hello;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CommonState, HandshakeKind};
+use std::time::Duration;
 
 /// Most names of a certificate that get into a line; the rest is left out and marked. A chain may bring thousands, and
 /// each request would write them again.
@@ -16,6 +17,19 @@ const FIELD_NAMES: usize = 16;
 pub struct Peer {
     pub names: Vec<String>,
     pub key_sha256: String,
+    /// The last second of its certificate, in Unix time.
+    pub not_after_s: i64,
+}
+
+/// The last second of a certificate, in Unix time. Whatever cannot be read is over.
+pub fn not_after_s(leaf: &CertificateDer<'_>) -> i64 {
+    let Ok(cert) = webpki::EndEntityCert::try_from(leaf) else { return i64::MIN };
+    // webpki tells the end only of what is over, before it looks at anything else: so it is asked at the end of time.
+    let at = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    match cert.verify_for_usage(&[], &[], &[], at, webpki::KeyUsage::client_auth(), None, None) {
+        Err(webpki::Error::CertExpired { not_after, .. }) => i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX),
+        _ => i64::MIN,
+    }
 }
 
 impl Peer {
@@ -23,7 +37,7 @@ impl Peer {
         let cert = webpki::EndEntityCert::try_from(leaf).ok()?;
         let names = cert.valid_dns_names().chain(cert.valid_uri_names()).map(str::to_owned).collect();
         let key_sha256 = sha256_hex(cert.subject_public_key_info().as_ref());
-        Some(Peer { names, key_sha256 })
+        Some(Peer { names, key_sha256, not_after_s: not_after_s(leaf) })
     }
 }
 

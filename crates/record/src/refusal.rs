@@ -79,10 +79,13 @@ refusals! {
     ConnectMethod "request/connect" 405 "CONNECT is not served here";
     Misdirected "request/misdirected" 421 "this connection's TLS session is not for that host";
     NotFound "request/not-found" 404 "no route matches this request";
+    ClientExpired "request/client-certificate-expired" 421 "the client's certificate has ended since the connection was opened";
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";
     Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";
+    Http2Broken "request/http2-broken" 0 "the client broke the protocol of HTTP/2";
+    NoRequest "connection/no-request" 0 "the connection ended after the TLS handshake and before any request";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
@@ -121,6 +124,11 @@ pub fn all_refusals() -> Vec<(&'static str, u16, &'static str)> {
 }
 
 impl Refusal {
+    /// A client's handshake came to nothing for this: it began and did not end.
+    pub fn is_of_handshake(slug: &str) -> bool {
+        slug.starts_with("handshake/")
+    }
+
     /// What rustls says of a client's handshake.
     pub fn of_client(error: &rustls::Error) -> Refusal {
         use rustls::{Error as E, PeerIncompatible as P};

@@ -41,7 +41,6 @@ pub struct Health {
     pub ejected_until_ms: AtomicU64,
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented: what the last full handshake showed.
     pub identity: AtomicU32,
-    pub requests: AtomicU64,
 }
 
 impl Health {

@@ -12,10 +12,11 @@ use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::line::labels;
 use rustls::pki_types::ServerName;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// What `apply` brings beside the plan.
 pub struct Brought<'a> {
@@ -53,6 +54,7 @@ impl Running {
             old_backends,
             plan: &plan,
             limits: Arc::new(plan.limits.clone()),
+            built: RefCell::default(),
         };
 
         let mut listeners = Vec::new();
@@ -70,12 +72,13 @@ impl Running {
             sites.push(building.site(i, before)?);
         }
         let mut routes = Vec::new();
-        let old_stats: HashMap<&str, &Arc<Stats>> =
-            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &r.stats)).collect();
+        let old_routes: HashMap<&str, &RouteRun> =
+            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, r)).collect();
         for (i, route) in plan.routes.iter().enumerate() {
-            let stats =
-                old_stats.get(route.name.as_str()).map_or_else(|| Arc::new(Stats::new(threads)), |s| (*s).clone());
+            let old = old_routes.get(route.name.as_str()).copied();
+            let stats = old.map_or_else(|| Arc::new(Stats::new(threads)), |r| r.stats.clone());
             let mut run = building.route(i, stats)?;
+            run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
             routes.push(run);
         }
@@ -100,6 +103,12 @@ fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
     texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
 }
 
+/// What a route of that name sent to that hop so far.
+fn sent_before(old: Option<&RouteRun>, hop_id: u64) -> Arc<AtomicU64> {
+    let mut each = old.iter().flat_map(|r| r.backends.iter().zip(&r.sent));
+    each.find(|(b, _)| b.hop_id == hop_id).map(|(_, sent)| sent.clone()).unwrap_or_default()
+}
+
 struct Building<'a> {
     blob: &'a Blob,
     hashes: &'a HashMap<&'a str, &'a Listed>,
@@ -107,6 +116,8 @@ struct Building<'a> {
     old_backends: HashMap<u64, &'a Arc<BackendRun>>,
     plan: &'a Plan,
     limits: Arc<Limits>,
+    /// Backends of this plan by hop: whatever routes have it, there is one, with one health.
+    built: RefCell<HashMap<u64, Arc<BackendRun>>>,
 }
 
 /// All that the plan says of a route but its backends, which are known by what the hops to them depend on: the words of
@@ -138,9 +149,10 @@ impl Building<'_> {
         let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
         let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn);
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
-        let keep = old.map_or_else(Resumption::new, |s| Ok(s.keep.clone()))?;
-        let config = material::server(site, self.blob, &keep)?;
-        let ends = site.certs.iter().filter_map(|c| self.hashes.get(c.material.as_str()).and_then(|l| l.not_after_s));
+        let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
+        let end_of = |id: &str| self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX);
+        let config = material::server(site, self.blob, &keep, end_of)?;
+        let ends = site.certs.iter().map(|c| end_of(&c.material));
         Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
     }
 
@@ -155,6 +167,7 @@ impl Building<'_> {
                 labels: Vec::new(),
                 pattern: "passthrough",
                 backends: backends.iter().map(|p| self.splice(p)).collect(),
+                sent: Vec::new(),
                 stats,
                 send_proxy: *send_proxy == SendProxy::V2,
                 limits: self.limits.clone(),
@@ -178,6 +191,7 @@ impl Building<'_> {
                         backends.iter().map(|b| b.hop_id).collect::<Vec<_>>()
                     ),
                     backends,
+                    sent: Vec::new(),
                     stats,
                     send_proxy: false,
                     limits: self.limits.clone(),
@@ -223,15 +237,20 @@ impl Building<'_> {
         let hop_id = hop_id(&inputs);
         let name = ServerName::try_from(verify.name.clone())
             .map_err(|_| Unusable(format!("{:?} is no name of a server", verify.name)))?;
-        let config = match self.old_backends.get(&hop_id).and_then(|b| b.secured.as_ref()) {
-            Some(old) => old.config.clone(),
-            None => material::client(verify, material, policy, protocol, self.blob)?,
-        };
+        if let Some(known) = self.find(hop_id) {
+            return Ok(known);
+        }
+        let config = material::client(verify, material, policy, protocol, self.blob)?;
         let secured = Secured { config, name, presents: present.is_some() };
         Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, closes_at_s))
     }
 
-    /// The backend of the plan before, if it is the same in everything; else a new one.
+    /// The backend of this plan or of the one before that is the same in everything.
+    fn find(&self, hop_id: u64) -> Option<Arc<BackendRun>> {
+        self.built.borrow().get(&hop_id).or_else(|| self.old_backends.get(&hop_id).copied()).cloned()
+    }
+
+    /// As [`Building::find`], else a new one.
     fn known(
         &self,
         hop_id: u64,
@@ -241,8 +260,8 @@ impl Building<'_> {
         protocol: UpstreamProtocol,
         closes_at_s: i64,
     ) -> Arc<BackendRun> {
-        if let Some(old) = self.old_backends.get(&hop_id) {
-            return (*old).clone();
+        if let Some(known) = self.find(hop_id) {
+            return known;
         }
         let addrs = match place {
             Place::Ip { ip, port } => vec![SocketAddr::new(*ip, *port)],
@@ -252,7 +271,7 @@ impl Building<'_> {
             }
             Place::Unix { .. } => Vec::new(),
         };
-        Arc::new(BackendRun {
+        let it = Arc::new(BackendRun {
             hop_id,
             at: place.to_string(),
             place: place.clone(),
@@ -262,7 +281,9 @@ impl Building<'_> {
             protocol,
             closes_at_s,
             health: Health::default(),
-        })
+        });
+        self.built.borrow_mut().insert(hop_id, it.clone());
+        it
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod build;
+pub mod known;
 pub mod material;
 pub mod running;
 mod secret;

@@ -2,17 +2,21 @@
 //! Private keys live in `secret.rs` for a moment and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is
 //! the one seam through which a key in another process would sign. Read next: `build.rs`.
 
+use crate::known::{Lasting, Noting};
 use crate::secret::SecretPem;
 use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use rustls::server::{ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::server::{
+    ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 use serde::Deserialize;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -27,6 +31,15 @@ pub struct Blob {
     pub cas: HashMap<String, String>,
     #[serde(default)]
     pub crls: HashMap<String, String>,
+    /// What was read of it so far: whoever asks for it again gets the same, in memory once.
+    #[serde(skip)]
+    read: Read,
+}
+
+#[derive(Default)]
+struct Read {
+    pairs: RefCell<HashMap<String, Arc<CertifiedKey>>>,
+    roots: RefCell<HashMap<String, Arc<RootCertStore>>>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +67,9 @@ pub struct Unusable(pub String);
 
 impl Blob {
     pub fn pair(&self, id: &str) -> Result<Arc<CertifiedKey>, Unusable> {
+        if let Some(known) = self.read.pairs.borrow().get(id) {
+            return Ok(known.clone());
+        }
         let pair = self.certs.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
         let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
             .collect::<Result<Vec<_>, _>>()
@@ -66,10 +82,15 @@ impl Blob {
             .map_err(|_| Unusable(format!("the key of {id:?} is of no supported type")))?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().map_err(|_| Unusable(format!("key and certificate of {id:?} do not match")))?;
-        Ok(Arc::new(certified))
+        let certified = Arc::new(certified);
+        self.read.pairs.borrow_mut().insert(id.to_owned(), certified.clone());
+        Ok(certified)
     }
 
     pub fn roots(&self, id: &str) -> Result<Arc<RootCertStore>, Unusable> {
+        if let Some(known) = self.read.roots.borrow().get(id) {
+            return Ok(known.clone());
+        }
         let pem = self.cas.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
         let mut roots = RootCertStore::empty();
         for cert in CertificateDer::pem_slice_iter(pem.as_bytes()) {
@@ -81,7 +102,9 @@ impl Blob {
         if roots.is_empty() {
             return Err(Unusable(format!("{id:?} holds no usable root")));
         }
-        Ok(Arc::new(roots))
+        let roots = Arc::new(roots);
+        self.read.roots.borrow_mut().insert(id.to_owned(), roots.clone());
+        Ok(roots)
     }
 
     fn crls(&self, id: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, Unusable> {
@@ -118,37 +141,53 @@ fn crypto(policy: &TlsPolicy) -> Result<(Arc<CryptoProvider>, Vec<&'static Suppo
     Ok((Arc::new(CryptoProvider { cipher_suites: suites, kx_groups: groups, ..all }), versions))
 }
 
-/// Certificates of a site, ECDSA and RSA side by side: the first whose key the client can verify. Where it can verify
-/// none, the first all the same: the handshake then fails for what is wrong, with the alert that RFC 8446 §6.2 has for
-/// it, while rustls tells a client without a certificate to offer that its access was denied.
+/// Certificates of a site, ECDSA and RSA side by side, each with its end: the first whose key the client can verify, and
+/// of those one that is not over, if there is one. Where it can verify none, the first all the same: the handshake then
+/// fails for what is wrong, with the alert that RFC 8446 §6.2 has for it, while rustls tells a client without a
+/// certificate to offer that its access was denied.
 #[derive(Debug)]
-struct SiteCerts(Vec<Arc<CertifiedKey>>);
+struct SiteCerts(Vec<(Arc<CertifiedKey>, i64)>);
 
 impl ResolvesServerCert for SiteCerts {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let fits = |c: &&Arc<CertifiedKey>| c.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).or(self.0.first()).cloned()
+        let fits = |c: &&(Arc<CertifiedKey>, i64)| c.0.key.choose_scheme(hello.signature_schemes()).is_some();
+        let now_s = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+        let fitting = self.0.iter().filter(fits);
+        let shown = fitting.clone().find(|(_, not_after_s)| now_s < *not_after_s);
+        shown.or_else(|| fitting.clone().next()).or(self.0.first()).map(|(cert, _)| cert.clone())
     }
 }
 
 /// What a site keeps over reloads that change nothing of who may resume: its sessions and its ticket keys.
 #[derive(Clone)]
 pub struct Resumption {
-    sessions: Arc<ServerSessionMemoryCache>,
-    tickets: Arc<dyn rustls::server::ProducesTickets>,
+    sessions: Arc<dyn StoresServerSessions>,
+    tickets: Arc<dyn ProducesTickets>,
 }
 
 impl Resumption {
-    pub fn new() -> Result<Resumption, Unusable> {
+    /// `knows_clients`: sessions stand for what clients proved, and last as `known.rs` says.
+    pub fn new(knows_clients: bool) -> Result<Resumption, Unusable> {
         let tickets = provider::Ticketer::new().map_err(|_| Unusable("no randomness for ticket keys".into()))?;
-        Ok(Resumption { sessions: ServerSessionMemoryCache::new(SESSIONS), tickets })
+        let sessions = ServerSessionMemoryCache::new(SESSIONS);
+        Ok(if knows_clients {
+            Resumption { sessions: Arc::new(Lasting(sessions)), tickets: Arc::new(Lasting(tickets)) }
+        } else {
+            Resumption { sessions, tickets }
+        })
     }
 }
 
-/// The server side of a site.
-pub fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<ServerConfig>, Unusable> {
+/// The server side of a site. `end_of` tells when a piece of material is over, in Unix time.
+pub fn server(
+    site: &Site,
+    blob: &Blob,
+    keep: &Resumption,
+    end_of: impl Fn(&str) -> i64,
+) -> Result<Arc<ServerConfig>, Unusable> {
     let (crypto, versions) = crypto(&site.policy)?;
-    let certs = site.certs.iter().map(|c| blob.pair(&c.material)).collect::<Result<Vec<_>, _>>()?;
+    let certs = site.certs.iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
+    let certs = certs.collect::<Result<Vec<_>, _>>()?;
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
@@ -168,11 +207,11 @@ pub fn server(site: &Site, blob: &Blob, keep: &Resumption) -> Result<Arc<ServerC
         ClientDemand::Nothing {} => builder.with_no_client_auth(),
         ClientDemand::Ask { ca, crl, stale_crl } => {
             let it = verifier(ca, crl.as_deref(), *stale_crl)?.allow_unauthenticated();
-            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
+            builder.with_client_cert_verifier(Arc::new(Noting(it.build().map_err(unusable)?)))
         }
         ClientDemand::Require { ca, crl, stale_crl } => {
             let it = verifier(ca, crl.as_deref(), *stale_crl)?;
-            builder.with_client_cert_verifier(it.build().map_err(unusable)?)
+            builder.with_client_cert_verifier(Arc::new(Noting(it.build().map_err(unusable)?)))
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(SiteCerts(certs)));

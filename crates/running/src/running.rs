@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The plan that runs.
 pub struct Running {
@@ -61,12 +61,24 @@ pub struct RouteRun {
     pub labels: Vec<u8>,
     pub pattern: &'static str,
     pub backends: Vec<Arc<BackendRun>>,
+    /// Requests and connections that went to each of them from here: backends are shared by all routes that have the hop.
+    pub sent: Vec<Arc<AtomicU64>>,
     pub stats: Arc<Stats>,
     pub send_proxy: bool,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
     /// What a tunnel of this route was promised; a different one in a new plan cuts it.
     pub promise: String,
+}
+
+impl RouteRun {
+    /// Counts a request, or a connection, that goes to one of its backends.
+    pub fn sends_to(&self, backend: &BackendRun) {
+        let mut each = self.backends.iter().zip(&self.sent);
+        if let Some((_, sent)) = each.find(|(b, _)| b.hop_id == backend.hop_id) {
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Running {

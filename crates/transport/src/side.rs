@@ -100,7 +100,7 @@ impl Wire {
     /// Runs the handshake to its end. What we send last (a client's Finished, a server's tickets) stays queued: it goes
     /// out with the first bytes that are written, or as soon as a read would wait.
     pub fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        let Wire { sock, tls: Some(tls), bytes_in, bytes_out, hungry, .. } = self else {
+        let Wire { sock, tls: Some(tls), eof, bytes_in, bytes_out, hungry, .. } = self else {
             return Poll::Ready(Ok(()));
         };
         loop {
@@ -122,6 +122,11 @@ impl Wire {
             }
             match driven {
                 Err(e) => return Poll::Ready(Err(WireError::Tls(e))),
+                // Its goodbye came with the end of the handshake: what it said before is in `early`.
+                Ok(Driven::PeerClosed) if !tls.session.common().is_handshaking() => {
+                    *eof = true;
+                    return Poll::Ready(Ok(()));
+                }
                 Ok(Driven::PeerClosed) => return Poll::Ready(Err(WireError::Eof)),
                 Ok(Driven::More) => {}
             }
@@ -146,10 +151,10 @@ impl Wire {
     }
 
     fn poll_read_and(&mut self, cx: &mut Context<'_>, into: &mut Buf, flush: bool) -> Poll<io::Result<usize>> {
-        if self.eof {
-            return Poll::Ready(Ok(0));
-        }
         let Some(tls) = &mut self.tls else {
+            if self.eof {
+                return Poll::Ready(Ok(0));
+            }
             self.hungry &= self.greedy;
             let n = match self.sock.poll_fill(cx, into, &mut self.hungry) {
                 Poll::Ready(n) => n?,
@@ -169,6 +174,9 @@ impl Wire {
             into.push(tls.early.bytes());
             tls.early.consume(n);
             return Poll::Ready(Ok(n));
+        }
+        if self.eof {
+            return Poll::Ready(Ok(0));
         }
         let before = into.len();
         loop {
@@ -215,6 +223,15 @@ impl Wire {
                 }
             }
         }
+    }
+
+    /// Ready once the peer, which said goodbye in its direction, has ended its socket too: nobody listens any more. Until
+    /// then close_notify ends one direction only (RFC 8446 §6.1). Nothing may come behind it: whoever sends on is gone.
+    pub fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.tls.is_none() {
+            return Poll::Ready(());
+        }
+        self.sock.poll_fill(cx, &mut Buf::default(), &mut false).map(drop)
     }
 
     /// True if a read would wait: nothing decrypted is left over and the socket has signalled nothing. No system call.

@@ -18,6 +18,8 @@ pub struct Proved<'a> {
     /// promises something else there.
     pub site: Option<usize>,
     pub who: Who<'a>,
+    /// The last second of what it was proved by, in Unix time; `i64::MAX` where nothing was.
+    pub client_not_after_s: i64,
 }
 
 /// A request that may pass.

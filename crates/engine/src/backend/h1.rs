@@ -62,7 +62,8 @@ impl H1Up {
             chunks: false,
             body: Body::default(),
             answered: false,
-            keep: false,
+            // Nothing was asked yet.
+            keep: true,
             bound: false,
         }
     }

@@ -7,6 +7,7 @@ use crate::backend::pool::Pools;
 use crate::backend::up::Up;
 use crate::backend::{choose, connect};
 use crate::exchange::carry::Reached;
+use crate::exchange::sides::{Client, is_gone};
 use everyhop_plan::UpstreamProtocol;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
@@ -27,19 +28,23 @@ impl Backends {
     /// Finds a backend that takes the request.
     ///
     /// Takes: `generation` of the plan that `route` is of; `tried`, hops that need not be tried again, to which it adds;
-    /// `fresh`, for a new connection whatever waits in the pool.
+    /// `fresh`, for a new connection whatever waits in the pool; `client`, for whom none is opened if it is gone.
     pub(crate) async fn reach(
         &self,
         generation: u64,
         route: &RouteRun,
         tried: &mut Vec<u64>,
         fresh: bool,
+        client: &mut impl Client,
     ) -> Result<Reached<Up>, Refusal> {
         let mut spared = false;
         loop {
             let backend = choose::choose(self.watches.clock.unix_s.get(), route, tried)?;
             if !fresh && let Some(up) = self.pools.take(self.watches.clock.now_ms.get(), &backend) {
                 return Ok(Reached { backend, up, reused: true });
+            }
+            if is_gone(client).await {
+                return Err(Refusal::ClientGone);
             }
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
             match Box::pin(connect::open(&self.watches, generation, &backend, route.limits.connect_s)).await {

@@ -63,7 +63,7 @@ fn kind(why: Refusal) -> &'static str {
         Refusal::BackendClosed | Refusal::BackendTruncated | Refusal::BackendReset => "http_response_incomplete",
         Refusal::BackendMalformed | Refusal::BackendInformational => "http_protocol_error",
         Refusal::AcceptanceExpired | Refusal::SiteExpired | Refusal::LogFull => "destination_unavailable",
-        Refusal::ClientNotAllowed => "http_request_denied",
+        Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
         _ => "http_request_error",
     }
 }

@@ -14,13 +14,15 @@ const UPDATE: usize = HEADER + 4;
 /// A window that is opened by less each time is meant to make a frame of each crumb (CVE-2019-9511): clients open it again
 /// when a good part of it is used.
 const CRUMB_BYTES: u32 = 256;
-/// A reset and an opened window have a reason as long as there are requests and answers for them: a request may be reset
-/// once and opens windows, and a client opens windows again as our answers use them up. So both are paid for, in bytes of
-/// answers: a request earns as much as this before it is answered, an answer earns its length, and each such frame takes
-/// so much of what was earned.
+/// A reset and an opened window have a reason as long as there are requests and answers for them: a request opens windows,
+/// a client opens them again as our answers use them up, and takes back what it asked for, now and then. So both are paid
+/// for, in bytes of answers: a request earns as much as this before it is answered, an answer earns its length, and each
+/// such frame takes so much of what was earned. A reset takes more than its request earned.
 const REQUEST_EARNS: u64 = 1024;
 const UPDATE_TAKES: u64 = 256;
-const RESET_TAKES: u64 = 512;
+const RESET_TAKES: u64 = 2048;
+/// A reset that nothing pays for made work that nobody wanted: it counts as so many frames, which forgives ten a second.
+const RESET_WEIGHS: u64 = 20;
 /// What a burst may hold, and what is forgiven each second: a lively gRPC client sends some ten such frames a second.
 const BURST: u64 = 2_000;
 const FORGIVEN_PER_S: u64 = 200;
@@ -73,18 +75,19 @@ impl Budget {
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.skip = if self.is_update() { 0 } else { length };
         let ends_stream = flags & 1 != 0;
-        let carries = match kind {
+        let weighs = match kind {
             // DATA, if it has some or ends a request; HEADERS.
-            0 => length > 0 || ends_stream,
+            0 if length > 0 || ends_stream => 0,
             1 => {
                 self.earned += REQUEST_EARNS;
-                true
+                0
             }
-            3 => self.take(RESET_TAKES),
-            8 => u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES && self.take(UPDATE_TAKES),
-            _ => false,
+            3 if self.take(RESET_TAKES) => 0,
+            3 => RESET_WEIGHS,
+            8 if u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES && self.take(UPDATE_TAKES) => 0,
+            _ => 1,
         };
-        if carries {
+        if weighs == 0 {
             return;
         }
         let now_ms = self.clock.now_ms.get();
@@ -92,7 +95,7 @@ impl Budget {
         if forgiven > 0 {
             self.at_ms = now_ms;
         }
-        self.idle_frames = self.idle_frames.saturating_sub(forgiven) + 1;
+        self.idle_frames = self.idle_frames.saturating_sub(forgiven) + weighs;
         if self.idle_frames > BURST {
             self.flooded.set(true);
         }
@@ -150,9 +153,9 @@ mod tests {
 
     #[test]
     fn empty_frames_without_end_use_the_budget_up_however_they_are_cut() {
-        let (crumb, update, reset) = ((8, &[0, 0, 0, 1][..]), (8, &[0, 0, 4, 0][..]), (3, &[0, 0, 0, 8][..]));
+        let (crumb, update) = ((8, &[0, 0, 0, 1][..]), (8, &[0, 0, 4, 0][..]));
         for (kind, body) in
-            [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease"), crumb, update, reset]
+            [(6, &[0u8; 8][..]), (4, &[]), (2, &[0; 5]), (0, &[]), (9, b"x"), (0xbb, b"grease"), crumb, update]
         {
             for cut in [1, 7, 9, 11, 13, 4096] {
                 let many = vec![frame(kind, 0, body); BURST as usize + 1];
@@ -168,8 +171,19 @@ mod tests {
             assert!(!flooded_by(&vec![it; 20_000], 4096));
         }
         let opens = frame(8, 0, &[0, 0, 1, 0]);
-        let request = [frame(1, 5, b"head"), opens.clone(), opens, frame(3, 0, &[0, 0, 0, 8])].concat();
+        let request = [frame(1, 5, b"head"), opens.clone(), opens].concat();
         assert!(!flooded_by(&vec![request; 20_000], 4096));
+    }
+
+    #[test]
+    fn a_request_does_not_pay_for_its_own_reset() {
+        let reset = frame(3, 0, &[0, 0, 0, 8]);
+        let burst = BURST / RESET_WEIGHS;
+        assert!(!flooded_by(&vec![reset.clone(); burst as usize], 4096));
+        assert!(flooded_by(&vec![reset.clone(); burst as usize + 1], 4096));
+        let taken_back = [frame(1, 5, b"head"), reset].concat();
+        assert!(flooded_by(&vec![taken_back.clone(); 2 * burst as usize + 2], 4096));
+        assert!(!flooded_by(&vec![taken_back; burst as usize], 4096));
     }
 
     #[test]

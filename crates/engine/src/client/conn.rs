@@ -5,6 +5,7 @@ use crate::admit::Proved;
 use crate::backend::up::Up;
 use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::Observer;
+use crate::exchange::sides::Client;
 use crate::head::identity::Said;
 use crate::terminate::Opened;
 use everyhop_canon::cidr::Cidr;
@@ -21,6 +22,8 @@ pub(crate) struct Conn {
     pub(crate) said: Said,
     /// When it has reached `limits.max_age_s`, in the thread's milliseconds.
     old_ms: u64,
+    /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
+    client_not_after_s: i64,
 }
 
 impl Conn {
@@ -31,12 +34,14 @@ impl Conn {
         let known = arrived.running.sites.get(opened.site).is_some_and(|s| s.knows_clients);
         let said = Said::of(ip, if known { &opened.client_chain } else { &[] });
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
-        Conn { opened, is_trusted, said, old_ms }
+        let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
+        Conn { opened, is_trusted, said, old_ms, client_not_after_s }
     }
 
-    /// It is time to go: what the handshake proved was proved too long ago.
+    /// It is time to go: what the handshake proved was proved too long ago, or is over.
     pub(crate) fn is_old(&self) -> bool {
-        self.opened.arrived.core.clock().now_ms.get() >= self.old_ms
+        let clock = self.opened.arrived.core.clock();
+        clock.now_ms.get() >= self.old_ms || clock.unix_s.get() > self.client_not_after_s
     }
 
     /// As [`Conn::is_old`], for as long as a drain takes.
@@ -55,7 +60,7 @@ impl Conn {
     /// What the handshake proved, as `running` has it.
     pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| &p.names);
-        Proved { site: self.site_in(running), who: Who::Proved(names) }
+        Proved { site: self.site_in(running), who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
     }
 
     /// The site that this connection's TLS ended at, in `running`; `None` if it is gone or makes other promises now.
@@ -78,8 +83,9 @@ impl Carrier for Conn {
         route: &RouteRun,
         tried: &mut Vec<u64>,
         fresh: bool,
+        client: &mut impl Client,
     ) -> impl Future<Output = Result<Reached<Up>, Refusal>> {
-        self.opened.arrived.core.backends.reach(generation, route, tried, fresh)
+        self.opened.arrived.core.backends.reach(generation, route, tried, fresh, client)
     }
 
     fn give_back(&self, route: &RouteRun, up: Up, sent_all: bool) {

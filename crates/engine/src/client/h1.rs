@@ -5,6 +5,7 @@ use crate::admit::Refused;
 use crate::backend::up::Up;
 use crate::client::answer::answer;
 use crate::client::conn::Conn;
+use crate::client::ended::ended;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::work::Work;
@@ -19,6 +20,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
@@ -59,6 +61,8 @@ enum Next {
     Refused(Refusal),
     /// Nothing more will come, or is wanted.
     Over,
+    /// What came is no TLS.
+    Broken,
 }
 
 /// Serves a connection to its end. Its state is made before the future is: an `async fn` keeps room for each of its
@@ -79,6 +83,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
         let conn = it.conn.clone();
         let core = &conn.opened.arrived.core;
         let watch = &conn.opened.arrived.watch;
+        let mut asked_any = false;
         while it.keep {
             let mut work = None;
             let next = it.next_head(&mut work).await;
@@ -86,7 +91,13 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
             let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
             asked.id = core.next_id();
             let len = match next {
-                Next::Over => break,
+                Next::Over | Next::Broken => {
+                    let why = if matches!(next, Next::Broken) { Refusal::ConnectionBroken } else { Refusal::NoRequest };
+                    if !asked_any || why != Refusal::NoRequest {
+                        ended(&conn, why, it.wire.bytes_in, it.wire.bytes_out);
+                    }
+                    break;
+                }
                 Next::Refused(why) => {
                     (it.keep, it.version_10) = (false, false);
                     refused(&conn, asked, why.into(), began);
@@ -95,6 +106,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                 }
                 Next::Head(len) => len,
             };
+            asked_any = true;
             let ready = {
                 let view = View { head, buf: it.inb.bytes() };
                 let asking = asked.of_h1(head, view.buf);
@@ -176,6 +188,7 @@ impl H1 {
                 match self.wire.poll_read(cx, &mut self.inb) {
                     Poll::Ready(Ok(n)) if n > 0 => continue,
                     Poll::Ready(_) if begun => return Poll::Ready(Next::Refused(Refusal::BodyTruncated)),
+                    Poll::Ready(Err(e)) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Next::Broken),
                     Poll::Ready(_) => return Poll::Ready(Next::Over),
                     Poll::Pending => {}
                 }

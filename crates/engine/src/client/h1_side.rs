@@ -44,8 +44,9 @@ impl Client for H1 {
             return Poll::Pending;
         }
         match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
-            Poll::Ready(Ok(n)) if n > 0 => Poll::Pending,
-            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Ready(Ok(0)) => self.wire.poll_hung_up(cx),
+            Poll::Ready(Ok(_)) => Poll::Pending,
+            Poll::Ready(Err(_)) => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -5,6 +5,7 @@ use crate::admit::Refused;
 use crate::client::answer::{answer, with_date};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
+use crate::client::ended::ended;
 use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
@@ -72,7 +73,7 @@ impl Drop for Counted {
 
 enum Event {
     Request(Box<Request<RecvStream>>, SendResponse<Bytes>),
-    Closed,
+    Closed(Option<h2::Error>),
     /// The client sends frames that ask for work and carry nothing.
     Flooded,
     /// The plan changed, a drain began, or it was idle too long.
@@ -87,11 +88,15 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     let tap = Budget::new(core.watches().clock.clone(), flooded.clone());
     let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), tap }));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-        Poll::Ready(r) => Poll::Ready(r.ok()),
-        Poll::Pending => watch.poll_late(cx).map(|Late| None),
+        Poll::Ready(r) => Poll::Ready(r.map_err(Some)),
+        Poll::Pending => watch.poll_late(cx).map(|Late| Err(None)),
     })
     .await;
-    let Some(mut session) = shaken else { return };
+    let mut session = match shaken {
+        Ok(session) => session,
+        Err(e) => return ended(&conn, e.as_ref().and_then(broken).unwrap_or(Refusal::NoRequest), 0, 0),
+    };
+    let mut asked_any = false;
     let active = Rc::new(Cell::new(0));
     let mut generation = core.generation();
     let mut leaving = false;
@@ -99,7 +104,8 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     loop {
         let event = poll_fn(|cx| match session.poll_accept(cx) {
             Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
-            Poll::Ready(_) => Poll::Ready(Event::Closed),
+            Poll::Ready(Some(Err(e))) => Poll::Ready(Event::Closed(Some(e))),
+            Poll::Ready(None) => Poll::Ready(Event::Closed(None)),
             Poll::Pending if flooded.get() => Poll::Ready(Event::Flooded),
             Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
                 Poll::Ready(Event::Look)
@@ -109,8 +115,9 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
         .await;
         match event {
             // It was told to go when it became old, and goes on opening streams.
-            Event::Request(..) if leaving && conn.is_long_old() => return,
+            Event::Request(..) if leaving && conn.is_long_old() => return ended(&conn, Refusal::TunnelAge, 0, 0),
             Event::Request(request, respond) => {
+                asked_any = true;
                 if !leaving && conn.is_old() {
                     leaving = true;
                     session.graceful_shutdown();
@@ -119,9 +126,13 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
                 // Boxed where it is made: a task moves its future several times.
                 tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, counted)));
             }
-            Event::Closed => return,
+            Event::Closed(e) => match e.as_ref().and_then(broken) {
+                Some(why) => return ended(&conn, why, 0, 0),
+                None if !asked_any => return ended(&conn, Refusal::NoRequest, 0, 0),
+                None => return,
+            },
             Event::Flooded => {
-                arrived.running.elsewhere.of(core.index).refuse(Refusal::Http2Flood);
+                ended(&conn, Refusal::Http2Flood, 0, 0);
                 session.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                 watch.within_s(1);
                 return poll_fn(|cx| match session.poll_closed(cx) {
@@ -135,6 +146,9 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
                 let moved = core.running().is_none_or(|r| conn.site_in(&r).is_none());
                 if watch.is_late() {
                     if leaving && (active.get() == 0 || core.is_draining()) {
+                        if !asked_any {
+                            ended(&conn, Refusal::NoRequest, 0, 0);
+                        }
                         return;
                     }
                     leaving = true;
@@ -150,6 +164,16 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
                 }
             }
         }
+    }
+}
+
+/// What the client did wrong, where a session ended by that: of a socket that ended its requests tell.
+fn broken(e: &h2::Error) -> Option<Refusal> {
+    match e.reason() {
+        Some(Reason::ENHANCE_YOUR_CALM) if e.is_library() => Some(Refusal::Http2Flood),
+        Some(_) if e.is_library() => Some(Refusal::Http2Broken),
+        Some(_) => Some(Refusal::ConnectionBroken),
+        None => None,
     }
 }
 
@@ -315,7 +339,11 @@ impl Client for H2 {
                 headers.insert(http::header::DATE, date);
             }
         }
-        let ends = matches!(meta.body, BodyLen::None | BodyLen::Known(0));
+        let ends = match meta.body {
+            BodyLen::None => true,
+            BodyLen::Known(0) => meta.behind == Behind::Nothing,
+            _ => false,
+        };
         self.done = ends;
         self.left = match (meta.body, meta.behind) {
             (BodyLen::Known(n), Behind::Nothing) => Some(n),

@@ -5,6 +5,7 @@
 pub(crate) mod answer;
 pub(crate) mod budget;
 pub(crate) mod conn;
+mod ended;
 pub(crate) mod h1;
 mod h1_side;
 pub(crate) mod h2;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 
 /// Serves the requests of a session that was opened, in a task of its own, and counts the handshake that went well.
 pub(crate) fn serve(opened: Opened, wire: Wire) {
-    opened.arrived.running.elsewhere.of(opened.arrived.core.index).requests.add(1);
+    opened.arrived.running.elsewhere.of(opened.arrived.core.index).handshakes.add(1);
     let h2 = opened.facts.alpn.as_deref() == Some("h2");
     let conn = Rc::new(Conn::new(opened));
     if h2 {

@@ -4,7 +4,7 @@
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::Exchange;
 use crate::exchange::observed::{Observer, Seen, record};
-use crate::exchange::sides::{Backend, Client};
+use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::words::Built;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
@@ -12,7 +12,6 @@ use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::deadlines::Watch;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -26,6 +25,7 @@ pub(crate) trait Carrier {
         route: &RouteRun,
         tried: &mut Vec<u64>,
         fresh: bool,
+        client: &mut impl Client,
     ) -> impl Future<Output = Result<Reached<Self::Up>, Refusal>>;
     /// Takes the backend's side of a finished request back, to be used again if it can be.
     fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
@@ -90,16 +90,24 @@ pub(crate) async fn carry<C: Carrier>(
     let mut tried = Vec::new();
     let mut again = false;
     loop {
-        let reached = match carrier.reach(running.generation, route, &mut tried, again).await {
+        let reached = match carrier.reach(running.generation, route, &mut tried, again, client).await {
+            // Whoever takes a request back before it was begun costs no backend a handshake each time: the new connection
+            // is the next one's.
+            Ok(Reached { up, reused: false, .. }) if is_gone(client).await => {
+                carrier.give_back(route, up, true);
+                Err(Refusal::ClientGone)
+            }
+            reached => reached,
+        };
+        let Reached { backend, mut up, reused } = match reached {
             Ok(reached) => reached,
             Err(why) => {
                 let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
                 record(&carrier.observer(), asked, running, Some(route), &seen, began);
-                return Carried::Refused(why);
+                return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
             }
         };
-        let Reached { backend, mut up, reused } = reached;
-        backend.health.requests.fetch_add(1, Ordering::Relaxed);
+        route.sends_to(&backend);
         up.start(&ready.built, asked);
         let mut exchange = Exchange::new(asked.body);
         watch.within_s(limits.body_progress_s);

@@ -8,8 +8,14 @@ use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+
+/// True if the client left by now.
+pub(crate) async fn is_gone(client: &mut impl Client) -> bool {
+    poll_fn(|cx| Poll::Ready(client.poll_gone(cx).is_ready())).await
+}
 
 /// The client's side of one request.
 pub(crate) trait Client {

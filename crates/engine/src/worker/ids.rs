@@ -1,5 +1,6 @@
-//! Ids of connections and requests: no secret, and never the same twice in one log. Each process begins anywhere among
-//! all numbers, each of its threads has a stretch of them for itself.
+//! Ids of connections and requests: no secret. No two of a process are the same: each of its threads has a stretch of
+//! numbers for itself. Each process begins anywhere among all numbers, so that it meets what another one used with the
+//! chance of what both use among 2^64: of two that gave a million million ids each, one in ten million.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};

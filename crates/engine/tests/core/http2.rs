@@ -233,6 +233,62 @@ fn a_request_that_the_backend_refused_unseen_goes_once_more_whatever_its_method_
 }
 
 #[test]
+fn an_answer_without_a_body_keeps_the_trailers_behind_it_though_its_length_is_written() {
+    let it = Stage::open(&Plan::new().h2());
+    let client = client(&it);
+    it.says(&client, request(1, 0x82));
+    let backend = it.only(0);
+    it.says(&backend, frame(SETTINGS, 0, 0, &[]));
+    // 0x88 is 200, 0x5c content-length without an index.
+    let head = frame(HEADERS, END_HEADERS, 1, &[0x88, 0x0f, 0x0d, 1, b'0']);
+    let trailers = [&[0x00, 11][..], b"grpc-status", &[1], b"7"].concat();
+    it.says(&backend, [head, frame(HEADERS, END_STREAM | END_HEADERS, 1, &trailers)].concat());
+    let all = frames(&client);
+    assert_eq!(served(&all), [1]);
+    let [first, last] = &all[..] else { panic!("a head and trailers: {all:?}") };
+    assert_eq!((first.flags & END_STREAM, last.kind, last.flags & END_STREAM), (0, HEADERS, END_STREAM));
+}
+
+#[test]
+fn requests_that_are_taken_back_at_a_walking_pace_cost_few_connections_and_end_their_own() {
+    let it = Stage::open(&Plan::new().limit("first_byte_s", 600).limit("idle_s", 600));
+    let walking = client(&it);
+    let mut asked = 0;
+    while goaways(&frames(&walking)).is_empty() && asked < 2_000 {
+        let stream = 2 * asked + 1;
+        it.says(&walking, request(stream, 0x82));
+        it.says(&walking, frame(RST_STREAM, 0, stream, &8u32.to_be_bytes()));
+        it.pass_ms(20);
+        asked += 1;
+    }
+    assert!(asked < 1_000, "it would go on for ever");
+    let at_once = client(&it);
+    let before = it.came(0).len();
+    for n in 0..20 {
+        let stream = 2 * n + 1;
+        it.says(&at_once, [request(stream, 0x82), frame(RST_STREAM, 0, stream, &8u32.to_be_bytes())].concat());
+    }
+    assert!(it.came(0).len() <= before + 1, "nobody is reached for a request that is taken back already");
+    assert_eq!(goaways(&frames(&at_once)), [], "a few are a matter of course");
+}
+
+#[test]
+fn requests_that_are_answered_pay_for_those_that_are_taken_back() {
+    let it = Stage::open(&Plan::new().limit("first_byte_s", 600).limit("idle_s", 600));
+    let client = client(&it);
+    let body = vec![b'x'; 4096];
+    let large = [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
+    for n in 0..600u32 {
+        let (one, two) = (4 * n + 1, 4 * n + 3);
+        it.says(&client, request(one, 0x82));
+        it.says(it.came(0).last().unwrap(), &large);
+        it.says(&client, [frame(8, 0, 0, &4096u32.to_be_bytes()), request(two, 0x82)].concat());
+        it.says(&client, frame(RST_STREAM, 0, two, &8u32.to_be_bytes()));
+    }
+    assert_eq!(goaways(&frames(&client)), []);
+}
+
+#[test]
 fn a_post_whose_stream_the_backend_reset_for_another_reason_is_not_sent_again() {
     let (it, client, backend) = with_h2_backend();
     it.says(&backend, frame(RST_STREAM, 0, 1, &2u32.to_be_bytes()));
