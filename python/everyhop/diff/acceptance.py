@@ -6,9 +6,20 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import Acceptance, AtEdge, Plan
 from everyhop.trust import acceptances
+
+KINDS.update(
+    {
+        "acceptance-added": ("weaker", "someone accepted a plaintext hop"),
+        "acceptance-widened": ("weaker", "an acceptance speaks of another backend"),
+        "acceptance-lengthened": ("weaker", "an acceptance lasts longer"),
+        "acceptance-shortened": ("stronger", "an acceptance ends sooner"),
+        "acceptance-owner-changed": ("neutral", "somebody else answers for an acceptance"),
+        "acceptance-gone": ("stronger", "an acceptance is gone"),
+    }
+)
 
 
 def acceptance_changes(old: Plan, new: Plan, served_alike: set[tuple[int, int]], reached: set[int]) -> list[Change]:

@@ -12,10 +12,17 @@ from dataclasses import replace
 from everyhop.diff import listener, site, whole
 from everyhop.diff.acceptance import acceptance_changes, excused
 from everyhop.diff.clients import client_changes
-from everyhop.diff.kinds import Change
+from everyhop.diff.kinds import KINDS, Change
 from everyhop.diff.served import Served, served_changes
 from everyhop.plan import Outcome, Plan, Request, Route, apart
 from everyhop.trust import RouteTrust, trust_map
+
+KINDS.update(
+    {
+        "route-added": ("neutral", "something new is served"),
+        "route-removed": ("neutral", "something is served no more"),
+    }
+)
 
 ORDER = ("weaker", "neutral", "stronger")
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import TlsPolicy
+
+KINDS.update(
+    {
+        "tls-weakened": ("weaker", "an older version, another cipher or a weaker key exchange may be used"),
+        "tls-strengthened": ("stronger", "an older version, a cipher or a key exchange is gone"),
+    }
+)
 
 WORDS = (("versions", "TLS"), ("suites", "the suite"), ("groups", "the group"))
 

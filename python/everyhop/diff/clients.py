@@ -8,8 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from everyhop.diff.hops import hops
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
+
+KINDS.update(
+    {
+        "client-demand-weakened": ("weaker", "less is demanded of clients"),
+        "backend-opened": ("weaker", "clients of which less is proved reach a backend that others reached"),
+        "tunnel-opened": ("weaker", "WebSocket tunnels pass"),
+        "tunnel-closed": ("stronger", "WebSocket tunnels pass no more"),
+    }
+)
 
 Moved = Callable[[Route, Route, Request], str]
 """Begins a sentence where requests went from one route to another."""

@@ -7,12 +7,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from everyhop.diff.ciphers import cipher_changes
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.whole import other_keys
 from everyhop.plan import STRENGTH, AtBackend, AtEdge, Identity, MutualHop, PlaintextHop, Plan, ReencryptHop, Verify
 
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
+
+KINDS.update(
+    {
+        "hop-weakened": ("weaker", "a hop behind the edge protects less"),
+        "hop-strengthened": ("stronger", "a hop behind the edge protects more"),
+        "off-host-unsaid": ("weaker", "a loopback hop was said to leave this host, and is not any more"),
+        "backend-added": ("neutral", "a backend is sent traffic that was not"),
+        "backend-removed": ("neutral", "a backend is sent traffic no more"),
+        "verification-changed": ("weaker", "backends are verified against something else"),
+        "identity-changed": ("neutral", "another identity is shown to a backend"),
+    }
+)
 
 Hop = MutualHop | ReencryptHop | PlaintextHop | Literal["passthrough"]
 

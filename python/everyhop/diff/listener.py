@@ -7,8 +7,23 @@ import ipaddress
 from collections.abc import Iterable
 
 from everyhop.diff.address import REACHES, meet, reach
-from everyhop.diff.kinds import Change
+from everyhop.diff.kinds import KINDS, Change
 from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, Unnamed
+
+KINDS.update(
+    {
+        "boundary-moved": ("weaker", "TLS ended at the backend and ends at the edge"),
+        "boundary-returned": ("stronger", "TLS ended at the edge and ends at the backend"),
+        "trusted-widened": ("weaker", "the word of more networks is believed"),
+        "trusted-narrowed": ("stronger", "the word of fewer networks is believed"),
+        "unnamed-answered": ("weaker", "hellos without a known name were refused and get an answer"),
+        "unnamed-moved": ("neutral", "hellos without a known name get another answer"),
+        "unnamed-refused": ("stronger", "hellos without a known name are refused"),
+        "address-exposed": ("weaker", "connections are taken from farther away"),
+        "address-added": ("neutral", "connections are taken at another address"),
+        "address-removed": ("neutral", "connections are taken at an address no more"),
+    }
+)
 
 WORDS = (("trusted_proxies", "X-Forwarded-For"), ("accept_proxy", "the PROXY header"))
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -6,10 +6,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hop_changes
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route
 from everyhop.trust import RouteTrust, acceptances
+
+KINDS.update(
+    {
+        "promise-weakened": ("weaker", "a route promises less of its backends"),
+        "promise-strengthened": ("stronger", "a route promises more of its backends"),
+        "requirement-dropped": ("weaker", "a route requires less"),
+        "requirement-added": ("stronger", "a route requires more"),
+        "new-reader": ("weaker", "somebody can read who could not before"),
+        "reader-gone": ("stronger", "somebody cannot read any more"),
+        "clients-widened": ("weaker", "more clients may pass"),
+        "clients-narrowed": ("stronger", "fewer clients may pass"),
+        "data-lowered": ("weaker", "the data is said to matter less"),
+        "data-raised": ("stronger", "the data is said to matter more"),
+        "address-told": ("neutral", "the backend is told the client's address in another way"),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,16 @@ taken. What runs is not asked for it. Read next: `whole.py`."""
 
 from __future__ import annotations
 
-from everyhop.diff.kinds import Change
+from everyhop.diff.kinds import KINDS, Change
 from everyhop.model import Config
+
+KINDS.update(
+    {
+        "user-changed": ("weaker", "the engine becomes another user"),
+        "user-lowered": ("stronger", "the engine becomes nobody"),
+        "control-moved": ("weaker", "orders are taken at another place"),
+    }
+)
 
 NOBODY = "nobody"
 """Whom the engine becomes where nobody is named."""

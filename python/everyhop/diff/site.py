@@ -4,9 +4,20 @@ compared where the same requests come inside both; what they are called does not
 from __future__ import annotations
 
 from everyhop.diff.ciphers import cipher_changes
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import ClientsNothing, Name, Plan, Site
 from everyhop.trust import DEMANDS
+
+KINDS.update(
+    {
+        "name-covered": ("weaker", "the edge's certificates cover a name that they did not"),
+        "name-uncovered": ("stronger", "the edge's certificates cover a name no more"),
+        "client-demand-strengthened": ("stronger", "more is demanded of clients"),
+        "client-roots-changed": ("weaker", "client certificates of another CA are believed"),
+        "revocation-weakened": ("weaker", "revoked client certificates may pass"),
+        "revocation-strengthened": ("stronger", "revoked client certificates are refused"),
+    }
+)
 
 DEMANDED = list(DEMANDS)
 

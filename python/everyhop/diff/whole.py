@@ -8,8 +8,23 @@ from collections.abc import Iterable
 
 from everyhop.diff import address
 from everyhop.diff.address import REACHES, reach
-from everyhop.diff.kinds import Change, either
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import NOWHERE, Cert, Identity, Log, Plan, StatusBound, ToFile
+
+KINDS.update(
+    {
+        "key-moved": ("weaker", "a private key comes from somewhere else"),
+        "proof-lengthened": ("weaker", "what was proved in a handshake is believed for longer"),
+        "proof-shortened": ("stronger", "what was proved in a handshake is believed for a shorter time"),
+        "sandbox-weakened": ("weaker", "the engine is confined less"),
+        "sandbox-strengthened": ("stronger", "the engine is confined more"),
+        "evidence-weakened": ("weaker", "less is recorded of what happens"),
+        "evidence-strengthened": ("stronger", "more is recorded of what happens"),
+        "status-exposed": ("weaker", "metrics can be read from elsewhere"),
+        "status-moved": ("neutral", "metrics can be read at another address, and from no farther"),
+        "status-closed": ("neutral", "metrics can be read from fewer places"),
+    }
+)
 
 SANDBOXES = ("off", "best-effort", "enforce")
 """How the engine is confined, weakest first."""
