@@ -20,7 +20,7 @@ from everyhop.compile.hints import submodel
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation
 from everyhop.model import Config
-from everyhop.plan import Plan
+from everyhop.plan import Plan, canonical
 from everyhop.refusals import PAGES
 from everyhop.trust import CAPABILITIES, PATTERNS
 
@@ -147,6 +147,13 @@ def golden() -> dict[str, str]:
     return found
 
 
+def fuzzed() -> str:
+    """The plan of the fuzzers' edge, without the certificates that an edge in memory has no use for."""
+    plan = compile_file(ROOT / "fuzz" / "plan.toml", files="skip").plan
+    bare = plan.model_copy(update={"sites": [site.model_copy(update={"certs": []}) for site in plan.sites]})
+    return canonical(bare.model_dump(mode="json")).replace('"/BACKEND"', '"BACKEND"') + "\n"
+
+
 def everything() -> dict[str, str]:
     return {
         "schema/config.schema.json": pretty(config_schema()),
@@ -158,6 +165,7 @@ def everything() -> dict[str, str]:
         "docs/reference/configuration.md": configuration(),
         "docs/reference/threats.md": NOTE + threats.page(),
         **golden(),
+        "fuzz/plan.json": fuzzed(),
     }
 
 
