@@ -96,7 +96,7 @@ def form(world: World, i: int, route: Route) -> None:
                 f"route {route.name!r} takes the method {method!r}",
                 'write it in capitals: "GET"',
             )
-    for name in route.headers:
+    for name, value in route.headers.items():
         if not names.TOKEN.match(name):
             world.refuse(
                 "config/wrong-value",
@@ -113,6 +113,13 @@ def form(world: World, i: int, route: Route) -> None:
                 if name.lower() == "host"
                 else "look at a field that the client may set",
                 of_key=True,
+            )
+        elif value != value.strip(" \t") or any(c != "\t" and (ord(c) < 0x20 or c == "\x7f") for c in value):
+            world.refuse(
+                "config/wrong-value",
+                (*key, "headers"),
+                f"route {route.name!r} wants {name} to be {value!r}, which no field's value can be (RFC 9110 §5.5)",
+                "write it without white space around it, and without control characters",
             )
 
 
