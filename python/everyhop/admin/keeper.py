@@ -181,8 +181,7 @@ class Keeper:
 
     def restart(self) -> None:
         """The same sockets, the last good plan; the engine that ran, if it answers after all."""
-        if self.control:
-            self.control.close()
+        self.hang_up()
         self.pace.begins(time.monotonic())
         if self.answers_again():
             return
@@ -193,7 +192,7 @@ class Keeper:
             self.launch()
             self.apply(self.running, self.log.opened(self.running))
         except (EveryhopError, OSError) as e:
-            self.control = None
+            self.hang_up()
             # It took sockets and no plan: it would hold what nobody serves.
             self.end_engine()
             say(f"the engine did not start: {e}")
@@ -206,9 +205,16 @@ class Keeper:
             self.control = Control.connect(self.path)
             self.apply(self.running, None)
         except (EveryhopError, OSError):
+            self.hang_up()
             return False
         say(f"the engine answers again, plan {self.running.plan_digest[:16]}")
         return True
+
+    def hang_up(self) -> None:
+        """Ends the conversation; whoever speaks with an engine next opens another."""
+        if self.control:
+            self.control.close()
+        self.control = None
 
     def tell_names(self) -> None:
         if self.resolver.fresh.is_set() and self.control:
