@@ -64,7 +64,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         .iter()
         .map(|l| json!({"route": plan.routes.get(l.route).map(|r| &r.name), "why": l.why}))
         .collect();
-    let run = judged.route.and_then(|r| running.and_then(|it| it.routes.get(r)));
+    let run = judged.route.and_then(|r| running.and_then(|it| it.route(r)));
     let shut = run.and_then(closed);
     let refusal = judged.refusal.or(shut);
     json!({

@@ -42,9 +42,9 @@ pub(crate) async fn run<S: Future<Output = ()> + 'static>(
 fn arrive(core: &Rc<Core>, listener: &str, sock: TcpStream, peer: SocketAddr) -> Option<Arrived> {
     let running = core.running()?;
     let index = running.listeners.iter().position(|l| l.name == listener)?;
-    let listening = running.listeners.get(index)?;
+    let listening = running.listeners.get(index)?.clone();
     let peer = unmapped(peer);
-    match counted(core, &running, listening, peer.ip()) {
+    match counted(core, &running, &listening, peer.ip()) {
         Ok(held) => Arrived::new(core, running, index, Some(sock), peer, held),
         // Counted, and not logged a line each.
         Err(why) => {

@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use tokio::net::TcpStream;
 
-/// A connection that has arrived, before any byte of it is trusted.
-pub(crate) struct Arrived {
+/// A connection that has arrived, before any byte of it is trusted. `R` is what it keeps of the plan at arrival: all of
+/// it until a stage is reached in which it may stay for long, then what it was promised.
+pub(crate) struct Arrived<R = Arc<Running>> {
     pub(crate) core: Rc<Core>,
-    /// The plan at arrival.
-    pub(crate) running: Arc<Running>,
-    pub(crate) listener: usize,
+    pub(crate) running: R,
+    pub(crate) listening: Arc<Listening>,
     pub(crate) id: u64,
     /// Until the stage that owns it takes it.
     pub(crate) sock: Option<TcpStream>,
@@ -45,10 +45,9 @@ impl Arrived {
         peer: SocketAddr,
         held: Option<Held>,
     ) -> Option<Arrived> {
-        let count = running.listeners.get(listener)?.count.clone();
+        let listening = running.listeners.get(listener)?.clone();
         Some(Arrived {
             id: core.next_id(),
-            listener,
             sock,
             peer,
             client: peer,
@@ -56,14 +55,11 @@ impl Arrived {
             watch: core.watch(),
             started: Instant::now(),
             held,
-            _counted: Counted::new(core.clone(), count),
+            _counted: Counted::new(core.clone(), listening.count.clone()),
+            listening,
             core: core.clone(),
             running,
         })
-    }
-
-    pub(crate) fn listening(&self) -> Option<&Listening> {
-        self.running.listeners.get(self.listener)
     }
 
     /// Counts the connection for the client that a PROXY header named.
@@ -72,6 +68,15 @@ impl Arrived {
             self.core.shared.sources.hold(self.client.ip(), self.running.limits()).ok_or(Refusal::SourceConnections)?,
         );
         Ok(())
+    }
+}
+
+impl<R> Arrived<R> {
+    /// Lets go of what it had of the plan, for this.
+    pub(crate) fn keeping<Q>(self, running: Q) -> Arrived<Q> {
+        let Arrived { core, running: _, listening, id, sock, peer, client, bytes, watch, started, held, _counted } =
+            self;
+        Arrived { core, running, listening, id, sock, peer, client, bytes, watch, started, held, _counted }
     }
 }
 

@@ -45,8 +45,7 @@ enum Way {
 /// By the server's name alone, before a key is used or a backend is asked.
 fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
     let running = &arrived.running;
-    let listener = arrived.listening().map_or("", |l| l.name.as_str());
-    let verdict = running.matcher.hello(listener, hello.host.as_deref());
+    let verdict = running.matcher.hello(&arrived.listening.name, hello.host.as_deref());
     if arrived.held.is_some() && !arrived.core.shared.sources.may_shake(arrived.client.ip(), running.limits()) {
         return Err(Refusal::SourceHandshakes);
     }

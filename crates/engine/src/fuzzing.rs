@@ -17,11 +17,12 @@ use everyhop_transport::clock::{put_forward, steady_ms};
 use everyhop_transport::deadlines::Watch;
 use everyhop_transport::side::Wire;
 use everyhop_transport::sock::Sock;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use tokio::net::UnixStream;
 
 /// What the client speaks.
@@ -34,22 +35,26 @@ pub enum Speaks {
 /// One thread's share of an engine. To be used within one `LocalRuntime`.
 pub struct Edge {
     core: Rc<Core>,
+    plans: RefCell<Vec<Weak<Running>>>,
 }
 
 impl Edge {
     /// Runs `plan`, which needs no material: sites without certificates, hops in plaintext.
     pub fn open(plan: &str) -> Result<Edge, String> {
         let shared = Arc::new(Shared::default());
-        shared.running.store(Some(Arc::new(built(plan, &shared)?)));
+        let running = Arc::new(built(plan, &shared)?);
+        let plans = RefCell::new(vec![Arc::downgrade(&running)]);
+        shared.running.store(Some(running));
         let core = Core::new(0, shared);
         core.refresh();
-        Ok(Edge { core })
+        Ok(Edge { core, plans })
     }
 
     /// Goes on with another plan, as an `apply` does.
     pub fn reload(&self, plan: &str) -> Result<(), String> {
-        let running = built(plan, &self.core.shared)?;
-        self.core.shared.running.store(Some(Arc::new(running)));
+        let running = Arc::new(built(plan, &self.core.shared)?);
+        self.plans.borrow_mut().push(Arc::downgrade(&running));
+        self.core.shared.running.store(Some(running));
         take_plan(&self.core);
         self.wake(|_| true);
         Ok(())
@@ -70,6 +75,11 @@ impl Edge {
         let facts = TlsFacts { alpn: Some(protocol.to_owned()), ..TlsFacts::default() };
         let opened = Opened::new(arrived, None, 0, facts, Vec::new());
         client::serve(opened, Wire::plain(Sock::Unix(sock)));
+    }
+
+    /// Plans that somebody still holds, of all that ran.
+    pub fn plans_held(&self) -> usize {
+        self.plans.borrow().iter().filter(|p| p.strong_count() > 0).count()
     }
 
     /// Connections that some task still holds.

@@ -58,7 +58,7 @@ fn unreadable(why: Unreadable) -> Refusal {
 
 fn must_send_proxy(arrived: &Arrived) -> bool {
     let ip = arrived.peer.ip();
-    arrived.listening().is_some_and(|l| l.accept_proxy.iter().any(|c| c.contains(ip)))
+    arrived.listening.accept_proxy.iter().any(|c| c.contains(ip))
 }
 
 /// Takes the header off; the bytes after it stay.

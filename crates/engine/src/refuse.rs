@@ -37,7 +37,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
     stats.refuse(why);
     let conn = ConnFragment::of(&ConnFacts {
         id: it.id,
-        listener: it.listening().map_or("", |l| l.name.as_str()),
+        listener: &it.listening.name,
         peer: it.peer,
         client: it.client.ip(),
         sni,

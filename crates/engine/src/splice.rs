@@ -27,9 +27,10 @@ use tokio::net::TcpStream;
 const FIRST_BYTES: usize = 8 * 1024;
 
 /// Carries a passthrough connection to its end.
-pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
-    let running = it.running.clone();
-    let Some(route) = running.routes.get(route) else { return };
+pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
+    let Some(route) = it.running.routes.get(route).cloned() else { return };
+    let (route, generation) = (&*route, it.running.generation);
+    let mut it = it.keeping(Spliced { generation });
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
     let (backend, up, _held) = match dial(&it, route).await {
@@ -47,7 +48,7 @@ pub(crate) async fn splice(mut it: Arrived, hello: Greeting, route: usize) {
     end(&it, &hello, route, Some(&backend), facts, moved, ended);
 }
 
-async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, Held), Refusal> {
+async fn dial(it: &Arrived<Spliced>, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, Held), Refusal> {
     let mut tried = Vec::new();
     loop {
         let backend = choose::choose(it.core.clock().unix_s.get(), route, &tried)?;
@@ -70,6 +71,11 @@ async fn dial(it: &Arrived, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, 
             }
         }
     }
+}
+
+/// What it keeps of the plan at its arrival, beside its route.
+struct Spliced {
+    generation: u64,
 }
 
 /// One direction.
@@ -99,7 +105,7 @@ struct Tunnel {
 }
 
 impl Tunnel {
-    fn new(it: &mut Arrived, hello: &Greeting, route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
+    fn new(it: &mut Arrived<Spliced>, hello: &Greeting, route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
         let limits = &route.limits;
         let mut to_backend = Way::default();
         if route.send_proxy {
@@ -132,7 +138,7 @@ impl Tunnel {
         }
     }
 
-    async fn run(&mut self, it: &Arrived, route: &RouteRun) -> Result<(), Refusal> {
+    async fn run(&mut self, it: &Arrived<Spliced>, route: &RouteRun) -> Result<(), Refusal> {
         poll_fn(|cx| {
             let before = self.to_backend.moved + self.to_client.moved;
             let both = (self.to_backend.shut, self.to_client.shut);
@@ -181,7 +187,7 @@ impl Tunnel {
 }
 
 /// True if the plan that now runs still has this route as it was promised.
-pub(crate) fn still_routed(it: &Arrived, route: &RouteRun) -> bool {
+fn still_routed(it: &Arrived<Spliced>, route: &RouteRun) -> bool {
     it.core.running().is_some_and(|now| now.routes.iter().any(|r| r.name == route.name && r.promise == route.promise))
 }
 
@@ -284,7 +290,7 @@ fn poll_bulk(cx: &mut Context<'_>, from: &Sock, to: &Sock, way: &mut Way) -> Pol
 }
 
 fn end(
-    it: &Arrived,
+    it: &Arrived<Spliced>,
     hello: &Greeting,
     route: &RouteRun,
     backend: Option<&BackendRun>,
@@ -300,7 +306,7 @@ fn end(
     }
     let conn = ConnFragment::of(&ConnFacts {
         id: it.id,
-        listener: it.listening().map_or("", |l| l.name.as_str()),
+        listener: &it.listening.name,
         peer: it.peer,
         client: it.client.ip(),
         sni: hello.host.as_deref(),

@@ -4,26 +4,58 @@
 use crate::arrived::Arrived;
 use crate::peek::Greeting;
 use crate::refuse;
+use everyhop_plan::Limits;
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::line::{ConnFacts, ConnFragment};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::known;
+use everyhop_running::running::Running;
 use everyhop_transport::deadlines::Late;
 use everyhop_transport::side::{Wire, WireError};
 use everyhop_transport::sock::Sock;
 use everyhop_transport::tls::Session;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 /// A client connection whose TLS ended here.
 pub(crate) struct Opened {
-    pub(crate) arrived: Arrived,
-    pub(crate) site: usize,
+    pub(crate) arrived: Arrived<Promised>,
     pub(crate) facts: TlsFacts,
     /// The verified leaf and its issuers, DER, as the client sent them; empty where nobody proved anything.
     pub(crate) client_chain: Vec<Vec<u8>>,
     pub(crate) fragment: Rc<ConnFragment>,
+}
+
+/// What the connection keeps of the plan at its arrival: its own terms, for however long it stays.
+pub(crate) struct Promised {
+    pub(crate) generation: u64,
+    pub(crate) drain_s: u32,
+    /// The index of its site in that plan, and what that promised.
+    pub(crate) site: usize,
+    pub(crate) promise: Arc<str>,
+    /// A client may be known by certificate there.
+    pub(crate) knows_clients: bool,
+    limits: Arc<Limits>,
+}
+
+impl Promised {
+    fn of(running: &Running, site: usize) -> Promised {
+        let at = running.sites.get(site);
+        Promised {
+            generation: running.generation,
+            drain_s: running.plan.engine.drain_s,
+            site,
+            promise: at.map(|s| s.promise.clone()).unwrap_or_default(),
+            knows_clients: at.is_some_and(|s| s.knows_clients),
+            limits: running.limits.clone(),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
 }
 
 /// Shakes hands with the site's configuration; `None` where that came to nothing, which is observed then.
@@ -71,13 +103,14 @@ impl Opened {
     ) -> Opened {
         let fragment = Rc::new(ConnFragment::of(&ConnFacts {
             id: arrived.id,
-            listener: arrived.listening().map_or("", |l| l.name.as_str()),
+            listener: &arrived.listening.name,
             peer: arrived.peer,
             client: arrived.client.ip(),
             sni,
             tls: "ended",
             facts: facts.clone(),
         }));
-        Opened { arrived, site, facts, client_chain, fragment }
+        let promised = Promised::of(&arrived.running, site);
+        Opened { arrived: arrived.keeping(promised), facts, client_chain, fragment }
     }
 }

@@ -47,25 +47,26 @@ impl Running {
         let threads = plan.engine.threads.number(brought.threads);
         let old_backends: HashMap<u64, &Arc<BackendRun>> =
             before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
+        let limits = Arc::new(plan.limits.clone());
         let mut building = Building {
             blob: brought.blob,
             hashes: &hashes,
             names: brought.names,
             old_backends,
             plan: &plan,
-            limits: Arc::new(plan.limits.clone()),
+            limits: limits.clone(),
             built: RefCell::default(),
         };
 
         let mut listeners = Vec::new();
         for l in &plan.listeners {
-            listeners.push(Listening {
+            listeners.push(Arc::new(Listening {
                 name: l.name.clone(),
                 accept_proxy: cidrs(&l.accept_proxy)?,
                 trusted: cidrs(&l.trusted_proxies)?,
                 count: count_of(&l.name),
                 limit: l.connections,
-            });
+            }));
         }
         let mut sites = Vec::new();
         for (i, _) in plan.sites.iter().enumerate() {
@@ -73,14 +74,14 @@ impl Running {
         }
         let mut routes = Vec::new();
         let old_routes: HashMap<&str, &RouteRun> =
-            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, r)).collect();
+            before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &**r)).collect();
         for (i, route) in plan.routes.iter().enumerate() {
             let old = old_routes.get(route.name.as_str()).copied();
             let stats = old.map_or_else(|| Arc::new(Stats::new(threads)), |r| r.stats.clone());
             let mut run = building.route(i, stats)?;
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
-            routes.push(run);
+            routes.push(Arc::new(run));
         }
         Ok(Running {
             generation: before.map_or(1, |b| b.generation + 1),
@@ -93,6 +94,7 @@ impl Running {
             listeners,
             sites,
             routes,
+            limits,
             elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
             plan,
         })
@@ -147,7 +149,7 @@ impl Building<'_> {
         };
         // A ticket carries a client past the question whether it was revoked: another list, other tickets.
         let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
-        let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn);
+        let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn).into();
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
         let end_of = |id: &str| self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX);

@@ -22,9 +22,12 @@ pub struct Running {
     pub text: String,
     pub plan: Plan,
     pub matcher: Matcher,
-    pub listeners: Vec<Listening>,
+    pub listeners: Vec<Arc<Listening>>,
     pub sites: Vec<SiteRun>,
-    pub routes: Vec<RouteRun>,
+    /// What is open for long keeps its route, not the plan.
+    pub routes: Vec<Arc<RouteRun>>,
+    /// What holds for a connection before its route is known.
+    pub limits: Arc<Limits>,
     /// What reached no route.
     pub elsewhere: Arc<Stats>,
     /// What the lines of what reached no route share.
@@ -51,7 +54,7 @@ pub struct SiteRun {
     /// What decides who may resume: client demand with its roots' hash, and the policy.
     pub resume_key: String,
     /// What an open connection was promised: [`SiteRun::resume_key`] and the hosts and protocols.
-    pub promise: String,
+    pub promise: Arc<str>,
 }
 
 /// A route with its backends and counts.
@@ -85,7 +88,12 @@ impl Running {
     /// What holds for a connection before its route is known.
     #[inline]
     pub fn limits(&self) -> &Limits {
-        &self.plan.limits
+        &self.limits
+    }
+
+    #[inline]
+    pub fn route(&self, index: usize) -> Option<&RouteRun> {
+        self.routes.get(index).map(|r| &**r)
     }
 
     pub fn has_hop(&self, hop_id: u64) -> bool {

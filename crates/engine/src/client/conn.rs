@@ -12,6 +12,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Who;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
+use std::cell::Cell;
 
 /// What all requests of a connection share.
 pub(crate) struct Conn {
@@ -22,6 +23,8 @@ pub(crate) struct Conn {
     pub(crate) said: Said,
     /// When it has reached `limits.max_age_s`, in the thread's milliseconds.
     old_ms: u64,
+    /// Where its TLS ended in the plan of that generation.
+    site: Cell<(u64, Option<usize>)>,
     /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
     client_not_after_s: i64,
 }
@@ -30,12 +33,12 @@ impl Conn {
     pub(crate) fn new(opened: Opened) -> Conn {
         let arrived = &opened.arrived;
         let ip = arrived.client.ip();
-        let is_trusted = arrived.listening().is_some_and(|l| l.trusted.iter().any(|net| net.contains(ip)));
-        let known = arrived.running.sites.get(opened.site).is_some_and(|s| s.knows_clients);
-        let said = Said::of(ip, if known { &opened.client_chain } else { &[] });
+        let is_trusted = arrived.listening.trusted.iter().any(|net| net.contains(ip));
+        let said = Said::of(ip, if arrived.running.knows_clients { &opened.client_chain } else { &[] });
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
         let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
-        Conn { opened, is_trusted, said, old_ms, client_not_after_s }
+        let site = Cell::new((arrived.running.generation, Some(arrived.running.site)));
+        Conn { opened, is_trusted, said, old_ms, site, client_not_after_s }
     }
 
     /// It is time to go: what the handshake proved was proved too long ago, or is over.
@@ -47,14 +50,13 @@ impl Conn {
     /// As [`Conn::is_old`], for as long as a drain takes.
     pub(crate) fn is_long_old(&self) -> bool {
         let arrived = &self.opened.arrived;
-        let drain_ms = u64::from(arrived.running.plan.engine.drain_s) * 1000;
+        let drain_ms = u64::from(arrived.running.drain_s) * 1000;
         arrived.core.clock().now_ms.get() >= self.old_ms.saturating_add(drain_ms)
     }
 
     /// The networks of trusted proxies, where the peer is one of them.
     pub(crate) fn believes(&self) -> Option<&[Cidr]> {
-        let listening = self.opened.arrived.listening().filter(|_| self.is_trusted);
-        listening.map(|l| l.trusted.as_slice())
+        self.is_trusted.then_some(self.opened.arrived.listening.trusted.as_slice())
     }
 
     /// What the handshake proved, as `running` has it.
@@ -65,12 +67,14 @@ impl Conn {
 
     /// The site that this connection's TLS ended at, in `running`; `None` if it is gone or makes other promises now.
     pub(crate) fn site_in(&self, running: &Running) -> Option<usize> {
-        let before = &self.opened.arrived.running;
-        if running.generation == before.generation {
-            return Some(self.opened.site);
+        let (generation, site) = self.site.get();
+        if running.generation == generation {
+            return site;
         }
-        let promise = &before.sites.get(self.opened.site)?.promise;
-        running.sites.iter().position(|s| s.promise == *promise)
+        let promise = &self.opened.arrived.running.promise;
+        let site = running.sites.iter().position(|s| s.promise == *promise);
+        self.site.set((running.generation, site));
+        site
     }
 }
 

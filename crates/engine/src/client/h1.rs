@@ -119,7 +119,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
                     if let Carried::Switched(Switched { up: Up::H1(up), reused, began }) = carried {
                         let switched = Switched { up, reused, began };
-                        return Box::pin(tunnel::run(&conn, asked, &ready, it.wire, it.inb, switched)).await;
+                        return Box::pin(tunnel::run(&conn, asked, ready, it.wire, it.inb, switched)).await;
                     }
                     if let Built::H1(used) = ready.built {
                         *scratch = used;
@@ -162,13 +162,16 @@ impl H1 {
     async fn next_head(&mut self, work: &mut Option<Box<Work>>) -> Next {
         let conn = self.conn.clone();
         let arrived = &conn.opened.arrived;
-        let Some(running) = arrived.core.running() else { return Next::Over };
-        let limits = running.limits();
-        let codec = codec_limits(limits);
+        // By value: whoever waits here keeps no plan.
+        let Some((codec, head_s, idle_s)) =
+            arrived.core.running().map(|r| (codec_limits(r.limits()), r.limits().head_s, r.limits().idle_s))
+        else {
+            return Next::Over;
+        };
         let (watch, core) = (&arrived.watch, &arrived.core);
         let mut begun = !self.inb.is_empty();
         let since_ms = core.clock().now_ms.get();
-        watch.within_s(if begun { limits.head_s } else { limits.idle_s });
+        watch.within_s(if begun { head_s } else { idle_s });
         poll_fn(|cx| {
             loop {
                 if !self.inb.is_empty() {
@@ -182,7 +185,7 @@ impl H1 {
                         if core.clock().now_ms.get() - since_ms >= NARROW_MS {
                             self.wire.small_first();
                         }
-                        watch.within_s(limits.head_s);
+                        watch.within_s(head_s);
                     }
                 }
                 match self.wire.poll_read(cx, &mut self.inb) {

@@ -20,7 +20,10 @@ use std::rc::Rc;
 
 /// Serves the requests of a session that was opened, in a task of its own, and counts the handshake that went well.
 pub(crate) fn serve(opened: Opened, wire: Wire) {
-    opened.arrived.running.elsewhere.of(opened.arrived.core.index).handshakes.add(1);
+    let core = &opened.arrived.core;
+    if let Some(running) = core.running() {
+        running.elsewhere.of(core.index).handshakes.add(1);
+    }
     let h2 = opened.facts.alpn.as_deref() == Some("h2");
     let conn = Rc::new(Conn::new(opened));
     if h2 {

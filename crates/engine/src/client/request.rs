@@ -34,7 +34,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     }
     let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())?;
     let refused = |why| Refused { route: Some(admitted.route), why };
-    let route = running.routes.get(admitted.route);
+    let route = running.route(admitted.route);
     let backend = route.and_then(|r| r.backends.first()).ok_or(refused(Refusal::Unresolved))?;
     let built = head::build(&conn.said, asked, view, backend.protocol, scratch);
     let built = built.ok_or(refused(Refusal::BadFields))?;
@@ -60,7 +60,7 @@ fn believe(trusted: &[Cidr], asked: &mut Asked, view: &impl Fields) {
 pub(crate) fn refused(conn: &Conn, asked: &Asked, by: Refused, began: Instant) {
     if let Some(running) = conn.opened.arrived.core.running() {
         let seen = Seen { status: by.why.status(), end: Err(by.why), ..Seen::default() };
-        let route = by.route.and_then(|r| running.routes.get(r));
+        let route = by.route.and_then(|r| running.route(r));
         record(&conn.observer(), asked, &running, route, &seen, began);
     }
 }

@@ -7,6 +7,7 @@ use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
 use crate::exchange::observed::{Seen, record};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
 use everyhop_transport::side::Wire;
@@ -25,7 +26,7 @@ struct Way {
 pub(crate) async fn run(
     conn: &Conn,
     asked: &Asked,
-    ready: &Ready,
+    ready: Ready,
     mut client: Wire,
     waiting: Buf,
     switched: Switched<Box<H1Up>>,
@@ -33,13 +34,16 @@ pub(crate) async fn run(
     let Switched { mut up, reused, began } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
-    let Some(limits) = ready.running.routes.get(ready.route).map(|r| &r.limits) else { return };
+    // Its route, and not the plan.
+    let Some(route) = ready.running.routes.get(ready.route).cloned() else { return };
+    drop(ready);
+    let (route, limits) = (&*route, &route.limits);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
     let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
     let mut generation = core.generation();
-    let promise = promised(conn, asked, ready);
+    let promise = promised(conn, asked, route);
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
@@ -60,7 +64,7 @@ pub(crate) async fn run(
         }
         if generation != core.generation() {
             generation = core.generation();
-            if promised(conn, asked, ready) != promise {
+            if promised(conn, asked, route) != promise {
                 return Poll::Ready(Err(Refusal::RouteGone));
             }
         }
@@ -82,7 +86,9 @@ pub(crate) async fn run(
     let facts = up.facts();
     let hop = Some((&*facts, reused));
     let seen = Seen { hop, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
-    record(&conn.observer(), asked, &ready.running, ready.running.routes.get(ready.route), &seen, began);
+    if let Some(running) = core.running() {
+        record(&conn.observer(), asked, &running, Some(route), &seen, began);
+    }
 }
 
 /// When a tunnel over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
@@ -93,17 +99,16 @@ fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
         return u64::MAX;
     }
     let clock = arrived.core.clock();
-    let left_s = closes_at_s.saturating_add(i64::from(arrived.running.plan.engine.drain_s)) - clock.unix_s.get();
+    let left_s = closes_at_s.saturating_add(i64::from(arrived.running.drain_s)) - clock.unix_s.get();
     clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
 /// What the running plan promises to the tunnel: its own route's word, and who would answer its request. The request's
 /// fields are no longer there, so a route that asks for some is known by its name.
-fn promised(conn: &Conn, asked: &Asked, ready: &Ready) -> Option<(String, Option<String>)> {
+fn promised(conn: &Conn, asked: &Asked, route: &RouteRun) -> Option<(String, Option<String>)> {
     let running = conn.opened.arrived.core.running()?;
     let site = conn.site_in(&running)?;
-    let name = &ready.running.routes.get(ready.route)?.name;
-    let own = running.routes.iter().find(|r| r.name == *name)?;
+    let own = running.routes.iter().find(|r| r.name == route.name)?;
     let ask = everyhop_decide::Ask {
         host: &asked.host,
         path: asked.path(),
@@ -111,7 +116,7 @@ fn promised(conn: &Conn, asked: &Asked, ready: &Ready) -> Option<(String, Option
         headers: &everyhop_decide::NoHeaders,
     };
     let other = match running.matcher.ask(site, &ask) {
-        everyhop_decide::Answer::Route(route) => running.routes.get(route),
+        everyhop_decide::Answer::Route(route) => running.route(route),
         _ => None,
     };
     Some((own.promise.clone(), other.map(|r| format!("{} {}", r.name, r.promise))))

@@ -85,7 +85,7 @@ pub(crate) async fn carry<C: Carrier>(
     began: Instant,
 ) -> Carried<C::Up> {
     let running = &ready.running;
-    let Some(route) = running.routes.get(ready.route) else { return Carried::Refused(Refusal::NotFound) };
+    let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
     let mut tried = Vec::new();
     let mut again = false;

@@ -200,6 +200,10 @@ impl Stage {
         self.edge.ejected()
     }
 
+    pub fn plans_held(&self) -> usize {
+        self.edge.plans_held()
+    }
+
     pub fn open_connections(&self) -> u32 {
         self.edge.open_connections()
     }

@@ -1,7 +1,8 @@
 //! A WebSocket: what ends it, and when exactly.
 
 use crate::plan::Plan;
-use crate::stage::{End, Stage};
+use crate::stage::{End, GET, OK, Stage};
+use everyhop_engine::fuzzing::Speaks;
 use std::rc::Rc;
 
 const UPGRADE: &str = "GET /x HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -28,6 +29,34 @@ fn carries(it: &Stage, (client, peer): &(Rc<End>, Rc<End>)) {
 fn over((client, peer): &(Rc<End>, Rc<End>)) -> bool {
     assert_eq!(client.is_over(), peer.is_over(), "both ends or none");
     client.is_over()
+}
+
+#[test]
+fn a_plan_is_let_go_when_nothing_is_asked_by_it_any_more_whatever_stays_open() {
+    let plan = Plan::new().websocket().limit("idle_s", 6000).limit("tunnel_idle_s", 6000).limit("first_byte_s", 600);
+    let it = Stage::open(&plan);
+    let mut kept = Vec::new();
+    for round in 0..20 {
+        let served = it.h1();
+        it.says(&served, GET);
+        it.says(it.came(0).last().expect("a connection"), OK);
+        assert!(served.took().ends_with("ok"));
+        kept.push((it.h1(), it.client(Speaks::Http2), served, tunnel(&it)));
+        for _ in 0..50 {
+            it.reload(&plan.clone().limit("eject_s", 11 + round));
+        }
+        assert_eq!(it.plans_held(), 1, "the one that runs");
+    }
+    assert!(
+        kept.iter().all(|(one, two, three, both)| !(one.is_over() || two.is_over() || three.is_over() || over(both)))
+    );
+    let waiting = it.h1();
+    it.says(&waiting, GET);
+    it.reload(&plan);
+    assert_eq!(it.plans_held(), 2, "a request under way is carried by the plan that admitted it");
+    it.says(it.came(0).last().expect("a connection"), OK);
+    assert!(waiting.took().ends_with("ok"));
+    assert_eq!(it.plans_held(), 1);
 }
 
 #[test]
