@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import re
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.explain import about_route, drawing, page
 from everyhop.trust import ATTACKERS, RouteTrust, trust_map
+from everyhop.trust.attackers import Exposure
+from everyhop.trust.capabilities import Capability, Setting
+from everyhop.trust.kept import Missing, Standing
+from everyhop.trust.map import Believed, Hop, Reachable
 
 TODAY = dt.datetime.now(dt.UTC).date()
 VERIFY = 'verify = { ca = "c.pem", name = "n" }\n'
@@ -54,15 +59,19 @@ READERS = {
 }
 
 
+def gets(it: RouteTrust) -> tuple[str, ...]:
+    """What each attacker gets, in letters."""
+    return tuple(
+        "".join(c if yes else "-" for c, yes in (("r", e.reads), ("c", e.changes), ("p", e.pretends)))
+        for e in (it.attackers[k] for k in ATTACKERS)
+    )
+
+
 @pytest.mark.parametrize("variant", TABLE)
 def test_who_can_read_and_what_attackers_get(tmp_path: Path, variant: str) -> None:
     it = mapped(tmp_path, variant)
     assert it.readers == READERS[variant]
-    got = tuple(
-        "".join(c if yes else "-" for c, yes in (("r", e.reads), ("c", e.changes), ("p", e.pretends)))
-        for e in (it.attackers[k] for k in ATTACKERS)
-    )
-    assert got == TABLE[variant]
+    assert gets(it) == TABLE[variant]
     assert ("edge" in it.key_holders) == (variant != "passthrough")
     assert all(e.why for e in it.attackers.values())
 
@@ -136,7 +145,7 @@ def test_a_passthrough_route_beside_a_wildcard_of_a_site_is_not_said_to_be_out_o
         assert edge(name).key_holders == ("backend",) and not edge(name).attackers["edge"].reads
     held = edge("*.test")
     assert held.key_holders == ("edge", "backend") and "*.test" in held.attackers["edge"].why
-    assert held.attackers["edge"].reads and held.attackers["edge"].changes
+    assert gets(held) == ("---", "---", "---", "rc-", "rc-")
 
 
 def test_a_backend_that_is_sent_a_proxy_header_believes_whoever_reaches_it(tmp_path: Path) -> None:
@@ -144,7 +153,7 @@ def test_a_backend_that_is_sent_a_proxy_header_believes_whoever_reaches_it(tmp_p
     assert blind.believed == () and not blind.attackers["direct"].pretends
     told = mapped(tmp_path, "passthrough", more='send_proxy = "v2"\n')
     assert [b.who for b in told.believed] == ["the backend"] and "PROXY" in told.believed[0].what
-    assert told.attackers["direct"].pretends and told.attackers["beside"].pretends and not told.attackers["tap"].reads
+    assert gets(told) == ("--p", "---", "--p", "---", "rc-")
 
 
 def test_backends_that_differ_are_told_apart_and_drawn_by_the_weakest(tmp_path: Path) -> None:
@@ -165,3 +174,50 @@ def test_who_may_pass_is_said(tmp_path: Path) -> None:
     assert not any("if it has one" in p for p in it.hops[0].proofs)
     assert any("boss.test" in p for p in about_route(it, dt.datetime.now(dt.UTC)))
     assert "boss.test" in page([it], name="x", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+
+
+# Keys are held by; the hop to the backend is encrypted, and the oldest TLS on it; the backend is this host.
+HELD = {
+    "mutual": (("edge", "backend"), True, "1.2", False),
+    "reencrypt": (("edge", "backend"), True, "1.2", False),
+    "plaintext": (("edge",), False, None, False),
+    "same-host": (("edge",), False, None, True),
+    "mixed": (("edge",), False, None, False),
+}
+
+
+@pytest.mark.parametrize("variant", HELD)
+def test_who_holds_keys_and_what_the_hop_to_the_backend_is(tmp_path: Path, variant: str) -> None:
+    it = mapped(tmp_path, variant)
+    front, back = it.hops
+    assert (it.key_holders, back.encrypted, back.oldest, it.same_host) == HELD[variant]
+    assert front.encrypted and front.oldest == "1.2"
+
+
+def test_where_tls_passes_through_the_one_hop_is_encrypted_and_no_version_is_promised(tmp_path: Path) -> None:
+    it = mapped(tmp_path, "passthrough")
+    assert [(h.between, h.encrypted, h.oldest) for h in it.hops] == [(("client", "backend"), True, None)]
+    assert not it.same_host and it.allowed is None and it.sites == ()
+
+
+def test_a_plaintext_backend_believes_whoever_can_reach_it_there(tmp_path: Path) -> None:
+    across, here = (mapped(tmp_path, v).believed[0].why for v in ("plaintext", "same-host"))
+    assert across.startswith("anyone who reaches it") and here.startswith("any process on this host")
+
+
+def test_what_a_route_matches_beside_its_hosts_is_written_as_a_person_would(tmp_path: Path) -> None:
+    assert mapped(tmp_path, "passthrough").matches == ""
+    assert mapped(tmp_path, "mutual").matches == "/"
+    assert mapped(tmp_path, "mutual", more='path_exact = "/x"\n').matches == "=/x"
+    more = 'method = ["GET", "POST"]\npath = "/x"\nheaders = { x-a = "1", x-b = "2" }\n'
+    assert mapped(tmp_path, "mutual", more=more).matches == "GET,POST /x x-a=1,x-b=2"
+
+
+@pytest.mark.parametrize(
+    "kind", [Believed, Capability, Exposure, Hop, Missing, Reachable, RouteTrust, Setting, Standing]
+)
+def test_what_is_said_of_trust_stays_as_it_was_said(kind: type) -> None:
+    """Nobody further on can mend the map."""
+    made = kind(**{field.name: None for field in dataclasses.fields(kind)})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(made, dataclasses.fields(kind)[0].name, "")

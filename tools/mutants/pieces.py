@@ -40,9 +40,11 @@ PIECES: dict[str, Rust | Python] = {
     "compile": Python(
         ("compile/compiler.py", "compile/build.py", "compile/files.py"), ("tests/unit/test_compile.py", CASES)
     ),
-    "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", CASES)),
-    "trust": Python(("trust/*.py",), ("tests/unit/test_trust.py",)),
-    "diff": Python(("diff/*.py",), ("tests/unit/test_diff.py",)),
+    "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", "tests/unit/test_unreadable.py", CASES)),
+    "trust": Python(("trust/*.py",), ("tests/unit/test_kept.py", "tests/unit/test_trust.py", CASES)),
+    "diff": Python(
+        ("diff/*.py",), ("tests/unit/test_diff_gate.py", "tests/unit/test_diff_gate_ways.py", "tests/unit/test_diff.py")
+    ),
     "advise": Python(("advise/*.py",), ("tests/unit/test_advise.py",)),
     "sentences": Python(("explain/sentences.py", "refusals/finding.py"), ("tests/unit/test_cli.py", CASES)),
 }

@@ -1,0 +1,137 @@
+"""What must be configured for a promise to be true: each check against a standing that lacks one thing and one that has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from everyhop.model import Config, Route, Site
+from everyhop.trust import kept
+from everyhop.trust.kept import Check, Key, Standing
+
+CERTS = [{"chain": "x", "key": "file:y"}]
+CA = "/etc/client-ca.pem"
+
+
+def site(name: str = "s", **more: Any) -> Site:
+    return Site.model_validate({"name": name, "certs": CERTS, **more})
+
+
+def standing(*sites: Site, keys: tuple[str, ...] = (), top: dict[str, Any] | None = None, **more: Any) -> Standing:
+    """Route 3 of its file, plaintext unless `more` says otherwise, reached through all of `sites`."""
+    route = Route.model_validate({"name": "r", "host": "a.test", "tls": "plaintext", "to": ["127.0.0.1:1"], **more})
+    listener = [{"name": "l", "bind": ["127.0.0.1:8443"]}]
+    config = Config.model_validate({"version": 1, "listener": listener, **(top or {})})
+    return Standing(route, 3, tuple(enumerate(sites)), tuple((5, site(), name) for name in keys), config)
+
+
+def lacks(check: Check, it: Standing) -> tuple[str, tuple[Key, ...]]:
+    found = check(it)
+    assert found is not None and found.mend and all(found.mend)
+    return found.what, found.at
+
+
+def test_what_the_pattern_alone_gives_needs_nothing() -> None:
+    assert kept.by_pattern(standing()) is None
+
+
+def test_grpc_needs_http2_to_the_backend_and_in_every_site() -> None:
+    old, both = site("old", alpn=["http/1.1"]), site()
+    assert "speaks HTTP/1.1" in lacks(kept.http2_both_ways, standing(both))[0]
+    assert "speaks HTTP/1.1" in lacks(kept.http2_both_ways, standing(both, upstream_protocol="http/1.1"))[0]
+    what, at = lacks(kept.http2_both_ways, standing(both, old, upstream_protocol="h2"))
+    assert "'old'" in what and at == (("site", 1, "alpn"),)
+    assert kept.http2_both_ways(standing(both, site(alpn=["h2"]), upstream_protocol="h2")) is None
+
+
+def test_a_websocket_needs_http1_all_the_way_and_a_route_that_lets_it_pass() -> None:
+    new, both = site("new", alpn=["h2"]), site()
+    assert "refuses upgrades" in lacks(kept.upgrades_pass, standing(both, websocket=False))[0]
+    assert "speaks HTTP/2" in lacks(kept.upgrades_pass, standing(both, upstream_protocol="h2"))[0]
+    what, at = lacks(kept.upgrades_pass, standing(both, new))
+    assert "'new'" in what and at == (("site", 1, "alpn"),)
+    for more in ({}, {"websocket": True}, {"upstream_protocol": "http/1.1"}):
+        assert kept.upgrades_pass(standing(both, site(alpn=["http/1.1"]), **more)) is None
+
+
+def test_metrics_need_an_address_where_they_are_read() -> None:
+    assert "no address" in lacks(kept.status_bound, standing())[0]
+    assert kept.status_bound(standing(top={"status": {"bind": "127.0.0.1:9180"}})) is None
+
+
+@pytest.mark.parametrize("check", [kept.access_log, kept.log_or_nothing])
+def test_a_log_that_is_off_or_nowhere_keeps_no_line(check: Check) -> None:
+    def logged(where: str) -> Standing:
+        return standing(top={"log": {"access": where, "on_full": "refuse"}})
+
+    assert lacks(check, logged("off")) == ("the access log is off", (("log", "access"),))
+    assert lacks(check, logged("/dev/null")) == ("the access log is at /dev/null", (("log", "access"),))
+    for where in ("stdout", "/var/log/everyhop.log"):
+        assert check(logged(where)) is None
+
+
+def test_a_log_that_drops_lines_when_it_is_full_is_not_complete() -> None:
+    dropping = standing(top={"log": {"access": "stdout", "on_full": "drop"}})
+    assert kept.access_log(dropping) is None
+    assert "dropped" in lacks(kept.log_or_nothing, dropping)[0]
+
+
+def test_a_second_backend_is_what_stands_in_for_the_first() -> None:
+    what, at = lacks(kept.several_backends, standing())
+    assert "one backend" in what and at == (("route", 3, "to"),)
+    for count in (2, 3):
+        assert kept.several_backends(standing(to=[f"127.0.0.1:{n + 1}" for n in range(count)])) is None
+
+
+def test_a_client_is_proved_only_if_every_site_asks_and_none_takes_a_client_without() -> None:
+    strict, open_ = site("strict", clients={"ca": CA}), site("open")
+    asks = site("asks", clients={"ca": CA, "mode": "ask"})
+    allow: dict[str, Any] = {"clients": ["boss.test"]}
+    for allowed in (None, allow):
+        what, at = lacks(kept.clients_proved, standing(strict, open_, allow=allowed))
+        assert "'open'" in what and at == (("site", 1, "name"),)
+        assert kept.clients_proved(standing(strict, strict, allow=allowed)) is None
+    what, at = lacks(kept.clients_proved, standing(strict, asks))
+    assert "'asks'" in what and at == (("site", 1, "clients", "mode"),)
+    assert kept.clients_proved(standing(strict, asks, allow=allow)) is None
+
+
+def test_a_backend_behind_passthrough_learns_the_client_from_a_proxy_header_alone() -> None:
+    for check in (kept.address_told, kept.proxy_header):
+        assert "no PROXY header" in lacks(check, standing(tls="passthrough"))[0]
+        assert check(standing(tls="passthrough", send_proxy="v2")) is None
+    assert kept.address_told(standing()) is None, "where TLS ends X-Forwarded-For says it"
+
+
+def test_an_edge_with_a_key_for_a_name_of_the_route_is_not_blind() -> None:
+    what, at = lacks(kept.no_key_here, standing(tls="passthrough", keys=("*.test",)))
+    assert "*.test" in what and at == (("site", 5, "name"),)
+    assert kept.no_key_here(standing(tls="passthrough")) is None
+
+
+def test_a_way_is_encrypted_only_if_every_hop_of_it_is() -> None:
+    check = kept.every_hop("reencrypt", "mutual")
+    weak, own = "10.0.0.1:1", {"at": "10.0.0.2:1", "tls": "plaintext"}
+    assert lacks(check, standing(to=[weak])) == ("the hop to 10.0.0.1:1 is plaintext", (("route", 3, "to", 0),))
+    what = lacks(check, standing(tls="mutual", to=[weak, own]))
+    assert what == ("the hop to 10.0.0.2:1 is plaintext", (("route", 3, "to", 1),)), "a backend's own word counts"
+    assert lacks(check, standing(to=[{"at": weak}]))[0] == "the hop to 10.0.0.1:1 is plaintext"
+    for tls in ("passthrough", "reencrypt", "mutual"):
+        assert check(standing(tls=tls, to=[weak, {"at": "10.0.0.2:1"}])) is None
+    assert check(standing(to=[{"at": weak, "tls": "mutual"}, {"at": weak, "tls": "reencrypt"}])) is None
+    only = kept.every_hop("mutual")(standing(tls="reencrypt"))
+    assert only is not None and only.mend == ('tls = "mutual"',), "the safest first"
+    assert check.__doc__ == "Every backend's hop is reencrypt or mutual."
+
+
+def test_an_identity_with_the_key_of_a_site_is_not_apart_from_it() -> None:
+    def identity(name: str, key: str) -> dict[str, str]:
+        return {"name": name, "chain": "x", "key": key}
+
+    same = {"identity": [identity("other", "file:z"), identity("i", "file:y")]}
+    for more in ({"present": "i"}, {"to": ["127.0.0.1:1", {"at": "127.0.0.1:2", "present": "i"}]}):
+        what, at = lacks(kept.keys_apart, standing(site(), top=same, **more))
+        assert what == "identity 'i' has the key of site 's'" and at == (("identity", 1, "key"),)
+        assert kept.keys_apart(standing(site(), top={"identity": [identity("i", "file:z")]}, **more)) is None
+    assert kept.keys_apart(standing(site(), top=same, present="other")) is None, "the route shows another one"
