@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from everyhop.model import Config, Route, Site
-from everyhop.trust import kept
+from everyhop.trust import CAPABILITIES, kept
 from everyhop.trust.kept import Check, Key, Standing
 
 CERTS = [{"chain": "x", "key": "file:y"}]
@@ -126,12 +127,17 @@ def test_a_way_is_encrypted_only_if_every_hop_of_it_is() -> None:
 
 
 def test_an_identity_with_the_key_of_a_site_is_not_apart_from_it() -> None:
-    def identity(name: str, key: str) -> dict[str, str]:
-        return {"name": name, "chain": "x", "key": key}
-
-    same = {"identity": [identity("other", "file:z"), identity("i", "file:y")]}
+    """Which keys are the same is found where files are read; here it is told by their places."""
+    top = {"identity": [{"name": name, "chain": "x", "key": "file:z"} for name in ("other", "i")]}
     for more in ({"present": "i"}, {"to": ["127.0.0.1:1", {"at": "127.0.0.1:2", "present": "i"}]}):
-        what, at = lacks(kept.keys_apart, standing(site(), top=same, **more))
-        assert what == "identity 'i' has the key of site 's'" and at == (("identity", 1, "key"),)
-        assert kept.keys_apart(standing(site(), top={"identity": [identity("i", "file:z")]}, **more)) is None
-    assert kept.keys_apart(standing(site(), top=same, present="other")) is None, "the route shows another one"
+        it = standing(site("first"), site("second"), top=top, **more)
+        what, at = lacks(kept.keys_apart, replace(it, shared=frozenset({(1, 1)})))
+        assert what == "identity 'i' has the key of site 'second'" and at == (("identity", 1, "key"),)
+        assert kept.keys_apart(it) is None
+        for shared in ((0, 1), (1, 2)):
+            assert kept.keys_apart(replace(it, shared=frozenset({shared}))) is None, "not shown, or no way to the route"
+
+
+def test_what_a_capability_needs_is_the_sentence_of_its_check() -> None:
+    assert CAPABILITIES["grpc"].needs == '`upstream_protocol = "h2"`, and `h2` in the site\'s `alpn`.'
+    assert CAPABILITIES["grpc"].told()["needs"] == CAPABILITIES["grpc"].needs
