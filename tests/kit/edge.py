@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +105,7 @@ class EdgeKit:
         threads: int = 1,
         drain_s: int = 5,
         engine: str = "",
+        under: Sequence[str] = (),
     ) -> None:
         self.pki = pki
         self.folder = Path(tempfile.mkdtemp(prefix="eh-"))
@@ -115,7 +116,7 @@ class EdgeKit:
         for attempt in range(3):
             self.port = free_port()
             self.write(routes)
-            self.edge = Edge(self.config)
+            self.edge = Edge(self.config, under=under)
             try:
                 self.edge.wait_for("ready:", 60)
                 return

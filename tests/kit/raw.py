@@ -87,14 +87,21 @@ class Raw:
     """`script` gets each connection after accept (and handshake) with the record of what it received."""
 
     def __init__(
-        self, script: Script, leaf: Leaf | None = None, *, clients: Path | None = None, alpn: list[str] | None = None
+        self,
+        script: Script,
+        leaf: Leaf | None = None,
+        *,
+        clients: Path | None = None,
+        alpn: list[str] | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.script = script
         self.records: list[Record] = []
         self.failures: list[Exception] = []
         self.context = None if leaf is None else server_context(leaf, clients=clients, alpn=alpn)
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family, backlog=128)
         self.port: int = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()

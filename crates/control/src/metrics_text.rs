@@ -139,4 +139,23 @@ fn backends(out: &mut String, running: &Running) {
             let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {alarm}", label(&r.name), label(&b.at));
         }
     }
+    let name = "everyhop_hop_failures_total";
+    counter(out, name, "tries at a backend that failed, by slug");
+    for r in &running.routes {
+        for b in &r.backends {
+            for (slug, n) in b.health.failed() {
+                let (route, at) = (label(&r.name), label(&b.at));
+                let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\",slug=\"{slug}\"}} {n}");
+            }
+        }
+    }
+    let name = "everyhop_backend_impostor";
+    let _ =
+        writeln!(out, "# HELP {name} 1 if the last certificate shown was not the expected one\n# TYPE {name} gauge");
+    for r in &running.routes {
+        for b in r.backends.iter().filter(|b| b.secured.is_some()) {
+            let shows = u8::from(b.addresses.load().iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)));
+            let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {shows}", label(&r.name), label(&b.at));
+        }
+    }
 }

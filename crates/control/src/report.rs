@@ -3,10 +3,12 @@
 
 use everyhop_engine::worker::shared::Shared;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn now_s() -> i64 {
@@ -37,12 +39,29 @@ fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
         1 => "demanded",
         2 => "not_demanded",
         3 => "not_presented",
+        4 => "refused",
         _ => "unknown",
     };
+    let addresses = it.addresses.load();
+    let last = addresses.iter().filter_map(|a| a.fares.last()).max_by_key(|(micros, _)| *micros);
     json!({
         "at": it.at, "tls": it.tls, "state": state, "identity": identity,
-        "failures": it.health.failures.load(Ordering::Relaxed),
+        "failures": addresses.iter().map(|a| a.fares.failures.load(Ordering::Relaxed)).sum::<u32>(),
         "requests": sent.load(Ordering::Relaxed),
+        "impostor": addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)),
+        "failed": it.health.failed().into_iter().collect::<HashMap<_, _>>(),
+        "last_failure": parsed(last.map(|(_, text)| text)),
+        "addresses": addresses.iter().map(address).collect::<Vec<_>>(),
+    })
+}
+
+fn address(it: &Address) -> Value {
+    json!({
+        "at": it.at.map(|at| at.to_string()),
+        "state": if it.fares.is_ejected() { "ejected" } else { "up" },
+        "failures": it.fares.failures.load(Ordering::Relaxed),
+        "impostor": it.fares.impostor.load(Ordering::Relaxed),
+        "last_failure": parsed(it.fares.last().map(|(_, text)| text)),
     })
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         id: None,
         labels: &it.running.labels,
         hop: None,
+        failed: &[],
         protocol: None,
         method: None,
         host: None,

@@ -5,13 +5,16 @@
 //! are bytes; each direction ends on its own (half-close). Read next: `backend/connect.rs`.
 
 use crate::arrived::{Arrived, unmapped};
-use crate::backend::{choose, connect};
+use crate::backend::{choose, connect, link};
+use crate::exchange::tries::Tries;
 use crate::peek::Greeting;
 use everyhop_canon::proxy;
 use everyhop_hello::{self as hello, ServerFirst};
 use everyhop_record::facts::{IdentityUse, TlsFacts};
+use everyhop_record::failure::Failure;
 use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
@@ -21,6 +24,7 @@ use everyhop_transport::sock::Sock;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 use tokio::net::TcpStream;
 
 /// A ServerHello is far below this; more without one is not TLS that we know.
@@ -33,42 +37,62 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let mut it = it.keeping(Spliced { generation });
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
-    let (backend, up, _held) = match dial(&it, route).await {
+    let mut tries = Tries::default();
+    let (backend, address, up, _held) = match dial(&it, route, &mut tries).await {
         Ok(it) => it,
-        Err(why) => return end(&it, &hello, route, None, TlsFacts::default(), (0, 0), Err(why)),
+        Err(why) => {
+            let hop = tries.failures.last().map(Failure::fragment);
+            return end(&it, &hello, route, (hop.as_ref(), &tries), TlsFacts::default(), (0, 0), Err(why));
+        }
     };
     route.sends_to(&backend);
     let Some(client) = it.sock.take() else { return };
     let mut tunnel = Tunnel::new(&mut it, &hello, route, client, up);
-    let ended = tunnel.run(&it, route).await;
+    let began = || choose::healed(&backend, &address);
+    let ended = tunnel.run(&it, route, began).await;
     if ended.is_err() {
         tunnel.abort();
     }
+    if let Some(why) = tunnel.failure(ended) {
+        choose::failed(route, &backend, &address);
+        let failed = link::failure(&backend, &address, why);
+        it.core.backends.tell(&backend, &address, failed, it.started, &mut tries);
+    }
     let (facts, moved) = (tunnel.facts, (tunnel.to_backend.moved, tunnel.to_client.moved));
-    end(&it, &hello, route, Some(&backend), facts, moved, ended);
+    let hop = HopFragment::of(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
+    end(&it, &hello, route, (Some(&hop), &tries), facts, moved, ended);
 }
 
-async fn dial(it: &Arrived<Spliced>, route: &RouteRun) -> Result<(Arc<BackendRun>, Sock, Held), Refusal> {
-    let mut tried = Vec::new();
+async fn dial(
+    it: &Arrived<Spliced>,
+    route: &RouteRun,
+    tries: &mut Tries,
+) -> Result<(Arc<BackendRun>, Address, Sock, Held), Refusal> {
     loop {
-        let backend = choose::choose(it.core.clock().unix_s.get(), route, &tried)?;
-        it.watch.within_s(route.limits.connect_s);
-        match connect::dial(&backend, &it.watch).await {
-            Ok(connect::Dialled { sock, held, .. }) => {
-                choose::healed(&backend);
-                return Ok((backend, sock, held));
-            }
-            Err(why @ Refusal::HopDescriptors) => {
+        let backend = choose::choose(it.core.clock().unix_s.get(), route, tries)?;
+        let addresses = choose::addresses(&backend, tries);
+        let until_ms = it.core.clock().now_ms.get() + u64::from(route.limits.connect_s) * 1000;
+        let mut why = Refusal::ConnectFailed;
+        for (i, address) in addresses.iter().enumerate() {
+            let began = Instant::now();
+            let now = it.core.clock().now_ms.get();
+            it.watch.at_ms(now + until_ms.saturating_sub(now) / (addresses.len() - i).max(1) as u64);
+            let failed = match connect::dial(&backend, address, &it.watch).await {
+                Ok(connect::Dialled { sock, held }) => return Ok((backend, address.clone(), sock, held)),
+                Err(failed) => failed,
+            };
+            why = failed.why;
+            if why == Refusal::HopDescriptors {
                 it.core.backends.pools.forget_idle();
+                it.core.backends.tell(&backend, address, *failed, began, tries);
                 return Err(why);
             }
-            Err(why) => {
-                choose::failed(route, &backend);
-                tried.push(backend.hop_id);
-                if tried.len() >= route.backends.len() {
-                    return Err(why);
-                }
-            }
+            choose::failed(route, &backend, address);
+            it.core.backends.tell(&backend, address, *failed, began, tries);
+        }
+        tries.leave_out(backend.hop_id);
+        if tries.hops() >= route.backends.len() {
+            return Err(why);
         }
     }
 }
@@ -98,6 +122,8 @@ struct Tunnel {
     to_client: Way,
     /// Bytes of the backend held back until they are known to be TLS.
     first_seen: bool,
+    /// The backend ended before the client did.
+    backend_first: bool,
     facts: TlsFacts,
     generation: u64,
     age_ms: u64,
@@ -131,6 +157,7 @@ impl Tunnel {
             to_backend,
             to_client: Way::default(),
             first_seen: false,
+            backend_first: false,
             facts: TlsFacts::default(),
             generation: it.running.generation,
             age_ms: now + u64::from(limits.max_age_s) * 1000,
@@ -138,8 +165,21 @@ impl Tunnel {
         }
     }
 
-    async fn run(&mut self, it: &Arrived<Spliced>, route: &RouteRun) -> Result<(), Refusal> {
+    /// What the backend's end says against it: it ended first, and before a byte of TLS came.
+    fn failure(&self, ended: Result<(), Refusal>) -> Option<Refusal> {
+        match ended {
+            Err(Refusal::SpliceNotTls) => Some(Refusal::SpliceNotTls),
+            Ok(()) | Err(Refusal::ConnectionBroken) if !self.first_seen && self.backend_first => {
+                Some(Refusal::BackendClosed)
+            }
+            _ => None,
+        }
+    }
+
+    /// `began` is called once the backend speaks TLS.
+    async fn run(&mut self, it: &Arrived<Spliced>, route: &RouteRun, began: impl Fn()) -> Result<(), Refusal> {
         poll_fn(|cx| {
+            let seen = self.first_seen;
             let before = self.to_backend.moved + self.to_client.moved;
             let both = (self.to_backend.shut, self.to_client.shut);
             let there = pump(cx, &mut self.client, &mut self.up, &mut self.to_backend, both.1, |_| Ok(true));
@@ -150,6 +190,10 @@ impl Tunnel {
                 }
                 Ok(*first_seen)
             });
+            if self.first_seen && !seen {
+                began();
+            }
+            self.backend_first |= !self.to_backend.eof && (self.to_client.eof || back.is_err());
             match (there, back) {
                 (Err(e), _) | (_, Err(e)) => return Poll::Ready(Err(e)),
                 (Ok(true), Ok(true)) => return Poll::Ready(Ok(())),
@@ -293,7 +337,7 @@ fn end(
     it: &Arrived<Spliced>,
     hello: &Greeting,
     route: &RouteRun,
-    backend: Option<&BackendRun>,
+    (hop, tries): (Option<&HopFragment>, &Tries),
     facts: TlsFacts,
     (to_backend, to_client): (u64, u64),
     ended: Result<(), Refusal>,
@@ -311,15 +355,15 @@ fn end(
         client: it.client.ip(),
         sni: hello.host.as_deref(),
         tls: "passed",
-        facts: facts.clone(),
+        facts,
     });
-    let hop = backend.map(|b| HopFragment::of(&b.at, "passthrough", &facts, IdentityUse::Unknown));
     let (micros, us) = it.core.clock().unix_micros(it.started);
     let line = Line {
         conn: &conn,
         id: None,
         labels: &route.labels,
-        hop: hop.as_ref().map(|h| (h, false)),
+        hop: hop.map(|h| (h, false)),
+        failed: &tries.failures,
         protocol: None,
         method: None,
         host: None,

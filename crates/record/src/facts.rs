@@ -102,7 +102,10 @@ pub enum IdentityUse {
     NotDemanded,
     /// The hop presents none.
     NotPresented,
-    /// A resumed session of which no full handshake was seen, or a session that is not ours.
+    /// It ended our session for our certificate's sake.
+    Refused,
+    /// A resumed session of which no full handshake was seen, a session that is not ours, or one in which the backend asked
+    /// and has not answered yet: in TLS 1.3 it judges what we show after our handshake is over.
     Unknown,
 }
 
@@ -112,6 +115,7 @@ impl IdentityUse {
             IdentityUse::Demanded => "demanded",
             IdentityUse::NotDemanded => "not_demanded",
             IdentityUse::NotPresented => "not_presented",
+            IdentityUse::Refused => "refused",
             IdentityUse::Unknown => "unknown",
         }
     }

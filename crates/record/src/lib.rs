@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod counters;
 pub mod digest;
 pub mod facts;
+pub mod failure;
 pub mod json;
 pub mod line;
 pub mod log;

@@ -5,8 +5,10 @@
 //! no body, no key ever gets in. Read next: `json.rs`, then `log.rs`, `counters.rs`.
 
 use crate::facts::{IdentityUse, TlsFacts};
+use crate::failure::{Failure, address_field, write_all};
 use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
 use everyhop_http1::write::number;
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// What we know of a client connection, written once it is known.
@@ -45,24 +47,39 @@ impl ConnFragment {
     }
 }
 
-/// What we know of a backend connection, written once it is open. Without its closing brace: `reused` follows.
+/// What we know of a backend connection, written once it is open. Without its closing brace: what may still change follows.
 #[derive(Clone)]
 pub struct HopFragment {
     text: Vec<u8>,
-    pub alarm: Option<&'static str>,
+    identity: Cell<IdentityUse>,
 }
 
 impl HopFragment {
-    pub fn of(at: &str, tls: &'static str, facts: &TlsFacts, identity: IdentityUse) -> HopFragment {
+    /// `address`: `None` for a Unix socket.
+    pub fn of(
+        at: &str,
+        address: Option<SocketAddr>,
+        tls: &'static str,
+        facts: &TlsFacts,
+        identity: IdentityUse,
+    ) -> HopFragment {
         let mut out = Vec::with_capacity(320);
         out.extend_from_slice(b"{\"at\":");
         text(&mut out, at.as_bytes());
+        address_field(&mut out, address);
         field(&mut out, "tls", Some(tls));
         field(&mut out, "alpn", facts.alpn.as_deref());
         facts.write(&mut out);
-        field(&mut out, "identity", Some(identity.name()));
-        let alarm = (identity == IdentityUse::NotDemanded).then_some("identity_not_demanded");
-        HopFragment { text: out, alarm }
+        HopFragment { text: out, identity: Cell::new(identity) }
+    }
+
+    /// The backend showed what it makes of our identity.
+    pub fn know(&self, identity: IdentityUse) {
+        self.identity.set(identity);
+    }
+
+    fn alarm(&self) -> Option<&'static str> {
+        (self.identity.get() == IdentityUse::NotDemanded).then_some("identity_not_demanded")
     }
 }
 
@@ -76,6 +93,8 @@ pub struct Line<'a> {
     /// The [`labels`] of its route, or of what reached no route.
     pub labels: &'a [u8],
     pub hop: Option<(&'a HopFragment, bool)>,
+    /// Tries at hops that failed, the last one of `hop` included where it did.
+    pub failed: &'a [Failure],
     pub protocol: Option<&'static str>,
     pub method: Option<&'a [u8]>,
     pub host: Option<&'a [u8]>,
@@ -102,7 +121,7 @@ pub fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, material: 
 impl Line<'_> {
     /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
     pub fn is_ordinary(&self) -> bool {
-        self.end == DONE && self.hop.is_none_or(|(hop, _)| hop.alarm.is_none())
+        self.end == DONE && self.failed.is_empty() && self.hop.is_none_or(|(hop, _)| hop.alarm().is_none())
     }
 
     /// `micros`: now, since 1970.
@@ -125,6 +144,7 @@ impl Line<'_> {
             None => out.extend_from_slice(b"null"),
             Some((hop, reused)) => {
                 out.extend_from_slice(&hop.text);
+                plain_field(out, b",\"identity\":", Some(hop.identity.get().name()));
                 out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
             }
         }
@@ -147,8 +167,10 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        out.extend_from_slice(b",\"alarms\":[");
-        if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm) {
+        out.extend_from_slice(b",\"failed_hops\":[");
+        write_all(out, self.failed);
+        out.extend_from_slice(b"],\"alarms\":[");
+        if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm()) {
             text(out, alarm.as_bytes());
         }
         out.extend_from_slice(b"]}");

@@ -102,6 +102,7 @@ refusals! {
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
     HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2 and the route asks for it";
+    BackendTls "hop/tls-broken" 502 "the TLS session with the backend broke after its handshake";
     BackendClosed "hop/closed" 502 "the backend closed before it answered";
     BackendMalformed "hop/bad-response" 502 "the backend's answer is not valid HTTP";
     BackendInformational "hop/too-many-informational" 502 "the backend sent more informational responses than the limit";
@@ -160,18 +161,44 @@ impl Refusal {
                 C::UnknownIssuer | C::BadSignature => Refusal::HopUntrusted,
                 _ => Refusal::HopBadCertificate,
             },
-            E::AlertReceived(
-                A::CertificateRequired
-                | A::BadCertificate
-                | A::UnknownCA
-                | A::CertificateUnknown
-                | A::CertificateExpired
-                | A::UnsupportedCertificate
-                | A::AccessDenied,
-            ) => Refusal::HopIdentityRefused,
+            E::AlertReceived(alert) if is_of_certificate(*alert) => Refusal::HopIdentityRefused,
             E::NoApplicationProtocol | E::AlertReceived(A::NoApplicationProtocol) => Refusal::HopNoHttp2,
             E::InvalidMessage(_) => Refusal::HopNotTls,
             _ => Refusal::HopHandshake,
         }
     }
+
+    /// As [`Refusal::of_backend`], where the backend had asked for our certificate: one that shows none to a backend of TLS
+    /// 1.2 is told no more than that the handshake failed (RFC 5246 §7.4.6).
+    pub fn of_asking_backend(error: &rustls::Error) -> Refusal {
+        use rustls::{AlertDescription as A, Error as E};
+        match error {
+            E::AlertReceived(A::HandshakeFailure | A::NoCertificate) => Refusal::HopIdentityRefused,
+            _ => Refusal::of_backend(error),
+        }
+    }
+
+    /// What rustls says of a backend's session after our handshake is over, before any answer.
+    pub fn of_session(error: &rustls::Error) -> Refusal {
+        match error {
+            rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => Refusal::HopIdentityRefused,
+            _ => Refusal::BackendTls,
+        }
+    }
+}
+
+/// An alert that speaks of the certificate that we showed, or did not show.
+fn is_of_certificate(alert: rustls::AlertDescription) -> bool {
+    use rustls::AlertDescription as A;
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnknownCA
+            | A::CertificateUnknown
+            | A::CertificateExpired
+            | A::CertificateRevoked
+            | A::UnsupportedCertificate
+            | A::AccessDenied
+    )
 }

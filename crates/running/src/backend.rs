@@ -1,6 +1,7 @@
 //! A backend and the hop to it: where it is, what its connections depend on, how it fares. Shared by all threads.
 //! It opens nothing. Read next: `build.rs`.
 
+use crate::address::Address;
 use arc_swap::ArcSwap;
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
@@ -8,8 +9,8 @@ use everyhop_transport::clock::steady_ms;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A backend and the hop to it, with everything that a connection there depends on.
 pub struct BackendRun {
@@ -17,7 +18,8 @@ pub struct BackendRun {
     pub hop_id: u64,
     pub at: String,
     pub place: Place,
-    pub addrs: ArcSwap<Vec<SocketAddr>>,
+    /// In the order in which they are tried. A Unix socket is one address.
+    pub addresses: ArcSwap<Vec<Address>>,
     pub tls: &'static str,
     pub secured: Option<Secured>,
     pub protocol: UpstreamProtocol,
@@ -36,11 +38,12 @@ pub struct Secured {
 /// Shared by all threads, written only when something fails or heals.
 #[derive(Debug, Default)]
 pub struct Health {
-    pub failures: AtomicU32,
-    /// In [`steady_ms`]; 0 while it is not ejected.
-    pub ejected_until_ms: AtomicU64,
-    /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented: what the last full handshake showed.
+    /// In [`steady_ms`]; 0 while one of its addresses is not ejected.
+    ejected_until_ms: AtomicU64,
+    /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented, 4 refused: what the last full handshake showed.
     pub identity: AtomicU32,
+    /// Failed tries by slug.
+    failed: Mutex<Vec<(&'static str, u64)>>,
 }
 
 impl Health {
@@ -50,15 +53,38 @@ impl Health {
         let until = self.ejected_until_ms.load(Ordering::Relaxed);
         until > 0 && until > steady_ms()
     }
+
+    /// Counts a failed try.
+    pub fn count(&self, slug: &'static str) {
+        let mut all = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.iter_mut().find(|(s, _)| *s == slug) {
+            Some((_, n)) => *n += 1,
+            None => all.push((slug, 1)),
+        }
+    }
+
+    pub fn failed(&self) -> Vec<(&'static str, u64)> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 impl BackendRun {
+    /// After an address was ejected or healed, or others took their place.
+    pub fn sum_up(&self) {
+        let addresses = self.addresses.load();
+        let all = addresses.iter().map(|a| match a.fares.is_ejected() {
+            true => a.fares.ejected_until_ms.load(Ordering::Relaxed),
+            false => 0,
+        });
+        self.health.ejected_until_ms.store(all.min().unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a
     /// connection that is used lives as long as its requests come (threat U04).
     #[inline]
     pub fn is_at(&self, addr: Option<SocketAddr>) -> bool {
         match self.place {
-            Place::Name { .. } => addr.is_some_and(|addr| self.addrs.load().contains(&addr)),
+            Place::Name { .. } => self.addresses.load().iter().any(|a| a.at == addr),
             Place::Ip { .. } | Place::Unix { .. } => true,
         }
     }
@@ -69,7 +95,7 @@ impl BackendRun {
         if unix_s >= self.closes_at_s {
             return Some(Refusal::AcceptanceExpired);
         }
-        if !matches!(self.place, Place::Unix { .. }) && self.addrs.load().is_empty() {
+        if matches!(self.place, Place::Name { .. }) && self.addresses.load().is_empty() {
             return Some(Refusal::Unresolved);
         }
         None

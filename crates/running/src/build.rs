@@ -1,6 +1,7 @@
 //! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
 //! the plan before: ticket keys, backends' sessions, health, counters. Read next: `material.rs`.
 
+use crate::address::Address;
 use crate::backend::{BackendRun, Health, Secured};
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::running::{Listening, RouteRun, Running, SiteRun};
@@ -265,19 +266,19 @@ impl Building<'_> {
         if let Some(known) = self.find(hop_id) {
             return known;
         }
-        let addrs = match place {
-            Place::Ip { ip, port } => vec![SocketAddr::new(*ip, *port)],
+        let addresses = match place {
+            Place::Ip { ip, port } => vec![Address::new(Some(SocketAddr::new(*ip, *port)))],
             Place::Name { name, port } => {
                 let ips = self.names.get(name);
-                ips.into_iter().flatten().map(|ip| SocketAddr::new(*ip, *port)).collect()
+                ips.into_iter().flatten().map(|ip| Address::new(Some(SocketAddr::new(*ip, *port)))).collect()
             }
-            Place::Unix { .. } => Vec::new(),
+            Place::Unix { .. } => vec![Address::new(None)],
         };
         let it = Arc::new(BackendRun {
             hop_id,
             at: place.to_string(),
             place: place.clone(),
-            addrs: ArcSwap::from_pointee(addrs),
+            addresses: ArcSwap::from_pointee(addresses),
             tls,
             secured,
             protocol,

@@ -3,8 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod backend;
 pub mod build;
+pub mod judged;
 pub mod known;
 pub mod material;
 pub mod running;

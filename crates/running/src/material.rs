@@ -2,10 +2,11 @@
 //! Private keys live in `secret.rs` for a moment and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is
 //! the one seam through which a key in another process would sign. Read next: `build.rs`.
 
+use crate::judged::{Judge, was_asked};
 use crate::known::{Lasting, Noting};
 use crate::secret::SecretPem;
 use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
-use rustls::client::ResolvesClientCert;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
@@ -16,7 +17,7 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 use serde::Deserialize;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -225,24 +226,13 @@ pub fn server(
     Ok(Arc::new(config))
 }
 
-thread_local! {
-    static DEMANDED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `f`, part of a handshake with a backend, and tells whether the backend asked for a certificate meanwhile.
-pub fn noting_demand<T>(f: impl FnOnce() -> T) -> (T, bool) {
-    DEMANDED.set(false);
-    let it = f();
-    (it, DEMANDED.get())
-}
-
 /// What we show to backends, and a note that it was asked for: mutual without being asked is mutual in name only.
 #[derive(Debug)]
 struct Shown(Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for Shown {
     fn resolve(&self, _roots: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        DEMANDED.set(true);
+        was_asked();
         self.0.as_ref().filter(|c| c.key.choose_scheme(schemes).is_some()).cloned()
     }
 
@@ -262,10 +252,15 @@ pub fn client(
 ) -> Result<Arc<ClientConfig>, Unusable> {
     let (crypto, versions) = crypto(policy)?;
     let shown = present.map(|id| blob.pair(id)).transpose()?;
+    let judge = WebPkiServerVerifier::builder_with_provider(blob.roots(&verify.ca)?, crypto.clone())
+        .build()
+        .map_err(|e| Unusable(format!("roots of the hop to {:?}: {e}", verify.name)))?;
     let mut config = ClientConfig::builder_with_provider(crypto)
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of the hop to {:?}: {e}", verify.name)))?
-        .with_root_certificates(blob.roots(&verify.ca)?)
+        // rustls' own judge, wrapped by one that only takes notes.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Judge(judge)))
         .with_client_cert_resolver(Arc::new(Shown(shown)));
     config.alpn_protocols = match protocol {
         UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],

@@ -1,6 +1,7 @@
 //! A plan with its material, made ready: matcher, TLS configurations, backends, counters. Shared by all threads behind an
 //! atomic pointer; nothing of it changes but counts, health and addresses. Read next: `build.rs`, which makes it.
 
+use crate::address::Address;
 use crate::backend::BackendRun;
 use crate::material::{Listed, Resumption};
 use everyhop_canon::cidr::Cidr;
@@ -106,7 +107,12 @@ impl Running {
             if let Place::Name { name, port } = &backend.place
                 && let Some(ips) = names.get(name)
             {
-                backend.addrs.store(Arc::new(ips.iter().map(|ip| SocketAddr::new(*ip, *port)).collect()));
+                let before = backend.addresses.load_full();
+                let kept = |at| before.iter().find(|a| a.at == Some(at)).cloned();
+                let of = |ip: &std::net::IpAddr| SocketAddr::new(*ip, *port);
+                let now = ips.iter().map(of).map(|at| kept(at).unwrap_or_else(|| Address::new(Some(at))));
+                backend.addresses.store(Arc::new(now.collect()));
+                backend.sum_up();
             }
         }
     }

@@ -14,6 +14,8 @@ pub trait Tap {
     fn saw(&mut self, bytes: &[u8]);
     /// So many bytes were taken to be sent to it.
     fn wrote(&mut self, n: usize);
+    /// It ended otherwise than by an end.
+    fn broke(&mut self, _: &io::Error) {}
 }
 
 /// Nobody looks.
@@ -30,11 +32,22 @@ pub struct Stream<T> {
     pub tap: T,
 }
 
+impl<T: Tap + Unpin> Stream<T> {
+    /// Who resets may have said why just before: that waits to be read.
+    #[cold]
+    fn last_words(&mut self, cx: &mut Context<'_>) {
+        if let Poll::Ready(Err(e)) = self.wire.poll_read(cx, &mut self.waiting) {
+            self.tap.broke(&e);
+        }
+    }
+}
+
 impl<T: Tap + Unpin> AsyncRead for Stream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.waiting.is_empty() {
-            ready!(this.wire.poll_read(cx, &mut this.waiting))?;
+            let read = ready!(this.wire.poll_read(cx, &mut this.waiting));
+            read.inspect_err(|e| this.tap.broke(e))?;
             this.tap.saw(this.waiting.bytes());
         }
         let n = this.waiting.len().min(into.remaining());
@@ -55,7 +68,12 @@ impl<T: Tap + Unpin> AsyncWrite for Stream<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().wire.poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = this.wire.poll_flush(cx);
+        if let Poll::Ready(Err(_)) = &flushed {
+            this.last_words(cx);
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -189,8 +189,12 @@ impl Wire {
                     .drive(&mut tls.incoming, into, &mut tls.outgoing)
                     .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e));
                 if !tls.outgoing.is_empty() {
-                    // A key update's answer or an alert: sent with what we write next, or now if it goes at once.
-                    let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
+                    // A key update's answer or an alert: sent with what we write next, or now if it goes at once. A peer that takes
+                    // nothing more may have said why: what was read says more than that writing failed.
+                    let flushed = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out);
+                    if let (Ok(_), Poll::Ready(Err(e))) = (&driven, flushed) {
+                        return Poll::Ready(Err(e));
+                    }
                 }
                 match driven? {
                     Driven::PeerClosed => self.eof = true,
@@ -210,8 +214,9 @@ impl Wire {
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending => {
                     // Our last flight, or an answer that did not go at once: the peer may wait for it as we do.
-                    if flush {
-                        let _ = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out)?;
+                    if flush && let Poll::Ready(Err(_)) = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out) {
+                        // It takes nothing more. What it said before that, an alert perhaps, wakes us as its end does.
+                        tls.outgoing.release();
                     }
                     if tls.incoming.is_empty() {
                         tls.incoming.release();

@@ -30,8 +30,25 @@ def observed(last: dict[str, Any] | None) -> str:
         return first
     if hop["tls"] == "plaintext":
         return f"{first} | open"
-    knows = {"demanded": "knows us", "not_demanded": "DID NOT ASK WHO WE ARE"}.get(hop["identity"], "")
+    knows = {"demanded": "knows us", "not_demanded": "DID NOT ASK WHO WE ARE", "refused": "REFUSED US"}.get(
+        hop["identity"], ""
+    )
     return f"{first} | {hop['tls']} TLS {hop['version']} {hop['group'] or ''} {knows}".rstrip()
+
+
+def failure(last: dict[str, Any]) -> str:
+    """One failed try at a backend, in one line."""
+    where = f" ({last['address']})" if last["address"] and last["address"] != last["at"] else ""
+    said = [f"{last['at']}{where} {last['end']} at {last['time']}"]
+    if shown := last["certificate"]:
+        names = ", ".join(shown["names"]) or "no name"
+        said.append(f"expected {last['expected']}, shown {names}: {shown['subject']} of {shown['issuer']}")
+        said.append(f"until {shown['not_after']}, SHA-256 {shown['sha256'][:16]}")
+    if last["alert"]:
+        said.append(f"alert {last['alert']}")
+    if last["detail"]:
+        said.append(str(last["detail"]))
+    return "; ".join(said)
 
 
 def troubles(route: dict[str, Any]) -> list[str]:
@@ -41,6 +58,15 @@ def troubles(route: dict[str, Any]) -> list[str]:
     for backend in route["backends"]:
         if backend["state"] != "up" and not route["closed"]:
             found.append(f"{backend['at']} {backend['state']}")
+        for address in backend["addresses"]:
+            if len(backend["addresses"]) > 1 and address["state"] != "up":
+                found.append(f"{backend['at']} ({address['at']}) {address['state']}")
+            if address["impostor"]:
+                found.append(f"wrong certificate: {failure(address['last_failure'])}")
+            elif address["failures"]:
+                found.append(f"failed last: {failure(address['last_failure'])}")
+        if backend["identity"] == "refused":
+            found.append(f"{backend['at']} refuses our certificate")
         if backend["identity"] == "not_demanded":
             found.append(f"{backend['at']} does not ask for our certificate: mutual in name only")
     for slug, count in sorted(route["refused"].items(), key=lambda item: -item[1])[:3]:

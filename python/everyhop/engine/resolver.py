@@ -27,9 +27,10 @@ class Resolver:
                 except (OSError, ValueError):
                     continue  # also a name that cannot be asked for, such as one with a label that is too long
                 # `fe80::1%eth0` names a link of this machine, too: no address that an engine could be told.
-                ips = sorted({ip for info in infos if "%" not in (ip := str(info[4][0]))})
+                # In the order of RFC 6724, in which they are tried; a server that only turns its answer round says nothing new.
+                ips = list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0]))))
                 with self.lock:
-                    if self.found.get(name) != ips:
+                    if set(self.found.get(name, ())) != set(ips):
                         self.found[name] = ips
                         self.fresh.set()
             self.first.set()

@@ -45,10 +45,40 @@ class ClientHop(Facts):
 
 class BackendHop(Facts):
     at: str
+    address: str | None
+    """Which of its addresses; `null` for a Unix socket."""
     tls: Pattern
-    identity: Literal["demanded", "not_demanded", "not_presented", "unknown"]
-    """Whether the backend asked who we are."""
+    identity: Literal["demanded", "not_demanded", "not_presented", "refused", "unknown"]
+    """Whether the backend asked who we are; `demanded` only once it answered, so that it took what we showed."""
     reused: bool
+
+
+class Certificate(Part):
+    """A certificate that was shown and not believed: whatever it says of itself."""
+
+    names: list[str]
+    subject: str | None
+    issuer: str | None
+    not_after: str | None
+    sha256: Hex64
+
+
+class FailedHop(Part):
+    """A try at a backend that failed."""
+
+    at: str
+    address: str | None
+    end: str
+    """The slug of why."""
+    expected: str | None
+    """The name that the certificate had to carry."""
+    certificate: Certificate | None
+    """The certificate that was not believed."""
+    alert: str | None
+    """The TLS alert that the backend sent."""
+    detail: str | None
+    """The rule or limit that its answer broke, or what the system or TLS said."""
+    duration_us: Annotated[int, Field(ge=0)]
 
 
 class Observation(Part):
@@ -81,6 +111,8 @@ class Observation(Part):
     duration_us: Annotated[int, Field(ge=0)]
     end: str
     """`done`, or the slug of why not."""
+    failed_hops: list[FailedHop]
+    """Every try at a backend that failed, in order, also where the next one was good."""
     alarms: list[Literal["identity_not_demanded"]]
 
 

@@ -1,7 +1,9 @@
 //! Which backend: round robin, each thread starting elsewhere, past those that are ejected, closed or unresolved.
 //! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
 
+use crate::exchange::tries::Tries;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::steady_ms;
@@ -18,8 +20,8 @@ pub(crate) fn start_at(thread: usize) {
     TURN.set(thread.wrapping_mul(7));
 }
 
-/// The next backend that takes connections now, other than `tried`.
-pub(crate) fn choose(now_s: i64, route: &RouteRun, tried: &[u64]) -> Result<Arc<BackendRun>, Refusal> {
+/// The next backend that takes connections now, other than what was tried.
+pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<BackendRun>, Refusal> {
     let n = route.backends.len();
     let turn = TURN.replace(TURN.get().wrapping_add(1));
     let mut why = None;
@@ -28,7 +30,7 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tried: &[u64]) -> Result<Arc<
         let Some(backend) = route.backends.get(turn.wrapping_add(i) % n.max(1)) else { continue };
         if let Some(closed) = backend.closed(now_s) {
             why.get_or_insert(closed);
-        } else if tried.contains(&backend.hop_id) {
+        } else if tries.has_hop(backend.hop_id) {
             why.get_or_insert(Refusal::ConnectFailed);
         } else if backend.health.is_ejected() {
             fallback.get_or_insert(backend);
@@ -40,24 +42,33 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tried: &[u64]) -> Result<Arc<
     fallback.cloned().ok_or(why.unwrap_or(Refusal::Unresolved))
 }
 
-/// A connect or handshake failed.
-pub(crate) fn failed(route: &RouteRun, backend: &BackendRun) {
+/// The addresses of a backend that are worth a try now, in their order; ejected ones only where no other is left.
+pub(crate) fn addresses(backend: &BackendRun, tries: &Tries) -> Vec<Address> {
+    let all = backend.addresses.load();
+    let untried = || all.iter().filter(|a| !tries.has_address(backend.hop_id, a.at));
+    let well: Vec<Address> = untried().filter(|a| !a.fares.is_ejected()).cloned().collect();
+    if well.is_empty() { untried().cloned().collect() } else { well }
+}
+
+/// A connect or handshake failed, or a new connection ended before any answer.
+pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address) {
     let limits = &route.limits;
-    let failures = backend.health.failures.fetch_add(1, Ordering::Relaxed) + 1;
+    let failures = address.fares.failures.fetch_add(1, Ordering::Relaxed) + 1;
     if failures < limits.eject_after {
         return;
     }
+    let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.is_ejected());
     let ejected = route.backends.iter().filter(|b| b.health.is_ejected()).count();
-    if (ejected + 1) * 2 <= route.backends.len() {
+    if another || (ejected + 1) * 2 <= route.backends.len() {
         let until = steady_ms() + u64::from(limits.eject_s) * 1000;
-        backend.health.ejected_until_ms.store(until, Ordering::Relaxed);
+        address.fares.ejected_until_ms.store(until, Ordering::Relaxed);
+        backend.sum_up();
     }
 }
 
-/// It took a connection: the row of failures ends.
-pub(crate) fn healed(backend: &BackendRun) {
-    if backend.health.failures.load(Ordering::Relaxed) != 0 {
-        backend.health.failures.store(0, Ordering::Relaxed);
-        backend.health.ejected_until_ms.store(0, Ordering::Relaxed);
+/// A byte of an answer came over a new connection: the row of failures ends.
+pub(crate) fn healed(backend: &BackendRun, address: &Address) {
+    if address.fares.heal() {
+        backend.sum_up();
     }
 }

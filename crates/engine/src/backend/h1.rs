@@ -2,6 +2,7 @@
 //! backend that frames badly is not believed (threat U02), and a short body never becomes a complete one (threat U01).
 
 use crate::backend::connect::Opened;
+use crate::backend::link::Link;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
 use crate::exchange::limits::codec_limits;
@@ -16,7 +17,6 @@ use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
 use http::HeaderMap;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -26,11 +26,8 @@ const OUT_EAGER: usize = 16 * 1024;
 pub(crate) struct H1Up {
     pub(crate) wire: Wire,
     pub(crate) inb: Buf,
-    facts: Rc<HopFragment>,
-    pub(crate) hop_id: u64,
+    pub(crate) link: Rc<Link>,
     pub(crate) generation: u64,
-    pub(crate) closes_at_s: i64,
-    pub(crate) addr: Option<SocketAddr>,
     limits: http1::Limits,
     out: Buf,
     head: ResponseHead,
@@ -42,6 +39,7 @@ pub(crate) struct H1Up {
     keep: bool,
     /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (threat T07).
     bound: bool,
+    rule: Option<&'static str>,
 }
 
 impl H1Up {
@@ -49,11 +47,8 @@ impl H1Up {
         H1Up {
             wire: opened.wire,
             inb: Buf::default(),
-            facts: opened.facts,
-            hop_id: opened.hop_id,
+            link: opened.link,
             generation: opened.generation,
-            closes_at_s: opened.closes_at_s,
-            addr: opened.addr,
             limits: codec_limits(limits),
             out: Buf::default(),
             head: ResponseHead::default(),
@@ -65,6 +60,7 @@ impl H1Up {
             // Nothing was asked yet.
             keep: true,
             bound: false,
+            rule: None,
         }
     }
 
@@ -80,7 +76,12 @@ impl H1Up {
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
-        self.facts.clone()
+        self.link.facts.clone()
+    }
+
+    /// The rule or limit that the answer broke.
+    pub(crate) fn rule(&self) -> Option<&'static str> {
+        self.rule
     }
 
     pub(crate) fn answered(&self) -> bool {
@@ -124,11 +125,14 @@ impl H1Up {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Refusal>> {
         let n = match ready!(self.wire.poll_read(cx, &mut self.inb)) {
             Ok(n) => n,
-            Err(_) if !self.answered => return Poll::Ready(Err(Refusal::BackendClosed)),
-            Err(e) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Err(Refusal::BackendMalformed)),
+            Err(e) if !self.answered => return Poll::Ready(Err(self.link.broken(&e))),
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Err(self.link.broken(&e))),
             Err(_) => return Poll::Ready(Err(Refusal::BackendTruncated)),
         };
-        self.answered |= n > 0;
+        if n > 0 {
+            self.answered = true;
+            self.link.answer_came();
+        }
         Poll::Ready(Ok(n))
     }
 
@@ -139,12 +143,16 @@ impl H1Up {
                     Parsed::Head { len } => {
                         self.head_len = len;
                         if self.head.status == 101 && !self.upgrades_to_websocket() {
+                            self.rule = Some("a switch to another protocol than WebSocket");
                             return Poll::Ready(Err(Refusal::BackendMalformed));
                         }
                         self.bound |= self.head.status == 401 && self.asks_the_connection();
                         return Poll::Ready(Ok(self.meta()));
                     }
-                    Parsed::Refused(_) => return Poll::Ready(Err(Refusal::BackendMalformed)),
+                    Parsed::Refused(why) => {
+                        self.rule = Some(why.sentence());
+                        return Poll::Ready(Err(Refusal::BackendMalformed));
+                    }
                     Parsed::NeedMore => {}
                 }
             }
@@ -198,7 +206,10 @@ impl H1Up {
             match self.body.take(&mut self.inb, into) {
                 Taken::Some => return Poll::Ready(Ok(Got::Some)),
                 Taken::End => return Poll::Ready(Ok(Got::End)),
-                Taken::Malformed => return Poll::Ready(Err(Refusal::BackendMalformed)),
+                Taken::Malformed(why) => {
+                    self.rule = Some(why.sentence());
+                    return Poll::Ready(Err(Refusal::BackendMalformed));
+                }
                 Taken::NeedMore => {}
             }
             if ready!(self.poll_fill(cx))? == 0 {

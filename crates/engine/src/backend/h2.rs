@@ -2,12 +2,14 @@
 //! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../client/h2.rs`, the other side.
 
 use crate::backend::connect::Opened;
+use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
 use everyhop_plan::Limits;
+use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -19,22 +21,20 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 const GOODBYE_S: u32 = 2;
+const NAME: &str = "a field's name is no token";
 
 /// A connection that several requests share.
 pub(crate) struct H2Conn {
     send: SendRequest<Bytes>,
     /// Ends the waits of the task that moves its frames.
     watch: Rc<Watched>,
-    facts: Rc<HopFragment>,
-    pub(crate) hop_id: u64,
-    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) link: Rc<Link>,
     open: Cell<bool>,
     streams: Cell<usize>,
     clock: Rc<Clock>,
@@ -68,9 +68,9 @@ impl H2Conn {
     }
 }
 
-/// Speaks HTTP/2 on a new connection; `None` if that fails.
-pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Option<Rc<H2Conn>> {
-    let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: () };
+/// Speaks HTTP/2 on a new connection.
+pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Result<Rc<H2Conn>, Box<Failure>> {
+    let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: Ending(opened.link.clone()) };
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let handshake = h2::client::Builder::new()
         .enable_push(false)
@@ -82,14 +82,16 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
         .reset_stream_duration(Duration::from_secs(5))
         .max_send_buffer_size(64 * 1024)
         .handshake::<_, Bytes>(stream);
-    let (send, connection) = handshake.await.ok()?;
+    let failed = |_| {
+        let why = opened.link.why().unwrap_or(Refusal::BackendClosed);
+        Box::new(opened.link.failure(why, None, 0))
+    };
+    let (send, connection) = handshake.await.map_err(failed)?;
     let watch = Rc::new(watches.watch());
     let conn = Rc::new(H2Conn {
         send,
         watch: watch.clone(),
-        facts: opened.facts,
-        hop_id: opened.hop_id,
-        addr: opened.addr,
+        link: opened.link,
         open: Cell::new(true),
         streams: Cell::new(0),
         clock: watches.clock.clone(),
@@ -109,7 +111,7 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
             conn.open.set(false);
         }
     });
-    Some(conn)
+    Ok(conn)
 }
 
 /// One request on a shared connection.
@@ -126,6 +128,7 @@ pub(crate) struct H2Up {
     answered: bool,
     unprocessed: bool,
     to_head: bool,
+    rule: Option<&'static str>,
 }
 
 impl Drop for H2Up {
@@ -151,6 +154,7 @@ impl H2Up {
             answered: false,
             unprocessed: false,
             to_head: false,
+            rule: None,
         }
     }
 
@@ -160,7 +164,21 @@ impl H2Up {
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
-        self.conn.facts.clone()
+        self.conn.link.facts.clone()
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.conn.link
+    }
+
+    /// The rule or limit that the answer broke.
+    pub(crate) fn rule(&self) -> Option<&'static str> {
+        self.rule
+    }
+
+    fn answer_came(&mut self) {
+        self.answered = true;
+        self.conn.link.answer_came();
     }
 
     pub(crate) fn answered(&self) -> bool {
@@ -190,9 +208,12 @@ impl H2Up {
                 | Reason::FLOW_CONTROL_ERROR
                 | Reason::COMPRESSION_ERROR
                 | Reason::STREAM_CLOSED,
-            ) if why.is_library() => Refusal::BackendMalformed,
+            ) if why.is_library() => {
+                self.rule = Some(broken_rule(why.reason()));
+                Refusal::BackendMalformed
+            }
             _ if why.is_reset() => Refusal::BackendReset,
-            _ => Refusal::BackendClosed,
+            _ => self.conn.link.why().unwrap_or(Refusal::BackendClosed),
         }
     }
 
@@ -245,9 +266,10 @@ impl H2Up {
         }
         let Some(response) = &mut self.response else { return Poll::Ready(Err(Refusal::BackendClosed)) };
         if let Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
-            self.answered = true;
+            self.answer_came();
             let (parts, ()) = early.into_parts();
             if !MapView(&parts.headers).has_proper_names() {
+                self.rule = Some(NAME);
                 return Poll::Ready(Err(Refusal::BackendMalformed));
             }
             self.informational = Some(parts.headers);
@@ -261,11 +283,17 @@ impl H2Up {
             Ok(response) => response.into_parts(),
             Err(e) => return Poll::Ready(Err(self.failed(&e))),
         };
-        self.answered = true;
+        self.answer_came();
         let too_many = parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX);
         let status = parts.status.as_u16();
         // The `http` crate takes any three digits; RFC 9110 §15 ends at 599, and so does the HTTP/1 codec.
-        if too_many || status > 599 || !MapView(&parts.headers).has_proper_names() {
+        self.rule = match () {
+            () if too_many => Some("the head has more fields than limits.h2_header_fields"),
+            () if status > 599 => Some("the status is above 599"),
+            () if !MapView(&parts.headers).has_proper_names() => Some(NAME),
+            () => None,
+        };
+        if self.rule.is_some() {
             return Poll::Ready(Err(Refusal::BackendMalformed));
         }
         let body = match recv.is_end_stream() {
@@ -304,5 +332,15 @@ impl H2Up {
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
+    }
+}
+
+fn broken_rule(reason: Option<Reason>) -> &'static str {
+    match reason {
+        Some(Reason::FRAME_SIZE_ERROR) => "a frame has a size that it must not have",
+        Some(Reason::FLOW_CONTROL_ERROR) => "more was sent than the window allows",
+        Some(Reason::COMPRESSION_ERROR) => "the compressed head cannot be read",
+        Some(Reason::STREAM_CLOSED) => "a frame came on a stream that was closed",
+        _ => "what came is not HTTP/2, or its head is longer than limits.h2_header_list_bytes",
     }
 }

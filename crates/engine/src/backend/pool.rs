@@ -53,13 +53,13 @@ impl Pools {
             let mut shared = self.shared.borrow_mut();
             let list = shared.get_mut(&hop_id)?;
             // What its streams carry goes on to its end; nothing new goes where the name led before.
-            list.retain(|c| c.is_open() && backend.is_at(c.addr));
+            list.retain(|c| c.is_open() && backend.is_at(c.link.address.at));
             return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
         }
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&hop_id)?;
         while let Some(it) = list.pop() {
-            if it.until_ms > now_ms && backend.is_at(it.up.addr) && it.up.is_quiet() {
+            if it.until_ms > now_ms && backend.is_at(it.up.link.address.at) && it.up.is_quiet() {
                 return Some(Up::H1(it.up));
             }
         }
@@ -69,12 +69,12 @@ impl Pools {
     /// Keeps a connection for its next request. `running` is the plan that runs now.
     pub(crate) fn give(&self, now_ms: u64, running: &Running, limits: &Limits, mut up: Box<H1Up>) {
         // The plan may have changed while it was out: a weaker hop must not live on in a pool.
-        if up.generation != running.generation && !running.has_hop(up.hop_id) {
+        if up.generation != running.generation && !running.has_hop(up.link.backend.hop_id) {
             return;
         }
         up.generation = running.generation;
         let mut idle = self.idle.borrow_mut();
-        let list = idle.entry(up.hop_id).or_default();
+        let list = idle.entry(up.link.backend.hop_id).or_default();
         if list.len() < usize::try_from(limits.upstream_idle_connections).unwrap_or(usize::MAX) {
             let until_ms = now_ms + u64::from(limits.upstream_idle_s) * 1000;
             list.push(Idle { up, until_ms });
@@ -82,7 +82,7 @@ impl Pools {
     }
 
     pub(crate) fn share(&self, conn: Rc<H2Conn>) {
-        self.shared.borrow_mut().entry(conn.hop_id).or_default().push(conn);
+        self.shared.borrow_mut().entry(conn.link.backend.hop_id).or_default().push(conn);
     }
 
     /// Closes what waited too long.

@@ -7,12 +7,18 @@ use crate::backend::pool::Pools;
 use crate::backend::up::Up;
 use crate::backend::{choose, connect};
 use crate::exchange::carry::Reached;
-use crate::exchange::sides::{Client, is_gone};
+use crate::exchange::sides::{Backend, Client, is_gone};
+use crate::exchange::tries::Tries;
 use everyhop_plan::UpstreamProtocol;
+use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
+use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::deadlines::Watches;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// A thread's connections to backends, and the watches that end their waits.
 pub(crate) struct Backends {
@@ -27,19 +33,24 @@ impl Backends {
 
     /// Finds a backend that takes the request.
     ///
-    /// Takes: `generation` of the plan that `route` is of; `tried`, hops that need not be tried again, to which it adds;
-    /// `fresh`, for a new connection whatever waits in the pool; `client`, for whom none is opened if it is gone.
+    /// Takes: `generation` of the plan that `route` is of; `tries`, what need not be tried again, to which it adds; `fresh`, for
+    /// a new connection whatever waits in the pool; `client`, for whom none is opened if it is gone.
     pub(crate) async fn reach(
         &self,
         generation: u64,
         route: &RouteRun,
-        tried: &mut Vec<u64>,
+        tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
     ) -> Result<Reached<Up>, Refusal> {
-        let mut spared = false;
         loop {
-            let backend = choose::choose(self.watches.clock.unix_s.get(), route, tried)?;
+            let chosen = choose::choose(self.watches.clock.unix_s.get(), route, tries);
+            let backend = match (chosen, tries.failures.last()) {
+                (Ok(backend), _) => backend,
+                // What was tried says more than that nothing is left.
+                (Err(_), Some(last)) => return Err(last.why),
+                (Err(why), None) => return Err(why),
+            };
             if !fresh && let Some(up) = self.pools.take(self.watches.clock.now_ms.get(), &backend) {
                 return Ok(Reached { backend, up, reused: true });
             }
@@ -47,24 +58,12 @@ impl Backends {
                 return Err(Refusal::ClientGone);
             }
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
-            match Box::pin(connect::open(&self.watches, generation, &backend, route.limits.connect_s)).await {
-                Ok(opened) => {
-                    choose::healed(&backend);
-                    if let Some(up) = self.speak(backend.protocol, opened, route).await {
-                        return Ok(Reached { backend, up, reused: false });
-                    }
-                    tried.push(backend.hop_id);
-                }
-                // What waits for its next request makes room for one that is there.
-                Err(Refusal::HopDescriptors) if !spared => {
-                    spared = true;
-                    self.pools.forget_idle();
-                }
-                Err(why @ Refusal::HopDescriptors) => return Err(why),
+            match Box::pin(self.open(generation, route, &backend, tries)).await {
+                Ok(up) => return Ok(Reached { backend, up, reused: false }),
+                Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
-                    choose::failed(route, &backend);
-                    tried.push(backend.hop_id);
-                    if tried.len() >= route.backends.len() {
+                    tries.leave_out(backend.hop_id);
+                    if tries.hops() >= route.backends.len() {
                         return Err(why);
                     }
                 }
@@ -72,13 +71,107 @@ impl Backends {
         }
     }
 
-    async fn speak(&self, protocol: UpstreamProtocol, opened: connect::Opened, route: &RouteRun) -> Option<Up> {
+    /// Tries the addresses of a backend one after the other, within `limits.connect_s` for all: one that is dead costs its
+    /// share of what is left.
+    async fn open(
+        &self,
+        generation: u64,
+        route: &RouteRun,
+        backend: &Arc<BackendRun>,
+        tries: &mut Tries,
+    ) -> Result<Up, Refusal> {
+        let clock = &self.watches.clock;
+        let until_ms = clock.now_ms.get() + u64::from(route.limits.connect_s) * 1000;
+        let addresses = choose::addresses(backend, tries);
+        let mut why = Refusal::ConnectFailed;
+        for (i, address) in addresses.iter().enumerate() {
+            let began = Instant::now();
+            let mut spared = false;
+            let failed = loop {
+                let left = (addresses.len() - i) as u64;
+                let share_ms = until_ms.saturating_sub(clock.now_ms.get()) / left.max(1);
+                let until_ms = clock.now_ms.get() + share_ms;
+                let opened = match connect::open(&self.watches, generation, backend, address, until_ms).await {
+                    Ok(opened) => self.speak(backend.protocol, opened, route).await,
+                    Err(failed) => Err(failed),
+                };
+                match opened {
+                    Ok(up) => return Ok(up),
+                    // What waits for its next request makes room for one that is there.
+                    Err(failed) if failed.why == Refusal::HopDescriptors && !spared => {
+                        spared = true;
+                        self.pools.forget_idle();
+                    }
+                    Err(failed) => break failed,
+                }
+            };
+            why = failed.why;
+            if why != Refusal::HopDescriptors {
+                choose::failed(route, backend, address);
+                tries.leave_out_address(backend.hop_id, address.at);
+            }
+            self.tell(backend, address, *failed, began, tries);
+            if why == Refusal::HopDescriptors {
+                break;
+            }
+        }
+        Err(why)
+    }
+
+    /// Keeps a failed try for `status`, the counts and the line.
+    pub(crate) fn tell(
+        &self,
+        backend: &BackendRun,
+        address: &Address,
+        mut failed: Failure,
+        began: Instant,
+        tries: &mut Tries,
+    ) {
+        let (micros, us) = self.watches.clock.unix_micros(began);
+        failed.duration_us = us;
+        backend.health.count(failed.why.slug());
+        address.fares.note(&failed, micros);
+        tries.failures.push(failed);
+    }
+
+    /// An exchange ended badly. A new connection that ends before any answer is a failure of the hop; one that was kept may
+    /// have died of age.
+    pub(crate) fn broke(
+        &self,
+        route: &RouteRun,
+        (up, reused): (&Up, bool),
+        why: Refusal,
+        began: Instant,
+        tries: &mut Tries,
+    ) {
+        if !why.slug().starts_with("hop/") {
+            return;
+        }
+        let link = up.link();
+        let died = matches!(
+            why,
+            Refusal::BackendClosed | Refusal::BackendReset | Refusal::BackendTls | Refusal::HopIdentityRefused
+        );
+        if died && !reused && !link.was_answered() && !up.was_unprocessed() {
+            choose::failed(route, &link.backend, &link.address);
+            tries.leave_out_address(link.backend.hop_id, link.address.at);
+        }
+        let failed = link.failure(why, up.rule(), 0);
+        self.tell(&link.backend, &link.address, failed, began, tries);
+    }
+
+    async fn speak(
+        &self,
+        protocol: UpstreamProtocol,
+        opened: connect::Opened,
+        route: &RouteRun,
+    ) -> Result<Up, Box<Failure>> {
         match protocol {
-            UpstreamProtocol::Http1 => Some(Up::H1(Box::new(H1Up::new(opened, &route.limits)))),
+            UpstreamProtocol::Http1 => Ok(Up::H1(Box::new(H1Up::new(opened, &route.limits)))),
             UpstreamProtocol::Http2 => {
                 let conn = Box::pin(h2::open(&self.watches, opened, &route.limits)).await?;
                 self.pools.share(conn.clone());
-                Some(Up::H2(Box::new(H2Up::on(conn))))
+                Ok(Up::H2(Box::new(H2Up::on(conn))))
             }
         }
     }

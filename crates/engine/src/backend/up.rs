@@ -1,6 +1,7 @@
 //! The backend's side of one request, whichever protocol its hop has. It says nothing itself.
 //! Read next: `h1.rs` and `h2.rs`, which do.
 
+use crate::backend::link::Link;
 use crate::backend::{h1, h2};
 use crate::exchange::asked::Asked;
 use crate::exchange::sides::{Backend, Client};
@@ -26,6 +27,20 @@ macro_rules! either {
             Up::H2($up) => $do,
         }
     };
+}
+
+impl Up {
+    pub(crate) fn link(&self) -> &Link {
+        match self {
+            Up::H1(up) => &up.link,
+            Up::H2(up) => up.link(),
+        }
+    }
+
+    /// The rule or limit that the answer broke.
+    pub(crate) fn rule(&self) -> Option<&'static str> {
+        either!(self, up => up.rule())
+    }
 }
 
 impl Backend for Up {

@@ -6,6 +6,7 @@ use crate::backend::up::Up;
 use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::Observer;
 use crate::exchange::sides::Client;
+use crate::exchange::tries::Tries;
 use crate::head::identity::Said;
 use crate::terminate::Opened;
 use everyhop_canon::cidr::Cidr;
@@ -13,6 +14,7 @@ use everyhop_decide::Who;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use std::cell::Cell;
+use std::time::Instant;
 
 /// What all requests of a connection share.
 pub(crate) struct Conn {
@@ -85,11 +87,15 @@ impl Carrier for Conn {
         &self,
         generation: u64,
         route: &RouteRun,
-        tried: &mut Vec<u64>,
+        tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
     ) -> impl Future<Output = Result<Reached<Up>, Refusal>> {
-        self.opened.arrived.core.backends.reach(generation, route, tried, fresh, client)
+        self.opened.arrived.core.backends.reach(generation, route, tries, fresh, client)
+    }
+
+    fn broke(&self, route: &RouteRun, up: (&Up, bool), why: Refusal, began: Instant, tries: &mut Tries) {
+        self.opened.arrived.core.backends.broke(route, up, why, began, tries);
     }
 
     fn give_back(&self, route: &RouteRun, up: Up, sent_all: bool) {

@@ -18,6 +18,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         id: None,
         labels: &running.labels,
         hop: None,
+        failed: &[],
         protocol: None,
         method: None,
         host: None,

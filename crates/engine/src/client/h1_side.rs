@@ -24,7 +24,7 @@ impl Client for H1 {
             match self.body.take(&mut self.inb, into) {
                 Taken::Some => return Poll::Ready(Ok(Got::Some)),
                 Taken::End => return Poll::Ready(Ok(Got::End)),
-                Taken::Malformed => return Poll::Ready(Err(Refusal::BodyMalformed)),
+                Taken::Malformed(_) => return Poll::Ready(Err(Refusal::BodyMalformed)),
                 Taken::NeedMore => {}
             }
             match ready!(self.wire.poll_read(cx, &mut self.inb)) {

@@ -31,7 +31,7 @@ pub(crate) async fn run(
     waiting: Buf,
     switched: Switched<Box<H1Up>>,
 ) {
-    let Switched { mut up, reused, began } = switched;
+    let Switched { mut up, reused, began, failed } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
     // Its route, and not the plan.
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
-        let closes_ms = closes_ms(conn, up.closes_at_s);
+        let closes_ms = closes_ms(conn, up.link.backend.closes_at_s);
         if core.clock().now_ms.get() >= closes_ms {
             return Poll::Ready(Err(Refusal::AcceptanceExpired));
         }
@@ -85,7 +85,7 @@ pub(crate) async fn run(
     up.wire.close_now();
     let facts = up.facts();
     let hop = Some((&*facts, reused));
-    let seen = Seen { hop, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
+    let seen = Seen { hop, failed: &failed, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
     if let Some(running) = core.running() {
         record(&conn.observer(), asked, &running, Some(route), &seen, began);
     }

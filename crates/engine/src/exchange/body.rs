@@ -2,7 +2,7 @@
 //! It never reads a socket itself. Read next: `../client/h1.rs` and `../backend/h1.rs`, which do.
 
 use crate::exchange::trailers::trailer_map;
-use everyhop_http1::{Chunk, Chunked, Framing};
+use everyhop_http1::{Chunk, Chunked, Framing, Refused};
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
 
@@ -20,7 +20,7 @@ pub(crate) enum Taken {
     End,
     /// Nothing more without reading on.
     NeedMore,
-    Malformed,
+    Malformed(Refused),
 }
 
 impl Body {
@@ -77,7 +77,7 @@ impl Body {
                 self.framing = Framing::None;
                 Taken::End
             }
-            Chunk::Refused(_) => Taken::Malformed,
+            Chunk::Refused(why) => Taken::Malformed(why),
         }
     }
 }

@@ -5,7 +5,9 @@ use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::Exchange;
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
+use crate::exchange::tries::Tries;
 use crate::exchange::words::Built;
+use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
@@ -23,10 +25,12 @@ pub(crate) trait Carrier {
         &self,
         generation: u64,
         route: &RouteRun,
-        tried: &mut Vec<u64>,
+        tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
     ) -> impl Future<Output = Result<Reached<Self::Up>, Refusal>>;
+    /// An exchange over it ended so; the bool: over a connection that had served before.
+    fn broke(&self, route: &RouteRun, up: (&Self::Up, bool), why: Refusal, began: Instant, tries: &mut Tries);
     /// Takes the backend's side of a finished request back, to be used again if it can be.
     fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
     /// A drain's time is over.
@@ -73,6 +77,7 @@ pub(crate) struct Switched<U> {
     pub(crate) up: U,
     pub(crate) reused: bool,
     pub(crate) began: Instant,
+    pub(crate) failed: Vec<Failure>,
 }
 
 /// Carries an admitted request: a backend, the exchange, its observation.
@@ -87,10 +92,10 @@ pub(crate) async fn carry<C: Carrier>(
     let running = &ready.running;
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
-    let mut tried = Vec::new();
+    let mut tries = Tries::default();
     let mut again = false;
     loop {
-        let reached = match carrier.reach(running.generation, route, &mut tried, again, client).await {
+        let reached = match carrier.reach(running.generation, route, &mut tries, again, client).await {
             // Whoever takes a request back before it was begun costs no backend a handshake each time: the new connection
             // is the next one's.
             Ok(Reached { up, reused: false, .. }) if is_gone(client).await => {
@@ -102,7 +107,10 @@ pub(crate) async fn carry<C: Carrier>(
         let Reached { backend, mut up, reused } = match reached {
             Ok(reached) => reached,
             Err(why) => {
-                let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
+                let last = tries.failures.last().map(Failure::fragment);
+                let hop = last.as_ref().map(|hop| (hop, false));
+                let failed = &tries.failures;
+                let seen = Seen { hop, failed, status: why.status(), end: Err(why), ..Seen::default() };
                 record(&carrier.observer(), asked, running, Some(route), &seen, began);
                 return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
             }
@@ -117,23 +125,24 @@ pub(crate) async fn carry<C: Carrier>(
         })
         .await;
         if let Err(why) = ended {
+            carrier.broke(route, (&up, reused), why, began, &mut tries);
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
             // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
             // backend is asked again only over a new connection where a kept one may have died of age.
             let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
-            let elsewhere = reused || route.backends.len() > 1;
+            let elsewhere = reused || route.backends.len() > 1 || tries.leaves(&backend);
             let retry = elsewhere && unanswered && asked.is_idempotent() && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
-                if route.backends.len() > tried.len() + 1 {
-                    tried.push(backend.hop_id);
+                if route.backends.len() > tries.hops() + 1 {
+                    tries.leave_out(backend.hop_id);
                 }
                 continue;
             }
         }
         if ended.is_ok() && exchange.switched {
             // Observed when the tunnel ends.
-            return Carried::Switched(Switched { up, reused, began });
+            return Carried::Switched(Switched { up, reused, began, failed: tries.failures });
         }
         let facts = up.facts();
         let status = match ended {
@@ -142,6 +151,7 @@ pub(crate) async fn carry<C: Carrier>(
         };
         let seen = Seen {
             hop: Some((&facts, reused)),
+            failed: &tries.failures,
             status,
             bytes_in: exchange.body_in,
             bytes_out: exchange.body_out,
@@ -160,5 +170,5 @@ pub(crate) async fn carry<C: Carrier>(
 }
 
 fn is_of_hop(why: Refusal) -> bool {
-    matches!(why, Refusal::BackendClosed | Refusal::BackendReset)
+    matches!(why, Refusal::BackendClosed | Refusal::BackendReset | Refusal::BackendTls | Refusal::HopIdentityRefused)
 }

@@ -10,4 +10,5 @@ pub(crate) mod observed;
 pub(crate) mod sides;
 pub(crate) mod streams;
 pub(crate) mod trailers;
+pub(crate) mod tries;
 pub(crate) mod words;

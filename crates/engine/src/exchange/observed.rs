@@ -2,6 +2,7 @@
 //! once, whatever became of it. Read next: `line.rs` of `everyhop-record`.
 
 use crate::exchange::asked::Asked;
+use everyhop_record::failure::Failure;
 use everyhop_record::line::{ConnFragment, DONE, HopFragment, Line};
 use everyhop_record::log::ThreadLog;
 use everyhop_record::refusal::Refusal;
@@ -22,6 +23,7 @@ pub(crate) struct Observer<'a> {
 /// What happened to one request.
 pub(crate) struct Seen<'a> {
     pub(crate) hop: Option<(&'a HopFragment, bool)>,
+    pub(crate) failed: &'a [Failure],
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
@@ -30,7 +32,7 @@ pub(crate) struct Seen<'a> {
 
 impl Default for Seen<'_> {
     fn default() -> Self {
-        Seen { hop: None, status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()) }
+        Seen { hop: None, failed: &[], status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()) }
     }
 }
 
@@ -56,6 +58,7 @@ pub(crate) fn record(
         id: Some(asked.id),
         labels: route.map_or(&running.labels, |r| &r.labels),
         hop: seen.hop,
+        failed: seen.failed,
         protocol: Some(asked.protocol),
         method: Some(asked.method.as_bytes()).filter(|m| !m.is_empty()),
         host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),

@@ -1,0 +1,140 @@
+//! What is known of one open connection to a backend: to which of its addresses, what TLS came to, and whether a byte of an
+//! answer ever came over it. Only that byte says that the backend took our identity, and heals. Read next: `choose.rs`.
+
+use crate::backend::choose;
+use everyhop_record::facts::IdentityUse;
+use everyhop_record::failure::Failure;
+use everyhop_record::line::HopFragment;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
+use everyhop_running::backend::BackendRun;
+use everyhop_transport::h2_io::Tap;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub(crate) struct Link {
+    pub(crate) backend: Arc<BackendRun>,
+    pub(crate) address: Address,
+    pub(crate) facts: Rc<HopFragment>,
+    /// What is known of our identity there once an answer's byte came.
+    identity: IdentityUse,
+    resumed: bool,
+    answered: Cell<bool>,
+    /// How TLS ended, where it did not end well.
+    broke: RefCell<Option<rustls::Error>>,
+}
+
+impl Link {
+    pub(crate) fn new(
+        backend: Arc<BackendRun>,
+        address: Address,
+        facts: Rc<HopFragment>,
+        identity: IdentityUse,
+        resumed: bool,
+    ) -> Rc<Link> {
+        let (answered, broke) = (Cell::new(false), RefCell::default());
+        Rc::new(Link { backend, address, facts, identity, resumed, answered, broke })
+    }
+
+    /// A byte of an answer came.
+    #[inline]
+    pub(crate) fn answer_came(&self) {
+        if !self.answered.replace(true) {
+            self.prove();
+        }
+    }
+
+    #[cold]
+    fn prove(&self) {
+        self.facts.know(self.identity);
+        if !self.resumed {
+            remember(&self.backend, self.identity);
+        }
+        choose::healed(&self.backend, &self.address);
+    }
+
+    pub(crate) fn was_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    /// Why reading from it, or writing to it, failed before an answer: what TLS says is kept.
+    pub(crate) fn broken(&self, e: &io::Error) -> Refusal {
+        self.keep(e);
+        self.why().unwrap_or(Refusal::BackendClosed)
+    }
+
+    pub(crate) fn keep(&self, e: &io::Error) {
+        if let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            *self.broke.borrow_mut() = Some(tls.clone());
+        }
+    }
+
+    /// What TLS says of its end, if it did not end well; nobody refuses us after an answer.
+    pub(crate) fn why(&self) -> Option<Refusal> {
+        self.broke.borrow().as_ref().map(|e| match (self.answered.get(), Refusal::of_session(e)) {
+            (true, _) => Refusal::BackendTls,
+            (false, why) => why,
+        })
+    }
+
+    /// The try that ended so, as it is told.
+    pub(crate) fn failure(&self, why: Refusal, rule: Option<&'static str>, duration_us: u64) -> Failure {
+        let mut it = failure(&self.backend, &self.address, why);
+        it.detail = rule.map(str::to_owned);
+        it.duration_us = duration_us;
+        if let Some(tls) = &*self.broke.borrow() {
+            it.told_by(tls);
+        }
+        if why == Refusal::HopIdentityRefused {
+            self.facts.know(IdentityUse::Refused);
+            remember(&self.backend, IdentityUse::Refused);
+        }
+        it
+    }
+}
+
+/// What every failure of an address says.
+pub(crate) fn failure(backend: &BackendRun, address: &Address, why: Refusal) -> Failure {
+    Failure {
+        at: backend.at.clone(),
+        address: address.at,
+        tls: backend.tls,
+        why,
+        identity: match (why, &backend.secured) {
+            (Refusal::HopIdentityRefused, _) => IdentityUse::Refused,
+            (_, Some(secured)) if secured.presents => IdentityUse::Unknown,
+            _ => IdentityUse::NotPresented,
+        },
+        expected: backend.secured.as_ref().map(|s| s.name.to_str().into_owned()),
+        certificate: None,
+        alert: None,
+        detail: None,
+        duration_us: 0,
+    }
+}
+
+/// What a full handshake showed, for those that are resumed after it.
+pub(crate) fn remember(backend: &BackendRun, identity: IdentityUse) {
+    let code = match identity {
+        IdentityUse::Demanded => 1,
+        IdentityUse::NotDemanded => 2,
+        IdentityUse::NotPresented => 3,
+        IdentityUse::Refused => 4,
+        IdentityUse::Unknown => return,
+    };
+    backend.health.identity.store(code, Ordering::Relaxed);
+}
+
+/// HTTP/2 tells its streams only that reading failed; how is kept here.
+pub(crate) struct Ending(pub(crate) Rc<Link>);
+
+impl Tap for Ending {
+    fn saw(&mut self, _: &[u8]) {}
+    fn wrote(&mut self, _: usize) {}
+    fn broke(&mut self, e: &io::Error) {
+        self.0.keep(e);
+    }
+}

@@ -1,0 +1,42 @@
+//! What one request tried and what came of it: backends and addresses that need not be asked again, and each failure for the
+//! line. Empty, and without memory, while nothing fails. Read next: `carry.rs`.
+
+use everyhop_record::failure::Failure;
+use everyhop_running::backend::BackendRun;
+use std::net::SocketAddr;
+
+#[derive(Default)]
+pub(crate) struct Tries {
+    hops: Vec<u64>,
+    addresses: Vec<(u64, Option<SocketAddr>)>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl Tries {
+    pub(crate) fn has_hop(&self, hop_id: u64) -> bool {
+        self.hops.contains(&hop_id)
+    }
+
+    pub(crate) fn hops(&self) -> usize {
+        self.hops.len()
+    }
+
+    pub(crate) fn leave_out(&mut self, hop_id: u64) {
+        if !self.has_hop(hop_id) {
+            self.hops.push(hop_id);
+        }
+    }
+
+    pub(crate) fn leave_out_address(&mut self, hop_id: u64, at: Option<SocketAddr>) {
+        self.addresses.push((hop_id, at));
+    }
+
+    pub(crate) fn has_address(&self, hop_id: u64, at: Option<SocketAddr>) -> bool {
+        self.addresses.contains(&(hop_id, at))
+    }
+
+    /// An address of the backend was not tried yet.
+    pub(crate) fn leaves(&self, backend: &BackendRun) -> bool {
+        backend.addresses.load().iter().any(|a| !self.has_address(backend.hop_id, a.at))
+    }
+}
