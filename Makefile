@@ -9,13 +9,11 @@ MINUTES ?=
 TARGET ?=
 PIECE ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-export PATH := $(BIN):$(PATH)
+export PATH := $(BIN):$(PATH):/usr/sbin
 export PYTHONDONTWRITEBYTECODE := 1
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
-PACKAGES := nginx-light haproxy nghttp2-client nghttp2-server curl openssl valgrind strace slowhttptest systemd golang-go
-COMMANDS := nginx haproxy h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze $(GO)
 
 # Says what a long step does and how long it took.
 define step
@@ -25,7 +23,9 @@ endef
 # Its output is wanted only when it fails.
 maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || { cat target/maturin.log; exit 1; }
 
-.PHONY: help demo check quick build venv tools fmt format lint types layers deny generated generate unit wire guard audit bench fuzz seeded mutants suites soak clean
+# One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
+.NOTPARALLEL:
+.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,17 +54,12 @@ quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
 	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
 	@pytest tests/unit tests/contract tests/refusals
 
-# What a fresh machine lacks, in one line to paste.
+# What a fresh machine lacks is installed where that is allowed; elsewhere it is told, in one line to paste.
 tools:
-	@missing=''; for c in $(COMMANDS); do command -v $$c >/dev/null || PATH=$$PATH:/usr/sbin command -v $$c >/dev/null || missing=1; done; \
-	if [ -n "$$missing" ]; then echo 'make check needs Debian packages; paste:'; echo '  sudo apt-get install -y $(PACKAGES)'; exit 4; fi
+	@tools/machine check
 
 need:
-	@missing=''; command -v cargo >/dev/null || missing="$$missing cargo (https://rustup.rs, 1.88 or newer)"; \
-	command -v cc >/dev/null || missing="$$missing cc (apt-get install build-essential)"; \
-	command -v python3 >/dev/null && python3 -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || missing="$$missing python3 >= 3.11 with venv (apt-get install python3-venv)"; \
-	if [ -n "$$missing" ]; then echo "this machine lacks:$$missing"; exit 4; fi
+	@tools/machine demo
 
 venv: $(VENV)/.venv ## The Python environment, from the lock file.
 
@@ -81,6 +76,10 @@ $(VENV)/.dev: $(VENV)/.venv $(RUST) pyproject.toml
 $(VENV)/.demo: $(VENV)/.venv $(RUST) pyproject.toml
 	$(call step,building the engine (a first build takes minutes),$(call maturin,--profile demo))
 	@rm -f $(VENV)/.dev; touch $@
+
+wheel: $(VENV)/.venv ## The package to install elsewhere, in target/wheels.
+	@rm -f target/wheels/everyhop-*.whl
+	$(call step,building the wheel (a first build takes minutes),maturin build -q $(or $(ARGS),--release) --out target/wheels)
 
 format: ## Formats everything.
 	@cargo fmt; ruff format -q; ruff check -q --fix --select I

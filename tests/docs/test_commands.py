@@ -14,6 +14,11 @@ from everyhop.demo.stage import free_port
 
 ROOT = Path(__file__).parents[2]
 MARK = "@@next@@"
+WAITS = {
+    "everyhop run": "for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && break; sleep 0.1; done",
+    "play/backends.py": "for _ in $(seq 200); do grep -qs 'are up' background.log && break; sleep 0.1; done",
+}
+"""Of a command that goes on in the background: what shows that it is there."""
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
@@ -23,6 +28,8 @@ def commands(text: str) -> list[tuple[str, list[str]]]:
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
+            elif line.startswith("> "):
+                found[-1] = (f"{found[-1][0]}\n{line[2:]}", [])
             else:
                 found[-1][1].append(line)
     return found
@@ -35,19 +42,20 @@ def matches(shown: list[str], printed: str) -> bool:
     return re.search(pattern, printed + "\n") is not None
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial/first-edge.md", "docs/how-to/choose.md"])
+PAGES = ("tutorial/first-edge", "how-to/choose", "how-to/find-what-is-wrong", "how-to/behind-a-load-balancer")
+
+
+@pytest.mark.parametrize("page", [f"docs/{page}.md" for page in PAGES])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     port = free_port()
-    all_ = commands((ROOT / page).read_text().replace("8443", str(port)))
-    script = [
-        "set -m",
-        "wait_ready() { for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && return; sleep 0.1; done; }",
-    ]
+    all_ = commands((ROOT / page).read_text().replace("8443", str(port)).replace("8444", str(free_port())))
+    script = ["set -m"]
     for command, _ in all_:
         line = command.replace("demo --write play", f"demo --write play --port {port}")
         if line.endswith("&"):
-            line = line[:-1] + "> background.log 2>&1 &"
-        script += [line, *(["wait_ready"] if "everyhop run" in line else []), f"echo; echo '{MARK}'"]
+            line = line if ">" in line else line[:-1] + "> background.log 2>&1 &"
+        waits = [WAITS[word] for word in WAITS if word in line]
+        script += ["rm -f background.log", line, *waits, f"echo; echo '{MARK}'"]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin",
         "HOME": str(tmp_path),

@@ -1,0 +1,94 @@
+"""The page of metrics, from what an edge emits: one is run, a connection is refused, and /metrics is read.
+
+What each is for is said by the engine's own HELP; nothing is listed here. Read next: `crates/control/src/metrics_text.rs`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import socket
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everyhop.demo.stage import Stage, free_port
+
+INTRO = """\
+# Metrics
+
+`GET /metrics` at `[status] bind`, in Prometheus' text format; `/livez` and `/readyz` are beside it. Every label's value comes
+from the configuration, never from a client, so their number is bounded. `route=""` are connections that reached none.
+Counters begin at nought when the engine starts; a reload keeps them.
+
+| metric | type | labels | what it says |
+|---|---|---|---|
+"""
+
+OUTRO = """
+`pattern` and `tls` are words of the configuration, `class` is `1xx` to `5xx`, `slug` is one of the
+[refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance` or `certificate`, `backend` an address in `to`.
+"""
+
+
+@dataclass
+class Family:
+    """A metric with all of its lines."""
+
+    help: str
+    kind: str = ""
+    labels: list[str] = field(default_factory=list)
+
+
+def families(text: str) -> dict[str, Family]:
+    """By name, in the order in which they are written."""
+    found: dict[str, Family] = {}
+    for line in text.splitlines():
+        if head := re.fullmatch(r"# (HELP|TYPE) (\S+) (.+)", line):
+            what, name, said = head.groups()
+            if what == "HELP":
+                found[name] = Family(said)
+            else:
+                found[name].kind = said
+        elif sample := re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line):
+            name = sample[1]
+            family = found.get(name) or found[re.sub(r"_(bucket|sum|count)$", "", name)]
+            for label in re.findall(r'(\w+)="(?:[^"\\]|\\.)*"', sample[2] or ""):
+                if label not in family.labels:
+                    family.labels.append(label)
+    return found
+
+
+def read(port: int) -> str:
+    """What /metrics says."""
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    return body.decode()
+
+
+def emitted() -> str:
+    """What an edge with a route of every pattern says after it refused one connection."""
+    with tempfile.TemporaryDirectory(prefix="eh-") as folder:
+        stage = Stage(Path(folder))
+        try:
+            status = free_port()
+            until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
+            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n')
+            stage.open()
+            with socket.create_connection(("127.0.0.1", stage.port), 10) as sock:
+                sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                while sock.recv(4096):
+                    pass
+            return read(status)
+        finally:
+            stage.close()
+
+
+def page() -> str:
+    rows = [
+        f"| `{name}` | {it.kind} | {', '.join(f'`{label}`' for label in it.labels)} | {it.help} |"
+        for name, it in families(emitted()).items()
+    ]
+    return INTRO + "\n".join(rows) + "\n" + OUTRO
