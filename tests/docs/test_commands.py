@@ -68,7 +68,7 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     outputs = (done.stdout).split(MARK)
@@ -84,5 +84,5 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
 def test_what_the_readme_shows_is_there() -> None:
     text = (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        assert (ROOT / target).exists(), target
+        assert target.startswith("https://") or (ROOT / target).exists(), target
     assert "make demo" in text and "make check" in text
