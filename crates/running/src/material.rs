@@ -151,6 +151,10 @@ struct SiteCerts(Vec<(Arc<CertifiedKey>, i64)>);
 
 impl ResolvesServerCert for SiteCerts {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // Whatever the client verifies and the clock says, there is no other.
+        if let [(only, _)] = &self.0[..] {
+            return Some(only.clone());
+        }
         let fits = |c: &&(Arc<CertifiedKey>, i64)| c.0.key.choose_scheme(hello.signature_schemes()).is_some();
         let now_s = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
         let fitting = self.0.iter().filter(fits);

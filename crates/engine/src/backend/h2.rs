@@ -301,9 +301,11 @@ impl H2Up {
             true => BodyLen::Known(0),
             false => length(&parts.headers).map_or(BodyLen::Unknown, BodyLen::Known),
         };
+        // A head that ends the stream is all there is: with gRPC it is an answer's trailers alone.
+        let behind = if recv.is_end_stream() { Behind::Nothing } else { Behind::PerhapsTrailers };
         self.head = Some(parts.headers);
         self.recv = Some(recv);
-        Poll::Ready(Ok(Meta { status, body, behind: Behind::PerhapsTrailers }))
+        Poll::Ready(Ok(Meta { status, body, behind }))
     }
 
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
