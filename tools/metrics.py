@@ -1,4 +1,4 @@
-"""The page of metrics, from what an edge emits: one is run, a connection is refused, and /metrics is read.
+"""The page of metrics, from what an edge emits: one is run, a connection is refused, a backend fails, and /metrics is read.
 
 What each is for is said by the engine's own HELP; nothing is listed here. Read next: `crates/control/src/metrics_text.rs`.
 """
@@ -12,6 +12,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from everyhop.demo.acts import fetch
 from everyhop.demo.stage import Stage, free_port
 
 INTRO = """\
@@ -69,7 +70,7 @@ def read(port: int) -> str:
 
 
 def emitted() -> str:
-    """What an edge with a route of every pattern says after it refused one connection."""
+    """What an edge with a route of every pattern says after it refused one connection and failed at one backend."""
     with tempfile.TemporaryDirectory(prefix="eh-") as folder:
         stage = Stage(Path(folder))
         try:
@@ -81,6 +82,9 @@ def emitted() -> str:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 while sock.recv(4096):
                     pass
+            stage.relays["shop"].close()
+            answered, _ = fetch(stage, "shop")
+            assert answered in (502, 503), answered
             return read(status)
         finally:
             stage.close()
