@@ -36,14 +36,24 @@ PIECES: dict[str, Rust | Python] = {
     "decide": Rust(("everyhop-decide",)),
     "http1": Rust(("everyhop-http1",)),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
-    "rules": Python(("compile/rules_*.py",), (CASES, "tests/unit/test_compile.py")),
+    "rules": Python(
+        ("compile/rules_*.py",),
+        ("tests/unit/test_hop_rules.py", "tests/unit/test_name_rules.py", CASES, "tests/unit/test_compile.py"),
+    ),
     "compile": Python(
         ("compile/compiler.py", "compile/build.py", "compile/files.py"), ("tests/unit/test_compile.py", CASES)
     ),
     "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", "tests/unit/test_unreadable.py", CASES)),
     "trust": Python(("trust/*.py",), ("tests/unit/test_kept.py", "tests/unit/test_trust.py", CASES)),
     "diff": Python(
-        ("diff/*.py",), ("tests/unit/test_diff_gate.py", "tests/unit/test_diff_gate_ways.py", "tests/unit/test_diff.py")
+        ("diff/*.py",),
+        (
+            "tests/unit/test_diff_clients.py",
+            "tests/unit/test_diff_acceptances.py",
+            "tests/unit/test_diff_gate.py",
+            "tests/unit/test_diff_gate_ways.py",
+            "tests/unit/test_diff.py",
+        ),
     ),
     "advise": Python(("advise/*.py",), ("tests/unit/test_advise.py",)),
     "sentences": Python(("explain/sentences.py", "refusals/finding.py"), ("tests/unit/test_cli.py", CASES)),

@@ -1,0 +1,111 @@
+"""Whom a backend is told that the edge let through, before and after; and what else is judged request by request: tunnels,
+ciphers, hops. The first route of two changes, and then the second: a diff that looks at the wrong one says nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.diff.ciphers import cipher_changes
+from everyhop.diff.clients import Proof, known
+from everyhop.plan import TlsPolicy
+from tests.unit.test_diff_gate import HEAD, NOW, plan, refused, route, told
+
+ANY = Proof(None, None)
+ASKS = 'clients = { ca = "d" }\n'
+
+
+def one(*names: str, ca: str = "ca") -> Proof:
+    return Proof(ca, frozenset(names))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "was_known"),
+    [
+        ({ANY}, ANY, True),
+        ({ANY}, one("a"), True),
+        ({one("a")}, ANY, False),
+        ({Proof("ca", None)}, ANY, False),
+        ({Proof("ca", None)}, one("a"), True),
+        ({Proof("ca", None)}, one("a", ca="other"), False),
+        ({Proof("ca", None)}, Proof("other", None), False),
+        ({one("a")}, Proof("ca", None), False),
+        ({one("a"), one("b")}, one("a", "b"), True),
+        ({one("a", "b")}, one("a"), True),
+        ({one("a")}, one("a", "b"), False),
+        ({one("a")}, one("b"), False),
+        ({one("a"), one("b", ca="other")}, one("b"), False),
+        ({one("a", ca="other")}, one(), True),
+    ],
+)
+def test_a_client_was_known_if_everybody_that_its_proof_lets_through_got_through_before(
+    before: set[Proof], now: Proof, was_known: bool
+) -> None:
+    assert known(before, now) == was_known
+
+
+def both(first: str, second: str) -> tuple[str, str]:
+    """Two routes of two hosts, to two backends, with what each says beside."""
+    return (
+        route("one", "mutual", first),
+        route("two", "mutual", second, host="b.test", to='"10.0.0.2:1"'),
+    )
+
+
+REFUSES = "websocket = false\n"
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_tunnels_that_open_or_close_are_told_of_the_route_that_changed(which: int) -> None:
+    name = ("one", "two")[which]
+    closed, opened = (plan(*both(*(x if i == which else REFUSES for i in (0, 1)))) for x in (REFUSES, ""))
+    assert [c.about for c in told(closed, opened, "tunnel-opened")] == [name]
+    assert [c.about for c in told(opened, closed, "tunnel-closed")] == [name]
+    assert told(closed, closed, "tunnel-opened") == told(opened, opened, "tunnel-closed") == []
+
+
+def test_nothing_is_said_of_tunnels_where_http_was_not_read_before_or_is_no_more() -> None:
+    site = '[[site]]\nname = "p"\nhosts = ["p.test"]\ncerts = [{ chain = "p", key = "file:p" }]\n'
+    beside = route("b", host="b.test", to='"10.0.0.2:1"')
+    blind = plan(route("p", "passthrough", host="p.test"), beside)
+    ended = plan(route("p", "mutual", host="p.test"), beside, more=site)
+    for a, b in ((blind, ended), (ended, blind)):
+        assert told(a, b, "tunnel-opened") == told(a, b, "tunnel-closed") == []
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_clients_that_the_edge_verified_and_hands_on_are_told_of_the_route_that_changed(which: int) -> None:
+    name, host = (("one", "a.test"), ("two", "b.test"))[which]
+    old = plan(*both("", ""), site=ASKS)
+    kept = both("", "")[1 - which]
+    passed = route(name, "passthrough", host=host, to=f'"10.0.0.{which + 1}:1"')
+    text = HEAD.format(listener="", site=ASKS, more="") + "".join((passed, kept) if which == 0 else (kept, passed))
+    alone = text.replace('["a.test", "b.test"]', str([h for h in ("a.test", "b.test") if h != host]))
+    new = compile_file("gate.toml", now=NOW, files="skip", text=alone).plan
+    weakened = told(old, new, "client-demand-weakened")
+    assert [c.about for c in weakened] == [name] and "only the backend can ask" in weakened[0].what
+    assert weakened[0].allow in refused(old, new)
+
+
+def policy(**more: list[str]) -> TlsPolicy:
+    given = {"versions": ["1.2", "1.3"], "suites": ["A", "B"], "groups": ["X25519", "X25519MLKEM768"], **more}
+    return TlsPolicy.model_construct(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fewer", "word", "come", "gone"),
+    [
+        ({"versions": ["1.3"]}, "TLS 1.2", "tls-weakened", "tls-strengthened"),
+        ({"suites": ["A"]}, "the suite B", "tls-weakened", "tls-strengthened"),
+        ({"groups": ["X25519MLKEM768"]}, "the group X25519", "tls-weakened", "tls-strengthened"),
+        ({"groups": ["X25519"]}, "the group X25519MLKEM768", "tls-strengthened", "tls-weakened"),
+    ],
+)
+def test_what_may_be_spoken_or_may_no_more_is_told_by_what_it_protects(
+    fewer: dict[str, list[str]], word: str, come: str, gone: str
+) -> None:
+    (more,) = cipher_changes("s", "site s", policy(**fewer), policy())
+    assert (more.kind, more.what) == (come, f"site s: {word} may be used")
+    (less,) = cipher_changes("s", "site s", policy(), policy(**fewer))
+    assert (less.kind, less.what) == (gone, f"site s: {word} is gone")
+    assert cipher_changes("s", "site s", policy(suites=["B", "A"]), policy()) == [], "their order is a matter of speed"

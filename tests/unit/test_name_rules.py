@@ -1,0 +1,101 @@
+"""The rules of names at their bounds: how long a name may be, how wide a network that is believed, who answers hellos."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.errors import Refused
+
+NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
+TEXT = """version = 1
+[[listener]]
+name = "LISTENER"
+bind = ["127.0.0.1:8443"]
+{listener}
+[[site]]
+name = "s"
+hosts = ["a.test"]
+certs = [{{ chain = "x", key = "{key}" }}]
+[[identity]]
+name = "i"
+chain = "x"
+key = "file:i"
+[[route]]
+name = "r"
+host = "a.test"
+tls = "plaintext"
+to = ["127.0.0.1:1"]
+[[route]]
+name = "p"
+host = "p.test"
+tls = "passthrough"
+to = ["127.0.0.1:1"]
+"""
+
+
+def found(listener: str = "", *, name: str = "l", key: str = "file:y") -> list[tuple[str, str]]:
+    """Slug and sentence, and what to do."""
+    text = TEXT.format(listener=listener, key=key).replace("LISTENER", name)
+    try:
+        compile_file("names.toml", now=NOW, files="skip", text=text)
+    except Refused as e:
+        return [(f.slug, " ".join((f.what, *f.mend))) for f in e.findings]
+    return []
+
+
+def test_a_name_is_there_and_printable_and_128_letters_at_most() -> None:
+    for good in ("x", "x" * 128):
+        assert found(name=good) == []
+    for bad in ("", "x" * 129, "a\\u0007b"):
+        (told,) = found(name=bad)
+        assert told[0] == "config/wrong-value" and told[1].startswith("listener 1 has the name")
+
+
+@pytest.mark.parametrize("field", ["accept_proxy", "trusted_proxies"])
+@pytest.mark.parametrize(
+    ("network", "taken"),
+    [
+        ("10.0.0.0/8", True),
+        ("11.0.0.0/8", True),
+        ("10.1.2.3", True),
+        ("172.16.0.0/12", True),
+        ("203.0.113.0/24", True),
+        ("12.0.0.0/7", False),
+        ("10.0.0.0/7", False),
+        ("172.0.0.0/8", False),
+        ("0.0.0.0/0", False),
+        ("2001::/16", True),
+        ("2000::/15", False),
+        ("fc00::/7", True),
+        ("fe80::/10", True),
+        ("fe80::/9", False),
+        ("::/0", False),
+    ],
+)
+def test_a_network_that_is_believed_is_no_wider_than_its_own_house(field: str, network: str, taken: bool) -> None:
+    assert [slug for slug, _ in found(f'{field} = ["{network}"]')] == ([] if taken else ["trust/too-wide"])
+
+
+def test_the_mend_of_a_network_that_is_too_wide_says_how_narrow_it_must_be() -> None:
+    assert "at least /8" in found('accept_proxy = ["0.0.0.0/0"]')[0][1]
+    assert "at least /16" in found('accept_proxy = ["::/0"]')[0][1]
+
+
+@pytest.mark.parametrize("field", ["no_sni", "unknown_sni"])
+def test_a_hello_is_answered_by_a_site_or_a_passthrough_route_or_refused(field: str) -> None:
+    for answer in ("refuse", "s", "p"):
+        assert found(f'{field} = "{answer}"') == []
+    for answer in ("r", "i", "nobody"):
+        assert [slug for slug, _ in found(f'{field} = "{answer}"')] == ["config/unknown-name"]
+
+
+def test_a_key_that_is_no_reference_is_said_again_only_if_it_is_plainly_a_files_name() -> None:
+    for named in ("site.key", "/etc/site.pem"):
+        ((slug, told),) = found(key=named)
+        assert slug == "secret/inline" and f"file:{named}" in told
+    for secret in ("hunter2", "site.key2", "a\\u0007.key"):
+        ((slug, told),) = found(key=secret)
+        assert slug == "secret/inline" and secret[:6] not in told and "file:/path/to/key.pem" in told
