@@ -1,0 +1,90 @@
+"""The rules of what a route matches, and where in the file a finding points."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.compile.rules_requirements import below
+from everyhop.errors import Refused
+from everyhop.refusals import Finding
+
+NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
+HEAD = """version = 1
+[[listener]]
+name = "l"
+bind = ["127.0.0.1:8443"]
+[[site]]
+name = "s"
+hosts = ["a.test"]
+certs = [{ chain = "x", key = "file:y" }]
+[[route]]
+name = "r"
+tls = "plaintext"
+to = ["127.0.0.1:1"]
+"""
+
+
+def found(more: str, host: str = 'host = "a.test"') -> list[Finding]:
+    try:
+        compile_file("routes.toml", now=NOW, files="skip", text=f"{HEAD}{host}\n{more}\n")
+    except Refused as e:
+        return list(e.findings)
+    return []
+
+
+@pytest.mark.parametrize("value", ["", "v", "a b", "a\\tb", "é", "~"])
+def test_a_value_that_a_field_can_have_is_looked_for(value: str) -> None:
+    assert found(f'headers = {{ x-a = "{value}" }}') == []
+
+
+@pytest.mark.parametrize("value", [" v", "v ", "\\tv", "v\\t", "a\\u001fb", "a\\u0000b", "a\\u007fb", "a\\nb"])
+def test_a_value_that_no_field_can_have_is_refused(value: str) -> None:
+    assert [f.slug for f in found(f'headers = {{ x-a = "{value}" }}')] == ["config/wrong-value"]
+
+
+def test_a_field_that_is_taken_away_before_matching_matches_nothing_and_the_host_has_a_key_of_its_own() -> None:
+    for name, mend in (
+        ("host", "for the host write"),
+        ("Host", "for the host write"),
+        ("x-forwarded-proto", "a field"),
+    ):
+        (told,) = found(f'headers = {{ {name} = "v" }}')
+        assert told.slug == "route/nothing-to-do" and mend in told.mend[0]
+
+
+def test_a_route_has_a_path_or_a_path_exact_or_none_and_not_both() -> None:
+    for one in ("", 'path = "/x"', 'path_exact = "/x"'):
+        assert found(one) == []
+    assert [f.slug for f in found('path = "/x"\npath_exact = "/x"')] == ["route/path"]
+
+
+def test_each_host_of_a_route_is_judged_whatever_is_wrong_with_one_before_it() -> None:
+    slugs = [f.slug for f in found("", 'host = ["a..test", "b.test", "*.c.test"]')]
+    assert slugs.count("route/host") == 1 and slugs.count("route/no-site") == 2
+
+
+def test_a_finding_of_a_host_points_at_it_within_its_list() -> None:
+    lone = next(f for f in found("", 'host = "a..test"') if f.slug == "route/host")
+    listed = next(f for f in found("", 'host = [\n"a.test",\n"a..test"]') if f.slug == "route/host")
+    line = HEAD.count("\n") + 1
+    assert (lone.place.line, listed.place.line) == (line, line + 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "yes"),
+    [
+        ("a.test", "*.test", True),
+        ("b.a.test", "*.test", True),
+        ("*.a.test", "*.test", True),
+        ("atest", "*.test", False),
+        ("test", "*.test", False),
+        ("a.test", "a.test", False),
+        ("b.a.test", "a.test", False),
+        ("a.other", "*.test", False),
+    ],
+)
+def test_a_name_is_below_a_wildcard_at_any_depth_and_never_beside_it(name: str, pattern: str, yes: bool) -> None:
+    assert below(name, pattern) == yes
