@@ -17,6 +17,8 @@ class Rust:
     judges: tuple[str, ...] = ()
     """Other crates whose tests are asked too."""
     features: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    """Which of the tests are asked, in cargo's words; all, where it says nothing."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +31,36 @@ class Python:
 
 CASES = "tests/refusals/test_cases.py"
 
+# The engine's connections on a clock of the test's own, as `make seeded` runs them.
+PLAYBOOK = ("--lib", "--test", "core")
+
 PIECES: dict[str, Rust | Python] = {
     "plan": Rust(("everyhop-plan",)),
     "canon": Rust(("everyhop-canon",)),
     "hello": Rust(("everyhop-hello",)),
     "decide": Rust(("everyhop-decide",)),
     "http1": Rust(("everyhop-http1",)),
+    "admit": Rust(
+        ("everyhop-engine",), ("crates/engine/src/admit/*.rs",), features=("everyhop-engine/fuzzing",), targets=PLAYBOOK
+    ),
+    "record": Rust(
+        ("everyhop-record",),
+        ("crates/record/src/refusal.rs", "crates/record/src/facts.rs"),
+        ("everyhop-engine",),
+        ("everyhop-engine/fuzzing",),
+        (*PLAYBOOK, "--test", "refusal"),
+    ),
+    "running": Rust(("everyhop-running",), (), ("everyhop-engine",), ("everyhop-engine/fuzzing",), targets=PLAYBOOK),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
     "rules": Python(
         ("compile/rules_*.py",),
-        ("tests/unit/test_hop_rules.py", "tests/unit/test_name_rules.py", CASES, "tests/unit/test_compile.py"),
+        (
+            "tests/unit/test_hop_rules.py",
+            "tests/unit/test_name_rules.py",
+            "tests/unit/test_route_rules.py",
+            CASES,
+            "tests/unit/test_compile.py",
+        ),
     ),
     "compile": Python(
         ("compile/compiler.py", "compile/build.py", "compile/files.py"), ("tests/unit/test_compile.py", CASES)
@@ -50,6 +72,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/test_diff_clients.py",
             "tests/unit/test_diff_acceptances.py",
+            "tests/unit/test_diff_listeners.py",
             "tests/unit/test_diff_gate.py",
             "tests/unit/test_diff_gate_ways.py",
             "tests/unit/test_diff.py",

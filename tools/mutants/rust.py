@@ -30,6 +30,8 @@ def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
     if piece.judges:
         command.append("--test-package=" + ",".join((*piece.packages, *piece.judges)))
     command += [f"--features={f}" for f in piece.features]
+    if piece.targets:
+        command += ["--", *piece.targets]
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
     # 0: all caught; 2: some were missed; 3: some took too long.
     code = subprocess.run(command, cwd=ROOT, env={**os.environ, **QUICK}, check=False).returncode

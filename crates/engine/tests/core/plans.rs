@@ -106,3 +106,17 @@ fn what_is_not_answered_by_the_end_of_a_drain_is_told_so() {
     it.pass_s(1);
     assert_eq!(it.open_connections(), 0);
 }
+
+#[test]
+fn a_site_serves_to_the_last_second_before_its_certificates_end_and_no_request_after() {
+    let it = Stage::open(&Plan::new());
+    let client = it.h1();
+    // On this stage no certificate ends before time does.
+    it.set_unix_s(i64::MAX - 1);
+    it.served(&client, 0);
+    it.set_unix_s(i64::MAX);
+    it.says(&client, GET);
+    let answer = client.took();
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("site/certificate-expired"), "{answer}");
+    assert_eq!(it.only(0).took(), "");
+}

@@ -1,0 +1,57 @@
+//! What a TLS library says of a handshake, in our words: each word stands for what went wrong and for nothing else.
+
+use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
+use rustls::{AlertDescription as A, CertificateError as C, Error as E, InvalidMessage, PeerIncompatible as P};
+use std::collections::HashSet;
+
+#[test]
+fn a_clients_handshake_is_refused_for_what_went_wrong() {
+    let told = [
+        (E::NoCertificatesPresented, Refusal::HandshakeNoClientCertificate),
+        (E::InvalidCertificate(C::Expired), Refusal::HandshakeClientCertificate),
+        (E::NoApplicationProtocol, Refusal::HandshakeNoProtocol),
+        (E::AlertReceived(A::UnknownCA), Refusal::HandshakeAlert),
+        (E::PeerIncompatible(P::Tls12NotOffered), Refusal::HandshakeNoVersion),
+        (E::PeerIncompatible(P::SupportedVersionsExtensionRequired), Refusal::HandshakeNoVersion),
+        (E::PeerIncompatible(P::NoCipherSuitesInCommon), Refusal::HandshakeNoSuite),
+        (E::DecryptError, Refusal::HandshakeFailed),
+    ];
+    for (error, refusal) in told {
+        assert_eq!(Refusal::of_client(&error), refusal, "{error}");
+        assert!(Refusal::is_of_handshake(refusal.slug()));
+    }
+    assert!(!Refusal::is_of_handshake(Refusal::HopHandshake.slug()), "that one is a backend's");
+}
+
+#[test]
+fn a_backends_handshake_is_refused_for_what_went_wrong() {
+    let told = [
+        (E::InvalidCertificate(C::NotValidForName), Refusal::HopNameMismatch),
+        (E::InvalidCertificate(C::Expired), Refusal::HopExpired),
+        (E::InvalidCertificate(C::NotValidYet), Refusal::HopExpired),
+        (E::InvalidCertificate(C::UnknownIssuer), Refusal::HopUntrusted),
+        (E::InvalidCertificate(C::BadSignature), Refusal::HopUntrusted),
+        (E::InvalidCertificate(C::Revoked), Refusal::HopBadCertificate),
+        (E::AlertReceived(A::CertificateRequired), Refusal::HopIdentityRefused),
+        (E::AlertReceived(A::AccessDenied), Refusal::HopIdentityRefused),
+        (E::NoApplicationProtocol, Refusal::HopNoHttp2),
+        (E::AlertReceived(A::NoApplicationProtocol), Refusal::HopNoHttp2),
+        (E::InvalidMessage(InvalidMessage::InvalidContentType), Refusal::HopNotTls),
+        (E::AlertReceived(A::InternalError), Refusal::HopHandshake),
+        (E::DecryptError, Refusal::HopHandshake),
+    ];
+    for (error, refusal) in told {
+        assert_eq!(Refusal::of_backend(&error), refusal, "{error}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_slug_of_its_own_and_the_codecs_are_among_them() {
+    let all = all_refusals();
+    let slugs: HashSet<_> = all.iter().map(|(slug, ..)| *slug).collect();
+    assert_eq!(slugs.len(), all.len());
+    assert!(all.len() > REFUSALS.len() && all.starts_with(REFUSALS));
+    assert!(all.iter().all(|(slug, status, sentence)| {
+        slug.contains('/') && (*status == 0 || (400..600).contains(status)) && !sentence.is_empty()
+    }));
+}
