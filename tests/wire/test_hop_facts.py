@@ -244,6 +244,17 @@ def test_a_name_with_one_dead_family_serves_every_request(
 
 
 @can_name
+def test_the_addresses_of_a_name_take_new_connections_in_turn(edge: Edges, raw: Raws, pki: Pki, tmp_path: Path) -> None:
+    closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    serves = raw(answering(closing), pki.backend, host="0.0.0.0")
+    it = edge(route("reencrypt", at_two(serves)), under=named(tmp_path, "127.0.0.1", "127.0.0.2"))
+    for _ in range(4):
+        assert ask(it).status == 200
+    seen = sorted(last(it, n)["backend_hop"]["address"] for n in range(1, 5))
+    assert seen == [f"127.0.0.{host}:{serves.port}" for host in (1, 1, 2, 2)]
+
+
+@can_name
 def test_no_address_alive_is_told_for_each(edge: Edges, pki: Pki, tmp_path: Path) -> None:
     port = free_port()
     it = edge(route("reencrypt", f"two.test:{port}"), under=named(tmp_path, "127.0.0.1", "127.0.0.2"))

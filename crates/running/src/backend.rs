@@ -9,7 +9,7 @@ use everyhop_transport::clock::steady_ms;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A backend and the hop to it, with everything that a connection there depends on.
@@ -26,6 +26,8 @@ pub struct BackendRun {
     /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
     pub closes_at_s: i64,
     pub health: Health,
+    /// New connections so far: the addresses of a name take them in turn.
+    pub turn: AtomicUsize,
 }
 
 /// How TLS is spoken with it.

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 /// What `apply` brings beside the plan.
 pub struct Brought<'a> {
@@ -284,6 +284,7 @@ impl Building<'_> {
             protocol,
             closes_at_s,
             health: Health::default(),
+            turn: AtomicUsize::default(),
         });
         self.built.borrow_mut().insert(hop_id, it.clone());
         it

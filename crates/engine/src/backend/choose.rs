@@ -42,12 +42,23 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<
     fallback.cloned().ok_or(why.unwrap_or(Refusal::Unresolved))
 }
 
-/// The addresses of a backend that are worth a try now, in their order; ejected ones only where no other is left.
+/// The addresses of a backend that are worth a try now; ejected ones only where no other is left. Those of the family that
+/// the resolver put first (RFC 6724) take new connections in turn; the others follow in its order.
 pub(crate) fn addresses(backend: &BackendRun, tries: &Tries) -> Vec<Address> {
     let all = backend.addresses.load();
     let untried = || all.iter().filter(|a| !tries.has_address(backend.hop_id, a.at));
     let well: Vec<Address> = untried().filter(|a| !a.fares.is_ejected()).cloned().collect();
-    if well.is_empty() { untried().cloned().collect() } else { well }
+    let mut worth = if well.is_empty() { untried().cloned().collect() } else { well };
+    let family = |a: &Address| a.at.map(|at| at.is_ipv6());
+    let first = worth.first().map(family);
+    worth.sort_by_key(|a| Some(family(a)) != first);
+    let alike = worth.iter().take_while(|a| Some(family(a)) == first).count();
+    let turn = backend.turn.fetch_add(1, Ordering::Relaxed);
+    if let Some(alike) = worth.get_mut(..alike).filter(|some| some.len() > 1) {
+        let by = turn % alike.len();
+        alike.rotate_left(by);
+    }
+    worth
 }
 
 /// A connect or handshake failed, or a new connection ended before any answer.
