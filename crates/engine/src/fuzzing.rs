@@ -9,7 +9,7 @@ use crate::worker::core::Core;
 use crate::worker::run::take_plan;
 use crate::worker::shared::Shared;
 use everyhop_record::digest::sha256_hex;
-use everyhop_record::facts::TlsFacts;
+use everyhop_record::facts::{Peer, TlsFacts};
 use everyhop_running::build::Brought;
 use everyhop_running::material::Blob;
 use everyhop_running::running::Running;
@@ -69,10 +69,15 @@ impl Edge {
 
     /// Serves a client of the plan's first listener and first site, from `peer`, as if its handshake were over.
     pub fn serve(&self, speaks: Speaks, sock: UnixStream, peer: SocketAddr) {
+        self.serve_proved(speaks, sock, peer, None);
+    }
+
+    /// As [`Edge::serve`], of a client that proved to be `client`.
+    pub fn serve_proved(&self, speaks: Speaks, sock: UnixStream, peer: SocketAddr, client: Option<Peer>) {
         let Some(running) = self.core.running() else { return };
         let Some(arrived) = Arrived::new(&self.core, running, 0, None, peer, None) else { return };
         let protocol = if speaks == Speaks::Http2 { "h2" } else { "http/1.1" };
-        let facts = TlsFacts { alpn: Some(protocol.to_owned()), ..TlsFacts::default() };
+        let facts = TlsFacts { alpn: Some(protocol.to_owned()), peer: client, ..TlsFacts::default() };
         let opened = Opened::new(arrived, None, 0, facts, Vec::new());
         client::serve(opened, Wire::plain(Sock::Unix(sock)));
     }

@@ -120,3 +120,19 @@ fn a_site_serves_to_the_last_second_before_its_certificates_end_and_no_request_a
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("site/certificate-expired"), "{answer}");
     assert_eq!(it.only(0).took(), "");
 }
+
+#[test]
+fn a_client_asks_to_the_last_second_of_its_certificate_and_not_after() {
+    let it = Stage::open(&Plan::new());
+    it.set_unix_s(1000);
+    let client = it.h1_until(2000);
+    it.set_unix_s(2000);
+    it.served(&client, 0);
+    let (first, rest) = GET.split_at(5);
+    it.says(&client, first);
+    it.set_unix_s(2001);
+    it.says(&client, rest);
+    let answer = client.took();
+    assert!(answer.starts_with("HTTP/1.1 421") && answer.contains("request/client-certificate-expired"), "{answer}");
+    assert_eq!(it.only(0).took(), "");
+}

@@ -3,6 +3,7 @@
 
 use crate::plan::{PLACES, Plan};
 use everyhop_engine::fuzzing::{Edge, Speaks};
+use everyhop_record::facts::Peer;
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -126,9 +127,20 @@ impl Stage {
     }
 
     pub fn client(&self, speaks: Speaks) -> Rc<End> {
+        self.proved(speaks, None)
+    }
+
+    /// A client whose certificate ends after that second.
+    pub fn h1_until(&self, not_after_s: i64) -> Rc<End> {
+        let key_sha256 = String::new();
+        self.proved(Speaks::Http1, Some(Peer { names: vec!["client.test".into()], key_sha256, not_after_s }))
+    }
+
+    fn proved(&self, speaks: Speaks, client: Option<Peer>) -> Rc<End> {
         let end = self.runtime.block_on(async {
             let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-            self.edge.serve(speaks, theirs, SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 1));
+            let peer = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 1);
+            self.edge.serve_proved(speaks, theirs, peer, client);
             End::new(ours)
         });
         self.clients.borrow_mut().push(end.clone());
