@@ -59,8 +59,9 @@ REFUSES = "websocket = false\n"
 def test_tunnels_that_open_or_close_are_told_of_the_route_that_changed(which: int) -> None:
     name = ("one", "two")[which]
     closed, opened = (plan(*both(*(x if i == which else REFUSES for i in (0, 1)))) for x in (REFUSES, ""))
-    assert [c.about for c in told(closed, opened, "tunnel-opened")] == [name]
-    assert [c.about for c in told(opened, closed, "tunnel-closed")] == [name]
+    for old, new, kind, what in ((closed, opened, "opened", "pass"), (opened, closed, "closed", "are refused")):
+        (change,) = told(old, new, f"tunnel-{kind}")
+        assert (change.about, change.what) == (name, f"WebSocket upgrades {what}")
     assert told(closed, closed, "tunnel-opened") == told(opened, opened, "tunnel-closed") == []
 
 
@@ -83,7 +84,8 @@ def test_clients_that_the_edge_verified_and_hands_on_are_told_of_the_route_that_
     alone = text.replace('["a.test", "b.test"]', str([h for h in ("a.test", "b.test") if h != host]))
     new = compile_file("gate.toml", now=NOW, files="skip", text=alone).plan
     weakened = told(old, new, "client-demand-weakened")
-    assert [c.about for c in weakened] == [name] and "only the backend can ask" in weakened[0].what
+    assert [c.about for c in weakened] == [name]
+    assert weakened[0].what.startswith("the edge let through ") and "only the backend can ask" in weakened[0].what
     assert weakened[0].allow in refused(old, new)
 
 
@@ -109,3 +111,23 @@ def test_what_may_be_spoken_or_may_no_more_is_told_by_what_it_protects(
     (less,) = cipher_changes("s", "site s", policy(), policy(**fewer))
     assert (less.kind, less.what) == (gone, f"site s: {word} is gone")
     assert cipher_changes("s", "site s", policy(suites=["B", "A"]), policy()) == [], "their order is a matter of speed"
+
+
+def test_a_route_that_came_or_went_is_told_by_its_own_name_and_by_all_of_it_where_nothing_of_it_stays() -> None:
+    first, second = both("", "")
+    two, one_ = plan(first, second), plan(second)
+    for old, new, kind, served in (
+        (two, one_, "route-removed", "is served no more"),
+        (one_, two, "route-added", "is served,"),
+    ):
+        (change,) = told(old, new, kind)
+        assert change.about == "one" and served in change.what
+
+
+def test_requests_that_another_route_takes_now_are_told_with_both_names_unless_it_was_only_renamed() -> None:
+    strong, weak = route("strong", "mutual", 'path = "/x"\n'), route("weak", "reencrypt")
+    (change,) = [c for c in told(plan(strong, weak), plan(weak), "hop-weakened") if "/x" in c.what]
+    assert "was served by 'strong' and is by 'weak'" in change.what
+    renamed = plan(route("other", "reencrypt"))
+    assert all("was served by" not in c.what for c in told(plan(route("strong", "mutual")), renamed, "hop-weakened"))
+    assert told(plan(route("strong", "mutual")), renamed, "hop-weakened")
