@@ -73,6 +73,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/test_diff_clients.py",
             "tests/unit/test_diff_acceptances.py",
             "tests/unit/test_diff_listeners.py",
+            "tests/unit/test_diff_hops.py",
             "tests/unit/test_diff_gate.py",
             "tests/unit/test_diff_gate_ways.py",
             "tests/unit/test_diff.py",

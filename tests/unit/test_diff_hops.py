@@ -1,0 +1,51 @@
+"""What is said of backends that come and go, of names and of the log: which way it went, and of whom."""
+
+from __future__ import annotations
+
+from everyhop.compile import compile_file
+from everyhop.diff import compare
+from everyhop.plan import Plan
+from tests.unit.test_diff_gate import HEAD, NOW, plan, refused, route, told
+
+
+def backends(*given: tuple[str, str]) -> Plan:
+    """A route that is reencrypt, with backends that are that or more."""
+    shown = {"mutual": ', present = "i"', "reencrypt": ""}
+    to = ", ".join(f'{{ at = "{at}:1", tls = "{tls}"{shown[tls]} }}' for at, tls in given)
+    return plan(route("r", "reencrypt", to=to))
+
+
+STRONG, WEAK = ("10.0.0.1", "mutual"), ("10.0.0.2", "reencrypt")
+
+
+def test_backends_that_are_all_replaced_by_as_strong_ones_are_no_weakening() -> None:
+    old, new = backends(STRONG, WEAK), backends(("10.0.1.1", "mutual"), ("10.0.1.2", "reencrypt"))
+    assert told(old, new, "hop-weakened") == [] and told(old, new, "hop-strengthened") == []
+    worse = backends(("10.0.1.1", "reencrypt"), ("10.0.1.2", "reencrypt"))
+    assert "hop-weakened:r" in refused(old, worse)
+
+
+def test_a_route_whose_weakest_backend_goes_is_stronger_and_one_whose_strongest_goes_is_as_weak_as_it_was() -> None:
+    both = backends(STRONG, WEAK)
+    (change,) = told(both, backends(STRONG), "hop-strengthened")
+    assert change.what == "the hop to the backend was reencrypt, now mutual"
+    assert told(both, backends(WEAK), "hop-strengthened") == [] and refused(both, backends(WEAK)) == set()
+
+
+def test_a_name_that_the_edge_ends_tls_for_now_or_no_more_is_told_so() -> None:
+    def names(*hosts: str) -> Plan:
+        text = HEAD.format(listener="", site="", more="").replace('["a.test", "b.test"]', str([*hosts]))
+        return compile_file("gate.toml", now=NOW, files="skip", text=text + route("r")).plan
+
+    one, two = names("a.test"), names("a.test", "b.test")
+    assert [c.what for c in compare(one, two) if c.what.startswith("the edge ")] == ["the edge now ends TLS for b.test"]
+    gone = [c.what for c in compare(two, one) if c.what.startswith("the edge ")]
+    assert gone == ["the edge ends TLS for b.test no more"]
+
+
+def test_a_log_that_drops_lines_where_it_refused_requests_is_weaker_and_the_other_way_is_not() -> None:
+    def log(on_full: str) -> Plan:
+        return plan(route("r"), more=f'[log]\naccess = "stdout"\non_full = "{on_full}"\n')
+
+    assert [a.rpartition(":")[2] for a in refused(log("refuse"), log("drop"))] == ["log"]
+    assert refused(log("drop"), log("refuse")) == set() and compare(log("drop"), log("refuse"))
