@@ -46,6 +46,28 @@ fn a_backends_handshake_is_refused_for_what_went_wrong() {
 }
 
 #[test]
+fn a_backend_that_asked_for_our_certificate_and_ends_the_handshake_refused_it() {
+    for alert in [A::HandshakeFailure, A::NoCertificate] {
+        let error = E::AlertReceived(alert);
+        assert_eq!(Refusal::of_asking_backend(&error), Refusal::HopIdentityRefused, "{error}");
+        assert_eq!(Refusal::of_backend(&error), Refusal::HopHandshake, "one that did not ask means something else");
+    }
+    for error in [E::AlertReceived(A::InternalError), E::InvalidCertificate(C::Expired), E::DecryptError] {
+        assert_eq!(Refusal::of_asking_backend(&error), Refusal::of_backend(&error), "{error}");
+    }
+}
+
+#[test]
+fn a_session_that_ends_with_a_word_about_our_certificate_was_refused_for_it_and_any_other_just_broke() {
+    for alert in [A::CertificateRequired, A::UnknownCA, A::CertificateExpired, A::CertificateRevoked, A::AccessDenied] {
+        assert_eq!(Refusal::of_session(&E::AlertReceived(alert)), Refusal::HopIdentityRefused, "{alert:?}");
+    }
+    for error in [E::AlertReceived(A::InternalError), E::AlertReceived(A::HandshakeFailure), E::DecryptError] {
+        assert_eq!(Refusal::of_session(&error), Refusal::BackendTls, "{error}");
+    }
+}
+
+#[test]
 fn every_reason_has_a_slug_of_its_own_and_the_codecs_are_among_them() {
     let all = all_refusals();
     let slugs: HashSet<_> = all.iter().map(|(slug, ..)| *slug).collect();
