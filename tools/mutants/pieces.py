@@ -74,6 +74,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/test_diff_acceptances.py",
             "tests/unit/test_diff_listeners.py",
             "tests/unit/test_diff_hops.py",
+            "tests/unit/test_diff_whole.py",
             "tests/unit/test_diff_gate.py",
             "tests/unit/test_diff_gate_ways.py",
             "tests/unit/test_diff.py",
