@@ -50,7 +50,13 @@ PIECES: dict[str, Rust | Python] = {
         ("everyhop-engine/fuzzing",),
         (*PLAYBOOK, "--test", "refusal"),
     ),
-    "running": Rust(("everyhop-running",), (), ("everyhop-engine",), ("everyhop-engine/fuzzing",), targets=PLAYBOOK),
+    "running": Rust(
+        ("everyhop-running",),
+        (),
+        ("everyhop-engine",),
+        ("everyhop-engine/fuzzing",),
+        (*PLAYBOOK, "--test", "material", "--test", "backend"),
+    ),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
     "rules": Python(
         ("compile/rules_*.py",),

@@ -1,0 +1,78 @@
+//! A backend as threads share it: where it is now, until when it may be used, and what is counted of it.
+
+use arc_swap::ArcSwap;
+use everyhop_plan::{Place, UpstreamProtocol};
+use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
+use everyhop_running::backend::{BackendRun, Health};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn addr(text: &str) -> Option<SocketAddr> {
+    Some(text.parse().expect("an address"))
+}
+
+fn backend(place: Place, addresses: &[&str], closes_at_s: i64) -> BackendRun {
+    BackendRun {
+        hop_id: 1,
+        at: "b".into(),
+        place,
+        addresses: ArcSwap::from_pointee(addresses.iter().map(|a| Address::new(addr(a))).collect()),
+        tls: "plaintext",
+        secured: None,
+        protocol: UpstreamProtocol::Http1,
+        closes_at_s,
+        health: Health::default(),
+        turn: AtomicUsize::new(0),
+    }
+}
+
+fn name() -> Place {
+    Place::Name { name: "b.test".into(), port: 1 }
+}
+
+#[test]
+fn failed_tries_are_counted_by_slug() {
+    let it = Health::default();
+    assert_eq!(it.failed(), []);
+    for slug in ["hop/refused", "hop/expired", "hop/refused", "hop/refused"] {
+        it.count(slug);
+    }
+    assert_eq!(it.failed(), [("hop/refused", 3), ("hop/expired", 1)]);
+}
+
+#[test]
+fn a_connection_is_to_a_name_as_long_as_its_address_is_one_of_it() {
+    let it = backend(name(), &["10.0.0.1:1", "10.0.0.2:1"], i64::MAX);
+    assert!(it.is_at(addr("10.0.0.1:1")) && it.is_at(addr("10.0.0.2:1")));
+    assert!(!it.is_at(addr("10.0.0.3:1")) && !it.is_at(addr("10.0.0.1:2")) && !it.is_at(None));
+    it.addresses.store(Arc::new(vec![Address::new(addr("10.0.0.3:1"))]));
+    assert!(it.is_at(addr("10.0.0.3:1")) && !it.is_at(addr("10.0.0.1:1")), "the name moved");
+    let fixed = Place::Ip { ip: [10, 0, 0, 1].into(), port: 1 };
+    assert!(backend(fixed, &[], i64::MAX).is_at(addr("10.0.0.1:1")), "what is no name does not move");
+}
+
+#[test]
+fn a_backend_takes_nothing_from_the_second_on_at_which_it_closes_nor_while_its_name_leads_nowhere() {
+    let it = backend(name(), &["10.0.0.1:1"], 2000);
+    assert!(it.closed(1999).is_none());
+    assert_eq!(it.closed(2000), Some(Refusal::AcceptanceExpired));
+    it.addresses.store(Arc::default());
+    assert_eq!(it.closed(1999), Some(Refusal::Unresolved));
+    let unix = backend(Place::Unix { path: "/run/b".into() }, &[], 2000);
+    assert!(unix.closed(1999).is_none());
+}
+
+#[test]
+fn a_backend_is_left_alone_only_if_each_of_its_addresses_is() {
+    let it = backend(name(), &["10.0.0.1:1", "10.0.0.2:1"], i64::MAX);
+    let eject = |at: usize, until| {
+        it.addresses.load()[at].fares.ejected_until_ms.store(until, Ordering::Relaxed);
+        it.sum_up();
+        it.health.is_ejected()
+    };
+    assert!(!eject(0, u64::MAX) && eject(1, u64::MAX));
+    assert!(!eject(0, 0), "one healed");
+    assert!(!eject(0, 1), "its time is over");
+}
