@@ -87,5 +87,8 @@ PIECES: dict[str, Rust | Python] = {
         ),
     ),
     "advise": Python(("advise/*.py",), ("tests/unit/test_advise.py",)),
-    "sentences": Python(("explain/sentences.py", "refusals/finding.py"), ("tests/unit/test_cli.py", CASES)),
+    "sentences": Python(
+        ("explain/sentences.py", "refusals/finding.py"),
+        ("tests/unit/test_sentences.py", "tests/unit/test_trust.py", CASES, "tests/unit/test_cli.py"),
+    ),
 }

@@ -1,0 +1,56 @@
+"""What `explain` says, sentence by sentence: who reads, who gets what, until when, and what a capability needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from everyhop.explain.sentences import about_capability, about_route, parties
+from tests.unit.test_trust import TABLE, VARIANTS, mapped
+
+NOW = dt.datetime.now(dt.UTC)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_under_the_line_the_edge_is_blind_where_tls_passes_through_and_reads_where_it_ends(
+    tmp_path: Path, variant: str
+) -> None:
+    assert parties(mapped(tmp_path, variant)).split() == [
+        "reads",
+        "blind" if variant == "passthrough" else "reads",
+        "reads",
+    ]
+
+
+@pytest.mark.parametrize("variant", TABLE)
+def test_what_each_attacker_gets_is_written_out(tmp_path: Path, variant: str) -> None:
+    it = mapped(tmp_path, variant)
+    told = about_route(it, NOW)
+    words = {"r": "reads", "c": "changes", "p": "pretends"}
+    for sentence, gets in zip(told[-len(it.attackers) :], TABLE[variant], strict=True):
+        named = ", ".join(words[c] for c in gets if c != "-") or "nothing"
+        assert f": {named}; " in sentence
+
+
+def test_an_acceptance_is_told_by_the_days_that_are_left_and_as_ended_from_its_second_on(tmp_path: Path) -> None:
+    it = mapped(tmp_path, "plaintext")
+    assert it.closes_at_s is not None
+    end = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC)
+    assert any("; that ends in 3 days." in p for p in about_route(it, end - dt.timedelta(days=3)))
+    assert any("; that has ended: the route is closed." in p for p in about_route(it, end))
+
+
+def test_a_capability_is_told_with_who_gives_it_and_what_it_needs() -> None:
+    assert "Given by every pattern." in about_capability("host-routing")
+    some = about_capability("grpc")
+    assert "Given by: mutual, reencrypt and plaintext." in some and any(
+        p.startswith("Not by the others: ") for p in some
+    )
+    assert any(p.startswith("What must be configured: `upstream_protocol") for p in some)
+    assert "Settings: upstream_protocol." in some
+    unbuilt = about_capability("waf")
+    assert "Everyhop does not have it yet; the pattern would allow it." in unbuilt
+    assert not any(p.startswith("What must be configured") for p in unbuilt)
+    assert not any(p.startswith(("Not by", "There instead")) for p in about_capability("sni-routing"))
