@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from everyhop.explain.sentences import about_capability, about_route, parties
+from everyhop.compile import compile_file
+from everyhop.explain.sentences import about_capability, about_route, parties, ways_in
+from everyhop.trust import trust_map
 from tests.unit.test_trust import TABLE, VARIANTS, mapped
 
 NOW = dt.datetime.now(dt.UTC)
@@ -40,6 +42,18 @@ def test_an_acceptance_is_told_by_the_days_that_are_left_and_as_ended_from_its_s
     end = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC)
     assert any("; that ends in 3 days." in p for p in about_route(it, end - dt.timedelta(days=3)))
     assert any("; that has ended: the route is closed." in p for p in about_route(it, end))
+
+
+def test_sites_of_one_route_that_demand_different_things_are_told_each(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(
+        'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n'
+        '[[site]]\nname = "strict"\nhosts = ["a.test"]\ncerts = [{ chain = "x", key = "file:y" }]\nclients = { ca = "c.pem" }\n'
+        '[[site]]\nname = "open"\nhosts = ["b.test"]\ncerts = [{ chain = "x", key = "file:y" }]\n'
+        '[[route]]\nname = "r"\nhost = ["a.test", "b.test"]\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+    )
+    ways = ways_in(trust_map(compile_file(path, files="skip").plan)[0])
+    assert [w.partition("client certificates are ")[2] for w in ways] == ["required.", "not asked."]
 
 
 def test_a_capability_is_told_with_who_gives_it_and_what_it_needs() -> None:
