@@ -68,3 +68,15 @@ def test_a_capability_is_told_with_who_gives_it_and_what_it_needs() -> None:
     assert "Everyhop does not have it yet; the pattern would allow it." in unbuilt
     assert not any(p.startswith("What must be configured") for p in unbuilt)
     assert not any(p.startswith(("Not by", "There instead")) for p in about_capability("sni-routing"))
+
+
+def test_each_hop_is_told_with_its_version_and_what_is_proven_on_it(tmp_path: Path) -> None:
+    def hops(variant: str) -> list[str]:
+        return [p for p in about_route(mapped(tmp_path, variant), NOW) if p.startswith("Between ")]
+
+    front, back = hops("reencrypt")
+    assert front.startswith("Between client and edge: encrypted, TLS 1.2 or newer. Proven: the edge to the client")
+    assert back.startswith("Between edge and backend: encrypted, TLS 1.2 or newer. Proven: the backend to the edge")
+    assert hops("plaintext")[1] == "Between edge and backend: in the clear. Nobody proves anything."
+    (through,) = hops("passthrough")
+    assert through.startswith("Between client and backend: encrypted. Proven: the backend to the client")
