@@ -367,3 +367,11 @@ fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
     assert_eq!((lost.pattern.as_str(), lost.host.as_str()), ("*.w.test", "any3.w.test"));
     assert_eq!(lost.old, Outcome::Pass { site: 0, route: 3 });
 }
+
+#[test]
+fn a_loser_whose_path_fits_is_not_told_that_it_wants_another() {
+    let plan = plan(vec![route("longer", prefix("/b/c")).0, route("shorter", prefix("/b")).0]);
+    let ask = Ask { host: "a.test", path: "/b/c", method: "GET", headers: &NoHeaders };
+    let told = Matcher::default().lost(&plan, &ask, Some(0));
+    assert_eq!(told.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it fits too, but longer is more specific"]);
+}
