@@ -172,7 +172,10 @@ def request_log(at: Ground) -> None:
 def complete_log(at: Ground) -> None:
     request_log(at)
     it = next(x for x in at.opened if isinstance(x, Advised))
-    it.config.write_text(it.config.read_text().replace(str(it.log), "/dev/full"))
+    # A file that takes no line, under a name that does not say so.
+    full = it.log.with_name("full.log")
+    full.symlink_to("/dev/full")
+    it.config.write_text(it.config.read_text().replace(str(it.log), str(full)))
     assert it.admin("reload")["reloaded"]
     until(lambda: it.ask().status == 503)
 
@@ -193,8 +196,9 @@ def retried(at: Ground) -> None:
     peers = [scripted(at.pki, at.pattern, script) for script in (dying, living)]
     at.opened += peers
     it = at.edge(*(p.port for p in peers))
-    assert [it.ask().status for _ in range(6)] == [200] * 6
-    assert len(seen) > 6, "some went to the dying one first"
+    # Two, so that the dying one is not left alone yet.
+    assert [it.ask().status for _ in range(2)] == [200] * 2
+    assert len(seen) > 2, "some went to the dying one first"
     seen.clear()
     answers = [it.ask(method="POST").status for _ in range(4)]
     assert set(answers) == {200, 502} and seen == [b"POST"] * 4, "each POST was seen once"
