@@ -33,6 +33,7 @@ def tls(
     leaf: Leaf | None = None,
     highest: ssl.TLSVersion | None = None,
     host: str = "127.0.0.1",
+    kept: bool = True,
 ) -> ssl.SSLSocket:
     """A verified TLS connection; without a name, no SNI is sent and no name is checked."""
     context = ssl.create_default_context(cafile=str(ca))
@@ -47,7 +48,8 @@ def tls(
     raw = socket.create_connection((host, port), 20)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        return opened(context.wrap_socket(raw, server_hostname=name))
+        sock = context.wrap_socket(raw, server_hostname=name)
+        return opened(sock) if kept else sock
     except OSError:
         raw.close()
         raise

@@ -22,7 +22,8 @@ IDS = itertools.count()
 
 
 def connect(it: Yard, pattern: str = "plaintext", alpn: list[str] | None = None) -> ssl.SSLSocket:
-    sock = tls(it.port, HOSTS[pattern], it.ca, alpn=alpn)
+    """Whoever lets go of it ends the connection: a load opens thousands, and each ends with the thread that asked by it."""
+    sock = tls(it.port, HOSTS[pattern], it.ca, alpn=alpn, kept=False)
     sock.settimeout(30)
     return sock
 
