@@ -25,7 +25,7 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire beside guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,12 +42,17 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,Rust tests,cargo test -q --workspace --exclude everyhop-fuzz)
 	$(call step,seeded fuzzing,$(MAKE) -s seeded)
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
-	$(call step,wire tests,pytest tests/wire tests/docs)
-	$(call step,threats,pytest tests/threats)
+	$(call step,wire tests and threats,$(MAKE) -s beside)
 	$(call step,outside suites,$(MAKE) -s suites)
 	$(call step,promises,pytest tests/promises)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
+
+# Two that mostly wait, beside each other; what the threats print comes when both have ended.
+beside:
+	@threats=0; wire=0; pytest tests/threats > target/threats.log 2>&1 & waits=$$!; \
+	pytest tests/wire tests/docs || wire=$$?; wait $$waits || threats=$$?; \
+	cat target/threats.log; exit $$((wire + threats))
 
 quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
 	@$(MAKE) -s lint types
