@@ -32,16 +32,6 @@ pub struct Stream<T> {
     pub tap: T,
 }
 
-impl<T: Tap + Unpin> Stream<T> {
-    /// Who resets may have said why just before: that waits to be read.
-    #[cold]
-    fn last_words(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(e)) = self.wire.poll_read(cx, &mut self.waiting) {
-            self.tap.broke(&e);
-        }
-    }
-}
-
 impl<T: Tap + Unpin> AsyncRead for Stream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -61,8 +51,10 @@ impl<T: Tap + Unpin> AsyncWrite for Stream<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = this.wire.poll_write_slice(cx, bytes);
-        if let Poll::Ready(Ok(n)) = &wrote {
-            this.tap.wrote(*n);
+        match &wrote {
+            Poll::Ready(Ok(n)) => this.tap.wrote(*n),
+            Poll::Ready(Err(e)) => this.tap.broke(e),
+            Poll::Pending => {}
         }
         wrote
     }
@@ -70,8 +62,8 @@ impl<T: Tap + Unpin> AsyncWrite for Stream<T> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = this.wire.poll_flush(cx);
-        if let Poll::Ready(Err(_)) = &flushed {
-            this.last_words(cx);
+        if let Poll::Ready(Err(e)) = &flushed {
+            this.tap.broke(e);
         }
         flushed
     }

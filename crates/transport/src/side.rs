@@ -56,8 +56,9 @@ pub enum WireError {
 }
 
 impl From<io::Error> for WireError {
-    fn from(_: io::Error) -> Self {
-        WireError::Io
+    fn from(e: io::Error) -> Self {
+        let tls = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        tls.map_or(WireError::Io, |tls| WireError::Tls(tls.clone()))
     }
 }
 
@@ -115,7 +116,10 @@ impl Wire {
                         tls.outgoing.consume(n);
                     }
                     // The alert of a failed handshake is sent if it goes at once; the failure counts either way.
-                    Poll::Ready(Err(_)) => return Poll::Ready(Err(driven.err().map_or(WireError::Io, WireError::Tls))),
+                    Poll::Ready(Err(e)) => {
+                        let why = driven.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e));
+                        return Poll::Ready(Err(why.err().unwrap_or_else(|| last_words(sock, tls, e, eof)).into()));
+                    }
                     Poll::Pending if driven.is_err() => break,
                     Poll::Pending => return Poll::Pending,
                 }
@@ -191,7 +195,7 @@ impl Wire {
                 if !tls.outgoing.is_empty() {
                     // A key update's answer or an alert: sent with what we write next, or now if it goes at once. A peer that takes
                     // nothing more may have said why: what was read says more than that writing failed.
-                    let flushed = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out);
+                    let flushed = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof);
                     if let (Ok(_), Poll::Ready(Err(e))) = (&driven, flushed) {
                         return Poll::Ready(Err(e));
                     }
@@ -214,9 +218,16 @@ impl Wire {
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
                 Poll::Pending => {
                     // Our last flight, or an answer that did not go at once: the peer may wait for it as we do.
-                    if flush && let Poll::Ready(Err(_)) = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out) {
-                        // It takes nothing more. What it said before that, an alert perhaps, wakes us as its end does.
-                        tls.outgoing.release();
+                    let eof = &mut self.eof;
+                    if flush && let Poll::Ready(Err(e)) = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, eof)
+                    {
+                        // It takes nothing more; what it said before that may be here by now, its end will wake us.
+                        if e.kind() == io::ErrorKind::InvalidData {
+                            return Poll::Ready(Err(e));
+                        }
+                        if self.eof || !tls.early.is_empty() {
+                            return self.poll_read_and(cx, into, flush);
+                        }
                     }
                     if tls.incoming.is_empty() {
                         tls.incoming.release();
@@ -256,7 +267,7 @@ impl Wire {
             return Poll::Ready(Ok(n));
         };
         if tls.outgoing.len() >= OUT_FULL {
-            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof))?;
         }
         let n = sealed_at_a_time(from.len());
         let bytes = from.bytes().get(..n).unwrap_or_default();
@@ -279,7 +290,7 @@ impl Wire {
 
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.tls {
-            Some(tls) => poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out),
+            Some(tls) => poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof),
             None => Poll::Ready(Ok(())),
         }
     }
@@ -300,7 +311,7 @@ impl Wire {
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(tls) = &mut self.tls {
             tls.session.close(&mut tls.incoming, &mut tls.outgoing);
-            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof))?;
         }
         if !self.eof {
             self.sock.shutdown_write();
@@ -315,9 +326,15 @@ impl Wire {
     }
 }
 
-fn poll_flush(sock: &mut Sock, tls: &mut Tls, cx: &mut Context<'_>, bytes_out: &mut u64) -> Poll<io::Result<()>> {
+fn poll_flush(
+    sock: &mut Sock,
+    tls: &mut Tls,
+    cx: &mut Context<'_>,
+    bytes_out: &mut u64,
+    eof: &mut bool,
+) -> Poll<io::Result<()>> {
     while !tls.outgoing.is_empty() {
-        let n = ready!(sock.poll_write(cx, tls.outgoing.bytes()))?;
+        let n = ready!(sock.poll_write(cx, tls.outgoing.bytes())).map_err(|e| last_words(sock, tls, e, eof))?;
         if n == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
@@ -325,6 +342,25 @@ fn poll_flush(sock: &mut Sock, tls: &mut Tls, cx: &mut Context<'_>, bytes_out: &
         tls.outgoing.consume(n);
     }
     Poll::Ready(Ok(()))
+}
+
+/// Who takes nothing more may have said why just before: an alert tells more than that writing failed. The socket itself
+/// is asked, since the reset may be younger than the last wake-up; what else is there waits in `early` to be read.
+#[cold]
+fn last_words(sock: &Sock, tls: &mut Tls, failed: io::Error, eof: &mut bool) -> io::Error {
+    tls.outgoing.release();
+    if !sock.fill_now(&mut tls.incoming) {
+        return failed;
+    }
+    let driven = tls.session.drive(&mut tls.incoming, &mut tls.early, &mut tls.outgoing);
+    tls.outgoing.release();
+    match driven {
+        Err(why) => io::Error::new(io::ErrorKind::InvalidData, why),
+        Ok(driven) => {
+            *eof |= driven == Driven::PeerClosed;
+            failed
+        }
+    }
 }
 
 impl Wire {
@@ -336,7 +372,7 @@ impl Wire {
             return Poll::Ready(Ok(n));
         };
         if tls.outgoing.len() >= OUT_FULL {
-            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out))?;
+            ready!(poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof))?;
         }
         let take = bytes.get(..sealed_at_a_time(bytes.len())).unwrap_or_default();
         let small = tls.small;

@@ -23,6 +23,19 @@ impl Sock {
         }
     }
 
+    /// As [`Sock::poll_fill`], whether or not the runtime knows that something came; true if something did.
+    pub fn fill_now(&self, into: &mut Buf) -> bool {
+        let mut room = [0; crate::buf::ROOM];
+        let flags = rustix::net::RecvFlags::DONTWAIT;
+        let read = match self {
+            Sock::Tcp(s) => rustix::net::recv(s, &mut room, flags),
+            Sock::Unix(s) => rustix::net::recv(s, &mut room, flags),
+        };
+        let n = read.map_or(0, |(n, _)| n);
+        into.push(room.get(..n).unwrap_or_default());
+        n > 0
+    }
+
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Sock::Tcp(s) => Pin::new(s).poll_write(cx, bytes),

@@ -100,7 +100,7 @@ impl H1Up {
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
         let n = from.len();
         while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
-            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|_| Refusal::BackendClosed)?;
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|e| self.link.broken(&e))?;
         }
         if self.chunks {
             write::chunk_size(self.out.tail(), n);
@@ -119,7 +119,7 @@ impl H1Up {
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Refusal::BackendClosed)
+        self.wire.poll_write_all(cx, &mut self.out).map_err(|e| self.link.broken(&e))
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Refusal>> {

@@ -66,9 +66,10 @@ impl Link {
         self.why().unwrap_or(Refusal::BackendClosed)
     }
 
+    /// The first word is the one that says why: what comes after it is its echo.
     pub(crate) fn keep(&self, e: &io::Error) {
         if let Some(tls) = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            *self.broke.borrow_mut() = Some(tls.clone());
+            self.broke.borrow_mut().get_or_insert_with(|| tls.clone());
         }
     }
 
