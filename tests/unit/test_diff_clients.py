@@ -131,3 +131,16 @@ def test_requests_that_another_route_takes_now_are_told_with_both_names_unless_i
     renamed = plan(route("other", "reencrypt"))
     assert all("was served by" not in c.what for c in told(plan(route("strong", "mutual")), renamed, "hop-weakened"))
     assert told(plan(route("strong", "mutual")), renamed, "hop-weakened")
+
+
+def test_a_route_of_which_a_part_stays_is_told_by_what_went_and_one_that_went_by_all_of_it() -> None:
+    first, part = route("first", "mutual", 'path = "/f"\n', host="b.test"), 'path = "/x"\n'
+    old, new = plan(first, route("r")), plan(route("r", "mutual", part))
+    assert {c.about: c.what for c in told(old, new, "route-removed")} == {
+        "first": "b.test /f is served no more",
+        "r": "a.test/ is served no more",
+    }
+    assert {c.about: c.what for c in told(new, old, "route-added")} == {
+        "first": "b.test /f is served, mutual",
+        "r": "a.test/ is served, mutual",
+    }

@@ -186,6 +186,9 @@ def test_who_may_pass_widened_is_weaker_and_narrowed_is_not() -> None:
 
     for old, new in [(("a",), ("a", "b")), (("a",), ("b",)), (("a", "b"), ("b", "c")), (("a",), ())]:
         assert refused(allowing(*old), allowing(*new)) == {"clients-widened:r"}, (old, new)
+    for names, who in ((("a", "b", "c"), "b, c"), ((), "any client that the site lets in")):
+        (change,) = told(allowing("a"), allowing(*names), "clients-widened")
+        assert change.what == f"{who} may pass"
     for old, new in [(("a", "b"), ("a",)), ((), ("a",))]:
         assert refused(allowing(*old), allowing(*new)) == set(), (old, new)
         assert told(allowing(*old), allowing(*new), "clients-narrowed")

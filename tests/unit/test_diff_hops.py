@@ -5,7 +5,7 @@ from __future__ import annotations
 from everyhop.compile import compile_file
 from everyhop.diff import compare
 from everyhop.plan import Plan
-from tests.unit.test_diff_gate import HEAD, NOW, plan, refused, route, told
+from tests.unit.test_diff_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
 
 
 def backends(*given: tuple[str, str]) -> Plan:
@@ -49,3 +49,13 @@ def test_a_log_that_drops_lines_where_it_refused_requests_is_weaker_and_the_othe
 
     assert [a.rpartition(":")[2] for a in refused(log("refuse"), log("drop"))] == ["log"]
     assert refused(log("drop"), log("refuse")) == set() and compare(log("drop"), log("refuse"))
+
+
+def test_nothing_is_said_of_how_strong_a_hop_is_where_there_was_none_of_the_edges_or_is_none_now() -> None:
+    beside = route("b", host="b.test", to='"10.0.0.9:1"')
+    blind = plan(route("p", "passthrough", host="p.test"), beside)
+    for tls in ("reencrypt", "mutual"):
+        ended = plan(route("p", tls, host="p.test"), beside, more=SITE_OF_P)
+        for old, new in ((blind, ended), (ended, blind)):
+            kinds = {c.kind for c in compare(old, new)}
+            assert kinds and not kinds & {"hop-weakened", "hop-strengthened", "verification-changed"}

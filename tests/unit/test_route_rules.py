@@ -88,3 +88,26 @@ def test_a_finding_of_a_host_points_at_it_within_its_list() -> None:
 )
 def test_a_name_is_below_a_wildcard_at_any_depth_and_never_beside_it(name: str, pattern: str, yes: bool) -> None:
     assert below(name, pattern) == yes
+
+
+PASSED = HEAD.replace('tls = "plaintext"', 'tls = "passthrough"')
+ENTRY = PASSED.replace('["127.0.0.1:1"]', '[{ at = "127.0.0.1:1", present = "i" }]')
+
+
+@pytest.mark.parametrize(
+    ("text", "slug", "key"),
+    [
+        (f'{HEAD}host = "a.test"\nsend_proxy = "v2"\n', "route/nothing-to-do", "send_proxy"),
+        (f'{HEAD}host = "a.test"\ncovers = ["p.test"]\n', "route/nothing-to-do", "covers"),
+        (f'{HEAD}host = "a.test"\nallow = {{ clients = ["c"] }}\n', "route/nothing-to-do", "allow"),
+        (f'{HEAD}host = "a.test"\nheaders = {{ x-forwarded-proto = "v" }}\n', "route/nothing-to-do", "headers"),
+        (f'{PASSED}host = "p.test"\npath = "/x"\n', "route/layer-7-on-passthrough", "path"),
+        (f'{ENTRY}host = "p.test"\n', "route/layer-7-on-passthrough", "present"),
+    ],
+)
+def test_what_has_to_go_is_pointed_at_by_its_key_and_not_by_its_value(text: str, slug: str, key: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        compile_file("routes.toml", now=NOW, files="skip", text=text)
+    (told,) = [f for f in refusal.value.findings if f.slug == slug]
+    line = text.splitlines()[told.place.line - 1]
+    assert line[told.place.column - 1 :].startswith(f"{key} ="), line

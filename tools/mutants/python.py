@@ -1,4 +1,6 @@
-"""Mutations of Python modules by cosmic-ray, in a copy of the tree: nobody's checkout is ever broken, not by Ctrl-C either."""
+"""Mutations of Python modules by cosmic-ray, in a copy of the tree: nobody's checkout is ever broken, not by Ctrl-C either.
+Read next: `warm.py`, which asks the tests.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.mutants.accepted import Survivor
 from tools.mutants.pieces import Python
+from tools.mutants.warm import TIMEOUT_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "target/mutants/env/bin/cosmic-ray"
@@ -26,7 +32,8 @@ SKIPPED = (
     "core/VariableReplacer",
     "core/VariableInserter",
 )
-TIMEOUT_S = 120.0
+ASKED = "../ask"
+"""Where the tests are asked, as seen from the copy: a short way, since a socket's is bounded."""
 
 CONFIG = """\
 [cosmic-ray]
@@ -49,12 +56,12 @@ def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
     tree = folder / "tree"
     copy(tree)
     files = sorted(str(p.relative_to(tree)) for m in piece.modules for p in tree.glob(f"python/everyhop/{m}"))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *dict.fromkeys(piece.tests)]
+    command = [sys.executable, "-I", "-S", "tools/mutants/ask.py", ASKED]
     config, session = folder / "config.toml", folder / "session.sqlite"
     config.write_text(
         CONFIG.format(
             modules=json.dumps(files),
-            timeout=TIMEOUT_S,
+            timeout=TIMEOUT_S * 2,
             command=json.dumps(" ".join(command)),
             skipped=json.dumps(SKIPPED),
         )
@@ -71,11 +78,32 @@ def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
             raise RuntimeError(f"cosmic-ray {name}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
-    tool("baseline", config)
     tool("init", config, session)
     tool("filter", session, config)
-    tool("exec", config, session)
+    with asked(tree, files, piece.tests, env):
+        tool("exec", config, session)
     return read(tool("dump", session))
+
+
+@contextmanager
+def asked(tree: Path, files: list[str], tests: tuple[str, ...], env: dict[str, str]) -> Iterator[None]:
+    """While it lasts, the tests can be asked.
+
+    Raises `RuntimeError` where they fail with nothing broken, or ceased to answer: silence is no noticing.
+    """
+    door = tree / ASKED
+    door.unlink(missing_ok=True)
+    words = [sys.executable, "-m", "tools.mutants.warm", ASKED, ",".join(files), ",".join(dict.fromkeys(tests))]
+    with subprocess.Popen(words, cwd=tree, env=env) as answering:
+        try:
+            while not door.exists() and answering.poll() is None:
+                time.sleep(0.1)
+            if answering.poll() is None:
+                yield
+            if answering.poll() is not None:
+                raise RuntimeError(f"who asks the tests ended with {answering.returncode}")
+        finally:
+            answering.terminate()
 
 
 def copy(tree: Path) -> None:

@@ -79,11 +79,12 @@ def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
         if request.pattern in written or demand(site) >= demand(strictest):
             continue
         asks = {0: "asks clients for no certificate", 1: "takes clients without one"}[demand(site)]
+        demands = {1: "asks for one", 2: "demands a certificate"}[demand(strictest)]
         world.warn(
             "route/reached-through-weaker-site",
             ("route", i, "host"),
             f"route {route.name!r} is also reached as {request} through site {site.name!r}, which {asks}; site "
-            f"{strictest.name!r} demands a certificate",
+            f"{strictest.name!r} {demands}",
             f"give site {site.name!r} the clients of site {strictest.name!r}",
             f"or a route of its own for {request.pattern}",
             "or name on this route whom it takes: allow = { clients = [...] }",

@@ -59,8 +59,6 @@ def known(proofs: set[Proof], it: Proof) -> bool:
     if it.names == frozenset() or Proof(None, None) in proofs:
         return True
     alike = [p for p in proofs if p.ca == it.ca]
-    if it.ca is None or not alike:
-        return False
     if any(p.names is None for p in alike):
         return True
     return it.names is not None and it.names <= frozenset().union(*(p.names or () for p in alike))

@@ -107,10 +107,10 @@ def unsaid(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
 
 
 def step(name: str, at: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:
-    weaker = rank(b) < rank(a)
-    found = either(weaker, ("hop-weakened", "hop-strengthened"), name, what, (attackers(was, now),) * 2)
+    kinds = ("hop-weakened", "hop-strengthened")
+    found = either(rank(b) < rank(a), kinds, name, what, (attackers(was, now),) * 2)
     signed = isinstance(b, PlaintextHop) and b.reach.kind == "accepted"
-    return replace(found, accepted=(at,) if weaker and signed else ())
+    return replace(found, accepted=(at,) if signed else ())
 
 
 def attackers(was: Served, now: Served) -> str:

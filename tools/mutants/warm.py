@@ -1,0 +1,195 @@
+"""Asks the tests about one mutation after the other, from a process that has imported already what no mutation touches.
+
+Each is judged in a process forked from it, by the tests that ran the broken function when nothing was broken: no other
+can tell. Runs in the copy of the tree, which is its folder: `python -m tools.mutants.warm SOCKET MODULES TESTS`, lists by
+commas. Read next: `ask.py`, which is what cosmic-ray starts each time.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+TIMEOUT_S = 120.0
+OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+Function = tuple[str, int]
+"""By its file and its first line."""
+IMPORT = ""
+"""Stands for a test's name while modules are imported."""
+
+
+class Rehearsal:
+    """The tests with nothing broken: which functions each of them runs."""
+
+    def __init__(self, files: list[str]) -> None:
+        self.files = {str(Path(file).resolve()): file for file in files}
+        self.ran: dict[str, set[Function]] = defaultdict(set)
+        self.test = IMPORT
+
+    def seen(self, frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and (file := self.files.get(frame.f_code.co_filename)):
+            self.ran[self.test].add((file, frame.f_code.co_firstlineno))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
+        # What one test left in a cache, the next would not run.
+        for file in self.files.values():
+            for it in vars(sys.modules.get(dotted(file), object)).values():
+                if clear := getattr(it, "cache_clear", None):
+                    clear()
+        self.test = item.nodeid
+        self.ran[self.test] = set()
+        try:
+            return (yield)
+        finally:
+            self.test = IMPORT
+
+
+class Chosen:
+    """Only these tests, in this order; where one notices, it is written down."""
+
+    def __init__(self, tests: list[str], noticed: Path) -> None:
+        self.at = {test: at for at, test in enumerate(tests)}
+        self.noticed = noticed
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((it for it in items if it.nodeid in self.at), key=lambda it: self.at[it.nodeid])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.noticed.write_text(report.nodeid)
+
+
+def main(at: str, files: list[str], tests: list[str]) -> None:
+    told = Path(f"{at}.rehearsal")
+    if apart(partial(rehearse, files, tests, told), TIMEOUT_S * 5):
+        sys.exit("the tests fail with nothing broken")
+    known = json.loads(told.read_text())
+    # Compiled once, but what is broken: it may change twice in a second, which is all that a date tells.
+    for file in files:
+        for compiled in Path(file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
+            compiled.unlink()
+    sys.dont_write_bytecode = True
+    warm(known["modules"], {dotted(file) for file in files})
+    whole = {file: Path(file).read_text() for file in files}
+    ran = {test: {tuple(it) for it in functions} for test, functions in known["ran"].items()}
+    anew = ran.pop(IMPORT)
+    gc.collect()
+    gc.freeze()
+    noticed = Path(f"{at}.noticed")
+    best: dict[Function | None, list[str]] = defaultdict(list)
+    with socket.socket(socket.AF_UNIX) as door:
+        Path(f"{at}.new").unlink(missing_ok=True)
+        door.bind(f"{at}.new")
+        door.listen()
+        Path(f"{at}.new").rename(at)
+        while True:
+            asking, _ = door.accept()
+            with asking:
+                it = broken(whole)
+                chosen = [*ran] if it is None or it in anew else [test for test, those in ran.items() if it in those]
+                # Whoever noticed the last in this function is likely to notice the next.
+                chosen = [*best[it], *(test for test in chosen if test not in best[it])]
+                noticed.unlink(missing_ok=True)
+                wrong = bool(chosen) and apart(partial(judged, tests, chosen, noticed), TIMEOUT_S)
+                if wrong and noticed.exists():
+                    test = noticed.read_text()
+                    best[it] = [test, *(other for other in best[it] if other != test)]
+                asking.sendall(b"killed" if wrong else b"survived")
+
+
+def judged(files: list[str], chosen: list[str], noticed: Path) -> int:
+    which = {test.partition("::")[0] for test in chosen}
+    return pytest.main([*OPTIONS, *(file for file in files if file in which)], plugins=[Chosen(chosen, noticed)])
+
+
+def rehearse(files: list[str], tests: list[str], told: Path) -> int:
+    sys.dont_write_bytecode = False
+    watch = Rehearsal(files)
+    threading.setprofile(watch.seen)
+    sys.setprofile(watch.seen)
+    wrong = pytest.main([*OPTIONS, *tests], plugins=[watch])
+    sys.setprofile(None)
+    watch.ran.setdefault(IMPORT, set())
+    modules = [name for name in sys.modules if not name.startswith(("tests", "__"))]
+    told.write_text(json.dumps({"modules": modules, "ran": {t: sorted(r) for t, r in watch.ran.items()}}))
+    return wrong
+
+
+def apart(do: Callable[[], int], seconds: float) -> int:
+    """What `do` says in a process of its own; what does not end in time is wrong."""
+    child = os.fork()
+    if not child:
+        wrong = 1
+        try:
+            os.setsid()
+            sink = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(sink, 1)
+            wrong = int(do())
+        finally:
+            os._exit(wrong)
+    until = time.monotonic() + seconds
+    pause = 0.001
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > until:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return 1
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)
+
+
+def warm(modules: list[str], mutated: set[str]) -> None:
+    """Imports all that the tests import and that does not import what is mutated."""
+    for name in modules:
+        if name.split(".")[0] == "everyhop" and apart(partial(touches, name, mutated), TIMEOUT_S):
+            continue
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
+def touches(name: str, mutated: set[str]) -> int:
+    importlib.import_module(name)
+    return bool(mutated & {*sys.modules})
+
+
+def dotted(file: str) -> str:
+    return ".".join(Path(file).relative_to("python").with_suffix("").parts).removesuffix(".__init__")
+
+
+def broken(whole: dict[str, str]) -> Function | None:
+    """The function that is broken now; none where it is what is done on import, which all tests depend on."""
+    for file, text in whole.items():
+        lines, now = text.splitlines(), Path(file).read_text().splitlines()
+        if lines == now:
+            continue
+        row = next((n for n, (a, b) in enumerate(zip(lines, now, strict=False), 1) if a != b), len(lines))
+        functions = [it for it in ast.walk(ast.parse(text)) if isinstance(it, ast.FunctionDef)]
+        around = [it for it in functions if it.body[0].lineno <= row <= (it.end_lineno or 0)]
+        # They are walked from the outermost to the innermost.
+        return (file, min([around[-1].lineno, *(d.lineno for d in around[-1].decorator_list)])) if around else None
+    return None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(","))
