@@ -26,6 +26,15 @@ def test_the_days_of_an_acceptance_are_told_as_the_file_has_them() -> None:
     assert "2027-03-01, now until 2027-02-01" in shorter.what and refused(new, old) == set()
 
 
+@pytest.mark.parametrize("new", ["10.0.0.1:1", "10.0.0.3:1"])
+def test_an_address_that_is_accepted_anew_hides_no_longer_time_of_another(new: str) -> None:
+    old = plan(open_("r", to='"10.0.0.2:1"', until="2027-02-01"))
+    both = plan(open_("r", to=f'"{new}", "10.0.0.2:1"', until="2027-03-01"))
+    assert refused(old, both) == {"acceptance-widened:r", "acceptance-lengthened:r"}
+    (wider,) = told(old, both, "acceptance-widened")
+    assert wider.what == f"o accepts plaintext to {new} until 2027-03-01"
+
+
 @pytest.mark.parametrize(
     ("a", "b", "met"),
     [

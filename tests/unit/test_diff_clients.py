@@ -9,7 +9,7 @@ from everyhop.compile import compile_file
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.clients import Proof, known
 from everyhop.plan import TlsPolicy
-from tests.unit.test_diff_gate import HEAD, NOW, plan, refused, route, told
+from tests.unit.test_diff_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
 
 ANY = Proof(None, None)
 ASKS = 'clients = { ca = "d" }\n'
@@ -87,6 +87,22 @@ def test_clients_that_the_edge_verified_and_hands_on_are_told_of_the_route_that_
     assert [c.about for c in weakened] == [name]
     assert weakened[0].what.startswith("the edge let through ") and "only the backend can ask" in weakened[0].what
     assert weakened[0].allow in refused(old, new)
+
+
+@pytest.mark.parametrize(
+    ("allow", "who"),
+    [
+        ("", "any client verified by d"),
+        ('allow = { clients = ["b.test", "a.test"] }\n', "a.test, b.test verified by d"),
+        ("allow = { clients = [] }\n", "no client verified by d"),
+    ],
+)
+def test_whom_the_edge_let_through_is_told_by_name_and_by_who_vouched(allow: str, who: str) -> None:
+    beside = route("b", host="b.test")
+    old = plan(beside, route("p", "mutual", allow, host="p.test"), more=SITE_OF_P + ASKS)
+    (change,) = told(old, plan(beside, route("p", "passthrough", host="p.test")), "client-demand-weakened")
+    only = "only the backend can ask for a certificate"
+    assert change.what == f"the edge let through {who}, now any client: {only}"
 
 
 def policy(**more: list[str]) -> TlsPolicy:

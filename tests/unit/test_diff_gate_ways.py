@@ -118,6 +118,17 @@ def test_a_listener_that_takes_anothers_name_does_not_take_its_trust_along() -> 
     }
 
 
+def test_a_listener_that_moves_is_compared_with_what_it_was_and_one_that_is_new_with_nobody() -> None:
+    other = ("other", "127.0.0.1:9443", "")
+    old = listening(("l", "127.0.0.1:8443", NET), other)
+    moved = compare(old, listening(("l", "127.0.0.1:8444", NET), other))
+    assert {c.allow for c in moved} == {"address-added:127.0.0.1:8444", "address-removed:127.0.0.1:8443"}
+    wider = listening(("l", "127.0.0.1:8444", '"10.0.0.0/8", "11.0.0.0/8"'), other)
+    assert [c.what for c in told(old, wider, "trusted-widened")] == ["X-Forwarded-For of 11.0.0.0/8 is believed"]
+    new = listening(("new", "127.0.0.1:8444", NET), other)
+    assert refused(old, new) == {"trusted-widened:127.0.0.1:8444"}
+
+
 @pytest.mark.parametrize(
     ("near", "far"),
     [

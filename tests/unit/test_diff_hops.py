@@ -32,6 +32,17 @@ def test_a_route_whose_weakest_backend_goes_is_stronger_and_one_whose_strongest_
     assert told(both, backends(WEAK), "hop-strengthened") == [] and refused(both, backends(WEAK)) == set()
 
 
+def test_a_hop_that_changes_is_told_with_what_that_gives_or_takes_from_attackers_and_nothing_else() -> None:
+    mutual, reencrypt = plan(route("r")), plan(route("r", "reencrypt"))
+    (weaker,) = told(mutual, reencrypt, "hop-weakened")
+    assert weaker.so == (
+        "it cannot read what passes, but it can call the backend and forge headers; "
+        "the backend answers whoever reaches it, and believes its headers"
+    )
+    (stronger,) = told(reencrypt, mutual, "hop-strengthened")
+    assert stronger.so == "TLS both ways verified; without the edge's key nobody gets an answer"
+
+
 def test_a_name_that_the_edge_ends_tls_for_now_or_no_more_is_told_so() -> None:
     def names(*hosts: str) -> Plan:
         text = HEAD.format(listener="", site="", more="").replace('["a.test", "b.test"]', str([*hosts]))

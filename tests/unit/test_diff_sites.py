@@ -63,15 +63,18 @@ def test_a_change_of_a_site_says_which_requests_came_to_another_site_and_only_wh
 TWO = route("r"), route("q", host="p.test", to='"10.0.0.2:1"')
 
 
+THIRD = SITE_OF_P.replace('"p', '"z')
+
+
 def answering(field: str, name: str) -> Plan:
-    return plan(*TWO, listener=f'{field} = "{name}"', more=SITE_OF_P)
+    return plan(*TWO, listener=f'{field} = "{name}"', more=SITE_OF_P + THIRD)
 
 
 @pytest.mark.parametrize("field", ["no_sni", "unknown_sni"])
 def test_hellos_that_name_nobody_and_get_another_site_or_route_are_told_with_both(field: str) -> None:
     (change,) = compare(answering(field, "s"), answering(field, "p"))
     assert (change.kind, change.what) == ("unnamed-moved", f"{field} was site 's', now site 'p'")
-    blind = [route(n, "passthrough", host=f"{n}.test") for n in ("p", "q")]
+    blind = [route(n, "passthrough", host=f"{n}.test") for n in ("p", "q", "z")]
     (change,) = compare(*(plan(route("r"), *blind, listener=f'{field} = "{n}"') for n in ("p", "q")))
     assert (change.kind, change.what) == (
         "unnamed-moved",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.explain.sentences import about_capability, about_route, parties, ways_in
+from everyhop.explain.sentences import ENDS, about_capability, about_route, ends, line, parties, ways_in
 from everyhop.trust import trust_map
+from everyhop.trust.map import Reachable
 from tests.unit.test_trust import TABLE, VARIANTS, mapped
 
 NOW = dt.datetime.now(dt.UTC)
@@ -80,3 +82,57 @@ def test_each_hop_is_told_with_its_version_and_what_is_proven_on_it(tmp_path: Pa
     assert hops("plaintext")[1] == "Between edge and backend: in the clear. Nobody proves anything."
     (through,) = hops("passthrough")
     assert through.startswith("Between client and backend: encrypted. Proven: the backend to the client")
+
+
+def test_the_line_and_the_words_below_it_stand_under_each_other(tmp_path: Path) -> None:
+    def drawn(variant: str) -> tuple[str, str]:
+        it = mapped(tmp_path, variant)
+        return line(it), parties(it)
+
+    assert drawn("passthrough") == (
+        "client ==[lock]== (edge) ==[lock]== 10.0.0.1:1",
+        "reads              blind            reads",
+    )
+    assert drawn("plaintext") == (
+        "client ==[lock]== edge --[eye]-- 10.0.0.1:1",
+        "reads             reads          reads",
+    )
+    assert drawn("late")[0] == "client ==[lock]== edge --[eye]-- 10.0.0.1:1 (+2)"
+
+
+def test_backends_of_several_patterns_are_told_by_pattern_and_the_rest_of_the_weakest(tmp_path: Path) -> None:
+    assert ends(mapped(tmp_path, "plaintext")) == ENDS["plaintext"]
+    assert ends(mapped(tmp_path, "late")) == (
+        "TLS ends at the edge, which reads every request. Behind it: plaintext to "
+        "10.0.0.1:1 and 127.0.0.1:1; mutual to 10.0.0.2:1. What follows is said of the weakest."
+    )
+
+
+def test_who_may_pass_and_who_signed_are_told_by_name(tmp_path: Path) -> None:
+    ask = 'clients = { ca = "c.pem" }'
+    some = mapped(tmp_path, "mutual", site=ask, more='allow = { clients = ["a", "b"] }\n')
+    assert "Only clients that prove one of these names pass: a, b." in about_route(some, NOW)
+    none = mapped(tmp_path, "mutual", site=ask, more="allow = { clients = [] }\n")
+    assert "Only clients that prove one of these names pass: none." in about_route(none, NOW)
+    assert not any(p.startswith("Only clients") for p in about_route(mapped(tmp_path, "mutual"), NOW))
+    signed = about_route(mapped(tmp_path, "late"), NOW)
+    assert any(p.startswith("o accepted the plaintext to 10.0.0.1:1; that ends in ") for p in signed)
+    assert not any("accepted the plaintext" in p for p in about_route(mapped(tmp_path, "same-host"), NOW))
+
+
+def test_a_site_by_which_nobody_can_pass_an_allow_list_is_said_to_let_none_in() -> None:
+    ways = Reachable("strict", "required", "a.test/"), Reachable("open", "not asked", "b.test/")
+    it = SimpleNamespace(way="mutual", sites=ways, allowed=("a",))
+    told = ways_in(it)  # type: ignore[arg-type]
+    assert told == [
+        "Reached as a.test/ through site 'strict': client certificates are required.",
+        "Reached as b.test/ through site 'open': client certificates are not asked, and so none passes.",
+    ]
+    it.allowed = None
+    assert "and so none passes" not in " ".join(ways_in(it))  # type: ignore[arg-type]
+    it.sites = it.sites[:1]
+    assert ways_in(it) == [], "where all demand the same, the hops say it"  # type: ignore[arg-type]
+    it.sites = ()
+    assert ways_in(it)[0].startswith("No request reaches it")  # type: ignore[arg-type]
+    it.way = "passthrough"
+    assert ways_in(it) == []  # type: ignore[arg-type]

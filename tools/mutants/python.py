@@ -82,7 +82,7 @@ def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
     tool("filter", session, config)
     with asked(tree, files, piece.tests, env):
         tool("exec", config, session)
-    return read(tool("dump", session))
+    return read(tool("dump", session), tree)
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def copy(tree: Path) -> None:
         shutil.copy2(ROOT / name, tree / name)
 
 
-def read(dump: str) -> tuple[set[Survivor], set[str], int]:
+def read(dump: str, tree: Path) -> tuple[set[Survivor], set[str], int]:
     survivors: set[Survivor] = set()
     files: set[str] = set()
     count = 0
@@ -132,7 +132,7 @@ def read(dump: str) -> tuple[set[Survivor], set[str], int]:
             files.add(file)
             count += 1
             if result["test_outcome"] == "survived":
-                source = (ROOT / file).read_text().splitlines()[row - 1].strip()
+                source = (tree / file).read_text().splitlines()[row - 1].strip()
                 change = mutation["operator_name"].removeprefix("core/")
                 if within := mutation.get("definition_name"):
                     change += f" in {within}"

@@ -16,6 +16,8 @@ from tools.mutants.pieces import Rust
 ROOT = Path(__file__).resolve().parents[2]
 # Each mutant is built once and tested once: what random plans are asked is most of it.
 QUICK = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_DEV_DEBUG": "none"}
+# What the crates depend on is built once for all pieces.
+BUILT = ROOT / "target/mutants/target"
 PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
 
 
@@ -30,11 +32,12 @@ def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
     if piece.judges:
         command.append("--test-package=" + ",".join((*piece.packages, *piece.judges)))
     command += [f"--features={f}" for f in piece.features]
-    if piece.targets:
-        command += ["--", *piece.targets]
+    command += ["--", *piece.targets]
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
     # 0: all caught; 2: some were missed; 3: some took too long.
-    code = subprocess.run(command, cwd=ROOT, env={**os.environ, **QUICK}, check=False).returncode
+    code = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}, check=False
+    ).returncode
     if code not in {0, 2, 3}:
         raise RuntimeError(f"cargo mutants ended with {code}")
     told = json.loads((folder / "mutants.out/outcomes.json").read_text())

@@ -115,9 +115,10 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
                 asking.sendall(b"killed" if wrong else b"survived")
 
 
-def judged(files: list[str], chosen: list[str], noticed: Path) -> int:
-    which = {test.partition("::")[0] for test in chosen}
-    return pytest.main([*OPTIONS, *(file for file in files if file in which)], plugins=[Chosen(chosen, noticed)])
+def judged(tests: list[str], chosen: list[str], noticed: Path) -> int:
+    files = {test.partition("::")[0] for test in chosen}
+    of_these = [it for it in tests if it.partition("::")[0] in files]
+    return pytest.main([*OPTIONS, *of_these], plugins=[Chosen(chosen, noticed)])
 
 
 def rehearse(files: list[str], tests: list[str], told: Path) -> int:

@@ -46,7 +46,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         tell(served_changes(was, now, moved(was.route, now.route, names, request)))
     tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
     tell(come_and_gone(both.requests, maps, new))
-    reached = {r.new.route for r in both.requests if r.new.served and r.new.route is not None}
+    reached = {to for r in both.requests if (to := route_of(r.new)) is not None}
     signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
     for (a, b), request in ended_alike(both.requests).items():

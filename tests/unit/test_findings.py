@@ -1,0 +1,128 @@
+"""A finding as people read it: its five parts, the line that it points at with its marks, and no secret in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from everyhop.refusals.finding import Finding, excerpt, masked, merged, ordered, render, to_json
+from everyhop.source.document import Place
+
+FILE = "everyhop.toml"
+
+
+def finding(severity: str = "refused", line: int = 1, **more: object) -> Finding:
+    given = {"slug": "hop/twice", "place": Place(FILE, line, 1, 3), "what": "w", "why": "y", "mend": ("m",), **more}
+    return Finding(severity, **given)  # type: ignore[arg-type]
+
+
+def test_a_finding_is_told_in_five_parts_with_both_of_its_places_and_every_mend() -> None:
+    text = 'version = 1\n[[route]]\nname = "r"\nto = ["10.0.0.1:1", "10.0.0.1:1"]\n'
+    it = finding(
+        place=Place(FILE, 4, 22, 12),
+        also=(Place(FILE, 4, 8, 12),),
+        mend=("keep one", "write another"),
+        alike=2,
+        kind="routes",
+    )
+    told = """everyhop.toml:4:22: refused [hop/twice]
+  what  w (and 2 more routes)
+      4 | to = ["10.0.0.1:1", "10.0.0.1:1"]
+        |                      ^^^^^^^^^^^^
+      4 | to = ["10.0.0.1:1", "10.0.0.1:1"]
+        |        ^^^^^^^^^^^^
+  why   y
+  mend  keep one
+        or write another
+  more  everyhop explain hop/twice
+"""
+    assert render([it], {FILE: text}) == told
+    assert "more things" not in render([finding()], {FILE: text})
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "width", "marks"),
+    [
+        (1, 1, 3, "^^^"),
+        (1, 3, 2, "  ^^"),
+        (1, 5, 9, "    ^^"),
+        (1, 6, 1, "     ^"),
+        (1, 7, 4, "      ^"),
+        (1, 2, 0, " ^"),
+        (2, 2, 1, " ^"),
+    ],
+)
+def test_marks_stand_below_what_they_mean_and_never_past_the_end_of_its_line(
+    line: int, column: int, width: int, marks: str
+) -> None:
+    shown, below = excerpt(Place(FILE, line, column, width), {FILE: "abcdef\n\tx"})
+    assert shown.partition(" | ")[2] == ("abcdef", " x")[line - 1]
+    assert below.partition(" | ")[2] == marks and below.index("|") == shown.index("|")
+
+
+@pytest.mark.parametrize("line", [0, 3])
+def test_no_line_is_shown_for_a_place_that_is_not_in_the_file(line: int) -> None:
+    assert excerpt(Place(FILE, line, 1), {FILE: "a\nb"}) == []
+    assert excerpt(Place("other", 1, 1), {FILE: "a\nb"}) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('key = "hunter2"', "key = *********"),
+        ("  key: hunter2", "  key: *******"),
+        ('certs = [{ chain = "x", key = "hunter2" }]', 'certs = [{ chain = "x", key = **********}]'),
+        ('key = "file:/etc/x.key"', 'key = "file:/etc/x.key"'),
+        ("key: env:NAME", "key: env:NAME"),
+        ('key = "cred:x"', 'key = "cred:x"'),
+        ("-----BEGIN PRIVATE KEY-----", "*" * 27),
+        ("M" * 40, "*" * 40),
+        ('monkey = "banana"', 'monkey = "banana"'),
+    ],
+)
+def test_a_key_that_stands_in_the_file_is_shown_as_stars_and_a_reference_as_it_is(line: str, shown: str) -> None:
+    assert masked(line) == shown and len(shown) == len(line)
+
+
+def test_refusals_come_first_then_warnings_then_notes_each_in_the_order_of_the_file() -> None:
+    given = [finding(kind, line) for line in (2, 1) for kind in ("note", "warning", "refused")]
+    told = [(f.severity, f.place.line) for f in ordered(given)]
+    assert told == [(kind, line) for kind in ("refused", "warning", "note") for line in (1, 2)]
+    strict = [(f.severity, f.place.line) for f in ordered(given, strict=True)]
+    assert strict == [("refused", line) for line in (1, 1, 2, 2)] + [("note", line) for line in (1, 2)]
+
+
+def test_findings_that_say_the_same_of_several_things_are_told_once_with_their_number() -> None:
+    alike = [finding(line=line, what=f"route {line}", said=("route *", "m")) for line in (1, 2, 3)]
+    other = finding(line=4, what="route 4", said=("route * differs", "m"))
+    warning = finding("warning", line=5, what="route 5", said=("route *", "m"))
+    told = merged([*alike, other, warning])
+    assert [(f.place.line, f.alike) for f in told] == [(1, 2), (4, 0), (5, 0)]
+    assert [(f.place.line, f.alike) for f in merged([*alike, warning], strict=True)] == [(1, 3)]
+    # Without a form of its own, what it says and its mends count.
+    plain = [finding(line=1), finding(line=2), finding(line=3, what="v"), finding(line=4, mend=("n",))]
+    assert [(f.place.line, f.alike) for f in merged(plain)] == [(1, 1), (3, 0), (4, 0)]
+
+
+def test_a_finding_knows_the_thing_that_it_is_of() -> None:
+    it = finding(identity=("hop/twice", "route", "r", "to"))
+    assert it.is_of("route", "r")
+    assert not it.is_of("route", "q") and not it.is_of("site", "r") and not it.is_of("hop/twice", "route")
+
+
+def test_programs_get_every_part_of_a_finding_and_both_places() -> None:
+    it = finding(also=(Place(FILE, 7, 2),), alike=1, identity=("hop/twice", "route", "r"))
+    assert to_json([it]) == [
+        {
+            "severity": "refused",
+            "slug": "hop/twice",
+            "file": FILE,
+            "line": 1,
+            "column": 1,
+            "also": [{"file": FILE, "line": 7, "column": 2}],
+            "what": "w",
+            "why": "y",
+            "mend": ["m"],
+            "alike": 1,
+            "identity": ["hop/twice", "route", "r"],
+        }
+    ]
