@@ -56,6 +56,8 @@ def test_a_backend_that_only_verified_clients_reached_is_told_when_others_get_to
     ways = {"mutual": SITE_OF_P, "passthrough": ""}
     new = plan(route("r"), route("alias", to, host="p.test"), site=DEMAND, more=ways[to])
     assert "backend-opened:alias" in refused(old, new)
+    before = plan(route("alias", to, host="p.test"), route("r"), site=DEMAND, more=ways[to])
+    assert "backend-opened:alias" in refused(old, before), "by its own name, wherever it stands in the file"
     # Not where they prove the same, nor where anybody got to it before.
     assert refused(old, plan(route("r"), route("alias", host="b.test"), site=DEMAND)) == set()
     assert refused(old, plan(route("r"), route("alias", host="p.test"), site=DEMAND, more=OF_P)) == {

@@ -35,6 +35,13 @@ CASES = "tests/refusals/test_cases.py"
 # Of the changes of each field those of one large plan: the random ones find the same, and cost a minute for each survivor.
 FIELDS = ("one_change_of_a_field_is_told_if_it_matters_and_silent_if_not", "renaming_and_reordering_are_silent")
 
+# Those of advice that are not told by thousands of random requirements.
+ADVISED = (
+    "data_of_a_major_incident_is_never_advised_into_plaintext_on_a_network",
+    "services_get_the_pattern_that_the_field_would_choose",
+    "what_advise_writes_is_what_the_requirement_needs",
+)
+
 # The engine's connections on a clock of the test's own, as `make seeded` runs them.
 PLAYBOOK = ("--lib", "--test", "core")
 
@@ -92,7 +99,10 @@ PIECES: dict[str, Rust | Python] = {
             *(f"tests/unit/test_diff.py::test_{name}" for name in FIELDS),
         ),
     ),
-    "advise": Python(("advise/*.py",), ("tests/unit/test_advise.py",)),
+    "advise": Python(
+        ("advise/*.py",),
+        ("tests/unit/test_advice.py", *(f"tests/unit/test_advise.py::test_{name}" for name in ADVISED)),
+    ),
     "sentences": Python(
         ("explain/sentences.py", "refusals/finding.py"),
         (

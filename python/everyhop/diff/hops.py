@@ -107,8 +107,8 @@ def unsaid(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
 
 
 def step(name: str, at: str, was: Served, now: Served, what: str, a: Hop, b: Hop) -> Change:
-    kinds = ("hop-weakened", "hop-strengthened")
-    found = either(rank(b) < rank(a), kinds, name, what, (attackers(was, now),) * 2)
+    so = attackers(was, now)
+    found = either(rank(b) < rank(a), ("hop-weakened", "hop-strengthened"), name, what, (so, so))
     signed = isinstance(b, PlaintextHop) and b.reach.kind == "accepted"
     return replace(found, accepted=(at,) if signed else ())
 
