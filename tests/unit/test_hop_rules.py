@@ -142,3 +142,40 @@ def test_an_identity_that_no_backend_is_shown_has_nothing_to_do() -> None:
     assert slugs(shown + IDENTITIES) == {"route/nothing-to-do"}
     mixed = shown.replace('"10.0.0.1:1"', '"10.0.0.1:1", { at = "10.0.0.2:1", tls = "mutual" }')
     assert slugs(mixed + IDENTITIES) == set()
+
+
+@pytest.mark.parametrize(
+    ("route", "slug", "at"),
+    [
+        ('tls = "reencrypt"\nto = ["10.0.0.1:1"]\n', "hop/no-roots", 'tls = "reencrypt"'),
+        ('tls = "reencrypt"\nto = ["10.0.0.1:1"]\n', "hop/no-name", 'tls = "reencrypt"'),
+        ('tls = "reencrypt"\nto = ["10.0.0.1:1"]\nverify = { name = "n" }\n', "hop/no-roots", "verify = "),
+        ('tls = "reencrypt"\nto = ["10.0.0.1:1"]\nverify = { ca = "c" }\n', "hop/no-name", "verify = "),
+        (
+            'tls = "reencrypt"\nverify = { ca = "c", name = "n" }\nto = [\n'
+            '{ at = "10.0.0.1:1", verify = { name = "n" } }]\n',
+            "hop/no-roots",
+            '{ at = "10.0.0.1:1"',
+        ),
+        (
+            'tls = "reencrypt"\nverify = { ca = "c", name = "n" }\nto = [\n'
+            '{ at = "10.0.0.1:1", verify = { ca = "c", name = "n n" } }]\n',
+            "hop/no-name",
+            '{ at = "10.0.0.1:1"',
+        ),
+        (
+            'tls = "mutual"\npresent = "nobody"\nverify = { ca = "c", name = "n" }\nto = ["10.0.0.1:1"]\n',
+            "config/unknown-name",
+            'present = "nobody"',
+        ),
+        (
+            'tls = "mutual"\npresent = "one"\nverify = { ca = "c", name = "n" }\nto = [\n'
+            '{ at = "10.0.0.1:1", present = "nobody" }]\n',
+            "config/unknown-name",
+            '{ at = "10.0.0.1:1"',
+        ),
+    ],
+)
+def test_what_a_hop_lacks_is_told_where_it_would_have_to_stand(route: str, slug: str, at: str) -> None:
+    (told,) = [f for f in findings(route + IDENTITIES) if f.slug == slug]
+    assert (HEAD + route).splitlines()[told.place.line - 1].startswith(at)

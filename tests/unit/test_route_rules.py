@@ -111,3 +111,22 @@ def test_what_has_to_go_is_pointed_at_by_its_key_and_not_by_its_value(text: str,
     (told,) = [f for f in refusal.value.findings if f.slug == slug]
     line = text.splitlines()[told.place.line - 1]
     assert line[told.place.column - 1 :].startswith(f"{key} ="), line
+
+
+def test_a_method_is_a_word_in_capitals_of_any_name() -> None:
+    for good in ("GET", "PURGE", "M-SEARCH"):
+        assert found(f'method = "{good}"') == []
+    for bad in ("get", "Get", "G T", "GET,PUT", ""):
+        assert [f.slug for f in found(f'method = "{bad}"')] == ["config/wrong-value"], bad
+
+
+def test_a_host_without_a_site_is_told_apart_from_one_that_its_sites_wildcard_does_not_reach() -> None:
+    def told(host: str) -> list[str]:
+        text = HEAD.replace('["a.test"]', '["*.w.test"]') + f'host = "{host}"\n'
+        with pytest.raises(Refused) as refusal:
+            compile_file("routes.toml", now=NOW, files="skip", text=text)
+        return [f.what for f in refusal.value.findings if f.slug == "route/no-site"]
+
+    assert told("b.test") == ["route 'r' ends TLS for b.test, and no site serves it"]
+    deep = "route 'r' ends TLS for x.y.w.test, and no site has a certificate's name for it"
+    assert told("x.y.w.test") == [deep]

@@ -77,11 +77,11 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/test_route_rules.py",
             "tests/unit/test_site_rules.py",
             CASES,
-            "tests/unit/test_compile.py",
         ),
     ),
     "compile": Python(
-        ("compile/compiler.py", "compile/build.py", "compile/files.py"), ("tests/unit/test_compile.py", CASES)
+        ("compile/compiler.py", "compile/build.py", "compile/files.py"),
+        ("tests/unit/test_build.py", "tests/unit/test_files.py", "tests/unit/test_keys_apart.py", CASES),
     ),
     "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", "tests/unit/test_unreadable.py", CASES)),
     "trust": Python(("trust/*.py",), ("tests/unit/test_kept.py", "tests/unit/test_trust.py", CASES)),

@@ -1,0 +1,222 @@
+"""From a configuration to its plan: each setting comes to stand where it belongs, a backend's own word before its route's."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everyhop.compile import compile_file
+from everyhop.plan import AtBackend, AtEdge, MutualHop, Plan, ReencryptHop, Route, canonical, read_plan
+
+NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+GOLDEN = Path(__file__).parents[2] / "schema" / "golden"
+HEAD = """version = 1
+{top}
+[[listener]]
+name = "l"
+bind = ["127.0.0.1:8443"]
+{listener}
+[[site]]
+name = "s"
+hosts = ["b.test", "a.test"]
+certs = [{{ chain = "x", key = "file:y" }}, {{ chain = "x2", key = "file:y2" }}]
+{site}
+[[identity]]
+name = "i"
+chain = "x"
+key = "file:i"
+[[identity]]
+name = "j"
+chain = "x"
+key = "file:j"
+[[route]]
+name = "p"
+host = "p.test"
+tls = "passthrough"
+to = ["127.0.0.1:1"]
+"""
+
+
+def built(route: str = "", **more: str) -> Plan:
+    head = HEAD.format(**{"top": "", "listener": "", "site": "", **more})
+    text = head + (f'[[route]]\nname = "r"\nhost = "a.test"\n{route}' if route else "")
+    return compile_file("build.toml", now=NOW, files="skip", text=text).plan
+
+
+def edge(route: str) -> AtEdge:
+    way = of(route).way
+    assert isinstance(way, AtEdge)
+    return way
+
+
+def of(route: str) -> Route:
+    return next(r for r in built(route).routes if r.name == "r")
+
+
+@pytest.mark.parametrize("name", ["everything", "passthrough"])
+def test_a_golden_configuration_gives_its_golden_plan_to_the_byte(name: str) -> None:
+    text = (GOLDEN / f"{name}.json").read_text().rstrip("\n")
+    assert compile_file(GOLDEN / f"{name}.toml", now=NOW, files="skip").plan_json == text
+    assert canonical(read_plan(text).model_dump(mode="json")) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "to"),
+    [
+        ("off", {"to": "off"}),
+        ("stdout", {"to": "stdout"}),
+        ("/var/log/e", {"to": "file", "path": "/var/log/e"}),
+    ],
+)
+def test_the_access_log_goes_where_the_file_says(given: str, to: dict[str, str]) -> None:
+    assert built(top=f'[log]\naccess = "{given}"\n').log.access.model_dump() == to
+
+
+def test_metrics_are_served_only_where_an_address_is_named_and_threads_are_fixed_only_where_they_are_counted() -> None:
+    assert built().status.model_dump() == {"kind": "off"}
+    assert built(top='[status]\nbind = "127.0.0.1:9180"\n').status.model_dump() == {
+        "kind": "bound",
+        "bind": "127.0.0.1:9180",
+    }
+    assert built().engine.threads.model_dump() == {"count": "cores"}
+    assert built(top="[engine]\nthreads = 1\n").engine.threads.model_dump() == {"count": "fixed", "threads": 1}
+
+
+@pytest.mark.parametrize("field", ["no_sni", "unknown_sni"])
+def test_a_hello_that_names_nobody_is_answered_by_the_site_or_the_route_that_is_named(field: str) -> None:
+    for given, answer in (
+        ("refuse", {"answer": "refuse"}),
+        ("s", {"answer": "site", "site": "s"}),
+        ("p", {"answer": "route", "route": "p"}),
+    ):
+        (it,) = built(listener=f'{field} = "{given}"\n').listeners
+        found = {name: getattr(it, name).model_dump() for name in ("no_sni", "unknown_sni")}
+        assert found.pop(field) == answer and [*found.values()] == [{"answer": "refuse"}]
+
+
+def test_what_is_believed_at_a_listener_stands_in_the_plan_as_networks() -> None:
+    (it,) = built(listener='accept_proxy = ["10.1.2.3"]\ntrusted_proxies = ["10.0.0.0/8"]\n').listeners
+    assert (it.accept_proxy, it.trusted_proxies) == (["10.1.2.3/32"], ["10.0.0.0/8"])
+
+
+def test_a_modern_site_speaks_tls_1_3_alone_and_an_intermediate_one_1_2_as_well() -> None:
+    modern, usual = (built(site=f'policy = "{name}"\n').sites[0].policy for name in ("modern", "intermediate"))
+    assert modern.versions == ["1.3"] and not any("WITH" in suite for suite in map(str.upper, modern.suites) if "ECDHE" in suite)  # fmt: skip
+    assert usual.versions == ["1.2", "1.3"] and len(usual.suites) == len(modern.suites) + 6
+    assert all("ECDHE" in suite for suite in usual.suites[len(modern.suites) :])
+
+
+@pytest.mark.parametrize(
+    ("given", "clients"),
+    [
+        ("", {"mode": "nothing"}),
+        ('{ ca = "d" }', {"mode": "require", "ca": "ca/d", "crl": None, "stale_crl": "refuse"}),
+        (
+            '{ ca = "d", mode = "ask", crl = "e", stale_crl = "allow" }',
+            {"mode": "ask", "ca": "ca/d", "crl": "crl/e", "stale_crl": "allow"},
+        ),
+    ],
+)
+def test_what_is_demanded_of_clients_stands_in_the_plan_as_it_was_written(given: str, clients: dict[str, Any]) -> None:
+    assert built(site=f"clients = {given}\n" if given else "").sites[0].clients.model_dump() == clients
+
+
+def test_a_sites_hosts_are_in_order_and_each_of_its_certificates_has_its_own_place() -> None:
+    (it,) = built().sites
+    assert it.hosts == ["a.test", "b.test"]
+    assert [(c.material, c.chain, c.key) for c in it.certs] == [
+        ("site/s/0", "x", "file:y"),
+        ("site/s/1", "x2", "file:y2"),
+    ]
+
+
+HERE = 'tls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("", {"kind": "any"}),
+        ('path = "/"', {"kind": "any"}),
+        ('path = "/x"', {"kind": "prefix", "path": "/x"}),
+        ('path = "/x/"', {"kind": "prefix", "path": "/x"}),
+        ('path_exact = "/x/"', {"kind": "exact", "path": "/x/"}),
+        ('path_exact = "/"', {"kind": "exact", "path": "/"}),
+    ],
+)
+def test_a_path_is_exact_a_prefix_or_any(given: str, path: dict[str, str]) -> None:
+    assert edge(f"{HERE}{given}\n").path.model_dump() == path
+
+
+def test_what_a_route_leaves_out_is_what_the_reference_says() -> None:
+    way = edge(HERE)
+    assert (way.websocket, way.upstream_protocol, way.allow_clients) == (True, "http/1.1", None)
+    said = edge(f'{HERE}websocket = false\nupstream_protocol = "h2"\nmethod = ["PUT", "GET"]\nheaders = {{ X-B = "v", x-a = "w" }}\n')  # fmt: skip
+    assert (said.websocket, said.upstream_protocol, said.methods) == (False, "h2", ["GET", "PUT"])
+    assert [(h.name, h.equals) for h in said.headers] == [("x-b", "v"), ("x-a", "w")]
+    assert of(HERE).data == "undeclared" and of(f'{HERE}data = "public"\n').data == "public"
+    ask = 'clients = { ca = "d" }\n'
+    some = built(f'{HERE}allow = {{ clients = ["b", "a"] }}\n', site=ask).routes[-1].way
+    none = built(f"{HERE}allow = {{ clients = [] }}\n", site=ask).routes[-1].way
+    assert isinstance(some, AtEdge) and isinstance(none, AtEdge)
+    assert (some.allow_clients, none.allow_clients) == (["a", "b"], [])
+
+
+def test_a_backend_is_an_address_a_name_or_a_socket_of_this_host() -> None:
+    to = '"10.0.0.1:1", "[::1]:2", "B.test:3", "unix:/run/x"'
+    way = edge(f'tls = "reencrypt"\nto = [{to}]\nverify = {{ ca = "c", name = "n" }}\n')
+    assert [b.at.model_dump() for b in way.backends] == [
+        {"kind": "ip", "ip": "10.0.0.1", "port": 1},
+        {"kind": "ip", "ip": "::1", "port": 2},
+        {"kind": "name", "name": "b.test", "port": 3},
+        {"kind": "unix", "path": "/run/x"},
+    ]
+    passed = built().routes[0].way
+    assert isinstance(passed, AtBackend)
+    assert [at.model_dump() for at in passed.backends] == [{"kind": "ip", "ip": "127.0.0.1", "port": 1}]
+
+
+ROUTES = 'verify = { ca = "c", name = "N.test" }\npresent = "i"\n'
+
+
+def test_a_backends_own_word_goes_before_its_routes() -> None:
+    own = 'tls = "mutual", verify = { ca = "d", name = "M.test" }, present = "j"'
+    way = edge(f'tls = "reencrypt"\nto = ["10.0.0.1:1", {{ at = "10.0.0.2:1", {own} }}]\n{ROUTES}')
+    first, second = (b.hop for b in way.backends)
+    assert isinstance(first, ReencryptHop) and isinstance(second, MutualHop)
+    assert (first.verify.ca, first.verify.name) == ("ca/c", "n.test")
+    assert (second.verify.ca, second.verify.name, second.present) == ("ca/d", "m.test", "j")
+    inherits = edge(f'tls = "mutual"\nto = ["10.0.0.1:1"]\n{ROUTES}').backends[0].hop
+    assert isinstance(inherits, MutualHop) and inherits.present == "i"
+
+
+def test_a_backend_whose_name_is_not_said_is_expected_by_the_name_of_its_address() -> None:
+    (it,) = edge('tls = "reencrypt"\nto = ["B.test:1"]\nverify = { ca = "c" }\n').backends
+    assert isinstance(it.hop, ReencryptHop) and it.hop.verify.name == "b.test"
+
+
+SIGNED = 'acceptance = { owner = "o", why = "w", context = "legacy", since = 2026-11-01, until = 2027-02-01 }\n'
+
+
+def test_plaintext_that_stays_on_this_host_needs_nobody_and_what_leaves_it_has_its_acceptance_with_its_end() -> None:
+    assert edge(HERE).backends[0].hop.model_dump()["reach"] == {"kind": "same_host"}
+    accepted = {
+        "owner": "o",
+        "why": "w",
+        "context": "legacy",
+        "since": "2026-11-01",
+        "until": "2027-02-01",
+        "closes_at_s": int(dt.datetime(2027, 2, 2, tzinfo=dt.UTC).timestamp()),
+    }
+    to = '"10.0.0.1:1", "127.0.0.1:1", { at = "127.0.0.1:2", off_host = true }, "b.test:1", "unix:/run/x"'
+    way = edge(f'tls = "plaintext"\nto = [{to}]\n{SIGNED}')
+    reach = [b.hop.model_dump()["reach"] for b in way.backends]
+    assert [r["kind"] for r in reach] == ["accepted", "same_host", "accepted", "accepted", "same_host"]
+    assert reach[0]["acceptance"] == accepted
+    kept = edge(
+        f'tls = "plaintext"\noff_host = true\nto = ["127.0.0.1:1", {{ at = "127.0.0.1:2", off_host = false }}]\n{SIGNED}'
+    )
+    assert [b.hop.model_dump()["reach"]["kind"] for b in kept.backends] == ["accepted", "same_host"]

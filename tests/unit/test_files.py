@@ -1,0 +1,187 @@
+"""The files that a configuration names: which of them are read, what is said of their dates, and what goes to the engine."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from everyhop.compile import Compiled, compile_file
+from everyhop.errors import Refused
+from everyhop.refusals import Finding
+from tests.kit import Pki
+from tests.kit.forge import HOUR, crl, root
+
+SECOND, DAY = dt.timedelta(seconds=1), dt.timedelta(days=1)
+TEXT = """version = 1
+[[listener]]
+name = "l"
+bind = ["127.0.0.1:8443"]
+[[site]]
+name = "s"
+{hosts}
+certs = [{{ chain = "edge.pem", key = "file:edge.key" }}, {{ chain = "pass.pem", key = "file:pass.key" }}]
+{site}
+[[identity]]
+name = "i"
+chain = "identity.pem"
+key = "file:identity.key"
+[[route]]
+name = "r"
+host = "a.test"
+tls = "mutual"
+to = ["10.0.0.1:1", {{ at = "b.test:1", verify = {{ ca = "{own}" }} }}]
+present = "i"
+verify = {{ ca = "internal-ca.pem", name = "n" }}
+[[route]]
+name = "p"
+host = "p.test"
+tls = "passthrough"
+to = ["c.test:1", "10.0.0.3:1"]
+"""
+ASKS = 'clients = { ca = "public-ca.pem", crl = "list.crl"STALE }'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pki = Pki(tmp_path_factory.mktemp("files"))
+    pki.public.leaf("pass", "a.test", "z.test")
+    crl(pki.folder / "list.crl", root(pki.public))
+    (pki.folder / "empty.pem").write_text("")
+    return pki.folder
+
+
+def compiled(folder: Path, *, now: dt.datetime | None = None, past: str = "refuse", **given: str) -> Compiled:
+    text = TEXT.format(**{"hosts": "", "site": "", "own": "internal-ca.pem", **given})
+    path = folder / "everyhop.toml"
+    return compile_file(path, now=now, text=text, past_dates=past)  # type: ignore[arg-type]
+
+
+def findings(folder: Path, *, now: dt.datetime | None = None, past: str = "refuse", **given: str) -> list[Finding]:
+    try:
+        return compiled(folder, now=now, past=past, hosts='hosts = ["a.test"]', **given).findings
+    except Refused as e:
+        return list(e.findings)
+
+
+def leaf(folder: Path, name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / f"{name}.pem").read_bytes())
+
+
+def test_every_file_that_is_read_is_watched_and_no_other(folder: Path) -> None:
+    it = compiled(folder, site=ASKS.replace("STALE", ""))
+    names = {"edge.pem", "edge.key", "pass.pem", "pass.key", "identity.pem", "identity.key"}
+    assert {p.name for p in it.watched} == names | {"internal-ca.pem", "public-ca.pem", "list.crl"}
+    assert {p.name for p in compiled(folder).watched} == names | {"internal-ca.pem"}
+
+
+def test_what_goes_to_the_engine_is_each_pair_each_ca_and_each_list_with_its_end(folder: Path) -> None:
+    it = compiled(folder, site=ASKS.replace("STALE", "")).material
+    ids = ["ca/internal-ca.pem", "ca/public-ca.pem", "crl/list.crl", "identity/i", "site/s/0", "site/s/1"]
+    assert [e["id"] for e in it.entries] == ids
+    by_id = {str(e["id"]): e for e in it.entries}
+    ends = {"site/s/0": "edge", "site/s/1": "pass", "identity/i": "identity"}
+    for id_, name in ends.items():
+        assert by_id[id_]["not_after_s"] == int(leaf(folder, name).not_valid_after_utc.timestamp())
+        assert by_id[id_]["key_sha256"] and by_id[id_]["chain_sha256"]
+    assert by_id["ca/public-ca.pem"]["not_after_s"] is None and by_id["crl/list.crl"]["not_after_s"] is not None
+    blob = json.loads(it.blob)
+    assert blob["certs"]["site/s/1"] == {k: (folder / f"pass.{s}").read_text() for k, s in (("chain", "pem"), ("key", "key"))}  # fmt: skip
+    assert {k: sorted(v) for k, v in blob.items()} == {"certs": ids[3:], "cas": ids[:2], "crls": ids[2:3]}
+    assert "PRIVATE" not in repr(it) and "PRIVATE" not in json.dumps(it.entries)
+
+
+def test_a_sites_names_are_those_of_its_first_certificate_alone(folder: Path) -> None:
+    hosts = compiled(folder).plan.sites[0].hosts
+    assert "c.test" in hosts and "z.test" not in hosts
+
+
+def test_names_of_backends_are_those_that_must_be_looked_up(folder: Path) -> None:
+    assert compiled(folder).names == {"b.test", "c.test"}
+
+
+@pytest.mark.parametrize(("name", "whose"), [("edge", "site 's'"), ("pass", "site 's'"), ("identity", "identity 'i'")])
+def test_a_certificate_is_judged_by_its_dates_to_the_second(folder: Path, name: str, whose: str) -> None:
+    """The other certificates are as old; of those nothing is asked here."""
+    it = leaf(folder, name)
+    begins, ends = it.not_valid_before_utc, it.not_valid_after_utc
+
+    def told(now: dt.datetime, past: str = "refuse") -> list[tuple[str, str, str]]:
+        given = findings(folder, now=now, past=past)
+        mine = [f for f in given if f.slug.startswith("certificate/exp") and f"{name}.pem" in line(f)]
+        return [(f.severity, f.slug, f.what) for f in mine]
+
+    def line(f: Finding) -> str:
+        text = TEXT.format(hosts='hosts = ["a.test"]', site="", own="internal-ca.pem").splitlines()[f.place.line - 1]
+        return text[f.place.column - 1 : f.place.column - 1 + f.place.width]
+
+    early = f"{whose}: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC"
+    assert told(begins - SECOND) == [("refused", "certificate/expired", early)]
+    assert told(begins) == [] and told(ends - 31 * DAY) == []
+    last = f"{whose}: the certificate ends on {ends:%Y-%m-%d}, in "
+    for left, days in ((30 * DAY, 30), (7 * DAY, 7), (SECOND, 0)):
+        assert told(ends - left) == [("warning", "certificate/expires-soon", f"{last}{days} days")]
+    over = f"{whose}: the certificate ended on {ends:%Y-%m-%d}"
+    assert told(ends) == [("refused", "certificate/expired", over)]
+    assert told(ends, "close") == [("warning", "certificate/expired", over)]
+
+
+def test_that_an_end_draws_near_is_another_finding_a_month_a_week_and_a_day_before_it(folder: Path) -> None:
+    ends = leaf(folder, "edge").not_valid_after_utc
+
+    def marks(left: dt.timedelta) -> set[tuple[str, ...]]:
+        return {f.identity for f in findings(folder, now=ends - left) if f.slug == "certificate/expires-soon"}
+
+    assert marks(20 * DAY) == marks(10 * DAY) != marks(6 * DAY) == marks(2 * DAY) != marks(DAY) == marks(HOUR)
+
+
+@pytest.mark.parametrize(
+    ("given", "at"),
+    [
+        ({"own": "empty.pem"}, "to = ["),
+        ({"own": "absent.pem"}, "to = ["),
+        ({"site": 'clients = { ca = "empty.pem" }'}, "clients = "),
+    ],
+)
+def test_a_ca_that_cannot_be_used_is_refused_where_it_is_named(folder: Path, given: dict[str, str], at: str) -> None:
+    (told,) = findings(folder, **given)  # type: ignore[arg-type]
+    text = TEXT.format(**{"hosts": 'hosts = ["a.test"]', "site": "", "own": "internal-ca.pem", **given})
+    assert told.slug == "ca/unusable" and text.splitlines()[told.place.line - 1].startswith(at)
+
+
+def test_a_list_whose_authority_cannot_be_read_is_not_judged_by_itself(folder: Path) -> None:
+    told = findings(folder, site='clients = { ca = "empty.pem", crl = "list.crl" }')
+    assert [f.slug for f in told] == ["ca/unusable"]
+
+
+def test_an_overdue_list_is_told_with_what_that_means_from_its_second_on(folder: Path) -> None:
+    due = x509.load_pem_x509_crl((folder / "list.crl").read_bytes()).next_update_utc
+    assert due is not None
+    for stale, so in (("", "no client certificate passes"), (', stale_crl = "allow"', "who was revoked since passes")):
+        site = ASKS.replace("STALE", stale)
+        assert [f for f in findings(folder, now=due - SECOND, site=site) if f.slug == "crl/stale"] == []
+        (told,) = [f for f in findings(folder, now=due, site=site) if f.slug == "crl/stale"]
+        assert told.severity == "warning"
+        assert told.what == f"list.crl: a revocation list was due to be replaced on {due:%Y-%m-%d %H:%M} UTC; {so}"
+
+
+def test_hosts_are_guessed_once_and_only_for_sites_whose_certificates_were_not_read() -> None:
+    text = TEXT.format(hosts="", site="", own="internal-ca.pem")
+    second = '[[site]]\nname = "t"\nhosts = ["b.test"]\ncerts = [{ chain = "x", key = "file:y" }]\n'
+    third = second.replace('"t"', '"u"').replace('hosts = ["b.test"]\n', "")
+    more = '[[route]]\nname = "q"\nhost = "b.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+
+    def hosts(given: str) -> tuple[dict[str, list[str]], tuple[str, ...], str]:
+        it = compile_file("guess.toml", files="skip", text=given)
+        return {s.name: s.hosts for s in it.plan.sites}, it.guessed, it.reservation
+
+    found, guessed, reservation = hosts(text + second + third + more)
+    assert found == {"s": ["a.test"], "t": ["b.test"], "u": []} and guessed == ("s", "u")
+    assert reservation == (
+        " (not comparable: the certificates of site 's', 'u' were not read, and its hosts come from them)"
+    )
+    known, none, nothing = hosts(text.replace('name = "s"\n', 'name = "s"\nhosts = ["a.test"]\n'))
+    assert known == {"s": ["a.test"]} and none == () and nothing == ""
