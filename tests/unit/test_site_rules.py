@@ -76,6 +76,11 @@ def test_a_host_that_a_certificate_lacks_is_told_with_the_first_four_names_that_
     assert "does not carry a.test (it carries b.test)" in told.what and told.place.line == 9
 
 
+def test_a_certificate_that_cannot_be_read_hides_nothing_of_the_one_beside_it(ca: Authority) -> None:
+    slugs = [f.slug for f in compiled(ca.folder, text('hosts = ["a.test"]', "absent", "two"))[1]]
+    assert slugs == ["certificate/unreadable", "certificate/host-not-covered"]
+
+
 def test_two_findings_of_one_contradiction_point_at_both_places() -> None:
     def told(more: str, slug: str) -> Finding:
         given = text('hosts = ["a.test"]', "x") + more

@@ -25,12 +25,12 @@ class Unreasoned(ValueError):
     """A survivor stands in the list without a reason above it; whoever put it there can say why."""
 
 
-def accepted(text: str) -> dict[Survivor, str]:
-    """The survivors with their reasons.
+def accepted(text: str) -> dict[str, str]:
+    """The survivors as they are printed, with their reasons.
 
     Raises `Unreasoned`.
     """
-    found: dict[Survivor, str] = {}
+    found: dict[str, str] = {}
     reason: list[str] = []
     listing = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -41,17 +41,15 @@ def accepted(text: str) -> dict[Survivor, str]:
         elif line.strip():
             if not any(reason):
                 raise Unreasoned(f"{FILE.name}:{number} has no reason above it")
-            file, change, source = line.split(" | ", 2)
-            found[Survivor(file, change, source.strip())] = " ".join(reason)
+            found[line.strip()] = " ".join(reason)
             listing = True
         else:
             reason, listing = [], False
     return found
 
 
-def judged(
-    survivors: set[Survivor], known: dict[Survivor, str], files: set[str]
-) -> tuple[set[Survivor], set[Survivor]]:
+def judged(survivors: set[Survivor], known: dict[str, str], files: set[str]) -> tuple[set[str], set[str]]:
     """The survivors that nobody accepted, and the accepted ones of `files` that a test kills by now or that are gone."""
-    of_these = {it for it in known if it.file in files}
-    return survivors - set(known), of_these - survivors
+    told = {str(it) for it in survivors}
+    of_these = {it for it in known if it.partition(" | ")[0] in files}
+    return told - known.keys(), of_these - told

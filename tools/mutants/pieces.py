@@ -14,11 +14,13 @@ class Rust:
 
     packages: tuple[str, ...]
     files: tuple[str, ...] = ()
-    judges: tuple[str, ...] = ()
-    """Other crates whose tests are asked too."""
     features: tuple[str, ...] = ()
     targets: tuple[str, ...] = ("--tests",)
     """Which of the tests are asked, in cargo's words. There are none in documentation, which would be built each time."""
+    judges: tuple[str, ...] = ()
+    """Other crates, whose tests are asked of what its own did not notice."""
+    judge_features: tuple[str, ...] = ()
+    judge_targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,22 +53,19 @@ PIECES: dict[str, Rust | Python] = {
     "hello": Rust(("everyhop-hello",)),
     "decide": Rust(("everyhop-decide",)),
     "http1": Rust(("everyhop-http1",)),
-    "admit": Rust(
-        ("everyhop-engine",), ("crates/engine/src/admit/*.rs",), features=("everyhop-engine/fuzzing",), targets=PLAYBOOK
-    ),
+    "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), ("everyhop-engine/fuzzing",), PLAYBOOK),
     "record": Rust(
         ("everyhop-record",),
         ("crates/record/src/refusal.rs", "crates/record/src/facts.rs"),
-        ("everyhop-engine",),
-        ("everyhop-engine/fuzzing",),
-        (*PLAYBOOK, "--test", "refusal"),
+        judges=("everyhop-engine",),
+        judge_features=("everyhop-engine/fuzzing",),
+        judge_targets=PLAYBOOK,
     ),
     "running": Rust(
         ("everyhop-running",),
-        (),
-        ("everyhop-engine",),
-        ("everyhop-engine/fuzzing",),
-        (*PLAYBOOK, "--test", "material", "--test", "backend"),
+        judges=("everyhop-engine",),
+        judge_features=("everyhop-engine/fuzzing",),
+        judge_targets=PLAYBOOK,
     ),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
     "rules": Python(
@@ -76,6 +75,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/test_name_rules.py",
             "tests/unit/test_route_rules.py",
             "tests/unit/test_site_rules.py",
+            "tests/unit/test_keys_apart.py",
             CASES,
         ),
     ),

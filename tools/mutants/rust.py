@@ -26,22 +26,31 @@ def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
 
     Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated.
     """
-    command = ["cargo", "mutants", "--no-shuffle", "--colors=never", "--jobs=1", f"--output={folder}"]
-    command += [f"--package={p}" for p in piece.packages]
-    command += [f"--file={f}" for f in piece.files]
-    if piece.judges:
-        command.append("--test-package=" + ",".join((*piece.packages, *piece.judges)))
-    command += [f"--features={f}" for f in piece.features]
-    command += ["--", *piece.targets]
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
+    words = [f"--package={p}" for p in piece.packages] + [f"--file={f}" for f in piece.files]
+    told = asked(folder, [*words, *(f"--features={f}" for f in piece.features), "--", *piece.targets])
+    survivors, files, count = read(told)
+    if survivors and piece.judges:
+        # Only what its own tests did not notice is asked of those that take longer to build.
+        words += ["--iterate", f"--test-package={','.join(piece.judges)}"]
+        words += [f"--features={f}" for f in piece.judge_features]
+        survivors, _, _ = read(asked(folder, [*words, "--", *piece.judge_targets]))
+    return survivors, files, count
+
+
+def asked(folder: Path, words: list[str]) -> dict[str, Any]:
+    """What cargo-mutants says of each mutant.
+
+    Raises `RuntimeError`.
+    """
+    command = ["cargo", "mutants", "--no-shuffle", "--colors=never", "--jobs=1", f"--output={folder}", *words]
+    env = {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}
     # 0: all caught; 2: some were missed; 3: some took too long.
-    code = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}, check=False
-    ).returncode
+    code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
     if code not in {0, 2, 3}:
         raise RuntimeError(f"cargo mutants ended with {code}")
-    told = json.loads((folder / "mutants.out/outcomes.json").read_text())
-    return read(told)
+    told: dict[str, Any] = json.loads((folder / "mutants.out/outcomes.json").read_text())
+    return told
 
 
 def read(told: dict[str, Any]) -> tuple[set[Survivor], set[str], int]:
