@@ -82,6 +82,7 @@ def test_a_network_that_is_believed_is_no_wider_than_its_own_house(field: str, n
 def test_the_mend_of_a_network_that_is_too_wide_says_how_narrow_it_must_be() -> None:
     assert "at least /8" in found('accept_proxy = ["0.0.0.0/0"]')[0][1]
     assert "at least /16" in found('accept_proxy = ["::/0"]')[0][1]
+    assert "172.0.0.0/8 holds private (172.16.0.0/12) and" in found('accept_proxy = ["172.0.0.0/8"]')[0][1]
 
 
 @pytest.mark.parametrize("field", ["no_sni", "unknown_sni"])
@@ -99,3 +100,9 @@ def test_a_key_that_is_no_reference_is_said_again_only_if_it_is_plainly_a_files_
     for secret in ("hunter2", "site.key2", "a\\u0007.key"):
         ((slug, told),) = found(key=secret)
         assert slug == "secret/inline" and secret[:6] not in told and "file:/path/to/key.pem" in told
+
+
+def test_a_key_that_stands_in_the_file_itself_is_told_apart_from_what_is_no_reference() -> None:
+    pem = "-----BEGIN PRIVATE KEY-----"
+    assert found(key=pem)[0][1].startswith("a key's PEM stands in the file ")
+    assert found(key="hunter2")[0][1].startswith("a key is not a reference ")

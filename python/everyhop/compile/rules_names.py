@@ -123,7 +123,8 @@ def trusted(world: World, key: Key, text: str) -> None:
         world.refuse("config/wrong-value", key, f"{text!r} is no network", 'write a network such as "10.1.0.0/16"')
         return
     shortest = 8 if network.version == 4 else 16
-    inside = [p for p in PRIVATE if p.version == network.version and network.supernet_of(p) and network != p]  # type: ignore[arg-type]
+    parts = (p for p in PRIVATE if p.version == network.version and network != p)
+    inside = next((p for p in parts if network.supernet_of(p)), None)  # type: ignore[arg-type]
     if network.prefixlen < shortest and network not in PRIVATE:
         world.refuse(
             "trust/too-wide",
@@ -131,11 +132,11 @@ def trusted(world: World, key: Key, text: str) -> None:
             f"{text} is {network.num_addresses} addresses",
             f"name the proxies themselves, at least /{shortest}",
         )
-    elif inside:
+    elif inside is not None:
         world.refuse(
             "trust/too-wide",
             key,
-            f"{text} holds private ({inside[0]}) and public addresses",
+            f"{text} holds private ({inside}) and public addresses",
             "name the proxies themselves",
         )
 
