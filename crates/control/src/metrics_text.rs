@@ -30,6 +30,8 @@ pub(crate) fn metrics(shared: &Shared) -> String {
     per_route(&mut out, &running, "everyhop_sent_bytes_total", "bytes to clients", |t| t.bytes_out.get());
     counter(&mut out, "everyhop_handshakes_total", "TLS handshakes of clients that went well");
     let _ = writeln!(out, "everyhop_handshakes_total {}", running.elsewhere.sum(|t| t.handshakes.get()));
+    counter(&mut out, "everyhop_probes_total", "connections that ended without a byte, as health checks of TCP do");
+    let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     classes(&mut out, &running);
     durations(&mut out, &running);
     refusals(&mut out, &running);

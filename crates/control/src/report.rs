@@ -95,6 +95,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "routes": routes,
         "refused": running.elsewhere.refused(),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},
+        "probes": running.elsewhere.sum(|t| t.probes.get()),
         "log_dropped": shared.log.dropped.load(Ordering::Relaxed),
         "panics": shared.panics.load(Ordering::Relaxed),
         "last_elsewhere": parsed(running.elsewhere.last()),

@@ -14,6 +14,7 @@ pub(crate) async fn serve(mut arrived: Arrived) {
     arrived.watch.within_s(arrived.running.limits().handshake_s);
     let hello = match peek::peek(&mut arrived).await {
         Ok(hello) => hello,
+        Err(why) if peek::is_probe(&arrived, why) => return refuse::probed(&arrived),
         Err(why) => {
             let answer = answer_to(why, &arrived);
             return refuse::refuse(arrived, None, why, answer);

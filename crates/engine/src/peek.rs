@@ -93,6 +93,12 @@ async fn fill(arrived: &mut Arrived, incomplete: Refusal) -> Result<(), Refusal>
     }
 }
 
+/// True if the client left without a byte, as health checks of load balancers and of clusters do: it asked only whether
+/// somebody listens. A PROXY header speaks for such a check as well.
+pub(crate) fn is_probe(arrived: &Arrived, why: Refusal) -> bool {
+    arrived.bytes.is_empty() && matches!(why, Refusal::HelloIncomplete | Refusal::ProxyMalformed)
+}
+
 /// True if what came looks like the start of an HTTP/1 request.
 pub(crate) fn is_http(arrived: &Arrived) -> bool {
     matches!(hello::read(arrived.bytes.bytes(), usize::MAX), Peeked::Unreadable(why) if why.is_http())

@@ -30,6 +30,11 @@ pub(crate) fn refuse(arrived: Arrived, sni: Option<&str>, why: Refusal, answer: 
     observe(&arrived, sni, "none", TlsFacts::default(), why, answer.len() as u64);
 }
 
+/// Nobody was refused: it is counted, and has no line, since some ask every second.
+pub(crate) fn probed(it: &Arrived) {
+    it.running.elsewhere.of(it.core.index).probes.add(1);
+}
+
 /// Writes the observation of a connection that reached no route.
 pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts: TlsFacts, why: Refusal, out: u64) {
     let stats = it.running.elsewhere.of(it.core.index);

@@ -37,6 +37,8 @@ pub struct PerThread {
     pub connections: Count,
     /// Of clients, that went well; what reached no route counts them, since none is known yet.
     pub handshakes: Count,
+    /// Connections that ended without a byte, which what reached no route counts.
+    pub probes: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
     /// By status class, 1xx to 5xx.
