@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cidr;
+pub mod client;
 pub mod forwarded;
 pub mod host;
 pub mod path;

@@ -101,7 +101,9 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         Verdict::Terminate(site) => site,
     };
     // Unless the question says who the client proved to be, an allow-list is taken as passed.
-    let who = ask.client.as_deref().map_or(Who::Anybody, Who::Proved);
+    let names: Option<Vec<String>> =
+        ask.client.as_ref().map(|names| names.iter().map(|n| canon::client::client(n)).collect());
+    let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
     let admitted = match running {
         Some(running) => {
             let asked = Asked::of_canonical(it.method, it.host, it.path);

@@ -46,7 +46,9 @@ impl Judge {
         headers.retain(|(name, _)| is_heard(name));
         let listener = it.listener.as_deref().or_else(|| self.plan.listeners.first().map(|l| l.name.as_str()));
         let ask = Ask { host: &host, path: &path, method: &it.method, headers: &headers };
-        let who = it.client.as_deref().map_or(Who::Anybody, Who::Proved);
+        let names: Option<Vec<String>> =
+            it.client.as_ref().map(|names| names.iter().map(|n| canon::client::client(n)).collect());
+        let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
         shown(&self.matcher.judge(listener.unwrap_or_default(), it.sni.as_deref(), who, &ask, it.upgrade))
     }
 }

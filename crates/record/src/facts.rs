@@ -35,7 +35,9 @@ pub fn not_after_s(leaf: &CertificateDer<'_>) -> i64 {
 impl Peer {
     pub fn of(leaf: &CertificateDer<'_>) -> Option<Peer> {
         let cert = webpki::EndEntityCert::try_from(leaf).ok()?;
-        let names = cert.valid_dns_names().chain(cert.valid_uri_names()).map(str::to_owned).collect();
+        // In the form that allow-lists are compared in, which is also the one that is told: `canon::client`.
+        let dns = cert.valid_dns_names().map(str::to_ascii_lowercase);
+        let names = dns.chain(cert.valid_uri_names().map(str::to_owned)).collect();
         let key_sha256 = sha256_hex(cert.subject_public_key_info().as_ref());
         Some(Peer { names, key_sha256, not_after_s: not_after_s(leaf) })
     }
