@@ -10,13 +10,22 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ObjectIdentifier
 
-from everyhop.demo.certificates import Authority, Key, Leaf, alternative, named, new_key, put
+from everyhop.demo.certificates import Authority, Leaf, alternative, named, new_key, put
 
 BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
 HOUR = dt.timedelta(hours=1)
+FETCHED = x509.AuthorityInformationAccess(
+    [
+        x509.AccessDescription(
+            AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.test/issuer.der")
+        )
+    ]
+)
+"""Says where the issuer is to be fetched from, as those of public authorities do."""
 
 
 @dataclass
@@ -24,7 +33,7 @@ class Signer:
     """A key that signs, with its certificate: a root, or an authority below one."""
 
     cert: x509.Certificate
-    key: Key
+    key: CertificateIssuerPrivateKeyTypes
     chain: list[x509.Certificate] = field(default_factory=list)
     """What a leaf brings along: the authorities between it and the root."""
 
@@ -42,7 +51,8 @@ def forged(
     ends: dt.timedelta = 24 * HOUR,
     usages: Sequence[ObjectIdentifier] | None = BOTH,
     ca: bool = False,
-    key: Key | None = None,
+    key: CertificateIssuerPrivateKeyTypes | None = None,
+    more: Sequence[x509.ExtensionType] = (),
     constraints: x509.NameConstraints | None = None,
     length: int | None = None,
 ) -> Signer:
@@ -71,8 +81,43 @@ def forged(
         it = it.add_extension(x509.SubjectAlternativeName(listed), critical=False)
     if constraints:
         it = it.add_extension(constraints, critical=True)
+    for extra in more:
+        it = it.add_extension(extra, critical=False)
     cert = it.sign(by.key, hashes.SHA256())
     return Signer(cert, key, [cert, *by.chain] if ca else [])
+
+
+def of_version_1(name: str, by: Signer) -> Signer:
+    """As `openssl x509 -req` makes them without an extension file: no version, no extensions, validly signed."""
+    it = forged(name, by)
+    tbs = it.cert.tbs_certificate_bytes
+    _, head, _ = element(tbs)
+    inner, kept, at = tbs[head:], b"", 0
+    while at < len(inner):
+        tag, _, whole = element(inner[at:])
+        kept += b"" if tag in {0xA0, 0xA3} else inner[at : at + whole]
+        at += whole
+    bare = wrapped(0x30, kept)
+    assert isinstance(by.key, ec.EllipticCurvePrivateKey)
+    signature = by.key.sign(bare, ec.ECDSA(hashes.SHA256()))
+    algorithm = wrapped(0x30, bytes.fromhex("06082a8648ce3d040302"))
+    der = wrapped(0x30, bare + algorithm + wrapped(0x03, b"\0" + signature))
+    return Signer(x509.load_der_x509_certificate(der), it.key)
+
+
+def element(der: bytes) -> tuple[int, int, int]:
+    """The tag of the first element of DER, the length of its head, and its whole length."""
+    if der[1] < 0x80:
+        return der[0], 2, 2 + der[1]
+    head = 2 + (der[1] & 0x7F)
+    return der[0], head, head + int.from_bytes(der[2:head])
+
+
+def wrapped(tag: int, inner: bytes) -> bytes:
+    size = len(inner)
+    octets = size.to_bytes(2).lstrip(b"\0")
+    length = bytes([size]) if size < 0x80 else bytes([0x80 | len(octets)]) + octets
+    return bytes([tag]) + length + inner
 
 
 def saved(folder: Path, file: str, it: Signer, by: Signer) -> Leaf:
@@ -104,4 +149,4 @@ def crl(
     return path
 
 
-__all__ = ["BOTH", "HOUR", "Signer", "crl", "forged", "new_key", "root", "saved"]
+__all__ = ["BOTH", "FETCHED", "HOUR", "Signer", "crl", "forged", "new_key", "of_version_1", "root", "saved"]

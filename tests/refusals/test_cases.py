@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from everyhop.compile import compile_file
+from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
 from everyhop.refusals import PAGES, merged, render, to_json
 from everyhop.trust import CAPABILITIES
 from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
+from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, crl, forged, new_key, of_version_1, root
+from tests.kit.forge import saved as save
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
+DAY = 24 * HOUR
 NOW = dt.datetime.now(dt.UTC)
 PRELUDE = """version = 1
 [[listener]]
@@ -79,12 +84,10 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     it = tmp_path_factory.mktemp("cases")
     for path in pki.folder.iterdir():
         shutil.copy2(path, it / path.name)
-    from everyhop.demo.certificates import Authority
-    from tests.kit.forge import HOUR, Signer, crl, new_key, root
-
     authority = Authority(it, "Case CA")
     for name, days in (("edge", 900.0), ("identity", 900.0), ("old", -2.0), ("soon", 5.0)):
         authority.leaf(name, "a.test", days=days)
+    authority.leaf("two", "two.test", days=900.0)
     authority.leaf("pki-edge", "*.w.test", days=900.0)
     crl(it / "revoked.crl", root(authority))
     crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
@@ -103,7 +106,39 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (it / f"{name}.key").write_bytes((it / "edge.key").read_bytes())
         (it / f"{name}.key").chmod(mode)
     (it / "empty.pem").write_text("")
+    odd_chains(it, root(authority))
     return it
+
+
+def odd_chains(folder: Path, by: Signer) -> None:
+    """Chains and roots with one thing wrong, for identities."""
+
+    def saved(file: str, it: Signer, *chain: Signer) -> None:
+        save(folder, file, it, Signer(it.cert, it.key, [c.cert for c in chain]))
+
+    odd = ec.generate_private_key(ec.SECP256K1())
+    saved("v1", of_version_1("two", by))
+    saved("rsa1024", forged("two", by, key=rsa.generate_private_key(65537, 1024)))
+    saved("k1", forged("two", by, key=odd))
+    middle, again = forged("Middle CA", by, ca=True), forged("Middle CA", by, ca=True)
+    lower = forged("Lower CA", middle, ca=True)
+    deep = forged("two", lower, ends=900 * DAY)
+    for file, chain in {
+        "rekeyed": (lower, again),
+        "swapped": (middle, lower),
+        "twice": (lower, lower, middle),
+        "extra": (lower, again, middle),
+        "deep": (lower, middle),
+    }.items():
+        saved(file, deep, *chain)
+    old = forged("Old CA", by, ca=True, begins=-48 * HOUR, ends=-HOUR)
+    saved("below-old", forged("two", old, ends=900 * DAY), old)
+    saved("fetched", forged("two", middle, ends=900 * DAY, more=[FETCHED]))
+    saved("server-only", forged("two", by, ends=900 * DAY, usages=BOTH[:1]))
+    saved("as-authority", forged("two", by, ends=900 * DAY, ca=True))
+    weak = forged("Weak CA", by, ca=True, key=odd).cert.public_bytes(Encoding.PEM)
+    (folder / "weak.pem").write_bytes(weak)
+    (folder / "partly.pem").write_bytes(weak + (folder / "case-ca.pem").read_bytes())
 
 
 @pytest.mark.parametrize(("head", "wrong", "mended"), ALL, ids=[h for h, _, _ in ALL])

@@ -335,7 +335,7 @@ def test_a_chain_in_the_wrong_order_or_of_another_leaf_is_refused_and_the_last_g
         answer = own.edge.admin("reload")
         assert not answer["reloaded"]
         slugs = {finding["slug"] for finding in answer["findings"]}
-        assert slugs & {"certificate/unreadable", "certificate/key-mismatch"}, slugs
+        assert slugs & {"certificate/unreadable", "certificate/chain-broken", "certificate/key-mismatch"}, slugs
         assert own.edge.cli("check", str(own.edge.config)).returncode == 1
         assert own.serial() == before
         put(chain, good, 0o644)

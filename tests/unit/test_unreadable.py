@@ -71,9 +71,12 @@ def test_a_curve_that_nobody_knows_is_unusable(folder: Path, chain: str, key: st
     assert told.value.slug.startswith("certificate/")
 
 
-def test_a_key_file_of_bytes_that_are_no_text_is_unusable(folder: Path) -> None:
+def test_a_remark_of_bytes_that_are_no_text_is_passed_over(folder: Path) -> None:
+    assert read_pair("leaf.pem", "file:binary.key", folder, {}).key_pem == (folder / "leaf.key").read_bytes()
+    (folder / "remark.key").write_bytes(b"\xff\xfe a remark\n")
+    (folder / "remark.key").chmod(0o600)
     with pytest.raises(Unusable):
-        read_pair("leaf.pem", "file:binary.key", folder, {})
+        read_pair("leaf.pem", "file:remark.key", folder, {})
 
 
 @pytest.mark.parametrize("at", range(40, 400, 9))

@@ -32,7 +32,7 @@ pub const LIBC_TUNABLES: &str = "glibc.cpu.x86_rep_movsb_threshold=1073741824";
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Descriptors that no client's connection takes: control, status, log, each thread's own, and pipes for bulk.
-const RESERVED_FDS: u64 = 128;
+pub const RESERVED_FDS: u64 = 128;
 
 /// Runs the engine on an already listening Unix socket until it is told to stop or drain.
 pub fn run(control: OwnedFd, sandbox: Sandbox, user: Option<User>) -> ExitCode {

@@ -108,6 +108,37 @@ fn canon_network(text: &str) -> Option<String> {
     text.parse::<everyhop_canon::cidr::Cidr>().ok().map(|net| net.to_string())
 }
 
+/// A name in a client's certificate in the form that allow-lists are compared in.
+#[pyfunction]
+fn canon_client(text: &str) -> String {
+    everyhop_canon::client::client(text)
+}
+
+/// Whether an engine could use this chain and key: which of them it could not, `chain`, `key` or `both`, and why.
+#[pyfunction]
+fn judge_pair(py: Python<'_>, chain: &str, key: &[u8]) -> Option<(&'static str, String)> {
+    use everyhop_running::{judge, secret::SecretPem};
+    let key = SecretPem::new(key);
+    py.detach(|| match judge::pair(chain, &key) {
+        Ok(_) => None,
+        Err(judge::Wrong::Chain(why)) => Some(("chain", why)),
+        Err(judge::Wrong::Key(why)) => Some(("key", why.to_owned())),
+        Err(judge::Wrong::Mismatch) => Some(("both", String::new())),
+    })
+}
+
+/// The certificates of a bundle, counted from 0, that an engine could not take for roots, each with the reason.
+#[pyfunction]
+fn judge_roots(py: Python<'_>, pem: &str) -> PyResult<Vec<(usize, String)>> {
+    py.detach(|| everyhop_running::judge::roots(pem)).map(|(_, unusable)| unusable).map_err(PyValueError::new_err)
+}
+
+/// Why an engine could not judge clients by these roots and revocation lists; `None` if it could.
+#[pyfunction]
+fn judge_lists(py: Python<'_>, roots: &str, lists: &str) -> Option<String> {
+    py.detach(|| everyhop_running::judge::revocation(roots, lists)).err()
+}
+
 /// Whether a request's field of that name can choose a route.
 #[pyfunction]
 fn is_heard(name: &str) -> bool {
@@ -133,6 +164,7 @@ fn probe(
 #[pymodule]
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LIBC_TUNABLES", everyhop_control::LIBC_TUNABLES)?;
+    m.add("RESERVED_FDS", everyhop_control::RESERVED_FDS)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(close_supervisor, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
@@ -146,6 +178,10 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(canon_host, m)?)?;
     m.add_function(wrap_pyfunction!(canon_path, m)?)?;
     m.add_function(wrap_pyfunction!(canon_network, m)?)?;
+    m.add_function(wrap_pyfunction!(canon_client, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_pair, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_roots, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_lists, m)?)?;
     m.add_function(wrap_pyfunction!(is_heard, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;
     Ok(())

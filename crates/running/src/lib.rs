@@ -6,8 +6,9 @@
 pub mod address;
 pub mod backend;
 pub mod build;
+pub mod judge;
 pub mod judged;
 pub mod known;
 pub mod material;
 pub mod running;
-mod secret;
+pub mod secret;

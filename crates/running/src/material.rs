@@ -2,14 +2,14 @@
 //! Private keys live in `secret.rs` for a moment and in rustls, nowhere else; nothing is printed. rustls' `SigningKey` is
 //! the one seam through which a key in another process would sign. Read next: `build.rs`.
 
+use crate::judge;
 use crate::judged::{Judge, was_asked};
 use crate::known::{Lasting, Noting};
 use crate::secret::SecretPem;
 use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::{CertificateRevocationListDer, UnixTime};
 use rustls::server::{
     ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
     WebPkiClientVerifier,
@@ -72,18 +72,7 @@ impl Blob {
             return Ok(known.clone());
         }
         let pair = self.certs.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
-        let chain = CertificateDer::pem_slice_iter(pair.chain.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Unusable(format!("the chain of {id:?} is not PEM")))?;
-        if chain.is_empty() {
-            return Err(Unusable(format!("the chain of {id:?} is empty")));
-        }
-        let key = pair.key.key().ok_or_else(|| Unusable(format!("the key of {id:?} is not a PEM private key")))?;
-        let key = provider::sign::any_supported_type(&key)
-            .map_err(|_| Unusable(format!("the key of {id:?} is of no supported type")))?;
-        let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(|_| Unusable(format!("key and certificate of {id:?} do not match")))?;
-        let certified = Arc::new(certified);
+        let certified = judge::pair(&pair.chain, &pair.key).map_err(|wrong| Unusable(format!("{id:?}: {wrong}")))?;
         self.read.pairs.borrow_mut().insert(id.to_owned(), certified.clone());
         Ok(certified)
     }
@@ -93,12 +82,8 @@ impl Blob {
             return Ok(known.clone());
         }
         let pem = self.cas.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
-        let mut roots = RootCertStore::empty();
-        for cert in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-            let cert = cert.map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
-            // A bundle of the system may hold a root that webpki cannot use; a bundle without any is refused below.
-            let _ = roots.add(cert);
-        }
+        // A bundle of the system may hold a root that webpki cannot use; a bundle without any is refused below.
+        let (roots, _) = judge::roots(pem).map_err(|why| Unusable(format!("{id:?}: {why}")))?;
         // Never the system's roots instead, never "no client authentication" (threat T12).
         if roots.is_empty() {
             return Err(Unusable(format!("{id:?} holds no usable root")));
@@ -110,11 +95,7 @@ impl Blob {
 
     fn crls(&self, id: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, Unusable> {
         let pem = self.crls.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
-        let lists = CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
-        // Never "no list, so nobody is revoked".
-        if lists.is_empty() { Err(Unusable(format!("{id:?} holds no revocation list"))) } else { Ok(lists) }
+        judge::lists(pem).map_err(|why| Unusable(format!("{id:?}: {why}")))
     }
 }
 

@@ -42,6 +42,11 @@ fn unescaped(json: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 impl SecretPem {
+    /// A copy of `pem` that is wiped when it is dropped.
+    pub fn new(pem: &[u8]) -> SecretPem {
+        SecretPem(Zeroizing::new(pem.to_vec()))
+    }
+
     /// The first private key in it (RFC 7468); other sections, such as EC parameters, are passed over.
     pub fn key(&self) -> Option<Zeroizing<PrivateKeyDer<'static>>> {
         let mut lines = self.0.split(|b| matches!(b, b'\n' | b'\r')).map(<[u8]>::trim_ascii);

@@ -9,7 +9,9 @@ import select
 from collections.abc import Iterable
 from pathlib import Path
 
+from everyhop.files import read_text
 from everyhop.refusals import Finding, merged, render
+from everyhop.source import MOST_BYTES
 
 STDERR = 2
 PATIENCE_MS = 200
@@ -29,10 +31,7 @@ def tell(findings: list[Finding], path: Path, text: str | None) -> None:
 
 def current(path: Path) -> str:
     """What stands there now, of a text that could not be read as one."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+    return read_text(path, MOST_BYTES)
 
 
 def put(text: str, fd: int = STDERR) -> None:

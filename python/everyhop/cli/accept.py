@@ -17,7 +17,7 @@ import typer
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused, Surroundings
 from everyhop.model.words import CONTEXTS
-from everyhop.source import find
+from everyhop.source import find, text_of
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def accept(
 
 def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document = tomlkit.parse(text_of(path))
     except tomlkit.exceptions.ParseError as e:
         raise Surroundings(f"{path}: {e}; see: everyhop check {path}") from e
     routes = document.get("route", [])

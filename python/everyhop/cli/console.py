@@ -10,7 +10,9 @@ import textwrap
 from pathlib import Path
 from typing import TextIO
 
+from everyhop.files import read_text
 from everyhop.refusals import Finding, merged, ordered, render, to_json
+from everyhop.source import MOST_BYTES
 
 CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -28,10 +30,7 @@ def texts_of(findings: list[Finding]) -> dict[str, str]:
     for finding in findings:
         for place in (finding.place, *finding.also):
             if place.file not in found:
-                try:
-                    found[place.file] = Path(place.file).read_text(encoding="utf-8", errors="replace")
-                except OSError:
-                    found[place.file] = ""
+                found[place.file] = read_text(Path(place.file), MOST_BYTES)
     return found
 
 

@@ -111,7 +111,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         path=path(it),
         methods=sorted(it.methods),
         headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
-        allow_clients=sorted(it.allow.clients) if it.allow else None,
+        allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         websocket=True if it.websocket is None else it.websocket,
         upstream_protocol=it.upstream_protocol or "http/1.1",
         backends=to,

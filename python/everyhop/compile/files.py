@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from everyhop import identity
 from everyhop.compile.world import Key, World, soon
-from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
+from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts, read_crl, read_pair, read_roots
 from everyhop.model import Clients
 
 
@@ -27,13 +27,26 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
             found = one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}", environ)
             if found and j == 0:
                 world.certified[i] = found.names
-        if site.clients:
+        if site.clients and site.clients.ca == SYSTEM:
+            world.refuse(
+                "site/clients-of-anybody",
+                ("site", i, "clients", "ca"),
+                f"site {site.name!r} takes any client with a public certificate",
+                'name the authority that certifies your clients: ca = "/etc/everyhop/clients-ca.pem"',
+            )
+        elif site.clients:
             roots(world, ("site", i, "clients", "ca"), site.clients.ca)
             if site.clients.crl:
                 crl(world, ("site", i, "clients", "crl"), site.clients)
     for i, it in enumerate(config.identity):
         one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
-    for i, route in enumerate(config.route):
+    verified(world)
+    chains(world)
+
+
+def verified(world: World) -> None:
+    """Roots that backends are verified by."""
+    for i, route in enumerate(world.config.route):
         if route.tls == "passthrough":
             continue
         if route.verify and route.verify.ca:
@@ -54,6 +67,16 @@ def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Ma
     world.pairs[key] = pair
     dates(world, key, pair, whose)
     return pair
+
+
+def chains(world: World) -> None:
+    """What is tolerated in a chain and will be missed or minded elsewhere; authorities of the whole file are known by now."""
+    known = {c for it in world.roots.values() for c in it.certs}
+    for key, pair in world.pairs.items():
+        role: Role = "site" if key[0] == "site" else "identity"
+        thing = world.config.site[int(key[1])] if role == "site" else world.config.identity[int(key[1])]
+        for doubt in doubts(pair.certs, role, world.now, known):
+            world.warn(doubt.slug, (*key, "chain"), f"{role} {thing.name!r}: {doubt.what}", doubt.mend)
 
 
 def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
@@ -87,9 +110,12 @@ def roots(world: World, key: Key, label: str) -> None:
     if label in world.roots:
         return
     try:
-        world.roots[label] = read_roots(label, world.base)
+        found = world.roots[label] = read_roots(label, world.base)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
+        return
+    for what in found.weak:
+        world.warn("ca/partly-unusable", key, what, "take it out of the file, or get it anew")
 
 
 def crl(world: World, key: Key, clients: Clients) -> None:

@@ -21,6 +21,11 @@ def host(text: str, *, wildcard: bool = False) -> str | None:
     return _door.canon_host(text, wildcard)
 
 
+def client(text: str) -> str:
+    """A name that a client's certificate proves, in the form that allow-lists are compared in."""
+    return _door.canon_client(text)
+
+
 def covers(pattern: str, name: str) -> bool:
     """Whether a name in a certificate covers `name` (RFC 9525 §6.3): a wildcard is one whole label. Which site or route
     takes a request is another question, and the engine's."""
@@ -90,10 +95,48 @@ def address(text: str) -> Address | None:
     except ValueError:
         name = host(left)
         return Address(name=name, port=number) if name and not bracketed else None
-    if (ip.version == 6) != bracketed:
+    if (ip.version == 6) != bracketed or of_one_link(ip):
         return None
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return Address(ip=str(mapped or ip), port=number)
+
+
+def of_one_link(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """IPv6 addresses that say nothing without a scope, which names a link of one machine and which nothing here carries."""
+    return isinstance(ip, ipaddress.IPv6Address) and (ip.is_link_local or ip.scope_id is not None)
+
+
+def oddity(text: str) -> str | None:
+    """Why what looks like an address is none here, where that is not plain to see."""
+    inside = text.rpartition(":")[0].strip("[]")
+    try:
+        ip = ipaddress.ip_address(inside)
+    except ValueError:
+        return None
+    if of_one_link(ip):
+        return "it holds on one link of one machine only, and scopes such as %eth0 are not taken"
+    return "an IPv6 address stands in brackets" if ip.version == 6 and f"[{inside}]" not in text else None
+
+
+def ascii_form(text: str) -> str | None:
+    """What DNS and TLS call a name with other letters (RFC 5891); `None` where that cannot be said for sure."""
+    # Python's codec is of 2003: what it folds away stands for itself today.
+    if text.isascii() or any(c in "\u00df\u03c2\u200c\u200d" for c in text):
+        return None
+    try:
+        found = text.encode("idna").decode()
+    except UnicodeError:
+        return None
+    return host(found, wildcard=True)
+
+
+def host_mend(text: str) -> str:
+    """How a text that is no host name becomes one."""
+    if (found := ascii_form(text)) is not None:
+        return f'write it as DNS and TLS have it: "{found}"'
+    if not text.isascii():
+        return "write it as DNS and TLS have it, in its xn-- form"
+    return 'write a name such as "shop.example.com" or "*.example.com"'
 
 
 def bind(text: str) -> str | None:

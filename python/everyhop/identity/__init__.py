@@ -1,6 +1,23 @@
 """Certificates and keys as they lie in files: read, judged, hashed; never printed."""
 
-from everyhop.identity.certificates import Crl, Pair, Roots, Unusable, read_crl, read_names, read_pair, read_roots
+from everyhop.identity.certificates import SYSTEM, Crl, Pair, Roots, read_crl, read_names, read_pair, read_roots
+from everyhop.identity.chain import Doubt, Role, doubts
 from everyhop.identity.mark import Mark, mark_of
+from everyhop.identity.unusable import Unusable
 
-__all__ = ["Crl", "Mark", "Pair", "Roots", "Unusable", "mark_of", "read_crl", "read_names", "read_pair", "read_roots"]
+__all__ = [
+    "SYSTEM",
+    "Crl",
+    "Doubt",
+    "Mark",
+    "Pair",
+    "Role",
+    "Roots",
+    "Unusable",
+    "doubts",
+    "mark_of",
+    "read_crl",
+    "read_names",
+    "read_pair",
+    "read_roots",
+]

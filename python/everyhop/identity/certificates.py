@@ -7,38 +7,27 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import re
 import ssl
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from everyhop.identity.mark import Mark, mark
+from everyhop import _door
+from everyhop.identity.chain import broken, shown
+from everyhop.identity.keys import key_bytes, kind_of, named
+from everyhop.identity.mark import Mark
+from everyhop.identity.pem import instead, key_block
+from everyhop.identity.unusable import Unusable, read
 
 SYSTEM = "system"
 BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
-
-
-Half = Literal["chain", "key"]
-
-
-class Unusable(Exception):
-    """A certificate, key or CA file that cannot be used; `slug` names the refusal, `mend` the way out.
-
-    `of` is the half of a pair that is at fault, so that the finding stands at that very line.
-    """
-
-    def __init__(self, slug: str, what: str, mend: str, of: Half = "chain") -> None:
-        super().__init__(what)
-        self.slug, self.what, self.mend, self.of = slug, what, mend, of
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,7 @@ class Pair:
 
     chain_pem: bytes = field(repr=False)
     key_pem: bytes = field(repr=False)
+    certs: tuple[x509.Certificate, ...] = field(repr=False)
     names: tuple[str, ...]
     not_before: dt.datetime
     not_after: dt.datetime
@@ -62,6 +52,10 @@ class Roots:
     pem: bytes = field(repr=False)
     sha256: str
     files: dict[Path, Mark]
+    certs: tuple[x509.Certificate, ...] = field(repr=False, default=())
+    """None of a bundle that somebody else keeps."""
+    weak: tuple[str, ...] = ()
+    """Each certificate of it by which nothing can be verified, in words."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +74,6 @@ def sha256(data: bytes) -> str:
     return digest.finalize().hex()
 
 
-def read(path: Path, slug: str, of: Half = "chain") -> tuple[bytes, Mark]:
-    """What stands in the file, and its mark from before that was read: a change while we read is still a change."""
-    try:
-        with path.open("rb") as file:
-            before = mark(os.fstat(file.fileno()))
-            return file.read(), before
-    except (OSError, ValueError) as e:
-        why = e.strerror if isinstance(e, OSError) else e
-        raise Unusable(slug, f"{path}: {why}", "check the path and that everyhop may read it", of) from e
-
-
 @contextlib.contextmanager
 def judged(path: Path, slug: str, mend: str) -> Iterator[None]:
     """What is done to bytes of a stranger: curves that nobody knows, names that are none, dates before the calendar."""
@@ -106,7 +89,8 @@ def certificates(pem: bytes, path: Path, slug: str) -> list[x509.Certificate]:
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as e:
-        raise Unusable(slug, f"{path} holds no PEM certificate", "give a PEM file with at least one certificate") from e
+        what, mend = instead(pem, str(path), "certificate")
+        raise Unusable(slug, what, mend) from e
 
 
 def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
@@ -117,30 +101,6 @@ def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
         return ()
     dns = [name.lower() for name in san.get_values_for_type(x509.DNSName)]
     return (*dns, *(str(ip) for ip in san.get_values_for_type(x509.IPAddress)))
-
-
-def key_bytes(reference: str, base: Path, environ: Mapping[str, str]) -> tuple[bytes, dict[Path, Mark]]:
-    """The key and the file that `file:`, `env:` or `cred:` refers to."""
-    kind, _, rest = reference.partition(":")
-    if kind == "env":
-        value = environ.get(rest)
-        if value is None:
-            what, mend = f"the environment has no {rest}", f"set {rest} to the key's PEM"
-            raise Unusable("certificate/unreadable", what, mend, "key")
-        return value.encode(), {}
-    if kind == "cred":
-        folder = environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            what, mend = f"there is no systemd credential {rest}", "run under systemd with LoadCredential="
-            raise Unusable("certificate/unreadable", what, mend, "key")
-        path = Path(folder) / rest
-    else:
-        path = base / rest
-    data, seen = read(path, "certificate/unreadable", "key")
-    if seen.mode & (stat.S_IRWXO | stat.S_IWGRP):
-        what = f"{path} can be used by others (mode {stat.S_IMODE(seen.mode):04o})"
-        raise Unusable("certificate/key-exposed", what, f"chmod 600 {path}", "key")
-    return data, {path: seen}
 
 
 def read_names(chain: str, base: Path) -> tuple[str, ...]:
@@ -164,46 +124,51 @@ def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> P
     key_pem, key_file = key_bytes(key, base, environ)
     mend = "give a certificate on a curve that TLS knows, P-256 or P-384, or of RSA, as PEM"
     with judged(chain_path, "certificate/unreadable", mend):
-        return pair_of(chain_pem, chain_path, key_pem, key, {chain_path: seen, **key_file})
+        found = certificates(chain_pem, chain_path, "certificate/unreadable")
+        if (wrong := broken(tuple(found))) is not None:
+            raise Unusable("certificate/chain-broken", f"{chain_path}: {wrong[0]}", wrong[1])
+        return pair_of(found, chain_path, key_pem, named(key, base), {chain_path: seen, **key_file})
 
 
-def pair_of(chain_pem: bytes, chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:
-    leaf, *issuers = certificates(chain_pem, chain_path, "certificate/unreadable")
-    for child, parent in zip([leaf, *issuers], issuers, strict=False):
-        if child.issuer != parent.subject:
-            raise Unusable(
-                "certificate/unreadable",
-                f"{chain_path} is not in order: {parent.subject.rfc4514_string()!r} did not issue the certificate before it",
-                "put the leaf first, then each issuer",
-            )
-    try:
-        key_pem.decode()
-        private = load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as e:
-        raise Unusable(
-            "certificate/unreadable",
-            f"{key.partition(':')[2]} holds no PEM key without a password",
-            "give an unencrypted PEM key",
-            "key",
-        ) from e
-    public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if public != leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
-        raise Unusable(
-            "certificate/key-mismatch",
-            f"the key {key} does not belong to the first certificate of {chain_path}",
-            "give the key that the certificate was issued for, leaf first",
-            "key",
-        )
+def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:
+    """The pair, if an engine takes it, which is asked itself."""
+    leaf = found[0]
+    key_pem = key_block(key_pem, key)
+    chain_pem = b"".join(c.public_bytes(Encoding.PEM) for c in found)
+    match _door.judge_pair(chain_pem.decode(), key_pem):
+        case ("chain", why):
+            mend = "have it issued anew by an authority that writes version 3 with its names: subjectAltName"
+            raise Unusable("certificate/unusable", f"{chain_path}: the first certificate {why}", mend)
+        case ("key", _):
+            raise unusable_key(key_pem, key)
+        case ("both", _):
+            mend = "give the key that the certificate was issued for, leaf first"
+            what = f"the key {key} does not belong to the first certificate of {chain_path}"
+            raise Unusable("certificate/key-mismatch", what, mend, "key")
     return Pair(
-        chain_pem=b"".join(c.public_bytes(Encoding.PEM) for c in [leaf, *issuers]),
+        chain_pem=chain_pem,
         key_pem=key_pem,
+        certs=tuple(found),
         names=names_of(leaf),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
-        chain_sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in [leaf, *issuers])),
-        key_sha256=sha256(public),
+        chain_sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)),
+        key_sha256=sha256(leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
         files=files,
     )
+
+
+def unusable_key(pem: bytes, key: str) -> Unusable:
+    """Of a key that no engine takes: of which kind it is, if it can be read at all."""
+    mend = "make one that TLS uses here, and have it certified: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+    try:
+        kind = kind_of(load_pem_private_key(pem, password=None).public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return Unusable(
+            "certificate/unreadable", f"{key} holds no PEM key that can be read", "give an unencrypted PEM key", "key"
+        )
+    takes = "RSA of 2048 to 8192 bits, P-256, P-384, P-521 and Ed25519 can be used"
+    return Unusable("certificate/unusable", f"the key {key} is {kind}; {takes}", mend, "key")
 
 
 def system_roots() -> Path:
@@ -255,7 +220,29 @@ def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark]) -> Roo
                 "give the issuer's certificate, not the server's",
             )
     kept = b"".join(c.public_bytes(Encoding.PEM) for c in found)
-    return Roots(pem=kept, sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)), files=files)
+    unusable = [f"{shown(found[i].subject)} {why}" for i, why in _door.judge_roots(kept.decode())]
+    weak = [
+        f"{shown(c.subject)} has a key that nothing here verifies by: {kind_of(c.public_key())}"
+        for c in found
+        if not verifies(c)
+    ]
+    told = tuple(f"{path}: {it}" for it in (*unusable, *weak))
+    if len(told) >= len(found):
+        raise Unusable(
+            "ca/unusable", told[0], "give an authority whose key is RSA of 2048 bits, P-256 or P-384 at least"
+        )
+    digest = sha256(b"".join(c.public_bytes(Encoding.DER) for c in found))
+    return Roots(pem=kept, sha256=digest, files=files, certs=tuple(found), weak=told)
+
+
+def verifies(root: x509.Certificate) -> bool:
+    """Whether signatures by its key are judged at all: webpki knows RSA from 2048 bits on, three curves and Ed25519."""
+    key = root.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return 2048 <= key.key_size <= 8192
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1)
+    return isinstance(key, ed25519.Ed25519PublicKey)
 
 
 CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
@@ -297,8 +284,15 @@ def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Ma
             )
     if not any(it.issuer in issuers for it in lists):
         raise Unusable("crl/unusable", f"{path} holds no list of an authority that clients are verified against", mend)
+    kept = b"".join(it.public_bytes(Encoding.PEM) for it in lists)
+    if (why := _door.judge_lists(roots.pem.decode(), kept.decode())) is not None:
+        raise Unusable(
+            "crl/unusable",
+            f"{path} cannot be used: {why}",
+            "have the authority make a whole list of version 2: crl_extensions with a crlNumber",
+        )
     return Crl(
-        pem=b"".join(it.public_bytes(Encoding.PEM) for it in lists),
+        pem=kept,
         sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
         next_update=min(it.next_update_utc for it in lists if it.next_update_utc),
         files=files,

@@ -57,6 +57,34 @@ PAGES: dict[str, Page] = {
         "whoever can read the key can be the site",
         "Make it the owner's alone: chmod 600.",
     ),
+    "certificate/unusable": Page(
+        "a certificate or key is of a kind that TLS does not use here",
+        "no handshake could be made with it",
+        "Certificates are X.509 of version 3; keys are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or "
+        "Ed25519. The engine itself is asked, so what passes here it takes.",
+    ),
+    "certificate/chain-broken": Page(
+        "a chain does not lead from its certificate to its issuers",
+        "clients would find no way to a root that they know, and refuse the connection",
+        "Signatures decide, not names: an authority that took a new key keeps its name, and its certificate of before "
+        "signed nothing that is new.",
+    ),
+    "certificate/chain-untidy": Page(
+        "a chain holds more than the way to a root",
+        "TLS 1.3 tolerates it (RFC 8446 4.4.2), old clients do not, and each handshake carries it",
+    ),
+    "certificate/chain-untrusted": Page(
+        "a chain holds a certificate that clients do not believe",
+        "those that know no other way to a root refuse the connection",
+    ),
+    "certificate/chain-incomplete": Page(
+        "a chain lacks an issuer",
+        "browsers may fetch or remember it, programs refuse the connection",
+    ),
+    "certificate/wrong-use": Page(
+        "a certificate is not for what it is used for",
+        "whoever looks at its extensions refuses it",
+    ),
     "certificate/expired": Page("a certificate is not valid now", "clients would refuse it, and backends as well"),
     "certificate/expires-soon": Page("a certificate ends soon", "on that day its site or identity stops working"),
     "certificate/host-not-covered": Page(
@@ -65,6 +93,10 @@ PAGES: dict[str, Page] = {
     "ca/unusable": Page(
         "a CA file gives no roots",
         "verification against nothing verifies nobody; the system's roots are never taken instead",
+    ),
+    "ca/partly-unusable": Page(
+        "a certificate of a CA file verifies nothing",
+        "what only it vouches for is refused",
     ),
     "crl/unusable": Page(
         "a file of revocation lists cannot be used",
@@ -75,6 +107,10 @@ PAGES: dict[str, Page] = {
         "who was revoked since it was made is not on it, so by default nobody passes until the new one is there",
     ),
     # Sites and routes.
+    "site/clients-of-anybody": Page(
+        "clients are verified by authorities that certify anybody",
+        "whoever has a certificate of a public authority, which costs nothing, would pass as a verified client",
+    ),
     "site/host-twice": Page(
         "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"
     ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from everyhop.errors import Surroundings
+from everyhop.files import read_regular
 from everyhop.source import toml_places, yaml_nodes
 
 Key = tuple[str | int, ...]
@@ -95,15 +96,13 @@ def load(path: Path, text: str | None = None) -> Document:
     Raises `Syntax`, or `Surroundings` where it cannot be read.
     """
     try:
-        if text is None and path.stat().st_size > MOST_BYTES:
-            raise Surroundings(f"{path} is larger than {MOST_BYTES} bytes")
-        text = path.read_text(encoding="utf-8") if text is None else text
+        text = text_of(path) if text is None else text
     except UnicodeDecodeError as e:
         before = e.object[: e.start].decode()
         place = Place(str(path), before.count("\n") + 1, len(before) - before.rfind("\n"))
         raise Syntax("config/syntax", place, f"the file is not UTF-8 (byte {e.start})", "save it as UTF-8") from e
-    except OSError as e:
-        raise Surroundings(f"cannot read {path}: {e.strerror}") from e
+    except (OSError, ValueError) as e:
+        raise Surroundings(f"cannot read {path}: {e.strerror if isinstance(e, OSError) else e}") from e
     foreign(path, text)
     if path.suffix in {".yaml", ".yml"}:
         try:
@@ -124,6 +123,15 @@ def load(path: Path, text: str | None = None) -> Document:
     if levels(values) > yaml_nodes.MOST_LEVELS:
         raise too_deep(path, text)
     return Document(path, text, values, yaml=False)
+
+
+def text_of(path: Path) -> str:
+    """The file's text, its line ends as they are written here, without the byte order mark of some editors.
+
+    Raises `OSError`, `UnicodeDecodeError`, and `ValueError` for a name that no file can have.
+    """
+    text = read_regular(path, MOST_BYTES)[0].decode().removeprefix("\ufeff")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def levels(values: object) -> int:

@@ -1,0 +1,50 @@
+"""Files that somebody named: read whole, bounded, and never waited for.
+
+A pipe that nobody writes to would hold the supervisor for ever, and a device may do something as it is opened. So only
+regular files are opened, and what stands behind the name is asked before and after. Read next: `identity`, `source`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def read_regular(path: Path, most_bytes: int) -> tuple[bytes, os.stat_result]:
+    """What stands in the file, and what it was before that was read.
+
+    Raises `OSError`, whose `strerror` says why, and `ValueError` for a name that no file can have.
+    """
+    must_be_regular(path.stat())
+    # Without O_NONBLOCK a pipe that took the file's place since then would be waited for.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
+        before = os.fstat(file.fileno())
+        must_be_regular(before)
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {most_bytes} bytes")
+    return data, before
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """What stands in the file, with `?` for what is no UTF-8; nothing where it cannot be read."""
+    try:
+        return read_regular(path, most_bytes)[0].decode(errors="replace")
+    except (OSError, ValueError):
+        return ""
+
+
+def must_be_regular(it: os.stat_result) -> None:
+    """Raises `OSError` for whatever is no regular file."""
+    if not stat.S_ISREG(it.st_mode):
+        raise OSError(errno.EINVAL, f"it is {KINDS.get(stat.S_IFMT(it.st_mode), 'something else')} and no file")

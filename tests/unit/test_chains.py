@@ -1,0 +1,131 @@
+"""Chains: what leads nowhere is refused, what others will mind is told, and what is in order is silent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from everyhop.identity.chain import Role, broken, doubts
+from tests.kit import Pki
+from tests.kit.forge import FETCHED, HOUR, Signer, forged, new_key, of_version_1, root
+
+NOW = dt.datetime.now(dt.UTC)
+
+
+def said(
+    *chain: Signer | x509.Certificate, role: Role = "site", known: Sequence[Signer] = (), now: dt.datetime = NOW
+) -> list[tuple[str, str]]:
+    certs = tuple(it.cert if isinstance(it, Signer) else it for it in chain)
+    assert broken(certs) is None, broken(certs)
+    return [(d.slug.removeprefix("certificate/"), d.what) for d in doubts(certs, role, now, [s.cert for s in known])]
+
+
+def slugs(*chain: Signer | x509.Certificate, **more: object) -> list[str]:
+    return [slug for slug, _ in said(*chain, **more)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def top(pki: Pki) -> Signer:
+    return root(pki.public)
+
+
+@pytest.fixture
+def middle(top: Signer) -> Signer:
+    return forged("Middle CA", top, ca=True)
+
+
+@pytest.fixture
+def leaf(middle: Signer) -> Signer:
+    return forged("a.test", middle, names=["a.test"])
+
+
+def test_a_chain_in_order_is_silent_with_and_without_its_root(top: Signer, middle: Signer, leaf: Signer) -> None:
+    assert slugs(leaf, middle) == slugs(leaf, middle, top) == slugs(leaf, middle, role="identity") == []
+
+
+def test_an_issuer_of_the_right_name_and_another_key_is_no_issuer(top: Signer, middle: Signer, leaf: Signer) -> None:
+    """An authority that takes a new key keeps its name."""
+    renewed = forged("Middle CA", top, ca=True)
+    assert renewed.cert.subject == middle.cert.subject
+    why = broken((leaf.cert, renewed.cert))
+    assert why is not None and "did not sign" in why[0] and "a.test" in why[0]
+    # Beside the right one it is only one too many.
+    assert slugs(leaf, middle, renewed) == ["chain-untidy"] == slugs(leaf, renewed, middle)
+
+
+def test_an_issuer_of_an_issuer_is_held_to_its_key_as_well(top: Signer, leaf: Signer, middle: Signer) -> None:
+    forger = Signer(top.cert, ec.generate_private_key(ec.SECP256R1()))
+    false = forged("Middle CA", forger, ca=True, key=middle.key)
+    why = broken((leaf.cert, false.cert, top.cert))
+    assert why is not None and "did not sign" in why[0] and "Middle CA" in why[0]
+
+
+def test_what_leads_nowhere_or_stands_before_what_it_signed_is_broken(
+    top: Signer, middle: Signer, leaf: Signer
+) -> None:
+    lower = forged("Lower CA", middle, ca=True)
+    deep = forged("b.test", lower, names=["b.test"])
+    other = forged("Other CA", top, ca=True)
+    assert said(deep, lower, middle) == []
+    for chain in ((deep, middle, lower), (leaf, other), (leaf, top), (deep, middle)):
+        why = broken(tuple(it.cert for it in chain))
+        assert why is not None and "not in order" in why[0], chain
+
+
+def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: Signer, leaf: Signer) -> None:
+    """RFC 8446 4.4.2."""
+    other = forged("Other CA", top, ca=True)
+    assert slugs(leaf, leaf, middle) == slugs(leaf, middle, middle) == ["chain-untidy"]
+    assert slugs(leaf, top, middle) == slugs(leaf, middle, other) == slugs(leaf, other, middle) == ["chain-untidy"]
+    # The same authority, certified by two roots: both are ways, and clients choose.
+    again = forged("Middle CA", root(pki.internal), ca=True, key=middle.key)
+    assert said(leaf, middle, again) == said(leaf, again, middle) == []
+
+
+def test_an_issuer_whose_time_is_over_or_not_come_is_told(top: Signer) -> None:
+    for ends, begins, what in ((-HOUR, -48 * HOUR, "ended on"), (48 * HOUR, HOUR, "begins on")):
+        middle = forged("Middle CA", top, ca=True, begins=begins, ends=ends)
+        ((slug, why),) = said(forged("a.test", middle, names=["a.test"]), middle)
+        assert slug == "chain-untrusted" and what in why and "Middle CA" in why
+    # The leaf's own date is told elsewhere.
+    assert said(forged("a.test", top, names=["a.test"], begins=-48 * HOUR, ends=-HOUR)) == []
+
+
+def test_an_issuer_that_is_no_authority_and_a_hash_that_is_given_up_are_told(top: Signer) -> None:
+    old = of_version_1("Middle CA", top)
+    assert "is no authority" in said(forged("a.test", old, names=["a.test"]), old)[0][1]
+    by = forged("RSA CA", top, ca=True, key=new_key("rsa"))
+    der = forged("a.test", by, names=["a.test"]).cert.public_bytes(Encoding.DER)
+    sha256, sha1 = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("0b", "05"))
+    ((slug, why),) = said(x509.load_der_x509_certificate(der.replace(sha256, sha1)))
+    assert slug == "chain-untrusted" and "SHA1" in why
+
+
+def test_a_missing_issuer_is_told_where_it_is_known_to_be_missing(top: Signer, middle: Signer, leaf: Signer) -> None:
+    """Whether a stranger's root or an authority below it is missing cannot be seen; what is known is told."""
+    assert slugs(leaf) == [] and slugs(leaf, known=[top]) == []
+    ((slug, why),) = said(leaf, known=[middle])
+    assert slug == "chain-incomplete" and "Middle CA" in why
+    told = forged("b.test", middle, names=["b.test"], more=[FETCHED])
+    assert slugs(told) == ["chain-incomplete"] and slugs(told, middle) == []
+    assert slugs(forged("b.test", top, names=["b.test"], more=[FETCHED]), known=[top]) == []
+
+
+def test_what_a_certificate_is_not_for_is_told(top: Signer) -> None:
+    def leaf(*uses: x509.ObjectIdentifier, **more: object) -> Signer:
+        return forged("a.test", top, names=["a.test"], usages=uses or None, **more)  # type: ignore[arg-type]
+
+    server, client = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+    assert slugs(leaf(client)) == slugs(leaf(server), role="identity") == ["wrong-use"]
+    for fine in (leaf(server), leaf(), leaf(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE), leaf(server, client)):
+        assert slugs(fine) == []
+    assert slugs(leaf(client), role="identity") == []
+    assert slugs(leaf(ca=True)) == ["wrong-use"]
+    usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
+    assert slugs(leaf(server, more=[usage])) == ["wrong-use"]
