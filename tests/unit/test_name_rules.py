@@ -106,3 +106,65 @@ def test_a_key_that_stands_in_the_file_itself_is_told_apart_from_what_is_no_refe
     pem = "-----BEGIN PRIVATE KEY-----"
     assert found(key=pem)[0][1].startswith("a key's PEM stands in the file ")
     assert found(key="hunter2")[0][1].startswith("a key is not a reference ")
+
+
+def judged(text: str, *more: tuple[str, str]) -> list[tuple[str, str]]:
+    whole = TEXT.format(listener="", key="file:y")
+    for old, new in more:
+        assert old in whole
+        whole = whole.replace(old, new, 1)
+    try:
+        compile_file("names.toml", now=NOW, files="skip", text=whole + text)
+    except Refused as e:
+        return [(f.slug, " ".join((f.what, *f.mend))) for f in e.findings]
+    return []
+
+
+@pytest.mark.parametrize(
+    "bind", ["[fe80::1%eth0]:8443", "[fe80::1]:8443", "[ff02::1%1]:8443", "[febf::%lo]:8443", "[::1%lo]:8443"]
+)
+def test_an_address_of_one_link_is_refused_with_its_reason_wherever_it_stands(bind: str) -> None:
+    """A scope names a link of one machine; a socket without it is refused by the kernel, with no word of why."""
+    why = "one link"
+    for old, slug in (('bind = ["127.0.0.1:8443"]', "listener/bind"), ('to = ["127.0.0.1:1"]', "hop/address")):
+        new = f'{old.partition("=")[0]}= ["{bind}"]'
+        ((_, said),) = [it for it in judged("", (old, new)) if it[0] == slug]
+        assert why in said and bind in said, said
+    ((_, said),) = judged(f'[status]\nbind = "{bind}"\n')
+    assert why in said
+    assert judged("", ('bind = ["127.0.0.1:8443"]', 'bind = ["[fec0::1]:8443", "[::1]:8443"]')) == []
+
+
+def test_an_ipv6_address_without_brackets_is_told_so() -> None:
+    ((_, said),) = judged("", ('bind = ["127.0.0.1:8443"]', 'bind = ["::1:8443"]'))
+    assert "in brackets" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"),
+    [
+        ("b\u00fccher.test", "xn--bcher-kva.test"),
+        ("*.b\u00fccher.test", "*.xn--bcher-kva.test"),
+        ("B\u00dcCHER.test", "xn--bcher-kva.test"),
+        ("\u4f8b\u3048.test", "xn--r8jz45g.test"),
+    ],
+)
+def test_a_name_of_other_letters_is_refused_with_what_dns_calls_it(name: str, wire: str) -> None:
+    for old, new in (
+        ('hosts = ["a.test"]', f'hosts = ["{name}"]'),
+        ('host = "a.test"', f'host = "{name}"'),
+        ('to = ["127.0.0.1:1"]', f'to = ["{name}:1"]'),
+        ('tls = "plaintext"', f'tls = "reencrypt"\nverify = {{ ca = "x", name = "{name}" }}'),
+    ):
+        said = [text for slug, text in judged("", (old, new)) if slug in {"route/host", "hop/address", "hop/no-name"}]
+        assert said and wire in said[0], (old, said)
+    written = judged("", ('hosts = ["a.test"]', f'hosts = ["{wire}"]'), ('host = "a.test"', f'host = "{wire}"'))
+    assert written == [], "as it is offered it is taken"
+
+
+def test_a_name_whose_form_has_changed_over_the_years_is_not_guessed() -> None:
+    """What DNS called ss in 2003 has a form of its own since 2010."""
+    ((_, said),) = [
+        it for it in judged("", ('hosts = ["a.test"]', 'hosts = ["stra\u00dfe.test"]')) if it[0] == "route/host"
+    ]
+    assert "xn-- form" in said and "strasse" not in said

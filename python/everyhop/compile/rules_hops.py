@@ -23,7 +23,9 @@ def judge(world: World) -> None:
                 world.refuse(
                     "hop/address",
                     key,
-                    f"route {route.name!r} goes to {backend.at!r}",
+                    f"route {route.name!r} goes to {backend.at!r}"
+                    + (f": {why}" if (why := names.oddity(backend.at)) else ""),
+                    *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
                     'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443" or "unix:/path"',
                 )
                 continue
@@ -55,6 +57,12 @@ def judge(world: World) -> None:
                 verified(world, i, key, route, backend, at, tls)
         if route.tls != "passthrough":
             acceptance(world, i, route, needed=accepted_needed)
+
+
+def ascii_of(at: str) -> str | None:
+    name, colon, port = at.rpartition(":")
+    found = names.ascii_form(name)
+    return f"{found}{colon}{port}" if found else None
 
 
 def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) -> None:
@@ -93,7 +101,9 @@ def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at:
             "hop/no-name",
             (*here, "name"),
             f"{name!r} is no host name and no address",
-            "write the name in the backend's certificate",
+            f'write it as it stands in the certificate: "{wire}"'
+            if (wire := names.ascii_form(name))
+            else "write the name in the backend's certificate",
         )
     present = backend.present or route.present
     known = [identity.name for identity in world.config.identity]

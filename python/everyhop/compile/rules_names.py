@@ -72,7 +72,7 @@ def listeners(world: World) -> None:
                 world.refuse(
                     "listener/bind",
                     key,
-                    f"listener {listener.name!r} binds {text!r}, which is no address",
+                    f"listener {listener.name!r} binds {text!r}, which is no address{because(text)}",
                     'write "[::]:443" or "127.0.0.1:8443"',
                 )
             elif at in bound:
@@ -96,9 +96,14 @@ def listeners(world: World) -> None:
         world.refuse(
             "listener/bind",
             ("status", "bind"),
-            f"[status] binds {world.config.status.bind!r}, which is no address",
+            f"[status] binds {world.config.status.bind!r}, which is no address{because(world.config.status.bind)}",
             'write "127.0.0.1:9180"',
         )
+
+
+def because(text: str) -> str:
+    why = names.oddity(text)
+    return f": {why}" if why else ""
 
 
 PRIVATE = [
@@ -153,7 +158,7 @@ def sites(world: World) -> None:
                     "route/host",
                     ("site", i, "hosts", j),
                     f"site {site.name!r} names {text!r}, which is no host name",
-                    'write a name such as "shop.example.com" or "*.example.com"',
+                    names.host_mend(text),
                 )
             else:
                 hosts.append(found)

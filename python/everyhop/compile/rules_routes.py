@@ -41,7 +41,7 @@ def hosts_of(world: World, i: int, route: Route) -> list[str]:
                 "route/host",
                 key,
                 f"route {route.name!r} serves {text!r}, which is no host name",
-                'write a name such as "shop.example.com" or "*.example.com"',
+                names.host_mend(text),
             )
         else:
             found.append(host)
