@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from everyhop.engine import Resolver
+from tests.kit.edge import until
 
 
 def info(address: str) -> tuple[object, ...]:
@@ -33,3 +37,76 @@ def test_whatever_goes_wrong_with_one_name_leaves_the_others(monkeypatch: pytest
     it = Resolver({"a.test", "b.test"})
     assert it.answers(5.0) == {"b.test": ["10.0.0.5"]}
     it.stop()
+
+
+class Names:
+    """A resolver of which a test says what it answers, and when."""
+
+    def __init__(self) -> None:
+        self.held = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> list[str]:
+        self.asked.append(name)
+        if name.startswith("hangs"):
+            self.held.wait(60)
+            raise OSError("it took too long")
+        if name.startswith("gone"):
+            raise OSError("no such name")
+        return ["10.0.0.5"]
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    it = Names()
+    yield it
+    it.held.set()
+
+
+def test_names_that_hang_hold_back_no_other(names: Names) -> None:
+    hanging = {f"hangs{i}.test" for i in range(20)}
+    it = Resolver({*hanging, "z.test"}, ask=names)
+    until(lambda: it.known() == {"z.test": ["10.0.0.5"]})
+    assert it.fresh.is_set()
+    it.stop()
+
+
+def test_a_name_that_was_slow_comes_after_those_that_are_quick(names: Names) -> None:
+    it = Resolver({"a.test", "b.test"}, 0.0, ask=names, together=0)
+    assert [it.next(), it.next()] == ["a.test", "b.test"]
+    it.answered("a.test", ["10.0.0.1"], slow=True)
+    it.answered("b.test", ["10.0.0.1"], slow=False)
+    assert [it.next(), it.next()] == ["b.test", "a.test"], "though the other one waits longer"
+    for name in ("a.test", "b.test"):
+        it.answered(name, ["10.0.0.1"], slow=False)
+    assert [it.next(), it.next()] == ["a.test", "b.test"]
+
+
+def test_each_name_is_asked_for_by_one_thread_at_a_time_and_again_when_it_is_due(names: Names) -> None:
+    it = Resolver({"hangs.test", "a.test"}, 0.02, ask=names)
+    until(lambda: names.asked.count("a.test") > 5)
+    assert names.asked.count("hangs.test") == 1
+    it.stop()
+    for thread in it.threads:
+        names.held.set()
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in it.threads)
+
+
+def test_a_name_that_is_gone_keeps_its_last_addresses_and_those_of_before_hold_from_the_start(names: Names) -> None:
+    known = {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.1"], "dropped.test": ["10.0.0.1"]}
+    it = Resolver({"gone.test", "hangs.test", "a.test"}, 0.02, known=known, ask=names)
+    until(lambda: names.asked.count("gone.test") > 3)
+    assert it.answers() == {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.5"]}
+    it.stop()
+
+
+def test_what_is_known_is_given_at_once_and_what_is_not_is_waited_for(names: Names) -> None:
+    it = Resolver({"hangs.test"}, ask=names)
+    began = time.monotonic()
+    assert it.answers(0.3) == {} and time.monotonic() - began >= 0.3
+    known = Resolver({"hangs.test"}, known={"hangs.test": ["10.0.0.1"]}, ask=names)
+    began = time.monotonic()
+    assert known.answers(30) == {"hangs.test": ["10.0.0.1"]} and time.monotonic() - began < 15
+    it.stop()
+    known.stop()

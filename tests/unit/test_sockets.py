@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -12,9 +13,12 @@ from subprocess import PIPE, Popen
 
 import pytest
 
+from everyhop._door import RESERVED_FDS
+from everyhop.admin.shortfalls import shortfalls
 from everyhop.compile import compile_file
 from everyhop.demo.stage import free_port
-from everyhop.engine import Bound, bind_all
+from everyhop.engine import Bound, bind_all, sockets
+from everyhop.engine.sockets import one
 from everyhop.errors import Surroundings
 from everyhop.plan import Plan
 from tests.kit import Pki
@@ -92,3 +96,46 @@ def test_a_port_that_we_hold_is_no_stranger_to_us(pki: Pki, tmp_path: Path) -> N
         assert len(have) == 3
         with bound(one, threads=3, have=tuple(have)) as more:
             assert more == []
+
+
+def without_ipv6(family: int, kind: int) -> socket.socket:
+    """As on a machine that was started with ipv6.disable=1."""
+    if family == socket.AF_INET6:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+    return socket.socket(family, kind)
+
+
+def test_on_a_machine_without_ipv6_all_addresses_are_those_of_ipv4_and_that_is_told() -> None:
+    bind = f"[::]:{free_port()}"
+    with one(bind, shared=False, make=without_ipv6) as sock:
+        assert sock.getsockname() == ("0.0.0.0", int(bind.rpartition(":")[2]))
+        held = Bound("l", bind, 0, sock.fileno())
+        assert sockets.without_ipv6([held, held]) == [bind]
+    with one(bind, shared=False) as sock:
+        assert sock.family == socket.AF_INET6
+        assert sockets.without_ipv6([Bound("l", bind, 0, sock.fileno())]) == []
+
+
+def test_one_address_of_ipv6_is_never_another_and_the_refusal_names_it() -> None:
+    with pytest.raises(Surroundings, match=r"^\[::1\]:8443: this machine has no IPv6") as told:
+        one("[::1]:8443", shared=False, make=without_ipv6)
+    assert "0.0.0.0:8443" in str(told.value)
+
+
+def test_a_socket_that_cannot_be_had_is_told_with_its_address() -> None:
+    def none(family: int, kind: int) -> socket.socket:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    for bind in ("[::]:8443", "127.0.0.1:8443"):
+        with pytest.raises(Surroundings, match="Too many open files") as told:
+            one(bind, shared=True, make=none)
+        assert str(told.value).startswith(bind)
+
+
+def test_connections_that_descriptors_cannot_hold_are_told_with_both_numbers(pki: Pki, tmp_path: Path) -> None:
+    plan = listening(pki, tmp_path, "127.0.0.1:8443")
+    enough = 2 * plan.listeners[0].connections + RESERVED_FDS
+    assert shortfalls(plan, [], enough) == []
+    (told,) = shortfalls(plan, [], enough - 2)
+    assert "20000 connections" in told and "19999" in told and "LimitNOFILE" in told
+    assert "for 1;" in shortfalls(plan, [], 64)[0]

@@ -123,7 +123,7 @@ class Keeper:
         try:
             fresh = bind_all(compiled.plan, self.bound, self.holds.threads)
             if compiled.names != before.names:
-                self.resolver = Resolver(compiled.names)
+                self.resolver = Resolver(compiled.names, known=before.known())
             if fresh:
                 hand_over(self.must_control(), self.holds.threads, fresh)
             self.apply(compiled, log)
@@ -154,7 +154,12 @@ class Keeper:
         self.running = compiled
 
     def apply(self, compiled: Compiled, log: int | None) -> None:
-        give_plan(self.must_control(), compiled, self.resolver.answers(3.0), log)
+        try:
+            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), log)
+        except BaseException:
+            # What was new of the names did not reach the engine.
+            self.resolver.fresh.set()
+            raise
         self.pace.runs()
 
     def must_control(self) -> Control:

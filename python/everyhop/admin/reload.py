@@ -11,6 +11,7 @@ from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.notify import notify
 from everyhop.admin.renewal import Renewal, again
+from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
 from everyhop.engine import Lost, cores
@@ -64,6 +65,8 @@ class Reload:
         self.renewal.follows(compiled)
         self.last_good.keep(compiled.text)
         tell(compiled.findings, self.path, compiled.text)
+        for shortfall in shortfalls(compiled.plan, self.keeper.bound):
+            say(shortfall)
         say(f"reloaded, plan {compiled.plan_digest[:16]}")
         return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
 

@@ -22,6 +22,7 @@ from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.reload import Reload
 from everyhop.admin.server import Server
+from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
 from everyhop.engine import Lost, cores
@@ -87,6 +88,8 @@ class Supervisor:
             keeper.attach()
             running = keeper.running
             self.changes.last_good.keep(running.text)
+            for shortfall in shortfalls(running.plan, keeper.bound):
+                say(shortfall)
             where = ", ".join(sorted({b.bind for b in keeper.bound}))
             say(f"ready: {len(running.plan.routes)} route(s) on {where}, plan {running.plan_digest[:16]}")
             notify("READY=1")

@@ -4,45 +4,101 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from collections.abc import Callable, Mapping
+
+TOGETHER = 64
+"""Names that are asked for at the same time. What the C library waits for cannot be called off; as many that hang at once
+hold back the rest of a first round, for as long as its resolver is patient."""
+SLOW_S = 1.0
+
+
+def ask(name: str) -> list[str]:
+    """Its addresses in the order of RFC 6724, in which they are tried; `fe80::1%eth0` names a link of this machine, too:
+    no address that an engine could be told.
+
+    Raises `OSError`, and `ValueError` for a name that cannot be asked for, such as one with a label that is too long.
+    """
+    infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0]))))
 
 
 class Resolver:
-    """Resolves names on its own thread every `every_s`; the last good answer of each stays."""
+    """Resolves names side by side every `every_s`; the last good answer of each stays. A name that is slow holds back no
+    other: those that were quick to answer come first. `known` are answers of before, which hold until there are others."""
 
-    def __init__(self, names: set[str], every_s: float = 30.0) -> None:
-        self.names, self.every_s = names, every_s
-        self.found: dict[str, list[str]] = {}
-        self.lock = threading.Lock()
+    def __init__(
+        self,
+        names: set[str],
+        every_s: float = 30.0,
+        *,
+        known: Mapping[str, list[str]] | None = None,
+        ask: Callable[[str], list[str]] = ask,
+        together: int = TOGETHER,
+    ) -> None:
+        self.names, self.every_s, self.ask = names, every_s, ask
+        self.found = {name: list(ips) for name, ips in (known or {}).items() if name in names}
+        self.changed = threading.Condition()
+        now = time.monotonic()
+        self.due = dict.fromkeys(sorted(names), now)
+        self.unknown = names - set(self.found)
+        """Those that have not answered yet, be it that they do not exist."""
+        self.slow: set[str] = set()
         self.fresh = threading.Event()
-        self.stopped = threading.Event()
-        self.first = threading.Event()
-        self.thread = threading.Thread(target=self.run, name="resolver", daemon=True)
-        self.thread.start()
+        self.stopped = False
+        self.threads = [
+            threading.Thread(target=self.run, name=f"resolver-{i}", daemon=True)
+            for i in range(min(together, len(names)))
+        ]
+        for thread in self.threads:
+            thread.start()
 
     def run(self) -> None:
-        while True:
-            for name in sorted(self.names):
-                try:
-                    infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-                except (OSError, ValueError):
-                    continue  # also a name that cannot be asked for, such as one with a label that is too long
-                # `fe80::1%eth0` names a link of this machine, too: no address that an engine could be told.
-                # In the order of RFC 6724, in which they are tried; a server that only turns its answer round says nothing new.
-                ips = list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0]))))
-                with self.lock:
-                    if set(self.found.get(name, ())) != set(ips):
-                        self.found[name] = ips
-                        self.fresh.set()
-            self.first.set()
-            if not self.names or self.stopped.wait(self.every_s):
-                return
+        while (name := self.next()) is not None:
+            began = time.monotonic()
+            try:
+                ips = self.ask(name)
+            except (OSError, ValueError):
+                ips = None
+            self.answered(name, ips, slow=time.monotonic() - began > SLOW_S)
+
+    def next(self) -> str | None:
+        """A name that is due, once one is; nobody else asks for it meanwhile. `None` once all is over."""
+        with self.changed:
+            while not self.stopped:
+                now = time.monotonic()
+                ripe = [name for name, at in self.due.items() if at <= now]
+                if ripe:
+                    name = min(ripe, key=lambda n: (n in self.slow, self.due[n]))
+                    del self.due[name]
+                    return name
+                self.changed.wait(min(self.due.values(), default=now + self.every_s) - now)
+            return None
+
+    def answered(self, name: str, ips: list[str] | None, *, slow: bool) -> None:
+        with self.changed:
+            (self.slow.add if slow else self.slow.discard)(name)
+            self.due[name] = time.monotonic() + self.every_s
+            self.unknown.discard(name)
+            # A server that only turns its answer round says nothing new.
+            if ips is not None and set(self.found.get(name, ())) != set(ips):
+                self.found[name] = ips
+                self.fresh.set()
+            self.changed.notify_all()
 
     def answers(self, wait_s: float = 0.0) -> dict[str, list[str]]:
-        """What is known; waits for the first round at most `wait_s`."""
-        self.first.wait(wait_s)
-        with self.lock:
+        """What is known; waits at most `wait_s` until each name was asked for once."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.unknown or self.stopped, wait_s)
             self.fresh.clear()
             return dict(self.found)
 
+    def known(self) -> dict[str, list[str]]:
+        """As `answers`, for whoever tells nobody."""
+        with self.changed:
+            return dict(self.found)
+
     def stop(self) -> None:
-        self.stopped.set()
+        with self.changed:
+            self.stopped = True
+            self.changed.notify_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from everyhop.compile.names import address
@@ -13,6 +14,9 @@ from everyhop.errors import Surroundings
 from everyhop.plan import Plan
 
 BACKLOG = 4096
+EVERYWHERE = "::"
+Make = Callable[[int, int], socket.socket]
+"""How a socket is made: `socket.socket`, but for tests of a machine that lacks something."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,45 @@ def trouble(bind: str, error: OSError) -> Surroundings:
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return Surroundings(f"{bind}: this machine has no such address")
+    if error.errno == errno.EAFNOSUPPORT:
+        return Surroundings(
+            f"{bind}: this machine has no IPv6; bind an IPv4 address, such as 0.0.0.0:{bind.rpartition(':')[2]}"
+        )
     return Surroundings(f"{bind}: {error.strerror or error}")
 
 
-def one(bind: str, *, shared: bool) -> socket.socket:
+def unbound(bind: str, ip: str, make: Make) -> tuple[socket.socket, str]:
+    """A socket for `ip`, and the address that it can have: all of IPv4 where all are meant and there is no IPv6."""
+    try:
+        return make(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM), ip
+    except OSError as e:
+        if e.errno != errno.EAFNOSUPPORT or ip != EVERYWHERE:
+            raise trouble(bind, e) from e
+        return make(socket.AF_INET, socket.SOCK_STREAM), "0.0.0.0"  # noqa: S104  (what "[::]" asks for)
+
+
+def without_ipv6(bound: list[Bound]) -> list[str]:
+    """Addresses of all families that hold only IPv4."""
+    found = []
+    for it in {b.bind: b for b in bound}.values():
+        with socket.socket(fileno=os.dup(it.fd)) as sock:
+            at = address(it.bind)
+            if at is not None and at.ip == EVERYWHERE and sock.family == socket.AF_INET:
+                found.append(it.bind)
+    return found
+
+
+def one(bind: str, *, shared: bool, make: Make = socket.socket) -> socket.socket:
     at = address(bind)
     assert at is not None and at.ip is not None, "judged by the compiler"
-    family = socket.AF_INET6 if ":" in at.ip else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock, ip = unbound(bind, at.ip, make)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if at.ip == "::" else 1)
-        sock.bind((at.ip, at.port))
+        if ":" in ip:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if ip == EVERYWHERE else 1)
+        sock.bind((ip, at.port))
         sock.listen(BACKLOG)
     except OSError as e:
         sock.close()
@@ -120,7 +148,10 @@ def open_log(plan: Plan) -> int | None:
     try:
         if access.to == "stdout":
             return os.dup(1)
-        return os.open(access.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        # A pipe without a reader is refused by the system, instead of waited for.
+        fd = os.open(access.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+        os.set_blocking(fd, True)
+        return fd
     except OSError as e:
         raise Surroundings(
             f"cannot write the access log {access.path if access.to == 'file' else 'stdout'}: {e.strerror}"
