@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from everyhop.admin.notify import notify
 from everyhop.admin.telling import say
+from everyhop.admin.watchdog import Watchdog
 from everyhop.engine import Lost
 from everyhop.errors import EveryhopError
 
@@ -32,6 +32,7 @@ class Loop:
         self.wanted: set[signal.Signals] = set()
         self.stopping = False
         self.told: dict[str, tuple[str, float]] = {}
+        self.watchdog = Watchdog()
 
     def catch_signals(self) -> None:
         reading, self.wakeup = socket.socketpair()
@@ -49,6 +50,7 @@ class Loop:
         patience: Callable[[], float],
     ) -> None:
         """`looks` are what a quarter of a second may have brought, each by the name of its trouble."""
+        self.watchdog.starts()
         while not self.stopping:
             self.turn(obey, looks, patience())
 
@@ -63,7 +65,7 @@ class Loop:
         for name, look in looks.items():
             if not self.stopping:
                 fine &= self.tried(name, look)
-        notify("WATCHDOG=1")
+        self.watchdog.turn()
         if not fine:
             # What fails at once may fail for ever: it must not take the whole machine.
             time.sleep(TICK_S / 5)

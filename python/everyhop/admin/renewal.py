@@ -53,7 +53,8 @@ class Renewal:
             found = again(self.running)
         except Refused as e:
             refused = [f for f in merged(e.findings) if f.severity == "refused"]
-            say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}")
+            mend = " or ".join(refused[0].mend)
+            say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
             return None
         self.marks = dict(found.watched)
         return found if found.material.digest != self.running.material.digest else None
