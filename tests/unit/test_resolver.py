@@ -98,6 +98,9 @@ def test_a_name_that_is_gone_keeps_its_last_addresses_and_those_of_before_hold_f
     it = Resolver({"gone.test", "hangs.test", "a.test"}, 0.02, known=known, ask=names)
     until(lambda: names.asked.count("gone.test") > 3)
     assert it.answers() == {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.5"]}
+    assert it.unresolved() == {"gone.test": "no such name"}
+    it.answered("gone.test", ["10.0.0.9"])
+    assert it.unresolved() == {} and it.known()["gone.test"] == ["10.0.0.9"]
     it.stop()
 
 

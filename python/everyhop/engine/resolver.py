@@ -43,6 +43,7 @@ class Resolver:
         self.due = dict.fromkeys(sorted(names), now)
         self.unknown = names - set(self.found)
         """Those that have not answered yet, be it that they do not exist."""
+        self.failed: dict[str, str] = {}
         self.slow: set[str] = set()
         self.fresh = threading.Event()
         self.stopped = False
@@ -55,12 +56,12 @@ class Resolver:
 
     def run(self) -> None:
         while (name := self.next()) is not None:
-            began = time.monotonic()
+            began, ips, why = time.monotonic(), None, ""
             try:
                 ips = self.ask(name)
-            except (OSError, ValueError):
-                ips = None
-            self.answered(name, ips, slow=time.monotonic() - began > SLOW_S)
+            except (OSError, ValueError) as e:
+                why = str(e)
+            self.answered(name, ips, why, slow=time.monotonic() - began > SLOW_S)
 
     def next(self) -> str | None:
         """A name that is due, once one is; nobody else asks for it meanwhile. `None` once all is over."""
@@ -75,8 +76,13 @@ class Resolver:
                 self.changed.wait(min(self.due.values(), default=now + self.every_s) - now)
             return None
 
-    def answered(self, name: str, ips: list[str] | None, *, slow: bool) -> None:
+    def answered(self, name: str, ips: list[str] | None, why: str = "", *, slow: bool = False) -> None:
+        """`why` it has no addresses, where `ips` is `None`."""
         with self.changed:
+            if ips is None:
+                self.failed[name] = why
+            else:
+                self.failed.pop(name, None)
             (self.slow.add if slow else self.slow.discard)(name)
             self.due[name] = time.monotonic() + self.every_s
             self.unknown.discard(name)
@@ -97,6 +103,11 @@ class Resolver:
         """As `answers`, for whoever tells nobody."""
         with self.changed:
             return dict(self.found)
+
+    def unresolved(self) -> dict[str, str]:
+        """Names that did not resolve when they were asked for last, and why; their last good answers stay."""
+        with self.changed:
+            return dict(self.failed)
 
     def stop(self) -> None:
         with self.changed:
