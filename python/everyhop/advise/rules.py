@@ -11,7 +11,7 @@ What cannot be had together is a conflict, named as one, with the ways out. Noth
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from everyhop.model.words import Data, Pattern
@@ -72,7 +72,7 @@ class Advice:
     conflicts: tuple[Conflict, ...] = ()
     sure: Literal["sure", "fairly sure", "a guess"] = "sure"
     assumed: tuple[str, ...] = ()
-    if_changed: tuple[str, ...] = field(default=(), compare=False)
+    if_changed: tuple[str, ...] = ()
 
 
 def wants(needs: frozenset[str], allowed: frozenset[str]) -> list[str]:

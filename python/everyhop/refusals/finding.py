@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from everyhop.source.document import Place
@@ -24,10 +24,10 @@ class Finding:
     mend: tuple[str, ...]
     also: tuple[Place, ...] = ()
     alike: int = 0
-    kind: str = field(default="things", compare=False)
-    said: tuple[str, ...] = field(default=(), compare=False)
+    kind: str = "things"
+    said: tuple[str, ...] = ()
     """What it says and its mends with the thing's own names taken out: findings that say the same are told as one."""
-    identity: tuple[str, ...] = field(default=(), compare=False)
+    identity: tuple[str, ...] = ()
     """Its slug, the thing by its name, the key below it, and the value there or of a date which one: by this it is known
     again, not by its prose."""
 
