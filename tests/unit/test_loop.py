@@ -12,7 +12,7 @@ import pytest
 
 from everyhop.admin import loop as module
 from everyhop.admin import telling
-from everyhop.admin.loop import AGAIN_S, Loop
+from everyhop.admin.loop import AGAIN_S, REQUESTS, Loop
 from everyhop.engine import Lost
 from everyhop.errors import EveryhopError, Refused, Surroundings
 
@@ -126,3 +126,23 @@ def test_what_is_said_to_nobody_raises_nothing_and_waits_for_nobody(monkeypatch:
     telling.put("nobody\n", writing)
     os.close(writing)
     telling.put("nowhere\n", writing)
+
+
+def test_what_is_asked_for_while_a_start_is_under_way_is_done_after_it() -> None:
+    before = {number: signal.getsignal(number) for number in REQUESTS}
+    try:
+        loop = Loop()
+        loop.note_requests()
+        for number in REQUESTS:
+            os.kill(os.getpid(), number)
+        done: list[signal.Signals] = []
+
+        def obey(number: signal.Signals) -> None:
+            done.append(number)
+            loop.stopping = len(done) == len(REQUESTS)
+
+        loop.run(obey, {}, lambda: 0.0)
+        assert set(done) == set(REQUESTS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -381,3 +381,26 @@ def test_what_is_asked_during_a_long_reload_is_answered_after_it(edge: Edges, ba
         thread.join(30)
     assert [answer["reloaded"] for answer in answers] == [True] * 3
     assert is_unharmed(it, pki, engine)
+
+
+# Signals that were meant for somebody else.
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2], ids=lambda n: n.name)
+def test_a_signal_that_reaches_the_wrong_process_ends_nothing(
+    edge: Edges, backend: Backend, pki: Pki, number: signal.Signals
+) -> None:
+    """Whoever rotates logs by name signals both; by default each of these ends a process."""
+    it = edge(route(backend.port))
+    engine = engine_of(it)
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
+        mark = len(it.edge.said)
+        for _ in range(3):
+            os.kill(engine, number)
+            it.edge.process.send_signal(number)
+        word = {signal.SIGHUP: "reloaded", signal.SIGUSR1: "access log reopened", signal.SIGUSR2: "means nothing here"}
+        it.edge.wait_for(word[number], 20, after=mark)
+        assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
+    assert is_unharmed(it, pki, engine)
+    assert it.admin("status")["supervisor"]["engine_restarts"] == 0

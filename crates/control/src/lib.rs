@@ -52,6 +52,12 @@ fn prepare(shared: &Arc<Shared>) {
     // after the loads of the bench), and no load cost less with them.
     // SAFETY: this operation takes one number, and zeros; it touches no memory of ours. Where it fails, nothing is lost.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
+    // What tells a supervisor to reload or to reopen its log may be sent to us by mistake: by name, or by an old pid file. By
+    // default each of these would end us, and with us every connection.
+    for number in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: ignoring a signal calls nothing of ours.
+        unsafe { libc::signal(number, libc::SIG_IGN) };
+    }
     // Descriptors up to the hard limit: each connection takes one or two.
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current = limit.maximum;

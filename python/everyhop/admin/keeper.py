@@ -94,7 +94,7 @@ class Keeper:
         for sentence in differing(self.holds, replace(self.wanted, threads=self.holds.threads)):
             say(f"restart needed: {sentence}")
         try:
-            log = open_log(self.running.plan)
+            log = self.log.anew(self.running.plan)
         except Surroundings as e:
             say(f"{e}; the engine goes on with the log that it has")
             log = None
@@ -142,6 +142,7 @@ class Keeper:
         self.running = compiled
         if log is not None or compiled.plan.log.access.to == "off":
             self.log.keep(log)
+            self.log.wrong = None
         self.bound += fresh
         named = {(n.name, b) for n in compiled.plan.listeners for b in n.bind}
         for bound in [b for b in self.bound if (b.listener, b.bind) not in named]:
@@ -227,7 +228,7 @@ class Keeper:
 
     def reopen_log(self) -> None:
         """Raises `Surroundings` where it cannot be opened; lines go on to where they went."""
-        log = open_log(self.running.plan)
+        log = self.log.anew(self.running.plan)
         if log is not None:
             try:
                 self.must_control().must(m.Log(), m.Reopened, [log])

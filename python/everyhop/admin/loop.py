@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from everyhop.admin.telling import say
@@ -21,7 +21,9 @@ from everyhop.errors import EveryhopError
 TICK_S = 0.25
 AGAIN_S = 60.0
 """The same trouble is told again after this."""
-SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+REQUESTS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""By default each of these would end the process; whoever sends one means something else."""
+ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Loop:
@@ -34,14 +36,21 @@ class Loop:
         self.told: dict[str, tuple[str, float]] = {}
         self.watchdog = Watchdog()
 
+    def note_requests(self) -> None:
+        """What is asked for while a start is under way is done after it."""
+        self.catch(REQUESTS)
+
+    def catch(self, numbers: Iterable[signal.Signals]) -> None:
+        for number in numbers:
+            signal.signal(number, lambda n, _: self.wanted.add(signal.Signals(n)))
+
     def catch_signals(self) -> None:
         reading, self.wakeup = socket.socketpair()
         self.wakeup.setblocking(False)
         reading.setblocking(False)
         self.selector.register(reading, selectors.EVENT_READ, lambda: reading.recv(64))
         signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
-            signal.signal(number, lambda n, _: self.wanted.add(signal.Signals(n)))
+        self.catch((*REQUESTS, *ENDS))
 
     def run(
         self,

@@ -49,11 +49,12 @@ class Supervisor:
     def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
         give_up_what_is_not_needed()
         self.path, self.strict = path, strict
+        self.loop = Loop()
+        self.loop.note_requests()
         running = self.first()
         tell(running.findings, path, running.text)
         wanted = lasting(running, cores())
         self.admin_path = socket_path or admin_socket(wanted.admin)
-        self.loop = Loop()
         self.keeper = Keeper(engine_socket(self.admin_path), wanted, running)
         self.changes = Reload(path, self.keeper)
         self.started_at = dt.datetime.now(dt.UTC)
@@ -116,6 +117,8 @@ class Supervisor:
             self.changes.reload()
         elif number == signal.SIGUSR1:
             self.keeper.reopen_log()
+        elif number == signal.SIGUSR2:
+            say("SIGUSR2 means nothing here; SIGHUP reloads, SIGUSR1 reopens the access log")
         else:
             self.loop.stopping = True
 
