@@ -28,6 +28,18 @@ LEDGER = "the ledger of evidence"
 CA = "a certificate authority of its own, and ACME"
 
 CATALOGUE: dict[str, dict[str, Row]] = {
+    "What must pass": {
+        "F01": Row(
+            "encoded slashes, empty segments, parameters, Latin-1 and UTF-8 in paths of package registries, forges, queues and object stores, on hosts whose routes they cannot confuse",
+            "200, and the target byte for byte at the backend, by HTTP/1 and HTTP/2",
+            "RFC 3986 3.3; traefik#12395",
+        ),
+        "F09": Row(
+            "HTTP/1.0 without Host at a site of one name, `Host: name:`, `OPTIONS *`",
+            "the answer of the site's backend",
+            "RFC 9112 3.2; RFC 3986 3.2.3",
+        ),
+    },
     "TLS, all four patterns on one port": {
         "T01": Row(
             "a ClientHello cut at every byte, a byte a segment, or with its name behind a post-quantum key share",
@@ -192,7 +204,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     "Routing": {
         "R01": Row(
             "paths with dot segments, encoded or doubly encoded separators, parameters, overlong UTF-8, case",
-            "what is matched is what is authorised, logged and forwarded; what is ambiguous is 400",
+            "every reading that a lenient backend could take leads to one route: it passes as it came; they differ: 400, and the log names both; what leaves the root, NUL and controls: 400 always",
             "CVE-2019-9901; CVE-2021-29492; CVE-2025-66490",
         ),
         "R02": Row(

@@ -104,6 +104,7 @@ OTHER: dict[str, Any] = {
 WORDS = {
     "on_full": ("drop", "refuse"),
     "upstream_protocol": ("http/1.1", "h2"),
+    "paths": ("faithful", "strict"),
     "send_proxy": ("off", "v2"),
     "sandbox": ("off", "enforce"),
     "crl": ("crl/one", "crl/two"),

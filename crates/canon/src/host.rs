@@ -22,7 +22,7 @@ pub fn host_into(raw: &[u8], out: &mut String) -> Result<Option<u16>, NoHost> {
         written.map_err(|_| NoHost)?;
         return match after.get(1..).unwrap_or_default() {
             [] => Ok(None),
-            [b':', digits @ ..] => port(digits).map(Some),
+            [b':', digits @ ..] => port(digits),
             _ => Err(NoHost),
         };
     }
@@ -30,7 +30,7 @@ pub fn host_into(raw: &[u8], out: &mut String) -> Result<Option<u16>, NoHost> {
         None => (raw, None),
         Some(at) => {
             let (name, rest) = raw.split_at_checked(at).ok_or(NoHost)?;
-            (name, Some(port(rest.get(1..).unwrap_or_default())?))
+            (name, port(rest.get(1..).unwrap_or_default())?)
         }
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
@@ -66,11 +66,15 @@ pub fn host_into(raw: &[u8], out: &mut String) -> Result<Option<u16>, NoHost> {
     Ok(port)
 }
 
-fn port(digits: &[u8]) -> Result<u16, NoHost> {
-    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+/// No digits at all are no port (RFC 3986 §3.2.3).
+fn port(digits: &[u8]) -> Result<Option<u16>, NoHost> {
+    if digits.is_empty() {
+        return Ok(None);
+    }
+    if digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(NoHost);
     }
-    std::str::from_utf8(digits).ok().and_then(|t| t.parse().ok()).ok_or(NoHost)
+    std::str::from_utf8(digits).ok().and_then(|t| t.parse().ok()).map(Some).ok_or(NoHost)
 }
 
 /// The canonical host alone.

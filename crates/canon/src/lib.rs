@@ -10,3 +10,4 @@ pub mod forwarded;
 pub mod host;
 pub mod path;
 pub mod proxy;
+pub mod readings;

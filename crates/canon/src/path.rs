@@ -1,18 +1,31 @@
-//! The target of a request (RFC 9112 §3.2) and the one form of its path (RFC 3986 §6.2.2): what is matched is what is
-//! authorised, logged and forwarded. Dot segments, empty segments, encoded separators and double encodings are refused
-//! rather than resolved, because backends differ in how they would read them (R01).
+//! The target of a request (RFC 9112 §3.2) and the one form of its path (RFC 3986 §6.2.2), by which it is matched. The
+//! target itself goes to the backend byte for byte, so a path that backends read in more ways than one is told as such
+//! (R01). Read next: `readings.rs`, which knows the ways.
 
-/// Why a target or path has no unambiguous form.
+use crate::readings;
+
+/// Why a target is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadPath {
     Form,
+    /// A byte that stands in no target, or bytes that are no UTF-8.
     Byte,
     Percent,
-    /// `%2f`, `%5c`, `%00` or another encoded control.
+    /// `%00` or another encoded control.
+    Control,
+    /// Some reader would leave the root by its dot segments.
+    LeavesRoot,
+}
+
+/// Why not every backend reads a path in the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd {
+    /// `%2f` or `%5c`.
     EncodedSeparator,
     DoubleEncoding,
     DotSegment,
     EmptySegment,
+    /// An encoding that some decoders take for another character.
     Overlong,
 }
 
@@ -47,7 +60,8 @@ pub fn target(raw: &[u8]) -> Result<Target<'_>, BadPath> {
         None => (rest, None),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
     };
-    if query.is_some_and(|q| !q.iter().all(|b| matches!(b, 0x21..=0x7e) && *b != b'#')) {
+    let fine = |q: &[u8]| q.iter().all(|b| matches!(b, 0x21..=0x7e | 0x80..) && *b != b'#');
+    if query.is_some_and(|q| !fine(q)) || std::str::from_utf8(raw).is_err() {
         return Err(BadPath::Byte);
     }
     Ok(Target { authority, path: if path.is_empty() { b"/" } else { path }, query })
@@ -65,6 +79,8 @@ const SLASH: u8 = 1;
 const PERCENT: u8 = 2;
 const DOT: u8 = 3;
 const BAD: u8 = 4;
+/// Of a character beyond ASCII.
+const HIGH: u8 = 5;
 
 /// What each byte of a path is.
 const KIND: [u8; 256] = {
@@ -83,26 +99,34 @@ const KIND: [u8; 256] = {
         table[bad[i] as usize] = BAD;
         i += 1;
     }
+    let mut b = 0x80;
+    while b < 256 {
+        table[b] = HIGH;
+        b += 1;
+    }
     table
 };
 
-/// Appends the canonical form of `raw` to `out`.
+/// Appends the canonical form of `raw` to `out`, and tells whether backends differ in how they would read it.
 ///
-/// Percent-encoded unreserved characters are decoded, other encodings get upper-case digits, all else stays.
-pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
+/// Percent-encoded unreserved characters are decoded, other encodings get upper-case digits, characters beyond ASCII are
+/// encoded, all else stays.
+///
+/// Refuses: what is no path, has a control, or leaves the root to any reader.
+pub fn form_into(raw: &[u8], out: &mut String) -> Result<Option<Odd>, BadPath> {
     if raw.first() != Some(&b'/') {
         return Err(BadPath::Form);
     }
     out.reserve(raw.len());
     let start = out.len();
-    let (mut dots, mut percents) = (false, false);
+    let (mut dots, mut percents, mut high, mut odd) = (false, false, false, None);
     let mut at = 0;
     while let Some(&b) = raw.get(at) {
         match KIND.get(usize::from(b)).copied().unwrap_or(BAD) {
             PLAIN => out.push(char::from(b)),
             SLASH => {
                 if at > 0 && out.ends_with('/') {
-                    return Err(BadPath::EmptySegment);
+                    odd = odd.or(Some(Odd::EmptySegment));
                 }
                 out.push('/');
             }
@@ -112,30 +136,60 @@ pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), BadPath> {
             }
             PERCENT => {
                 let byte = encoded(raw, at).ok_or(BadPath::Percent)?;
-                judge(raw, at, byte)?;
+                odd = odd.or(judge(raw, at, byte)?);
                 percents |= byte == b'%';
                 if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
                     dots |= byte == b'.';
                     out.push(char::from(byte));
                 } else {
-                    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                    let digit = |n: u8| char::from(HEX.get(usize::from(n)).copied().unwrap_or(b'0'));
-                    out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+                    push_encoded(out, byte);
                 }
                 at += 2;
+            }
+            HIGH => {
+                high = true;
+                push_encoded(out, b);
             }
             _ => return Err(BadPath::Byte),
         }
         at += 1;
     }
+    if high && std::str::from_utf8(raw).is_err() {
+        return Err(BadPath::Byte);
+    }
     let written = out.get(start..).unwrap_or_default();
     if dots && written.split('/').any(is_dots) {
-        return Err(BadPath::DotSegment);
+        odd = odd.or(Some(Odd::DotSegment));
     }
     if percents && encodes_twice(written) {
-        return Err(BadPath::DoubleEncoding);
+        odd = odd.or(Some(Odd::DoubleEncoding));
     }
-    Ok(())
+    if odd.is_some() {
+        readings::judge(raw)?;
+    }
+    Ok(odd)
+}
+
+/// A path that every backend reads in one way, in its canonical form, appended to `out`.
+pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), NotStrict> {
+    match form_into(raw, out) {
+        Ok(None) => Ok(()),
+        Ok(Some(odd)) => Err(NotStrict::Odd(odd)),
+        Err(bad) => Err(NotStrict::Bad(bad)),
+    }
+}
+
+/// Why a path is not one that every backend reads in one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotStrict {
+    Bad(BadPath),
+    Odd(Odd),
+}
+
+pub(crate) fn push_encoded(out: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |n: u8| char::from(HEX.get(usize::from(n)).copied().unwrap_or(b'0'));
+    out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
 }
 
 /// Dots alone, or before what some reader takes for the segment's end: parameters, or a query or fragment, encoded once
@@ -157,7 +211,7 @@ fn encodes_twice(written: &str) -> bool {
     })
 }
 
-fn hex(b: Option<&u8>) -> Option<u8> {
+pub(crate) fn hex(b: Option<&u8>) -> Option<u8> {
     char::from(*b?).to_digit(16).and_then(|d| u8::try_from(d).ok())
 }
 
@@ -165,88 +219,34 @@ fn encoded(raw: &[u8], at: usize) -> Option<u8> {
     Some(hex(raw.get(at + 1))? << 4 | hex(raw.get(at + 2))?)
 }
 
-/// Refuses what one reader would decode and another would not.
-fn judge(raw: &[u8], at: usize, byte: u8) -> Result<(), BadPath> {
+/// What one reader would decode and another would not.
+fn judge(raw: &[u8], at: usize, byte: u8) -> Result<Option<Odd>, BadPath> {
     let next = || if raw.get(at + 3) == Some(&b'%') { encoded(raw, at + 3) } else { None };
     match byte {
-        0..=0x1f | 0x7f | b'/' | b'\\' => Err(BadPath::EncodedSeparator),
+        0..=0x1f | 0x7f => Err(BadPath::Control),
+        b'/' | b'\\' => Ok(Some(Odd::EncodedSeparator)),
         // Overlong UTF-8, which some decoders read as ASCII.
-        0xc0 | 0xc1 | 0xf5..=0xff => Err(BadPath::Overlong),
-        0xe0 if next().is_some_and(|n| n < 0xa0) => Err(BadPath::Overlong),
-        0xf0 if next().is_some_and(|n| n < 0x90) => Err(BadPath::Overlong),
-        _ => Ok(()),
+        0xc0 | 0xc1 | 0xf5..=0xff => Ok(Some(Odd::Overlong)),
+        0xe0 if next().is_some_and(|n| n < 0xa0) => Ok(Some(Odd::Overlong)),
+        0xf0 if next().is_some_and(|n| n < 0x90) => Ok(Some(Odd::Overlong)),
+        _ => Ok(None),
     }
 }
 
-/// True if no reader, however lenient, takes `path` for another: it has no encoding, no parameter, no capital, and no
-/// segment that ends in a dot.
+/// True if no reader, however lenient, takes a canonical path for another: it has no encoding, no parameter, no capital,
+/// no empty segment, and no segment that ends in a dot.
 pub fn reads_one_way(path: &str) -> bool {
-    let mut last = b'/';
+    let mut last = b'-';
     let plain = path.bytes().fold(true, |plain, b| {
-        let odd = matches!(b, b'A'..=b'Z' | b'%' | b';') | ((last == b'.') & (b == b'/'));
+        let odd = matches!(b, b'A'..=b'Z' | b'%' | b';') | (matches!(last, b'.' | b'/') & (b == b'/'));
         last = b;
         plain & !odd
     });
     plain && last != b'.'
 }
 
-/// Writes the loosest reading of a canonical path to `out`: decoded until nothing is left to decode, in lower case,
-/// without parameters and what trails a segment, dot segments resolved. It begins and ends with a slash.
-///
-/// No backend reads all of that; some read each of it (R01). It is never forwarded, only compared.
-pub fn loosest_into(path: &str, out: &mut Vec<u8>) {
-    out.clear();
-    out.push(b'/');
-    for b in path.bytes() {
-        out.push(b.to_ascii_lowercase());
-        // Again and again: what was decoded may end an encoding.
-        while let [.., b'%', a, b] = out.as_slice()
-            && let Some(byte) = hex(Some(a)).zip(hex(Some(b))).map(|(a, b)| a << 4 | b)
-        {
-            out.truncate(out.len() - 3);
-            out.push(byte.to_ascii_lowercase());
-        }
-        match out.last() {
-            Some(b'/' | b'\\') => {
-                out.pop();
-                close_segment(out);
-            }
-            Some(b'?' | b'#' | 0) => {
-                out.pop();
-                break;
-            }
-            _ => {}
-        }
-    }
-    close_segment(out);
-}
-
-/// Judges the segment that `out` ends with, and leaves a slash at the end.
-fn close_segment(out: &mut Vec<u8>) {
-    let last_slash = |out: &[u8]| out.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
-    let start = last_slash(out);
-    let segment = out.get(start..).unwrap_or_default();
-    let segment = segment.split(|b| *b == b';').next().unwrap_or_default();
-    match segment {
-        b"" | b"." => out.truncate(start),
-        b".." => {
-            out.truncate(start.saturating_sub(1));
-            out.truncate(last_slash(out).max(1));
-        }
-        _ => {
-            let trailing = segment.iter().rev().take_while(|b| matches!(b, b'.' | b' ')).count();
-            let end = start + segment.len() - if trailing < segment.len() { trailing } else { 0 };
-            out.truncate(end);
-            out.push(b'/');
-        }
-    }
-    if out.is_empty() {
-        out.push(b'/');
-    }
-}
-
-/// The canonical path alone.
-pub fn path(raw: &[u8]) -> Result<String, BadPath> {
+/// As [`path_into`], alone.
+pub fn path(raw: &[u8]) -> Result<String, NotStrict> {
     let mut out = String::new();
     path_into(raw, &mut out).map(|()| out)
 }

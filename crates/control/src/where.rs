@@ -44,18 +44,20 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         !id.is_identity() && !id.is_hop_by_hop()
     });
     let host = canon::host::host(ask.host.as_bytes()).map(|h| h.to_string());
-    let path = canon::path::path(ask.path.as_bytes()).map(|p| p.to_string());
+    let mut canonical = String::new();
+    let path = canon::path::form_into(ask.path.as_bytes(), &mut canonical).map(|_| canonical);
     let judged = match (&host, &path) {
         (Err(_), _) => refuse(Refusal::BadHost),
         (_, Err(_)) => refuse(Refusal::BadTarget),
         (Ok(host), Ok(path)) => {
-            let it = Ask { host, path, method: &ask.method, headers: &headers };
+            let it = Ask { host, path, sent: &ask.path, method: &ask.method, headers: &headers };
             decide(plan, matcher, ask, &it, running)
         }
     };
     let as_ask = Ask {
         host: host.as_deref().unwrap_or_default(),
         path: path.as_deref().unwrap_or_default(),
+        sent: &ask.path,
         method: &ask.method,
         headers: &headers,
     };
@@ -106,7 +108,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
     let admitted = match running {
         Some(running) => {
-            let asked = Asked::of_canonical(it.method, it.host, it.path);
+            let asked = Asked::of(it);
             let proved = Proved { site: Some(site), who, client_not_after_s: i64::MAX };
             admit(running, &proved, &asked, it.headers, now_s()).map(|a| a.route)
         }
@@ -121,6 +123,9 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
             refusal: None,
             why: "host, path, method and headers match this route best".into(),
         },
-        Err(Refused { route, why }) => Judged { site: Some(site), route, ..refuse(why) },
+        Err(Refused { route, why }) => {
+            let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, it, r));
+            Judged { site: Some(site), route, why: told.unwrap_or_else(|| why.sentence().to_owned()), ..refuse(why) }
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! Read next: `apart.rs`, which asks every question that could tell two plans apart.
 
 use crate::{Answer, Ask, HelloRefusal, Matcher, Verdict};
-use everyhop_plan::{Plan, Way};
+use everyhop_canon::path::{path, reads_one_way};
+use everyhop_plan::{Paths, Plan, Way};
 
 /// What a client proved in its handshake.
 #[derive(Debug, Clone, Copy)]
@@ -60,14 +61,15 @@ pub struct Refused {
 pub(crate) struct Rule {
     allow: Option<Vec<String>>,
     websocket: bool,
+    strict_paths: bool,
 }
 
 impl Rule {
     pub(crate) fn of(way: &Way) -> Rule {
         match way {
-            Way::AtBackend { .. } => Rule { allow: None, websocket: false },
-            Way::AtEdge { allow_clients, websocket, .. } => {
-                Rule { allow: allow_clients.clone(), websocket: *websocket }
+            Way::AtBackend { .. } => Rule { allow: None, websocket: false, strict_paths: false },
+            Way::AtEdge { allow_clients, websocket, paths, .. } => {
+                Rule { allow: allow_clients.clone(), websocket: *websocket, strict_paths: *paths == Paths::Strict }
             }
         }
     }
@@ -95,13 +97,16 @@ impl Matcher {
             Answer::Route(route) => route,
             Answer::NotFound => return Err(Refused { route: None, why: Denied::NotFound }),
             Answer::Misdirected => return Err(Refused { route: None, why: Denied::Misdirected }),
-            Answer::Ambiguous => return Err(Refused { route: None, why: Denied::Ambiguous }),
+            Answer::Ambiguous { route, .. } => return Err(Refused { route: Some(route), why: Denied::Ambiguous }),
         };
         let Some(rule) = self.rules.get(route) else { return Err(Refused { route: None, why: Denied::NotFound }) };
         if let (Some(allow), Who::Proved(names)) = (&rule.allow, who)
             && !names.iter().any(|name| allow.contains(name))
         {
             return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
+        }
+        if rule.strict_paths && !reads_one_way(ask.path) && path(ask.sent.as_bytes()).is_err() {
+            return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
         if upgrade && !rule.websocket {
             return Err(Refused { route: Some(route), why: Denied::UpgradeRefused });

@@ -69,7 +69,7 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
             let methods = methods(&chains);
             for headers in headers(&chains) {
                 for method in &methods {
-                    let ask = Ask { host: &host, path: &path, method, headers: &headers };
+                    let ask = Ask { host: &host, path: &path, sent: &path, method, headers: &headers };
                     let [was, now] = [old, new].map(|m| m.judge("", Some(&host), Who::Anybody, &ask, false));
                     if seen.insert((was, now)) {
                         out.push(Asked {

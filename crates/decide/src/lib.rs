@@ -10,12 +10,14 @@ mod admit;
 mod apart;
 mod lost;
 mod names;
+mod readings;
 mod table;
 
 pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
 pub use apart::{Asked, Named, apart, named};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};
+pub use readings::Reading;
 
 use everyhop_canon as canon;
 use everyhop_plan::{Listener, Plan, Unnamed, Way};
@@ -43,8 +45,10 @@ pub enum HelloRefusal {
 pub struct Ask<'a> {
     /// Canonical, without port.
     pub host: &'a str,
-    /// Canonical, without query.
+    /// Canonical, without query; `/` for the asterisk of OPTIONS.
     pub path: &'a str,
+    /// The path as it came: what the backend gets.
+    pub sent: &'a str,
     pub method: &'a str,
     pub headers: &'a dyn Headers,
 }
@@ -92,8 +96,11 @@ pub enum Answer {
     NotFound,
     /// 421: the host belongs to another site, a passthrough route or nobody here (RFC 9110 §15.5.20).
     Misdirected,
-    /// 400: a lenient backend would take the path for one of another route (R01).
-    Ambiguous,
+    /// 400: some backend reads the path of `route` as one of another route, or of none (R01).
+    Ambiguous {
+        route: usize,
+        other: Option<usize>,
+    },
 }
 
 /// Two routes of a host and a path that nothing tells apart but their order.
@@ -194,7 +201,7 @@ impl Matcher {
         match self.hosts.get(ask.host).map_or(Found::Nothing, |t| t.find(ask)) {
             Found::Route(route) => Answer::Route(route),
             Found::Nothing => Answer::NotFound,
-            Found::Ambiguous => Answer::Ambiguous,
+            Found::Ambiguous { route, other } => Answer::Ambiguous { route, other },
         }
     }
 
@@ -214,6 +221,16 @@ impl Matcher {
             .collect();
         out.sort_by(|a, b| (a.late, &a.host, &a.path).cmp(&(b.late, &b.host, &b.path)));
         out
+    }
+
+    /// How some backend reads a path of `route`, by which it leads elsewhere.
+    pub fn reading(&self, ask: &Ask<'_>, route: usize) -> Option<Reading> {
+        self.hosts.get(ask.host)?.other(ask, route)
+    }
+
+    /// Why a path that fits `route` is not taken for one of it, with what mends it, in a sentence: for the log and `where`.
+    pub fn told(&self, plan: &Plan, ask: &Ask<'_>, route: usize) -> String {
+        readings::told(plan, route, self.reading(ask, route).as_ref())
     }
 
     /// Why the other routes of that host did not get the request, the nearest loser first.

@@ -1,17 +1,12 @@
 //! The routes of one host by path: exact, then the longest prefix on segment boundaries, then any.
 //! Among equals: a named method, more headers, the higher priority. Cost depends on the path's depth, not on the routes.
-//! Read next: `lost.rs`.
+//! Read next: `readings.rs`.
 
 use crate::Ask;
 use crate::names::Map;
-use everyhop_canon::path::{loosest_into, reads_one_way};
+use crate::readings::{Alike, Reading};
+use everyhop_canon::path::reads_one_way;
 use everyhop_plan::{HeaderMatch, PathMatch};
-use std::cell::RefCell;
-
-thread_local! {
-    /// The loosest reading of a path, while it is compared.
-    static LOOSEST: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -63,29 +58,25 @@ impl Candidate {
 
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    exact: Map<Box<str>, Vec<Candidate>>,
+    pub(crate) exact: Map<Box<str>, Vec<Candidate>>,
     /// Keyed without the trailing slash; the empty key is `/`, which every path is under.
-    prefix: Map<Box<str>, Vec<Candidate>>,
+    pub(crate) prefix: Map<Box<str>, Vec<Candidate>>,
     /// Of the keys of `prefix`: what a client makes longer is not looked up, or a path of thousands of segments would be
     /// looked up thousands of times.
     longest: usize,
-    /// The same keys as a lenient backend might read them, each with those that it stands for.
-    loose: Loose,
-}
-
-#[derive(Debug, Default)]
-struct Loose {
-    exact: Map<Box<[u8]>, Vec<Box<str>>>,
-    prefix: Map<Box<[u8]>, Vec<Box<str>>>,
-    longest: usize,
+    /// The same keys as a lenient backend might read them.
+    alike: Alike,
 }
 
 /// What a path leads to under one host.
 pub(crate) enum Found {
     Route(usize),
     Nothing,
-    /// Read loosely, it would lead to another route.
-    Ambiguous,
+    /// Some backend reads it as a path of another route, or of none.
+    Ambiguous {
+        route: usize,
+        other: Option<usize>,
+    },
 }
 
 impl Table {
@@ -98,11 +89,8 @@ impl Table {
         if let PathMatch::Prefix { .. } = path {
             self.longest = self.longest.max(key.len());
         }
-        let list = map.entry(key.into()).or_default();
-        if list.is_empty() {
-            self.loose.add(key, path);
-        }
-        list.push(candidate);
+        self.alike.add(key, path, candidate.route);
+        map.entry(key.into()).or_default().push(candidate);
     }
 
     pub(crate) fn sort(&mut self) {
@@ -111,43 +99,22 @@ impl Table {
         }
     }
 
-    /// What is matched must be what the backend reads, and backends differ: a path whose loosest reading lies under
-    /// another route than the path itself is taken for neither (R01). A host without paths has nothing to confuse.
+    /// What is matched must be what the backend reads, and backends differ: a path that one of them reads as a path of
+    /// another route is taken for neither (R01). A host whose paths all lead to one route has nothing to confuse.
     pub(crate) fn find(&self, ask: &Ask<'_>) -> Found {
-        match self.strictly(ask) {
-            None => Found::Nothing,
-            Some(route) if self.loose.longest == 0 || reads_one_way(ask.path) || self.loosely(ask, route) => {
-                Found::Route(route)
-            }
-            Some(_) => Found::Ambiguous,
+        let Some(route) = self.strictly(ask) else { return Found::Nothing };
+        if self.alike.leads_one_way() || (reads_one_way(ask.path) && ask.sent.len() == ask.path.len()) {
+            return Found::Route(route);
+        }
+        match self.alike.other(self, ask, route) {
+            None => Found::Route(route),
+            Some(reading) => Found::Ambiguous { route, other: reading.route },
         }
     }
 
-    /// True if `route` is what the loosest reading of the path leads to as well. Capitals that the configuration tells
-    /// apart are told apart.
-    fn loosely(&self, ask: &Ask<'_>, route: usize) -> bool {
-        LOOSEST.with_borrow_mut(|reading| {
-            loosest_into(ask.path, reading);
-            let whole = reading.strip_suffix(b"/").unwrap_or_default();
-            // Whether `route` fits best under one of the keys; `None` where nothing fits.
-            let among = |keys: &Vec<Box<str>>, map: &Map<Box<str>, Vec<Candidate>>| {
-                let mut fits = keys.iter().filter_map(|k| fit(map.get(k)?, ask)).peekable();
-                fits.peek().is_some().then(|| fits.any(|r| r == route))
-            };
-            if let Some(same) = self.loose.exact.get(whole).and_then(|keys| among(keys, &self.exact)) {
-                return same;
-            }
-            let mut prefix = whole;
-            loop {
-                if prefix.len() <= self.loose.longest
-                    && let Some(same) = self.loose.prefix.get(prefix).and_then(|keys| among(keys, &self.prefix))
-                {
-                    return same;
-                }
-                let Some(cut) = prefix.iter().rposition(|b| *b == b'/') else { return false };
-                prefix = prefix.get(..cut).unwrap_or_default();
-            }
-        })
+    /// The reading that leads elsewhere than to `route`, if there is one: for `where`.
+    pub(crate) fn other(&self, ask: &Ask<'_>, route: usize) -> Option<Reading> {
+        self.alike.other(self, ask, route)
     }
 
     fn strictly(&self, ask: &Ask<'_>) -> Option<usize> {
@@ -203,18 +170,6 @@ impl Table {
     }
 }
 
-fn fit(list: &[Candidate], ask: &Ask<'_>) -> Option<usize> {
+pub(crate) fn fit(list: &[Candidate], ask: &Ask<'_>) -> Option<usize> {
     list.iter().find(|c| c.fits(ask)).map(|c| c.route)
-}
-
-impl Loose {
-    fn add(&mut self, key: &str, path: &PathMatch) {
-        let mut reading = Vec::new();
-        loosest_into(key, &mut reading);
-        let map = if let PathMatch::Exact { .. } = path { &mut self.exact } else { &mut self.prefix };
-        let loose = reading.strip_suffix(b"/").unwrap_or_default();
-        // Of exact keys too: it also says whether there is anything to confuse.
-        self.longest = self.longest.max(loose.len());
-        map.entry(loose.into()).or_default().push(key.into());
-    }
 }

@@ -76,7 +76,7 @@ fn everything(mut each: impl FnMut(&Ask<'_>)) {
                         .into_iter()
                         .filter_map(|(n, v)| Some((n.to_owned(), v?)))
                         .collect();
-                    each(&Ask { host, path, method, headers: &headers });
+                    each(&Ask { host, path, sent: path, method, headers: &headers });
                 }
             }
         }
@@ -111,7 +111,7 @@ fn each_pair_of_answers_is_told_once_and_the_question_gets_it() {
         let [old, new] = &matchers;
         let mut pairs = HashSet::new();
         for it in apart(old, new) {
-            let ask = Ask { host: &it.host, path: &it.path, method: &it.method, headers: &it.headers };
+            let ask = Ask { host: &it.host, path: &it.path, sent: &it.path, method: &it.method, headers: &it.headers };
             let again = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, &ask, false));
             assert_eq!(again, [it.old, it.new]);
             assert!(pairs.insert(again), "told twice: {it:?}");
@@ -128,7 +128,8 @@ fn a_refused_request_names_the_route_that_refused_it() {
     *allow_clients = Some(vec!["one".to_owned()]);
     *websocket = false;
     let matcher = Matcher::build(&plan).expect("tables");
-    let ask = Ask { host: "api.example.com", path: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
+    let ask =
+        Ask { host: "api.example.com", path: "/v1", sent: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
     let (one, two) = (["one".to_owned()], ["two".to_owned()]);
     assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, false), Ok(api));
     assert_eq!(matcher.admit(0, Who::Anybody, &ask, false), Ok(api));

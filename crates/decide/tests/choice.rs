@@ -93,7 +93,7 @@ fn fields(all: &[(&str, &str)]) -> Fields {
 fn winner(routes: &[Made], method: &str, path: &str, all: &[(&str, &str)]) -> String {
     let plan = plan(routes.iter().map(|m| m.0.clone()).collect());
     let headers = fields(all);
-    match matcher(&plan).ask(0, &Ask { host: "a.test", path, method, headers: &headers }) {
+    match matcher(&plan).ask(0, &Ask { host: "a.test", path, sent: path, method, headers: &headers }) {
         Answer::Route(i) => plan.routes[i].name.clone(),
         _ => String::new(),
     }
@@ -147,7 +147,7 @@ fn a_route_gets_only_what_fits_all_that_it_names() {
         assert_eq!(!winner(&[demanding()], method, "/", all).is_empty(), gets, "{method} {all:?}");
     }
     let plan = plan(vec![demanding().0]);
-    let ask = Ask { host: "a.test", path: "/", method: "GET", headers: &NoHeaders };
+    let ask = Ask { host: "a.test", path: "/", sent: "/", method: "GET", headers: &NoHeaders };
     assert_eq!(matcher(&plan).ask(0, &ask), Answer::NotFound, "no fields are not any fields");
 }
 
@@ -186,7 +186,7 @@ fn what_does_not_fit_a_longer_path_falls_to_a_shorter_one() {
 fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so() {
     let plan = plan(vec![any("it").hosts(&["a.test", "*.w.test"]).0, passed("pass", "p.test")]);
     let it = matcher(&plan);
-    let ask = |host| Ask { host, path: "/", method: "GET", headers: &NoHeaders };
+    let ask = |host| Ask { host, path: "/", sent: "/", method: "GET", headers: &NoHeaders };
     for (host, hello, answer) in [
         ("a.test", Verdict::Terminate(0), Answer::Route(0)),
         ("x.w.test", Verdict::Terminate(0), Answer::Route(0)),
@@ -212,7 +212,7 @@ fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so()
 fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
     let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).websocket().0, passed("pass", "p.test")]);
     let it = matcher(&plan);
-    let at = |path| Ask { host: "a.test", path, method: "GET", headers: &NoHeaders };
+    let at = |path| Ask { host: "a.test", path, sent: path, method: "GET", headers: &NoHeaders };
     assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), true), Ok(1));
     assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), false), Ok(1));
     assert_eq!(it.admit(0, Who::Anybody, &at("/"), false), Ok(0));
@@ -308,7 +308,7 @@ fn each_loser_is_told_why_the_nearest_first_and_five_at_most() {
         any("elsewhere").hosts(&["b.test", "*.a.test", "*.est"]).0,
         passed("pass", "a.test"),
     ]);
-    let ask = Ask { host: "a.test", path: "/", method: "GET", headers: &NoHeaders };
+    let ask = Ask { host: "a.test", path: "/", sent: "/", method: "GET", headers: &NoHeaders };
     let told = |plan: &Plan, won| -> Vec<(String, String)> {
         let it = Matcher::default();
         it.lost(plan, &ask, won).into_iter().map(|l| (plan.routes[l.route].name.clone(), l.why)).collect()
@@ -371,7 +371,7 @@ fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
 #[test]
 fn a_loser_whose_path_fits_is_not_told_that_it_wants_another() {
     let plan = plan(vec![route("longer", prefix("/b/c")).0, route("shorter", prefix("/b")).0]);
-    let ask = Ask { host: "a.test", path: "/b/c", method: "GET", headers: &NoHeaders };
+    let ask = Ask { host: "a.test", path: "/b/c", sent: "/b/c", method: "GET", headers: &NoHeaders };
     let told = Matcher::default().lost(&plan, &ask, Some(0));
     assert_eq!(told.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it fits too, but longer is more specific"]);
 }

@@ -39,13 +39,14 @@ impl Judge {
         let Ok(host) = canon::host::host(it.host.as_bytes()) else {
             return json!({"verdict": "refuse", "site": null, "route": null, "slug": "request/bad-host"});
         };
-        let Ok(path) = canon::path::path(it.path.as_bytes()) else {
+        let mut path = String::new();
+        if canon::path::form_into(it.path.as_bytes(), &mut path).is_err() {
             return json!({"verdict": "refuse", "site": null, "route": null, "slug": "request/bad-target"});
-        };
+        }
         let mut headers = it.headers.clone();
         headers.retain(|(name, _)| is_heard(name));
         let listener = it.listener.as_deref().or_else(|| self.plan.listeners.first().map(|l| l.name.as_str()));
-        let ask = Ask { host: &host, path: &path, method: &it.method, headers: &headers };
+        let ask = Ask { host: &host, path: &path, sent: &it.path, method: &it.method, headers: &headers };
         let names: Option<Vec<String>> =
             it.client.as_ref().map(|names| names.iter().map(|n| canon::client::client(n)).collect());
         let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
@@ -112,7 +113,7 @@ pub(crate) fn host(text: &str, wildcard: bool) -> Option<String> {
     is_name.then(|| format!("{star}{name}")).filter(|n| n.len() <= 253)
 }
 
-/// The canonical form of a path; `None` where it has none.
+/// The canonical form of a path that every backend reads in one way; `None` for any other.
 pub(crate) fn path(text: &str) -> Option<String> {
     canon::path::path(text.as_bytes()).ok()
 }

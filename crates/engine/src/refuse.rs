@@ -65,6 +65,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         bytes_out: out,
         duration_us: us,
         end: why.slug(),
+        detail: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

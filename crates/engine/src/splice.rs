@@ -373,6 +373,7 @@ fn end(
         bytes_out: to_client,
         duration_us: us,
         end: ended.map_or_else(Refusal::slug, |()| DONE),
+        detail: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -16,7 +16,7 @@ mod site;
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Reach, TlsPolicy, Verify};
 pub use limits::Limits;
 pub use listener::{Listener, Unnamed};
-pub use route::{Data, HeaderMatch, PathMatch, Pattern, Route, SendProxy, UpstreamProtocol, Way};
+pub use route::{Data, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way};
 pub use site::{Cert, ClientDemand, Identity, Site, StaleCrl};
 
 use serde::{Deserialize, Deserializer, Serialize};

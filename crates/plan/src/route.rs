@@ -40,9 +40,20 @@ pub enum Way {
         allow_clients: Option<Vec<String>>,
         /// Whether `Upgrade: websocket` may become a tunnel.
         websocket: bool,
+        paths: Paths,
         upstream_protocol: UpstreamProtocol,
         backends: Vec<Backend>,
     },
+}
+
+/// Which paths pass, and how they go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Paths {
+    /// Whatever leads to one route however it is read, byte for byte as it came.
+    Faithful,
+    /// What every backend reads in one way, in its canonical form.
+    Strict,
 }
 
 /// The value of `tls` where TLS ends here.

@@ -106,6 +106,8 @@ pub struct Line<'a> {
     pub duration_us: u64,
     /// `done` or a slug.
     pub end: &'static str,
+    /// What a slug alone does not tell.
+    pub detail: Option<&'a str>,
 }
 
 /// What all lines of a route under a plan share, written once.
@@ -167,6 +169,7 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
+        field(out, "detail", self.detail);
         out.extend_from_slice(b",\"failed_hops\":[");
         write_all(out, self.failed);
         out.extend_from_slice(b"],\"alarms\":[");

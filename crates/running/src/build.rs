@@ -8,7 +8,9 @@ use crate::running::{Listening, RouteRun, Running, SiteRun};
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{BackendHop, ClientDemand, Limits, Pattern, Place, Plan, Reach, SendProxy, UpstreamProtocol, Way};
+use everyhop_plan::{
+    BackendHop, ClientDemand, Limits, Paths, Pattern, Place, Plan, Reach, SendProxy, UpstreamProtocol, Way,
+};
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::line::labels;
@@ -173,10 +175,11 @@ impl Building<'_> {
                 sent: Vec::new(),
                 stats,
                 send_proxy: *send_proxy == SendProxy::V2,
+                strict_paths: false,
                 limits: self.limits.clone(),
                 promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
             }),
-            Way::AtEdge { pattern, upstream_protocol, backends, .. } => {
+            Way::AtEdge { pattern, upstream_protocol, paths, backends, .. } => {
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
@@ -197,6 +200,7 @@ impl Building<'_> {
                     sent: Vec::new(),
                     stats,
                     send_proxy: false,
+                    strict_paths: *paths == Paths::Strict,
                     limits: self.limits.clone(),
                 })
             }

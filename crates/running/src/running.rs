@@ -69,6 +69,8 @@ pub struct RouteRun {
     pub sent: Vec<Arc<AtomicU64>>,
     pub stats: Arc<Stats>,
     pub send_proxy: bool,
+    /// Paths go on in their canonical form.
+    pub strict_paths: bool,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
     /// What a tunnel of this route was promised; a different one in a new plan cuts it.

@@ -36,15 +36,15 @@ fn requests(sent: &[u8]) -> (Vec<Request>, Vec<bool>) {
     (found, to_head)
 }
 
-/// Whether `forwarded` is `sent` in its canonical form.
+/// Whether `forwarded` is `sent`, byte for byte from its path on.
 fn is(forwarded: &Request, sent: &Request) -> bool {
     let Ok(parts) = path::target(&sent.target) else { return false };
-    let mut target = if parts.path.is_empty() { "*".to_owned() } else { path::path(parts.path).unwrap_or_default() };
+    let mut target = if parts.path.is_empty() { b"*".to_vec() } else { parts.path.to_vec() };
     if let Some(query) = parts.query {
-        target.push('?');
-        target.push_str(&String::from_utf8_lossy(query));
+        target.push(b'?');
+        target.extend_from_slice(query);
     }
-    forwarded.method == sent.method && forwarded.target == target.as_bytes() && forwarded.body == sent.body
+    forwarded.method == sent.method && forwarded.target == target && forwarded.body == sent.body
 }
 
 /// What only the edge may say, exactly once each.

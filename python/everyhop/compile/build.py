@@ -113,6 +113,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         websocket=True if it.websocket is None else it.websocket,
+        paths=it.paths or "faithful",
         upstream_protocol=it.upstream_protocol or "http/1.1",
         backends=to,
     )

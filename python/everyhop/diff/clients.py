@@ -17,6 +17,8 @@ KINDS.update(
         "backend-opened": ("weaker", "clients of which less is proved reach a backend that others reached"),
         "tunnel-opened": ("weaker", "WebSocket tunnels pass"),
         "tunnel-closed": ("stronger", "WebSocket tunnels pass no more"),
+        "paths-loosened": ("weaker", "paths pass that backends read in more ways than one"),
+        "paths-tightened": ("stronger", "only paths pass that every backend reads alike"),
     }
 )
 
@@ -77,7 +79,7 @@ def client_changes(old: Plan, new: Plan, requests: tuple[Request, ...], moved: M
         route = new.routes[it.new.route or 0]
         if it.old.served:
             out += handed_on(old, new, it, moved)
-            out += tunnels(old, new, it, moved)
+            out += tunnels(old, new, it, moved) + paths(old, new, it, moved)
         # Backends that were there, and are reached by other requests now.
         who = proof(new, it.new)
         for at in sorted(reaches(new, it.new) - (reaches(old, it.old) if it.old.served else set())):
@@ -110,6 +112,19 @@ def tunnels(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
     what = f"{moved(a, b, it)}WebSocket upgrades {'pass' if now else 'are refused'}"
     so = ("bytes in a tunnel are not read as HTTP", "every byte is read as HTTP")
     return [either(now, ("tunnel-opened", "tunnel-closed"), b.name, what, so)]
+
+
+def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
+    a, b = old.routes[it.old.route or 0], new.routes[it.new.route or 0]
+    if not isinstance(a.way, AtEdge) or not isinstance(b.way, AtEdge) or a.way.paths == b.way.paths:
+        return []
+    loosened = b.way.paths == "faithful"
+    what = f"{moved(a, b, it)}paths were {a.way.paths}, now {b.way.paths}"
+    so = (
+        "encoded slashes, empty and dot segments reach the backend as they came",
+        "what can be read in two ways is 400",
+    )
+    return [either(loosened, ("paths-loosened", "paths-tightened"), b.name, what, so)]
 
 
 def upgrades(plan: Plan, outcome: Outcome) -> bool | None:

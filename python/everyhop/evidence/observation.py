@@ -104,13 +104,15 @@ class Observation(Part):
     method: str | None
     host: str | None
     path: str | None
-    """Canonical, without the query."""
+    """As it came, without the query; the first 512 bytes of one that is refused."""
     status: Annotated[int, Field(ge=100, le=599)] | None
     bytes_in: Annotated[int, Field(ge=0)]
     bytes_out: Annotated[int, Field(ge=0)]
     duration_us: Annotated[int, Field(ge=0)]
     end: str
     """`done`, or the slug of why not."""
+    detail: str | None
+    """What the slug alone does not tell, such as the other route that a path could be read as."""
     failed_hops: list[FailedHop]
     """Every try at a backend that failed, in order, also where the next one was good."""
     alarms: list[Literal["identity_not_demanded"]]

@@ -88,6 +88,8 @@ class Route(Section):
     """Tells a passthrough backend the client's address."""
     websocket: bool | None = None
     """Whether WebSocket upgrades pass; default true where TLS ends here."""
+    paths: Literal["faithful", "strict"] | None = None
+    """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2"] | None = None
     """`h2` for gRPC."""
 

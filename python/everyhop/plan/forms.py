@@ -284,6 +284,7 @@ class AtEdge(Part):
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
     websocket: ByEffect[bool]
+    paths: ByEffect[Literal["faithful", "strict"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2"]]  # the same
     backends: Always[list[Backend]]
 

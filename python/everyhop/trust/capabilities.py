@@ -78,7 +78,7 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "give the service a host name of its own",
-        settings=("path", "path_exact"),
+        settings=("path", "path_exact", "paths"),
     ),
     "host-routing": Capability("routing by host name", EVERYWHERE, settings=("host",)),
     "header-routing": Capability("routing by header", TERMINATING, READS, AT_BACKEND, settings=("headers",)),

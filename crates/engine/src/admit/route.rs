@@ -8,7 +8,8 @@ use everyhop_record::refusal::Refusal;
 pub(super) fn check(case: &mut Case<'_>) -> Checked {
     let site = case.proved.site.ok_or(Refusal::Misdirected)?;
     let asked = case.asked;
-    let ask = Ask { host: &asked.host, path: asked.path(), method: &asked.method, headers: case.headers };
+    let ask =
+        Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: case.headers };
     case.route = Some(case.running.matcher.admit(site, case.proved.who, &ask, asked.websocket)?);
     Ok(())
 }

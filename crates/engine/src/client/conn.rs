@@ -67,6 +67,15 @@ impl Conn {
         Proved { site: self.site_in(running), who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
     }
 
+    /// The one name of the site, where it has no more: the host of a request that names none (HTTP/1.0).
+    #[cold]
+    pub(crate) fn only_host(&self) -> Option<String> {
+        let running = self.opened.arrived.core.running()?;
+        let site = running.plan.sites.get(self.site_in(&running)?)?;
+        let [only] = site.hosts.as_slice() else { return None };
+        (!only.starts_with('*')).then(|| only.clone())
+    }
+
     /// The site that this connection's TLS ended at, in `running`; `None` if it is gone or makes other promises now.
     pub(crate) fn site_in(&self, running: &Running) -> Option<usize> {
         let (generation, site) = self.site.get();

@@ -28,6 +28,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         bytes_out,
         duration_us: us,
         end: why.slug(),
+        detail: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());
 }

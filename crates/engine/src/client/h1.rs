@@ -100,6 +100,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                 }
                 Next::Refused(why) => {
                     (it.keep, it.version_10) = (false, false);
+                    asked.of_refused(it.inb.bytes());
                     refused(&conn, asked, why.into(), began);
                     it.answer(why, asked.id, false);
                     break;
@@ -109,7 +110,8 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
             asked_any = true;
             let ready = {
                 let view = View { head, buf: it.inb.bytes() };
-                let asking = asked.of_h1(head, view.buf);
+                let unnamed = if head.version_10 { conn.only_host() } else { None };
+                let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
                 asking.map_err(Refused::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
             };
             it.take_head(head, len);

@@ -11,9 +11,10 @@ use crate::exchange::words::Fields;
 use crate::head::request as head;
 use everyhop_canon::cidr::Cidr;
 use everyhop_canon::forwarded;
-use everyhop_decide::Headers;
+use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::running::Running;
 use std::time::Instant;
 
 /// Admits a request and writes its head for the backend. `scratch` is memory to use again.
@@ -36,6 +37,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
     let backend = route.and_then(|r| r.backends.first()).ok_or(refused(Refusal::Unresolved))?;
+    if route.is_some_and(|r| r.strict_paths) {
+        asked.send_canonical();
+    }
     let built = head::build(&conn.said, asked, view, backend.protocol, scratch);
     let built = built.ok_or(refused(Refusal::BadFields))?;
     Ok(Ready { route: admitted.route, running, built })
@@ -56,11 +60,20 @@ fn believe(trusted: &[Cidr], asked: &mut Asked, view: &impl Fields) {
     }
 }
 
+/// Why the path is taken for none of that route.
+#[cold]
+fn read_otherwise(running: &Running, asked: &Asked, route: usize) -> String {
+    let ask =
+        Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: &NoHeaders };
+    running.matcher.told(&running.plan, &ask, route)
+}
+
 /// Counts and observes a request that goes to no backend; where a route refused it, at that route.
 pub(crate) fn refused(conn: &Conn, asked: &Asked, by: Refused, began: Instant) {
     if let Some(running) = conn.opened.arrived.core.running() {
-        let seen = Seen { status: by.why.status(), end: Err(by.why), ..Seen::default() };
         let route = by.route.and_then(|r| running.route(r));
+        let detail = by.route.filter(|_| by.why == Refusal::BadTarget).map(|r| read_otherwise(&running, asked, r));
+        let seen = Seen { status: by.why.status(), end: Err(by.why), detail: detail.as_deref(), ..Seen::default() };
         record(&conn.observer(), asked, &running, route, &seen, began);
     }
 }

@@ -85,7 +85,15 @@ pub(crate) async fn run(
     up.wire.close_now();
     let facts = up.facts();
     let hop = Some((&*facts, reused));
-    let seen = Seen { hop, failed: &failed, status: 101, bytes_in: there.moved, bytes_out: back.moved, end: ended };
+    let seen = Seen {
+        hop,
+        failed: &failed,
+        status: 101,
+        bytes_in: there.moved,
+        bytes_out: back.moved,
+        end: ended,
+        detail: None,
+    };
     if let Some(running) = core.running() {
         record(&conn.observer(), asked, &running, Some(route), &seen, began);
     }
@@ -112,6 +120,7 @@ fn promised(conn: &Conn, asked: &Asked, route: &RouteRun) -> Option<(String, Opt
     let ask = everyhop_decide::Ask {
         host: &asked.host,
         path: asked.path(),
+        sent: asked.sent(),
         method: &asked.method,
         headers: &everyhop_decide::NoHeaders,
     };

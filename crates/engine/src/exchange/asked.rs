@@ -3,6 +3,7 @@
 
 use crate::exchange::words::{BodyLen, Fields};
 use everyhop_canon::{host, path};
+use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
 use everyhop_record::refusal::Refusal;
 use std::cell::Cell;
@@ -17,9 +18,11 @@ pub struct Asked {
     pub(crate) host: String,
     /// Canonical, with the port if one was named.
     pub(crate) authority: String,
-    /// Canonical path and the query as it came.
+    /// Path and query as they go to the backend: byte for byte as they came, unless its route is strict about paths.
     pub(crate) target: String,
     path_len: usize,
+    /// The canonical path, by which it is judged.
+    path: String,
     pub(crate) body: BodyLen,
     /// A WebSocket handshake.
     pub(crate) websocket: bool,
@@ -41,6 +44,7 @@ impl Default for Asked {
             authority: String::new(),
             target: String::new(),
             path_len: 0,
+            path: String::new(),
             body: BodyLen::None,
             websocket: false,
             te_trailers: false,
@@ -52,18 +56,19 @@ impl Default for Asked {
 }
 
 impl Asked {
-    /// A request of which no more is known than what a route is found by; each part in its canonical form.
-    pub fn of_canonical(method: &str, host: &str, path: &str) -> Asked {
-        let mut it = Asked { method: method.to_owned(), host: host.to_owned(), ..Asked::default() };
-        it.authority.push_str(host);
-        it.target.push_str(path);
-        it.path_len = path.len();
+    /// A request of which no more is known than what a route is found by.
+    pub fn of(ask: &Ask<'_>) -> Asked {
+        let mut it = Asked { method: ask.method.to_owned(), host: ask.host.to_owned(), ..Asked::default() };
+        it.authority.push_str(ask.host);
+        it.target.push_str(ask.sent);
+        it.path_len = ask.sent.len();
+        it.path.push_str(ask.path);
         it
     }
 
     /// Forgets the request before, so that nothing of it can be told of the next; keeps the memory.
     pub(crate) fn clear(&mut self) {
-        for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target] {
+        for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target, &mut self.path] {
             text.clear();
         }
         self.chain.clear();
@@ -71,8 +76,22 @@ impl Asked {
         (self.websocket, self.te_trailers, self.protocol) = (false, false, "http/1.1");
     }
 
+    /// Canonical; `/` for the asterisk of OPTIONS.
     pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path as it came.
+    pub(crate) fn sent(&self) -> &str {
         self.target.get(..self.path_len).unwrap_or_default()
+    }
+
+    /// Lets the canonical path go on to the backend.
+    pub(crate) fn send_canonical(&mut self) {
+        if self.path_len <= self.target.len() && self.sent() != "*" {
+            self.target.replace_range(..self.path_len, &self.path);
+            self.path_len = self.path.len();
+        }
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -85,9 +104,10 @@ impl Asked {
     }
 
     /// Fills in from an HTTP/1 head.
-    pub(crate) fn of_h1(&mut self, head: &RequestHead, buf: &[u8]) -> Result<(), Refusal> {
+    /// `unnamed` is the host of a request that need not name one (HTTP/1.0).
+    pub(crate) fn of_h1(&mut self, head: &RequestHead, buf: &[u8], unnamed: Option<&str>) -> Result<(), Refusal> {
         set(&mut self.method, head.method.of(buf));
-        let host = head.value(FieldId::Host, buf);
+        let host = head.value(FieldId::Host, buf).or(unnamed.map(str::as_bytes).filter(|_| head.version_10));
         self.names(head.target.of(buf), host)?;
         self.protocol = "http/1.1";
         self.body = match head.framing {
@@ -106,7 +126,16 @@ impl Asked {
     /// Method, host and target, each in its one form. An authority in the target wins over Host (RFC 9112 §3.2.2).
     fn names(&mut self, target: &[u8], host_field: Option<&[u8]>) -> Result<(), Refusal> {
         self.target.clear();
+        self.path.clear();
         self.path_len = 0;
+        let named = self.parts(target, host_field);
+        if named.is_err() {
+            self.tells(target);
+        }
+        named
+    }
+
+    fn parts(&mut self, target: &[u8], host_field: Option<&[u8]>) -> Result<(), Refusal> {
         if self.method == "CONNECT" {
             return Err(Refusal::ConnectMethod);
         }
@@ -117,17 +146,43 @@ impl Asked {
             if self.method != "OPTIONS" {
                 return Err(Refusal::BadTarget);
             }
+            // It asks about the server, which is who answers for its root (RFC 9110 §9.3.7).
+            self.path.push('/');
             self.target.push('*');
         } else {
-            path::path_into(parts.path, &mut self.target).map_err(|_| Refusal::BadTarget)?;
+            path::form_into(parts.path, &mut self.path).map_err(|_| Refusal::BadTarget)?;
+            self.target.push_str(text(parts.path)?);
         }
         self.path_len = self.target.len();
         if let Some(query) = parts.query {
             self.target.push('?');
-            // Checked to be printable ASCII.
-            self.target.extend(query.iter().map(|b| char::from(*b)));
+            self.target.push_str(text(query)?);
         }
         Ok(())
+    }
+
+    /// What can be told of an HTTP/1 head that is refused before it was read to its end.
+    #[cold]
+    pub(crate) fn of_refused(&mut self, head: &[u8]) {
+        let line = head.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
+        let mut words = line.split(|b| *b == b' ');
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if everyhop_http1::is_token(method) && !target.is_empty() {
+            set(&mut self.method, method.get(..32).unwrap_or(method));
+            self.tells(target);
+        }
+    }
+
+    /// Of a request that is refused for its target, what the log may say: the path, as far as it is one, and no more of it
+    /// than tells which one it was.
+    #[cold]
+    pub(crate) fn tells(&mut self, target: &[u8]) {
+        const TOLD_BYTES: usize = 512;
+        let path = target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
+        let told = path.get(..TOLD_BYTES).unwrap_or(path);
+        self.target.clear();
+        self.target.push_str(&String::from_utf8_lossy(told));
+        self.path_len = self.target.len();
     }
 
     fn host_of(&mut self, named: &[u8]) -> Result<(), Refusal> {
@@ -163,6 +218,11 @@ impl Asked {
         self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
         Ok(())
     }
+}
+
+/// What [`path::target`] took.
+fn text(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| Refusal::BadTarget)
 }
 
 fn set(text: &mut String, bytes: &[u8]) {

@@ -156,6 +156,7 @@ pub(crate) async fn carry<C: Carrier>(
             bytes_in: exchange.body_in,
             bytes_out: exchange.body_out,
             end: ended,
+            detail: None,
         };
         record(&carrier.observer(), asked, running, Some(route), &seen, began);
         return match ended {

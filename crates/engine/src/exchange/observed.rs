@@ -28,11 +28,13 @@ pub(crate) struct Seen<'a> {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) end: Result<(), Refusal>,
+    /// What the end alone does not tell.
+    pub(crate) detail: Option<&'a str>,
 }
 
 impl Default for Seen<'_> {
     fn default() -> Self {
-        Seen { hop: None, failed: &[], status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()) }
+        Seen { hop: None, failed: &[], status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()), detail: None }
     }
 }
 
@@ -62,12 +64,13 @@ pub(crate) fn record(
         protocol: Some(asked.protocol),
         method: Some(asked.method.as_bytes()).filter(|m| !m.is_empty()),
         host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),
-        path: Some(asked.path().as_bytes()).filter(|p| !p.is_empty()),
+        path: Some(asked.sent().as_bytes()).filter(|p| !p.is_empty()),
         status: seen.status,
         bytes_in: seen.bytes_in,
         bytes_out: seen.bytes_out,
         duration_us: us,
         end: seen.end.map_or_else(Refusal::slug, |()| DONE),
+        detail: seen.detail,
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
 }

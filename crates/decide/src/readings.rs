@@ -1,0 +1,131 @@
+//! Where a path leads by the other readings that backends have of it (R01). Only a path that not all of them read alike is
+//! looked at, and only on a host that has more than one route for its paths. Read next: `lost.rs`.
+
+use crate::Ask;
+use crate::names::Map;
+use crate::table::{Table, fit};
+use everyhop_canon::readings;
+use everyhop_plan::{PathMatch, Plan};
+
+/// A reading of a path that leads elsewhere than the path itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// As that backend has it; bytes that are no text are replaced. Empty where there are too many readings to look at.
+    pub path: String,
+    /// Where it leads; `None` for nowhere.
+    pub route: Option<usize>,
+}
+
+/// Why a path that fits `route` is not taken for one of it.
+pub(crate) fn told(plan: &Plan, route: usize, reading: Option<&Reading>) -> String {
+    let name = |route: usize| plan.routes.get(route).map_or("", |r| r.name.as_str());
+    let own = name(route);
+    let Some(Reading { path, route: other }) = reading else {
+        return format!(
+            "route {own:?} takes only paths that every backend reads alike (paths = \"strict\"); ask for it plainly"
+        );
+    };
+    if path.is_empty() {
+        return format!("it fits route {own:?}, and can be read in more ways than are looked at; ask for it plainly");
+    }
+    let elsewhere = other.map_or("no route".to_owned(), |r| format!("route {:?}", name(r)));
+    let mend = "ask for it plainly, or let one route take both";
+    format!("it fits route {own:?}, but some backends read it as {path:?}, which fits {elsewhere}; {mend}")
+}
+
+/// The keys of a table, as lenient backends compare them.
+#[derive(Debug, Default)]
+pub(crate) struct Alike {
+    /// The first route of the table, and whether there is another.
+    first: Option<usize>,
+    several: bool,
+    /// Keys by their lower case; capitals that the configuration tells apart are told apart.
+    folded_exact: Map<Box<str>, Vec<Box<str>>>,
+    folded_prefix: Map<Box<str>, Vec<Box<str>>>,
+    /// Keys that have more than one reading themselves: they are read as the path is. Exact or not, then the key.
+    odd: Vec<(bool, Box<str>)>,
+}
+
+impl Alike {
+    pub(crate) fn add(&mut self, key: &str, path: &PathMatch, route: usize) {
+        self.several |= self.first.is_some_and(|first| first != route) || !key.is_empty();
+        self.first.get_or_insert(route);
+        let exact = matches!(path, PathMatch::Exact { .. });
+        let map = if exact { &mut self.folded_exact } else { &mut self.folded_prefix };
+        let keys = map.entry(key.to_ascii_lowercase().into()).or_default();
+        if keys.iter().any(|k| **k == *key) {
+            return;
+        }
+        keys.push(key.into());
+        if key.contains(['%', ';']) || key.split('/').any(|s| s.ends_with('.')) {
+            self.odd.push((exact, key.into()));
+        }
+    }
+
+    /// Every path of the host leads to one route, if it leads anywhere.
+    pub(crate) fn leads_one_way(&self) -> bool {
+        !self.several
+    }
+
+    /// The first reading of the path by which it leads elsewhere than to `route`.
+    pub(crate) fn other(&self, table: &Table, ask: &Ask<'_>, route: usize) -> Option<Reading> {
+        let keys: Vec<&str> = self.odd.iter().map(|(_, key)| &**key).collect();
+        let mut other = None;
+        let all_same = readings::each(ask.sent.as_bytes(), &keys, |path, read| {
+            let folded = path.to_ascii_lowercase();
+            let led =
+                [self.along(table, ask, path, read, false, route), self.along(table, ask, &folded, read, true, route)];
+            let elsewhere = led.into_iter().find(|r| *r != Some(route));
+            other = elsewhere.map(|r| Reading { path: String::from_utf8_lossy(path).into_owned(), route: r });
+            other.is_none()
+        });
+        match other {
+            None if !all_same => Some(Reading { path: String::new(), route: None }),
+            other => other,
+        }
+    }
+
+    /// What `path` leads to among keys that were read as `read`; `route` where it is one of several that they cannot tell
+    /// apart.
+    fn along(
+        &self,
+        table: &Table,
+        ask: &Ask<'_>,
+        path: &[u8],
+        read: &[Vec<u8>],
+        fold: bool,
+        route: usize,
+    ) -> Option<usize> {
+        let at = |path: &[u8], exact: bool| {
+            let map = if exact { &table.exact } else { &table.prefix };
+            let folds = if exact { &self.folded_exact } else { &self.folded_prefix };
+            let text = std::str::from_utf8(path).ok();
+            let is_odd = |key: &str| self.odd.iter().any(|(e, k)| *e == exact && **k == *key);
+            let plain: Vec<&str> = match text {
+                Some(text) if fold => folds.get(text).into_iter().flatten().map(|k| &**k).collect(),
+                Some(text) => map.get_key_value(text).map(|(k, _)| &**k).into_iter().collect(),
+                None => Vec::new(),
+            };
+            let odd = self.odd.iter().zip(read).filter(|((e, _), read)| {
+                *e == exact && if fold { read.to_ascii_lowercase() == path } else { *read == path }
+            });
+            let keys = plain.into_iter().filter(|k| !is_odd(k)).chain(odd.map(|((_, k), _)| &**k));
+            let fits: Vec<usize> = keys.filter_map(|k| fit(map.get(k)?, ask)).collect();
+            fits.iter().find(|r| **r == route).or(fits.first()).copied()
+        };
+        if let Some(found) = at(path, true) {
+            return Some(found);
+        }
+        let mut prefix = path;
+        while let Some(rest) = prefix.strip_suffix(b"/") {
+            prefix = rest;
+        }
+        loop {
+            if let Some(found) = at(prefix, false) {
+                return Some(found);
+            }
+            let cut = prefix.iter().rposition(|b| *b == b'/')?;
+            prefix = prefix.get(..cut)?;
+        }
+    }
+}
