@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 import h2.config
 import h2.connection
@@ -13,7 +14,7 @@ import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.edge import until
-from tests.kit.raw import Record
+from tests.kit.raw import OK, Record, answering
 from tests.threats.ground import HOSTS, TERMINATING, Ground, response, watched
 from tests.threats.talk import PROTOCOLS, Talk, arrivals
 
@@ -44,6 +45,10 @@ TARGETS = [
 ]
 
 
+def of_path(edge: EdgeKit, path: str) -> list[dict[str, Any]]:
+    return until(lambda: [x for x in edge.lines() if x["path"] == path])
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("pattern", TERMINATING[1:])
 def test_a_target_goes_on_byte_for_byte_where_no_route_can_be_confused(
@@ -57,9 +62,9 @@ def test_a_target_goes_on_byte_for_byte_where_no_route_can_be_confused(
     assert [it.target.encode("latin-1") for it in got] == TARGETS
     ids = {it.one("x-request-id"): it.target for it in got}
     lines = until(lambda: found if ids.keys() <= (found := {x["id"]: x for x in ground.edge.lines()}).keys() else None)
-    for id_, target in ids.items():
+    for id_, arrived in ids.items():
         # The log has the path as it came; a byte beyond ASCII stands there as itself.
-        assert lines[id_]["path"] == target.split("?")[0]
+        assert lines[id_]["path"] == arrived.split("?")[0]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -112,8 +117,6 @@ def test_a_strict_route_takes_plain_paths_alone_and_sends_them_in_their_one_form
     edge: Edges, raw: Raws, pki: Pki
 ) -> None:
     """R01."""
-    from tests.kit.raw import OK, answering
-
     backend = raw(answering(OK))
     it = edge(
         f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\npaths = "strict"\nto = ["127.0.0.1:{backend.port}"]\n'
@@ -124,7 +127,7 @@ def test_a_strict_route_takes_plain_paths_alone_and_sends_them_in_their_one_form
             assert talk.ask(target).status == 400, target
         assert talk.ask(b"/Mixed;a=b").status == 200
     assert [r.split(b" ")[1] for r in backend.received.split(b"\r\n\r\n") if r] == [b"/a~b/%C3%BC?c=%7e", b"/Mixed;a=b"]
-    refused = until(lambda: [x for x in it.lines() if x["path"] == "/a%2fb"])
+    refused = of_path(it, "/a%2fb")
     assert refused[0]["route"] == "r" and 'paths = "strict"' in refused[0]["detail"]
 
 
@@ -135,7 +138,7 @@ def test_the_log_names_the_target_that_was_refused_and_both_routes_that_it_could
             told = talk.ask(b"/pub/..%2fadm/" + protocol.encode() + b"?secret=1")
             assert told.status == 400 and b"admin" not in told.body and b"request/bad-target" in told.body
         path = "/pub/..%2fadm/" + protocol
-        (line,) = until(lambda path=path: [x for x in ground.edge.lines() if x["path"] == path])
+        (line,) = of_path(ground.edge, path)
         assert (line["route"], line["end"]) == ("plaintext", "request/bad-target")
         assert line["detail"] == (
             f'it fits route "plaintext", but some backends read it as "/adm/{protocol}", which fits route "admin"; '
@@ -159,7 +162,7 @@ def test_the_log_has_no_more_of_a_refused_target_than_tells_which_it_was(ground:
         with ground.connect() as sock:
             sock.sendall(b"GET %s HTTP/1.1\r\nHost: a.test\r\n\r\n" % target)
             assert response(sock)[0] == 400, target
-        assert until(lambda path=path: [x for x in ground.edge.lines() if x["path"] == path]), target
+        assert of_path(ground.edge, path), target
     assert "token" not in "".join(map(str, ground.edge.lines()))
 
 
@@ -185,8 +188,6 @@ def test_a_request_that_need_not_name_a_host_gets_the_answer_of_the_site_that_ha
     edge: Edges, raw: Raws, pki: Pki
 ) -> None:
     """F09. HTTP/1.0 without Host, `Host: name:` and `OPTIONS *`; a site of several names cannot tell which was meant."""
-    from tests.kit.raw import OK, answering
-
     pki.public.leaf("one", "one.test")
     backend = raw(answering(OK))
     routes = (

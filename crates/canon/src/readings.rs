@@ -8,8 +8,10 @@ use crate::path::{BadPath, hex, push_encoded};
 const MOST: usize = 64;
 const MOST_BYTES: usize = 64 * 1024;
 
-/// What one reader does and another does not; each changes what it finds, or nothing.
-const STEPS: [fn(&[u8]) -> Vec<u8>; 9] =
+/// What one reader does to a path and another does not; it changes what it finds, or nothing.
+type Step = fn(&[u8]) -> Vec<u8>;
+
+const STEPS: [Step; 9] =
     [decoded, overlong_decoded, slashed, merged, resolved, without_last_slash, without_parameters, cut, trimmed];
 
 /// Hands each reading of `path` to `see`, with `keys` read in the same way, until it gives false.
