@@ -128,7 +128,8 @@ pub fn request(data: &[u8]) -> Result<Head, NoHead> {
     let old = *version == b"HTTP/1.0";
     if !token(method)
         || target.is_empty()
-        || !target.iter().all(u8::is_ascii_graphic)
+        || !target.iter().all(|b| b.is_ascii_graphic() || !b.is_ascii())
+        || std::str::from_utf8(target).is_err()
         || !(old || *version == b"HTTP/1.1")
     {
         return Err(NoHead::Wrong);

@@ -138,8 +138,7 @@ fn every_byte_everywhere_is_judged_by_the_grammar() {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let places: [(usize, &dyn Fn(u8) -> bool); 4] = [
         (1, &token),
-        // Whether bytes beyond ASCII are characters is judged where the target is.
-        (5, &|b| matches!(b, 0x21..=0x7e | 0x80..)),
+        (5, &|b| matches!(b, 0x21..=0x7e)),
         (27, &token),
         (33, &|b| b == b'\t' || (b >= 0x20 && b != 0x7f)),
     ];
