@@ -239,8 +239,65 @@ def test_all_that_stands_in_the_way_is_told_at_once() -> None:
         ("a web application firewall", "what Everyhop has"),
         (BLIND, "routing by path"),
     ]
-    verified = asked("backend-verified", role="control", same_host="yes", **NO)
-    assert verified.pattern is None and verified.conflicts
+    several = asked("blind-proxy end-to-end-confidentiality path-routing grpc")
+    assert [c.between for c in several.conflicts] == [
+        ("the proxy holds no key", "gRPC by method, HTTP/2 to the backend"),
+        (BLIND, "gRPC by method, HTTP/2 to the backend"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("advice", "between", "because", "way_out"),
+    [
+        (
+            asked("path-routing grpc", role="transport"),
+            ("the edge as a transport device", "gRPC by method, HTTP/2 to the backend"),
+            HTTP,
+            "gRPC passes through unread",
+        ),
+        (
+            asked("path-routing header-rewriting", role="transport"),
+            ("the edge as a transport device", CAPABILITIES["header-rewriting"].title),
+            CAPABILITIES["header-rewriting"].reason,
+            CAPABILITIES["header-rewriting"].instead,
+        ),
+        (
+            asked("end-to-end-confidentiality blind-proxy", role="control"),
+            ("the edge as a control point", "the proxy holds no key"),
+            "whoever ends TLS holds its key",
+            "passthrough for that name",
+        ),
+        (
+            asked("client-certificate-at-backend survives-a-taken-proxy", role="control"),
+            ("the edge as a control point", CAPABILITIES["client-certificate-at-backend"].title),
+            CAPABILITIES["client-certificate-at-backend"].reason,
+            CAPABILITIES["client-certificate-at-backend"].instead,
+        ),
+        (
+            asked("end-to-end-confidentiality blind-proxy", backend_tls="no"),
+            ("the proxy holds no key: only passthrough gives it", "a backend without TLS"),
+            "in passthrough the backend is where TLS ends",
+            GIVE,
+        ),
+        (
+            asked("backend-knows-edge encrypted-to-backend", **NO),
+            ("the way to the backend is encrypted", "a backend without TLS on another host"),
+            CLEAR,
+            GIVE,
+        ),
+        (
+            asked("backend-verified", role="control", same_host="yes", **NO),
+            (CAPABILITIES["backend-verified"].title, HERE),
+            CAPABILITIES["backend-verified"].reason,
+            CAPABILITIES["backend-verified"].instead,
+        ),
+    ],
+)
+def test_of_several_that_stand_in_the_way_the_first_is_told_with_its_own_reason(
+    advice: Advice, between: tuple[str, str], because: str, way_out: str
+) -> None:
+    (told,) = advice.conflicts
+    assert (told.between, told.because, told.ways_out[0]) == (between, because, way_out)
 
 
 def test_an_advice_says_which_other_answer_would_change_it_and_to_what() -> None:
@@ -351,3 +408,12 @@ tls  = "plaintext"
 to   = ["10.0.0.1:1", "10.0.0.2:1"]
 """
     )
+
+
+@pytest.mark.parametrize("signed", [{"owner": "o"}, {"until": "2027-01-01"}])
+def test_nobody_and_no_end_are_made_up_for_plaintext(signed: dict[str, str]) -> None:
+    it = Requirements(role="control", backend_tls="no", backend_asks="no")
+    assert "acceptance" not in configuration([(Service("r", "r.test", ("10.0.0.1:1",), it, **signed), advise(it))])
+    sealed = Requirements(role="control", backend_tls="yes", backend_asks="yes")
+    both = Service("r", "r.test", ("10.0.0.1:1",), sealed, owner="o", until="2027-01-01")
+    assert "acceptance" not in configuration([(both, advise(sealed))])

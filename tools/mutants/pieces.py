@@ -110,7 +110,6 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/test_sentences.py",
             "tests/unit/test_trust.py",
             CASES,
-            "tests/unit/test_cli.py",
         ),
     ),
 }

@@ -85,3 +85,31 @@ fn another_form_is_refused() {
     let (_, text) = golden().swap_remove(0);
     assert!(everyhop_plan::read(&text.replacen("\"plan\":1", "\"plan\":2", 1)).is_err());
 }
+
+#[test]
+fn a_text_that_is_no_plan_is_told_with_its_reason_and_another_form_with_both_numbers() {
+    let why = |text: &str| everyhop_plan::read(text).expect_err("no plan").to_string();
+    assert!(why("{}").starts_with("missing field"));
+    let (_, text) = golden().remove(0);
+    let other = text.replacen("\"plan\":1", "\"plan\":2", 1);
+    assert_ne!(other, text);
+    assert_eq!(why(&other), "plan form 2 is not 1");
+}
+
+#[test]
+fn there_are_as_many_threads_as_are_named_or_as_there_are_cores_and_never_none() {
+    use everyhop_plan::Threads;
+    let read = |text: &str| serde_json::from_str::<Threads>(text).expect("threads");
+    let (cores, three) = (read(r#"{"count":"cores"}"#), read(r#"{"count":"fixed","threads":3}"#));
+    assert_eq!([cores.number(8), cores.number(1), cores.number(0), three.number(8)], [8, 1, 1, 3]);
+}
+
+#[test]
+fn a_backend_is_called_as_the_file_calls_it() {
+    use everyhop_plan::Place;
+    let said = |text: &str| serde_json::from_str::<Place>(text).expect("a place").to_string();
+    assert_eq!(said(r#"{"kind":"ip","ip":"10.0.0.1","port":1}"#), "10.0.0.1:1");
+    assert_eq!(said(r#"{"kind":"ip","ip":"::1","port":2}"#), "[::1]:2");
+    assert_eq!(said(r#"{"kind":"name","name":"b.test","port":3}"#), "b.test:3");
+    assert_eq!(said(r#"{"kind":"unix","path":"/run/x"}"#), "unix:/run/x");
+}

@@ -143,21 +143,20 @@ def unkept(it: Requirements) -> list[Conflict]:
 
 def choose(it: Requirements) -> Advice:
     reads, blind = wants(it.needs, TERMINATING), wants(it.needs, frozenset({"passthrough"}))
-    conflicts = []
-    if reads and blind:
-        conflicts += [
-            Conflict(
-                (CAPABILITIES[b].title, CAPABILITIES[r].title),
-                f"{CAPABILITIES[b].title}: {CAPABILITIES[b].reason}; {CAPABILITIES[r].title}: {CAPABILITIES[r].reason}",
-                (
-                    f"{CAPABILITIES[r].instead or 'do it at the backend'}, and pass TLS through",
-                    "accept the edge as a reader, and end TLS there (mutual)",
-                    "split the service: one name passed through for what must stay closed, one terminated for the rest",
-                ),
-            )
-            for b in blind
-            for r in reads[:1]
-        ]
+    # Told of each that needs the edge blind, beside the first of those that need it to read.
+    conflicts = [
+        Conflict(
+            (CAPABILITIES[b].title, CAPABILITIES[r].title),
+            f"{CAPABILITIES[b].title}: {CAPABILITIES[b].reason}; {CAPABILITIES[r].title}: {CAPABILITIES[r].reason}",
+            (
+                f"{CAPABILITIES[r].instead or 'do it at the backend'}, and pass TLS through",
+                "accept the edge as a reader, and end TLS there (mutual)",
+                "split the service: one name passed through for what must stay closed, one terminated for the rest",
+            ),
+        )
+        for b in blind
+        for r in reads[:1]
+    ]
     if it.role == "transport" and reads:
         conflicts.append(
             Conflict(
