@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import ssl
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import FrozenInstanceError
@@ -83,6 +84,29 @@ def test_every_way_to_name_a_key_file_asks_who_may_use_it(tmp_path: Path, refer:
     path.chmod(0o660)
     with pytest.raises(Unusable, match="mode 0660"):
         key_bytes(refer(path), Path("/nowhere"), environ)
+
+
+@pytest.mark.skipif(not ROOT, reason="only root may mount")
+def test_the_mend_of_a_mode_is_one_that_can_be_done_where_the_file_lies(tmp_path: Path) -> None:
+    """A secret that Kubernetes or Compose mounts cannot be changed from within: its mode is set where it is mounted."""
+    mounted = tmp_path / "secret"
+    mounted.mkdir()
+    key = mounted / "a.key"
+    if subprocess.run(["mount", "-t", "tmpfs", "secret", str(mounted)], check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        key.write_bytes(b"the key")
+        key.chmod(0o644)
+        mends = []
+        for _ in range(2):
+            with pytest.raises(Unusable) as told:
+                key_bytes(f"file:{key}", tmp_path, {})
+            mends.append(told.value.mend)
+            subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+        assert mends[0] == f"chmod 600 {key}"
+        assert "read-only" in mends[1] and "defaultMode: 0400" in mends[1] and "chmod" not in mends[1]
+    finally:
+        subprocess.run(["umount", "-l", str(mounted)], check=True)
 
 
 # What stands in the files.

@@ -15,7 +15,7 @@ from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import Authority, Leaf
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
-from tests.kit.forge import Signer, forged, of_version_1, root, saved
+from tests.kit.forge import FETCHED, Signer, forged, of_version_1, root, saved
 
 Edges = Callable[..., EdgeKit]
 GET = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
@@ -94,6 +94,37 @@ def test_a_renewed_key_whose_mode_alone_is_mended_is_taken(edge: Edges, backend:
     it.edge.wait_for(f"chmod 600 {tmp_path}/edge.key", 20, after=mark)
     (tmp_path / "edge.key").chmod(0o600)
     it.edge.wait_for("certificates renewed", 20, after=mark)
+    backend.close()
+
+
+def test_what_clients_will_mind_in_a_renewed_chain_is_told_as_it_is_taken_and_once(
+    edge: Edges, backend: Backend, tmp_path: Path
+) -> None:
+    """As at a start and at a reload: a renewal is when a chain loses its issuer."""
+    authority = Authority(tmp_path, "Own CA")
+    middle = forged("Middle CA", root(authority), ca=True)
+
+    def renewed(whole: bool) -> None:
+        mark = len(it.edge.said)
+        leaf = forged("a.test", middle, names=["a.test"], more=[FETCHED])
+        saved(tmp_path, "edge", leaf, middle if whole else root(authority))
+        it.edge.wait_for("certificates renewed", 20, after=mark)
+
+    authority.leaf("edge", "a.test")
+    it = edge(route(backend.port))
+    text = it.config.read_text().replace(f"{it.pki.folder}/edge.", f"{tmp_path}/edge.")
+    it.config.write_text(text.replace(', "b.test", "c.test", "*.w.test"', ""))
+    assert it.admin("reload")["reloaded"]
+
+    def told() -> int:
+        return sum("[certificate/chain-incomplete]" in line for line in it.edge.said)
+
+    renewed(whole=True)
+    assert told() == 0
+    renewed(whole=False)
+    assert told() == 1 and any("'CN=Middle CA'" in line for line in it.edge.said)
+    renewed(whole=False)
+    assert told() == 1
     backend.close()
 
 

@@ -102,6 +102,7 @@ class Reload:
         except EveryhopError as e:
             say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
             return
+        tell(self.renewal.untold(compiled.findings), self.path, compiled.text)
         self.renewal.follows(compiled)
         say(f"certificates renewed, material {compiled.material.digest[:16]}")
 

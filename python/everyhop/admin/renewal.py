@@ -68,7 +68,11 @@ class Renewal:
             found = again(self.running).findings
         except Refused:
             return []  # `read` tells of files that cannot be used
-        fresh = [f for f in found if f.identity not in self.told]
+        return self.untold(found)
+
+    def untold(self, findings: list[Finding]) -> list[Finding]:
+        """Those that nobody was told of yet; from now on they are."""
+        fresh = [f for f in findings if f.identity not in self.told]
         self.told |= {f.identity for f in fresh}
         return fresh
 

@@ -76,7 +76,7 @@ def chains(world: World) -> None:
         role: Role = "site" if key[0] == "site" else "identity"
         thing = world.config.site[int(key[1])] if role == "site" else world.config.identity[int(key[1])]
         for doubt in doubts(pair.certs, role, world.now, known):
-            world.warn(doubt.slug, (*key, "chain"), f"{role} {thing.name!r}: {doubt.what}", doubt.mend)
+            world.warn(doubt.slug, (*key, "chain"), f"{role} {thing.name!r}: {doubt.what}", doubt.mend, mark=doubt.what)
 
 
 def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
