@@ -14,13 +14,11 @@ class Rust:
 
     packages: tuple[str, ...]
     files: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ("--tests",)
+    tests: tuple[str, ...] = ("--tests",)
     """Which of the tests are asked, in cargo's words. There are none in documentation, which would be built each time."""
     judges: tuple[str, ...] = ()
     """Other crates, whose tests are asked of what its own did not notice."""
-    judge_features: tuple[str, ...] = ()
-    judge_targets: tuple[str, ...] = ()
+    judge_tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ ADVISED = (
 )
 
 # The engine's connections on a clock of the test's own, as `make seeded` runs them.
-PLAYBOOK = ("--lib", "--test", "core")
+PLAYBOOK = ("--features=everyhop-engine/fuzzing", "--lib", "--test=core")
 
 PIECES: dict[str, Rust | Python] = {
     "plan": Rust(("everyhop-plan",)),
@@ -53,20 +51,14 @@ PIECES: dict[str, Rust | Python] = {
     "hello": Rust(("everyhop-hello",)),
     "decide": Rust(("everyhop-decide",)),
     "http1": Rust(("everyhop-http1",)),
-    "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), ("everyhop-engine/fuzzing",), PLAYBOOK),
+    "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), PLAYBOOK),
     "record": Rust(
         ("everyhop-record",),
         ("crates/record/src/refusal.rs", "crates/record/src/facts.rs"),
         judges=("everyhop-engine",),
-        judge_features=("everyhop-engine/fuzzing",),
-        judge_targets=PLAYBOOK,
+        judge_tests=PLAYBOOK,
     ),
-    "running": Rust(
-        ("everyhop-running",),
-        judges=("everyhop-engine",),
-        judge_features=("everyhop-engine/fuzzing",),
-        judge_targets=PLAYBOOK,
-    ),
+    "running": Rust(("everyhop-running",), judges=("everyhop-engine",), judge_tests=PLAYBOOK),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
     "rules": Python(
         ("compile/rules_*.py",),

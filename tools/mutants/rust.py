@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 QUICK = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_DEV_DEBUG": "none"}
 # What the crates depend on is built once for all pieces.
 BUILT = ROOT / "target/mutants/target"
+JUDGES_S = 120
 PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
 
 
@@ -28,14 +29,26 @@ def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
     """
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
     words = [f"--package={p}" for p in piece.packages] + [f"--file={f}" for f in piece.files]
-    told = asked(folder, [*words, *(f"--features={f}" for f in piece.features), "--", *piece.targets])
+    told = asked(folder, [*words, *of_cargo(piece.tests)])
     survivors, files, count = read(told)
     if survivors and piece.judges:
-        # Only what its own tests did not notice is asked of those that take longer to build.
-        words += ["--iterate", f"--test-package={','.join(piece.judges)}"]
-        words += [f"--features={f}" for f in piece.judge_features]
-        survivors, _, _ = read(asked(folder, [*words, "--", *piece.judge_targets]))
+        # Only what its own tests did not notice is asked of those that take longer to build. cargo-mutants would ask for them
+        # with nothing broken in the mutated crate's name, so that is done here.
+        cargo = ["cargo", "test", "-q", *(f"--package={p}" for p in piece.judges), *piece.judge_tests]
+        if subprocess.run(cargo, cwd=ROOT, env=environment(), check=False, stdout=subprocess.DEVNULL).returncode:
+            raise RuntimeError("the tests fail with nothing broken")
+        words += ["--iterate", "--baseline=skip", f"--timeout={JUDGES_S}", f"--test-package={','.join(piece.judges)}"]
+        survivors, _, _ = read(asked(folder, [*words, *of_cargo(piece.judge_tests)]))
     return survivors, files, count
+
+
+def of_cargo(words: tuple[str, ...]) -> list[str]:
+    """Said when tests are built as well as when they run, so that none is built that is not asked."""
+    return [f"--cargo-arg={word}" for word in words]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}
 
 
 def asked(folder: Path, words: list[str]) -> dict[str, Any]:
@@ -44,9 +57,8 @@ def asked(folder: Path, words: list[str]) -> dict[str, Any]:
     Raises `RuntimeError`.
     """
     command = ["cargo", "mutants", "--no-shuffle", "--colors=never", "--jobs=1", f"--output={folder}", *words]
-    env = {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}
     # 0: all caught; 2: some were missed; 3: some took too long.
-    code = subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
     if code not in {0, 2, 3}:
         raise RuntimeError(f"cargo mutants ended with {code}")
     told: dict[str, Any] = json.loads((folder / "mutants.out/outcomes.json").read_text())
