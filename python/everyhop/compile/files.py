@@ -75,8 +75,9 @@ def chains(world: World) -> None:
     for key, pair in world.pairs.items():
         role: Role = "site" if key[0] == "site" else "identity"
         thing = world.config.site[int(key[1])] if role == "site" else world.config.identity[int(key[1])]
-        for doubt in doubts(pair.certs, role, world.now, known):
-            world.warn(doubt.slug, (*key, "chain"), f"{role} {thing.name!r}: {doubt.what}", doubt.mend, mark=doubt.what)
+        file = next(iter(pair.files))
+        for it in doubts(pair.certs, role, world.now, known):
+            world.warn(it.slug, (*key, "chain"), f"{role} {thing.name!r}: {file}: {it.what}", it.mend, mark=it.what)
 
 
 def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
