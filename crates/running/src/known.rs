@@ -172,4 +172,98 @@ mod tests {
         let end = i64::from_be_bytes(*kept.first_chunk().expect("an end"));
         assert!((now + KNOWN_S..=now + KNOWN_S + 5).contains(&end));
     }
+
+    #[test]
+    fn what_is_kept_or_sealed_for_a_client_is_given_back_as_it_was_and_only_until_its_end() {
+        let now = secs(UnixTime::now());
+        let kept = Lasting(rustls::server::ServerSessionMemoryCache::new(8));
+        let sealed: Arc<dyn ProducesTickets> = rustls::crypto::aws_lc_rs::Ticketer::new().expect("randomness");
+        let sealed = Lasting(sealed);
+        assert!(kept.can_cache() && sealed.enabled());
+        assert_eq!(i64::from(sealed.lifetime()), KNOWN_S, "what is sealed stands for no longer than it is believed");
+        for (ends_s, lives) in [(now + 60, true), (now - 1, false)] {
+            let given_back = lives.then_some(&b"session"[..]);
+            let mut mine = Some(ends_s);
+            let ticket = remembering(&mut mine, || {
+                assert!(kept.put(b"key".to_vec(), b"session".to_vec()));
+                sealed.encrypt(b"session").expect("a ticket")
+            });
+            assert_eq!(kept.get(b"key").as_deref(), given_back);
+            assert_eq!(kept.take(b"key").as_deref(), given_back);
+            assert_eq!(kept.take(b"key"), None, "taken once");
+            assert_eq!(sealed.decrypt(&ticket).as_deref(), given_back);
+        }
+        assert_eq!(kept.get(b"another"), None);
+        assert_eq!(sealed.decrypt(b"no ticket"), None);
+    }
+
+    /// Says of everything the opposite of what rustls says by default.
+    #[derive(Debug)]
+    struct Odd(bool, Vec<DistinguishedName>);
+
+    impl ClientCertVerifier for Odd {
+        fn verify_client_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: UnixTime,
+        ) -> Result<ClientCertVerified, Error> {
+            if self.0 { Ok(ClientCertVerified::assertion()) } else { Err(Error::DecryptError) }
+        }
+
+        fn offer_client_auth(&self) -> bool {
+            self.0
+        }
+
+        fn client_auth_mandatory(&self) -> bool {
+            self.0
+        }
+
+        fn root_hint_subjects(&self) -> &[DistinguishedName] {
+            &self.1
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::DecryptError)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::DecryptError)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ED448]
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_clients_is_what_the_judge_behind_it_asks() {
+        let names = vec![DistinguishedName::in_sequence(b"\x31\x00")];
+        for believes in [true, false] {
+            let it = Noting(Arc::new(Odd(believes, names.clone())));
+            assert_eq!((it.offer_client_auth(), it.client_auth_mandatory()), (believes, believes));
+            let hinted: Vec<&[u8]> = it.root_hint_subjects().iter().map(AsRef::as_ref).collect();
+            assert_eq!(hinted, [AsRef::<[u8]>::as_ref(&names[0])]);
+            assert_eq!(it.supported_verify_schemes(), [SignatureScheme::ED448]);
+            let leaf = CertificateDer::from(&b"\x30"[..]);
+            let mut ends_s = None;
+            let judged = remembering(&mut ends_s, || it.verify_client_cert(&leaf, &[], UnixTime::now()));
+            assert_eq!(judged.is_ok(), believes);
+            assert_eq!(
+                ends_s,
+                believes.then_some(i64::MIN),
+                "a certificate whose end cannot be read stands for nothing"
+            );
+        }
+    }
 }

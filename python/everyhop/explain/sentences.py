@@ -27,16 +27,13 @@ def line(it: RouteTrust) -> str:
 def parties(it: RouteTrust) -> str:
     """Below the line, under each party: whether it reads."""
     drawn = line(it)
-    at = [0, drawn.index("edge"), drawn.rindex(it.backends[0][0])]
-    says = ["reads", "blind" if it.way == "passthrough" else "reads", "reads"]
-    out = ""
-    for column, word in zip(at, says, strict=True):
-        out = out.ljust(column) + word
-    return out
+    out = "reads".ljust(drawn.index("edge")) + ("blind" if it.way == "passthrough" else "reads")
+    return out.ljust(drawn.rindex(it.backends[0][0])) + "reads"
 
 
 def listed(parts: tuple[str, ...] | list[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+    before, last = ", ".join(parts[:-1]), parts[-1]
+    return f"{before} and {last}" if before else last
 
 
 def ends(it: RouteTrust) -> str:
