@@ -3,6 +3,8 @@ names are compared as certificates mean them."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 from everyhop.demo.backends import Backend
-from everyhop.demo.certificates import Authority, Leaf
+from everyhop.demo.certificates import Authority, Leaf, put
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import FETCHED, Signer, forged, of_version_1, root, saved
@@ -206,4 +208,30 @@ def test_a_listener_that_may_have_more_than_descriptors_hold_is_told_at_the_star
     assert any("may have 20000 connections and the process has descriptors for 448" in line for line in it.edge.said)
     quiet = edge(route(backend.port), listener="connections = 448", under=["prlimit", "--nofile=1024:1024"])
     assert not any("descriptors for" in line for line in quiet.edge.said)
+    backend.close()
+
+
+def test_a_pipe_in_the_place_of_a_file_holds_nobody_up(edge: Edges, backend: Backend, tmp_path: Path) -> None:
+    """A certificate's, its key's, then the configuration's: each is told, the last good ones serve, the next is answered."""
+    authority = Authority(tmp_path, "Own CA")
+    authority.leaf("edge", "a.test")
+    it = edge(route(backend.port))
+    text = it.config.read_text().replace(f"{it.pki.folder}/edge.", f"{tmp_path}/edge.")
+    it.config.write_text(text.replace(', "b.test", "c.test", "*.w.test"', ""))
+    assert it.admin("reload")["reloaded"]
+    for path in (tmp_path / "edge.pem", tmp_path / "edge.key", it.config):
+        good, mark = path.read_bytes(), len(it.edge.said)
+        path.unlink()
+        os.mkfifo(path)
+        if path != it.config:
+            it.edge.wait_for(f"the last good ones stay: site 'edge': {path}: it is a pipe and no file", 20, after=mark)
+            answer = it.admin("reload")
+            assert "it is a pipe" in str(answer["findings"]), answer
+        else:
+            it.edge.process.send_signal(signal.SIGHUP)
+            it.edge.wait_for(f"reload failed: cannot read {path}: it is a pipe and no file", 20, after=mark)
+        with tls(it.port, "a.test", authority.file) as sock:
+            assert exchange(sock, GET).status == 200
+        put(path, good, 0o600)
+        assert it.admin("reload")["reloaded"]
     backend.close()

@@ -75,7 +75,17 @@ PIECES: dict[str, Rust | Python] = {
         ("compile/compiler.py", "compile/build.py", "compile/files.py"),
         ("tests/unit/test_build.py", "tests/unit/test_files.py", "tests/unit/test_keys_apart.py", CASES),
     ),
-    "identity": Python(("identity/*.py",), ("tests/unit/test_certificates.py", "tests/unit/test_unreadable.py", CASES)),
+    "identity": Python(
+        ("identity/*.py",),
+        (
+            "tests/unit/test_certificates.py",
+            "tests/unit/test_chains.py",
+            "tests/unit/test_regular_files.py",
+            "tests/unit/test_unreadable.py",
+            "tests/unit/test_usable.py",
+            CASES,
+        ),
+    ),
     "trust": Python(("trust/*.py",), ("tests/unit/test_kept.py", "tests/unit/test_trust.py", CASES)),
     "diff": Python(
         ("diff/*.py",),
