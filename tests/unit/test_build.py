@@ -97,6 +97,13 @@ def test_a_hello_that_names_nobody_is_answered_by_the_site_or_the_route_that_is_
         assert found.pop(field) == answer and [*found.values()] == [{"answer": "refuse"}]
 
 
+def test_an_address_stands_in_the_plan_in_its_one_form_however_it_is_written() -> None:
+    text = HEAD.format(top='[status]\nbind = "[0:0::1]:2"\n', listener="", site="")
+    it = compile_file("b.toml", now=NOW, files="skip", text=text.replace('"127.0.0.1:8443"', '"[0:0::1]:1"')).plan
+    assert it.listeners[0].bind == ["[::1]:1"]
+    assert it.status.model_dump() == {"kind": "bound", "bind": "[::1]:2"}
+
+
 def test_what_is_believed_at_a_listener_stands_in_the_plan_as_networks() -> None:
     (it,) = built(listener='accept_proxy = ["10.1.2.3"]\ntrusted_proxies = ["10.0.0.0/8"]\n').listeners
     assert (it.accept_proxy, it.trusted_proxies) == (["10.1.2.3/32"], ["10.0.0.0/8"])

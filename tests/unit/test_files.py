@@ -30,17 +30,17 @@ name = "i"
 chain = "identity.pem"
 key = "file:identity.key"
 [[route]]
+name = "p"
+host = "p.test"
+tls = "passthrough"
+to = ["c.test:1", "10.0.0.3:1"]
+[[route]]
 name = "r"
 host = "a.test"
 tls = "mutual"
 to = ["10.0.0.1:1", {{ at = "b.test:1", verify = {{ ca = "{own}" }} }}]
 present = "i"
 verify = {{ ca = "internal-ca.pem", name = "n" }}
-[[route]]
-name = "p"
-host = "p.test"
-tls = "passthrough"
-to = ["c.test:1", "10.0.0.3:1"]
 """
 ASKS = 'clients = { ca = "public-ca.pem", crl = "list.crl"STALE }'
 
@@ -97,6 +97,24 @@ def test_what_goes_to_the_engine_is_each_pair_each_ca_and_each_list_with_its_end
 def test_a_sites_names_are_those_of_its_first_certificate_alone(folder: Path) -> None:
     hosts = compiled(folder).plan.sites[0].hosts
     assert "c.test" in hosts and "z.test" not in hosts
+
+
+def test_files_are_read_in_full_or_for_their_names_alone_or_not_at_all(folder: Path) -> None:
+    path, text = folder / "everyhop.toml", TEXT.format(hosts="", site="", own="internal-ca.pem")
+    whole, names, nothing = (compile_file(path, text=text, files=files) for files in ("read", "if-there", "skip"))
+    assert names.plan == whole.plan != nothing.plan
+    assert (names.guessed, nothing.guessed) == ((), ("s",))
+    assert whole.comparable and names.comparable and not nothing.comparable
+    assert whole.watched and whole.material.entries
+    for it in (names, nothing):
+        assert not it.watched and not it.material.entries, "a plan needs no key"
+
+
+def test_what_is_printed_of_a_compiled_configuration_shows_nothing_of_its_text_and_no_key(folder: Path) -> None:
+    text = TEXT.format(hosts="", site="", own="internal-ca.pem") + "# a note of the operator's\n"
+    it = compile_file(folder / "everyhop.toml", text=text)
+    assert it.plan_digest in repr(it)
+    assert "a note" not in repr(it) and "PRIVATE" not in repr(it) and "Config(" not in repr(it)
 
 
 def test_names_of_backends_are_those_that_must_be_looked_up(folder: Path) -> None:

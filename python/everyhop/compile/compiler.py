@@ -60,7 +60,7 @@ class Compiled:
     watched: dict[Path, Mark]
     """The files that were read for it, as they were before they were read."""
     names: set[str]
-    text: str
+    text: str = field(repr=False)
     path: Path
     config: Config = field(repr=False)
     """With what concerns the supervisor alone and stands in no plan."""
