@@ -227,3 +227,10 @@ def test_plaintext_that_stays_on_this_host_needs_nobody_and_what_leaves_it_has_i
         f'tls = "plaintext"\noff_host = true\nto = ["127.0.0.1:1", {{ at = "127.0.0.1:2", off_host = false }}]\n{SIGNED}'
     )
     assert [b.hop.model_dump()["reach"]["kind"] for b in kept.backends] == ["accepted", "same_host"]
+
+
+def test_a_routes_hosts_stand_in_the_plan_in_their_one_form_and_in_order() -> None:
+    text = HEAD.format(top="", listener="", site="").replace('host = "p.test"', 'host = ["P.test", "*.Q.Test"]')
+    text += f'[[route]]\nname = "r"\nhost = ["B.Test", "a.TEST"]\n{HERE}'
+    passed, ended = compile_file("b.toml", now=NOW, files="skip", text=text).plan.routes
+    assert (passed.hosts, ended.hosts) == (["*.q.test", "p.test"], ["a.test", "b.test"])

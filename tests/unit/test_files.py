@@ -114,7 +114,23 @@ def test_what_is_printed_of_a_compiled_configuration_shows_nothing_of_its_text_a
     text = TEXT.format(hosts="", site="", own="internal-ca.pem") + "# a note of the operator's\n"
     it = compile_file(folder / "everyhop.toml", text=text)
     assert it.plan_digest in repr(it)
-    assert "a note" not in repr(it) and "PRIVATE" not in repr(it) and "Config(" not in repr(it)
+    assert not [word for word in ("a note", "PRIVATE", "Config(", "Document(") if word in repr(it)]
+
+
+def test_keys_come_from_the_environment_that_is_given_or_from_that_of_the_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = TEXT.format(hosts="", site="", own="internal-ca.pem").replace("file:edge.key", "env:EDGE_KEY")
+    key = (folder / "edge.key").read_text()
+    path = folder / "everyhop.toml"
+    monkeypatch.delenv("EDGE_KEY", raising=False)
+    assert compile_file(path, text=text, environ={"EDGE_KEY": key}).material.entries
+    with pytest.raises(Refused):
+        compile_file(path, text=text)
+    monkeypatch.setenv("EDGE_KEY", key)
+    assert compile_file(path, text=text).material.entries
+    with pytest.raises(Refused):
+        compile_file(path, text=text, environ={})
 
 
 def test_names_of_backends_are_those_that_must_be_looked_up(folder: Path) -> None:
