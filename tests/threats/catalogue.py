@@ -34,6 +34,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "200, and the target byte for byte at the backend, by HTTP/1 and HTTP/2",
             "RFC 3986 3.3; traefik#12395",
         ),
+        "F02": Row(
+            "empty bodies in every form: length 0, chunked with only the last chunk, a head and then an empty piece, DELETE, a client stream without a message; to HTTP/1 and HTTP/2 backends",
+            "the end of the request arrives at once",
+            "RFC 9113 8.1; h2o#3035",
+        ),
+        "F03": Row(
+            "stalled readers on one HTTP/2 backend connection; a backend connection that answers nothing more; graceful GOAWAY and REFUSED_STREAM under POSTs",
+            "others are unaffected; it is given up and replaced; what was not looked at goes again, body and all",
+            "RFC 9113 5.2, 6.8, 8.7; nghttp2#713; grpc-go#2767",
+        ),
         "F09": Row(
             "HTTP/1.0 without Host at a site of one name, `Host: name:`, `OPTIONS *`",
             "the answer of the site's backend",

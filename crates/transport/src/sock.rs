@@ -69,6 +69,16 @@ impl Sock {
     }
 }
 
+/// A peer that vanishes without a word is noticed: what it does not acknowledge within half a minute ends the connection,
+/// and it is asked once a minute where nothing is under way, so that nobody between forgets the connection either.
+pub fn notice_its_end(sock: &TcpStream) {
+    use rustix::net::sockopt;
+    // A kernel that cannot has connections that end by their deadlines alone.
+    let _ = sockopt::set_socket_keepalive(sock, true);
+    let _ = sockopt::set_tcp_keepidle(sock, std::time::Duration::from_secs(60));
+    let _ = sockopt::set_tcp_user_timeout(sock, 30_000);
+}
+
 /// One read of a TCP socket into the unused room of `into`.
 pub fn poll_fill_tcp(sock: &mut TcpStream, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
     poll_fill(sock, cx, into, &mut false)

@@ -15,7 +15,7 @@ use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
 use everyhop_transport::shares::{BACKENDS, Held, is_exhaustion};
 use everyhop_transport::side::{Wire, WireError};
-use everyhop_transport::sock::Sock;
+use everyhop_transport::sock::{Sock, notice_its_end};
 use everyhop_transport::tls::Session;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -48,6 +48,7 @@ pub(crate) async fn dial(backend: &BackendRun, address: &Address, watch: &Watch)
             r.map(|s| {
                 // Small writes must not wait for the other side's acknowledgement.
                 let _ = s.set_nodelay(true);
+                notice_its_end(&s);
                 Sock::Tcp(s)
             })
         }),

@@ -6,6 +6,7 @@ use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
+use crate::exchange::trailers::of_answer;
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
 use everyhop_plan::Limits;
@@ -55,7 +56,7 @@ impl H2Conn {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.streams.get() < self.send.current_max_send_streams()
+        self.streams.get() < self.send.current_max_send_streams().min(STREAMS)
     }
 
     /// It served just now.
@@ -68,14 +69,22 @@ impl H2Conn {
     }
 }
 
+/// Requests under way on one connection, above which another is opened, however many the backend would take.
+const STREAMS: usize = 100;
+/// RFC 9113 §6.9.1.
+const MOST_WINDOW: u32 = (1 << 31) - 1;
+
 /// Speaks HTTP/2 on a new connection.
 pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Result<Rc<H2Conn>, Box<Failure>> {
     let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: Ending(opened.link.clone()) };
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let of_all_streams =
+        limits.h2_stream_window_bytes.saturating_mul(u32::try_from(STREAMS).unwrap_or(1)).min(MOST_WINDOW);
     let handshake = h2::client::Builder::new()
         .enable_push(false)
         .initial_window_size(limits.h2_stream_window_bytes)
-        .initial_connection_window_size(limits.h2_connection_window_bytes)
+        // It holds the windows of all streams: those that nobody reads leave the others theirs (threat F03).
+        .initial_connection_window_size(limits.h2_connection_window_bytes.max(of_all_streams))
         .max_header_list_size(limits.h2_header_list_bytes)
         .max_concurrent_streams(0)
         .max_concurrent_reset_streams(size(limits.h2_streams))
@@ -119,6 +128,8 @@ pub(crate) struct H2Up {
     conn: Rc<H2Conn>,
     sender: SendRequest<Bytes>,
     request: Option<(Request<()>, bool)>,
+    /// The request's body was over before its head went: what is behind it.
+    ended: Option<Option<HeaderMap>>,
     response: Option<ResponseFuture>,
     send: Option<SendStream<Bytes>>,
     recv: Option<RecvStream>,
@@ -145,6 +156,7 @@ impl H2Up {
             sender: conn.send.clone(),
             conn,
             request: None,
+            ended: None,
             response: None,
             send: None,
             recv: None,
@@ -174,6 +186,11 @@ impl H2Up {
     /// The rule or limit that the answer broke.
     pub(crate) fn rule(&self) -> Option<&'static str> {
         self.rule
+    }
+
+    /// It did not answer in time: what shares the connection goes on to its own end, and nothing new is asked there.
+    pub(crate) fn give_up(&self) {
+        self.conn.open.set(false);
     }
 
     fn answer_came(&mut self) {
@@ -222,15 +239,22 @@ impl H2Up {
             return Poll::Ready(Ok(()));
         }
         if let Err(e) = ready!(self.sender.poll_ready(cx)) {
-            // Nothing of this request was sent.
+            // Nothing of this request was sent, and nothing more will be over this connection.
             self.unprocessed = true;
+            self.conn.open.set(false);
             return Poll::Ready(Err(self.failed(&e)));
         }
         let Some((request, bodiless)) = self.request.take() else { return Poll::Ready(Ok(())) };
-        match self.sender.send_request(request, bodiless) {
-            Ok((response, send)) => {
+        let ended = self.ended.take();
+        let is_last = bodiless || matches!(ended, Some(None));
+        match self.sender.send_request(request, is_last) {
+            Ok((response, mut send)) => {
                 self.response = Some(response);
-                self.send = (!bodiless).then_some(send);
+                match ended {
+                    _ if is_last => {}
+                    Some(Some(trailers)) => drop(send.send_trailers(trailers)),
+                    _ => self.send = Some(send),
+                }
                 Poll::Ready(Ok(()))
             }
             Err(e) => Poll::Ready(Err(self.failed(&e))),
@@ -248,11 +272,16 @@ impl H2Up {
 
     pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
         // A backend that reset the stream meanwhile says so when its answer is read.
-        if let Some(send) = &mut self.send {
-            let _ = match trailers {
-                Some(map) => send.send_trailers(map),
-                None => send.send_data(Bytes::new(), true),
-            };
+        match &mut self.send {
+            Some(send) => {
+                let _ = match trailers {
+                    Some(map) => send.send_trailers(map),
+                    None => send.send_data(Bytes::new(), true),
+                };
+            }
+            // The head has not gone yet: the stream ends with it.
+            None if self.request.is_some() => self.ended = Some(trailers),
+            None => {}
         }
     }
 
@@ -322,7 +351,7 @@ impl H2Up {
         let Some(recv) = &mut self.recv else { return Poll::Ready(Err(Refusal::BackendClosed)) };
         match ready!(poll_recv(recv, cx, into)) {
             Ok((got, trailers)) => {
-                self.trailers = trailers;
+                self.trailers = trailers.map(of_answer);
                 Poll::Ready(Ok(got))
             }
             Err(e) => {

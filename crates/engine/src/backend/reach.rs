@@ -148,6 +148,9 @@ impl Backends {
             return;
         }
         let link = up.link();
+        if let (Up::H2(up), Refusal::BackendFirstByte | Refusal::BackendTooSlow) = (up, why) {
+            up.give_up();
+        }
         let died = matches!(
             why,
             Refusal::BackendClosed | Refusal::BackendReset | Refusal::BackendTls | Refusal::HopIdentityRefused

@@ -12,6 +12,7 @@ use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Ready, carry};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
+use crate::exchange::trailers::of_request;
 use crate::exchange::words::{Behind, BodyLen, Built, Fields, Gone, Got, Meta};
 use bytes::Bytes;
 use everyhop_http1::{self as http1, FieldId};
@@ -296,7 +297,7 @@ impl Client for H2 {
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
         match ready!(poll_recv(&mut self.body, cx, into)) {
             Ok((got, trailers)) => {
-                self.trailers = trailers;
+                self.trailers = trailers.map(of_request);
                 Poll::Ready(Ok(got))
             }
             Err(e) if e.reason() == Some(Reason::PROTOCOL_ERROR) => Poll::Ready(Err(Refusal::BodyMalformed)),

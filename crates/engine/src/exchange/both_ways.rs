@@ -10,7 +10,12 @@ use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
+use http::HeaderMap;
 use std::task::{Context, Poll};
+
+/// What of a request's body is held after it was handed on, so that it can go again where the backend says that it did not
+/// look at it: what most calls have. A longer one goes once.
+const KEPT_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Request {
@@ -36,7 +41,12 @@ pub(crate) struct Exchange {
     request: Request,
     response: Response,
     informational: u32,
+    /// What was taken from the client so far, while it may have to go again.
+    kept: Option<Buf>,
+    bodiless: bool,
     body_ended: bool,
+    /// Behind the request's body, once that has ended.
+    trailers: Option<HeaderMap>,
     /// The client takes nothing more for now.
     blocked: bool,
     /// What the client was told; 0 before that.
@@ -48,15 +58,19 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// `body`: the request has one. Its head is queued at the upstream side already.
-    pub(crate) fn new(body: BodyLen) -> Exchange {
+    /// `body`: the request has one. Its head is queued at the upstream side already. `keeps`: the backend's protocol has a
+    /// way to say that a request was not looked at.
+    pub(crate) fn new(body: BodyLen, keeps: bool) -> Exchange {
         Exchange {
             to_up: Buf::default(),
             to_client: Buf::default(),
             request: if body == BodyLen::None { Request::Flush } else { Request::Body },
             response: Response::Head,
             informational: 0,
+            kept: (keeps && body != BodyLen::None).then(Buf::default),
+            bodiless: body == BodyLen::None,
             body_ended: body == BodyLen::None,
+            trailers: None,
             blocked: false,
             status: 0,
             switched: false,
@@ -73,6 +87,22 @@ impl Exchange {
     /// No byte of the request's body was taken from the client.
     pub(crate) fn untouched(&self) -> bool {
         self.body_in == 0
+    }
+
+    /// All that was taken from the client is still there, and the client was told nothing.
+    pub(crate) fn may_go_again(&self) -> bool {
+        self.status == 0 && (self.untouched() || self.kept.is_some())
+    }
+
+    /// The same request from its beginning, to another connection.
+    pub(crate) fn again(&mut self) {
+        self.to_up = Buf::default();
+        if let Some(kept) = &self.kept {
+            self.to_up.push(kept.bytes());
+        }
+        self.request = if self.bodiless { Request::Flush } else { Request::Body };
+        self.response = Response::Head;
+        self.informational = 0;
     }
 
     /// The request's body is all read, so the client's connection stands at the next request.
@@ -139,12 +169,18 @@ impl Exchange {
                     Poll::Ready(Err(_)) => self.request = Request::Broken,
                     Poll::Pending => return Ok(moved),
                 },
+                Request::Body if self.body_ended => {
+                    up.finish(self.trailers.clone());
+                    self.request = Request::Flush;
+                }
                 Request::Body => match client.poll_body(cx, &mut self.to_up) {
-                    Poll::Ready(Ok(Got::Some)) => self.body_in += self.to_up.len() as u64,
+                    Poll::Ready(Ok(Got::Some)) => {
+                        self.body_in += self.to_up.len() as u64;
+                        self.keep();
+                    }
                     Poll::Ready(Ok(Got::End)) => {
                         self.body_ended = true;
-                        up.finish(client.trailers());
-                        self.request = Request::Flush;
+                        self.trailers = client.trailers();
                     }
                     Poll::Ready(Err(why)) => return Err(why),
                     Poll::Pending => {
@@ -157,6 +193,17 @@ impl Exchange {
                 },
             }
             moved = true;
+        }
+    }
+
+    /// Holds what was just taken, as long as it is little.
+    fn keep(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            if self.status == 0 && kept.len() + self.to_up.len() <= KEPT_BYTES {
+                kept.push(self.to_up.bytes());
+            } else {
+                self.kept = None;
+            }
         }
     }
 
@@ -197,6 +244,7 @@ impl Exchange {
                         _ => {
                             up.give_head(&meta, client);
                             self.status = meta.status;
+                            self.kept = None;
                             self.response = if meta.body == BodyLen::None {
                                 client.finish(None);
                                 Response::Flush

@@ -94,6 +94,7 @@ pub(crate) async fn carry<C: Carrier>(
     let limits = &*route.limits;
     let mut tries = Tries::default();
     let mut again = false;
+    let mut exchange = Exchange::new(asked.body, ready.speaks_h2());
     loop {
         let reached = match carrier.reach(running.generation, route, &mut tries, again, client).await {
             // Whoever takes a request back before it was begun costs no backend a handshake each time: the new connection
@@ -117,7 +118,6 @@ pub(crate) async fn carry<C: Carrier>(
         };
         route.sends_to(&backend);
         up.start(&ready.built, asked);
-        let mut exchange = Exchange::new(asked.body);
         watch.within_s(limits.body_progress_s);
         let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, asked.websocket, watch, limits) {
             Poll::Pending if carrier.is_overdue() => Poll::Ready(Err(Refusal::Draining)),
@@ -129,11 +129,12 @@ pub(crate) async fn carry<C: Carrier>(
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
             // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
             // backend is asked again only over a new connection where a kept one may have died of age.
-            let unanswered = !up.answered() && exchange.status == 0 && exchange.untouched();
+            let unanswered = !up.answered() && exchange.may_go_again();
             let elsewhere = reused || route.backends.len() > 1 || tries.leaves(&backend);
-            let retry = elsewhere && unanswered && asked.is_idempotent() && is_of_hop(why);
+            let retry = elsewhere && unanswered && exchange.untouched() && asked.is_idempotent() && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
+                exchange.again();
                 if route.backends.len() > tries.hops() + 1 {
                     tries.leave_out(backend.hop_id);
                 }

@@ -1,7 +1,6 @@
 //! A body in a stream of HTTP/2, for both sides: sent as the peer's window takes it, received with room for more given at
 //! once. It knows no connection. Read next: `body.rs`, the same of HTTP/1.
 
-use crate::exchange::trailers::forbid;
 use crate::exchange::words::Got;
 use bytes::Bytes;
 use everyhop_transport::buf::Buf;
@@ -54,10 +53,7 @@ pub(crate) fn poll_recv(
             }
             Some(Err(e)) => return Poll::Ready(Err(e)),
             None => {
-                let mut trailers = ready!(recv.poll_trailers(cx))?;
-                if let Some(map) = &mut trailers {
-                    forbid(map);
-                }
+                let trailers = ready!(recv.poll_trailers(cx))?;
                 return Poll::Ready(Ok((Got::End, trailers)));
             }
         }

@@ -1,7 +1,7 @@
 //! Trailers of either protocol: what may stand in them and how the other protocol says it.
 //! They carry no identity and no framing, whoever sent them.
 
-use everyhop_http1::{self as http1, write};
+use everyhop_http1::{self as http1, FieldId, write};
 use http::HeaderMap;
 
 /// The end of a chunked body.
@@ -30,14 +30,22 @@ pub(crate) fn trailer_map(trailers: &[(Vec<u8>, Vec<u8>)]) -> Option<HeaderMap> 
     Some(map)
 }
 
-/// Drops what must not stand in trailers.
-pub(crate) fn forbid(map: &mut HeaderMap) {
-    let bad: Vec<http::HeaderName> = map
-        .keys()
-        .filter(|name| everyhop_http1::field_id(name.as_str().as_bytes()).is_forbidden_in_trailers())
-        .cloned()
-        .collect();
+/// A request's trailers without what must not stand in them: they vouch for nothing.
+pub(crate) fn of_request(map: HeaderMap) -> HeaderMap {
+    without(map, FieldId::is_forbidden_in_trailers)
+}
+
+/// An answer's trailers without what frames a message or is of one connection. Nobody believes more of a backend for saying
+/// it late: the rest is the application's, as gRPC has it.
+pub(crate) fn of_answer(map: HeaderMap) -> HeaderMap {
+    without(map, |id| id.is_hop_by_hop() || matches!(id, FieldId::Host | FieldId::ContentLength))
+}
+
+fn without(mut map: HeaderMap, is_bad: impl Fn(FieldId) -> bool) -> HeaderMap {
+    let id = |name: &http::HeaderName| http1::field_id(name.as_str().as_bytes());
+    let bad: Vec<http::HeaderName> = map.keys().filter(|name| is_bad(id(name))).cloned().collect();
     for name in bad {
         map.remove(name);
     }
+    map
 }
