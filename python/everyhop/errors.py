@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 class EveryhopError(Exception):
-    """The root; on its own it means that we are at fault."""
+    """The root; on its own it means that we are at fault. `more` are further lines for a person."""
 
     code = 3
+
+    def __init__(self, message: str = "", *more: str) -> None:
+        super().__init__(message)
+        self.more = more
 
 
 class Refused(EveryhopError):

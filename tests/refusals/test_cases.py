@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
-from everyhop.refusals import PAGES, merged, render, to_json
+from everyhop.refusals import PAGES, Finding, merged, render, to_json
 from everyhop.trust import CAPABILITIES
 from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
@@ -57,9 +57,14 @@ def judge(folder: Path, text: str, *, yaml: bool = False) -> list[tuple[str, str
     path = folder / ("case.yaml" if yaml else "case.toml")
     path.write_text(full.replace("# !whole\n", ""))
     try:
-        return [(f.slug, f.severity) for f in compile_file(path, now=NOW).findings]
+        findings = compile_file(path, now=NOW).findings
+        for finding in findings:
+            stands_at_a_word(finding, path.read_text())
+        return [(f.slug, f.severity) for f in findings]
     except Refused as e:
         text_of = {str(path): path.read_text()}
+        for finding in e.findings:
+            stands_at_a_word(finding, path.read_text())
         shown = merged(e.findings)
         told = render(shown, text_of)
         for finding in shown:
@@ -68,6 +73,15 @@ def judge(folder: Path, text: str, *, yaml: bool = False) -> list[tuple[str, str
             assert f"more  everyhop explain {finding.slug}" in told
         assert len(to_json(shown)) == len(shown)
         return [(f.slug, f.severity) for f in e.findings]
+
+
+def stands_at_a_word(finding: Finding, text: str) -> None:
+    """At a key or a value, not at a table or list that holds it among others; only a key that is missing stands nowhere."""
+    for place in (finding.place, *finding.also):
+        row = text.split("\n")[place.line - 1]
+        marked = row[place.column - 1 :][: place.width]
+        if finding.slug not in {"config/missing-key", "config/foreign", "config/syntax"}:
+            assert marked.strip() and marked[0] not in "[{" and not row.startswith("["), (finding, marked)
 
 
 def unsigned(path: Path) -> bytes:

@@ -114,9 +114,11 @@ def test_an_edge_with_a_key_for_a_name_of_the_route_is_not_blind() -> None:
 def test_a_way_is_encrypted_only_if_every_hop_of_it_is() -> None:
     check = kept.every_hop("reencrypt", "mutual")
     weak, own = "10.0.0.1:1", {"at": "10.0.0.2:1", "tls": "plaintext"}
-    assert lacks(check, standing(to=[weak])) == ("the hop to 10.0.0.1:1 is plaintext", (("route", 3, "to", 0),))
+    assert lacks(check, standing(to=[weak])) == ("the hop to 10.0.0.1:1 is plaintext", (("route", 3, "tls"),))
     what = lacks(check, standing(tls="mutual", to=[weak, own]))
-    assert what == ("the hop to 10.0.0.2:1 is plaintext", (("route", 3, "to", 1),)), "a backend's own word counts"
+    assert what == ("the hop to 10.0.0.2:1 is plaintext", (("route", 3, "to", 1, "tls"),)), (
+        "a backend's own word counts"
+    )
     assert lacks(check, standing(to=[{"at": weak}]))[0] == "the hop to 10.0.0.1:1 is plaintext"
     for tls in ("passthrough", "reencrypt", "mutual"):
         assert check(standing(tls=tls, to=[weak, {"at": "10.0.0.2:1"}])) is None

@@ -100,7 +100,11 @@ ENTRY = PASSED.replace('["127.0.0.1:1"]', '[{ at = "127.0.0.1:1", present = "i" 
         (f'{HEAD}host = "a.test"\nsend_proxy = "v2"\n', "route/nothing-to-do", "send_proxy"),
         (f'{HEAD}host = "a.test"\ncovers = ["p.test"]\n', "route/nothing-to-do", "covers"),
         (f'{HEAD}host = "a.test"\nallow = {{ clients = ["c"] }}\n', "route/nothing-to-do", "allow"),
-        (f'{HEAD}host = "a.test"\nheaders = {{ x-forwarded-proto = "v" }}\n', "route/nothing-to-do", "headers"),
+        (
+            f'{HEAD}host = "a.test"\nheaders = {{ x-forwarded-proto = "v" }}\n',
+            "route/nothing-to-do",
+            "x-forwarded-proto",
+        ),
         (f'{PASSED}host = "p.test"\npath = "/x"\n', "route/layer-7-on-passthrough", "path"),
         (f'{ENTRY}host = "p.test"\n', "route/layer-7-on-passthrough", "present"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.compile import compile_file
+from everyhop.compile.rules_names import carried
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
 from everyhop.plan import Plan
@@ -68,9 +69,14 @@ def test_a_certificate_without_a_host_name_gives_its_site_none_and_that_is_refus
     assert found(ca.folder, text("", "one"), "certificate/host-not-covered") == []
 
 
-def test_a_host_that_a_certificate_lacks_is_told_with_the_first_four_names_that_it_has(ca: Authority) -> None:
+def test_a_host_that_a_certificate_lacks_is_told_with_the_names_that_it_has(ca: Authority) -> None:
     (told,) = found(ca.folder, text('hosts = ["a.test"]', "many"), "certificate/host-not-covered")
-    assert "many.pem does not carry a.test (it carries n0.test, n1.test, n2.test, n3.test)" in told.what
+    assert (
+        "many.pem does not carry a.test (it carries n0.test, n1.test, n2.test, n3.test, n4.test, n5.test)" in told.what
+    )
+    assert carried(tuple(f"n{n}.test" for n in range(99))).endswith("n19.test and 79 more"), (
+        "what is left out is counted"
+    )
     assert told.place.line == 7
     (told,) = found(ca.folder, text('hosts = [\n"b.test",\n"a.test"]', "two"), "certificate/host-not-covered")
     assert "does not carry a.test (it carries b.test)" in told.what and told.place.line == 9

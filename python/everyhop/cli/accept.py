@@ -17,6 +17,7 @@ import typer
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused, Surroundings
 from everyhop.model.words import CONTEXTS
+from everyhop.screen import line
 from everyhop.source import find, text_of
 
 
@@ -49,13 +50,18 @@ def accept(
     ends = day(until, "--until")
     if path.suffix in {".yaml", ".yml"}:
         raise Misuse(
-            f"{path} is YAML, whose comments would be lost; add to the route by hand:\n"
-            f"  acceptance:\n    owner: {owner}\n    why: {why!r}\n    context: {context}\n    since: {begins}\n    until: {ends}"
+            f"{path} is YAML, whose comments would be lost; add to the route by hand:",
+            "  acceptance:",
+            f"    owner: {owner}",
+            f"    why: {why!r}",
+            f"    context: {context}",
+            f"    since: {begins}",
+            f"    until: {ends}",
         )
     changed = written(path, route, {"owner": owner, "why": why, "context": context, "since": begins, "until": ends})
     replace(path, changed, route)
-    print(f"accepted: {route} until {ends}, by {owner}; {path} changed")
-    print("next: everyhop check && everyhop reload")
+    line(f"accepted: {route} until {ends}, by {owner}; {path} changed")
+    line("next: everyhop check && everyhop reload")
 
 
 def written(path: Path, route: str, acceptance: dict[str, object]) -> str:

@@ -12,13 +12,14 @@ import typer
 
 from everyhop.advise import Advice, Requirements, Service, advise, configuration
 from everyhop.advise.rules import SEVERAL
-from everyhop.cli.console import print_json, wrapped
+from everyhop.cli.console import print_json
 from everyhop.cli.questions import ask_all
 from everyhop.compile import compile_file
 from everyhop.compile.names import address, host
 from everyhop.errors import Misuse, Refused, Surroundings
 from everyhop.model.words import DATA
 from everyhop.refusals import Finding, merged
+from everyhop.screen import line, lines, wrapped
 from everyhop.source.yaml_nodes import NotYaml, values
 from everyhop.trust import CAPABILITIES
 
@@ -173,12 +174,15 @@ def service_of(given: dict[str, Any]) -> Service:
 
 
 def listed(path: Path) -> list[dict[str, Any]]:
+    whole = ""
     try:
-        found = values("services:\n" + "\n".join("  " + line for line in path.read_text(encoding="utf-8").splitlines()))
+        whole = "services:\n" + "\n".join("  " + row for row in path.read_text(encoding="utf-8").split("\n"))
+        found = values(whole)
     except OSError as e:
         raise Surroundings(f"cannot read {path}: {e.strerror}") from e
     except NotYaml as e:
-        raise Misuse(f"{path}:{e.line - 1}:{e.column}: {e.what}") from e
+        row, column = e.place(whole)
+        raise Misuse(f"{path}:{row - 1}:{column}: {e.what}") from e
     services = found.get("services")
     if not isinstance(services, list) or not all(isinstance(s, dict) for s in services):
         raise Misuse(f"{path} is not a list of services; write: - name: api")
@@ -195,27 +199,28 @@ def plain(service: Service, advice: Advice) -> dict[str, object]:
     return {"name": service.name, "host": service.host, **dataclasses.asdict(advice)}
 
 
-def several(title: str, lines: tuple[str, ...]) -> None:
-    for index, line in enumerate(lines):
-        print(wrapped(line, 14, f"  {title.ljust(11) if index == 0 else ' ' * 11} "))
+def several(title: str, said: tuple[str, ...]) -> None:
+    for index, sentence in enumerate(said):
+        lines(wrapped(sentence, 14, f"  {title.ljust(11) if index == 0 else ' ' * 11} "))
 
 
 def tell(service: Service, advice: Advice) -> None:
     if advice.pattern is None:
-        print(f"{service.name}: these cannot be had together")
+        line(f"{service.name}: these cannot be had together")
         for conflict in advice.conflicts:
-            print(f"  conflict    {conflict.between[0]}\n              and {conflict.between[1]}")
+            line(f"  conflict    {conflict.between[0]}")
+            line(f"              and {conflict.between[1]}")
             several("because", (conflict.because,))
             several("ways out", conflict.ways_out)
     else:
-        print(f'{service.name}: tls = "{advice.pattern}"')
+        line(f'{service.name}: tls = "{advice.pattern}"')
         several("because", advice.forced_by)
         several("you give up", advice.gives_up)
         several("you now run", advice.duties)
         assumed = f"; assumed: {', '.join(advice.assumed)}" if advice.assumed else ""
         several("how sure", (advice.sure + assumed,))
     several("but", advice.if_changed)
-    print()
+    line()
 
 
 def left(text: str) -> list[Finding]:
@@ -232,18 +237,18 @@ def left(text: str) -> list[Finding]:
 def finish(text: str, advised: list[tuple[Service, Advice]], write: Path | None) -> None:
     path = write or Path("everyhop.toml")
     if write is None:
-        print(text)
+        lines(text)
     open_ = [
         s.name
         for s, a in advised
         if a.pattern == "plaintext" and s.requirements.same_host != "yes" and not (s.owner and s.until)
     ]
-    print("next:")
+    line("next:")
     for finding in left(text):
-        print(wrapped(f"mend  {finding.what}: {finding.mend[0]}", 8, "  "))
+        lines(wrapped(f"mend  {finding.what}: {finding.mend[0]}", 8, "  "))
     if open_:
-        print(f"  everyhop accept {open_[0]} --owner NAME --until DATE --why TEXT --config {path}")
-    print(f"  everyhop check --no-files {path}")
-    print(f"  everyhop explain {path}")
+        line(f"  everyhop accept {open_[0]} --owner NAME --until DATE --why TEXT --config {path}")
+    line(f"  everyhop check --no-files {path}")
+    line(f"  everyhop explain {path}")
     if not open_:
-        print(f"  everyhop run --config {path}")
+        line(f"  everyhop run --config {path}")

@@ -15,6 +15,7 @@ from everyhop import __version__
 from everyhop.cli import accept, advise, check, demo, diff, explain, plan, probe, reload, run, schema, status, where
 from everyhop.cli.console import report
 from everyhop.errors import EveryhopError, Refused
+from everyhop.screen import line, ready
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,7 +31,7 @@ for command in (advise, check, explain, diff, plan, schema, where, run, status, 
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        print(f"everyhop {__version__}")
+        line(f"everyhop {__version__}")
         raise typer.Exit
 
 
@@ -45,13 +46,14 @@ def everyhop(
 
 def main() -> None:
     """The entry point."""
+    ready()
     try:
         code = app(standalone_mode=False)
     except Refused as e:
         report(e.findings)
         code = e.code
     except EveryhopError as e:
-        print(f"everyhop: {e}", file=sys.stderr)
+        told(f"everyhop: {e}", *e.more)
         code = e.code
     except KeyboardInterrupt:
         code = 130
@@ -64,14 +66,21 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def told(*said: str) -> None:
+    for text in said:
+        line(text, to=sys.stderr)
+
+
 def misuse(error: Exception) -> int:
     """A wrong command line is the user's; anything else is ours, and says so without a traceback."""
     shown = getattr(error, "format_message", None)
     if shown is not None:
-        print(f"everyhop: {shown()}", file=sys.stderr)
+        told(f"everyhop: {shown()}")
         return 2
     if os.environ.get("EVERYHOP_TRACEBACK"):
         raise error
-    print(f"everyhop: our fault: {type(error).__name__}: {error}", file=sys.stderr)
-    print("please report it; EVERYHOP_TRACEBACK=1 shows where it happened", file=sys.stderr)
+    told(
+        f"everyhop: our fault: {type(error).__name__}: {error}",
+        "please report it; EVERYHOP_TRACEBACK=1 shows where it happened",
+    )
     return 3

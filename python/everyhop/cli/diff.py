@@ -13,12 +13,13 @@ import typer
 
 from everyhop import __version__
 from everyhop.admin import Client
-from everyhop.cli.console import colour, print_json, wrapped
+from everyhop.cli.console import print_json
 from everyhop.compile import compile_file
 from everyhop.diff import KINDS, Change, compare, settings_changes
 from everyhop.errors import Misuse, Surroundings
 from everyhop.model import Config
 from everyhop.plan import Plan, read_plan
+from everyhop.screen import Paint, beside, line, lines, printable
 from everyhop.source import find
 
 ORDER = ("weaker", "neutral", "stronger")
@@ -69,7 +70,7 @@ def diff(
     if chosen == "json":
         print_json({"changes": [told(c, c in bad) for c in changes], "refused": len(bad)})
     elif chosen == "markdown":
-        print(markdown(changes, bad))
+        lines(markdown(changes, bad))
     elif chosen == "sarif":
         print_json(sarif(changes, bad, given[-1] if given else "everyhop.toml"))
     elif chosen == "text":
@@ -133,21 +134,23 @@ def told(change: Change, bad: bool) -> dict[str, object]:
 
 def show(changes: list[Change], bad: list[Change], allowed: list[str]) -> None:
     if not changes:
-        print("nothing changed in trust")
+        line("nothing changed in trust")
         return
     for change in changes:
         sign, shade = SIGNS[change.direction]
         note = "  (accepted)" if change.covered else "  (allowed)" if change.allow in allowed else ""
-        print(
-            wrapped(f"{change.about}: {change.what}{note}  [{change.kind}]", 2, f"{sign} ").replace(
-                sign, colour(sign, shade), 1
-            )
-        )
-        print(wrapped(change.so, 8, "    so  "))
+        text = f"{change.about}: {change.what}{note}  [{change.kind}]"
+        first, *further = beside(f"{sign} ", text).split("\n")
+        line(Paint(sign, shade), first.removeprefix(sign))
+        for row in [*further, *beside("    so  ", change.so).split("\n")]:
+            line(row)
     weaker = sum(c.direction == "weaker" for c in changes)
-    print(f"\n{weaker} weaker, {sum(c.direction == 'stronger' for c in changes)} stronger, {len(bad)} not allowed")
+    stronger = sum(c.direction == "stronger" for c in changes)
+    line()
+    line(f"{weaker} weaker, {stronger} stronger, {len(bad)} not allowed")
     if bad:
-        print("if they are meant: " + " ".join(f"--allow {shlex.quote(c.allow)}" for c in bad))
+        # One line, that can be pasted; a shell's word stays one whatever it holds.
+        line("if they are meant: " + " ".join(f"--allow {shlex.quote(c.allow)}" for c in bad))
 
 
 def markdown(changes: list[Change], bad: list[Change]) -> str:
@@ -157,7 +160,7 @@ def markdown(changes: list[Change], bad: list[Change]) -> str:
 
     def cell(text: str) -> str:
         """Names are the author's: what a page would take for markup is shown as it is."""
-        marked = re.sub(r"([\\`*_\[\]()!#~|])", r"\\\1", text)
+        marked = re.sub(r"([\\`*_\[\]()!#~|])", r"\\\1", printable(text))
         return marked.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
     out = [

@@ -14,6 +14,7 @@ from everyhop.cli.check import File
 from everyhop.cli.console import print_json
 from everyhop.compile import compile_file
 from everyhop.compile.reading import dotted, read
+from everyhop.screen import exact, line
 from everyhop.source import Document, find
 
 
@@ -31,9 +32,9 @@ def plan(
     path = find(file)
     made = compile_file(path, files="if-there", past_dates="close")
     if compiled:
-        print(made.plan_json)
+        exact(made.plan_json)
         if made.reservation:
-            print(f"this plan's digest is{made.reservation}", file=sys.stderr)
+            line(f"this plan's digest is{made.reservation}", to=sys.stderr)
         return
     document, config = read(path, made.text)
     values = [(dotted(key), value, origin) for key, value, origin in effective(config, document)]
@@ -49,8 +50,8 @@ def plan(
         return
     width = min(max(len(f"{k} = {json.dumps(v, default=str)}") for k, v, _ in values), 60)
     for key, value, origin in values:
-        print(f"{f'{key} = {json.dumps(value, default=str)}'.ljust(width)}  {origin}")
-    print(f"plan {made.plan_digest}{made.reservation}")
+        line(f"{f'{key} = {json.dumps(value, default=str)}'.ljust(width)}  {origin}")
+    line(f"plan {made.plan_digest}{made.reservation}")
 
 
 def effective(

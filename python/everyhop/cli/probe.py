@@ -14,6 +14,7 @@ from everyhop.cli.console import print_json
 from everyhop.compile.names import address
 from everyhop.errors import Misuse, Surroundings
 from everyhop.identity import Unusable, read_pair, read_roots
+from everyhop.screen import line
 
 
 def register(app: typer.Typer) -> None:
@@ -77,14 +78,12 @@ def described(cert: x509.Certificate) -> dict[str, object]:
 
 
 def tell(seen: dict[str, object]) -> None:
-    print(f"{seen['at']}  handshake {seen['handshake']}")
-    print(f"  tls       {seen['version']}  {seen['suite']}  {seen['group'] or ''}  alpn {seen['alpn'] or 'none'}")
+    line(f"{seen['at']}  handshake {seen['handshake']}")
+    line(f"  tls       {seen['version']}  {seen['suite']}  {seen['group'] or ''}  alpn {seen['alpn'] or 'none'}")
     chain = seen["chain"]
     for depth, cert in enumerate(chain if isinstance(chain, list) else []):
         names = ", ".join(cert["names"]) or cert["subject"]
-        print(
-            f"  {'shows' if depth == 0 else '     '}     {names}, until {cert['not_after'][:10]}, by {cert['issuer']}"
-        )
-    print(f"  verified  {seen['verified']}")
+        line(f"  {'shows' if depth == 0 else '     '}     {names}, until {cert['not_after'][:10]}, by {cert['issuer']}")
+    line(f"  verified  {seen['verified']}")
     asks = seen["asked_for_certificate"]
-    print(f"  asks      {'who we are' if asks else 'not who we are'}{'; we showed ours' if seen['presented'] else ''}")
+    line(f"  asks      {'who we are' if asks else 'not who we are'}{'; we showed ours' if seen['presented'] else ''}")

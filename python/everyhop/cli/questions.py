@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from everyhop.screen import line, lines
+
 
 @dataclass(frozen=True)
 class Question:
@@ -71,11 +73,12 @@ def ask_all() -> dict[str, Any]:
     """The answers. Enter skips, `b` goes back; nothing is written anywhere."""
     found: dict[str, Any] = {}
     at = 0
-    print("Seven questions; Enter for not sure, b for back.\n")
+    line("Seven questions; Enter for not sure, b for back.")
+    line()
     while at < len(QUESTIONS):
         question = QUESTIONS[at]
         choices = " ".join(f"[{k}]{v.removeprefix(k)}" for k, v in question.choices.items())
-        print(f"{at + 1}. {question.text}\n   (why: {question.why})")
+        lines(f"{at + 1}. {question.text}\n   (why: {question.why})")
         given = (
             typer.prompt(f"   {choices}".rstrip() or "  ", default="", show_default=False, prompt_suffix=" > ")
             .strip()
@@ -85,12 +88,13 @@ def ask_all() -> dict[str, Any]:
             at = max(0, at - 1)
             continue
         if given and not take(question, given, found):
-            print("   that is none of the answers\n")
+            line("   that is none of the answers")
+            line()
             continue
         if not given:
             found.pop(question.key, None)
         at += 1
-        print()
+        line()
     return found
 
 

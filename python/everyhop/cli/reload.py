@@ -10,6 +10,8 @@ import typer
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.cli.run import Config
+from everyhop.refusals import part
+from everyhop.screen import beside, line, width
 
 
 def register(app: typer.Typer) -> None:
@@ -24,16 +26,17 @@ def reload(
     if as_json:
         print_json(answer)
     elif reloaded:
-        print(f"reloaded, plan {digest}")
+        line(f"reloaded, plan {digest}")
     else:
-        print(f"not reloaded; plan {digest} keeps running", file=sys.stderr)
+        told = [f"not reloaded; plan {digest} keeps running"]
         if answer.get("why"):
-            print(f"  {answer['why']}", file=sys.stderr)
+            told += beside("  ", str(answer["why"])).split("\n")
         findings = answer.get("findings")
         for it in findings if isinstance(findings, list) else []:
-            print(
-                f"{it['file']}:{it['line']}:{it['column']}: {it['severity']} [{it['slug']}] {it['what']}",
-                file=sys.stderr,
-            )
-            print(f"  mend  {it['mend'][0]}", file=sys.stderr)
+            place = f"{it['file']}:{it['line']}:{it['column']}"
+            told += part("", f"{place}: {it['severity']} [{it['slug']}] {it['what']}", width())
+            for index, mend in enumerate(it["mend"]):
+                told += part("  mend  " if index == 0 else "        or ", mend, width())
+        for row in told:
+            line(row, to=sys.stderr)
     raise typer.Exit(0 if reloaded else 1)

@@ -31,7 +31,7 @@ def hint(table: str, word: str) -> str:
     if near and changes(word, near) == 1:
         return f"the nearest key here is {near}"
     if elsewhere := [t for t, keys in tables.items() if folded(word) in map(folded, keys)]:
-        return f"it is a key of {' and '.join(map(bracketed, elsewhere[:3]))}, not of {bracketed(table)}"
+        return f"it is a key of {' and '.join(map(bracketed, elsewhere))}, not of {bracketed(table)}"
     if near:
         return f"the nearest key here is {near}"
     return "remove it, or see: everyhop schema"

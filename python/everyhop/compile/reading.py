@@ -25,7 +25,10 @@ def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
     try:
         return document, Config.model_validate(document.values)
     except ValidationError as e:
-        found = {(f.slug, f.place): f for f in (finding(document, error) for error in e.errors(include_url=False))}
+        # A value that fits no kind of a union is told of once, two keys that are missing in one table are told of both.
+        found = {
+            (f.slug, f.place, f.what): f for f in (finding(document, error) for error in e.errors(include_url=False))
+        }
         raise Refused(list(found.values()), document.text) from e
 
 

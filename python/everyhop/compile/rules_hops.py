@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile import names
+from everyhop.compile.keys import backend_at, pattern_of
 from everyhop.compile.world import Key, World, backends, ends_at, soon
 from everyhop.model import Backend, Route
 from everyhop.plan import STRENGTH
@@ -14,7 +15,7 @@ YEAR = dt.timedelta(days=366)
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        accepted_needed = False
+        accepted_needed: list[str] = []
         seen: dict[str, int] = {}
         for j, backend in enumerate(backends(route)):
             key: Key = ("route", i, "to", j)
@@ -22,7 +23,7 @@ def judge(world: World) -> None:
             if at is None:
                 world.refuse(
                     "hop/address",
-                    key,
+                    backend_at(world.config, i, j),
                     f"route {route.name!r} goes to {backend.at!r}"
                     + (f": {why}" if (why := names.oddity(backend.at)) else ""),
                     *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
@@ -32,10 +33,10 @@ def judge(world: World) -> None:
             if str(at) in seen:
                 world.refuse(
                     "hop/twice",
-                    key,
+                    backend_at(world.config, i, j),
                     f"route {route.name!r} goes to {at} twice",
                     "keep one of them",
-                    also=(("route", i, "to", seen[str(at)]),),
+                    also=(backend_at(world.config, i, seen[str(at)]),),
                 )
             seen.setdefault(str(at), j)
             if route.tls == "passthrough":
@@ -52,9 +53,10 @@ def judge(world: World) -> None:
                 )
             if tls == "plaintext":
                 off_host = route.off_host if backend.off_host is None else backend.off_host
-                accepted_needed |= off_host or not at.is_literal_loopback
+                if off_host or not at.is_literal_loopback:
+                    accepted_needed.append(str(at))
             else:
-                verified(world, i, key, route, backend, at, tls)
+                verified(world, i, j, route, backend, at, tls)
         if route.tls != "passthrough":
             acceptance(world, i, route, needed=accepted_needed)
 
@@ -77,9 +79,12 @@ def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) ->
             )
 
 
-def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at: names.Address, tls: str) -> None:
-    verify = backend.verify or route.verify
-    here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else ("route", i, "tls")
+def verified(world: World, i: int, j: int, route: Route, backend: Backend, at: names.Address, tls: str) -> None:
+    key: Key = ("route", i, "to", j)
+    verify, encrypts = backend.verify or route.verify, pattern_of(world.config, i, j)
+    here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else encrypts
+    lacks = verify is not None
+    """A key of `verify` is missing: its own name is marked, not the bracket behind it."""
     if verify is None or verify.ca is None:
         world.refuse(
             "hop/no-roots",
@@ -87,6 +92,7 @@ def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at:
             f"route {route.name!r} verifies {at} against no roots",
             'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
             'or verify = { ca = "system" } for a public certificate',
+            of_key=lacks,
         )
     name = verify.name if verify and verify.name else at.name
     if name is None:
@@ -95,6 +101,7 @@ def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at:
             here,
             f"route {route.name!r} expects no name of {at}",
             'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
+            of_key=lacks,
         )
     elif names.host(name) is None and names.address(f"{name}:1") is None and names.address(f"[{name}]:1") is None:
         world.refuse(
@@ -111,7 +118,7 @@ def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at:
         first = known[0] if known else "edge"
         world.refuse(
             "hop/no-identity",
-            ("route", i, "tls"),
+            encrypts,
             f"route {route.name!r} is mutual and presents nothing to {at}",
             f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"),
             'or tls = "reencrypt": encrypted, but the backend does not know that it is us',
@@ -130,23 +137,22 @@ def verified(world: World, i: int, key: Key, route: Route, backend: Backend, at:
     ):
         world.refuse(
             "route/nothing-to-do",
-            ("route", i, "present"),
+            ((*key, "present") if backend.present else ("route", i, "present")),
             f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown",
             'tls = "mutual" shows it',
             "or remove present",
         )
 
 
-def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
+def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None:
     key: Key = ("route", i, "acceptance")
     given = route.acceptance
     if given is None:
         if needed:
-            first = next(b.at for b in backends(route) if (b.tls or route.tls) == "plaintext")
             world.refuse(
                 "hop/plaintext-without-acceptance",
                 ("route", i, "tls"),
-                f"route {route.name!r} sends decrypted traffic to {first} and names no acceptance",
+                f"route {route.name!r} sends decrypted traffic to {', '.join(needed)} and names no acceptance",
                 'encrypt the hop: tls = "reencrypt" (or "mutual", with present = "'
                 + (world.config.identity[0].name if world.config.identity else "NAME")
                 + '")',
@@ -159,6 +165,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: bool) -> None:
             key,
             f"route {route.name!r} has an acceptance and no plaintext across a network",
             "remove it",
+            of_key=True,
         )
         return
     if route.data == "major-incident" and route.despite != "major-incident":

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from everyhop.compile import names
+from everyhop.compile.keys import site_host
 from everyhop.compile.world import Key, World
 
 
@@ -167,7 +168,7 @@ def sites(world: World) -> None:
             if not hosts:
                 world.refuse(
                     "certificate/host-not-covered",
-                    ("site", i),
+                    ("site", i, "certs", 0, "chain"),
                     f"the certificate of site {site.name!r} names no host",
                     "write hosts = [...], or use a certificate with DNS names",
                 )
@@ -176,14 +177,23 @@ def sites(world: World) -> None:
             if name in owner:
                 world.refuse(
                     "site/host-twice",
-                    ("site", i, "hosts"),
+                    site_host(world.config, i, name),
                     f"{name} belongs to site {world.config.site[owner[name]].name!r} and to {site.name!r}",
                     "keep it in one of them",
-                    also=(("site", owner[name], "hosts"),),
+                    also=(site_host(world.config, owner[name], name),),
                 )
             owner.setdefault(name, i)
         if site.hosts is not None:
             covered(world, i, hosts)
+
+
+MOST_NAMES = 20
+"""Of a certificate that get into a sentence."""
+
+
+def carried(found: tuple[str, ...]) -> str:
+    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+    return ", ".join(found[:MOST_NAMES]) + more or "no name"
 
 
 def covered(world: World, i: int, hosts: Iterable[str]) -> None:
@@ -197,6 +207,6 @@ def covered(world: World, i: int, hosts: Iterable[str]) -> None:
                 world.refuse(
                     "certificate/host-not-covered",
                     ("site", i, "hosts", h),
-                    f"{pair.chain} does not carry {name} (it carries {', '.join(read.names[:4]) or 'no name'})",
+                    f"{pair.chain} does not carry {name} (it carries {carried(read.names)})",
                     f"get a certificate for {name}, or take it out of site {site.name!r}",
                 )

@@ -4,6 +4,7 @@ the same request, and none of the sites by which it is reached may demand less o
 from __future__ import annotations
 
 from everyhop.compile import names
+from everyhop.compile.keys import route_host, route_match
 from everyhop.compile.ways_in import WaysIn
 from everyhop.compile.world import World
 from everyhop.model import Route, Site
@@ -29,10 +30,10 @@ def ties(world: World, ways: WaysIn) -> None:
         route, first = world.config.route[late], world.config.route[tie.first]
         world.refuse(
             "route/tie",
-            ("route", late, "name"),
+            route_match(world.config, late, tie.host),
             f"{route.name!r} and {first.name!r} both match {tie.host}{tie.path}",
             f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1",
-            also=(("route", tie.first, "name"),),
+            also=(route_match(world.config, tie.first, tie.host),),
         )
 
 
@@ -46,7 +47,7 @@ def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
         if site is None or not any(names.covers(own, host) for own in world.site_hosts[site.name]):
             world.refuse(
                 "route/no-site",
-                ("route", i, "host"),
+                route_host(world.config, i, host),
                 f"route {route.name!r} ends TLS for {host}, and no site "
                 + ("serves it" if site is None else "has a certificate's name for it"),
                 f'add "{host}" to the hosts of a [[site]]',
@@ -66,6 +67,16 @@ def demand(site: Site) -> int:
     return DEMANDED.index(site.clients.mode if site.clients else "nothing")
 
 
+def taken_by(route: Route, name: str) -> str:
+    """The host of the route by which it takes `name`: the longest that fits."""
+    fitting = [h for text in route.hosts if (h := names.host(text, wildcard=True)) and (h == name or below(name, h))]
+    return max(fitting, key=len, default="")
+
+
+def below(name: str, host: str) -> bool:
+    return host.startswith("*.") and name.endswith(host[1:])
+
+
 def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
     """A name that a route's wildcard takes may belong to another site than the wildcard itself."""
     if route.allow is not None:
@@ -82,7 +93,7 @@ def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
         demands = {1: "asks for one", 2: "demands a certificate"}[demand(strictest)]
         world.warn(
             "route/reached-through-weaker-site",
-            ("route", i, "host"),
+            route_host(world.config, i, taken_by(route, request.pattern)),
             f"route {route.name!r} is also reached as {request} through site {site.name!r}, which {asks}; site "
             f"{strictest.name!r} {demands}",
             f"give site {site.name!r} the clients of site {strictest.name!r}",

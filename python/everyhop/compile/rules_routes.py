@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from everyhop.compile import names
+from everyhop.compile.keys import route_host, route_method, site_host
 from everyhop.compile.world import Key, World
 from everyhop.model import Route
 from everyhop.trust import CAPABILITIES
@@ -20,10 +21,10 @@ def judge(world: World) -> None:
                 if host in passed:
                     world.refuse(
                         "route/tie",
-                        ("route", i, "host"),
+                        route_host(world.config, i, host),
                         f"{host} is passed through by {world.config.route[passed[host]].name!r} and by {route.name!r}",
                         "keep it in one of them",
-                        also=(("route", passed[host], "host"),),
+                        also=(route_host(world.config, passed[host], host),),
                     )
                 passed.setdefault(host, i)
             else:
@@ -92,7 +93,7 @@ def form(world: World, i: int, route: Route) -> None:
         if not names.TOKEN.match(method) or method != method.upper():
             world.refuse(
                 "config/wrong-value",
-                (*key, "method"),
+                route_method(world.config, i, method),
                 f"route {route.name!r} takes the method {method!r}",
                 'write it in capitals: "GET"',
             )
@@ -100,14 +101,15 @@ def form(world: World, i: int, route: Route) -> None:
         if not names.TOKEN.match(name):
             world.refuse(
                 "config/wrong-value",
-                (*key, "headers"),
+                (*key, "headers", name),
                 f"route {route.name!r} looks at the header {name!r}",
                 "write a field name",
+                of_key=True,
             )
         elif not names.is_heard(name):
             world.refuse(
                 "route/nothing-to-do",
-                (*key, "headers"),
+                (*key, "headers", name),
                 f"route {route.name!r} looks at the header {name!r}, which is taken from every request before it is matched",
                 'for the host write host = "..."'
                 if name.lower() == "host"
@@ -117,7 +119,7 @@ def form(world: World, i: int, route: Route) -> None:
         elif value != value.strip(" \t") or any(c != "\t" and (ord(c) < 0x20 or c == "\x7f") for c in value):
             world.refuse(
                 "config/wrong-value",
-                (*key, "headers"),
+                (*key, "headers", name),
                 f"route {route.name!r} wants {name} to be {value!r}, which no field's value can be (RFC 9110 §5.5)",
                 "write it without white space around it, and without control characters",
             )
@@ -133,25 +135,25 @@ def conflicts(
             other = world.config.route[ended[host]]
             world.refuse(
                 "route/passed-and-terminated",
-                ("route", i, "host"),
+                route_host(world.config, i, host),
                 f"{host} is passed through by {route.name!r} and terminated by {other.name!r}",
                 "choose one of the two for this name",
-                also=(("route", ended[host], "host"),),
+                also=(route_host(world.config, ended[host], host),),
             )
         elif host in sited:
             world.refuse(
                 "route/passed-and-terminated",
-                ("route", i, "host"),
+                route_host(world.config, i, host),
                 f"{host} is passed through by {route.name!r} and belongs to site {sited[host]!r}",
                 f"take it out of site {sited[host]!r}",
-                also=(("site", sites[sited[host]]),),
+                also=(site_host(world.config, sites[sited[host]], host),),
             )
         for wildcard, site in wildcards.items():
             if wildcard != host and names.covers(wildcard, host) and host not in [names.host(c) for c in route.covers]:
                 world.warn(
                     "route/wildcard-covers-passthrough",
-                    ("route", i, "host"),
+                    route_host(world.config, i, host),
                     f"{wildcard} of site {site!r} covers {host}, which route {route.name!r} passes through",
                     f'covers = ["{host}"]',
-                    also=(("site", sites[site]),),
+                    also=(site_host(world.config, sites[site], wildcard),),
                 )

@@ -41,8 +41,17 @@ class World:
     ) -> None:
         self.find("refused", slug, key, what, *mend, also=also, of_key=of_key)
 
-    def warn(self, slug: str, key: Key, what: str, *mend: str, also: tuple[Key, ...] = (), mark: str = "") -> None:
-        self.find("warning", slug, key, what, *mend, also=also, mark=mark)
+    def warn(
+        self,
+        slug: str,
+        key: Key,
+        what: str,
+        *mend: str,
+        also: tuple[Key, ...] = (),
+        of_key: bool = False,
+        mark: str = "",
+    ) -> None:
+        self.find("warning", slug, key, what, *mend, also=also, of_key=of_key, mark=mark)
 
     def past(self, slug: str, key: Key, what: str, *mend: str, ended: dt.datetime) -> None:
         """A date that is over: refused, or warned of where what it closes may stand."""
@@ -60,8 +69,8 @@ class World:
         of_key: bool = False,
         mark: str = "",
     ) -> None:
-        place = self.document.place(key, of_key=of_key)
-        others = tuple(self.document.place(k) for k in also)
+        place = self.document.place(key, of_key=of_key or self.holds_more(key))
+        others = tuple(self.document.place(k, of_key=self.holds_more(k)) for k in also)
         kind = {"route": "routes", "site": "sites", "listener": "listeners"}.get(str(key[0]) if key else "", "things")
         mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
@@ -81,13 +90,22 @@ class World:
 
     def given(self, key: Key) -> str:
         """The value that stands at `key`, if it is one word and no secret."""
+        value = self.value(key)
+        return "" if value is None or isinstance(value, dict | list) or "key" in key else str(value)
+
+    def holds_more(self, key: Key) -> bool:
+        """A table or list: what is marked is its name, not the bracket where it opens."""
+        return isinstance(self.value(key), dict | list)
+
+    def value(self, key: Key) -> Any:
+        """What stands in the file at `key`; `None` where nothing does."""
         value: Any = self.document.values
         for part in key:
             try:
                 value = value[part]
             except (KeyError, IndexError, TypeError):
-                return ""
-        return "" if isinstance(value, dict | list) or "key" in key else str(value)
+                return None
+        return value
 
     def nameless(self, key: Key, texts: tuple[str, ...]) -> tuple[str, ...]:
         """`texts` without what only says which thing it is: its name, its hosts, its addresses."""
@@ -117,10 +135,10 @@ class World:
 
 
 def own_words(config: Config, key: Key) -> set[str]:
-    """A name counts where it is quoted or stands in a command: a route may be called `one` or `tls`."""
+    """A name counts where it stands as the thing's: what a route presents may be called as the route is, and is not it."""
 
     def called(name: str) -> set[str]:
-        return {repr(name), f'"{name}"', f"accept {name}"}
+        return {f"{key[0]} {name!r}", f"accept {name}"}
 
     match key:
         case ("route", int(index), *_):

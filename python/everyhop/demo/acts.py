@@ -16,6 +16,7 @@ from typing import Any
 from everyhop.admin import Client
 from everyhop.demo.stage import DOMAIN, NAMES, Stage
 from everyhop.errors import EveryhopError, Surroundings
+from everyhop.screen import line
 
 COOKIE = "session=canary-7f3a"
 
@@ -24,7 +25,7 @@ MAPS = {
     "passthrough": "client =TLS==(edge)==TLS= backend",
     "mutual": "client =TLS= edge =TLS= backend, both sides proven",
     "reencrypt": "client =TLS= edge =TLS= backend",
-    "plaintext": "client =TLS= edge -open- backend",
+    "plaintext": "client =TLS= edge -!plaintext!- backend",
 }
 
 
@@ -35,25 +36,28 @@ def play(*, once: bool, port: int) -> int:
         stage = Stage(Path(folder), port)
         try:
             stage.open()
-            print(
+            line(
                 f"edge, four backends and a tap in front of each: up after {time.monotonic() - began:.1f} s, all on this machine"
             )
             first(stage)
             second(stage)
             third(stage)
             fourth(stage)
-            print("\nall four acts are over; nothing above was staged: it was measured")
+            line()
+            line("all four acts are over; nothing above was staged: it was measured")
             if not once:
                 stay(stage)
         except KeyboardInterrupt:
-            print()
+            line()
         finally:
             stage.close()
     return 0
 
 
 def title(text: str) -> None:
-    print(f"\n{text}\n{'-' * len(text)}")
+    line()
+    line(text)
+    line("-" * len(text))
 
 
 # A client.
@@ -134,13 +138,14 @@ def first(stage: Stage) -> None:
             raise EveryhopError(f"route {route!r} answered {status}: {body}")
         seen: Any = stage.observation(route)
         whose, _ = issued_to(stage, f"{route}.{DOMAIN}")
-        print(f'\n{route}  tls = "{pattern}"  TLS ended at {"the backend" if pattern == "passthrough" else "the edge"}')
-        print(f"  map          {MAPS[seen['pattern']]}")
-        print(f"  client hop   {hop(seen['client_hop'])}")
-        print(f"  backend hop  {behind(seen)}")
-        print(f"  proven       {proven(pattern, seen, body)}")
-        print(f"  client saw   {whose} certificate")
-        print(f"  a tap read   {tapped(bytes(relay.sent))}")
+        line()
+        line(f'{route}  tls = "{pattern}"  TLS ended at {"the backend" if pattern == "passthrough" else "the edge"}')
+        line(f"  map          {MAPS[seen['pattern']]}")
+        line(f"  client hop   {hop(seen['client_hop'])}")
+        line(f"  backend hop  {behind(seen)}")
+        line(f"  proven       {proven(pattern, seen, body)}")
+        line(f"  client saw   {whose} certificate")
+        line(f"  a tap read   {tapped(bytes(relay.sent))}")
 
 
 def hop(it: dict[str, Any]) -> str:
@@ -182,7 +187,7 @@ def second(stage: Stage) -> None:
         raw.sendall(forged.encode())
         answer = b"".join(iter(lambda: raw.recv(65536), b"")).decode()
     believed = answer.partition("x-forwarded-for says: ")[2].partition("\n")[0]
-    print(f"plaintext  answered {answer.split()[1]} and believes that the client is {believed}")
+    line(f"plaintext  answered {answer.split()[1]} and believes that the client is {believed}")
     unverified = ssl.create_default_context(cafile=str(stage.certificates / "internal-ca.pem"))
     try:
         with (
@@ -194,7 +199,7 @@ def second(stage: Stage) -> None:
             raise EveryhopError("the mutual backend answered a caller that proved nothing")
     except (ssl.SSLError, ConnectionError) as e:
         reason = getattr(e, "reason", None) or type(e).__name__
-        print(f"mutual     refused the caller in the handshake: {str(reason).lower().replace('_', ' ')}")
+        line(f"mutual     refused the caller in the handshake: {str(reason).lower().replace('_', ' ')}")
 
 
 def third(stage: Stage) -> None:
@@ -202,19 +207,19 @@ def third(stage: Stage) -> None:
     ends = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)).replace(microsecond=0)
     stage.write(ends)
     reload(stage)
-    print(f"acceptance ends at {ends:%H:%M:%S} UTC; asking every route until then")
+    line(f"acceptance ends at {ends:%H:%M:%S} UTC; asking every route until then")
     deadline = time.monotonic() + 20
     while (answer := fetch(stage, "wiki"))[0] == 200:
         if time.monotonic() > deadline:
             raise EveryhopError("the acceptance ended and the route is still open")
         threading.Event().wait(0.2)
     said = next((line for line in answer[1].splitlines() if line.startswith("reason")), "").strip()
-    print(f"wiki  {answer[0]}  {said}")
+    line(f"wiki  {answer[0]}  {said}")
     for route in ("pay", "api", "shop"):
-        print(f"{route.ljust(4)}  {fetch(stage, route)[0]}")
+        line(f"{route.ljust(4)}  {fetch(stage, route)[0]}")
     stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
     reload(stage)
-    print(f"someone accepts it again: wiki  {fetch(stage, 'wiki')[0]}")
+    line(f"someone accepts it again: wiki  {fetch(stage, 'wiki')[0]}")
 
 
 def fourth(stage: Stage) -> None:
@@ -228,10 +233,10 @@ def fourth(stage: Stage) -> None:
     if answer.get("reloaded"):
         raise EveryhopError("the broken file was taken")
     stage.edge.wait_for("keeps running", after=mark)
-    for line in stage.edge.said[mark:]:
-        print(line.replace(str(stage.folder) + "/", ""))
+    for said in stage.edge.said[mark:]:
+        line(said.replace(str(stage.folder) + "/", ""))
     after = digest(stage)
-    print(f"plan before {before[:16]}, plan after {after[:16]}: {'unchanged' if before == after else 'CHANGED'}")
+    line(f"plan before {before[:16]}, plan after {after[:16]}: {'unchanged' if before == after else 'CHANGED'}")
     if before != after:
         raise EveryhopError("a refused reload changed the plan")
     stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
@@ -253,10 +258,10 @@ def stay(stage: Stage) -> None:
     title("Yours to play with; Ctrl-C ends it")
     for route in NAMES:
         name = f"{route}.{DOMAIN}"
-        print(
+        line(
             f"curl --cacert {stage.certificates}/public-ca.pem --resolve {name}:{stage.port}:127.0.0.1 https://{name}:{stage.port}/"
         )
-    print(f"everyhop status --config {stage.config}")
-    print(f"less {stage.config}", flush=True)
+    line(f"everyhop status --config {stage.config}")
+    line(f"less {stage.config}", flush=True)
     assert stage.edge is not None
     stage.edge.process.wait()

@@ -16,6 +16,7 @@ from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import Authority
 from everyhop.demo.relay import Relay
 from everyhop.errors import Surroundings
+from everyhop.screen import line
 
 NAMES = {"pay": "passthrough", "api": "mutual", "shop": "reencrypt", "wiki": "plaintext"}
 DOMAIN = "demo.test"
@@ -206,9 +207,9 @@ class Stage:
         """The last observation of `route`; the log is written a moment after the answer."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for line in reversed(self.lines()):
-                if line["route"] == route:
-                    return line
+            for seen in reversed(self.lines()):
+                if seen["route"] == route:
+                    return seen
             threading.Event().wait(0.05)
         raise Surroundings(f"the access log has no line of route {route!r}")
 
@@ -261,11 +262,12 @@ def write_to(folder: Path, port: int = 8443) -> None:
     except OSError as e:
         raise Surroundings(f"cannot write to {folder}: {e.strerror or e}") from e
     here = f"{sys.executable}"
-    print(f"written to {folder}: everyhop.toml, certificates/, backends.py\n")
-    print(f"  {here} {folder}/backends.py &")
-    print(f"  everyhop check {folder}/everyhop.toml")
-    print(f"  everyhop run --config {folder}/everyhop.toml")
+    line(f"written to {folder}: everyhop.toml, certificates/, backends.py")
+    line()
+    line(f"  {here} {folder}/backends.py &")
+    line(f"  everyhop check {folder}/everyhop.toml")
+    line(f"  everyhop run --config {folder}/everyhop.toml")
     for name in NAMES:
-        print(
+        line(
             f"  curl --cacert {folder}/certificates/public-ca.pem --resolve {name}.{DOMAIN}:{port}:127.0.0.1 https://{name}.{DOMAIN}:{port}/"
         )

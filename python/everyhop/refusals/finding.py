@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from everyhop.screen import beside, printable, wrapped
 from everyhop.source.document import Place
 
 Severity = Literal["refused", "warning", "note"]
@@ -25,6 +26,7 @@ class Finding:
     also: tuple[Place, ...] = ()
     alike: int = 0
     kind: str = "things"
+    """Of what they are; `places` where all are in one thing."""
     said: tuple[str, ...] = ()
     """What it says and its mends with the thing's own names taken out: findings that say the same are told as one."""
     identity: tuple[str, ...] = ()
@@ -50,7 +52,8 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
         cause = (it.slug, it.severity, *(it.said or (it.what, *it.mend)))
         if cause in first:
             at = first[cause]
-            out[at] = replace(out[at], alike=out[at].alike + 1)
+            kind = it.kind if it.identity[1:3] != out[at].identity[1:3] else "places"
+            out[at] = replace(out[at], alike=out[at].alike + 1, kind=kind)
         else:
             first[cause] = len(out)
             out.append(it)
@@ -69,28 +72,67 @@ def masked(line: str) -> str:
     return _KEY.sub(lambda m: m[1] + "*" * len(m[2]), line)
 
 
-def excerpt(place: Place, texts: Mapping[str, str]) -> list[str]:
-    lines = texts.get(place.file, "").splitlines()
-    if not 1 <= place.line <= len(lines):
+def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> list[str]:
+    """The line and marks below what is meant; of a line that does not fit, the part around it."""
+    # As editors count: `splitlines` would begin a line at a mere form feed or U+2028, and show another one than is meant.
+    rows = texts.get(place.file, "").removesuffix("\n").split("\n")
+    if not 1 <= place.line <= len(rows) or rows == [""]:
         return []
     number = f"{place.line:>5}"
-    line = masked(lines[place.line - 1].expandtabs(1))
-    marks = " " * (place.column - 1) + "^" * max(1, min(place.width, len(line) - place.column + 1))
-    return [f"{number} | {line}", f"{' ' * len(number)} | {marks}"]
+    row = masked(rows[place.line - 1].expandtabs(1))
+    start = place.column - 1
+    end = start + max(1, min(place.width, len(row) - start))
+    before, marked, after = (printable(part) for part in (row[:start], row[start:end], row[end:]))
+    if most is not None:
+        before, marked, after = around(before, marked, after, most - len(f"  {number} | "))
+    marks = " " * len(before) + "^" * max(1, len(marked))
+    return [f"{number} | {before}{marked}{after}", f"{' ' * len(number)} | {marks}"]
 
 
-def render(findings: list[Finding], texts: Mapping[str, str]) -> str:
-    """The text for people; `texts` are the files' contents by name."""
+CUT = "..."
+
+
+def around(before: str, marked: str, after: str, room: int) -> tuple[str, str, str]:
+    """As much of a line as there is room for: what is marked first, then what stands before it, then what follows."""
+    if len(before) + len(marked) + len(after) <= room:
+        return before, marked, after
+    if len(marked) > room - 2 * len(CUT):
+        marked = marked[: room - 3 * len(CUT)] + CUT
+    left = room - len(marked) - len(CUT)
+    if len(before) > left // 2:
+        before = CUT + before[len(before) - max(left // 2 - len(CUT), 0) :] if before else ""
+    left -= len(before)
+    return before, marked, after if len(after) <= left + len(CUT) else after[: max(left, 0)] + CUT
+
+
+COMMAND = ": everyhop "
+
+
+def part(head: str, text: str, most: int | None) -> list[str]:
+    """One of the five parts, its further lines below its first. A command that does not fit stands on lines of its own
+    and can still be pasted."""
+    if most is None or len(head) + len(printable(text)) <= most:
+        return [head + printable(text)]
+    said, found, command = text.partition(COMMAND)
+    if not found:
+        return beside(head, text, most).split("\n")
+    rows = beside(" " * len(head), f"everyhop {command}", most - 2).split("\n")
+    return [*beside(head, f"{said}:", most).split("\n"), *(f"{row} \\" for row in rows[:-1]), rows[-1]]
+
+
+def render(findings: list[Finding], texts: Mapping[str, str], most: int | None = None) -> str:
+    """The text for people; `texts` are the files' contents by name, `most` is how wide it may be, if that is known."""
     out: list[str] = []
     for it in findings:
-        out.append(f"{it.place}: {it.severity} [{it.slug}]")
+        head = f"{it.place}: {it.severity} [{it.slug}]"
+        out += [printable(head)] if most is None else wrapped(head, 4, most=most).split("\n")
         more = f" (and {it.alike} more {it.kind})" if it.alike else ""
-        out.append(f"  what  {it.what}{more}")
+        out += part("  what  ", it.what + more, most)
         for place in (it.place, *it.also):
-            out += [f"  {line}" for line in excerpt(place, texts)]
-        out.append(f"  why   {it.why}")
+            out += [f"  {row}" for row in excerpt(place, texts, most)]
+        out += part("  why   ", it.why, most)
         for index, mend in enumerate(it.mend):
-            out.append(f"  {'mend  ' if index == 0 else '      or '}{mend}")
+            out += part("  mend  " if index == 0 else "        or ", mend, most)
         out += [f"  more  everyhop explain {it.slug}", ""]
     return "\n".join(out)
 

@@ -84,9 +84,9 @@ def find(given: str | None) -> Path:
             return path
     looked = f"${ENVIRONMENT} (not set), " + ", ".join(str(p) for p in DEFAULTS)
     raise Unfound(
-        f"no configuration found; looked at {looked}\n"
-        "give one: everyhop check FILE, see a working one: everyhop demo --write DIR\n"
-        "or have one written from what you require: everyhop advise"
+        f"no configuration found; looked at {looked}",
+        "give one: everyhop check FILE, see a working one: everyhop demo --write DIR",
+        "or have one written from what you require: everyhop advise",
     )
 
 
@@ -108,7 +108,7 @@ def load(path: Path, text: str | None = None) -> Document:
         try:
             return Document(path, text, yaml_nodes.values(text), yaml=True)
         except yaml_nodes.NotYaml as e:
-            raise Syntax("config/syntax", Place(str(path), e.line, e.column), e.what, e.mend) from e
+            raise Syntax("config/syntax", word_at(path, text, *e.place(text)), e.what, e.mend) from e
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
@@ -117,7 +117,7 @@ def load(path: Path, text: str | None = None) -> Document:
         raise too_deep(path, text) from e
     except ValueError as e:
         # Such as a number of more digits than Python reads. It does not say where: the longest line is where it can be.
-        lines = text.splitlines()
+        lines = text.split("\n")
         place = Place(str(path), lines.index(max(lines, key=len)) + 1, 1)
         raise Syntax("config/syntax", place, f"it cannot be read: {e}", "mend the TOML here") from e
     if levels(values) > yaml_nodes.MOST_LEVELS:
@@ -144,7 +144,7 @@ def levels(values: object) -> int:
 
 def too_deep(path: Path, text: str) -> Syntax:
     """The place is the line with the most brackets and dots: what nests."""
-    lines = text.splitlines() or [""]
+    lines = text.split("\n")
     line = max(range(len(lines)), key=lambda i: sum(map(lines[i].count, "[{.")))
     what = f"this is nested deeper than {yaml_nodes.MOST_LEVELS} levels"
     return Syntax("config/syntax", Place(str(path), line + 1, 1), what, "write it flatter")
@@ -154,8 +154,20 @@ def toml_syntax(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Syntax
     found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
     line, column = (int(found[1]), int(found[2])) if found else (max(text.count("\n"), 1), 1)
     what = re.sub(r"\s*\(at .*\)$", "", str(error))
-    mend = "write each key and each [table] once" if "overwrite" in what or "twice" in what else "mend the TOML here"
-    return Syntax("config/syntax", Place(str(path), line, column), what, mend)
+    again = "overwrite" in what or "twice" in what
+    if again:
+        # Found at the end of what stands there twice; it is its beginning that a person looks for.
+        row = text.split("\n")[line - 1]
+        column = len(row) - len(row.lstrip(" \t[")) + 1
+    mend = "write each key and each [table] once" if again else "mend the TOML here"
+    return Syntax("config/syntax", word_at(path, text, line, column), what, mend)
+
+
+def word_at(path: Path, text: str, line: int, column: int) -> Place:
+    """The place with all of the word that begins there."""
+    row = text.split("\n")[line - 1 : line] or [""]
+    found = re.match(r"[^\s=:,\[\]{}#]+", row[0][column - 1 :])
+    return Place(str(path), line, column, len(found[0]) if found else 1)
 
 
 FOREIGN = (

@@ -6,6 +6,7 @@ It runs only when something must be reported, so it knows no values: `tomllib` h
 from __future__ import annotations
 
 import re
+import tomllib
 
 Key = tuple[str | int, ...]
 Span = tuple[int, int, int]
@@ -20,6 +21,13 @@ STRINGS = (
     re.compile(r'"(?:\\.|[^"\\\n])*"'),
     re.compile(r"'[^'\n]*'"),
 )
+
+
+def unquoted(raw: str) -> str:
+    """The key that a quoted one is, its escapes read."""
+    if raw[0] == "'" or "\\" not in raw:
+        return raw[1:-1]
+    return str(tomllib.loads(f"key = {raw}")["key"])
 
 
 class Scanner:
@@ -53,7 +61,7 @@ class Scanner:
         start = self.at
         while True:
             raw = self.string()
-            part = raw[1:-1] if raw is not None else self.match(BARE) or ""
+            part = unquoted(raw) if raw is not None else self.match(BARE) or ""
             parts.append(part)
             end = self.at
             self.match(SPACE)

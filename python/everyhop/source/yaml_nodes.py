@@ -5,7 +5,9 @@ Aliases, anchors, tags and merge keys are refused: a configuration is read by pe
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
+import re
 
 import yaml
 
@@ -21,12 +23,18 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class NotYaml(Exception):
     """With the place, what is wrong and how to mend it."""
 
-    def __init__(self, mark: yaml.Mark | None, what: str, mend: str) -> None:
+    def __init__(self, mark: yaml.Mark | None, what: str, mend: str, index: int = 0) -> None:
         super().__init__(what)
-        self.line = mark.line + 1 if mark else 1
-        self.column = mark.column + 1 if mark else 1
+        self.index = mark.index if mark else index
         self.what, self.mend = what, mend
 
+    def place(self, text: str) -> tuple[int, int]:
+        """Line and column."""
+        before = text[: self.index]
+        return before.count("\n") + 1, self.index - (before.rfind("\n") + 1) + 1
+
+
+UNSEEN = re.compile("[\x85\u2028\u2029]")
 
 # What opens a level and what closes one. Beyond some levels the library would run out of stack, and we with it.
 OPENS = (
@@ -39,6 +47,10 @@ CLOSES = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToke
 
 
 def compose(text: str, most_levels: int = MOST_LEVELS) -> yaml.Node | None:
+    if (odd := UNSEEN.search(text)) is not None:
+        # What stands behind it looks like the rest of a comment, and would be taken.
+        what = f"U+{ord(odd[0]):04X} ends a line for YAML and for no editor"
+        raise NotYaml(None, what, "write a plain line break, or leave it out", odd.start())
     levels = 0
     try:
         for token in yaml.scan(text, Loader=Loader):
@@ -109,10 +121,15 @@ def scalar(node: yaml.Node) -> object:
 def places(text: str) -> dict[Key, Span]:
     found: dict[Key, Span] = {}
 
+    starts = [0, *(m.end() for m in re.finditer("\n", text))]
+
+    def at(mark: yaml.Mark) -> tuple[int, int]:
+        line = bisect.bisect_right(starts, mark.index)
+        return line, mark.index - starts[line - 1] + 1
+
     def note(key: Key, node: yaml.Node) -> None:
-        start, end = node.start_mark, node.end_mark
-        width = end.column - start.column if end.line == start.line else 1
-        found[key] = (start.line + 1, start.column + 1, max(width, 1))
+        (line, column), (last, end) = at(node.start_mark), at(node.end_mark)
+        found[key] = (line, column, max(end - column if last == line else 1, 1))
 
     def walk(key: Key, node: yaml.Node) -> None:
         note(key, node)

@@ -67,10 +67,11 @@ def http2_both_ways(it: Standing) -> Missing | None:
 def upgrades_pass(it: Standing) -> Missing | None:
     """`websocket` not false, HTTP/1.1 to the backend, and `http/1.1` in the site's `alpn`."""
     if it.route.websocket is False:
-        return Missing("the route refuses upgrades", ("websocket = true",))
+        return Missing("the route refuses upgrades", ("websocket = true",), (own(it, "websocket"),))
     if it.route.upstream_protocol == "h2":
         mend = "give the WebSocket a route of its own, by path or host, without upstream_protocol"
-        return Missing("a WebSocket is opened in HTTP/1.1, and the route speaks HTTP/2 to its backend", (mend,))
+        what = "a WebSocket is opened in HTTP/1.1, and the route speaks HTTP/2 to its backend"
+        return Missing(what, (mend,), (own(it, "upstream_protocol"),))
     for i, site in it.sites:
         if "http/1.1" not in site.alpn:
             what = f"site {site.name!r} offers clients no HTTP/1.1, in which a WebSocket is opened"
@@ -164,7 +165,8 @@ def every_hop(*patterns: str) -> Check:
             tls = backend.tls or it.route.tls if isinstance(backend, Backend) else it.route.tls
             if tls not in patterns:
                 at = backend.at if isinstance(backend, Backend) else backend
-                return Missing(f"the hop to {at} is {tls}", (f'tls = "{patterns[0]}"',), (own(it, "to", j),))
+                said = own(it, "to", j, "tls") if isinstance(backend, Backend) and backend.tls else own(it, "tls")
+                return Missing(f"the hop to {at} is {tls}", (f'tls = "{patterns[0]}"',), (said,))
         return None
 
     check.__doc__ = f"Every backend's hop is {' or '.join(patterns)}."
