@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.explain.sentences import ENDS, about_capability, about_route, ends, line, parties, ways_in
+from everyhop.explain.sentences import ENDS, about_capability, about_route, drawn, ends, parties, ways_in
 from everyhop.trust import trust_map
 from everyhop.trust.map import Reachable
 from tests.unit.test_trust import TABLE, VARIANTS, mapped
@@ -85,19 +85,24 @@ def test_each_hop_is_told_with_its_version_and_what_is_proven_on_it(tmp_path: Pa
 
 
 def test_the_line_and_the_words_below_it_stand_under_each_other(tmp_path: Path) -> None:
-    def drawn(variant: str) -> tuple[str, str]:
+    def shown(variant: str) -> list[str]:
         it = mapped(tmp_path, variant)
-        return line(it), parties(it)
+        return [*drawn(it), parties(it)]
 
-    assert drawn("passthrough") == (
+    assert shown("passthrough") == [
         "client ==[lock]== (edge) ==[lock]== 10.0.0.1:1",
         "reads              blind            reads",
-    )
-    assert drawn("plaintext") == (
-        "client ==[lock]== edge --[eye]-- 10.0.0.1:1",
-        "reads             reads          reads",
-    )
-    assert drawn("late")[0] == "client ==[lock]== edge --[eye]-- 10.0.0.1:1 (+2)"
+    ]
+    assert shown("plaintext") == [
+        "client ==[lock]== edge --[eye! plaintext]-- 10.0.0.1:1",
+        "reads             reads                     reads",
+    ]
+    assert shown("late") == [
+        "client ==[lock]== edge --[eye! plaintext]-- 10.0.0.1:1",
+        "                       --[eye! plaintext]-- 127.0.0.1:1",
+        "                       ==[lock]==           10.0.0.2:1",
+        "reads             reads                     reads",
+    ]
 
 
 def test_backends_of_several_patterns_are_told_by_pattern_and_the_rest_of_the_weakest(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.explain import about_route, drawing, page
+from everyhop.explain import Sheet, about_route, drawing, page
 from everyhop.trust import ATTACKERS, RouteTrust, trust_map
 from everyhop.trust.attackers import Exposure
 from everyhop.trust.capabilities import Capability, Setting
@@ -92,12 +92,16 @@ def test_demands_versions_and_believed_words_show(tmp_path: Path) -> None:
     assert mapped(tmp_path, "passthrough").clients == "at the backend"
 
 
+def sheet(name: str = "x") -> Sheet:
+    return Sheet(name, "0" * 64, "", dt.datetime.now(dt.UTC), "host", "0")
+
+
 @pytest.mark.parametrize("variant", TABLE)
 def test_what_is_drawn_and_written_is_inert_and_says_the_same(tmp_path: Path, variant: str) -> None:
     it = mapped(tmp_path, variant)
     text = "\n".join(about_route(it, dt.datetime.now(dt.UTC)))
-    assert ("[eye]" in text) == (variant in {"plaintext", "same-host", "mixed"})
-    html = page([it], name="x<script>", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+    assert ("[eye! plaintext]" in text) == (variant in {"plaintext", "same-host", "mixed"})
+    html = page([it], sheet("x<script>"))
     for out in (drawing(it), html):
         assert "<b>" not in out and "r&lt;b&gt;" in out
     assert not re.search(r"<script|https?://(?!www\.w3\.org)|src=", html)
@@ -161,10 +165,12 @@ def test_backends_that_differ_are_told_apart_and_drawn_by_the_weakest(tmp_path: 
     assert it.backends[0] == ("10.0.0.1:1", "plaintext")
     assert it.readers == ("client", "edge", "backend", "the backend's network", "this host")
     text = "\n".join(about_route(it, dt.datetime.now(dt.UTC)))
-    html = page([it], name="x", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+    html = page([it], sheet())
     for out in (text, html):
         assert "othing is encrypted" not in out and "mutual to 10.0.0.2:1" in out
-    assert "[eye]-- 10.0.0.1:1 (+2)" in text
+    assert "[eye! plaintext]-- 10.0.0.1:1" in text
+    for out in (text, html, drawing(it)):
+        assert all(at in out for at, _ in it.backends), "none is left out"
 
 
 def test_who_may_pass_is_said(tmp_path: Path) -> None:
@@ -173,7 +179,7 @@ def test_who_may_pass_is_said(tmp_path: Path) -> None:
     it = mapped(tmp_path, "mutual", site=asks, more='allow = { clients = ["boss.test"] }\n')
     assert not any("if it has one" in p for p in it.hops[0].proofs)
     assert any("boss.test" in p for p in about_route(it, dt.datetime.now(dt.UTC)))
-    assert "boss.test" in page([it], name="x", digest="0" * 64, now=dt.datetime.now(dt.UTC))
+    assert "boss.test" in page([it], sheet())
 
 
 # Keys are held by; the hop to the backend is encrypted, and the oldest TLS on it; the backend is this host.

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from everyhop.cli.console import colour, print_json, report
+from everyhop.cli.console import print_json, report
 from everyhop.cli.drawing import closes_at, hops, readers, table
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused
 from everyhop.refusals import ordered, to_json
+from everyhop.screen import line, lines, wrapped
 from everyhop.source import find
 
 File = Annotated[
@@ -79,10 +80,10 @@ def check(
             }
         )
         raise typer.Exit(1 if bad else 0)
-    for line in table(compiled.plan, now):
-        print(f"{colour('ok', 'green')}  {line}")
+    for parts in table(compiled.plan, now):
+        line(*parts)
     unread = ", certificates not read" if no_files else ""
     digest = f"{compiled.plan_digest[:16]}{compiled.reservation}"
-    print(f"plan {digest}  {len(compiled.plan.routes)} route(s), {path}{unread}")
+    lines(wrapped(f"plan {digest}  {len(compiled.plan.routes)} route(s), {path}{unread}", 4))
     report(findings, strict=strict)
     raise typer.Exit(1 if bad else 0)

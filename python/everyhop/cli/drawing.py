@@ -1,26 +1,44 @@
-"""A route as one line: who speaks TLS with whom, and who can read it. Used by `check`, `status` and `where`."""
+"""A route as one line: who speaks TLS with whom, and who can read it. Used by `check`, `status` and `where`.
+
+Plaintext has a mark and a word of its own, so that nobody needs a colour to see it.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 
-from everyhop.plan import AtBackend, Plan, Route, weakest
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route, weakest
+from everyhop.screen import Paint, Part, paint_all, width, wrapped
 
-TLS, OPEN, BOTH = "=TLS=", "-open-", "=mTLS="
-
-
-def several(first: str, count: int) -> str:
-    return first if count == 1 else f"{first} +{count - 1}"
+WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
+OPEN = re.compile(re.escape(WIRE["plaintext"]))
 
 
 def hops(route: Route) -> str:
-    """`client =TLS= edge -open- 10.0.3.9:3000`"""
+    """`client =TLS= edge -!plaintext!- 10.0.3.9:3000`: with every backend, the weakest first."""
     way = route.way
     if isinstance(way, AtBackend):
-        return f"client =TLS===(edge)===> {several(str(way.backends[0]), len(way.backends))}"
-    backend = weakest(way)
-    wire = {"mutual": BOTH, "reencrypt": TLS, "plaintext": OPEN}[backend.hop.tls]
-    return f"client {TLS} edge {wire} {several(str(backend.at), len(way.backends))}"
+        return f"client =TLS===(edge)===> {', '.join(map(str, way.backends))}"
+    return f"client =TLS= edge {'; '.join(behind(way))}"
+
+
+def behind(way: AtEdge) -> list[str]:
+    """The backends by how they are spoken with."""
+    by: dict[str, list[str]] = {}
+    for backend in sorted(way.backends, key=lambda b: STRENGTH[b.hop.tls]):
+        by.setdefault(WIRE[backend.hop.tls], []).append(str(backend.at))
+    return [f"{wire} {', '.join(at)}" for wire, at in by.items()]
+
+
+def marked(text: str) -> tuple[Part, ...]:
+    """`text` with plaintext in the colour of danger."""
+    return paint_all(text, OPEN, "red")
+
+
+def is_open(route: Route) -> bool:
+    """Whether anything of it goes on unencrypted."""
+    return not isinstance(route.way, AtBackend) and weakest(route.way).hop.tls == "plaintext"
 
 
 def readers(route: Route) -> str:
@@ -58,10 +76,21 @@ def days_left(route: Route, now: dt.datetime) -> str:
     return f"{left.days} days left"
 
 
-def table(plan: Plan, now: dt.datetime) -> list[str]:
-    """One line a route, in columns."""
+def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
+    """One line a route, in columns; where one would not fit, a route on lines of its own."""
     rows = [(r.name, hops(r), f"read by: {readers(r)}", days_left(r, now)) for r in plan.routes]
+    signs = [Paint("!!", "red") if is_open(r) else Paint("ok", "green") for r in plan.routes]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    told = [
+        "  ".join(cell.ljust(column) for cell, column in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
     ]
+    if all(len(text) + len("ok  ") <= width() for text in told):
+        return [(sign, "  ", *marked(text)) for sign, text in zip(signs, told, strict=True)]
+    out: list[tuple[Part, ...]] = []
+    for sign, (name, way, read, left) in zip(signs, rows, strict=True):
+        out.append((sign, "  ", name))
+        said = wrapped(way, 10, "      ").split("\n") + wrapped(
+            "  ".join(filter(None, (read, left))), 10, "      "
+        ).split("\n")
+        out += [marked(text) for text in said]
+    return out

@@ -5,16 +5,23 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
+import re
+import socket
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from everyhop.cli.console import print_json, wrapped
+from everyhop import __version__
+from everyhop.admin import Client
+from everyhop.cli.console import print_json
+from everyhop.cli.troubles import told, troubles
 from everyhop.compile import Compiled, compile_file
-from everyhop.errors import Misuse, Surroundings
-from everyhop.explain import about_capability, about_route, drawing, page
+from everyhop.errors import EveryhopError, Misuse, Surroundings
+from everyhop.explain import Running, Sheet, about_capability, about_route, drawing, inventory, page
+from everyhop.explain.sentences import EYE, LOCK
 from everyhop.refusals import PAGES
+from everyhop.screen import beside, line, lines, paint_all, wrapped
 from everyhop.source import find
 from everyhop.trust import CAPABILITIES, RouteTrust, trust_map
 
@@ -47,6 +54,9 @@ def explain(
         Path | None, typer.Option("--svg", metavar="FILE", help="Write a route's drawing.", show_default=False)
     ] = None,
     slugs: Annotated[bool, typer.Option("--list", help="List all slugs and capabilities.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no running edge what it observed, for the page.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     on_wire = wire()
@@ -59,7 +69,7 @@ def explain(
     if what in CAPABILITIES:
         if as_json:
             return print_json({"capability": what, **CAPABILITIES[what].told()})
-        return print("\n".join(lines(about_capability(what))))
+        return lines("\n".join(laid_out(about_capability(what))))
     is_file = what is not None and Path(what).is_file()
     if what is not None and not is_file and "/" in what and config is None:
         near = difflib.get_close_matches(what, [*PAGES, *on_wire], 3, 0.4)
@@ -77,36 +87,72 @@ def explain(
                 + (f"; did you mean {', '.join(near)}?" if near else "")
             )
         maps = chosen
-    tell(maps, compiled, html, svg, as_json)
+    tell(maps, compiled, html, svg, as_json, offline=offline)
 
 
-def tell(maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Path | None, as_json: bool) -> None:
+def tell(
+    maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Path | None, as_json: bool, *, offline: bool
+) -> None:
     now = dt.datetime.now(dt.UTC)
     try:
         if html is not None:
-            html.write_text(
-                page(maps, name=compiled.path.name, digest=compiled.plan_digest + compiled.reservation, now=now),
-                encoding="utf-8",
-            )
-            print(f"written: {html}")
+            html.write_text(page(maps, sheet(compiled, now, offline=offline)), encoding="utf-8")
+            line(f"written: {html}")
         if svg is not None:
             if len(maps) != 1:
                 raise Misuse("--svg draws one route: everyhop explain ROUTE --svg FILE")
             svg.write_text(drawing(maps[0]) + "\n", encoding="utf-8")
-            print(f"written: {svg}")
+            line(f"written: {svg}")
     except OSError as e:
         raise Surroundings(f"cannot write {e.filename}: {e.strerror}") from e
     if as_json:
         print_json([dataclasses.asdict(m) for m in maps])
     elif html is None and svg is None:
-        print("\n\n".join("\n".join(lines(about_route(m, now))) for m in maps))
+        for n, it in enumerate(maps):
+            if n:
+                line()
+            for text in "\n".join(laid_out(about_route(it, now))).split("\n"):
+                line(*paint_all(text, DANGER, "red"))
 
 
-def lines(paragraphs: list[str]) -> list[str]:
+DANGER = re.compile(re.escape(EYE))
+
+
+def sheet(compiled: Compiled, now: dt.datetime, *, offline: bool) -> Sheet:
+    """What the page says beside the map: where and when it was made, certificates, and what an edge observed."""
+    running, why_not = (None, "no edge was asked (--offline)") if offline else asked(compiled, now)
+    return Sheet(
+        name=str(compiled.path),
+        digest=compiled.plan_digest,
+        reservation=compiled.reservation,
+        now=now,
+        host=socket.gethostname(),
+        version=__version__,
+        items=inventory(compiled.config, compiled.path.absolute().parent),
+        running=running,
+        why_not=why_not,
+    )
+
+
+def asked(compiled: Compiled, now: dt.datetime) -> tuple[Running | None, str]:
+    """The word of the edge that runs this file; else why there is none."""
+    try:
+        answer = Client(str(compiled.path)).ask("status")
+    except EveryhopError as e:
+        return None, str(e)
+    supervisor, engine = answer.get("supervisor"), answer.get("engine")
+    if not isinstance(supervisor, dict) or not isinstance(engine, dict) or engine["plan_digest"] is None:
+        return None, "the edge that was asked has no engine now"
+    if supervisor["config"] != str(compiled.path.absolute()):
+        return None, f"the edge that was asked runs {supervisor['config']}"
+    return Running(now, supervisor, engine, [told(it) for it in troubles(answer)]), ""
+
+
+def laid_out(paragraphs: list[str]) -> list[str]:
     """Broken at the terminal's width; drawn lines stay whole."""
     return [
         p
-        if "==" in p or not p
+        if LOCK in p or EYE in p or not p
         else wrapped(p.strip(), 4 if p.startswith("  ") else 0, "  " if p.startswith("  ") else "")
         for p in paragraphs
     ]
@@ -120,31 +166,35 @@ def listing(on_wire: dict[str, tuple[int, str]], as_json: bool) -> None:
     )
     if as_json:
         return print_json(found)
-    width = max(map(len, found))
+    column = max(map(len, found))
     for name in sorted(found):
-        print(f"{name.ljust(width)}  {found[name]}")
+        lines(beside(f"{name.ljust(column)}  ", found[name]))
 
 
 def of_configuration(slug: str, as_json: bool) -> None:
     it = PAGES[slug]
     if as_json:
         return print_json({"slug": slug, "of": "configuration", "title": it.title, "why": it.why, "more": it.more})
-    print(f"{slug}\n\n{sentence(it.title)} {sentence(it.why)}")
-    if it.more:
-        print(f"\n{it.more}")
-    print("\nFound by: everyhop check, run and reload. The finding itself says where and how to mend it.")
+    more = [it.more] if it.more else []
+    found_by = "Found by: everyhop check, run and reload. The finding itself says where and how to mend it."
+    say(slug, f"{sentence(it.title)} {sentence(it.why)}", *more, found_by)
 
 
 def of_traffic(slug: str, status: int, text: str, as_json: bool) -> None:
     if as_json:
         return print_json({"slug": slug, "of": "traffic", "status": status or None, "sentence": text})
-    print(f"{slug}\n\n{sentence(text)}")
     answered = (
         f"The client is answered {status}, with the slug in Proxy-Status."
         if status
         else "No HTTP was spoken: the connection is closed."
     )
-    print(f'\n{answered}\nThe access log\'s line has it as "end", `everyhop status` and /metrics count it.')
+    told_in = 'The access log\'s line has it as "end", `everyhop status` and /metrics count it.'
+    say(slug, sentence(text), f"{answered} {told_in}")
+
+
+def say(*paragraphs: str) -> None:
+    """Each wrapped by itself, with an empty line between them."""
+    lines("\n\n".join("\n".join(wrapped(row) if row else "" for row in it.split("\n")) for it in paragraphs))
 
 
 def sentence(text: str) -> str:

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from everyhop.admin import Client
-from everyhop.cli.console import colour, print_json
-from everyhop.cli.drawing import days_left, hops, readers
-from everyhop.cli.status import observed
+from everyhop.cli.console import print_json
+from everyhop.cli.drawing import days_left, hops, marked, readers
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
+from everyhop.evidence.told import observed
 from everyhop.plan import AtBackend, Plan, Route, read_plan
+from everyhop.screen import Paint, beside, line, lines, wrapped
 from everyhop.source import find
 
 
@@ -104,21 +105,27 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
     route = next((r for r in plan.routes if r.name == judged["route"]), None)
     if route is None:
         answered = f" with {judged['status']}" if judged["status"] else ": the connection is closed"
-        print(f"{target}  refused{answered}")
-        print(f"  {judged['why']}")
-        print(f"  more: everyhop explain {judged['slug']}")
+        line(f"{target}  refused{answered}")
+        lines(wrapped(judged["why"], 2, "  "))
+        line(f"  more: everyhop explain {judged['slug']}")
         return
-    print(f"route    {route.name}  {places.get(route.name, '')}")
+    told("route    ", f"{route.name}  {places.get(route.name, '')}")
     left = days_left(route, dt.datetime.now(dt.UTC))
-    print(f"hops     {hops(route)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
-    print(f"read by  {readers(route)}")
-    print(
-        f"last     {'unknown: asked of the file, not of a running edge' if judged.get('offline') else observed(judged['last'])}"
-    )
+    told("hops     ", f"{hops(route)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
+    told("read by  ", readers(route))
+    last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
+    told("last     ", last)
     if judged["slug"]:
-        print(colour(f"now      refused with {judged['status']}: {judged['why']}  [{judged['slug']}]", "red"))
-    for lost in judged["lost"][:3]:
-        print(f"not      {lost['route']}: {lost['why']}")
+        now = f"refused with {judged['status']}: {judged['why']}  [{judged['slug']}]"
+        for text in beside("now      ", now).split("\n"):
+            line(Paint(text, "red"))
+    for lost in judged["lost"]:
+        told("not      ", f"{lost['route']}: {lost['why']}")
+
+
+def told(head: str, text: str) -> None:
+    for row in beside(head, text).split("\n"):
+        line(*marked(row))
 
 
 def spoken(route: Route, alpn: list[str], plan: Plan, judged: dict[str, Any]) -> str:

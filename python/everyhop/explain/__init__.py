@@ -1,7 +1,9 @@
 """A map of trust made readable: sentences, a line for the terminal, a drawing, a page. Read next: `sentences.py`."""
 
-from everyhop.explain.page import page
-from everyhop.explain.sentences import about_capability, about_route, line
+from everyhop.explain.inventory import inventory
+from everyhop.explain.page import Sheet, page
+from everyhop.explain.seen import Running
+from everyhop.explain.sentences import about_capability, about_route, drawn
 from everyhop.explain.svg import drawing
 
-__all__ = ["about_capability", "about_route", "drawing", "line", "page"]
+__all__ = ["Running", "Sheet", "about_capability", "about_route", "drawing", "drawn", "inventory", "page"]

@@ -1,101 +1,186 @@
-"""One self-contained page for a design review or an auditor: no script, no request to anywhere, nothing but escaped text."""
+"""One self-contained page for a design review or an auditor: no script, no request to anywhere, nothing but escaped text.
+
+It says of itself who made it, where and when, and keeps apart what was decided (by the file) and what was observed (by an
+edge that was asked). Read next: `seen.py`, `inventory.py`, `markup.py`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from html import escape
+from dataclasses import dataclass, field
 
-from everyhop.explain.sentences import ends, listed
-from everyhop.explain.svg import drawing
+from everyhop.explain.inventory import Item
+from everyhop.explain.markup import bullets, code, facts, pattern, table, verdict
+from everyhop.explain.seen import Running, of_route, whole
+from everyhop.explain.sentences import ends, listed, ways_in
+from everyhop.explain.style import STYLE
+from everyhop.explain.svg import drawing, text
+from everyhop.identity import Described
 from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, RouteTrust
 
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2530}
-table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{border:1px solid #cbd3da;padding:.3rem .5rem;text-align:left;vertical-align:top}
-th{background:#eef2f5}.yes{color:#b3261e}.no{color:#16803c}section{margin:2rem 0;break-inside:avoid}code{background:#eef2f5;padding:0 .2rem}
-svg{max-width:100%;height:auto}h2{margin-bottom:.2rem}.dim{color:#667}
-"""
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the page says of itself, and what it rests on beside the map."""
+
+    name: str
+    digest: str
+    reservation: str
+    now: dt.datetime
+    host: str
+    version: str
+    items: list[Item] = field(default_factory=list)
+    running: Running | None = None
+    why_not: str = "no edge was asked"
+    """Why nothing was observed, where `running` is `None`."""
 
 
-def row(*cells: str, head: bool = False) -> str:
-    tag = "th" if head else "td"
-    return "<tr>" + "".join(f"<{tag}>{c}</{tag}>" for c in cells) + "</tr>"
+HOW = {"mutual": "both prove who they are", "reencrypt": "it proves who it is", "plaintext": "in the clear"}
 
 
-def route(it: RouteTrust) -> str:
-    attackers = "".join(
-        row(
-            escape(title),
-            *(
-                f'<span class="{"yes" if yes else "no"}">{"yes" if yes else "no"}</span>'
-                for yes in (e.reads, e.changes, e.pretends)
-            ),
-            escape(e.why),
-        )
+def anchor(name: str) -> str:
+    return text(name).replace(" ", "-")
+
+
+def hops(it: RouteTrust) -> str:
+    """The drawing again, as a list: for a narrow screen, and for who does not see drawings."""
+    if it.way == "passthrough":
+        rows = [f"client {pattern('passthrough')} {text(at)}, through an edge that is blind" for at, _ in it.backends]
+    else:
+        rows = ['client <span class="shut">= TLS</span> edge, which reads']
+        rows += [f"edge {pattern(way)} {text(at)} ({text(HOW[way])})" for at, way in it.backends]
+    return '<ol class="hops">' + "".join(f"<li>{row}</li>" for row in rows) + "</ol>"
+
+
+def route(it: RouteTrust, sheet: Sheet) -> str:
+    rows = [
+        (text(title), *(verdict(yes) for yes in (e.reads, e.changes, e.pretends)), text(e.why))
         for key, title in ATTACKERS.items()
         for e in [it.attackers[key]]
-    )
-    believed = "".join(f"<li>{escape(b.who)} believes {escape(b.what)}: {escape(b.why)}</li>" for b in it.believed)
+    ]
+    proven = [
+        f"Between {h.between[0]} and {h.between[1]}: "
+        + (f"encrypted{f', TLS {h.oldest} or newer' if h.oldest else ''}" if h.encrypted else "! in the clear")
+        + f"; {'proven: ' + '; '.join(h.proofs) if h.proofs else 'nobody proves anything'}"
+        for h in it.hops
+    ]
+    believed = [f"{b.who} believes {b.what}: {b.why}" for b in it.believed]
+    allowed = "" if it.allowed is None else f"Only clients that prove one of these names pass: {', '.join(it.allowed)}."
+    matched = f"{', '.join(it.hosts)} {it.matches}".rstrip()
     return (
-        f'<section><h2 id="{escape(it.name, quote=True)}">{escape(it.name)}</h2><p><code>{escape(", ".join(it.hosts))} {escape(it.matches)}</code> <span class="dim">data: {escape(it.data)}</span></p>'
-        f"{drawing(it)}<p>{escape(ends(it))} It can be read by {escape(listed(it.readers))}; keys are held by {escape(listed(it.key_holders))}.</p>"
-        + (
-            ""
-            if it.allowed is None
-            else f"<p>Only clients that prove one of these names pass: {escape(', '.join(it.allowed))}.</p>"
-        )
-        + (f"<p>Believed without proof:</p><ul>{believed}</ul>" if believed else "")
-        + f"<table>{row('attacker', 'reads', 'changes', 'pretends', 'because', head=True)}{attackers}</table></section>"
+        f'<section class="route"><div class="top"><h2 id="{anchor(it.name)}">{text(it.name)} {pattern(it.way)}</h2>'
+        f'<p>{code(matched)} <span class="dim">data: {text(it.data)}</span></p>'
+        f"{drawing(it)}{hops(it)}</div><p>{text(ends(it))} It can be read by {text(listed(it.readers))}; keys are held by {text(listed(it.key_holders))}.</p>"
+        + bullets(proven)
+        + "".join(f"<p>{text(sentence)}</p>" for sentence in [*([allowed] if allowed else []), *ways_in(it)])
+        + (f"<p>Believed without proof:</p>{bullets(believed)}" if believed else "")
+        + f"<h3>Observed</h3>{of_route(sheet.running, it.name)}"
+        + f"<h3>What an attacker gets</h3>{table(('attacker', 'reads', 'changes', 'pretends', 'because'), rows)}</section>"
     )
+
+
+def left(end: dt.datetime, now: dt.datetime) -> str:
+    return f"{(end - now).days} days left" if end > now else '<span class="bad">! ended, the route is closed</span>'
 
 
 def acceptances(maps: list[RouteTrust], now: dt.datetime) -> str:
-    rows = ""
+    out = []
     for it in maps:
-        if it.closes_at_s is not None:
+        if it.closes_at_s is not None and (signed := it.signed) is not None:
             end = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC)
-            rows += row(
-                escape(it.name),
-                escape(it.accepted_by or ""),
-                f"{end:%Y-%m-%d %H:%M} UTC",
-                str((end - now).days) if end > now else "ended",
+            out.append(
+                f"<h3>{text(it.name)}</h3>"
+                + facts(
+                    [
+                        ("plaintext to", text(", ".join(it.accepted_for))),
+                        ("owner", text(signed.owner)),
+                        ("reason", text(signed.why)),
+                        ("context", text(signed.context)),
+                        ("since", text(signed.since)),
+                        ("until", text(signed.until)),
+                        ("closes at", f"{end:%Y-%m-%d %H:%M} UTC: {left(end, now)}"),
+                    ]
+                )
             )
-    if not rows:
-        return "<p>None: no plaintext crosses a network.</p>"
-    return f"<table>{row('route', 'by', 'until', 'days left', head=True)}{rows}</table>"
+    return "".join(out) or "<p>None: no plaintext crosses a network.</p>"
+
+
+def certificate(it: Described, now: dt.datetime) -> str:
+    over = ' <span class="bad">! over</span>' if it.ends <= now else ""
+    return facts(
+        [
+            ("subject", text(it.subject)),
+            ("names", text(", ".join(it.names) or "none")),
+            ("issuer", text(it.issuer)),
+            ("key", text(it.key)),
+            ("signed with", text(it.signed_with)),
+            ("serial", code(it.serial)),
+            ("valid", text(f"{it.begins:%Y-%m-%d %H:%M} to {it.ends:%Y-%m-%d %H:%M} UTC") + over),
+            ("SHA-256", code(it.sha256)),
+        ]
+    )
+
+
+def certificates(sheet: Sheet) -> str:
+    served = sheet.running.material() if sheet.running else None
+    out = []
+    for item in sheet.items:
+        shelf = item.shelf
+        note = ""
+        if served is not None:
+            same = shelf.sha256 is not None and served.get(item.id) == shelf.sha256
+            note = "the edge serves this" if same else "! the edge that runs serves another, or none"
+        out.append(f"<h3>{text(item.what)}</h3><p>{code(shelf.path)} {text(note)}</p>")
+        if shelf.why_not is not None:
+            out.append(f'<p class="wrong">! It cannot be shown: {text(shelf.why_not)}</p>')
+        elif not shelf.certificates:
+            out.append(
+                f"<p>{shelf.count} roots, kept by the system and not listed; SHA-256 {code(shelf.sha256 or '')}</p>"
+            )
+        out += [certificate(it, sheet.now) for it in shelf.certificates]
+    return "".join(out) or "<p>None is named.</p>"
 
 
 def matrix() -> str:
-    rows = "".join(
-        row(
-            escape(c.title) + ("" if c.built else ' <span class="dim">(not built yet)</span>'),
+    rows = [
+        (
+            text(c.title) + ("" if c.built else ' <span class="dim">(not built yet)</span>'),
             *("yes" if p in c.patterns else "no" for p in PATTERNS),
-            escape(c.reason),
-            escape(c.instead),
+            text(c.reason),
+            text(c.instead),
         )
         for c in CAPABILITIES.values()
-    )
-    return f"<table>{row('capability', *PATTERNS, 'why not', 'instead', head=True)}{rows}</table>"
+    ]
+    return table(("capability", *PATTERNS, "why not", "instead"), rows)
 
 
-def page(maps: list[RouteTrust], *, name: str, digest: str, now: dt.datetime) -> str:
+def page(maps: list[RouteTrust], sheet: Sheet) -> str:
     """The whole page."""
-    index = "".join(
-        row(
-            f'<a href="#{escape(m.name, quote=True)}">{escape(m.name)}</a>',
-            escape(m.way),
-            escape(listed(m.readers)),
-            escape(m.clients),
+    index = [
+        (
+            f'<a href="#{anchor(m.name)}">{text(m.name)}</a>',
+            pattern(m.way),
+            text(", ".join(at for at, _ in m.backends)),
+            text(listed(m.readers)),
+            text(m.clients),
         )
         for m in maps
+    ]
+    about = facts(
+        [
+            ("configuration", code(sheet.name)),
+            ("plan", code(sheet.digest) + text(sheet.reservation)),
+            ("made", text(f"{sheet.now:%Y-%m-%d %H:%M:%S} UTC on host {sheet.host} by Everyhop {sheet.version}")),
+        ]
     )
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>Where TLS ends: {escape(name)}</title><style>{STYLE}</style><h1>Where TLS ends</h1>"
-        f'<p class="dim">{escape(name)}, plan <code>{escape(digest)}</code>, {now:%Y-%m-%d %H:%M} UTC</p>'
-        f"<table>{row('route', 'pattern', 'read by', 'client certificates', head=True)}{index}</table>"
-        f"<h2>Accepted plaintext</h2>{acceptances(maps, now)}"
-        + "".join(map(route, maps))
-        + f"<h2>What each pattern can give</h2>{matrix()}</html>\n"
+        f"<title>Where TLS ends: {text(sheet.name)}</title><style>{STYLE}</style></head><body><h1>Where TLS ends</h1>"
+        f"{about}<h2>Observed</h2>{whole(sheet.running, sheet.why_not, sheet.digest)}"
+        f"<h2>Routes</h2>{table(('route', 'pattern', 'backends', 'read by', 'client certificates'), index)}"
+        f"<h2>Accepted plaintext</h2>{acceptances(maps, sheet.now)}"
+        + "".join(route(it, sheet) for it in maps)
+        + f"<h2>Certificates</h2><p>As their files are at the time of this page.</p>{certificates(sheet)}"
+        + f"<h2>What each pattern can give</h2>{matrix()}</body></html>\n"
     )

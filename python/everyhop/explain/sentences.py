@@ -14,21 +14,23 @@ ENDS = {
 }
 
 
-def line(it: RouteTrust) -> str:
-    """The hops as one line: a lock where TLS is, an eye where anyone can look."""
-    first, *more = [at for at, _ in it.backends]
-    backend = f"{first} (+{len(more)})" if more else first
-    if it.way == "passthrough":
-        return f"client ==[lock]== (edge) ==[lock]== {backend}"
-    leg = "--[eye]--" if it.way == "plaintext" else "==[lock]=="
-    return f"client ==[lock]== edge {leg} {backend}"
+LOCK, EYE = "==[lock]==", "--[eye! plaintext]--"
+
+
+def drawn(it: RouteTrust) -> list[str]:
+    """The hops, a backend a line: a lock where TLS is, an eye and the word where anyone can look."""
+    edge = f"client {LOCK} " + ("(edge)" if it.way == "passthrough" else "edge")
+    legs = [EYE if pattern == "plaintext" else LOCK for _, pattern in it.backends]
+    wide = max(map(len, legs))
+    rows = [f"{leg.ljust(wide)} {at}" for leg, (at, _) in zip(legs, it.backends, strict=True)]
+    return [f"{edge if n == 0 else ' ' * len(edge)} {row}" for n, row in enumerate(rows)]
 
 
 def parties(it: RouteTrust) -> str:
-    """Below the line, under each party: whether it reads."""
-    drawn = line(it)
-    out = "reads".ljust(drawn.index("edge")) + ("blind" if it.way == "passthrough" else "reads")
-    return out.ljust(drawn.rindex(it.backends[0][0])) + "reads"
+    """Below the lines, under each party: whether it reads."""
+    first = drawn(it)[0]
+    out = "reads".ljust(first.index("edge")) + ("blind" if it.way == "passthrough" else "reads")
+    return out.ljust(first.rindex(it.backends[0][0])) + "reads"
 
 
 def listed(parts: tuple[str, ...] | list[str]) -> str:
@@ -50,7 +52,8 @@ def ends(it: RouteTrust) -> str:
 
 def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     """The paragraphs, one a line."""
-    out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), "", f"  {line(it)}", f"  {parties(it)}", ""]
+    out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), ""]
+    out += [f"  {row}" for row in (*drawn(it), parties(it))] + [""]
     out.append(ends(it))
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
@@ -67,6 +70,10 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
         end = f"ends in {left.days} days" if left > dt.timedelta() else "has ended: the route is closed"
         out.append(f"{it.accepted_by} accepted the plaintext to {listed(it.accepted_for)}; that {end}.")
+    if (signed := it.signed) is not None:
+        out.append(
+            f"Its reason, as written: {signed.why} ({signed.context}; since {signed.since}, until {signed.until})."
+        )
     out.append(f"Whoever watches the wire still sees {listed(VISIBLE)}.")
     out += ["", "What an attacker gets:"]
     for key, title in ATTACKERS.items():

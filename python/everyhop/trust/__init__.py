@@ -3,7 +3,7 @@
 from everyhop.trust.attackers import ATTACKERS, Exposure
 from everyhop.trust.capabilities import CAPABILITIES, NEUTRAL, PATTERNS, Capability, Setting, missing, unmet
 from everyhop.trust.kept import Missing, Standing
-from everyhop.trust.map import DEMANDS, VISIBLE, Hop, Reachable, RouteTrust, acceptances, matched, trust_map
+from everyhop.trust.map import DEMANDS, VISIBLE, Hop, Reachable, RouteTrust, Signed, acceptances, matched, trust_map
 
 __all__ = [
     "ATTACKERS",
@@ -19,6 +19,7 @@ __all__ = [
     "Reachable",
     "RouteTrust",
     "Setting",
+    "Signed",
     "Standing",
     "acceptances",
     "matched",

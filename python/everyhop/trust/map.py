@@ -63,6 +63,17 @@ class Reachable:
 
 
 @dataclass(frozen=True)
+class Signed:
+    """An acceptance as a person wrote it."""
+
+    owner: str
+    why: str
+    context: str
+    since: str
+    until: str
+
+
+@dataclass(frozen=True)
 class RouteTrust:
     """The whole of one route."""
 
@@ -88,6 +99,7 @@ class RouteTrust:
     accepted_by: str | None
     accepted_for: tuple[str, ...]
     """The addresses that an acceptance speaks of."""
+    signed: Signed | None
     data: str
     same_host: bool
 
@@ -144,6 +156,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         closes_at_s=None,
         accepted_by=None,
         accepted_for=(),
+        signed=None,
         data=route.data,
         same_host=False,
     )
@@ -181,6 +194,7 @@ def ended(
         closes_at_s=min((a.closes_at_s for a in signed.values()), default=None),
         accepted_by=next((a.owner for a in signed.values()), None),
         accepted_for=tuple(signed),
+        signed=next((Signed(a.owner, a.why, a.context, a.since, a.until) for a in signed.values()), None),
         data=route.data,
         same_host=pattern == "plaintext" and not signed,
     )

@@ -1,0 +1,70 @@
+"""What an engine observed, as sentences: the hops of a connection, who proved what on them, how a try at one failed.
+
+It takes the parts of an observation as `status` and `where` bring them, and decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+IDENTITY = {
+    "demanded": "knows us",
+    "not_demanded": "DID NOT ASK WHO WE ARE",
+    "refused": "REFUSED US",
+    "not_presented": "",
+    "unknown": "",
+}
+"""What a backend made of our certificate."""
+OPEN = "!plaintext!"
+
+
+def observed(last: dict[str, Any] | None) -> str:
+    """The hops of the last connection, as they really were."""
+    if last is None:
+        return "nothing yet"
+    client = last["client_hop"]
+    first = f"{client['tls']} TLS {client['version'] or '?'} {client['group'] or ''}".strip()
+    hop = last.get("backend_hop")
+    if not hop or hop["tls"] == "passthrough":
+        return first
+    if hop["tls"] == "plaintext":
+        return f"{first} | {OPEN}"
+    version = f"TLS {hop['version']}" if hop["version"] else "no TLS came about"
+    return f"{first} | {hop['tls']} {version} {hop['group'] or ''} {IDENTITY.get(hop['identity'], '')}".rstrip()
+
+
+def failure(last: dict[str, Any]) -> str:
+    """One failed try at a backend, in one sentence."""
+    where = f" ({last['address']})" if last["address"] and last["address"] != last["at"] else ""
+    said = [f"{last['at']}{where} {last['end']} at {last['time']}"]
+    if shown := last["certificate"]:
+        names = ", ".join(shown["names"]) or "no name"
+        said.append(f"expected {last['expected']}, shown {names}: {shown['subject']} of {shown['issuer']}")
+        said.append(f"until {shown['not_after']}, SHA-256 {shown['sha256'][:16]}")
+    if last["alert"]:
+        said.append(f"alert {last['alert']}")
+    if last["detail"]:
+        said.append(str(last["detail"]))
+    return "; ".join(said)
+
+
+def troubles_of(route: dict[str, Any]) -> list[str]:
+    """What is not as it should be with one route and its backends."""
+    found = []
+    if route["closed"]:
+        found.append(f"closed: {route['closed']}")
+    for backend in route["backends"]:
+        if backend["state"] != "up" and not route["closed"]:
+            found.append(f"{backend['at']} {backend['state']}")
+        for address in backend["addresses"]:
+            if len(backend["addresses"]) > 1 and address["state"] != "up":
+                found.append(f"{backend['at']} ({address['at']}) {address['state']}")
+            if address["impostor"]:
+                found.append(f"wrong certificate: {failure(address['last_failure'])}")
+            elif address["failures"]:
+                found.append(f"failed last: {failure(address['last_failure'])}")
+        if backend["identity"] == "refused":
+            found.append(f"{backend['at']} refuses our certificate")
+        if backend["identity"] == "not_demanded":
+            found.append(f"{backend['at']} does not ask for our certificate: mutual in name only")
+    return found
