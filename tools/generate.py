@@ -18,7 +18,7 @@ from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
 from everyhop.compile.hints import submodel
 from everyhop.engine.messages import described
-from everyhop.evidence import Observation
+from everyhop.evidence import Observation, Told
 from everyhop.model import Config
 from everyhop.plan import Plan, canonical
 from everyhop.refusals import PAGES
@@ -147,6 +147,44 @@ def golden() -> dict[str, str]:
     return found
 
 
+STATUS = """\
+# Status
+
+`everyhop status` says first what is wrong now, the worst first; nothing wrong is one line. Then for each route what was
+decided and what was observed, and what was refused: the latest three slugs, all of them with `-v`.
+
+The same facts are in `everyhop status --json`, in [`/metrics`](metrics.md) as `everyhop_troubles` (how many of each kind) and
+`everyhop_trouble_info` (each by name), and behind the first line of `/readyz`. `everyhop run` says each in a line when it
+breaks (`wrong: ...`) and when it is `well again: ...`; single tries that fail (`backend-failing`) are shown by `status` alone.
+Its lines begin with the time (RFC 3339), unless they go to systemd's journal, which writes its own, or `--no-times` is given.
+
+## Kinds
+
+The worst first. *Unready*: `/readyz` answers 503, and a load balancer sends no more traffic. That is so where no client would be
+served anyway, while an engine drains, and before it has a plan; what leaves some routes open, or leaves everything as it was,
+is a reason to look and none to send clients elsewhere.
+
+| kind | unready | meaning |
+|---|---|---|
+"""
+
+
+def status() -> str:
+    out = [NOTE + STATUS.rstrip("\n")]
+    out += [f"| `{kind}` | {'yes' if unready else 'no'} | {text} |" for kind, unready, text in _door.troubles()]
+    out.append(
+        "\n## In `--json`\n\n`supervisor.troubles` is a list of these, the worst first (`schema/trouble.schema.json`):\n"
+    )
+    out.append("| key | type | meaning |\n|---|---|---|")
+    for key, it in Told.model_fields.items():
+        kind = "boolean" if it.annotation is bool else "string"
+        out.append(f"| `{key}` | {kind} | {' '.join((it.description or '').split())} |")
+    out.append(
+        "\n`engine.refused_last` and each route's have the time of the last refusal by slug, beside their number in `refused`."
+    )
+    return "\n".join(out) + "\n"
+
+
 def fuzzed() -> str:
     """The plan of the fuzzers' edge, without the certificates that an edge in memory has no use for."""
     plan = compile_file(ROOT / "fuzz" / "plan.toml", files="skip").plan
@@ -164,6 +202,8 @@ def everything() -> dict[str, str]:
         **refusals(),
         "docs/reference/configuration.md": configuration(),
         "docs/reference/metrics.md": NOTE + metrics.page(),
+        "docs/reference/status.md": status(),
+        "schema/trouble.schema.json": pretty(Told.model_json_schema()),
         "docs/reference/threats.md": NOTE + threats.page(),
         **golden(),
         "fuzz/plan.json": fuzzed(),

@@ -44,6 +44,7 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
     (m.Log(), m.Reopened, "control/descriptor"),
     (m.Adopt(), m.Sockets, None),
     (m.Status(), m.Seen, None),
+    (m.Troubles(troubles=[m.Trouble(kind="reload-refused", about="a", why="b")]), m.Troubled, None),
     (m.Plan(), m.Running, None),
     (
         m.Where(listener=None, sni=None, host="a.test", path="/", method="GET", headers=[("a", "b")], client=None),

@@ -60,6 +60,7 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin",
         "HOME": str(tmp_path),
         "TERM": "dumb",
+        "COLUMNS": "80",
     }
     bash = shutil.which("bash") or "bash"
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -159,7 +160,8 @@ class EdgeKit:
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "everyhop", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        wide = {**os.environ, "COLUMNS": "160"}  # so that no sentence is broken that a test looks for
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=wide)
 
     def close(self) -> None:
         code = self.edge.stop()

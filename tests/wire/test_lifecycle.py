@@ -278,5 +278,5 @@ def test_status_shows_decided_against_observed(edge: Edges, backend: Backend, pk
     it.line(lambda x: x["route"] == "r")
     done = it.cli("status", "--config", str(it.config))
     assert done.returncode == 0, done.stderr
-    assert "decided   client =TLS= edge -open-" in done.stdout
+    assert "decided   client =TLS= edge -!plaintext!-" in done.stdout
     assert "observed  ended TLS 1.3" in done.stdout

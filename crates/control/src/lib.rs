@@ -9,10 +9,12 @@ mod report;
 mod sandbox;
 mod serve;
 mod status;
+mod trouble;
 mod r#where;
 
 pub use develop::develop;
 pub use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
+pub use everyhop_record::trouble::TROUBLES;
 pub use sandbox::{Sandbox, User, close_supervisor};
 pub use r#where::where_in;
 

@@ -69,6 +69,15 @@ pub(crate) struct Socket {
     pub(crate) thread: usize,
 }
 
+/// What the supervisor says is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Told {
+    pub(crate) kind: String,
+    pub(crate) about: String,
+    pub(crate) why: String,
+}
+
 /// What the supervisor asks or orders.
 #[derive(Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
@@ -94,6 +103,9 @@ pub(crate) enum Ask {
     Log {},
     Adopt {},
     Status {},
+    Troubles {
+        troubles: Vec<Told>,
+    },
     Plan {},
     Where(Where),
     Drain {

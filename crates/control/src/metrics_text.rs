@@ -4,12 +4,14 @@
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_record::counters::{BUCKETS_US, PerThread};
+use everyhop_record::printable::printable;
+use everyhop_record::trouble::{TROUBLES, Trouble};
 use everyhop_running::running::Running;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 /// The Prometheus text format, version 0.0.4.
-pub(crate) fn metrics(shared: &Shared) -> String {
+pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String {
     let mut out = String::with_capacity(4096);
     let Some(running) = shared.running.load_full() else { return out };
     gauge(&mut out, "everyhop_connections", "open client connections", shared.clients.open());
@@ -37,7 +39,23 @@ pub(crate) fn metrics(shared: &Shared) -> String {
     refusals(&mut out, &running);
     expiries(&mut out, &running);
     backends(&mut out, &running);
+    gauge(&mut out, "everyhop_ready", "1 if /readyz says so", u8::from(ready));
+    troubles(&mut out, wrong);
     out
+}
+
+/// What is wrong now: each kind with its number, and each thing with its name.
+fn troubles(out: &mut String, wrong: &[Trouble]) {
+    let name = "everyhop_troubles";
+    let _ = writeln!(out, "# HELP {name} how much is wrong now, by kind\n# TYPE {name} gauge");
+    for (kind, _, _) in TROUBLES {
+        let _ = writeln!(out, "{name}{{kind=\"{kind}\"}} {}", wrong.iter().filter(|t| t.kind == *kind).count());
+    }
+    let name = "everyhop_trouble_info";
+    let _ = writeln!(out, "# HELP {name} 1 for each thing that is wrong now\n# TYPE {name} gauge");
+    for it in wrong {
+        let _ = writeln!(out, "{name}{{kind=\"{}\",about=\"{}\"}} 1", label(&it.kind), label(&it.about));
+    }
 }
 
 fn counter(out: &mut String, name: &str, help: &str) {
@@ -50,7 +68,7 @@ fn gauge(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display
 
 /// A label's value. Names come from the plan, so their number is bounded (threat A03).
 fn label(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    printable(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn per_route(out: &mut String, running: &Running, name: &str, help: &str, f: impl Fn(&PerThread) -> u64) {
@@ -159,5 +177,18 @@ fn backends(out: &mut String, running: &Running) {
             let shows = u8::from(b.addresses.load().iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)));
             let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {shows}", label(&r.name), label(&b.at));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_one_line_of_letters_whatever_a_configuration_or_a_name_holds() {
+        let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
+        let shown = label(&all);
+        assert_eq!(shown.chars().find(|c| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2028}')), None);
+        assert_eq!(label("a\"b\\c\n"), r#"a\"b\\c\\n"#);
     }
 }

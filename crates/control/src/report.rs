@@ -2,6 +2,7 @@
 //! on read; nothing here is on the path of a byte. Read next: `metrics_text.rs`, `where.rs`.
 
 use everyhop_engine::worker::shared::Shared;
+use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
@@ -65,6 +66,16 @@ fn address(it: &Address) -> Value {
     })
 }
 
+/// When each was refused last.
+fn times(refused: HashMap<&'static str, (u64, u64)>) -> HashMap<&'static str, String> {
+    let told = |micros| {
+        let mut text = Vec::with_capacity(32);
+        stamp(&mut text, micros);
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    refused.into_iter().map(|(slug, (_, last))| (slug, told(last))).collect()
+}
+
 pub(crate) fn status(shared: &Shared) -> Value {
     let Some(running) = shared.running.load_full() else {
         return json!({"protocol": 1, "answer": "status", "generation": 0, "plan_digest": null, "routes": []});
@@ -78,6 +89,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "requests": r.stats.sum(|t| t.requests.get()),
                 "connections": r.stats.sum(|t| t.connections.get()),
                 "refused": r.stats.refused(),
+                "refused_last": times(r.stats.refused_last()),
                 "closed": closed(r).map(Refusal::slug),
                 "last": parsed(r.stats.last()),
                 "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent)).collect::<Vec<_>>(),
@@ -94,6 +106,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "sandbox": crate::sandbox::closed(),
         "routes": routes,
         "refused": running.elsewhere.refused(),
+        "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},
         "probes": running.elsewhere.sum(|t| t.probes.get()),
         "log_dropped": shared.log.dropped.load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 //! connection; no worker ever waits for it. Read next: `messages.rs`, then `everyhop-running`.
 
 use crate::messages::{Ask, Socket, Unread, answer, refused};
-use crate::{fds, report, status, r#where};
+use crate::{fds, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::AccessLog;
@@ -125,6 +125,7 @@ impl Engine {
             },
             Ask::Adopt {} => return self.adopt(),
             Ask::Status {} => report::status(&self.shared),
+            Ask::Troubles { troubles } => trouble::take(&self.shared, troubles),
             Ask::Plan {} => self.plan(),
             Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
             Ask::Drain { drain_s } => self.drain(drain_s),

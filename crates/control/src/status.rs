@@ -1,7 +1,9 @@
 //! /metrics, /livez and /readyz on the status address: read-only, one answer a connection, by the same codec as the rest.
 
 use crate::metrics_text::metrics;
+use crate::trouble;
 use everyhop_engine::worker::core::Core;
+use everyhop_record::trouble::Trouble;
 use everyhop_transport::deadlines::in_time;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -50,14 +52,26 @@ async fn answer(core: &Core, mut sock: TcpStream) -> std::io::Result<()> {
     let mut words = line.split(|b| *b == b' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|b| *b == b'?').next().unwrap_or_default();
-    let ready = core.running().is_some() && !core.is_draining();
+    let troubles = trouble::all(&core.shared);
+    let ready = core.running().is_some() && !core.is_draining() && !troubles.iter().any(Trouble::is_unready);
     let (status, kind, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/metrics") => {
-            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(&core.shared))
+            ("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(&core.shared, &troubles, ready))
         }
         (b"GET" | b"HEAD", b"/livez") => ("200 OK", "text/plain", "ok\n".to_owned()),
-        (b"GET" | b"HEAD", b"/readyz") if ready => ("200 OK", "text/plain", "ok\n".to_owned()),
-        (b"GET" | b"HEAD", b"/readyz") => ("503 Service Unavailable", "text/plain", "draining\n".to_owned()),
+        (b"GET" | b"HEAD", b"/readyz") if ready => {
+            ("200 OK", "text/plain", format!("ok\n{}", trouble::lines(&troubles)))
+        }
+        (b"GET" | b"HEAD", b"/readyz") => {
+            let why = if core.is_draining() {
+                "draining"
+            } else if core.running().is_none() {
+                "no plan"
+            } else {
+                "not ready"
+            };
+            ("503 Service Unavailable", "text/plain", format!("{why}\n{}", trouble::lines(&troubles)))
+        }
         (b"GET" | b"HEAD", _) => ("404 Not Found", "text/plain", "here are /metrics /livez /readyz\n".to_owned()),
         _ => ("405 Method Not Allowed", "text/plain", "read-only\n".to_owned()),
     };

@@ -59,6 +59,12 @@ fn wire_refusals() -> Vec<(&'static str, u16, &'static str)> {
     everyhop_control::all_refusals()
 }
 
+/// What can be wrong with a running edge, the worst first: kind, whether it makes it unready, sentence.
+#[pyfunction]
+fn troubles() -> Vec<(&'static str, bool, &'static str)> {
+    everyhop_control::TROUBLES.to_vec()
+}
+
 /// Asks the matcher of a plan where a request would go; both sides JSON.
 #[pyfunction]
 fn where_in(plan: &str, ask: &str) -> PyResult<String> {
@@ -170,6 +176,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
     m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;
+    m.add_function(wrap_pyfunction!(troubles, m)?)?;
     m.add_function(wrap_pyfunction!(where_in, m)?)?;
     m.add_function(wrap_pyfunction!(decide, m)?)?;
     m.add_function(wrap_pyfunction!(differences, m)?)?;

@@ -7,6 +7,7 @@ use crate::refusal::Refusal;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A counter that one thread writes: a load and a store, no locked instruction.
 #[derive(Debug, Default)]
@@ -45,7 +46,8 @@ pub struct PerThread {
     pub classes: [Count; 5],
     pub durations: [Count; BUCKETS_US.len() + 1],
     pub duration_us: Count,
-    refused: Mutex<HashMap<&'static str, u64>>,
+    /// How often, and the microseconds since 1970 of the last time.
+    refused: Mutex<HashMap<&'static str, (u64, u64)>>,
     /// The last observation, as its line, with the moment, so that the newest of all threads can be told.
     last: Mutex<(u64, Vec<u8>)>,
 }
@@ -72,10 +74,16 @@ impl Stats {
     }
 
     pub fn refused(&self) -> HashMap<&'static str, u64> {
-        let mut all = HashMap::new();
+        self.refused_last().into_iter().map(|(slug, (n, _))| (slug, n)).collect()
+    }
+
+    /// By slug: how often, and the microseconds since 1970 of the last time.
+    pub fn refused_last(&self) -> HashMap<&'static str, (u64, u64)> {
+        let mut all: HashMap<&'static str, (u64, u64)> = HashMap::new();
         for thread in &self.threads {
-            for (slug, n) in thread.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                *all.entry(*slug).or_default() += n;
+            for (slug, (n, last)) in thread.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                let it = all.entry(*slug).or_default();
+                *it = (it.0 + n, it.1.max(*last));
             }
         }
         all
@@ -89,7 +97,10 @@ impl Stats {
 
 impl PerThread {
     pub fn refuse(&self, why: Refusal) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(why.slug()).or_default() += 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let it = refused.entry(why.slug()).or_default();
+        *it = (it.0 + 1, u64::try_from(now).unwrap_or(u64::MAX));
     }
 
     /// Writes an observation to the log, if there is one, and keeps it as the last of its kind; of a thousand like it in a

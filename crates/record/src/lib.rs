@@ -11,4 +11,6 @@ pub mod failure;
 pub mod json;
 pub mod line;
 pub mod log;
+pub mod printable;
 pub mod refusal;
+pub mod trouble;

@@ -50,6 +50,11 @@ impl Writer {
             && (self.queued.load(Ordering::Relaxed) >= QUEUE_BYTES || self.broken.load(Ordering::Relaxed))
     }
 
+    /// True while lines are lost: the last of them could not be written.
+    pub fn is_broken(&self) -> bool {
+        self.is_on() && self.broken.load(Ordering::Relaxed)
+    }
+
     /// Writes to `fd` from now on; the one before is closed after what was queued for it.
     pub fn open(&self, fd: OwnedFd) {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);

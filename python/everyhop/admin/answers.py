@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from everyhop import __version__
+from everyhop.engine import Control, Lost
 from everyhop.engine.messages import Judged, Seen, Status, Where
 from everyhop.errors import EveryhopError
 
@@ -20,8 +21,9 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
     control = it.keeper.control
     try:
         if ask == "status":
-            seen = control.must(Status(), Seen).model_dump(mode="json") if control else None
-            return {"answer": "status", "supervisor": about(it), "engine": seen}
+            told = about(it)
+            # One that does not answer a short question is not asked a long one: whoever waits would be others.
+            return {"answer": "status", "supervisor": told, "engine": None if it.watch.is_silent() else seen(control)}
         if ask == "reload" and it.loop.stopping:
             return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "reload":
@@ -37,6 +39,16 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
     except EveryhopError as e:
         return refused("admin/engine", str(e))
     return refused("admin/malformed", f"there is no question {ask!r}")
+
+
+def seen(control: Control | None) -> dict[str, object] | None:
+    """What the engine saw; `None` where it does not answer, which is a trouble of its own and no reason to say nothing."""
+    if control is None:
+        return None
+    try:
+        return control.must(Status(), Seen).model_dump(mode="json")
+    except Lost:
+        return None
 
 
 def refused(slug: str, why: str) -> dict[str, object]:
@@ -58,5 +70,6 @@ def about(it: Supervisor) -> dict[str, object]:
         "started": it.started_at.isoformat(),
         "engine_restarts": it.keeper.restarts,
         "last_reload": it.changes.last,
+        "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),
     }

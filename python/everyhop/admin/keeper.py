@@ -7,6 +7,7 @@ a plan may take over: `change.py` does. Everything that the engine refuses is ra
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import time
 from dataclasses import replace
@@ -53,6 +54,9 @@ class Keeper:
         self.log = AccessLog()
         self.resolver = Resolver(running.names)
         self.restarts = 0
+        self.restarted: dt.datetime | None = None
+        self.died = ""
+        """How the last engine ended, where that is known."""
         self.pace = Pace()
 
     # A start.
@@ -192,7 +196,10 @@ class Keeper:
         if self.answers_again():
             return
         self.restarts += 1
-        say(f"the engine is gone; starting another ({self.restarts})")
+        self.restarted = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        self.died = self.process.how() if self.process else ""
+        how = f" ({self.died})" if self.died else ""
+        say(f"the engine is gone{how}; starting another ({self.restarts})")
         self.end_engine()
         try:
             self.launch()

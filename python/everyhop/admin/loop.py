@@ -35,6 +35,8 @@ class Loop:
         self.stopping = False
         self.told: dict[str, tuple[str, float]] = {}
         self.watchdog = Watchdog()
+        self.lasting: set[str] = set()
+        """What is looked after again and again: trouble with it lasts until it goes well."""
 
     def note_requests(self) -> None:
         """What is asked for while a start is under way is done after it."""
@@ -71,6 +73,7 @@ class Loop:
             number = self.wanted.pop()
             self.told.pop(number.name, None)  # who sends it again is told again
             fine &= self.tried(number.name, partial(obey, number))
+        self.lasting.update(looks)
         for name, look in looks.items():
             if not self.stopping:
                 fine &= self.tried(name, look)
@@ -102,6 +105,10 @@ class Loop:
             self.told.pop(name, None)
             return True
         return False
+
+    def failing(self) -> dict[str, str]:
+        """What is looked after and does not go well, and why."""
+        return {name: text for name, (text, _) in self.told.items() if name in self.lasting}
 
     def tell(self, name: str, text: str) -> None:
         now = time.monotonic()

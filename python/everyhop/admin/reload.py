@@ -3,6 +3,7 @@ refused changes nothing, and is told. `keeper.py` brings it to the engine, `rene
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Reload:
         self.last_good = LastGood(path)
         self.renewal = Renewal(keeper.running, time.monotonic())
         self.last: dict[str, object] = {}
+        self.wrong: str | None = None
+        """Why the last reload was refused; `None` once one was taken."""
 
     @property
     def running(self) -> Compiled:
@@ -39,7 +42,8 @@ class Reload:
             outcome = self.reloaded()
         finally:
             notify("READY=1")
-        self.last = outcome | {"plan_digest": self.running.plan_digest}
+        at = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+        self.last = outcome | {"plan_digest": self.running.plan_digest, "at": at}
         return self.last
 
     def reloaded(self) -> dict[str, object]:
@@ -67,7 +71,9 @@ class Reload:
         tell(compiled.findings, self.path, compiled.text)
         for shortfall in shortfalls(compiled.plan, self.keeper.bound):
             say(shortfall)
-        say(f"reloaded, plan {compiled.plan_digest[:16]}")
+        mended = "; what was refused before is mended" if self.wrong is not None else ""
+        self.wrong = None
+        say(f"reloaded, plan {compiled.plan_digest[:16]}{mended}")
         return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
 
     def over(self, findings: list[Finding]) -> frozenset[Identity]:
@@ -82,10 +88,14 @@ class Reload:
     def refused(self, findings: list[Finding], text: str | None) -> dict[str, object]:
         tell(findings, self.path, text)
         found = merged(findings)
+        first = next((f for f in found if f.severity == "refused"), found[0])
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        self.wrong = f"{first.place}: [{first.slug}] {first.what}{more}"
         say(f"reload refused, {len(found)} finding(s); plan {self.running.plan_digest[:16]} keeps running")
         return {"reloaded": False, "findings": to_json(found)}
 
     def failed(self, why: str) -> dict[str, object]:
+        self.wrong = why
         say(f"reload failed: {why}; plan {self.running.plan_digest[:16]} keeps running")
         return {"reloaded": False, "why": why, "findings": []}
 
@@ -100,6 +110,7 @@ class Reload:
             self.renewal.forget()
             raise
         except EveryhopError as e:
+            self.renewal.wrong = f"the engine cannot use them: {e}"
             say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
             return
         tell(self.renewal.untold(compiled.findings), self.path, compiled.text)

@@ -28,12 +28,19 @@ class Renewal:
         self.marks: dict[Path, Mark | None] = dict(running.watched)
         self.told: set[Identity] = {f.identity for f in running.findings}
         self.next_dates = now_s + DATES_S
+        self.wrong: str | None = None
+        """Why files that changed are not used; `None` where what runs is what they hold."""
 
     def follows(self, compiled: Compiled) -> None:
         """It runs now; its findings were told."""
         self.running = compiled
         self.marks = dict(compiled.watched)
+        self.wrong = None
         self.told |= {f.identity for f in compiled.findings}
+
+    def unused(self) -> list[Path]:
+        """The files that are not as they were when what runs was read."""
+        return [path for path, mark in self.marks.items() if mark != self.running.watched.get(path)]
 
     def forget(self) -> None:
         """All files count as changed at the next look."""
@@ -53,10 +60,12 @@ class Renewal:
             found = again(self.running)
         except Refused as e:
             refused = [f for f in merged(e.findings) if f.severity == "refused"]
+            self.wrong = f"{refused[0].what} [{refused[0].slug}]"
             mend = " or ".join(refused[0].mend)
             say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
             return None
         self.marks = dict(found.watched)
+        self.wrong = None
         return found if found.material.digest != self.running.material.digest else None
 
     def near(self, now_s: float) -> list[Finding]:

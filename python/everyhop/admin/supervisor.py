@@ -24,6 +24,7 @@ from everyhop.admin.reload import Reload
 from everyhop.admin.server import Server
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
+from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled, compile_file
 from everyhop.engine import Lost, cores
 from everyhop.engine.frames import connect
@@ -57,6 +58,7 @@ class Supervisor:
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.keeper = Keeper(engine_socket(self.admin_path), wanted, running)
         self.changes = Reload(path, self.keeper)
+        self.watch = Watch(self.keeper, self.changes, self.loop)
         self.started_at = dt.datetime.now(dt.UTC)
 
     def first(self) -> Compiled:
@@ -99,6 +101,7 @@ class Supervisor:
                 "certificate files": self.changes.renew,
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
+                "what is wrong": self.watch.look,
                 "the admin socket": lambda: server.let_go_of_the_silent(time.monotonic()),
             }
             loop.run(self.obey, looks, lambda: keeper.pace.patience(time.monotonic(), TICK_S))

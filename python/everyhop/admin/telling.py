@@ -4,6 +4,7 @@ and nothing here waits for them. A line that nobody takes is lost."""
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import select
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from everyhop.files import read_text
 from everyhop.refusals import Finding, merged, render
+from everyhop.screen import block, printable
 from everyhop.source import MOST_BYTES
 
 STDERR = 2
@@ -20,13 +22,42 @@ PIECE = 4096
 
 
 def say(text: str) -> None:
-    put(f"everyhop: {text}\n")
+    put(f"{stamp()}everyhop: {printable(text)}\n")
+
+
+def stamp() -> str:
+    """The moment, in front of a line; nothing where somebody else writes one there."""
+    return f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} " if Times.wanted() else ""
+
+
+class Times:
+    """Whether lines begin with one."""
+
+    said: bool | None = None
+    """On the command line; `None`: unless the journal writes its own."""
+
+    @classmethod
+    def wanted(cls) -> bool:
+        if cls.said is None:
+            cls.said = not is_journal()
+        return cls.said
+
+
+def is_journal(fd: int = STDERR) -> bool:
+    """Whether our lines go to systemd's journal, by device and inode (`systemd.exec(5)`, `$JOURNAL_STREAM`): the variable
+    is inherited also by who writes elsewhere."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def tell(findings: list[Finding], path: Path, text: str | None) -> None:
     """The findings of `path`, with excerpts of the text that they were found in."""
     if findings:
-        put(render(merged(findings), {str(path): current(path) if text is None else text}) + "\n")
+        told = render(merged(findings), {str(path): current(path) if text is None else text})
+        put("".join(f"{stamp()}{row}\n" if row else "" for row in told.split("\n")))
 
 
 def current(path: Path) -> str:
@@ -36,7 +67,7 @@ def current(path: Path) -> str:
 
 def put(text: str, fd: int = STDERR) -> None:
     """Written past Python's buffers, which would keep what could not be written and fail again at the end."""
-    data = text.encode(errors="replace")
+    data = block(text).encode(errors="replace")
     with contextlib.suppress(OSError, ValueError):
         for piece in pieces(data):
             ready = select.poll()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from everyhop.admin import Supervisor
+from everyhop.admin.telling import Times
 from everyhop.source import find
 
 Config = Annotated[
@@ -23,5 +24,12 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit instead of closing routes whose dates are over.")
     ] = False,
+    times: Annotated[
+        bool | None,
+        typer.Option(
+            "--times/--no-times", help="A time before each line; default: not in systemd's journal.", show_default=False
+        ),
+    ] = None,
 ) -> None:
+    Times.said = times
     raise typer.Exit(Supervisor(find(config), strict=strict).run())

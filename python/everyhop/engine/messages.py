@@ -103,6 +103,21 @@ class Status(Ask):
     ask: Literal["status"] = "status"
 
 
+class Trouble(Form):
+    """Something that is wrong now: one of the kinds in `docs/reference/status.md`, what it is about, what more is known."""
+
+    kind: str
+    about: str
+    why: str
+
+
+class Troubles(Ask):
+    """This is wrong as we see it; what do you see?"""
+
+    ask: Literal["troubles"] = "troubles"
+    troubles: list[Trouble]
+
+
 class Plan(Ask):
     """Which plan, in which bytes?"""
 
@@ -213,6 +228,14 @@ class Seen(Answer):
     routes: list[dict[str, Any]]
 
 
+class Troubled(Answer):
+    """To `troubles`: what the engine sees itself, and which plan it runs."""
+
+    answer: Literal["troubles"]
+    troubles: list[Trouble]
+    plan_digest: str | None
+
+
 class Running(Answer):
     """To `plan`."""
 
@@ -246,7 +269,8 @@ class Stopping(Answer):
 
 
 Question = Annotated[
-    Hello | Listen | Apply | Names | Log | Adopt | Status | Plan | Where | Drain | Stop, Field(discriminator="ask")
+    Hello | Listen | Apply | Names | Log | Adopt | Status | Troubles | Plan | Where | Drain | Stop,
+    Field(discriminator="ask"),
 ]
 QUESTIONS: TypeAdapter[Question] = TypeAdapter(Question)
 Told = Annotated[
@@ -258,6 +282,7 @@ Told = Annotated[
     | Reopened
     | Sockets
     | Seen
+    | Troubled
     | Running
     | Judged
     | Draining

@@ -40,6 +40,18 @@ class Started:
     def is_over(self) -> bool:
         return self.process.poll() is not None
 
+    def how(self) -> str:
+        """How it ended; empty while it has not."""
+        code = self.process.poll()
+        if code is None:
+            return ""
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return f"ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"ended by signal {-code}"
+
     def wait(self, seconds: float) -> bool:
         """Until it is over, or for as long; whether it is."""
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -57,6 +69,10 @@ class Found:
     """An engine that was there before us, by a descriptor of its process: another one may have its number by now."""
 
     process: int
+
+    def how(self) -> str:
+        """Only its parent is told how it ended, and that is gone."""
+        return ""
 
     def is_over(self) -> bool:
         return self.wait(0)

@@ -5,11 +5,20 @@ use crate::worker::ids;
 use crate::worker::sources::Sources;
 use arc_swap::ArcSwapOption;
 use everyhop_record::log::Writer;
+use everyhop_record::trouble::Trouble;
 use everyhop_running::running::Running;
 use everyhop_transport::shares::Share;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a supervisor found wrong, and when it said so last.
+#[derive(Default)]
+pub struct Told {
+    pub troubles: Vec<Trouble>,
+    /// In the milliseconds of the steady clock; 0: no supervisor ever said anything.
+    pub at_ms: u64,
+}
 
 /// The common ground of all threads.
 pub struct Shared {
@@ -24,6 +33,8 @@ pub struct Shared {
     pub clients: Share,
     pub(crate) sources: Arc<Sources>,
     pub panics: AtomicU64,
+    /// What the supervisor says is wrong now.
+    pub told: Mutex<Told>,
     /// Where the ids of this process begin.
     pub(crate) ids_from: u64,
 }
@@ -39,6 +50,7 @@ impl Default for Shared {
             clients: Share::default(),
             sources: Arc::default(),
             panics: AtomicU64::default(),
+            told: Mutex::default(),
             ids_from: ids::anywhere(),
         }
     }

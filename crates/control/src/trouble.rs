@@ -1,0 +1,109 @@
+//! What is wrong now, as far as the engine sees it, and what its supervisor told it: the same for `status`, `/metrics` and
+//! `/readyz`. Made on read; nothing here is on the path of a byte. Read next: `report.rs`.
+
+use crate::messages::{PROTOCOL, Told};
+use crate::report::{closed, parsed};
+use everyhop_engine::worker::shared::Shared;
+use everyhop_record::printable::printable;
+use everyhop_record::trouble::{TROUBLES, Trouble};
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::clock::steady_ms;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+/// A supervisor tells us every second; one that compiles a large file is silent for some.
+const SILENT_MS: u64 = 60_000;
+
+/// Takes what the supervisor says is wrong; gives what the engine sees itself.
+pub(crate) fn take(shared: &Shared, told: Vec<Told>) -> Value {
+    let mut kept = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.troubles = told.into_iter().map(|t| Trouble { kind: t.kind, about: t.about, why: t.why }).collect();
+    kept.at_ms = steady_ms().max(1);
+    drop(kept);
+    let seen: Vec<Value> =
+        seen(shared).iter().map(|t| json!({"kind": t.kind, "about": t.about, "why": t.why})).collect();
+    let digest = shared.running.load_full().map(|r| r.digest.clone());
+    json!({"protocol": PROTOCOL, "answer": "troubles", "troubles": seen, "plan_digest": digest})
+}
+
+/// All of it, the worst first.
+pub(crate) fn all(shared: &Shared) -> Vec<Trouble> {
+    let mut found = seen(shared);
+    let told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+    match told.at_ms {
+        0 => {}
+        at if steady_ms().saturating_sub(at) > SILENT_MS => found.push(Trouble::new("supervisor-gone", "", "")),
+        _ => found.extend(told.troubles.iter().cloned()),
+    }
+    drop(told);
+    found.sort_by_key(|t| TROUBLES.iter().position(|(kind, _, _)| *kind == t.kind).unwrap_or(TROUBLES.len()));
+    found
+}
+
+/// One a line, for who reads `/readyz`.
+pub(crate) fn lines(troubles: &[Trouble]) -> String {
+    let line = |t: &Trouble| format!("{} {}", printable(&t.kind), printable(&t.about)).trim_end().to_owned() + "\n";
+    troubles.iter().map(line).collect()
+}
+
+/// What the engine sees by itself.
+fn seen(shared: &Shared) -> Vec<Trouble> {
+    let mut found = Vec::new();
+    let Some(running) = shared.running.load_full() else { return found };
+    if shared.log.must_refuse() {
+        found.push(Trouble::new("log-refuses", "", ""));
+    } else if shared.log.is_broken() {
+        found.push(Trouble::new("log-broken", "", ""));
+    }
+    routes(&running, &mut found);
+    found
+}
+
+fn routes(running: &Running, found: &mut Vec<Trouble>) {
+    let mut told = HashSet::new();
+    let mut shut = 0;
+    for route in &running.routes {
+        if let Some(why) = closed(route) {
+            shut += 1;
+            found.push(Trouble::new("route-closed", route_name(route), why.slug()));
+        }
+        for backend in &route.backends {
+            // Routes share backends: what is wrong with one is told once, by the first of them.
+            if told.insert(backend.hop_id) {
+                of_backend(route, backend, found);
+            }
+        }
+    }
+    if shut > 0 && shut == running.routes.len() {
+        found.push(Trouble::new("nothing-served", "", ""));
+    }
+}
+
+fn route_name(route: &RouteRun) -> String {
+    format!("route {}", route.name)
+}
+
+fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
+    let about = || format!("backend {} of route {}", it.at, route.name);
+    let addresses = it.addresses.load();
+    let last = || {
+        let last = addresses.iter().filter_map(|a| a.fares.last()).max_by_key(|(micros, _)| *micros);
+        let said = parsed(last.map(|(_, text)| text));
+        said.get("end").and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    if addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)) {
+        found.push(Trouble::new("impostor", about(), last()));
+    } else if it.health.is_ejected() {
+        found.push(Trouble::new("backend-ejected", about(), last()));
+    } else if addresses.iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0) {
+        found.push(Trouble::new("backend-failing", about(), last()));
+    }
+    match it.health.identity.load(Ordering::Relaxed) {
+        2 => found.push(Trouble::new("identity-not-demanded", about(), "")),
+        4 => found.push(Trouble::new("identity-refused", about(), "")),
+        _ => {}
+    }
+}

@@ -1,0 +1,90 @@
+"""What is wrong now, as far as the supervisor sees it: a refused reload, a failed renewal, dates that are over, names that no
+longer resolve, an engine that died. The engine sees the rest (`crates/control/src/trouble.rs`).
+
+It changes nothing and says nothing. Read next: `watch.py`, which puts both together and says what broke and what healed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+
+from everyhop import _door
+from everyhop.compile import Compiled
+from everyhop.engine.messages import Trouble
+from everyhop.plan import AtBackend, MutualHop, Plan, reached
+
+SENTENCES = {kind: sentence for kind, _, sentence in _door.troubles()}
+UNREADY = {kind for kind, unready, _ in _door.troubles() if unready}
+ORDER = {kind: n for n, (kind, _, _) in enumerate(_door.troubles())}
+"""The worst first."""
+
+LATELY = dt.timedelta(hours=1)
+"""How long after its death an engine is spoken of."""
+
+
+def trouble(kind: str, about: str = "", why: str = "") -> Trouble:
+    return Trouble(kind=kind, about=about, why=why)
+
+
+def rank(kind: str) -> int:
+    """Its place, the worst being 0; a kind that only another version knows comes last."""
+    return ORDER.get(kind, len(ORDER))
+
+
+def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int, list[str]]]) -> list[Trouble]:
+    """Certificates that are over and what they close, and revocation lists that are stale."""
+    now_s = now.timestamp()
+    ends = {str(e["id"]): e["not_after_s"] for e in running.material.entries}
+    past = {id_: end for id_, end in ends.items() if isinstance(end, int) and end <= now_s}
+    if not past:
+        return []
+    plan, found = running.plan, []
+    for site in plan.sites:
+        mine = [id_ for id_ in ends if id_.rpartition("/")[0] == f"site/{site.name}"]
+        gone = [id_ for id_ in mine if id_ in past]
+        routes = [plan.routes[r].name for r, sites in ways_in(plan).items() if site.name in sites]
+        for id_ in gone:
+            closed = (
+                f"it closes {listed('route', routes)}" if gone == mine else "another one of the site is shown instead"
+            )
+            found.append(trouble("certificate-over", f"site {site.name}", f"it ended at {moment(past[id_])}; {closed}"))
+    for identity in plan.identities:
+        if (end := past.get(f"identity/{identity.name}")) is not None:
+            routes = [r.name for r in plan.routes if presents(r.way, identity.name)]
+            why = f"it ended at {moment(end)}; backends of {listed('route', routes)} will refuse it"
+            found.append(trouble("certificate-over", f"identity {identity.name}", why))
+    for id_, end in past.items():
+        if id_.startswith("crl/"):
+            found.append(trouble("revocation-stale", id_.removeprefix("crl/"), f"it was due at {moment(end)}"))
+    return found
+
+
+def presents(way: object, identity: str) -> bool:
+    if isinstance(way, AtBackend):
+        return False
+    return any(isinstance(b.hop, MutualHop) and b.hop.present == identity for b in getattr(way, "backends", ()))
+
+
+def moment(at_s: object) -> str:
+    assert isinstance(at_s, int)
+    return f"{dt.datetime.fromtimestamp(at_s, dt.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def listed(kind: str, names: Iterable[str]) -> str:
+    given = sorted(names)
+    return f"{kind}{'s' if len(given) > 1 else ''} {', '.join(given)}" if given else f"no {kind}"
+
+
+class WaysIn:
+    """By route the names of the sites by which it is reached: asked of the matcher once a plan."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+        self.found: dict[int, list[str]] = {}
+
+    def __call__(self, plan: Plan) -> dict[int, list[str]]:
+        if self.plan is not plan:
+            self.found = {r: [plan.sites[s].name for s in sites] for r, sites in reached(plan).items()}
+            self.plan = plan
+        return self.found

@@ -1,0 +1,296 @@
+"""What is wrong now is told the same by `status`, its JSON, `/metrics`, `/readyz` and the supervisor's lines: when it breaks,
+why, since when, and that it is well again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everyhop.demo.backends import Backend
+from everyhop.demo.certificates import put
+from everyhop.demo.stage import free_port
+from tests.kit import EdgeKit, Pki, Raw, exchange, tls
+from tests.kit.edge import until
+from tests.kit.process import children
+from tests.kit.raw import OK, answering
+
+Edges = Callable[..., EdgeKit]
+Raws = Callable[..., Raw]
+
+GET = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def route(*at: str, tls_: str = "plaintext", more: str = "") -> str:
+    verify = "" if tls_ == "plaintext" else 'verify = { ca = "{pki}/internal-ca.pem", name = "backend.internal" }\n'
+    return f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "{tls_}"\nto = {json.dumps(at)}\n{verify}{more}\n'
+
+
+@pytest.fixture
+def backend() -> Iterator[Backend]:
+    it = Backend("b")
+    yield it
+    it.close()
+
+
+class Ground:
+    """An edge with its status address."""
+
+    def __init__(self, edge: Edges, routes: str, more: str = "", **kit: Any) -> None:
+        self.port = free_port()
+        self.it = edge(routes, more=f'[status]\nbind = "127.0.0.1:{self.port}"\n{more}', **kit)
+
+    def troubles(self) -> dict[str, dict[str, Any]]:
+        """By kind, from `status --json`'s own answer."""
+        found = self.it.admin("status")["supervisor"]["troubles"]
+        return {it["kind"]: it for it in found}
+
+    def wait(self, kind: str, there: bool = True) -> dict[str, Any]:
+        """Until it is told of, or no more; gives what is told."""
+        until(lambda: (kind in self.troubles()) is there or None, 20, lambda: str(self.troubles()))
+        return self.troubles().get(kind, {})
+
+    def get(self, path: str) -> tuple[int, str]:
+        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+            sock.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
+
+    def counted(self, kind: str) -> int:
+        found = re.search(rf'^everyhop_troubles{{kind="{kind}"}} (\d+)$', self.get("metrics")[1], re.M)
+        assert found is not None
+        return int(found[1])
+
+    def screen(self, *more: str) -> str:
+        return self.it.cli("status", "--config", str(self.it.config), *more).stdout
+
+    def ask(self) -> int:
+        with tls(self.it.port, "a.test", self.it.pki.public.file) as sock:
+            return exchange(sock, GET).status
+
+
+def test_nothing_wrong_is_said_in_one_line_and_is_ready(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    assert it.ask() == 200 and it.troubles() == {}
+    first, second, *_ = it.screen().splitlines()
+    assert re.fullmatch(rf"nothing is wrong, as far as the edge knows at {TIME}", first)
+    assert second.startswith(str(it.it.config))
+    assert it.get("readyz") == (200, "ok\n")
+    body = it.get("metrics")[1]
+    assert "\neveryhop_ready 1\n" in body and "everyhop_trouble_info{" not in body
+    assert set(re.findall(r"^everyhop_troubles{.*} (\d+)$", body, re.M)) == {"0"}
+
+
+def test_a_refused_reload_is_the_first_thing_that_is_said_until_one_is_taken(edge: Edges, backend: Backend) -> None:
+    routes = route(f"127.0.0.1:{backend.port}")
+    it = Ground(edge, routes)
+    assert not it.it.reload(routes + route("10.0.0.1:1").replace('"r"', '"open"').replace("a.test", "b.test"))[
+        "reloaded"
+    ]
+    told = it.wait("reload-refused")
+    assert told["about"] == str(it.it.config) and "[hop/plaintext-without-acceptance]" in told["why"]
+    assert re.search(r"everyhop\.toml:\d+:\d+: ", told["why"]) and re.fullmatch(TIME, told["since"])
+    since = told["since"]
+    assert not it.it.reload(routes + "foo = 1\n")["reloaded"]
+    assert it.troubles()["reload-refused"]["since"] == since, "it is refused since the first time"
+    head, *rest = it.screen().splitlines()
+    assert (
+        head == "wrong now (1), the worst first:"
+        and rest[0].startswith("  !! ")
+        and "[reload-refused]" in "".join(rest)
+    )
+    until(lambda: it.counted("reload-refused") == 1 or None)
+    status, body = it.get("readyz")
+    assert (status, body.splitlines()) == (200, ["ok", f"reload-refused {it.it.config}"]), "what runs, runs"
+    mark = len(it.it.edge.said)
+    assert it.it.reload(routes)["reloaded"]
+    it.it.edge.wait_for("what was refused before is mended", 10, after=mark)
+    it.wait("reload-refused", there=False)
+    until(lambda: it.counted("reload-refused") == 0 or None)
+
+
+def test_a_failed_renewal_names_its_file_and_is_well_again(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    own = shutil.copytree(pki.folder, tmp_path / "own")
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    text = it.it.config.read_text()
+    it.it.config.write_text(text.replace(f"{pki.folder}/edge", f"{own}/edge"))
+    assert it.it.admin("reload")["reloaded"]
+    good = (own / "edge.pem").read_bytes()
+    put(own / "edge.pem", b"no certificate\n", 0o600)
+    told = it.wait("renewal-refused")
+    assert told["about"] == f"{own}/edge.pem" and "certificate/unreadable" in told["why"]
+    assert it.ask() == 200, "the last good one is served"
+    put(own / "edge.pem", good, 0o600)
+    it.it.edge.wait_for(f"well again: {own}/edge.pem", 20)
+    assert it.troubles() == {}
+
+
+def test_a_log_that_refuses_makes_the_edge_unready_and_is_told_both_ways(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    text = it.it.config.read_text()
+    it.it.config.write_text(text.replace(f'access = "{it.it.log}"', 'access = "/dev/full"\non_full = "refuse"'))
+    assert it.it.admin("reload")["reloaded"]
+    until(lambda: it.ask() == 503 or None)
+    it.wait("log-refuses")
+    it.it.edge.wait_for("wrong: the edge: the access log cannot be written", 10)
+    status, body = it.get("readyz")
+    assert (status, body.splitlines()) == (503, ["not ready", "log-refuses"])
+    assert "\neveryhop_ready 0\n" in it.get("metrics")[1]
+    it.it.config.write_text(text)
+    assert it.it.admin("reload")["reloaded"]
+    it.it.edge.wait_for("[log-refuses]", 10)
+    it.it.edge.wait_for("well again: the edge", 10)
+    assert it.ask() == 200 and it.get("readyz") == (200, "ok\n")
+
+
+def test_a_backend_that_rests_and_one_that_came_back_are_told(edge: Edges, raw: Raws, pki: Pki) -> None:
+    dead, alive = free_port(), raw(answering(OK))
+    limits = "[limits]\neject_after = 1\neject_s = 2\n"
+    it = Ground(edge, route(f"127.0.0.1:{dead}", f"127.0.0.1:{alive.port}"), limits)
+    while "backend-ejected" not in it.troubles():
+        assert it.ask() == 200
+    about = f"backend 127.0.0.1:{dead} of route r"
+    it.it.edge.wait_for(f"wrong: {about}: a backend failed too often and rests (hop/connect-failed)", 10)
+    line = it.it.edge.wait_for(f"well again: {about}, after", 20)
+    assert re.match(rf"{TIME} everyhop: well again: ", line)
+
+
+def test_a_wrong_certificate_of_a_backend_is_among_the_worst(edge: Edges, raw: Raws, pki: Pki) -> None:
+    wrong = raw(answering(OK), pki.other)
+    it = Ground(edge, route(f"127.0.0.1:{wrong.port}", tls_="reencrypt"))
+    assert it.ask() == 502
+    told = it.wait("impostor")
+    assert (told["why"], told["unready"]) == ("hop/name-mismatch", False)
+    assert "[impostor]" in it.screen().split("\n\n")[0]
+    assert (
+        f'everyhop_trouble_info{{kind="impostor",about="backend 127.0.0.1:{wrong.port} of route r"}} 1'
+        in it.get("metrics")[1]
+    )
+    assert it.get("readyz")[0] == 200
+
+
+def test_an_engine_that_died_is_told_with_how_it_ended(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    (engine,) = children(it.it.edge.process.pid)
+    os.kill(engine, signal.SIGKILL)
+    it.it.edge.wait_for("the engine is gone (ended by SIGKILL)", 20)
+    it.it.edge.wait_for("the engine is back", 20)
+    told = it.wait("engine-restarted")
+    assert told["why"].startswith("1 time(s) so far, last at ") and told["why"].endswith("ended by SIGKILL")
+    assert "engine restarts: 1" in it.screen()
+    assert it.ask() == 200 and it.get("readyz")[0] == 200
+
+
+def test_an_engine_that_does_not_answer_is_told_and_is_not_taken_for_a_dead_one(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    (engine,) = children(it.it.edge.process.pid)
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        it.it.edge.wait_for("wrong: the edge: the engine does not answer its supervisor", 20)
+        done = it.it.cli("status", "--config", str(it.it.config))
+        assert done.returncode == 4 and "[engine-silent]" in done.stdout
+        assert "decided   client =TLS= edge" in done.stdout and "unknown: the engine does not say" in done.stdout
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    it.it.edge.wait_for("[engine-silent]", 20)
+    it.it.edge.wait_for("well again: the edge", 30)
+    assert children(it.it.edge.process.pid) == [engine] and it.ask() == 200
+
+
+def test_a_certificate_that_ends_is_told_with_the_routes_that_it_closed(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    own = shutil.copytree(pki.folder, tmp_path / "own")
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    short = pki.public.leaf("short", "a.test", "b.test", "c.test", "*.w.test", days=6 / 86400)
+    shutil.copy2(short.chain, own / "edge.pem")
+    shutil.copy2(short.key, own / "edge.key")
+    it.it.config.write_text(it.it.config.read_text().replace(f"{pki.folder}/edge", f"{own}/edge"))
+    assert it.it.admin("reload")["reloaded"]
+    told = it.wait("certificate-over")
+    assert told["about"] == "site edge" and told["why"].endswith("it closes route r")
+    it.it.edge.wait_for("wrong: site edge: a certificate is over", 10)
+    good = pki.public.leaf("good", "a.test", "b.test", "c.test", "*.w.test")
+    put(own / "edge.key", good.key.read_bytes(), 0o600)
+    put(own / "edge.pem", good.chain.read_bytes(), 0o600)
+    it.it.edge.wait_for("well again: site edge", 20)
+
+
+def test_refusals_are_told_by_their_last_time_and_all_of_them_when_asked(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}", more='path = "/r"'))
+    frequent = b"GET / HTTP/1.1\r\n\r\n"
+
+    def plain(data: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", it.it.port), 10) as sock:
+            sock.sendall(data)
+            while sock.recv(4096):
+                pass
+
+    for _ in range(5):
+        plain(frequent)
+    with tls(it.it.port, "a.test", it.it.pki.public.file) as sock:
+        assert exchange(sock, GET).status == 404
+        assert exchange(sock, "GET / HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n").status == 421
+        assert exchange(sock, "GET /x/../../r HTTP/1.1\r\nHost: a.test\r\n\r\n").status in (400, 404)
+    engine = it.it.status()
+    last = engine["refused_last"]
+    assert set(last) == set(engine["refused"]) and all(dt.datetime.fromisoformat(t) for t in last.values())
+    told = [row for row in it.screen().splitlines() if row.startswith("refused before any route: ")]
+    slugs = sorted(last, key=lambda slug: last[slug], reverse=True)
+    assert [row.split()[4] for row in told[:3]] == slugs[:3] and "hello/not-tls" not in "".join(told[:3])
+    assert told[3].endswith("everyhop status -v")
+    everything = [
+        row.split()[4] for row in it.screen("-v").splitlines() if row.startswith("refused before any route: ")
+    ]
+    assert everything == slugs
+
+
+@pytest.mark.parametrize("arguments", [(), ("--no-times",)])
+def test_lines_carry_the_time_unless_that_is_not_wanted(
+    edge: Edges, backend: Backend, arguments: tuple[str, ...]
+) -> None:
+    from everyhop.demo.stage import Edge
+
+    it = edge(route(f"127.0.0.1:{backend.port}"))
+    assert it.edge.stop() == 0
+    it.edge = Edge(it.config, arguments=arguments)
+    it.edge.wait_for("ready:", 30)
+    it.config.write_text("foo = 1\n")
+    it.edge.process.send_signal(signal.SIGHUP)
+    it.edge.wait_for("reload refused", 20)
+    spoken = [row for row in it.edge.said if row]
+    assert spoken and all(bool(re.match(rf"{TIME} ", row)) is (not arguments) for row in spoken), spoken
+
+
+def test_nothing_is_said_to_be_well_again_because_nobody_says_anything(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """While an engine is silent, and when another takes its place, which does not know what the one before saw."""
+    wrong = raw(answering(OK), pki.other)
+    it = Ground(edge, route(f"127.0.0.1:{wrong.port}", tls_="reencrypt"))
+    assert it.ask() == 502
+    it.wait("impostor")
+    (engine,) = children(it.it.edge.process.pid)
+    os.kill(engine, signal.SIGSTOP)
+    try:
+        it.it.edge.wait_for("[engine-silent]", 20)
+        assert set(it.troubles()) == {"engine-silent", "impostor"}
+    finally:
+        os.kill(engine, signal.SIGCONT)
+    it.it.edge.wait_for("well again: the edge", 30)
+    os.kill(engine, signal.SIGKILL)
+    it.it.edge.wait_for("the engine is back", 20)
+    it.wait("impostor", there=False)
+    assert not any("[impostor]" in row for row in it.it.edge.said if "well again" in row)
+    assert it.ask() == 502
+    it.wait("impostor")
