@@ -98,11 +98,15 @@ def of_version_1(name: str, by: Signer) -> Signer:
         kept += b"" if tag in {0xA0, 0xA3} else inner[at : at + whole]
         at += whole
     bare = wrapped(0x30, kept)
+    return Signer(x509.load_der_x509_certificate(signed(bare, by)), it.key)
+
+
+def signed(bare: bytes, by: Signer) -> bytes:
+    """A certificate or list of what is to be signed."""
     assert isinstance(by.key, ec.EllipticCurvePrivateKey)
     signature = by.key.sign(bare, ec.ECDSA(hashes.SHA256()))
     algorithm = wrapped(0x30, bytes.fromhex("06082a8648ce3d040302"))
-    der = wrapped(0x30, bare + algorithm + wrapped(0x03, b"\0" + signature))
-    return Signer(x509.load_der_x509_certificate(der), it.key)
+    return wrapped(0x30, bare + algorithm + wrapped(0x03, b"\0" + signature))
 
 
 def element(der: bytes) -> tuple[int, int, int]:
@@ -130,9 +134,14 @@ def saved(folder: Path, file: str, it: Signer, by: Signer) -> Leaf:
 
 
 def crl(
-    path: Path, by: Signer, *revoked: x509.Certificate, ends: dt.timedelta = 24 * HOUR, begins: dt.timedelta = -HOUR
+    path: Path,
+    by: Signer,
+    *revoked: x509.Certificate,
+    ends: dt.timedelta = 24 * HOUR,
+    begins: dt.timedelta = -HOUR,
+    more: Sequence[x509.ExtensionType] = (),
 ) -> Path:
-    """A revocation list of `by`."""
+    """A revocation list of `by`; `more` of it is critical."""
     now = dt.datetime.now(dt.UTC)
     it = (
         x509.CertificateRevocationListBuilder()
@@ -142,6 +151,8 @@ def crl(
         .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
     )
+    for extra in more:
+        it = it.add_extension(extra, critical=True)
     for cert in revoked:
         one = x509.RevokedCertificateBuilder().serial_number(cert.serial_number).revocation_date(now - HOUR)
         it = it.add_revoked_certificate(one.build())

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from everyhop import _door
 from everyhop.demo.certificates import put
-from everyhop.identity import Pair, Unusable, read_pair, read_roots
+from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
 from tests.kit import Pki
-from tests.kit.forge import Signer, forged, of_version_1, root
+from tests.kit.forge import Signer, crl, element, forged, of_version_1, root, signed, wrapped
 
 CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(),
@@ -184,3 +184,58 @@ def test_roots_that_verify_nothing_are_refused_or_told_where_others_stand_beside
     assert caught.value.slug == "ca/unusable"
     (weak,) = read_roots("both.pem", tmp_path).weak
     assert "both.pem" in weak and "Some CA" in weak
+
+
+LISTS: dict[str, tuple[x509.ExtensionType, str]] = {
+    "a delta": (x509.DeltaCRLIndicator(1), "it is a delta"),
+    "for others": (
+        x509.IssuingDistributionPoint(
+            full_name=[x509.UniformResourceIdentifier("http://ca.test/list")],
+            relative_name=None,
+            only_contains_user_certs=False,
+            only_contains_ca_certs=False,
+            only_some_reasons=None,
+            indirect_crl=True,
+            only_contains_attribute_certs=False,
+        ),
+        "it speaks for other authorities",
+    ),
+    "of an extension that nobody knows": (
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00"),
+        "critical extension",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_that_the_engine_could_not_judge_by_is_refused_with_its_reason(
+    pki: Pki, tmp_path: Path, kind: str
+) -> None:
+    """It was taken here, and the engine refused the whole plan for it."""
+    roots = read_roots(str(pki.public.file), tmp_path)
+    good = crl(tmp_path / "good.pem", root(pki.public))
+    assert read_crl(str(good), roots, tmp_path).pem == good.read_bytes()
+    extension, why = LISTS[kind]
+    path = crl(tmp_path / "list.pem", root(pki.public), more=[extension])
+    with pytest.raises(Unusable, match=why) as told:
+        read_crl(str(path), roots, tmp_path)
+    assert told.value.slug == "crl/unusable" and str(path) in told.value.what
+
+
+def test_a_list_of_version_1_is_refused_as_such(pki: Pki, tmp_path: Path) -> None:
+    """As `openssl ca -gencrl` makes them where nobody asked for extensions."""
+    by = root(pki.public)
+    path = crl(tmp_path / "list.pem", by)
+    tbs = x509.load_pem_x509_crl(path.read_bytes()).tbs_certlist_bytes
+    _, head, _ = element(tbs)
+    inner, kept, at = tbs[head:], b"", 0
+    while at < len(inner):
+        tag, _, whole = element(inner[at:])
+        kept += b"" if tag in {0x02, 0xA0} else inner[at : at + whole]
+        at += whole
+    der = signed(wrapped(0x30, kept), by)
+    body = base64.encodebytes(der).decode()
+    path.write_text(f"-----BEGIN X509 CRL-----\n{body}-----END X509 CRL-----\n")
+    with pytest.raises(Unusable, match="it is of version 1") as told:
+        read_crl("list.pem", read_roots(str(pki.public.file), tmp_path), tmp_path)
+    assert "version 2" in told.value.mend

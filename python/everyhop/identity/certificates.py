@@ -286,11 +286,10 @@ def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Ma
         raise Unusable("crl/unusable", f"{path} holds no list of an authority that clients are verified against", mend)
     kept = b"".join(it.public_bytes(Encoding.PEM) for it in lists)
     if (why := _door.judge_lists(roots.pem.decode(), kept.decode())) is not None:
-        raise Unusable(
-            "crl/unusable",
-            f"{path} cannot be used: {why}",
-            "have the authority make a whole list of version 2: crl_extensions with a crlNumber",
-        )
+        # The first version has no extensions, and is not told from nonsense by whoever reads only the second.
+        why = "it is of version 1, and version 2 is needed" if any(not it.extensions for it in lists) else why
+        whole = "have the authority make a whole list of version 2: crl_extensions with a crlNumber"
+        raise Unusable("crl/unusable", f"{path} cannot be used: {why}", whole)
     return Crl(
         pem=kept,
         sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
