@@ -256,10 +256,10 @@ def test_all_that_stands_in_the_way_is_told_at_once() -> None:
             "gRPC passes through unread",
         ),
         (
-            asked("path-routing header-rewriting", role="transport"),
-            ("the edge as a transport device", CAPABILITIES["header-rewriting"].title),
-            CAPABILITIES["header-rewriting"].reason,
-            CAPABILITIES["header-rewriting"].instead,
+            asked("path-routing client-certificate-at-edge", role="transport"),
+            ("the edge as a transport device", CAPABILITIES["client-certificate-at-edge"].title),
+            "a client proves its certificate to whoever ends its TLS",
+            "do it at the backend, where TLS ends",
         ),
         (
             asked("end-to-end-confidentiality blind-proxy", role="control"),
@@ -286,7 +286,7 @@ def test_all_that_stands_in_the_way_is_told_at_once() -> None:
             GIVE,
         ),
         (
-            asked("backend-verified", role="control", same_host="yes", **NO),
+            asked("backend-verified path-routing", same_host="yes", **NO),
             (CAPABILITIES["backend-verified"].title, HERE),
             CAPABILITIES["backend-verified"].reason,
             CAPABILITIES["backend-verified"].instead,
