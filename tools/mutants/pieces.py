@@ -14,6 +14,8 @@ class Rust:
 
     packages: tuple[str, ...]
     files: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Files of `packages` that are a piece of their own."""
     tests: tuple[str, ...] = ("--tests",)
     """Which of the tests are asked, in cargo's words. There are none in documentation, which would be built each time."""
     judges: tuple[str, ...] = ()
@@ -45,20 +47,26 @@ ADVISED = (
 # The engine's connections on a clock of the test's own, as `make seeded` runs them.
 PLAYBOOK = ("--features=everyhop-engine/fuzzing", "--lib", "--test=core")
 
+# Half of a crate each, whose other half is a piece of its own: what is new in the crate is in that.
+TABLE = ("crates/decide/src/table.rs",)
+MATERIAL = tuple(f"crates/running/src/{it}.rs" for it in ("build", "judge", "judged", "material"))
+
 PIECES: dict[str, Rust | Python] = {
     "plan": Rust(("everyhop-plan",)),
     "canon": Rust(("everyhop-canon",)),
     "hello": Rust(("everyhop-hello",)),
-    "decide": Rust(("everyhop-decide",)),
+    "decide": Rust(("everyhop-decide",), without=TABLE),
+    "table": Rust(("everyhop-decide",), TABLE),
     "http1": Rust(("everyhop-http1",)),
-    "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), PLAYBOOK),
+    "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), tests=PLAYBOOK),
     "record": Rust(
         ("everyhop-record",),
         ("crates/record/src/refusal.rs", "crates/record/src/facts.rs"),
         judges=("everyhop-engine",),
         judge_tests=PLAYBOOK,
     ),
-    "running": Rust(("everyhop-running",), judges=("everyhop-engine",), judge_tests=PLAYBOOK),
+    "running": Rust(("everyhop-running",), without=MATERIAL, judges=("everyhop-engine",), judge_tests=PLAYBOOK),
+    "material": Rust(("everyhop-running",), MATERIAL, judges=("everyhop-engine",), judge_tests=PLAYBOOK),
     "names": Python(("compile/names.py",), ("tests/unit/test_names.py", CASES)),
     "rules": Python(
         ("compile/rules_*.py",),

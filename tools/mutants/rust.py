@@ -29,6 +29,7 @@ def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
     """
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
     words = [f"--package={p}" for p in piece.packages] + [f"--file={f}" for f in piece.files]
+    words += [f"--exclude={f}" for f in piece.without]
     told = asked(folder, [*words, *of_cargo(piece.tests)])
     survivors, files, count = read(told)
     if survivors and piece.judges:
