@@ -11,6 +11,7 @@ import pytest
 
 from everyhop import _door
 from everyhop.admin import telling, watch
+from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.loop import Loop
 from everyhop.admin.troubles import ORDER, SENTENCES, UNREADY, WaysIn, over, rank, trouble
 from everyhop.admin.watch import HEALED, MOST_LINES, QUIET, SAID, Watch
@@ -138,7 +139,7 @@ class Names(Resolver):
 def test_a_name_that_no_longer_resolves_is_told_until_it_does(said: list[str], compiled: Compiled) -> None:
     class Keeper:
         running, control, restarted = compiled, None, None
-        died, pid, path = "", 0, None
+        died, pid, path, log = "", 0, None, AccessLog()
         resolver = Names({"b.test": "Name or service not known"})
 
     class Changes:

@@ -155,6 +155,20 @@ def test_a_log_that_refuses_makes_the_edge_unready_and_is_told_both_ways(edge: E
     assert it.ask() == 200 and it.get("readyz") == (200, "ok\n")
 
 
+def test_a_log_that_cannot_be_opened_anew_is_told_until_it_can(edge: Edges, backend: Backend) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    aside = it.it.folder / "aside.log"
+    it.it.log.rename(aside)
+    it.it.log.mkdir()
+    it.it.edge.process.send_signal(signal.SIGUSR1)
+    told = it.wait("log-not-opened")
+    assert str(it.it.log) in told["why"] and it.ask() == 200
+    it.it.log.rmdir()
+    it.it.edge.process.send_signal(signal.SIGUSR1)
+    it.it.edge.wait_for("[log-not-opened]", 20)
+    assert it.troubles() == {}
+
+
 def test_a_backend_that_rests_and_one_that_came_back_are_told(edge: Edges, raw: Raws, pki: Pki) -> None:
     dead, alive = free_port(), raw(answering(OK))
     limits = "[limits]\neject_after = 1\neject_s = 2\n"

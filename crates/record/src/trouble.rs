@@ -19,6 +19,7 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("backend-failing", false, "the last try at a backend failed"),
     ("name-unresolved", false, "a backend's name no longer resolves; its last addresses are used"),
     ("log-broken", false, "the access log cannot be written and lines are lost"),
+    ("log-not-opened", false, "the access log could not be opened anew; lines go to where they went, or nowhere"),
     ("other-plan", false, "the engine runs another plan than was compiled"),
     ("engine-restarted", false, "an engine died within the last hour and another took its place"),
     ("supervisor-gone", false, "no supervisor looks after the engine: no reload, no renewal, no new addresses"),

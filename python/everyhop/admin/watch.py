@@ -28,7 +28,15 @@ SILENCE_S = 10.0
 MOST_LINES = 8
 """Of one look: where a whole network is gone, the first tell of it."""
 
-SAID = {"reload-refused", "engine-gone", "engine-restarted", "renewal-refused", "supervisor-fault", "supervisor-gone"}
+SAID = {
+    "reload-refused",
+    "log-not-opened",
+    "engine-gone",
+    "engine-restarted",
+    "renewal-refused",
+    "supervisor-fault",
+    "supervisor-gone",
+}
 """Whoever finds these says so with more than is known here."""
 HEALED = {"reload-refused", "engine-gone", "engine-restarted", "supervisor-gone"}
 """And says that they are over, too."""
@@ -107,6 +115,8 @@ class Watch:
         renewal = changes.renewal
         if renewal.wrong is not None:
             found.append(trouble("renewal-refused", ", ".join(map(str, renewal.unused())), renewal.wrong))
+        if keeper.log.wrong is not None:
+            found.append(trouble("log-not-opened", why=keeper.log.wrong))
         for name, why in keeper.resolver.unresolved().items():
             found.append(trouble("name-unresolved", name, why))
         found += [trouble("supervisor-fault", name, text) for name, text in self.loop.failing().items()]
