@@ -44,6 +44,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "others are unaffected; it is given up and replaced; what was not looked at goes again, body and all",
             "RFC 9113 5.2, 6.8, 8.7; nghttp2#713; grpc-go#2767",
         ),
+        "F06": Row(
+            "a reload of anything unrelated under tunnels: another backend, another host, a site's new name, another route's rule",
+            "nothing is cut",
+            "traefik#6235; openshift/router#429",
+        ),
         "F09": Row(
             "HTTP/1.0 without Host at a site of one name, `Host: name:`, `OPTIONS *`",
             "the answer of the site's backend",

@@ -651,6 +651,68 @@ def test_a_reload_that_changes_nothing_for_them_disturbs_nobody(changing: Changi
     assert all(it.lives(sock) for sock in (*it.websockets.values(), it.passed))
 
 
+def test_a_reload_of_what_is_not_theirs_cuts_no_tunnel(changing: Changing, raw: Raws) -> None:
+    """F06. More backends, more hosts, a site with another name, another route's rule: each of them touches whoever has it."""
+    it = changing.clients
+    other = raw(upgrading).port
+    passes = changing.routes["pass"]
+
+    def more_backends(text: str) -> str:
+        return text.replace('to = ["', f'to = ["127.0.0.1:{other}", "')
+
+    def more_hosts(text: str) -> str:
+        return text.replace('host = "a.test"', 'host = ["a.test", "b.test"]')
+
+    ws = {name: more_hosts(more_backends(changing.routes[name])) for name in ("ws", "keep", "header")}
+    for changed in (
+        {"pass": more_backends(passes)},
+        {"pass": passes.replace('host = "pass.test"', 'host = ["pass.test", "also.test"]')},
+        ws,
+        {"plain": route(other, 'method = "GET"')},
+        ws | {"more": route(other, 'path = "/more"', "more")},
+    ):
+        changing.reload(**changed)
+        assert all(it.lives(sock) for sock in (*it.websockets.values(), it.passed)), changed
+    changing.pki.public.leaf("wider", "a.test", "b.test", "c.test", "*.w.test", "d.test")
+    text = changing.edge.config.read_text(encoding="utf-8")
+    wider = (
+        text.replace("edge.pem", "wider.pem")
+        .replace("edge.key", "wider.key")
+        .replace('"c.test",', '"c.test", "d.test",')
+    )
+    assert wider != text
+    changing.edge.config.write_text(wider, encoding="utf-8")
+    assert changing.edge.admin("reload")["reloaded"]
+    assert all(it.lives(sock) for sock in (*it.websockets.values(), it.passed))
+    assert not gone(changing.edge)
+
+
+def test_a_tunnel_ends_where_its_own_rule_or_hop_is_another_one(changing: Changing, raw: Raws) -> None:
+    """C03. A route that takes no upgrade any more, a backend that is no more its route's, another route that takes its requests."""
+    it, other = changing.clients, raw(upgrading).port
+    ws = 'path = "/ws"\nwebsocket = true'
+    changing.reload(
+        ws=changing.routes["ws"].replace(ws, ws.replace("true", "false")),
+        keep=route(other, 'path = "/keep"\nwebsocket = true', "keep"),
+        over=route(other, 'path_exact = "/by-header"\nwebsocket = true', "over"),
+    )
+    for sock in it.websockets.values():
+        until(lambda sock=sock: not it.lives(sock), 20)  # type: ignore[misc]
+    assert it.lives(it.passed)
+    until(lambda: {"ws", "keep", "header"} <= gone(changing.edge))
+
+
+def test_a_shorter_age_reaches_open_tunnels(changing: Changing) -> None:
+    """C03."""
+    it = changing.clients
+    changing.edge.more = "[limits]\nmax_age_s = 1\n"
+    changing.reload()
+    for sock in it.websockets.values():
+        until(lambda sock=sock: not it.lives(sock), 20)  # type: ignore[misc]
+    ends = lambda: [x["end"] for x in changing.edge.lines() if x["status"] == 101]  # noqa: E731
+    until(lambda: ends().count("tunnel/max-age") == 3)
+
+
 def test_routes_that_go_are_gone_for_the_next_request_and_cut_their_tunnels_alone(changing: Changing) -> None:
     """C03. Also a route that only requests with a certain field take, of which a tunnel shows nothing any more."""
     changing.reload(ws="", header="")

@@ -9,6 +9,7 @@ use crate::backend::{choose, connect, link};
 use crate::exchange::tries::Tries;
 use crate::peek::Greeting;
 use everyhop_canon::proxy;
+use everyhop_decide::Verdict;
 use everyhop_hello::{self as hello, ServerFirst};
 use everyhop_record::facts::{IdentityUse, TlsFacts};
 use everyhop_record::failure::Failure;
@@ -49,7 +50,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let Some(client) = it.sock.take() else { return };
     let mut tunnel = Tunnel::new(&mut it, &hello, route, client, up);
     let began = || choose::healed(&backend, &address);
-    let ended = tunnel.run(&it, route, began).await;
+    let ended = tunnel.run(&it, route, hello.host.as_deref(), backend.hop_id, began).await;
     if ended.is_err() {
         tunnel.abort();
     }
@@ -176,8 +177,15 @@ impl Tunnel {
         }
     }
 
-    /// `began` is called once the backend speaks TLS.
-    async fn run(&mut self, it: &Arrived<Spliced>, route: &RouteRun, began: impl Fn()) -> Result<(), Refusal> {
+    /// `host` is the hello's; `hop_id`, the backend's; `began` is called once the backend speaks TLS.
+    async fn run(
+        &mut self,
+        it: &Arrived<Spliced>,
+        route: &RouteRun,
+        host: Option<&str>,
+        hop_id: u64,
+        began: impl Fn(),
+    ) -> Result<(), Refusal> {
         poll_fn(|cx| {
             let seen = self.first_seen;
             let before = self.to_backend.moved + self.to_client.moved;
@@ -205,7 +213,7 @@ impl Tunnel {
             }
             if self.generation != it.core.generation() {
                 self.generation = it.core.generation();
-                if !still_routed(it, route) {
+                if !still_routed(it, route, host, hop_id) {
                     return Poll::Ready(Err(Refusal::RouteGone));
                 }
             }
@@ -230,9 +238,14 @@ impl Tunnel {
     }
 }
 
-/// True if the plan that now runs still has this route as it was promised.
-fn still_routed(it: &Arrived<Spliced>, route: &RouteRun) -> bool {
-    it.core.running().is_some_and(|now| now.routes.iter().any(|r| r.name == route.name && r.promise == route.promise))
+/// True if the plan that now runs takes the same hello by the same route to the same backend, whatever else it changed.
+fn still_routed(it: &Arrived<Spliced>, own: &RouteRun, host: Option<&str>, hop_id: u64) -> bool {
+    it.core.running().is_some_and(|now| match now.matcher.hello(&it.listening.name, host) {
+        Verdict::Splice(route) => {
+            now.route(route).is_some_and(|r| r.name == own.name && r.backends.iter().any(|b| b.hop_id == hop_id))
+        }
+        _ => false,
+    })
 }
 
 /// Judges the backend's first bytes: true once they are known to be TLS.

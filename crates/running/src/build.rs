@@ -125,14 +125,15 @@ struct Building<'a> {
     built: RefCell<HashMap<u64, Arc<BackendRun>>>,
 }
 
-/// All that the plan says of a route but its backends, which are known by what the hops to them depend on: the words of
-/// an acceptance, for one, are nobody's promise.
-fn without_backends(way: &Way) -> Way {
-    let mut said = way.clone();
-    if let Way::AtEdge { backends, .. } = &mut said {
-        backends.clear();
+/// What a route asks of a request, and whether of its fields.
+fn rule(way: &Way) -> (String, bool) {
+    match way {
+        Way::AtBackend { .. } => (String::new(), false),
+        Way::AtEdge { path, methods, headers, allow_clients, websocket, paths, .. } => {
+            let rule = format!("{path:?} {methods:?} {headers:?} {allow_clients:?} {websocket} {paths:?}");
+            (rule, !headers.is_empty())
+        }
     }
-    said
 }
 
 impl Building<'_> {
@@ -152,7 +153,7 @@ impl Building<'_> {
         };
         // A ticket carries a client past the question whether it was revoked: another list, other tickets.
         let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
-        let promise = format!("{resume_key} {:?} {:?}", site.hosts, site.alpn).into();
+        let promise = resume_key.as_str().into();
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
         let end_of = |id: &str| self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX);
@@ -177,9 +178,11 @@ impl Building<'_> {
                 send_proxy: *send_proxy == SendProxy::V2,
                 strict_paths: false,
                 limits: self.limits.clone(),
-                promise: format!("{:?} {send_proxy:?} {backends:?}", route.hosts),
+                rule: String::new(),
+                by_fields: false,
             }),
             Way::AtEdge { pattern, upstream_protocol, paths, backends, .. } => {
+                let (rule, by_fields) = rule(&route.way);
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
@@ -190,12 +193,8 @@ impl Building<'_> {
                         Pattern::Reencrypt => "reencrypt",
                         Pattern::Mutual => "mutual",
                     },
-                    promise: format!(
-                        "{:?} {:?} {:?}",
-                        route.hosts,
-                        without_backends(&route.way),
-                        backends.iter().map(|b| b.hop_id).collect::<Vec<_>>()
-                    ),
+                    rule,
+                    by_fields,
                     backends,
                     sent: Vec::new(),
                     stats,

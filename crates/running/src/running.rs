@@ -54,7 +54,7 @@ pub struct SiteRun {
     pub keep: Resumption,
     /// What decides who may resume: client demand with its roots' hash, and the policy.
     pub resume_key: String,
-    /// What an open connection was promised: [`SiteRun::resume_key`] and the hosts and protocols.
+    /// What an open connection was promised: [`SiteRun::resume_key`]. Which of its requests pass is asked for each.
     pub promise: Arc<str>,
 }
 
@@ -73,8 +73,10 @@ pub struct RouteRun {
     pub strict_paths: bool,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
-    /// What a tunnel of this route was promised; a different one in a new plan cuts it.
-    pub promise: String,
+    /// What it asks of a request, in words that are the same for the same.
+    pub rule: String,
+    /// It asks for fields, which nobody has any more once the request is over.
+    pub by_fields: bool,
 }
 
 impl RouteRun {

@@ -6,13 +6,15 @@ use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
 use crate::exchange::observed::{Seen, record};
+use everyhop_decide::{Answer, Ask, NoHeaders};
 use everyhop_record::refusal::Refusal;
-use everyhop_running::running::RouteRun;
+use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
 use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// One direction.
@@ -39,15 +41,17 @@ pub(crate) async fn run(
     drop(ready);
     let (route, limits) = (&*route, &route.limits);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
-    let old_ms = core.clock().now_ms.get() + u64::from(limits.max_age_s) * 1000;
+    let since_ms = core.clock().now_ms.get();
+    let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;
+    let mut closes_at_s = up.link.backend.closes_at_s;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
     let mut generation = core.generation();
-    let promise = promised(conn, asked, route);
+    let others = core.running().and_then(|running| asked_anew(conn, asked, &running).others);
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
-        let closes_ms = closes_ms(conn, up.link.backend.closes_at_s);
+        let closes_ms = closes_ms(conn, closes_at_s);
         if core.clock().now_ms.get() >= closes_ms {
             return Poll::Ready(Err(Refusal::AcceptanceExpired));
         }
@@ -64,9 +68,11 @@ pub(crate) async fn run(
         }
         if generation != core.generation() {
             generation = core.generation();
-            if promised(conn, asked, route) != promise {
+            let Some(terms) = terms(conn, asked, route, &others, up.link.backend.hop_id) else {
                 return Poll::Ready(Err(Refusal::RouteGone));
-            }
+            };
+            old_ms = since_ms + u64::from(terms.max_age_s) * 1000;
+            closes_at_s = terms.closes_at_s;
         }
         watch.at_ms(old_ms.min(idle_at_ms).min(closes_ms));
         if core.is_draining() {
@@ -111,24 +117,44 @@ fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
     clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
-/// What the running plan promises to the tunnel: its own route's word, and who would answer its request. The request's
-/// fields are no longer there, so a route that asks for some is known by its name.
-fn promised(conn: &Conn, asked: &Asked, route: &RouteRun) -> Option<(String, Option<String>)> {
-    let running = conn.opened.arrived.core.running()?;
-    let site = conn.site_in(&running)?;
-    let own = running.routes.iter().find(|r| r.name == route.name)?;
-    let ask = everyhop_decide::Ask {
-        host: &asked.host,
-        path: asked.path(),
-        sent: asked.sent(),
-        method: &asked.method,
-        headers: &everyhop_decide::NoHeaders,
-    };
-    let other = match running.matcher.ask(site, &ask) {
-        everyhop_decide::Answer::Route(route) => running.route(route),
+/// What the running plan says of an open tunnel.
+struct Terms {
+    max_age_s: u32,
+    closes_at_s: i64,
+}
+
+/// Who would take the request now, as far as that can be known without its fields.
+struct Anew {
+    /// The route that would let it pass.
+    passes: Option<usize>,
+    /// The name of the route that its path leads to.
+    others: Option<Arc<str>>,
+}
+
+fn asked_anew(conn: &Conn, asked: &Asked, running: &Running) -> Anew {
+    let Some(site) = conn.site_in(running) else { return Anew { passes: None, others: None } };
+    let ask =
+        Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: &NoHeaders };
+    let others = match running.matcher.ask(site, &ask) {
+        Answer::Route(route) => running.route(route).map(|r| r.name.clone()),
         _ => None,
     };
-    Some((own.promise.clone(), other.map(|r| format!("{} {}", r.name, r.promise))))
+    Anew { passes: running.matcher.admit(site, conn.proved(running).who, &ask, true).ok(), others }
+}
+
+/// The terms of the plan that runs now, if its own route still takes the request that began the tunnel, to the same hop:
+/// whatever else changed cuts nothing. A route that asks for fields is known by its rule, as long as `others`, whom the path
+/// leads to without them, are the same.
+fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, others: &Option<Arc<str>>, hop_id: u64) -> Option<Terms> {
+    let running = conn.opened.arrived.core.running()?;
+    let (index, now) = running.routes.iter().enumerate().find(|(_, r)| r.name == own.name)?;
+    let anew = asked_anew(conn, asked, &running);
+    let by_fields = now.by_fields && now.rule == own.rule && anew.others == *others && conn.site_in(&running).is_some();
+    if anew.passes != Some(index) && !by_fields {
+        return None;
+    }
+    let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;
+    Some(Terms { max_age_s: now.limits.max_age_s, closes_at_s: backend.closes_at_s })
 }
 
 /// Moves what can be moved one way; false when that side broke.
