@@ -709,8 +709,7 @@ def test_a_shorter_age_reaches_open_tunnels(changing: Changing) -> None:
     changing.reload()
     for sock in it.websockets.values():
         until(lambda sock=sock: not it.lives(sock), 20)  # type: ignore[misc]
-    ends = lambda: [x["end"] for x in changing.edge.lines() if x["status"] == 101]  # noqa: E731
-    until(lambda: ends().count("tunnel/max-age") == 3)
+    until(lambda: [x["end"] for x in changing.edge.lines() if x["status"] == 101] == ["tunnel/max-age"] * 3 or None)
 
 
 def test_routes_that_go_are_gone_for_the_next_request_and_cut_their_tunnels_alone(changing: Changing) -> None:
