@@ -7,7 +7,7 @@ STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:1.5rem auto;padding:0 1rem;color:#1c2530;background:#fff;overflow-wrap:anywhere}
 h1{margin:0 0 .5rem;line-height:1.2}h2{margin:2rem 0 .4rem;line-height:1.25}h3{margin:1.2rem 0 .3rem;font-size:1rem}p{margin:.4rem 0}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.2rem}td,th{border:1px solid #cbd3da;padding:.3rem .5rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
-th{background:#eef2f5}td.long{overflow-wrap:anywhere;min-width:10.5rem}td:first-child{overflow-wrap:anywhere;min-width:6rem}
+th{background:#eef2f5}td:first-child{overflow-wrap:anywhere;min-width:6rem}td.long{overflow-wrap:anywhere;min-width:9.5rem}
 code,.mono{font:.86em/1.45 ui-monospace,monospace;background:#eef2f5;padding:0 .2rem}.dim{color:#566}
 section.route{border-top:2px solid #cbd3da;margin-top:2rem;padding-top:.2rem}
 svg{max-width:100%;height:auto;display:block;margin:.6rem 0}
@@ -27,7 +27,7 @@ td.long,td:first-child{min-width:0}td[data-label]::before{content:attr(data-labe
 td:first-child{font-weight:600}
 }
 @media print{
-@page{margin:14mm}body{font-size:10pt;max-width:none;margin:0;padding:0}
+@page{margin:14mm}body{font-size:10pt;max-width:none;margin:0;padding:0 1px}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 h1,h2,h3,.top{break-after:avoid}tr,dl,svg,.wrong,.fine,.top{break-inside:avoid}tr.head{break-after:avoid}thead{display:table-header-group}
 a{color:inherit;text-decoration:none}
