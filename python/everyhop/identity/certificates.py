@@ -133,6 +133,8 @@ def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> P
 def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:
     """The pair, if an engine takes it, which is asked itself."""
     leaf = found[0]
+    # A curve that nobody knows is told here, before it is taken for another's key.
+    public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     key_pem = key_block(key_pem, key)
     chain_pem = b"".join(c.public_bytes(Encoding.PEM) for c in found)
     match _door.judge_pair(chain_pem.decode(), key_pem):
@@ -153,7 +155,7 @@ def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         chain_sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)),
-        key_sha256=sha256(leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)),
+        key_sha256=sha256(public),
         files=files,
     )
 
