@@ -404,3 +404,28 @@ def test_a_signal_that_reaches_the_wrong_process_ends_nothing(
         assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
     assert is_unharmed(it, pki, engine)
     assert it.admin("status")["supervisor"]["engine_restarts"] == 0
+
+
+def test_an_admin_socket_whose_name_was_taken_away_comes_back(edge: Edges, backend: Backend, pki: Pki) -> None:
+    """By whoever cleans up temporary files. What somebody else puts there is left to them."""
+    it = edge(route(backend.port))
+    engine, path = engine_of(it), it.folder / "admin.sock"
+    for _ in range(2):
+        mark = len(it.edge.said)
+        path.unlink()
+        it.edge.wait_for("was gone and is back", 20, after=mark)
+        assert it.admin("status")["supervisor"]["engine_restarts"] == 0
+        assert it.admin("reload")["reloaded"]
+    second = it.cli("run", "--config", str(it.config))
+    assert second.returncode == 4 and "answers at" in second.stderr
+    path.unlink()
+    path.write_text("theirs")
+    for _ in range(3):
+        # Each turn of the supervisor's loop is heard of by a signal that it answers.
+        mark = len(it.edge.said)
+        it.edge.process.send_signal(signal.SIGUSR2)
+        it.edge.wait_for("means nothing here", 20, after=mark)
+    assert ask(it, pki) == 200
+    assert path.read_text() == "theirs"
+    path.unlink()
+    until(lambda: path.is_socket() and is_unharmed(it, pki, engine))

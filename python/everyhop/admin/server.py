@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from everyhop.admin.telling import say
 from everyhop.engine import Lost, listening, packed
 from everyhop.engine.frames import LENGTH, credentials, message
 
@@ -82,9 +83,13 @@ class Server:
         is_engine: Callable[[int], bool],
     ) -> None:
         self.path, self.selector, self.answer, self.is_engine = path, selector, answer, is_engine
-        self.sock = listening(path)
-        self.sock.setblocking(False)
+        self.sock = self.listen()
         self.visitors: list[Visitor] = []
+
+    def listen(self) -> socket.socket:
+        sock = listening(self.path)
+        sock.setblocking(False)
+        return sock
 
     def __enter__(self) -> Server:
         self.selector.register(self.sock, selectors.EVENT_READ, self.arrive)
@@ -149,6 +154,26 @@ class Server:
         self.visitors.remove(visitor)
         self.selector.unregister(visitor.sock)
         visitor.sock.close()
+
+    def look(self, now_s: float) -> None:
+        """What time brings: who is silent too long, and a name that was taken away."""
+        self.let_go_of_the_silent(now_s)
+        self.be_found()
+
+    def be_found(self) -> None:
+        """Who cleans up temporary files takes the socket's name: nobody would find us, and another supervisor would start
+        beside us. What somebody else put there stays theirs.
+
+        Raises `Surroundings` where it cannot be put back.
+        """
+        if os.path.lexists(self.path):
+            return
+        fresh = self.listen()
+        self.selector.unregister(self.sock)
+        self.sock.close()
+        self.sock = fresh
+        self.selector.register(self.sock, selectors.EVENT_READ, self.arrive)
+        say(f"the admin socket {self.path} was gone and is back")
 
     def let_go_of_the_silent(self, now_s: float) -> None:
         """Those whose time is over."""

@@ -102,7 +102,7 @@ class Supervisor:
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "what is wrong": self.watch.look,
-                "the admin socket": lambda: server.let_go_of_the_silent(time.monotonic()),
+                "the admin socket": lambda: server.look(time.monotonic()),
             }
             loop.run(self.obey, looks, lambda: keeper.pace.patience(time.monotonic(), TICK_S))
             notify("STOPPING=1")
