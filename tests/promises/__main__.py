@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.kit import Pki
-from tests.promises import carried, change, clock, death, hostile, soak
+from tests.promises import broken_day, carried, change, clock, death, hostile, soak
 from tests.promises.outcome import Outcome, Scale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ PROMISES: list[tuple[int, str, Promise, float]] = [
     (14, "shutdown", death.shutdown, 4),
     (15, "bytes are bytes", carried.bytes_are_bytes, 12),
     (17, "an hour's soak", soak.it_goes_on, 14),
+    (19, "a broken day", broken_day.a_broken_day, 6),
     (18, "every refusal is a refusal", hostile.refusals_reach_nobody, 2),
 ]
 """Number, title, function, and its part of the time."""

@@ -77,15 +77,20 @@ class Counting:
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock: socket.socket) -> None:
+        spoken = sock
         try:
             with contextlib.suppress(OSError, ValueError):
                 spoken = self.context.wrap_socket(sock, server_side=True) if self.context else sock
+                with self.lock:
+                    # TLS takes the descriptor over: what was accepted leads nowhere any more.
+                    self.open.discard(sock)
+                    self.open.add(spoken)
                 with spoken, spoken.makefile("rb") as lines:
                     while self.one(spoken, lines):
                         pass
         finally:
             with self.lock:
-                self.open.discard(sock)
+                self.open -= {sock, spoken}
             sock.close()
 
     def one(self, sock: socket.socket, lines: BinaryIO) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from everyhop.demo.stage import Edge
@@ -106,11 +106,11 @@ def knocking(port: int) -> Iterator[list[str]]:
         thread.join(20)
 
 
-def adopt(it: Yard) -> None:
+def adopt(it: Yard, under: Sequence[str] = ()) -> None:
     """The supervisor is killed and another takes over."""
     it.edge.edge.process.kill()
     it.edge.edge.process.wait(10)
-    it.edge.edge = Edge(it.edge.config)
+    it.edge.edge = Edge(it.edge.config, under=under)
     it.edge.edge.wait_for("adopted the engine with pid", 30)
     it.edge.edge.wait_for("ready:", 30)
 

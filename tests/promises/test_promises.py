@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kit import Pki
-from tests.promises import carried, change, clock, death, hostile, soak
+from tests.promises import broken_day, carried, change, clock, death, hostile, soak
 from tests.promises.outcome import Scale, assert_held
 from tests.promises.yard import PANICS
 
@@ -86,6 +86,11 @@ def test_no_refusal_reaches_an_upstream(pki: Pki) -> None:
 def test_client_log_upstream_and_metrics_agree_and_nothing_stays_open(pki: Pki) -> None:
     """Promise 17."""
     assert_held(soak.it_goes_on(pki, SHORT))
+
+
+def test_a_day_on_which_everything_breaks_loses_nothing_and_is_told(pki: Pki) -> None:
+    """Promise 19."""
+    assert_held(broken_day.a_broken_day(pki, SHORT))
 
 
 def test_nothing_panicked_meanwhile(pki: Pki) -> None:

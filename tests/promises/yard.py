@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from everyhop.admin import engine_socket
@@ -29,7 +29,16 @@ PANICS: list[int] = []
 
 
 class Yard:
-    def __init__(self, pki: Pki, *, extra: str = "", more: str = "", drain_s: int = 10, threads: int = 2) -> None:
+    def __init__(
+        self,
+        pki: Pki,
+        *,
+        extra: str = "",
+        more: str = "",
+        drain_s: int = 10,
+        threads: int = 2,
+        under: Sequence[str] = (),
+    ) -> None:
         self.pki = pki
         self.backends = {
             "plaintext": Counting(name="-p"),
@@ -38,7 +47,7 @@ class Yard:
             "passthrough": Counting(pki.pass_leaf, name="-t"),
         }
         self.routes = EVERY_PATTERN.format(**{name: it.port for name, it in self.backends.items()}) + extra
-        self.edge = EdgeKit(pki, self.routes, threads=threads, drain_s=drain_s, more=more)
+        self.edge = EdgeKit(pki, self.routes, threads=threads, drain_s=drain_s, more=more, under=under)
 
     @property
     def port(self) -> int:
