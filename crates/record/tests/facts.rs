@@ -1,7 +1,17 @@
 //! What is told of a peer: the names and the key of its certificate, until when it is one, and no more names than fit.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use everyhop_record::facts::{IdentityUse, Peer, TlsFacts, not_after_s};
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::AlwaysResolvesServerRawPublicKeys;
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection, SignatureScheme,
+};
+use std::sync::Arc;
 
 /// Of `A.Test` and `spiffe://Test/One`, until 2031-01-02 03:04:05 UTC; its key was thrown away.
 const LEAF: &[u8] = include_bytes!("leaf.der");
@@ -62,4 +72,102 @@ fn each_way_in_which_our_identity_was_used_has_a_word_of_its_own() {
     use IdentityUse::{Demanded, NotDemanded, NotPresented, Refused, Unknown};
     let words = [Demanded, NotDemanded, NotPresented, Refused, Unknown].map(IdentityUse::name);
     assert_eq!(words, ["demanded", "not_demanded", "not_presented", "refused", "unknown"]);
+}
+
+/// Takes any key: whose it is, is not what is asked here.
+#[derive(Debug)]
+struct AnyKey(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyKey {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::DecryptError)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        key: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = SubjectPublicKeyInfoDer::from(key.as_ref());
+        verify_tls13_signature_with_raw_key(message, &key, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// Until neither side has anything to say.
+fn talk(client: &mut ClientConnection, server: &mut ServerConnection) {
+    while client.wants_write() || server.wants_write() {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut up).expect("memory");
+        }
+        server.read_tls(&mut &up[..]).expect("memory");
+        server.process_new_packets().expect("TLS");
+        while server.wants_write() {
+            server.write_tls(&mut down).expect("memory");
+        }
+        client.read_tls(&mut &down[..]).expect("memory");
+        client.process_new_packets().expect("TLS");
+    }
+}
+
+#[test]
+fn what_a_handshake_agreed_on_is_told_alike_on_both_sides_and_that_it_was_taken_up_again() {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).expect("a key");
+    let key = PrivateKeyDer::Pkcs8(key.as_ref().to_vec().into());
+    let key = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&key).expect("a key");
+    let shown = CertificateDer::from(key.public_key().expect("its public half").as_ref().to_vec());
+    let shown = AlwaysResolvesServerRawPublicKeys::new(Arc::new(CertifiedKey::new(vec![shown], key)));
+    let mut ours = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(shown));
+    ours.alpn_protocols = vec![b"h2".to_vec()];
+    let mut theirs = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyKey(provider)))
+        .with_no_client_auth();
+    theirs.alpn_protocols = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+    let (ours, theirs) = (Arc::new(ours), Arc::new(theirs));
+    for resumed in [false, true] {
+        let name = ServerName::try_from("a.test").expect("a name");
+        let mut client = ClientConnection::new(theirs.clone(), name).expect("a client");
+        let mut server = ServerConnection::new(ours.clone()).expect("a server");
+        assert_eq!(TlsFacts::of(&client).version, None, "nothing is agreed on yet");
+        talk(&mut client, &mut server);
+        for it in [TlsFacts::of(&client), TlsFacts::of(&server)] {
+            let agreed = (it.version, it.suite, it.group, it.alpn.as_deref(), it.resumed);
+            let suite = Some("TLS_AES_256_GCM_SHA384");
+            assert_eq!(agreed, (Some("1.3"), suite, Some("X25519MLKEM768"), Some("h2"), resumed));
+            assert_eq!(it.peer, None, "a bare key is no certificate");
+        }
+    }
 }
