@@ -124,6 +124,36 @@ def wrapped(tag: int, inner: bytes) -> bytes:
     return bytes([tag]) + length + inner
 
 
+def alone(
+    name: str,
+    *,
+    names: Sequence[str] | None = None,
+    begins: dt.timedelta = -HOUR,
+    ends: dt.timedelta = 90 * 24 * HOUR,
+    usages: Sequence[ObjectIdentifier] | None = None,
+    ca: bool = False,
+    key: CertificateIssuerPrivateKeyTypes | None = None,
+) -> Signer:
+    """A certificate that its key signed itself, as a server makes one; `names` default to `name`."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    me = x509.CertificateBuilder().subject_name(named(name)).issuer_name(named(name)).public_key(key.public_key())
+    now = dt.datetime.now(dt.UTC)
+    it = me.serial_number(x509.random_serial_number()).not_valid_before(now + begins).not_valid_after(now + ends)
+    it = it.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    if listed := [alternative(n) for n in ((name,) if names is None else names)]:
+        it = it.add_extension(x509.SubjectAlternativeName(listed), critical=False)
+    if usages is not None:
+        it = it.add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)
+    return Signer(it.sign(key, hashes.SHA256()), key)
+
+
+def public(folder: Path, file: str, it: Signer) -> Path:
+    """The certificate alone."""
+    path = folder / f"{file}.pem"
+    put(path, it.cert.public_bytes(Encoding.PEM), 0o644)
+    return path
+
+
 def saved(folder: Path, file: str, it: Signer, by: Signer) -> Leaf:
     """The leaf with what it brings along, and its key."""
     chain, secret = folder / f"{file}.pem", folder / f"{file}.key"
@@ -160,4 +190,17 @@ def crl(
     return path
 
 
-__all__ = ["BOTH", "FETCHED", "HOUR", "Signer", "crl", "forged", "new_key", "of_version_1", "root", "saved"]
+__all__ = [
+    "BOTH",
+    "FETCHED",
+    "HOUR",
+    "Signer",
+    "alone",
+    "crl",
+    "forged",
+    "new_key",
+    "of_version_1",
+    "public",
+    "root",
+    "saved",
+]

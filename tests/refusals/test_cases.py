@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority
@@ -18,8 +20,19 @@ from everyhop.refusals import PAGES, Finding, merged, render, to_json
 from everyhop.trust import CAPABILITIES
 from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
-from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, crl, forged, new_key, of_version_1, root
+from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, alone, crl, forged, new_key, of_version_1, public, root
 from tests.kit.forge import saved as save
+
+ALONE: dict[str, Any] = {
+    "alone": {},
+    "alone-nameless": {"names": ()},
+    "alone-for-clients": {"usages": (ExtendedKeyUsageOID.CLIENT_AUTH,)},
+    "alone-weak": {"key": rsa.generate_private_key(65537, 1024)},
+    "alone-old": {"begins": -96 * HOUR, "ends": -48 * HOUR},
+    "alone-early": {"begins": 48 * HOUR},
+    "alone-soon": {"ends": 96 * HOUR},
+}
+"""Certificates that backends made for themselves, each wrong in one way but the first."""
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
 DAY = 24 * HOUR
@@ -106,6 +119,9 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     crl(it / "revoked.crl", root(authority))
     crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
     crl(it / "other.crl", root(Authority(it, "Other CA")))
+    for name, more in ALONE.items():
+        public(it, name, alone("alone.test", **more))
+    crl(it / "alone.crl", root(authority))
     impostor = Signer(authority.cert, new_key("ec"))
     right, wrong = ((it / "revoked.crl").read_text(), crl(it / "forged.crl", impostor).read_text())
     (it / "mixed.crl").write_text(right + wrong)

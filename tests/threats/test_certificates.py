@@ -202,7 +202,7 @@ def test_a_revoked_client_does_not_pass_nor_does_anybody_by_a_list_that_is_overd
     until(lambda: asked(it, pki, leaves[0]) == 0)
     # The first may have been let go between handshake and request, as the list came; from now on it is the handshake.
     assert [asked(it, pki, leaf) for leaf in leaves] == [0, 200]
-    line = it.line(lambda x: x["end"] == "handshake/client-certificate-refused")
+    line = it.line(lambda x: x["end"] == "handshake/client-certificate-revoked")
     assert line["sni"] == "a.test"
     before = len(backend.received)
     crl(path, by, one.cert, begins=-2 * DAY, ends=-HOUR)

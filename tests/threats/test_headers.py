@@ -310,6 +310,11 @@ BELIEVED: list[tuple[str, bytes, str | None]] = [
     ("v2 LOCAL without addresses", v2(b"", 0, 0x20), None),
     ("v2 LOCAL with junk", v2(b"\x16\x03\x01\x00\x05", 0, 0x20), None),
     ("v2 UNSPEC", v2(b"", 0), None),
+    # What speaks of nobody whom we could name is as good as UNSPEC (proxy-protocol.txt §2.2).
+    ("v2 UDP over IPv4", v2(FOUR, 0x12), None),
+    ("v2 UDP over IPv6", v2(SIX, 0x22), None),
+    ("v2 Unix", v2(UNIX, 0x31), None),
+    ("v2 Unix datagram", v2(UNIX + tlv(4, b"x"), 0x32), None),
 ]
 REFUSED: list[tuple[str, bytes]] = [
     ("nothing", b""),
@@ -349,8 +354,13 @@ REFUSED: list[tuple[str, bytes]] = [
     ("v2 version 3", v2(command=0x31)),
     ("v2 version 0", v2(command=0x01)),
     *((f"v2 command {n}", v2(command=0x20 | n)) for n in range(2, 16)),
-    *((f"v2 family {n:#x}", v2(FOUR * 20, n)) for n in (0x01, 0x02, 0x10, 0x12, 0x20, 0x22, 0x41, 0x91, 0xFF)),
-    ("v2 Unix", v2(UNIX, 0x31)),
+    *(
+        (f"v2 family {n:#x}", v2(FOUR * 20, n))
+        for n in (0x01, 0x02, 0x10, 0x13, 0x20, 0x23, 0x30, 0x33, 0x41, 0x91, 0xFF)
+    ),
+    ("v2 Unix in 215 bytes", v2(UNIX[:215], 0x31)),
+    ("v2 UDP over IPv4 in 11 bytes", v2(FOUR[:11], 0x12)),
+    ("v2 UDP over IPv6 in 35 bytes", v2(SIX[:35], 0x22)),
     *((f"v2 IPv4 in {n} bytes", v2(FOUR[:n])) for n in range(12)),
     *((f"v2 IPv6 in {n} bytes", v2(SIX[:n], 0x21)) for n in (0, 12, 16, 32, 35)),
     ("v2 IPv4 as IPv6", v2(FOUR, 0x21)),

@@ -194,10 +194,45 @@ def test_a_backends_own_word_goes_before_its_routes() -> None:
     way = edge(f'tls = "reencrypt"\nto = ["10.0.0.1:1", {{ at = "10.0.0.2:1", {own} }}]\n{ROUTES}')
     first, second = (b.hop for b in way.backends)
     assert isinstance(first, ReencryptHop) and isinstance(second, MutualHop)
-    assert (first.verify.ca, first.verify.name) == ("ca/c", "n.test")
-    assert (second.verify.ca, second.verify.name, second.present) == ("ca/d", "m.test", "j")
+    by = [hop.verify.by.model_dump() for hop in (first, second)]
+    assert by == [{"kind": "roots", "ca": f"ca/{ca}", "crl": None, "stale_crl": "refuse"} for ca in "cd"]
+    assert (first.verify.name, second.verify.name, second.present) == ("n.test", "m.test", "j")
     inherits = edge(f'tls = "mutual"\nto = ["10.0.0.1:1"]\n{ROUTES}').backends[0].hop
     assert isinstance(inherits, MutualHop) and inherits.present == "i"
+
+
+def test_a_backend_must_ask_for_our_certificate_as_it_says_as_its_route_says_or_for_its_data() -> None:
+    def asked(route: str, own: str = "") -> bool:
+        to = f'{{ at = "10.0.0.1:1"{own} }}'
+        hop = edge(f'tls = "mutual"\nto = [{to}]\n{ROUTES}{route}').backends[0].hop
+        assert isinstance(hop, MutualHop)
+        return hop.demand_asks
+
+    data, yes, no = 'data = "major-incident"\n', "demand_asks = true\n", "demand_asks = false\n"
+    assert [asked(it) for it in ("", 'data = "confidential"\n', data, yes, data + no)] == [
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert asked(no, ", demand_asks = true") and not asked(data + yes, ", demand_asks = false")
+
+
+def test_a_pin_is_kept_in_its_one_form_and_beside_it_a_name_only_where_it_is_written() -> None:
+    digits = "ab" * 32
+    pins = f'["sha256:{digits}", "sha256:{":".join(["CD"] * 32)}", "sha256:{digits.upper()}"]'
+    for to, more, name in (
+        ("B.test:1", "", "b.test"),
+        ("10.0.0.1:1", "", "10.0.0.1"),
+        ("10.0.0.1:1", ', name = "N.test"', "n.test"),
+    ):
+        hop = edge(f'tls = "reencrypt"\nto = ["{to}"]\nverify = {{ pin = {pins}{more} }}\n').backends[0].hop
+        assert isinstance(hop, ReencryptHop)
+        assert hop.verify.model_dump() == {
+            "by": {"kind": "pins", "sha256": [digits, "cd" * 32], "name_too": bool(more)},
+            "name": name,
+        }
 
 
 def test_a_backend_whose_name_is_not_said_is_expected_by_the_name_of_its_address() -> None:

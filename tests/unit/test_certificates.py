@@ -18,12 +18,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from everyhop.demo.certificates import named, put
-from everyhop.identity.certificates import Pair, read_crl, read_names, read_pair, read_roots, system_roots
+from everyhop.identity.certificates import Pair, read_names, read_pair, read_roots, system_roots
 from everyhop.identity.keys import key_bytes
 from everyhop.identity.mark import mark_of
+from everyhop.identity.revocation import read_crl
 from everyhop.identity.unusable import Unusable
 from tests.kit import Pki
-from tests.kit.forge import Signer, crl, forged, root
+from tests.kit.forge import Signer, alone, crl, forged, public, root
 from tests.kit.process import ROOT
 
 MODES = list(range(0o1000))
@@ -181,7 +182,7 @@ def test_a_key_that_is_another_or_locked_or_none_is_told_for_what_it_is(
 def test_what_holds_a_key_or_what_it_signs_does_not_show_it(pki: Pki, chained: list[Signer], tmp_path: Path) -> None:
     pair = reading(pki, [chained[0].cert], private(chained[0]), tmp_path)
     roots = read_roots(str(pki.public.file), tmp_path)
-    lists = read_crl(str(crl(tmp_path / "list.pem", root(pki.public))), roots, tmp_path)
+    lists = read_crl(str(crl(tmp_path / "list.pem", root(pki.public))), roots, tmp_path, "clients")
     for it in (pair, roots, lists):
         assert "BEGIN" not in repr(it)
     with pytest.raises(FrozenInstanceError):
@@ -247,7 +248,31 @@ def test_a_list_that_cannot_be_read_is_told_so(pki: Pki, tmp_path: Path) -> None
     roots = read_roots(str(pki.public.file), tmp_path)
     put(tmp_path / "bad.pem", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", 0o644)
     with refused("crl/unusable", "holds a revocation list that cannot be read"):
-        read_crl("bad.pem", roots, tmp_path)
+        read_crl("bad.pem", roots, tmp_path, "clients")
+
+
+def test_a_list_without_that_of_the_root_is_told_by_whose_is_missing(pki: Pki, tmp_path: Path) -> None:
+    roots = read_roots(str(pki.public.file), tmp_path)
+    crl(tmp_path / "below.pem", forged("Below CA", root(pki.public), ca=True))
+    with refused("crl/unusable", "holds the list of CN=Below CA and none of CN=Public CA, against which backends are"):
+        read_crl("below.pem", roots, tmp_path, "backends")
+
+
+def test_a_backends_own_certificate_is_a_root_for_backends_alone_and_a_leaf_of_another_is_none(
+    pki: Pki, tmp_path: Path
+) -> None:
+    own = public(tmp_path, "own", alone("box.test"))
+    assert [c.subject for c in read_roots(str(own), tmp_path, own=True).own] == [named("box.test")]
+    with refused("ca/unusable", "which is no CA"):
+        read_roots(str(own), tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_bytes(own.read_bytes() + pki.public.file.read_bytes())
+    assert read_roots(str(both), tmp_path, own=True).own == (), "an authority beside it vouches for others"
+    (tmp_path / "leaf.pem").write_bytes(pki.backend.chain.read_bytes())
+    with pytest.raises(Unusable) as told:
+        read_roots("leaf.pem", tmp_path, own=True)
+    leaf = x509.load_pem_x509_certificate(pki.backend.chain.read_bytes())
+    assert f'or pin this one: pin = "sha256:{leaf.fingerprint(hashes.SHA256()).hex()}"' in told.value.mend
 
 
 def test_a_file_that_is_gone_has_no_mark(tmp_path: Path) -> None:

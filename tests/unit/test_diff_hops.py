@@ -40,7 +40,9 @@ def test_a_hop_that_changes_is_told_with_what_that_gives_or_takes_from_attackers
         "the backend answers whoever reaches it, and believes its headers"
     )
     (stronger,) = told(reencrypt, mutual, "hop-strengthened")
-    assert stronger.so == "TLS both ways verified; without the edge's key nobody gets an answer"
+    assert stronger.so == (
+        "TLS both ways verified; without the edge's key nobody gets an answer, if the backend asks for it"
+    )
 
 
 def test_a_name_that_the_edge_ends_tls_for_now_or_no_more_is_told_so() -> None:

@@ -74,7 +74,7 @@ def test_what_is_no_file_is_told_as_what_it_is_and_never_waited_for(pki: Pki, tm
             lambda: read_pair(chain, "cred:odd", tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}),
         ),
         ("ca/unusable", lambda: read_roots("odd", tmp_path)),
-        ("crl/unusable", lambda: read_crl("odd", roots, tmp_path)),
+        ("crl/unusable", lambda: read_crl("odd", roots, tmp_path, "clients")),
     ):
         got = in_time(step)
         assert isinstance(got, Unusable) and got.slug == slug

@@ -12,7 +12,7 @@ from everyhop.compile import compile_file
 from everyhop.explain.sentences import ENDS, about_capability, about_route, drawn, ends, parties, ways_in
 from everyhop.trust import trust_map
 from everyhop.trust.map import Reachable
-from tests.unit.test_trust import TABLE, VARIANTS, mapped
+from tests.unit.test_trust import TABLE, VARIANTS, VERIFY, mapped
 
 NOW = dt.datetime.now(dt.UTC)
 
@@ -141,3 +141,42 @@ def test_a_site_by_which_nobody_can_pass_an_allow_list_is_said_to_let_none_in() 
     assert ways_in(it)[0].startswith("No request reaches it")  # type: ignore[arg-type]
     it.way = "passthrough"
     assert ways_in(it) == []  # type: ignore[arg-type]
+
+
+PIN = f'verify = {{ pin = "sha256:{"0" * 64}" }}\n'
+
+
+@pytest.mark.parametrize(
+    ("pattern", "more", "verify", "said"),
+    [
+        (
+            "mutual",
+            "",
+            VERIFY,
+            "by chain and name; the edge to the backend, by its identity, if the backend asks for it.",
+        ),
+        ("mutual", "demand_asks = true\n", VERIFY, "by its identity; one that does not ask for it is sent nothing."),
+        (
+            "mutual",
+            'data = "major-incident"\n',
+            VERIFY,
+            "by its identity; one that does not ask for it is sent nothing.",
+        ),
+        ("reencrypt", "", VERIFY, "Proven: the backend to the edge, by chain and name."),
+        ("reencrypt", "", VERIFY.replace(" }", ', crl = "l" }'), "by chain and name, unless it was revoked."),
+        ("reencrypt", "", PIN, "Proven: the backend to the edge, by the certificate or key that is pinned."),
+        ("reencrypt", "", PIN.replace(" }", ', name = "n" }'), "the certificate or key that is pinned, and name."),
+    ],
+)
+def test_by_what_a_backend_is_known_and_whether_it_must_ask_is_said(
+    tmp_path: Path, pattern: str, more: str, verify: str, said: str
+) -> None:
+    text = (
+        'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n[[site]]\nname = "s"\nhosts = ["a.test"]\n'
+        'certs = [{ chain = "x", key = "file:y" }]\n[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n'
+        f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "{pattern}"\nto = ["10.0.0.1:1"]\n{verify}'
+    )
+    text += more + ('present = "i"\n' if pattern == "mutual" else "")
+    (it,) = trust_map(compile_file(tmp_path / "c.toml", files="skip", text=text).plan)
+    (hop,) = [p for p in about_route(it, NOW) if p.startswith("Between edge and backend")]
+    assert hop.endswith(said), hop

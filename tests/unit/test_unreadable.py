@@ -93,7 +93,7 @@ def test_a_certificate_with_one_wrong_byte_is_read_or_unusable(folder: Path, at:
     for reading in (
         lambda: read_pair("wrong.pem", "file:leaf.key", folder, {}),
         lambda: read_roots("wrong.pem", folder),
-        lambda: read_crl("wrong.pem", Roots(pem=wrong.read_bytes(), sha256="", files={}), folder),
+        lambda: read_crl("wrong.pem", Roots(pem=wrong.read_bytes(), sha256="", files={}), folder, "clients"),
     ):
         try:
             reading()

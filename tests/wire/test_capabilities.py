@@ -317,6 +317,16 @@ def verified(at: Ground) -> None:
     assert it.ask().status == 502 and stranger.seen == []
 
 
+def must_ask(at: Ground) -> None:
+    good = at.backend()
+    careless = Backend("careless", at.pki.backend)
+    at.opened.append(careless)
+    it = at.edge(good.port)
+    assert it.ask().status == 200
+    it.again(f"127.0.0.1:{good.port}", f"127.0.0.1:{careless.port}")
+    assert it.ask().status == 502 and careless.seen == []
+
+
 def certificates_apart(at: Ground) -> None:
     it, tap = at.tapped()
     with tls(it.port, it.host, at.pki.public.file) as sock:
@@ -350,6 +360,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "blind-proxy": no_key,
     "encrypted-to-backend": encrypted,
     "backend-knows-edge": knows_edge,
+    "backend-must-ask": must_ask,
     "backend-verified": verified,
     "survives-a-taken-proxy": taken_proxy,
     "independent-certificates": certificates_apart,

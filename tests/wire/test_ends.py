@@ -188,7 +188,7 @@ def test_a_client_certificate_that_is_over_does_not_pass_by_a_session(
     with pytest.raises(OSError):
         client.comes()
     assert backend.total == before
-    it.line(lambda x: x["end"] == "handshake/client-certificate-refused")
+    it.line(lambda x: x["end"] == "handshake/client-certificate-expired")
 
 
 @needs_clock

@@ -116,7 +116,7 @@ def test_a_demanded_client_certificate_is_verified_and_passed_on(edge: Edges, pk
     with pytest.raises((ssl.SSLError, ConnectionError)):
         with tls(it.port, "a.test", pki.public.file, leaf=pki.identity) as sock:
             exchange(sock, GET)
-    assert it.line(lambda x: x["end"] == "handshake/client-certificate-refused")
+    assert it.line(lambda x: x["end"] == "handshake/client-certificate-untrusted")
     backend.close()
 
 

@@ -1,5 +1,5 @@
 //! The PROXY protocol, read and written (haproxy's proxy-protocol.txt): v1 and v2 in, v2 out. Strict, because what it
-//! says is believed: lengths must fit, an address family must be spoken of, nothing is guessed (X03).
+//! says is believed: lengths must fit, the address family is one that the specification knows, nothing is guessed (X03).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -28,7 +28,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whom the proxy speaks for; `None` for LOCAL, UNKNOWN and UNSPEC, where the peer itself is meant.
+    /// Whom the proxy speaks for; `None` for LOCAL, UNKNOWN and UNSPEC, and for what is not TCP, where the peer itself is meant.
     pub fn source(&self) -> Option<SocketAddr> {
         self.source
     }
@@ -84,10 +84,14 @@ fn v2(buf: &[u8]) -> ProxyRead {
     }
     let Some(body) = rest.get(..len) else { return ProxyRead::NeedMore };
     let consumed = SIGNATURE.len() + 4 + len;
-    let (source, size) = match family {
-        0x11 => (four(body), 12),
-        0x21 => (six(body), 36),
-        0x00 => (None, 0),
+    // §2.2: what we have no use for, datagrams and Unix sockets, is read as UNSPEC is; no other value may be sent.
+    let (source, speaks, size) = match family {
+        0x11 => (four(body), true, 12),
+        0x21 => (six(body), true, 36),
+        0x12 => (None, false, 12),
+        0x22 => (None, false, 36),
+        0x31 | 0x32 => (None, false, 216),
+        0x00 => (None, false, 0),
         _ => return ProxyRead::Malformed("v2 family"),
     };
     let local = match command & 15 {
@@ -95,7 +99,7 @@ fn v2(buf: &[u8]) -> ProxyRead {
         1 => false,
         _ => return ProxyRead::Malformed("v2 command"),
     };
-    if !local && *family != 0 && source.is_none() {
+    if !local && ((speaks && source.is_none()) || body.len() < size) {
         return ProxyRead::Malformed("v2 addresses");
     }
     if !local && !tlvs_fit(body.get(size..).unwrap_or_default()) {

@@ -55,6 +55,7 @@ fn a_header_is_as_long_as_it_says_up_to_the_most_and_no_longer() {
 #[test]
 fn who_proxies_says_for_whom_or_that_it_does_not_know() {
     let six = [&[0u8; 15][..], &[1], &[0; 15], &[2], &[0, 80, 1, 187]].concat();
+    let paths = [b'/'; 216];
     for (command, family, body, source) in [
         (PROXY, 0x11, FOUR, Some(Some("1.2.3.4:5678"))),
         (PROXY, 0x21, &six[..], Some(Some("[::1]:80"))),
@@ -77,10 +78,20 @@ fn who_proxies_says_for_whom_or_that_it_does_not_know() {
         (0x2f, 0x11, FOUR, None),
         (0x11, 0x11, FOUR, None),
         (0x31, 0x11, FOUR, None),
-        (PROXY, 0x12, FOUR, None),
-        (PROXY, 0x31, FOUR, None),
         (PROXY, 0x01, FOUR, None),
-        (LOCAL, 0x31, FOUR, None),
+        (PROXY, 0x13, FOUR, None),
+        (PROXY, 0x41, FOUR, None),
+        (LOCAL, 0x41, FOUR, None),
+        // §2.2: datagrams and Unix sockets speak of nobody whom we could name, and have their addresses, whole.
+        (PROXY, 0x12, FOUR, Some(None)),
+        (PROXY, 0x12, &FOUR[..11], None),
+        (PROXY, 0x22, &six[..], Some(None)),
+        (PROXY, 0x22, FOUR, None),
+        (PROXY, 0x31, &paths[..], Some(None)),
+        (PROXY, 0x32, &paths[..], Some(None)),
+        (PROXY, 0x31, &paths[..215], None),
+        (PROXY, 0x31, &[&paths[..], b"\x01\x00\x03h2"].concat(), None),
+        (LOCAL, 0x31, FOUR, Some(None)),
     ] {
         let bytes = v2(command, family, body);
         let want = source.map(|it| (bytes.len(), it.map(address)));

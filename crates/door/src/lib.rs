@@ -153,17 +153,8 @@ fn is_heard(name: &str) -> bool {
 
 /// Shakes hands with a TLS server and tells what it saw, as JSON. It verifies but does not insist: it is a probe.
 #[pyfunction]
-#[pyo3(signature = (addr, sni, roots_pem, identity, alpn, timeout_s))]
-fn probe(
-    py: Python<'_>,
-    addr: String,
-    sni: Option<String>,
-    roots_pem: Option<String>,
-    identity: Option<(String, String)>,
-    alpn: Vec<String>,
-    timeout_s: f64,
-) -> PyResult<String> {
-    let ask = look::Ask { addr, sni, roots_pem, identity, alpn, timeout_s };
+fn probe(py: Python<'_>, ask: &str) -> PyResult<String> {
+    let ask: look::Ask = serde_json::from_str(ask).map_err(|e| PyValueError::new_err(e.to_string()))?;
     py.detach(|| look::probe(&ask)).map_err(PyOSError::new_err)
 }
 

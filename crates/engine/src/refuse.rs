@@ -2,6 +2,7 @@
 //! Nothing is decided here. Read next: `connection.rs`, which says when.
 
 use crate::arrived::Arrived;
+use everyhop_record::certificate::Refused;
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::line::{ConnFacts, ConnFragment, Line};
 use everyhop_record::refusal::Refusal;
@@ -27,7 +28,16 @@ pub(crate) fn refuse(arrived: Arrived, sni: Option<&str>, why: Refusal, answer: 
         while reads.next().is_some() && matches!(sock.try_read(&mut waste), Ok(n) if n > 0) {}
         let _ = sock.try_write(answer);
     }
-    observe(&arrived, sni, "none", TlsFacts::default(), why, answer.len() as u64);
+    let tls = Tls { word: "none", facts: TlsFacts::default(), refused: None };
+    observe(&arrived, sni, tls, why, answer.len() as u64);
+}
+
+/// What became of TLS on a connection that reached no route.
+pub(crate) struct Tls {
+    /// `failed` or `none`.
+    pub(crate) word: &'static str,
+    pub(crate) facts: TlsFacts,
+    pub(crate) refused: Option<Refused>,
 }
 
 /// Nobody was refused: it is counted, and has no line, since some ask every second.
@@ -36,7 +46,7 @@ pub(crate) fn probed(it: &Arrived) {
 }
 
 /// Writes the observation of a connection that reached no route.
-pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts: TlsFacts, why: Refusal, out: u64) {
+pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, out: u64) {
     let stats = it.running.elsewhere.of(it.core.index);
     stats.connections.add(1);
     stats.refuse(why);
@@ -46,8 +56,9 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: &'static str, facts:
         peer: it.peer,
         client: it.client.ip(),
         sni,
-        tls,
-        facts,
+        tls: tls.word,
+        facts: tls.facts,
+        refused: tls.refused,
     });
     let (micros, us) = it.core.clock().unix_micros(it.started);
     let line = Line {

@@ -369,6 +369,7 @@ fn end(
         sni: hello.host.as_deref(),
         tls: "passed",
         facts,
+        refused: None,
     });
     let (micros, us) = it.core.clock().unix_micros(it.started);
     let line = Line {

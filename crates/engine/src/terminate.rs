@@ -5,10 +5,13 @@ use crate::arrived::Arrived;
 use crate::peek::Greeting;
 use crate::refuse;
 use everyhop_plan::Limits;
+use everyhop_record::certificate::{Refused, Shown};
 use everyhop_record::facts::TlsFacts;
+use everyhop_record::failure::words;
 use everyhop_record::line::{ConnFacts, ConnFragment};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::known;
+use everyhop_running::noted::{Noted, noting};
 use everyhop_running::running::Running;
 use everyhop_transport::deadlines::Late;
 use everyhop_transport::side::{Wire, WireError};
@@ -64,19 +67,22 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
     let session = match Session::server(config) {
         Ok(session) => session,
         Err(e) => {
-            refuse::refuse(arrived, hello.host.as_deref(), Refusal::of_client(&e), b"");
+            refuse::refuse(arrived, hello.host.as_deref(), Refusal::of_client(&e, None, false), b"");
             return None;
         }
     };
     let sock = arrived.sock.take()?;
     let mut wire = Wire::secured(Sock::Tcp(sock), session, std::mem::take(&mut arrived.bytes));
     let mut ends_s = None;
-    let shaken = poll_fn(|cx| match known::remembering(&mut ends_s, || wire.poll_handshake(cx)) {
-        Poll::Ready(r) => Poll::Ready(Ok(r)),
-        Poll::Pending => arrived.watch.poll_late(cx).map(Err),
-    })
-    .await;
+    let mut noted = Noted::default();
+    let shaken =
+        poll_fn(|cx| match noting(&mut noted, || known::remembering(&mut ends_s, || wire.poll_handshake(cx))) {
+            Poll::Ready(r) => Poll::Ready(Ok(r)),
+            Poll::Pending => arrived.watch.poll_late(cx).map(Err),
+        })
+        .await;
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
+    let mut refused = None;
     let why = match shaken {
         Ok(Ok(())) => {
             wire.small_first();
@@ -84,11 +90,20 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
             let chain = chain.iter().map(|c| c.as_ref().to_vec()).collect();
             return Some((Opened::new(arrived, hello.host.as_deref(), site, facts, chain), wire));
         }
-        Ok(Err(WireError::Tls(e))) => Refusal::of_client(&e),
+        Ok(Err(WireError::Tls(e))) => {
+            let shown = noted.disbelieved.as_ref();
+            let why = Refusal::of_client(&e, shown.map(|d| &*d.leaf), shown.is_some_and(|d| d.weakness.is_some()));
+            refused = noted.disbelieved.map(|d| Refused {
+                certificate: Shown::of(&d.leaf),
+                detail: Some(d.weakness.unwrap_or_else(|| words(&e))),
+            });
+            why
+        }
         Ok(Err(WireError::Io | WireError::Eof)) => Refusal::HandshakeClosed,
         Err(Late) => Refusal::HandshakeTooSlow,
     };
-    refuse::observe(&arrived, hello.host.as_deref(), "failed", facts, why, wire.bytes_out);
+    let tls = refuse::Tls { word: "failed", facts, refused };
+    refuse::observe(&arrived, hello.host.as_deref(), tls, why, wire.bytes_out);
     None
 }
 
@@ -109,6 +124,7 @@ impl Opened {
             sni,
             tls: "ended",
             facts: facts.clone(),
+            refused: None,
         }));
         let promised = Promised::of(&arrived.running, site);
         Opened { arrived: arrived.keeping(promised), facts, client_chain, fragment }

@@ -2,6 +2,8 @@
 //! The contradiction cannot be written here: a plaintext hop carries its reason, a mutual hop its identity.
 //! Read next: `route.rs`.
 
+use crate::present;
+use crate::site::StaleCrl;
 use serde::{Deserialize, Serialize};
 
 /// One server of a route.
@@ -44,19 +46,50 @@ impl std::fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "tls", rename_all = "snake_case", deny_unknown_fields)]
 pub enum BackendHop {
-    Mutual { verify: Verify, present: String, policy: TlsPolicy },
-    Reencrypt { verify: Verify, policy: TlsPolicy },
-    Plaintext { reach: Reach },
+    Mutual {
+        verify: Verify,
+        present: String,
+        /// A backend that does not ask for our certificate gets no request.
+        demand_asks: bool,
+        policy: TlsPolicy,
+    },
+    Reencrypt {
+        verify: Verify,
+        policy: TlsPolicy,
+    },
+    Plaintext {
+        reach: Reach,
+    },
 }
 
-/// Whom we expect there: chain and name, always both.
+/// Whom we expect there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
-    /// Material id of the roots, `ca/...`.
-    pub ca: String,
-    /// The DNS name or IP address that the backend's certificate must carry; also the SNI when it is a name.
+    pub by: Proof,
+    /// The DNS name or IP address that the backend's certificate must carry, unless `by` says that a pin alone does; also
+    /// the SNI when it is a name.
     pub name: String,
+}
+
+/// By what a backend proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Proof {
+    /// Its certificate chains to a root, or is itself one of them and signed by its own key; and carries the name, always
+    /// both. `ca` is a material id, `ca/...`; `crl` is one, `crl/...`, of lists that speak of every authority of a chain.
+    Roots {
+        ca: String,
+        #[serde(deserialize_with = "present")]
+        crl: Option<String>,
+        stale_crl: StaleCrl,
+    },
+    /// The SHA-256 of its certificate, or of its public key (SubjectPublicKeyInfo), is one of these, in hexadecimal digits.
+    Pins {
+        sha256: Vec<String>,
+        /// It must carry the name as well.
+        name_too: bool,
+    },
 }
 
 /// Why plaintext is bearable here.

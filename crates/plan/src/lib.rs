@@ -13,7 +13,7 @@ mod listener;
 mod route;
 mod site;
 
-pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Reach, TlsPolicy, Verify};
+pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::Limits;
 pub use listener::{Listener, Unnamed};
 pub use route::{Data, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way};

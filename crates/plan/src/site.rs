@@ -52,7 +52,7 @@ pub enum ClientDemand {
 }
 
 /// What a revocation list means whose next update is overdue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StaleCrl {
     /// No client certificate passes.

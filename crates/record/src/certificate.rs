@@ -1,7 +1,8 @@
 //! A certificate that was shown and not believed, in the words of a line: whose it is, who signed it, until when, its names
 //! and its fingerprint. Every byte of it is a stranger's: lengths are checked, texts are cut. Nothing is decided by it.
-//! Read next: `failure.rs`.
+//! Read next: `der.rs`, then `failure.rs`.
 
+use crate::der::{Read, take};
 use crate::digest::sha256_hex;
 use crate::json::{field, text};
 use rustls::pki_types::CertificateDer;
@@ -60,59 +61,20 @@ impl Shown {
     }
 }
 
-/// The parts of a certificate (RFC 5280 §4.1) that are told, as they stand in it.
-struct Read<'a> {
-    issuer: &'a [u8],
-    not_after: (u8, &'a [u8]),
-    subject: &'a [u8],
+/// A client's certificate that was not believed, and why in more words than a slug has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub certificate: Shown,
+    pub detail: Option<String>,
 }
 
-impl<'a> Read<'a> {
-    fn of(der: &'a [u8]) -> Option<Read<'a>> {
-        let mut whole = inside(der, 0x30)?;
-        let mut tbs = inside(take(&mut whole)?.whole, 0x30)?;
-        let mut first = take(&mut tbs)?;
-        if first.tag == 0xa0 {
-            first = take(&mut tbs)?;
-        }
-        // The serial number was that; then the algorithm.
-        let (_, _) = (first, take(&mut tbs)?);
-        let issuer = take(&mut tbs)?.inner;
-        let mut validity = take(&mut tbs)?.inner;
-        let _ = take(&mut validity)?;
-        let end = take(&mut validity)?;
-        let subject = take(&mut tbs)?.inner;
-        Some(Read { issuer, not_after: (end.tag, end.inner), subject })
+impl Refused {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"certificate\":");
+        self.certificate.write(out);
+        field(out, "detail", self.detail.as_deref());
+        out.push(b'}');
     }
-}
-
-/// One element of DER: its tag, what is in it, and all of it.
-struct Element<'a> {
-    tag: u8,
-    inner: &'a [u8],
-    whole: &'a [u8],
-}
-
-/// Takes the first element off `from`.
-fn take<'a>(from: &mut &'a [u8]) -> Option<Element<'a>> {
-    let (&tag, rest) = from.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x83 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b)), rest)
-        }
-        _ => return None,
-    };
-    let (inner, after) = rest.split_at_checked(length)?;
-    let whole = from.get(..from.len() - after.len())?;
-    *from = after;
-    Some(Element { tag, inner, whole })
-}
-
-fn inside(mut der: &[u8], tag: u8) -> Option<&[u8]> {
-    take(&mut der).filter(|e| e.tag == tag).map(|e| e.inner)
 }
 
 /// `CN=..., O=...`, with what could be taken for more of it escaped (RFC 4514 §2.4), cut where it is long.

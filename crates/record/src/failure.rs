@@ -39,21 +39,29 @@ impl Failure {
     pub fn told_by(&mut self, error: &rustls::Error) {
         match error {
             rustls::Error::AlertReceived(alert) => self.alert = Some(snake(&format!("{alert:?}"))),
-            other => {
-                let mut words = other.to_string();
-                if let Some((at, _)) = words.char_indices().nth(DETAIL_BYTES) {
-                    words.truncate(at);
-                }
-                self.detail = Some(words);
-            }
+            other => self.detail = Some(words(other)),
         }
+    }
+
+    /// What we offered stands beside a handshake that came to nothing: one of them is what the backend has not.
+    pub fn offered(&mut self, what: &str) {
+        let said = self.detail.take().map(|d| d + "; ").unwrap_or_default();
+        self.detail = Some(format!("{said}we offer {what}"));
     }
 
     /// It showed a certificate that is not the one it should have.
     pub fn is_impostor(&self) -> bool {
         matches!(
             self.why,
-            Refusal::HopUntrusted | Refusal::HopNameMismatch | Refusal::HopExpired | Refusal::HopBadCertificate
+            Refusal::HopUntrusted
+                | Refusal::HopNameMismatch
+                | Refusal::HopExpired
+                | Refusal::HopBadCertificate
+                | Refusal::HopPinMismatch
+                | Refusal::HopRevoked
+                | Refusal::HopWrongUse
+                | Refusal::HopWeakKey
+                | Refusal::HopOldForm
         )
     }
 
@@ -85,6 +93,15 @@ impl Failure {
         number(out, self.duration_us);
         out.push(b'}');
     }
+}
+
+/// What rustls says, cut.
+pub fn words(error: &rustls::Error) -> String {
+    let mut words = error.to_string();
+    if let Some((at, _)) = words.char_indices().nth(DETAIL_BYTES) {
+        words.truncate(at);
+    }
+    words
 }
 
 pub(crate) fn write_all(out: &mut Vec<u8>, failed: &[Failure]) {

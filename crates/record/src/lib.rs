@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod counters;
+pub mod der;
 pub mod digest;
 pub mod facts;
 pub mod failure;
@@ -12,5 +13,6 @@ pub mod json;
 pub mod line;
 pub mod log;
 pub mod printable;
+mod reason;
 pub mod refusal;
 pub mod trouble;

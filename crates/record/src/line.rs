@@ -4,6 +4,7 @@
 //! request only adds its own fields. Any byte in any field gives one valid JSON line (threat G01). No query, no header,
 //! no body, no key ever gets in. Read next: `json.rs`, then `log.rs`, `counters.rs`.
 
+use crate::certificate::Refused;
 use crate::facts::{IdentityUse, TlsFacts};
 use crate::failure::{Failure, address_field, write_all};
 use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
@@ -23,6 +24,8 @@ pub struct ConnFacts<'a> {
     /// `ended`, `passed`, `failed` or `none`.
     pub tls: &'static str,
     pub facts: TlsFacts,
+    /// The certificate of the client's that was not believed.
+    pub refused: Option<Refused>,
 }
 
 impl ConnFragment {
@@ -42,6 +45,11 @@ impl ConnFragment {
         text(&mut out, it.tls.as_bytes());
         field(&mut out, "alpn", it.facts.alpn.as_deref());
         it.facts.write(&mut out);
+        out.extend_from_slice(b",\"refused\":");
+        match &it.refused {
+            Some(refused) => refused.write(&mut out),
+            None => out.extend_from_slice(b"null"),
+        }
         out.push(b'}');
         ConnFragment(out)
     }

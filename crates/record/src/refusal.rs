@@ -1,6 +1,6 @@
 //! Every reason for which a connection or a request does not pass: a closed list. Each has a slug that never changes its
 //! meaning, the HTTP status that goes with it (0 where no HTTP was spoken) and one plain sentence.
-//! Answers, logs, metrics, `where` and the reference manual all read this table. Nothing is decided here.
+//! Answers, logs, metrics, `where` and the reference manual all read this table. Nothing is decided here. Read next: `reason.rs`.
 
 use everyhop_http1 as http1;
 
@@ -65,6 +65,14 @@ refusals! {
     HandshakeNoProtocol "handshake/no-common-protocol" 0 "the client's ALPN names no protocol of the site";
     HandshakeNoClientCertificate "handshake/no-client-certificate" 0 "the site demands a client certificate and none was shown";
     HandshakeClientCertificate "handshake/client-certificate-refused" 0 "the client's certificate does not verify";
+    HandshakeClientExpired "handshake/client-certificate-expired" 0 "the client's certificate is not valid now";
+    HandshakeClientUntrusted "handshake/client-certificate-untrusted" 0 "the client's certificate does not chain to the site's roots for clients";
+    HandshakeClientRevoked "handshake/client-certificate-revoked" 0 "a certificate of the client's chain was revoked";
+    HandshakeClientWrongUse "handshake/client-certificate-wrong-use" 0 "the client's certificate is not for clients";
+    HandshakeClientWeakKey "handshake/client-certificate-weak-key" 0 "a key of the client's chain is too short to be believed";
+    HandshakeClientOldForm "handshake/client-certificate-old-form" 0 "the client's certificate is in a form older than X.509 v3";
+    HandshakeListOverdue "handshake/revocation-list-overdue" 0 "a revocation list of the site is overdue, so no client certificate passes";
+    HandshakeRevocationUnknown "handshake/revocation-unknown" 0 "no usable revocation list of the site speaks of the client's chain";
     HandshakeAlert "handshake/client-alert" 0 "the client ended the handshake with an alert";
     HandshakeFailed "handshake/failed" 0 "the TLS handshake broke the protocol";
     // The request.
@@ -99,10 +107,19 @@ refusals! {
     HopNameMismatch "hop/name-mismatch" 502 "the backend's certificate does not carry the expected name";
     HopExpired "hop/certificate-expired" 502 "the backend's certificate is not valid now";
     HopBadCertificate "hop/bad-certificate" 502 "the backend's certificate is not acceptable";
+    HopPinMismatch "hop/pin-mismatch" 502 "neither the backend's certificate nor its key is one that the route pins";
+    HopRevoked "hop/revoked" 502 "a certificate of the backend's chain was revoked";
+    HopListOverdue "hop/revocation-list-overdue" 502 "a revocation list of the route is overdue, so no certificate of the backend passes";
+    HopRevocationUnknown "hop/revocation-unknown" 502 "no usable revocation list of the route speaks of the backend's chain";
+    HopWrongUse "hop/certificate-wrong-use" 502 "the backend's certificate is not for servers";
+    HopWeakKey "hop/weak-key" 502 "a key of the backend's chain is too short to be believed";
+    HopOldForm "hop/certificate-old-form" 502 "the backend's certificate is in a form older than X.509 v3";
+    HopIdentityNotDemanded "hop/identity-not-demanded" 502 "the backend did not ask for our certificate, and the route demands that it does";
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
     HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2 and the route asks for it";
     BackendTls "hop/tls-broken" 502 "the TLS session with the backend broke after its handshake";
+    HopRenegotiation "hop/renegotiation" 502 "the backend asked to negotiate TLS anew after the handshake, which is not done";
     BackendClosed "hop/closed" 502 "the backend closed before it answered";
     BackendMalformed "hop/bad-response" 502 "the backend's answer is not valid HTTP";
     BackendInformational "hop/too-many-informational" 502 "the backend sent more informational responses than the limit";
@@ -129,76 +146,4 @@ impl Refusal {
     pub fn is_of_handshake(slug: &str) -> bool {
         slug.starts_with("handshake/")
     }
-
-    /// What rustls says of a client's handshake.
-    pub fn of_client(error: &rustls::Error) -> Refusal {
-        use rustls::{Error as E, PeerIncompatible as P};
-        match error {
-            E::NoCertificatesPresented => Refusal::HandshakeNoClientCertificate,
-            E::InvalidCertificate(_) => Refusal::HandshakeClientCertificate,
-            E::NoApplicationProtocol => Refusal::HandshakeNoProtocol,
-            E::AlertReceived(_) => Refusal::HandshakeAlert,
-            E::PeerIncompatible(
-                P::Tls12NotOffered
-                | P::Tls12NotOfferedOrEnabled
-                | P::Tls13RequiredForQuic
-                | P::SupportedVersionsExtensionRequired,
-            ) => Refusal::HandshakeNoVersion,
-            E::PeerIncompatible(_) => Refusal::HandshakeNoSuite,
-            _ => Refusal::HandshakeFailed,
-        }
-    }
-
-    /// What rustls says of a backend's handshake.
-    pub fn of_backend(error: &rustls::Error) -> Refusal {
-        use rustls::{AlertDescription as A, CertificateError as C, Error as E};
-        match error {
-            E::InvalidCertificate(c) => match c {
-                C::NotValidForName | C::NotValidForNameContext { .. } => Refusal::HopNameMismatch,
-                C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. } => {
-                    Refusal::HopExpired
-                }
-                C::UnknownIssuer | C::BadSignature => Refusal::HopUntrusted,
-                _ => Refusal::HopBadCertificate,
-            },
-            E::AlertReceived(alert) if is_of_certificate(*alert) => Refusal::HopIdentityRefused,
-            E::NoApplicationProtocol | E::AlertReceived(A::NoApplicationProtocol) => Refusal::HopNoHttp2,
-            E::InvalidMessage(_) => Refusal::HopNotTls,
-            _ => Refusal::HopHandshake,
-        }
-    }
-
-    /// As [`Refusal::of_backend`], where the backend had asked for our certificate: one that shows none to a backend of TLS
-    /// 1.2 is told no more than that the handshake failed (RFC 5246 §7.4.6).
-    pub fn of_asking_backend(error: &rustls::Error) -> Refusal {
-        use rustls::{AlertDescription as A, Error as E};
-        match error {
-            E::AlertReceived(A::HandshakeFailure | A::NoCertificate) => Refusal::HopIdentityRefused,
-            _ => Refusal::of_backend(error),
-        }
-    }
-
-    /// What rustls says of a backend's session after our handshake is over, before any answer.
-    pub fn of_session(error: &rustls::Error) -> Refusal {
-        match error {
-            rustls::Error::AlertReceived(alert) if is_of_certificate(*alert) => Refusal::HopIdentityRefused,
-            _ => Refusal::BackendTls,
-        }
-    }
-}
-
-/// An alert that speaks of the certificate that we showed, or did not show.
-fn is_of_certificate(alert: rustls::AlertDescription) -> bool {
-    use rustls::AlertDescription as A;
-    matches!(
-        alert,
-        A::CertificateRequired
-            | A::BadCertificate
-            | A::UnknownCA
-            | A::CertificateUnknown
-            | A::CertificateExpired
-            | A::CertificateRevoked
-            | A::UnsupportedCertificate
-            | A::AccessDenied
-    )
 }

@@ -1,14 +1,26 @@
 //! What a TLS library says of a handshake, in our words: each word stands for what went wrong and for nothing else.
 
 use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
-use rustls::{AlertDescription as A, CertificateError as C, Error as E, InvalidMessage, PeerIncompatible as P};
+use rustls::{
+    AlertDescription as A, CertRevocationListError as L, CertificateError as C, Error as E, InvalidMessage,
+    PeerIncompatible as P,
+};
 use std::collections::HashSet;
 
 #[test]
 fn a_clients_handshake_is_refused_for_what_went_wrong() {
     let told = [
         (E::NoCertificatesPresented, Refusal::HandshakeNoClientCertificate),
-        (E::InvalidCertificate(C::Expired), Refusal::HandshakeClientCertificate),
+        (E::InvalidCertificate(C::Expired), Refusal::HandshakeClientExpired),
+        (E::InvalidCertificate(C::NotValidYet), Refusal::HandshakeClientExpired),
+        (E::InvalidCertificate(C::UnknownIssuer), Refusal::HandshakeClientUntrusted),
+        (E::InvalidCertificate(C::BadSignature), Refusal::HandshakeClientUntrusted),
+        (E::InvalidCertificate(C::InvalidPurpose), Refusal::HandshakeClientWrongUse),
+        (E::InvalidCertificate(C::Revoked), Refusal::HandshakeClientRevoked),
+        (E::InvalidCertificate(C::ExpiredRevocationList), Refusal::HandshakeListOverdue),
+        (E::InvalidCertificate(C::UnknownRevocationStatus), Refusal::HandshakeRevocationUnknown),
+        (E::InvalidCertRevocationList(L::BadSignature), Refusal::HandshakeRevocationUnknown),
+        (E::InvalidCertificate(C::BadEncoding), Refusal::HandshakeClientCertificate),
         (E::NoApplicationProtocol, Refusal::HandshakeNoProtocol),
         (E::AlertReceived(A::UnknownCA), Refusal::HandshakeAlert),
         (E::PeerIncompatible(P::Tls12NotOffered), Refusal::HandshakeNoVersion),
@@ -17,7 +29,7 @@ fn a_clients_handshake_is_refused_for_what_went_wrong() {
         (E::DecryptError, Refusal::HandshakeFailed),
     ];
     for (error, refusal) in told {
-        assert_eq!(Refusal::of_client(&error), refusal, "{error}");
+        assert_eq!(Refusal::of_client(&error, None, false), refusal, "{error}");
         assert!(Refusal::is_of_handshake(refusal.slug()));
     }
     assert!(!Refusal::is_of_handshake(Refusal::HopHandshake.slug()), "that one is a backend's");
@@ -31,7 +43,13 @@ fn a_backends_handshake_is_refused_for_what_went_wrong() {
         (E::InvalidCertificate(C::NotValidYet), Refusal::HopExpired),
         (E::InvalidCertificate(C::UnknownIssuer), Refusal::HopUntrusted),
         (E::InvalidCertificate(C::BadSignature), Refusal::HopUntrusted),
-        (E::InvalidCertificate(C::Revoked), Refusal::HopBadCertificate),
+        (E::InvalidCertificate(C::Revoked), Refusal::HopRevoked),
+        (E::InvalidCertificate(C::ExpiredRevocationList), Refusal::HopListOverdue),
+        (E::InvalidCertificate(C::UnknownRevocationStatus), Refusal::HopRevocationUnknown),
+        (E::InvalidCertRevocationList(L::IssuerInvalidForCrl), Refusal::HopRevocationUnknown),
+        (E::InvalidCertificate(C::InvalidPurpose), Refusal::HopWrongUse),
+        (E::InvalidCertificate(C::ApplicationVerificationFailure), Refusal::HopPinMismatch),
+        (E::InvalidCertificate(C::BadEncoding), Refusal::HopBadCertificate),
         (E::AlertReceived(A::CertificateRequired), Refusal::HopIdentityRefused),
         (E::AlertReceived(A::AccessDenied), Refusal::HopIdentityRefused),
         (E::NoApplicationProtocol, Refusal::HopNoHttp2),
@@ -41,19 +59,34 @@ fn a_backends_handshake_is_refused_for_what_went_wrong() {
         (E::DecryptError, Refusal::HopHandshake),
     ];
     for (error, refusal) in told {
-        assert_eq!(Refusal::of_backend(&error), refusal, "{error}");
+        assert_eq!(Refusal::of_backend(&error, None, false), refusal, "{error}");
     }
+}
+
+#[test]
+fn a_signature_that_nobody_believes_for_the_length_of_a_key_is_told_as_that() {
+    let error = E::InvalidCertificate(C::BadSignature);
+    assert_eq!(Refusal::of_backend(&error, None, true), Refusal::HopWeakKey);
+    assert_eq!(Refusal::of_client(&error, None, true), Refusal::HandshakeClientWeakKey);
 }
 
 #[test]
 fn a_backend_that_asked_for_our_certificate_and_ends_the_handshake_refused_it() {
     for alert in [A::HandshakeFailure, A::NoCertificate] {
         let error = E::AlertReceived(alert);
-        assert_eq!(Refusal::of_asking_backend(&error), Refusal::HopIdentityRefused, "{error}");
-        assert_eq!(Refusal::of_backend(&error), Refusal::HopHandshake, "one that did not ask means something else");
+        assert_eq!(Refusal::of_asking_backend(&error, None, false), Refusal::HopIdentityRefused, "{error}");
+        assert_eq!(
+            Refusal::of_backend(&error, None, false),
+            Refusal::HopHandshake,
+            "one that did not ask means something else"
+        );
     }
     for error in [E::AlertReceived(A::InternalError), E::InvalidCertificate(C::Expired), E::DecryptError] {
-        assert_eq!(Refusal::of_asking_backend(&error), Refusal::of_backend(&error), "{error}");
+        assert_eq!(
+            Refusal::of_asking_backend(&error, None, false),
+            Refusal::of_backend(&error, None, false),
+            "{error}"
+        );
     }
 }
 

@@ -1,12 +1,15 @@
 //! A backend and the hop to it: where it is, what its connections depend on, how it fares. Shared by all threads.
-//! It opens nothing. Read next: `build.rs`.
+//! It opens nothing. Read next: `proven.rs`, `build.rs`.
 
 use crate::address::Address;
+use crate::proven::{Memory, Proven, Sessions};
 use arc_swap::ArcSwap;
-use everyhop_plan::{Place, UpstreamProtocol};
+use everyhop_plan::{Place, TlsPolicy, UpstreamProtocol};
+use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::clock::steady_ms;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -32,9 +35,51 @@ pub struct BackendRun {
 
 /// How TLS is spoken with it.
 pub struct Secured {
-    pub config: Arc<ClientConfig>,
+    config: ClientConfig,
+    sessions: Arc<Sessions>,
     pub name: ServerName<'static>,
     pub presents: bool,
+    /// It gets a request only if it asks for our certificate.
+    pub demand_asks: bool,
+    /// Versions, suites and groups, for whoever is told that a handshake failed.
+    pub offers: String,
+    /// Unix time at which the revocation lists that it is verified by are overdue and so mean nobody; `i64::MAX` for none.
+    lists_end_s: i64,
+}
+
+impl Secured {
+    pub fn new(
+        config: ClientConfig,
+        name: ServerName<'static>,
+        presents: bool,
+        demand_asks: bool,
+        policy: &TlsPolicy,
+        lists_end_s: i64,
+    ) -> Secured {
+        let listed = |all: &[String]| all.join(", ");
+        let offers =
+            format!("TLS {}; {}; {}", listed(&policy.versions), listed(&policy.suites), listed(&policy.groups));
+        Secured { config, sessions: Arc::default(), name, presents, demand_asks, offers, lists_end_s }
+    }
+
+    /// What a new connection speaks TLS by, with its memory of sessions.
+    pub fn begin(&self) -> (Arc<ClientConfig>, Arc<Memory>) {
+        let memory = Memory::of(self.sessions.clone());
+        let mut config = self.config.clone();
+        config.resumption = Resumption::store(memory.clone());
+        (Arc::new(config), memory)
+    }
+
+    /// What a connection stands for: by its own handshake, or by that of the session that it took up.
+    pub fn proven(&self, facts: &TlsFacts, asked: bool, memory: &Memory) -> Proven {
+        match memory.offered().filter(|_| facts.resumed) {
+            Some(offered) => offered,
+            None => {
+                let cert_ends_s = facts.peer.as_ref().map_or(i64::MIN, |p| p.not_after_s);
+                Proven { asked: asked && !facts.resumed, ends_s: cert_ends_s.min(self.lists_end_s) }
+            }
+        }
+    }
 }
 
 /// Shared by all threads, written only when something fails or heals.

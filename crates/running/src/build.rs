@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    BackendHop, ClientDemand, Limits, Paths, Pattern, Place, Plan, Reach, SendProxy, UpstreamProtocol, Way,
+    BackendHop, ClientDemand, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl, UpstreamProtocol,
+    Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -141,6 +142,10 @@ impl Building<'_> {
         self.hashes.get(id).map_or("", |l| l.chain_sha256.as_str())
     }
 
+    fn end_of(&self, id: &str) -> i64 {
+        self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX)
+    }
+
     fn site(&mut self, index: usize, before: Option<&Running>) -> Result<SiteRun, Unusable> {
         let Some(site) = self.plan.sites.get(index) else {
             return Err(Unusable("a site is missing".into()));
@@ -156,7 +161,7 @@ impl Building<'_> {
         let promise = resume_key.as_str().into();
         let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
-        let end_of = |id: &str| self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX);
+        let end_of = |id: &str| self.end_of(id);
         let config = material::server(site, self.blob, &keep, end_of)?;
         let ends = site.certs.iter().map(|c| end_of(&c.material));
         Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
@@ -216,7 +221,7 @@ impl Building<'_> {
         backend: &everyhop_plan::Backend,
         protocol: UpstreamProtocol,
     ) -> Result<Arc<BackendRun>, Unusable> {
-        let (tls, verify, present, policy, closes_at_s) = match &backend.hop {
+        let (tls, verify, present, demand_asks, policy) = match &backend.hop {
             BackendHop::Plaintext { reach } => {
                 let closes = match reach {
                     Reach::SameHost {} => i64::MAX,
@@ -225,8 +230,10 @@ impl Building<'_> {
                 let id = hop_id(&format!("plaintext {:?} {protocol:?} {closes}", backend.at));
                 return Ok(self.known(id, &backend.at, "plaintext", None, protocol, closes));
             }
-            BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, policy, i64::MAX),
-            BackendHop::Mutual { verify, present, policy } => ("mutual", verify, Some(present), policy, i64::MAX),
+            BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, false, policy),
+            BackendHop::Mutual { verify, present, demand_asks, policy } => {
+                ("mutual", verify, Some(present), *demand_asks, policy)
+            }
         };
         let material = present
             .map(|name| {
@@ -234,10 +241,17 @@ impl Building<'_> {
                 found.map(|i| i.material.as_str()).ok_or_else(|| Unusable(format!("identity {name:?} is not there")))
             })
             .transpose()?;
+        let (ca, crl, lists_end_s) = match &verify.by {
+            Proof::Roots { ca, crl, stale_crl } => {
+                let ends = crl.as_deref().filter(|_| *stale_crl == StaleCrl::Refuse).map(|id| self.end_of(id));
+                (self.hash(ca), crl.as_deref().map_or("", |id| self.hash(id)), ends.unwrap_or(i64::MAX))
+            }
+            Proof::Pins { .. } => ("", "", i64::MAX),
+        };
+        // Open connections and sessions carry a backend past the question whether it was revoked: another list, another hop.
         let inputs = format!(
-            "{tls} {:?} {verify:?} {} {material:?} {} {policy:?} {protocol:?}",
+            "{tls} {:?} {verify:?} {ca} {crl} {material:?} {} {demand_asks} {policy:?} {protocol:?}",
             backend.at,
-            self.hash(&verify.ca),
             material.map_or("", |m| self.hash(m)),
         );
         let hop_id = hop_id(&inputs);
@@ -247,8 +261,8 @@ impl Building<'_> {
             return Ok(known);
         }
         let config = material::client(verify, material, policy, protocol, self.blob)?;
-        let secured = Secured { config, name, presents: present.is_some() };
-        Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, closes_at_s))
+        let secured = Secured::new(config, name, present.is_some(), demand_asks, policy, lists_end_s);
+        Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, i64::MAX))
     }
 
     /// The backend of this plan or of the one before that is the same in everything.

@@ -3,14 +3,15 @@
 //! up, and with the certificate in any case; after that comes a whole handshake.
 //!
 //! The end travels in front of what rustls keeps or seals. rustls does not say whose handshake a call belongs to, so
-//! whoever drives one says so: [`remembering`]. Read next: `material.rs`.
+//! whoever drives one says so: [`remembering`]. Read next: `noted.rs`, `material.rs`.
 
+use crate::noted;
 use everyhop_record::facts::not_after_s;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ProducesTickets, StoresServerSessions};
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -93,9 +94,12 @@ impl<T: StoresServerSessions> StoresServerSessions for Lasting<Arc<T>> {
     }
 }
 
-/// Verifies clients, and notes until when a session may stand for it.
+/// Verifies clients, and notes until when a session may stand for it, or what was not believed.
 #[derive(Debug)]
-pub(crate) struct Noting(pub(crate) Arc<dyn ClientCertVerifier>);
+pub(crate) struct Noting {
+    pub(crate) judge: Arc<dyn ClientCertVerifier>,
+    pub(crate) roots: Arc<RootCertStore>,
+}
 
 impl ClientCertVerifier for Noting {
     fn verify_client_cert(
@@ -104,21 +108,22 @@ impl ClientCertVerifier for Noting {
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.verify_client_cert(leaf, issuers, now)?;
+        let judged = self.judge.verify_client_cert(leaf, issuers, now);
+        let verified = noted::chain(judged, leaf, issuers, Some(&self.roots))?;
         ENDS_S.set(Some(not_after_s(leaf).min(secs(now).saturating_add(KNOWN_S))));
         Ok(verified)
     }
 
     fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
+        self.judge.offer_client_auth()
     }
 
     fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
+        self.judge.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.judge.root_hint_subjects()
     }
 
     fn verify_tls12_signature(
@@ -127,7 +132,7 @@ impl ClientCertVerifier for Noting {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, leaf, signed)
+        noted::signature(self.judge.verify_tls12_signature(message, leaf, signed), leaf)
     }
 
     fn verify_tls13_signature(
@@ -136,11 +141,11 @@ impl ClientCertVerifier for Noting {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, leaf, signed)
+        noted::signature(self.judge.verify_tls13_signature(message, leaf, signed), leaf)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.judge.supported_verify_schemes()
     }
 }
 

@@ -10,5 +10,8 @@ pub mod judge;
 pub mod judged;
 pub mod known;
 pub mod material;
+pub mod noted;
+mod pinned;
+pub mod proven;
 pub mod running;
 pub mod secret;

@@ -3,13 +3,16 @@
 //! the one seam through which a key in another process would sign. Read next: `build.rs`.
 
 use crate::judge;
-use crate::judged::{Judge, was_asked};
+use crate::judged::{By, Judge};
 use crate::known::{Lasting, Noting};
+use crate::noted::was_asked;
+use crate::pinned::signing_for_themselves;
 use crate::secret::SecretPem;
-use everyhop_plan::{ClientDemand, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
+use everyhop_plan::{ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
-use rustls::pki_types::{CertificateRevocationListDer, UnixTime};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::{
     ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
     WebPkiClientVerifier,
@@ -40,8 +43,18 @@ pub struct Blob {
 #[derive(Default)]
 struct Read {
     pairs: RefCell<HashMap<String, Arc<CertifiedKey>>>,
-    roots: RefCell<HashMap<String, Arc<RootCertStore>>>,
+    roots: RefCell<HashMap<String, Roots>>,
 }
+
+/// A CA bundle: the roots, and those of its certificates that sign for themselves, whole.
+#[derive(Clone)]
+pub struct Roots {
+    pub store: Arc<RootCertStore>,
+    pub own: Arc<Vec<CertificateDer<'static>>>,
+}
+
+/// The machine's own bundle: no backend shows what stands there.
+const SYSTEM: &str = "ca/system";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,18 +90,20 @@ impl Blob {
         Ok(certified)
     }
 
-    pub fn roots(&self, id: &str) -> Result<Arc<RootCertStore>, Unusable> {
+    pub fn roots(&self, id: &str) -> Result<Roots, Unusable> {
         if let Some(known) = self.read.roots.borrow().get(id) {
             return Ok(known.clone());
         }
         let pem = self.cas.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
         // A bundle of the system may hold a root that webpki cannot use; a bundle without any is refused below.
         let (roots, _) = judge::roots(pem).map_err(|why| Unusable(format!("{id:?}: {why}")))?;
+        let certs = CertificateDer::pem_slice_iter(pem.as_bytes()).filter(|_| id != SYSTEM);
+        let certs = certs.collect::<Result<Vec<_>, _>>().map_err(|_| Unusable(format!("{id:?} is not PEM")))?;
         // Never the system's roots instead, never "no client authentication" (threat T12).
         if roots.is_empty() {
             return Err(Unusable(format!("{id:?} holds no usable root")));
         }
-        let roots = Arc::new(roots);
+        let roots = Roots { store: Arc::new(roots), own: Arc::new(signing_for_themselves(certs)) };
         self.read.roots.borrow_mut().insert(id.to_owned(), roots.clone());
         Ok(roots)
     }
@@ -100,7 +115,7 @@ impl Blob {
 }
 
 /// The provider cut down to what a policy spells out, in its order.
-fn crypto(policy: &TlsPolicy) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), Unusable> {
+pub fn crypto(policy: &TlsPolicy) -> Result<(Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>), Unusable> {
     let all = provider::default_provider();
     let mut suites = Vec::new();
     for name in &policy.suites {
@@ -178,7 +193,8 @@ pub fn server(
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
     let verifier = |ca: &str, crl: Option<&str>, stale: StaleCrl| {
-        let mut it = WebPkiClientVerifier::builder_with_provider(blob.roots(ca)?, crypto.clone());
+        let roots = blob.roots(ca)?.store;
+        let mut it = WebPkiClientVerifier::builder_with_provider(roots.clone(), crypto.clone());
         if let Some(crl) = crl {
             // For every certificate of the chain; one that no list speaks of does not pass (threat T11).
             it = it.with_crls(blob.crls(crl)?);
@@ -186,18 +202,20 @@ pub fn server(
                 it = it.enforce_revocation_expiration();
             }
         }
-        Ok::<_, Unusable>(it)
+        Ok::<_, Unusable>((it, roots))
     };
     let unusable = |e| Unusable(format!("client roots of site {:?}: {e}", site.name));
     let builder = match &site.clients {
         ClientDemand::Nothing {} => builder.with_no_client_auth(),
         ClientDemand::Ask { ca, crl, stale_crl } => {
-            let it = verifier(ca, crl.as_deref(), *stale_crl)?.allow_unauthenticated();
-            builder.with_client_cert_verifier(Arc::new(Noting(it.build().map_err(unusable)?)))
+            let (it, roots) = verifier(ca, crl.as_deref(), *stale_crl)?;
+            let judge = it.allow_unauthenticated().build().map_err(unusable)?;
+            builder.with_client_cert_verifier(Arc::new(Noting { judge, roots }))
         }
         ClientDemand::Require { ca, crl, stale_crl } => {
-            let it = verifier(ca, crl.as_deref(), *stale_crl)?;
-            builder.with_client_cert_verifier(Arc::new(Noting(it.build().map_err(unusable)?)))
+            let (it, roots) = verifier(ca, crl.as_deref(), *stale_crl)?;
+            let judge = it.build().map_err(unusable)?;
+            builder.with_client_cert_verifier(Arc::new(Noting { judge, roots }))
         }
     };
     let mut config = builder.with_cert_resolver(Arc::new(SiteCerts(certs)));
@@ -227,29 +245,52 @@ impl ResolvesClientCert for Shown {
     }
 }
 
-/// The client side of a hop. Chain and name are verified; there is no switch.
+/// Whether a backend is whom `verify` expects.
+pub fn judge_of(verify: &Verify, crypto: &Arc<CryptoProvider>, blob: &Blob) -> Result<Judge, Unusable> {
+    let known = crypto.signature_verification_algorithms;
+    let by = match &verify.by {
+        Proof::Roots { ca, crl, stale_crl } => {
+            let Roots { store: roots, own } = blob.roots(ca)?;
+            let mut it = WebPkiServerVerifier::builder_with_provider(roots.clone(), crypto.clone());
+            if let Some(crl) = crl {
+                // As for clients: every certificate of the chain, and what no list speaks of does not pass (threat T11).
+                it = it.with_crls(blob.crls(crl)?);
+                if *stale_crl == StaleCrl::Refuse {
+                    it = it.enforce_revocation_expiration();
+                }
+            }
+            let judge = it.build().map_err(|e| Unusable(format!("roots of the hop to {:?}: {e}", verify.name)))?;
+            By::Roots { judge, roots, own, listed: crl.is_some() }
+        }
+        Proof::Pins { sha256, .. } if sha256.is_empty() => {
+            return Err(Unusable(format!("the hop to {:?} pins nothing", verify.name)));
+        }
+        Proof::Pins { sha256, name_too } => By::Pins { sha256: sha256.clone(), name_too: *name_too },
+    };
+    Ok(Judge { by, known })
+}
+
+/// The client side of a hop. Who is there is verified; there is no switch.
 pub fn client(
     verify: &Verify,
     present: Option<&str>,
     policy: &TlsPolicy,
     protocol: UpstreamProtocol,
     blob: &Blob,
-) -> Result<Arc<ClientConfig>, Unusable> {
+) -> Result<ClientConfig, Unusable> {
     let (crypto, versions) = crypto(policy)?;
     let shown = present.map(|id| blob.pair(id)).transpose()?;
-    let judge = WebPkiServerVerifier::builder_with_provider(blob.roots(&verify.ca)?, crypto.clone())
-        .build()
-        .map_err(|e| Unusable(format!("roots of the hop to {:?}: {e}", verify.name)))?;
+    let judge = judge_of(verify, &crypto, blob)?;
     let mut config = ClientConfig::builder_with_provider(crypto)
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of the hop to {:?}: {e}", verify.name)))?
-        // rustls' own judge, wrapped by one that only takes notes.
+        // rustls' own judge, or one of pins; see there.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Judge(judge)))
+        .with_custom_certificate_verifier(Arc::new(judge))
         .with_client_cert_resolver(Arc::new(Shown(shown)));
     config.alpn_protocols = match protocol {
         UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],
         UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
     };
-    Ok(Arc::new(config))
+    Ok(config)
 }

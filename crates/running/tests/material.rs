@@ -21,8 +21,11 @@ fn roots_are_read_once_however_many_hops_ask_for_them() {
     let blob = json!({"certs": {}, "cas": {"ca:one": ROOT, "ca:two": ROOT, "ca:none": ""}});
     let blob: Blob = serde_json::from_value(blob).expect("a blob");
     let one = blob.roots("ca:one").expect("roots");
-    assert!(Arc::ptr_eq(&one, &blob.roots("ca:one").expect("roots")));
-    assert!(!Arc::ptr_eq(&one, &blob.roots("ca:two").expect("roots")), "by what they are, not by what is in them");
+    assert!(Arc::ptr_eq(&one.store, &blob.roots("ca:one").expect("roots").store));
+    assert!(
+        !Arc::ptr_eq(&one.store, &blob.roots("ca:two").expect("roots").store),
+        "by what they are, not by what is in them"
+    );
     for _ in 0..2 {
         assert!(blob.roots("ca:none").is_err(), "what cannot be used is never had");
     }

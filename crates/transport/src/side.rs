@@ -7,6 +7,7 @@ use crate::buf::{Buf, ROOM, is_pressed};
 use crate::shares::Held;
 use crate::sock::Sock;
 use crate::tls::{Driven, SMALL_FIRST_BYTES, Session};
+use rustls::ProtocolVersion;
 use std::io;
 use std::task::{Context, Poll, ready};
 
@@ -44,6 +45,8 @@ struct Tls {
     early: Buf,
     /// Bytes that are still to go out in small records.
     small: usize,
+    /// What came after the handshake was answered by TLS itself.
+    replied: bool,
 }
 
 /// Why a wire ended. Whose fault it is depends on which side it stands.
@@ -69,12 +72,18 @@ impl Wire {
 
     /// `incoming` is what was read before: the hello.
     pub fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
-        let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0 };
+        let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0, replied: false };
         Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _share: None }
     }
 
     pub fn holding(self, share: Held) -> Wire {
         Wire { _share: Some(share), ..self }
+    }
+
+    /// The peer asked for another handshake: all that TLS 1.2 answers by itself, and always with a no.
+    pub fn was_asked_to_renegotiate(&self) -> bool {
+        let tls12 = |t: &Tls| t.session.common().protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        self.tls.as_ref().is_some_and(|t| t.replied && tls12(t))
     }
 
     #[inline]
@@ -188,11 +197,13 @@ impl Wire {
                 if tls.incoming.len() > ROOM {
                     into.widen();
                 }
+                let queued = tls.outgoing.len();
                 let driven = tls
                     .session
                     .drive(&mut tls.incoming, into, &mut tls.outgoing)
                     .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e));
                 if !tls.outgoing.is_empty() {
+                    tls.replied |= tls.outgoing.len() > queued;
                     // A key update's answer or an alert: sent with what we write next, or now if it goes at once. A peer that takes
                     // nothing more may have said why: what was read says more than that writing failed.
                     let flushed = poll_flush(&mut self.sock, tls, cx, &mut self.bytes_out, &mut self.eof);

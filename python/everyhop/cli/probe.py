@@ -1,32 +1,46 @@
-"""`everyhop probe HOST:PORT`: one handshake with a TLS server, described, with the same TLS that the engine uses."""
+"""`everyhop probe HOST:PORT`: one handshake with a TLS server, described, with the same TLS and the same judge as a hop's."""
 
 from __future__ import annotations
 
 import base64
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everyhop.cli.console import print_json
-from everyhop.compile.names import address
+from everyhop.compile.build import policy
+from everyhop.compile.names import address, fingerprint
 from everyhop.errors import Misuse, Surroundings
-from everyhop.identity import Unusable, read_pair, read_roots
+from everyhop.identity import Unusable, read_pair, read_roots, sha256
 from everyhop.screen import line
 
 
 def register(app: typer.Typer) -> None:
-    app.command("probe", help="Shake hands with a TLS server and tell what it does.")(probe)
+    app.command(
+        "probe", help="Shake hands with a TLS server as a hop would, and tell what it does. Exit code 1: not verified."
+    )(probe)
 
 
 def probe(
     at: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Such as 10.0.1.7:8443.")],
     sni: Annotated[
-        str | None, typer.Option("--sni", help="Server name to ask for; default: HOST.", show_default=False)
+        str | None,
+        typer.Option("--sni", help="Server name to ask for and to expect; default: HOST.", show_default=False),
     ] = None,
     ca: Annotated[str, typer.Option("--ca", help="Roots to verify against.")] = "system",
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pin",
+            metavar="sha256:DIGITS",
+            help="Verify by the fingerprint of its certificate or key instead; with --sni by name as well.",
+            show_default=False,
+        ),
+    ] = None,
     present: Annotated[
         str | None,
         typer.Option("--present", metavar="CHAIN,KEY", help="Certificate and key files to show.", show_default=False),
@@ -39,51 +53,100 @@ def probe(
 
     if address(at) is None:
         raise Misuse(f"probe takes HOST:PORT, not {at!r}")
-    identity = None
+    pins = [fingerprint(text) for text in pin or []]
+    if None in pins:
+        raise Misuse("--pin takes sha256: and 64 hexadecimal digits")
+    ask: dict[str, object] = {
+        "addr": at,
+        "sni": sni,
+        "pins": pins,
+        "name_too": sni is not None,
+        "identity": None,
+        "alpn": alpn or ["h2", "http/1.1"],
+        "timeout_s": timeout,
+        "policy": policy("intermediate").model_dump(mode="json"),
+    }
     try:
-        roots = read_roots(ca, Path.cwd()).pem.decode()
+        ask["roots_pem"] = "" if pins else read_roots(ca, Path.cwd(), own=True).pem.decode()
         if present is not None:
             chain, comma, key = present.partition(",")
             if not comma:
                 raise Misuse("--present takes CHAIN,KEY")
             pair = read_pair(chain, f"file:{key}", Path.cwd(), {})
-            identity = (pair.chain_pem.decode(), pair.key_pem.decode())
+            ask["identity"] = (pair.chain_pem.decode(), pair.key_pem.decode())
     except Unusable as e:
         raise Surroundings(f"{e.what}; {e.mend}") from e
     try:
-        seen = json.loads(_door.probe(at, sni, roots, identity, alpn or ["h2", "http/1.1"], timeout))
+        seen = json.loads(_door.probe(json.dumps(ask)))
     except OSError as e:
         raise Surroundings(str(e)) from e
-    certificates = [x509.load_der_x509_certificate(base64.b64decode(c)) for c in seen.pop("chain")]
+    certificates = [base64.b64decode(c) for c in seen.pop("chain")]
     seen["chain"] = [described(c) for c in certificates]
+    seen["pins"] = pins_of(certificates[0]) if certificates else None
     if as_json:
         print_json(seen)
     else:
         tell(seen)
-    raise typer.Exit(0 if seen["handshake"] == "ok" else 1)
+    raise typer.Exit(0 if seen["handshake"] == "ok" and seen["verified"] == "ok" else 1)
 
 
-def described(cert: x509.Certificate) -> dict[str, object]:
+def described(der: bytes) -> dict[str, Any]:
+    """What a certificate says of itself; one that cannot be read is its fingerprint."""
+    found: dict[str, Any] = {"subject": None, "issuer": None, "names": [], "not_after": None, "sha256": sha256(der)}
     try:
+        cert = x509.load_der_x509_certificate(der)
+        found |= {
+            "subject": cert.subject.rfc4514_string(),
+            "issuer": cert.issuer.rfc4514_string(),
+            "not_after": cert.not_valid_after_utc.isoformat(),
+        }
         san = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]
-    except x509.ExtensionNotFound:
-        names = []
-    return {
-        "subject": cert.subject.rfc4514_string(),
-        "issuer": cert.issuer.rfc4514_string(),
-        "names": names,
-        "not_after": cert.not_valid_after_utc.isoformat(),
-    }
+        found["names"] = [*san.get_values_for_type(x509.DNSName), *map(str, san.get_values_for_type(x509.IPAddress))]
+    except (x509.ExtensionNotFound, ValueError):
+        pass
+    return found
 
 
-def tell(seen: dict[str, object]) -> None:
+def pins_of(der: bytes) -> dict[str, str | None]:
+    """By what the leaf can be pinned."""
+    try:
+        key = x509.load_der_x509_certificate(der).public_key()
+        digits = sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    except Exception:  # a key of a kind that nobody here knows: whatever reading a stranger's bytes raises
+        return {"certificate": f"sha256:{sha256(der)}", "key": None}
+    return {"certificate": f"sha256:{sha256(der)}", "key": f"sha256:{digits}"}
+
+
+def tell(seen: dict[str, Any]) -> None:
     line(f"{seen['at']}  handshake {seen['handshake']}")
-    line(f"  tls       {seen['version']}  {seen['suite']}  {seen['group'] or ''}  alpn {seen['alpn'] or 'none'}")
-    chain = seen["chain"]
-    for depth, cert in enumerate(chain if isinstance(chain, list) else []):
-        names = ", ".join(cert["names"]) or cert["subject"]
-        line(f"  {'shows' if depth == 0 else '     '}     {names}, until {cert['not_after'][:10]}, by {cert['issuer']}")
-    line(f"  verified  {seen['verified']}")
+    if seen["handshake"] != "ok":
+        line(f"  said      {seen['handshake_detail']}")
+    if seen["handshake"] != "ok" and seen["handshake_why"] in (None, "hop/handshake-failed"):
+        offered = seen["offered"]
+        line(f"  we offer  TLS {', '.join(offered['versions'])}; {', '.join(offered['groups'])}")
+        line(f"            {', '.join(offered['suites'])}")
+    if seen["version"]:
+        line(f"  tls       {seen['version']}  {seen['suite']}  {seen['group'] or ''}  alpn {seen['alpn'] or 'none'}")
+    for depth, cert in enumerate(seen["chain"]):
+        names = ", ".join(cert["names"]) or cert["subject"] or "a certificate that cannot be read"
+        until = f", until {cert['not_after'][:10]}, by {cert['issuer']}" if cert["not_after"] else ""
+        line(f"  {'shows' if depth == 0 else '     '}     {names}{until}")
+    why = f" [{seen['verified_why']}]" if seen["verified_why"] else ""
+    line(f"  verified  {seen['verified']}{why}")
     asks = seen["asked_for_certificate"]
     line(f"  asks      {'who we are' if asks else 'not who we are'}{'; we showed ours' if seen['presented'] else ''}")
+    if seen["pins"] and seen["verified_why"] in PINNABLE:
+        offer(seen)
+
+
+PINNABLE = {"hop/untrusted", "hop/name-mismatch", "hop/pin-mismatch", "hop/certificate-wrong-use"}
+"""What is wrong with a certificate where knowing it by its fingerprint would do."""
+
+
+def offer(seen: dict[str, Any]) -> None:
+    """The line to paste. What answered may be anybody: that it is the backend is for the reader to find out."""
+    pins = seen["pins"]
+    line("  pin it    only if the backend itself says so: openssl x509 -noout -fingerprint -sha256 -in ITS.pem")
+    line(f'            verify = {{ pin = "{pins["certificate"]}" }}  this certificate')
+    if pins["key"]:
+        line(f'            verify = {{ pin = "{pins["key"]}" }}  its key, also in the next certificate')

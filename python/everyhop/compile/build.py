@@ -6,8 +6,8 @@ from functools import cache
 
 from everyhop import plan
 from everyhop.compile import names
-from everyhop.compile.world import World, backends, ends_at
-from everyhop.model import Backend, Route, Site
+from everyhop.compile.world import World, backends, demands_asking, ends_at
+from everyhop.model import Backend, Route, Site, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -173,10 +173,34 @@ def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | pla
         )
         return plan.PlaintextHop(tls="plaintext", reach=plan.Accepted(kind="accepted", acceptance=acceptance))
     verify = backend.verify or it.verify
-    assert verify is not None and verify.ca is not None, "judged before"
-    expected = plan.Verify(ca=ca(verify.ca), name=(verify.name or at.name or "").lower())
+    assert verify is not None, "judged before"
+    expected = expectation(verify, at)
     if tls == "mutual":
         present = backend.present or it.present
         assert present is not None, "judged before"
-        return plan.MutualHop(tls="mutual", verify=expected, present=present, policy=policy("intermediate"))
+        return plan.MutualHop(
+            tls="mutual",
+            verify=expected,
+            present=present,
+            demand_asks=demands_asking(it, backend),
+            policy=policy("intermediate"),
+        )
     return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=policy("intermediate"))
+
+
+def expectation(verify: Verify, at: names.Address) -> plan.Verify:
+    """Whom a hop expects. A pin needs no name, but TLS asks for one: that of the address, where it is none."""
+    name = (verify.name or at.name or at.ip or "").lower()
+    if verify.ca is None:
+        by = plan.ByPins(kind="pins", sha256=sorted(set(pins(verify))), name_too=verify.name is not None)
+        return plan.Verify(by=by, name=name)
+    crl = f"crl/{verify.crl}" if verify.crl else None
+    return plan.Verify(by=plan.ByRoots(kind="roots", ca=ca(verify.ca), crl=crl, stale_crl=verify.stale_crl), name=name)
+
+
+def pins(verify: Verify) -> list[str]:
+    """The fingerprints in their one form."""
+    written = [verify.pin] if isinstance(verify.pin, str) else verify.pin or []
+    found = [names.fingerprint(text) for text in written]
+    assert None not in found, "judged before"
+    return [it for it in found if it is not None]

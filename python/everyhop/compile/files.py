@@ -7,9 +7,10 @@ import datetime as dt
 from collections.abc import Mapping
 
 from everyhop import identity
+from everyhop.compile import hop_files
+from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.world import Key, World, soon
-from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts, read_crl, read_pair, read_roots
-from everyhop.model import Clients
+from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts, read_pair, read_roots
 
 
 def read_names(world: World) -> None:
@@ -36,24 +37,13 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
             )
         elif site.clients:
             roots(world, ("site", i, "clients", "ca"), site.clients.ca)
-            if site.clients.crl:
-                crl(world, ("site", i, "clients", "crl"), site.clients)
+            if (label := site.clients.crl) is not None:
+                key = ("site", i, "clients", "crl")
+                lists(world, key, label, site.clients.ca, site.clients.stale_crl, CLIENTS)
     for i, it in enumerate(config.identity):
         one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
-    verified(world)
+    hop_files.read(world)
     chains(world)
-
-
-def verified(world: World) -> None:
-    """Roots that backends are verified by."""
-    for i, route in enumerate(world.config.route):
-        if route.tls == "passthrough":
-            continue
-        if route.verify and route.verify.ca:
-            roots(world, ("route", i, "verify", "ca"), route.verify.ca)
-        for j, entry in enumerate(route.to):
-            if not isinstance(entry, str) and entry.verify and entry.verify.ca:
-                roots(world, ("route", i, "to", j, "verify", "ca"), entry.verify.ca)
 
 
 def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:
@@ -117,24 +107,3 @@ def roots(world: World, key: Key, label: str) -> None:
         return
     for what in found.weak:
         world.warn("ca/partly-unusable", key, what, "take it out of the file, or get it anew")
-
-
-def crl(world: World, key: Key, clients: Clients) -> None:
-    label = clients.crl or ""
-    issuers = world.roots.get(clients.ca)
-    if issuers is None:
-        return  # refused above
-    try:
-        found = world.crls[label] = read_crl(label, issuers, world.base)
-    except Unusable as e:
-        world.refuse(e.slug, key, e.what, e.mend)
-        return
-    if found.next_update <= world.now:
-        so = "no client certificate passes" if clients.stale_crl == "refuse" else "who was revoked since passes"
-        world.warn(
-            "crl/stale",
-            key,
-            f"{label}: a revocation list was due to be replaced on {found.next_update:%Y-%m-%d %H:%M} UTC; {so}",
-            "fetch the new list from the authority; the file is watched, no restart is needed",
-            mark=found.next_update.isoformat(),
-        )

@@ -143,3 +143,12 @@ def bind(text: str) -> str | None:
     """`[::]:443`, `0.0.0.0:443`, or `:443` for all addresses."""
     found = address(f"[::]{text}" if text.startswith(":") else text)
     return str(found) if found and found.ip else None
+
+
+FINGERPRINT = re.compile(r"sha256:([0-9a-f]{64})\Z")
+
+
+def fingerprint(text: str) -> str | None:
+    """The digits of `sha256:` and a SHA-256, with or without colons between them."""
+    found = FINGERPRINT.match("sha256:" + text[7:].replace(":", "").lower()) if text.startswith("sha256:") else None
+    return found[1] if found else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile import names
-from everyhop.compile.keys import backend_at, pattern_of
+from everyhop.compile.keys import backend_at
+from everyhop.compile.rules_proof import asking, asking_at_all, verified
 from everyhop.compile.world import Key, World, backends, ends_at, soon
 from everyhop.model import Backend, Route
 from everyhop.plan import STRENGTH
@@ -56,7 +57,9 @@ def judge(world: World) -> None:
                 if off_host or not at.is_literal_loopback:
                     accepted_needed.append(str(at))
             else:
-                verified(world, i, j, route, backend, at, tls)
+                verified(world, i, key, at)
+            asking(world, i, key, route, backend, tls)
+        asking_at_all(world, i, route)
         if route.tls != "passthrough":
             acceptance(world, i, route, needed=accepted_needed)
 
@@ -68,7 +71,7 @@ def ascii_of(at: str) -> str | None:
 
 
 def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) -> None:
-    for field in ("tls", "verify", "present"):
+    for field in ("tls", "verify", "present", "demand_asks"):
         if getattr(backend, field) is not None:
             world.refuse(
                 "route/layer-7-on-passthrough",
@@ -77,71 +80,6 @@ def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) ->
                 f"remove {field}",
                 of_key=True,
             )
-
-
-def verified(world: World, i: int, j: int, route: Route, backend: Backend, at: names.Address, tls: str) -> None:
-    key: Key = ("route", i, "to", j)
-    verify, encrypts = backend.verify or route.verify, pattern_of(world.config, i, j)
-    here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else encrypts
-    lacks = verify is not None
-    """A key of `verify` is missing: its own name is marked, not the bracket behind it."""
-    if verify is None or verify.ca is None:
-        world.refuse(
-            "hop/no-roots",
-            here,
-            f"route {route.name!r} verifies {at} against no roots",
-            'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
-            'or verify = { ca = "system" } for a public certificate',
-            of_key=lacks,
-        )
-    name = verify.name if verify and verify.name else at.name
-    if name is None:
-        world.refuse(
-            "hop/no-name",
-            here,
-            f"route {route.name!r} expects no name of {at}",
-            'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
-            of_key=lacks,
-        )
-    elif names.host(name) is None and names.address(f"{name}:1") is None and names.address(f"[{name}]:1") is None:
-        world.refuse(
-            "hop/no-name",
-            (*here, "name"),
-            f"{name!r} is no host name and no address",
-            f'write it as it stands in the certificate: "{wire}"'
-            if (wire := names.ascii_form(name))
-            else "write the name in the backend's certificate",
-        )
-    present = backend.present or route.present
-    known = [identity.name for identity in world.config.identity]
-    if tls == "mutual" and present is None:
-        first = known[0] if known else "edge"
-        world.refuse(
-            "hop/no-identity",
-            encrypts,
-            f"route {route.name!r} is mutual and presents nothing to {at}",
-            f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"),
-            'or tls = "reencrypt": encrypted, but the backend does not know that it is us',
-        )
-    elif present is not None and present not in known:
-        world.refuse(
-            "config/unknown-name",
-            ((*key, "present") if backend.present else ("route", i, "present")),
-            f"route {route.name!r} presents {present!r}, and there is no such [[identity]]",
-            f"one of: {', '.join(known) or '(none)'}",
-        )
-    elif (
-        present is not None
-        and tls == "reencrypt"
-        and not any((b.tls or route.tls) == "mutual" for b in backends(route))
-    ):
-        world.refuse(
-            "route/nothing-to-do",
-            ((*key, "present") if backend.present else ("route", i, "present")),
-            f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown",
-            'tls = "mutual" shows it',
-            "or remove present",
-        )
 
 
 def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None:

@@ -161,6 +161,12 @@ def backends(route: Route) -> list[Backend]:
     return [Backend(at=entry) if isinstance(entry, str) else entry for entry in route.to]
 
 
+def demands_asking(route: Route, backend: Backend) -> bool:
+    """Whether a backend, which is mutual, must ask for our certificate: as it says, as its route says, or for its data."""
+    given = route.demand_asks if backend.demand_asks is None else backend.demand_asks
+    return route.data == "major-incident" if given is None else given
+
+
 def ends_at(acceptance_until: dt.date | dt.datetime) -> dt.datetime:
     """The moment at which an acceptance ends: 24:00 UTC of its last day, or the moment that it names."""
     if isinstance(acceptance_until, dt.datetime):

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Literal
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.whole import other_keys
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Identity, MutualHop, PlaintextHop, Plan, ReencryptHop, Verify
+from everyhop.plan import (
+    STRENGTH,
+    AtBackend,
+    AtEdge,
+    ByPins,
+    ByRoots,
+    Identity,
+    MutualHop,
+    PlaintextHop,
+    Plan,
+    ReencryptHop,
+    Verify,
+)
 
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
@@ -23,6 +35,8 @@ KINDS.update(
         "backend-removed": ("neutral", "a backend is sent traffic no more"),
         "verification-changed": ("weaker", "backends are verified against something else"),
         "identity-changed": ("neutral", "another identity is shown to a backend"),
+        "asking-demand-weakened": ("weaker", "a backend that asks for no certificate may be sent requests"),
+        "asking-demand-strengthened": ("stronger", "a backend that asks for no certificate is sent nothing"),
     }
 )
 
@@ -57,6 +71,8 @@ def hop_changes(was: Served, now: Served) -> list[Change]:
         out += strengths(name, was, now, a, b)
         out += unsaid(name, a, b)
         out += verification(name, a, b)
+        out += asking(name, a, b)
+        out += revocation(name, a, b)
     for at in stay:
         out += identity(name, at, (was.plan, a[at]), (now.plan, b[at]))
         x, y = a[at], b[at]
@@ -120,22 +136,87 @@ def attackers(was: Served, now: Served) -> str:
     return "; ".join(dict.fromkeys(differ)) or "what this backend is sent is protected otherwise"
 
 
+def proof(it: Verify) -> tuple[object, ...]:
+    """All of it but the lists of who was revoked, which is told as a change of its own."""
+    by = it.by
+    return (it.name, by.ca) if isinstance(by, ByRoots) else (it.name, tuple(by.sha256), by.name_too)
+
+
 def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
     """A backend that is verified against something that its address, or for a new one the route, did not know."""
 
     def said(it: Verify) -> str:
-        return f"{it.name} by {it.ca.removeprefix('ca/')}"
+        if isinstance(it.by, ByPins):
+            pins = " or ".join(f"sha256:{digits[:16]}..." for digits in it.by.sha256)
+            return f"{it.name + ' ' if it.by.name_too else ''}by {pins}"
+        return f"{it.name} by {it.by.ca.removeprefix('ca/')}"
 
-    known = {said(v) for v in map(expected, a.values()) if v is not None}
+    known = {proof(v): said(v) for v in map(expected, a.values()) if v is not None}
     out = []
     for at, hop in sorted(b.items()):
         now = expected(hop)
         before = expected(a[at]) if at in a else None
-        if now is None or now == before or (before is None and (not known or said(now) in known)):
+        if now is None or (before is None and not known):
             continue
-        what = f"{at} had to be {said(before) if before else ', '.join(sorted(known))}, now {said(now)}"
+        if proof(now) in ([proof(before)] if before else known):
+            continue
+        what = f"{at} had to be {said(before) if before else ', '.join(sorted(known.values()))}, now {said(now)}"
         out.append(Change("verification-changed", name, what, "another certificate opens the way to this traffic"))
     return out
+
+
+def asking(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    """Whether a backend that does not ask for our certificate gets requests. A new one is held to what all were."""
+    kinds = ("asking-demand-weakened", "asking-demand-strengthened")
+    so = (
+        "one that asks nobody who they are is sent requests, and answers whoever reaches it",
+        "what is sent goes to a backend that asks who sends it",
+    )
+    before = [hop.demand_asks for hop in a.values() if isinstance(hop, MutualHop)]
+    all_did = bool(before) and all(before)
+    out = []
+    for at, hop in sorted(b.items()):
+        if not isinstance(hop, MutualHop):
+            continue
+        was = a.get(at)
+        did = was.demand_asks if isinstance(was, MutualHop) else all_did
+        if did != hop.demand_asks and (isinstance(was, MutualHop) or did):
+            what = f"{at} {'must ask' if hop.demand_asks else 'need not ask'} for our certificate to be sent requests"
+            out.append(either(not hop.demand_asks, kinds, name, what, so))
+    return out
+
+
+def revocation(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    """Whether a backend whose certificate was revoked is known as that. A new one is held to what all were."""
+    before = [it for it in map(lists, a.values()) if it is not None]
+    strictest = max(before, key=lambda it: (it.crl is not None, it.stale_crl == "refuse"), default=None)
+    all_were = strictest if before and all(it.crl is not None for it in before) else None
+    out = []
+    for at, hop in sorted(b.items()):
+        now, was = lists(hop), lists(a[at]) if at in a else all_were
+        if was is not None and now is not None and (at in a or now.crl is None):
+            out += listed(name, at, was, now)
+    return out
+
+
+def listed(name: str, at: str, was: ByRoots, now: ByRoots) -> list[Change]:
+    kinds = ("revocation-weakened", "revocation-strengthened")
+    if was.crl != now.crl:
+        what = f"whether {at} was revoked was known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
+        so = ("a backend with a revoked certificate may be sent requests", "other certificates of backends are refused")
+        return [either(was.crl is not None, kinds, name, what, so)]
+    if now.crl is not None and was.stale_crl != now.stale_crl:
+        less = now.stale_crl == "allow"
+        what = f"an overdue revocation list {'still holds for' if less else 'lets nobody be taken for'} {at}"
+        so = ("who was revoked since passes", "the backend depends on the list being fresh")
+        return [either(less, kinds, name, what, so)]
+    return []
+
+
+def lists(hop: Hop) -> ByRoots | None:
+    """Pins are taken back by hand: going from lists to them is told as another verification."""
+    it = expected(hop)
+    return it.by if it is not None and isinstance(it.by, ByRoots) else None
 
 
 def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -> list[Change]:

@@ -14,8 +14,8 @@ KINDS.update(
         "name-uncovered": ("stronger", "the edge's certificates cover a name no more"),
         "client-demand-strengthened": ("stronger", "more is demanded of clients"),
         "client-roots-changed": ("weaker", "client certificates of another CA are believed"),
-        "revocation-weakened": ("weaker", "revoked client certificates may pass"),
-        "revocation-strengthened": ("stronger", "revoked client certificates are refused"),
+        "revocation-weakened": ("weaker", "revoked certificates may pass"),
+        "revocation-strengthened": ("stronger", "revoked certificates are refused"),
     }
 )
 

@@ -39,8 +39,28 @@ class Facts(Part):
     peer: Peer | None
 
 
+class Certificate(Part):
+    """A certificate that was shown and not believed: whatever it says of itself."""
+
+    names: list[str]
+    subject: str | None
+    issuer: str | None
+    not_after: str | None
+    sha256: Hex64
+
+
+class RefusedCertificate(Part):
+    """What a client showed and the site did not believe."""
+
+    certificate: Certificate
+    detail: str | None
+    """What was wrong with it, in the words of the library that judged it."""
+
+
 class ClientHop(Facts):
     tls: Literal["ended", "passed", "failed", "none"]
+    refused: RefusedCertificate | None
+    """`null` where no certificate was refused."""
 
 
 class BackendHop(Facts):
@@ -51,16 +71,6 @@ class BackendHop(Facts):
     identity: Literal["demanded", "not_demanded", "not_presented", "refused", "unknown"]
     """Whether the backend asked who we are; `demanded` only once it answered, so that it took what we showed."""
     reused: bool
-
-
-class Certificate(Part):
-    """A certificate that was shown and not believed: whatever it says of itself."""
-
-    names: list[str]
-    subject: str | None
-    issuer: str | None
-    not_after: str | None
-    sha256: Hex64
 
 
 class FailedHop(Part):

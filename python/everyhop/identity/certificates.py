@@ -56,16 +56,8 @@ class Roots:
     """None of a bundle that somebody else keeps."""
     weak: tuple[str, ...] = ()
     """Each certificate of it by which nothing can be verified, in words."""
-
-
-@dataclass(frozen=True)
-class Crl:
-    """Revocation lists. `next_update` is the earliest of theirs."""
-
-    pem: bytes = field(repr=False)
-    sha256: str
-    next_update: dt.datetime
-    files: dict[Path, Mark]
+    own: tuple[x509.Certificate, ...] = field(repr=False, default=())
+    """Those that sign for themselves and for nobody else: backends' own, where nothing but those is there."""
 
 
 def sha256(data: bytes) -> str:
@@ -187,18 +179,18 @@ def system_roots() -> Path:
     raise Unusable("ca/unusable", "this machine has no system CA bundle", "install ca-certificates, or name a CA file")
 
 
-def read_roots(label: str, base: Path) -> Roots:
-    """Reads a CA bundle, or the system's for `system`.
+def read_roots(label: str, base: Path, *, own: bool = False) -> Roots:
+    """Reads a CA bundle, or the system's for `system`. `own`: a certificate that a backend made for itself may stand in it.
 
     Raises `Unusable` where it gives no root.
     """
     path = system_roots() if label == SYSTEM else base / label
     pem, seen = read(path, "ca/unusable")
     with judged(path, "ca/unusable", "give the issuer's certificate as PEM"):
-        return roots_of(label, pem, path, {path: seen})
+        return roots_of(label, pem, path, {path: seen}, own)
 
 
-def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark]) -> Roots:
+def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark], own: bool) -> Roots:
     if label == SYSTEM:
         # Somebody else keeps this bundle: some of its roots break rules that we hold others to.
         blocks = BLOCK.findall(pem)
@@ -210,17 +202,22 @@ def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark]) -> Roo
         kept.decode()
         return Roots(pem=kept, sha256=sha256(kept), files=files)
     found = certificates(pem, path, "ca/unusable")
+    alone = []
     for cert in found:
         try:
             constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints).value
         except x509.ExtensionNotFound:
             continue
-        if not constraints.ca:
+        if constraints.ca:
+            continue
+        if not own or cert.issuer != cert.subject:
+            pin = f', or pin this one: pin = "sha256:{sha256(cert.public_bytes(Encoding.DER))}"' if own else ""
             raise Unusable(
                 "ca/unusable",
                 f"{path} holds {cert.subject.rfc4514_string()!r}, which is no CA",
-                "give the issuer's certificate, not the server's",
+                f"give the issuer's certificate, not the server's{pin}",
             )
+        alone.append(cert)
     kept = b"".join(c.public_bytes(Encoding.PEM) for c in found)
     unusable = [f"{shown(found[i].subject)} {why}" for i, why in _door.judge_roots(kept.decode())]
     weak = [
@@ -234,7 +231,8 @@ def roots_of(label: str, pem: bytes, path: Path, files: dict[Path, Mark]) -> Roo
             "ca/unusable", told[0], "give an authority whose key is RSA of 2048 bits, P-256 or P-384 at least"
         )
     digest = sha256(b"".join(c.public_bytes(Encoding.DER) for c in found))
-    return Roots(pem=kept, sha256=digest, files=files, certs=tuple(found), weak=told)
+    mine = tuple(alone) if len(alone) == len(found) else ()
+    return Roots(pem=kept, sha256=digest, files=files, certs=tuple(found), weak=told, own=mine)
 
 
 def verifies(root: x509.Certificate) -> bool:
@@ -245,56 +243,3 @@ def verifies(root: x509.Certificate) -> bool:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1)
     return isinstance(key, ed25519.Ed25519PublicKey)
-
-
-CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
-
-
-def read_crl(label: str, roots: Roots, base: Path) -> Crl:
-    """Reads revocation lists (RFC 5280 §5), each signed by one of `roots` or named by a chain below them.
-
-    Raises `Unusable`: a list that cannot be read revokes nobody, and nobody would notice.
-    """
-    path = base / label
-    pem, seen = read(path, "crl/unusable")
-    mend = "give the authority's list as PEM: openssl crl -inform DER -in list.crl -out list.pem"
-    with judged(path, "crl/unusable", mend):
-        return crl_of(pem, roots, path, mend, {path: seen})
-
-
-def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Mark]) -> Crl:
-    try:
-        lists = [x509.load_pem_x509_crl(block) for block in CRL_BLOCK.findall(pem)]
-    except ValueError as e:
-        raise Unusable("crl/unusable", f"{path} holds a revocation list that cannot be read", mend) from e
-    if not lists:
-        raise Unusable("crl/unusable", f"{path} holds no PEM revocation list", mend)
-    issuers = {c.subject: c for c in x509.load_pem_x509_certificates(roots.pem)}
-    for it in lists:
-        issuer = issuers.get(it.issuer)
-        if issuer is not None and not it.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
-            raise Unusable(
-                "crl/unusable",
-                f"{path}: the list of {it.issuer.rfc4514_string()!r} is not signed by that authority",
-                mend,
-            )
-        if it.next_update_utc is None:
-            raise Unusable(
-                "crl/unusable",
-                f"{path}: the list of {it.issuer.rfc4514_string()!r} does not say when the next one comes",
-                "have the authority set nextUpdate: without it a stale list looks fresh for ever",
-            )
-    if not any(it.issuer in issuers for it in lists):
-        raise Unusable("crl/unusable", f"{path} holds no list of an authority that clients are verified against", mend)
-    kept = b"".join(it.public_bytes(Encoding.PEM) for it in lists)
-    if (why := _door.judge_lists(roots.pem.decode(), kept.decode())) is not None:
-        # The first version has no extensions, and is not told from nonsense by whoever reads only the second.
-        why = "it is of version 1, and version 2 is needed" if any(not it.extensions for it in lists) else why
-        whole = "have the authority make a whole list of version 2: crl_extensions with a crlNumber"
-        raise Unusable("crl/unusable", f"{path} cannot be used: {why}", whole)
-    return Crl(
-        pem=kept,
-        sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
-        next_update=min(it.next_update_utc for it in lists if it.next_update_utc),
-        files=files,
-    )

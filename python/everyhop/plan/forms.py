@@ -202,8 +202,21 @@ class UnixPlace(Part):
 Place = Annotated[IpPlace | NamePlace | UnixPlace, Field(discriminator="kind")]
 
 
-class Verify(Part):
+class ByRoots(Part):
+    kind: Literal["roots"]
     ca: Always[str]
+    crl: Always[str | None]
+    stale_crl: ByEffect[Literal["refuse", "allow"]]
+
+
+class ByPins(Part):
+    kind: Literal["pins"]
+    sha256: Always[list[str]]
+    name_too: Always[bool]
+
+
+class Verify(Part):
+    by: Always[Annotated[ByRoots | ByPins, Field(discriminator="kind")]]
     name: Always[str]
 
 
@@ -229,6 +242,7 @@ class MutualHop(Part):
     tls: Literal["mutual"]
     verify: Always[Verify]
     present: ByEffect[str]
+    demand_asks: Always[bool]
     policy: Always[TlsPolicy]
 
 

@@ -178,6 +178,26 @@ PAGES: dict[str, Page] = {
         "verification without an expected name",
         "any certificate of that CA would do, also that of another service",
     ),
+    "hop/pin": Page(
+        "a pin cannot be used",
+        "a pin that fits nothing, or beside which something else is asked too, does not say who is let through",
+        "A pin is `sha256:` and the SHA-256 of the backend's certificate, or of its public key (SubjectPublicKeyInfo), in "
+        "hexadecimal digits. `everyhop probe HOST:PORT` shows both for what answers there now; who that is, only whoever "
+        "runs the backend can tell: compare the digits with what `openssl x509 -noout -fingerprint -sha256` says there. A "
+        "pin of the key outlives a renewal with the same key, one of the certificate does not; name the next one beside it "
+        "before it comes.",
+    ),
+    "hop/own-certificate": Page(
+        "a backend's own certificate would not be believed",
+        "every handshake with that backend would fail",
+        "A certificate that signs for itself is taken as what it is: it must carry the expected name in its subjectAltName, "
+        "be valid now and be for servers, with a key that is long enough. A pin asks for no name.",
+    ),
+    "hop/asking-not-demanded": Page(
+        "backends that ask nobody for a certificate are sent data whose leak would be a major incident",
+        "a backend that asks nobody who they are answers whoever reaches it, and nobody would notice",
+        "`demand_asks` makes the edge close a hop whose backend did not ask for its certificate, before any byte of a request.",
+    ),
     "hop/weaker-than-route": Page(
         "a backend is weaker than its route", "the route would promise what one of its backends does not keep"
     ),

@@ -49,20 +49,23 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
     }
 
 
-def attackers(way: str, networked: bool) -> dict[str, Exposure]:
+def attackers(way: str, networked: bool, *, demand_asks: bool = False) -> dict[str, Exposure]:
     """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
-    plaintext crosses a network."""
+    plaintext crosses a network, `demand_asks` that a backend which asks for no certificate is sent nothing."""
     edge = Exposure(True, True, True, "TLS ends there: it reads and changes every request, and has the keys to go on")
     taken = Exposure(True, True, False, "that backend's traffic is theirs, and no other's")
     if way == "mutual":
-        sealed = Exposure(False, False, False, "TLS both ways verified; without the edge's key nobody gets an answer")
+        so = "and a backend that does not ask for it is sent nothing" if demand_asks else "if the backend asks for it"
+        sealed = Exposure(
+            False, False, False, f"TLS both ways verified; without the edge's key nobody gets an answer, {so}"
+        )
         return {"beside": sealed, "tap": sealed, "direct": sealed, "edge": edge, "backend": taken}
     if way == "reencrypt":
         return {
             "beside": Exposure(
                 False, False, True, "it cannot read what passes, but it can call the backend and forge headers"
             ),
-            "tap": Exposure(False, False, False, "the hop is TLS, verified by chain and name"),
+            "tap": Exposure(False, False, False, "the hop is TLS, and the backend proves who it is"),
             "direct": Exposure(False, False, True, "the backend answers whoever reaches it, and believes its headers"),
             "edge": edge,
             "backend": taken,

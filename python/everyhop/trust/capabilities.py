@@ -207,6 +207,16 @@ CAPABILITIES: dict[str, Capability] = {
         settings=("present",),
         check=kept.every_hop("mutual"),
     ),
+    "backend-must-ask": Capability(
+        "no request goes to a backend that asks nobody for a certificate",
+        frozenset({MUTUAL}),
+        "only where the edge proves who it is can a backend ask for that",
+        "mutual, with demand_asks",
+        settings=("demand_asks",),
+        check=kept.asking_demanded,
+        writes=(Setting("route", "demand_asks", "true", frozenset({MUTUAL})),),
+        duty="the backend asks for the edge's certificate in its handshake, not by renegotiation after a request",
+    ),
     "backend-verified": Capability(
         "the edge verifies the backend",
         frozenset({MUTUAL, REENCRYPT}),

@@ -173,6 +173,22 @@ def every_hop(*patterns: str) -> Check:
     return check
 
 
+def asking_demanded(it: Standing) -> Missing | None:
+    """Every backend's hop is mutual, with `demand_asks` or `data = "major-incident"` and no word against it."""
+    if (other := every_hop("mutual")(it)) is not None:
+        return other
+    for j, entry in enumerate(it.route.to):
+        own_word = entry.demand_asks if isinstance(entry, Backend) else None
+        given = it.route.demand_asks if own_word is None else own_word
+        if given is False or (given is None and it.route.data != "major-incident"):
+            at = entry.at if isinstance(entry, Backend) else entry
+            what = f"{at} may ask nobody for a certificate, and is sent requests all the same"
+            said = [own(it, "to", j, "demand_asks")] if own_word is False else []
+            said += [own(it, "demand_asks")] if own_word is None and given is False else []
+            return Missing(what, ("demand_asks = true",), tuple(said))
+    return None
+
+
 def keys_apart(it: Standing) -> Missing | None:
     """No `[[identity]]` of the route's hops that has the key of a site's certificate."""
     shown = {it.route.present, *(b.present for b in it.route.to if isinstance(b, Backend))}

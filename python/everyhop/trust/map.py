@@ -16,10 +16,13 @@ from everyhop.plan import (
     Acceptance,
     AtBackend,
     AtEdge,
+    ByPins,
+    MutualHop,
     PlaintextHop,
     Plan,
     Route,
     Site,
+    Verify,
     reached,
     weakest,
 )
@@ -187,7 +190,7 @@ def ended(
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
         believed=words(pattern, bool(signed), trusted, proxied),
-        attackers=attackers(pattern, bool(signed)),
+        attackers=attackers(pattern, bool(signed), demand_asks=demanding(way)),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
         sites=sites,
@@ -215,9 +218,12 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
     if clients != "not asked":
         must = clients == "required" or way.allow_clients is not None
         first.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
+    verified = [b.hop for b in way.backends if not isinstance(b.hop, PlaintextHop)]
+    backend = f"the backend to the edge, by {' or '.join(dict.fromkeys(by(hop.verify) for hop in verified))}"
+    asked = "; one that does not ask for it is sent nothing" if demanding(way) else ", if the backend asks for it"
     proofs = {
-        "mutual": ("the backend to the edge, by chain and name", "the edge to the backend, by its identity"),
-        "reencrypt": ("the backend to the edge, by chain and name",),
+        "mutual": (backend, f"the edge to the backend, by its identity{asked}"),
+        "reencrypt": (backend,),
         "plaintext": (),
     }[pattern]
     policies = [b.hop.policy for b in way.backends if not isinstance(b.hop, PlaintextHop)]
@@ -226,6 +232,18 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
         Hop(("client", "edge"), True, oldest, tuple(first)),
         Hop(("edge", "backend"), pattern != "plaintext", back, proofs),
     )
+
+
+def demanding(way: AtEdge) -> bool:
+    """Whether each mutual backend must ask for the edge's certificate to be sent anything."""
+    return all(b.hop.demand_asks for b in way.backends if isinstance(b.hop, MutualHop))
+
+
+def by(verify: Verify) -> str:
+    """By what a backend proves who it is."""
+    if isinstance(verify.by, ByPins):
+        return "the certificate or key that is pinned" + (", and name" if verify.by.name_too else "")
+    return "chain and name" + (", unless it was revoked" if verify.by.crl else "")
 
 
 def words(

@@ -1,7 +1,7 @@
 //! Opening a hop: TCP or a Unix socket, then TLS where the plan says so, both by a deadline. What TLS came to is written
 //! down once, as the fragment that every observation over this connection carries. Read next: `link.rs`.
 
-use crate::backend::link::{Link, failure, remember};
+use crate::backend::link::{Link, Standing, failure, remember};
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::certificate::Shown;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
@@ -9,8 +9,8 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
-use everyhop_running::backend::BackendRun;
-use everyhop_running::judged::{Noted, noting};
+use everyhop_running::backend::{BackendRun, Secured};
+use everyhop_running::noted::{Noted, noting};
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
 use everyhop_transport::shares::{BACKENDS, Held, is_exhaustion};
@@ -20,7 +20,6 @@ use everyhop_transport::tls::Session;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -84,65 +83,70 @@ pub(crate) async fn open(
     let Some(secured) = &backend.secured else {
         let identity = IdentityUse::NotPresented;
         let facts = fragment(&TlsFacts::default(), identity);
-        let link = Link::new(backend.clone(), address.clone(), facts, identity, false);
+        let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity));
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
-    let session =
-        Session::client(secured.config.clone(), secured.name.clone()).map_err(|e| failed(Refusal::of_backend(&e)))?;
+    let (config, memory) = secured.begin();
+    let session = Session::client(config, secured.name.clone()).map_err(|_| failed(Refusal::HopHandshake))?;
     let mut wire = Wire::secured(sock, session, Buf::default()).holding(held);
     let mut noted = Noted::default();
-    let shaken = poll_fn(|cx| {
-        let (polled, more) = noting(|| wire.poll_handshake(cx));
-        noted.demanded |= more.demanded;
-        noted.disbelieved = more.disbelieved.or(noted.disbelieved.take());
-        match polled {
-            Poll::Ready(r) => Poll::Ready(Ok(r)),
-            Poll::Pending => watch.poll_late(cx).map(Err),
-        }
+    let shaken = poll_fn(|cx| match noting(&mut noted, || wire.poll_handshake(cx)) {
+        Poll::Ready(r) => Poll::Ready(Ok(r)),
+        Poll::Pending => watch.poll_late(cx).map(Err),
     })
     .await;
     match shaken {
         Ok(Ok(())) => {}
-        Ok(Err(WireError::Tls(e))) => {
-            let why = if noted.demanded { Refusal::of_asking_backend(&e) } else { Refusal::of_backend(&e) };
-            let mut it = failed(why);
-            it.told_by(&e);
-            it.certificate = noted.disbelieved.as_deref().map(Shown::of);
-            if why == Refusal::HopIdentityRefused {
-                remember(backend, IdentityUse::Refused);
-            }
-            return Err(it);
-        }
-        Ok(Err(WireError::Io | WireError::Eof)) => return Err(failed(Refusal::HopHandshake)),
+        Ok(Err(e)) => return Err(Box::new(not_shaken(backend, address, secured, noted, &e))),
         Err(Late) => return Err(failed(Refusal::ConnectTimeout)),
     }
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
     if backend.protocol == UpstreamProtocol::Http2 && facts.alpn.as_deref() != Some("h2") {
         return Err(failed(Refusal::HopNoHttp2));
     }
-    let identity = identity_use(backend, secured.presents, noted.demanded, facts.resumed);
+    let proven = secured.proven(&facts, noted.demanded, &memory);
+    let identity = match (secured.presents, proven.asked) {
+        (false, _) => IdentityUse::NotPresented,
+        (true, true) => IdentityUse::Demanded,
+        (true, false) => IdentityUse::NotDemanded,
+    };
     // That it asked is known; that it takes what we showed is not, before it answers.
     let by_now = if identity == IdentityUse::Demanded { IdentityUse::Unknown } else { identity };
     if !facts.resumed {
         remember(backend, by_now);
     }
-    let link = Link::new(backend.clone(), address.clone(), fragment(&facts, by_now), identity, facts.resumed);
+    if secured.demand_asks && !proven.asked {
+        // Nothing was sent, and no session is kept: whoever takes one up is asked for nothing, whatever the backend does now.
+        memory.stands_for_nothing();
+        return Err(failed(Refusal::HopIdentityNotDemanded));
+    }
+    memory.stands_for(proven);
+    let standing = Standing { identity, resumed: facts.resumed, ends_s: proven.ends_s };
+    let link = Link::new(backend.clone(), address.clone(), fragment(&facts, by_now), standing);
     Ok(Opened { wire, link, generation })
 }
 
-/// A resumed session asks for nothing: then the last full handshake with this hop is what is known.
-fn identity_use(backend: &BackendRun, presents: bool, demanded: bool, resumed: bool) -> IdentityUse {
-    if resumed {
-        return match backend.health.identity.load(Ordering::Relaxed) {
-            1 => IdentityUse::Demanded,
-            2 => IdentityUse::NotDemanded,
-            3 => IdentityUse::NotPresented,
-            _ => IdentityUse::Unknown,
-        };
+/// A handshake that came to nothing, with what it showed.
+fn not_shaken(backend: &BackendRun, address: &Address, secured: &Secured, noted: Noted, why: &WireError) -> Failure {
+    let mut it = failure(backend, address, Refusal::HopHandshake);
+    let shown = noted.disbelieved.as_ref();
+    match why {
+        WireError::Tls(e) => {
+            let (leaf, weak) = (shown.map(|d| &*d.leaf), shown.is_some_and(|d| d.weakness.is_some()));
+            let judge = if noted.demanded { Refusal::of_asking_backend } else { Refusal::of_backend };
+            it = failure(backend, address, judge(e, leaf, weak));
+            it.told_by(e);
+        }
+        WireError::Io | WireError::Eof => it.detail = Some("it closed during the handshake".to_owned()),
     }
-    match (presents, demanded) {
-        (false, _) => IdentityUse::NotPresented,
-        (true, true) => IdentityUse::Demanded,
-        (true, false) => IdentityUse::NotDemanded,
+    if let Some(shown) = noted.disbelieved {
+        it.certificate = Some(Shown::of(&shown.leaf));
+        it.detail = shown.weakness.or(it.detail);
     }
+    match it.why {
+        Refusal::HopIdentityRefused => remember(backend, IdentityUse::Refused),
+        Refusal::HopHandshake => it.offered(&secured.offers),
+        _ => {}
+    }
+    it
 }

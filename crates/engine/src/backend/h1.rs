@@ -16,7 +16,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
 use http::HeaderMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -100,7 +100,7 @@ impl H1Up {
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
         let n = from.len();
         while !self.out.is_empty() && self.out.len() + n > OUT_EAGER {
-            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|e| self.link.broken(&e))?;
+            ready!(self.wire.poll_write(cx, &mut self.out)).map_err(|e| self.broken(&e))?;
         }
         if self.chunks {
             write::chunk_size(self.out.tail(), n);
@@ -119,14 +119,24 @@ impl H1Up {
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.wire.poll_write_all(cx, &mut self.out).map_err(|e| self.link.broken(&e))
+        self.wire.poll_write_all(cx, &mut self.out).map_err(|e| self.broken(&e))
+    }
+
+    /// Why it failed: a backend that wanted another handshake, and was told no, ends in its own way.
+    fn broken(&self, e: &io::Error) -> Refusal {
+        match self.link.broken(e) {
+            Refusal::BackendClosed | Refusal::BackendTls if !self.answered && self.wire.was_asked_to_renegotiate() => {
+                Refusal::HopRenegotiation
+            }
+            why => why,
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Refusal>> {
         let n = match ready!(self.wire.poll_read(cx, &mut self.inb)) {
             Ok(n) => n,
-            Err(e) if !self.answered => return Poll::Ready(Err(self.link.broken(&e))),
-            Err(e) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Err(self.link.broken(&e))),
+            Err(e) if !self.answered => return Poll::Ready(Err(self.broken(&e))),
+            Err(e) if e.kind() == ErrorKind::InvalidData => return Poll::Ready(Err(self.broken(&e))),
             Err(_) => return Poll::Ready(Err(Refusal::BackendTruncated)),
         };
         if n > 0 {
@@ -157,7 +167,11 @@ impl H1Up {
                 }
             }
             if ready!(self.poll_fill(cx))? == 0 {
-                let why = if self.answered { Refusal::BackendTruncated } else { Refusal::BackendClosed };
+                let why = match (self.answered, self.wire.was_asked_to_renegotiate()) {
+                    (true, _) => Refusal::BackendTruncated,
+                    (false, true) => Refusal::HopRenegotiation,
+                    (false, false) => Refusal::BackendClosed,
+                };
                 return Poll::Ready(Err(why));
             }
         }

@@ -15,13 +15,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What a connection stands for.
+pub(crate) struct Standing {
+    /// What is known of our identity there once an answer's byte came.
+    pub(crate) identity: IdentityUse,
+    pub(crate) resumed: bool,
+    /// Unix time at which what was verified of the backend holds no more.
+    pub(crate) ends_s: i64,
+}
+
+impl Standing {
+    /// Of one on which nobody proves anything.
+    pub(crate) fn open(identity: IdentityUse) -> Standing {
+        Standing { identity, resumed: false, ends_s: i64::MAX }
+    }
+}
+
 pub(crate) struct Link {
     pub(crate) backend: Arc<BackendRun>,
     pub(crate) address: Address,
     pub(crate) facts: Rc<HopFragment>,
-    /// What is known of our identity there once an answer's byte came.
-    identity: IdentityUse,
-    resumed: bool,
+    standing: Standing,
     answered: Cell<bool>,
     /// How TLS ended, where it did not end well.
     broke: RefCell<Option<rustls::Error>>,
@@ -32,11 +46,16 @@ impl Link {
         backend: Arc<BackendRun>,
         address: Address,
         facts: Rc<HopFragment>,
-        identity: IdentityUse,
-        resumed: bool,
+        standing: Standing,
     ) -> Rc<Link> {
         let (answered, broke) = (Cell::new(false), RefCell::default());
-        Rc::new(Link { backend, address, facts, identity, resumed, answered, broke })
+        Rc::new(Link { backend, address, facts, standing, answered, broke })
+    }
+
+    /// It may take one more request: its backend is still there, and what was verified of it still holds.
+    #[inline]
+    pub(crate) fn holds(&self, backend: &BackendRun, unix_s: i64) -> bool {
+        unix_s < self.standing.ends_s && backend.is_at(self.address.at)
     }
 
     /// A byte of an answer came.
@@ -49,9 +68,9 @@ impl Link {
 
     #[cold]
     fn prove(&self) {
-        self.facts.know(self.identity);
-        if !self.resumed {
-            remember(&self.backend, self.identity);
+        self.facts.know(self.standing.identity);
+        if !self.standing.resumed {
+            remember(&self.backend, self.standing.identity);
         }
         choose::healed(&self.backend, &self.address);
     }
@@ -106,6 +125,7 @@ pub(crate) fn failure(backend: &BackendRun, address: &Address, why: Refusal) -> 
         why,
         identity: match (why, &backend.secured) {
             (Refusal::HopIdentityRefused, _) => IdentityUse::Refused,
+            (Refusal::HopIdentityNotDemanded, _) => IdentityUse::NotDemanded,
             (_, Some(secured)) if secured.presents => IdentityUse::Unknown,
             _ => IdentityUse::NotPresented,
         },

@@ -7,6 +7,7 @@ use crate::backend::up::Up;
 use everyhop_plan::{Limits, UpstreamProtocol};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::Running;
+use everyhop_transport::clock::Clock;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -47,19 +48,20 @@ struct Idle {
 
 impl Pools {
     /// An open connection of that hop which can take a request now.
-    pub(crate) fn take(&self, now_ms: u64, backend: &BackendRun) -> Option<Up> {
+    pub(crate) fn take(&self, clock: &Clock, backend: &BackendRun) -> Option<Up> {
+        let (now_ms, now_s) = (clock.now_ms.get(), clock.unix_s.get());
         let hop_id = backend.hop_id;
         if backend.protocol == UpstreamProtocol::Http2 {
             let mut shared = self.shared.borrow_mut();
             let list = shared.get_mut(&hop_id)?;
             // What its streams carry goes on to its end; nothing new goes where the name led before.
-            list.retain(|c| c.is_open() && backend.is_at(c.link.address.at));
+            list.retain(|c| c.is_open() && c.link.holds(backend, now_s));
             return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
         }
         let mut idle = self.idle.borrow_mut();
         let list = idle.get_mut(&hop_id)?;
         while let Some(it) = list.pop() {
-            if it.until_ms > now_ms && backend.is_at(it.up.link.address.at) && it.up.is_quiet() {
+            if it.until_ms > now_ms && it.up.link.holds(backend, now_s) && it.up.is_quiet() {
                 return Some(Up::H1(it.up));
             }
         }

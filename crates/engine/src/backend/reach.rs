@@ -51,7 +51,7 @@ impl Backends {
                 (Err(_), Some(last)) => return Err(last.why),
                 (Err(why), None) => return Err(why),
             };
-            if !fresh && let Some(up) = self.pools.take(self.watches.clock.now_ms.get(), &backend) {
+            if !fresh && let Some(up) = self.pools.take(&self.watches.clock, &backend) {
                 return Ok(Reached { backend, up, reused: true });
             }
             if is_gone(client).await {
@@ -153,7 +153,11 @@ impl Backends {
         }
         let died = matches!(
             why,
-            Refusal::BackendClosed | Refusal::BackendReset | Refusal::BackendTls | Refusal::HopIdentityRefused
+            Refusal::BackendClosed
+                | Refusal::BackendReset
+                | Refusal::BackendTls
+                | Refusal::HopIdentityRefused
+                | Refusal::HopRenegotiation
         );
         if died && !reused && !link.was_answered() && !up.was_unprocessed() {
             choose::failed(route, &link.backend, &link.address);

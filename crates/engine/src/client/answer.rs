@@ -53,10 +53,22 @@ fn kind(why: Refusal) -> &'static str {
     match why {
         Refusal::ConnectFailed => "connection_refused",
         Refusal::ConnectTimeout => "connection_timeout",
-        Refusal::HopUntrusted | Refusal::HopNameMismatch | Refusal::HopExpired | Refusal::HopBadCertificate => {
-            "tls_certificate_error"
-        }
-        Refusal::HopNotTls | Refusal::HopHandshake | Refusal::HopNoHttp2 => "tls_protocol_error",
+        Refusal::HopUntrusted
+        | Refusal::HopNameMismatch
+        | Refusal::HopExpired
+        | Refusal::HopBadCertificate
+        | Refusal::HopPinMismatch
+        | Refusal::HopRevoked
+        | Refusal::HopListOverdue
+        | Refusal::HopRevocationUnknown
+        | Refusal::HopWrongUse
+        | Refusal::HopWeakKey
+        | Refusal::HopOldForm => "tls_certificate_error",
+        Refusal::HopNotTls
+        | Refusal::HopHandshake
+        | Refusal::HopNoHttp2
+        | Refusal::HopRenegotiation
+        | Refusal::HopIdentityNotDemanded => "tls_protocol_error",
         Refusal::HopIdentityRefused => "tls_alert_received",
         Refusal::Unresolved => "dns_error",
         Refusal::BackendFirstByte | Refusal::BackendTooSlow => "http_response_timeout",

@@ -172,5 +172,12 @@ pub(crate) async fn carry<C: Carrier>(
 }
 
 fn is_of_hop(why: Refusal) -> bool {
-    matches!(why, Refusal::BackendClosed | Refusal::BackendReset | Refusal::BackendTls | Refusal::HopIdentityRefused)
+    matches!(
+        why,
+        Refusal::BackendClosed
+            | Refusal::BackendReset
+            | Refusal::BackendTls
+            | Refusal::HopIdentityRefused
+            | Refusal::HopRenegotiation
+    )
 }

@@ -1,0 +1,153 @@
+//! What webpki does not tell of a certificate: its form, whose it is in its own words, its purposes, how long its key is.
+//! Every byte is a stranger's: what cannot be read is nothing, never a guess. Chains are judged elsewhere.
+//! Read next: `certificate.rs`.
+
+/// rsaEncryption (RFC 8017 §A.1).
+const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+/// extKeyUsage, and its serverAuth (RFC 5280 §4.2.1.12).
+const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+/// The length from which on an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
+const RSA_BITS: usize = 2048;
+
+/// The parts of a certificate (RFC 5280 §4.1) that are told, as they stand in it.
+pub(crate) struct Read<'a> {
+    /// As it is said: 1 for what says nothing.
+    pub(crate) version: u8,
+    pub(crate) issuer: &'a [u8],
+    pub(crate) not_after: (u8, &'a [u8]),
+    pub(crate) subject: &'a [u8],
+    /// What is inside of SubjectPublicKeyInfo.
+    key: &'a [u8],
+    extensions: &'a [u8],
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn of(der: &'a [u8]) -> Option<Read<'a>> {
+        let mut whole = inside(der, 0x30)?;
+        let mut tbs = inside(take(&mut whole)?.whole, 0x30)?;
+        let mut first = take(&mut tbs)?;
+        let mut version = 1;
+        if first.tag == 0xa0 {
+            version = inside(first.inner, 2)?.first()?.saturating_add(1);
+            first = take(&mut tbs)?;
+        }
+        // The serial number was that; then the algorithm.
+        let (_, _) = (first, take(&mut tbs)?);
+        let issuer = take(&mut tbs)?.inner;
+        let mut validity = take(&mut tbs)?.inner;
+        let _ = take(&mut validity)?;
+        let end = take(&mut validity)?;
+        let subject = take(&mut tbs)?.inner;
+        let key = take(&mut tbs)?.inner;
+        let mut extensions: &[u8] = &[];
+        while let Some(it) = take(&mut tbs) {
+            if it.tag == 0xa3 {
+                extensions = inside(it.inner, 0x30)?;
+            }
+        }
+        Some(Read { version, issuer, not_after: (end.tag, end.inner), subject, key, extensions })
+    }
+
+    /// It names no purpose, or names servers among its own.
+    fn is_for_servers(&self) -> bool {
+        let mut left = self.extensions;
+        while let Some(it) = take(&mut left) {
+            let mut it = it.inner;
+            let (Some(id), Some(mut value)) = (take(&mut it), take(&mut it)) else { return false };
+            if id.inner != EXTENDED_KEY_USAGE {
+                continue;
+            }
+            if value.tag == 1 {
+                // Whether it is critical, which changes nothing for who knows it.
+                let Some(next) = take(&mut it) else { return false };
+                value = next;
+            }
+            let Some(mut purposes) = inside(value.inner, 0x30) else { return false };
+            return std::iter::from_fn(|| take(&mut purposes)).any(|p| p.inner == SERVER_AUTH);
+        }
+        true
+    }
+}
+
+/// It names no purpose, or names servers among its own. What cannot be read is for nobody.
+pub fn is_for_servers(der: &[u8]) -> bool {
+    Read::of(der).is_some_and(|it| it.is_for_servers())
+}
+
+/// It says of itself that it is its own issuer.
+pub fn is_self_issued(der: &[u8]) -> bool {
+    Read::of(der).is_some_and(|it| it.issuer == it.subject)
+}
+
+/// Who issued it, as it says.
+pub fn issuer(der: &[u8]) -> Option<&[u8]> {
+    Read::of(der).map(|it| it.issuer)
+}
+
+/// Whether it is in a form older than X.509 v3, which has no names (RFC 9525 §6.3) and which webpki does not read.
+pub fn is_of_old_form(der: &[u8]) -> bool {
+    Read::of(der).is_some_and(|it| it.version < 3)
+}
+
+/// Why nobody believes a signature by the key of this certificate, if it is for its length.
+pub fn weakness(der: &[u8]) -> Option<String> {
+    Read::of(der).and_then(|it| weak_key(it.key))
+}
+
+/// As [`weakness`], of what is inside of a SubjectPublicKeyInfo.
+pub fn weak_key(mut key: &[u8]) -> Option<String> {
+    let mut algorithm = take(&mut key)?.inner;
+    if take(&mut algorithm)?.inner != RSA {
+        return None;
+    }
+    let bits = take(&mut key)?.inner.get(1..)?;
+    let mut numbers = inside(bits, 0x30)?;
+    let modulus = take(&mut numbers)?.inner;
+    let begins = modulus.iter().position(|b| *b != 0)?;
+    let first = modulus.get(begins)?;
+    let length = (modulus.len() - begins) * 8 - usize::try_from(first.leading_zeros()).ok()?;
+    (length < RSA_BITS).then(|| format!("an RSA key of {length} bits, where {RSA_BITS} are the least"))
+}
+
+/// One element of DER: its tag, what is in it, and all of it.
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) inner: &'a [u8],
+    pub(crate) whole: &'a [u8],
+}
+
+/// Takes the first element off `from`.
+pub(crate) fn take<'a>(from: &mut &'a [u8]) -> Option<Element<'a>> {
+    let (&tag, rest) = from.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x83 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (bytes.iter().fold(0, |n, b| n << 8 | usize::from(*b)), rest)
+        }
+        _ => return None,
+    };
+    let (inner, after) = rest.split_at_checked(length)?;
+    let whole = from.get(..from.len() - after.len())?;
+    *from = after;
+    Some(Element { tag, inner, whole })
+}
+
+fn inside(mut der: &[u8], tag: u8) -> Option<&[u8]> {
+    take(&mut der).filter(|e| e.tag == tag).map(|e| e.inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_for_nobody() {
+        for der in [&b""[..], b"\x30", b"\x30\x83\xff\xff\xff", b"\x30\x03\x30\x01\xa0", &[0x30; 300]] {
+            assert!(!is_for_servers(der) && !is_self_issued(der) && !is_of_old_form(der));
+            assert_eq!((weakness(der), weak_key(der), issuer(der)), (None, None, None));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+"""Reads what backends are verified by, and foresees what the engine would not believe of a backend's own certificate."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from everyhop.compile import names
+from everyhop.compile.lists import BACKENDS, lists
+from everyhop.compile.world import Key, World, backends, soon
+from everyhop.identity import Unusable, names_of, read_roots
+from everyhop.model import Route, Verify
+
+SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
+
+
+def read(world: World) -> None:
+    for i, route in enumerate(world.config.route):
+        if route.tls == "passthrough":
+            continue
+        for key, verify, expected in verifications(i, route):
+            if verify.ca is None:
+                continue
+            roots(world, (*key, "ca"), verify.ca)
+            if verify.crl:
+                lists(world, (*key, "crl"), verify.crl, verify.ca, verify.stale_crl, BACKENDS)
+            own(world, key, route, verify, expected)
+
+
+def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]]:
+    """Each `verify` with its place and the names that it is to find."""
+    if route.verify:
+        here = [b for b in backends(route) if b.verify is None and (b.tls or route.tls) != "plaintext"]
+        yield ("route", i, "verify"), route.verify, {expected(route.verify, b.at) for b in here}
+    for j, entry in enumerate(route.to):
+        if not isinstance(entry, str) and entry.verify:
+            yield ("route", i, "to", j, "verify"), entry.verify, {expected(entry.verify, entry.at)}
+
+
+def expected(verify: Verify, at: str) -> str:
+    """The name; empty where there is none, which is refused elsewhere."""
+    address = names.address(at)
+    return (verify.name or (address.name if address else None) or "").lower()
+
+
+def roots(world: World, key: Key, label: str) -> None:
+    if label in world.roots:
+        return
+    try:
+        found = world.roots[label] = read_roots(label, world.base, own=True)
+    except Unusable as e:
+        world.refuse(e.slug, key, e.what, e.mend)
+        return
+    for what in found.weak:
+        world.warn("ca/partly-unusable", key, what, "take it out of the file, or get it anew")
+
+
+def own(world: World, key: Key, route: Route, verify: Verify, wanted: set[str]) -> None:
+    """Certificates that can vouch for none but themselves: what a backend shows is one of them."""
+    found = world.roots.get(verify.ca or "")
+    if found is None or not found.own:
+        return
+    whose = f"route {route.name!r}: the certificate {found.own[0].subject.rfc4514_string()!r} of {verify.ca}"
+    at: Key = (*key, "ca")
+    if verify.crl:
+        world.refuse(
+            "hop/own-certificate",
+            (*key, "crl"),
+            f"{whose} signs for itself, and nobody could revoke it",
+            "remove crl: it is taken back by removing it from the file",
+            also=(at,),
+        )
+    for name in sorted(wanted - {""}):
+        if not any(names.covers(n, name) for cert in found.own for n in names_of(cert)):
+            carried = ", ".join(n for cert in found.own for n in names_of(cert)) or "no name"
+            world.refuse(
+                "hop/own-certificate",
+                at,
+                f"{whose} has to carry {name!r} and carries {carried} in its subjectAltName",
+                *(f'name = "{n}"' for n in names_of(found.own[0])[:1]),
+                f"or have it made anew: openssl req -x509 ... -addext subjectAltName=DNS:{name}",
+                f"or pin it, whatever its name: everyhop probe {backends(route)[0].at}",
+            )
+    if all(not for_servers(cert) for cert in found.own):
+        mend = "have it made anew with extendedKeyUsage=serverAuth, or without one"
+        world.refuse("hop/own-certificate", at, f"{whose} is not for servers (extendedKeyUsage)", mend)
+    dates(world, at, whose, found.own)
+
+
+def for_servers(cert: x509.Certificate) -> bool:
+    try:
+        return SERVERS in cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return True
+
+
+def dates(world: World, key: Key, whose: str, certs: tuple[x509.Certificate, ...]) -> None:
+    mend = "have it made anew at the backend and put it into the file; the files are watched, no restart is needed"
+    begins, ends = min(c.not_valid_before_utc for c in certs), max(c.not_valid_after_utc for c in certs)
+    left = ends - world.now
+    if begins > world.now:
+        what = f"{whose} is valid from {begins:%Y-%m-%d %H:%M} UTC"
+        world.refuse("certificate/expired", key, what, "check the clock, or use a certificate that is valid now")
+    elif left <= dt.timedelta():
+        world.past("certificate/expired", key, f"{whose} ended on {ends:%Y-%m-%d}", mend, ended=ends)
+    elif (days := soon(left)) is not None:
+        what = f"{whose} ends on {ends:%Y-%m-%d}, in {left.days} days"
+        world.warn("certificate/expires-soon", key, what, mend, mark=f"{ends.isoformat()} {days}")

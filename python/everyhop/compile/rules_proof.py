@@ -1,0 +1,183 @@
+"""Rules about what is proven on the way behind the edge: by which roots or pins a backend is known, by which name, whom we
+show, and whether the backend must ask for it. Files are judged in `hop_files.py`."""
+
+from __future__ import annotations
+
+from everyhop.compile import names
+from everyhop.compile.keys import pattern_of
+from everyhop.compile.world import Key, World, backends
+from everyhop.model import Backend, Route, Verify
+
+
+def verified(world: World, i: int, key: Key, at: names.Address) -> None:
+    """The backend at `key` of route `i`, whose hop is TLS."""
+    route = world.config.route[i]
+    backend = backends(route)[int(key[3])]
+    verify = backend.verify or route.verify
+    encrypts = pattern_of(world.config, i, int(key[3]))
+    here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else encrypts
+    if verify is None or (verify.ca is None and verify.pin is None):
+        world.refuse(
+            "hop/no-roots",
+            here,
+            f"route {route.name!r} verifies {at} against no roots",
+            'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
+            'or verify = { ca = "system" } for a public certificate',
+            f"or pin its certificate or key: everyhop probe {at}",
+            of_key=verify is not None,
+        )
+    elif verify.pin is not None:
+        pinned(world, here, route, verify)
+    named(world, here, route, at, verify)
+    presented(world, i, key, route, backend, at)
+
+
+def pinned(world: World, here: Key, route: Route, verify: Verify) -> None:
+    key: Key = (*here, "pin")
+    if verify.ca is not None:
+        world.refuse(
+            "hop/pin",
+            key,
+            f"route {route.name!r} verifies by roots and by pins",
+            "keep one: ca, whose authority may renew the certificate, or pin, which is this certificate or key alone",
+            also=((*here, "ca"),),
+        )
+    elif verify.crl is not None:
+        world.refuse(
+            "hop/pin",
+            (*here, "crl"),
+            f"route {route.name!r} pins a certificate and has revocation lists for it",
+            "remove crl: what is pinned is taken back by removing its pin",
+            also=(key,),
+        )
+    written = [verify.pin] if isinstance(verify.pin, str) else verify.pin or []
+    if not written:
+        world.refuse(
+            "hop/pin", key, f"route {route.name!r} pins nothing", 'pin = "sha256:..." of its certificate or public key'
+        )
+    for n, text in enumerate(written):
+        if names.fingerprint(text) is None:
+            world.refuse(
+                "hop/pin",
+                key if isinstance(verify.pin, str) else (*key, n),
+                f"route {route.name!r} pins {text!r}, which is no SHA-256",
+                "write sha256: and 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 and everyhop probe "
+                "tell them",
+            )
+
+
+def named(world: World, here: Key, route: Route, at: names.Address, verify: Verify | None) -> None:
+    given = verify.name if verify else None
+    name = given or at.name
+    if name is None and (verify is None or verify.pin is None):
+        world.refuse(
+            "hop/no-name",
+            here,
+            f"route {route.name!r} expects no name of {at}",
+            'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
+            *([f'or name = "{at.ip}", where its certificate carries that address (an IP SAN)'] if at.ip else []),
+            of_key=verify is not None,
+        )
+    elif name is None and at.ip is None:
+        world.refuse(
+            "hop/no-name",
+            here,
+            f"route {route.name!r} has no name to ask {at} for",
+            'verify = { pin = ..., name = "api.internal" }: the name in the backend\'s certificate',
+            of_key=True,
+        )
+    elif name is not None and not is_name(name):
+        world.refuse(
+            "hop/no-name",
+            (*here, "name"),
+            f"{name!r} is no host name and no address",
+            f'write it as it stands in the certificate: "{wire}"'
+            if (wire := names.ascii_form(name))
+            else "write the name in the backend's certificate, or the IP address in it",
+        )
+
+
+def is_name(text: str) -> bool:
+    hosts = (names.host(text), names.address(f"{text}:1"), names.address(f"[{text}]:1"))
+    return any(it is not None for it in hosts)
+
+
+def presented(world: World, i: int, key: Key, route: Route, backend: Backend, at: names.Address) -> None:
+    tls = backend.tls or route.tls
+    present = backend.present or route.present
+    known = [identity.name for identity in world.config.identity]
+    if tls == "mutual" and present is None:
+        first = known[0] if known else "edge"
+        world.refuse(
+            "hop/no-identity",
+            pattern_of(world.config, i, int(key[3])),
+            f"route {route.name!r} is mutual and presents nothing to {at}",
+            f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"),
+            'or tls = "reencrypt": encrypted, but the backend does not know that it is us',
+        )
+    elif present is not None and present not in known:
+        world.refuse(
+            "config/unknown-name",
+            ((*key, "present") if backend.present else ("route", i, "present")),
+            f"route {route.name!r} presents {present!r}, and there is no such [[identity]]",
+            f"one of: {', '.join(known) or '(none)'}",
+        )
+    elif (
+        present is not None
+        and tls == "reencrypt"
+        and not any((b.tls or route.tls) == "mutual" for b in backends(route))
+    ):
+        world.refuse(
+            "route/nothing-to-do",
+            ((*key, "present") if backend.present else ("route", i, "present")),
+            f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown",
+            'tls = "mutual" shows it',
+            "or remove present",
+        )
+
+
+def asking(world: World, i: int, key: Key, route: Route, backend: Backend, tls: str) -> None:
+    """A backend's own word on whether it must ask for our certificate."""
+    if backend.demand_asks is not None and tls != "mutual":
+        world.refuse(
+            "route/nothing-to-do",
+            (*key, "demand_asks"),
+            f"route {route.name!r} says whether {backend.at} must ask for our certificate, and shows it none: its hop is {tls}",
+            'tls = "mutual", with present = "NAME", shows it one',
+            "or remove demand_asks",
+            of_key=True,
+        )
+
+
+def asking_at_all(world: World, i: int, route: Route) -> None:
+    """A route's word on whether its backends must ask for our certificate: it speaks of all of them."""
+    if route.demand_asks is None:
+        return
+    key: Key = ("route", i, "demand_asks")
+    if route.tls == "passthrough":
+        world.refuse(
+            "route/layer-7-on-passthrough",
+            key,
+            f"route {route.name!r} passes TLS through and says whether its backends must ask for our certificate",
+            'tls = "mutual", with present = "NAME": then a second TLS session is ours',
+            "or remove demand_asks, and let the backend demand the client's own certificate",
+            of_key=True,
+        )
+    elif route.tls != "mutual":
+        world.refuse(
+            "route/nothing-to-do",
+            key,
+            f"route {route.name!r} says whether its backends must ask for our certificate, and shows them none: it is {route.tls}",
+            'tls = "mutual", with present = "NAME", shows them one',
+            'or say it of the backend that is mutual: to = [{ at = ..., tls = "mutual", demand_asks = true }]',
+            "or remove demand_asks",
+            of_key=True,
+        )
+    elif route.demand_asks is False and route.data == "major-incident":
+        world.warn(
+            "hop/asking-not-demanded",
+            key,
+            f"route {route.name!r} carries data whose leak would be a major incident, and sends it to backends that ask "
+            "nobody for a certificate",
+            "demand_asks = true, or remove it: true is the default for such data",
+        )
