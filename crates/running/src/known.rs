@@ -255,7 +255,7 @@ mod tests {
     fn what_is_asked_of_clients_is_what_the_judge_behind_it_asks() {
         let names = vec![DistinguishedName::in_sequence(b"\x31\x00")];
         for believes in [true, false] {
-            let it = Noting(Arc::new(Odd(believes, names.clone())));
+            let it = Noting { judge: Arc::new(Odd(believes, names.clone())), roots: Arc::new(RootCertStore::empty()) };
             assert_eq!((it.offer_client_auth(), it.client_auth_mandatory()), (believes, believes));
             let hinted: Vec<&[u8]> = it.root_hint_subjects().iter().map(AsRef::as_ref).collect();
             assert_eq!(hinted, [AsRef::<[u8]>::as_ref(&names[0])]);
