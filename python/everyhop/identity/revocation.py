@@ -30,7 +30,7 @@ class Crl:
 CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
 
 
-def read_crl(label: str, roots: Roots, base: Path, whom: str) -> Crl:
+def read_crl(label: str, roots: Roots, base: Path, whom: str = "clients") -> Crl:
     """Reads revocation lists (RFC 5280 §5), each signed by one of `roots` or named by a chain below them.
 
     `whom`: who is verified against `roots`. Raises `Unusable`: a list that cannot be read revokes nobody, and nobody would notice.
