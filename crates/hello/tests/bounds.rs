@@ -133,6 +133,14 @@ fn a_second_record_that_holds_more_than_the_rest_of_the_hello_is_refused() {
     assert!(matches!(read(&fits, LIMIT), Peeked::Hello(_)));
     let more = [record(22, 1, first), record(22, 1, &[rest, b"x"].concat())].concat();
     assert_eq!(read(&more, LIMIT), MALFORMED);
+    // Also where what is beyond its end could be read as its extensions.
+    let bare = message(&Parts { extensions: None, ..parts() });
+    let beyond = vector(2, &extension(0, &vector(2, &[&[0][..], &vector(2, b"a.b")].concat())));
+    let (first, rest) = bare.split_at(20);
+    let named = [record(22, 1, first), record(22, 1, &[rest, &beyond[..]].concat())].concat();
+    assert_eq!(read(&named, LIMIT), MALFORMED);
+    assert_eq!(read(&record(22, 1, &[&bare[..], &beyond].concat()), LIMIT), MALFORMED);
+    let (first, rest) = whole.split_at(20);
     for cut in 0..fits.len() {
         assert_eq!(read(&fits[..cut], LIMIT), Peeked::NeedMore, "{cut}");
     }
@@ -272,6 +280,8 @@ fn the_first_record_of_a_server_is_needed_as_far_as_it_can_still_be_one() {
         &[22, 3, 3, 0x48, 1],
         &[21, 3, 3, 0, 0],
         &[21, 3, 3, 0, 3, 1],
+        &[21, 3, 3, 0, 3, 2, 40],
+        &[21, 3, 3, 0, 1, 2, 40],
         &[22, 3, 3, 0, 9, 1],
     ] {
         assert_eq!(first_server_record(other), ServerFirst::NotTls, "{other:?}");
