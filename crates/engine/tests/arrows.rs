@@ -17,7 +17,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("running", &["plan", "hello", "canon", "decide", "transport", "record"]),
     ("engine", &["plan", "hello", "canon", "http1", "decide", "transport", "record", "running"]),
     ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine"]),
-    ("door", &["plan", "hello", "canon", "http1", "decide", "running", "control"]),
+    ("door", &["plan", "hello", "canon", "http1", "decide", "record", "running", "control"]),
 ];
 
 /// What a part of the engine must never know, beside what a circle would show.
