@@ -70,6 +70,8 @@ def test_a_backend_that_does_not_ask_is_sent_nothing_and_everybody_is_told(
     told = backend(it)
     assert (told["identity"], told["failures"], told["failed"]) == ("not_demanded", 1, {SLUG: 1})
     assert told["last_failure"]["end"] == SLUG
+    screen = it.cli("status", "--config", str(it.config)).stdout
+    assert "does not ask for our certificate: it is sent nothing" in screen, screen
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as read:
         assert f'slug="{SLUG}"}} 1' in read.read().decode()
 

@@ -66,5 +66,6 @@ def troubles_of(route: dict[str, Any]) -> list[str]:
         if backend["identity"] == "refused":
             found.append(f"{backend['at']} refuses our certificate")
         if backend["identity"] == "not_demanded":
-            found.append(f"{backend['at']} does not ask for our certificate: mutual in name only")
+            so = "it is sent nothing" if "hop/identity-not-demanded" in backend["failed"] else "mutual in name only"
+            found.append(f"{backend['at']} does not ask for our certificate: {so}")
     return found
