@@ -139,7 +139,10 @@ fn decoded(bytes: &[u8]) -> Result<Chunked, Refused> {
 #[test]
 fn the_size_of_a_chunk_has_up_to_15_digits_and_each_chunk_counts_anew() {
     assert!(decoded(b"000000000000001\r\nx\r\n000000000000001\r\ny\r\n000000000000000\r\n\r\n").is_ok());
-    assert_eq!(decoded(b"0000000000000001\r\nx\r\n0\r\n\r\n").err(), Some(Refused::ChunkSize));
+    for none in [&b"0000000000000001\r\nx\r\n0\r\n\r\n"[..], b";a\r\n", b"\r\n", b"1\r\nx\r\n;a\r\n", b"1\r\nx\r\n\r\n"]
+    {
+        assert_eq!(decoded(none).err(), Some(Refused::ChunkSize), "{}", String::from_utf8_lossy(none));
+    }
 }
 
 #[test]
