@@ -432,10 +432,22 @@ def test_websocket_becomes_a_tunnel_only_after_101(edge: Edges, raw: Raws, pki: 
             == 426
         )
         assert b"Upgrade: h2c" not in backend.received and b"HTTP2-Settings" not in backend.received
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        # Some say by a length of 0 that their handshake has no body.
+        sock.sendall(get("/ws", upgrade + "Content-Length: 0\r\n").encode())
+        assert read_answer(sock).status == 101
+    assert b"content-length" not in bytes(backend.records[-1]).lower()
+    for to in ("tcp", "SPDY/3.1", "websocket, tcp"):
+        before = backend.received
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            answer = exchange(sock, get("/exec", f"Upgrade: {to}\r\nConnection: Upgrade\r\n"))
+            assert answer.status == 400 and "request/upgrade-refused" in answer.text, to
+        settle(it, backend)
+        assert backend.received == before, "without its upgrade it would be another request"
     with tls(it.port, "b.test", pki.public.file) as sock:
         answer = exchange(sock, get("/ws", upgrade, "b.test"))
         assert answer.status == 400 and "request/upgrade-refused" in answer.text
-    line = it.line(lambda x: x["end"] == "request/upgrade-refused")
+    line = it.line(lambda x: x["end"] == "request/upgrade-refused" and x["host"] == "b.test")
     assert line["route"] is not None and line["status"] == 400, "a route that takes no upgrade says so of itself"
 
 

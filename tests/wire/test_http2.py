@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from everyhop.demo.backends import Backend
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.grpc_peer import SERVICE, channel, server
+from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.kit.raw import OK, answering
 from tests.kit.settle import settle
 
@@ -179,7 +181,12 @@ def test_what_http2_forbids_never_reaches_the_backend(
 
 @pytest.mark.parametrize(
     ("path", "authority", "status"),
-    [("/../x", "a.test", "400"), ("/", "b.test", "404"), ("/", "nowhere.test", "421"), ("/a%2fb", "a.test", "400")],
+    [
+        ("/../x", "a.test", "400"),
+        ("/", "b.test", "404"),
+        ("/", "nowhere.test", "421"),
+        ("/a/..%2f../b", "a.test", "400"),
+    ],
 )
 def test_the_same_rules_hold_as_for_http1(
     edge: Edges, raw: Raws, pki: Pki, path: str, authority: str, status: str
@@ -250,6 +257,50 @@ def test_a_grpc_status_is_kept(calls: tuple[Any, EdgeKit]) -> None:
         opened.unary_unary(f"/{SERVICE}/Fail")(b"", timeout=20)
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "not like this" in caught.value.details()
+
+
+def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), caught.value.details()
+
+
+def test_what_the_edge_itself_refuses_is_a_status_of_grpc_where_that_is_spoken(
+    edge: Edges, raw: Raws, pki: Pki
+) -> None:
+    """P05."""
+    gone = raw(answering(OK))
+    gone.close()
+    more = 'path = "/pkg.Gone"\nupstream_protocol = "h2"\n'
+    it = edge(route(gone.port, more))
+    with channel(it.port, "a.test", pki.public.file) as opened:
+        code, details = status_of(lambda: opened.unary_unary("/pkg.Gone/One")(b"", timeout=20))
+        assert code == grpc.StatusCode.UNAVAILABLE and "hop/connect-failed" in details
+        code, details = status_of(lambda: opened.unary_unary("/pkg.None/One")(b"", timeout=20))
+        assert code == grpc.StatusCode.UNIMPLEMENTED and "request/not-found" in details
+    # Whoever does not speak it reads a status of HTTP.
+    assert curl(it, "--http2", "-w", "%{http_code}", f"https://a.test:{it.port}/pkg.None/One").stdout.endswith(b"404")
+    assert it.line(lambda x: x["end"] == "hop/connect-failed")["status"] == 502
+    assert it.line(lambda x: x["end"] == "request/not-found")["status"] == 404
+
+
+def test_a_call_that_was_cut_is_unavailable(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """P05. Its backend is gone in the middle of an answer."""
+
+    def on(spoken: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.StreamEnded):
+            spoken.h2.send_headers(asked.stream, [(b":status", b"200"), (b"content-type", b"application/grpc")])
+            spoken.h2.send_data(asked.stream, b"\0\0\0\0\1a")
+            spoken.sock.sendall(spoken.h2.data_to_send())
+            spoken.sock.shutdown(socket.SHUT_RDWR)
+
+    it = edge(route(raw(H2Backend(on)).port, 'upstream_protocol = "h2"\n'))
+    with channel(it.port, "a.test", pki.public.file) as opened:
+        answers = opened.unary_stream("/pkg.Echo/Many")(b"", timeout=20)
+        assert next(answers) == b"a"
+        code, _ = status_of(lambda: next(answers))
+    assert code == grpc.StatusCode.UNAVAILABLE
+    assert it.line(lambda x: x["status"] == 200)["end"] == "hop/truncated"
 
 
 def test_a_backend_without_http2_is_a_bad_gateway(edge: Edges, raw: Raws, pki: Pki) -> None:

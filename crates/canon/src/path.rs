@@ -35,40 +35,41 @@ pub struct Target<'a> {
     /// Of an absolute-form target; it wins over Host.
     pub authority: Option<&'a [u8]>,
     /// Empty only for `*`.
-    pub path: &'a [u8],
+    pub path: &'a str,
     /// Without its question mark.
-    pub query: Option<&'a [u8]>,
+    pub query: Option<&'a str>,
 }
 
 /// Splits a target: origin-form, absolute-form with http or https, or `*`. Authority-form (CONNECT) is refused.
 pub fn target(raw: &[u8]) -> Result<Target<'_>, BadPath> {
     if raw == b"*" {
-        return Ok(Target { authority: None, path: b"", query: None });
+        return Ok(Target { authority: None, path: "", query: None });
     }
-    let (authority, rest) = if raw.first() == Some(&b'/') {
+    let raw = std::str::from_utf8(raw).map_err(|_| BadPath::Byte)?;
+    let (authority, rest) = if raw.starts_with('/') {
         (None, raw)
     } else {
         let after = scheme(raw).ok_or(BadPath::Form)?;
-        let end = after.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(after.len());
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
         let (authority, rest) = after.split_at_checked(end).ok_or(BadPath::Form)?;
-        if authority.is_empty() || authority.contains(&b'@') {
+        if authority.is_empty() || authority.contains('@') {
             return Err(BadPath::Form);
         }
-        (Some(authority), rest)
+        (Some(authority.as_bytes()), rest)
     };
-    let (path, query) = match rest.iter().position(|b| *b == b'?') {
+    let (path, query) = match rest.bytes().position(|b| b == b'?') {
         None => (rest, None),
         Some(at) => (rest.get(..at).unwrap_or_default(), rest.get(at + 1..)),
     };
-    let fine = |q: &[u8]| q.iter().all(|b| matches!(b, 0x21..=0x7e | 0x80..) && *b != b'#');
-    if query.is_some_and(|q| !fine(q)) || std::str::from_utf8(raw).is_err() {
+    let fine = |q: &str| q.bytes().all(|b| matches!(b, 0x21..=0x7e | 0x80..) && b != b'#');
+    if query.is_some_and(|q| !fine(q)) {
         return Err(BadPath::Byte);
     }
-    Ok(Target { authority, path: if path.is_empty() { b"/" } else { path }, query })
+    Ok(Target { authority, path: if path.is_empty() { "/" } else { path }, query })
 }
 
-fn scheme(raw: &[u8]) -> Option<&[u8]> {
-    [&b"https://"[..], b"http://"].iter().find_map(|s| {
+fn scheme(raw: &str) -> Option<&str> {
+    ["https://", "http://"].iter().find_map(|s| {
         let head = raw.get(..s.len())?;
         head.eq_ignore_ascii_case(s).then(|| raw.get(s.len()..)).flatten()
     })

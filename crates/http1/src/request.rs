@@ -86,8 +86,9 @@ impl RequestHead {
             return Err(Refused::TargetTooLong);
         }
         // Characters beyond ASCII stand as they are where a client does not encode them; bytes that are none do not.
-        let visible = target.iter().fold(true, |fine, b| fine & matches!(b, 0x21..=0x7e | 0x80..));
-        if !visible || (!target.is_ascii() && std::str::from_utf8(target).is_err()) {
+        let (visible, all) =
+            target.iter().fold((true, 0), |(fine, all), b| (fine & matches!(b, 0x21..=0x7e | 0x80..), all | b));
+        if !visible || (all >= 0x80 && std::str::from_utf8(target).is_err()) {
             return Err(Refused::Target);
         }
         self.version_10 = match line.get(second + 1..).unwrap_or_default() {

@@ -39,10 +39,10 @@ fn requests(sent: &[u8]) -> (Vec<Request>, Vec<bool>) {
 /// Whether `forwarded` is `sent`, byte for byte from its path on.
 fn is(forwarded: &Request, sent: &Request) -> bool {
     let Ok(parts) = path::target(&sent.target) else { return false };
-    let mut target = if parts.path.is_empty() { b"*".to_vec() } else { parts.path.to_vec() };
+    let mut target = if parts.path.is_empty() { b"*".to_vec() } else { parts.path.as_bytes().to_vec() };
     if let Some(query) = parts.query {
         target.push(b'?');
-        target.extend_from_slice(query);
+        target.extend_from_slice(query.as_bytes());
     }
     forwarded.method == sent.method && forwarded.target == target && forwarded.body == sent.body
 }

@@ -2,7 +2,7 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
 use crate::admit::Refused;
-use crate::client::answer::{answer, with_date};
+use crate::client::answer::{Answer, answer, grpc, unavailable, with_date};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
@@ -190,6 +190,9 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     let mut work = Work::take();
     let Work { asked, scratch, .. } = &mut *work;
     (asked.id, asked.protocol) = (core.next_id(), "h2");
+    // gRPC insists on trailers, so that nobody else is asked for a type.
+    asked.grpc = parts.headers.contains_key(http::header::TE)
+        && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));
     let mut client = H2 { conn: conn.clone(), body, respond, send: None, left: None, trailers: None, done: false };
     let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
     drop(parts);
@@ -209,7 +212,9 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     };
     match carried {
         Carried::Done { .. } => {}
-        Carried::Refused(why) => client.answer(why, asked.id, asked.is_head()),
+        Carried::Refused(why) if asked.grpc => client.answer(&grpc(why, asked.id)),
+        Carried::Refused(why) => client.answer(&answer(why, asked.id, asked.is_head())),
+        Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
     Work::give(Some(work));
@@ -258,12 +263,25 @@ struct H2 {
 }
 
 impl H2 {
-    fn answer(&mut self, why: Refusal, id: u64, to_head: bool) {
-        let it = answer(why, id, to_head);
-        self.head(&it.meta, &it);
-        if let Some(send) = &mut self.send {
+    fn answer(&mut self, it: &Answer) {
+        self.head(&it.meta, it);
+        if let Some(send) = &mut self.send
+            && !it.body.is_empty()
+        {
             // Short, and flow control is `h2`'s: it goes out as the window allows.
-            let _ = send.send_data(Bytes::from(it.body), true);
+            let _ = send.send_data(Bytes::copy_from_slice(&it.body), true);
+        }
+    }
+
+    /// A call that had begun ends with a status that says to try again, and not as if something had crashed.
+    fn cut_short(&mut self) {
+        match &mut self.send {
+            Some(send) if !self.done => {
+                if send.send_trailers(unavailable()).is_err() {
+                    self.reset();
+                }
+            }
+            _ => self.reset(),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Asked {
     /// The client takes trailers (`TE: trailers`), which gRPC insists on.
     pub(crate) te_trailers: bool,
     pub(crate) protocol: &'static str,
+    /// It is a call of gRPC, whose clients read a status in fields of their own.
+    pub(crate) grpc: bool,
     /// From the client to the peer, as trusted proxies vouch for it; the peer is not in it.
     pub(crate) chain: Vec<IpAddr>,
     /// Its Authorization proves who the connection to the backend is, not the request.
@@ -49,6 +51,7 @@ impl Default for Asked {
             websocket: false,
             te_trailers: false,
             protocol: "http/1.1",
+            grpc: false,
             chain: Vec::new(),
             binds: Cell::new(false),
         }
@@ -73,7 +76,7 @@ impl Asked {
         }
         self.chain.clear();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
-        (self.websocket, self.te_trailers, self.protocol) = (false, false, "http/1.1");
+        (self.websocket, self.te_trailers, self.grpc, self.protocol) = (false, false, false, "http/1.1");
     }
 
     /// Canonical; `/` for the asterisk of OPTIONS.
@@ -115,12 +118,29 @@ impl Asked {
             Framing::Length(n) => BodyLen::Known(n),
             Framing::Chunked => BodyLen::Unknown,
         };
-        let upgrade = head.connection.upgrade && !head.version_10 && head.framing == Framing::None;
-        self.websocket = upgrade
-            && self.method == "GET"
-            && head.value(FieldId::Upgrade, buf).is_some_and(|v| v.eq_ignore_ascii_case(b"websocket"));
+        self.websocket = false;
+        if head.connection.upgrade && !head.version_10 {
+            self.upgrade(head, buf)?;
+        }
         self.te_trailers = head.value(FieldId::Te, buf).is_some_and(|v| v.eq_ignore_ascii_case(b"trailers"));
         Ok(())
+    }
+
+    /// A WebSocket handshake has no body, which some say by a length of 0. What asks for a protocol that would go nowhere is
+    /// told so: passed on without it, it would be another request.
+    #[cold]
+    fn upgrade(&mut self, head: &RequestHead, buf: &[u8]) -> Result<(), Refusal> {
+        let Some(to) = head.value(FieldId::Upgrade, buf) else { return Ok(()) };
+        let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
+        if to.eq_ignore_ascii_case(b"websocket") && bodiless && self.method == "GET" {
+            self.websocket = true;
+            self.body = BodyLen::None;
+            return Ok(());
+        }
+        // Versions of HTTP and TLS itself are offers, which a server may leave (RFC 9110 §7.8).
+        let name = |p: &[u8]| p.split(|b| *b == b'/').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let is_offer = |p: &[u8]| matches!(name(p).as_slice(), b"h2c" | b"h2" | b"http" | b"tls" | b"websocket" | b"");
+        if to.split(|b| *b == b',').all(is_offer) { Ok(()) } else { Err(Refusal::UpgradeRefused) }
     }
 
     /// Method, host and target, each in its one form. An authority in the target wins over Host (RFC 9112 §3.2.2).
@@ -150,13 +170,13 @@ impl Asked {
             self.path.push('/');
             self.target.push('*');
         } else {
-            path::form_into(parts.path, &mut self.path).map_err(|_| Refusal::BadTarget)?;
-            self.target.push_str(text(parts.path)?);
+            path::form_into(parts.path.as_bytes(), &mut self.path).map_err(|_| Refusal::BadTarget)?;
+            self.target.push_str(parts.path);
         }
         self.path_len = self.target.len();
         if let Some(query) = parts.query {
             self.target.push('?');
-            self.target.push_str(text(query)?);
+            self.target.push_str(query);
         }
         Ok(())
     }
@@ -218,11 +238,6 @@ impl Asked {
         self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
         Ok(())
     }
-}
-
-/// What [`path::target`] took.
-fn text(bytes: &[u8]) -> Result<&str, Refusal> {
-    std::str::from_utf8(bytes).map_err(|_| Refusal::BadTarget)
 }
 
 fn set(text: &mut String, bytes: &[u8]) {
