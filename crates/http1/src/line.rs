@@ -199,4 +199,18 @@ mod tests {
         assert!(is_value(b"\t\t\t\t\t\t\t\t\t"));
         assert!(!is_value(b"\xff\xff\xff\xff\xff\xff\xff\x00"));
     }
+
+    #[test]
+    fn of_two_bytes_in_one_value_neither_hides_the_other() {
+        let plain = |b: u8| b == b'\t' || (b >= 0x20 && b != 0x7f);
+        for (one, other) in [(0, 7), (3, 4), (7, 0)] {
+            for a in 0..=255u8 {
+                for b in 0..=255u8 {
+                    let mut value = *b"vvvvvvvv";
+                    (value[one], value[other]) = (a, b);
+                    assert_eq!(is_value(&value), plain(a) && plain(b), "{a:#x} {b:#x}");
+                }
+            }
+        }
+    }
 }
