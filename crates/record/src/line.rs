@@ -177,7 +177,11 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        field(out, "detail", self.detail);
+        match self.detail {
+            // Almost every line: in one piece.
+            None => out.extend_from_slice(b",\"detail\":null"),
+            detail => field(out, "detail", detail),
+        }
         out.extend_from_slice(b",\"failed_hops\":[");
         write_all(out, self.failed);
         out.extend_from_slice(b"],\"alarms\":[");
