@@ -55,6 +55,39 @@ fn a_target_may_be_as_long_as_its_limit_and_not_a_byte_longer() {
 }
 
 #[test]
+fn what_is_wrong_first_is_what_is_told_where_a_head_is_too_long_or_a_line_ends_wrongly() {
+    let fields = format!("GET / HTTP/1.1\r\nHost: h\r\nA {}", "x".repeat(100));
+    assert_eq!(request(fields.as_bytes()), Parsed::Refused(Refused::HeadTooLong), "the target was short");
+    assert_eq!(request(b"GET /23456789 HTTP/1.1\n"), Parsed::Refused(Refused::BareLf));
+}
+
+#[test]
+fn a_target_may_have_characters_of_every_script_and_no_bytes_that_are_none() {
+    let target = |bytes: &[u8]| request(&[b"GET /", bytes, b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
+    for good in ["\u{e9}", "\u{4e2d}", "a"] {
+        assert!(matches!(target(good.as_bytes()), Parsed::Head { .. }), "{good}");
+    }
+    for bad in [&b"\xe9"[..], b"\xc3", b"\xff", b"\xc3\xa9\x7f", b"\x01"] {
+        assert_eq!(target(bad), Parsed::Refused(Refused::Target), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_version_that_is_none_is_told_apart_from_one_that_is_not_spoken() {
+    for (version, why) in [
+        ("HTTP/1.2", Refused::Version),
+        ("HTTP/9.9", Refused::Version),
+        ("HTTP/a.1", Refused::RequestLine),
+        ("HTTP/1.b", Refused::RequestLine),
+        ("HTTP/1/1", Refused::RequestLine),
+        ("HTTP/1.10", Refused::RequestLine),
+    ] {
+        let head = format!("GET / {version}\r\nHost: h\r\n\r\n");
+        assert_eq!(request(head.as_bytes()), Parsed::Refused(why), "{version}");
+    }
+}
+
+#[test]
 fn a_length_has_up_to_18_digits_and_nothing_else() {
     for (value, length) in [
         ("0", Some(0)),
