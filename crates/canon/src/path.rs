@@ -114,13 +114,18 @@ const KIND: [u8; 256] = {
 /// encoded, all else stays.
 ///
 /// Refuses: what is no path, has a control, or leaves the root to any reader.
-pub fn form_into(raw: &[u8], out: &mut String) -> Result<Option<Odd>, BadPath> {
+pub fn form_into(path: &str, out: &mut String) -> Result<Option<Odd>, BadPath> {
+    let raw = path.as_bytes();
     if raw.first() != Some(&b'/') {
         return Err(BadPath::Form);
     }
+    if is_simple(raw) {
+        out.push_str(path);
+        return Ok(None);
+    }
     out.reserve(raw.len());
     let start = out.len();
-    let (mut dots, mut percents, mut high, mut odd) = (false, false, false, None);
+    let (mut dots, mut percents, mut odd) = (false, false, None);
     let mut at = 0;
     while let Some(&b) = raw.get(at) {
         match KIND.get(usize::from(b)).copied().unwrap_or(BAD) {
@@ -147,16 +152,10 @@ pub fn form_into(raw: &[u8], out: &mut String) -> Result<Option<Odd>, BadPath> {
                 }
                 at += 2;
             }
-            HIGH => {
-                high = true;
-                push_encoded(out, b);
-            }
+            HIGH => push_encoded(out, b),
             _ => return Err(BadPath::Byte),
         }
         at += 1;
-    }
-    if high && std::str::from_utf8(raw).is_err() {
-        return Err(BadPath::Byte);
     }
     let written = out.get(start..).unwrap_or_default();
     if dots && written.split('/').any(is_dots) {
@@ -171,9 +170,21 @@ pub fn form_into(raw: &[u8], out: &mut String) -> Result<Option<Odd>, BadPath> {
     Ok(odd)
 }
 
+/// Nothing in it is written in another way than in the canonical form, or read in another.
+fn is_simple(raw: &[u8]) -> bool {
+    let mut last = PLAIN;
+    raw.iter().fold(true, |simple, b| {
+        let kind = KIND.get(usize::from(*b)).copied().unwrap_or(BAD);
+        let fine = (kind == PLAIN) | ((kind == SLASH) & (last != SLASH));
+        last = kind;
+        simple & fine
+    })
+}
+
 /// A path that every backend reads in one way, in its canonical form, appended to `out`.
 pub fn path_into(raw: &[u8], out: &mut String) -> Result<(), NotStrict> {
-    match form_into(raw, out) {
+    let path = std::str::from_utf8(raw).map_err(|_| NotStrict::Bad(BadPath::Byte))?;
+    match form_into(path, out) {
         Ok(None) => Ok(()),
         Ok(Some(odd)) => Err(NotStrict::Odd(odd)),
         Err(bad) => Err(NotStrict::Bad(bad)),

@@ -28,7 +28,7 @@ fn a_path_has_one_form() {
 /// The canonical form of a path that goes on as it came.
 fn form(raw: &str) -> Result<(String, Option<Odd>), BadPath> {
     let mut out = String::new();
-    form_into(raw.as_bytes(), &mut out).map(|odd| (out, odd))
+    form_into(raw, &mut out).map(|odd| (out, odd))
 }
 
 /// R01.

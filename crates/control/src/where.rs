@@ -45,7 +45,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     });
     let host = canon::host::host(ask.host.as_bytes()).map(|h| h.to_string());
     let mut canonical = String::new();
-    let path = canon::path::form_into(ask.path.as_bytes(), &mut canonical).map(|_| canonical);
+    let path = canon::path::form_into(&ask.path, &mut canonical).map(|_| canonical);
     let judged = match (&host, &path) {
         (Err(_), _) => refuse(Refusal::BadHost),
         (_, Err(_)) => refuse(Refusal::BadTarget),

@@ -40,7 +40,7 @@ impl Judge {
             return json!({"verdict": "refuse", "site": null, "route": null, "slug": "request/bad-host"});
         };
         let mut path = String::new();
-        if canon::path::form_into(it.path.as_bytes(), &mut path).is_err() {
+        if canon::path::form_into(&it.path, &mut path).is_err() {
             return json!({"verdict": "refuse", "site": null, "route": null, "slug": "request/bad-target"});
         }
         let mut headers = it.headers.clone();

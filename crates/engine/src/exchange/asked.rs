@@ -170,7 +170,7 @@ impl Asked {
             self.path.push('/');
             self.target.push('*');
         } else {
-            path::form_into(parts.path.as_bytes(), &mut self.path).map_err(|_| Refusal::BadTarget)?;
+            path::form_into(parts.path, &mut self.path).map_err(|_| Refusal::BadTarget)?;
             self.target.push_str(parts.path);
         }
         self.path_len = self.target.len();

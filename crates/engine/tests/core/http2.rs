@@ -168,7 +168,9 @@ fn a_connection_to_a_site_that_makes_other_promises_now_is_told_to_go() {
     let client = client(&it);
     it.reload(&Plan::new().limit("eject_s", 11));
     assert_eq!(frames(&client), [], "a plan that promises the same");
-    it.reload(&Plan::new().other_site());
+    it.reload(&Plan::new().wider_site());
+    assert_eq!(frames(&client), [], "another name of the site is nothing to it");
+    it.reload(&Plan::new().stricter_site());
     assert_eq!(goaways(&frames(&client)).first().map(|g| g.1), Some(0));
 }
 

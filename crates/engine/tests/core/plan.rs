@@ -46,8 +46,15 @@ impl Plan {
         self
     }
 
-    pub fn other_site(mut self) -> Plan {
-        self.0["sites"][0]["hosts"] = json!(["a.test"]);
+    /// The site asks more of handshakes.
+    pub fn stricter_site(mut self) -> Plan {
+        self.0["sites"][0]["policy"]["versions"] = json!(["1.3"]);
+        self
+    }
+
+    /// The site has another name beside its own ones.
+    pub fn wider_site(mut self) -> Plan {
+        self.0["sites"][0]["hosts"] = json!(["a.test", "b.test", "c.test"]);
         self
     }
 

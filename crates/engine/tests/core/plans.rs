@@ -70,7 +70,9 @@ fn a_connection_to_a_site_that_makes_other_promises_now_ends_between_two_request
     let it = Stage::open(&Plan::new());
     let (idle, busy) = (it.h1(), it.h1());
     it.says(&busy, GET);
-    it.reload(&Plan::new().other_site());
+    it.reload(&Plan::new().wider_site());
+    assert!(!idle.is_over(), "another name of the site is nothing to it");
+    it.reload(&Plan::new().stricter_site());
     assert!(idle.is_over(), "what its handshake proved is not what is asked for now");
     it.says(&it.only(0), OK);
     assert!(busy.took().starts_with("HTTP/1.1 200"), "its request was admitted");
