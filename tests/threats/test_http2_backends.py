@@ -86,7 +86,8 @@ def test_readers_that_read_nothing_hold_nobody_else_up(edge: Edges, raw: Raws, p
     """F03. Each of them holds its own window at the backend's connection, and no more."""
     script = H2Backend(large_or_small)
     backend = raw(script)
-    it = edge(route(backend.port))
+    # However long it takes to open them all, none is cut for being slow.
+    it = edge(route(backend.port), more="[limits]\nbody_progress_s = 300\n")
     with ExitStack() as stack:
         clients = [
             stalling(stack.enter_context(tls(it.port, "a.test", pki.public.file, alpn=["h2"]))) for _ in range(stalled)
