@@ -111,6 +111,11 @@ def test_an_http_2_backend_gets_the_target_as_it_came_too(edge: Edges, raw: Raws
             assert talk.ask(target).status == 200, target
         assert talk.ask(b"*", method=b"OPTIONS").status == 200
     assert paths.seen == [*TARGETS, b"*"]
+    # Which HTTP/1 takes, and a request of HTTP/2 cannot have.
+    with Talk(it.port, pki, "a.test", "http/1.1") as talk:
+        told = talk.ask(b"/query?a=<b>")
+        assert told.status == 400 and b"request/bad-target" in told.body
+    assert "percent-encoded" in of_path(it, "/query")[0]["detail"] and paths.seen[-1] == b"*"
 
 
 def test_a_strict_route_takes_plain_paths_alone_and_sends_them_in_their_one_form(

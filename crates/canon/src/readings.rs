@@ -8,11 +8,19 @@ use crate::path::{BadPath, hex, push_encoded};
 const MOST: usize = 64;
 const MOST_BYTES: usize = 64 * 1024;
 
-/// What one reader does to a path and another does not; it changes what it finds, or nothing.
-type Step = fn(&[u8]) -> Vec<u8>;
+/// What one reader does to a path and another does not, and the bytes of which one must be there for it to change anything.
+type Step = (fn(&[u8]) -> Vec<u8>, &'static [u8]);
 
-const STEPS: [Step; 9] =
-    [decoded, overlong_decoded, slashed, merged, resolved, without_last_slash, without_parameters, cut, trimmed];
+const STEPS: [Step; 8] = [
+    (decoded, b"%"),
+    (overlong_decoded, b"\xc0\xc1\xe0\xf0"),
+    (slashed, b"\\"),
+    (merged, b"/"),
+    (resolved, b"."),
+    (without_parameters, b";"),
+    (cut, b"?#\0"),
+    (trimmed, b". "),
+];
 
 /// Hands each reading of `path` to `see`, with `keys` read in the same way, until it gives false.
 ///
@@ -30,7 +38,14 @@ pub fn each(path: &[u8], keys: &[&str], mut see: impl FnMut(&[u8], &[Vec<u8>]) -
         if known.len() == MOST || bytes > MOST_BYTES || !see(&path, &keys) {
             return false;
         }
-        for step in STEPS {
+        let mut there = [false; 256];
+        for b in keys.iter().flatten().chain(&path) {
+            if let Some(it) = there.get_mut(usize::from(*b)) {
+                *it = true;
+            }
+        }
+        let is_there = |b: &u8| there.get(usize::from(*b)).is_some_and(|it| *it);
+        for (step, _) in STEPS.iter().filter(|(_, of)| of.iter().any(is_there)) {
             let (read, alike) = (step(&path), keys.iter().map(|k| step(k)).collect());
             if read != path || alike != keys {
                 next.push((read, alike));
@@ -157,11 +172,6 @@ fn resolved(path: &[u8]) -> Vec<u8> {
     kept.iter().flat_map(|s| std::iter::once(b'/').chain(s.iter().copied())).collect()
 }
 
-fn without_last_slash(path: &[u8]) -> Vec<u8> {
-    let bare = path.strip_suffix(b"/").filter(|rest| !rest.is_empty());
-    bare.unwrap_or(path).to_vec()
-}
-
 fn segments_cut(path: &[u8], cut: impl Fn(&[u8]) -> &[u8]) -> Vec<u8> {
     path.split(|b| *b == b'/').map(cut).collect::<Vec<_>>().join(&b'/')
 }
@@ -176,6 +186,23 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
 /// Up to what a reader that has decoded too early takes for a query, a fragment or the end.
 fn cut(path: &[u8]) -> Vec<u8> {
     path.split(|b| matches!(b, b'?' | b'#' | 0)).next().unwrap_or_default().to_vec()
+}
+
+/// As comparisons that tell no capitals apart take it. Of all letters beyond ASCII, two fold to one of ASCII: the sign of the
+/// Kelvin and the long s.
+pub fn folded(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let (byte, after) = match (first, tail) {
+            (0xe2, [0x84, 0xaa, after @ ..]) => (b'k', after),
+            (0xc5, [0xbf, after @ ..]) => (b's', after),
+            _ => (first.to_ascii_lowercase(), tail),
+        };
+        out.push(byte);
+        rest = after;
+    }
+    out
 }
 
 /// Without the dots and spaces that some file systems drop from the end of a name.

@@ -233,6 +233,12 @@ impl Matcher {
         readings::told(plan, route, self.reading(ask, route).as_ref())
     }
 
+    /// What is demanded of the fields of this request by `route` (last), and by those that stand before it; `None` where it
+    /// does not come to `route` with any fields. Two plans that say the same here choose alike, whatever the fields were.
+    pub fn demanded(&self, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
+        self.hosts.get(ask.host)?.demanded(ask, route)
+    }
+
     /// Why the other routes of that host did not get the request, the nearest loser first.
     pub fn lost(&self, plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
         lost::explain(plan, ask, winner)

@@ -3,9 +3,10 @@
 
 use crate::Ask;
 use crate::names::Map;
-use crate::table::{Table, fit};
+use crate::table::{Candidate, Table, fit};
+use everyhop_canon::path::reads_one_way;
 use everyhop_canon::readings;
-use everyhop_plan::{PathMatch, Plan};
+use everyhop_plan::{PathMatch, Paths, Plan, Way};
 
 /// A reading of a path that leads elsewhere than the path itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,13 @@ pub struct Reading {
 pub(crate) fn told(plan: &Plan, route: usize, reading: Option<&Reading>) -> String {
     let name = |route: usize| plan.routes.get(route).map_or("", |r| r.name.as_str());
     let own = name(route);
+    let is_strict = matches!(plan.routes.get(route).map(|r| &r.way), Some(Way::AtEdge { paths: Paths::Strict, .. }));
     let Some(Reading { path, route: other }) = reading else {
+        if !is_strict {
+            // By its fields, which are not at hand; or HTTP/2 to the backend has no such query.
+            let why = "not every backend can be told its path or query, or takes it for the same";
+            return format!("it fits route {own:?}, but {why}; ask for it plainly, with all else percent-encoded");
+        }
         return format!(
             "route {own:?} takes only paths that every backend reads alike (paths = \"strict\"); ask for it plainly"
         );
@@ -44,6 +51,8 @@ pub(crate) struct Alike {
     folded_prefix: Map<Box<str>, Vec<Box<str>>>,
     /// Keys that have more than one reading themselves: they are read as the path is. Exact or not, then the key.
     odd: Vec<(bool, Box<str>)>,
+    /// Some key is read in more ways than one, by its case too: then a plain path may be another reading of it.
+    oddly: bool,
 }
 
 impl Alike {
@@ -57,6 +66,7 @@ impl Alike {
             return;
         }
         keys.push(key.into());
+        self.oddly |= !reads_one_way(key);
         if key.contains(['%', ';']) || key.split('/').any(|s| s.ends_with('.')) {
             self.odd.push((exact, key.into()));
         }
@@ -67,12 +77,23 @@ impl Alike {
         !self.several
     }
 
+    /// A path in which nothing can be read twice may still be what some backend takes a key for: by the key's other readings,
+    /// or because it does not tell `/x` from `/x/`.
+    pub(crate) fn takes_for_another(&self, exact: &Map<Box<str>, Vec<Candidate>>, path: &str) -> bool {
+        self.oddly
+            || (!exact.is_empty()
+                && match path.strip_suffix('/') {
+                    Some(bare) => exact.contains_key(bare),
+                    None => exact.contains_key(format!("{path}/").as_str()),
+                })
+    }
+
     /// The first reading of the path by which it leads elsewhere than to `route`.
     pub(crate) fn other(&self, table: &Table, ask: &Ask<'_>, route: usize) -> Option<Reading> {
         let keys: Vec<&str> = self.odd.iter().map(|(_, key)| &**key).collect();
         let mut other = None;
         let all_same = readings::each(ask.sent.as_bytes(), &keys, |path, read| {
-            let folded = path.to_ascii_lowercase();
+            let folded = readings::folded(path);
             let led =
                 [self.along(table, ask, path, read, false, route), self.along(table, ask, &folded, read, true, route)];
             let elsewhere = led.into_iter().find(|r| *r != Some(route));
@@ -107,7 +128,7 @@ impl Alike {
                 None => Vec::new(),
             };
             let odd = self.odd.iter().zip(read).filter(|((e, _), read)| {
-                *e == exact && if fold { read.to_ascii_lowercase() == path } else { *read == path }
+                *e == exact && if fold { read.eq_ignore_ascii_case(path) } else { *read == path }
             });
             let keys = plain.into_iter().filter(|k| !is_odd(k)).chain(odd.map(|((_, k), _)| &**k));
             let fits: Vec<usize> = keys.filter_map(|k| fit(map.get(k)?, ask)).collect();
@@ -119,6 +140,17 @@ impl Alike {
         let mut prefix = path;
         while let Some(rest) = prefix.strip_suffix(b"/") {
             prefix = rest;
+        }
+        // Where the configuration has a rule for this very prefix, it tells `/x` from `/x/`; else not every backend does.
+        let slash = [prefix, b"/"].concat();
+        if let Some(found) = at(prefix, false).or_else(|| at(prefix, true)).or_else(|| at(&slash, true)) {
+            return Some(found);
+        }
+        // What a client makes longer than any key is not looked up, as in the table.
+        let of_read = self.odd.iter().zip(read).filter(|((exact, _), _)| !exact).map(|(_, key)| key.len());
+        let longest = of_read.fold(table.longest, usize::max);
+        if let Some(reach) = prefix.get(..=longest) {
+            prefix = reach.get(..reach.iter().rposition(|b| *b == b'/')?)?;
         }
         loop {
             if let Some(found) = at(prefix, false) {

@@ -32,9 +32,12 @@ impl Candidate {
         all
     }
 
+    fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|m| m == method)
+    }
+
     fn fits(&self, ask: &Ask<'_>) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|m| m == ask.method))
-            && self.headers.iter().all(|h| ask.headers.all_equal(&h.name, &h.equals))
+        self.takes(ask.method) && self.headers.iter().all(|h| ask.headers.all_equal(&h.name, &h.equals))
     }
 
     /// Whether nothing tells the two apart but the order in which they stand, though some request fits both.
@@ -63,7 +66,7 @@ pub(crate) struct Table {
     pub(crate) prefix: Map<Box<str>, Vec<Candidate>>,
     /// Of the keys of `prefix`: what a client makes longer is not looked up, or a path of thousands of segments would be
     /// looked up thousands of times.
-    longest: usize,
+    pub(crate) longest: usize,
     /// The same keys as a lenient backend might read them.
     alike: Alike,
 }
@@ -103,7 +106,8 @@ impl Table {
     /// another route is taken for neither (R01). A host whose paths all lead to one route has nothing to confuse.
     pub(crate) fn find(&self, ask: &Ask<'_>) -> Found {
         let Some(route) = self.strictly(ask) else { return Found::Nothing };
-        if self.alike.leads_one_way() || (reads_one_way(ask.path) && ask.sent.len() == ask.path.len()) {
+        let is_plain = reads_one_way(ask.path) && ask.sent.len() == ask.path.len();
+        if self.alike.leads_one_way() || (is_plain && !self.alike.takes_for_another(&self.exact, ask.path)) {
             return Found::Route(route);
         }
         match self.alike.other(self, ask, route) {
@@ -137,6 +141,22 @@ impl Table {
             }
         }
         out
+    }
+
+    /// What is demanded of the fields of a request with this path and method by `route` (last), and by those that would have
+    /// taken it before; `None` where it does not come to `route`, whatever its fields are.
+    pub(crate) fn demanded(&self, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
+        let mut all = Vec::new();
+        for candidate in self.on(ask.path).into_iter().filter(|c| c.takes(ask.method)) {
+            all.push(candidate.demands());
+            if candidate.route == route {
+                return Some(all);
+            }
+            if candidate.headers.is_empty() {
+                return None;
+            }
+        }
+        None
     }
 
     /// All candidates whose path fits, whatever else they demand, in the order in which they are looked at.

@@ -375,3 +375,42 @@ fn a_loser_whose_path_fits_is_not_told_that_it_wants_another() {
     let told = Matcher::default().lost(&plan, &ask, Some(0));
     assert_eq!(told.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it fits too, but longer is more specific"]);
 }
+
+/// R01. A path in which nothing can be read twice may still be what some backend takes another route's key for.
+#[test]
+fn a_plain_path_that_some_backend_takes_for_another_routes_key_is_refused() {
+    let all = |key: PathMatch| [any("open"), route("own", key)];
+    for (key, path, wins) in [
+        (prefix("/Adm"), "/Adm/x", "own"),
+        (prefix("/Adm"), "/adm/x", ""),
+        (prefix("/Adm"), "/pub", "open"),
+        (prefix("/adm%20x"), "/pub", "open"),
+        (exact("/adm;v=1"), "/adm", ""),
+        (exact("/adm."), "/adm", ""),
+        // Many frameworks do not tell `/x` from `/x/`.
+        (exact("/adm"), "/adm/", ""),
+        (exact("/adm"), "/adm/x", "open"),
+        (exact("/adm/"), "/adm", ""),
+        (exact("/adm/"), "/ADM", ""),
+        (exact("/adm/"), "/adm/", "own"),
+        (exact("/"), "/", "own"),
+        (exact("/"), "/x", "open"),
+        // Beyond ASCII two letters are capitals of ASCII's.
+        (prefix("/task"), "/tas%E2%84%AA", ""),
+        (prefix("/task"), "/ta%C5%BFk/x", ""),
+        (prefix("/task"), "/ta%C5%BE", "open"),
+    ] {
+        assert_eq!(winner(&all(key.clone()), "GET", path, &[]), wins, "{key:?} {path}");
+    }
+    // However much deeper than any key.
+    let deep = |start: &str| start.to_owned() + &"/a".repeat(3000);
+    for (start, wins) in [("/X", "open"), ("/adm", "own"), ("/ADM", ""), ("/x/..%2fadm", ""), ("/x/..%2fadmx", "open")]
+    {
+        assert_eq!(winner(&all(prefix("/adm")), "GET", &deep(start), &[]), wins, "{start}");
+    }
+    // A configuration that has a rule for each tells them apart.
+    let v2 = || [any("open"), route("own", exact("/v2/")), route("below", prefix("/v2")), route("Odd", prefix("/Odd"))];
+    for (path, wins) in [("/v2/", "own"), ("/v2", "below"), ("/v2/x/", "below"), ("/V2", "")] {
+        assert_eq!(winner(&v2(), "GET", path, &[]), wins, "{path}");
+    }
+}

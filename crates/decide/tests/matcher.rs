@@ -90,7 +90,8 @@ fn capitals_that_the_configuration_tells_apart_are_told_apart() {
         ("/DOCS/x", ambiguous(&plan, "wiki", "lower")),
         ("/Health;v=1", Answer::Route(route(&plan, "one"))),
         ("/Health;v=2", ambiguous(&plan, "wiki", "one")),
-        ("/health", Answer::Route(route(&plan, "wiki"))),
+        ("/health", ambiguous(&plan, "wiki", "one")),
+        ("/healthy", Answer::Route(route(&plan, "wiki"))),
     ] {
         let ask = Ask { host: "wiki.example.com", path, sent: path, method: "GET", headers: &NoHeaders };
         assert_eq!(matcher.ask(0, &ask), answer, "{path}");

@@ -41,7 +41,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
         asked.send_canonical();
     }
     let built = head::build(&conn.said, asked, view, backend.protocol, scratch);
-    let built = built.ok_or(refused(Refusal::BadFields))?;
+    let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
 }
 

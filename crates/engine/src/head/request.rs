@@ -6,6 +6,7 @@ use crate::exchange::words::{BodyLen, Built, Fields};
 use crate::head::identity::{Said, identity};
 use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;
+use everyhop_record::refusal::Refusal;
 use http::{HeaderName, HeaderValue, Request, Uri};
 
 /// Writes the head in the backend's protocol. `scratch` is memory to use again.
@@ -15,9 +16,9 @@ pub(crate) fn build(
     fields: &impl Fields,
     protocol: UpstreamProtocol,
     scratch: Vec<u8>,
-) -> Option<Built> {
+) -> Result<Built, Refusal> {
     match protocol {
-        UpstreamProtocol::Http1 => Some(Built::H1(h1(said, asked, fields, scratch))),
+        UpstreamProtocol::Http1 => Ok(Built::H1(h1(said, asked, fields, scratch))),
         UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
     }
 }
@@ -74,15 +75,17 @@ fn h1(said: &Said, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec
     out
 }
 
-/// `None` if a value cannot stand in HTTP/2, which the codec of the other side has refused before.
-fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
+/// Refuses: a target that cannot stand in HTTP/2 (`<` in its query), or a field, which the codec of the other side has
+/// refused before.
+fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, Refusal> {
     let uri = Uri::builder()
         .scheme("https")
         .authority(asked.authority.as_str())
         .path_and_query(asked.target.as_str())
         .build()
-        .ok()?;
-    let mut request = Request::builder().method(asked.method.as_str()).uri(uri).body(()).ok()?;
+        .map_err(|_| Refusal::BadTarget)?;
+    let request = Request::builder().method(asked.method.as_str()).uri(uri).body(());
+    let mut request = request.map_err(|_| Refusal::BadFields)?;
     let headers = request.headers_mut();
     let mut fine = true;
     let mut put = |name: &[u8], value: &[u8]| match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
@@ -103,5 +106,5 @@ fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Option<Request<()>> {
         write::number(&mut text, n);
         put(b"content-length", &text);
     }
-    fine.then_some(request)
+    if fine { Ok(request) } else { Err(Refusal::BadFields) }
 }
