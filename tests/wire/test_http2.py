@@ -279,7 +279,10 @@ def test_what_the_edge_itself_refuses_is_a_status_of_grpc_where_that_is_spoken(
         code, details = status_of(lambda: opened.unary_unary("/pkg.None/One")(b"", timeout=20))
         assert code == grpc.StatusCode.UNIMPLEMENTED and "request/not-found" in details
     # Whoever does not speak it reads a status of HTTP.
-    assert curl(it, "--http2", "-w", "%{http_code}", f"https://a.test:{it.port}/pkg.None/One").stdout.endswith(b"404")
+    web = ("-H", "te: trailers", "-H", "content-type: application/grpc-web+proto")
+    for other in ((), web):
+        done = curl(it, "--http2", *other, "-w", "%{http_code}", f"https://a.test:{it.port}/pkg.None/One")
+        assert done.stdout.endswith(b"404"), other
     assert it.line(lambda x: x["end"] == "hop/connect-failed")["status"] == 502
     assert it.line(lambda x: x["end"] == "request/not-found")["status"] == 404
 

@@ -192,7 +192,7 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     (asked.id, asked.protocol) = (core.next_id(), "h2");
     // gRPC insists on trailers, so that nobody else is asked for a type.
     asked.grpc = parts.headers.contains_key(http::header::TE)
-        && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"));
+        && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
     let mut client = H2 { conn: conn.clone(), body, respond, send: None, left: None, trailers: None, done: false };
     let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
     drop(parts);
@@ -218,6 +218,11 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
     Work::give(Some(work));
+}
+
+/// `application/grpc` and `application/grpc+proto`, and not gRPC-Web, which has its trailers in the body.
+fn is_grpc(kind: &[u8]) -> bool {
+    kind.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 fn judge(
