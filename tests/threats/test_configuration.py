@@ -702,6 +702,46 @@ def test_a_tunnel_ends_where_its_own_rule_or_hop_is_another_one(changing: Changi
     until(lambda: {"ws", "keep", "header"} <= gone(changing.edge))
 
 
+def test_a_tunnel_by_a_field_ends_where_its_host_or_what_stands_before_it_is_another(changing: Changing) -> None:
+    """C03. Nobody has its fields any more: it lives as long as the same is asked of them by whoever could have it."""
+    it, own = changing.clients, changing.routes["header"]
+    changing.reload(before=own.replace('"header"', '"before"').replace('x-kind = "ws"', 'x-kind = "ws", x-more = "1"'))
+    until(lambda: not it.lives(it.websockets["/by-header"]), 20)
+    again = it.websockets["/by-header"] = it.upgraded(changing.edge, changing.pki, "/by-header")
+    assert it.lives(again)
+    changing.reload(header=own.replace('"a.test"', '"c.test"'))
+    until(lambda: not it.lives(again), 20)
+    assert it.lives(it.websockets["/ws"]) and it.lives(it.websockets["/keep"]) and it.lives(it.passed)
+
+
+def test_a_plan_that_comes_while_a_backend_thinks_about_an_upgrade_reaches_its_tunnel(
+    edge: Edges, raw: Raws, pki: Pki
+) -> None:
+    """C03. It was admitted by the plan before, and is a tunnel by this one."""
+    came, may_go = threading.Event(), threading.Event()
+
+    def thinking(sock: socket.socket, record: bytearray) -> None:
+        head(sock, record)
+        came.set()
+        assert may_go.wait(20)
+        sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        while data := sock.recv(4096):
+            sock.sendall(data)
+
+    backend = raw(thinking).port
+    it = edge(route(backend, "websocket = true"))
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        sock.settimeout(20)
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: a.test\r\n{upgrade}\r\n".encode())
+        assert came.wait(20)
+        assert it.reload(route(backend, "websocket = false"))["reloaded"]
+        may_go.set()
+        assert read_answer(sock).status == 101
+        until(lambda: not Connected.lives(sock), 20)
+    until(lambda: [x["end"] for x in it.lines() if x["status"] == 101] == ["tunnel/route-gone"])
+
+
 def test_a_shorter_age_reaches_open_tunnels(changing: Changing) -> None:
     """C03."""
     it = changing.clients

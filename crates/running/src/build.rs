@@ -126,17 +126,6 @@ struct Building<'a> {
     built: RefCell<HashMap<u64, Arc<BackendRun>>>,
 }
 
-/// What a route asks of a request, and whether of its fields.
-fn rule(way: &Way) -> (String, bool) {
-    match way {
-        Way::AtBackend { .. } => (String::new(), false),
-        Way::AtEdge { path, methods, headers, allow_clients, websocket, paths, .. } => {
-            let rule = format!("{path:?} {methods:?} {headers:?} {allow_clients:?} {websocket} {paths:?}");
-            (rule, !headers.is_empty())
-        }
-    }
-}
-
 impl Building<'_> {
     fn hash(&self, id: &str) -> &str {
         self.hashes.get(id).map_or("", |l| l.chain_sha256.as_str())
@@ -183,11 +172,8 @@ impl Building<'_> {
                 send_proxy: *send_proxy == SendProxy::V2,
                 strict_paths: false,
                 limits: self.limits.clone(),
-                rule: String::new(),
-                by_fields: false,
             }),
             Way::AtEdge { pattern, upstream_protocol, paths, backends, .. } => {
-                let (rule, by_fields) = rule(&route.way);
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
@@ -198,8 +184,6 @@ impl Building<'_> {
                         Pattern::Reencrypt => "reencrypt",
                         Pattern::Mutual => "mutual",
                     },
-                    rule,
-                    by_fields,
                     backends,
                     sent: Vec::new(),
                     stats,

@@ -73,10 +73,6 @@ pub struct RouteRun {
     pub strict_paths: bool,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
-    /// What it asks of a request, in words that are the same for the same.
-    pub rule: String,
-    /// It asks for fields, which nobody has any more once the request is over.
-    pub by_fields: bool,
 }
 
 impl RouteRun {

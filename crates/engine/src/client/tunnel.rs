@@ -6,7 +6,7 @@ use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
 use crate::exchange::observed::{Seen, record};
-use everyhop_decide::{Answer, Ask, NoHeaders};
+use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::buf::Buf;
@@ -14,7 +14,6 @@ use everyhop_transport::deadlines::Watch;
 use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// One direction.
@@ -38,6 +37,9 @@ pub(crate) async fn run(
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
     // Its route, and not the plan.
     let Some(route) = ready.running.routes.get(ready.route).cloned() else { return };
+    // A plan that came between is asked at once: it may have come before the backend agreed.
+    let mut generation = ready.running.generation;
+    let demanded = demanded(asked, &ready.running, ready.route);
     drop(ready);
     let (route, limits) = (&*route, &route.limits);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
@@ -46,8 +48,6 @@ pub(crate) async fn run(
     let mut closes_at_s = up.link.backend.closes_at_s;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
     let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
-    let mut generation = core.generation();
-    let others = core.running().and_then(|running| asked_anew(conn, asked, &running).others);
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
@@ -68,7 +68,7 @@ pub(crate) async fn run(
         }
         if generation != core.generation() {
             generation = core.generation();
-            let Some(terms) = terms(conn, asked, route, &others, up.link.backend.hop_id) else {
+            let Some(terms) = terms(conn, asked, route, &demanded, up.link.backend.hop_id) else {
                 return Poll::Ready(Err(Refusal::RouteGone));
             };
             old_ms = since_ms + u64::from(terms.max_age_s) * 1000;
@@ -123,34 +123,29 @@ struct Terms {
     closes_at_s: i64,
 }
 
-/// Who would take the request now, as far as that can be known without its fields.
-struct Anew {
-    /// The route that would let it pass.
-    passes: Option<usize>,
-    /// The name of the route that its path leads to.
-    others: Option<Arc<str>>,
+/// What was demanded of the request's fields, which nobody has any more once it is over: by its own route last.
+type Demanded = Option<Vec<Vec<(String, String)>>>;
+
+fn ask<'a>(asked: &'a Asked, headers: &'a dyn Headers) -> Ask<'a> {
+    Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers }
 }
 
-fn asked_anew(conn: &Conn, asked: &Asked, running: &Running) -> Anew {
-    let Some(site) = conn.site_in(running) else { return Anew { passes: None, others: None } };
-    let ask =
-        Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: &NoHeaders };
-    let others = match running.matcher.ask(site, &ask) {
-        Answer::Route(route) => running.route(route).map(|r| r.name.clone()),
-        _ => None,
-    };
-    Anew { passes: running.matcher.admit(site, conn.proved(running).who, &ask, true).ok(), others }
+fn demanded(asked: &Asked, running: &Running, route: usize) -> Demanded {
+    running.matcher.demanded(&ask(asked, &NoHeaders), route)
 }
 
 /// The terms of the plan that runs now, if its own route still takes the request that began the tunnel, to the same hop:
-/// whatever else changed cuts nothing. A route that asks for fields is known by its rule, as long as `others`, whom the path
-/// leads to without them, are the same.
-fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, others: &Option<Arc<str>>, hop_id: u64) -> Option<Terms> {
-    let running = conn.opened.arrived.core.running()?;
+/// whatever else changed cuts nothing. Where the same is demanded of its fields as was `before`, it has what its route wants
+/// and not what those before that want.
+fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: u64) -> Option<Terms> {
+    let core = &conn.opened.arrived.core;
+    let running = core.running()?;
     let (index, now) = running.routes.iter().enumerate().find(|(_, r)| r.name == own.name)?;
-    let anew = asked_anew(conn, asked, &running);
-    let by_fields = now.by_fields && now.rule == own.rule && anew.others == *others && conn.site_in(&running).is_some();
-    if anew.passes != Some(index) && !by_fields {
+    let demanded = demanded(asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
+    let fields = demanded.last()?;
+    let proved = conn.proved(&running);
+    let passes = running.matcher.admit(proved.site?, proved.who, &ask(asked, fields), true) == Ok(index);
+    if !passes || core.clock().unix_s.get() > proved.client_not_after_s {
         return None;
     }
     let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;
