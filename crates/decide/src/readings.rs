@@ -3,7 +3,7 @@
 
 use crate::Ask;
 use crate::names::Map;
-use crate::table::{Candidate, Table, fit};
+use crate::table::{Table, fit};
 use everyhop_canon::path::reads_one_way;
 use everyhop_canon::readings;
 use everyhop_plan::{PathMatch, Paths, Plan, Way};
@@ -53,6 +53,8 @@ pub(crate) struct Alike {
     odd: Vec<(bool, Box<str>)>,
     /// Some key is read in more ways than one, by its case too: then a plain path may be another reading of it.
     oddly: bool,
+    /// Each exact key with its other end: `/x/` for `/x`, and the other way round.
+    ends: Map<Box<str>, ()>,
 }
 
 impl Alike {
@@ -60,6 +62,10 @@ impl Alike {
         self.several |= self.first.is_some_and(|first| first != route) || !key.is_empty();
         self.first.get_or_insert(route);
         let exact = matches!(path, PathMatch::Exact { .. });
+        if exact {
+            let end = key.strip_suffix('/').map_or_else(|| format!("{key}/"), str::to_owned);
+            self.ends.insert(end.into(), ());
+        }
         let map = if exact { &mut self.folded_exact } else { &mut self.folded_prefix };
         let keys = map.entry(key.to_ascii_lowercase().into()).or_default();
         if keys.iter().any(|k| **k == *key) {
@@ -79,13 +85,8 @@ impl Alike {
 
     /// A path in which nothing can be read twice may still be what some backend takes a key for: by the key's other readings,
     /// or because it does not tell `/x` from `/x/`.
-    pub(crate) fn takes_for_another(&self, exact: &Map<Box<str>, Vec<Candidate>>, path: &str) -> bool {
-        self.oddly
-            || (!exact.is_empty()
-                && match path.strip_suffix('/') {
-                    Some(bare) => exact.contains_key(bare),
-                    None => exact.contains_key(format!("{path}/").as_str()),
-                })
+    pub(crate) fn takes_for_another(&self, path: &str) -> bool {
+        self.oddly || self.ends.contains_key(path)
     }
 
     /// The first reading of the path by which it leads elsewhere than to `route`.

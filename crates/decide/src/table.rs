@@ -107,7 +107,7 @@ impl Table {
     pub(crate) fn find(&self, ask: &Ask<'_>) -> Found {
         let Some(route) = self.strictly(ask) else { return Found::Nothing };
         let is_plain = reads_one_way(ask.path) && ask.sent.len() == ask.path.len();
-        if self.alike.leads_one_way() || (is_plain && !self.alike.takes_for_another(&self.exact, ask.path)) {
+        if self.alike.leads_one_way() || (is_plain && !self.alike.takes_for_another(ask.path)) {
             return Found::Route(route);
         }
         match self.alike.other(self, ask, route) {
