@@ -180,6 +180,9 @@ def test_no_alias_of_a_protected_path_reaches_another_upstream(ground: Ground) -
             with Talk(ground.edge.port, ground.pki, "a.test", protocol) as talk:
                 assert talk.ask(b"/adm/x").status == talk.ask(b"/pub").status == 200
                 for n, target in enumerate(targets()):
+                    if n % 200 == 0:
+                        # Over HTTP/2 many of them are reset: too many at once are a flood, whoever asks next.
+                        talk.close()
                     sent[protocol, target] = talk.ask(target, (b"x-n", b"%s-%d" % (protocol.encode(), n))).status
     got = [("plaintext", a) for a in arrivals(plain)] + [("private", a) for a in arrivals(private)]
     by_number: dict[str, list[tuple[str, Arrival]]] = {}
