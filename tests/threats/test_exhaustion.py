@@ -45,6 +45,7 @@ LIMITS = """[limits]
 handshake_s = 1
 head_s = 1
 body_progress_s = 1
+answer_silence_s = 1
 idle_s = 1
 first_byte_s = 2
 tunnel_idle_s = 1
@@ -594,7 +595,7 @@ def test_a_backend_that_takes_nothing_keeps_no_descriptor(edge: Edges, raw: Raws
         stop.wait(60)
 
     backend = raw(script)
-    limits = "[limits]\nbody_progress_s = 1\nfirst_byte_s = 1\nupstream_idle_s = 1\n"
+    limits = "[limits]\nbody_progress_s = 1\nanswer_silence_s = 1\nfirst_byte_s = 1\nupstream_idle_s = 1\n"
     route = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{backend.port}"]\nupstream_protocol = "h2"\n'
     it = edge(route, more=limits)
     with contextlib.suppress(OSError), tls(it.port, "a.test", pki.public.file) as sock:

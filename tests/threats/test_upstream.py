@@ -502,7 +502,7 @@ def test_each_phase_that_stands_still_has_its_own_deadline(edge: Edges, raw: Raw
             + route("tls", "a.test", "reencrypt", deaf.port, more='path = "/tls"\n' + VERIFY)
             + route("deaf", "a.test", "plaintext", deaf.port, more='path = "/upload"')
         )
-        it = edge(text, more="[limits]\nconnect_s = 2\nfirst_byte_s = 3\nbody_progress_s = 2\n")
+        it = edge(text, more="[limits]\nconnect_s = 2\nfirst_byte_s = 3\nbody_progress_s = 2\nanswer_silence_s = 2\n")
         cases: list[tuple[str, int, str, bytes | None]] = [
             ("full", 504, "hop/connect-timeout", None),
             ("tls", 504, "hop/connect-timeout", None),

@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
 from tests.kit.edge import until
-from tests.kit.raw import OK, answering, head, rest
+from tests.kit.raw import OK, Record, answering, head, rest
 from tests.kit.settle import settle
 
 Edges = Callable[..., EdgeKit]
@@ -451,7 +451,30 @@ def test_websocket_becomes_a_tunnel_only_after_101(edge: Edges, raw: Raws, pki: 
     assert line["route"] is not None and line["status"] == 400, "a route that takes no upgrade says so of itself"
 
 
-LIMITS = "[limits]\nhead_s = 1\nbody_progress_s = 1\nfirst_byte_s = 1\nidle_s = 1\nconnect_s = 1\nhandshake_s = 1\n"
+def test_a_route_has_the_patience_that_it_says(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """H11. An answer may be silent for longer where its route says so; the file's limit goes on for the others."""
+    go_on = threading.Event()
+
+    def script(sock: socket.socket, record: Record) -> None:
+        head(sock, record)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        go_on.wait(60)
+        sock.sendall(b"k")
+
+    backend = raw(script)
+    patient = "limits = { answer_silence_s = 600 }"
+    it = edge(
+        route(backend.port) + route(backend.port, patient, "patient", "b.test"), more="[limits]\nanswer_silence_s = 1\n"
+    )
+    with tls(it.port, "a.test", pki.public.file) as hasty, tls(it.port, "b.test", pki.public.file) as calm:
+        calm.sendall(get("/", host="b.test").encode())
+        hasty.sendall(get().encode())
+        assert it.line(lambda x: x["host"] == "a.test")["end"] == "hop/body-too-slow"
+        go_on.set()
+        assert read_answer(calm).body == b"ok"
+
+
+LIMITS = "[limits]\nhead_s = 1\nbody_progress_s = 1\nanswer_silence_s = 1\nfirst_byte_s = 1\nidle_s = 1\nconnect_s = 1\nhandshake_s = 1\n"
 
 
 def test_nobody_holds_what_they_do_not_use(edge: Edges, raw: Raws, pki: Pki) -> None:

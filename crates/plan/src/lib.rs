@@ -14,7 +14,7 @@ mod route;
 mod site;
 
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
-pub use limits::Limits;
+pub use limits::{Limits, RouteLimits};
 pub use listener::{Listener, Unnamed};
 pub use route::{Data, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way};
 pub use site::{Cert, ClientDemand, Identity, Site, StaleCrl};

@@ -1,6 +1,7 @@
 //! Every limit of the data path, by name and unit. Defaults and their reasons live with the configuration's model in
 //! Python; a plan spells all of them out. A dependency's own default is never our decision.
 
+use crate::present;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +17,10 @@ pub struct Limits {
     pub target_bytes: u32,
     /// From a request's first byte to the end of its head.
     pub head_s: u32,
-    /// Longest silence within a body, either way.
+    /// Longest silence of a client within a request's body, or of one that takes nothing of its answer.
     pub body_progress_s: u32,
+    /// Longest silence of a backend within an answer.
+    pub answer_silence_s: u32,
     /// A client connection between requests.
     pub idle_s: u32,
     /// TCP and TLS to a backend.
@@ -46,4 +49,35 @@ pub struct Limits {
     /// New TLS connections a second.
     pub handshakes_per_source: u32,
     pub source_ipv6_prefix: u32,
+}
+
+/// What holds for the requests and hops of one route instead of the file's; `null` where the file's holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteLimits {
+    #[serde(deserialize_with = "present")]
+    pub connect_s: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub first_byte_s: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub body_progress_s: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub answer_silence_s: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub tunnel_idle_s: Option<u32>,
+}
+
+impl RouteLimits {
+    /// The file's limits with the route's own; `None` where it has none of its own.
+    pub fn over(&self, file: &Limits) -> Option<Limits> {
+        let own = Limits {
+            connect_s: self.connect_s.unwrap_or(file.connect_s),
+            first_byte_s: self.first_byte_s.unwrap_or(file.first_byte_s),
+            body_progress_s: self.body_progress_s.unwrap_or(file.body_progress_s),
+            answer_silence_s: self.answer_silence_s.unwrap_or(file.answer_silence_s),
+            tunnel_idle_s: self.tunnel_idle_s.unwrap_or(file.tunnel_idle_s),
+            ..file.clone()
+        };
+        (own != *file).then_some(own)
+    }
 }

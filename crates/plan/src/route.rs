@@ -2,6 +2,7 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
+use crate::RouteLimits;
 use crate::hop::{Backend, Place};
 use crate::present;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,7 @@ pub struct Route {
     pub data: Data,
     /// Capabilities that the route was required to have when the plan was made, sorted.
     pub requires: Vec<String>,
+    pub limits: RouteLimits,
     pub way: Way,
 }
 

@@ -124,7 +124,7 @@ refusals! {
     BackendMalformed "hop/bad-response" 502 "the backend's answer is not valid HTTP";
     BackendInformational "hop/too-many-informational" 502 "the backend sent more informational responses than the limit";
     BackendFirstByte "hop/first-byte-timeout" 504 "the backend did not answer within limits.first_byte_s";
-    BackendTooSlow "hop/body-too-slow" 504 "the backend's answer stood still for limits.body_progress_s";
+    BackendTooSlow "hop/body-too-slow" 504 "the backend stood still within a body: in its answer for limits.answer_silence_s, or in taking the request's for limits.body_progress_s";
     BackendTruncated "hop/truncated" 502 "the backend's answer ended before it was complete";
     BackendReset "hop/reset" 502 "the backend reset the stream";
     SpliceNotTls "splice/backend-not-tls" 0 "the backend answered the ClientHello with something that is not TLS";

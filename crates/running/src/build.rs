@@ -161,6 +161,7 @@ impl Building<'_> {
             return Err(Unusable("a route is missing".into()));
         };
         let name: Arc<str> = route.name.as_str().into();
+        let limits = route.limits.over(&self.limits).map_or_else(|| self.limits.clone(), Arc::new);
         match &route.way {
             Way::AtBackend { send_proxy, backends } => Ok(RouteRun {
                 name,
@@ -171,7 +172,7 @@ impl Building<'_> {
                 stats,
                 send_proxy: *send_proxy == SendProxy::V2,
                 strict_paths: false,
-                limits: self.limits.clone(),
+                limits,
             }),
             Way::AtEdge { pattern, upstream_protocol, paths, backends, .. } => {
                 let backends =
@@ -189,7 +190,7 @@ impl Building<'_> {
                     stats,
                     send_proxy: false,
                     strict_paths: *paths == Paths::Strict,
-                    limits: self.limits.clone(),
+                    limits,
                 })
             }
         }

@@ -132,6 +132,7 @@ def route(world: World, it: Route) -> plan.Route:
         priority=it.priority,
         data=it.data or "undeclared",
         requires=sorted(it.requires),
+        limits=plan.RouteLimits(**it.limits.model_dump()),
         way=way,
     )
 

@@ -63,6 +63,15 @@ def form(world: World, i: int, route: Route) -> None:
                         'or end TLS here: tls = "mutual"',
                         of_key=True,
                     )
+        for field in ("first_byte_s", "body_progress_s", "answer_silence_s"):
+            if getattr(route.limits, field) is not None:
+                world.refuse(
+                    "route/layer-7-on-passthrough",
+                    (*key, "limits", field),
+                    f"route {route.name!r} passes TLS through and sets limits.{field}, which is of requests and answers",
+                    f"remove {field}: a tunnel has connect_s and tunnel_idle_s",
+                    of_key=True,
+                )
     else:
         for field, given in (("send_proxy", route.send_proxy != "off"), ("covers", bool(route.covers))):
             if given:

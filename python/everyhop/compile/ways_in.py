@@ -76,5 +76,13 @@ def matching(it: Route) -> plan.Route | None:
         way = plan.AtBackend(ends="at_backend", send_proxy="off", backends=[])
     else:
         # Whom a route refuses, it has matched.
-        way = at_edge(it.model_copy(update={"allow": None, "websocket": None}), [])
-    return plan.Route(name=it.name, hosts=hosts, priority=it.priority, data="undeclared", requires=[], way=way)
+        way = at_edge(it.model_copy(update={"allow": None, "websocket": None, "paths": None}), [])
+    return plan.Route(
+        name=it.name,
+        hosts=hosts,
+        priority=it.priority,
+        data="undeclared",
+        requires=[],
+        limits=plan.RouteLimits(**it.limits.model_dump()),
+        way=way,
+    )

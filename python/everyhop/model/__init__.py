@@ -1,7 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
-from everyhop.model.limits import Limits
+from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
 from everyhop.model.site import Clients, Identity, KeyPair, Site
@@ -20,6 +20,7 @@ __all__ = [
     "Listener",
     "LogSection",
     "Route",
+    "RouteLimits",
     "Site",
     "StatusSection",
     "Verify",

@@ -10,6 +10,16 @@ Positive = Annotated[int, Field(ge=1, le=2_000_000_000)]
 Count = Annotated[int, Field(ge=0, le=2_000_000_000)]
 
 
+class RouteLimits(Section):
+    """`[[route]] limits`: what holds for its requests and hops instead of the file's."""
+
+    connect_s: Positive | None = None
+    first_byte_s: Positive | None = None
+    body_progress_s: Positive | None = None
+    answer_silence_s: Positive | None = None
+    tunnel_idle_s: Positive | None = None
+
+
 class Limits(Section):
     """`[limits]`: sizes in bytes, times in seconds, each with the reason for its default."""
 
@@ -26,7 +36,9 @@ class Limits(Section):
     head_s: Positive = 15
     """From a head's first byte to its last: ends slow-head attacks."""
     body_progress_s: Positive = 30
-    """Longest silence within a body, either way; any byte starts it again."""
+    """Longest silence of a client within a request's body, or of one that takes nothing of its answer; any byte starts it again."""
+    answer_silence_s: Positive = 300
+    """Longest silence of a backend within an answer: event streams, long polls and calls of gRPC are quiet for minutes."""
     idle_s: Positive = 60
     """A client connection between requests; browsers come back within a minute or not soon."""
     connect_s: Positive = 5

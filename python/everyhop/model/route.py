@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.limits import RouteLimits
 from everyhop.model.words import Context, Data, HopTls, Pattern
 
 Capability = str
@@ -97,6 +98,8 @@ class Route(Section):
     """Tells a passthrough backend the client's address."""
     websocket: bool | None = None
     """Whether WebSocket upgrades pass; default true where TLS ends here."""
+    limits: RouteLimits = RouteLimits()
+    """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route knows `connect_s` and `tunnel_idle_s`."""
     paths: Literal["faithful", "strict"] | None = None
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2"] | None = None

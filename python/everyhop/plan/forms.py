@@ -79,6 +79,7 @@ class Limits(Part):
     target_bytes: Never[int]
     head_s: Never[int]
     body_progress_s: Never[int]
+    answer_silence_s: Never[int]
     idle_s: Never[int]
     connect_s: Never[int]
     first_byte_s: Never[int]
@@ -98,6 +99,16 @@ class Limits(Part):
     connections_per_source: Never[int]
     handshakes_per_source: Never[int]
     source_ipv6_prefix: Never[int]
+
+
+class RouteLimits(Part):
+    """`null`: the file's holds."""
+
+    connect_s: Never[int | None]
+    first_byte_s: Never[int | None]
+    body_progress_s: Never[int | None]
+    answer_silence_s: Never[int | None]
+    tunnel_idle_s: Never[int | None]
 
 
 class Refuse(Part):
@@ -309,6 +320,7 @@ class Route(Part):
     priority: ByEffect[int]
     data: Always[Declared]
     requires: Always[list[str]]
+    limits: Never[RouteLimits]
     way: Always[Annotated[AtBackend | AtEdge, Field(discriminator="ends")]]
 
 

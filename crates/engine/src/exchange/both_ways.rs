@@ -131,17 +131,23 @@ impl Exchange {
         if moved {
             watch.within_s(match (self.request, self.response) {
                 (Request::Done | Request::Broken, Response::Head) => limits.first_byte_s,
+                (_, Response::Body) if !self.client_owes() => limits.answer_silence_s,
                 _ => limits.body_progress_s,
             });
         }
         watch.poll_late(cx).map(|_| Err(self.late()))
     }
 
+    /// The client has to take something before the answer can go on.
+    fn client_owes(&self) -> bool {
+        self.blocked || !self.to_client.is_empty()
+    }
+
     /// Whose silence it was.
     fn late(&self) -> Refusal {
         match (self.request, self.response) {
             (_, Response::Flush) => Refusal::ClientGone,
-            (_, Response::Body) if self.blocked || !self.to_client.is_empty() => Refusal::ClientGone,
+            (_, Response::Body) if self.client_owes() => Refusal::ClientGone,
             (_, Response::Body) => Refusal::BackendTooSlow,
             (Request::Body, _) if self.to_up.is_empty() => Refusal::BodyTooSlow,
             (Request::Body | Request::Flush, _) => Refusal::BackendTooSlow,

@@ -113,8 +113,8 @@ fn a_backend_has_first_byte_s_from_the_end_of_the_request() {
 }
 
 #[test]
-fn an_answer_that_stands_still_for_body_progress_s_is_cut_and_never_completed() {
-    let it = Stage::open(&Plan::new().limit("body_progress_s", 30));
+fn an_answer_that_stands_still_for_answer_silence_s_is_cut_and_never_completed() {
+    let it = Stage::open(&Plan::new().limit("answer_silence_s", 30));
     let client = it.h1();
     it.says(&client, GET);
     it.says(&it.only(0), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
