@@ -466,8 +466,9 @@ def test_a_proxy_header_cut_at_every_byte_is_the_same_header(listening: Listenin
     assert {line["client"] for line in listening.edge.lines()} == {expected}
     for cut in range(len(header)):
         assert listening.cut_off(TRUSTED, header[:cut], end=True)[0] == b"", cut
-    refused = until(lambda: found if (found := listening.edge.status()["refused"]).get("proxy/malformed") else None)
-    assert refused == {"proxy/malformed": len(header)}
+    # Who leaves without a byte is a probe, and was refused nothing.
+    expected_counts = {"proxy/malformed": len(header) - 1}
+    until(lambda: listening.edge.status()["refused"] == expected_counts or None)
 
 
 def test_a_proxy_header_that_is_not_exact_ends_the_connection(listening: Listening) -> None:

@@ -315,7 +315,7 @@ def test_no_secret_is_in_anything_that_we_say(edge: Edges, raw: Raws, pki: Pki) 
             "body",
             "api key",
             "tlv",
-            "path of a refusal",
+            "query of a refusal",
         )
     }
     tlv = bytes([0xE0]) + struct.pack(">H", len(sent["tlv"])) + sent["tlv"].encode()
@@ -364,7 +364,7 @@ def test_no_secret_is_in_anything_that_we_say(edge: Edges, raw: Raws, pki: Pki) 
     assert ask("a.test", "/", more="Host: other.test\r\n") == 400
     assert ask("a.test", "/", more="Transfer-Encoding: chunked\r\n", body=sent["body"]) == 400
     assert ask("a.test", "/", more=f"X{sent['cookie']} : x\r\n") == 400
-    assert ask("a.test", f"/%0{sent['path of a refusal']}") == 400
+    assert ask("a.test", f"/%0?{sent['query of a refusal']}") == 400
     assert ask("a.test", "/", more=f"Authorization: {sent['authorization']}\r\n") == 400
     assert ask("a.test", "/", method="CONNECT") == 405
     with contextlib.suppress(OSError):
