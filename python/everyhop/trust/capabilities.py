@@ -283,7 +283,7 @@ CAPABILITIES: dict[str, Capability] = {
 }
 
 # Settings that say something about a route without asking anything of its pattern.
-NEUTRAL = frozenset({"name", "protocol", "data", "requires"})
+NEUTRAL = frozenset({"name", "protocol", "data", "requires", "limits"})
 
 
 def unmet(requirement: str, pattern: str) -> str | None:
