@@ -4,7 +4,7 @@
 use everyhop_decide::{
     Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart, named,
 };
-use everyhop_plan::{HeaderMatch, PathMatch, Plan, Route, Unnamed, Way};
+use everyhop_plan::{HeaderMatch, PathMatch, Paths, Plan, Route, Unnamed, Way};
 
 type Fields = Vec<(String, String)>;
 
@@ -66,6 +66,12 @@ impl Made {
 
     fn hosts(mut self, all: &[&str]) -> Made {
         self.0.hosts = all.iter().map(|h| (*h).to_owned()).collect();
+        self
+    }
+
+    fn strict(mut self) -> Made {
+        let Way::AtEdge { paths, .. } = &mut self.0.way else { unreachable!() };
+        *paths = Paths::Strict;
         self
     }
 
@@ -413,4 +419,84 @@ fn a_plain_path_that_some_backend_takes_for_another_routes_key_is_refused() {
     for (path, wins) in [("/v2/", "own"), ("/v2", "below"), ("/v2/x/", "below"), ("/V2", "")] {
         assert_eq!(winner(&v2(), "GET", path, &[]), wins, "{path}");
     }
+}
+
+fn get(path: &str) -> Ask<'_> {
+    Ask { host: "a.test", path, sent: path, method: "GET", headers: &NoHeaders }
+}
+
+/// R01.
+#[test]
+fn a_strict_route_takes_what_every_backend_reads_alike_and_another_takes_more() {
+    let plan = plan(vec![route("strict", prefix("/s")).strict().0, route("free", prefix("/f")).0]);
+    let it = matcher(&plan);
+    let refused = Refused { route: Some(0), why: Denied::Ambiguous };
+    for (path, found) in [
+        ("/s/x", Ok(0)),
+        ("/s/Mixed;a=b", Ok(0)),
+        ("/s/a%2Fb", Err(refused)),
+        ("/s//a", Err(refused)),
+        ("/f/a%2Fb", Ok(1)),
+        ("/f//a", Ok(1)),
+    ] {
+        assert_eq!(it.admit(0, Who::Anybody, &get(path), false), found, "{path}");
+    }
+}
+
+/// R01. The only route of a host may be left by a reading too: then nothing takes it.
+#[test]
+fn a_path_that_some_backend_reads_out_of_its_only_route_is_taken_for_none() {
+    let alone = matcher(&plan(vec![route("api", prefix("/api")).0]));
+    assert_eq!(alone.ask(0, &get("/api/..%2Fx")), Answer::Ambiguous { route: 0, other: None });
+    assert_eq!(alone.ask(0, &get("/api/a%2Fx")), Answer::Route(0));
+    let by_case = matcher(&plan(vec![any("all").0, route("adm", prefix("/Adm")).0]));
+    assert_eq!(by_case.ask(0, &get("/adm/x")), Answer::Ambiguous { route: 0, other: Some(1) });
+}
+
+/// R01. Encoded again and again: nobody needs it, and a host where nothing can be confused does not look.
+#[test]
+fn a_path_with_more_readings_than_are_looked_at_is_taken_for_none() {
+    let path = format!("/x%{}41", "25".repeat(70));
+    let two = plan(vec![any("all").0, route("adm", prefix("/adm")).0]);
+    let it = matcher(&two);
+    assert_eq!(it.ask(0, &get(&path)), Answer::Ambiguous { route: 0, other: None });
+    let told = it.told(&two, &get(&path), 0);
+    assert_eq!(told, r#"it fits route "all", and can be read in more ways than are looked at; ask for it plainly"#);
+    assert_eq!(matcher(&plan(vec![any("all").0])).ask(0, &get(&path)), Answer::Route(0));
+}
+
+/// R01.
+#[test]
+fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
+    let plan = plan(vec![any("all").0, route("adm", prefix("/adm")).0, route("s", prefix("/s")).strict().0]);
+    let it = matcher(&plan);
+    let told = |path: &str, route: usize| it.told(&plan, &get(path), route);
+    assert_eq!(
+        told("/x%2F..%2F..%2Fadm", 0),
+        r#"it fits route "all", but some backends read it as "/adm", which fits route "adm"; ask for it plainly, or let one route take both"#
+    );
+    assert_eq!(
+        told("/s/a%2Fb", 2),
+        r#"route "s" takes only paths that every backend reads alike (paths = "strict"); ask for it plainly"#
+    );
+    assert!(told("/plain", 0).starts_with(r#"it fits route "all", but not every backend"#));
+    let alone = only_api();
+    let nowhere = matcher(&alone).told(&alone, &get("/api/..%2Fx"), 0);
+    assert!(nowhere.contains("which fits no route"), "{nowhere}");
+    assert_eq!(it.reading(&get("/plain"), 0), None);
+}
+
+fn only_api() -> Plan {
+    plan(vec![route("api", prefix("/api")).0])
+}
+
+#[test]
+fn what_is_demanded_of_fields_on_the_way_to_a_route_is_told_in_order() {
+    let plan = plan(vec![any("red").header("x-team", "red").0, any("all").0, any("late").priority(-1).0]);
+    let it = matcher(&plan);
+    let red = fields(&[("x-team", "red")]);
+    assert_eq!(it.demanded(&get("/p"), 0), Some(vec![red.clone()]));
+    assert_eq!(it.demanded(&get("/p"), 1), Some(vec![red, Vec::new()]));
+    assert_eq!(it.demanded(&get("/p"), 2), None, "whatever the fields are, it comes to `all` before");
+    assert_eq!(it.demanded(&Ask { host: "nobody.test", ..get("/p") }, 0), None);
 }
