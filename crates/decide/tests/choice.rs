@@ -449,6 +449,9 @@ fn a_path_that_some_backend_reads_out_of_its_only_route_is_taken_for_none() {
     let alone = matcher(&plan(vec![route("api", prefix("/api")).0]));
     assert_eq!(alone.ask(0, &get("/api/..%2Fx")), Answer::Ambiguous { route: 0, other: None });
     assert_eq!(alone.ask(0, &get("/api/a%2Fx")), Answer::Route(0));
+    // Plain letters that are encoded: to a backend that decodes nothing it is no path under `/api`.
+    let encoded = Ask { sent: "/%61pi/x", ..get("/api/x") };
+    assert_eq!(alone.ask(0, &encoded), Answer::Ambiguous { route: 0, other: None });
     let by_case = matcher(&plan(vec![any("all").0, route("adm", prefix("/Adm")).0]));
     assert_eq!(by_case.ask(0, &get("/adm/x")), Answer::Ambiguous { route: 0, other: Some(1) });
 }
