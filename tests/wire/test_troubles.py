@@ -195,6 +195,26 @@ def test_a_wrong_certificate_of_a_backend_is_among_the_worst(edge: Edges, raw: R
     assert it.get("readyz")[0] == 200
 
 
+@pytest.mark.parametrize("more", ["", "demand_asks = true\n"])
+def test_a_backend_that_does_not_ask_who_we_are_is_told_whether_or_not_it_is_sent_anything(
+    edge: Edges, raw: Raws, pki: Pki, more: str
+) -> None:
+    silent = raw(answering(OK), pki.backend)
+    it = Ground(edge, route(f"127.0.0.1:{silent.port}", tls_="mutual", more='present = "edge"\n' + more))
+    assert it.ask() == (502 if more else 200)
+    assert f"127.0.0.1:{silent.port} of route r" in it.wait("identity-not-demanded")["about"]
+    assert it.counted("identity-not-demanded") == 1
+    assert "it would take anybody for us" in " ".join(it.screen().split())
+
+
+def test_a_backend_that_refuses_who_we_are_is_told(edge: Edges, raw: Raws, pki: Pki) -> None:
+    strict = raw(answering(OK), pki.backend, clients=pki.public.file)
+    it = Ground(edge, route(f"127.0.0.1:{strict.port}", tls_="mutual", more='present = "edge"\n'))
+    assert it.ask() == 502
+    assert f"127.0.0.1:{strict.port} of route r" in it.wait("identity-refused")["about"]
+    assert "identity-not-demanded" not in it.troubles()
+
+
 def test_an_engine_that_died_is_told_with_how_it_ended(edge: Edges, backend: Backend) -> None:
     it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
     (engine,) = children(it.it.edge.process.pid)

@@ -14,7 +14,7 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("renewal-refused", false, "certificate files changed and cannot be used; the last good ones are served"),
     ("revocation-stale", false, "a revocation list is older than its authority allows"),
     ("identity-refused", false, "a backend refuses our certificate"),
-    ("identity-not-demanded", false, "a mutual backend does not ask for our certificate: mutual in name only"),
+    ("identity-not-demanded", false, "a mutual backend does not ask for our certificate: it would take anybody for us"),
     ("backend-ejected", false, "a backend failed too often and rests"),
     ("backend-failing", false, "the last try at a backend failed"),
     ("name-unresolved", false, "a backend's name no longer resolves; its last addresses are used"),

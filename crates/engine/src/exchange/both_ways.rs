@@ -1,8 +1,8 @@
 //! One request and its answer, both ways at once: what the client sends goes to the backend, what the backend answers
 //! goes to the client, each as fast as the other side takes it. Whichever protocol either side speaks.
 //!
-//! It never interprets a body, never holds more than a buffer each way, and never turns a broken end into a complete
-//! one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
+//! It never interprets a body, holds a buffer each way and, for a backend that can say that it did not look, the first
+//! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{BodyLen, Gone, Got};
