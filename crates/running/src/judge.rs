@@ -105,7 +105,9 @@ fn list(e: &CertRevocationListError) -> String {
         CertRevocationListError::UnsupportedCriticalExtension => {
             "it has a critical extension that nothing here knows".into()
         }
-        CertRevocationListError::UnsupportedRevocationReason => "it revokes for some reasons only".into(),
+        CertRevocationListError::UnsupportedRevocationReason => {
+            "it revokes for a reason that nothing here knows".into()
+        }
         other => format!("it cannot be read ({other:?})"),
     }
 }
