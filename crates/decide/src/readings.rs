@@ -43,9 +43,8 @@ pub(crate) fn told(plan: &Plan, route: usize, reading: Option<&Reading>) -> Stri
 /// The keys of a table, as lenient backends compare them.
 #[derive(Debug, Default)]
 pub(crate) struct Alike {
-    /// The first route of the table, and whether there is another.
-    first: Option<usize>,
-    several: bool,
+    /// Some route is told from others by its path.
+    by_path: bool,
     /// Keys by their lower case; capitals that the configuration tells apart are told apart.
     folded_exact: Map<Box<str>, Vec<Box<str>>>,
     folded_prefix: Map<Box<str>, Vec<Box<str>>>,
@@ -58,9 +57,8 @@ pub(crate) struct Alike {
 }
 
 impl Alike {
-    pub(crate) fn add(&mut self, key: &str, path: &PathMatch, route: usize) {
-        self.several |= self.first.is_some_and(|first| first != route) || !key.is_empty();
-        self.first.get_or_insert(route);
+    pub(crate) fn add(&mut self, key: &str, path: &PathMatch) {
+        self.by_path |= !key.is_empty();
         let exact = matches!(path, PathMatch::Exact { .. });
         if exact {
             let end = key.strip_suffix('/').map_or_else(|| format!("{key}/"), str::to_owned);
@@ -78,9 +76,9 @@ impl Alike {
         }
     }
 
-    /// Every path of the host leads to one route, if it leads anywhere.
+    /// Whatever the path, a request leads to the same route.
     pub(crate) fn leads_one_way(&self) -> bool {
-        !self.several
+        !self.by_path
     }
 
     /// A path in which nothing can be read twice may still be what some backend takes a key for: by the key's other readings,

@@ -92,7 +92,7 @@ impl Table {
         if let PathMatch::Prefix { .. } = path {
             self.longest = self.longest.max(key.len());
         }
-        self.alike.add(key, path, candidate.route);
+        self.alike.add(key, path);
         map.entry(key.into()).or_default().push(candidate);
     }
 
@@ -103,7 +103,7 @@ impl Table {
     }
 
     /// What is matched must be what the backend reads, and backends differ: a path that one of them reads as a path of
-    /// another route is taken for neither (R01). A host whose paths all lead to one route has nothing to confuse.
+    /// another route is taken for neither (R01). A host whose routes take any path has nothing to confuse.
     pub(crate) fn find(&self, ask: &Ask<'_>) -> Found {
         let Some(route) = self.strictly(ask) else { return Found::Nothing };
         let is_plain = reads_one_way(ask.path) && ask.sent.len() == ask.path.len();

@@ -465,7 +465,9 @@ fn a_path_with_more_readings_than_are_looked_at_is_taken_for_none() {
     assert_eq!(it.ask(0, &get(&path)), Answer::Ambiguous { route: 0, other: None });
     let told = it.told(&two, &get(&path), 0);
     assert_eq!(told, r#"it fits route "all", and can be read in more ways than are looked at; ask for it plainly"#);
-    assert_eq!(matcher(&plan(vec![any("all").0])).ask(0, &get(&path)), Answer::Route(0));
+    for alike in [vec![any("all").0], vec![any("gets").methods(&["GET"]).0, any("all").0]] {
+        assert_eq!(matcher(&plan(alike)).ask(0, &get(&path)), Answer::Route(0));
+    }
 }
 
 /// R01.
@@ -487,6 +489,16 @@ fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
     let nowhere = matcher(&alone).told(&alone, &get("/api/..%2Fx"), 0);
     assert!(nowhere.contains("which fits no route"), "{nowhere}");
     assert_eq!(it.reading(&get("/plain"), 0), None);
+}
+
+/// R01. Who decodes a path decodes the rule that it is held against as often: until then they are two.
+#[test]
+fn a_rule_is_read_as_the_path_is() {
+    for key in [exact("/a%2Fb"), prefix("/a%2Fb")] {
+        let plan = plan(vec![any("all").0, route("ab", key).0]);
+        let reading = matcher(&plan).reading(&get("/a%252Fb"), 0).expect("a reading");
+        assert_eq!((reading.path.as_str(), reading.route), ("/a/b", Some(1)));
+    }
 }
 
 fn only_api() -> Plan {
