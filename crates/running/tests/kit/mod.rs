@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file takes what it needs")]
 
+pub mod plan;
 pub mod shake;
 
 use aws_lc_rs::rand::SystemRandom;

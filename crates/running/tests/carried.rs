@@ -1,0 +1,198 @@
+//! What is carried over from the plan before, and what is another as soon as anything that it depends on is.
+
+mod kit;
+
+use everyhop_plan::Place;
+use everyhop_running::material::Listed;
+use kit::plan::*;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+#[test]
+fn what_did_not_change_is_carried_over_and_what_is_new_begins_anew() {
+    let it = Material::new();
+    let before = it.built(&plan(), None).expect("a plan");
+    let mut changed = plan();
+    changed["routes"][1]["name"] = json!("three");
+    let after = it.built(&changed, Some(&before)).expect("a plan");
+    assert_eq!((before.generation, after.generation), (1, 2));
+    let same: Vec<_> = backends(&before).iter().zip(backends(&after)).map(|(a, b)| Arc::ptr_eq(a, b)).collect();
+    assert_eq!(same, [true; 3], "hops are those of no route");
+    assert!(Arc::ptr_eq(&before.routes[0].stats, &after.routes[0].stats));
+    assert!(!Arc::ptr_eq(&before.routes[1].stats, &after.routes[1].stats), "a route is known by its name");
+    assert!(Arc::ptr_eq(&before.elsewhere, &after.elsewhere));
+    let sent = |a: usize, b: usize| {
+        let pairs = before.routes[a].sent.iter().zip(&after.routes[b].sent);
+        pairs.map(|(x, y)| Arc::ptr_eq(x, y)).collect::<Vec<_>>()
+    };
+    assert_eq!((sent(0, 0), sent(1, 1)), (vec![true; 2], vec![false]));
+    let mut turned = plan();
+    way(&mut turned, 0, "backends").as_array_mut().expect("backends").reverse();
+    let turned = it.built(&turned, Some(&before)).expect("a plan");
+    for (from, to) in [(0, 1), (1, 0)] {
+        assert!(Arc::ptr_eq(&before.routes[0].sent[from], &turned.routes[0].sent[to]), "each hop its own count");
+    }
+}
+
+/// Which of two hops are one: those of the first plan and those of the second.
+fn is_one_hop(it: &Material, plans: [&Value; 2], listed: Vec<Listed>) -> bool {
+    let before = it.built(plans[0], None).expect("a plan");
+    let after = it.built_by(plans[1], Some(&before), listed).expect("a plan");
+    let (a, b) = (&before.routes[1].backends[0], &after.routes[1].backends[0]);
+    assert_eq!(a.hop_id == b.hop_id, Arc::ptr_eq(a, b));
+    Arc::ptr_eq(a, b)
+}
+
+#[test]
+fn a_hop_is_another_as_soon_as_anything_that_its_connections_depend_on_is() {
+    let it = Material::new();
+    let of = |at: Value, how: Value| {
+        let mut plan = plan();
+        *way(&mut plan, 1, "backends") = json!([hop(at, how)]);
+        plan
+    };
+    let pins = |digit: &str| json!({"kind": "pins", "sha256": [digit.repeat(64)], "name_too": true});
+    let mut other_name = verify(roots(None));
+    other_name["name"] = json!("c.test");
+    let mut other_policy = reencrypt(verify(roots(None)));
+    other_policy["policy"]["groups"] = json!(["secp256r1"]);
+    let listed_roots = reencrypt(verify(roots(Some("crl/one"))));
+    let ours = reencrypt(verify(roots(None)));
+    let shown = mutual(verify(roots(None)), false);
+    let same =
+        |a: (Value, Value), b: (Value, Value)| is_one_hop(&it, [&of(a.0, a.1), &of(b.0, b.1)], it.listed.clone());
+    for how in [&ours, &shown, &listed_roots, &same_host(), &accepted(2_000_000_000), &reencrypt(verify(pins("a")))] {
+        assert!(same((literal(), how.clone()), (literal(), how.clone())), "{how}");
+        assert!(!same((literal(), how.clone()), (name(), how.clone())), "another place: {how}");
+        let mut h1 = of(literal(), how.clone());
+        *way(&mut h1, 1, "upstream_protocol") = json!("http/1.1");
+        assert!(!is_one_hop(&it, [&of(literal(), how.clone()), &h1], it.listed.clone()), "another protocol: {how}");
+    }
+    for (a, b) in [
+        (&ours, &other_policy),
+        (&ours, &reencrypt(other_name)),
+        (&ours, &shown),
+        (&ours, &listed_roots),
+        (&ours, &same_host()),
+        (&ours, &reencrypt(verify(pins("a")))),
+        (&reencrypt(verify(pins("a"))), &reencrypt(verify(pins("b")))),
+        (&shown, &mutual(verify(roots(None)), true)),
+        (&same_host(), &accepted(2_000_000_000)),
+        (&accepted(2_000_000_000), &accepted(2_000_000_001)),
+    ] {
+        assert!(!same((literal(), a.clone()), (literal(), b.clone())), "{a} {b}");
+    }
+    for (how, id, one) in [
+        (&ours, "ca/one", false),
+        (&ours, "identity/me", true),
+        (&shown, "identity/me", false),
+        (&listed_roots, "crl/one", false),
+        (&ours, "crl/one", true),
+        (&same_host(), "ca/one", true),
+    ] {
+        let plan = of(literal(), how.clone());
+        assert_eq!(is_one_hop(&it, [&plan, &plan], it.with(id, "b")), one, "other bytes of {id}: {how}");
+    }
+}
+
+#[test]
+fn a_hop_that_several_routes_have_is_one() {
+    let it = Material::new();
+    let mut plan = plan();
+    let shared = mutual(verify(roots(None)), true);
+    *way(&mut plan, 0, "backends") = json!([hop(unix(), same_host()), hop(name(), shared.clone())]);
+    *way(&mut plan, 1, "backends") = json!([hop(name(), shared)]);
+    *way(&mut plan, 1, "upstream_protocol") = json!("http/1.1");
+    let running = it.built(&plan, None).expect("a plan");
+    let all = backends(&running);
+    assert!(Arc::ptr_eq(all[1], all[2]) && !Arc::ptr_eq(all[0], all[1]));
+    assert!(all[2].secured.as_ref().is_some_and(|s| s.demand_asks));
+    running.routes[0].sends_to(all[1]);
+    running.routes[0].sends_to(all[1]);
+    running.routes[1].sends_to(all[2]);
+    running.routes[1].sends_to(all[0]);
+    let sent: Vec<Vec<_>> =
+        running.routes.iter().map(|r| r.sent.iter().map(|n| n.load(Ordering::Relaxed)).collect()).collect();
+    assert_eq!(sent, [vec![0, 2], vec![1]], "each route counts what went from it, to what it has");
+}
+
+/// Whether sessions of the first are taken up in the second.
+fn is_one_promise(it: &Material, plans: [&Value; 2], listed: Vec<Listed>) -> bool {
+    let before = it.built(plans[0], None).expect("a plan");
+    let after = it.built_by(plans[1], Some(&before), listed).expect("a plan");
+    let (a, b) = (&before.sites[0], &after.sites[0]);
+    assert_eq!(a.promise == b.promise, a.resume_key == b.resume_key);
+    let kept = Arc::ptr_eq(&a.config.ticketer, &b.config.ticketer);
+    assert_eq!(
+        (kept, Arc::ptr_eq(&a.config.session_storage, &b.config.session_storage)),
+        (a.promise == b.promise, kept)
+    );
+    kept
+}
+
+#[test]
+fn who_may_come_back_to_a_site_comes_back_over_a_reload_unless_what_was_asked_of_clients_changed() {
+    let it = Material::new();
+    let of = |clients: Value| {
+        let mut plan = plan();
+        plan["sites"][0]["clients"] = clients;
+        plan
+    };
+    let demand = |mode: &str, crl: Option<&str>, stale: &str| json!({"mode": mode, "ca": "ca/one", "crl": crl, "stale_crl": stale});
+    let nothing = of(json!({"mode": "nothing"}));
+    let ask = of(demand("ask", None, "refuse"));
+    let require = of(demand("require", Some("crl/one"), "refuse"));
+    let allow = of(demand("require", Some("crl/one"), "allow"));
+    let mut strict = nothing.clone();
+    strict["sites"][0]["policy"]["versions"] = json!(["1.3"]);
+    let mut renamed = nothing.clone();
+    renamed["sites"][0]["name"] = json!("other");
+    let mut wider = require.clone();
+    wider["sites"][0]["hosts"] = json!(["a.test", "b.test", "c.test"]);
+    let all = [&nothing, &ask, &require, &allow, &strict, &renamed];
+    for (i, a) in all.iter().enumerate() {
+        for (j, b) in all.iter().enumerate() {
+            assert_eq!(is_one_promise(&it, [a, b], it.listed.clone()), i == j, "{i} {j}");
+        }
+    }
+    assert!(is_one_promise(&it, [&require, &wider], it.listed.clone()), "names alone change nothing of it");
+    for (plan, id, same) in [
+        (&require, "ca/one", false),
+        (&require, "crl/one", false),
+        (&require, "site/edge/0", true),
+        (&ask, "ca/one", false),
+        (&ask, "crl/one", true),
+        (&nothing, "ca/one", true),
+    ] {
+        assert_eq!(is_one_promise(&it, [plan, plan], it.with(id, "b")), same, "other bytes of {id}");
+    }
+    let knows: Vec<_> =
+        [&nothing, &ask, &require].map(|p| it.built(p, None).expect("a plan").sites[0].knows_clients).to_vec();
+    assert_eq!(knows, [false, true, true]);
+}
+
+#[test]
+fn names_of_backends_move_with_what_is_known_of_the_addresses_that_stay() {
+    let it = Material::new();
+    let running = it.built(&plan(), None).expect("a plan");
+    let backend = &running.routes[0].backends[1];
+    assert!(matches!(backend.place, Place::Name { .. }));
+    let first = backend.addresses.load()[0].fares.clone();
+    for address in backend.addresses.load().iter() {
+        address.fares.ejected_until_ms.store(u64::MAX, Ordering::Relaxed);
+    }
+    backend.sum_up();
+    assert!(backend.health.is_ejected());
+    running.resolve(&HashMap::from([("c.test".into(), vec![ip("10.0.0.7")])]));
+    assert_eq!(places(backend), [at("10.0.0.1:1"), at("10.0.0.2:1")], "another's name");
+    running.resolve(&HashMap::from([("b.test".into(), vec![ip("10.0.0.3"), ip("10.0.0.1")])]));
+    assert_eq!(places(backend), [at("10.0.0.3:1"), at("10.0.0.1:1")]);
+    assert!(!backend.health.is_ejected(), "an address that nobody tried");
+    let kept = backend.addresses.load();
+    assert!(Arc::ptr_eq(&kept[1].fares, &first) && !kept[0].fares.is_ejected());
+    running.resolve(&HashMap::from([("b.test".into(), Vec::new())]));
+    assert_eq!(places(backend), []);
+    assert_eq!(places(&running.routes[1].backends[0]), [at("10.0.0.9:2")], "what is no name does not move");
+}
