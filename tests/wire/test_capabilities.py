@@ -84,6 +84,11 @@ def by_header(at: Ground) -> None:
     assert "backend: second" in it.ask(more="x-version: 2\r\n").text
 
 
+def by_edits(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    assert "server" not in {name.lower() for name in it.ask().headers}
+
+
 def by_method(at: Ground) -> None:
     it = at.second('method = "POST"')
     assert "backend: first" in it.ask().text and "backend: second" in it.ask(method="POST", body="x").text
@@ -344,6 +349,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "path-routing": by_path,
     "host-routing": by_host,
     "header-routing": by_header,
+    "field-edits": by_edits,
     "method-routing": by_method,
     "grpc": grpc_calls,
     "websocket": websocket,

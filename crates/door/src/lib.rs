@@ -151,6 +151,12 @@ fn is_heard(name: &str) -> bool {
     judge::is_heard(name)
 }
 
+/// Whether a route may change the field of that name, of an answer or of a request.
+#[pyfunction]
+fn is_editable(name: &str, answer: bool) -> bool {
+    everyhop_http1::field_id(name.as_bytes()).is_editable(answer)
+}
+
 /// Shakes hands with a TLS server and tells what it saw, as JSON. It verifies but does not insist: it is a probe.
 #[pyfunction]
 fn probe(py: Python<'_>, ask: &str) -> PyResult<String> {
@@ -181,6 +187,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(judge_roots, m)?)?;
     m.add_function(wrap_pyfunction!(judge_lists, m)?)?;
     m.add_function(wrap_pyfunction!(is_heard, m)?)?;
+    m.add_function(wrap_pyfunction!(is_editable, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;
     Ok(())
 }

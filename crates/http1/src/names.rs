@@ -47,6 +47,13 @@ impl FieldId {
         matches!(self, FieldId::XForwardedFor | FieldId::Identity)
     }
 
+    /// A route may change it, in an answer or in a request: not what frames a message or concerns a connection, and in a
+    /// request not what says who the client is.
+    pub fn is_editable(self, in_answer: bool) -> bool {
+        let edges_own = self.is_identity() || matches!(self, FieldId::Host | FieldId::Expect | FieldId::EarlyData);
+        !self.is_hop_by_hop() && self != FieldId::ContentLength && (in_answer || !edges_own)
+    }
+
     /// Must not stand in a trailer section (RFC 9110 §6.5.1), or would be believed if it did.
     pub fn is_forbidden_in_trailers(self) -> bool {
         self.is_hop_by_hop()

@@ -7,12 +7,14 @@
 
 #![forbid(unsafe_code)]
 
+mod edits;
 mod hop;
 mod limits;
 mod listener;
 mod route;
 mod site;
 
+pub use edits::{Edit, Edits, Piece, Variable};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, RouteLimits};
 pub use listener::{Listener, Unnamed};

@@ -3,6 +3,7 @@
 //! Read next: `hop.rs`.
 
 use crate::RouteLimits;
+use crate::edits::Edits;
 use crate::hop::{Backend, Place};
 use crate::present;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,10 @@ pub enum Way {
         websocket: bool,
         paths: Paths,
         upstream_protocol: UpstreamProtocol,
+        /// Of what goes to the backend.
+        request: Box<Edits>,
+        /// Of a backend's answer.
+        response: Box<Edits>,
         backends: Vec<Backend>,
     },
 }

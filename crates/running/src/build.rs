@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    BackendHop, ClientDemand, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl, UpstreamProtocol,
-    Way,
+    BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl,
+    UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -172,9 +172,12 @@ impl Building<'_> {
                 stats,
                 send_proxy: *send_proxy == SendProxy::V2,
                 strict_paths: false,
+                request: None,
+                response: None,
                 limits,
             }),
-            Way::AtEdge { pattern, upstream_protocol, paths, backends, .. } => {
+            Way::AtEdge { pattern, upstream_protocol, paths, request, response, backends, .. } => {
+                let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
@@ -190,6 +193,8 @@ impl Building<'_> {
                     stats,
                     send_proxy: false,
                     strict_paths: *paths == Paths::Strict,
+                    request: some(request),
+                    response: some(response),
                     limits,
                 })
             }

@@ -6,7 +6,7 @@ use crate::backend::BackendRun;
 use crate::material::{Listed, Resumption};
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Limits, Place, Plan};
+use everyhop_plan::{Edits, Limits, Place, Plan};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -71,6 +71,9 @@ pub struct RouteRun {
     pub send_proxy: bool,
     /// Paths go on in their canonical form.
     pub strict_paths: bool,
+    /// What it changes in heads; `None` where it changes nothing.
+    pub request: Option<Edits>,
+    pub response: Option<Edits>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
 }

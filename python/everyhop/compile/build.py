@@ -6,8 +6,9 @@ from functools import cache
 
 from everyhop import plan
 from everyhop.compile import names
+from everyhop.compile.pieces import pieces
 from everyhop.compile.world import World, backends, demands_asking, ends_at
-from everyhop.model import Backend, Route, Site, Verify
+from everyhop.model import Backend, Edits, Route, Site, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -115,8 +116,20 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         websocket=True if it.websocket is None else it.websocket,
         paths=it.paths or "faithful",
         upstream_protocol=it.upstream_protocol or "http/1.1",
+        request=edits(it.request),
+        response=edits(it.response),
         backends=to,
     )
+
+
+def edits(it: Edits | None) -> plan.Edits:
+    """Names in lower case, in an order that does not hang on the file's."""
+
+    def each(table: dict[str, str]) -> list[plan.Edit]:
+        return [plan.Edit(name=name.lower(), value=pieces(value)) for name, value in sorted(table.items())]
+
+    it = it or Edits()
+    return plan.Edits(remove=sorted({name.lower() for name in it.remove}), set=each(it.set), add=each(it.add))
 
 
 def route(world: World, it: Route) -> plan.Route:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from everyhop.compile import rules_hops, rules_names, rules_reach, rules_requirements, rules_routes
+from everyhop.compile import rules_edits, rules_hops, rules_names, rules_reach, rules_requirements, rules_routes
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files, read_names
 from everyhop.compile.reading import read
@@ -113,6 +113,7 @@ def compile_file(
     guessed = guess_hosts(world)
     ways = ways_in(world)
     rules_routes.judge(world)
+    rules_edits.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     rules_hops.judge(world)

@@ -45,6 +45,12 @@ def is_heard(field: str) -> bool:
     return _door.is_heard(field)
 
 
+def is_editable(field: str, *, answer: bool) -> bool:
+    """Whether a route may change the field of that name: not one that frames a message or concerns a connection alone, and in a
+    request not one that says who the client is, or its twin with `_` or `.`."""
+    return _door.is_editable(field, answer)
+
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.model.words import DECLARED
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Edit, Plan, Route
 from everyhop.trust import RouteTrust, acceptances
 
 KINDS.update(
@@ -23,6 +23,7 @@ KINDS.update(
         "clients-narrowed": ("stronger", "fewer clients may pass"),
         "data-lowered": ("weaker", "the data is said to matter less"),
         "data-raised": ("stronger", "the data is said to matter more"),
+        "fields-edited": ("neutral", "fields are changed in another way on their way"),
         "address-told": ("neutral", "the backend is told the client's address in another way"),
     }
 )
@@ -48,7 +49,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
             out.append(Change("address-told", name, what, "the backend must expect the same"))
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
-        out += clients(name, a, b) + promise(name, a, b)
+        out += clients(name, a, b) + promise(name, a, b) + edited(name, a, b)
     return [replace(c, what=moved + c.what) for c in out]
 
 
@@ -117,6 +118,21 @@ def clients(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
         who = "any client that the site lets in" if now is None else ", ".join(more)
         return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]
     return [Change("clients-narrowed", name, "fewer clients may pass", "the others get 403")]
+
+
+def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    out = []
+    for side, was, now in (("request", a.request, b.request), ("response", a.response, b.response)):
+        for word in ("remove", "set", "add"):
+            if getattr(was, word) != getattr(now, word):
+                what = f"{side}.{word} was {shown(getattr(was, word))}, now {shown(getattr(now, word))}"
+                who = "backends" if side == "request" else "clients"
+                out.append(Change("fields-edited", name, what, f"{who} see other fields"))
+    return out
+
+
+def shown(edits: list[str] | list[Edit]) -> str:
+    return ", ".join(map(str, edits)) or "nothing"
 
 
 def promise(name: str, a: AtEdge, b: AtEdge) -> list[Change]:

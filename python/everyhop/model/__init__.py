@@ -1,6 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
+from everyhop.model.edits import Edits
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
@@ -13,6 +14,7 @@ __all__ = [
     "Backend",
     "Clients",
     "Config",
+    "Edits",
     "EngineSection",
     "Identity",
     "KeyPair",

@@ -295,6 +295,41 @@ class HeaderMatch(Part):
     equals: Always[str]
 
 
+class Text(Part):
+    kind: Literal["text"]
+    text: Always[str]
+
+    def __str__(self) -> str:
+        return self.text.replace("{", "{{").replace("}", "}}")
+
+
+Variable = Literal["client.address", "client.name", "tls.version", "request.id", "host", "path", "query", "method"]
+
+
+class Of(Part):
+    kind: Literal["of"]
+    of: Always[Variable]
+
+    def __str__(self) -> str:
+        return f"{{{self.of}}}"
+
+
+class Edit(Part):
+    name: Always[str]
+    value: Always[list[Annotated[Text | Of, Field(discriminator="kind")]]]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {''.join(map(str, self.value))}"
+
+
+class Edits(Part):
+    """Removed first, then set, then added."""
+
+    remove: Always[list[str]]
+    set: Always[list[Edit]]
+    add: Always[list[Edit]]
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
@@ -311,6 +346,8 @@ class AtEdge(Part):
     websocket: ByEffect[bool]
     paths: ByEffect[Literal["faithful", "strict"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2"]]  # the same
+    request: Always[Edits]
+    response: Always[Edits]
     backends: Always[list[Backend]]
 
 

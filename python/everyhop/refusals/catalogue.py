@@ -140,6 +140,14 @@ PAGES: dict[str, Page] = {
     ),
     "route/tie": Page("two routes match the same requests", "which of them wins would be chance"),
     "route/path": Page("a path is not in its one form", "it could never match what requests are compared as"),
+    "route/edge-field": Page(
+        "a route changes a field that only the edge writes",
+        "what frames a message decides where the next one begins, and backends believe what the edge says of clients",
+    ),
+    "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
+    "route/variable": Page(
+        "a value names something that the edge does not know", "the braces would go out as they stand"
+    ),
     "route/requirement-unmet": Page(
         "a route requires what its pattern cannot give",
         "the requirement and where TLS ends contradict each other",

@@ -149,6 +149,15 @@ CAPABILITIES: dict[str, Capability] = {
     "header-rewriting": Capability(
         "identity headers set by the edge", TERMINATING, READS, "PROXY protocol: send_proxy"
     ),
+    "field-edits": Capability(
+        "fields of requests and answers set, added and removed",
+        TERMINATING,
+        READS,
+        AT_BACKEND,
+        settings=("request", "response"),
+        check=kept.fields_edited,
+        writes=(Setting("route", "response", '{ remove = ["server"] }', TERMINATING),),
+    ),
     "canary": Capability(
         "canary by header or path", TERMINATING, READS, "a host name of its own", settings=("priority",)
     ),

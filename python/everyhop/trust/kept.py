@@ -79,6 +79,18 @@ def upgrades_pass(it: Standing) -> Missing | None:
     return None
 
 
+def fields_edited(it: Standing) -> Missing | None:
+    """`request` or `response`, with a field to set, add or remove."""
+    if any(
+        side is not None and (side.remove or side.set or side.add) for side in (it.route.request, it.route.response)
+    ):
+        return None
+    return Missing(
+        "no field is changed",
+        ('request = { set = { x-edge = "{tls.version}" } }', 'response = { remove = ["server"] }'),
+    )
+
+
 def status_bound(it: Standing) -> Missing | None:
     """`[status] bind`, where the metrics are read."""
     if it.config.status.bind is None:

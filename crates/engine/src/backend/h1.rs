@@ -5,6 +5,7 @@ use crate::backend::connect::Opened;
 use crate::backend::link::Link;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
+use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
 use crate::exchange::trailers::last_chunk;
@@ -200,8 +201,12 @@ impl H1Up {
         Meta { status: self.head.status, body, behind }
     }
 
-    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
-        client.head(meta, &ResponseView { head: &self.head, buf: self.inb.bytes() });
+    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
+        let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
+        match by {
+            None => client.head(meta, &view),
+            Some(by) => client.head(meta, &Edited { fields: &view, by }),
+        }
         self.done_with_head();
     }
 

@@ -4,6 +4,7 @@
 use crate::backend::connect::Opened;
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::of_answer;
@@ -337,9 +338,12 @@ impl H2Up {
         Poll::Ready(Ok(Meta { status, body, behind }))
     }
 
-    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
+    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
         let head = self.head.take().unwrap_or_default();
-        client.head(meta, &MapView(&head));
+        match by {
+            None => client.head(meta, &MapView(&head)),
+            Some(by) => client.head(meta, &Edited { fields: &MapView(&head), by }),
+        }
     }
 
     pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {

@@ -4,6 +4,7 @@
 use crate::backend::link::Link;
 use crate::backend::{h1, h2};
 use crate::exchange::asked::Asked;
+use crate::exchange::edits::Editing;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Built, Got, Meta};
 use everyhop_plan::Limits;
@@ -84,8 +85,8 @@ impl Backend for Up {
         either!(self, up => up.poll_head(cx, limits))
     }
 
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client) {
-        either!(self, up => up.give_head(meta, client));
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
+        either!(self, up => up.give_head(meta, client, by));
     }
 
     fn give_informational(&mut self, status: u16, client: &mut impl Client) {

@@ -9,9 +9,10 @@ mod ended;
 pub(crate) mod h1;
 mod h1_side;
 pub(crate) mod h2;
+pub(crate) mod known;
 pub(crate) mod request;
 pub(crate) mod tunnel;
-pub(crate) mod work;
+mod work;
 
 use crate::client::conn::Conn;
 use crate::terminate::Opened;

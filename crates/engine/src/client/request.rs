@@ -6,6 +6,7 @@ use crate::admit::{Refused, admit};
 use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
+use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
 use crate::head::request as head;
@@ -40,7 +41,13 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
-    let built = head::build(&conn.said, asked, view, backend.protocol, scratch);
+    let built = match route.and_then(|r| r.request.as_ref()) {
+        None => head::build(&conn.said, asked, view, backend.protocol, scratch),
+        Some(edits) => {
+            let edited = Edited { fields: view, by: Editing { edits, asked, knows: conn } };
+            head::build(&conn.said, asked, &edited, backend.protocol, scratch)
+        }
+    };
     let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
 }

@@ -89,6 +89,11 @@ impl Asked {
         self.target.get(..self.path_len).unwrap_or_default()
     }
 
+    /// With its question mark, as it came; empty where there is none.
+    pub(crate) fn query(&self) -> &str {
+        self.target.get(self.path_len..).unwrap_or_default()
+    }
+
     /// Lets the canonical path go on to the backend.
     pub(crate) fn send_canonical(&mut self) {
         if self.path_len <= self.target.len() && self.sent() != "*" {

@@ -4,6 +4,7 @@
 //! It never interprets a body, holds a buffer each way and, for a backend that can say that it did not look, the first
 //! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
+use crate::exchange::edits::Editing;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{BodyLen, Gone, Got};
 use everyhop_plan::Limits;
@@ -32,6 +33,16 @@ enum Response {
     Body,
     Flush,
     Done,
+}
+
+/// What holds for an exchange, whatever comes.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) limits: &'a Limits,
+    /// A switch of protocols was asked for.
+    pub(crate) upgrade: bool,
+    /// What the route changes in the answer's head.
+    pub(crate) edits: Option<Editing<'a>>,
 }
 
 /// How an exchange went so far.
@@ -116,12 +127,12 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
-        upgrade: bool,
         watch: &Watch,
-        limits: &Limits,
+        terms: &Terms<'_>,
     ) -> Poll<Result<(), Refusal>> {
+        let limits = terms.limits;
         let mut moved = self.poll_request(cx, client, up)?;
-        moved |= self.poll_response(cx, client, up, upgrade, limits)?;
+        moved |= self.poll_response(cx, client, up, terms)?;
         if self.response == Response::Done {
             return Poll::Ready(Ok(()));
         }
@@ -218,9 +229,9 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
-        upgrade: bool,
-        limits: &Limits,
+        terms: &Terms<'_>,
     ) -> Result<bool, Refusal> {
+        let limits = terms.limits;
         let mut moved = false;
         loop {
             match self.response {
@@ -229,8 +240,8 @@ impl Exchange {
                     let Poll::Ready(meta) = up.poll_head(cx, limits) else { return Ok(moved) };
                     let meta = meta?;
                     match meta.status {
-                        101 if upgrade => {
-                            up.give_head(&meta, client);
+                        101 if terms.upgrade => {
+                            up.give_head(&meta, client, None);
                             self.status = 101;
                             self.switched = true;
                             self.response = Response::Flush;
@@ -248,7 +259,7 @@ impl Exchange {
                             }
                         }
                         _ => {
-                            up.give_head(&meta, client);
+                            up.give_head(&meta, client, terms.edits);
                             self.status = meta.status;
                             self.kept = None;
                             self.response = if meta.body == BodyLen::None {

@@ -2,7 +2,8 @@
 //! Sent again is only what no backend can have acted on. Read next: `both_ways.rs`, then `observed.rs`.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::both_ways::Exchange;
+use crate::exchange::both_ways::{Exchange, Terms};
+use crate::exchange::edits::{Editing, Knows};
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
@@ -18,7 +19,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 /// What carrying needs of the connection that a request came by, and of its thread.
-pub(crate) trait Carrier {
+pub(crate) trait Carrier: Knows {
     type Up: Backend;
     /// Finds a backend that takes the request; see `backend/reach.rs`.
     fn reach(
@@ -92,6 +93,8 @@ pub(crate) async fn carry<C: Carrier>(
     let running = &ready.running;
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
+    let edits = route.response.as_ref().map(|edits| Editing { edits, asked, knows: carrier });
+    let terms = Terms { limits, upgrade: asked.websocket, edits };
     let mut tries = Tries::default();
     let mut again = false;
     let mut exchange = Exchange::new(asked.body, ready.speaks_h2());
@@ -119,7 +122,7 @@ pub(crate) async fn carry<C: Carrier>(
         route.sends_to(&backend);
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
-        let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, asked.websocket, watch, limits) {
+        let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, watch, &terms) {
             Poll::Pending if carrier.is_overdue() => Poll::Ready(Err(Refusal::Draining)),
             polled => polled,
         })

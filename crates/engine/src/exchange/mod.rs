@@ -5,6 +5,7 @@ pub mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;
 pub(crate) mod carry;
+pub(crate) mod edits;
 pub(crate) mod limits;
 pub(crate) mod observed;
 pub(crate) mod sides;

@@ -2,6 +2,7 @@
 //! Read next: `both_ways.rs`, which knows no more of them.
 
 use crate::exchange::asked::Asked;
+use crate::exchange::edits::Editing;
 use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
 use everyhop_plan::Limits;
 use everyhop_record::line::HopFragment;
@@ -55,8 +56,8 @@ pub(crate) trait Backend {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>>;
     /// The next head: informational or final.
     fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>>;
-    /// Hands the head that was just read to the client's side.
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client);
+    /// Hands the head that was just read to the client's side, perhaps edited.
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>);
     fn give_informational(&mut self, status: u16, client: &mut impl Client);
     /// Appends decoded bytes of the response's body.
     fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;

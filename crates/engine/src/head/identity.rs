@@ -15,7 +15,7 @@ const CHAIN_CERTS: usize = 8;
 /// What all requests of a connection say of its client, written once.
 pub(crate) struct Said {
     /// The client's address as X-Forwarded-For writes it.
-    address: Box<[u8]>,
+    pub(crate) address: Box<[u8]>,
     /// The same as a node of Forwarded (RFC 7239 §6).
     node: Box<[u8]>,
     /// RFC 9440: `:base64:` of the verified leaf, and of its issuers.

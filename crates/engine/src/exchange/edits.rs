@@ -1,0 +1,80 @@
+//! What a route changes in a head: the fields that pass are those of the message without what is removed or set anew, then
+//! what is set and added, each value put together for this request. Read next:
+//! `../client/known.rs`, who knows the values.
+
+use crate::exchange::asked::Asked;
+use crate::exchange::words::Fields;
+use everyhop_decide::Headers;
+use everyhop_http1::{FieldId, field_id};
+use everyhop_plan::{Edit, Edits, Piece, Variable};
+use std::cell::Cell;
+
+/// Whoever knows what is asked of the client's connection; what is of the request alone is [`Asked`]'s.
+pub(crate) trait Knows {
+    fn tell(&self, of: Variable, asked: &Asked, into: &mut Vec<u8>);
+}
+
+/// What a route changes, and where its values come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Editing<'a> {
+    pub(crate) edits: &'a Edits,
+    pub(crate) asked: &'a Asked,
+    pub(crate) knows: &'a dyn Knows,
+}
+
+/// A head's fields as they are when they were edited.
+pub(crate) struct Edited<'a, F> {
+    pub(crate) fields: &'a F,
+    pub(crate) by: Editing<'a>,
+}
+
+impl<F: Fields> Fields for Edited<'_, F> {
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        let Edits { remove, set, add } = self.by.edits;
+        let is = |name: &[u8], gone: &str| gone.as_bytes().eq_ignore_ascii_case(name);
+        self.fields.each(|id, name, value| {
+            if !remove.iter().any(|it| is(name, it)) && !set.iter().any(|it| is(name, &it.name)) {
+                f(id, name, value);
+            }
+        });
+        for Edit { name, value } in set.iter().chain(add) {
+            let mut put = |value: &[u8]| f(field_id(name.as_bytes()), name.as_bytes(), value);
+            match value.as_slice() {
+                [Piece::Text { text }] => put(text.as_bytes()),
+                pieces => self.by.composed(pieces, put),
+            }
+        }
+    }
+}
+
+/// Routes are chosen by what the client sent.
+impl<F: Headers> Headers for Edited<'_, F> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        self.fields.all_equal(name, value)
+    }
+}
+
+thread_local! {
+    static VALUE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Editing<'_> {
+    /// Hands on a value that was put together; a field without one is not there.
+    fn composed(&self, pieces: &[Piece], mut put: impl FnMut(&[u8])) {
+        let mut value = VALUE.take();
+        value.clear();
+        for piece in pieces {
+            match piece {
+                Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
+                Piece::Of { of } => self.knows.tell(*of, self.asked, &mut value),
+            }
+        }
+        // A name in a certificate may hold what no field can (RFC 9110 §5.5); nothing of it may end one.
+        value.retain(|b| *b == b'\t' || !b.is_ascii_control());
+        let told = value.trim_ascii();
+        if !told.is_empty() {
+            put(told);
+        }
+        VALUE.set(value);
+    }
+}

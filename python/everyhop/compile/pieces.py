@@ -1,0 +1,35 @@
+"""The pieces of a value that is put together for each request: text, and what the edge knows by then."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from everyhop import plan
+
+VARIABLES: tuple[str, ...] = get_args(plan.Variable)
+
+PIECE = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[^{}]+|[{}]")
+
+
+class NoPiece(ValueError):
+    """A brace that opens nothing, or a variable that is none."""
+
+
+def pieces(text: str) -> list[plan.Text | plan.Of]:
+    """Raises `NoPiece` with what is wrong."""
+    found: list[plan.Text | plan.Of] = []
+    for word in PIECE.findall(text):
+        if word in ("{", "}"):
+            raise NoPiece(f"a brace stands alone in {text!r}")
+        if word[0] == "{" and word != "{{":
+            if word[1:-1] not in VARIABLES:
+                raise NoPiece(f"{word} is nothing that the edge knows")
+            found.append(plan.Of(kind="of", of=word[1:-1]))
+            continue
+        written = word[0] if word in ("{{", "}}") else word
+        if found and isinstance(found[-1], plan.Text):
+            found[-1] = plan.Text(kind="text", text=found[-1].text + written)
+        else:
+            found.append(plan.Text(kind="text", text=written))
+    return found

@@ -1,0 +1,76 @@
+"""Rules about the fields that a route changes: which it may, and with what values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from everyhop.compile import names
+from everyhop.compile.pieces import VARIABLES, NoPiece, pieces
+from everyhop.compile.world import Key, World
+from everyhop.model import Edits
+
+
+def judge(world: World) -> None:
+    for i, route in enumerate(world.config.route):
+        for side, edits in (("request", route.request), ("response", route.response)):
+            if edits is not None and route.tls != "passthrough":
+                fields(world, ("route", i, side), route.name, edits)
+
+
+def named(edits: Edits) -> Iterator[tuple[Key, str, str | None]]:
+    """Each name with its place and its value; a removed one has none."""
+    for j, name in enumerate(edits.remove):
+        yield ("remove", j), name, None
+    for word, table in (("set", edits.set), ("add", edits.add)):
+        for name, value in table.items():
+            yield (word, name), name, value
+
+
+def fields(world: World, key: Key, route: str, edits: Edits) -> None:
+    side = str(key[-1])
+    seen: dict[str, Key] = {}
+    for at, name, value in named(edits):
+        place = (*key, *at)
+        if not names.TOKEN.match(name):
+            what = f"route {route!r} changes the field {name!r} of a {side}"
+            world.refuse("config/wrong-value", place, what, "write a field name", of_key=True)
+            continue
+        if not names.is_editable(name, answer=side == "response"):
+            world.refuse(
+                "route/edge-field",
+                place,
+                f"route {route!r} changes {name} of a {side}, which only the edge itself writes",
+                'say the same in a field of another name: x-client = "{client.name}"'
+                if side == "request"
+                else "leave it out: the edge frames each message anew",
+                of_key=True,
+            )
+        if name.lower() in seen and (at[0] == "remove" or seen[name.lower()][-2] in ("remove", at[0])):
+            world.refuse(
+                "route/edited-twice",
+                place,
+                f"route {route!r} says twice what becomes of {name} of a {side}",
+                'keep one: "set" takes the place of what was there',
+                also=(seen[name.lower()],),
+                of_key=True,
+            )
+        seen.setdefault(name.lower(), place)
+        if value is not None:
+            judge_value(world, place, route, name, value)
+
+
+def judge_value(world: World, place: Key, route: str, name: str, value: str) -> None:
+    try:
+        pieces(value)
+    except NoPiece as e:
+        known = ", ".join(f"{{{it}}}" for it in VARIABLES)
+        what = f"route {route!r} sets {name} to {value!r}: {e}"
+        world.refuse("route/variable", place, what, f"write one of {known}, and {{{{ for a brace")
+        return
+    if not value or value != value.strip(" \t") or any(c != "\t" and (ord(c) < 0x20 or c == "\x7f") for c in value):
+        world.refuse(
+            "config/wrong-value",
+            place,
+            f"route {route!r} sets {name} to {value!r}, which no field's value can be (RFC 9110 §5.5)",
+            "write it without white space around it, and without control characters; to take a field away: remove",
+        )
