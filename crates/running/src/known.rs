@@ -202,6 +202,36 @@ mod tests {
         assert_eq!(sealed.decrypt(b"no ticket"), None);
     }
 
+    /// Seals nothing.
+    #[derive(Debug)]
+    struct Off;
+
+    impl ProducesTickets for Off {
+        fn enabled(&self) -> bool {
+            false
+        }
+
+        fn lifetime(&self) -> u32 {
+            0
+        }
+
+        fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+            None
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_kept_or_sealed_that_is_said() {
+        let none = Lasting(Arc::new(rustls::server::NoServerSessionStorage {}));
+        assert!(!none.can_cache() && !none.put(b"key".to_vec(), b"session".to_vec()));
+        let off: Lasting<Arc<dyn ProducesTickets>> = Lasting(Arc::new(Off));
+        assert!(!off.enabled() && off.encrypt(b"session").is_none() && off.decrypt(b"ticket").is_none());
+    }
+
     /// Says of everything the opposite of what rustls says by default.
     #[derive(Debug)]
     struct Odd(bool, Vec<DistinguishedName>);
