@@ -1,7 +1,5 @@
 //! Certificates, keys and revocation lists of the tests, each made when it is asked for, whatever is odd about it.
 
-#![allow(dead_code, reason = "each test file takes what it needs")]
-
 pub mod plan;
 pub mod shake;
 

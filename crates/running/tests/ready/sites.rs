@@ -1,13 +1,11 @@
 //! What a site shows to clients, asks of them and keeps of them.
 
-mod kit;
-
+use crate::kit::shake::{Side, client_of, easy_client, plain, policy, serving, shake, site};
+use crate::kit::{Cert, Key, Says, UNTIL, blob};
 use everyhop_plan::{ClientDemand, StaleCrl};
 use everyhop_running::known::remembering;
 use everyhop_running::material::{Resumption, Unusable, crypto, server};
 use everyhop_running::noted::{Noted, noting};
-use kit::shake::{Side, client_of, easy_client, plain, policy, serving, shake, site};
-use kit::{Cert, Key, Says, UNTIL, blob};
 use rustls::pki_types::UnixTime;
 use rustls::{
     CertificateError, ClientConfig, Error, HandshakeKind, PeerIncompatible, ServerConfig, SignatureScheme,

@@ -1,11 +1,9 @@
 //! A plan made ready, all or nothing: with what it names, until when each of it holds, and what is refused.
 
-mod kit;
-
+use crate::kit::plan::*;
 use everyhop_plan::UpstreamProtocol;
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::facts::{Peer, TlsFacts};
-use kit::plan::*;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 

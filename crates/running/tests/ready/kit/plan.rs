@@ -80,7 +80,7 @@ pub fn at(text: &str) -> Option<SocketAddr> {
 
 /// The routes `one` and `two` of `fuzz/`, with a certificate, an identity, and a hop of each kind.
 pub fn plan() -> Value {
-    let mut plan: Value = serde_json::from_str(include_str!("../../../../fuzz/plan.json")).expect("a plan");
+    let mut plan: Value = serde_json::from_str(include_str!("../../../../../fuzz/plan.json")).expect("a plan");
     let source = json!({"chain": "c", "key": "file:k"});
     let named = |material: &str| {
         let mut it = source.clone();

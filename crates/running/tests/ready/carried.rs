@@ -1,10 +1,8 @@
 //! What is carried over from the plan before, and what is another as soon as anything that it depends on is.
 
-mod kit;
-
+use crate::kit::plan::*;
 use everyhop_plan::Place;
 use everyhop_running::material::Listed;
-use kit::plan::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;

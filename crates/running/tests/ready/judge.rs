@@ -1,10 +1,8 @@
 //! What is said of a certificate, a key, roots or a list that cannot be used: which of them it is, and what is wrong with it.
 
-mod kit;
-
+use crate::kit::{Cert, Key, Says, UNTIL, extension, pem, tlv};
 use everyhop_running::judge::{Wrong, lists, pair, revocation, roots};
 use everyhop_running::secret::SecretPem;
-use kit::{Cert, Key, Says, UNTIL, extension, pem, tlv};
 
 fn key(text: &str) -> SecretPem {
     SecretPem::new(text.as_bytes())

@@ -1,15 +1,13 @@
 //! What a hop says and shows to a backend, and what its sessions stand for when they are taken up again.
 
-mod kit;
-
+use crate::kit::shake::{Ends, Side, certified, plain, policy, serving, shake, site};
+use crate::kit::{Cert, Key, Says, UNTIL_S, blob};
 use everyhop_plan::{ClientDemand, Proof, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use everyhop_record::facts::TlsFacts;
 use everyhop_running::backend::Secured;
 use everyhop_running::material::{Blob, client};
 use everyhop_running::noted::{Noted, noting};
 use everyhop_running::proven::{Memory, Proven};
-use kit::shake::{Ends, Side, certified, plain, policy, serving, shake, site};
-use kit::{Cert, Key, Says, UNTIL_S, blob};
 use rustls::client::ClientSessionStore;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};

@@ -1,13 +1,11 @@
 //! Whom a hop believes: by roots, by a certificate among them that signs for itself, or by pins; and that nobody else is.
 
-mod kit;
-
+use crate::kit::{CLIENTS, Cert, FROM, NOW_S, SERVERS, Says, UNTIL, blob, now};
 use everyhop_plan::{Proof, StaleCrl, TlsPolicy, Verify};
 use everyhop_record::digest::sha256_hex;
 use everyhop_running::judged::Judge;
 use everyhop_running::material::{Blob, crypto, judge_of};
 use everyhop_running::noted::{Noted, noting};
-use kit::{CLIENTS, Cert, FROM, NOW_S, SERVERS, Says, UNTIL, blob, now};
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{CertificateError, Error, SignatureScheme};
@@ -262,6 +260,7 @@ fn of_a_signature_that_nobody_believes_is_noted_which_key_above_it_is_too_short(
     let weak = Says { rsa_bits: Some(1024), ..Says::authority("Weak") }.by(None);
     let leaf = Says::leaf("b.test").by(Some(&root));
     assert_eq!(weakness(&by_roots(weak.pem() + &other.pem()), &leaf, &[]), None, "one that signed nothing here");
-    let forged = Says::leaf("b.test").by(Some(&Cert { key: kit::Key::new(), ..Says::authority("Root").by(None) }));
+    let forged =
+        Says::leaf("b.test").by(Some(&Cert { key: crate::kit::Key::new(), ..Says::authority("Root").by(None) }));
     assert_eq!(weakness(&by_roots(weak.pem() + &root.pem()), &forged, &[]), None, "one that did not sign it");
 }
