@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from everyhop.demo.certificates import named, put
-from everyhop.identity.certificates import Pair, read_names, read_pair, read_roots, system_roots
-from everyhop.identity.keys import key_bytes
+from everyhop.identity import certificates
+from everyhop.identity.certificates import Pair, read_names, read_pair, read_roots, sha256, system_roots
+from everyhop.identity.keys import closing, key_bytes
 from everyhop.identity.mark import mark_of
 from everyhop.identity.revocation import read_crl
 from everyhop.identity.unusable import Unusable
@@ -154,8 +155,9 @@ def test_a_chain_in_order_is_taken_with_its_names_and_dates(pki: Pki, chained: l
 def test_a_chain_out_of_order_is_refused(
     pki: Pki, chained: list[Signer], tmp_path: Path, order: tuple[int, ...]
 ) -> None:
-    with refused("certificate/chain-broken", "not in order"):
+    with pytest.raises(Unusable, match="not in order") as told:
         reading(pki, [chained[i].cert for i in order], private(chained[0]), tmp_path)
+    assert (told.value.slug, told.value.mend[:18]) == ("certificate/chain-broken", "put the leaf first")
 
 
 def test_a_certificate_without_names_carries_none_not_even_its_common_name(pki: Pki, tmp_path: Path) -> None:
@@ -183,8 +185,9 @@ def test_what_holds_a_key_or_what_it_signs_does_not_show_it(pki: Pki, chained: l
     pair = reading(pki, [chained[0].cert], private(chained[0]), tmp_path)
     roots = read_roots(str(pki.public.file), tmp_path)
     lists = read_crl(str(crl(tmp_path / "list.pem", root(pki.public))), roots, tmp_path, "clients")
-    for it in (pair, roots, lists):
-        assert "BEGIN" not in repr(it)
+    own = read_roots(str(public(tmp_path, "own", alone("box.test"))), tmp_path, own=True)
+    for it in (pair, roots, own, lists):
+        assert "BEGIN" not in repr(it) and "<Certificate" not in repr(it)
     with pytest.raises(FrozenInstanceError):
         pair.key_pem = b""  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
@@ -242,6 +245,26 @@ def test_the_roots_of_the_system_are_a_file_that_is_there(monkeypatch: pytest.Mo
     nowhere = paths._replace(cafile="", openssl_cafile=str(tmp_path / "gone.pem"))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     assert system_roots().is_file()
+
+
+def test_of_the_bundle_of_the_system_the_certificates_are_kept_and_nothing_beside_them(
+    pki: Pki, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Somebody else keeps it: what stands between them is of no use to an engine, and no roots at all are no bundle."""
+    bundle = tmp_path / "system.pem"
+    monkeypatch.setattr(certificates, "system_roots", lambda: bundle)
+    one, two = (it.file.read_bytes() for it in (pki.public, pki.internal))
+    bundle.write_bytes(b"# of one\n" + one + b"# of another\n" + two + b"# schl\xfcssel\n")
+    it = read_roots("system", tmp_path)
+    assert it.pem == one + two and it.sha256 == sha256(one + two)
+    assert (it.certs, it.own, it.weak, set(it.files)) == ((), (), (), {bundle})
+    bundle.write_bytes(b"# nothing\n")
+    with refused("ca/unusable", "holds no PEM certificate"):
+        read_roots("system", tmp_path)
+
+
+def test_the_way_to_close_a_key_file_is_told_also_where_its_place_cannot_be_asked(tmp_path: Path) -> None:
+    assert closing(tmp_path / "gone") == f"chmod 600 {tmp_path / 'gone'}"
 
 
 def test_a_list_that_cannot_be_read_is_told_so(pki: Pki, tmp_path: Path) -> None:

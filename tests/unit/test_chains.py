@@ -73,9 +73,16 @@ def test_what_leads_nowhere_or_stands_before_what_it_signed_is_broken(
     deep = forged("b.test", lower, names=["b.test"])
     other = forged("Other CA", top, ca=True)
     assert said(deep, lower, middle) == []
-    for chain in ((deep, middle, lower), (leaf, other), (leaf, top), (deep, middle)):
+    for chain, who in (
+        ((deep, middle, lower), "Middle CA"),
+        ((leaf, other), "Other CA"),
+        ((leaf, top), "Public CA"),
+        ((leaf, other, top), "Other CA"),
+        ((deep, middle), "Middle CA"),
+    ):
         why = broken(tuple(it.cert for it in chain))
-        assert why is not None and "not in order" in why[0], chain
+        assert why is not None and "not in order" in why[0] and who in why[0], chain
+        assert why[1].startswith("put the leaf first")
 
 
 def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: Signer, leaf: Signer) -> None:
@@ -83,6 +90,10 @@ def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: S
     other = forged("Other CA", top, ca=True)
     assert slugs(leaf, leaf, middle) == slugs(leaf, middle, middle) == ["chain-untidy"]
     assert slugs(leaf, top, middle) == slugs(leaf, middle, other) == slugs(leaf, other, middle) == ["chain-untidy"]
+    # The first that is too much is told.
+    chain = (leaf, other, top, middle, middle, top, other)
+    whats = [what for _, what in said(*chain)]
+    assert "Middle CA" in whats[0] and "more than once" in whats[0] and "Other CA" in whats[1] and len(whats) == 2
     # The same authority, certified by two roots: both are ways, and clients choose.
     again = forged("Middle CA", root(pki.internal), ca=True, key=middle.key)
     assert said(leaf, middle, again) == said(leaf, again, middle) == []
@@ -93,6 +104,13 @@ def test_an_issuer_whose_time_is_over_or_not_come_is_told(top: Signer) -> None:
         middle = forged("Middle CA", top, ca=True, begins=begins, ends=ends)
         ((slug, why),) = said(forged("a.test", middle, names=["a.test"]), middle)
         assert slug == "chain-untrusted" and what in why and "Middle CA" in why
+    # To the second: from the first on, and not at the last.
+    middle = forged("Middle CA", top, ca=True)
+    chain = (forged("a.test", middle, names=["a.test"]), middle)
+    first, end = middle.cert.not_valid_before_utc, middle.cert.not_valid_after_utc
+    second = dt.timedelta(seconds=1)
+    assert said(*chain, now=first) == said(*chain, now=end - second) == []
+    assert "begins on" in said(*chain, now=first - second)[0][1] and "ended on" in said(*chain, now=end)[0][1]
     # The leaf's own date is told elsewhere.
     assert said(forged("a.test", top, names=["a.test"], begins=-48 * HOUR, ends=-HOUR)) == []
 
@@ -105,6 +123,8 @@ def test_an_issuer_that_is_no_authority_and_a_hash_that_is_given_up_are_told(top
     sha256, sha1 = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("0b", "05"))
     ((slug, why),) = said(x509.load_der_x509_certificate(der.replace(sha256, sha1)))
     assert slug == "chain-untrusted" and "SHA1" in why
+    # One that nobody here knows is no reason to say anything of it.
+    assert said(x509.load_der_x509_certificate(der.replace(sha256, bytes.fromhex("2a864886f70d01017f")))) == []
 
 
 def test_a_missing_issuer_is_told_where_it_is_known_to_be_missing(top: Signer, middle: Signer, leaf: Signer) -> None:
@@ -126,6 +146,11 @@ def test_what_a_certificate_is_not_for_is_told(top: Signer) -> None:
     for fine in (leaf(server), leaf(), leaf(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE), leaf(server, client)):
         assert slugs(fine) == []
     assert slugs(leaf(client), role="identity") == []
-    assert slugs(leaf(ca=True)) == ["wrong-use"]
+    ((slug, why),) = said(leaf(ca=True))
+    assert slug == "wrong-use" and "CA:TRUE" in why
     usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
-    assert slugs(leaf(server, more=[usage])) == ["wrong-use"]
+    ((slug, why),) = said(leaf(server, more=[usage]))
+    assert slug == "wrong-use" and "may not sign handshakes" in why
+    for role, purpose in (("site", "serverAuth"), ("identity", "clientAuth")):
+        (doubt,) = doubts((leaf(ca=True).cert,), role, NOW, [])  # type: ignore[arg-type]
+        assert f"extendedKeyUsage={purpose}," in doubt.mend

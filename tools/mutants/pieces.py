@@ -88,6 +88,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/test_certificates.py",
             "tests/unit/test_chains.py",
+            "tests/unit/test_described.py",
             "tests/unit/test_regular_files.py",
             "tests/unit/test_unreadable.py",
             "tests/unit/test_usable.py",

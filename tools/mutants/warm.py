@@ -42,6 +42,7 @@ class Rehearsal:
         self.files = {str(Path(file).resolve()): file for file in files}
         self.ran: dict[str, set[Function]] = defaultdict(set)
         self.test = IMPORT
+        self.lost: list[str] = []
 
     def seen(self, frame: FrameType, event: str, _: object) -> None:
         if event == "call" and (file := self.files.get(frame.f_code.co_filename)):
@@ -56,10 +57,23 @@ class Rehearsal:
                     clear()
         self.test = item.nodeid
         self.ran[self.test] = set()
+        self.watch()
         try:
             return (yield)
         finally:
+            # A recursion that is too deep for one call more ends the watching, and nobody is told.
+            if sys.getprofile() != self.seen:
+                self.lost.append(self.test)
             self.test = IMPORT
+
+    def watch(self) -> None:
+        threading.setprofile(self.seen)
+        sys.setprofile(self.seen)
+
+    def known(self) -> dict[str, list[Function]]:
+        """What each test ran; one that was lost sight of may have run anything."""
+        anything = {it for ran in self.ran.values() for it in ran}
+        return {test: sorted(anything if test in self.lost else ran) for test, ran in self.ran.items()}
 
 
 class Chosen:
@@ -125,13 +139,12 @@ def judged(tests: list[str], chosen: list[str], noticed: Path) -> int:
 def rehearse(files: list[str], tests: list[str], told: Path) -> int:
     sys.dont_write_bytecode = False
     watch = Rehearsal(files)
-    threading.setprofile(watch.seen)
-    sys.setprofile(watch.seen)
+    watch.watch()
     wrong = pytest.main([*OPTIONS, *tests], plugins=[watch])
     sys.setprofile(None)
     watch.ran.setdefault(IMPORT, set())
     modules = [name for name in sys.modules if not name.startswith(("tests", "__"))]
-    told.write_text(json.dumps({"modules": modules, "ran": {t: sorted(r) for t, r in watch.ran.items()}}))
+    told.write_text(json.dumps({"modules": modules, "ran": watch.known()}))
     return wrong
 
 
