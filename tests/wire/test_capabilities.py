@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
 import grpc
@@ -87,6 +88,29 @@ def by_header(at: Ground) -> None:
 def by_edits(at: Ground) -> None:
     it = at.edge(at.backend().port)
     assert "server" not in {name.lower() for name in it.ask().headers}
+
+
+def by_turns(at: Ground) -> None:
+    """Two hundred find a place, one more does not."""
+    go = threading.Semaphore(0)
+
+    def script(sock: socket.socket, record: bytearray) -> None:
+        while head(sock, record) is not None:
+            go.acquire()
+            sock.sendall(OK)
+
+    at.opened.append(peer := scripted(at.pki, at.pattern, script))
+    it = at.edge(peer.port)
+    ask = f"GET / HTTP/1.1\r\nHost: {it.host}\r\n\r\n".encode()
+    socks = [tls(it.port, it.host, at.pki.public.file) for _ in range(201)]
+    with ThreadPoolExecutor(len(socks)) as pool:
+        try:
+            answers = as_completed([pool.submit(exchange, sock, ask) for sock in socks])
+            # While the backend answers nobody, one is answered.
+            assert next(answers).result().status == 503
+        finally:
+            go.release(1000)
+        assert [answer.result().status for answer in answers] == [200] * 200
 
 
 def by_method(at: Ground) -> None:
@@ -349,6 +373,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "path-routing": by_path,
     "host-routing": by_host,
     "header-routing": by_header,
+    "circuit-breaking": by_turns,
     "field-edits": by_edits,
     "method-routing": by_method,
     "grpc": grpc_calls,

@@ -34,6 +34,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_handshakes_total {}", running.elsewhere.sum(|t| t.handshakes.get()));
     counter(&mut out, "everyhop_probes_total", "connections that ended without a byte, as health checks of TCP do");
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
+    turns(&mut out, &running);
     classes(&mut out, &running);
     durations(&mut out, &running);
     refusals(&mut out, &running);
@@ -87,6 +88,21 @@ fn classes(out: &mut String, running: &Running) {
             let name = label(name);
             let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{}xx\"}} {n}", class + 1);
         }
+    }
+}
+
+/// Of routes that have a bound.
+fn turns(out: &mut String, running: &Running) {
+    let bounded = || running.routes.iter().filter_map(|r| Some((label(&r.name), r.turns.as_ref()?)));
+    let name = "everyhop_route_requests_under_way";
+    let _ = writeln!(out, "# HELP {name} requests under way, of routes with most\n# TYPE {name} gauge");
+    for (route, turns) in bounded() {
+        let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().0);
+    }
+    let name = "everyhop_route_requests_waiting";
+    let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");
+    for (route, turns) in bounded() {
+        let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().1);
     }
 }
 

@@ -51,6 +51,15 @@ pub struct Limits {
     pub source_ipv6_prefix: u32,
 }
 
+/// How many requests of one route are under way at once, and how many wait for their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Most {
+    pub requests: u32,
+    pub waiting: u32,
+    pub wait_s: u32,
+}
+
 /// What holds for the requests and hops of one route instead of the file's; `null` where the file's holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

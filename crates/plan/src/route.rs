@@ -2,10 +2,10 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
-use crate::RouteLimits;
 use crate::edits::Edits;
 use crate::hop::{Backend, Place};
 use crate::present;
+use crate::{Most, RouteLimits};
 use serde::{Deserialize, Serialize};
 
 /// A host (and, where TLS ends here, path, method, headers) with one pattern and one upstream.
@@ -49,6 +49,9 @@ pub enum Way {
         request: Box<Edits>,
         /// Of a backend's answer.
         response: Box<Edits>,
+        /// `null`: as many as come.
+        #[serde(deserialize_with = "present")]
+        most: Option<Most>,
         backends: Vec<Backend>,
     },
 }

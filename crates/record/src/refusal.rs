@@ -94,6 +94,7 @@ refusals! {
     Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";
     Http2Broken "request/http2-broken" 0 "the client broke the protocol of HTTP/2";
     NoRequest "connection/no-request" 0 "the connection ended after the TLS handshake and before any request";
+    TooManyAtOnce "request/too-many-at-once" 503 "the route takes no more requests at once (most.requests), and none had its turn before most.waiting and most.wait_s were over";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";

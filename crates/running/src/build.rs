@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::backend::{BackendRun, Health, Secured};
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::running::{Listening, RouteRun, Running, SiteRun};
+use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -83,6 +84,7 @@ impl Running {
             let old = old_routes.get(route.name.as_str()).copied();
             let stats = old.map_or_else(|| Arc::new(Stats::new(threads)), |r| r.stats.clone());
             let mut run = building.route(i, stats)?;
+            carry_turns(&mut run, old);
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
             routes.push(Arc::new(run));
@@ -107,6 +109,16 @@ impl Running {
 
 fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
     texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
+}
+
+/// Requests that are under way count on, as long as the route takes as many as before.
+fn carry_turns(run: &mut RouteRun, old: Option<&RouteRun>) {
+    let before = old.and_then(|o| o.turns.as_ref());
+    if let (Some(now), Some(before)) = (&mut run.turns, before)
+        && now.most == before.most
+    {
+        *now = before.clone();
+    }
 }
 
 /// What a route of that name sent to that hop so far.
@@ -174,9 +186,10 @@ impl Building<'_> {
                 strict_paths: false,
                 request: None,
                 response: None,
+                turns: None,
                 limits,
             }),
-            Way::AtEdge { pattern, upstream_protocol, paths, request, response, backends, .. } => {
+            Way::AtEdge { pattern, upstream_protocol, paths, request, response, most, backends, .. } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let backends =
                     backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
@@ -195,6 +208,7 @@ impl Building<'_> {
                     strict_paths: *paths == Paths::Strict,
                     request: some(request),
                     response: some(response),
+                    turns: most.map(|most| Arc::new(Turns::new(most))),
                     limits,
                 })
             }

@@ -15,3 +15,4 @@ mod pinned;
 pub mod proven;
 pub mod running;
 pub mod secret;
+pub mod turns;

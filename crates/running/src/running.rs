@@ -4,6 +4,7 @@
 use crate::address::Address;
 use crate::backend::BackendRun;
 use crate::material::{Listed, Resumption};
+use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{Edits, Limits, Place, Plan};
@@ -74,6 +75,8 @@ pub struct RouteRun {
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
     pub response: Option<Edits>,
+    /// How many requests it takes at once; `None`: as many as come.
+    pub turns: Option<Arc<Turns>>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
 }

@@ -118,6 +118,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         upstream_protocol=it.upstream_protocol or "http/1.1",
         request=edits(it.request),
         response=edits(it.response),
+        most=plan.Most(**it.most.model_dump()) if it.most else None,
         backends=to,
     )
 

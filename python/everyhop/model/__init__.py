@@ -4,6 +4,7 @@ from everyhop.model.config import AdminSection, Config, EngineSection, LogSectio
 from everyhop.model.edits import Edits
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
+from everyhop.model.most import Most
 from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 
@@ -21,6 +22,7 @@ __all__ = [
     "Limits",
     "Listener",
     "LogSection",
+    "Most",
     "Route",
     "RouteLimits",
     "Site",

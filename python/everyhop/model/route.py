@@ -8,6 +8,7 @@ from pydantic import Field
 from everyhop.model.base import Section
 from everyhop.model.edits import Edits
 from everyhop.model.limits import RouteLimits
+from everyhop.model.most import Most
 from everyhop.model.words import Context, Data, HopTls, Pattern
 
 Capability = str
@@ -105,6 +106,8 @@ class Route(Section):
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2"] | None = None
     """`h2` for gRPC."""
+    most: Most | None = None
+    """How many requests it takes at once; without it as many as come."""
     request: Edits | None = None
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None

@@ -295,6 +295,12 @@ class HeaderMatch(Part):
     equals: Always[str]
 
 
+class Most(Part):
+    requests: Never[int]
+    waiting: Never[int]
+    wait_s: Never[int]
+
+
 class Text(Part):
     kind: Literal["text"]
     text: Always[str]
@@ -348,6 +354,7 @@ class AtEdge(Part):
     upstream_protocol: ByEffect[Literal["http/1.1", "h2"]]  # the same
     request: Always[Edits]
     response: Always[Edits]
+    most: Never[Most | None]
     backends: Always[list[Backend]]
 
 

@@ -143,6 +143,15 @@ CAPABILITIES: dict[str, Capability] = {
         "limit connections by source with [limits], and requests in the service",
         built=False,
     ),
+    "circuit-breaking": Capability(
+        "a bound on requests under way, with a queue",
+        TERMINATING,
+        READS,
+        "limit connections with [[listener]] connections, and requests in the service",
+        settings=("most",),
+        check=kept.bounded,
+        writes=(Setting("route", "most", "{ requests = 100, waiting = 100 }", TERMINATING),),
+    ),
     "caching": Capability(
         "caching", TERMINATING, READS, "cache in the service, or at a CDN in front of the edge", built=False
     ),

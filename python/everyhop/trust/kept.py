@@ -91,6 +91,13 @@ def fields_edited(it: Standing) -> Missing | None:
     )
 
 
+def bounded(it: Standing) -> Missing | None:
+    """`most`, with the number of requests at once."""
+    if it.route.most is None:
+        return Missing("the route takes as many requests as come", ("most = { requests = 100, waiting = 100 }",))
+    return None
+
+
 def status_bound(it: Standing) -> Missing | None:
     """`[status] bind`, where the metrics are read."""
     if it.config.status.bind is None:

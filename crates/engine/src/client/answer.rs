@@ -38,6 +38,9 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool) -> Answer {
     if status == 405 {
         fields.push(("allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
     }
+    if why == Refusal::TooManyAtOnce {
+        fields.push(("retry-after", b"1".to_vec()));
+    }
     if to_head {
         fields.push(("content-length", length));
     }

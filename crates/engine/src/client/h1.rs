@@ -119,8 +119,8 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                 Ok(ready) => {
                     it.owes_continue = head.expects_continue && ready.speaks_h2();
                     let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
-                    if let Carried::Switched(Switched { up: Up::H1(up), reused, began, failed }) = carried {
-                        let switched = Switched { up, reused, began, failed };
+                    if let Carried::Switched(Switched { up: Up::H1(up), reused, began, failed, turn }) = carried {
+                        let switched = Switched { up, reused, began, failed, turn };
                         return Box::pin(tunnel::run(&conn, asked, ready, it.wire, it.inb, switched)).await;
                     }
                     if let Built::H1(used) = ready.built {

@@ -32,7 +32,7 @@ pub(crate) async fn run(
     waiting: Buf,
     switched: Switched<Box<H1Up>>,
 ) {
-    let Switched { mut up, reused, began, failed } = switched;
+    let Switched { mut up, reused, began, failed, turn: _turn } = switched;
     let arrived = &conn.opened.arrived;
     let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
     // Its route, and not the plan.

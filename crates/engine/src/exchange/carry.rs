@@ -7,11 +7,13 @@ use crate::exchange::edits::{Editing, Knows};
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
+use crate::exchange::turn;
 use crate::exchange::words::Built;
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
+use everyhop_running::turns::{Turn, Turns};
 use everyhop_transport::deadlines::Watch;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -79,6 +81,8 @@ pub(crate) struct Switched<U> {
     pub(crate) reused: bool,
     pub(crate) began: Instant,
     pub(crate) failed: Vec<Failure>,
+    /// It is under way as long as the tunnel is open.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Carries an admitted request: a backend, the exchange, its observation.
@@ -95,6 +99,17 @@ pub(crate) async fn carry<C: Carrier>(
     let limits = &*route.limits;
     let edits = route.response.as_ref().map(|edits| Editing { edits, asked, knows: carrier });
     let terms = Terms { limits, upgrade: asked.websocket, edits };
+    let turn = match &route.turns {
+        None => None,
+        Some(turns) => match take(turns, carrier, client, watch).await {
+            Ok(turn) => Some(turn),
+            Err(why) => {
+                let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
+                record(&carrier.observer(), asked, running, Some(route), &seen, began);
+                return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
+            }
+        },
+    };
     let mut tries = Tries::default();
     let mut again = false;
     let mut exchange = Exchange::new(asked.body, ready.speaks_h2());
@@ -146,7 +161,7 @@ pub(crate) async fn carry<C: Carrier>(
         }
         if ended.is_ok() && exchange.switched {
             // Observed when the tunnel ends.
-            return Carried::Switched(Switched { up, reused, began, failed: tries.failures });
+            return Carried::Switched(Switched { up, reused, began, failed: tries.failures, turn });
         }
         let facts = up.facts();
         let status = match ended {
@@ -171,6 +186,20 @@ pub(crate) async fn carry<C: Carrier>(
             Err(why) if exchange.status == 0 && why != Refusal::ClientGone => Carried::Refused(why),
             Err(_) => Carried::Cut,
         };
+    }
+}
+
+/// A turn of the route's: at once where one is free.
+async fn take<C: Carrier>(
+    turns: &Turns,
+    carrier: &C,
+    client: &mut impl Client,
+    watch: &Watch,
+) -> Result<Turn, Refusal> {
+    match turns.take() {
+        Some(turn) => Ok(turn),
+        // Apart, so that a request that need not wait keeps no room for waiting.
+        None => Box::pin(turn::wait(turns, client, watch, || carrier.is_overdue())).await,
     }
 }
 

@@ -12,4 +12,5 @@ pub(crate) mod sides;
 pub(crate) mod streams;
 pub(crate) mod trailers;
 pub(crate) mod tries;
+pub(crate) mod turn;
 pub(crate) mod words;
