@@ -5,9 +5,11 @@ use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::{BackendRun, Health};
+use everyhop_transport::clock::steady_ms;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 fn addr(text: &str) -> Option<SocketAddr> {
     Some(text.parse().expect("an address"))
@@ -75,4 +77,12 @@ fn a_backend_is_left_alone_only_if_each_of_its_addresses_is() {
     assert!(!eject(0, u64::MAX) && eject(1, u64::MAX));
     assert!(!eject(0, 0), "one healed");
     assert!(!eject(0, 1), "its time is over");
+    let soon = steady_ms() + 20;
+    eject(0, soon);
+    let began = Instant::now();
+    while it.health.is_ejected() {
+        assert!(began.elapsed() < Duration::from_secs(30), "its time is over, and nobody had to say so");
+        std::thread::yield_now();
+    }
+    assert!(steady_ms() >= soon);
 }
