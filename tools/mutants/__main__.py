@@ -26,7 +26,7 @@ def main(names: list[str]) -> int:
         piece, began = PIECES[name], time.monotonic()
         folder = ROOT / "target/mutants" / name
         folder.mkdir(parents=True, exist_ok=True)
-        found, files, count = rust.run(piece, folder) if isinstance(piece, Rust) else python.run(piece, folder)
+        found, files, count = rust.run(piece, folder, known) if isinstance(piece, Rust) else python.run(piece, folder)
         fresh, gone = judged(found, known, files)
         for survivor in sorted(fresh):
             print(f"survived  {survivor}")

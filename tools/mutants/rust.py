@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,25 @@ JUDGES_S = 120
 PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
 
 
-def run(piece: Rust, folder: Path) -> tuple[set[Survivor], set[str], int]:
-    """Survivors, the files that were mutated, and how many mutants there were.
+def run(piece: Rust, folder: Path, known: Collection[str]) -> tuple[set[Survivor], set[str], int]:
+    """Survivors, the files that were mutated, and how many mutants there were. `known`: those that may survive.
 
     Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated.
     """
     shutil.rmtree(folder / "mutants.out", ignore_errors=True)
     words = [f"--package={p}" for p in piece.packages] + [f"--file={f}" for f in piece.files]
     words += [f"--exclude={f}" for f in piece.without]
-    told = asked(folder, [*words, *of_cargo(piece.tests)])
-    survivors, files, count = read(told)
-    if survivors and piece.judges:
+    # As they are now: whoever goes on working meanwhile moves lines.
+    lines = {str(p.relative_to(ROOT)): p.read_text().splitlines() for p in (ROOT / "crates").rglob("*.rs")}
+    survivors, files, count = read(asked(folder, [*words, *of_cargo(piece.tests)]), lines)
+    if piece.judges and any(str(it) not in known for it in survivors):
         # Only what its own tests did not notice is asked of those that take longer to build. cargo-mutants would ask for them
         # with nothing broken in the mutated crate's name, so that is done here.
         cargo = ["cargo", "test", "-q", *(f"--package={p}" for p in piece.judges), *piece.judge_tests]
         if subprocess.run(cargo, cwd=ROOT, env=environment(), check=False, stdout=subprocess.DEVNULL).returncode:
             raise RuntimeError("the tests fail with nothing broken")
         words += ["--iterate", "--baseline=skip", f"--timeout={JUDGES_S}", f"--test-package={','.join(piece.judges)}"]
-        survivors, _, _ = read(asked(folder, [*words, *of_cargo(piece.judge_tests)]))
+        survivors, _, _ = read(asked(folder, [*words, *of_cargo(piece.judge_tests)]), lines)
     return survivors, files, count
 
 
@@ -66,7 +68,7 @@ def asked(folder: Path, words: list[str]) -> dict[str, Any]:
     return told
 
 
-def read(told: dict[str, Any]) -> tuple[set[Survivor], set[str], int]:
+def read(told: dict[str, Any], lines: dict[str, list[str]]) -> tuple[set[Survivor], set[str], int]:
     survivors: set[Survivor] = set()
     files: set[str] = set()
     count = 0
@@ -78,8 +80,7 @@ def read(told: dict[str, Any]) -> tuple[set[Survivor], set[str], int]:
         files.add(file)
         count += 1
         if outcome["summary"] == "MissedMutant":
-            line = (ROOT / file).read_text().splitlines()[row - 1].strip()
-            survivors.add(Survivor(file, PLACE.sub("", mutant["name"]), line))
+            survivors.add(Survivor(file, PLACE.sub("", mutant["name"]), lines[file][row - 1].strip()))
     if not count:
         raise RuntimeError("nothing was mutated")
     return survivors, files, count
