@@ -12,16 +12,6 @@ from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.clients import OPENED
 from tests.kit.raw import Script
 
-CUT_OFF = "promises"
-"""Where loads are killed in the middle, which is what is tried: what they leave open is theirs."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] == CUT_OFF:
-            item.add_marker(pytest.mark.filterwarnings("ignore::ResourceWarning"))
-            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
-
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:

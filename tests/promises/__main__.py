@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.kit import Pki
+from tests.kit.clients import OPENED
 from tests.promises import broken_day, carried, change, clock, death, hostile, soak
 from tests.promises.outcome import Outcome, Scale
 
@@ -64,6 +65,8 @@ def main() -> int:
             began = time.monotonic()
             scale = Scale(max(options.minutes * 60 * part / whole, 5.0), timed=True, whole=True)
             outcomes.append(tried(number, title, promise, pki, scale))
+            while OPENED:
+                OPENED.pop().close()
             took[number] = time.monotonic() - began
             print("\n".join(outcomes[-1].lines()), flush=True)
     outcomes.append(soak.nothing_panicked())

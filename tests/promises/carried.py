@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.kit import Pki
 from tests.promises.backend import PIECE, Counting
-from tests.promises.clients import connect, get, h2
+from tests.promises.clients import connect, ending, get, h2
 from tests.promises.outcome import Outcome, Scale
 from tests.promises.yard import HOSTS, Yard, yard
 from tests.threats.frames import END_HEADERS, END_STREAM, HEADERS, fields, frame
@@ -98,6 +98,7 @@ class Asking:
             else:
                 self.otherwise[method][outcome] += 1
 
+    @ending()
     def h1(self, method: str, thread: int) -> None:
         sock, n = None, 0
         while not self.stop.is_set():
@@ -106,10 +107,14 @@ class Asking:
                 sock = sock or connect(self.it)
                 outcome = str(get(sock, "a.test", path="/three", method=method, id_=id_)[0])
             except (OSError, ValueError) as e:
-                outcome, sock = type(e).__name__, None
+                outcome = type(e).__name__
+                if sock is not None:
+                    sock.close()
+                sock = None
             self.count(method, id_, outcome)
             self.stop.wait(0.001)
 
+    @ending()
     def h2(self, method: str, thread: int) -> None:
         client, stream, n = h2(self.it), 1, 0
         while not self.stop.is_set():
@@ -120,6 +125,7 @@ class Asking:
             stream += 2
             self.count(method, id_, outcome)
             if client.closed:
+                client.sock.close()
                 client, stream = h2(self.it), 1
             self.stop.wait(0.001)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.kit import tls
@@ -21,9 +22,33 @@ UPGRADE = (
 IDS = itertools.count()
 
 
+class Own(threading.local):
+    """What the thread opened, where it ends what it opens."""
+
+    socks: list[ssl.SSLSocket] | None = None
+
+
+OWN = Own()
+
+
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+    """Each connection that this thread opens meanwhile ends with it: a load opens thousands."""
+    OWN.socks = []
+    try:
+        yield
+    finally:
+        for sock in OWN.socks:
+            sock.close()
+        OWN.socks = None
+
+
 def connect(it: Yard, pattern: str = "plaintext", alpn: list[str] | None = None) -> ssl.SSLSocket:
-    """Whoever lets go of it ends the connection: a load opens thousands, and each ends with the thread that asked by it."""
-    sock = tls(it.port, HOSTS[pattern], it.ca, alpn=alpn, kept=False)
+    """Ends with the thread's own scope, else with the promise."""
+    sock = tls(it.port, HOSTS[pattern], it.ca, alpn=alpn, kept=OWN.socks is None)
+    if OWN.socks is not None:
+        # Of those that were closed meanwhile nothing is owed.
+        OWN.socks = [*(s for s in OWN.socks if s.fileno() >= 0), sock]
     sock.settimeout(30)
     return sock
 
@@ -175,6 +200,13 @@ class Load:
             thread.join(60)
 
     def go(self, kind: str, steps: Callable[[Yard, str], Step], pattern: str) -> None:
+        while not self.stop.is_set():
+            with ending():
+                if not self.steps_of(kind, steps, pattern):
+                    return
+
+    def steps_of(self, kind: str, steps: Callable[[Yard, str], Step], pattern: str) -> bool:
+        """Until one fails, or it is told to stop. Whether another may begin."""
         step: Step | None = None
         while not self.stop.is_set():
             began = time.monotonic()
@@ -184,17 +216,15 @@ class Load:
             except (OSError, ValueError, AssertionError) as e:
                 self.failed_at.append(time.monotonic())
                 self.errors.append(f"{kind} {pattern}: {type(e).__name__} {e}")
-                if not self.again:
-                    return
-                step = None
                 self.stop.wait(0.02)
-                continue
+                return self.again
             now = time.monotonic()
             with self.lock:
                 self.done[(kind, pattern)] += 1
             if self.keep:
                 self.steps.append((now, kind, now - began))
             self.stop.wait(self.gap_s)
+        return False
 
     def between(self, begin: float, end: float, *kinds: str) -> list[float]:
         """Sorted times of what ended then."""
