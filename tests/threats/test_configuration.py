@@ -747,9 +747,10 @@ def test_a_shorter_age_reaches_open_tunnels(changing: Changing) -> None:
     it = changing.clients
     changing.edge.more = "[limits]\nmax_age_s = 1\n"
     changing.reload()
-    for sock in it.websockets.values():
+    for sock in (*it.websockets.values(), it.passed):
         until(lambda sock=sock: not it.lives(sock), 20)  # type: ignore[misc]
     until(lambda: [x["end"] for x in changing.edge.lines() if x["status"] == 101] == ["tunnel/max-age"] * 3 or None)
+    assert changing.edge.line(lambda x: x["route"] == "pass")["end"] == "tunnel/max-age"
 
 
 def test_routes_that_go_are_gone_for_the_next_request_and_cut_their_tunnels_alone(changing: Changing) -> None:

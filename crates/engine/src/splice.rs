@@ -127,8 +127,10 @@ struct Tunnel {
     backend_first: bool,
     facts: TlsFacts,
     generation: u64,
+    began_ms: u64,
     age_ms: u64,
     idle_ms: u64,
+    idle_at_ms: u64,
 }
 
 impl Tunnel {
@@ -161,8 +163,10 @@ impl Tunnel {
             backend_first: false,
             facts: TlsFacts::default(),
             generation: it.running.generation,
+            began_ms: now,
             age_ms: now + u64::from(limits.max_age_s) * 1000,
             idle_ms: u64::from(limits.tunnel_idle_s) * 1000,
+            idle_at_ms: now,
         }
     }
 
@@ -209,22 +213,25 @@ impl Tunnel {
             }
             let now = it.core.clock().now_ms.get();
             if before != self.to_backend.moved + self.to_client.moved || it.watch.deadline_ms() == u64::MAX {
-                it.watch.at_ms(self.age_ms.min(now + self.idle_ms));
+                self.idle_at_ms = now + self.idle_ms;
+                it.watch.at_ms(self.age_ms.min(self.idle_at_ms));
             }
             if self.generation != it.core.generation() {
                 self.generation = it.core.generation();
-                if !still_routed(it, route, host, hop_id) {
+                let Some(max_age_s) = still_routed(it, route, host, hop_id) else {
                     return Poll::Ready(Err(Refusal::RouteGone));
-                }
+                };
+                self.age_ms = self.began_ms + u64::from(max_age_s) * 1000;
+                it.watch.at_ms(self.age_ms.min(self.idle_at_ms));
             }
             if it.core.is_draining() {
                 it.watch.at_ms(it.watch.deadline_ms().min(it.core.drain_deadline_ms()));
             }
             it.watch.poll_late(cx).map(|_| {
-                Err(match (it.core.is_draining(), now >= self.age_ms) {
-                    (true, _) => Refusal::Draining,
-                    (false, true) => Refusal::TunnelAge,
-                    (false, false) => Refusal::TunnelIdle,
+                Err(match (now >= self.age_ms, now >= self.idle_at_ms) {
+                    (true, _) => Refusal::TunnelAge,
+                    (false, false) if it.core.is_draining() => Refusal::Draining,
+                    (false, _) => Refusal::TunnelIdle,
                 })
             })
         })
@@ -238,14 +245,13 @@ impl Tunnel {
     }
 }
 
-/// True if the plan that now runs takes the same hello by the same route to the same backend, whatever else it changed.
-fn still_routed(it: &Arrived<Spliced>, own: &RouteRun, host: Option<&str>, hop_id: u64) -> bool {
-    it.core.running().is_some_and(|now| match now.matcher.hello(&it.listening.name, host) {
-        Verdict::Splice(route) => {
-            now.route(route).is_some_and(|r| r.name == own.name && r.backends.iter().any(|b| b.hop_id == hop_id))
-        }
-        _ => false,
-    })
+/// How old a tunnel may become by the plan that runs now, if that takes the same hello by the same route to the same backend,
+/// whatever else it changed.
+fn still_routed(it: &Arrived<Spliced>, own: &RouteRun, host: Option<&str>, hop_id: u64) -> Option<u32> {
+    let now = it.core.running()?;
+    let Verdict::Splice(route) = now.matcher.hello(&it.listening.name, host) else { return None };
+    let route = now.route(route).filter(|r| r.name == own.name)?;
+    route.backends.iter().any(|b| b.hop_id == hop_id).then_some(route.limits.max_age_s)
 }
 
 /// Judges the backend's first bytes: true once they are known to be TLS.

@@ -144,7 +144,8 @@ impl Backends {
         began: Instant,
         tries: &mut Tries,
     ) {
-        if !why.slug().starts_with("hop/") {
+        // That an acceptance is over says nothing of the backend.
+        if !why.slug().starts_with("hop/") || why == Refusal::AcceptanceExpired {
             return;
         }
         let link = up.link();

@@ -118,6 +118,15 @@ impl Carrier for Conn {
         self.opened.arrived.core.overdue.get()
     }
 
+    fn closes_ms(&self, closes_at_s: i64, drain_s: u32) -> u64 {
+        if closes_at_s == i64::MAX {
+            return u64::MAX;
+        }
+        let clock = self.opened.arrived.core.clock();
+        let left_s = closes_at_s.saturating_add(i64::from(drain_s)) - clock.unix_s.get();
+        clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
+    }
+
     fn observer(&self) -> Observer<'_> {
         let core = &self.opened.arrived.core;
         Observer { conn: &self.opened.fragment, thread: core.index, clock: core.clock(), log: &core.log }

@@ -51,7 +51,7 @@ pub(crate) async fn run(
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
-        let closes_ms = closes_ms(conn, closes_at_s);
+        let closes_ms = conn.closes_ms(closes_at_s, arrived.running.drain_s);
         if core.clock().now_ms.get() >= closes_ms {
             return Poll::Ready(Err(Refusal::AcceptanceExpired));
         }
@@ -79,10 +79,13 @@ pub(crate) async fn run(
             watch.at_ms(watch.deadline_ms().min(core.drain_deadline_ms()));
         }
         watch.poll_late(cx).map(|_| {
-            Err(match (core.is_draining(), core.clock().now_ms.get() >= old_ms) {
-                (true, _) => Refusal::Draining,
-                (false, true) => Refusal::TunnelAge,
-                (false, false) => Refusal::TunnelIdle,
+            let now_ms = core.clock().now_ms.get();
+            Err(match (now_ms >= old_ms, now_ms >= idle_at_ms) {
+                (true, _) => Refusal::TunnelAge,
+                (false, true) => Refusal::TunnelIdle,
+                (false, false) if core.is_draining() => Refusal::Draining,
+                // An acceptance's date: the next look tells.
+                (false, false) => Refusal::AcceptanceExpired,
             })
         })
     })
@@ -103,18 +106,6 @@ pub(crate) async fn run(
     if let Some(running) = core.running() {
         record(&conn.observer(), asked, &running, Some(route), &seen, began);
     }
-}
-
-/// When a tunnel over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
-/// now: its requests had their time, so it gets a drain's.
-fn closes_ms(conn: &Conn, closes_at_s: i64) -> u64 {
-    let arrived = &conn.opened.arrived;
-    if closes_at_s == i64::MAX {
-        return u64::MAX;
-    }
-    let clock = arrived.core.clock();
-    let left_s = closes_at_s.saturating_add(i64::from(arrived.running.drain_s)) - clock.unix_s.get();
-    clock.now_ms.get().saturating_add(u64::try_from(left_s).unwrap_or(0).saturating_mul(1000))
 }
 
 /// What the running plan says of an open tunnel.

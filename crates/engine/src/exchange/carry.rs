@@ -38,6 +38,9 @@ pub(crate) trait Carrier: Knows {
     fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
     /// A drain's time is over.
     fn is_overdue(&self) -> bool;
+    /// When what goes over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
+    /// now; `u64::MAX` where nothing expires. What began in time gets a drain's time.
+    fn closes_ms(&self, closes_at_s: i64, drain_s: u32) -> u64;
     fn observer(&self) -> Observer<'_>;
 }
 
@@ -137,9 +140,24 @@ pub(crate) async fn carry<C: Carrier>(
         route.sends_to(&backend);
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
-        let ended = poll_fn(|cx| match exchange.poll(cx, client, &mut up, watch, &terms) {
-            Poll::Pending if carrier.is_overdue() => Poll::Ready(Err(Refusal::Draining)),
-            polled => polled,
+        let closes_at_s = backend.closes_at_s;
+        let closes_ms = || carrier.closes_ms(closes_at_s, running.plan.engine.drain_s);
+        let ended = poll_fn(|cx| {
+            // Before the exchange looks at its own time, which may be shorter for it.
+            if closes_at_s != i64::MAX && carrier.observer().clock.now_ms.get() >= closes_ms() {
+                return Poll::Ready(Err(Refusal::AcceptanceExpired));
+            }
+            let polled = exchange.poll(cx, client, &mut up, watch, &terms);
+            if polled.is_ready() {
+                return polled;
+            }
+            if carrier.is_overdue() {
+                return Poll::Ready(Err(Refusal::Draining));
+            }
+            if closes_at_s != i64::MAX {
+                watch.at_ms(watch.deadline_ms().min(closes_ms()));
+            }
+            Poll::Pending
         })
         .await;
         if let Err(why) = ended {

@@ -108,6 +108,37 @@ fn a_tunnel_over_an_accepted_hop_ends_by_its_date_when_nobody_sets_a_clock_too()
 }
 
 #[test]
+fn an_answer_over_an_accepted_hop_ends_a_drain_after_the_acceptance_however_much_it_carries() {
+    let plan = Plan::new().accepted(2000, 30).limit("answer_silence_s", 600).limit("first_byte_s", 600);
+    for (silent, chunked) in [(false, true), (true, true), (true, false)] {
+        let it = Stage::open(&plan);
+        it.set_unix_s(1990);
+        let client = it.h1();
+        it.says(&client, GET);
+        let peer = it.came(0).last().expect("a connection").clone();
+        if chunked {
+            it.says(&peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        }
+        for _ in 0..39 {
+            it.pass_s(1);
+            if !silent {
+                it.says(&peer, "2\r\nok\r\n");
+            }
+        }
+        assert!(!client.is_over() && !peer.is_over(), "silent: {silent}, chunked: {chunked}");
+        it.pass_s(1);
+        assert!(peer.is_over(), "silent: {silent}, chunked: {chunked}");
+        match chunked {
+            true => assert!(
+                client.is_over() && !client.took().ends_with("0\r\n\r\n"),
+                "an answer that is cut is never whole"
+            ),
+            false => assert!(client.took().contains("hop/acceptance-expired")),
+        }
+    }
+}
+
+#[test]
 fn an_accepted_hop_takes_requests_to_its_last_second() {
     let it = Stage::open(&Plan::new().accepted(2000, 30));
     let client = it.h1();
