@@ -52,12 +52,14 @@ impl Running {
         let threads = plan.engine.threads.number(brought.threads);
         let old_backends: HashMap<u64, &Arc<BackendRun>> =
             before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
+        let old_sites = before.iter().flat_map(|b| &b.sites).map(|s| (s.resume_key.as_str(), s)).collect();
         let limits = Arc::new(plan.limits.clone());
         let mut building = Building {
             blob: brought.blob,
             hashes: &hashes,
             names: brought.names,
             old_backends,
+            old_sites,
             plan: &plan,
             limits: limits.clone(),
             built: RefCell::default(),
@@ -75,7 +77,7 @@ impl Running {
         }
         let mut sites = Vec::new();
         for (i, _) in plan.sites.iter().enumerate() {
-            sites.push(building.site(i, before)?);
+            sites.push(building.site(i)?);
         }
         let mut routes = Vec::new();
         let old_routes: HashMap<&str, &RouteRun> =
@@ -132,6 +134,8 @@ struct Building<'a> {
     hashes: &'a HashMap<&'a str, &'a Listed>,
     names: &'a HashMap<String, Vec<std::net::IpAddr>>,
     old_backends: HashMap<u64, &'a Arc<BackendRun>>,
+    /// By their resume keys.
+    old_sites: HashMap<&'a str, &'a SiteRun>,
     plan: &'a Plan,
     limits: Arc<Limits>,
     /// Backends of this plan by hop: whatever routes have it, there is one, with one health.
@@ -147,7 +151,7 @@ impl Building<'_> {
         self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX)
     }
 
-    fn site(&mut self, index: usize, before: Option<&Running>) -> Result<SiteRun, Unusable> {
+    fn site(&mut self, index: usize) -> Result<SiteRun, Unusable> {
         let Some(site) = self.plan.sites.get(index) else {
             return Err(Unusable("a site is missing".into()));
         };
@@ -160,12 +164,25 @@ impl Building<'_> {
         // A ticket carries a client past the question whether it was revoked: another list, other tickets.
         let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
         let promise = resume_key.as_str().into();
-        let old = before.and_then(|b| b.sites.iter().find(|s| s.resume_key == resume_key));
+        let old = self.old_sites.get(resume_key.as_str()).copied();
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
         let end_of = |id: &str| self.end_of(id);
-        let config = material::server(site, self.blob, &keep, end_of)?;
+        let certs: Vec<_> = site.certs.iter().map(|c| self.hashes.get(c.material.as_str())).collect();
+        let made_of = format!("{resume_key} {site:?} {certs:?}");
+        let config = match old.filter(|s| s.made_of == made_of) {
+            Some(same) => same.config.clone(),
+            None => material::server(site, self.blob, &keep, end_of)?,
+        };
         let ends = site.certs.iter().map(|c| end_of(&c.material));
-        Ok(SiteRun { config, not_after_s: ends.max().unwrap_or(i64::MAX), knows_clients, keep, resume_key, promise })
+        Ok(SiteRun {
+            config,
+            made_of,
+            not_after_s: ends.max().unwrap_or(i64::MAX),
+            knows_clients,
+            keep,
+            resume_key,
+            promise,
+        })
     }
 
     fn route(&mut self, index: usize, stats: Arc<Stats>) -> Result<RouteRun, Unusable> {

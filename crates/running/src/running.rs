@@ -48,6 +48,8 @@ pub struct Listening {
 /// A site with its TLS.
 pub struct SiteRun {
     pub config: Arc<ServerConfig>,
+    /// What `config` was made of: the site as the plan has it, and its material by digests. What is the same is not made again.
+    pub made_of: String,
     /// All certificates of the site are over at this Unix time.
     pub not_after_s: i64,
     /// A client may be known by certificate here.

@@ -48,7 +48,7 @@ class Reload:
 
     def reloaded(self) -> dict[str, object]:
         try:
-            compiled = compile_file(self.path, past_dates="close")
+            compiled = compile_file(self.path, past_dates="close", known=self.running.readings)
         except Refused as e:
             return self.refused(dated(e.findings, self.over(e.findings)), e.text)
         except EveryhopError as e:

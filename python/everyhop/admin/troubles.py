@@ -40,9 +40,14 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
     if not past:
         return []
     plan, found = running.plan, []
+    of_sites: dict[str, list[str]] = {}
+    for id_ in ends:
+        of_sites.setdefault(id_.rpartition("/")[0], []).append(id_)
     for site in plan.sites:
-        mine = [id_ for id_ in ends if id_.rpartition("/")[0] == f"site/{site.name}"]
+        mine = of_sites.get(f"site/{site.name}", [])
         gone = [id_ for id_ in mine if id_ in past]
+        if not gone:
+            continue
         routes = [plan.routes[r].name for r, sites in ways_in(plan).items() if site.name in sites]
         for id_ in gone:
             closed = (

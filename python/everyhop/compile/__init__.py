@@ -3,6 +3,6 @@
 Read next: `compiler.py`, which is the order of it all on one page.
 """
 
-from everyhop.compile.compiler import Compiled, Files, Material, compile_file, policy_groups
+from everyhop.compile.compiler import Compiled, Files, Material, compile_file, policy_groups, renewed
 
-__all__ = ["Compiled", "Files", "Material", "compile_file", "policy_groups"]
+__all__ = ["Compiled", "Files", "Material", "compile_file", "policy_groups", "renewed"]

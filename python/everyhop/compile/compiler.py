@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
 from everyhop.errors import Refused
-from everyhop.identity import Mark
+from everyhop.identity import Mark, Readings
 from everyhop.model import Config
 from everyhop.plan import NamePlace, Plan, canonical, digest
 from everyhop.refusals import Finding
@@ -64,6 +64,11 @@ class Compiled:
     path: Path
     config: Config = field(repr=False)
     """With what concerns the supervisor alone and stands in no plan."""
+    readings: Readings = field(repr=False)
+    said: object = field(repr=False)
+    """What the plan and its rules take from certificates."""
+    kept: list[Finding] = field(repr=False)
+    """The findings that come of that and of the text alone."""
     guessed: tuple[str, ...] = ()
     """Sites whose hosts were guessed, since their certificates were not read."""
 
@@ -93,6 +98,7 @@ def compile_file(
     past_dates: Literal["refuse", "close"] = "refuse",
     text: str | None = None,
     environ: Mapping[str, str] | None = None,
+    known: Readings | None = None,
 ) -> Compiled:
     """Compiles the file at `path`.
 
@@ -100,15 +106,52 @@ def compile_file(
     process's). `files` says what may be opened: see `Files`.
     `past_dates="close"` warns of what is over instead of refusing: its routes are closed by the engine. `text` stands
     in for the file's content: a supervisor that re-reads certificates must not pick up an edit that nobody asked for.
+    `known` is what was read before and need not be read again where it is the same.
 
     Raises `Refused` with every finding.
     """
     document, config = read(Path(path), text)
-    world = World(document, config, now or dt.datetime.now(dt.UTC), past_dates)
+    world = World(document, config, now or dt.datetime.now(dt.UTC), past_dates, Readings(known))
     if files == "read":
         read_files(world, os.environ if environ is None else environ)
     elif files == "if-there":
         read_names(world)
+    return compiled(world, Path(path))
+
+
+def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
+    """What `compile_file` makes of the text of `before`, with its files and dates as they are now. Where certificates say the
+    same of names as before, the plan is the same and its rules have been asked.
+
+    Raises `Refused`.
+    """
+    at = now or dt.datetime.now(dt.UTC)
+    world = World(before.document, before.config, at, "close", Readings(before.readings))
+    read_files(world, os.environ)
+    if said(world) != before.said:
+        return compiled(world, before.path)
+    world.findings += before.kept
+    rules_hops.judge(world)
+    refuse(world)
+    return replace(
+        before,
+        material=material(world, before.plan),
+        findings=world.findings,
+        watched=watched(world),
+        readings=world.readings,
+    )
+
+
+def refuse(world: World) -> None:
+    world.readings.settle()
+    if any(f.severity == "refused" for f in world.findings):
+        raise Refused(world.findings, world.document.text)
+
+
+def compiled(world: World, path: Path) -> Compiled:
+    """By every rule, of files that were read."""
+    document, config = world.document, world.config
+    of_files = len(world.findings)
     rules_names.judge(world)
     guessed = guess_hosts(world)
     ways = ways_in(world)
@@ -116,9 +159,9 @@ def compile_file(
     rules_edits.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
+    kept = world.findings[of_files:]
     rules_hops.judge(world)
-    if any(f.severity == "refused" for f in world.findings):
-        raise Refused(world.findings, document.text)
+    refuse(world)
     plan = build(world)
     plan_json = canonical(plan.model_dump(mode="json"))
     return Compiled(
@@ -129,13 +172,30 @@ def compile_file(
         findings=world.findings,
         document=document,
         route_names=[r.name for r in config.route],
-        watched={path: mark for files in read_for(world) for path, mark in files.items()},
+        watched=watched(world),
         names=backend_names(plan),
         text=document.text,
-        path=Path(path),
+        path=path,
         config=config,
+        readings=world.readings,
+        said=said(world),
+        kept=kept,
         guessed=guessed,
     )
+
+
+def said(world: World) -> object:
+    """The names in certificates, and which identities have the key of a site: all that rules other than those of files and
+    dates take from them."""
+    keys: dict[str, set[object]] = {"site": set(), "identity": set()}
+    for key, pair in world.pairs.items():
+        keys[str(key[0])].add(pair.key_sha256)
+    both = keys["site"] & keys["identity"]
+    return {key: (pair.names, pair.key_sha256 if pair.key_sha256 in both else "") for key, pair in world.pairs.items()}
+
+
+def watched(world: World) -> dict[Path, Mark]:
+    return {path: mark for files in read_for(world) for path, mark in files.items()}
 
 
 def read_for(world: World) -> list[dict[Path, Mark]]:

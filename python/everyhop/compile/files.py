@@ -10,7 +10,7 @@ from everyhop import identity
 from everyhop.compile import hop_files
 from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.world import Key, World, soon
-from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts, read_pair, read_roots
+from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 
 
 def read_names(world: World) -> None:
@@ -50,7 +50,7 @@ def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Ma
     if not secret.startswith(("file:", "env:", "cred:")):
         return None  # refused elsewhere, without the secret in the message
     try:
-        pair = read_pair(chain, secret, world.base, environ)
+        pair = world.readings.pair(chain, secret, world.base, environ)
     except Unusable as e:
         world.refuse(e.slug, (*key, e.of), f"{whose}: {e.what}", e.mend)
         return None
@@ -101,7 +101,7 @@ def roots(world: World, key: Key, label: str) -> None:
     if label in world.roots:
         return
     try:
-        found = world.roots[label] = read_roots(label, world.base)
+        found = world.roots[label] = world.readings.roots(label, world.base)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

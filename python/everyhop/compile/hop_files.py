@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from everyhop.compile import names
 from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.world import Key, World, backends, soon
-from everyhop.identity import Unusable, names_of, read_roots
+from everyhop.identity import Unusable, names_of
 from everyhop.model import Route, Verify
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -50,7 +50,7 @@ def roots(world: World, key: Key, label: str) -> None:
     if label in world.roots:
         return
     try:
-        found = world.roots[label] = read_roots(label, world.base, own=True)
+        found = world.roots[label] = world.readings.roots(label, world.base, own=True)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from everyhop.compile.world import Key, World
-from everyhop.identity import Unusable, read_crl
+from everyhop.identity import Unusable
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def lists(world: World, key: Key, label: str, ca: str, stale: Literal["refuse", 
     if issuers is None:
         return  # refused where they were read
     try:
-        found = world.crls[label] = read_crl(label, issuers, world.base, whose.all)
+        found = world.crls[label] = world.readings.crl(label, issuers, world.base, whose.all)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

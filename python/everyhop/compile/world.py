@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from everyhop.identity import Crl, Pair, Roots
+from everyhop.identity import Crl, Pair, Readings, Roots
 from everyhop.model import Backend, Config, Route
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
@@ -24,6 +24,7 @@ class World:
     config: Config
     now: dt.datetime
     past_dates: Literal["refuse", "close"]
+    readings: Readings = field(default_factory=Readings)
     pairs: dict[Key, Pair] = field(default_factory=dict)
     roots: dict[str, Roots] = field(default_factory=dict)
     crls: dict[str, Crl] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from everyhop.identity.certificates import SYSTEM, Pair, Roots, names_of, read_n
 from everyhop.identity.chain import Doubt, Role, doubts
 from everyhop.identity.described import Described, Shelf, described, shelf
 from everyhop.identity.mark import Mark, mark_of
+from everyhop.identity.readings import Readings
 from everyhop.identity.revocation import Crl, read_crl
 from everyhop.identity.unusable import Unusable
 
@@ -14,6 +15,7 @@ __all__ = [
     "Doubt",
     "Mark",
     "Pair",
+    "Readings",
     "Role",
     "Roots",
     "Shelf",

@@ -1,0 +1,100 @@
+"""What thousands of sites with a certificate each cost the supervisor: a start, the renewal of one certificate, a reload.
+
+    python -m bench.many_sites [SITES]
+
+Seconds of this process's CPU (another's load changes them little), and how many certificates were judged. With `--engine` a
+whole edge besides, as the time between an order and its answer.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from everyhop.admin.renewal import again
+from everyhop.compile import Compiled, compile_file
+from everyhop.demo.certificates import Authority
+from everyhop.demo.stage import Edge, free_port
+
+T = TypeVar("T")
+
+HEAD = """\
+version = 1
+[admin]
+socket = "{folder}/admin.sock"
+[log]
+access = "off"
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:{port}"]
+"""
+SITE = """\
+[[site]]
+name = "s{i}"
+hosts = ["h{i}.test"]
+certs = [{{ chain = "c{i}.pem", key = "file:c{i}.key" }}]
+[[route]]
+name = "r{i}"
+host = "h{i}.test"
+tls = "plaintext"
+to = ["127.0.0.1:{backend}"]
+"""
+
+
+def lay_out(folder: Path, sites: int) -> tuple[Path, Authority]:
+    """Certificates and a configuration of so many sites."""
+    authority = Authority(folder, "Public CA")
+    for i in range(sites):
+        authority.leaf(f"c{i}", f"h{i}.test")
+    path = folder / "everyhop.toml"
+    text = HEAD.format(folder=folder, port=free_port())
+    path.write_text(text + "".join(SITE.format(i=i, backend=1024 + i % 60000) for i in range(sites)))
+    return path, authority
+
+
+def timed(what: str, step: Callable[[], T]) -> T:
+    began, cpu = time.perf_counter(), time.process_time()
+    done = step()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - began
+    judged = (
+        f"  {done.readings.judged} certificates, authorities and lists judged" if isinstance(done, Compiled) else ""
+    )
+    print(f"{what:32} {cpu:7.2f} s CPU {wall:7.2f} s{judged}", flush=True)
+    return done
+
+
+def main(sites: int, engine: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="eh-many-") as name:
+        folder = Path(name)
+        path, authority = timed(f"{sites} certificates made", lambda: lay_out(folder, sites))
+        first: Compiled = timed("first", lambda: compile_file(path))
+        authority.leaf("c7", "h7.test")
+        second = timed("one certificate renewed", lambda: again(first))
+        assert second.plan_digest == first.plan_digest and second.material.digest != first.material.digest
+        path.write_text(path.read_text() + "[limits]\nidle_s = 61\n")
+        timed("another limit", lambda: compile_file(path, known=second.readings))
+        if engine:
+            run(path, authority)
+
+
+def run(path: Path, authority: Authority) -> None:
+    from everyhop.admin import Client
+
+    edge = Edge(path)
+    timed("a whole start", lambda: edge.wait_for("ready:", 300))
+    mark = len(edge.said)
+    authority.leaf("c8", "h8.test")
+    timed("renewed until it is served", lambda: edge.wait_for("certificates renewed", 120, after=mark))
+    timed("status", lambda: Client(str(path)).ask("status"))
+    path.write_text(path.read_text().replace("idle_s = 61", "idle_s = 62"))
+    timed("a whole reload", lambda: Client(str(path), 300).ask("reload"))
+    edge.stop()
+
+
+if __name__ == "__main__":
+    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
+    main(numbers[0] if numbers else 5000, "--engine" in sys.argv)
