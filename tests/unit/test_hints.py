@@ -14,7 +14,7 @@ from everyhop.compile.hints import answered, folded, hint, known_tables
 from everyhop.compile.reading import read
 from everyhop.errors import Refused
 from everyhop.model import Acceptance, Config, Identity, Listener, Route, Site, Verify
-from everyhop.model.config import AdminSection, EngineSection, LogSection, StatusSection
+from everyhop.model.config import AdminSection, DnsSection, EngineSection, LogSection, StatusSection
 from everyhop.model.limits import Limits
 from everyhop.trust import CAPABILITIES
 
@@ -23,6 +23,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "engine": EngineSection,
     "log": LogSection,
     "admin": AdminSection,
+    "dns": DnsSection,
     "status": StatusSection,
     "limits": Limits,
     "listener": Listener,

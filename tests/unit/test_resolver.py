@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from everyhop.engine import Resolver
+from everyhop.engine.resolver import AGAIN_S, Found
 from tests.kit.edge import until
 
 
@@ -46,14 +48,14 @@ class Names:
         self.held = threading.Event()
         self.asked: list[str] = []
 
-    def __call__(self, name: str) -> list[str]:
+    def __call__(self, name: str) -> Found:
         self.asked.append(name)
         if name.startswith("hangs"):
             self.held.wait(60)
             raise OSError("it took too long")
         if name.startswith("gone"):
             raise OSError("no such name")
-        return ["10.0.0.5"]
+        return Found(["10.0.0.5"])
 
 
 @pytest.fixture
@@ -74,11 +76,11 @@ def test_names_that_hang_hold_back_no_other(names: Names) -> None:
 def test_a_name_that_was_slow_comes_after_those_that_are_quick(names: Names) -> None:
     it = Resolver({"a.test", "b.test"}, 0.0, ask=names, together=0)
     assert [it.next(), it.next()] == ["a.test", "b.test"]
-    it.answered("a.test", ["10.0.0.1"], slow=True)
-    it.answered("b.test", ["10.0.0.1"], slow=False)
+    it.answered("a.test", Found(["10.0.0.1"]), slow=True)
+    it.answered("b.test", Found(["10.0.0.1"]), slow=False)
     assert [it.next(), it.next()] == ["b.test", "a.test"], "though the other one waits longer"
     for name in ("a.test", "b.test"):
-        it.answered(name, ["10.0.0.1"], slow=False)
+        it.answered(name, Found(["10.0.0.1"]), slow=False)
     assert [it.next(), it.next()] == ["a.test", "b.test"]
 
 
@@ -99,7 +101,7 @@ def test_a_name_that_is_gone_keeps_its_last_addresses_and_those_of_before_hold_f
     until(lambda: names.asked.count("gone.test") > 3)
     assert it.answers() == {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.5"]}
     assert it.unresolved() == {"gone.test": "no such name"}
-    it.answered("gone.test", ["10.0.0.9"])
+    it.answered("gone.test", Found(["10.0.0.9"]))
     assert it.unresolved() == {} and it.known()["gone.test"] == ["10.0.0.9"]
     it.stop()
 
@@ -113,3 +115,66 @@ def test_what_is_known_is_given_at_once_and_what_is_not_is_waited_for(names: Nam
     assert known.answers(30) == {"hangs.test": ["10.0.0.1"]} and time.monotonic() - began < 15
     it.stop()
     known.stop()
+
+
+class Clock:
+    """What a resolver takes for the time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("everyhop.engine.resolver.time.monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("holds_s", "again_s"),
+    [(None, 60.0), (7.0, 7.0), (0.0, 1.0), (86400.0, 60.0)],
+    ids=["unsaid", "short", "0", "long"],
+)
+def test_an_answer_is_believed_for_as_long_as_it_says_within_bounds(
+    clock: Clock, names: Names, holds_s: float | None, again_s: float
+) -> None:
+    it = Resolver({"a.test"}, 60.0, ask=names, together=0)
+    assert it.next() == "a.test"
+    it.answered("a.test", Found(["10.0.0.1"], holds_s))
+    assert it.due == {"a.test": clock.now + again_s}
+    it.stop()
+
+
+def test_a_name_that_failed_is_tried_again_sooner_than_one_that_answered(clock: Clock, names: Names) -> None:
+    it = Resolver({"a.test"}, 60.0, ask=names, together=0)
+    it.next()
+    it.answered("a.test", None, "no such name")
+    assert it.due == {"a.test": clock.now + AGAIN_S}
+
+
+def test_whose_backend_cannot_be_reached_is_asked_for_at_once_and_then_less_and_less_often(
+    clock: Clock, names: Names
+) -> None:
+    it = Resolver({"a.test", "b.test"}, 60.0, ask=names, together=0)
+
+    def answer(*ips: str) -> None:
+        for _ in range(sum(at <= clock.now for at in it.due.values())):
+            name = it.next()
+            assert name is not None
+            it.answered(name, Found(list(ips)))
+
+    answer("10.0.0.1")
+    asked = []
+    for _ in range(200):
+        clock.now += 1
+        it.hasten(["a.test", "unknown.test"])
+        if it.due["a.test"] <= clock.now:
+            asked.append(clock.now - 1000)
+            answer("10.0.0.1")
+    assert asked[:5] == [1.0, 3.0, 7.0, 15.0, 31.0] and all(b - a <= 60 for a, b in itertools.pairwise(asked))
+    assert it.pause_s.keys() == {"a.test"}
+    it.hasten([])
+    assert it.pause_s == {}, "it is reached again: the next time is a first one"
+    clock.now += 2
+    it.hasten(["a.test"])
+    assert it.due["a.test"] <= clock.now

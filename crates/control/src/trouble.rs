@@ -4,13 +4,14 @@
 use crate::messages::{PROTOCOL, Told};
 use crate::report::{closed, parsed};
 use everyhop_engine::worker::shared::Shared;
+use everyhop_plan::Place;
 use everyhop_record::printable::printable;
 use everyhop_record::trouble::{TROUBLES, Trouble};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::clock::steady_ms;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -25,8 +26,23 @@ pub(crate) fn take(shared: &Shared, told: Vec<Told>) -> Value {
     drop(kept);
     let seen: Vec<Value> =
         seen(shared).iter().map(|t| json!({"kind": t.kind, "about": t.about, "why": t.why})).collect();
-    let digest = shared.running.load_full().map(|r| r.digest.clone());
-    json!({"protocol": PROTOCOL, "answer": "troubles", "troubles": seen, "plan_digest": digest})
+    let running = shared.running.load_full();
+    let digest = running.as_ref().map(|r| &r.digest);
+    let unreached = running.as_ref().map(|r| unreached(r)).unwrap_or_default();
+    json!({
+        "protocol": PROTOCOL, "answer": "troubles", "troubles": seen, "plan_digest": digest, "unreached": unreached,
+    })
+}
+
+/// Names of backends of which an address could not be reached when it was tried last: they may have moved.
+fn unreached(running: &Running) -> BTreeSet<&str> {
+    let backends = running.routes.iter().flat_map(|r| &r.backends);
+    let failing = |b: &BackendRun| b.addresses.load().iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0);
+    let named = backends.filter_map(|b| match &b.place {
+        Place::Name { name, .. } if failing(b) => Some(name.as_str()),
+        _ => None,
+    });
+    named.collect()
 }
 
 /// All of it, the worst first.

@@ -224,7 +224,7 @@ ROWS = (
     Row("http_request http_response middlewares middleware plugins plugin filters http_filters filter_chains lua lua_load wasm njs js_content", Absent("nothing is plugged into the edge: do it in the service")),
     Row("mirror shadow traffic_mirror request_mirror", Absent("mirror in the service")),
     Row("udp udp_listener", Absent("only TCP is served")),
-    Row("resolver resolvers dns nameserver", Absent("names are resolved by the host, in the supervisor: set it in /etc/resolv.conf")),
+    Row("resolver resolvers dns nameserver", Lives("dns", 'servers = ["10.0.0.53"]')),
     Row("include import providers file_provider", Absent("one file says it all: put it together before everyhop check")),
     Row("regex path_regex path_regexp header_regexp location_regex", Absent("paths and names are matched by whole segments: write a [[route]] for each")),
 )  # fmt: skip

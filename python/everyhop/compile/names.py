@@ -60,6 +60,15 @@ def network(text: str) -> Network | None:
     return ipaddress.ip_network(found) if found else None
 
 
+def dns_server(text: str) -> tuple[str, int] | None:
+    """Address and port of a DNS server: an IP address, and port 53 where none stands there."""
+    whole = (
+        text if "]:" in text or text.count(":") == 1 else f"[{text.strip('[]')}]:53" if ":" in text else f"{text}:53"
+    )
+    found = address(whole)
+    return (found.ip, found.port) if found is not None and found.ip is not None else None
+
+
 @dataclass(frozen=True)
 class Address:
     """A backend's address: exactly one of `ip`, `name` and `unix`."""

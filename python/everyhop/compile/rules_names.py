@@ -93,6 +93,15 @@ def listeners(world: World) -> None:
         for field, believed in (("accept_proxy", listener.accept_proxy), ("trusted_proxies", listener.trusted_proxies)):
             for j, text in enumerate(believed):
                 trusted(world, ("listener", i, field, j), text)
+    for j, text in enumerate(world.config.dns.servers):
+        if names.dns_server(text) is None:
+            what = f"[dns] asks {text!r}, which is no IP address"
+            world.refuse(
+                "config/wrong-value",
+                ("dns", "servers", j),
+                what,
+                'write "10.0.0.53", "[2001:db8::53]:53" or "127.0.0.1:5353"',
+            )
     if world.config.status.bind is not None and names.bind(world.config.status.bind) is None:
         world.refuse(
             "listener/bind",

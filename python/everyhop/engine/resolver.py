@@ -5,26 +5,38 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 TOGETHER = 64
 """Names that are asked for at the same time. What the C library waits for cannot be called off; as many that hang at once
 hold back the rest of a first round, for as long as its resolver is patient."""
 SLOW_S = 1.0
+AGAIN_S = 5.0
+"""A name that could not be resolved is asked for again after this, if not sooner."""
+SOON_S = 1.0
+"""One whose backend could not be reached is asked for again after this, then after twice as long and so on."""
 
 
-def ask(name: str) -> list[str]:
+class Found(NamedTuple):
+    """Addresses of a name, in the order in which they are tried, and how long they hold, where somebody says it."""
+
+    ips: list[str]
+    holds_s: float | None = None
+
+
+def ask(name: str) -> Found:
     """Its addresses in the order of RFC 6724, in which they are tried; `fe80::1%eth0` names a link of this machine, too:
     no address that an engine could be told.
 
     Raises `OSError`, and `ValueError` for a name that cannot be asked for, such as one with a label that is too long.
     """
     infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0]))))
+    return Found(list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0])))))
 
 
 class Resolver:
-    """Resolves names side by side every `every_s`; the last good answer of each stays. A name that is slow holds back no
+    """Resolves names side by side every `every_s`, or sooner where their answers hold for less; the last good answer of each stays. A name that is slow holds back no
     other: those that were quick to answer come first. `known` are answers of before, which hold until there are others."""
 
     def __init__(
@@ -33,7 +45,7 @@ class Resolver:
         every_s: float = 30.0,
         *,
         known: Mapping[str, list[str]] | None = None,
-        ask: Callable[[str], list[str]] = ask,
+        ask: Callable[[str], Found] = ask,
         together: int = TOGETHER,
     ) -> None:
         self.names, self.every_s, self.ask = names, every_s, ask
@@ -45,6 +57,9 @@ class Resolver:
         """Those that have not answered yet, be it that they do not exist."""
         self.failed: dict[str, str] = {}
         self.slow: set[str] = set()
+        self.answered_at = dict.fromkeys(names, now)
+        self.pause_s: dict[str, float] = {}
+        """Of names whose backends cannot be reached: how soon after an answer they are asked for again."""
         self.fresh = threading.Event()
         self.stopped = False
         self.threads = [
@@ -56,12 +71,12 @@ class Resolver:
 
     def run(self) -> None:
         while (name := self.next()) is not None:
-            began, ips, why = time.monotonic(), None, ""
+            began, found, why = time.monotonic(), None, ""
             try:
-                ips = self.ask(name)
+                found = self.ask(name)
             except (OSError, ValueError) as e:
                 why = str(e)
-            self.answered(name, ips, why, slow=time.monotonic() - began > SLOW_S)
+            self.answered(name, found, why, slow=time.monotonic() - began > SLOW_S)
 
     def next(self) -> str | None:
         """A name that is due, once one is; nobody else asks for it meanwhile. `None` once all is over."""
@@ -76,20 +91,38 @@ class Resolver:
                 self.changed.wait(min(self.due.values(), default=now + self.every_s) - now)
             return None
 
-    def answered(self, name: str, ips: list[str] | None, why: str = "", *, slow: bool = False) -> None:
-        """`why` it has no addresses, where `ips` is `None`."""
+    def answered(self, name: str, found: Found | None, why: str = "", *, slow: bool = False) -> None:
+        """`why` it has no addresses, where `found` is `None`."""
+        now = time.monotonic()
         with self.changed:
-            if ips is None:
+            if found is None:
                 self.failed[name] = why
+                again_s = AGAIN_S
             else:
                 self.failed.pop(name, None)
+                again_s = self.every_s if found.holds_s is None else max(found.holds_s, SOON_S)
             (self.slow.add if slow else self.slow.discard)(name)
-            self.due[name] = time.monotonic() + self.every_s
+            self.answered_at[name] = now
+            self.due[name] = now + min(again_s, self.every_s)
             self.unknown.discard(name)
             # A server that only turns its answer round says nothing new.
-            if ips is not None and set(self.found.get(name, ())) != set(ips):
-                self.found[name] = ips
+            if found is not None and set(self.found.get(name, ())) != set(found.ips):
+                self.found[name] = found.ips
+                self.pause_s.pop(name, None)
                 self.fresh.set()
+            self.changed.notify_all()
+
+    def hasten(self, unreached: Iterable[str]) -> None:
+        """Backends of these names cannot be reached, and of no others: they may have moved. Asked for again at once, and less and
+        less often while they stay where they are."""
+        now, names = time.monotonic(), set(unreached)
+        with self.changed:
+            self.pause_s = {name: pause for name, pause in self.pause_s.items() if name in names}
+            for name in names & self.due.keys():
+                pause_s = self.pause_s.get(name, SOON_S)
+                if now >= self.answered_at[name] + pause_s:
+                    self.due[name] = now
+                    self.pause_s[name] = min(2 * pause_s, self.every_s)
             self.changed.notify_all()
 
     def answers(self, wait_s: float = 0.0) -> dict[str, list[str]]:
