@@ -1,5 +1,6 @@
 /* A wall clock that a test can set: adds seconds, read from a mapped file, to what the kernel says of the day. Clocks
- * that nobody sets (CLOCK_MONOTONIC) are left alone, which is the point. The file is mapped before the process closes
+ * that nobody sets (CLOCK_MONOTONIC) are left alone, which is the point, unless a test puts the file's second number
+ * forward: then so many seconds have passed. The file is mapped before the process closes
  * itself off, so that its sandbox is not concerned. cc -shared -fPIC -O1 -o clock.so clock.c */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,14 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile int64_t *offset_s;
+static volatile int64_t *offset_s; /* of the day; then what passed */
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("EVERYHOP_TEST_CLOCK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;
-    void *page = mmap(NULL, sizeof *offset_s, PROT_READ, MAP_SHARED, fd, 0);
+    void *page = mmap(NULL, 2 * sizeof *offset_s, PROT_READ, MAP_SHARED, fd, 0);
     if (page != MAP_FAILED)
         offset_s = page;
     close(fd);
@@ -30,6 +31,8 @@ int clock_gettime(clockid_t clock, struct timespec *at) {
     int result = (int)syscall(SYS_clock_gettime, clock, at);
     if (result == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
         at->tv_sec += offset();
+    if (result == 0 && clock == CLOCK_MONOTONIC && offset_s)
+        at->tv_sec += offset_s[1];
     return result;
 }
 

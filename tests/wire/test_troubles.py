@@ -16,13 +16,19 @@ from typing import Any
 
 import pytest
 
+from everyhop.admin import engine_socket
+from everyhop.admin.orders import give_plan
+from everyhop.compile import compile_file
 from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import put
-from everyhop.demo.stage import free_port
+from everyhop.demo.stage import Edge, free_port
+from everyhop.engine import Control
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
+from tests.kit.forge import crl, root
 from tests.kit.process import children
 from tests.kit.raw import OK, answering
+from tests.promises.clock import Wall, can_run
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -295,8 +301,6 @@ def test_refusals_are_told_by_their_last_time_and_all_of_them_when_asked(edge: E
 def test_lines_carry_the_time_unless_that_is_not_wanted(
     edge: Edges, backend: Backend, arguments: tuple[str, ...]
 ) -> None:
-    from everyhop.demo.stage import Edge
-
     it = edge(route(f"127.0.0.1:{backend.port}"))
     assert it.edge.stop() == 0
     it.edge = Edge(it.config, arguments=arguments)
@@ -328,3 +332,81 @@ def test_nothing_is_said_to_be_well_again_because_nobody_says_anything(edge: Edg
     assert not any("[impostor]" in row for row in it.it.edge.said if "well again" in row)
     assert it.ask() == 502
     it.wait("impostor")
+
+
+NOWHERE = '[[route]]\nname = "lost"\nhost = "lost.test"\ntls = "passthrough"\nto = ["nowhere.invalid:443"]\n'
+
+
+def test_a_route_that_takes_nothing_is_told_and_makes_the_edge_unready_where_it_is_the_only_one(
+    edge: Edges, backend: Backend
+) -> None:
+    good = route(f"127.0.0.1:{backend.port}")
+    it = Ground(edge, good + NOWHERE)
+    told = it.wait("route-closed")
+    assert (told["about"], told["why"], told["unready"]) == ("route lost", "hop/unresolved", False)
+    assert it.get("readyz")[0] == 200 and "nothing-served" not in it.troubles()
+    assert it.it.reload(NOWHERE)["reloaded"]
+    assert it.wait("nothing-served")["unready"]
+    until(lambda: it.get("readyz")[0] == 503 or None)
+    status, body = it.get("readyz")
+    assert (status, body.splitlines()[:2]) == (503, ["not ready", "nothing-served"])
+    assert it.it.reload(good)["reloaded"]
+    it.it.edge.wait_for("[nothing-served]", 20)
+    until(lambda: not it.troubles() or None, 20, lambda: str(it.troubles()))
+    assert it.get("readyz")[0] == 200 and it.ask() == 200
+
+
+def test_a_revocation_list_that_is_overdue_is_told_until_the_next_one_is_there(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    by, path = root(pki.public), tmp_path / "list.pem"
+    crl(path, by, ends=dt.timedelta(seconds=6))
+    it = Ground(
+        edge,
+        route(f"127.0.0.1:{backend.port}"),
+        site=f'clients = {{ ca = "{{pki}}/public-ca.pem", crl = "{path}" }}',
+    )
+    told = it.wait("revocation-stale")
+    assert told["about"] == str(path) and re.fullmatch(rf"it was due at {TIME}", told["why"])
+    until(lambda: it.counted("revocation-stale") == 1 or None)
+    crl(path, by)
+    it.wait("revocation-stale", there=False)
+    it.it.edge.wait_for(f"well again: {path}", 20)
+
+
+def test_an_engine_that_runs_another_plan_is_told_until_it_is_given_the_right_one(
+    edge: Edges, backend: Backend
+) -> None:
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    text = it.it.config.read_text()
+    beside = it.it.folder / "beside.toml"
+    beside.write_text(text.replace('host = "a.test"', 'host = "b.test"'))
+    other = compile_file(beside)
+    control = Control.connect(engine_socket(it.it.folder / "admin.sock"))
+    give_plan(control, other, {}, None)
+    control.close()
+    told = it.wait("other-plan")
+    assert told["why"] == f"it runs plan {other.plan_digest[:16]}" and not told["unready"]
+    assert it.it.admin("reload")["reloaded"]
+    it.wait("other-plan", there=False)
+    assert it.ask() == 200
+
+
+@pytest.mark.skipif(not can_run(), reason="there is no C compiler to build the clock with")
+def test_an_engine_that_nobody_looks_after_tells_so_itself(edge: Edges, backend: Backend, tmp_path: Path) -> None:
+    folder = tmp_path / "clock"
+    folder.mkdir()
+    tmp_path.chmod(0o755)
+    wall = Wall(folder)
+    with wall.over():
+        it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+        it.it.edge.process.kill()
+        it.it.edge.process.wait(10)
+        assert it.get("readyz") == (200, "ok\n"), "it is not gone for long"
+        wall.passes(61)
+        until(lambda: it.get("readyz")[1] != "ok\n" or None)
+        assert it.get("readyz") == (200, "ok\nsupervisor-gone\n") and it.counted("supervisor-gone") == 1
+        it.it.edge = Edge(it.it.config)
+        it.it.edge.wait_for("ready:", 30)
+        until(lambda: it.get("readyz") == (200, "ok\n") or None, 20)
+        assert it.counted("supervisor-gone") == 0 and it.ask() == 200
