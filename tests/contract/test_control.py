@@ -51,6 +51,8 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
         m.Judged,
         "engine/no-plan",
     ),
+    (m.Reach(), m.Listening, "control/descriptor"),
+    (m.Retire(retire_s=60), m.Draining, None),
     (m.Drain(drain_s=60), m.Draining, None),
     (m.Stop(), m.Stopping, None),
 ]

@@ -102,6 +102,7 @@ pub(crate) enum Ask {
     },
     Log {},
     Adopt {},
+    Reach {},
     Status {},
     Troubles {
         troubles: Vec<Told>,
@@ -110,6 +111,9 @@ pub(crate) enum Ask {
     Where(Where),
     Drain {
         drain_s: u64,
+    },
+    Retire {
+        retire_s: u64,
     },
     Stop {},
 }

@@ -65,6 +65,11 @@ impl Engine {
 /// Serves the control socket until the engine is told to stop.
 pub(crate) fn serve(listener: OwnedFd, engine: &Arc<Engine>) -> ExitCode {
     let listener = UnixListener::from(listener);
+    meet(&listener, engine)
+}
+
+/// Answers whoever comes, for ever.
+fn meet(listener: &UnixListener, engine: &Arc<Engine>) -> ! {
     loop {
         match listener.accept() {
             Ok((stream, _)) if is_ours(&stream) => {
@@ -124,11 +129,13 @@ impl Engine {
                 None => refused("control/descriptor", "no descriptor came with the log"),
             },
             Ask::Adopt {} => return self.adopt(),
+            Ask::Reach {} => self.reach(fds),
             Ask::Status {} => report::status(&self.shared),
             Ask::Troubles { troubles } => trouble::take(&self.shared, troubles),
             Ask::Plan {} => self.plan(),
             Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
-            Ask::Drain { drain_s } => self.drain(drain_s),
+            Ask::Drain { drain_s } => self.leave(drain_s, Order::Drain),
+            Ask::Retire { retire_s } => self.leave(retire_s, Order::Retire),
             Ask::Stop {} => answer("stopping"),
         };
         (given, Vec::new())
@@ -138,6 +145,8 @@ impl Engine {
         let running = self.shared.running.load_full();
         let state = self.state();
         let threads = state.workers.len();
+        let draining = self.shared.draining.load(Ordering::Relaxed);
+        let left_ms = self.shared.drain_until_ms.load(Ordering::Relaxed).saturating_sub(steady_ms());
         json!({
             "protocol": 1, "answer": "welcome", "pid": std::process::id(), "version": env!("CARGO_PKG_VERSION"),
             "started_s": self.started_s,
@@ -145,7 +154,8 @@ impl Engine {
             "material_digest": running.as_ref().map(|r| &r.material_digest),
             "generation": running.as_ref().map_or(0, |r| r.generation),
             "threads": (threads > 0).then_some(threads),
-            "draining": self.shared.draining.load(Ordering::Relaxed),
+            "draining": draining,
+            "leaves_in_s": draining.then_some(left_ms / 1000),
             "sockets": state.sockets.iter().map(|(s, _)| s).collect::<Vec<_>>(),
             "sandbox": crate::sandbox::closed(),
             "status_bind": state.status.as_ref().map(|(bind, _)| bind),
@@ -237,6 +247,8 @@ impl Engine {
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);
         self.shared.running.store(Some(running.clone()));
+        // Whoever brings a plan looks after us.
+        self.shared.told.lock().unwrap_or_else(PoisonError::into_inner).at_ms = steady_ms().max(1);
         state.forget_unnamed(Some(&running));
         json!({"protocol": 1, "answer": "applied", "generation": generation, "plan_digest": digest})
     }
@@ -255,6 +267,18 @@ impl Engine {
         (json!({"protocol": 1, "answer": "sockets", "sockets": sockets, "status": status}), given)
     }
 
+    /// Answers on another socket, too: that of a name which is there, where the first one was taken away.
+    fn reach(self: &Arc<Self>, fds: Vec<OwnedFd>) -> Value {
+        let Some(socket) = fds.into_iter().next() else {
+            return refused("control/descriptor", "no descriptor came with the socket");
+        };
+        let (listener, engine) = (UnixListener::from(socket), self.clone());
+        match std::thread::Builder::new().name("control".into()).spawn(move || meet(&listener, &engine)) {
+            Ok(_) => answer("listening"),
+            Err(_) => refused("engine/thread", "no thread could be started to answer there"),
+        }
+    }
+
     fn plan(&self) -> Value {
         let running = self.shared.running.load_full();
         json!({
@@ -265,20 +289,30 @@ impl Engine {
         })
     }
 
-    fn drain(&self, drain_s: u64) -> Value {
-        let until = steady_ms().saturating_add(drain_s.saturating_mul(1000));
+    /// Accepts no more, and ends once nothing is in flight or the time is over; who was told to retire may be told to drain.
+    fn leave(&self, within_s: u64, order: Order) -> Value {
+        let until = steady_ms().saturating_add(within_s.saturating_mul(1000));
+        let retires = matches!(order, Order::Retire);
         self.shared.drain_until_ms.store(until, Ordering::Relaxed);
-        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.retiring.store(retires, Ordering::Relaxed);
+        let again = self.shared.draining.swap(true, Ordering::Relaxed);
         let mut state = self.state();
         for worker in &state.workers {
-            let _ = worker.send(Order::Drain);
+            let _ = worker.send(if retires { Order::Retire } else { Order::Drain });
         }
         // Ours are copies: while one is open the kernel still queues clients whom nobody will serve.
         state.sockets.clear();
+        if retires {
+            state.status = None;
+        }
         drop(state);
+        if again {
+            return answer("draining");
+        }
         let shared = self.shared.clone();
         let watch = move || {
-            ticker::until(|| shared.clients.open() == 0 || steady_ms() >= until);
+            let is_over = || steady_ms() >= shared.drain_until_ms.load(Ordering::Relaxed);
+            ticker::until(|| shared.clients.open() == 0 || is_over());
             // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
             for _ in 0..4 {
                 ticker::beat();

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// A scraper's request is small and quick.
 const HEAD_BYTES: usize = 8 * 1024;
@@ -16,10 +17,10 @@ const HEAD_S: u32 = 5;
 /// Scrapers at once; each holds a descriptor that clients' connections were not counted for.
 const SCRAPERS: usize = 32;
 
-pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) {
-    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) -> Option<JoinHandle<()>> {
+    let socket = tokio::net::TcpListener::from_std(socket).ok()?;
     let core = core.clone();
-    tokio::task::spawn_local(async move {
+    Some(tokio::task::spawn_local(async move {
         let here = Rc::new(());
         loop {
             match socket.accept().await {
@@ -38,7 +39,7 @@ pub(crate) fn listen(core: &Rc<Core>, socket: TcpListener) {
                 Err(_) => core.pause().await,
             }
         }
-    });
+    }))
 }
 
 async fn answer(core: &Core, mut sock: TcpStream) -> std::io::Result<()> {
@@ -53,7 +54,7 @@ async fn answer(core: &Core, mut sock: TcpStream) -> std::io::Result<()> {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|b| *b == b'?').next().unwrap_or_default();
     let troubles = trouble::all(&core.shared);
-    let ready = core.running().is_some() && !core.is_draining() && !troubles.iter().any(Trouble::is_unready);
+    let ready = core.running().is_some() && !core.hurries() && !troubles.iter().any(Trouble::is_unready);
     let (status, kind, body) = match (method, path) {
         (b"GET" | b"HEAD", b"/metrics") => {
             ("200 OK", "text/plain; version=0.0.4; charset=utf-8", metrics(&core.shared, &troubles, ready))
@@ -63,7 +64,7 @@ async fn answer(core: &Core, mut sock: TcpStream) -> std::io::Result<()> {
             ("200 OK", "text/plain", format!("ok\n{}", trouble::lines(&troubles)))
         }
         (b"GET" | b"HEAD", b"/readyz") => {
-            let why = if core.is_draining() {
+            let why = if core.hurries() {
                 "draining"
             } else if core.running().is_none() {
                 "no plan"

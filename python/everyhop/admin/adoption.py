@@ -24,6 +24,7 @@ class Adopted:
     pid: int
     process: Found | None
     plan_digest: str | None
+    version: str
 
 
 def adopt(control: Control, wanted: Lasting, *, counted: bool) -> Adopted:
@@ -47,7 +48,9 @@ def adopt(control: Control, wanted: Lasting, *, counted: bool) -> Adopted:
         raise Surroundings(f"the engine has {len(answer.sockets)} sockets and {len(fds)} descriptors came")
     for fd in fds[len(answer.sockets) :]:
         os.close(fd)
-    return Adopted(started_with(welcome, wanted), bound, welcome.pid, find(welcome.pid), welcome.plan_digest)
+    return Adopted(
+        started_with(welcome, wanted), bound, welcome.pid, find(welcome.pid), welcome.plan_digest, welcome.version
+    )
 
 
 def started_with(welcome: m.Welcome, wanted: Lasting) -> Lasting:

@@ -28,6 +28,10 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
             return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "reload":
             return {"answer": "reload", **it.changes.reload()}
+        if ask == "upgrade" and it.loop.stopping:
+            return refused("admin/stopping", "it is stopping; nothing is taken any more")
+        if ask == "upgrade":
+            return {"answer": "upgrade", **it.upgrade.upgrade()}
         if ask == "where" and control:
             judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
             return {"answer": "where", "judged": judged, "places": places(it), "plan": it.keeper.running.plan_json}
@@ -70,6 +74,8 @@ def about(it: Supervisor) -> dict[str, object]:
         "started": it.started_at.isoformat(),
         "engine_restarts": it.keeper.restarts,
         "last_reload": it.changes.last,
+        "last_upgrade": it.upgrade.last,
+        "retired": it.keeper.retired.told(),
         "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),
     }

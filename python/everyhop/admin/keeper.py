@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
+from everyhop.admin.retired import Retirement
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.engine import (
@@ -34,9 +36,17 @@ from everyhop.engine import (
     start,
 )
 from everyhop.engine import messages as m
+from everyhop.engine.dns import asking
+from everyhop.engine.resolver import ask as by_the_system
 from everyhop.errors import EveryhopError, Surroundings
 
 END_S = 5.0
+
+
+def resolver_of(compiled: Compiled, known: Mapping[str, list[str]] | None = None) -> Resolver:
+    dns = compiled.config.dns
+    ask = asking(dns.servers) if dns.servers else by_the_system
+    return Resolver(compiled.names, dns.resolve_s, known=known, ask=ask)
 
 
 class Keeper:
@@ -52,17 +62,23 @@ class Keeper:
         self.process: Started | Found | None = None
         self.pid = 0
         self.log = AccessLog()
-        self.resolver = Resolver(running.names)
+        self.resolver = resolver_of(running)
         self.restarts = 0
         self.restarted: dt.datetime | None = None
         self.died = ""
         """How the last engine ended, where that is known."""
         self.pace = Pace()
+        self.adopted = ""
+        """The version of an engine that was there before us."""
+        self.retired = Retirement()
+        self.upgrade_wrong: str | None = None
+        """Why the last upgrade failed; `None` once another engine was started."""
 
     # A start.
 
     def attach(self) -> None:
         """Adopts a running engine, or starts one; one that was started and cannot go on is ended."""
+        self.retired.adopt(self.path, self.running.config.engine.retire_s)
         try:
             control = Control.connect(self.path)
         except Lost:
@@ -83,14 +99,14 @@ class Keeper:
         self.pace.begins(time.monotonic())
         with listening(self.path) as control:
             started = start(control, self.wanted.sandbox, self.wanted.user)
-        self.process, self.pid = started, started.process.pid
+        self.process, self.pid, self.upgrade_wrong = started, started.process.pid, None
         self.control = Control.connect(self.path)
         self.holds = replace(self.wanted, threads=self.holds.threads)
         hand_over(self.control, self.holds.threads, self.bound, self.holds.status)
 
     def adopt(self, control: Control) -> None:
         found = adopt(control, self.wanted, counted=self.running.plan.engine.threads.count == "cores")
-        self.control, self.process, self.pid = control, found.process, found.pid
+        self.control, self.process, self.pid, self.adopted = control, found.process, found.pid, found.version
         self.holds, self.bound = found.holds, found.bound
         self.pace.begins(time.monotonic())
         say(f"adopted the engine with pid {found.pid}, plan {str(found.plan_digest)[:16]}")
@@ -126,8 +142,8 @@ class Keeper:
         fresh: list[Bound] = []
         try:
             fresh = bind_all(compiled.plan, self.bound, self.holds.threads)
-            if compiled.names != before.names:
-                self.resolver = Resolver(compiled.names, known=before.known())
+            if (compiled.names, compiled.config.dns) != (before.names, self.running.config.dns):
+                self.resolver = resolver_of(compiled, before.known())
             if fresh:
                 hand_over(self.must_control(), self.holds.threads, fresh)
             self.apply(compiled, log)
@@ -141,6 +157,7 @@ class Keeper:
             if log is not None:
                 os.close(log)
             raise
+        self.retired.bring(compiled, self.resolver.known(), log)
         if self.resolver is not before:
             before.stop()
         self.running = compiled
@@ -156,6 +173,7 @@ class Keeper:
     def renew(self, compiled: Compiled) -> None:
         """The same plan with other certificates. The log stays as it is."""
         self.apply(compiled, None)
+        self.retired.bring(compiled, self.resolver.known(), None)
         self.running = compiled
 
     def apply(self, compiled: Compiled, log: int | None) -> None:
@@ -177,12 +195,38 @@ class Keeper:
     def look(self) -> None:
         """A dead engine is followed at once; only a row of engines that die as soon as they are started is no reason to
         give up, but to slow down."""
+        self.retired.look()
         if not self.is_gone():
+            self.be_found()
             return
         now = time.monotonic()
         self.pace.died(now)
         if self.pace.may_start(now):
             self.restart()
+
+    def be_found(self) -> None:
+        """Who cleans up temporary files takes the name of the engine's socket: the next supervisor would not find it, and
+        start another beside it.
+
+        Raises `Surroundings` where it cannot be put back.
+        """
+        if os.path.lexists(self.path):
+            return
+        with listening(self.path) as fresh:
+            try:
+                self.must_control().must(m.Reach(), m.Listening, [fresh.fileno()])
+            except BaseException:
+                self.path.unlink(missing_ok=True)
+                raise
+        say(f"the engine's socket {self.path} was gone and is back")
+
+    def is_engine(self, pid: int) -> bool:
+        return pid == self.pid or self.retired.has(pid)
+
+    def is_all_gone(self) -> bool:
+        """Those before, too."""
+        self.retired.look()
+        return self.is_gone() and not self.retired.all
 
     def is_gone(self) -> bool:
         if self.process is not None and self.process.is_over():
@@ -231,7 +275,9 @@ class Keeper:
 
     def tell_names(self) -> None:
         if self.resolver.fresh.is_set() and self.control:
-            self.control.must(m.Names(names=self.resolver.answers()), m.Named)
+            found = self.resolver.answers()
+            self.control.must(m.Names(names=found), m.Named)
+            self.retired.names(found)
 
     def reopen_log(self) -> None:
         """Raises `Surroundings` where it cannot be opened; lines go on to where they went."""
@@ -242,6 +288,7 @@ class Keeper:
             except EveryhopError:
                 os.close(log)
                 raise
+            self.retired.log(log)
             self.log.keep(log)
             say("access log reopened")
 
@@ -252,6 +299,7 @@ class Keeper:
         try:
             self.must_control().must(m.Drain(drain_s=drain_s), m.Draining)
         finally:
+            self.retired.drain(drain_s)
             # Whoever connects now is refused and can go elsewhere; a queue that nobody serves would hold them.
             while self.bound:
                 os.close(self.bound.pop().fd)
@@ -264,6 +312,7 @@ class Keeper:
         if self.process:
             self.process.wait(END_S)
         self.end_engine()
+        self.retired.end()
         self.resolver.stop()
         self.path.unlink(missing_ok=True)
 

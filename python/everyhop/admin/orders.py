@@ -12,10 +12,14 @@ from everyhop.engine.control import sealed
 from everyhop.engine.sockets import one
 
 
-def hand_over(control: Control, threads: int, sockets: list[Bound], status: str | None = None) -> None:
-    """Sockets to accept on, and the address of its status, which is bound here."""
+def hand_over(
+    control: Control, threads: int, sockets: list[Bound], status: str | None = None, bound: int | None = None
+) -> None:
+    """Sockets to accept on, and the address of its status, which is bound here unless it is `bound` already."""
     fds = [b.fd for b in sockets]
-    status_fd = one(status, shared=True).detach() if status else None
+    status_fd = None
+    if status is not None:
+        status_fd = one(status, shared=True).detach() if bound is None else os.dup(bound)
     try:
         question = m.Listen(threads=threads, sockets=[b.told() for b in sockets], status=status)
         control.must(question, m.Listening, fds if status_fd is None else [*fds, status_fd])

@@ -24,6 +24,7 @@ from everyhop.admin.reload import Reload
 from everyhop.admin.server import Server
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
+from everyhop.admin.upgrade import Upgrade, attach
 from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled, compile_file
 from everyhop.engine import Lost, cores
@@ -58,6 +59,7 @@ class Supervisor:
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.keeper = Keeper(engine_socket(self.admin_path), wanted, running)
         self.changes = Reload(path, self.keeper)
+        self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop)
         self.started_at = dt.datetime.now(dt.UTC)
 
@@ -84,11 +86,9 @@ class Supervisor:
         """Until SIGTERM or SIGINT; gives the exit code."""
         self.refuse_a_second()
         keeper, loop = self.keeper, self.loop
-        with Server(
-            self.admin_path, loop.selector, lambda q: answered(self, q), lambda pid: pid == keeper.pid
-        ) as server:
+        with Server(self.admin_path, loop.selector, lambda q: answered(self, q), keeper.is_engine) as server:
             loop.catch_signals()
-            keeper.attach()
+            attach(keeper)
             running = keeper.running
             self.changes.last_good.keep(running.text)
             for shortfall in shortfalls(running.plan, keeper.bound):
@@ -121,7 +121,7 @@ class Supervisor:
         elif number == signal.SIGUSR1:
             self.keeper.reopen_log()
         elif number == signal.SIGUSR2:
-            say("SIGUSR2 means nothing here; SIGHUP reloads, SIGUSR1 reopens the access log")
+            self.upgrade.upgrade()
         else:
             self.loop.stopping = True
 
@@ -137,7 +137,7 @@ class Supervisor:
             deadline = time.monotonic()
         say(f"draining for at most {drain_s} s")
         while (
-            not self.keeper.is_gone()
+            not self.keeper.is_all_gone()
             and time.monotonic() < deadline
             and not {signal.SIGINT, signal.SIGTERM} & loop.wanted
         ):

@@ -34,11 +34,12 @@ SAID = {
     "engine-gone",
     "engine-restarted",
     "renewal-refused",
+    "upgrade-failed",
     "supervisor-fault",
     "supervisor-gone",
 }
 """Whoever finds these says so with more than is known here."""
-HEALED = {"reload-refused", "engine-gone", "engine-restarted", "supervisor-gone"}
+HEALED = {"reload-refused", "upgrade-failed", "engine-gone", "engine-restarted", "supervisor-gone"}
 """And says that they are over, too."""
 QUIET = {"backend-failing"}
 """Comes and goes with single requests."""
@@ -110,6 +111,8 @@ class Watch:
         if keeper.restarted is not None and now - keeper.restarted < LATELY:
             why = f"{keeper.restarts} time(s) so far, last at {keeper.restarted:%Y-%m-%dT%H:%M:%SZ}"
             found.append(trouble("engine-restarted", why="; ".join(filter(None, (why, keeper.died)))))
+        if keeper.upgrade_wrong is not None:
+            found.append(trouble("upgrade-failed", why=keeper.upgrade_wrong))
         if changes.wrong is not None:
             found.append(trouble("reload-refused", str(changes.path), changes.wrong))
         renewal = changes.renewal
@@ -147,7 +150,7 @@ class Watch:
 
         Raises `Lost` and `EngineRefused`.
         """
-        if self.ear is not None and self.ear.is_closed():
+        if self.ear is not None and (self.ear.is_closed() or self.pid != self.keeper.pid):
             self.hang_up()
         if self.ear is None:
             self.ear, self.deaf = Control.connect(self.keeper.path, PATIENCE_S), False
@@ -159,6 +162,7 @@ class Watch:
         if self.deaf:
             return []
         told = self.ear.must(m.Troubles(troubles=mine), m.Troubled)
+        self.keeper.resolver.hasten(told.unreached)
         found = list(told.troubles)
         if told.plan_digest is not None and told.plan_digest != self.keeper.running.plan_digest:
             found.append(trouble("other-plan", why=f"it runs plan {told.plan_digest[:16]}"))

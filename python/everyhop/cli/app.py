@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 from everyhop import __version__
-from everyhop.cli import accept, advise, check, demo, diff, explain, plan, probe, reload, run, schema, status, where
+from everyhop.cli import (
+    accept,
+    advise,
+    check,
+    demo,
+    diff,
+    explain,
+    plan,
+    probe,
+    reload,
+    run,
+    schema,
+    status,
+    upgrade,
+    where,
+)
 from everyhop.cli.console import report
 from everyhop.errors import EveryhopError, Refused
 from everyhop.screen import line, ready
@@ -25,7 +40,7 @@ app = typer.Typer(
     help="An edge proxy that makes explicit where TLS ends. Start with: everyhop demo",
 )
 
-for command in (advise, check, explain, diff, plan, schema, where, run, status, reload, accept, demo, probe):
+for command in (advise, check, explain, diff, plan, schema, where, run, status, reload, upgrade, accept, demo, probe):
     command.register(app)
 
 

@@ -1,4 +1,5 @@
-"""`everyhop run`: the supervisor in the foreground. SIGHUP reloads, SIGTERM drains and stops, SIGUSR1 reopens the log."""
+"""`everyhop run`: the supervisor in the foreground. SIGHUP reloads, SIGTERM drains and stops, SIGUSR1 reopens the log,
+SIGUSR2 has another engine take over."""
 
 from __future__ import annotations
 

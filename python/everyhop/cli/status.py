@@ -77,6 +77,11 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
     line(
         f"supervisor {supervisor['version']} since {supervisor['started'][:19]}Z, engine restarts: {supervisor['engine_restarts']}"
     )
+    for it in supervisor.get("retired", []):
+        left = "?" if it["connections"] is None else it["connections"]
+        line(
+            f"engine before {it['version']}, pid {it['pid']}: accepts no more, {left} connection(s) left, until {it['until']}"
+        )
     line()
 
 

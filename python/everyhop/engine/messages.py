@@ -2,7 +2,7 @@
 `schema/control.json` is generated from here, and a contract test holds the engine to them.
 
 Descriptors ride on a message: for `listen` the sockets in order and then the status socket, for `apply` the sealed
-material and then the log, for `log` the log; with the answer to `adopt` the sockets in order and then the status socket.
+material and then the log, for `log` the log, for `reach` the socket; with the answer to `adopt` the sockets in order and then the status socket.
 """
 
 from __future__ import annotations
@@ -97,6 +97,12 @@ class Adopt(Ask):
     ask: Literal["adopt"] = "adopt"
 
 
+class Reach(Ask):
+    """Answer on this socket, too: the name of the one that you have was taken away."""
+
+    ask: Literal["reach"] = "reach"
+
+
 class Status(Ask):
     """What have you seen?"""
 
@@ -144,6 +150,13 @@ class Drain(Ask):
     drain_s: int
 
 
+class Retire(Ask):
+    """Another engine accepts in your place: accept no more, carry what you carry to its end, leave by then."""
+
+    ask: Literal["retire"] = "retire"
+    retire_s: int
+
+
 class Stop(Ask):
     """End now."""
 
@@ -178,13 +191,14 @@ class Welcome(Answer):
     generation: int
     threads: int | None
     draining: bool
+    leaves_in_s: int | None
     sockets: list[Socket]
     sandbox: Sandboxed | None
     status_bind: str | None
 
 
 class Listening(Answer):
-    """To `listen`."""
+    """To `listen` and to `reach`."""
 
     answer: Literal["listening"]
 
@@ -229,11 +243,13 @@ class Seen(Answer):
 
 
 class Troubled(Answer):
-    """To `troubles`: what the engine sees itself, and which plan it runs."""
+    """To `troubles`: what the engine sees itself, which plan it runs, and whom it cannot reach."""
 
     answer: Literal["troubles"]
     troubles: list[Trouble]
     plan_digest: str | None
+    unreached: list[str]
+    """Names of backends of which an address could not be reached when it was tried last."""
 
 
 class Running(Answer):
@@ -257,7 +273,7 @@ class Judged(Answer):
 
 
 class Draining(Answer):
-    """To `drain`."""
+    """To `drain` and to `retire`."""
 
     answer: Literal["draining"]
 
@@ -269,7 +285,7 @@ class Stopping(Answer):
 
 
 Question = Annotated[
-    Hello | Listen | Apply | Names | Log | Adopt | Status | Troubles | Plan | Where | Drain | Stop,
+    Hello | Listen | Apply | Names | Log | Adopt | Reach | Status | Troubles | Plan | Where | Drain | Retire | Stop,
     Field(discriminator="ask"),
 ]
 QUESTIONS: TypeAdapter[Question] = TypeAdapter(Question)

@@ -22,8 +22,10 @@ from everyhop.errors import Surroundings
 CODE = (
     "import sys, importlib.machinery as m, importlib.util as u\n"
     "l = m.ExtensionFileLoader('_door', sys.argv[1])\n"
-    "d = u.module_from_spec(u.spec_from_loader('_door', l))\n"
-    "l.exec_module(d)\n"
+    "try:\n"
+    " d = u.module_from_spec(u.spec_from_loader('_door', l))\n"
+    " l.exec_module(d)\n"
+    "except Exception as e: sys.exit(f'everyhop: the engine cannot be loaded: {e}')\n"
     "d.main(int(sys.argv[2]), sys.argv[3], (int(sys.argv[4]), int(sys.argv[5])) if sys.argv[4:] else None)\n"
 )
 

@@ -18,6 +18,8 @@ class EngineSection(Section):
     """Worker threads; default: the cores that this process may use. Not reloadable."""
     drain_s: Annotated[int, Field(ge=0, le=86_400)] = 30
     """How long a drain waits for what is in flight."""
+    retire_s: Annotated[int, Field(ge=0, le=604_800)] = 3_600
+    """After `everyhop upgrade`: how long the engine before may still carry what it carries, such as tunnels."""
     user: str | None = None
     """Whom the engine becomes when it is started by root; default: nobody. Not reloadable."""
     sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"
@@ -40,6 +42,15 @@ class AdminSection(Section):
     """The supervisor's Unix socket; the engine's lies beside it."""
 
 
+class DnsSection(Section):
+    """`[dns]`: how backends' names are followed to their addresses."""
+
+    servers: list[str] = []
+    """DNS servers that are asked, by IP address, perhaps with a port; default: the machine's own resolver, with its hosts file."""
+    resolve_s: Annotated[int, Field(ge=1, le=86_400)] = 30
+    """How long an address is believed at most: a server's answer for as long as it says, if that is less; the machine's resolver does not say."""
+
+
 class StatusSection(Section):
     """`[status]`"""
 
@@ -55,6 +66,7 @@ class Config(Section):
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
+    dns: DnsSection = DnsSection()
     status: StatusSection = StatusSection()
     limits: Limits = Limits()
     listener: Annotated[list[Listener], Field(min_length=1)]

@@ -197,9 +197,9 @@ impl H1 {
                     Poll::Ready(_) => return Poll::Ready(Next::Over),
                     Poll::Pending => {}
                 }
-                // Between requests is the moment to go: for a drain, or where the site is another one now.
+                // Between requests is the moment to go: for a drain in a hurry, or where the site is another one now.
                 let gone = core.running().is_none_or(|r| conn.site_in(&r).is_none());
-                if !begun && (core.is_draining() || gone) {
+                if !begun && (core.hurries() || gone) {
                     return Poll::Ready(Next::Over);
                 }
                 return watch

@@ -77,6 +77,12 @@ impl Core {
         self.shared.draining.load(Ordering::Relaxed)
     }
 
+    /// True while it drains and whoever is idle is sent away. An engine that was followed by another has time: who is idle
+    /// may be about to ask, and hears with the answer that it was the last one.
+    pub fn hurries(&self) -> bool {
+        self.is_draining() && !self.shared.retiring.load(Ordering::Relaxed)
+    }
+
     /// The drain's end in this thread's milliseconds.
     pub(crate) fn drain_deadline_ms(&self) -> u64 {
         let left = self.shared.drain_until_ms.load(Ordering::Relaxed).saturating_sub(steady_ms());

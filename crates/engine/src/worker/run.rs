@@ -21,11 +21,13 @@ pub enum Order {
     /// Accept here once a plan names the listener.
     Listen { listener: String, bind: String, socket: TcpListener },
     /// Serve this socket besides, in tasks of this thread: the status address.
-    Serve { socket: TcpListener, by: fn(&Rc<Core>, TcpListener) },
+    Serve { socket: TcpListener, by: fn(&Rc<Core>, TcpListener) -> Option<JoinHandle<()>> },
     /// The running plan changed.
     Changed,
     /// Stop accepting; finish what is in flight.
     Drain,
+    /// As a drain, of an engine that was followed by another: what is served besides is the other's, too.
+    Retire,
 }
 
 /// Begins to accept the connections of a listener, in a task of this thread.
@@ -76,6 +78,7 @@ pub(crate) fn run(
 struct Accepting {
     tasks: HashMap<(String, String), JoinHandle<()>>,
     waiting: Vec<(String, String, TcpListener)>,
+    besides: Option<JoinHandle<()>>,
 }
 
 async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: Accept) {
@@ -84,7 +87,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
             accepting.waiting.push((listener, bind, socket));
             accepting.start(core, accept);
         }
-        Order::Serve { socket, by } => by(core, socket),
+        Order::Serve { socket, by } => accepting.besides = by(core, socket),
         Order::Changed => {
             if let Some(running) = take_plan(core) {
                 let named = |key: &(String, String)| {
@@ -103,9 +106,11 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
             accepting.waiting.clear();
             core.watches().wake_all().await;
         }
-        Order::Drain => {
+        Order::Drain | Order::Retire => {
             core.shared.draining.store(true, Ordering::Relaxed);
-            for (_, task) in accepting.tasks.drain() {
+            core.overdue.set(false);
+            let besides = accepting.besides.take_if(|_| matches!(order, Order::Retire));
+            for task in accepting.tasks.drain().map(|(_, task)| task).chain(besides) {
                 task.abort();
             }
             core.watches().wake_all().await;

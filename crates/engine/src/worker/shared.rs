@@ -24,6 +24,8 @@ pub struct Told {
 pub struct Shared {
     pub running: ArcSwapOption<Running>,
     pub draining: AtomicBool,
+    /// It drains because another engine accepts in its place: nobody is in a hurry.
+    pub retiring: AtomicBool,
     /// When a drain must be over, in the milliseconds of the steady clock.
     pub drain_until_ms: AtomicU64,
     pub log: Arc<Writer>,
@@ -44,6 +46,7 @@ impl Default for Shared {
         Shared {
             running: ArcSwapOption::default(),
             draining: AtomicBool::default(),
+            retiring: AtomicBool::default(),
             drain_until_ms: AtomicU64::default(),
             log: Arc::default(),
             listeners: Mutex::default(),
