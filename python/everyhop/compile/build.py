@@ -17,6 +17,7 @@ TLS12 = [
     for key in ("ECDSA", "RSA")
 ]
 GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
+NO_EDITS = plan.Edits(remove=[], set=[], add=[])
 
 
 @cache
@@ -129,7 +130,8 @@ def edits(it: Edits | None) -> plan.Edits:
     def each(table: dict[str, str]) -> list[plan.Edit]:
         return [plan.Edit(name=name.lower(), value=pieces(value)) for name, value in sorted(table.items())]
 
-    it = it or Edits()
+    if it is None:
+        return NO_EDITS
     return plan.Edits(remove=sorted({name.lower() for name in it.remove}), set=each(it.set), add=each(it.add))
 
 
@@ -146,7 +148,7 @@ def route(world: World, it: Route) -> plan.Route:
         priority=it.priority,
         data=it.data or "undeclared",
         requires=sorted(it.requires),
-        limits=plan.RouteLimits(**it.limits.model_dump()),
+        limits=plan.RouteLimits(**dict(it.limits)),
         way=way,
     )
 

@@ -11,7 +11,7 @@ from everyhop.compile import names
 from everyhop.compile.build import at_edge, policy
 from everyhop.compile.world import World
 from everyhop.model import Route
-from everyhop.plan import Request, Tie, apart, ties
+from everyhop.plan import Request, Tie, apart, text_of, ties
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def ways_in(world: World) -> WaysIn | None:
         routes=[bare for _, bare in routes],
     )
     try:
-        both = apart(shape, shape)
+        text = text_of(shape)
+        both = apart(text, text)
     except ValueError:
         return None
     reached: dict[int, dict[int, Request]] = {i: {} for i, _ in routes}
@@ -62,7 +63,7 @@ def ways_in(world: World) -> WaysIn | None:
         if it.old.verdict == "terminate" and it.old.route is not None and it.old.site is not None:
             reached[routes[it.old.route][0]].setdefault(it.old.site, it)
     ended = {it.pattern: it.old[1] for it in both.names if it.old[0] == "terminate"}
-    alike = (Tie(routes[t.first][0], routes[t.late][0], t.host, t.path) for t in ties(shape))
+    alike = (Tie(routes[t.first][0], routes[t.late][0], t.host, t.path) for t in ties(text))
     return WaysIn({name: site for name, site in ended.items() if site is not None}, reached, tuple(alike))
 
 
@@ -86,6 +87,6 @@ def matching(it: Route) -> plan.Route | None:
         priority=it.priority,
         data="undeclared",
         requires=[],
-        limits=plan.RouteLimits(**it.limits.model_dump()),
+        limits=plan.RouteLimits(**dict(it.limits)),
         way=way,
     )

@@ -62,7 +62,7 @@ from everyhop.plan.forms import (
     digest,
     read_plan,
 )
-from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, Tie, apart, decide, reached, ties
+from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, Tie, apart, decide, reached, text_of, ties
 from everyhop.plan.strength import STRENGTH, weakest
 from everyhop.plan.told import Told
 
@@ -137,6 +137,7 @@ __all__ = [
     "digest",
     "reached",
     "read_plan",
+    "text_of",
     "ties",
     "weakest",
 ]

@@ -93,12 +93,13 @@ class Tie:
     path: str
 
 
-def ties(plan: Plan) -> list[Tie]:
+def ties(plan: Plan | str) -> list[Tie]:
     return [Tie(**it) for it in json.loads(_door.ties(text_of(plan)))]
 
 
-def text_of(plan: Plan) -> str:
-    return canonical(plan.model_dump(mode="json"))
+def text_of(plan: Plan | str) -> str:
+    """The plan as the matcher reads it: made once by whoever asks more than once."""
+    return plan if isinstance(plan, str) else canonical(plan.model_dump(mode="json"))
 
 
 def decide(plan: Plan, questions: list[Question]) -> list[Outcome]:
@@ -110,9 +111,10 @@ def decide(plan: Plan, questions: list[Question]) -> list[Outcome]:
     return [Outcome(**given) for given in json.loads(_door.decide(text_of(plan), asked))]
 
 
-def apart(old: Plan, new: Plan) -> Apart:
+def apart(old: Plan | str, new: Plan | str) -> Apart:
     """What two plans do with every name and every kind of request."""
-    found = json.loads(_door.differences(text_of(old), text_of(new)))
+    before = text_of(old)
+    found = json.loads(_door.differences(before, before if new is old else text_of(new)))
 
     def end(it: dict[str, Any]) -> tuple[Literal["splice", "terminate", "refuse"], int | None]:
         return it["verdict"], it["route"] if it["verdict"] == "splice" else it["site"]
