@@ -96,9 +96,12 @@ mod tests {
     fn a_key_is_read_as_the_library_reads_it() {
         for kind in ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"] {
             for end in ["\n", "\r\n", " \n"] {
-                for before in
-                    ["", "a note\n", "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"]
-                {
+                for before in [
+                    "",
+                    "a note\n",
+                    "\t\"a\" \\ note\n",
+                    "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n",
+                ] {
                     let pem = format!("{before}{}", body(kind, end));
                     let ours = read(&pem).and_then(|it| it.key()).expect("a key");
                     let theirs = PrivateKeyDer::from_pem_slice(pem.as_bytes()).expect("a key");
@@ -106,6 +109,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_key_is_read_however_its_json_is_written() {
+        let pem = body("PRIVATE KEY", "\n");
+        let json = serde_json::to_string(&pem).expect("JSON");
+        let slashed: SecretPem = serde_json::from_str(&json.replace('/', "\\/")).expect("a key");
+        assert!(json.contains('/') && *slashed.0 == pem.as_bytes());
     }
 
     #[test]
