@@ -103,6 +103,7 @@ pub fn response(data: &[u8]) {
     let parsed = head.parse(data, &LIMITS, to_head);
     let mut pieces = ResponseHead::default();
     grown(data, parsed, |so_far| pieces.parse(so_far, &LIMITS, to_head));
+    leniently(data, to_head, (parsed, &head));
     let Some(other) = agreed(data, parsed, oracle::response(data, to_head)) else { return };
 
     assert_eq!(head.status.to_string().as_bytes(), other.first[1], "{}", shown(data));
@@ -114,7 +115,7 @@ pub fn response(data: &[u8]) {
     assert!(!head.keeps_alive() || head.framing != Framing::UntilClose);
 
     let mut out = Vec::new();
-    write::status_line(&mut out, head.status);
+    write::status_line(&mut out, head.status, head.reason.of(data));
     for (name, value) in &fields {
         write::field(&mut out, name, value);
     }
@@ -123,6 +124,32 @@ pub fn response(data: &[u8]) {
     let roomy = Limits { head_bytes: LIMITS.head_bytes * 2, ..LIMITS };
     assert_eq!(pieces.parse(&out, &roomy, to_head), Parsed::Head { len: out.len() }, "{}", shown(&out));
     assert_eq!((pieces.framing, pieces.length, pieces.connection), (head.framing, head.length, head.connection));
+    let reason = head.reason.of(data);
+    assert!(reason.is_empty() || pieces.reason.of(&out) == reason, "{}", shown(data));
+    assert!(!reason.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+}
+
+/// What is read strictly is read leniently as the same; what is read leniently is read strictly as the same once it was
+/// written afresh, and is the same however it arrives.
+fn leniently(data: &[u8], to_head: bool, (strictly, strict): (Parsed, &ResponseHead)) {
+    let mut head = ResponseHead::lenient(true);
+    let parsed = head.parse(data, &LIMITS, to_head);
+    let mut pieces = ResponseHead::lenient(true);
+    grown(data, parsed, |so_far| pieces.parse(so_far, &LIMITS, to_head));
+    if matches!(strictly, Parsed::Head { .. }) {
+        assert_eq!((parsed, head.framing, head.length), (strictly, strict.framing, strict.length), "{}", shown(data));
+    }
+    let Parsed::Head { .. } = parsed else { return };
+    let mut out = Vec::new();
+    write::status_line(&mut out, head.status, head.reason.of(data));
+    for field in &head.fields {
+        write::field(&mut out, field.name.of(data), field.value.of(data));
+    }
+    out.extend_from_slice(b"\r\n");
+    let roomy = Limits { head_bytes: LIMITS.head_bytes * 2, ..LIMITS };
+    let mut again = ResponseHead::default();
+    assert_eq!(again.parse(&out, &roomy, to_head), Parsed::Head { len: out.len() }, "{}", shown(&out));
+    assert_eq!((again.framing, again.length, again.connection), (head.framing, head.length, head.connection));
 }
 
 type Decoded = Result<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>, usize), Option<Refused>>;
@@ -163,6 +190,17 @@ pub fn chunked(data: &[u8]) {
         it.reset();
         assert_eq!(decode(&mut it, data, size), whole, "in pieces of {size}: {}", shown(data));
     }
+    let mut lenient = Chunked::lenient(true);
+    let loosely = decode(&mut lenient, data, data.len().max(1));
+    for size in [1, 2, 3, 7, 64] {
+        lenient.reset();
+        assert_eq!(decode(&mut lenient, data, size), loosely, "leniently in pieces of {size}: {}", shown(data));
+    }
+    if whole.is_ok() {
+        assert_eq!(loosely, whole, "leniently: {}", shown(data));
+    } else if let Ok((body, trailers, _)) = loosely {
+        afresh(&mut it, body, trailers);
+    }
     let other = oracle::dechunk(data);
     let (body, trailers, used) = match whole {
         Ok(it) => it,
@@ -184,7 +222,11 @@ pub fn chunked(data: &[u8]) {
         assert_ne!(field_id(name), FieldId::ContentLength);
     }
 
-    // As it goes on: chunked afresh, in other sizes.
+    afresh(&mut it, body, trailers);
+}
+
+/// As it goes on: chunked afresh, in other sizes, it is read strictly as the same.
+fn afresh(it: &mut Chunked, body: Vec<u8>, trailers: Vec<(Vec<u8>, Vec<u8>)>) {
     let mut out = Vec::new();
     for piece in body.chunks(5) {
         write::chunk_size(&mut out, piece.len());
@@ -198,5 +240,5 @@ pub fn chunked(data: &[u8]) {
     out.extend_from_slice(b"\r\n");
     it.reset();
     let n = out.len();
-    assert_eq!(decode(&mut it, &out, n), Ok((body, trailers, n)), "{}", shown(&out));
+    assert_eq!(decode(it, &out, n), Ok((body, trailers, n)), "{}", shown(&out));
 }

@@ -44,10 +44,20 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "others are unaffected; it is given up and replaced; what was not looked at goes again, body and all",
             "RFC 9113 5.2, 6.8, 8.7; nghttp2#713; grpc-go#2767",
         ),
+        "F04": Row(
+            "a final answer before the request's end, of the backend or of the edge itself, to uploads of 30 MB by clients that read meanwhile and by those that do not; a request and close_notify or FIN in one flight, or while its answer is waited for",
+            "the client reads the answer; what it still sends is read and thrown away within `linger_s` and `linger_bytes`",
+            "RFC 9112 9.6; RFC 9113 8.1; RFC 8446 6.1",
+        ),
         "F06": Row(
             "a reload of anything unrelated under tunnels: another backend, another host, a site's new name, another route's rule",
             "nothing is cut",
             "traefik#6235; openshift/router#429",
+        ),
+        "F08": Row(
+            "reason phrases, 1xx, two Set-Cookie, the methods of WebDAV and QUERY, bodies of GET and DELETE",
+            "pass unchanged",
+            "RFC 9110; RFC 4918",
         ),
         "F09": Row(
             "HTTP/1.0 without Host at a site of one name, `Host: name:`, `OPTIONS *`",

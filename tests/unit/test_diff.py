@@ -107,6 +107,7 @@ WORDS = {
     "on_full": ("drop", "refuse"),
     "upstream_protocol": ("http/1.1", "h2"),
     "paths": ("faithful", "strict"),
+    "answers": ("strict", "lenient"),
     "send_proxy": ("off", "v2"),
     "sandbox": ("off", "enforce"),
     "crl": ("crl/one", "crl/two"),

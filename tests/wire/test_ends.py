@@ -359,9 +359,59 @@ def test_a_goodbye_while_waiting_does_not_reset_the_answer_away(edge: Edges, bac
     assert it.line(lambda x: x["path"] == "/slow")["end"] == "done"
 
 
-def test_a_client_whose_socket_ends_while_it_waits_is_gone(edge: Edges, backend: Counting, pki: Pki) -> None:
-    """With a goodbye before it or without: what it asked for is work for nobody."""
+@pytest.mark.parametrize("polite", [True, False], ids=["close_notify", "FIN alone"])
+def test_the_end_of_a_client_s_direction_in_the_flight_of_its_request_or_while_it_waits_loses_no_answer(
+    edge: Edges, backend: Counting, pki: Pki, polite: bool
+) -> None:
+    """F04. Whether it still listens nobody knows: it is told, and is no client for another request."""
     it = edge(PLAIN.format(port=backend.port))
+
+    def ends(client: Flight) -> None:
+        if polite:
+            client.says_goodbye()
+        client.send()
+        client.sock.shutdown(socket.SHUT_WR)
+
+    client = Flight(it, pki)
+    client.tls.write(GET.encode())
+    ends(client)
+    assert client.all().endswith(b"ok")
+    client.sock.close()
+    backend.gate.clear()
+    client = Flight(it, pki)
+    client.tls.write(GET.replace("/ ", "/slow ").encode())
+    client.send()
+    until(lambda: backend.waiting == 1 or None)
+    ends(client)
+    for _ in range(10):
+        assert status(it, pki) == 200
+    backend.gate.set()
+    assert client.all().endswith(b"ok")
+    client.sock.close()
+    assert it.line(lambda x: x["path"] == "/slow")["end"] == "done"
+
+
+def test_a_client_whose_socket_is_reset_while_it_waits_is_gone_at_once(
+    edge: Edges, backend: Counting, pki: Pki
+) -> None:
+    it = edge(PLAIN.format(port=backend.port), more="[limits]\nhalf_closed_s = 3600\n")
+    backend.gate.clear()
+    client = Flight(it, pki)
+    client.tls.write(GET.replace("/ ", "/slow ").encode())
+    client.send()
+    until(lambda: backend.waiting == 1 or None)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.sock.close()
+    assert it.line(lambda x: x["path"] == "/slow")["end"] == "request/client-gone"
+    backend.gate.set()
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_client_whose_socket_ends_while_it_waits_is_gone(
+    edge: Edges, backend: Counting, pki: Pki, seconds: int
+) -> None:
+    """With a goodbye before it or without, after `half_closed_s`: what it asked for is work for nobody."""
+    it = edge(PLAIN.format(port=backend.port), more=f"[limits]\nhalf_closed_s = {seconds}\n")
     backend.gate.clear()
     for polite in (True, False):
         client = Flight(it, pki)

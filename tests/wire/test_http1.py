@@ -523,7 +523,7 @@ def test_a_client_that_leaves_ends_the_work_for_it(edge: Edges, raw: Raws, pki: 
         except ConnectionResetError:
             left.set()
 
-    it = edge(route(raw(script).port))
+    it = edge(route(raw(script).port), more="[limits]\nhalf_closed_s = 1\n")
     sock = tls(it.port, "a.test", pki.public.file)
     sock.sendall(get().encode())
     until(lambda: it.status()["connections"] or None)

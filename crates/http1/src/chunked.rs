@@ -1,5 +1,6 @@
 //! The chunked coding (RFC 9112 §7.1), read incrementally. Extensions are dropped, sizes are plain hexadecimal, line
-//! ends are CRLF, trailers obey the rules of fields and lose what must not be in them.
+//! ends are CRLF, trailers obey the rules of fields and lose what must not be in them. For a backend that is read leniently
+//! a size may have zeros before it and white space behind it, and LF alone ends a line.
 
 use crate::Refused;
 use crate::line::field;
@@ -30,6 +31,8 @@ pub enum Chunk {
 enum State {
     #[default]
     Size,
+    /// White space behind a size, where it is read leniently.
+    Padding,
     Extension,
     SizeLf,
     Data,
@@ -42,6 +45,7 @@ enum State {
 #[derive(Debug, Default)]
 pub struct Chunked {
     state: State,
+    lenient: bool,
     left: u64,
     digits: u8,
     extensions: usize,
@@ -52,12 +56,16 @@ pub struct Chunked {
 }
 
 impl Chunked {
+    pub fn lenient(lenient: bool) -> Chunked {
+        Chunked { lenient, ..Chunked::default() }
+    }
+
     /// Forgets the last message; keeps the memory.
     pub fn reset(&mut self) {
         let (mut trailer, mut trailers) = (std::mem::take(&mut self.trailer), std::mem::take(&mut self.trailers));
         trailer.clear();
         trailers.clear();
-        *self = Chunked { trailer, trailers, ..Chunked::default() };
+        *self = Chunked { lenient: self.lenient, trailer, trailers, ..Chunked::default() };
     }
 
     /// Reads the next piece of `buf`. After [`Chunk::Data`], call again with what follows it.
@@ -89,6 +97,11 @@ impl Chunked {
     fn step(&mut self, b: u8) -> Result<(), Refused> {
         self.state = match (self.state, b) {
             (State::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                if self.lenient && self.left == 0 && self.digits == 1 {
+                    // One more zero, or the first digit behind them.
+                    self.pad()?;
+                    self.digits = 0;
+                }
                 // 15 digits are a petabyte and more; one more could overflow what is summed up.
                 if self.digits == 15 {
                     return Err(Refused::ChunkSize);
@@ -97,8 +110,14 @@ impl Chunked {
                 self.left = self.left << 4 | u64::from(char::from(b).to_digit(16).unwrap_or(0));
                 State::Size
             }
-            (State::Size, b';') if self.digits > 0 => State::Extension,
-            (State::Size | State::Extension, b'\r') if self.digits > 0 => State::SizeLf,
+            (State::Size | State::Padding, b';') if self.digits > 0 => State::Extension,
+            (State::Size | State::Extension | State::Padding, b'\r') if self.digits > 0 => State::SizeLf,
+            (State::Size | State::Padding, b' ' | b'\t') if self.lenient && self.digits > 0 => {
+                self.pad()?;
+                State::Padding
+            }
+            (State::Size | State::Padding | State::Extension, b'\n') if self.lenient && self.digits > 0 => self.sized(),
+            (State::Padding, _) => return Err(Refused::ChunkSize),
             (State::Size, _) => return Err(Refused::ChunkSize),
             (State::Extension, b'\t' | 0x20..=0x7e | 0x80..) => {
                 self.extensions += 1;
@@ -108,18 +127,28 @@ impl Chunked {
                 State::Extension
             }
             (State::Extension, _) => return Err(Refused::ChunkExtension),
-            (State::SizeLf, b'\n') => {
-                self.digits = 0;
-                if self.left == 0 { State::Trailer } else { State::Data }
-            }
+            (State::SizeLf, b'\n') => self.sized(),
             (State::SizeLf, _) => return Err(Refused::ChunkSize),
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
+            (State::DataCr, b'\n') if self.lenient => State::Size,
             (State::DataCr | State::DataLf, _) => return Err(Refused::ChunkEnd),
             (State::Trailer, _) => return self.trailer(b),
             (State::Data | State::End, _) => self.state,
         };
         Ok(())
+    }
+
+    fn sized(&mut self) -> State {
+        self.digits = 0;
+        if self.left == 0 { State::Trailer } else { State::Data }
+    }
+
+    /// What is around a size is bounded with the extensions.
+    #[cold]
+    fn pad(&mut self) -> Result<(), Refused> {
+        self.extensions += 1;
+        if self.extensions > EXTENSION_BYTES { Err(Refused::ChunkExtension) } else { Ok(()) }
     }
 
     fn trailer(&mut self, b: u8) -> Result<(), Refused> {
@@ -131,7 +160,11 @@ impl Chunked {
             self.trailer.push(b);
             return Ok(());
         }
-        let line = self.trailer.strip_suffix(b"\r").ok_or(Refused::BareLf)?;
+        let line = match self.trailer.strip_suffix(b"\r") {
+            Some(line) => line,
+            None if self.lenient => &self.trailer,
+            None => return Err(Refused::BareLf),
+        };
         if line.is_empty() {
             self.state = State::End;
             return Ok(());

@@ -27,6 +27,8 @@ pub struct Connection {
 /// What is known so far of one head.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
+    /// A length that is said twice is one, if both are the same (RFC 9112 §6.3).
+    pub(crate) lenient: bool,
     pub(crate) length: Option<u64>,
     pub(crate) chunked: bool,
     pub(crate) hosts: u8,
@@ -43,10 +45,14 @@ impl Seen {
             FieldId::Host => self.hosts = self.hosts.saturating_add(1),
             FieldId::Authorization => self.authorizations = self.authorizations.saturating_add(1),
             FieldId::ContentLength => {
-                if self.length.is_some() {
+                if self.length.is_some() && !self.lenient {
                     return Err(Refused::TwoContentLengths);
                 }
-                self.length = Some(length(value).ok_or(Refused::ContentLength)?);
+                let said = length(value).or_else(|| repeated(value).filter(|_| self.lenient));
+                if self.length.is_some_and(|before| said != Some(before)) {
+                    return Err(Refused::TwoContentLengths);
+                }
+                self.length = Some(said.ok_or(Refused::ContentLength)?);
             }
             FieldId::TransferEncoding => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -99,6 +105,14 @@ fn length(value: &[u8]) -> Option<u64> {
         return None;
     }
     value.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))
+}
+
+/// `5, 5`: the same length several times in one field.
+#[cold]
+fn repeated(value: &[u8]) -> Option<u64> {
+    let mut each = value.split(|b| *b == b',').map(|one| length(trim(one)));
+    let first = each.next().flatten()?;
+    each.all(|one| one == Some(first)).then_some(first)
 }
 
 /// True if a Connection field of `fields` names `name`.

@@ -16,6 +16,12 @@ impl Span {
         Span { start: u32::try_from(start).unwrap_or(0), end: u32::try_from(end).unwrap_or(0) }
     }
 
+    /// The part of it that `inner`, a part of its bytes in `buf`, is.
+    pub(crate) fn within(&self, buf: &[u8], inner: &[u8]) -> Span {
+        let at = self.start as usize + (inner.as_ptr() as usize).saturating_sub(self.of(buf).as_ptr() as usize);
+        Span::new(at, at + inner.len())
+    }
+
     pub fn of<'b>(&self, buf: &'b [u8]) -> &'b [u8] {
         buf.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
@@ -70,8 +76,9 @@ impl Lines {
         self.at
     }
 
-    /// The next whole line of `buf`.
-    pub(crate) fn next(&mut self, buf: &[u8], limit: usize) -> Result<Line, Refused> {
+    /// The next whole line of `buf`; `bare_lf`: LF alone ends one too.
+    #[inline]
+    pub(crate) fn next(&mut self, buf: &[u8], limit: usize, bare_lf: bool) -> Result<Line, Refused> {
         let fresh = buf.get(self.seen..).unwrap_or_default();
         let Some(found) = memchr::memchr(b'\n', fresh) else {
             self.seen = buf.len();
@@ -82,7 +89,11 @@ impl Lines {
             return Err(Refused::HeadTooLong);
         }
         if lf == start || buf.get(lf - 1) != Some(&b'\r') {
-            return Err(Refused::BareLf);
+            if !bare_lf {
+                return Err(Refused::BareLf);
+            }
+            (self.at, self.seen) = (lf + 1, lf + 1);
+            return Ok(Line::One(start, lf));
         }
         (self.at, self.seen) = (lf + 1, lf + 1);
         Ok(Line::One(start, lf - 1))

@@ -34,8 +34,10 @@ impl RequestHead {
 
     fn read(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, Refused> {
         loop {
-            let line =
-                self.lines.next(buf, limits.head_bytes).map_err(|why| self.which_is_too_long(why, buf, limits))?;
+            let line = self
+                .lines
+                .next(buf, limits.head_bytes, false)
+                .map_err(|why| self.which_is_too_long(why, buf, limits))?;
             let Line::One(start, end) = line else { return Ok(Parsed::NeedMore) };
             if !self.began {
                 if start == end && !self.blank {

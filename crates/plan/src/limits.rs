@@ -23,6 +23,11 @@ pub struct Limits {
     pub answer_silence_s: u32,
     /// A client connection between requests.
     pub idle_s: u32,
+    /// How long, and how much, is read and thrown away of what a client still sends after its last answer.
+    pub linger_s: u32,
+    pub linger_bytes: u32,
+    /// How long an answer is waited for whose client has ended its own direction; 0: it is gone at once.
+    pub half_closed_s: u32,
     /// TCP and TLS to a backend.
     pub connect_s: u32,
     /// From the request's end to the response head's first byte.

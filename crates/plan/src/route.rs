@@ -52,8 +52,19 @@ pub enum Way {
         /// `null`: as many as come.
         #[serde(deserialize_with = "present")]
         most: Option<Most>,
+        answers: Answers,
         backends: Vec<Backend>,
     },
+}
+
+/// How a backend's answers in HTTP/1.1 are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answers {
+    /// As RFC 9112 has them, or not at all.
+    Strict,
+    /// Also where lines end with LF alone, a length is said twice or a chunk's size is padded; written afresh all the same.
+    Lenient,
 }
 
 /// Which paths pass, and how they go on.

@@ -26,6 +26,8 @@ pub struct BackendRun {
     pub tls: &'static str,
     pub secured: Option<Secured>,
     pub protocol: UpstreamProtocol,
+    /// Its answers in HTTP/1.1 are taken where they can be read in one way, though they are not as they should be.
+    pub lenient_answers: bool,
     /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
     pub closes_at_s: i64,
     pub health: Health,

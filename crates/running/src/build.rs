@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl,
+    Answers, BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl,
     UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
@@ -129,6 +129,13 @@ fn sent_before(old: Option<&RouteRun>, hop_id: u64) -> Arc<AtomicU64> {
     each.find(|(b, _)| b.hop_id == hop_id).map(|(_, sent)| sent.clone()).unwrap_or_default()
 }
 
+/// How a backend is spoken to, and how far it is believed to speak so itself.
+#[derive(Debug, Clone, Copy)]
+struct Speaks {
+    protocol: UpstreamProtocol,
+    lenient_answers: bool,
+}
+
 struct Building<'a> {
     blob: &'a Blob,
     hashes: &'a HashMap<&'a str, &'a Listed>,
@@ -206,10 +213,10 @@ impl Building<'_> {
                 turns: None,
                 limits,
             }),
-            Way::AtEdge { pattern, upstream_protocol, paths, request, response, most, backends, .. } => {
+            Way::AtEdge { pattern, upstream_protocol, paths, request, response, answers, most, backends, .. } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
-                let backends =
-                    backends.iter().map(|b| self.backend(b, *upstream_protocol)).collect::<Result<Vec<_>, _>>()?;
+                let speaks = Speaks { protocol: *upstream_protocol, lenient_answers: *answers == Answers::Lenient };
+                let backends = backends.iter().map(|b| self.backend(b, speaks)).collect::<Result<Vec<_>, _>>()?;
                 Ok(RouteRun {
                     name,
                     labels: Vec::new(),
@@ -234,22 +241,20 @@ impl Building<'_> {
 
     fn splice(&self, place: &Place) -> Arc<BackendRun> {
         let hop_id = hop_id(&format!("splice {place:?}"));
-        self.known(hop_id, place, "passthrough", None, UpstreamProtocol::Http1, i64::MAX)
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false };
+        self.known(hop_id, place, "passthrough", None, speaks, i64::MAX)
     }
 
-    fn backend(
-        &self,
-        backend: &everyhop_plan::Backend,
-        protocol: UpstreamProtocol,
-    ) -> Result<Arc<BackendRun>, Unusable> {
+    fn backend(&self, backend: &everyhop_plan::Backend, speaks: Speaks) -> Result<Arc<BackendRun>, Unusable> {
+        let protocol = speaks.protocol;
         let (tls, verify, present, demand_asks, policy) = match &backend.hop {
             BackendHop::Plaintext { reach } => {
                 let closes = match reach {
                     Reach::SameHost {} => i64::MAX,
                     Reach::Accepted { acceptance } => acceptance.closes_at_s,
                 };
-                let id = hop_id(&format!("plaintext {:?} {protocol:?} {closes}", backend.at));
-                return Ok(self.known(id, &backend.at, "plaintext", None, protocol, closes));
+                let id = hop_id(&format!("plaintext {:?} {speaks:?} {closes}", backend.at));
+                return Ok(self.known(id, &backend.at, "plaintext", None, speaks, closes));
             }
             BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, false, policy),
             BackendHop::Mutual { verify, present, demand_asks, policy } => {
@@ -271,7 +276,7 @@ impl Building<'_> {
         };
         // Open connections and sessions carry a backend past the question whether it was revoked: another list, another hop.
         let inputs = format!(
-            "{tls} {:?} {verify:?} {ca} {crl} {material:?} {} {demand_asks} {policy:?} {protocol:?}",
+            "{tls} {:?} {verify:?} {ca} {crl} {material:?} {} {demand_asks} {policy:?} {speaks:?}",
             backend.at,
             material.map_or("", |m| self.hash(m)),
         );
@@ -283,7 +288,7 @@ impl Building<'_> {
         }
         let config = material::client(verify, material, policy, protocol, self.blob)?;
         let secured = Secured::new(config, name, present.is_some(), demand_asks, policy, lists_end_s);
-        Ok(self.known(hop_id, &backend.at, tls, Some(secured), protocol, i64::MAX))
+        Ok(self.known(hop_id, &backend.at, tls, Some(secured), speaks, i64::MAX))
     }
 
     /// The backend of this plan or of the one before that is the same in everything.
@@ -298,7 +303,7 @@ impl Building<'_> {
         place: &Place,
         tls: &'static str,
         secured: Option<Secured>,
-        protocol: UpstreamProtocol,
+        speaks: Speaks,
         closes_at_s: i64,
     ) -> Arc<BackendRun> {
         if let Some(known) = self.find(hop_id) {
@@ -319,7 +324,8 @@ impl Building<'_> {
             addresses: ArcSwap::from_pointee(addresses),
             tls,
             secured,
-            protocol,
+            protocol: speaks.protocol,
+            lenient_answers: speaks.lenient_answers,
             closes_at_s,
             health: Health::default(),
             turn: AtomicUsize::default(),

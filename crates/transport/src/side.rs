@@ -252,13 +252,22 @@ impl Wire {
         }
     }
 
-    /// Ready once the peer, which said goodbye in its direction, has ended its socket too: nobody listens any more. Until
-    /// then close_notify ends one direction only (RFC 8446 §6.1). Nothing may come behind it: whoever sends on is gone.
-    pub fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.tls.is_none() {
-            return Poll::Ready(());
+    /// Ready once the peer, which said goodbye in its direction, has ended its socket too, in that direction or at all: it
+    /// may listen no more. Until then close_notify ends one direction only (RFC 8446 §6.1). An error: nobody is there, or
+    /// something came behind the end.
+    pub fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(self.sock.poll_fill(cx, &mut Buf::default(), &mut false))? {
+            0 => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
-        self.sock.poll_fill(cx, &mut Buf::default(), &mut false).map(drop)
+    }
+
+    /// Reads what still comes behind our goodbye, as it is on the wire: it is for nobody, so nothing is decrypted.
+    pub fn poll_waste(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        let n = ready!(self.sock.poll_fill(cx, into, &mut self.hungry))?;
+        into.consume_keep(into.len());
+        self.bytes_in += n as u64;
+        Poll::Ready(Ok(n))
     }
 
     /// True if a read would wait: nothing decrypted is left over and the socket has signalled nothing. No system call.

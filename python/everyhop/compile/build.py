@@ -120,6 +120,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         request=edits(it.request),
         response=edits(it.response),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
+        answers=it.answers or "strict",
         backends=to,
     )
 

@@ -77,10 +77,8 @@ def matching(it: Route) -> plan.Route | None:
         way = plan.AtBackend(ends="at_backend", send_proxy="off", backends=[])
     else:
         # Whom a route refuses, it has matched.
-        way = at_edge(
-            it.model_copy(update={"allow": None, "websocket": None, "paths": None, "request": None, "response": None}),
-            [],
-        )
+        unmatched = ("allow", "websocket", "paths", "request", "response", "answers")
+        way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [])
     return plan.Route(
         name=it.name,
         hosts=hosts,

@@ -24,6 +24,8 @@ KINDS.update(
         "data-lowered": ("weaker", "the data is said to matter less"),
         "data-raised": ("stronger", "the data is said to matter more"),
         "fields-edited": ("neutral", "fields are changed in another way on their way"),
+        "answers-loosened": ("weaker", "answers of backends are read where they are not as RFC 9112 has them"),
+        "answers-tightened": ("stronger", "only answers as RFC 9112 has them are read"),
         "address-told": ("neutral", "the backend is told the client's address in another way"),
     }
 )
@@ -49,7 +51,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
             out.append(Change("address-told", name, what, "the backend must expect the same"))
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
-        out += clients(name, a, b) + promise(name, a, b) + edited(name, a, b)
+        out += clients(name, a, b) + promise(name, a, b) + edited(name, a, b) + answers(name, a, b)
     return [replace(c, what=moved + c.what) for c in out]
 
 
@@ -133,6 +135,22 @@ def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
 
 def shown(edits: list[str] | list[Edit]) -> str:
     return ", ".join(map(str, edits)) or "nothing"
+
+
+def answers(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    """A line that LF alone ends is where somebody could put one into a field that a backend lets pass: it was refused."""
+
+    def read(way: AtEdge) -> str:
+        return way.answers if way.upstream_protocol == "http/1.1" else "strict"
+
+    if read(a) == read(b):
+        return []
+    what = f"answers of backends were read as {read(a)}, now as {read(b)}"
+    so = (
+        "who can put LF into what a backend answers can add fields to it",
+        "what is not as RFC 9112 has it is 502",
+    )
+    return [either(read(b) == "lenient", ("answers-loosened", "answers-tightened"), name, what, so)]
 
 
 def promise(name: str, a: AtEdge, b: AtEdge) -> list[Change]:

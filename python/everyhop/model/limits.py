@@ -41,6 +41,12 @@ class Limits(Section):
     """Longest silence of a backend within an answer: event streams, long polls and calls of gRPC are quiet for minutes."""
     idle_s: Positive = 60
     """A client connection between requests; browsers come back within a minute or not soon."""
+    linger_s: Positive = 30
+    """What a client still sends after its last answer (the rest of an upload that was answered early) is read and thrown away for so long, and no longer once it is silent for 5 s: closing at once would reset the answer away (RFC 9112 9.6)."""
+    linger_bytes: Positive = 268_435_456
+    """And at most so much of it, on one connection or HTTP/2 stream; none of it is kept."""
+    half_closed_s: Count = 5
+    """A client whose socket ended in its direction while it waits still gets an answer that comes within this time; after it, or once the socket is reset, it is gone and the work for it ends. 0: at once."""
     connect_s: Positive = 5
     """TCP and TLS to a backend; a backend in the same region answers within milliseconds."""
     first_byte_s: Positive = 60

@@ -112,6 +112,8 @@ class Route(Section):
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None
     """Fields that are changed in the backend's answer; not in what the edge answers itself."""
+    answers: Literal["strict", "lenient"] | None = None
+    """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
 
     @property
     def hosts(self) -> list[str]:

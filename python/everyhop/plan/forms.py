@@ -81,6 +81,9 @@ class Limits(Part):
     body_progress_s: Never[int]
     answer_silence_s: Never[int]
     idle_s: Never[int]
+    linger_s: Never[int]
+    linger_bytes: Never[int]
+    half_closed_s: Never[int]
     connect_s: Never[int]
     first_byte_s: Never[int]
     tunnel_idle_s: Never[int]
@@ -355,6 +358,7 @@ class AtEdge(Part):
     request: Always[Edits]
     response: Always[Edits]
     most: Never[Most | None]
+    answers: ByEffect[Literal["strict", "lenient"]]
     backends: Always[list[Backend]]
 
 

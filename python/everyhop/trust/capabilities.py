@@ -301,7 +301,7 @@ CAPABILITIES: dict[str, Capability] = {
 }
 
 # Settings that say something about a route without asking anything of its pattern.
-NEUTRAL = frozenset({"name", "protocol", "data", "requires", "limits"})
+NEUTRAL = frozenset({"name", "protocol", "data", "requires", "limits", "answers"})
 
 
 def unmet(requirement: str, pattern: str) -> str | None:

@@ -1,5 +1,6 @@
 //! HTTP/1.1 to a backend: one request at a time on one connection. The answer is judged as strictly as a request is: a
 //! backend that frames badly is not believed (threat U02), and a short body never becomes a complete one (threat U01).
+//! A route with `answers = "lenient"` takes what can be read in one way all the same.
 
 use crate::backend::connect::Opened;
 use crate::backend::link::Link;
@@ -45,6 +46,7 @@ pub(crate) struct H1Up {
 
 impl H1Up {
     pub(crate) fn new(opened: Opened, limits: &Limits) -> H1Up {
+        let lenient = opened.link.backend.lenient_answers;
         H1Up {
             wire: opened.wire,
             inb: Buf::default(),
@@ -52,11 +54,11 @@ impl H1Up {
             generation: opened.generation,
             limits: codec_limits(limits),
             out: Buf::default(),
-            head: ResponseHead::default(),
+            head: ResponseHead::lenient(lenient),
             head_len: 0,
             to_head: false,
             chunks: false,
-            body: Body::default(),
+            body: Body::lenient(lenient),
             answered: false,
             // Nothing was asked yet.
             keep: true,
@@ -249,6 +251,10 @@ struct ResponseView<'a> {
 }
 
 impl Fields for ResponseView<'_> {
+    fn reason(&self) -> &[u8] {
+        self.head.reason.of(self.buf)
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for field in &self.head.fields {
             if !self.head.is_hop_by_hop(field, self.buf) {

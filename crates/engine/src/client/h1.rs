@@ -11,18 +11,19 @@ use crate::client::tunnel;
 use crate::client::work::Work;
 use crate::exchange::asked::View;
 use crate::exchange::body::Body;
-use crate::exchange::carry::{Carried, Switched, carry};
+use crate::exchange::carry::{Carried, Carrier, Switched, carry};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
 use crate::exchange::words::{Built, Gone, Got};
 use everyhop_http1::{Parsed, RequestHead};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::Watched;
 use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// Response bytes above which they are handed on at once, and below which they are gathered into one record.
@@ -31,8 +32,10 @@ pub(super) const OUT_EAGER: usize = 16 * 1024;
 const DRAIN_BYTES: u64 = 64 * 1024;
 /// Silence after which the network's window is narrow again (RFC 5681 §4.1; a retransmission timeout is less).
 const NARROW_MS: u64 = 1000;
-/// How long a closing connection listens for what is still under way, so that its last answer is not reset away.
-const LINGER_S: u32 = 1;
+/// How long the rest of a short body is waited for, and a closing connection listens for what may still be under way.
+const SILENT_S: u32 = 1;
+/// The same where the client is known to have more to send: a slow network pauses.
+pub(super) const SILENT_SENDING_S: u32 = 5;
 
 /// How the response's body is framed.
 #[derive(PartialEq)]
@@ -53,6 +56,10 @@ pub(super) struct H1 {
     pub(super) keep: bool,
     /// The client waits for `100 Continue` and nobody but us will send it.
     pub(super) owes_continue: bool,
+    /// It said that it waits for `100 Continue` before it sends its body.
+    expects: bool,
+    /// Its socket ended in its direction: until when it is waited for.
+    half_closed: Option<Watched>,
 }
 
 /// What waiting for a request came to.
@@ -78,6 +85,8 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
         version_10: false,
         keep: true,
         owes_continue: false,
+        expects: false,
+        half_closed: None,
     };
     async move {
         let conn = it.conn.clone();
@@ -135,17 +144,16 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
             };
             match carried {
                 Carried::Done { read_all } => {
-                    if !read_all && (head.expects_continue || !it.drain().await) {
-                        it.keep = false;
-                    }
+                    it.keep = it.keep && (read_all || it.drain().await);
                 }
                 Carried::Refused(why) => {
                     // Errors of the client's own making end the connection: its idea of where requests begin may differ.
-                    it.keep &= why.status() != 400 && !head.expects_continue && it.drain().await;
+                    it.keep &= !matches!(why.status(), 400 | 408);
                     it.answer(why, asked.id, asked.is_head());
                     if it.flush().await.is_err() {
                         return;
                     }
+                    it.keep = it.keep && it.drain().await;
                 }
                 // A tunnel was handed over above; over a connection of many streams there is none.
                 Carried::Cut | Carried::Switched(_) => {
@@ -215,6 +223,24 @@ impl H1 {
         self.version_10 = head.version_10;
         self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining() && !self.conn.is_old();
         self.body.begin(head.framing);
+        self.expects = head.expects_continue;
+    }
+
+    /// The request's end will not be waited for: too much of it is left, or it comes only if it is asked for.
+    pub(super) fn is_far(&self) -> bool {
+        !self.body.is_over() && (self.expects || self.body.exceeds(DRAIN_BYTES))
+    }
+
+    /// The client's socket ended in its direction; whether it still listens nobody knows. Ready once it is waited for no longer.
+    #[cold]
+    pub(super) fn poll_half_closed(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let arrived = &self.conn.opened.arrived;
+        let since = || {
+            let watch = arrived.core.watch();
+            watch.within_s(arrived.running.limits().half_closed_s);
+            watch
+        };
+        self.half_closed.get_or_insert_with(since).poll_late(cx).map(drop)
     }
 
     /// Reads an unread body to its end, if that is near; false if the connection cannot go on.
@@ -222,9 +248,12 @@ impl H1 {
         if self.body.is_over() {
             return true;
         }
+        if self.is_far() {
+            return false;
+        }
         let conn = self.conn.clone();
         let watch = &conn.opened.arrived.watch;
-        watch.within_s(LINGER_S);
+        watch.within_s(SILENT_S);
         let (mut waste, mut left) = (Buf::default(), DRAIN_BYTES);
         poll_fn(|cx| {
             loop {
@@ -260,31 +289,50 @@ impl H1 {
         .await
     }
 
-    /// Says goodbye, then listens a little: closing over unread bytes would reset the last answer away.
+    /// Says goodbye and listens: closing over unread bytes would reset the last answer away (RFC 9112 §9.6). Who is known to
+    /// have more to send is let first: some take a goodbye for the failure of what they send, and read no answer.
     async fn close(&mut self) {
-        let conn = self.conn.clone();
         if self.flush().await.is_err() {
             return;
         }
-        let watch = &conn.opened.arrived.watch;
-        watch.within_s(LINGER_S);
-        let mut left = DRAIN_BYTES;
-        let mut said = false;
+        let conn = self.conn.clone();
+        let arrived = &conn.opened.arrived;
+        let limits = arrived.running.limits();
+        let until_ms = arrived.core.clock().now_ms.get() + u64::from(limits.linger_s) * 1000;
+        let mut left = u64::from(limits.linger_bytes);
+        let sends = !self.body.is_over();
+        // Of an answer that only the connection's end ends the end cannot wait.
+        if sends && !self.version_10 {
+            self.waste(SILENT_SENDING_S, until_ms, &mut left).await;
+        }
+        let watch = &arrived.watch;
+        watch.within_s(SILENT_S);
+        let said = poll_fn(|cx| match self.wire.poll_close(cx) {
+            Poll::Pending => watch.poll_late(cx).map(|_| false),
+            Poll::Ready(said) => Poll::Ready(said.is_ok()),
+        });
+        if said.await {
+            let silent_s = if sends && self.version_10 { SILENT_SENDING_S } else { SILENT_S };
+            self.waste(silent_s, until_ms, &mut left).await;
+        }
+    }
+
+    /// Reads and throws away what the client sends, until it ends, is silent, or has sent enough.
+    async fn waste(&mut self, silent_s: u32, until_ms: u64, left: &mut u64) {
+        let conn = self.conn.clone();
+        let (watch, now_ms) = (&conn.opened.arrived.watch, &conn.opened.arrived.core.clock().now_ms);
+        let wait = || watch.at_ms(until_ms.min(now_ms.get() + u64::from(silent_s) * 1000));
+        wait();
+        self.inb.consume_keep(self.inb.len());
         poll_fn(|cx| {
-            if !said {
-                match self.wire.poll_close(cx) {
-                    Poll::Ready(Ok(())) => said = true,
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Pending => return watch.poll_late(cx).map(drop),
-                }
-            }
             loop {
-                self.inb.consume_keep(self.inb.len());
-                match self.wire.poll_read(cx, &mut self.inb) {
-                    Poll::Ready(Ok(n)) if n > 0 && n as u64 <= left => left -= n as u64,
+                match self.wire.poll_waste(cx, &mut self.inb) {
+                    Poll::Ready(Ok(n)) if n > 0 && n as u64 <= *left && !watch.is_late() => *left -= n as u64,
                     Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending if conn.is_overdue() => return Poll::Ready(()),
                     Poll::Pending => return watch.poll_late(cx).map(drop),
                 }
+                wait();
             }
         })
         .await;

@@ -11,6 +11,7 @@ use everyhop_http1::{FieldId, write};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
+use std::io::ErrorKind;
 use std::task::{Context, Poll, ready};
 
 impl Client for H1 {
@@ -43,11 +44,16 @@ impl Client for H1 {
         if !self.inb.is_empty() {
             return Poll::Pending;
         }
-        match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
-            Poll::Ready(Ok(0)) => self.wire.poll_hung_up(cx),
-            Poll::Ready(Ok(_)) => Poll::Pending,
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
+        let hung_up = match self.wire.poll_read_meanwhile(cx, &mut self.inb) {
+            Poll::Ready(Ok(0)) => ready!(self.wire.poll_hung_up(cx)),
+            // The request is whole, so that its end without a goodbye cuts nothing off (RFC 9112 §9.8).
+            Poll::Ready(Err(e)) if e.kind() == ErrorKind::UnexpectedEof => Ok(()),
+            Poll::Ready(Err(e)) => Err(e),
+            Poll::Ready(Ok(_)) | Poll::Pending => return Poll::Pending,
+        };
+        match hung_up {
+            Ok(()) => self.poll_half_closed(cx),
+            Err(_) => Poll::Ready(()),
         }
     }
 
@@ -57,7 +63,7 @@ impl Client for H1 {
             return;
         }
         let out = self.out.tail();
-        write::status_line(out, status);
+        write::status_line(out, status, fields.reason());
         // RFC 9110 §8.6: no length there; who believed it would take the final head for a body.
         fields.each(|id, name, value| {
             if id != FieldId::ContentLength {
@@ -68,8 +74,9 @@ impl Client for H1 {
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {
+        let unread = meta.status >= 300 && self.is_far();
         let out = self.out.tail();
-        write::status_line(out, meta.status);
+        write::status_line(out, meta.status, fields.reason());
         let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
         fields.each(|id, name, value| match id {
             // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
@@ -98,7 +105,8 @@ impl Client for H1 {
             }
         }
         // A drain that began after the request: this answer is the last one, and says so (RFC 9112 §9.6).
-        self.keep &= !self.conn.opened.arrived.core.is_draining();
+        // So it is where much of the request is still to come, which nobody will read (RFC 9112 §9.3).
+        self.keep &= !self.conn.opened.arrived.core.is_draining() && !unread;
         if meta.status == 101 {
             out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
         } else if !self.keep {

@@ -6,10 +6,11 @@ use crate::client::answer::{Answer, answer, grpc, unavailable, with_date};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
+use crate::client::h1::SILENT_SENDING_S;
 use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
-use crate::exchange::carry::{Carried, Ready, carry};
+use crate::exchange::carry::{Carried, Carrier, Ready, carry};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::of_request;
@@ -218,6 +219,9 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
     Work::give(Some(work));
+    if !matches!(carried, Carried::Cut) && !client.body.is_end_stream() {
+        Box::pin(client.linger()).await;
+    }
 }
 
 /// `application/grpc` and `application/grpc+proto`, and not gRPC-Web, which has its trailers in the body.
@@ -288,6 +292,36 @@ impl H2 {
             }
             _ => self.reset(),
         }
+    }
+
+    /// Reads and throws away what is still sent of a request that is answered, as HTTP/1 does: some clients read nothing
+    /// before they have sent everything, and a reset takes the answer from others. Who sends on is then told to stop, by
+    /// RST_STREAM(NO_ERROR) (RFC 9113 §8.1).
+    async fn linger(&mut self) {
+        let conn = self.conn.clone();
+        let arrived = &conn.opened.arrived;
+        let (watch, now_ms, limits) = (arrived.core.watch(), &arrived.core.clock().now_ms, arrived.running.limits());
+        let until_ms = now_ms.get() + u64::from(limits.linger_s) * 1000;
+        let wait = || watch.at_ms(until_ms.min(now_ms.get() + u64::from(SILENT_SENDING_S) * 1000));
+        wait();
+        let mut left = u64::from(limits.linger_bytes);
+        poll_fn(|cx| {
+            loop {
+                match self.body.poll_data(cx) {
+                    Poll::Ready(Some(Ok(some))) if some.len() as u64 <= left && !watch.is_late() => {
+                        left -= some.len() as u64;
+                        if self.body.flow_control().release_capacity(some.len()).is_err() {
+                            return Poll::Ready(());
+                        }
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending if conn.is_overdue() => return Poll::Ready(()),
+                    Poll::Pending => return watch.poll_late(cx).map(drop),
+                }
+                wait();
+            }
+        })
+        .await;
     }
 
     fn reset(&mut self) {

@@ -24,6 +24,11 @@ pub(crate) enum Taken {
 }
 
 impl Body {
+    /// Of a backend whose chunks are read leniently.
+    pub(crate) fn lenient(lenient: bool) -> Body {
+        Body { chunked: Chunked::lenient(lenient), ..Body::default() }
+    }
+
     /// Begins a message's body; keeps the memory of the last one.
     pub(crate) fn begin(&mut self, framing: Framing) {
         self.framing = framing;
@@ -34,6 +39,11 @@ impl Body {
     /// Nothing is left to be read.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.framing, Framing::None | Framing::Length(0))
+    }
+
+    /// More than `bytes` are known to be left.
+    pub(crate) fn exceeds(&self, bytes: u64) -> bool {
+        matches!(self.framing, Framing::Length(left) if left > bytes)
     }
 
     pub(crate) fn ends_with_the_connection(&self) -> bool {

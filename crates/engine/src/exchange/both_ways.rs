@@ -23,7 +23,8 @@ enum Request {
     Body,
     Flush,
     Done,
-    /// The backend takes no more; its answer may still come.
+    /// The backend takes no more; its answer may still come. Once that has begun, what the client still sends is thrown
+    /// away: it may read nothing before it has sent everything.
     Broken,
 }
 
@@ -64,6 +65,8 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// The response is a switch of protocols: bytes follow, no body.
     pub(crate) switched: bool,
+    /// What was thrown away of the request's body.
+    wasted: u64,
     pub(crate) body_in: u64,
     pub(crate) body_out: u64,
 }
@@ -85,6 +88,7 @@ impl Exchange {
             blocked: false,
             status: 0,
             switched: false,
+            wasted: 0,
             body_in: 0,
             body_out: 0,
         }
@@ -131,12 +135,16 @@ impl Exchange {
         terms: &Terms<'_>,
     ) -> Poll<Result<(), Refusal>> {
         let limits = terms.limits;
-        let mut moved = self.poll_request(cx, client, up)?;
+        let mut moved = self.poll_request(cx, client, up, limits)?;
         moved |= self.poll_response(cx, client, up, terms)?;
         if self.response == Response::Done {
             return Poll::Ready(Ok(()));
         }
-        if self.request != Request::Body && client.poll_gone(cx).is_ready() {
+        if self.is_stuck() {
+            self.request = Request::Broken;
+            self.poll_request(cx, client, up, limits)?;
+        }
+        if self.request != Request::Body && !self.wastes(limits) && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Refusal::ClientGone));
         }
         if moved {
@@ -147,6 +155,19 @@ impl Exchange {
             });
         }
         watch.poll_late(cx).map(|_| Err(self.late()))
+    }
+
+    /// What the client still sends is thrown away: nothing will be sent again that it was part of.
+    fn wastes(&self, limits: &Limits) -> bool {
+        self.request == Request::Broken
+            && self.response != Response::Head
+            && !self.body_ended
+            && self.wasted < u64::from(limits.linger_bytes)
+    }
+
+    /// The backend answered with no, and takes nothing more; the client takes nothing before it has sent everything.
+    fn is_stuck(&self) -> bool {
+        self.status >= 300 && self.request == Request::Body && !self.to_up.is_empty() && self.client_owes()
     }
 
     /// The client has to take something before the answer can go on.
@@ -171,10 +192,22 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
+        limits: &Limits,
     ) -> Result<bool, Refusal> {
         let mut moved = false;
         loop {
             match self.request {
+                // It is no progress: whose answer does not go on is late as ever.
+                Request::Broken if self.wastes(limits) => {
+                    self.to_up.consume_keep(self.to_up.len());
+                    match client.poll_body(cx, &mut self.to_up) {
+                        Poll::Ready(Ok(Got::Some)) => self.wasted += self.to_up.len() as u64,
+                        Poll::Ready(Ok(Got::End)) => self.body_ended = true,
+                        Poll::Ready(Err(why)) => return Err(why),
+                        Poll::Pending => return Ok(moved),
+                    }
+                    continue;
+                }
                 Request::Done | Request::Broken => return Ok(moved),
                 Request::Flush => match up.poll_flush(cx) {
                     Poll::Ready(Ok(())) => self.request = Request::Done,

@@ -29,6 +29,10 @@ pub(crate) struct Edited<'a, F> {
 }
 
 impl<F: Fields> Fields for Edited<'_, F> {
+    fn reason(&self) -> &[u8] {
+        self.fields.reason()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         let Edits { remove, set, add } = self.by.edits;
         let is = |name: &[u8], gone: &str| gone.as_bytes().eq_ignore_ascii_case(name);

@@ -21,6 +21,11 @@ pub(crate) enum BodyLen {
 
 /// The fields of a head or trailer, from either protocol.
 pub(crate) trait Fields {
+    /// The words behind a status, where the protocol has them and they are to be passed on.
+    fn reason(&self) -> &[u8] {
+        b""
+    }
+
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
 }
 

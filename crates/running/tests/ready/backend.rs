@@ -24,6 +24,7 @@ fn backend(place: Place, addresses: &[&str], closes_at_s: i64) -> BackendRun {
         tls: "plaintext",
         secured: None,
         protocol: UpstreamProtocol::Http1,
+        lenient_answers: false,
         closes_at_s,
         health: Health::default(),
         turn: AtomicUsize::new(0),
