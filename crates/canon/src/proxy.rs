@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub const ALPN: u8 = 0x01;
 pub const AUTHORITY: u8 = 0x02;
 pub const UNIQUE_ID: u8 = 0x05;
+pub const SSL: u8 = 0x20;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// §2.1: the longest v1 line.
@@ -167,4 +168,21 @@ pub fn write_v2(out: &mut Vec<u8>, src: SocketAddr, dst: SocketAddr, tlvs: &[(u8
     out.extend_from_slice(&[0x21, family]);
     out.extend_from_slice(&u16::try_from(body.len()).unwrap_or(0).to_be_bytes());
     out.extend_from_slice(&body);
+}
+
+/// The value of an [`SSL`] TLV (§2.2.5), for a connection whose TLS ended at the sender. `shown` says whether the client
+/// showed a certificate that was verified, and whether in this connection's own handshake. Whose it is is not told: the
+/// protocol knows the common name alone, and that is no name (RFC 9525 §6.3).
+pub fn ssl(version: &str, cipher: &str, shown: Option<bool>) -> Vec<u8> {
+    let client = 1 | shown.map_or(0, |here| if here { 2 | 4 } else { 4 });
+    let mut out = vec![client];
+    out.extend_from_slice(&u32::from(shown.is_none()).to_be_bytes());
+    for (kind, value) in [(0x21, version), (0x23, cipher)] {
+        if let Ok(len) = u16::try_from(value.len()) {
+            out.push(kind);
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(value.as_bytes());
+        }
+    }
+    out
 }

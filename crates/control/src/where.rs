@@ -5,7 +5,7 @@ use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};
 use everyhop_canon as canon;
 use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
-use everyhop_engine::admit::{Proved, Refused, admit};
+use everyhop_engine::admit::{Proved, Refused, admit, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::Plan;
@@ -30,10 +30,18 @@ pub fn where_in(plan: &str, ask: &str) -> Result<String, String> {
 
 struct Judged {
     verdict: &'static str,
+    is_stream: bool,
     site: Option<usize>,
     route: Option<usize>,
     refusal: Option<Refusal>,
     why: String,
+}
+
+impl Judged {
+    /// There is no request in it, and so no status.
+    fn is_unread(&self) -> bool {
+        self.verdict == "splice" || self.is_stream
+    }
 }
 
 fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>) -> Value {
@@ -74,7 +82,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "verdict": judged.verdict,
         "site": judged.site.and_then(|s| plan.sites.get(s)).map(|s| &s.name),
         "route": judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.name),
-        "status": refusal.map_or(if judged.verdict == "splice" { 0 } else { 200 }, Refusal::status),
+        "status": refusal.map_or(if judged.is_unread() { 0 } else { 200 }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
         "lost": lost,
@@ -83,7 +91,14 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
 }
 
 fn refuse(why: Refusal) -> Judged {
-    Judged { verdict: "refuse", site: None, route: None, refusal: Some(why), why: why.sentence().to_owned() }
+    Judged {
+        verdict: "refuse",
+        is_stream: false,
+        site: None,
+        route: None,
+        refusal: Some(why),
+        why: why.sentence().to_owned(),
+    }
 }
 
 fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
@@ -94,6 +109,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         Verdict::Splice(route) => {
             return Judged {
                 verdict: "splice",
+                is_stream: false,
                 site: None,
                 route: Some(route),
                 refusal: None,
@@ -104,8 +120,11 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     };
     // Unless the question says who the client proved to be, an allow-list is taken as passed.
     let names: Option<Vec<String>> =
-        ask.client.as_ref().map(|names| names.iter().map(|n| canon::client::client(n)).collect());
+        ask.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
     let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
+    if matcher.is_streaming(site) {
+        return streamed(matcher, site, who, ask.sni.as_deref(), running);
+    }
     let admitted = match running {
         Some(running) => {
             let asked = Asked::of(it);
@@ -118,6 +137,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     match admitted {
         Ok(route) => Judged {
             verdict: "terminate",
+            is_stream: false,
             site: Some(site),
             route: Some(route),
             refusal: None,
@@ -127,5 +147,27 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
             let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, it, r));
             Judged { site: Some(site), route, why: told.unwrap_or_else(|| why.sentence().to_owned()), ..refuse(why) }
         }
+    }
+}
+
+/// Of a connection to a site whose bytes go on unread.
+fn streamed(matcher: &Matcher, site: usize, who: Who<'_>, sni: Option<&str>, running: Option<&Running>) -> Judged {
+    let admitted = match running {
+        Some(running) => {
+            let proved = Proved { site: Some(site), who, client_not_after_s: i64::MAX };
+            admit_stream(running, &proved, sni, now_s()).map(|a| a.route)
+        }
+        None => matcher.admit_stream(site, who, sni).map_err(Refused::from),
+    };
+    match admitted {
+        Ok(route) => Judged {
+            verdict: "terminate",
+            is_stream: true,
+            site: Some(site),
+            route: Some(route),
+            refusal: None,
+            why: "the hello's server name is that of this route, which carries what is inside TLS unread".into(),
+        },
+        Err(Refused { route, why }) => Judged { is_stream: true, site: Some(site), route, ..refuse(why) },
     }
 }

@@ -65,6 +65,12 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    #[inline]
+    fn refuses(&self, who: Who<'_>) -> bool {
+        let (Some(allow), Who::Proved(names)) = (&self.allow, who) else { return false };
+        !names.iter().any(|name| allow.contains(name))
+    }
+
     pub(crate) fn of(way: &Way) -> Rule {
         match way {
             Way::AtBackend { .. } => Rule { allow: None, websocket: false, strict_paths: false },
@@ -100,9 +106,7 @@ impl Matcher {
             Answer::Ambiguous { route, .. } => return Err(Refused { route: Some(route), why: Denied::Ambiguous }),
         };
         let Some(rule) = self.rules.get(route) else { return Err(Refused { route: None, why: Denied::NotFound }) };
-        if let (Some(allow), Who::Proved(names)) = (&rule.allow, who)
-            && !names.iter().any(|name| allow.contains(name))
-        {
+        if rule.refuses(who) {
             return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
         }
         if rule.strict_paths && !reads_one_way(ask.path) && path(ask.sent.as_bytes()).is_err() {
@@ -114,16 +118,36 @@ impl Matcher {
         Ok(route)
     }
 
+    /// May a connection pass whose TLS ended at `site` and carries what is not read? Gives the route.
+    ///
+    /// Refuses: [`Denied::NotFound`] where no route takes it, [`Denied::ClientNotAllowed`].
+    pub fn admit_stream(&self, site: usize, who: Who<'_>, sni: Option<&str>) -> Result<usize, Refused> {
+        let none = Refused { route: None, why: Denied::NotFound };
+        let route = self.stream(site, sni).ok_or(none)?;
+        let rule = self.rules.get(route).ok_or(none)?;
+        if rule.refuses(who) {
+            return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
+        }
+        Ok(route)
+    }
+
     /// What becomes of a connection whose hello names `sni` (canonical; `None`: none, or an IP literal) at the listener of
     /// that name, and of the request in it.
     pub fn judge(&self, listener: &str, sni: Option<&str>, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Outcome {
         match self.hello(listener, sni) {
             Verdict::Refuse(why) => Outcome::Refuse { why },
             Verdict::Splice(route) => Outcome::Splice { route },
-            Verdict::Terminate(site) => match self.admit(site, who, ask, upgrade) {
-                Ok(route) => Outcome::Pass { site, route },
-                Err(Refused { route, why }) => Outcome::Deny { site, route, why },
-            },
+            Verdict::Terminate(site) => {
+                let admitted = if self.is_streaming(site) {
+                    self.admit_stream(site, who, sni)
+                } else {
+                    self.admit(site, who, ask, upgrade)
+                };
+                match admitted {
+                    Ok(route) => Outcome::Pass { site, route },
+                    Err(Refused { route, why }) => Outcome::Deny { site, route, why },
+                }
+            }
         }
     }
 }

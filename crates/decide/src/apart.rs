@@ -66,7 +66,7 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
         }
         for path in paths(&sides) {
             let chains = sides.map(|s| s.table.map_or_else(Vec::new, |t| t.on(&path)));
-            let methods = methods(&chains);
+            let methods = if unread(&sides) { vec![String::new()] } else { methods(&chains) };
             for headers in headers(&chains) {
                 for method in &methods {
                     let ask = Ask { host: &host, path: &path, sent: &path, method, headers: &headers };
@@ -98,12 +98,20 @@ struct Side<'m> {
 
 impl<'m> Side<'m> {
     fn of(matcher: &'m Matcher, host: &str) -> Side<'m> {
-        Side { owner: matcher.owners.get(host).copied(), table: matcher.hosts.get(host) }
+        let owner = matcher.owners.get(host).copied();
+        let tables = if let Some(Owner::Streams(_)) = owner { &matcher.streams } else { &matcher.hosts };
+        Side { owner, table: tables.get(host) }
     }
 
     fn mark(self) -> (Option<Owner>, usize) {
         (self.owner, self.table.map_or(0, |t| std::ptr::from_ref(t).addr()))
     }
+}
+
+/// Neither plan reads what comes by that name, and one of them ends its TLS: there is no request with a method.
+fn unread(sides: &[Side<'_>; 2]) -> bool {
+    let has = |fits: fn(&Owner) -> bool| sides.iter().any(|s| s.owner.as_ref().is_some_and(fits));
+    has(|o| matches!(o, Owner::Streams(_))) && !has(|o| matches!(o, Owner::Site(_)))
 }
 
 /// Each pattern of either plan with a name that it stands for, in a stable order: exact ones first.
@@ -112,6 +120,7 @@ fn hosts(old: &Matcher, new: &Matcher) -> Vec<(String, String)> {
     for matcher in [old, new] {
         patterns.extend(matcher.owners.patterns());
         patterns.extend(matcher.hosts.patterns());
+        patterns.extend(matcher.streams.patterns());
     }
     patterns.sort_by_key(|p| (p.starts_with('*'), p.clone()));
     patterns.dedup();

@@ -20,7 +20,7 @@ pub use names::{Names, NoPattern};
 pub use readings::Reading;
 
 use everyhop_canon as canon;
-use everyhop_plan::{Listener, Plan, Unnamed, Way};
+use everyhop_plan::{Listener, Plan, Protocol, Unnamed, Way};
 use table::{Found, Table};
 
 /// What becomes of a connection whose hello was read.
@@ -117,6 +117,8 @@ pub struct Tie {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Owner {
     Site(usize),
+    /// A site whose TLS carries something that is not read.
+    Streams(usize),
     Splice(usize),
 }
 
@@ -129,6 +131,12 @@ pub struct Unmatchable(pub String);
 pub struct Matcher {
     owners: Names<Owner>,
     hosts: Names<Table>,
+    /// The same of routes that carry what is not read: no request ever comes to one of these.
+    streams: Names<Table>,
+    /// By site: what comes inside its TLS is not read.
+    is_streaming: Vec<bool>,
+    /// By site: its only route of that kind, for a hello that names nothing of it.
+    only: Vec<Option<usize>>,
     /// By route.
     rules: Vec<admit::Rule>,
     /// By listener name: the answers to no SNI and unknown SNI.
@@ -142,16 +150,23 @@ impl Matcher {
     pub fn build(plan: &Plan) -> Result<Matcher, Unmatchable> {
         let mut it = Matcher { rules: admit::rules(plan), ..Matcher::default() };
         for (i, site) in plan.sites.iter().enumerate() {
+            let owner = match site.protocol {
+                Protocol::Http => Owner::Site(i),
+                Protocol::Tcp => Owner::Streams(i),
+            };
             for host in &site.hosts {
-                it.own(host, Owner::Site(i))?;
+                it.own(host, owner)?;
             }
         }
         for (i, route) in plan.routes.iter().enumerate() {
             for host in &route.hosts {
+                if route.is_stream() && !route.matches_by_name_alone() {
+                    return Err(Unmatchable(format!("route {:?} reads no requests and asks for some", route.name)));
+                }
+                let tables = if route.is_stream() { &mut it.streams } else { &mut it.hosts };
                 match &route.way {
                     Way::AtBackend { .. } => it.own(host, Owner::Splice(i))?,
-                    Way::AtEdge { path, methods, headers, .. } => it
-                        .hosts
+                    Way::AtEdge { path, methods, headers, .. } => tables
                         .entry(host)
                         .ok_or_else(|| Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)))?
                         .add(table::Candidate::new(i, route.priority, methods, headers), path),
@@ -159,10 +174,13 @@ impl Matcher {
             }
         }
         it.hosts.each(Table::sort);
+        it.streams.each(Table::sort);
+        it.is_streaming = plan.sites.iter().map(|s| s.protocol == Protocol::Tcp).collect();
+        it.only = (0..plan.sites.len()).map(|site| it.only_stream(plan, site)).collect();
         for listener in &plan.listeners {
             let answers = (
-                unnamed(plan, listener, &listener.no_sni, HelloRefusal::NoSni)?,
-                unnamed(plan, listener, &listener.unknown_sni, HelloRefusal::UnknownSni)?,
+                it.unnamed(plan, listener, &listener.no_sni, HelloRefusal::NoSni)?,
+                it.unnamed(plan, listener, &listener.unknown_sni, HelloRefusal::UnknownSni)?,
             );
             it.unnamed.insert(listener.name.clone(), answers);
         }
@@ -177,6 +195,33 @@ impl Matcher {
         }
     }
 
+    fn unnamed(
+        &self,
+        plan: &Plan,
+        at: &Listener,
+        answer: &Unnamed,
+        refusal: HelloRefusal,
+    ) -> Result<Verdict, Unmatchable> {
+        let wrong = |what: &str| Unmatchable(format!("listener {:?} names {what}", at.name));
+        match answer {
+            Unnamed::Refuse {} => Ok(Verdict::Refuse(refusal)),
+            Unnamed::Site { site: name } => {
+                let missing = || wrong(&format!("site {name:?}, which is not there"));
+                let site = plan.sites.iter().position(|s| s.name == *name).ok_or_else(missing)?;
+                if self.is_streaming(site) && self.only.get(site).copied().flatten().is_none() {
+                    return Err(wrong(&format!("site {name:?}, which has not one route of tcp")));
+                }
+                Ok(Verdict::Terminate(site))
+            }
+            Unnamed::Route { route } => plan
+                .routes
+                .iter()
+                .position(|r| r.name == *route && matches!(r.way, Way::AtBackend { .. }))
+                .map(Verdict::Splice)
+                .ok_or_else(|| wrong(&format!("passthrough route {route:?}, which is not there"))),
+        }
+    }
+
     /// Judges a hello. `sni` is canonical; `None` stands for no SNI or an IP literal.
     pub fn hello(&self, listener: &str, sni: Option<&str>) -> Verdict {
         let answers = || {
@@ -187,6 +232,11 @@ impl Matcher {
             None => answers().0,
             Some(name) => match self.owners.get(name) {
                 Some(Owner::Site(i)) => Verdict::Terminate(*i),
+                // Without a route there is nobody to go to, and no request that could be told so.
+                Some(Owner::Streams(_)) if self.streams.get(name).is_none() => {
+                    Verdict::Refuse(HelloRefusal::UnknownSni)
+                }
+                Some(Owner::Streams(i)) => Verdict::Terminate(*i),
                 Some(Owner::Splice(i)) => Verdict::Splice(*i),
                 None => answers().1,
             },
@@ -205,11 +255,33 @@ impl Matcher {
         }
     }
 
+    /// The route of a connection whose TLS ended at `site` and carries what is not read; `sni` as for [`Matcher::hello`].
+    pub fn stream(&self, site: usize, sni: Option<&str>) -> Option<usize> {
+        let owned = sni.filter(|name| matches!(self.owners.get(name), Some(Owner::Streams(s)) if *s == site));
+        match owned {
+            Some(name) => self.streams.get(name)?.first(),
+            None => self.only.get(site).copied().flatten(),
+        }
+    }
+
+    fn only_stream(&self, plan: &Plan, site: usize) -> Option<usize> {
+        let inside = |host: &String| matches!(self.owners.get(host), Some(Owner::Streams(s)) if *s == site);
+        let mut all = plan.routes.iter().enumerate().filter(|(_, r)| r.is_stream() && r.hosts.iter().any(inside));
+        let only = all.next().map(|(i, _)| i);
+        only.filter(|_| all.next().is_none())
+    }
+
+    /// Whether what comes inside the TLS of a site is not read.
+    pub fn is_streaming(&self, site: usize) -> bool {
+        self.is_streaming.get(site).copied().unwrap_or_default()
+    }
+
     /// Routes that some request fits alike, so that only their order decides: host, path, the first of the two, the other.
     pub fn ties(&self) -> Vec<Tie> {
         let mut out: Vec<Tie> = self
             .hosts
             .iter()
+            .chain(self.streams.iter())
             .flat_map(|(host, table)| {
                 table.ties().into_iter().map(move |(path, first, late)| Tie {
                     host: host.clone(),
@@ -242,25 +314,6 @@ impl Matcher {
     /// Why the other routes of that host did not get the request, the nearest loser first.
     pub fn lost(&self, plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
         lost::explain(plan, ask, winner)
-    }
-}
-
-fn unnamed(plan: &Plan, at: &Listener, answer: &Unnamed, refusal: HelloRefusal) -> Result<Verdict, Unmatchable> {
-    let missing = |what: &str| Unmatchable(format!("listener {:?} names {what}, which is not there", at.name));
-    match answer {
-        Unnamed::Refuse {} => Ok(Verdict::Refuse(refusal)),
-        Unnamed::Site { site } => plan
-            .sites
-            .iter()
-            .position(|s| s.name == *site)
-            .map(Verdict::Terminate)
-            .ok_or_else(|| missing(&format!("site {site:?}"))),
-        Unnamed::Route { route } => plan
-            .routes
-            .iter()
-            .position(|r| r.name == *route && matches!(r.way, Way::AtBackend { .. }))
-            .map(Verdict::Splice)
-            .ok_or_else(|| missing(&format!("passthrough route {route:?}"))),
     }
 }
 

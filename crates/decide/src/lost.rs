@@ -38,6 +38,10 @@ fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> O
     let Way::AtEdge { path, methods, headers, .. } = &route.way else {
         return Some((3, "it passes TLS through and cannot see requests".to_owned()));
     };
+    let won_by = winner.and_then(|w| plan.routes.get(w));
+    if route.is_stream() && !won_by.is_some_and(Route::is_stream) {
+        return Some((3, "it carries what is not read, and sees no requests".to_owned()));
+    }
     let on_path = match path {
         PathMatch::Any {} => true,
         PathMatch::Exact { path } => path == ask.path,
@@ -57,7 +61,7 @@ fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> O
     if let Some(h) = headers.iter().find(|h| !ask.headers.all_equal(&h.name, &h.equals)) {
         return Some((1, format!("it wants the header {}: {}", h.name, h.equals)));
     }
-    let won = winner.and_then(|w| plan.routes.get(w)).map_or("another", |r| r.name.as_str());
+    let won = won_by.map_or("another", |r| r.name.as_str());
     let exact_host = route.hosts.iter().any(|h| h == ask.host);
     let why = if exact_host { "is more specific" } else { "names the host more exactly" };
     Some((0, format!("it fits too, but {won} {why}")))

@@ -125,6 +125,11 @@ impl Table {
         self.along(ask.path, |list| fit(list, ask))
     }
 
+    /// The route that has the whole host: of those without a path, the first.
+    pub(crate) fn first(&self) -> Option<usize> {
+        self.prefix.get("").and_then(|list| list.first()).map(|c| c.route)
+    }
+
     /// Each exact and prefix key.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.exact.keys().chain(self.prefix.keys()).map(AsRef::as_ref)

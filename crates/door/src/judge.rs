@@ -48,7 +48,7 @@ impl Judge {
         let listener = it.listener.as_deref().or_else(|| self.plan.listeners.first().map(|l| l.name.as_str()));
         let ask = Ask { host: &host, path: &path, sent: &it.path, method: &it.method, headers: &headers };
         let names: Option<Vec<String>> =
-            it.client.as_ref().map(|names| names.iter().map(|n| canon::client::client(n)).collect());
+            it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
         let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
         shown(&self.matcher.judge(listener.unwrap_or_default(), it.sni.as_deref(), who, &ask, it.upgrade))
     }

@@ -114,10 +114,11 @@ fn canon_network(text: &str) -> Option<String> {
     text.parse::<everyhop_canon::cidr::Cidr>().ok().map(|net| net.to_string())
 }
 
-/// A name in a client's certificate in the form that allow-lists are compared in.
+/// By what an allow-list names a client, in the form that is compared. `ValueError` with the reason for what no client can
+/// prove.
 #[pyfunction]
-fn canon_client(text: &str) -> String {
-    everyhop_canon::client::client(text)
+fn canon_client(text: &str) -> PyResult<String> {
+    everyhop_canon::client::client(text).map_err(PyValueError::new_err)
 }
 
 /// Whether an engine could use this chain and key: which of them it could not, `chain`, `key` or `both`, and why.

@@ -6,11 +6,14 @@ use crate::worker::sources::Held;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{Listening, Running};
 use everyhop_transport::buf::Buf;
-use everyhop_transport::deadlines::Watched;
+use everyhop_transport::deadlines::{Late, Watched};
+use everyhop_transport::sock::poll_fill_tcp;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 use tokio::net::TcpStream;
 
@@ -60,6 +63,21 @@ impl Arrived {
             core: core.clone(),
             running,
         })
+    }
+
+    /// Reads on; `incomplete` is why the connection is refused where nothing more comes.
+    pub(crate) async fn fill(&mut self, incomplete: Refusal) -> Result<(), Refusal> {
+        let Arrived { sock: Some(sock), bytes, watch, .. } = self else { return Err(incomplete) };
+        let got = poll_fn(|cx| match poll_fill_tcp(sock, cx, bytes) {
+            Poll::Ready(r) => Poll::Ready(Ok(r)),
+            Poll::Pending => watch.poll_late(cx).map(Err),
+        })
+        .await;
+        match got {
+            Ok(Ok(n)) if n > 0 => Ok(()),
+            Ok(_) => Err(incomplete),
+            Err(Late) => Err(Refusal::HelloTooSlow),
+        }
     }
 
     /// Counts the connection for the client that a PROXY header named.

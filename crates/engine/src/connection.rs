@@ -1,11 +1,12 @@
-//! The way of a connection on one page: arrived, greeted, decided; then spliced, or terminated and served, or refused.
+//! The way of a connection on one page: arrived, greeted, decided; then spliced, or terminated and served as
+//! requests or as a stream, or refused.
 //! Each step is one function of the stage's own file, and gives what the next one takes. Read next, in this order:
 //! `peek.rs`, `splice.rs`, `terminate.rs`, then `client/request.rs`, the way of a request.
 
 use crate::arrived::Arrived;
 use crate::peek::Greeting;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
-use crate::{client, peek, splice, terminate};
+use crate::{client, peek, splice, starttls, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
 use everyhop_record::refusal::Refusal;
 
@@ -23,9 +24,13 @@ pub(crate) async fn serve(mut arrived: Arrived) {
     match decide(&arrived, &hello) {
         Ok(Way::Splice(route)) => splice::splice(arrived, hello, route).await,
         Ok(Way::Terminate(site)) => {
+            let streams = arrived.running.matcher.is_streaming(site);
             if let Some((opened, wire)) = terminate::terminate(arrived, &hello, site).await {
                 // In a task of its own: what the handshake needed is not held for the life of the connection.
-                client::serve(opened, wire);
+                match streams {
+                    false => client::serve(opened, wire),
+                    true => stream::serve(opened, wire, hello.host),
+                }
             }
         }
         Err(why) => {
@@ -63,6 +68,7 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
 /// What a client reads that is refused before TLS: an alert, a word of plain HTTP, or nothing.
 fn answer_to(why: Refusal, arrived: &Arrived) -> &'static [u8] {
     match why {
+        Refusal::TlsNotAsked => starttls::refusal(arrived),
         Refusal::NotTls if peek::is_http(arrived) => PLAIN_HTTP,
         Refusal::HelloMalformed | Refusal::HelloTooLong | Refusal::HelloInvalidName => DECODE_ERROR,
         Refusal::NoSni | Refusal::UnknownSni => UNRECOGNIZED_NAME,

@@ -19,6 +19,8 @@ mod head;
 mod peek;
 mod refuse;
 mod splice;
+mod starttls;
+mod stream;
 mod terminate;
 pub mod worker;
 

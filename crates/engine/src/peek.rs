@@ -1,14 +1,11 @@
 //! Peek: read the ClientHello, and the PROXY header before it where this peer must send one, and keep every byte.
-//! Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
+//! Where the listener has a protocol that asks for TLS in the clear, that is answered in between. Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
 
 use crate::arrived::{Arrived, unmapped};
+use crate::starttls;
 use everyhop_canon::proxy::{self, ProxyRead};
 use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
 use everyhop_record::refusal::Refusal;
-use everyhop_transport::deadlines::Late;
-use everyhop_transport::sock::poll_fill_tcp;
-use std::future::poll_fn;
-use std::task::Poll;
 
 /// What the client said, as much as deciding needs.
 pub(crate) struct Greeting {
@@ -26,6 +23,9 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
         unwrap_proxy(arrived).await?;
         arrived.hold_source()?;
     }
+    if let Some(words) = arrived.listening.starttls {
+        starttls::answer(arrived, words).await?;
+    }
     let limit = usize::try_from(arrived.running.limits().hello_bytes).unwrap_or(usize::MAX);
     loop {
         if !arrived.bytes.is_empty() {
@@ -35,7 +35,7 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
                 Peeked::Unreadable(why) => return Err(unreadable(why)),
             }
         }
-        fill(arrived, Refusal::HelloIncomplete).await?;
+        arrived.fill(Refusal::HelloIncomplete).await?;
     }
 }
 
@@ -75,21 +75,7 @@ async fn unwrap_proxy(arrived: &mut Arrived) -> Result<(), Refusal> {
             ProxyRead::NeedMore if arrived.bytes.len() < PROXY_BYTES => {}
             ProxyRead::NeedMore | ProxyRead::Malformed(_) => return Err(Refusal::ProxyMalformed),
         }
-        fill(arrived, Refusal::ProxyMalformed).await?;
-    }
-}
-
-async fn fill(arrived: &mut Arrived, incomplete: Refusal) -> Result<(), Refusal> {
-    let Arrived { sock: Some(sock), bytes, watch, .. } = arrived else { return Err(incomplete) };
-    let got = poll_fn(|cx| match poll_fill_tcp(sock, cx, bytes) {
-        Poll::Ready(r) => Poll::Ready(Ok(r)),
-        Poll::Pending => watch.poll_late(cx).map(Err),
-    })
-    .await;
-    match got {
-        Ok(Ok(n)) if n > 0 => Ok(()),
-        Ok(_) => Err(incomplete),
-        Err(Late) => Err(Refusal::HelloTooSlow),
+        arrived.fill(Refusal::ProxyMalformed).await?;
     }
 }
 

@@ -5,6 +5,7 @@
 //! are bytes; each direction ends on its own (half-close). Read next: `backend/connect.rs`.
 
 use crate::arrived::{Arrived, unmapped};
+use crate::backend::preface::Preface;
 use crate::backend::{choose, connect, link};
 use crate::exchange::tries::Tries;
 use crate::peek::Greeting;
@@ -39,7 +40,9 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
     let mut tries = Tries::default();
-    let (backend, address, up, _held) = match dial(&it, route, &mut tries).await {
+    let header = header(&it, &hello, route);
+    let preface = Preface { first: &header, starttls: route.starttls };
+    let (backend, address, up, _held) = match dial(&it, route, &mut tries, &preface).await {
         Ok(it) => it,
         Err(why) => {
             let hop = tries.failures.last().map(Failure::fragment);
@@ -48,7 +51,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     };
     route.sends_to(&backend);
     let Some(client) = it.sock.take() else { return };
-    let mut tunnel = Tunnel::new(&mut it, &hello, route, client, up);
+    let mut tunnel = Tunnel::new(&mut it, &header, route, client, up);
     let began = || choose::healed(&backend, &address);
     let ended = tunnel.run(&it, route, hello.host.as_deref(), backend.hop_id, began).await;
     if ended.is_err() {
@@ -64,10 +67,32 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     end(&it, &hello, route, (Some(&hop), &tries), facts, moved, ended);
 }
 
+/// The PROXY header for a backend; empty where the route sends none.
+fn header(it: &Arrived<Spliced>, hello: &Greeting, route: &RouteRun) -> Vec<u8> {
+    let mut out = Vec::new();
+    if !route.send_proxy {
+        return out;
+    }
+    let id = it.id.to_be_bytes();
+    let mut tlvs: Vec<(u8, &[u8])> = Vec::new();
+    if let Some(alpn) = hello.alpn.first() {
+        tlvs.push((proxy::ALPN, alpn));
+    }
+    if let Some(host) = &hello.host {
+        tlvs.push((proxy::AUTHORITY, host.as_bytes()));
+    }
+    tlvs.push((proxy::UNIQUE_ID, &id));
+    // Our address that they reached.
+    let local = it.sock.as_ref().and_then(|s| s.local_addr().ok()).map_or(it.peer, unmapped);
+    proxy::write_v2(&mut out, it.client, local, &tlvs);
+    out
+}
+
 async fn dial(
     it: &Arrived<Spliced>,
     route: &RouteRun,
     tries: &mut Tries,
+    preface: &Preface<'_>,
 ) -> Result<(Arc<BackendRun>, Address, Sock, Held), Refusal> {
     loop {
         let backend = choose::choose(it.core.clock().unix_s.get(), route, tries)?;
@@ -79,7 +104,17 @@ async fn dial(
             let now = it.core.clock().now_ms.get();
             it.watch.at_ms(now + until_ms.saturating_sub(now) / (addresses.len() - i).max(1) as u64);
             let failed = match connect::dial(&backend, address, &it.watch).await {
-                Ok(connect::Dialled { sock, held }) => return Ok((backend, address.clone(), sock, held)),
+                Ok(connect::Dialled { mut sock, held }) => {
+                    // Where nothing is asked first, the header goes with the hello.
+                    let asked = match preface.starttls {
+                        None => Ok(()),
+                        Some(_) => connect::say(&mut sock, preface, true, &it.watch).await,
+                    };
+                    let Err((why, detail)) = asked else { return Ok((backend, address.clone(), sock, held)) };
+                    let mut failed = link::failure(&backend, address, why);
+                    failed.detail = detail.map(str::to_owned);
+                    Box::new(failed)
+                }
                 Err(failed) => failed,
             };
             why = failed.why;
@@ -134,22 +169,11 @@ struct Tunnel {
 }
 
 impl Tunnel {
-    fn new(it: &mut Arrived<Spliced>, hello: &Greeting, route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
+    fn new(it: &mut Arrived<Spliced>, header: &[u8], route: &RouteRun, client: TcpStream, up: Sock) -> Tunnel {
         let limits = &route.limits;
         let mut to_backend = Way::default();
-        if route.send_proxy {
-            let id = it.id.to_be_bytes();
-            let mut tlvs: Vec<(u8, &[u8])> = Vec::new();
-            if let Some(alpn) = hello.alpn.first() {
-                tlvs.push((proxy::ALPN, alpn));
-            }
-            if let Some(host) = &hello.host {
-                tlvs.push((proxy::AUTHORITY, host.as_bytes()));
-            }
-            tlvs.push((proxy::UNIQUE_ID, &id));
-            // Our address that they reached.
-            let local = client.local_addr().map_or(it.peer, unmapped);
-            proxy::write_v2(to_backend.buf.tail(), it.client, local, &tlvs);
+        if route.starttls.is_none() {
+            to_backend.buf.push(header);
         }
         to_backend.buf.push(it.bytes.bytes());
         it.bytes.release();

@@ -59,6 +59,11 @@ impl Promised {
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
+
+    /// The site in another plan; `None` if it is gone or makes other promises there.
+    pub(crate) fn site_in(&self, running: &Running) -> Option<usize> {
+        running.sites.iter().position(|s| s.promise == self.promise)
+    }
 }
 
 /// Shakes hands with the site's configuration; `None` where that came to nothing, which is observed then.

@@ -13,7 +13,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("decide", &["plan", "hello", "canon"]),
     ("transport", &[]),
-    ("record", &["plan", "hello", "http1"]),
+    ("record", &["plan", "hello", "canon", "http1"]),
     ("running", &["plan", "hello", "canon", "decide", "transport", "record"]),
     ("engine", &["plan", "hello", "canon", "http1", "decide", "transport", "record", "running"]),
     ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine"]),

@@ -1,6 +1,7 @@
 //! A listener: an address where connections arrive, and whose word about the client is believed there.
 //! Read next: `site.rs`.
 
+use crate::present;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,17 @@ pub struct Listener {
     pub trusted_proxies: Vec<String>,
     /// At most this many connections at once, over all threads.
     pub connections: u32,
+    /// By which protocol's words clients may ask for TLS here, before their hello. `null`: TLS is the first thing said.
+    #[serde(deserialize_with = "present")]
+    pub starttls: Option<StartTls>,
+}
+
+/// A protocol that begins in the clear, with a request for TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartTls {
+    /// SSLRequest (PostgreSQL, "Message Flow", "SSL Session Encryption").
+    Postgres,
 }
 
 /// The answer to a hello that names nothing of ours.

@@ -4,6 +4,7 @@
 
 use crate::edits::Edits;
 use crate::hop::{Backend, Place};
+use crate::listener::StartTls;
 use crate::present;
 use crate::{Most, RouteLimits};
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,14 @@ pub struct Route {
 #[serde(tag = "ends", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Way {
     /// At the backend: one session through us, routed by SNI.
-    AtBackend { send_proxy: SendProxy, backends: Vec<Place> },
-    /// At the edge: HTTP is read here, then a hop of its own begins.
+    AtBackend {
+        send_proxy: SendProxy,
+        /// As in `AtEdge`.
+        #[serde(deserialize_with = "present")]
+        starttls: Option<StartTls>,
+        backends: Vec<Place>,
+    },
+    /// At the edge: HTTP is read here, or bytes go on as they come; then a hop of its own begins.
     AtEdge {
         /// The declared `tls`; each backend's hop is this or stronger.
         pattern: Pattern,
@@ -53,6 +60,11 @@ pub enum Way {
         #[serde(deserialize_with = "present")]
         most: Option<Most>,
         answers: Answers,
+        /// Only with `tcp`: HTTP has fields for it.
+        send_proxy: SendProxy,
+        /// By which protocol's words a backend is asked for TLS. `null`: TLS is the first thing said. Only with `tcp`.
+        #[serde(deserialize_with = "present")]
+        starttls: Option<StartTls>,
         backends: Vec<Backend>,
     },
 }
@@ -65,6 +77,23 @@ pub enum Answers {
     Strict,
     /// Also where lines end with LF alone, a length is said twice or a chunk's size is padded; written afresh all the same.
     Lenient,
+}
+
+impl Route {
+    /// It takes whatever comes by its hosts.
+    pub fn matches_by_name_alone(&self) -> bool {
+        match &self.way {
+            Way::AtBackend { .. } => true,
+            Way::AtEdge { path, methods, headers, .. } => {
+                *path == PathMatch::Any {} && methods.is_empty() && headers.is_empty()
+            }
+        }
+    }
+
+    /// TLS ends at the edge, and what is in it is not read.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.way, Way::AtEdge { upstream_protocol: UpstreamProtocol::Tcp, .. })
+    }
 }
 
 /// Which paths pass, and how they go on.
@@ -123,6 +152,9 @@ pub enum UpstreamProtocol {
     /// By ALPN on a TLS hop, by prior knowledge on a plaintext one; gRPC needs it.
     #[serde(rename = "h2")]
     Http2,
+    /// The client's own bytes: no HTTP is read here, and the route is chosen by the server's name alone.
+    #[serde(rename = "tcp")]
+    Tcp,
 }
 
 /// What the route declares about what it carries.

@@ -15,8 +15,20 @@ pub struct Site {
     pub certs: Vec<Cert>,
     pub clients: ClientDemand,
     pub policy: TlsPolicy,
-    /// In order of preference: `h2`, `http/1.1`.
+    /// What is spoken inside its TLS.
+    pub protocol: Protocol,
+    /// In order of preference; `h2` and `http/1.1` where HTTP is spoken. Empty: whatever a client offers, none is chosen.
     pub alpn: Vec<String>,
+}
+
+/// What a site's clients speak inside TLS. All of a site is one of them: no client chooses by which it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Requests, each read and judged.
+    Http,
+    /// Whatever it is: bytes go on as they come.
+    Tcp,
 }
 
 /// A certificate of a site: what it is called in the material, and where it came from.

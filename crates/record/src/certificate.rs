@@ -2,7 +2,7 @@
 //! and its fingerprint. Every byte of it is a stranger's: lengths are checked, texts are cut. Nothing is decided by it.
 //! Read next: `der.rs`, then `failure.rs`.
 
-use crate::der::{Read, take};
+use crate::der::{Read, emails, take};
 use crate::digest::sha256_hex;
 use crate::json::{field, text};
 use rustls::pki_types::CertificateDer;
@@ -28,7 +28,8 @@ impl Shown {
         let leaf = CertificateDer::from(der);
         let names = webpki::EndEntityCert::try_from(&leaf)
             .map(|cert| {
-                let all = cert.valid_dns_names().chain(cert.valid_uri_names());
+                // As they stand: whoever looks for what is wrong with them must see it.
+                let all = cert.valid_dns_names().chain(cert.valid_uri_names()).chain(emails(der));
                 all.take(NAMES + 1).map(str::to_owned).collect()
             })
             .unwrap_or_default();

@@ -7,6 +7,9 @@ const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// extKeyUsage, and its serverAuth (RFC 5280 §4.2.1.12).
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+/// subjectAltName (RFC 5280 §4.2.1.6), and the tag of an rfc822Name in it.
+const ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const RFC822_NAME: u8 = 0x81;
 /// The length from which on an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
 const RSA_BITS: usize = 2048;
 
@@ -49,25 +52,46 @@ impl<'a> Read<'a> {
         Some(Read { version, issuer, not_after: (end.tag, end.inner), subject, key, extensions })
     }
 
-    /// It names no purpose, or names servers among its own.
-    fn is_for_servers(&self) -> bool {
+    /// What stands in the extension of that kind; `None` without one, `Err` where the extensions cannot be read so far.
+    fn extension(&self, kind: &[u8]) -> Result<Option<&'a [u8]>, ()> {
         let mut left = self.extensions;
         while let Some(it) = take(&mut left) {
             let mut it = it.inner;
-            let (Some(id), Some(mut value)) = (take(&mut it), take(&mut it)) else { return false };
-            if id.inner != EXTENDED_KEY_USAGE {
+            let (Some(id), Some(mut value)) = (take(&mut it), take(&mut it)) else { return Err(()) };
+            if id.inner != kind {
                 continue;
             }
             if value.tag == 1 {
                 // Whether it is critical, which changes nothing for who knows it.
-                let Some(next) = take(&mut it) else { return false };
-                value = next;
+                value = take(&mut it).ok_or(())?;
             }
-            let Some(mut purposes) = inside(value.inner, 0x30) else { return false };
-            return std::iter::from_fn(|| take(&mut purposes)).any(|p| p.inner == SERVER_AUTH);
+            return Ok(Some(value.inner));
         }
-        true
+        Ok(None)
     }
+
+    /// It names no purpose, or names servers among its own.
+    fn is_for_servers(&self) -> bool {
+        match self.extension(EXTENDED_KEY_USAGE) {
+            Ok(None) => true,
+            Ok(Some(value)) => inside(value, 0x30)
+                .is_some_and(|mut purposes| std::iter::from_fn(|| take(&mut purposes)).any(|p| p.inner == SERVER_AUTH)),
+            Err(()) => false,
+        }
+    }
+
+    /// The e-mail addresses among its names, as they stand.
+    fn emails(&self) -> Vec<&'a str> {
+        let Ok(Some(value)) = self.extension(ALT_NAME) else { return Vec::new() };
+        let mut all = inside(value, 0x30).unwrap_or_default();
+        let names = std::iter::from_fn(|| take(&mut all)).filter(|it| it.tag == RFC822_NAME);
+        names.filter_map(|it| std::str::from_utf8(it.inner).ok()).collect()
+    }
+}
+
+/// The e-mail addresses among the names of a certificate, as they stand.
+pub fn emails(der: &[u8]) -> Vec<&str> {
+    Read::of(der).map(|it| it.emails()).unwrap_or_default()
 }
 
 /// It names no purpose, or names servers among its own. What cannot be read is for nobody.

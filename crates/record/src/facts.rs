@@ -1,8 +1,10 @@
 //! What TLS came to on one hop: version, suite, group, and who proved to be whom. Facts of the session, never of the plan.
 //! Read next: `line.rs`, which writes them down.
 
+use crate::der;
 use crate::digest::sha256_hex;
 use crate::json::{field, text};
+use everyhop_canon::client;
 use everyhop_hello as hello;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CommonState, HandshakeKind};
@@ -15,7 +17,8 @@ const FIELD_NAMES: usize = 16;
 /// Who proved to be whom, from a verified leaf.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    pub names: Vec<String>,
+    /// In the forms of `canon::client`, which are also those that are told: its certificate first, then its names.
+    known_by: Vec<String>,
     pub key_sha256: String,
     /// The last second of its certificate, in Unix time.
     pub not_after_s: i64,
@@ -33,14 +36,39 @@ pub fn not_after_s(leaf: &CertificateDer<'_>) -> i64 {
 }
 
 impl Peer {
+    /// Takes: `sha256` of its certificate and `key_sha256` of its key, in hexadecimal digits.
+    pub fn new(names: impl IntoIterator<Item = String>, sha256: &str, key_sha256: String, not_after_s: i64) -> Peer {
+        let known_by = std::iter::once(client::certificate(sha256)).chain(names).collect();
+        Peer { known_by, key_sha256, not_after_s }
+    }
+
     pub fn of(leaf: &CertificateDer<'_>) -> Option<Peer> {
         let cert = webpki::EndEntityCert::try_from(leaf).ok()?;
-        // In the form that allow-lists are compared in, which is also the one that is told: `canon::client`.
-        let dns = cert.valid_dns_names().map(str::to_ascii_lowercase);
-        let names = dns.chain(cert.valid_uri_names().map(str::to_owned)).collect();
         let key_sha256 = sha256_hex(cert.subject_public_key_info().as_ref());
-        Some(Peer { names, key_sha256, not_after_s: not_after_s(leaf) })
+        Some(Peer::new(names(&cert, leaf), &sha256_hex(leaf), key_sha256, not_after_s(leaf)))
     }
+
+    /// All by which an allow-list may name it.
+    pub fn known_by(&self) -> &[String] {
+        &self.known_by
+    }
+
+    pub fn names(&self) -> &[String] {
+        self.known_by.get(1..).unwrap_or_default()
+    }
+
+    /// Of its certificate, in hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        self.known_by.first().and_then(|it| it.split(':').nth(1)).unwrap_or_default()
+    }
+}
+
+/// The names of a certificate: DNS, then URI, then e-mail. What is not in the form of its kind is none: it could pass for a
+/// name of another.
+pub(crate) fn names(cert: &webpki::EndEntityCert<'_>, leaf: &[u8]) -> Vec<String> {
+    let uris = cert.valid_uri_names().filter_map(client::uri);
+    let emails = der::emails(leaf).into_iter().filter_map(client::email);
+    cert.valid_dns_names().map(client::dns).chain(uris).chain(emails).collect()
 }
 
 /// What TLS came to on one hop.
@@ -79,16 +107,17 @@ impl TlsFacts {
             None => out.extend_from_slice(b"null"),
             Some(peer) => {
                 out.extend_from_slice(b"{\"names\":[");
-                for (i, name) in peer.names.iter().take(FIELD_NAMES).enumerate() {
+                for (i, name) in peer.names().iter().take(FIELD_NAMES).enumerate() {
                     if i > 0 {
                         out.push(b',');
                     }
                     text(out, name.as_bytes());
                 }
-                if peer.names.len() > FIELD_NAMES {
+                if peer.names().len() > FIELD_NAMES {
                     out.extend_from_slice(b",\"...\"");
                 }
                 out.push(b']');
+                field(out, "sha256", Some(peer.sha256()));
                 field(out, "key_sha256", Some(&peer.key_sha256));
                 out.push(b'}');
             }

@@ -50,6 +50,8 @@ refusals! {
     HelloTooSlow "hello/too-slow" 0 "the ClientHello was not complete within limits.handshake_s";
     HelloMalformed "hello/malformed" 0 "the ClientHello cannot be read";
     HelloInvalidName "hello/invalid-name" 0 "the ClientHello's server name is not a host name";
+    TlsNotAsked "hello/tls-not-asked" 0 "the client began without asking for TLS, and this listener serves nothing in the clear";
+    EarlyBytes "hello/early-bytes" 0 "the client sent more in the clear than its request for TLS";
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";

@@ -29,7 +29,7 @@ fn a_certificate_is_over_after_its_last_second_and_what_is_none_has_been_over_fo
 #[test]
 fn a_peer_is_told_by_the_names_and_the_key_that_its_certificate_proves() {
     let peer = Peer::of(&CertificateDer::from(LEAF)).expect("a certificate");
-    assert_eq!(peer.names, ["a.test", "spiffe://Test/One"]);
+    assert_eq!(peer.names(), ["a.test", "spiffe://Test/One"]);
     assert_eq!(peer.key_sha256, KEY);
     assert_eq!(peer.not_after_s, UNTIL);
     assert_eq!(Peer::of(&CertificateDer::from(&b"\x30"[..])), None);
@@ -56,12 +56,12 @@ fn what_was_agreed_is_written_with_its_version_and_whether_it_was_resumed() {
 fn of_a_peers_names_the_first_sixteen_are_written_and_that_there_are_more() {
     for count in [0, 1, 2, 16, 17, 3000] {
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
-        let peer = Peer { names: names.clone(), key_sha256: "k".into(), not_after_s: 0 };
+        let peer = Peer::new(names.clone(), "AB", "k".into(), 0);
         let mut shown: Vec<&str> = names.iter().map(String::as_str).take(16).collect();
         shown.extend((count > 16).then_some("..."));
         assert_eq!(
             written(Some(peer), false)["peer"],
-            serde_json::json!({"names": shown, "key_sha256": "k"}),
+            serde_json::json!({"names": shown, "sha256": "ab", "key_sha256": "k"}),
             "{count}"
         );
     }

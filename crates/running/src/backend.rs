@@ -46,7 +46,7 @@ pub struct Secured {
     /// Versions, suites and groups, for whoever is told that a handshake failed.
     pub offers: String,
     /// Unix time at which the revocation lists that it is verified by are overdue and so mean nobody; `i64::MAX` for none.
-    lists_end_s: i64,
+    pub lists_end_s: i64,
 }
 
 impl Secured {

@@ -10,8 +10,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Reach, SendProxy, StaleCrl,
-    UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol, Reach, SendProxy,
+    StaleCrl, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -73,6 +73,7 @@ impl Running {
                 trusted: cidrs(&l.trusted_proxies)?,
                 count: count_of(&l.name),
                 limit: l.connections,
+                starttls: l.starttls,
             }));
         }
         let mut sites = Vec::new();
@@ -169,7 +170,7 @@ impl Building<'_> {
             }
         };
         // A ticket carries a client past the question whether it was revoked: another list, other tickets.
-        let resume_key = format!("{} {:?} {ca} {crl} {:?}", site.name, site.clients, site.policy);
+        let resume_key = format!("{} {:?} {:?} {ca} {crl} {:?}", site.name, site.protocol, site.clients, site.policy);
         let promise = resume_key.as_str().into();
         let old = self.old_sites.get(resume_key.as_str()).copied();
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
@@ -186,6 +187,7 @@ impl Building<'_> {
             made_of,
             not_after_s: ends.max().unwrap_or(i64::MAX),
             knows_clients,
+            is_streaming: site.protocol == Protocol::Tcp,
             keep,
             resume_key,
             promise,
@@ -199,7 +201,7 @@ impl Building<'_> {
         let name: Arc<str> = route.name.as_str().into();
         let limits = route.limits.over(&self.limits).map_or_else(|| self.limits.clone(), Arc::new);
         match &route.way {
-            Way::AtBackend { send_proxy, backends } => Ok(RouteRun {
+            Way::AtBackend { send_proxy, starttls, backends } => Ok(RouteRun {
                 name,
                 labels: Vec::new(),
                 pattern: "passthrough",
@@ -207,13 +209,26 @@ impl Building<'_> {
                 sent: Vec::new(),
                 stats,
                 send_proxy: *send_proxy == SendProxy::V2,
+                starttls: *starttls,
                 strict_paths: false,
                 request: None,
                 response: None,
                 turns: None,
                 limits,
             }),
-            Way::AtEdge { pattern, upstream_protocol, paths, request, response, answers, most, backends, .. } => {
+            Way::AtEdge {
+                pattern,
+                upstream_protocol,
+                paths,
+                request,
+                response,
+                answers,
+                most,
+                send_proxy,
+                starttls,
+                backends,
+                ..
+            } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let speaks = Speaks { protocol: *upstream_protocol, lenient_answers: *answers == Answers::Lenient };
                 let backends = backends.iter().map(|b| self.backend(b, speaks)).collect::<Result<Vec<_>, _>>()?;
@@ -228,7 +243,8 @@ impl Building<'_> {
                     backends,
                     sent: Vec::new(),
                     stats,
-                    send_proxy: false,
+                    send_proxy: *send_proxy == SendProxy::V2 && route.is_stream(),
+                    starttls: starttls.filter(|_| route.is_stream()),
                     strict_paths: *paths == Paths::Strict,
                     request: some(request),
                     response: some(response),

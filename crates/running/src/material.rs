@@ -291,6 +291,7 @@ pub fn client(
     config.alpn_protocols = match protocol {
         UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],
         UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
+        UpstreamProtocol::Tcp => Vec::new(),
     };
     Ok(config)
 }

@@ -7,7 +7,7 @@ use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Edits, Limits, Place, Plan};
+use everyhop_plan::{Edits, Limits, Place, Plan, StartTls};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -43,6 +43,7 @@ pub struct Listening {
     pub trusted: Vec<Cidr>,
     pub count: Arc<AtomicU32>,
     pub limit: u32,
+    pub starttls: Option<StartTls>,
 }
 
 /// A site with its TLS.
@@ -54,6 +55,8 @@ pub struct SiteRun {
     pub not_after_s: i64,
     /// A client may be known by certificate here.
     pub knows_clients: bool,
+    /// What comes inside its TLS goes on unread.
+    pub is_streaming: bool,
     pub keep: Resumption,
     /// What decides who may resume: client demand with its roots' hash, and the policy.
     pub resume_key: String,
@@ -72,6 +75,8 @@ pub struct RouteRun {
     pub sent: Vec<Arc<AtomicU64>>,
     pub stats: Arc<Stats>,
     pub send_proxy: bool,
+    /// By which protocol's words its backends are asked for TLS.
+    pub starttls: Option<StartTls>,
     /// Paths go on in their canonical form.
     pub strict_paths: bool,
     /// What it changes in heads; `None` where it changes nothing.

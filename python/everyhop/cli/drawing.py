@@ -20,7 +20,7 @@ def hops(route: Route) -> str:
     way = route.way
     if isinstance(way, AtBackend):
         return f"client =TLS===(edge)===> {', '.join(map(str, way.backends))}"
-    return f"client =TLS= edge {'; '.join(behind(way))}"
+    return f"client =TLS= edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way))}"
 
 
 def behind(way: AtEdge) -> list[str]:

@@ -7,6 +7,7 @@ from functools import cache
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.pieces import pieces
+from everyhop.compile.streams import protocol_of
 from everyhop.compile.world import World, backends, demands_asking, ends_at
 from everyhop.model import Backend, Edits, Route, Site, Verify
 
@@ -85,6 +86,7 @@ def listener(world: World, index: int) -> plan.Listener:
         accept_proxy=[str(names.network(n)) for n in it.accept_proxy],
         trusted_proxies=[str(names.network(n)) for n in it.trusted_proxies],
         connections=it.connections,
+        starttls=it.starttls,
     )
 
 
@@ -100,7 +102,8 @@ def site(world: World, it: Site) -> plan.Site:
         certs=[plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.certs)],
         clients=clients,
         policy=policy(it.policy),
-        alpn=list(it.alpn),
+        protocol=(spoken := protocol_of(world, it.name)),
+        alpn=it.http_alpn if spoken == "http" else list(it.alpn or []),
     )
 
 
@@ -114,13 +117,15 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         methods=sorted(it.methods),
         headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
-        websocket=True if it.websocket is None else it.websocket,
+        websocket=not it.is_stream if it.websocket is None else it.websocket,
         paths=it.paths or "faithful",
-        upstream_protocol=it.upstream_protocol or "http/1.1",
         request=edits(it.request),
         response=edits(it.response),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
         answers=it.answers or "strict",
+        upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
+        send_proxy=it.send_proxy,
+        starttls=it.starttls,
         backends=to,
     )
 
@@ -139,7 +144,12 @@ def edits(it: Edits | None) -> plan.Edits:
 def route(world: World, it: Route) -> plan.Route:
     way: plan.AtBackend | plan.AtEdge
     if it.tls == "passthrough":
-        way = plan.AtBackend(ends="at_backend", send_proxy=it.send_proxy, backends=[place(b.at) for b in backends(it)])
+        way = plan.AtBackend(
+            ends="at_backend",
+            send_proxy=it.send_proxy,
+            starttls=it.starttls,
+            backends=[place(b.at) for b in backends(it)],
+        )
     else:
         way = at_edge(it, [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)])
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})

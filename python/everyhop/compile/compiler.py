@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from everyhop.compile import rules_edits, rules_hops, rules_names, rules_reach, rules_requirements, rules_routes
+from everyhop.compile import (
+    rules_edits,
+    rules_hops,
+    rules_names,
+    rules_reach,
+    rules_requirements,
+    rules_routes,
+    rules_streams,
+)
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files, read_names
 from everyhop.compile.reading import read
@@ -157,6 +165,7 @@ def compiled(world: World, path: Path) -> Compiled:
     ways = ways_in(world)
     rules_routes.judge(world)
     rules_edits.judge(world)
+    rules_streams.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

@@ -22,7 +22,10 @@ def host(text: str, *, wildcard: bool = False) -> str | None:
 
 
 def client(text: str) -> str:
-    """A name that a client's certificate proves, in the form that allow-lists are compared in."""
+    """By what a client's certificate is known, in the form that allow-lists are compared in.
+
+    Raises `ValueError` with the reason for what no client can prove.
+    """
     return _door.canon_client(text)
 
 

@@ -33,14 +33,15 @@ def required(world: World, standing: Standing, key: Key, requirement: str) -> No
     elif not row.built:
         what = f"route {route.name!r} requires {requirement}, and Everyhop has none yet"
         world.refuse("route/requirement-not-built", key, what, row.instead, drop)
-    elif (why := unmet(requirement, route.tls)) is not None:
+    elif (why := unmet(requirement, route.tls, stream=route.is_stream)) is not None:
         world.refuse(
             "route/requirement-unmet",
             key,
-            f"route {route.name!r} requires {requirement} and has tls = {route.tls!r}: {why}",
-            f"tls = {' or '.join(sorted(row.patterns))}",
+            f"route {route.name!r} requires {requirement} and has "
+            + (f"protocol = 'tcp': {why}" if row.reads_http and route.is_stream else f"tls = {route.tls!r}: {why}"),
+            'protocol = "http"' if row.reads_http and route.is_stream else f"tls = {' or '.join(sorted(row.patterns))}",
             drop,
-            also=((*key[:2], "tls"),),
+            also=((*key[:2], "protocol" if row.reads_http and route.is_stream else "tls"),),
         )
     elif (lacks := missing(requirement, standing)) is not None:
         what = f"route {route.name!r} requires {requirement}: {lacks.what}"

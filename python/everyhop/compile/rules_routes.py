@@ -81,12 +81,14 @@ def form(world: World, i: int, route: Route) -> None:
                     of_key=True,
                 )
     else:
-        for field, given in (("send_proxy", route.send_proxy != "off"), ("covers", bool(route.covers))):
+        proxied = route.send_proxy != "off" and not route.is_stream
+        for field, given in (("send_proxy", proxied), ("covers", bool(route.covers))):
             if given:
                 world.refuse(
                     "route/nothing-to-do",
                     (*key, field),
-                    f"route {route.name!r} ends TLS here and sets {field}, which is for passthrough",
+                    f"route {route.name!r} ends TLS here and sets {field}, which is for passthrough"
+                    + (', or for protocol = "tcp"' if field == "send_proxy" else ""),
                     f"remove {field}",
                     of_key=True,
                 )
@@ -105,6 +107,16 @@ def form(world: World, i: int, route: Route) -> None:
                 (*key, field),
                 f"route {route.name!r} matches {path!r}",
                 "start with /, without . or .. or //, with upper-case percent digits and nothing encoded that need not be",
+            )
+    for j, text in enumerate(route.allow.clients if route.allow else []):
+        try:
+            names.client(text)
+        except ValueError as why:
+            world.refuse(
+                "route/client-name",
+                (*key, "allow", "clients", j),
+                f"route {route.name!r} allows {text!r}: {why}",
+                'name it as its certificate does: "client.internal", "spiffe://td/name", "alice@example.com" or "sha256:..."',
             )
     for method in route.methods:
         if not names.TOKEN.match(method) or method != method.upper():

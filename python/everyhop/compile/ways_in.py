@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.build import at_edge, policy
+from everyhop.compile.streams import protocol_of
 from everyhop.compile.world import World
 from everyhop.model import Route
 from everyhop.plan import Request, Tie, apart, text_of, ties
@@ -46,6 +47,7 @@ def ways_in(world: World) -> WaysIn | None:
                 certs=[],
                 clients=plan.ClientsNothing(mode="nothing"),
                 policy=policy("intermediate"),
+                protocol=protocol_of(world, site.name),
                 alpn=[],
             )
             for site in world.config.site
@@ -74,7 +76,7 @@ def matching(it: Route) -> plan.Route | None:
         return None
     way: plan.AtBackend | plan.AtEdge
     if it.tls == "passthrough":
-        way = plan.AtBackend(ends="at_backend", send_proxy="off", backends=[])
+        way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, backends=[])
     else:
         # Whom a route refuses, it has matched.
         unmatched = ("allow", "websocket", "paths", "request", "response", "answers")

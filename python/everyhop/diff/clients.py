@@ -116,7 +116,13 @@ def tunnels(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
 
 def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
     a, b = old.routes[it.old.route or 0], new.routes[it.new.route or 0]
-    if not isinstance(a.way, AtEdge) or not isinstance(b.way, AtEdge) or a.way.paths == b.way.paths:
+    if (
+        not isinstance(a.way, AtEdge)
+        or not isinstance(b.way, AtEdge)
+        or a.way.paths == b.way.paths
+        or a.way.is_stream
+        or b.way.is_stream
+    ):
         return []
     loosened = b.way.paths == "faithful"
     what = f"{moved(a, b, it)}paths were {a.way.paths}, now {b.way.paths}"
@@ -130,6 +136,6 @@ def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
 def upgrades(plan: Plan, outcome: Outcome) -> bool | None:
     """Whether a WebSocket can be opened: HTTP/1.1 on both sides, and not refused; `None` where HTTP is not read."""
     way = plan.routes[outcome.route or 0].way
-    if outcome.site is None or not isinstance(way, AtEdge):
+    if outcome.site is None or not isinstance(way, AtEdge) or way.is_stream:
         return None
     return way.websocket and way.upstream_protocol == "http/1.1" and "http/1.1" in plan.sites[outcome.site].alpn

@@ -46,6 +46,7 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         accept_proxy=[],
         trusted_proxies=[],
         connections=0,
+        starttls=None,
     )
     for at, b in sorted(after.items()):
         named = [x for x in old.listeners if x.name == b.name]

@@ -26,6 +26,8 @@ KINDS.update(
         "fields-edited": ("neutral", "fields are changed in another way on their way"),
         "answers-loosened": ("weaker", "answers of backends are read where they are not as RFC 9112 has them"),
         "answers-tightened": ("stronger", "only answers as RFC 9112 has them are read"),
+        "reading-stopped": ("weaker", "requests are read and judged no more"),
+        "reading-begun": ("stronger", "requests are read and judged"),
         "address-told": ("neutral", "the backend is told the client's address in another way"),
     }
 )
@@ -51,7 +53,9 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
             out.append(Change("address-told", name, what, "the backend must expect the same"))
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
-        out += clients(name, a, b) + promise(name, a, b) + edited(name, a, b) + answers(name, a, b)
+        out += (
+            clients(name, a, b) + promise(name, a, b) + reading(name, a, b) + edited(name, a, b) + answers(name, a, b)
+        )
     return [replace(c, what=moved + c.what) for c in out]
 
 
@@ -119,7 +123,8 @@ def clients(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
     if now is None or (was is not None and more):
         who = "any client that the site lets in" if now is None else ", ".join(more)
         return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]
-    return [Change("clients-narrowed", name, "fewer clients may pass", "the others get 403")]
+    refused = "the others are refused" if b.is_stream else "the others get 403"
+    return [Change("clients-narrowed", name, "fewer clients may pass", refused)]
 
 
 def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
@@ -161,3 +166,18 @@ def promise(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
     so = ("a weaker backend may be added", "a weaker backend is refused")
     found = either(less, ("promise-weakened", "promise-strengthened"), name, what, so)
     return [replace(found, accepted=tuple(acceptances(b)) if less else ())]
+
+
+def reading(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    """Whether requests are read, and what a stream's backend is told."""
+    if a.is_stream != b.is_stream:
+        what = f"the route carries {'TCP, and read HTTP' if b.is_stream else 'HTTP, and read nothing'} before"
+        so = (
+            "no path, method, field or name of a request is looked at, nor are forged fields taken away",
+            "only requests that are well formed pass, each judged",
+        )
+        return [either(b.is_stream, ("reading-stopped", "reading-begun"), name, what, so)]
+    if b.is_stream and a.send_proxy != b.send_proxy:
+        what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"
+        return [Change("address-told", name, what, "the backend must expect the same")]
+    return []

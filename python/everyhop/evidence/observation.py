@@ -23,7 +23,9 @@ class Peer(Part):
     """Who proved to be whom, from a verified certificate."""
 
     names: list[str]
-    """DNS and URI names."""
+    """DNS, URI and e-mail names."""
+    sha256: Hex64
+    """Of the certificate."""
     key_sha256: Hex64
     """Of the public key (SubjectPublicKeyInfo)."""
 
@@ -92,7 +94,8 @@ class FailedHop(Part):
 
 
 class Observation(Part):
-    """One request where TLS ends here; one connection where it does not, or where it was refused."""
+    """One request where TLS ends here; one connection where it does not, where what is inside is not read (`tcp`), or where it
+    was refused."""
 
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
     conn: Id
@@ -110,7 +113,8 @@ class Observation(Part):
     material: Hex64
     client_hop: ClientHop
     backend_hop: BackendHop | None
-    protocol: Literal["http/1.1", "h2"] | None
+    protocol: Literal["http/1.1", "h2", "tcp"] | None
+    """What was read inside TLS; `tcp`: nothing was."""
     method: str | None
     host: str | None
     path: str | None

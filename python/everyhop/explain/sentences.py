@@ -12,7 +12,8 @@ ENDS = {
     "reencrypt": "TLS ends at the edge, which reads every request. A second TLS session goes to the backend, which proves who it is; the edge does not.",
     "plaintext": "TLS ends at the edge, which reads every request. Behind it nothing is encrypted.",
 }
-
+UNREAD = "holds every byte in the clear, and passes all of it on unread: it is blind to the protocol of the application"
+"""What the edge does where a route carries TCP, in the place of reading requests."""
 
 LOCK, EYE = "==[lock]==", "--[eye! plaintext]--"
 
@@ -40,6 +41,11 @@ def listed(parts: tuple[str, ...] | list[str]) -> str:
 
 def ends(it: RouteTrust) -> str:
     """Where TLS ends; where its backends differ, which of them the rest is said of."""
+    said = whole_end(it)
+    return said.replace("reads every request", UNREAD) if it.stream else said
+
+
+def whole_end(it: RouteTrust) -> str:
     patterns = dict.fromkeys(pattern for _, pattern in it.backends)
     if len(patterns) == 1:
         return ENDS[it.way]
@@ -91,7 +97,10 @@ def ways_in(it: RouteTrust) -> list[str]:
     if it.way == "passthrough":
         return []
     if not it.sites:
-        return ["No request reaches it: its names belong to no site, or another route takes all of them."]
+        return [
+            ("No connection" if it.stream else "No request")
+            + " reaches it: its names belong to no site, or another route takes all of them."
+        ]
     if len({s.clients for s in it.sites}) == 1:
         return []
     closed = "" if it.allowed is None else ", and so none passes"

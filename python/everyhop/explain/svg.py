@@ -72,7 +72,16 @@ def drawing(it: RouteTrust) -> str:
     whole = top - GAP - TOP
     parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, "TLS", True))
     parts.append(box(CLIENT, TOP, whole, ["client"], "reads", True))
-    parts.append(box(EDGE, TOP, whole, ["edge"], "cannot read" if passed else "reads, holds a key", not passed))
+    parts.append(
+        box(
+            EDGE,
+            TOP,
+            whole,
+            ["edge"],
+            "cannot read" if passed else "unread TCP, holds key" if it.stream else "reads, holds a key",
+            not passed,
+        )
+    )
     title = f"{it.name}: {', '.join(it.hosts)}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top - GAP + TOP}" width="{WIDTH}" role="img" font-family="system-ui, sans-serif" font-size="13">'

@@ -1,6 +1,6 @@
 """Where connections arrive, and whose word about the client is believed there."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,5 +22,7 @@ class Listener(Section):
     """Networks that must send a PROXY header; all others must not."""
     trusted_proxies: list[str] = []
     """Networks whose X-Forwarded-For is believed."""
+    starttls: Literal["postgres"] | None = None
+    """A protocol whose clients ask for TLS in the clear before they begin it. They may begin it at once as well; who does not ask for it is refused. `postgres`: SSLRequest (`sslmode=verify-full`)."""
     connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
     """Most connections at once; each costs about 16 KiB when idle."""

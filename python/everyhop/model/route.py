@@ -57,7 +57,7 @@ class Allow(Section):
     """Which verified clients may pass."""
 
     clients: list[str]
-    """DNS or URI names of their certificates."""
+    """DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case."""
 
 
 class Route(Section):
@@ -74,7 +74,8 @@ class Route(Section):
     """Fields that must be there with exactly this value, each time they occur. Not those that only the edge may set, such as `X-Forwarded-Proto`."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Breaks ties; higher wins."""
-    protocol: Literal["http"] = "http"
+    protocol: Literal["http", "tcp"] = "http"
+    """What is spoken inside TLS that ends here. `tcp`: anything, such as MQTT, Redis or SMTP; the edge reads none of it, and the route is chosen by the server's name alone."""
     tls: Pattern
     """Where TLS ends: `passthrough` (at the backend), `mutual` or `reencrypt` (here, then again to the backend), or
     `plaintext` behind the edge, which takes an acceptance."""
@@ -97,11 +98,13 @@ class Route(Section):
     """On a passthrough route: its names that a site's wildcard certificate also covers, which is known and wanted."""
     allow: Allow | None = None
     send_proxy: Literal["off", "v2"] = "off"
-    """Tells a passthrough backend the client's address."""
+    """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
+    starttls: Literal["postgres"] | None = None
+    """A protocol in whose words a backend is asked for TLS before it begins: where `protocol = "tcp"` and the hop is `mutual` or `reencrypt`, or where TLS passes through. A backend that does not say yes is sent nothing."""
     websocket: bool | None = None
     """Whether WebSocket upgrades pass; default true where TLS ends here."""
     limits: RouteLimits = RouteLimits()
-    """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route knows `connect_s` and `tunnel_idle_s`."""
+    """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route and one of `tcp` know `connect_s` and `tunnel_idle_s`."""
     paths: Literal["faithful", "strict"] | None = None
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2"] | None = None
@@ -114,6 +117,11 @@ class Route(Section):
     """Fields that are changed in the backend's answer; not in what the edge answers itself."""
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
+
+    @property
+    def is_stream(self) -> bool:
+        """TLS ends here, and what is in it is not read."""
+        return self.protocol == "tcp" and self.tls != "passthrough"
 
     @property
     def hosts(self) -> list[str]:

@@ -40,7 +40,13 @@ class Site(Section):
     clients: Clients | None = None
     policy: Literal["intermediate", "modern"] = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""
-    alpn: Annotated[list[Literal["h2", "http/1.1"]], Field(min_length=1)] = ["h2", "http/1.1"]
+    alpn: list[str] | None = None
+    """Which protocols are offered, in order of preference. Default for HTTP: `["h2", "http/1.1"]`, and no others. Default where its routes have `protocol = "tcp"`: none, and clients may offer what they like; some clients need the name of theirs, such as `postgresql`."""
+
+    @property
+    def http_alpn(self) -> list[str]:
+        """As a site of HTTP offers it."""
+        return ["h2", "http/1.1"] if self.alpn is None else list(self.alpn)
 
 
 class Identity(Section):

@@ -139,6 +139,7 @@ class Listener(Part):
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
     connections: Never[int]
+    starttls: Never[Literal["postgres"] | None]  # TLS it is in any case
 
 
 class TlsPolicy(Part):
@@ -177,6 +178,7 @@ class Site(Part):
     certs: Always[list[Cert]]
     clients: Always[Annotated[ClientsNothing | ClientsAsk | ClientsRequire, Field(discriminator="mode")]]
     policy: Always[TlsPolicy]
+    protocol: ByEffect[Literal["http", "tcp"]]  # what its routes carry
     alpn: ByEffect[list[str]]  # whether a WebSocket can be opened
 
 
@@ -342,6 +344,7 @@ class Edits(Part):
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
+    starttls: Never[Literal["postgres"] | None]  # as of a listener
     backends: Always[list[Place]]
 
 
@@ -354,12 +357,19 @@ class AtEdge(Part):
     allow_clients: Always[list[str] | None]
     websocket: ByEffect[bool]
     paths: ByEffect[Literal["faithful", "strict"]]
-    upstream_protocol: ByEffect[Literal["http/1.1", "h2"]]  # the same
     request: Always[Edits]
     response: Always[Edits]
     most: Never[Most | None]
     answers: ByEffect[Literal["strict", "lenient"]]
+    upstream_protocol: ByEffect[Literal["http/1.1", "h2", "tcp"]]  # the same, and whether requests are read
+    send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent
+    starttls: Never[Literal["postgres"] | None]  # as of a listener
     backends: Always[list[Backend]]
+
+    @property
+    def is_stream(self) -> bool:
+        """What is inside TLS goes on unread."""
+        return self.upstream_protocol == "tcp"
 
 
 class Route(Part):

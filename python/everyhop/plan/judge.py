@@ -61,7 +61,9 @@ class Request:
     new: Outcome
 
     def __str__(self) -> str:
-        """As a person writes it; the usual method is left out."""
+        """As a person writes it; the usual method is left out, and all but the name where nothing is read."""
+        if not self.method:
+            return self.pattern
         fields = "".join(f" {name}: {value}" for name, value in self.headers)
         return f"{self.method} {self.pattern}{self.path}{fields}".removeprefix("GET ")
 

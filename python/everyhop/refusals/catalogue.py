@@ -43,6 +43,10 @@ PAGES: dict[str, Page] = {
     # Listeners.
     "listener/bind": Page("an address cannot be bound", "the listener would not be there"),
     "listener/bind-twice": Page("an address is bound twice", "which of the two a connection reaches would be chance"),
+    "listener/no-one-route": Page(
+        "a hello without a known name would go to a site that carries TCP for several routes",
+        "only the name says which of them is meant, and nobody is guessed",
+    ),
     "trust/too-wide": Page(
         "forwarded headers would be believed from too wide a network",
         "whoever can reach the edge from there can pretend to be any client",
@@ -137,6 +141,23 @@ PAGES: dict[str, Page] = {
     "route/layer-7-on-passthrough": Page(
         "a passthrough route asks for what only a reader could do",
         "the edge does not see HTTP there: it has no key to that session",
+    ),
+    "route/http-on-tcp": Page(
+        "a route that carries TCP asks for what only a reader of HTTP could do",
+        "the edge reads nothing of what is inside TLS there: what it cannot see it cannot keep",
+    ),
+    "route/protocols-mixed": Page(
+        "a site carries both HTTP and TCP",
+        "a client of one could speak to the other, and what one reads as a request the other passes on unread",
+        "The handshake belongs to the site: its certificate, what is asked of clients, the protocols that are offered. So all "
+        "routes of a site carry the same; a second site for the other costs nothing, also with the same certificate.",
+    ),
+    "route/client-name": Page(
+        "an allow-list names what no client can prove",
+        "it would let nobody pass, or be believed to mean somebody",
+        "A client is named as its certificate names it in subjectAltName: a DNS name, a URI or an e-mail address; or by "
+        "`sha256:` and the SHA-256 of the certificate, as `openssl x509 -noout -fingerprint -sha256` tells it. Each name is "
+        "written whole: there are no patterns. DNS names and the host of an e-mail address are compared without case.",
     ),
     "route/tie": Page("two routes match the same requests", "which of them wins would be chance"),
     "route/path": Page("a path is not in its one form", "it could never match what requests are compared as"),

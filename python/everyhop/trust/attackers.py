@@ -49,10 +49,34 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
     }
 
 
-def attackers(way: str, networked: bool, *, demand_asks: bool = False) -> dict[str, Exposure]:
+@dataclass(frozen=True)
+class Passing:
+    """What goes over the hop behind the edge, in words."""
+
+    all: str
+    """What whoever holds the edge reads."""
+    forge: str
+    """What whoever reaches the backend can pretend beside calling it; empty for nothing."""
+    believes: str
+    """What such a backend believes of anyone; empty for nothing."""
+    shown: str
+    """What a tap reads where nothing is encrypted."""
+
+
+REQUESTS = Passing("every request", "forge headers", "its headers", "requests, cookies and answers pass in the clear")
+STREAM = Passing("every byte", "", "", "all that client and backend say passes in the clear")
+TOLD_STREAM = Passing("every byte", "forge the PROXY header", "the PROXY header", STREAM.shown)
+
+
+def attackers(
+    way: str, networked: bool, *, demand_asks: bool = False, passing: Passing = REQUESTS
+) -> dict[str, Exposure]:
     """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
     plaintext crosses a network, `demand_asks` that a backend which asks for no certificate is sent nothing."""
-    edge = Exposure(True, True, True, "TLS ends there: it reads and changes every request, and has the keys to go on")
+    forging = f" and {passing.forge}" if passing.forge else ""
+    also = f", and {passing.forge}" if passing.forge else ""
+    believing = f", and believes {passing.believes}" if passing.believes else ""
+    edge = Exposure(True, True, True, f"TLS ends there: it reads and changes {passing.all}, and has the keys to go on")
     taken = Exposure(True, True, False, "that backend's traffic is theirs, and no other's")
     if way == "mutual":
         so = "and a backend that does not ask for it is sent nothing" if demand_asks else "if the backend asks for it"
@@ -62,28 +86,24 @@ def attackers(way: str, networked: bool, *, demand_asks: bool = False) -> dict[s
         return {"beside": sealed, "tap": sealed, "direct": sealed, "edge": edge, "backend": taken}
     if way == "reencrypt":
         return {
-            "beside": Exposure(
-                False, False, True, "it cannot read what passes, but it can call the backend and forge headers"
-            ),
+            "beside": Exposure(False, False, True, f"it cannot read what passes, but it can call the backend{forging}"),
             "tap": Exposure(False, False, False, "the hop is TLS, and the backend proves who it is"),
-            "direct": Exposure(False, False, True, "the backend answers whoever reaches it, and believes its headers"),
+            "direct": Exposure(False, False, True, f"the backend answers whoever reaches it{believing}"),
             "edge": edge,
             "backend": taken,
         }
     if networked:
         return {
-            "beside": Exposure(
-                True, True, True, "on that network it can redirect, read and change what passes, and forge headers"
-            ),
-            "tap": Exposure(True, False, False, "requests, cookies and answers pass in the clear"),
-            "direct": Exposure(False, False, True, "the backend answers whoever reaches it, and believes its headers"),
+            "beside": Exposure(True, True, True, f"on that network it can redirect, read and change what passes{also}"),
+            "tap": Exposure(True, False, False, passing.shown),
+            "direct": Exposure(False, False, True, f"the backend answers whoever reaches it{believing}"),
             "edge": edge,
             "backend": taken,
         }
     return {
         "beside": Exposure(False, False, False, "the hop never leaves this host"),
         "tap": Exposure(False, False, False, "the hop never leaves this host"),
-        "direct": Exposure(False, False, True, "any process on this host can call the backend and forge headers"),
+        "direct": Exposure(False, False, True, f"any process on this host can call the backend{forging}"),
         "edge": edge,
         "backend": Exposure(True, True, True, "it is on the edge's host: what it can reach there is theirs as well"),
     }

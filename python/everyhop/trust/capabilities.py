@@ -19,6 +19,11 @@ TERMINATING = frozenset({MUTUAL, REENCRYPT, PLAINTEXT})
 ENCRYPTED = frozenset({PASSTHROUGH, MUTUAL, REENCRYPT})
 
 
+READS = "only where TLS ends is HTTP visible"
+UNREAD = "a route of tcp carries bytes, and the edge reads no HTTP in them"
+AT_BACKEND = "do it at the backend, where TLS ends"
+
+
 @dataclass(frozen=True)
 class Setting:
     """What `advise` writes so that a capability is kept: a key of that table with a TOML value."""
@@ -48,6 +53,18 @@ class Capability:
     duty: str = ""
     """What somebody else must do for it."""
 
+    over_streams: bool = False
+    """Also given where TLS ends here and what is in it is carried unread."""
+
+    @property
+    def reads_http(self) -> bool:
+        """Requests must be read for it: a route with `protocol = "tcp"` has none."""
+        return self.reason == READS
+
+    def given_by(self, pattern: str, *, stream: bool = False) -> bool:
+        """`stream`: the route has `protocol = "tcp"`."""
+        return (pattern in self.patterns and not (stream and self.reads_http)) or (stream and self.over_streams)
+
     @property
     def needs(self) -> str:
         """What must be configured, in a sentence."""
@@ -65,9 +82,6 @@ class Capability:
             "needs": self.needs,
         }
 
-
-READS = "only where TLS ends is HTTP visible"
-AT_BACKEND = "do it at the backend, where TLS ends"
 
 METRICS = Setting("status", "bind", '"127.0.0.1:9180"')
 PROXY = Setting("route", "send_proxy", '"v2"', frozenset({PASSTHROUGH}))
@@ -258,7 +272,7 @@ CAPABILITIES: dict[str, Capability] = {
         check=kept.keys_apart,
     ),
     "tcp-metrics": Capability(
-        "metrics of connections and bytes: by route where TLS passes through; where it ends, connections of the whole edge and bytes of bodies by route",
+        "metrics of connections and bytes: by route where TLS passes through or the route carries TCP; where requests are read, connections of the whole edge and bytes of bodies by route",
         EVERYWHERE,
         check=kept.status_bound,
         writes=(METRICS,),
@@ -268,7 +282,8 @@ CAPABILITIES: dict[str, Capability] = {
         "PROXY protocol to the backend",
         frozenset({PASSTHROUGH}),
         "where TLS ends the address goes in headers",
-        "X-Forwarded-For, which the edge sets",
+        'X-Forwarded-For, which the edge sets; with protocol = "tcp" also here',
+        over_streams=True,
         check=kept.proxy_header,
         writes=(PROXY,),
         duty="the backend expects a PROXY v2 header, and takes it from the edge alone",
@@ -301,13 +316,16 @@ CAPABILITIES: dict[str, Capability] = {
 }
 
 # Settings that say something about a route without asking anything of its pattern.
-NEUTRAL = frozenset({"name", "protocol", "data", "requires", "limits", "answers"})
+NEUTRAL = frozenset({"name", "protocol", "starttls", "data", "requires", "limits", "answers"})
 
 
-def unmet(requirement: str, pattern: str) -> str | None:
-    """Why `pattern` cannot give it; `None` if it can. Unknown requirements are a `KeyError`."""
+def unmet(requirement: str, pattern: str, *, stream: bool = False) -> str | None:
+    """Why `pattern` cannot give it; `None` if it can. `stream`: the route has `protocol = "tcp"`. Unknown requirements are a
+    `KeyError`."""
     row = CAPABILITIES[requirement]
-    return None if pattern in row.patterns else row.reason
+    if row.given_by(pattern, stream=stream):
+        return None
+    return UNREAD if stream and row.reads_http else row.reason
 
 
 def missing(requirement: str, standing: Standing) -> Missing | None:

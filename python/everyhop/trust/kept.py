@@ -55,7 +55,7 @@ def http2_both_ways(it: Standing) -> Missing | None:
             "gRPC needs HTTP/2 to the backend, and the route speaks HTTP/1.1 to it", ('upstream_protocol = "h2"',)
         )
     for i, site in it.sites:
-        if "h2" not in site.alpn:
+        if "h2" not in site.http_alpn:
             return Missing(
                 f"site {site.name!r} offers no HTTP/2 to clients",
                 ('alpn = ["h2", "http/1.1"]',),
@@ -73,7 +73,7 @@ def upgrades_pass(it: Standing) -> Missing | None:
         what = "a WebSocket is opened in HTTP/1.1, and the route speaks HTTP/2 to its backend"
         return Missing(what, (mend,), (own(it, "upstream_protocol"),))
     for i, site in it.sites:
-        if "http/1.1" not in site.alpn:
+        if "http/1.1" not in site.http_alpn:
             what = f"site {site.name!r} offers clients no HTTP/1.1, in which a WebSocket is opened"
             return Missing(what, ('alpn = ["h2", "http/1.1"]',), (("site", i, "alpn"),))
     return None
@@ -153,8 +153,9 @@ def clients_proved(it: Standing) -> Missing | None:
 
 
 def address_told(it: Standing) -> Missing | None:
-    """On a passthrough route `send_proxy = "v2"`; where TLS ends here X-Forwarded-For is always set."""
-    return proxy_header(it) if it.route.tls == "passthrough" else None
+    """On a passthrough route, or with `protocol = "tcp"`, `send_proxy = "v2"`; where requests are read X-Forwarded-For is always
+    set."""
+    return proxy_header(it) if it.route.tls == "passthrough" or it.route.is_stream else None
 
 
 def proxy_header(it: Standing) -> Missing | None:

@@ -26,7 +26,7 @@ from everyhop.plan import (
     reached,
     weakest,
 )
-from everyhop.trust.attackers import Exposure, attackers, passing
+from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, attackers, passing
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -83,6 +83,8 @@ class RouteTrust:
     name: str
     hosts: tuple[str, ...]
     matches: str
+    stream: bool
+    """TLS ends at the edge, and what is in it goes on unread."""
     way: Pattern
     backends: tuple[tuple[str, str], ...]
     """Place and the hop's pattern, the weakest first."""
@@ -125,7 +127,7 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
 
 def matched(way: AtBackend | AtEdge) -> str:
     """What a route matches beside its hosts, as a person writes it."""
-    if isinstance(way, AtBackend):
+    if isinstance(way, AtBackend) or way.is_stream:
         return ""
     path = {"any": "/", "exact": "=" + getattr(way.path, "path", ""), "prefix": getattr(way.path, "path", "")}
     headers = ",".join(f"{h.name}={h.equals}" for h in way.headers)
@@ -145,6 +147,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         name=route.name,
         hosts=tuple(route.hosts),
         matches="",
+        stream=False,
         way="passthrough",
         backends=tuple((str(at), "passthrough") for at in way.backends),
         readers=readers,
@@ -182,15 +185,16 @@ def ended(
         name=route.name,
         hosts=tuple(route.hosts),
         matches=matched(way),
+        stream=way.is_stream,
         way=pattern,
         backends=tuple((str(b.at), b.hop.tls) for b in sorted(way.backends, key=lambda b: STRENGTH[b.hop.tls])),
         readers=tuple(readers),
-        # Who can read an HTTP request can change it; TLS is what keeps the others from both.
+        # Who can read a request, or whatever else, can change it; TLS is what keeps the others from both.
         changers=tuple(readers),
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
-        believed=words(pattern, bool(signed), trusted, proxied),
-        attackers=attackers(pattern, bool(signed), demand_asks=demanding(way)),
+        believed=words(pattern, bool(signed), trusted, proxied, told=way.send_proxy == "v2", stream=way.is_stream),
+        attackers=attackers(pattern, bool(signed), demand_asks=demanding(way), passing=goes_on(way)),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
         sites=sites,
@@ -201,6 +205,12 @@ def ended(
         data=route.data,
         same_host=pattern == "plaintext" and not signed,
     )
+
+
+def goes_on(way: AtEdge) -> Passing:
+    if not way.is_stream:
+        return REQUESTS
+    return TOLD_STREAM if way.send_proxy == "v2" else STREAM
 
 
 def acceptances(way: AtEdge) -> dict[str, Acceptance]:
@@ -247,22 +257,30 @@ def by(verify: Verify) -> str:
 
 
 def words(
-    pattern: str, networked: bool, trusted: list[str], proxied: list[str], *, told: bool = False
+    pattern: str,
+    networked: bool,
+    trusted: list[str],
+    proxied: list[str],
+    *,
+    told: bool = False,
+    stream: bool = False,
 ) -> tuple[Believed, ...]:
-    """What is taken on somebody's word. `told`: a passthrough backend is sent a PROXY header."""
+    """What is taken on somebody's word. `told`: the backend is sent a PROXY header; `stream`: and no request is read."""
     found = []
     if proxied:
         said = f"the PROXY header of {', '.join(proxied)}"
         found.append(Believed("the edge", said, "it says who the client is, and nothing proves it"))
-    if trusted:
+    if trusted and not stream:
         said = f"X-Forwarded-For of {', '.join(trusted)}"
         found.append(Believed("the edge", said, "up to the first address that is none of them"))
-    if pattern == "reencrypt":
+    if pattern == "passthrough":
+        why = "anyone who reaches it can send one"
+    elif pattern == "reencrypt":
         why = "it cannot tell the edge from any other caller"
     elif pattern == "plaintext":
         why = "anyone who reaches it can say the same" if networked else "any process on this host can say the same"
-    elif told:
-        return (*found, Believed("the backend", "the PROXY header", "anyone who reaches it can send one"))
     else:
         return tuple(found)
+    if pattern == "passthrough" or stream:
+        return (*found, Believed("the backend", "the PROXY header", why)) if told else tuple(found)
     return (*found, Believed("the backend", "X-Forwarded-For and every other header", why))

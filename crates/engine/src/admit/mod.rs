@@ -6,6 +6,9 @@
 
 mod route;
 mod site;
+mod stream;
+
+pub use stream::admit_stream;
 
 use crate::exchange::asked::Asked;
 use everyhop_decide::{Denied, Headers, Who};

@@ -2,6 +2,7 @@
 //! down once, as the fragment that every observation over this connection carries. Read next: `link.rs`.
 
 use crate::backend::link::{Link, Standing, failure, remember};
+use crate::backend::preface::{Preface, Unsaid};
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::certificate::Shown;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
@@ -66,6 +67,21 @@ pub(crate) async fn dial(backend: &BackendRun, address: &Address, watch: &Watch)
     }
 }
 
+/// Says what goes first by the watch's deadline; else why not, with what the slug does not tell.
+pub(crate) async fn say(
+    sock: &mut Sock,
+    preface: &Preface<'_>,
+    secures: bool,
+    watch: &Watch,
+) -> Result<(), (Refusal, Option<&'static str>)> {
+    match in_time(watch, preface.speak(sock, secures)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Unsaid::Broke)) => Err((Refusal::BackendClosed, None)),
+        Ok(Err(Unsaid::NoTls(detail))) => Err((Refusal::HopNotTls, Some(detail))),
+        Err(Late) => Err((Refusal::ConnectTimeout, None)),
+    }
+}
+
 /// Opens the hop by `until_ms` of the thread: socket and, where there is one, the TLS session.
 pub(crate) async fn open(
     watches: &Rc<Watches>,
@@ -73,11 +89,19 @@ pub(crate) async fn open(
     backend: &Arc<BackendRun>,
     address: &Address,
     until_ms: u64,
+    preface: &Preface<'_>,
 ) -> Result<Opened, Box<Failure>> {
     let watch = watches.watch();
     watch.at_ms(until_ms);
-    let Dialled { sock, held } = dial(backend, address, &watch).await?;
+    let Dialled { mut sock, held } = dial(backend, address, &watch).await?;
     let failed = |why| Box::new(failure(backend, address, why));
+    if !preface.is_nothing() {
+        say(&mut sock, preface, backend.secured.is_some(), &watch).await.map_err(|(why, detail)| {
+            let mut it = failed(why);
+            it.detail = detail.map(str::to_owned);
+            it
+        })?;
+    }
     let fragment =
         |facts: &TlsFacts, identity| Rc::new(HopFragment::of(&backend.at, address.at, backend.tls, facts, identity));
     let Some(secured) = &backend.secured else {

@@ -58,6 +58,13 @@ impl Link {
         unix_s < self.standing.ends_s && backend.is_at(self.address.at)
     }
 
+    /// The second from which on what was verified of the backend holds no more, in Unix time, and what is over then.
+    pub(crate) fn ends(&self) -> (i64, Refusal) {
+        let listed = self.backend.secured.as_ref().is_some_and(|s| s.lists_end_s <= self.standing.ends_s);
+        let over = if listed { Refusal::HopListOverdue } else { Refusal::HopExpired };
+        (self.standing.ends_s, over)
+    }
+
     /// A byte of an answer came.
     #[inline]
     pub(crate) fn answer_came(&self) {

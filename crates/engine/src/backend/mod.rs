@@ -8,5 +8,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod link;
 pub(crate) mod pool;
+pub(crate) mod preface;
 pub(crate) mod reach;
+pub(crate) mod streams;
 pub(crate) mod up;

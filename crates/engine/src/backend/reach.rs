@@ -4,6 +4,7 @@
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{self, H2Up};
 use crate::backend::pool::Pools;
+use crate::backend::preface::Preface;
 use crate::backend::up::Up;
 use crate::backend::{choose, connect};
 use crate::exchange::carry::Reached;
@@ -58,7 +59,8 @@ impl Backends {
                 return Err(Refusal::ClientGone);
             }
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
-            match Box::pin(self.open(generation, route, &backend, tries)).await {
+            let speak = async |opened| self.speak(backend.protocol, opened, route).await;
+            match Box::pin(self.open(generation, route, &backend, tries, &Preface::NONE, speak)).await {
                 Ok(up) => return Ok(Reached { backend, up, reused: false }),
                 Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
@@ -73,13 +75,16 @@ impl Backends {
 
     /// Tries the addresses of a backend one after the other, within `limits.connect_s` for all: one that is dead costs its
     /// share of what is left.
-    async fn open(
+    /// `speak` makes of an open hop what is asked for.
+    pub(crate) async fn open<T>(
         &self,
         generation: u64,
         route: &RouteRun,
         backend: &Arc<BackendRun>,
         tries: &mut Tries,
-    ) -> Result<Up, Refusal> {
+        preface: &Preface<'_>,
+        speak: impl AsyncFn(connect::Opened) -> Result<T, Box<Failure>>,
+    ) -> Result<T, Refusal> {
         let clock = &self.watches.clock;
         let until_ms = clock.now_ms.get() + u64::from(route.limits.connect_s) * 1000;
         let addresses = choose::addresses(backend, tries);
@@ -91,8 +96,9 @@ impl Backends {
                 let left = (addresses.len() - i) as u64;
                 let share_ms = until_ms.saturating_sub(clock.now_ms.get()) / left.max(1);
                 let until_ms = clock.now_ms.get() + share_ms;
-                let opened = match connect::open(&self.watches, generation, backend, address, until_ms).await {
-                    Ok(opened) => self.speak(backend.protocol, opened, route).await,
+                let opened = connect::open(&self.watches, generation, backend, address, until_ms, preface).await;
+                let opened = match opened {
+                    Ok(opened) => speak(opened).await,
                     Err(failed) => Err(failed),
                 };
                 match opened {
@@ -181,6 +187,8 @@ impl Backends {
                 self.pools.share(conn.clone());
                 Ok(Up::H2(Box::new(H2Up::on(conn))))
             }
+            // No request comes to a route of streams; one that did would not be sent as bytes that nobody judged.
+            UpstreamProtocol::Tcp => Err(Box::new(opened.link.failure(Refusal::HopHandshake, None, 0))),
         }
     }
 

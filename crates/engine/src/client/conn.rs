@@ -63,7 +63,7 @@ impl Conn {
 
     /// What the handshake proved, as `running` has it.
     pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
-        let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| &p.names);
+        let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         Proved { site: self.site_in(running), who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
     }
 
@@ -82,8 +82,7 @@ impl Conn {
         if running.generation == generation {
             return site;
         }
-        let promise = &self.opened.arrived.running.promise;
-        let site = running.sites.iter().position(|s| s.promise == *promise);
+        let site = self.opened.arrived.running.site_in(running);
         self.site.set((running.generation, site));
         site
     }

@@ -21,7 +21,7 @@ impl Knows for Conn {
                 return;
             }
             Variable::RequestId => return hex16(into, asked.id),
-            Variable::ClientName => facts.peer.as_ref().and_then(|p| p.names.first()).map_or("", String::as_str),
+            Variable::ClientName => facts.peer.as_ref().and_then(|p| p.names().first()).map_or("", String::as_str),
             Variable::TlsVersion => facts.version.unwrap_or_default(),
             Variable::Host => &asked.host,
             Variable::Path => asked.sent(),

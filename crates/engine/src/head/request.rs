@@ -20,6 +20,8 @@ pub(crate) fn build(
     match protocol {
         UpstreamProtocol::Http1 => Ok(Built::H1(h1(said, asked, fields, scratch))),
         UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
+        // The matcher gives no request to such a route.
+        UpstreamProtocol::Tcp => Err(Refusal::Misdirected),
     }
 }
 

@@ -133,7 +133,7 @@ impl Stage {
     /// A client whose certificate ends after that second.
     pub fn h1_until(&self, not_after_s: i64) -> Rc<End> {
         let key_sha256 = String::new();
-        self.proved(Speaks::Http1, Some(Peer { names: vec!["client.test".into()], key_sha256, not_after_s }))
+        self.proved(Speaks::Http1, Some(Peer::new(["client.test".into()], "", key_sha256, not_after_s)))
     }
 
     fn proved(&self, speaks: Speaks, client: Option<Peer>) -> Rc<End> {

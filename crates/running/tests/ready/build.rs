@@ -141,7 +141,7 @@ fn a_list_that_is_overdue_ends_what_a_backend_proved_unless_it_holds_all_the_sam
         *way(&mut plan, 1, "backends") = json!([hop(literal(), reencrypt(verify(by)))]);
         let running = it.built_by(&plan, None, all.clone()).expect("a plan");
         let secured = running.routes[1].backends[0].secured.as_ref().expect("TLS");
-        let peer = Peer { names: Vec::new(), key_sha256: String::new(), not_after_s: 3_000_000_000 };
+        let peer = Peer::new([], "", String::new(), 3_000_000_000);
         let facts = TlsFacts { peer: Some(peer), ..TlsFacts::default() };
         assert_eq!(secured.proven(&facts, true, &secured.begin().1).ends_s, ends_s);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Handshakes in memory, between what the crate made ready and whoever a test puts at the other end.
 
 use super::{Cert, Key, blob};
-use everyhop_plan::{Cert as Named, ClientDemand, Site, TlsPolicy};
+use everyhop_plan::{Cert as Named, ClientDemand, Protocol, Site, TlsPolicy};
 use everyhop_running::material::{Blob, Resumption, server};
 use everyhop_running::secret::SecretPem;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -29,6 +29,7 @@ pub fn site(certs: usize, clients: ClientDemand, versions: &[&str]) -> Site {
         hosts: vec!["a.test".into()],
         certs: (0..certs).map(named).collect(),
         clients,
+        protocol: Protocol::Http,
         policy: policy(versions),
         alpn: vec!["h2".into(), "http/1.1".into()],
     }

@@ -1,0 +1,223 @@
+//! A connection whose TLS ended here and whose bytes go on as they come: no HTTP is read, whatever they are. It is
+//! admitted once, by the hello's name and by what the handshake proved; a backend is connected to at once, since some
+//! protocols begin with the server's word. Read next: `tunnel.rs`, then `../backend/streams.rs`.
+
+mod tunnel;
+
+use crate::admit::{Admitted, Proved, Refused, admit_stream};
+use crate::backend::choose;
+use crate::backend::connect::Opened as Reached;
+use crate::backend::link::Link;
+use crate::backend::preface::Preface;
+use crate::exchange::tries::Tries;
+use crate::stream::tunnel::{Ended, Tunnel};
+use crate::terminate::Opened;
+use everyhop_canon::proxy;
+use everyhop_decide::Who;
+use everyhop_record::failure::Failure;
+use everyhop_record::line::{DONE, HopFragment, Line};
+use everyhop_record::refusal::Refusal;
+use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::side::Wire;
+use everyhop_transport::sock::Sock;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Carries a session that was opened to its end, in a task of its own, and counts the handshake that went well.
+pub(crate) fn serve(opened: Opened, wire: Wire, sni: Option<String>) {
+    let core = &opened.arrived.core;
+    if let Some(running) = core.running() {
+        running.elsewhere.of(core.index).handshakes.add(1);
+    }
+    let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
+    let stream = Stream { opened, sni, client_not_after_s };
+    tokio::task::spawn_local(async move { stream.carry(wire).await });
+}
+
+/// The client's side: what it asked for by its hello, and what it proved.
+struct Stream {
+    opened: Opened,
+    sni: Option<String>,
+    /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
+    client_not_after_s: i64,
+}
+
+/// What becomes of it in the end, for its line.
+struct Told<'a> {
+    hop: Option<&'a HopFragment>,
+    failed: &'a [Failure],
+    bytes: (u64, u64),
+    end: Result<(), Refusal>,
+    detail: Option<&'static str>,
+}
+
+impl Stream {
+    /// The route that takes it under `running`.
+    fn admit(&self, running: &Running) -> Result<Admitted, Refused> {
+        let arrived = &self.opened.arrived;
+        let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
+        let site = arrived.running.site_in(running);
+        let proved = Proved { site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s };
+        admit_stream(running, &proved, self.sni.as_deref(), arrived.core.clock().unix_s.get())
+    }
+
+    async fn carry(self, mut client: Wire) {
+        let began = Instant::now();
+        let core = self.opened.arrived.core.clone();
+        let Some(running) = core.running() else { return };
+        let admitted = match core.shared.log.must_refuse() {
+            true => Err(Refusal::LogFull.into()),
+            false => self.admit(&running),
+        };
+        let route = match admitted {
+            Ok(Admitted { route }) => running.routes.get(route).cloned(),
+            Err(Refused { route, why }) => {
+                client.sock_mut().reset_on_close();
+                let route = route.and_then(|r| running.routes.get(r));
+                let told = Told { hop: None, failed: &[], bytes: (0, 0), end: Err(why), detail: None };
+                return self.tell(&running, route.map(|r| &**r), &told, began);
+            }
+        };
+        // Its route, and not the plan: it may stay for days.
+        let (Some(route), generation) = (route, running.generation) else { return };
+        drop(running);
+        route.stats.of(core.index).connections.add(1);
+        let mut tries = Tries::default();
+        let mut tunnel = Tunnel::new(client);
+        let (link, ended) = loop {
+            let tried = Instant::now();
+            let header = self.header(&route, &mut tunnel.client);
+            match core
+                .backends
+                .reach_stream(generation, &route, &mut tries, &Preface { first: &header, starttls: route.starttls })
+                .await
+            {
+                Err(why) => break (None, Ended { why: Err(why), detail: None }),
+                Ok(Reached { wire, link, .. }) => {
+                    route.sends_to(&link.backend);
+                    let ended = tunnel.run(&self, &route, wire, &link, generation).await;
+                    if self.is_worth_another(&route, (&tunnel, tried), &link, &ended, &mut tries) {
+                        continue;
+                    }
+                    break (Some(link), ended);
+                }
+            }
+        };
+        if ended.why.is_err() {
+            tunnel.client.sock_mut().reset_on_close();
+        }
+        let last = tries.failures.last().filter(|_| link.is_none()).map(Failure::fragment);
+        let told = Told {
+            hop: link.as_ref().map(|l| &*l.facts).or(last.as_ref()),
+            failed: &tries.failures,
+            bytes: (tunnel.there.moved, tunnel.back.moved),
+            end: ended.why,
+            detail: ended.detail,
+        };
+        if let Some(running) = core.running() {
+            self.tell(&running, Some(&route), &told, began);
+        }
+    }
+
+    /// A backend ended before it said anything: it failed. Another takes its place where nothing of the client's went to it.
+    fn is_worth_another(
+        &self,
+        route: &RouteRun,
+        (tunnel, tried): (&Tunnel, Instant),
+        link: &Link,
+        ended: &Ended,
+        tries: &mut Tries,
+    ) -> bool {
+        let Err(why) = ended.why else { return false };
+        let died = matches!(
+            why,
+            Refusal::BackendClosed | Refusal::BackendTls | Refusal::HopIdentityRefused | Refusal::HopRenegotiation
+        );
+        if link.was_answered() || !died {
+            return false;
+        }
+        choose::failed(route, &link.backend, &link.address);
+        tries.leave_out_address(link.backend.hop_id, link.address.at);
+        if !tries.leaves(&link.backend) {
+            tries.leave_out(link.backend.hop_id);
+        }
+        let failed = link.failure(why, None, 0);
+        self.opened.arrived.core.backends.tell(&link.backend, &link.address, failed, tried, tries);
+        tunnel.there.moved == 0 && tries.hops() < route.backends.len()
+    }
+
+    /// The PROXY header for a backend; empty where its route sends none.
+    fn header(&self, route: &RouteRun, client: &mut Wire) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !route.send_proxy {
+            return out;
+        }
+        let (arrived, facts) = (&self.opened.arrived, &self.opened.facts);
+        let shown = facts.peer.as_ref().map(|_| !facts.resumed);
+        let version = format!("TLSv{}", facts.version.unwrap_or_default());
+        let ssl = proxy::ssl(&version, facts.suite.unwrap_or_default(), shown);
+        let id = arrived.id.to_be_bytes();
+        let mut tlvs: Vec<(u8, &[u8])> = Vec::new();
+        if let Some(alpn) = &facts.alpn {
+            tlvs.push((proxy::ALPN, alpn.as_bytes()));
+        }
+        if let Some(host) = &self.sni {
+            tlvs.push((proxy::AUTHORITY, host.as_bytes()));
+        }
+        tlvs.push((proxy::UNIQUE_ID, &id));
+        tlvs.push((proxy::SSL, &ssl));
+        proxy::write_v2(&mut out, arrived.client, reached_at(client).unwrap_or(arrived.peer), &tlvs);
+        out
+    }
+
+    fn tell(&self, running: &Running, route: Option<&RouteRun>, told: &Told<'_>, began: Instant) {
+        let core = &self.opened.arrived.core;
+        let stats = route.map_or(&running.elsewhere, |r| &r.stats).of(core.index);
+        stats.bytes_in.add(told.bytes.0);
+        stats.bytes_out.add(told.bytes.1);
+        if let Err(why) = told.end {
+            stats.refuse(why);
+        }
+        let (micros, us) = core.clock().unix_micros(began);
+        let line = Line {
+            conn: &self.opened.fragment,
+            id: None,
+            labels: route.map_or(&running.labels, |r| &r.labels),
+            hop: told.hop.map(|h| (h, false)),
+            failed: told.failed,
+            protocol: Some("tcp"),
+            method: None,
+            host: None,
+            path: None,
+            status: 0,
+            bytes_in: told.bytes.0,
+            bytes_out: told.bytes.1,
+            duration_us: us,
+            end: told.end.map_or_else(Refusal::slug, |()| DONE),
+            detail: told.detail,
+        };
+        stats.saw(micros, &line, &mut core.log.borrow_mut());
+    }
+}
+
+/// Our address that the client reached.
+fn reached_at(client: &mut Wire) -> Option<SocketAddr> {
+    match client.sock_mut() {
+        Sock::Tcp(s) => s.local_addr().ok().map(crate::arrived::unmapped),
+        Sock::Unix(_) => None,
+    }
+}
+
+/// What the plan that runs now says of a stream that is open under `own`, to the hop of `link`; `None` where it is gone
+/// or stricter.
+fn terms(stream: &Stream, own: &RouteRun, link: &Rc<Link>) -> Option<tunnel::Terms> {
+    let core = &stream.opened.arrived.core;
+    let running = core.running()?;
+    let now = running.routes.get(stream.admit(&running).ok()?.route)?;
+    if now.name != own.name {
+        return None;
+    }
+    let backend = now.backends.iter().find(|b| b.hop_id == link.backend.hop_id)?;
+    Some(tunnel::Terms { max_age_s: now.limits.max_age_s, closes_at_s: backend.closes_at_s })
+}
