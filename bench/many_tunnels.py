@@ -11,7 +11,6 @@ import queue
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,11 @@ class Stream:
 
     def __init__(self, over: Any) -> None:
         self.asks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self.call = over.stream_stream(f"/{SERVICE}/Talk")(self.said())
+        self.call = over.stream_stream(f"/{SERVICE}/Talk")(iter(self.asks.get, b""), wait_for_ready=True)
 
-    def said(self) -> Iterator[bytes]:
-        while True:
-            yield self.asks.get()
+    def end(self) -> None:
+        self.asks.put(b"")
+        self.call.cancel()
 
     def lives(self) -> bool:
         self.asks.put(b"ping")
@@ -96,12 +95,16 @@ def main(tunnels: int, reloads: int) -> int:
         print(
             f"ends by a reload in the log: {len(gone)}; engine restarts: {it.admin('status')['supervisor']['engine_restarts']}"
         )
+        for stream in streams:
+            stream.end()
         for over in channels:
             over.close()
         for sock in sockets:
             sock.close()
-        server.stop(None)
+        server.stop(None).wait(10)
         it.close()
+        for backend in (ws, passed):
+            backend.close()
         return cut + len(gone)
 
 

@@ -180,6 +180,10 @@ def status() -> str:
         kind = "boolean" if it.annotation is bool else "string"
         out.append(f"| `{key}` | {kind} | {' '.join((it.description or '').split())} |")
     out.append(
+        "\n`supervisor.retired` are the engines before ([upgrade](../how-to/upgrade.md)), each with `pid`, `version`, `connections` that it"
+        "\nstill carries (`null` where it does not say) and `until` when; `supervisor.last_upgrade` says how the last upgrade went."
+    )
+    out.append(
         "\n`engine.refused_last` and each route's have the time of the last refusal by slug, beside their number in `refused`."
     )
     return "\n".join(out) + "\n"

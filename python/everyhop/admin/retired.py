@@ -23,6 +23,8 @@ from everyhop.engine.process import find
 
 MOST = 8
 """Each has its memory and its threads."""
+LOOK_S, PATIENCE_S = 1.0, 10.0
+"""For what it carries, which is only shown; for an order."""
 LATE_S = 10.0
 """After its time one that is still there is ended."""
 NAME = ".retired-"
@@ -45,7 +47,26 @@ class Retired:
     until_s: float
 
     def is_gone(self) -> bool:
-        return self.control.is_closed() or (self.process is not None and self.process.is_over())
+        return self.control.is_closed() if self.process is None else self.process.is_over()
+
+    def conversation(self, patience_s: float = PATIENCE_S) -> Control:
+        """What an order is given by; anew where the one before broke off, be it that an answer came too late.
+
+        Raises `Lost`.
+        """
+        if self.control.is_closed():
+            self.control = Control.connect(self.path, patience_s)
+        self.control.sock.settimeout(patience_s)
+        return self.control
+
+    def connections(self) -> int | None:
+        """How many it carries; `None` where it does not say."""
+        try:
+            seen = self.conversation(LOOK_S).must(m.Status(), m.Seen).model_dump(mode="json")
+        except (Lost, EngineRefused):
+            return None
+        found = seen.get("connections")
+        return found if isinstance(found, int) else None
 
     def end(self) -> None:
         self.control.close()
@@ -64,13 +85,13 @@ class Retirement:
         """It accepts no more from now on. One that does not obey ends: two would serve two plans."""
         self.all.append(it)
         try:
-            it.control.must(m.Retire(retire_s=retire_s), m.Draining)
+            it.conversation().must(m.Retire(retire_s=retire_s), m.Draining)
         except (Lost, EngineRefused) as e:
             self.lose(it, f"does not retire ({e})")
 
     def adopt(self, path: Path, retire_s: int) -> None:
         """Those that another supervisor had beside the engine at `path`, and what it did not bring to an end."""
-        for left in path.parent.glob(f"{path.name}.*"):
+        for left in beside(path):
             try:
                 control = Control.connect(left)
                 welcome = control.must(m.Hello(), m.Welcome)
@@ -103,7 +124,7 @@ class Retirement:
         """The plan that runs now, for what they still carry."""
         for it in list(self.all):
             try:
-                give_plan(it.control, compiled, names, log)
+                give_plan(it.conversation(), compiled, names, log)
             except (Lost, EngineRefused) as e:
                 if not it.is_gone():
                     self.lose(it, f"cannot take the plan that runs now ({e})")
@@ -122,7 +143,7 @@ class Retirement:
     def each(self, ask: m.Ask, of: type[m.Answer], fds: list[int] | None = None) -> None:
         for it in list(self.all):
             try:
-                it.control.must(ask, of, fds or [])
+                it.conversation().must(ask, of, fds or [])
             except (Lost, EngineRefused) as e:
                 if not it.is_gone():
                     self.lose(it, f"does not obey ({e})")
@@ -143,7 +164,7 @@ class Retirement:
             {
                 "pid": it.pid,
                 "version": it.version,
-                "connections": open_connections(it.control),
+                "connections": it.connections(),
                 "until": f"{now + dt.timedelta(seconds=it.until_s - now_s):%Y-%m-%dT%H:%M:%SZ}",
             }
             for it in self.all
@@ -153,13 +174,11 @@ class Retirement:
         return any(it.pid == pid for it in self.all)
 
 
-def open_connections(control: Control) -> int | None:
-    """`None` where it does not say."""
-    try:
-        found = control.must(m.Status(), m.Seen).model_dump(mode="json").get("connections")
-    except (Lost, EngineRefused):
-        return None
-    return found if isinstance(found, int) else None
+def beside(path: Path) -> list[Path]:
+    """What bears its name and more."""
+    with contextlib.suppress(OSError):
+        return [it for it in path.parent.iterdir() if it.name.startswith(f"{path.name}.")]
+    return []
 
 
 def move_aside(path: Path, pid: int) -> Path:
