@@ -11,6 +11,7 @@ type Fields = Vec<(String, String)>;
 /// The golden plan's site for `a.test` and `*.w.test`, without its routes.
 fn plan(routes: Vec<Route>) -> Plan {
     let mut plan = golden();
+    plan.sites.truncate(1);
     plan.sites[0].hosts = vec!["a.test".into(), "*.w.test".into()];
     plan.routes = routes;
     plan.listeners.clear();
