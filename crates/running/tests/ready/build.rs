@@ -61,7 +61,8 @@ fn the_words_of_each_pattern_and_of_where_tls_ends_are_those_of_the_plan() {
     for (word, send_proxy) in [("off", false), ("v2", true)] {
         let mut plan = plan();
         plan["routes"][1]["hosts"] = json!(["c.test"]);
-        plan["routes"][1]["way"] = json!({"ends": "at_backend", "send_proxy": word, "backends": [name(), literal()]});
+        plan["routes"][1]["way"] =
+            json!({"ends": "at_backend", "send_proxy": word, "starttls": null, "backends": [name(), literal()]});
         let running = it.built(&plan, None).expect("a plan");
         let route = &running.routes[1];
         assert_eq!((route.pattern, route.send_proxy, route.strict_paths), ("passthrough", send_proxy, false));
@@ -150,4 +151,16 @@ fn a_list_that_is_overdue_ends_what_a_backend_proved_unless_it_holds_all_the_sam
             "whom nobody knows"
         );
     }
+}
+
+#[test]
+fn a_route_has_edits_only_where_it_names_some() {
+    let it = Material::new();
+    let mut plan = plan();
+    *way(&mut plan, 0, "request") = json!({"remove": ["x-one"], "set": [], "add": []});
+    *way(&mut plan, 1, "response") = json!({"remove": ["x-two"], "set": [], "add": []});
+    let running = it.built(&plan, None).expect("a plan");
+    let removed = |edits: &Option<everyhop_plan::Edits>| edits.as_ref().map(|e| e.remove.clone());
+    let all: Vec<_> = running.routes.iter().map(|r| (removed(&r.request), removed(&r.response))).collect();
+    assert_eq!(all, [(Some(vec!["x-one".into()]), None), (None, Some(vec!["x-two".into()]))]);
 }

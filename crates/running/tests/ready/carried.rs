@@ -194,3 +194,39 @@ fn names_of_backends_move_with_what_is_known_of_the_addresses_that_stay() {
     assert_eq!(places(backend), []);
     assert_eq!(places(&running.routes[1].backends[0]), [at("10.0.0.9:2")], "what is no name does not move");
 }
+
+#[test]
+fn a_site_is_made_anew_as_soon_as_it_has_other_certificates_and_else_it_is_the_same() {
+    let it = Material::new();
+    let before = it.built(&plan(), None).expect("a plan");
+    let is_same = |plan: &Value, listed| {
+        let after = it.built_by(plan, Some(&before), listed).expect("a plan");
+        Arc::ptr_eq(&before.sites[0].config, &after.sites[0].config)
+    };
+    assert!(is_same(&plan(), it.listed.clone()));
+    assert!(is_same(&plan(), it.with("ca/one", "b")), "what it does not show");
+    assert!(!is_same(&plan(), it.with("site/edge/0", "b")), "other bytes");
+    let mut other = plan();
+    other["sites"][0]["certs"][0]["material"] = json!("identity/me");
+    assert!(!is_same(&other, it.listed.clone()), "another certificate");
+}
+
+#[test]
+fn requests_under_way_count_on_over_a_reload_as_long_as_as_many_may_be() {
+    let it = Material::new();
+    let of = |most: Value| {
+        let mut plan = plan();
+        *way(&mut plan, 0, "most") = most;
+        plan
+    };
+    let two = of(json!({"requests": 2, "waiting": 1, "wait_s": 5}));
+    let before = it.built(&two, None).expect("a plan");
+    let turns = before.routes[0].turns.as_ref().expect("turns");
+    assert!(before.routes[1].turns.is_none());
+    let _under_way = turns.take().expect("a turn");
+    let same = it.built(&two, Some(&before)).expect("a plan");
+    assert_eq!(same.routes[0].turns.as_ref().map(|t| t.counts()), Some((1, 0)));
+    let three = it.built(&of(json!({"requests": 3, "waiting": 1, "wait_s": 5})), Some(&before)).expect("a plan");
+    assert_eq!(three.routes[0].turns.as_ref().map(|t| t.counts()), Some((0, 0)), "another number begins anew");
+    assert!(it.built(&of(Value::Null), Some(&before)).expect("a plan").routes[0].turns.is_none());
+}

@@ -10,3 +10,4 @@ mod judged;
 mod kit;
 mod material;
 mod sites;
+mod turns;
