@@ -112,10 +112,11 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in pki.folder.iterdir():
         shutil.copy2(path, it / path.name)
     authority = Authority(it, "Case CA")
-    for name, days in (("edge", 900.0), ("identity", 900.0), ("old", -2.0), ("soon", 5.0)):
+    for name, days in (("edge", 800.0), ("identity", 800.0), ("old", -2.0), ("soon", 5.0)):
         authority.leaf(name, "a.test", days=days)
-    authority.leaf("two", "two.test", days=900.0)
-    authority.leaf("pki-edge", "*.w.test", days=900.0)
+    authority.leaf("two", "two.test", days=800.0)
+    authority.leaf("long", "two.test", days=900.0)
+    authority.leaf("pki-edge", "*.w.test", days=800.0)
     crl(it / "revoked.crl", root(authority))
     crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
     crl(it / "other.crl", root(Authority(it, "Other CA")))
@@ -152,7 +153,7 @@ def odd_chains(folder: Path, by: Signer) -> None:
     saved("k1", forged("two", by, key=odd))
     middle, again = forged("Middle CA", by, ca=True), forged("Middle CA", by, ca=True)
     lower = forged("Lower CA", middle, ca=True)
-    deep = forged("two", lower, ends=900 * DAY)
+    deep = forged("two", lower, ends=800 * DAY)
     for file, chain in {
         "rekeyed": (lower, again),
         "swapped": (middle, lower),
@@ -162,10 +163,10 @@ def odd_chains(folder: Path, by: Signer) -> None:
     }.items():
         saved(file, deep, *chain)
     old = forged("Old CA", by, ca=True, begins=-48 * HOUR, ends=-HOUR)
-    saved("below-old", forged("two", old, ends=900 * DAY), old)
-    saved("fetched", forged("two", middle, ends=900 * DAY, more=[FETCHED]))
-    saved("server-only", forged("two", by, ends=900 * DAY, usages=BOTH[:1]))
-    saved("as-authority", forged("two", by, ends=900 * DAY, ca=True))
+    saved("below-old", forged("two", old, ends=800 * DAY), old)
+    saved("fetched", forged("two", middle, ends=800 * DAY, more=[FETCHED]))
+    saved("server-only", forged("two", by, ends=800 * DAY, usages=BOTH[:1]))
+    saved("as-authority", forged("two", by, ends=800 * DAY, ca=True))
     weak = forged("Weak CA", by, ca=True, key=odd).cert.public_bytes(Encoding.PEM)
     (folder / "weak.pem").write_bytes(weak)
     (folder / "partly.pem").write_bytes(weak + (folder / "case-ca.pem").read_bytes())

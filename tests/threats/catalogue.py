@@ -54,6 +54,12 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "nothing is cut",
             "traefik#6235; openshift/router#429",
         ),
+        "F07": Row(
+            "RSA, P-256 to P-521 and Ed25519, on both hops; chains with a certificate twice, the root, a stranger, two roots' "
+            "certificates of one issuer, or in another order; several addresses of a name with some dead, of both families",
+            "work; what clients will not take of it `check` says beforehand",
+            "RFC 8446 4.4.2; RFC 6724; RFC 8305",
+        ),
         "F08": Row(
             "reason phrases, 1xx, two Set-Cookie, the methods of WebDAV and QUERY, bodies of GET and DELETE",
             "pass unchanged",

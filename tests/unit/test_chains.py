@@ -66,15 +66,12 @@ def test_an_issuer_of_an_issuer_is_held_to_its_key_as_well(top: Signer, leaf: Si
     assert why is not None and "did not sign" in why[0] and "Middle CA" in why[0]
 
 
-def test_what_leads_nowhere_or_stands_before_what_it_signed_is_broken(
-    top: Signer, middle: Signer, leaf: Signer
-) -> None:
+def test_what_leads_nowhere_is_broken(top: Signer, middle: Signer, leaf: Signer) -> None:
     lower = forged("Lower CA", middle, ca=True)
     deep = forged("b.test", lower, names=["b.test"])
     other = forged("Other CA", top, ca=True)
     assert said(deep, lower, middle) == []
     for chain, who in (
-        ((deep, middle, lower), "Middle CA"),
         ((leaf, other), "Other CA"),
         ((leaf, top), "Public CA"),
         ((leaf, other, top), "Other CA"),
@@ -83,6 +80,26 @@ def test_what_leads_nowhere_or_stands_before_what_it_signed_is_broken(
         why = broken(tuple(it.cert for it in chain))
         assert why is not None and "not in order" in why[0] and who in why[0], chain
         assert why[1].startswith("put the leaf first")
+
+
+def test_an_order_that_is_none_is_tolerated_behind_the_leaf_and_told(top: Signer, middle: Signer) -> None:
+    """RFC 8446 4.4.2."""
+    lower = forged("Lower CA", middle, ca=True)
+    deep = forged("b.test", lower, names=["b.test"])
+    ((slug, what),) = said(deep, middle, lower)
+    assert slug == "chain-untidy" and "Middle CA" in what and "stands before what it signed" in what
+    ((slug, what),) = said(deep, top, lower, middle)
+    assert slug == "chain-untidy" and "Public CA" in what
+    found = said(deep, middle, lower, known=[top])
+    assert [slug for slug, _ in found] == ["chain-untidy"], "what it lacks is seen by what is there, in any order"
+
+
+def test_a_certificate_that_lasts_longer_than_clients_believe_is_told_of_a_site(top: Signer) -> None:
+    day = 24 * HOUR
+    for days, slugs_ in ((825, []), (826, ["lasts-too-long"])):
+        it = forged("b.test", top, names=["b.test"], begins=-HOUR, ends=days * day - HOUR)
+        assert slugs(it) == slugs_
+        assert slugs(it, role="identity") == []
 
 
 def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: Signer, leaf: Signer) -> None:

@@ -221,6 +221,7 @@ can_name = pytest.mark.skipif(
 def test_a_name_with_one_dead_family_serves_every_request(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, alive: str, tls_: str
 ) -> None:
+    """F07."""
     serves = raw(answering(OK), pki.backend if tls_ == "reencrypt" else pki.pass_leaf, host=alive)
     routes, host = route(tls_, at_two(serves)), "a.test"
     if tls_ == "passthrough":

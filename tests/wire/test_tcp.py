@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import Record, Script, head, rest
@@ -390,3 +394,57 @@ until = {until_}
         with cut_off(sock):
             sock.recv(1)
     assert it.line(lambda line: is_end(line))["end"] == "hop/acceptance-expired"
+
+
+@pytest.fixture
+def mosquitto(pki: Pki) -> Iterator[int]:
+    """A broker that takes nobody but the edge."""
+    if shutil.which("mosquitto") is None or shutil.which("mosquitto_pub") is None:
+        pytest.skip("mosquitto of Debian is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="eh-mq-"))
+    for name in ("backend.pem", "backend.key", "internal-ca.pem"):
+        shutil.copy(pki.folder / name, folder)
+    port = free_port()
+    (folder / "mosquitto.conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\ncafile {folder}/internal-ca.pem\n"
+        f"certfile {folder}/backend.pem\nkeyfile {folder}/backend.key\nrequire_certificate true\nuser root\n"
+    )
+    with (folder / "log").open("wb") as log:
+        broker = subprocess.Popen(["mosquitto", "-c", folder / "mosquitto.conf", "-v"], stdout=log, stderr=log)
+    try:
+        until(lambda: b"running" in (folder / "log").read_bytes() or None, 30)
+        yield port
+    finally:
+        broker.terminate()
+        broker.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_mqtt_clients_that_prove_themselves_speak_through_the_edge_with_a_broker_that_knows_it_alone(
+    edge: Edges, pki: Pki, mosquitto: int
+) -> None:
+    demand = 'clients = { ca = "{pki}/public-ca.pem", mode = "require" }'
+    allow = 'allow = { clients = ["client.test"] }'
+    it = edge(route(mosquitto, tls="mutual", more=allow) + site(demand))
+    folder = pki.folder
+    # The clients know the broker by an address, and the name by what is checked: they send what they dial as server name.
+    common = ["-h", "localhost", "-p", str(it.port), "-t", "a/b", "--cafile", str(pki.public.file), "--insecure"]
+    proves = ["--cert", str(folder / "client.pem"), "--key", str(folder / "client.key")]
+    it.parts["listener"] = 'no_sni = "streams"\nunknown_sni = "streams"'
+    it.reload(route(mosquitto, tls="mutual", more=allow) + site(demand))
+    kept = ["mosquitto_pub", *common, *proves, "-r", "-q", "1", "-m", "x" * 50_000]
+    assert subprocess.run(kept, timeout=60, check=False, capture_output=True).returncode == 0
+    hears = ["mosquitto_sub", *common, *proves, "-C", "1", "-W", "30"]
+    heard = subprocess.run(hears, timeout=60, check=False, capture_output=True, text=True)
+    assert heard.stdout == "x" * 50_000 + "\n"
+    lines = [
+        it.line(lambda line: is_end(line) and line["bytes_in"] > 50_000),
+        it.line(lambda line: line["bytes_out"] > 50_000),
+    ]
+    for line in lines:
+        assert line["client_hop"]["peer"]["names"] == ["client.test", "spiffe://test/client"]
+        assert line["backend_hop"]["identity"] == "demanded"
+    alien = ["--cert", str(folder / "pass.pem"), "--key", str(folder / "pass.key")]
+    refused = ["mosquitto_pub", *common, *alien, "-m", "x"]
+    assert subprocess.run(refused, timeout=60, check=False, capture_output=True).returncode != 0
+    assert it.line(lambda line: line["end"] == "request/client-not-allowed")

@@ -30,6 +30,11 @@ class Doubt:
     mend: str
 
 
+ORDER = "put the leaf first, then each issuer behind what it signed"
+LONGEST = dt.timedelta(days=825)
+"""Apple's limit for any certificate of a server, of private authorities too; public ones keep to far less."""
+
+
 def shown(name: x509.Name) -> str:
     return repr(name.rfc4514_string())
 
@@ -67,7 +72,7 @@ def way_in_any_order(chain: Chain) -> list[x509.Certificate]:
 
 def broken(chain: Chain) -> tuple[str, str] | None:
     """Why clients would not get from the leaf to a root by this chain, and how to mend it."""
-    way, anyhow = way_up(chain), way_in_any_order(chain)
+    anyhow = way_in_any_order(chain)
     for child in anyhow:
         namesakes = [it for it in chain if it.subject == child.issuer and not is_root(child)]
         if namesakes and not any(issued(child, it) for it in namesakes):
@@ -75,35 +80,42 @@ def broken(chain: Chain) -> tuple[str, str] | None:
                 f"{shown(child.issuer)} did not sign {shown(child.subject)}: it has its issuer's name and another key",
                 "get the authority's certificate of now: one that takes a new key keeps its name",
             )
-    order = "put the leaf first, then each issuer behind what it signed"
-    for it in anyhow:
-        if it not in way and not is_root(it):
-            return f"it is not in order: {shown(it.subject)} stands before what it signed", order
     strangers = [it for it in chain if it not in anyhow]
     if strangers and len(anyhow) == 1:
         return (
             f"it is not in order, or of another leaf: {shown(strangers[0].subject)} did not sign the first one",
-            order,
+            ORDER,
         )
     return None
 
 
 def doubts(chain: Chain, role: Role, now: dt.datetime, authorities: Collection[x509.Certificate]) -> list[Doubt]:
     """What clients of a site, or backends that an identity is shown to, may mind. `authorities` are known otherwise."""
-    return [*of_order(chain), *of_members(chain, now), *of_what_is_missing(chain, authorities), *of_use(chain[0], role)]
+    return [
+        *of_order(chain),
+        *of_members(chain, now),
+        *of_what_is_missing(chain, authorities),
+        *of_use(chain[0], role),
+        *of_time(chain[0], role),
+    ]
 
 
 def of_order(chain: Chain) -> list[Doubt]:
-    way = way_up(chain)
-    extra = [it for it in chain if it not in way]
+    anyhow, way = way_in_any_order(chain), way_up(chain)
+    extra = [it for it in chain if it not in anyhow]
+    late = [it for it in anyhow if it not in way]
     again = [it for i, it in enumerate(chain) if it in chain[:i]]
     found = []
     if again:
         found.append(f"{shown(again[0].subject)} stands in it more than once")
     if extra:
-        found.append(f"{shown(extra[0].subject)} is not on the way from the leaf to a root, or stands before it")
+        found.append(f"{shown(extra[0].subject)} is not on the way from the leaf to a root")
     mend = "leave it out: each handshake carries it, and old clients stop at it"
-    return [Doubt("certificate/chain-untidy", what, mend) for what in found]
+    out = [Doubt("certificate/chain-untidy", what, mend) for what in found]
+    if late:
+        what = f"it is not in order: {shown(late[0].subject)} stands before what it signed"
+        out.append(Doubt("certificate/chain-untidy", what, ORDER))
+    return out
 
 
 def of_members(chain: Chain, now: dt.datetime) -> list[Doubt]:
@@ -144,8 +156,8 @@ def signs_others(it: x509.Certificate) -> bool:
 def of_what_is_missing(chain: Chain, authorities: Collection[x509.Certificate]) -> list[Doubt]:
     """A root may be left out, an authority below one may not. Which the missing one is shows where it is known from
     elsewhere, and where it is to be fetched from: only what is below a root is."""
-    way = way_up(chain)
-    top = way[-1]
+    way = way_in_any_order(chain)
+    top = next((it for it in way if not any(issued(it, by) for by in way)), way[-1])
     if any(is_root(it) for it in way):
         return []
     above = [it for it in authorities if it.subject == top.issuer]
@@ -181,6 +193,15 @@ def of_use(leaf: x509.Certificate, role: Role) -> list[Doubt]:
         found.append("the certificate's key may not sign handshakes (key usage): browsers refuse it")
     mend = f"have one issued for {users}: extendedKeyUsage={'serverAuth' if role == 'site' else 'clientAuth'}, CA:FALSE"
     return [Doubt("certificate/wrong-use", what, mend) for what in found]
+
+
+def of_time(leaf: x509.Certificate, role: Role) -> list[Doubt]:
+    """Whether it is valid for longer than some clients believe any server's certificate."""
+    lasts = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if role != "site" or lasts <= LONGEST:
+        return []
+    what = f"the certificate is valid for {lasts.days} days, and clients of Apple refuse more than {LONGEST.days}"
+    return [Doubt("certificate/lasts-too-long", what, "have one issued for a year or less")]
 
 
 def extension(it: x509.Certificate, kind: type[T]) -> T | None:

@@ -74,8 +74,8 @@ PAGES: dict[str, Page] = {
         "signed nothing that is new.",
     ),
     "certificate/chain-untidy": Page(
-        "a chain holds more than the way to a root",
-        "TLS 1.3 tolerates it (RFC 8446 4.4.2), old clients do not, and each handshake carries it",
+        "a chain holds more than the way to a root, or not in its order",
+        "TLS 1.3 tolerates it (RFC 8446 4.4.2), old clients do not, and each handshake carries what is too much",
     ),
     "certificate/chain-untrusted": Page(
         "a chain holds a certificate that clients do not believe",
@@ -84,6 +84,10 @@ PAGES: dict[str, Page] = {
     "certificate/chain-incomplete": Page(
         "a chain lacks an issuer",
         "browsers may fetch or remember it, programs refuse the connection",
+    ),
+    "certificate/lasts-too-long": Page(
+        "a site's certificate is valid for longer than some clients believe",
+        "they refuse the connection, whoever signed it",
     ),
     "certificate/wrong-use": Page(
         "a certificate is not for what it is used for",
