@@ -151,10 +151,8 @@ def test_a_chain_in_order_is_taken_with_its_names_and_dates(pki: Pki, chained: l
     assert alone.chain_sha256 != pair.chain_sha256 and alone.key_sha256 == pair.key_sha256
 
 
-@pytest.mark.parametrize("order", [(0, 2, 1), (0, 2)], ids=["swapped", "with a gap"])
-def test_a_chain_out_of_order_is_refused(
-    pki: Pki, chained: list[Signer], tmp_path: Path, order: tuple[int, ...]
-) -> None:
+def test_a_chain_with_a_gap_is_refused(pki: Pki, chained: list[Signer], tmp_path: Path) -> None:
+    order = (0, 2)
     with pytest.raises(Unusable, match="not in order") as told:
         reading(pki, [chained[i].cert for i in order], private(chained[0]), tmp_path)
     assert (told.value.slug, told.value.mend[:18]) == ("certificate/chain-broken", "put the leaf first")

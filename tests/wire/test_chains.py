@@ -97,8 +97,8 @@ def test_a_chain_that_holds_more_than_the_way_or_in_another_order_is_taken_on_bo
         it = forged(name, lower, names=[f"{name}.k.test"])
         twice = [it.cert] if name == "leaf-twice" else []
         leaves[name] = saved(tmp_path, name, it.key, [it.cert, *twice, *(c.cert for c in chain)])
-    it = serve_all(edge, raw, pki, leaves, tmp_path)
-    checked = it.cli("check", str(it.config))
+    kit = serve_all(edge, raw, pki, leaves, tmp_path)
+    checked = kit.cli("check", str(kit.config))
     assert checked.returncode == 0, checked.stderr
     for name in ("leaf-twice", "issuer-twice", "stranger", "reversed"):
         assert f"site '{name}'" in checked.stderr and "certificate/chain-untidy" in checked.stderr, name
