@@ -130,10 +130,12 @@ impl Tunnel {
                 watch.at_ms(watch.deadline_ms().min(core.drain_deadline_ms()));
             }
             watch.poll_late(cx).map(|_| {
-                Err(match (core.is_draining(), now_ms >= old_ms) {
-                    (true, _) => Refusal::Draining,
-                    (false, true) => Refusal::TunnelAge,
-                    (false, false) => Refusal::TunnelIdle,
+                Err(match (now_ms >= old_ms, now_ms >= idle_at_ms) {
+                    (true, _) => Refusal::TunnelAge,
+                    (false, true) => Refusal::TunnelIdle,
+                    (false, false) if core.is_draining() => Refusal::Draining,
+                    // A date: whichever comes first.
+                    (false, false) => over,
                 })
             })
         })
