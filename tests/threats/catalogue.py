@@ -49,6 +49,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "the client reads the answer; what it still sends is read and thrown away within `linger_s` and `linger_bytes`",
             "RFC 9112 9.6; RFC 9113 8.1; RFC 8446 6.1",
         ),
+        "F05": Row(
+            "answers that are silent for minutes: event streams, long polls, streams of HTTP/2; uploads that are slow and move on",
+            "they pass within the limits of their route; what is cut is cut alone, and looks complete to nobody",
+            "RFC 9112 8; RFC 9113 8.1; traefik, ingress-nginx threads",
+        ),
         "F06": Row(
             "a reload of anything unrelated under tunnels: another backend, another host, a site's new name, another route's rule",
             "nothing is cut",

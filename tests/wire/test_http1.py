@@ -452,7 +452,7 @@ def test_websocket_becomes_a_tunnel_only_after_101(edge: Edges, raw: Raws, pki: 
 
 
 def test_a_route_has_the_patience_that_it_says(edge: Edges, raw: Raws, pki: Pki) -> None:
-    """H11. An answer may be silent for longer where its route says so; the file's limit goes on for the others."""
+    """H11, F05. An answer may be silent for longer where its route says so; the file's limit goes on for the others."""
     go_on = threading.Event()
 
     def script(sock: socket.socket, record: Record) -> None:

@@ -28,6 +28,7 @@ from tests.kit.edge import until
 from tests.kit.forge import crl, root
 from tests.kit.process import children
 from tests.kit.raw import OK, answering
+from tests.promises.backend import Counting
 from tests.promises.clock import Wall, can_run
 
 Edges = Callable[..., EdgeKit]
@@ -176,15 +177,20 @@ def test_a_log_that_cannot_be_opened_anew_is_told_until_it_can(edge: Edges, back
 
 
 def test_a_backend_that_rests_and_one_that_came_back_are_told(edge: Edges, raw: Raws, pki: Pki) -> None:
-    dead, alive = free_port(), raw(answering(OK))
-    limits = "[limits]\neject_after = 1\neject_s = 2\n"
-    it = Ground(edge, route(f"127.0.0.1:{dead}", f"127.0.0.1:{alive.port}"), limits)
+    """It comes back once it takes a connection of the edge's own; that nobody asked for it meanwhile is no matter."""
+    dead, alive = Counting(), raw(answering(OK))
+    dead.fall()
+    limits = "[limits]\neject_after = 1\neject_s = 1\n"
+    it = Ground(edge, route(f"127.0.0.1:{dead.port}", f"127.0.0.1:{alive.port}"), limits)
     while "backend-ejected" not in it.troubles():
         assert it.ask() == 200
-    about = f"backend 127.0.0.1:{dead} of route r"
+    about = f"backend 127.0.0.1:{dead.port} of route r"
     it.it.edge.wait_for(f"wrong: {about}: a backend failed too often and rests (hop/connect-failed)", 10)
+    dead.rise()
     line = it.it.edge.wait_for(f"well again: {about}, after", 20)
-    assert re.match(rf"{TIME} everyhop: well again: ", line)
+    assert re.match(rf"{TIME} everyhop: well again: ", line) and it.troubles() == {}
+    assert dead.total == 0, "no request found it out"
+    dead.close()
 
 
 def test_a_wrong_certificate_of_a_backend_is_among_the_worst(edge: Edges, raw: Raws, pki: Pki) -> None:

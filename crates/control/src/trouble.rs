@@ -7,6 +7,7 @@ use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::Place;
 use everyhop_record::printable::printable;
 use everyhop_record::trouble::{TROUBLES, Trouble};
+use everyhop_running::address::{Address, ERRORS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::clock::steady_ms;
@@ -102,6 +103,11 @@ fn route_name(route: &RouteRun) -> String {
     format!("route {}", route.name)
 }
 
+/// It was ejected for answers that came: there is no failure to tell of.
+fn answers_errors(it: &Address) -> bool {
+    it.fares.ejected_for.load(Ordering::Relaxed) == ERRORS
+}
+
 fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
     let about = || format!("backend {} of route {}", it.at, route.name);
     let addresses = it.addresses.load();
@@ -113,7 +119,8 @@ fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
     if addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)) {
         found.push(Trouble::new("impostor", about(), last()));
     } else if it.health.is_ejected() {
-        found.push(Trouble::new("backend-ejected", about(), last()));
+        let why = if addresses.iter().any(answers_errors) { "its answers are 5xx".to_owned() } else { last() };
+        found.push(Trouble::new("backend-ejected", about(), why));
     } else if addresses.iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0) {
         found.push(Trouble::new("backend-failing", about(), last()));
     }

@@ -16,7 +16,7 @@ use everyhop_record::facts::{IdentityUse, TlsFacts};
 use everyhop_record::failure::Failure;
 use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::Address;
+use everyhop_running::address::{Address, CONNECTS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
@@ -58,7 +58,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
         tunnel.abort();
     }
     if let Some(why) = tunnel.failure(ended) {
-        choose::failed(route, &backend, &address);
+        it.core.backends.failed(route, &backend, &address, CONNECTS);
         let failed = link::failure(&backend, &address, why);
         it.core.backends.tell(&backend, &address, failed, it.started, &mut tries);
     }
@@ -123,7 +123,7 @@ async fn dial(
                 it.core.backends.tell(&backend, address, *failed, began, tries);
                 return Err(why);
             }
-            choose::failed(route, &backend, address);
+            it.core.backends.failed(route, &backend, address, CONNECTS);
             it.core.backends.tell(&backend, address, *failed, began, tries);
         }
         tries.leave_out(backend.hop_id);

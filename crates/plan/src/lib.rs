@@ -18,7 +18,9 @@ pub use edits::{Edit, Edits, Piece, Variable};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, RouteLimits};
 pub use listener::{Listener, StartTls, Unnamed};
-pub use route::{Answers, Data, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way};
+pub use route::{
+    Answers, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
+};
 pub use site::{Cert, ClientDemand, Identity, Protocol, Site, StaleCrl};
 
 use serde::{Deserialize, Deserializer, Serialize};

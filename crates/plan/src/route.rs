@@ -65,8 +65,21 @@ pub enum Way {
         /// By which protocol's words a backend is asked for TLS. `null`: TLS is the first thing said. Only with `tcp`.
         #[serde(deserialize_with = "present")]
         starttls: Option<StartTls>,
+        /// What counts as a failure of a backend beside connects and handshakes.
+        eject_on: Vec<EjectOn>,
         backends: Vec<Backend>,
     },
+}
+
+/// What lets a backend be left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum EjectOn {
+    /// It takes a request and no answer begins in time.
+    #[serde(rename = "timeouts")]
+    Timeouts,
+    /// Its answers have a status of 500 or more.
+    #[serde(rename = "5xx")]
+    Errors,
 }
 
 /// How a backend's answers in HTTP/1.1 are read.

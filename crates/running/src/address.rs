@@ -4,8 +4,15 @@
 use everyhop_record::failure::Failure;
 use everyhop_transport::clock::steady_ms;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What an address is ejected for: connects and handshakes that failed, of which an answer's first byte is the end.
+pub const CONNECTS: u8 = 0;
+/// Requests that it took and did not answer in time.
+pub const TIMEOUTS: u8 = 1;
+/// Answers with a status of 500 or more.
+pub const ERRORS: u8 = 2;
 
 /// An address of a backend.
 #[derive(Debug, Clone)]
@@ -20,8 +27,14 @@ pub struct Address {
 pub struct Faring {
     /// In a row.
     pub failures: AtomicU32,
+    /// Requests in a row that it took and did not answer, or not with a success, where its route counts them.
+    pub unanswered: AtomicU32,
     /// In [`steady_ms`]; 0 while it is not ejected.
     pub ejected_until_ms: AtomicU64,
+    /// What it was ejected for last.
+    pub ejected_for: AtomicU8,
+    /// It took the edge's own connection, and no answer has come yet: its next failure ejects it.
+    pub on_trial: AtomicBool,
     /// The last certificate that it showed was not the one it should have.
     pub impostor: AtomicBool,
     /// The last failure as JSON, with its microseconds since 1970.
@@ -40,6 +53,45 @@ impl Faring {
         until > 0 && until > steady_ms()
     }
 
+    /// Ejects it until then; false if it is ejected already.
+    pub fn eject(&self, until_ms: u64, why: u8) -> bool {
+        let before = self.ejected_until_ms.load(Ordering::Relaxed);
+        if before > steady_ms() {
+            return false;
+        }
+        let order = Ordering::Relaxed;
+        let first = self.ejected_until_ms.compare_exchange(before, until_ms, order, order).is_ok();
+        if first {
+            self.ejected_for.store(why, order);
+            self.on_trial.store(false, order);
+        }
+        first
+    }
+
+    /// It took a request and answered it well. True if that ends a row of others.
+    #[inline]
+    pub fn answered(&self) -> bool {
+        (self.unanswered.load(Ordering::Relaxed) != 0 || self.on_trial.load(Ordering::Relaxed)) && self.well()
+    }
+
+    #[cold]
+    fn well(&self) -> bool {
+        self.unanswered.store(0, Ordering::Relaxed);
+        self.on_trial.store(false, Ordering::Relaxed);
+        if self.ejected_for.load(Ordering::Relaxed) != CONNECTS {
+            self.ejected_until_ms.store(0, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// It takes requests again, on trial.
+    pub fn back(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.unanswered.store(0, Ordering::Relaxed);
+        self.on_trial.store(true, Ordering::Relaxed);
+        self.ejected_until_ms.store(0, Ordering::Relaxed);
+    }
+
     /// Keeps a failure as the last one.
     pub fn note(&self, failure: &Failure, micros: u64) {
         let mut text = Vec::with_capacity(512);
@@ -56,11 +108,16 @@ impl Faring {
 
     /// A byte of an answer came over a new connection: the row of failures ends. True if there was one.
     pub fn heal(&self) -> bool {
-        if self.failures.load(Ordering::Relaxed) == 0 && !self.impostor.load(Ordering::Relaxed) {
+        let of_connects = self.ejected_for.load(Ordering::Relaxed) == CONNECTS;
+        let tried = of_connects && self.on_trial.load(Ordering::Relaxed);
+        if self.failures.load(Ordering::Relaxed) == 0 && !self.impostor.load(Ordering::Relaxed) && !tried {
             return false;
         }
         self.failures.store(0, Ordering::Relaxed);
-        self.ejected_until_ms.store(0, Ordering::Relaxed);
+        if of_connects {
+            self.ejected_until_ms.store(0, Ordering::Relaxed);
+            self.on_trial.store(false, Ordering::Relaxed);
+        }
         self.impostor.store(false, Ordering::Relaxed);
         true
     }

@@ -7,7 +7,7 @@ use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Edits, Limits, Place, Plan, StartTls};
+use everyhop_plan::{Edits, EjectOn, Limits, Place, Plan, StartTls};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -79,6 +79,8 @@ pub struct RouteRun {
     pub starttls: Option<StartTls>,
     /// Paths go on in their canonical form.
     pub strict_paths: bool,
+    /// What counts as a failure of a backend beside connects and handshakes.
+    pub eject_on: Vec<EjectOn>,
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
     pub response: Option<Edits>,

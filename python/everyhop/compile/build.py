@@ -126,6 +126,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
         send_proxy=it.send_proxy,
         starttls=it.starttls,
+        eject_on=sorted({"timeouts"} if it.eject_on is None else set(it.eject_on)),
         backends=to,
     )
 

@@ -63,14 +63,18 @@ def form(world: World, i: int, route: Route) -> None:
                         'or end TLS here: tls = "mutual"',
                         of_key=True,
                     )
-        if route.answers is not None:
-            world.refuse(
-                "route/layer-7-on-passthrough",
-                (*key, "answers"),
-                f"route {route.name!r} passes TLS through and sets answers, which says how HTTP is read",
-                "remove answers: the client reads them",
-                of_key=True,
-            )
+        for field, what in (
+            ("answers", "how HTTP is read"),
+            ("eject_on", "what of requests and answers ejects a backend"),
+        ):
+            if getattr(route, field) is not None:
+                world.refuse(
+                    "route/layer-7-on-passthrough",
+                    (*key, field),
+                    f"route {route.name!r} passes TLS through and sets {field}, which says {what}",
+                    f"remove {field}: only where TLS ends is HTTP visible",
+                    of_key=True,
+                )
         for field in ("first_byte_s", "body_progress_s", "answer_silence_s"):
             if getattr(route.limits, field) is not None:
                 world.refuse(

@@ -60,14 +60,15 @@ def form(world: World, i: int, route: Route) -> None:
                     'or read requests: protocol = "http"',
                     of_key=True,
                 )
-    if route.answers is not None:
-        world.refuse(
-            "route/http-on-tcp",
-            (*key, "answers"),
-            f"route {route.name!r} carries TCP and sets answers, which says how HTTP is read",
-            "remove answers: the client reads them",
-            of_key=True,
-        )
+    for field, what in (("answers", "how HTTP is read"), ("eject_on", "what of requests and answers ejects a backend")):
+        if getattr(route, field) is not None:
+            world.refuse(
+                "route/http-on-tcp",
+                (*key, field),
+                f"route {route.name!r} carries TCP and sets {field}, which says {what}",
+                f"remove {field}: there are no requests here",
+                of_key=True,
+            )
     for field in OF_REQUESTS:
         if getattr(route.limits, field) is not None:
             world.refuse(

@@ -60,9 +60,9 @@ class Limits(Section):
     upstream_idle_connections: Positive = 1024
     """Idle connections kept for one backend and thread: as many as a burst of HTTP/2 streams needs, so that the next one opens none."""
     eject_after: Positive = 3
-    """Failed connects or handshakes in a row before a backend is left alone."""
+    """Failed connects or handshakes in a row, or what else the route says (`eject_on`), before a backend is left alone."""
     eject_s: Positive = 10
-    """How long it is left alone."""
+    """How long it is left alone before the edge itself asks whether it is back, and how long until it is asked again."""
     informational_responses: Positive = 16
     """1xx responses to one request."""
     h2_streams: Positive = 100

@@ -316,7 +316,7 @@ CAPABILITIES: dict[str, Capability] = {
 }
 
 # Settings that say something about a route without asking anything of its pattern.
-NEUTRAL = frozenset({"name", "protocol", "starttls", "data", "requires", "limits", "answers"})
+NEUTRAL = frozenset({"name", "protocol", "starttls", "data", "requires", "limits", "answers", "eject_on"})
 
 
 def unmet(requirement: str, pattern: str, *, stream: bool = False) -> str | None:

@@ -2,8 +2,9 @@
 //! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
 
 use crate::exchange::tries::Tries;
+use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::Address;
+use everyhop_running::address::{Address, CONNECTS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::steady_ms;
@@ -61,20 +62,30 @@ pub(crate) fn addresses(backend: &BackendRun, tries: &Tries) -> Vec<Address> {
     worth
 }
 
-/// A connect or handshake failed, or a new connection ended before any answer.
-pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address) {
-    let limits = &route.limits;
-    let failures = address.fares.failures.fetch_add(1, Ordering::Relaxed) + 1;
-    if failures < limits.eject_after {
-        return;
+/// A connect or handshake failed, a new connection ended before any answer, or what else the route counts: one of
+/// [`CONNECTS`] and its like. True if it ejects the address: whoever is told so has to see to its return.
+pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, by: u8) -> bool {
+    let (limits, fares) = (&route.limits, &address.fares);
+    let row = if by == CONNECTS { &fares.failures } else { &fares.unanswered };
+    let failures = row.fetch_add(1, Ordering::Relaxed) + 1;
+    if failures < limits.eject_after && !fares.on_trial.load(Ordering::Relaxed) {
+        return false;
     }
     let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.is_ejected());
     let ejected = route.backends.iter().filter(|b| b.health.is_ejected()).count();
-    if another || (ejected + 1) * 2 <= route.backends.len() {
-        let until = steady_ms() + u64::from(limits.eject_s) * 1000;
-        address.fares.ejected_until_ms.store(until, Ordering::Relaxed);
+    if !another && (ejected + 1) * 2 > route.backends.len() {
+        return false;
+    }
+    let first = fares.eject(rests_until_ms(limits), by);
+    if first {
         backend.sum_up();
     }
+    first
+}
+
+/// Until its next probe has ended: should nobody probe it, it is tried again then.
+pub(crate) fn rests_until_ms(limits: &Limits) -> u64 {
+    steady_ms() + (u64::from(limits.eject_s) + u64::from(limits.connect_s) + 1) * 1000
 }
 
 /// A byte of an answer came over a new connection: the row of failures ends.

@@ -9,6 +9,7 @@ pub(crate) mod h2;
 pub(crate) mod link;
 pub(crate) mod pool;
 pub(crate) mod preface;
+pub(crate) mod probe;
 pub(crate) mod reach;
 pub(crate) mod streams;
 pub(crate) mod up;

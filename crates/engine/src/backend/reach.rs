@@ -6,14 +6,14 @@ use crate::backend::h2::{self, H2Up};
 use crate::backend::pool::Pools;
 use crate::backend::preface::Preface;
 use crate::backend::up::Up;
-use crate::backend::{choose, connect};
+use crate::backend::{choose, connect, probe};
 use crate::exchange::carry::Reached;
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
-use everyhop_plan::UpstreamProtocol;
+use everyhop_plan::{EjectOn, UpstreamProtocol};
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::Address;
+use everyhop_running::address::{Address, CONNECTS, ERRORS, TIMEOUTS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::deadlines::Watches;
@@ -113,7 +113,7 @@ impl Backends {
             };
             why = failed.why;
             if why != Refusal::HopDescriptors {
-                choose::failed(route, backend, address);
+                self.failed(route, backend, address, CONNECTS);
                 tries.leave_out_address(backend.hop_id, address.at);
             }
             self.tell(backend, address, *failed, began, tries);
@@ -122,6 +122,24 @@ impl Backends {
             }
         }
         Err(why)
+    }
+
+    /// Counts a failure; what it ejects is probed until it is back.
+    pub(crate) fn failed(&self, route: &RouteRun, backend: &Arc<BackendRun>, address: &Address, by: u8) {
+        if choose::failed(route, backend, address, by) {
+            probe::see_to_return(&self.watches, route, backend, address);
+        }
+    }
+
+    /// An exchange ended well, with that status.
+    #[inline]
+    pub(crate) fn answered(&self, route: &RouteRun, up: &Up, status: u16) {
+        let link = up.link();
+        if status >= 500 && route.eject_on.contains(&EjectOn::Errors) {
+            self.failed(route, &link.backend, &link.address, ERRORS);
+        } else if link.address.fares.answered() {
+            link.backend.sum_up();
+        }
     }
 
     /// Keeps a failed try for `status`, the counts and the line.
@@ -167,8 +185,12 @@ impl Backends {
                 | Refusal::HopRenegotiation
         );
         if died && !reused && !link.was_answered() && !up.was_unprocessed() {
-            choose::failed(route, &link.backend, &link.address);
+            self.failed(route, &link.backend, &link.address, CONNECTS);
             tries.leave_out_address(link.backend.hop_id, link.address.at);
+        }
+        let silent = matches!(why, Refusal::BackendFirstByte | Refusal::BackendTooSlow) && !up.answered();
+        if silent && route.eject_on.contains(&EjectOn::Timeouts) {
+            self.failed(route, &link.backend, &link.address, TIMEOUTS);
         }
         let failed = link.failure(why, up.rule(), 0);
         self.tell(&link.backend, &link.address, failed, began, tries);

@@ -113,6 +113,10 @@ impl Carrier for Conn {
         }
     }
 
+    fn answered(&self, route: &RouteRun, up: &Up, status: u16) {
+        self.opened.arrived.core.backends.answered(route, up, status);
+    }
+
     fn is_overdue(&self) -> bool {
         self.opened.arrived.core.overdue.get()
     }

@@ -36,6 +36,8 @@ pub(crate) trait Carrier: Knows {
     fn broke(&self, route: &RouteRun, up: (&Self::Up, bool), why: Refusal, began: Instant, tries: &mut Tries);
     /// Takes the backend's side of a finished request back, to be used again if it can be.
     fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
+    /// An exchange over it ended well, with that status.
+    fn answered(&self, route: &RouteRun, up: &Self::Up, status: u16);
     /// A drain's time is over.
     fn is_overdue(&self) -> bool;
     /// When what goes over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
@@ -198,6 +200,7 @@ pub(crate) async fn carry<C: Carrier>(
         record(&carrier.observer(), asked, running, Some(route), &seen, began);
         return match ended {
             Ok(()) => {
+                carrier.answered(route, &up, exchange.status);
                 carrier.give_back(route, up, exchange.sent_all());
                 Carried::Done { read_all: exchange.read_all() }
             }

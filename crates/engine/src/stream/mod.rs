@@ -5,7 +5,6 @@
 mod tunnel;
 
 use crate::admit::{Admitted, Proved, Refused, admit_stream};
-use crate::backend::choose;
 use crate::backend::connect::Opened as Reached;
 use crate::backend::link::Link;
 use crate::backend::preface::Preface;
@@ -17,6 +16,7 @@ use everyhop_decide::Who;
 use everyhop_record::failure::Failure;
 use everyhop_record::line::{DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::address::CONNECTS;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::side::Wire;
 use everyhop_transport::sock::Sock;
@@ -137,7 +137,7 @@ impl Stream {
         if link.was_answered() || !died {
             return false;
         }
-        choose::failed(route, &link.backend, &link.address);
+        self.opened.arrived.core.backends.failed(route, &link.backend, &link.address, CONNECTS);
         tries.leave_out_address(link.backend.hop_id, link.address.at);
         if !tries.leaves(&link.backend) {
             tries.leave_out(link.backend.hop_id);

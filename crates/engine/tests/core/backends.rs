@@ -184,8 +184,108 @@ fn a_backend_is_left_alone_for_eject_s_after_eject_after_failures_in_a_row() {
     assert!(it.came(0).is_empty(), "left alone");
     it.pass_s(1);
     assert_eq!(it.ejected(), [false, false]);
+    assert!(it.only(0).is_over() && it.only(0).took().is_empty(), "the edge asked by itself, without a request");
     tries(&it, 2, &[0, 1]);
-    assert_eq!(it.came(0).len(), 1, "its turn is its turn again");
+    assert_eq!(it.came(0).len(), 2, "its turn is its turn again");
+}
+
+#[test]
+fn one_that_is_still_down_is_found_out_by_no_request() {
+    let it = Stage::open(&Plan::new().backends(&[0, 1]).limit("eject_after", 1).limit("eject_s", 10));
+    it.fall(0);
+    tries(&it, 2, &[1]);
+    for _ in 0..5 {
+        it.pass_s(11);
+        assert_eq!(it.ejected(), [true, false], "probed, and not back");
+        tries(&it, 2, &[1]);
+    }
+    it.rise(0);
+    it.pass_s(11);
+    assert_eq!(it.ejected(), [false, false]);
+    it.fall(0);
+    tries(&it, 2, &[1]);
+    assert_eq!(it.ejected(), [true, false], "and is left alone again by its next failure");
+}
+
+#[test]
+fn a_probe_ends_with_the_backend_that_it_is_for() {
+    let pair = Plan::new().backends(&[0, 1]).limit("eject_after", 1).limit("eject_s", 10);
+    let it = Stage::open(&pair);
+    it.fall(0);
+    tries(&it, 2, &[1]);
+    it.reload(&Plan::new().backends(&[1]).limit("eject_s", 10));
+    it.rise(0);
+    it.pass_s(60);
+    assert!(it.came(0).is_empty(), "nobody has it any more");
+}
+
+/// Requests of which those that come to backend 0 are answered so, or not at all; statuses in order.
+fn turns(it: &Stage, count: usize, answer: Option<&str>) -> Vec<String> {
+    let client = it.h1();
+    let one = |_| {
+        let before = it.came(0).len();
+        it.says(&client, GET);
+        match (it.came(0).len() > before, answer) {
+            (true, None) => it.pass_s(2),
+            (true, Some(answer)) => it.says(it.came(0).last().expect("it came"), answer),
+            _ => {
+                for end in it.came(1).iter().filter(|e| !e.is_over()) {
+                    it.says(end, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+                    it.closes(end);
+                }
+            }
+        }
+        status(&client.took()).to_owned()
+    };
+    (0..count).map(one).collect()
+}
+
+const BAD: &str = "HTTP/1.1 503 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+fn pair() -> Plan {
+    let it = Plan::new().backends(&[0, 1]).limit("eject_after", 3).limit("eject_s", 10);
+    it.limit("first_byte_s", 2).limit("upstream_idle_s", 1)
+}
+
+#[test]
+fn one_that_takes_requests_and_never_answers_is_left_alone_and_one_request_finds_out_again() {
+    let it = Stage::open(&pair().eject_on(&["timeouts"]));
+    let got = turns(&it, 20, None);
+    assert_eq!(got.iter().filter(|s| *s == "504").count(), 3, "{got:?}");
+    assert!(got[10..].iter().all(|s| s == "200"), "{got:?}");
+    assert_eq!(it.ejected(), [true, false]);
+    it.pass_s(10);
+    assert_eq!(it.ejected(), [false, false], "it takes connections");
+    let got = turns(&it, 10, None);
+    assert_eq!(got.iter().filter(|s| *s == "504").count(), 1, "{got:?}");
+    assert_eq!(it.ejected(), [true, false]);
+}
+
+#[test]
+fn one_that_answers_5xx_to_everything_is_left_alone_where_its_route_counts_them() {
+    for (what, errors) in [(&["5xx"][..], 3), (&["timeouts"], 10), (&[], 10)] {
+        let it = Stage::open(&pair().eject_on(what));
+        let got = turns(&it, 20, Some(BAD));
+        assert_eq!(got.iter().filter(|s| *s == "503").count(), errors, "{what:?} {got:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_of_them_ends_a_row() {
+    let it = Stage::open(&pair().eject_on(&["5xx", "timeouts"]));
+    for _ in 0..3 {
+        turns(&it, 2, Some(BAD));
+        turns(&it, 2, None);
+        turns(&it, 2, Some("HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+        assert_eq!(it.ejected(), [false, false]);
+    }
+}
+
+#[test]
+fn a_lone_one_is_asked_whatever_it_answers() {
+    let it = Stage::open(&Plan::new().limit("eject_after", 1).eject_on(&["5xx"]));
+    assert_eq!(turns(&it, 4, Some(BAD)), ["503"; 4]);
+    assert_eq!(it.ejected(), [false]);
 }
 
 #[test]

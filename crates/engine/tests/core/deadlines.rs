@@ -127,6 +127,82 @@ fn an_answer_that_stands_still_for_answer_silence_s_is_cut_and_never_completed()
     assert!(it.only(0).is_over());
 }
 
+/// F05, with the limits as they are by default.
+#[test]
+fn an_answer_may_be_silent_for_minutes_and_goes_on() {
+    for silent_s in [35, 120, 290] {
+        let it = Stage::open(&Plan::new());
+        let client = it.h1();
+        it.says(&client, GET);
+        let peer = it.only(0);
+        it.says(&peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in ["2\r\na\n\r\n", "2\r\nb\n\r\n", "0\r\n\r\n"] {
+            it.pass_s(silent_s);
+            client.took();
+            it.says(&peer, piece);
+            assert!(client.took().ends_with(piece), "after {silent_s} s, at once");
+        }
+        assert!(it.served(&client, 0).starts_with("HTTP/1.1 200"), "the connection goes on");
+    }
+}
+
+#[test]
+fn a_long_poll_that_its_route_is_patient_with_is_answered_after_minutes() {
+    let it = Stage::open(&Plan::new().limit("first_byte_s", 300));
+    let client = it.h1();
+    for silent_s in [35, 120, 290] {
+        it.says(&client, GET);
+        it.pass_s(silent_s);
+        it.says(it.came(0).last().expect("a connection"), OK);
+        assert!(client.took().starts_with("HTTP/1.1 200"), "after {silent_s} s");
+    }
+}
+
+#[test]
+fn an_upload_that_moves_on_may_take_as_long_as_it_takes() {
+    let it = Stage::open(&Plan::new().limit("body_progress_s", 30));
+    let client = it.h1();
+    it.says(&client, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 40\r\n\r\n");
+    for _ in 0..40 {
+        it.pass_s(29);
+        it.says(&client, "x");
+    }
+    assert!(it.only(0).took().ends_with(&"x".repeat(40)));
+    it.says(&it.only(0), OK);
+    assert!(client.took().starts_with("HTTP/1.1 200"), "after 19 minutes");
+}
+
+/// RFC 9112 §9.6: what the client still sends is thrown away, with a bound.
+#[test]
+fn an_early_answer_is_sent_at_once_and_its_client_is_listened_to_until_it_is_silent_or_linger_s_is_over() {
+    let it = Stage::open(&Plan::new().limit("linger_s", 30));
+    let begins = || {
+        let client = it.h1();
+        it.says(&client, "PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9000000\r\n\r\nx");
+        it.says(it.came(0).last().expect("a connection"), "HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
+        let answer = client.took();
+        assert!(answer.starts_with("HTTP/1.1 413 No\r\n") && answer.contains("connection: close"), "{answer}");
+        assert!(it.came(0).last().expect("a connection").is_over(), "the backend is let go");
+        client
+    };
+    let silent = begins();
+    it.pass_ms(4_999);
+    assert!(!silent.is_over(), "{BEFORE}");
+    it.pass_s(1);
+    it.pass_s(1);
+    assert!(silent.is_over());
+    let sends = begins();
+    for _ in 0..29 {
+        it.pass_s(1);
+        it.says(&sends, "x");
+        assert!(!sends.is_over());
+    }
+    it.pass_s(2);
+    it.pass_s(2);
+    assert!(sends.is_over(), "whatever it sends");
+    assert_eq!(it.open_connections(), 0);
+}
+
 #[test]
 fn a_connection_that_is_max_age_s_old_is_told_to_close_with_its_next_answer() {
     let it = Stage::open(&Plan::new().limit("max_age_s", 100).limit("idle_s", 60));

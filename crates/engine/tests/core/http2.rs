@@ -123,6 +123,29 @@ fn a_request_stops_the_idle_clock_and_its_end_starts_it_anew() {
     assert_eq!(goaways(&frames(&client)).len(), 1);
 }
 
+/// F05.
+#[test]
+fn a_stream_may_be_silent_for_minutes_and_is_cut_alone_when_it_is_silent_for_longer() {
+    let it = Stage::open(&Plan::new().limit("answer_silence_s", 300));
+    let client = client(&it);
+    it.says(&client, request(1, 0x82));
+    let peer = it.only(0);
+    it.says(&peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for silent_s in [35, 120, 290] {
+        it.pass_s(silent_s);
+        frames(&client);
+        it.says(&peer, "2\r\nok\r\n");
+        let data = frames(&client);
+        assert_eq!(data.iter().map(|f| (f.kind, f.stream)).collect::<Vec<_>>(), [(DATA, 1)], "after {silent_s} s");
+    }
+    it.pass_s(301);
+    let cut = frames(&client);
+    assert_eq!(cut.iter().map(|f| (f.kind, f.stream)).collect::<Vec<_>>(), [(RST_STREAM, 1)], "and no end of a body");
+    it.says(&client, request(3, 0x82));
+    it.says(it.came(0).last().expect("a connection"), OK);
+    assert_eq!(served(&frames(&client)), [3]);
+}
+
 #[test]
 fn a_drain_tells_the_client_twice_and_ends_with_the_last_request_under_way() {
     let it = Stage::open(&Plan::new());

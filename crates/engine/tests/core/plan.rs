@@ -30,6 +30,11 @@ impl Plan {
         self
     }
 
+    pub fn eject_on(mut self, what: &[&str]) -> Plan {
+        self.way()["eject_on"] = json!(what);
+        self
+    }
+
     pub fn websocket(mut self) -> Plan {
         self.way()["websocket"] = json!(true);
         self
