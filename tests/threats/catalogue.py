@@ -151,6 +151,18 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "routed by the outer name alone; bytes as they were; no alert of ours",
             "RFC 9849; RFC 8701; nginx-tests stream_proxy_half_close.t",
         ),
+        "T16": Row(
+            "requests for TLS in the clear with more behind them, by clients and by backends; clients that begin without; backends "
+            "that say no, or something else",
+            "refused; nothing that was said in the clear is in a session, and nothing goes on without TLS",
+            "CVE-2011-0411; CVE-2021-23214; CVE-2021-23222",
+        ),
+        "T17": Row(
+            "names of one kind in a client's certificate that are written like another kind's: a URI like a fingerprint or a DNS "
+            "name, an e-mail address like a URI",
+            "it is known by none of them, and no allow-list takes it",
+            "RFC 5280 7.2 to 7.5",
+        ),
     },
     "HTTP/1": {
         "H01": Row(

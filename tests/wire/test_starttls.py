@@ -83,6 +83,7 @@ def test_a_client_asks_for_tls_and_gets_it_also_after_it_was_denied_gssapi(edge:
     ],
 )
 def test_what_is_said_in_the_clear_gets_no_further(edge: Edges, raw: Raws, says: bytes, slug: str) -> None:
+    """T16."""
     backend = raw(echo)
     it = edge(route(backend.port) + site(), listener=LISTENER)
     sock = dial(it.port, says)
@@ -140,6 +141,7 @@ def test_the_edge_asks_a_backend_for_tls_in_the_same_words(edge: Edges, raw: Raw
 
 @pytest.mark.parametrize("answer", [b"N", b"E", b"Sx"])
 def test_a_backend_that_says_anything_but_yes_is_sent_nothing(edge: Edges, raw: Raws, pki: Pki, answer: bytes) -> None:
+    """T16."""
     backend = raw(asked(pki, answer))
     it = edge(route(backend.port, tls="reencrypt", more='starttls = "postgres"') + site())
     with secured(dial(it.port), pki.public.file) as session:
