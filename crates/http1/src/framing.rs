@@ -35,6 +35,8 @@ pub(crate) struct Seen {
     pub(crate) authorizations: u8,
     pub(crate) expects: bool,
     pub(crate) connection: Connection,
+    /// How long Keep-Alive says that an idle connection is kept.
+    pub(crate) keep_alive_s: Option<u32>,
 }
 
 impl Seen {
@@ -61,6 +63,7 @@ impl Seen {
                 self.chunked = true;
             }
             FieldId::Connection => self.connection(value)?,
+            FieldId::KeepAlive => self.keep_alive_s = timeout(value),
             FieldId::Expect => {
                 if self.expects || !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Refused::Expectation);
@@ -97,6 +100,14 @@ impl Seen {
             (false, None) => Ok(Framing::None),
         }
     }
+}
+
+/// `timeout=5` of Keep-Alive (RFC 2068 §19.7.1.1): an offer, so that what is not one says nothing.
+#[cold]
+fn timeout(value: &[u8]) -> Option<u32> {
+    let mut each = value.split(|b| *b == b',').map(trim);
+    let seconds = each.find_map(|one| one.strip_prefix(b"timeout="))?;
+    length(seconds).and_then(|n| u32::try_from(n).ok())
 }
 
 /// Digits only, below 2^63.

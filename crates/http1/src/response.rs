@@ -23,6 +23,8 @@ pub struct ResponseHead {
     /// What Content-Length said, even where there is no body.
     pub length: Option<u64>,
     pub connection: Connection,
+    /// How long the backend keeps the connection when it is idle, where it says so.
+    pub keep_alive_s: Option<u32>,
 }
 
 impl ResponseHead {
@@ -86,6 +88,7 @@ impl ResponseHead {
             seen.note(field, buf)?;
         }
         self.connection = seen.connection;
+        self.keep_alive_s = seen.keep_alive_s;
         self.length = seen.length;
         if self.lenient && seen.length.is_some() {
             self.say_length_once(buf);

@@ -56,7 +56,7 @@ class Limits(Section):
     max_age_s: Positive = 86_400
     """A client's connection at all: what was decided and proved at its beginning holds for a day at most. Passthrough and upgraded ones are cut; HTTP ends between two requests."""
     upstream_idle_s: Positive = 4
-    """An idle backend connection; below the keep-alive of common servers (5 s of Node, uvicorn and Apache), so that they do not close first."""
+    """An idle backend connection; below the keep-alive of common servers (5 s of Node, uvicorn and Apache), so that they do not close first. One that says `Keep-Alive: timeout=` is left a second before that."""
     upstream_idle_connections: Positive = 1024
     """Idle connections kept for one backend and thread: as many as a burst of HTTP/2 streams needs, so that the next one opens none."""
     eject_after: Positive = 3

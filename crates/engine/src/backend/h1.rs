@@ -39,6 +39,8 @@ pub(crate) struct H1Up {
     body: Body,
     answered: bool,
     keep: bool,
+    /// How long the backend keeps it when it is idle, where it says so.
+    kept_s: Option<u32>,
     /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (threat T07).
     bound: bool,
     rule: Option<&'static str>,
@@ -62,6 +64,7 @@ impl H1Up {
             answered: false,
             // Nothing was asked yet.
             keep: true,
+            kept_s: None,
             bound: false,
             rule: None,
         }
@@ -98,6 +101,12 @@ impl H1Up {
     pub(crate) fn is_reusable(&self) -> bool {
         // Surplus bytes after a response belong to nobody: such a connection is not used again (threat H08).
         self.keep && !self.bound && self.inb.is_empty() && self.out.is_empty() && !self.wire.is_eof()
+    }
+
+    /// How long it may wait for its next request: never until the backend ends it, which no request must meet.
+    pub(crate) fn idle_ms(&self, limit_s: u32) -> u64 {
+        let ours = u64::from(limit_s) * 1000;
+        self.kept_s.map_or(ours, |s| ours.min(u64::from(s) * 1000 - 1000.min(u64::from(s) * 500)))
     }
 
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
@@ -193,6 +202,7 @@ impl H1Up {
 
     fn meta(&mut self) -> Meta {
         self.keep = self.head.keeps_alive();
+        self.kept_s = self.head.keep_alive_s;
         self.body.begin(self.head.framing);
         let (body, behind) = match self.head.framing {
             Framing::None => (BodyLen::None, Behind::Nothing),

@@ -78,7 +78,7 @@ impl Pools {
         let mut idle = self.idle.borrow_mut();
         let list = idle.entry(up.link.backend.hop_id).or_default();
         if list.len() < usize::try_from(limits.upstream_idle_connections).unwrap_or(usize::MAX) {
-            let until_ms = now_ms + u64::from(limits.upstream_idle_s) * 1000;
+            let until_ms = now_ms + up.idle_ms(limits.upstream_idle_s);
             list.push(Idle { up, until_ms });
         }
     }

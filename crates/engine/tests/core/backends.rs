@@ -29,6 +29,26 @@ fn a_connection_is_kept_for_upstream_idle_s_and_then_closed() {
 }
 
 #[test]
+fn a_connection_that_its_backend_keeps_for_less_is_left_before_that_so_that_no_request_meets_its_end() {
+    for (said, kept_ms) in [("timeout=2", 1000), ("max=100, timeout=3", 2000), ("timeout=1", 500), ("timeout=60", 4000)]
+    {
+        let it = Stage::open(&Plan::new().limit("upstream_idle_s", 4));
+        let client = it.h1();
+        let kept = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\nContent-Length: 2\r\n\r\nok");
+        it.says(&client, GET);
+        it.says(&it.only(0), &kept);
+        it.pass_ms(kept_ms - 1);
+        it.says(&client, GET);
+        it.says(&it.only(0), &kept);
+        assert!(!client.took().to_lowercase().contains("keep-alive"), "it is of that connection alone");
+        it.pass_ms(kept_ms);
+        assert!(it.only(0).is_over(), "{said}");
+        it.served(&client, 0);
+        assert_eq!(it.came(0).len(), 2, "{said}");
+    }
+}
+
+#[test]
 fn no_more_connections_wait_than_upstream_idle_connections() {
     let it = Stage::open(&Plan::new().limit("upstream_idle_connections", 2));
     let clients: Vec<_> = (0..4).map(|_| it.h1()).collect();
