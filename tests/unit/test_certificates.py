@@ -233,9 +233,10 @@ def test_roots_of_old_say_nothing_of_what_they_are_and_what_stands_behind_them_i
     )
     put(tmp_path / "ca.pem", bare + old, 0o644)
     assert read_roots("ca.pem", tmp_path).pem == bare + old
-    put(tmp_path / "ca.pem", bare + pki.client.chain.read_bytes(), 0o644)
-    with refused("ca/unusable", "which is no CA"):
-        read_roots("ca.pem", tmp_path)
+    for above in (bare, old):
+        put(tmp_path / "ca.pem", above + pki.client.chain.read_bytes(), 0o644)
+        with refused("ca/unusable", "which is no CA"):
+            read_roots("ca.pem", tmp_path)
 
 
 def test_the_roots_of_the_system_are_a_file_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

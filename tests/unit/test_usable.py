@@ -6,6 +6,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from cryptography import x509
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from everyhop import _door
 from everyhop.demo.certificates import put
 from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
+from everyhop.identity.certificates import verifies
 from tests.kit import Pki
 from tests.kit.forge import Signer, crl, element, forged, of_version_1, root, signed, wrapped
 
@@ -132,6 +135,8 @@ def test_a_key_that_is_none_yet_is_told_by_what_it_is_and_how_it_becomes_one(lea
         certificate(leaf): ("but a certificate", "swapped"),
         plain.decode().encode("utf-16"): ("it is UTF-16", "iconv"),
         base64.b64encode(plain): ("it is base64 of one", "base64 -d"),
+        b"!" + base64.b64encode(plain): ("holds no PEM key", "give a PEM file with a key"),
+        b"nonsense!": ("holds no PEM key", "give a PEM file with a key"),
         plain.replace(b"\n", b"\\n"): (r"\n is written out", "lines"),
         plain.replace(b"\n", b" "): ("nothing stands where its lines should end", "lines"),
         plain[:90]: ("whole", "whole PEM key"),
@@ -141,6 +146,7 @@ def test_a_key_that_is_none_yet_is_told_by_what_it_is_and_how_it_becomes_one(lea
         found = told(tmp_path, certificate(leaf), data)
         assert (found.slug, found.of) == ("certificate/unreadable", "key"), (what, found.what)
         assert what in found.what and mend in found.mend, (what, found.what, found.mend)
+        assert "cat edge.key" not in found.mend, "it is no variable"
         assert plain.splitlines()[1].decode() not in found.what + found.mend
 
 
@@ -152,6 +158,7 @@ def test_a_key_of_the_environment_is_named_by_its_variable(leaf: Signer, tmp_pat
         with pytest.raises(Unusable, match="env:KEY") as caught:
             read_pair("a.pem", "env:KEY", tmp_path, {"KEY": value})
         assert what in caught.value.what
+        assert ("cat edge.key" in caught.value.mend) == ("written out" in what)
 
 
 def test_a_chain_that_is_none_yet_is_told_by_what_it_is_and_how_it_becomes_one(leaf: Signer, tmp_path: Path) -> None:
@@ -184,6 +191,22 @@ def test_roots_that_verify_nothing_are_refused_or_told_where_others_stand_beside
     assert caught.value.slug == "ca/unusable"
     (weak,) = read_roots("both.pem", tmp_path).weak
     assert "both.pem" in weak and "Some CA" in weak
+
+
+def test_of_roots_that_verify_nothing_the_first_is_told(pki: Pki, tmp_path: Path) -> None:
+    one, two = (forged(name, root(pki.public), ca=True, key=KEYS["Ed448"]()) for name in ("One CA", "Two CA"))
+    put(tmp_path / "two.pem", certificate(one) + certificate(two), 0o644)
+    with pytest.raises(Unusable, match="One CA") as caught:
+        read_roots("two.pem", tmp_path)
+    assert "RSA of 2048 bits, P-256 or P-384" in caught.value.mend
+
+
+def test_keys_of_rsa_are_verified_by_from_2048_bits_to_8192() -> None:
+    def of(bits: int) -> x509.Certificate:
+        key = rsa.RSAPublicNumbers(65537, (1 << bits - 1) + 1).public_key()
+        return cast(x509.Certificate, SimpleNamespace(public_key=lambda: key))
+
+    assert [bits for bits in (1024, 2047, 2048, 8192, 8193) if verifies(of(bits))] == [2048, 8192]
 
 
 LISTS: dict[str, tuple[x509.ExtensionType, str]] = {
