@@ -25,7 +25,7 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire beside guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire beside applications guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
 	$(call step,wire tests and threats,$(MAKE) -s beside)
 	$(call step,outside suites,$(MAKE) -s suites)
+	$(call step,applications,$(MAKE) -s applications)
 	$(call step,promises,pytest tests/promises)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
@@ -129,6 +130,30 @@ target/suites/.there: requirements/suites.lock requirements/suites-build.lock te
 	@cd tests/suites/h2spec; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/suites/bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
 	@touch $@
+
+APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there
+
+applications: tools $(VENV)/.dev $(APPLICATIONS) ## Applications of others through the edge, in every pattern: docs/reference/applications.md.
+	@pytest tests/applications $(ARGS)
+
+# Pinned by hashes, each in an environment of its own: nothing of the project depends on them.
+target/applications/python/.there: requirements/applications.lock
+	@mkdir -p target/applications; python3 -m venv --clear target/applications/python
+	@target/applications/python/bin/python -m pip install -q --require-hashes -r requirements/applications.lock; touch $@
+
+PEERS := tests/applications/peers
+
+target/applications/bin/.there: $(wildcard $(PEERS)/go/*.go) $(PEERS)/go/go.mod $(PEERS)/go/go.sum
+	@mkdir -p target/applications/bin
+	@cd $(PEERS)/go; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/bin/gopeers .
+	@touch $@
+
+# Without Node its rows are skipped, and say so.
+target/applications/node/.there: $(PEERS)/package.json $(PEERS)/package-lock.json
+	@mkdir -p target/applications/node; cp $^ target/applications/node
+	@if command -v npm >/dev/null; then cd target/applications/node; \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund; touch .there; fi
 
 guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
 	@cargo build -q --release -p everyhop-control -p everyhop-load

@@ -14,7 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PLAIN = "bash sed sort head cut dirname mktemp rm tail env cat touch chmod true"
-NEEDED = "cc h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze go git"
+NEEDED = (
+    "cc h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze go git fcgiwrap litmus docker-registry"
+)
 RUST = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
 
 

@@ -1,0 +1,22 @@
+// Go's net/http as a server and as a client, with gorilla's WebSockets, and a client of image registries. `lab.py` runs
+// `serve CHAIN KEY CLIENTS` and `ask CA`, `test_images.py` runs `image CA REFERENCE`; what each path answers is told in `promises.py`. In this process names under .test are this machine.
+package main
+
+import "os"
+
+func main() {
+	switch os.Args[1] {
+	case "serve":
+		serve(os.Args[2], os.Args[3], os.Args[4])
+	case "ask":
+		ask(os.Args[2])
+	case "image":
+		image(os.Args[2], os.Args[3])
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

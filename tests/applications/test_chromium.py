@@ -1,0 +1,78 @@
+"""Chromium, headless, with a page that fetches, uploads, talks and listens, and goes on to the next pattern when it is done."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from everyhop.demo.certificates import Leaf
+from tests.applications import peer
+from tests.applications.catalogue import PATTERNS
+from tests.applications.lab import SITE, application_leaf, routes
+from tests.applications.peer import Peer
+from tests.kit import EdgeKit, Pki
+from tests.kit.edge import leaf
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def spki(it: Leaf) -> str:
+    """By which it trusts a certificate whose authority it does not know."""
+    key = x509.load_pem_x509_certificate(it.chain.read_bytes()).public_key()
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(der).digest()).decode()
+
+
+@pytest.fixture(scope="module")
+def reports(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+    """What the page found, by host: one browser for all."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: Debian's chromium")
+    folder, application = tmp_path_factory.mktemp("page"), application_leaf(pki)
+    server = Peer(peer.python("page.py", application.chain, application.key, pki.internal.file), folder)
+    try:
+        front = EdgeKit(pki, SITE + routes("page", server.read()["ports"], patterns=PATTERNS), threads=2)
+        try:
+            hosts = [f"page.{pattern}.test:{front.port}" for pattern in PATTERNS]
+            known = ",".join(map(spki, (application, leaf(pki, "applications"))))
+            command = [
+                CHROMIUM,
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--no-proxy-server",
+            ]
+            command += [f"--user-data-dir={folder}/profile", f"--ignore-certificate-errors-spki-list={known}"]
+            command += ["--host-resolver-rules=MAP *.test 127.0.0.1", "--remote-debugging-port=0"]
+            command += [f"https://{hosts[0]}/#{','.join(hosts[1:])}"]
+            with (folder / "chromium.err").open("wb") as errors:
+                browser = subprocess.Popen(command, stdout=errors, stderr=errors)
+            try:
+                found = [server.read() for _ in PATTERNS]
+            finally:
+                browser.terminate()
+                browser.wait(20)
+            yield {one["host"]: one for one in found}
+        finally:
+            front.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_page_fetches_uploads_talks_and_listens(reports: dict[str, dict[str, Any]], pattern: str) -> None:
+    told = reports[f"page.{pattern}.test"]
+    assert told["sent"] is True and told["many"] is True, told
+    assert told["socket"] == [[5, 100_000], 4001, "because of this"], told
+    assert told["events"] == ["one", "two"], told
+    # aiohttp speaks no HTTP/2; where TLS ends at the edge the browser does.
+    assert told["protocols"] == ["http/1.1" if pattern == "passthrough" else "h2"], told
