@@ -183,17 +183,17 @@ fn decode(it: &mut Chunked, data: &[u8], size: usize) -> Decoded {
 }
 
 pub fn chunked(data: &[u8]) {
-    let mut it = Chunked::default();
+    let mut it = Chunked::within(&LIMITS);
     let whole = decode(&mut it, data, data.len().max(1));
     for size in [1, 2, 3, 7, 64] {
         // A decoder that was used before is as good as a new one.
-        it.reset();
+        it.reset(&LIMITS);
         assert_eq!(decode(&mut it, data, size), whole, "in pieces of {size}: {}", shown(data));
     }
-    let mut lenient = Chunked::lenient(true);
+    let mut lenient = Chunked::lenient(true, &LIMITS);
     let loosely = decode(&mut lenient, data, data.len().max(1));
     for size in [1, 2, 3, 7, 64] {
-        lenient.reset();
+        lenient.reset(&LIMITS);
         assert_eq!(decode(&mut lenient, data, size), loosely, "leniently in pieces of {size}: {}", shown(data));
     }
     if whole.is_ok() {
@@ -206,7 +206,7 @@ pub fn chunked(data: &[u8]) {
         Ok(it) => it,
         Err(None) => return assert_eq!(other, None, "waits for what is there: {}", shown(data)),
         Err(Some(why)) => {
-            let of_limits = matches!(why, Refused::ChunkExtension | Refused::Trailer);
+            let of_limits = matches!(why, Refused::ChunkExtension | Refused::TrailerTooLong);
             return assert!(of_limits || other.is_none(), "{why:?}, but fine to another reader: {}", shown(data));
         }
     };
@@ -215,7 +215,7 @@ pub fn chunked(data: &[u8]) {
     };
     assert!(body.len() < used && used <= data.len(), "never more out than in");
     assert_eq!((shown(&body), used), (shown(&its_body), its_end));
-    let kept = |(name, _): &(Vec<u8>, Vec<u8>)| !field_id(name).is_forbidden_in_trailers();
+    let kept = |(name, _): &(Vec<u8>, Vec<u8>)| !field_id(name).is_framing();
     assert_eq!(trailers, its_trailers.into_iter().filter(kept).collect::<Vec<_>>());
     for (name, value) in &trailers {
         assert!(is_token(name) && !value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
@@ -238,7 +238,7 @@ fn afresh(it: &mut Chunked, body: Vec<u8>, trailers: Vec<(Vec<u8>, Vec<u8>)>) {
         write::field(&mut out, name, value);
     }
     out.extend_from_slice(b"\r\n");
-    it.reset();
+    it.reset(&LIMITS);
     let n = out.len();
     assert_eq!(decode(it, &out, n), Ok((body, trailers, n)), "{}", shown(&out));
 }

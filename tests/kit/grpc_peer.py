@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ class Echo(grpc.GenericRpcHandler):
         return b""
 
 
-def server(leaf: Leaf, clients: Path) -> tuple[Any, int]:
+def server(leaf: Leaf, clients: Path, options: Sequence[tuple[str, int]] = ()) -> tuple[Any, int]:
     """A server that demands a client certificate, and its port."""
-    it = grpc.server(ThreadPoolExecutor(8), handlers=(Echo(),))
+    it = grpc.server(ThreadPoolExecutor(8), handlers=(Echo(),), options=options)
     credentials = grpc.ssl_server_credentials(
         [(leaf.key.read_bytes(), leaf.chain.read_bytes())], clients.read_bytes(), require_client_auth=True
     )

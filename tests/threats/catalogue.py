@@ -66,14 +66,19 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "RFC 8446 4.4.2; RFC 6724; RFC 8305",
         ),
         "F08": Row(
-            "reason phrases, 1xx, two Set-Cookie, the methods of WebDAV and QUERY, bodies of GET and DELETE",
-            "pass unchanged",
+            "reason phrases, 1xx, two Set-Cookie, the methods of WebDAV and QUERY, bodies of GET and DELETE; trailers of 16 KiB and more, such as gRPC's details of a status, between any two protocols",
+            "pass unchanged, trailers up to limits.head_bytes; longer ones fail their own request and name the limit",
             "RFC 9110; RFC 4918",
         ),
         "F09": Row(
             "HTTP/1.0 without Host at a site of one name, `Host: name:`, `OPTIONS *`",
             "the answer of the site's backend",
             "RFC 9112 3.2; RFC 3986 3.2.3",
+        ),
+        "F10": Row(
+            "uploads and downloads by HTTP/2 over a way of 10 to 100 ms",
+            "windows grow with the way, up to the connection's own, and nowhere else",
+            "RFC 9113 5.2; nextcloud#25297; tusd#1106",
         ),
     },
     "TLS, all four patterns on one port": {
@@ -246,6 +251,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "gRPC: trailers without end, forbidden, large; a backend's reset; extended CONNECT",
             "status kept or mapped; no crash; extended CONNECT is off",
             "CVE-2026-73513; nginx-tests grpc_trailers.t",
+        ),
+        "P07": Row(
+            "what HTTP/2 calls malformed: pseudo-fields in trailers, unknown, twice or late; two hosts; schemes that are none; paths that name a host",
+            "a stream error or 400, never a request without what was wrong with it",
+            "RFC 9113 8.1.1, 8.3",
         ),
         "P06": Row("the cases of h2spec", "all pass, or a written exception", "h2spec"),
     },

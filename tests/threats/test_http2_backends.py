@@ -4,6 +4,7 @@ backend did not look at goes again."""
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -228,3 +229,59 @@ TRAILERS = [
 def pairs(found: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """What stands behind the head of an answer: the trailers, which are last."""
     return iter(found[next(i for i, (n, _) in enumerate(found) if n == "grpc-status") :])
+
+
+PING = b"\x00\x00\x08\x06\x00\x00\x00\x00\x00"
+
+
+def holding(answers: threading.Event | None) -> Callable[[Spoken, Asked, h2.events.Event], None]:
+    """The first connection owes an answer to `/held`, and where it `answers` nothing it is as good as dead until then."""
+
+    def on(it: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if not isinstance(event, h2.events.StreamEnded):
+            return
+        if asked.fields[b":path"] == b"/held":
+            if answers is not None:
+                assert answers.wait(120)
+        else:
+            it.answer(asked.stream, b"%d" % it.number)
+
+    return on
+
+
+def test_a_silent_connection_that_does_not_answer_a_ping_is_asked_nothing_more(
+    edge: Edges, raw: Raws, pki: Pki
+) -> None:
+    """F03. Long before what it owes is late."""
+    over = threading.Event()
+    script = H2Backend(holding(over))
+    it = edge(route(raw(script).port))
+
+    def answered() -> bytes | None:
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            sock.settimeout(0.5)
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+            try:
+                return response(sock)[1] or None
+            except TimeoutError:
+                return None
+
+    with tls(it.port, "a.test", pki.public.file) as held:
+        held.sendall(b"GET /held HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        until(lambda: script.asked or None)
+        assert until(answered, 45) == b"2"
+        over.set()
+    assert script.connections == 2
+
+
+def test_a_silent_connection_that_answers_a_ping_goes_on(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """F03. A stream may be silent for long, and is asked once."""
+    script = H2Backend(holding(None))
+    backend = raw(script)
+    it = edge(route(backend.port))
+    with tls(it.port, "a.test", pki.public.file) as held:
+        held.sendall(b"GET /held HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        until(lambda: PING in backend.received or None, 30)
+        with Talk(it.port, pki, "a.test", "http/1.1") as talk:
+            assert talk.ask().body == b"1"
+    assert backend.received.count(PING) == 1

@@ -89,6 +89,7 @@ def status(it: Compiled, digest: str | None = None) -> Running:
         "expected": None,
         "certificate": None,
         "alert": "unknown_ca",
+        "grpc_status": None,
         "detail": None,
     }
     hop = {"tls": "mutual", "version": "1.3", "group": "X25519", "identity": "demanded"}

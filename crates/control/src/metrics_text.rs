@@ -4,6 +4,7 @@
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_record::counters::{BUCKETS_US, PerThread};
+use everyhop_record::grpc::CODES;
 use everyhop_record::printable::printable;
 use everyhop_record::trouble::{TROUBLES, Trouble};
 use everyhop_running::running::Running;
@@ -36,6 +37,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     turns(&mut out, &running);
     classes(&mut out, &running);
+    calls(&mut out, &running);
     durations(&mut out, &running);
     refusals(&mut out, &running);
     expiries(&mut out, &running);
@@ -80,7 +82,11 @@ fn per_route(out: &mut String, running: &Running, name: &str, help: &str, f: imp
 }
 
 fn classes(out: &mut String, running: &Running) {
-    counter(out, "everyhop_responses_total", "responses by status class; without a route: the edge's own");
+    counter(
+        out,
+        "everyhop_responses_total",
+        "responses by status class, a failed call of gRPC by HTTP's that stands for it; without a route: the edge's own",
+    );
     let of_routes = running.routes.iter().map(|r| (&*r.name, &r.stats));
     for (name, stats) in std::iter::once(("", &running.elsewhere)).chain(of_routes) {
         for class in 0..5usize {
@@ -103,6 +109,20 @@ fn turns(out: &mut String, running: &Running) {
     let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");
     for (route, turns) in bounded() {
         let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().1);
+    }
+}
+
+/// Only what was called: most routes are of no such protocol.
+fn calls(out: &mut String, running: &Running) {
+    let name = "everyhop_grpc_calls_total";
+    counter(out, name, "calls of gRPC by the status that they ended with");
+    for r in &running.routes {
+        for code in 0..CODES {
+            let n = r.stats.sum(|t| t.calls.get(code).map_or(0, |c| c.get()));
+            if n > 0 {
+                let _ = writeln!(out, "{name}{{route=\"{}\",status=\"{code}\"}} {n}", label(&r.name));
+            }
+        }
     }
 }
 

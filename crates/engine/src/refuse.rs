@@ -72,6 +72,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         host: None,
         path: None,
         status: 0,
+        grpc: None,
         bytes_in: it.bytes.len() as u64,
         bytes_out: out,
         duration_us: us,

@@ -413,6 +413,7 @@ fn end(
         host: None,
         path: None,
         status: 0,
+        grpc: None,
         bytes_in: to_backend,
         bytes_out: to_client,
         duration_us: us,

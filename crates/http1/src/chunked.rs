@@ -1,14 +1,12 @@
 //! The chunked coding (RFC 9112 §7.1), read incrementally. Extensions are dropped, sizes are plain hexadecimal, line
-//! ends are CRLF, trailers obey the rules of fields and lose what must not be in them. For a backend that is read leniently
-//! a size may have zeros before it and white space behind it, and LF alone ends a line.
+//! ends are CRLF, trailers obey the rules of fields and lose what would frame the message anew. For a backend that is read
+//! leniently a size may have zeros before it and white space behind it, and LF alone ends a line.
 
 use crate::Refused;
-use crate::line::field;
+use crate::line::{Limits, field};
 
 /// Extensions of one message in all.
 const EXTENSION_BYTES: usize = 4096;
-const TRAILER_BYTES: usize = 8192;
-const TRAILER_FIELDS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunk {
@@ -51,21 +49,28 @@ pub struct Chunked {
     extensions: usize,
     trailer: Vec<u8>,
     trailer_bytes: usize,
+    /// What the trailers may come to: as much as a head.
+    most_bytes: usize,
+    most_fields: usize,
     /// Name and value, in order; names as they came.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Chunked {
-    pub fn lenient(lenient: bool) -> Chunked {
-        Chunked { lenient, ..Chunked::default() }
+    pub fn within(limits: &Limits) -> Chunked {
+        Chunked { most_bytes: limits.head_bytes, most_fields: limits.fields, ..Chunked::default() }
+    }
+
+    pub fn lenient(lenient: bool, limits: &Limits) -> Chunked {
+        Chunked { lenient, ..Chunked::within(limits) }
     }
 
     /// Forgets the last message; keeps the memory.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, limits: &Limits) {
         let (mut trailer, mut trailers) = (std::mem::take(&mut self.trailer), std::mem::take(&mut self.trailers));
         trailer.clear();
         trailers.clear();
-        *self = Chunked { lenient: self.lenient, trailer, trailers, ..Chunked::default() };
+        *self = Chunked { trailer, trailers, ..Chunked::lenient(self.lenient, limits) };
     }
 
     /// Reads the next piece of `buf`. After [`Chunk::Data`], call again with what follows it.
@@ -153,8 +158,8 @@ impl Chunked {
 
     fn trailer(&mut self, b: u8) -> Result<(), Refused> {
         self.trailer_bytes += 1;
-        if self.trailer_bytes > TRAILER_BYTES {
-            return Err(Refused::Trailer);
+        if self.trailer_bytes > self.most_bytes {
+            return Err(Refused::TrailerTooLong);
         }
         if b != b'\n' {
             self.trailer.push(b);
@@ -170,10 +175,10 @@ impl Chunked {
             return Ok(());
         }
         let it = field(line, 0, line.len())?;
-        if self.trailers.len() >= TRAILER_FIELDS {
-            return Err(Refused::Trailer);
+        if self.trailers.len() >= self.most_fields {
+            return Err(Refused::TrailerTooLong);
         }
-        if !it.id.is_forbidden_in_trailers() {
+        if !it.id.is_framing() {
             self.trailers.push((it.name.of(line).to_vec(), it.value.of(line).to_vec()));
         }
         self.trailer.clear();

@@ -14,6 +14,8 @@ pub enum FieldId {
     Te,
     Upgrade,
     Expect,
+    /// What a CGI program would take for `HTTP_PROXY`, its own way out (CVE-2016-5385).
+    Proxy,
     Http2Settings,
     EarlyData,
     Authorization,
@@ -54,18 +56,18 @@ impl FieldId {
         !self.is_hop_by_hop() && self != FieldId::ContentLength && (in_answer || !edges_own)
     }
 
-    /// Must not stand in a trailer section (RFC 9110 §6.5.1), or would be believed if it did.
+    /// Frames a message, says where it goes, or concerns this connection alone: in no trailer section (RFC 9110 §6.5.1).
+    pub fn is_framing(self) -> bool {
+        self.is_hop_by_hop() || matches!(self, FieldId::Host | FieldId::ContentLength)
+    }
+
+    /// Must not stand in a request's trailers, or would be believed if it did.
     pub fn is_forbidden_in_trailers(self) -> bool {
-        self.is_hop_by_hop()
+        self.is_framing()
             || self.is_identity()
             || matches!(
                 self,
-                FieldId::Host
-                    | FieldId::ContentLength
-                    | FieldId::Expect
-                    | FieldId::Authorization
-                    | FieldId::EarlyData
-                    | FieldId::Date
+                FieldId::Expect | FieldId::Authorization | FieldId::EarlyData | FieldId::Date | FieldId::Proxy
             )
     }
 }
@@ -80,6 +82,7 @@ pub fn field_id(name: &[u8]) -> FieldId {
     let (known, id): (&[u8], FieldId) = match (rest.len() + 1, first | 0x20) {
         (2, b't') => (b"te", FieldId::Te),
         (4, b'h') => (b"host", FieldId::Host),
+        (5, b'p') => (b"proxy", FieldId::Proxy),
         (4, b'd') => (b"date", FieldId::Date),
         (6, b'e') => (b"expect", FieldId::Expect),
         (7, b'u') => (b"upgrade", FieldId::Upgrade),
@@ -176,7 +179,8 @@ fn alike(name: &[u8], family: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const KNOWN: [(&str, FieldId); 17] = [
+    const KNOWN: [(&str, FieldId); 18] = [
+        ("proxy", FieldId::Proxy),
         ("te", FieldId::Te),
         ("host", FieldId::Host),
         ("date", FieldId::Date),

@@ -51,6 +51,7 @@ refused! {
     ChunkSize "http1/chunk-size" 400 "a chunk's size is not a plain hexadecimal number";
     ChunkExtension "http1/chunk-extension" 400 "chunk extensions are malformed or too long";
     ChunkEnd "http1/chunk-end" 400 "a chunk's data does not end where its size says";
-    Trailer "http1/trailer" 400 "the trailer section is malformed or too long";
+    Trailer "http1/trailer" 400 "the trailer section is malformed";
+    TrailerTooLong "http1/trailer-too-long" 431 "the trailers are longer than limits.head_bytes, or more than limits.head_fields";
     StatusLine "http1/status-line" 502 "the status line is malformed";
 }

@@ -1,6 +1,6 @@
 //! Every limit at its last good value and one beyond, and a head that is read after another one.
 
-use everyhop_http1::{Chunk, Chunked, FieldId, Framing, Limits, Parsed, Refused, RequestHead, ResponseHead};
+use everyhop_http1::{Chunk, Chunked, Framing, Limits, Parsed, Refused, RequestHead, ResponseHead};
 
 const LIMITS: Limits = Limits { head_bytes: 100, fields: 3, target_bytes: 8 };
 
@@ -154,8 +154,10 @@ fn every_status_from_100_to_599_is_read_and_no_other() {
     }
 }
 
+const TRAILERS: Limits = Limits { head_bytes: 8192, fields: 64, target_bytes: 256 };
+
 fn decoded(bytes: &[u8]) -> Result<Chunked, Refused> {
-    let (mut it, mut at) = (Chunked::default(), 0);
+    let (mut it, mut at) = (Chunked::within(&TRAILERS), 0);
     loop {
         match it.next(&bytes[at..]) {
             Chunk::Data { skip, len } => at += skip + len,
@@ -190,39 +192,39 @@ fn extensions_may_be_4096_bytes_in_all_chunks_together() {
 }
 
 #[test]
-fn trailers_may_be_8192_bytes_and_64_fields() {
+fn trailers_may_be_as_long_as_a_head_and_as_many_as_its_fields() {
     let body = |fields: usize, len: usize| {
         let lines = format!("{}B: ", "A: b\r\n".repeat(fields - 1));
         format!("0\r\n{lines}{}\r\n\r\n", "v".repeat(len - lines.len() - 4)).into_bytes()
     };
     assert_eq!(decoded(&body(1, 8192)).map(|it| it.trailers.len()), Ok(1));
-    assert_eq!(decoded(&body(1, 8193)).err(), Some(Refused::Trailer));
+    assert_eq!(decoded(&body(1, 8193)).err(), Some(Refused::TrailerTooLong));
     assert_eq!(decoded(&body(64, 1000)).map(|it| it.trailers.len()), Ok(64));
-    assert_eq!(decoded(&body(65, 1000)).err(), Some(Refused::Trailer));
+    assert_eq!(decoded(&body(65, 1000)).err(), Some(Refused::TrailerTooLong));
 }
 
 #[test]
 fn a_body_is_read_alike_after_another_one() {
-    let mut it = Chunked::default();
+    let mut it = Chunked::within(&TRAILERS);
     let bytes =
         [b"0;".to_vec(), vec![b'a'; 4000], b"\r\nA: ".to_vec(), vec![b'v'; 8000], b"\r\n\r\n".to_vec()].concat();
     for _ in 0..3 {
         assert_eq!(it.next(&bytes), Chunk::End { consumed: bytes.len() });
         assert_eq!(it.trailers.len(), 1);
-        it.reset();
+        it.reset(&TRAILERS);
         assert!(it.trailers.is_empty());
     }
 }
 
 #[test]
 fn a_body_that_has_ended_takes_no_byte_of_what_follows() {
-    let mut it = Chunked::default();
+    let mut it = Chunked::within(&TRAILERS);
     assert_eq!(it.next(b"0\r\n\r\nGET"), Chunk::End { consumed: 5 });
     assert_eq!(it.next(b"GET"), Chunk::End { consumed: 0 });
 }
 
 #[test]
-fn what_must_not_stand_in_a_trailer_is_left_out_of_it() {
+fn what_frames_a_message_is_left_out_of_its_trailers_and_the_rest_is_told_apart() {
     for name in [
         "Connection",
         "Keep-Alive",
@@ -235,18 +237,16 @@ fn what_must_not_stand_in_a_trailer_is_left_out_of_it() {
         "HTTP2-Settings",
         "Host",
         "Content-Length",
-        "Expect",
-        "Authorization",
-        "Early-Data",
-        "Date",
-        "X-Forwarded-For",
-        "X-Real-IP",
-        "Forwarded",
     ] {
         let body = format!("0\r\n{name}: v\r\nA: b\r\n\r\n");
         assert_eq!(decoded(body.as_bytes()).map(|it| it.trailers), Ok(vec![(b"A".to_vec(), b"b".to_vec())]), "{name}");
     }
-    for id in [FieldId::WwwAuthenticate, FieldId::Other] {
-        assert!(!id.is_forbidden_in_trailers());
+    let of_requests =
+        ["Expect", "Authorization", "Early-Data", "Date", "Proxy", "X-Forwarded-For", "X-Real-IP", "Forwarded"];
+    for name in of_requests.iter().chain(&["WWW-Authenticate", "Server"]) {
+        let body = format!("0\r\n{name}: v\r\n\r\n");
+        assert_eq!(decoded(body.as_bytes()).map(|it| it.trailers.len()), Ok(1), "{name}");
+        let id = everyhop_http1::field_id(name.as_bytes());
+        assert_eq!((id.is_framing(), id.is_forbidden_in_trailers()), (false, of_requests.contains(name)), "{name}");
     }
 }

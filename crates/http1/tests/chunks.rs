@@ -1,10 +1,12 @@
 //! Chunked bodies: complete ones split at every byte, wrong ones refused, nothing ever panics.
 
-use everyhop_http1::{Chunk, Chunked, Refused, write};
+use everyhop_http1::{Chunk, Chunked, Limits, Refused, write};
+
+const LIMITS: Limits = Limits { head_bytes: 8192, fields: 64, target_bytes: 256 };
 
 /// Body, trailers and how many bytes it took; fed in pieces of `size`.
 fn decode(bytes: &[u8], size: usize) -> Result<(Vec<u8>, Chunked, usize), Option<Refused>> {
-    let mut it = Chunked::default();
+    let mut it = Chunked::within(&LIMITS);
     let (mut body, mut used) = (Vec::new(), 0);
     for end in (size..bytes.len() + size).step_by(size) {
         let have = &bytes[..end.min(bytes.len())];
@@ -33,7 +35,7 @@ fn a_body_is_the_same_however_it_arrives() {
         let (body, it, used) = decode(bytes, size).expect("a whole body");
         assert_eq!(body, b"hello world0123456789");
         assert_eq!(&bytes[used..], b"GET /next", "what follows is untouched");
-        assert_eq!(it.trailers, [(b"X-Sum".to_vec(), b"1".to_vec())], "forbidden trailers are dropped");
+        assert_eq!(it.trailers, [(b"X-Sum".to_vec(), b"1".to_vec())], "what frames a message is dropped");
     }
 }
 
@@ -65,7 +67,7 @@ fn a_body_that_is_not_exactly_chunked_is_refused() {
     let extension = [b"5;".to_vec(), vec![b'a'; 5000]].concat();
     assert!(matches!(decode(&extension, 64), Err(Some(Refused::ChunkExtension))));
     let trailers = [b"0\r\n".to_vec(), b"A: b\r\n".repeat(2000)].concat();
-    assert!(matches!(decode(&trailers, 64), Err(Some(Refused::Trailer))));
+    assert!(matches!(decode(&trailers, 64), Err(Some(Refused::TrailerTooLong))));
     assert!(matches!(decode(b"5\r\nhell", 2), Err(None)), "a short body is not complete");
 }
 

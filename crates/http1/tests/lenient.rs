@@ -65,7 +65,7 @@ fn a_request_is_never_read_leniently() {
 
 /// Body and how many bytes it took, fed in pieces of `size`.
 fn decode(bytes: &[u8], size: usize, lenient: bool) -> Result<(Vec<u8>, usize), Option<Refused>> {
-    let mut it = Chunked::lenient(lenient);
+    let mut it = Chunked::lenient(lenient, &LIMITS);
     let (mut body, mut used) = (Vec::new(), 0);
     for end in (size..bytes.len() + size).step_by(size) {
         let have = &bytes[..end.min(bytes.len())];

@@ -1,6 +1,7 @@
 //! Counters: one set a thread, written by that thread alone and read by whoever asks. They outlive plans by route name.
 //! Text is made on read. Read next: `line.rs`, the observations beside them.
 
+use crate::grpc::{self, CODES};
 use crate::line::Line;
 use crate::log::ThreadLog;
 use crate::refusal::Refusal;
@@ -17,6 +18,10 @@ impl Count {
     #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    fn take_back(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
 
     #[inline]
@@ -44,6 +49,8 @@ pub struct PerThread {
     pub bytes_out: Count,
     /// By status class, 1xx to 5xx.
     pub classes: [Count; 5],
+    /// Calls of gRPC by the status that they ended with.
+    pub calls: [Count; CODES],
     pub durations: [Count; BUCKETS_US.len() + 1],
     pub duration_us: Count,
     /// How often, and the microseconds since 1970 of the last time.
@@ -116,6 +123,28 @@ impl PerThread {
         match logged {
             Some(written) => last.1.extend_from_slice(written),
             None => line.write(&mut last.1, micros),
+        }
+    }
+
+    /// After [`PerThread::took`], of a call of gRPC: where it failed it is no success, whatever HTTP says of it. An answer
+    /// without a status of its own is UNKNOWN to its client.
+    #[cold]
+    pub fn called(&self, status: u16, code: Option<u8>) {
+        let code = match code {
+            None if status / 100 != 2 => return,
+            code => code.unwrap_or(grpc::UNKNOWN),
+        };
+        if let Some(count) = self.calls.get(usize::from(code)) {
+            count.add(1);
+        }
+        let class = |of: u16| self.classes.get(usize::from(of).wrapping_sub(1));
+        let (said, is) = (status / 100, grpc::class(code));
+        if said == 2
+            && is != said
+            && let (Some(said), Some(is)) = (class(said), class(is))
+        {
+            said.take_back();
+            is.add(1);
         }
     }
 

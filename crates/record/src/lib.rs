@@ -9,6 +9,7 @@ pub mod der;
 pub mod digest;
 pub mod facts;
 pub mod failure;
+pub mod grpc;
 pub mod json;
 pub mod line;
 pub mod log;

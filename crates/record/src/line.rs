@@ -109,6 +109,8 @@ pub struct Line<'a> {
     /// Without query.
     pub path: Option<&'a [u8]>,
     pub status: u16,
+    /// How a call of gRPC ended.
+    pub grpc: Option<u8>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub duration_us: u64,
@@ -131,7 +133,10 @@ pub fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, material: 
 impl Line<'_> {
     /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
     pub fn is_ordinary(&self) -> bool {
-        self.end == DONE && self.failed.is_empty() && self.hop.is_none_or(|(hop, _)| hop.alarm().is_none())
+        self.end == DONE
+            && self.grpc.is_none_or(|code| code == 0)
+            && self.failed.is_empty()
+            && self.hop.is_none_or(|(hop, _)| hop.alarm().is_none())
     }
 
     /// `micros`: now, since 1970.
@@ -168,10 +173,19 @@ impl Line<'_> {
         } else {
             number(out, u64::from(self.status));
         }
+        let bytes_in = match self.grpc {
+            // Almost every line: in one piece.
+            None => &b",\"grpc_status\":null,\"bytes_in\":"[..],
+            Some(code) => {
+                out.extend_from_slice(b",\"grpc_status\":");
+                number(out, u64::from(code));
+                b",\"bytes_in\":"
+            }
+        };
         for (name, value) in [
-            (&b",\"bytes_in\":"[..], self.bytes_in),
-            (b",\"bytes_out\":", self.bytes_out),
-            (b",\"duration_us\":", self.duration_us),
+            (bytes_in, self.bytes_in),
+            (&b",\"bytes_out\":"[..], self.bytes_out),
+            (&b",\"duration_us\":"[..], self.duration_us),
         ] {
             out.extend_from_slice(name);
             number(out, value);

@@ -82,6 +82,7 @@ refusals! {
     BodyTooSlow "request/body-too-slow" 408 "the request body stood still for limits.body_progress_s";
     BodyTruncated "request/body-truncated" 400 "the client left before its request was complete";
     BodyMalformed "request/body-malformed" 400 "the request body's framing is not valid";
+    TrailersTooLong "request/trailers-too-long" 431 "the request's trailers are longer than limits.head_bytes, or more than a head may have fields";
     BadTarget "request/bad-target" 400 "the request target is not in one unambiguous form";
     BadHost "request/bad-host" 400 "the request's host is not a host name";
     BadFields "request/bad-fields" 400 "the request has a field that must not be there or occurs twice";

@@ -1,7 +1,8 @@
 //! One side of a connection as the `h2` crate wants it: a stream of bytes that reads into memory of the crate's own, with a
-//! tap for whoever counts what goes by. It knows no frame. Read next: `side.rs`.
+//! tap for whoever counts what goes by. It knows no frame. Read next: `h2_marks.rs`, which does, then `side.rs`.
 
 use crate::buf::Buf;
+use crate::h2_marks::{Looked, Marks, Secret};
 use crate::side::Wire;
 use std::io;
 use std::pin::Pin;
@@ -26,23 +27,61 @@ impl Tap for () {
 
 /// A wire for the `h2` crate, which reads into its own memory.
 pub struct Stream<T> {
-    pub wire: Wire,
-    pub waiting: Buf,
-    /// Looks at what goes by; of a backend's connection nobody does.
-    pub tap: T,
+    wire: Wire,
+    waiting: Buf,
+    /// So many bytes of what waits go on as they are.
+    on: usize,
+    /// What goes on before them.
+    made: Vec<u8>,
+    marks: Marks,
+    /// Looks at what goes by.
+    tap: T,
+}
+
+impl<T> Stream<T> {
+    /// Of a client's connection, whose trailers get marks around them.
+    pub fn of_client(wire: Wire, tap: T, secret: Secret) -> Stream<T> {
+        Stream::new(wire, tap, Marks::new(true, secret))
+    }
+
+    pub fn of_backend(wire: Wire, tap: T, secret: Secret) -> Stream<T> {
+        Stream::new(wire, tap, Marks::new(false, secret))
+    }
+
+    fn new(wire: Wire, tap: T, marks: Marks) -> Stream<T> {
+        Stream { wire, waiting: Buf::default(), on: 0, made: Vec::new(), marks, tap }
+    }
 }
 
 impl<T: Tap + Unpin> AsyncRead for Stream<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.waiting.is_empty() {
-            let read = ready!(this.wire.poll_read(cx, &mut this.waiting));
-            read.inspect_err(|e| this.tap.broke(e))?;
-            this.tap.saw(this.waiting.bytes());
+        while this.on == 0 && this.made.is_empty() {
+            match this.marks.look(&mut this.waiting, &mut this.made) {
+                Looked::On(n) => this.on = n,
+                Looked::Changed => {}
+                Looked::More => {
+                    let before = this.waiting.len();
+                    let read = ready!(this.wire.poll_read(cx, &mut this.waiting));
+                    if read.inspect_err(|e| this.tap.broke(e))? == 0 {
+                        // What is left is no frame, and nothing comes behind it.
+                        this.on = before;
+                        break;
+                    }
+                    this.tap.saw(this.waiting.bytes().get(before..).unwrap_or_default());
+                }
+            }
         }
-        let n = this.waiting.len().min(into.remaining());
+        if !this.made.is_empty() {
+            let n = this.made.len().min(into.remaining());
+            into.put_slice(this.made.get(..n).unwrap_or_default());
+            this.made.drain(..n);
+            return Poll::Ready(Ok(()));
+        }
+        let n = this.on.min(into.remaining());
         into.put_slice(this.waiting.bytes().get(..n).unwrap_or_default());
         this.waiting.consume(n);
+        this.on -= n;
         Poll::Ready(Ok(()))
     }
 }

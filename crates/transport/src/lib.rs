@@ -5,6 +5,7 @@ pub mod buf;
 pub mod clock;
 pub mod deadlines;
 pub mod h2_io;
+pub mod h2_marks;
 pub mod pipe;
 pub mod shares;
 pub mod side;

@@ -120,6 +120,8 @@ class Observation(Part):
     path: str | None
     """As it came, without the query; the first 512 bytes of one that is refused."""
     status: Annotated[int, Field(ge=100, le=599)] | None
+    grpc_status: Annotated[int, Field(ge=0, le=16)] | None
+    """What a call of gRPC ended with: by its trailers, or told by the edge; HTTP says 200 to each."""
     bytes_in: Annotated[int, Field(ge=0)]
     bytes_out: Annotated[int, Field(ge=0)]
     duration_us: Annotated[int, Field(ge=0)]

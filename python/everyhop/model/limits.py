@@ -28,7 +28,7 @@ class Limits(Section):
     handshake_s: Positive = 10
     """From accept to the end of the handshake; three round trips of the worst mobile network fit ten times."""
     head_bytes: Positive = 32_768
-    """A request or response head; cookies and tokens rarely pass 16 KiB."""
+    """A request or response head, and as much again of trailers; cookies and tokens rarely pass 16 KiB."""
     head_fields: Positive = 100
     """Fields of a head; browsers send about 20."""
     target_bytes: Positive = 8_192
@@ -72,7 +72,7 @@ class Limits(Section):
     h2_header_fields: Positive = 128
     """Fields of a request; each crumb of a cookie counts."""
     h2_stream_window_bytes: Annotated[int, Field(ge=1, le=2_147_483_647)] = 65_536
-    """What a client may send ahead on one request."""
+    """What a client may send ahead on one request to begin with; for one that is far away and fills it, it grows to the connection's."""
     h2_connection_window_bytes: Annotated[int, Field(ge=65_535, le=2_147_483_647)] = 1_048_576
     """What a client may send ahead on one connection."""
     h2_resets: Positive = 1_000

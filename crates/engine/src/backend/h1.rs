@@ -9,7 +9,7 @@ use crate::exchange::body::{Body, Taken};
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
-use crate::exchange::trailers::last_chunk;
+use crate::exchange::trailers::{last_chunk, of_answer};
 use crate::exchange::words::{Behind, BodyLen, Fields, Got, Meta};
 use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
 use everyhop_plan::Limits;
@@ -60,7 +60,7 @@ impl H1Up {
             head_len: 0,
             to_head: false,
             chunks: false,
-            body: Body::lenient(lenient),
+            body: Body::lenient(lenient, &codec_limits(limits)),
             answered: false,
             // Nothing was asked yet.
             keep: true,
@@ -203,7 +203,7 @@ impl H1Up {
     fn meta(&mut self) -> Meta {
         self.keep = self.head.keeps_alive();
         self.kept_s = self.head.keep_alive_s;
-        self.body.begin(self.head.framing);
+        self.body.begin(self.head.framing, &self.limits);
         let (body, behind) = match self.head.framing {
             Framing::None => (BodyLen::None, Behind::Nothing),
             Framing::Length(n) => (BodyLen::Known(n), Behind::Nothing),
@@ -251,7 +251,7 @@ impl H1Up {
     }
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
-        self.body.trailers.take()
+        self.body.trailers.take().map(of_answer)
     }
 }
 

@@ -2,12 +2,14 @@
 //! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../client/h2.rs`, the other side.
 
 use crate::backend::connect::Opened;
+use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::pulse::Heard;
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
-use crate::exchange::trailers::of_answer;
+use crate::exchange::trailers::{TooLong, of_answer, of_h2};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
 use everyhop_plan::Limits;
@@ -15,20 +17,21 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
-use everyhop_transport::clock::Clock;
 use everyhop_transport::deadlines::{Watched, Watches};
 use everyhop_transport::h2_io::Stream;
+use everyhop_transport::h2_marks::{self, Secret, secret};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 const GOODBYE_S: u32 = 2;
+const TRAILERS: &str = "the trailers are longer than limits.head_bytes, or more than limits.h2_header_fields";
 const NAME: &str = "a field's name is no token";
 
 /// A connection that several requests share.
@@ -37,9 +40,9 @@ pub(crate) struct H2Conn {
     /// Ends the waits of the task that moves its frames.
     watch: Rc<Watched>,
     pub(crate) link: Rc<Link>,
-    open: Cell<bool>,
-    streams: Cell<usize>,
-    clock: Rc<Clock>,
+    /// Of the mark behind an answer's trailers.
+    secret: Secret,
+    state: Rc<State>,
     idle_until_ms: Cell<u64>,
     idle_ms: u64,
 }
@@ -53,20 +56,25 @@ impl Drop for H2Conn {
 
 impl H2Conn {
     pub(crate) fn is_open(&self) -> bool {
-        self.open.get()
+        self.state.open.get()
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.streams.get() < self.send.current_max_send_streams().min(STREAMS)
+        self.state.streams.get() < self.send.current_max_send_streams().min(STREAMS)
+    }
+
+    /// Nothing new is asked over it; what is under way goes on to its own end.
+    fn close(&self) {
+        self.state.open.set(false);
     }
 
     /// It served just now.
     fn touch(&self) {
-        self.idle_until_ms.set(self.clock.now_ms.get() + self.idle_ms);
+        self.idle_until_ms.set(self.state.clock.now_ms.get() + self.idle_ms);
     }
 
     pub(crate) fn is_idle_since(&self, now_ms: u64) -> bool {
-        self.streams.get() == 0 && self.idle_until_ms.get() <= now_ms
+        self.state.streams.get() == 0 && self.idle_until_ms.get() <= now_ms
     }
 }
 
@@ -77,13 +85,18 @@ const MOST_WINDOW: u32 = (1 << 31) - 1;
 
 /// Speaks HTTP/2 on a new connection.
 pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Result<Rc<H2Conn>, Box<Failure>> {
-    let stream = Stream { wire: opened.wire, waiting: Buf::default(), tap: Ending(opened.link.clone()) };
+    let secret = secret();
+    let heard = Heard::new(watches.clock.clone());
+    let tap = Ending { link: opened.link.clone(), heard: heard.clone() };
+    let stream = Stream::of_backend(opened.wire, tap, secret);
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let of_all_streams =
-        limits.h2_stream_window_bytes.saturating_mul(u32::try_from(STREAMS).unwrap_or(1)).min(MOST_WINDOW);
+    let window = limits.h2_stream_window_bytes;
+    let few = |n: usize| u32::try_from(n).unwrap_or(1);
+    let wide = WIDEST.saturating_sub(window).saturating_mul(few(FEW));
+    let of_all_streams = window.saturating_mul(few(STREAMS)).saturating_add(wide).min(MOST_WINDOW);
     let handshake = h2::client::Builder::new()
         .enable_push(false)
-        .initial_window_size(limits.h2_stream_window_bytes)
+        .initial_window_size(window)
         // It holds the windows of all streams: those that nobody reads leave the others theirs (threat F03).
         .initial_connection_window_size(limits.h2_connection_window_bytes.max(of_all_streams))
         .max_header_list_size(limits.h2_header_list_bytes)
@@ -98,29 +111,18 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
     };
     let (send, connection) = handshake.await.map_err(failed)?;
     let watch = Rc::new(watches.watch());
+    let state = Rc::new(State { open: Cell::new(true), streams: Cell::new(0), clock: watches.clock.clone() });
+    let task = Task { connection, state: Rc::downgrade(&state), watch: watch.clone(), heard, window };
     let conn = Rc::new(H2Conn {
         send,
-        watch: watch.clone(),
+        watch,
         link: opened.link,
-        open: Cell::new(true),
-        streams: Cell::new(0),
-        clock: watches.clock.clone(),
+        secret,
+        state,
         idle_until_ms: Cell::new(u64::MAX),
         idle_ms: u64::from(limits.upstream_idle_s) * 1000,
     });
-    let weak = Rc::downgrade(&conn);
-    tokio::task::spawn_local(async move {
-        let mut connection = pin!(connection);
-        poll_fn(|cx| match connection.as_mut().poll(cx) {
-            // How it ended shows at each of its streams.
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => watch.poll_late(cx).map(drop),
-        })
-        .await;
-        if let Some(conn) = weak.upgrade() {
-            conn.open.set(false);
-        }
-    });
+    tokio::task::spawn_local(Box::pin(task.run()));
     Ok(conn)
 }
 
@@ -145,14 +147,17 @@ pub(crate) struct H2Up {
 
 impl Drop for H2Up {
     fn drop(&mut self) {
-        self.conn.streams.set(self.conn.streams.get().saturating_sub(1));
+        self.conn.state.streams.set(self.conn.state.streams.get().saturating_sub(1));
         self.conn.touch();
     }
 }
 
 impl H2Up {
     pub(crate) fn on(conn: Rc<H2Conn>) -> H2Up {
-        conn.streams.set(conn.streams.get() + 1);
+        if conn.state.streams.get() == 0 {
+            conn.watch.within_s(SILENT_S);
+        }
+        conn.state.streams.set(conn.state.streams.get() + 1);
         H2Up {
             sender: conn.send.clone(),
             conn,
@@ -191,7 +196,7 @@ impl H2Up {
 
     /// It did not answer in time: what shares the connection goes on to its own end, and nothing new is asked there.
     pub(crate) fn give_up(&self) {
-        self.conn.open.set(false);
+        self.conn.close();
     }
 
     fn answer_came(&mut self) {
@@ -209,7 +214,7 @@ impl H2Up {
 
     fn failed(&mut self, why: &h2::Error) -> Refusal {
         if why.is_go_away() || why.is_io() {
-            self.conn.open.set(false);
+            self.conn.close();
         }
         // RFC 9113 §6.8, §8.7: a refused stream and those above the one that a GOAWAY names were not looked at. The `h2`
         // crate ends only these with the GOAWAY; the others go on, and end with the connection at worst.
@@ -242,7 +247,7 @@ impl H2Up {
         if let Err(e) = ready!(self.sender.poll_ready(cx)) {
             // Nothing of this request was sent, and nothing more will be over this connection.
             self.unprocessed = true;
-            self.conn.open.set(false);
+            self.conn.close();
             return Poll::Ready(Err(self.failed(&e)));
         }
         let Some((request, bodiless)) = self.request.take() else { return Poll::Ready(Ok(())) };
@@ -309,10 +314,13 @@ impl H2Up {
                 behind: Behind::Nothing,
             }));
         }
-        let (parts, recv) = match ready!(Pin::new(response).poll(cx)) {
+        let (mut parts, recv) = match ready!(Pin::new(response).poll(cx)) {
             Ok(response) => response.into_parts(),
             Err(e) => return Poll::Ready(Err(self.failed(&e))),
         };
+        if recv.is_end_stream() {
+            parts.headers.remove(h2_marks::NAME);
+        }
         self.answer_came();
         let too_many = parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX);
         let status = parts.status.as_u16();
@@ -351,11 +359,22 @@ impl H2Up {
         client.informational(status, &MapView(&head));
     }
 
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
+    pub(crate) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Buf,
+        limits: &Limits,
+    ) -> Poll<Result<Got, Refusal>> {
         let Some(recv) = &mut self.recv else { return Poll::Ready(Err(Refusal::BackendClosed)) };
         match ready!(poll_recv(recv, cx, into)) {
             Ok((got, trailers)) => {
-                self.trailers = trailers.map(of_answer);
+                self.trailers = match trailers.map(|map| of_h2(&map, &self.conn.secret, limits)).transpose() {
+                    Ok(trailers) => trailers.flatten().map(of_answer),
+                    Err(TooLong) => {
+                        self.rule = Some(TRAILERS);
+                        return Poll::Ready(Err(Refusal::BackendMalformed));
+                    }
+                };
                 Poll::Ready(Ok(got))
             }
             Err(e) => {

@@ -2,6 +2,7 @@
 //! answer ever came over it. Only that byte says that the backend took our identity, and heals. Read next: `choose.rs`.
 
 use crate::backend::choose;
+use crate::exchange::pulse::Heard;
 use everyhop_record::facts::IdentityUse;
 use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
@@ -157,12 +158,17 @@ pub(crate) fn remember(backend: &BackendRun, identity: IdentityUse) {
 }
 
 /// HTTP/2 tells its streams only that reading failed; how is kept here.
-pub(crate) struct Ending(pub(crate) Rc<Link>);
+pub(crate) struct Ending {
+    pub(crate) link: Rc<Link>,
+    pub(crate) heard: Rc<Heard>,
+}
 
 impl Tap for Ending {
-    fn saw(&mut self, _: &[u8]) {}
+    fn saw(&mut self, bytes: &[u8]) {
+        self.heard.saw(bytes.len());
+    }
     fn wrote(&mut self, _: usize) {}
     fn broke(&mut self, e: &io::Error) {
-        self.0.keep(e);
+        self.link.keep(e);
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod choose;
 pub(crate) mod connect;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod h2_task;
 pub(crate) mod link;
 pub(crate) mod pool;
 pub(crate) mod preface;

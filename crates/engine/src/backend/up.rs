@@ -93,8 +93,11 @@ impl Backend for Up {
         either!(self, up => up.give_informational(status, client));
     }
 
-    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
-        either!(self, up => up.poll_data(cx, into))
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf, limits: &Limits) -> Poll<Result<Got, Refusal>> {
+        match self {
+            Up::H1(up) => up.poll_data(cx, into),
+            Up::H2(up) => up.poll_data(cx, into, limits),
+        }
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {

@@ -3,6 +3,7 @@
 
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
 use everyhop_http1::{FieldId, write};
+use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use http::{HeaderMap, HeaderValue};
 use std::cell::RefCell;
@@ -54,20 +55,12 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool) -> Answer {
 
 /// A refusal in the words of gRPC: trailers alone, with the status that HTTP's stands for there. The sentence is ASCII, which
 /// is how `grpc-message` has it.
-pub(crate) fn grpc(why: Refusal, id: u64) -> Answer {
-    let code = match why.status() {
-        400 | 417 => "13",
-        401 => "16",
-        403 => "7",
-        404 | 405 | 421 => "12",
-        408 | 413 | 414 | 429 | 431 => "8",
-        _ => UNAVAILABLE,
-    };
+pub(crate) fn call(why: Refusal, id: u64) -> Answer {
     Answer {
         meta: Meta { status: 200, body: BodyLen::None, behind: Behind::Nothing },
         fields: vec![
             ("content-type", b"application/grpc".to_vec()),
-            ("grpc-status", code.as_bytes().to_vec()),
+            ("grpc-status", grpc::code(why).to_string().into_bytes()),
             ("grpc-message", format!("{} ({})", why.sentence(), why.slug()).into_bytes()),
             ("proxy-status", format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
             ("x-request-id", format!("{id:016x}").into_bytes()),
@@ -76,12 +69,10 @@ pub(crate) fn grpc(why: Refusal, id: u64) -> Answer {
     }
 }
 
-const UNAVAILABLE: &str = "14";
-
 /// The trailers of a call whose answer cannot be completed.
 pub(crate) fn unavailable() -> HeaderMap {
     let mut map = HeaderMap::with_capacity(2);
-    map.insert("grpc-status", HeaderValue::from_static(UNAVAILABLE));
+    map.insert("grpc-status", HeaderValue::from(u16::from(grpc::UNAVAILABLE)));
     map.insert("grpc-message", HeaderValue::from_static("the answer ended before it was complete"));
     map
 }

@@ -2,6 +2,7 @@
 //! CONTINUATION (threat P02), windows opened by crumbs (threat P03). The `h2` crate bounds what each may hold, not how many there are.
 //! Frame headers are looked at on the way to it, nine bytes each; no frame is changed or held back.
 
+use crate::exchange::pulse::Heard;
 use everyhop_transport::clock::Clock;
 use everyhop_transport::h2_io::Tap;
 use std::cell::Cell;
@@ -14,6 +15,8 @@ const UPDATE: usize = HEADER + 4;
 /// A window that is opened by less each time is meant to make a frame of each crumb (CVE-2019-9511): clients open it again
 /// when a good part of it is used.
 const CRUMB_BYTES: u32 = 256;
+/// But clients of gRPC open it by as little as they were answered, message by message: a request pays for two such.
+const CRUMB_TAKES: u64 = 512;
 /// A reset and an opened window have a reason as long as there are requests and answers for them: a request opens windows,
 /// a client opens them again as our answers use them up, and takes back what it asked for, now and then. So both are paid
 /// for, in bytes of answers: a request earns as much as this before it is answered, an answer earns its length, and each
@@ -32,6 +35,7 @@ const PREFACE: usize = 24;
 pub(crate) struct Budget {
     clock: Rc<Clock>,
     flooded: Rc<Cell<bool>>,
+    heard: Rc<Heard>,
     /// Bytes until the next frame header.
     skip: usize,
     header: [u8; UPDATE],
@@ -44,11 +48,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// `flooded` becomes true when the budget is used up.
-    pub(crate) fn new(clock: Rc<Clock>, flooded: Rc<Cell<bool>>) -> Budget {
+    pub(crate) fn new(clock: Rc<Clock>, flooded: Rc<Cell<bool>>, heard: Rc<Heard>) -> Budget {
         let at_ms = clock.now_ms.get();
         Budget {
             clock,
             flooded,
+            heard,
             skip: PREFACE,
             header: [0; UPDATE],
             have: 0,
@@ -84,7 +89,9 @@ impl Budget {
             }
             3 if self.take(RESET_TAKES) => 0,
             3 => RESET_WEIGHS,
-            8 if u32::from_be_bytes([w, x, y, z]) >= CRUMB_BYTES && self.take(UPDATE_TAKES) => 0,
+            8 if self.take(if u32::from_be_bytes([w, x, y, z]) < CRUMB_BYTES { CRUMB_TAKES } else { UPDATE_TAKES }) => {
+                0
+            }
             _ => 1,
         };
         if weighs == 0 {
@@ -104,6 +111,7 @@ impl Budget {
 
 impl Tap for Budget {
     fn saw(&mut self, mut bytes: &[u8]) {
+        self.heard.saw(bytes.len());
         while !bytes.is_empty() {
             let over = self.skip.min(bytes.len());
             self.skip -= over;
@@ -144,7 +152,7 @@ mod tests {
 
     fn flooded_by(frames: &[Vec<u8>], cut: usize) -> bool {
         let flooded = Rc::new(Cell::new(false));
-        let mut budget = Budget::new(Rc::default(), flooded.clone());
+        let mut budget = Budget::new(Rc::default(), flooded.clone(), Heard::new(Rc::default()));
         let mut bytes = vec![b'P'; PREFACE];
         bytes.extend(frames.iter().flatten());
         bytes.chunks(cut).for_each(|piece| budget.saw(piece));
@@ -176,6 +184,16 @@ mod tests {
     }
 
     #[test]
+    fn a_request_pays_for_the_crumbs_of_its_own_answer_and_for_no_more() {
+        let crumb = frame(8, 0, &[0, 0, 0, 8]);
+        let call = |crumbs: usize| [frame(1, 5, b"head"), crumb.repeat(crumbs)].concat();
+        assert!(!flooded_by(&vec![call(2); 20_000], 4096));
+        assert!(flooded_by(&vec![call(3); BURST as usize + 1], 4096));
+        // What one answer is made of, byte by byte.
+        assert!(flooded_by(&[call(BURST as usize + 3)], 4096));
+    }
+
+    #[test]
     fn a_request_does_not_pay_for_its_own_reset() {
         let reset = frame(3, 0, &[0, 0, 0, 8]);
         let burst = BURST / RESET_WEIGHS;
@@ -189,7 +207,7 @@ mod tests {
     #[test]
     fn windows_are_opened_again_as_answers_use_them_up() {
         let flooded = Rc::new(Cell::new(false));
-        let mut budget = Budget::new(Rc::default(), flooded.clone());
+        let mut budget = Budget::new(Rc::default(), flooded.clone(), Heard::new(Rc::default()));
         budget.saw(&[b'P'; PREFACE]);
         for _ in 0..20_000 {
             budget.wrote(1024);

@@ -24,6 +24,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         host: None,
         path: None,
         status: 0,
+        grpc: None,
         bytes_in,
         bytes_out,
         duration_us: us,

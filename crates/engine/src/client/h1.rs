@@ -147,8 +147,9 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     it.keep = it.keep && (read_all || it.drain().await);
                 }
                 Carried::Refused(why) => {
-                    // Errors of the client's own making end the connection: its idea of where requests begin may differ.
-                    it.keep &= !matches!(why.status(), 400 | 408);
+                    // Errors of the client's own making end the connection: its idea of where requests begin may differ. Behind
+                    // CONNECT it may send what is for somebody else.
+                    it.keep &= !matches!(why.status(), 400 | 408) && why != Refusal::ConnectMethod;
                     it.answer(why, asked.id, asked.is_head());
                     if it.flush().await.is_err() {
                         return;
@@ -222,7 +223,7 @@ impl H1 {
         self.inb.consume_keep(len);
         self.version_10 = head.version_10;
         self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining() && !self.conn.is_old();
-        self.body.begin(head.framing);
+        self.body.begin(head.framing, &codec_limits(self.conn.opened.arrived.running.limits()));
         self.expects = head.expects_continue;
     }
 

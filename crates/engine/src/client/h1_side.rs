@@ -5,9 +5,9 @@ use crate::client::answer::with_date;
 use crate::client::h1::{H1, OUT_EAGER, Sending};
 use crate::exchange::body::Taken;
 use crate::exchange::sides::Client;
-use crate::exchange::trailers::last_chunk;
+use crate::exchange::trailers::{last_chunk, of_request};
 use crate::exchange::words::{BodyLen, Fields, Gone, Got, Meta};
-use everyhop_http1::{FieldId, write};
+use everyhop_http1::{FieldId, Refused, write};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
@@ -25,6 +25,7 @@ impl Client for H1 {
             match self.body.take(&mut self.inb, into) {
                 Taken::Some => return Poll::Ready(Ok(Got::Some)),
                 Taken::End => return Poll::Ready(Ok(Got::End)),
+                Taken::Malformed(Refused::TrailerTooLong) => return Poll::Ready(Err(Refusal::TrailersTooLong)),
                 Taken::Malformed(_) => return Poll::Ready(Err(Refusal::BodyMalformed)),
                 Taken::NeedMore => {}
             }
@@ -36,7 +37,7 @@ impl Client for H1 {
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.body.trailers.take()
+        self.body.trailers.take().map(of_request)
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {

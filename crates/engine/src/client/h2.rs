@@ -2,7 +2,7 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 
 use crate::admit::Refused;
-use crate::client::answer::{Answer, answer, grpc, unavailable, with_date};
+use crate::client::answer::{Answer, answer, call, unavailable, with_date};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
@@ -11,19 +11,22 @@ use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Carrier, Ready, carry};
+use crate::exchange::pulse::{Heard, Pulse};
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
-use crate::exchange::trailers::of_request;
+use crate::exchange::trailers::{TooLong, of_h2, of_request};
 use crate::exchange::words::{Behind, BodyLen, Built, Fields, Gone, Got, Meta};
 use bytes::Bytes;
 use everyhop_http1::{self as http1, FieldId};
 use everyhop_plan::Limits;
+use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Late;
 use everyhop_transport::h2_io::Stream;
+use everyhop_transport::h2_marks::{Secret, secret};
 use everyhop_transport::side::Wire;
-use h2::server::{Builder, SendResponse};
+use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use std::cell::Cell;
@@ -78,6 +81,8 @@ enum Event {
     Closed(Option<h2::Error>),
     /// The client sends frames that ask for work and carry nothing.
     Flooded,
+    /// Its streams may hold more.
+    Widened,
     /// The plan changed, a drain began, or it was idle too long.
     Look,
 }
@@ -87,8 +92,10 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
     let flooded = Rc::new(Cell::new(false));
-    let tap = Budget::new(core.watches().clock.clone(), flooded.clone());
-    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream { wire, waiting: Buf::default(), tap }));
+    let heard = Heard::new(core.watches().clock.clone());
+    let tap = Budget::new(core.watches().clock.clone(), flooded.clone(), heard.clone());
+    let secret = secret();
+    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream::of_client(wire, tap, secret)));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.map_err(Some)),
         Poll::Pending => watch.poll_late(cx).map(|Late| Err(None)),
@@ -98,6 +105,9 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
         Ok(session) => session,
         Err(e) => return ended(&conn, e.as_ref().and_then(broken).unwrap_or(Refusal::NoRequest), 0, 0),
     };
+    // A client that is far away may fill the connection's window with one stream: that is the bound of what it holds.
+    let (window, most) = (limits.h2_stream_window_bytes, limits.h2_connection_window_bytes);
+    let mut pulse = Pulse::new(session.ping_pong(), heard, window, most.max(window));
     let mut asked_any = false;
     let active = Rc::new(Cell::new(0));
     let mut generation = core.generation();
@@ -109,6 +119,8 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
             Poll::Ready(Some(Err(e))) => Poll::Ready(Event::Closed(Some(e))),
             Poll::Ready(None) => Poll::Ready(Event::Closed(None)),
             Poll::Pending if flooded.get() => Poll::Ready(Event::Flooded),
+            // What is set is sent when the session is looked at again.
+            Poll::Pending if widens(cx, &mut pulse, &mut session) => Poll::Ready(Event::Widened),
             Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
                 Poll::Ready(Event::Look)
             }
@@ -116,6 +128,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
         })
         .await;
         match event {
+            Event::Widened => {}
             // It was told to go when it became old, and goes on opening streams.
             Event::Request(..) if leaving && conn.is_long_old() => return ended(&conn, Refusal::TunnelAge, 0, 0),
             Event::Request(request, respond) => {
@@ -126,7 +139,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
                 }
                 let counted = Counted::new(&conn, &active);
                 // Boxed where it is made: a task moves its future several times.
-                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, counted)));
+                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, secret, counted)));
             }
             Event::Closed(e) => match e.as_ref().and_then(broken) {
                 Some(why) => return ended(&conn, why, 0, 0),
@@ -169,6 +182,16 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     }
 }
 
+fn widens(cx: &mut Context<'_>, pulse: &mut Pulse, session: &mut Connection<Stream<Budget>, Bytes>) -> bool {
+    let Some(window) = pulse.poll(cx) else { return false };
+    // Not while it has not acknowledged the one before.
+    let set = session.set_initial_window_size(window).is_ok();
+    if set {
+        pulse.set_window(window);
+    }
+    set
+}
+
 /// What the client did wrong, where a session ended by that: of a socket that ended its requests tell.
 fn broken(e: &h2::Error) -> Option<Refusal> {
     match e.reason() {
@@ -179,7 +202,13 @@ fn broken(e: &h2::Error) -> Option<Refusal> {
     }
 }
 
-async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: SendResponse<Bytes>, _counted: Counted) {
+async fn stream(
+    conn: Rc<Conn>,
+    request: Box<Request<RecvStream>>,
+    respond: SendResponse<Bytes>,
+    secret: Secret,
+    _counted: Counted,
+) {
     let began = Instant::now();
     let core = &conn.opened.arrived.core;
     let (parts, body) = request.into_parts();
@@ -194,7 +223,9 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     // gRPC insists on trailers, so that nobody else is asked for a type.
     asked.grpc = parts.headers.contains_key(http::header::TE)
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
-    let mut client = H2 { conn: conn.clone(), body, respond, send: None, left: None, trailers: None, done: false };
+    let told = asked.grpc.then_some(None);
+    let mut client =
+        H2 { conn: conn.clone(), body, respond, secret, told, send: None, left: None, trailers: None, done: false };
     let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
     drop(parts);
     let carried = match ready {
@@ -213,7 +244,7 @@ async fn stream(conn: Rc<Conn>, request: Box<Request<RecvStream>>, respond: Send
     };
     match carried {
         Carried::Done { .. } => {}
-        Carried::Refused(why) if asked.grpc => client.answer(&grpc(why, asked.id)),
+        Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.id)),
         Carried::Refused(why) => client.answer(&answer(why, asked.id, asked.is_head())),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
@@ -263,6 +294,10 @@ struct H2 {
     conn: Rc<Conn>,
     body: RecvStream,
     respond: SendResponse<Bytes>,
+    /// Of a call of gRPC: its status, once it was told.
+    told: Option<Option<u8>>,
+    /// Of the mark behind its trailers.
+    secret: Secret,
     send: Option<SendStream<Bytes>>,
     /// Bytes of a response that are still to be sent, where its length is known and nothing follows it: the last of
     /// them ends the stream.
@@ -324,6 +359,14 @@ impl H2 {
         .await;
     }
 
+    fn tell(&mut self, fields: &HeaderMap) {
+        if let Some(told) = &mut self.told
+            && let Some(value) = fields.get("grpc-status")
+        {
+            *told = Some(grpc::read(value.as_bytes()));
+        }
+    }
+
     fn reset(&mut self) {
         match &mut self.send {
             Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
@@ -354,7 +397,11 @@ impl Client for H2 {
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
         match ready!(poll_recv(&mut self.body, cx, into)) {
             Ok((got, trailers)) => {
-                self.trailers = trailers.map(of_request);
+                let limits = self.conn.opened.arrived.running.limits();
+                self.trailers = match trailers.map(|map| of_h2(&map, &self.secret, limits)).transpose() {
+                    Ok(trailers) => trailers.flatten().map(of_request),
+                    Err(TooLong) => return Poll::Ready(Err(Refusal::TrailersTooLong)),
+                };
                 Poll::Ready(Ok(got))
             }
             Err(e) if e.reason() == Some(Reason::PROTOCOL_ERROR) => Poll::Ready(Err(Refusal::BodyMalformed)),
@@ -407,6 +454,7 @@ impl Client for H2 {
             (BodyLen::Known(n), Behind::Nothing) => Some(n),
             _ => None,
         };
+        self.tell(it.headers());
         self.send = self.respond.send_response(it, ends).ok();
     }
 
@@ -434,6 +482,9 @@ impl Client for H2 {
             return;
         }
         self.done = true;
+        if let Some(map) = &trailers {
+            self.tell(map);
+        }
         if let Some(send) = &mut self.send {
             // Short of the declared length `h2` resets the stream: never a complete short body.
             let _ = match trailers {
@@ -445,5 +496,9 @@ impl Client for H2 {
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         Poll::Ready(if self.send.is_some() || !self.done { Ok(()) } else { Err(Gone) })
+    }
+
+    fn grpc(&self) -> Option<u8> {
+        self.told.flatten()
     }
 }

@@ -90,14 +90,21 @@ pub(crate) async fn run(
         })
     })
     .await;
-    client.close_now();
-    up.wire.close_now();
+    if matches!(ended, Err(Refusal::ConnectionBroken)) {
+        // A side that broke off did not say that this was all: nor does the other one hear so.
+        client.sock_mut().reset_on_close();
+        up.wire.sock_mut().reset_on_close();
+    } else {
+        client.close_now();
+        up.wire.close_now();
+    }
     let facts = up.facts();
     let hop = Some((&*facts, reused));
     let seen = Seen {
         hop,
         failed: &failed,
         status: 101,
+        grpc: None,
         bytes_in: there.moved,
         bytes_out: back.moved,
         end: ended,

@@ -224,16 +224,29 @@ impl Asked {
     /// Fills in from an HTTP/2 head, whose pseudo-fields `h2` has checked for presence and syntax (RFC 9113 §8.3.1).
     pub(crate) fn of_h2(&mut self, head: &http::request::Parts, body: BodyLen) -> Result<(), Refusal> {
         set(&mut self.method, head.method.as_str().as_bytes());
-        let host = head.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+        // One name, whether it is said by a field or by `:authority`, and one of the two schemes there are.
+        let mut hosts = head.headers.get_all(http::header::HOST).iter().map(http::HeaderValue::as_bytes);
+        let host = hosts.next();
+        if hosts.next().is_some() {
+            return Err(Refusal::BadHost);
+        }
+        if head.uri.scheme_str().is_some_and(|it| !matches!(it, "http" | "https")) {
+            return Err(Refusal::BadTarget);
+        }
         let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        // What would be an absolute target of HTTP/1 names another host than `:authority` (RFC 9113 §8.3.1).
+        if self.method != "CONNECT" && !target.starts_with('/') && target != "*" {
+            self.tells(target.as_bytes());
+            return Err(Refusal::BadTarget);
+        }
         self.names(target.as_bytes(), authority.or(host))?;
         // Host beside :authority must say the same (RFC 9113 §8.3.1).
         if let (Some(host), Some(_)) = (host, authority) {
             let mut other = String::new();
             let port = host::host_into(host, &mut other).map_err(|_| Refusal::BadHost)?;
             let _ = port;
-            if other != self.host || head.headers.get_all(http::header::HOST).iter().count() > 1 {
+            if other != self.host {
                 return Err(Refusal::BadHost);
             }
         }

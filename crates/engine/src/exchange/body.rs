@@ -2,7 +2,7 @@
 //! It never reads a socket itself. Read next: `../client/h1.rs` and `../backend/h1.rs`, which do.
 
 use crate::exchange::trailers::trailer_map;
-use everyhop_http1::{Chunk, Chunked, Framing, Refused};
+use everyhop_http1::{Chunk, Chunked, Framing, Limits, Refused};
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
 
@@ -25,15 +25,15 @@ pub(crate) enum Taken {
 
 impl Body {
     /// Of a backend whose chunks are read leniently.
-    pub(crate) fn lenient(lenient: bool) -> Body {
-        Body { chunked: Chunked::lenient(lenient), ..Body::default() }
+    pub(crate) fn lenient(lenient: bool, limits: &Limits) -> Body {
+        Body { chunked: Chunked::lenient(lenient, limits), ..Body::default() }
     }
 
     /// Begins a message's body; keeps the memory of the last one.
-    pub(crate) fn begin(&mut self, framing: Framing) {
+    pub(crate) fn begin(&mut self, framing: Framing, limits: &Limits) {
         self.framing = framing;
         self.trailers = None;
-        self.chunked.reset();
+        self.chunked.reset(limits);
     }
 
     /// Nothing is left to be read.

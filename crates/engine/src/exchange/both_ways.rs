@@ -314,7 +314,7 @@ impl Exchange {
                         Poll::Pending => return Ok(moved),
                     }
                 }
-                Response::Body => match self.poll_piece(cx, client, up) {
+                Response::Body => match self.poll_piece(cx, client, up, limits) {
                     Poll::Ready(Ok(Got::Some)) => {}
                     Poll::Ready(Ok(Got::End)) => {
                         client.finish(up.trailers());
@@ -343,11 +343,12 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
+        limits: &Limits,
     ) -> Poll<Result<Got, Refusal>> {
         match client.poll_room(cx) {
             Poll::Ready(Ok(())) => {
                 self.blocked = false;
-                up.poll_data(cx, &mut self.to_client)
+                up.poll_data(cx, &mut self.to_client, limits)
             }
             Poll::Ready(Err(Gone)) => Poll::Ready(Err(Refusal::ClientGone)),
             Poll::Pending => {

@@ -10,6 +10,7 @@ use crate::exchange::tries::Tries;
 use crate::exchange::turn;
 use crate::exchange::words::Built;
 use everyhop_record::failure::Failure;
+use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
@@ -188,10 +189,18 @@ pub(crate) async fn carry<C: Carrier>(
             Err(why) if exchange.status == 0 => why.status(),
             _ => exchange.status,
         };
+        let grpc = match ended {
+            Ok(()) => client.grpc(),
+            Err(Refusal::ClientGone) => Some(grpc::CANCELLED),
+            // What a call is told that had begun.
+            Err(_) if exchange.status != 0 => Some(grpc::UNAVAILABLE),
+            Err(_) => None,
+        };
         let seen = Seen {
             hop: Some((&facts, reused)),
             failed: &tries.failures,
             status,
+            grpc,
             bytes_in: exchange.body_in,
             bytes_out: exchange.body_out,
             end: ended,

@@ -8,6 +8,7 @@ pub(crate) mod carry;
 pub(crate) mod edits;
 pub(crate) mod limits;
 pub(crate) mod observed;
+pub(crate) mod pulse;
 pub(crate) mod sides;
 pub(crate) mod streams;
 pub(crate) mod trailers;

@@ -3,6 +3,7 @@
 
 use crate::exchange::asked::Asked;
 use everyhop_record::failure::Failure;
+use everyhop_record::grpc;
 use everyhop_record::line::{ConnFragment, DONE, HopFragment, Line};
 use everyhop_record::log::ThreadLog;
 use everyhop_record::refusal::Refusal;
@@ -25,6 +26,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) hop: Option<(&'a HopFragment, bool)>,
     pub(crate) failed: &'a [Failure],
     pub(crate) status: u16,
+    /// What a call of gRPC was told, where that is known.
+    pub(crate) grpc: Option<u8>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) end: Result<(), Refusal>,
@@ -34,7 +37,7 @@ pub(crate) struct Seen<'a> {
 
 impl Default for Seen<'_> {
     fn default() -> Self {
-        Seen { hop: None, failed: &[], status: 0, bytes_in: 0, bytes_out: 0, end: Ok(()), detail: None }
+        Seen { hop: None, failed: &[], status: 0, grpc: None, bytes_in: 0, bytes_out: 0, end: Ok(()), detail: None }
     }
 }
 
@@ -49,7 +52,11 @@ pub(crate) fn record(
 ) {
     let stats = route.map_or(&running.elsewhere, |r| &r.stats).of(by.thread);
     let (micros, us) = by.clock.unix_micros(began);
+    let grpc = if asked.grpc { seen.grpc.or_else(|| seen.end.err().map(grpc::code)) } else { None };
     stats.took(seen.status, us);
+    if asked.grpc {
+        stats.called(seen.status, grpc);
+    }
     stats.bytes_in.add(seen.bytes_in);
     stats.bytes_out.add(seen.bytes_out);
     if let Err(why) = seen.end {
@@ -66,6 +73,7 @@ pub(crate) fn record(
         host: Some(asked.host.as_bytes()).filter(|h| !h.is_empty()),
         path: Some(asked.sent().as_bytes()).filter(|p| !p.is_empty()),
         status: seen.status,
+        grpc,
         bytes_in: seen.bytes_in,
         bytes_out: seen.bytes_out,
         duration_us: us,

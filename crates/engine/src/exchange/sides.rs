@@ -37,6 +37,10 @@ pub(crate) trait Client {
     /// The response's body is complete.
     fn finish(&mut self, trailers: Option<HeaderMap>);
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+    /// What a call of gRPC was told so far.
+    fn grpc(&self) -> Option<u8> {
+        None
+    }
 }
 
 /// The backend's side of one request.
@@ -60,7 +64,7 @@ pub(crate) trait Backend {
     fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>);
     fn give_informational(&mut self, status: u16, client: &mut impl Client);
     /// Appends decoded bytes of the response's body.
-    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf, limits: &Limits) -> Poll<Result<Got, Refusal>>;
     /// The response's trailers, once after [`Got::End`].
     fn trailers(&mut self) -> Option<HeaderMap>;
 }

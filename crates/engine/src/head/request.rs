@@ -26,7 +26,7 @@ pub(crate) fn build(
 }
 
 fn goes_on(id: FieldId) -> bool {
-    !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData)
+    !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData | FieldId::Proxy)
 }
 
 fn h1(said: &Said, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {

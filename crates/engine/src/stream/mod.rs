@@ -191,6 +191,7 @@ impl Stream {
             host: None,
             path: None,
             status: 0,
+            grpc: None,
             bytes_in: told.bytes.0,
             bytes_out: told.bytes.1,
             duration_us: us,
