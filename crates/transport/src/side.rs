@@ -264,6 +264,9 @@ impl Wire {
 
     /// Reads what still comes behind our goodbye, as it is on the wire: it is for nobody, so nothing is decrypted.
     pub fn poll_waste(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        if self.eof {
+            return Poll::Ready(Ok(0));
+        }
         let n = ready!(self.sock.poll_fill(cx, into, &mut self.hungry))?;
         into.consume_keep(into.len());
         self.bytes_in += n as u64;

@@ -154,7 +154,12 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     if it.flush().await.is_err() {
                         return;
                     }
-                    it.keep = it.keep && it.drain().await;
+                    if why == Refusal::BodyMalformed {
+                        it.body.leave();
+                    }
+                    // What is short is read all the same: nobody is waited for who has sent it.
+                    let read_all = why.status() != 408 && it.drain().await;
+                    it.keep &= read_all;
                 }
                 // A tunnel was handed over above; over a connection of many streams there is none.
                 Carried::Cut | Carried::Switched(_) => {

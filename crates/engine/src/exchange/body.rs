@@ -36,6 +36,11 @@ impl Body {
         self.chunked.reset(limits);
     }
 
+    /// What is left cannot be read: where it ends nobody knows.
+    pub(crate) fn leave(&mut self) {
+        self.framing = Framing::None;
+    }
+
     /// Nothing is left to be read.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.framing, Framing::None | Framing::Length(0))
