@@ -8,7 +8,7 @@ from everyhop.diff import compare
 from everyhop.diff.settings import settings_changes
 from everyhop.model import Config
 from everyhop.plan import Plan
-from tests.unit.test_diff_gate import plan, refused, route, told
+from tests.unit.diff.test_gate import plan, refused, route, told
 
 
 def top(more: str) -> Plan:

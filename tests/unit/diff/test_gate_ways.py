@@ -13,7 +13,7 @@ from everyhop.cli.app import app
 from everyhop.diff import compare
 from everyhop.errors import Refused
 from everyhop.plan import Plan, read_plan
-from tests.unit.test_diff_gate import DEMAND, HEAD, SITE_OF_P, open_, plan, refused, route, told
+from tests.unit.diff.test_gate import DEMAND, HEAD, SITE_OF_P, open_, plan, refused, route, told
 
 IN_A, IN_B = 'path = "/a"\n', 'path = "/b"\n'
 

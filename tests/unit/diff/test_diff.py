@@ -17,7 +17,7 @@ from everyhop.diff import KINDS, Change
 from everyhop.diff import compare as compare_plans
 from everyhop.plan import Told
 
-GOLDEN = Path(__file__).parents[2] / "schema" / "golden"
+GOLDEN = Path(__file__).parents[3] / "schema" / "golden"
 DISCRIMINATORS = {"count", "to", "kind", "answer", "mode", "tls", "ends"}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from everyhop.diff import compare
 from everyhop.plan import Plan
-from tests.unit.test_diff_gate import VERIFY, plan, refused, route, told
+from tests.unit.diff.test_gate import VERIFY, plan, refused, route, told
 
 ONE, TWO = ("sha256:" + digit * 64 for digit in "12")
 

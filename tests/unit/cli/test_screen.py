@@ -25,7 +25,7 @@ from everyhop.source.document import Place
 
 HOSTILE = "\x1b[2J\x07\r\n\u202e\u2066\u2028\x85\x9b31m\u200b\ufeff\x7f\x00"
 ANY = st.text(st.characters(), max_size=60)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def is_obeyed(c: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.diff import compare
 from everyhop.plan import Plan
-from tests.unit.test_diff_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
+from tests.unit.diff.test_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
 
 
 def asking(more: str) -> Plan:

@@ -19,7 +19,7 @@ from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused, Surroundings
 from everyhop.refusals import merged, render
 
-GOLDEN = Path(__file__).parents[2] / "schema" / "golden" / "everything.toml"
+GOLDEN = Path(__file__).parents[3] / "schema" / "golden" / "everything.toml"
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
 

@@ -10,7 +10,7 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
 from tests.kit import Pki
-from tests.unit.test_diff_gate import plan, route
+from tests.unit.diff.test_gate import plan, route
 
 APART = 'requires = ["independent-certificates"]\n'
 

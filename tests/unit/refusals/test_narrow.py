@@ -13,8 +13,8 @@ from everyhop.cli.troubles import show
 from everyhop.refusals import Finding, render
 from everyhop.refusals.finding import around
 from everyhop.source.document import Place
-from tests.unit.test_cli import cli, flat
-from tests.unit.test_watch import NOW
+from tests.unit.admin.test_watch import NOW
+from tests.unit.cli.test_cli import cli, flat
 
 NAME = "the-payments-of-the-whole-company-and-of-its-subsidiaries"
 BACKENDS = [f"10.0.{n}.10{n}:8443" for n in range(9)] + [".".join(["a-long-label-of-a-name" * 2] * 3) + ":8443"]

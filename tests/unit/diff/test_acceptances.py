@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from everyhop.diff.address import meet
-from tests.unit.test_diff_gate import open_, plan, refused, told
+from tests.unit.diff.test_gate import open_, plan, refused, told
 
 
 def test_who_answers_for_plaintext_is_told_when_it_is_somebody_else_and_only_then() -> None:

@@ -194,7 +194,7 @@ def test_the_demo_leaves_a_configuration_that_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["passthrough", "mutual", "reencrypt", "plaintext"])
 def test_an_example_decides_what_its_folder_says(pattern: str) -> None:
-    path = Path(__file__).parents[2] / "examples" / pattern / "everyhop.toml"
+    path = Path(__file__).parents[3] / "examples" / pattern / "everyhop.toml"
     done = cli("check", "--no-files", "--strict", "--at", "2026-12-01", str(path))
     assert done.returncode == 0, done.stderr
     assert f'tls  = "{pattern}"' in path.read_text().replace("tls     =", "tls  =").replace("tls    =", "tls  =")

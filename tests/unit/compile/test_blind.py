@@ -6,7 +6,7 @@ import pytest
 
 from everyhop.errors import Refused
 from everyhop.plan import Plan
-from tests.unit.test_diff_gate import plan, route
+from tests.unit.diff.test_gate import plan, route
 
 
 def blind(own: str) -> Plan:

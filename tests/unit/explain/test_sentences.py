@@ -12,7 +12,7 @@ from everyhop.compile import compile_file
 from everyhop.explain.sentences import ENDS, about_capability, about_route, drawn, ends, parties, ways_in
 from everyhop.trust import trust_map
 from everyhop.trust.map import Reachable
-from tests.unit.test_trust import TABLE, VARIANTS, VERIFY, mapped
+from tests.unit.trust.test_trust import TABLE, VARIANTS, VERIFY, mapped
 
 NOW = dt.datetime.now(dt.UTC)
 

@@ -9,7 +9,7 @@ from everyhop.compile import compile_file
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.clients import Proof, known
 from everyhop.plan import TlsPolicy
-from tests.unit.test_diff_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
+from tests.unit.diff.test_gate import HEAD, NOW, SITE_OF_P, plan, refused, route, told
 
 ANY = Proof(None, None)
 ASKS = 'clients = { ca = "d" }\n'

@@ -167,7 +167,7 @@ def test_a_certificates_wildcard_covers_one_whole_label(pattern: str, name: str,
 def test_offline_the_engines_own_matcher_answers(data: object) -> None:
     from pathlib import Path
 
-    text = (Path(__file__).parents[2] / "schema/golden/everything.json").read_text().rstrip("\n")
+    text = (Path(__file__).parents[3] / "schema/golden/everything.json").read_text().rstrip("\n")
     assert read_plan(text)
 
     def route(host: str, path: str, **more: object) -> object:

@@ -12,7 +12,7 @@ from everyhop.compile import compile_file
 from everyhop.plan import AtBackend, AtEdge, MutualHop, Plan, ReencryptHop, Route, canonical, read_plan
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
-GOLDEN = Path(__file__).parents[2] / "schema" / "golden"
+GOLDEN = Path(__file__).parents[3] / "schema" / "golden"
 HEAD = """version = 1
 {top}
 [[listener]]
