@@ -141,8 +141,7 @@ impl Exchange {
             return Poll::Ready(Ok(()));
         }
         if self.is_stuck() {
-            self.request = Request::Broken;
-            self.poll_request(cx, client, up, limits)?;
+            self.unstick(cx, client, up, limits)?;
         }
         if self.request != Request::Body && !self.wastes(limits) && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Refusal::ClientGone));
@@ -187,6 +186,22 @@ impl Exchange {
         }
     }
 
+    /// Sends no more, so that the client may come to its end and read.
+    #[cold]
+    #[inline(never)]
+    fn unstick(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut impl Backend,
+        limits: &Limits,
+    ) -> Result<bool, Refusal> {
+        self.request = Request::Broken;
+        self.poll_request(cx, client, up, limits)
+    }
+
+    /// In place, for what every request goes through; `unstick` has a copy of its own.
+    #[inline(always)]
     fn poll_request(
         &mut self,
         cx: &mut Context<'_>,
