@@ -81,7 +81,12 @@ PIECES: dict[str, Rust | Python] = {
     ),
     "compile": Python(
         ("compile/compiler.py", "compile/build.py", "compile/files.py"),
-        ("tests/unit/compile/test_build.py", "tests/unit/compile/test_files.py", "tests/unit/compile/test_keys_apart.py", CASES),
+        (
+            "tests/unit/compile/test_build.py",
+            "tests/unit/compile/test_files.py",
+            "tests/unit/compile/test_keys_apart.py",
+            CASES,
+        ),
     ),
     "identity": Python(
         ("identity/*.py",),
