@@ -49,11 +49,12 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
-# Two that mostly wait, beside each other; what the threats print comes when both have ended.
+# Three that mostly wait, beside each other; what two of them print comes when all have ended.
 beside:
-	@threats=0; wire=0; pytest tests/threats > target/threats.log 2>&1 & waits=$$!; \
-	pytest tests/wire tests/docs || wire=$$?; wait $$waits || threats=$$?; \
-	cat target/threats.log; exit $$((wire + threats))
+	@red=0; pytest tests/threats > target/threats.log 2>&1 & threats=$$!; \
+	pytest tests/wire/test_[a-h]*.py > target/wire.log 2>&1 & wire=$$!; \
+	pytest tests/wire/test_[i-z]*.py tests/docs || red=1; wait $$wire || red=1; wait $$threats || red=1; \
+	cat target/wire.log target/threats.log; exit $$red
 
 quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
 	@$(MAKE) -s lint types
