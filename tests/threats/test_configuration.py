@@ -20,11 +20,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed448
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from everyhop.admin import engine_socket
 from everyhop.admin.client import answer
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority, put
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine.frames import connect
+from everyhop.engine import Control
+from everyhop.engine.frames import connect, packed
+from everyhop.engine.messages import Hello, Welcome
 from everyhop.errors import EveryhopError
 from everyhop.evidence import read_observation
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
@@ -416,6 +419,30 @@ def test_an_engine_that_answers_too_late_is_not_misunderstood(edge: Edges, raw: 
     assert asked(it, "reload")["reloaded"]
     assert settled(it) != before
     assert engine_pid(it) == pid, "it lived, and goes on"
+
+
+def test_what_was_asked_of_an_engine_by_one_who_has_left_is_not_done(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """C02. An engine that stood still finds two questions: one that nobody waits for any more, which may be the older."""
+    it = edge(route(raw(answering(OK)).port))
+    pid = engine_pid(it)
+    path = engine_socket(it.folder / "admin.sock")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(20):
+            left = Control.connect(path)
+            left.sock.sendall(packed({"protocol": 1, "ask": "drain", "drain_s": 60}))
+            left.close()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for _ in range(20):
+        control = Control.connect(path)
+        try:
+            welcome = control.must(Hello(), Welcome)
+        finally:
+            control.close()
+        assert not welcome.draining
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            assert exchange(sock, GET).status == 200
 
 
 def test_keys_that_the_engine_cannot_use_leave_the_last_good_ones_and_the_supervisor(

@@ -4,7 +4,7 @@
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    recv, recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -33,6 +33,12 @@ pub(crate) fn receive(stream: &mut UnixStream) -> io::Result<Option<(Vec<u8>, Ve
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(Some((body, fds)))
+}
+
+/// The other side has closed behind what it said.
+pub(crate) fn is_left(stream: &UnixStream) -> bool {
+    let mut one = [0u8; 1];
+    matches!(recv(stream, &mut one[..], RecvFlags::PEEK | RecvFlags::DONTWAIT), Ok((_, 0)))
 }
 
 /// Up to `len` bytes, fewer only at the end; what rides on any of them goes to `fds`. Grows with what comes, not with

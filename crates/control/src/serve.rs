@@ -93,6 +93,10 @@ fn is_ours(stream: &UnixStream) -> bool {
 
 fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
     while let Ok(Some((body, fds))) = fds::receive(&mut stream) {
+        // Whoever asked has given up, and may have asked anew by now: what was asked first must not come last.
+        if fds::is_left(&stream) {
+            return;
+        }
         let (answer, given) = match Ask::read(&body) {
             Ok(ask) => engine.answer(ask, fds),
             Err(Unread(slug, why)) => (refused(slug, &why), Vec::new()),
