@@ -396,11 +396,14 @@ def test_a_signal_that_reaches_the_wrong_process_ends_nothing(
     with tls(it.port, "a.test", pki.public.file) as sock:
         assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
         mark = len(it.edge.said)
+        # Another engine is what SIGUSR2 asks of the supervisor: `test_upgrade.py`.
+        words = {signal.SIGHUP: "reloaded", signal.SIGUSR1: "access log reopened"}
         for _ in range(3):
             os.kill(engine, number)
-            it.edge.process.send_signal(number)
-        word = {signal.SIGHUP: "reloaded", signal.SIGUSR1: "access log reopened", signal.SIGUSR2: "means nothing here"}
-        it.edge.wait_for(word[number], 20, after=mark)
+            if number in words:
+                it.edge.process.send_signal(number)
+        if number in words:
+            it.edge.wait_for(words[number], 20, after=mark)
         assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
     assert is_unharmed(it, pki, engine)
     assert it.admin("status")["supervisor"]["engine_restarts"] == 0
@@ -423,8 +426,8 @@ def test_an_admin_socket_whose_name_was_taken_away_comes_back(edge: Edges, backe
     for _ in range(3):
         # Each turn of the supervisor's loop is heard of by a signal that it answers.
         mark = len(it.edge.said)
-        it.edge.process.send_signal(signal.SIGUSR2)
-        it.edge.wait_for("means nothing here", 20, after=mark)
+        it.edge.process.send_signal(signal.SIGUSR1)
+        it.edge.wait_for("access log reopened", 20, after=mark)
     assert ask(it, pki) == 200
     assert path.read_text() == "theirs"
     path.unlink()
