@@ -82,14 +82,17 @@ def put(host: str = "a.test", path: str = "/", size: int = SIZE, more: str = "")
     return f"PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {size}\r\n{more}\r\n".encode()
 
 
-def sends_first(sock: ssl.SSLSocket, request: bytes, size: int = SIZE) -> int:
-    """As many libraries do: nothing is read before everything is sent."""
+def sends_first(sock: ssl.SSLSocket, request: bytes, size: int = SIZE, read_on: bool = False) -> int:
+    """As many libraries do: nothing is read before everything is sent. `read_on`: a backend reads it all the same."""
     sock.sendall(request)
     piece = bytes(1 << 20)
     for at in range(0, size, len(piece)):
         sock.sendall(piece[: min(len(piece), size - at)])
     answer = read_answer(sock, "PUT")
-    assert answer.headers["connection"] == "close", "the rest of the request is read by nobody"
+    if answer.headers.get("connection") != "close":
+        assert read_on, "the rest of the request is read by nobody"
+        # A backend that reads on may have taken all of it before its answer was looked at.
+        assert exchange(sock, request.replace(f": {size}".encode(), b": 0"), "PUT").status == answer.status
     return answer.status
 
 
@@ -98,7 +101,7 @@ def test_who_sends_everything_first_reads_the_answer(edge: Edges, raw: Raws, pki
     it = edge(ROUTES.format(port=raw(says_no(AFTER[after])).port, nobody=free_port()))
     for _ in range(3):
         with tls(it.port, "a.test", pki.public.file) as sock:
-            assert sends_first(sock, put()) == 413
+            assert sends_first(sock, put(), read_on=AFTER[after] in (half, read_all)) == 413
 
 
 def test_refusals_of_the_edge_itself_are_read_by_who_sends_everything_first(edge: Edges, raw: Raws, pki: Pki) -> None:
