@@ -3,8 +3,8 @@
 //! Reading is bounded and blocking; this is the control thread's business, never a worker's.
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recv, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
+    recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;

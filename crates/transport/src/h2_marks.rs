@@ -22,7 +22,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
 const PRIORITY: u8 = 0x20;
-/// Streams of which it is known that their answer's body has begun; of more the oldest is forgotten.
+/// Streams of which it is known that trailers may come; of more the oldest is forgotten.
 const BODIES: usize = 256;
 
 /// What stands in the mark behind the trailers of a connection: no peer can know it.
@@ -66,7 +66,8 @@ pub(crate) struct Marks {
     within: bool,
     /// Of a client: the last stream that was begun.
     last: u32,
-    /// Of a backend: streams whose answer's body has begun.
+    /// Streams that trailers may end: of a client those that it began and has not ended, of a backend those whose answer's
+    /// body has begun.
     bodies: Vec<u32>,
 }
 
@@ -118,21 +119,21 @@ impl Marks {
         let stream = u32::from_be_bytes([i & 0x7f, j, k, l]);
         let ends = flags & END_STREAM != 0;
         match kind {
+            // Trailers are what comes on a stream that was begun and has not ended; anything else there is the crate's to refuse.
+            HEADERS if self.from_client && stream <= self.last => self.bodies.contains(&stream),
             HEADERS if self.from_client => {
-                stream <= self.last || {
-                    self.last = stream;
-                    false
+                self.last = stream;
+                if !ends {
+                    self.begun(stream);
                 }
+                false
             }
             // A head that ends its answer has the mark behind it too; only of trailers it is known that none is before.
             HEADERS => ends,
             CONTINUATION => self.within,
-            DATA if !self.from_client && !ends => {
-                if self.bodies.last() != Some(&stream) && !self.bodies.contains(&stream) {
-                    if self.bodies.len() == BODIES {
-                        self.bodies.remove(0);
-                    }
-                    self.bodies.push(stream);
+            DATA if !ends => {
+                if !self.from_client {
+                    self.begun(stream);
                 }
                 false
             }
@@ -141,6 +142,16 @@ impl Marks {
                 false
             }
             _ => false,
+        }
+    }
+
+    /// Of this stream trailers may come.
+    fn begun(&mut self, stream: u32) {
+        if self.bodies.last() != Some(&stream) && !self.bodies.contains(&stream) {
+            if self.bodies.len() == BODIES {
+                self.bodies.remove(0);
+            }
+            self.bodies.push(stream);
         }
     }
 
