@@ -315,6 +315,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clients_head_on_a_stream_that_ended_or_never_began_goes_on_as_it_came() {
+        let all = END_HEADERS | END_STREAM;
+        let (open, late) = (sent(HEADERS, END_HEADERS, 5, b"head"), sent(HEADERS, all, 5, b"late"));
+        let over = [
+            [sent(HEADERS, all, 5, b"head"), late.clone()].concat(),
+            [open.clone(), sent(RESET, 0, 5, &[0; 4]), late.clone()].concat(),
+            [open.clone(), sent(DATA, END_STREAM, 5, b"body"), late.clone()].concat(),
+            // Of a lower number than one that was begun.
+            [open.clone(), sent(HEADERS, all, 3, b"head")].concat(),
+        ];
+        for frames in over {
+            let bytes = [&[b'P'; PREFACE][..], &frames].concat();
+            assert_eq!(read(&mut Marks::new(true, SECRET), &bytes, 7), bytes);
+        }
+        // Trailers end it.
+        let bytes = [&[b'P'; PREFACE][..], &open, &late, &late].concat();
+        let wanted = [&[b'P'; PREFACE][..], &open, &whole(5, b"late"), &late].concat();
+        assert_eq!(read(&mut Marks::new(true, SECRET), &bytes, 7), wanted);
+    }
+
+    #[test]
     fn what_is_no_frame_goes_on_as_it_came() {
         let head = sent(HEADERS, END_HEADERS, 1, b"head");
         let broken = sent(HEADERS, END_HEADERS | END_STREAM | PADDED, 1, b"\x09late");

@@ -9,6 +9,7 @@ mod ended;
 pub(crate) mod h1;
 mod h1_side;
 pub(crate) mod h2;
+mod h2_side;
 pub(crate) mod known;
 pub(crate) mod request;
 pub(crate) mod tunnel;
