@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import socket
+import ssl
 import threading
 from collections import Counter
 from pathlib import Path
@@ -35,6 +36,7 @@ class Counting:
         self.delay_s = 0.0
         self.lock = threading.Lock()
         self.open: set[socket.socket] = set()
+        self.life = 0
         self.context = None if leaf is None else server_context(leaf, clients=clients)
         self.listener: socket.socket | None = None
         self.port = 0
@@ -48,7 +50,7 @@ class Counting:
         it.listen(1024)
         self.port = it.getsockname()[1]
         self.listener = it
-        threading.Thread(target=self.accept, args=(it,), daemon=True).start()
+        threading.Thread(target=self.accept, args=(it, self.life, self.context), daemon=True).start()
 
     def fall(self) -> None:
         """Is gone: no listener, and every connection reset, as when its process is killed."""
@@ -58,6 +60,8 @@ class Counting:
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         with self.lock:
+            # A handshake in hand, or what a thread has read already, is of a life that is over.
+            self.life += 1
             for sock in self.open:
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -65,7 +69,7 @@ class Counting:
 
     close = fall
 
-    def accept(self, listener: socket.socket) -> None:
+    def accept(self, listener: socket.socket, life: int, context: ssl.SSLContext | None) -> None:
         while True:
             try:
                 sock, _ = listener.accept()
@@ -74,27 +78,27 @@ class Counting:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self.lock:
                 self.open.add(sock)
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+            threading.Thread(target=self.serve, args=(sock, life, context), daemon=True).start()
 
-    def serve(self, sock: socket.socket) -> None:
+    def serve(self, sock: socket.socket, life: int, context: ssl.SSLContext | None) -> None:
         spoken = sock
         try:
             with contextlib.suppress(OSError, ValueError):
-                spoken = self.context.wrap_socket(sock, server_side=True) if self.context else sock
+                spoken = context.wrap_socket(sock, server_side=True) if context else sock
                 with self.lock:
                     # TLS takes the descriptor over: what was accepted leads nowhere any more.
                     self.open.discard(sock)
                     self.open.add(spoken)
                 with spoken, spoken.makefile("rb") as lines:
-                    while self.one(spoken, lines):
+                    while self.one(spoken, lines, life):
                         pass
         finally:
             with self.lock:
                 self.open -= {sock, spoken}
             sock.close()
 
-    def one(self, sock: socket.socket, lines: BinaryIO) -> bool:
-        """A request; false when the connection is over."""
+    def one(self, sock: socket.socket, lines: BinaryIO, life: int) -> bool:
+        """A request; false when the connection, or the life that it began in, is over."""
         first = lines.readline()
         if not first:
             return False
@@ -105,6 +109,8 @@ class Counting:
         path = first.split(b" ")[1]
         id_ = fields.get(b"x-id", b"").decode()
         with self.lock:
+            if life != self.life:
+                return False
             self.total += 1
             self.requests[id_] += 1
         if path.startswith(b"/ws"):
