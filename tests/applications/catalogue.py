@@ -25,9 +25,13 @@ class Backend:
     trailers: bool = False
     needs: str = ""
     """`node` where the machine may lack it."""
+    chooses: bool = False
+    """The edge leaves the choice to it, by ALPN: `behind` is what it chooses."""
 
     @property
     def patterns(self) -> tuple[str, ...]:
+        if self.chooses:
+            return ("mutual", "reencrypt")
         return PATTERNS if self.alpn else PATTERNS[1:]
 
 
@@ -42,6 +46,12 @@ BACKENDS = {
     "go-h2": Backend("Go's net/http", behind="2", alpn=(), sockets=False, trailers=True),
     "nginx": Backend("nginx before aiohttp", alpn=("2", "1.1")),
     "nginx-h2": Backend("nginx before aiohttp", behind="2", alpn=(), sockets=False),
+    # Offered both; a WebSocket is opened where HTTP/1.1 alone is offered.
+    "aiohttp-auto": Backend("aiohttp's server", ("aiohttp",), chooses=True),
+    "hypercorn-auto": Backend("Hypercorn", ("hypercorn",), behind="2", chooses=True),
+    "node-auto": Backend("Node's http and https", chooses=True, trailers=True, needs="node"),
+    "go-auto": Backend("Go's net/http", behind="2", chooses=True, trailers=True),
+    "nginx-auto": Backend("nginx before aiohttp", behind="2", chooses=True),
 }
 
 

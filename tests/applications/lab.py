@@ -39,7 +39,7 @@ def accepted() -> str:
     )
 
 
-def routes(name: str, ports: dict[str, int], *, h2: bool = False, patterns: tuple[str, ...], more: str = "") -> str:
+def routes(name: str, ports: dict[str, int], *, behind: str = "", patterns: tuple[str, ...], more: str = "") -> str:
     """A route of each pattern to the server `name`, whose `ports` are `plain`, `tls` and `mutual`."""
     out = []
     for pattern in patterns:
@@ -49,8 +49,8 @@ def routes(name: str, ports: dict[str, int], *, h2: bool = False, patterns: tupl
         if pattern == "passthrough":
             out.append(route)
             continue
-        if h2:
-            route += 'upstream_protocol = "h2"\n'
+        if behind:
+            route += f'upstream_protocol = "{behind}"\n'
         route += {"mutual": VERIFY + 'present = "edge"\n', "reencrypt": VERIFY, "plaintext": accepted()}[pattern]
         out.append(route + more)
     return "".join(out)
@@ -128,10 +128,20 @@ class Lab:
         nginx = Nginx(self.folder, ports["aiohttp"]["plain"], **files)
         self.opened.append(nginx)
         ports |= nginx.ports
+        ports |= {
+            name: ports[name.removesuffix("-auto")]
+            for name, it in BACKENDS.items()
+            if it.chooses and name.removesuffix("-auto") in ports
+        }
         text = SITE
         for name, it in BACKENDS.items():
             if name in ports:
-                text += routes(name, ports[name], h2=it.behind == "2", patterns=it.patterns)
+                text += routes(
+                    name,
+                    ports[name],
+                    behind="auto" if it.chooses else "h2" if it.behind == "2" else "",
+                    patterns=it.patterns,
+                )
         self.edge = EdgeKit(self.pki, text, threads=2)
         self.opened.append(self.edge)
 

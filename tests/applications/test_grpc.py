@@ -70,7 +70,7 @@ def served(pki: Pki) -> Iterator[tuple[Service, dict[str, int]]]:
 
 @pytest.fixture(scope="module")
 def front(pki: Pki, served: tuple[Service, dict[str, int]]) -> Iterator[EdgeKit]:
-    it = EdgeKit(pki, SITE + routes("grpc", served[1], h2=True, patterns=PATTERNS), threads=2)
+    it = EdgeKit(pki, SITE + routes("grpc", served[1], behind="h2", patterns=PATTERNS), threads=2)
     yield it
     it.close()
 

@@ -41,7 +41,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     stats.connections.add(1);
     let mut tries = Tries::default();
     let header = header(&it, &hello, route);
-    let preface = Preface { first: &header, starttls: route.starttls };
+    let preface = Preface { first: &header, starttls: route.starttls, ..Preface::NONE };
     let (backend, address, up, _held) = match dial(&it, route, &mut tries, &preface).await {
         Ok(it) => it,
         Err(why) => {

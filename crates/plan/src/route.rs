@@ -165,6 +165,9 @@ pub enum UpstreamProtocol {
     /// By ALPN on a TLS hop, by prior knowledge on a plaintext one; gRPC needs it.
     #[serde(rename = "h2")]
     Http2,
+    /// Either of the two, as the backend chooses by ALPN on each connection; only where there is TLS to choose by.
+    #[serde(rename = "auto")]
+    Auto,
     /// The client's own bytes: no HTTP is read here, and the route is chosen by the server's name alone.
     #[serde(rename = "tcp")]
     Tcp,

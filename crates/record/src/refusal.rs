@@ -121,7 +121,8 @@ refusals! {
     HopIdentityNotDemanded "hop/identity-not-demanded" 502 "the backend did not ask for our certificate, and the route demands that it does";
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
-    HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2 and the route asks for it";
+    HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2, and the route or a call of gRPC asks for it";
+    HopNoHttp1 "hop/http1-not-offered" 502 "the backend does not speak HTTP/1.1, and the route or a WebSocket asks for it";
     BackendTls "hop/tls-broken" 502 "the TLS session with the backend broke after its handshake";
     HopRenegotiation "hop/renegotiation" 502 "the backend asked to negotiate TLS anew after the handshake, which is not done";
     BackendClosed "hop/closed" 502 "the backend closed before it answered";

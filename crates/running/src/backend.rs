@@ -2,6 +2,7 @@
 //! It opens nothing. Read next: `proven.rs`, `build.rs`.
 
 use crate::address::Address;
+use crate::material::HTTP1;
 use crate::proven::{Memory, Proven, Sessions};
 use arc_swap::ArcSwap;
 use everyhop_plan::{Place, TlsPolicy, UpstreamProtocol};
@@ -64,10 +65,14 @@ impl Secured {
         Secured { config, sessions: Arc::default(), name, presents, demand_asks, offers, lists_end_s }
     }
 
-    /// What a new connection speaks TLS by, with its memory of sessions.
-    pub fn begin(&self) -> (Arc<ClientConfig>, Arc<Memory>) {
+    /// What a new connection speaks TLS by, with its memory of sessions. `http1_alone`: it is for HTTP/1.1, whatever else the
+    /// backend would choose.
+    pub fn begin(&self, http1_alone: bool) -> (Arc<ClientConfig>, Arc<Memory>) {
         let memory = Memory::of(self.sessions.clone());
         let mut config = self.config.clone();
+        if http1_alone {
+            config.alpn_protocols = vec![HTTP1.to_vec()];
+        }
         config.resumption = Resumption::store(memory.clone());
         (Arc::new(config), memory)
     }

@@ -267,6 +267,10 @@ impl Building<'_> {
     fn backend(&self, backend: &everyhop_plan::Backend, speaks: Speaks) -> Result<Arc<BackendRun>, Unusable> {
         let protocol = speaks.protocol;
         let (tls, verify, present, demand_asks, policy) = match &backend.hop {
+            BackendHop::Plaintext { .. } if protocol == UpstreamProtocol::Auto => {
+                let at = &backend.at;
+                return Err(Unusable(format!("the hop to {at} has no TLS in which it could choose its protocol")));
+            }
             BackendHop::Plaintext { reach } => {
                 let closes = match reach {
                     Reach::SameHost {} => i64::MAX,

@@ -270,6 +270,9 @@ pub fn judge_of(verify: &Verify, crypto: &Arc<CryptoProvider>, blob: &Blob) -> R
     Ok(Judge { by, known })
 }
 
+/// HTTP/1.1, as ALPN has it (RFC 7301 §6).
+pub(crate) const HTTP1: &[u8] = b"http/1.1";
+
 /// The client side of a hop. Who is there is verified; there is no switch.
 pub fn client(
     verify: &Verify,
@@ -289,8 +292,9 @@ pub fn client(
         .with_custom_certificate_verifier(Arc::new(judge))
         .with_client_cert_resolver(Arc::new(Shown(shown)));
     config.alpn_protocols = match protocol {
-        UpstreamProtocol::Http1 => vec![b"http/1.1".to_vec()],
+        UpstreamProtocol::Http1 => vec![HTTP1.to_vec()],
         UpstreamProtocol::Http2 => vec![b"h2".to_vec()],
+        UpstreamProtocol::Auto => vec![b"h2".to_vec(), HTTP1.to_vec()],
         UpstreamProtocol::Tcp => Vec::new(),
     };
     Ok(config)

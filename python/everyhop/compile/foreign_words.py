@@ -125,6 +125,7 @@ ROWS = (
     Row("header header_match headers_match", Lives("route", 'headers = { X-Version = "2" }', "which requests it takes; none is set"), ("route",)),
     Row("websockets upgrade upgrade_configs proxy_set_header_upgrade", Lives("route", "websocket = true")),
     Row("grpc_pass grpc h2c proxy_http_version http2_protocol_options", Lives("route", 'upstream_protocol = "h2"')),
+    Row("auto_config auto_http_config", Lives("route", 'upstream_protocol = "auto"')),
     Row("http2 alpn_protocols protocols alpn", Lives("site", 'alpn = ["h2", "http/1.1"]')),
     # Certificates, and what clients must show.
     Row("ssl_certificate ssl_certificate_key ssl_cert ssl_key ssl_cert_key certificate certificates certFile keyFile cert crt tls_certificates tls_cert tls_key fullchain privkey crt_list ssl_crt",

@@ -17,6 +17,7 @@ YEAR = dt.timedelta(days=366)
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         accepted_needed: list[str] = []
+        in_plaintext: list[str] = []
         seen: dict[str, int] = {}
         for j, backend in enumerate(backends(route)):
             key: Key = ("route", i, "to", j)
@@ -53,6 +54,7 @@ def judge(world: World) -> None:
                     also=(("route", i, "tls"),),
                 )
             if tls == "plaintext":
+                in_plaintext.append(str(at))
                 off_host = route.off_host if backend.off_host is None else backend.off_host
                 if off_host or not at.is_literal_loopback:
                     accepted_needed.append(str(at))
@@ -60,8 +62,23 @@ def judge(world: World) -> None:
                 verified(world, i, key, at)
             asking(world, i, key, route, backend, tls)
         asking_at_all(world, i, route)
+        choosing(world, i, route, in_plaintext)
         if route.tls != "passthrough":
             acceptance(world, i, route, needed=accepted_needed)
+
+
+def choosing(world: World, i: int, route: Route, in_plaintext: list[str]) -> None:
+    """Whether a backend that may choose its protocol has TLS to choose it in."""
+    if route.upstream_protocol != "auto" or not in_plaintext:
+        return
+    world.refuse(
+        "hop/nothing-negotiates",
+        ("route", i, "upstream_protocol"),
+        f"route {route.name!r} lets {', '.join(in_plaintext)} choose the protocol, and speaks to it in plaintext",
+        'say which it is: upstream_protocol = "h2", or "http/1.1"',
+        'or encrypt the hop: tls = "reencrypt"',
+        also=(("route", i, "tls"),),
+    )
 
 
 def ascii_of(at: str) -> str | None:

@@ -138,4 +138,4 @@ def upgrades(plan: Plan, outcome: Outcome) -> bool | None:
     way = plan.routes[outcome.route or 0].way
     if outcome.site is None or not isinstance(way, AtEdge) or way.is_stream:
         return None
-    return way.websocket and way.upstream_protocol == "http/1.1" and "http/1.1" in plan.sites[outcome.site].alpn
+    return way.websocket and way.upstream_protocol != "h2" and "http/1.1" in plan.sites[outcome.site].alpn

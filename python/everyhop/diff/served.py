@@ -146,7 +146,7 @@ def answers(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
     """A line that LF alone ends is where somebody could put one into a field that a backend lets pass: it was refused."""
 
     def read(way: AtEdge) -> str:
-        return way.answers if way.upstream_protocol == "http/1.1" else "strict"
+        return way.answers if way.upstream_protocol in {"http/1.1", "auto"} else "strict"
 
     if read(a) == read(b):
         return []

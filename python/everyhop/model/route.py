@@ -107,8 +107,8 @@ class Route(Section):
     """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route and one of `tcp` know `connect_s` and `tunnel_idle_s`."""
     paths: Literal["faithful", "strict"] | None = None
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
-    upstream_protocol: Literal["http/1.1", "h2"] | None = None
-    """`h2` for gRPC."""
+    upstream_protocol: Literal["http/1.1", "h2", "auto"] | None = None
+    """What is spoken to the backends: `http/1.1`, the default where TLS ends here; `h2`, for gRPC, also in plaintext; `auto`: each backend chooses on each connection, by ALPN, so only where the hop is TLS. There a backend that answers nothing speaks HTTP/1.1, a WebSocket is opened on a connection that offers HTTP/1.1 alone, and a call of gRPC to a backend that chose HTTP/1.1 is refused."""
     most: Most | None = None
     """How many requests it takes at once; without it as many as come."""
     request: Edits | None = None

@@ -361,7 +361,7 @@ class AtEdge(Part):
     response: Always[Edits]
     most: Never[Most | None]
     answers: ByEffect[Literal["strict", "lenient"]]
-    upstream_protocol: ByEffect[Literal["http/1.1", "h2", "tcp"]]  # the same, and whether requests are read
+    upstream_protocol: ByEffect[Literal["http/1.1", "h2", "auto", "tcp"]]  # the same, and whether requests are read
     send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent
     starttls: Never[Literal["postgres"] | None]  # as of a listener
     eject_on: Never[list[Literal["timeouts", "5xx"]]]

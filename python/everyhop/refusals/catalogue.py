@@ -192,6 +192,12 @@ PAGES: dict[str, Page] = {
     ),
     # Hops.
     "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),
+    "hop/nothing-negotiates": Page(
+        "a backend is to choose its protocol on a hop where nothing is negotiated",
+        "versions of HTTP are agreed on in TLS, by ALPN; in plaintext the edge would have to guess, and bytes of one "
+        "version read as the other are other requests",
+        'Say what the backend speaks: `upstream_protocol = "h2"` (with prior knowledge) or `"http/1.1"`.',
+    ),
     "hop/plaintext-without-acceptance": Page(
         "plaintext crosses a network and nobody signed for it",
         "anyone on the network on the way can read and change it, and forge X-Forwarded-For",

@@ -50,6 +50,9 @@ def by_pattern(_: Standing) -> Missing | None:
 
 def http2_both_ways(it: Standing) -> Missing | None:
     """`upstream_protocol = "h2"`, and `h2` in the site's `alpn`."""
+    if it.route.upstream_protocol == "auto":
+        what = "gRPC needs HTTP/2 to the backend, and the route lets its backends choose HTTP/1.1"
+        return Missing(what, ('upstream_protocol = "h2"',), (own(it, "upstream_protocol"),))
     if it.route.upstream_protocol != "h2":
         return Missing(
             "gRPC needs HTTP/2 to the backend, and the route speaks HTTP/1.1 to it", ('upstream_protocol = "h2"',)
@@ -65,7 +68,7 @@ def http2_both_ways(it: Standing) -> Missing | None:
 
 
 def upgrades_pass(it: Standing) -> Missing | None:
-    """`websocket` not false, HTTP/1.1 to the backend, and `http/1.1` in the site's `alpn`."""
+    """`websocket` not false, HTTP/1.1 to the backend or `upstream_protocol = "auto"`, and `http/1.1` in the site's `alpn`."""
     if it.route.websocket is False:
         return Missing("the route refuses upgrades", ("websocket = true",), (own(it, "websocket"),))
     if it.route.upstream_protocol == "h2":

@@ -97,6 +97,17 @@ def test_tunnels_that_could_not_be_opened_are_told_when_they_can(more: str, site
     assert compare(old, plan(route("r", "mutual", 'upstream_protocol = "h2"\nwebsocket = false\n'))) == []
 
 
+def test_how_answers_are_read_is_told_wherever_a_backend_may_choose_http1() -> None:
+    lenient = 'answers = "lenient"\n'
+    h1, auto, h2 = (
+        plan(route("r", "mutual", f'upstream_protocol = "{word}"\n{lenient}websocket = false\n'))
+        for word in ("http/1.1", "auto", "h2")
+    )
+    assert compare(h1, auto) == compare(auto, h1) == []
+    assert {c.kind for c in compare(auto, h2)} == {"answers-tightened"}
+    assert refused(h2, auto) == {"answers-loosened:r"}
+
+
 def listening(*listeners: tuple[str, str, str]) -> Plan:
     """Name, address and trusted networks of each."""
     made = [

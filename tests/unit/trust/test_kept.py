@@ -41,6 +41,8 @@ def test_grpc_needs_http2_to_the_backend_and_in_every_site() -> None:
     old, both = site("old", alpn=["http/1.1"]), site()
     assert "speaks HTTP/1.1" in lacks(kept.http2_both_ways, standing(both))[0]
     assert "speaks HTTP/1.1" in lacks(kept.http2_both_ways, standing(both, upstream_protocol="http/1.1"))[0]
+    what, at = lacks(kept.http2_both_ways, standing(both, upstream_protocol="auto"))
+    assert "choose HTTP/1.1" in what and at == (("route", 3, "upstream_protocol"),)
     what, at = lacks(kept.http2_both_ways, standing(both, old, upstream_protocol="h2"))
     assert "'old'" in what and at == (("site", 1, "alpn"),)
     assert kept.http2_both_ways(standing(both, site(alpn=["h2"]), upstream_protocol="h2")) is None
@@ -52,7 +54,7 @@ def test_a_websocket_needs_http1_all_the_way_and_a_route_that_lets_it_pass() -> 
     assert "speaks HTTP/2" in lacks(kept.upgrades_pass, standing(both, upstream_protocol="h2"))[0]
     what, at = lacks(kept.upgrades_pass, standing(both, new))
     assert "'new'" in what and at == (("site", 1, "alpn"),)
-    for more in ({}, {"websocket": True}, {"upstream_protocol": "http/1.1"}):
+    for more in ({}, {"websocket": True}, {"upstream_protocol": "http/1.1"}, {"upstream_protocol": "auto"}):
         assert kept.upgrades_pass(standing(both, site(alpn=["http/1.1"]), **more)) is None
 
 

@@ -32,6 +32,13 @@ pub(crate) struct Opened {
     pub(crate) generation: u64,
 }
 
+impl Opened {
+    /// HTTP/2 was agreed on in TLS.
+    pub(crate) fn agreed_on_h2(&self) -> bool {
+        self.wire.session().is_some_and(|s| s.common().alpn_protocol() == Some(b"h2"))
+    }
+}
+
 /// A socket to a backend.
 pub(crate) struct Dialled {
     pub(crate) sock: Sock,
@@ -110,7 +117,7 @@ pub(crate) async fn open(
         let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity));
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
-    let (config, memory) = secured.begin();
+    let (config, memory) = secured.begin(preface.http1_alone);
     let session = Session::client(config, secured.name.clone()).map_err(|_| failed(Refusal::HopHandshake))?;
     let mut wire = Wire::secured(sock, session, Buf::default()).holding(held);
     let mut noted = Noted::default();
@@ -121,7 +128,7 @@ pub(crate) async fn open(
     .await;
     match shaken {
         Ok(Ok(())) => {}
-        Ok(Err(e)) => return Err(Box::new(not_shaken(backend, address, secured, noted, &e))),
+        Ok(Err(e)) => return Err(Box::new(not_shaken(backend, address, secured, (noted, preface.http1_alone), &e))),
         Err(Late) => return Err(failed(Refusal::ConnectTimeout)),
     }
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
@@ -151,14 +158,26 @@ pub(crate) async fn open(
 }
 
 /// A handshake that came to nothing, with what it showed.
-fn not_shaken(backend: &BackendRun, address: &Address, secured: &Secured, noted: Noted, why: &WireError) -> Failure {
+fn not_shaken(
+    backend: &BackendRun,
+    address: &Address,
+    secured: &Secured,
+    (noted, http1_alone): (Noted, bool),
+    why: &WireError,
+) -> Failure {
     let mut it = failure(backend, address, Refusal::HopHandshake);
     let shown = noted.disbelieved.as_ref();
     match why {
         WireError::Tls(e) => {
             let (leaf, weak) = (shown.map(|d| &*d.leaf), shown.is_some_and(|d| d.weakness.is_some()));
             let judge = if noted.demanded { Refusal::of_asking_backend } else { Refusal::of_backend };
-            it = failure(backend, address, judge(e, leaf, weak));
+            let why = match (judge(e, leaf, weak), backend.protocol) {
+                (Refusal::HopNoHttp2, UpstreamProtocol::Http1) => Refusal::HopNoHttp1,
+                (Refusal::HopNoHttp2, UpstreamProtocol::Auto) if http1_alone => Refusal::HopNoHttp1,
+                (Refusal::HopNoHttp2, UpstreamProtocol::Auto | UpstreamProtocol::Tcp) => Refusal::HopHandshake,
+                (why, _) => why,
+            };
+            it = failure(backend, address, why);
             it.told_by(e);
         }
         WireError::Io | WireError::Eof => it.detail = Some("it closed during the handshake".to_owned()),

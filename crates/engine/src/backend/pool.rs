@@ -4,6 +4,7 @@
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{H2Conn, H2Up};
 use crate::backend::up::Up;
+use crate::exchange::words::Needs;
 use everyhop_plan::{Limits, UpstreamProtocol};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::Running;
@@ -47,19 +48,30 @@ struct Idle {
 }
 
 impl Pools {
-    /// An open connection of that hop which can take a request now.
-    pub(crate) fn take(&self, clock: &Clock, backend: &BackendRun) -> Option<Up> {
-        let (now_ms, now_s) = (clock.now_ms.get(), clock.unix_s.get());
-        let hop_id = backend.hop_id;
-        if backend.protocol == UpstreamProtocol::Http2 {
-            let mut shared = self.shared.borrow_mut();
-            let list = shared.get_mut(&hop_id)?;
-            // What its streams carry goes on to its end; nothing new goes where the name led before.
-            list.retain(|c| c.is_open() && c.link.holds(backend, now_s));
-            return list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))));
+    /// An open connection of that hop which can take a request now that needs so much of its protocol.
+    pub(crate) fn take(&self, clock: &Clock, backend: &BackendRun, needs: Needs) -> Option<Up> {
+        match (backend.protocol, needs) {
+            (UpstreamProtocol::Http2, _) | (UpstreamProtocol::Auto, Needs::Http2) => self.take_shared(clock, backend),
+            // Whichever the backend chose on those that are open: it may choose otherwise on the next.
+            (UpstreamProtocol::Auto, Needs::Either) => {
+                self.take_shared(clock, backend).or_else(|| self.take_idle(clock, backend))
+            }
+            _ => self.take_idle(clock, backend),
         }
+    }
+
+    fn take_shared(&self, clock: &Clock, backend: &BackendRun) -> Option<Up> {
+        let mut shared = self.shared.borrow_mut();
+        let list = shared.get_mut(&backend.hop_id)?;
+        // What its streams carry goes on to its end; nothing new goes where the name led before.
+        list.retain(|c| c.is_open() && c.link.holds(backend, clock.unix_s.get()));
+        list.iter().find(|c| c.has_room()).map(|c| Up::H2(Box::new(H2Up::on(c.clone()))))
+    }
+
+    fn take_idle(&self, clock: &Clock, backend: &BackendRun) -> Option<Up> {
+        let (now_ms, now_s) = (clock.now_ms.get(), clock.unix_s.get());
         let mut idle = self.idle.borrow_mut();
-        let list = idle.get_mut(&hop_id)?;
+        let list = idle.get_mut(&backend.hop_id)?;
         while let Some(it) = list.pop() {
             if it.until_ms > now_ms && it.up.link.holds(backend, now_s) && it.up.is_quiet() {
                 return Some(Up::H1(it.up));

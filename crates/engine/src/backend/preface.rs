@@ -12,11 +12,13 @@ use std::task::{Poll, ready};
 /// As a client of PostgreSQL sends it.
 const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
 
-/// What is said first on a new connection.
+/// What is said first on a new connection, and offered in TLS behind it.
 #[derive(Clone, Copy)]
 pub(crate) struct Preface<'a> {
     pub(crate) first: &'a [u8],
     pub(crate) starttls: Option<StartTls>,
+    /// It is for HTTP/1.1, where the backend may choose.
+    pub(crate) http1_alone: bool,
 }
 
 /// Why it came to nothing.
@@ -34,7 +36,7 @@ impl From<io::Error> for Unsaid {
 
 impl Preface<'_> {
     /// Nothing: HTTP begins with a request.
-    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None };
+    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, http1_alone: false };
 
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {

@@ -38,7 +38,7 @@ pub(crate) fn see_to_return(watches: &Rc<Watches>, route: &RouteRun, backend: &A
 async fn returned(watches: Rc<Watches>, asks: Asks, backend: Weak<BackendRun>, address: Address) {
     let watch = watches.watch();
     let limits = &asks.limits;
-    let preface = Preface { first: asks.first, starttls: asks.starttls };
+    let preface = Preface { first: asks.first, starttls: asks.starttls, ..Preface::NONE };
     loop {
         watch.within_s(limits.eject_s);
         poll_fn(|cx| watch.poll_late(cx)).await;

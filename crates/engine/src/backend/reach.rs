@@ -10,6 +10,7 @@ use crate::backend::{choose, connect, probe};
 use crate::exchange::carry::Reached;
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
+use crate::exchange::words::Needs;
 use everyhop_plan::{EjectOn, UpstreamProtocol};
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
@@ -34,12 +35,13 @@ impl Backends {
 
     /// Finds a backend that takes the request.
     ///
-    /// Takes: `generation` of the plan that `route` is of; `tries`, what need not be tried again, to which it adds; `fresh`, for
+    /// Takes: `generation` of the plan that `route` is of; what it `needs` of a protocol that the backend chooses; `tries`, what need not be tried again, to which it adds; `fresh`, for
     /// a new connection whatever waits in the pool; `client`, for whom none is opened if it is gone.
     pub(crate) async fn reach(
         &self,
         generation: u64,
         route: &RouteRun,
+        needs: Needs,
         tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
@@ -52,15 +54,17 @@ impl Backends {
                 (Err(_), Some(last)) => return Err(last.why),
                 (Err(why), None) => return Err(why),
             };
-            if !fresh && let Some(up) = self.pools.take(&self.watches.clock, &backend) {
+            if !fresh && let Some(up) = self.pools.take(&self.watches.clock, &backend, needs) {
                 return Ok(Reached { backend, up, reused: true });
             }
             if is_gone(client).await {
                 return Err(Refusal::ClientGone);
             }
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
-            let speak = async |opened| self.speak(backend.protocol, opened, route).await;
-            match Box::pin(self.open(generation, route, &backend, tries, &Preface::NONE, speak)).await {
+            let speak = async |opened| self.speak(backend.protocol, needs, opened, route).await;
+            let http1_alone = needs == Needs::Http1 && backend.protocol == UpstreamProtocol::Auto;
+            let preface = Preface { http1_alone, ..Preface::NONE };
+            match Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await {
                 Ok(up) => return Ok(Reached { backend, up, reused: false }),
                 Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
@@ -112,8 +116,13 @@ impl Backends {
                 }
             };
             why = failed.why;
+            // That a backend chooses another protocol than one request needs is no failure of it.
+            let chose =
+                backend.protocol == UpstreamProtocol::Auto && matches!(why, Refusal::HopNoHttp2 | Refusal::HopNoHttp1);
             if why != Refusal::HopDescriptors {
-                self.failed(route, backend, address, CONNECTS);
+                if !chose {
+                    self.failed(route, backend, address, CONNECTS);
+                }
                 tries.leave_out_address(backend.hop_id, address.at);
             }
             self.tell(backend, address, *failed, began, tries);
@@ -199,11 +208,22 @@ impl Backends {
     async fn speak(
         &self,
         protocol: UpstreamProtocol,
+        needs: Needs,
         opened: connect::Opened,
         route: &RouteRun,
     ) -> Result<Up, Box<Failure>> {
-        match protocol {
-            UpstreamProtocol::Http1 => Ok(Up::H1(Box::new(H1Up::new(opened, &route.limits)))),
+        let spoken = match protocol {
+            UpstreamProtocol::Auto if opened.agreed_on_h2() => UpstreamProtocol::Http2,
+            UpstreamProtocol::Auto if needs == Needs::Http2 => {
+                let chose = "it chose HTTP/1.1, over which no gRPC goes";
+                return Err(Box::new(opened.link.failure(Refusal::HopNoHttp2, Some(chose), 0)));
+            }
+            // No answer is that it knows of no choice, and so speaks what everybody did before there was one.
+            UpstreamProtocol::Auto => UpstreamProtocol::Http1,
+            fixed => fixed,
+        };
+        match spoken {
+            UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Ok(Up::H1(Box::new(H1Up::new(opened, &route.limits)))),
             UpstreamProtocol::Http2 => {
                 let conn = Box::pin(h2::open(&self.watches, opened, &route.limits)).await?;
                 self.pools.share(conn.clone());

@@ -47,9 +47,9 @@ impl Up {
 impl Backend for Up {
     fn start(&mut self, built: &Built, asked: &Asked) {
         match (self, built) {
-            (Up::H1(up), Built::H1(head)) => up.start(head, asked),
-            (Up::H2(up), Built::H2(request)) => up.start(request, asked),
-            // A route has one protocol; a mismatch leaves the side without a request, which reads as closed.
+            (Up::H1(up), Built::H1(head) | Built::Either(head, _)) => up.start(head, asked),
+            (Up::H2(up), Built::H2(request) | Built::Either(_, request)) => up.start(request, asked),
+            // A backend has the protocol of its route; a mismatch leaves the side without a request, which reads as closed.
             _ => {}
         }
     }

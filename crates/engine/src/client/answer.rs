@@ -96,6 +96,7 @@ fn kind(why: Refusal) -> &'static str {
         Refusal::HopNotTls
         | Refusal::HopHandshake
         | Refusal::HopNoHttp2
+        | Refusal::HopNoHttp1
         | Refusal::HopRenegotiation
         | Refusal::HopIdentityNotDemanded => "tls_protocol_error",
         Refusal::HopIdentityRefused => "tls_alert_received",

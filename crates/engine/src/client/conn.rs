@@ -7,6 +7,7 @@ use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::Observer;
 use crate::exchange::sides::Client;
 use crate::exchange::tries::Tries;
+use crate::exchange::words::Needs;
 use crate::head::identity::Said;
 use crate::terminate::Opened;
 use everyhop_canon::cidr::Cidr;
@@ -95,11 +96,12 @@ impl Carrier for Conn {
         &self,
         generation: u64,
         route: &RouteRun,
+        needs: Needs,
         tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
     ) -> impl Future<Output = Result<Reached<Up>, Refusal>> {
-        self.opened.arrived.core.backends.reach(generation, route, tries, fresh, client)
+        self.opened.arrived.core.backends.reach(generation, route, needs, tries, fresh, client)
     }
 
     fn broke(&self, route: &RouteRun, up: (&Up, bool), why: Refusal, began: Instant, tries: &mut Tries) {

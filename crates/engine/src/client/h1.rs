@@ -14,7 +14,7 @@ use crate::exchange::body::Body;
 use crate::exchange::carry::{Carried, Carrier, Switched, carry};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
-use crate::exchange::words::{Built, Gone, Got};
+use crate::exchange::words::{Gone, Got};
 use everyhop_http1::{Parsed, RequestHead};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -126,15 +126,13 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
             it.take_head(head, len);
             let carried = match ready {
                 Ok(ready) => {
-                    it.owes_continue = head.expects_continue && ready.speaks_h2();
+                    it.owes_continue = head.expects_continue && ready.built.may_be_h2();
                     let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
                     if let Carried::Switched(Switched { up: Up::H1(up), reused, began, failed, turn }) = carried {
                         let switched = Switched { up, reused, began, failed, turn };
                         return Box::pin(tunnel::run(&conn, asked, ready, it.wire, it.inb, switched)).await;
                     }
-                    if let Built::H1(used) = ready.built {
-                        *scratch = used;
-                    }
+                    *scratch = ready.built.scratch().unwrap_or_default();
                     carried
                 }
                 Err(by) => {

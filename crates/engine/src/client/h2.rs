@@ -14,7 +14,7 @@ use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Ready, carry};
 use crate::exchange::pulse::{Heard, Pulse};
 use crate::exchange::streams::length;
-use crate::exchange::words::{BodyLen, Built};
+use crate::exchange::words::BodyLen;
 use bytes::Bytes;
 use everyhop_http1 as http1;
 use everyhop_plan::Limits;
@@ -227,9 +227,7 @@ async fn stream(
         Ok(ready) => {
             let watch = core.watch();
             let carried = carry(&*conn, asked, &ready, &mut client, &watch, began).await;
-            if let Built::H1(used) = ready.built {
-                *scratch = used;
-            }
+            *scratch = ready.built.scratch().unwrap_or_default();
             carried
         }
         Err(by) => {

@@ -1,7 +1,7 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
 //! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
-use crate::exchange::words::{BodyLen, Fields};
+use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
@@ -104,6 +104,15 @@ impl Asked {
 
     pub(crate) fn is_head(&self) -> bool {
         self.method == "HEAD"
+    }
+
+    /// A call of gRPC needs trailers and streams both ways, a WebSocket is opened in HTTP/1.1.
+    pub(crate) fn needs(&self) -> Needs {
+        match (self.websocket, self.grpc) {
+            (true, _) => Needs::Http1,
+            (false, true) => Needs::Http2,
+            (false, false) => Needs::Either,
+        }
     }
 
     /// RFC 9110 §9.2.2: may be sent again where nothing was answered.

@@ -8,7 +8,7 @@ use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
 use crate::exchange::turn;
-use crate::exchange::words::Built;
+use crate::exchange::words::{Built, Needs};
 use everyhop_record::failure::Failure;
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
@@ -29,6 +29,7 @@ pub(crate) trait Carrier: Knows {
         &self,
         generation: u64,
         route: &RouteRun,
+        needs: Needs,
         tries: &mut Tries,
         fresh: bool,
         client: &mut impl Client,
@@ -61,12 +62,6 @@ pub(crate) struct Ready {
     /// The index of its route.
     pub(crate) route: usize,
     pub(crate) built: Built,
-}
-
-impl Ready {
-    pub(crate) fn speaks_h2(&self) -> bool {
-        matches!(self.built, Built::H2(_))
-    }
 }
 
 /// How carrying a request ended.
@@ -118,9 +113,9 @@ pub(crate) async fn carry<C: Carrier>(
     };
     let mut tries = Tries::default();
     let mut again = false;
-    let mut exchange = Exchange::new(asked.body, ready.speaks_h2());
+    let mut exchange = Exchange::new(asked.body, ready.built.may_be_h2());
     loop {
-        let reached = match carrier.reach(running.generation, route, &mut tries, again, client).await {
+        let reached = match carrier.reach(running.generation, route, asked.needs(), &mut tries, again, client).await {
             // Whoever takes a request back before it was begun costs no backend a handshake each time: the new connection
             // is the next one's.
             Ok(Reached { up, reused: false, .. }) if is_gone(client).await => {

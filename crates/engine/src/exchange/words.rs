@@ -49,8 +49,33 @@ pub(crate) enum Behind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gone;
 
+/// What a request needs of the protocol of its hop, where the backend may choose that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Either,
+    Http1,
+    Http2,
+}
+
 /// A head for the backend, ready to be sent, once or again.
 pub(crate) enum Built {
     H1(Vec<u8>),
     H2(Box<Request<()>>),
+    /// In both, where the backend chooses on each connection.
+    Either(Vec<u8>, Box<Request<()>>),
+}
+
+impl Built {
+    /// The backend's protocol may be HTTP/2.
+    pub(crate) fn may_be_h2(&self) -> bool {
+        !matches!(self, Built::H1(_))
+    }
+
+    /// Memory to use again.
+    pub(crate) fn scratch(self) -> Option<Vec<u8>> {
+        match self {
+            Built::H1(used) | Built::Either(used, _) => Some(used),
+            Built::H2(_) => None,
+        }
+    }
 }

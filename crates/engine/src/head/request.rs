@@ -18,8 +18,14 @@ pub(crate) fn build(
     scratch: Vec<u8>,
 ) -> Result<Built, Refusal> {
     match protocol {
-        UpstreamProtocol::Http1 => Ok(Built::H1(h1(said, asked, fields, scratch))),
+        UpstreamProtocol::Http1 => Ok(Built::H1(h1(said, asked, fields, scratch, |_| true))),
         UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
+        // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
+        // both: nobody else can say in time who does.
+        UpstreamProtocol::Auto => {
+            let request = Box::new(h2(said, asked, fields)?);
+            Ok(Built::Either(h1(said, asked, fields, scratch, |id| id != FieldId::Expect), request))
+        }
         // The matcher gives no request to such a route.
         UpstreamProtocol::Tcp => Err(Refusal::Misdirected),
     }
@@ -29,7 +35,13 @@ fn goes_on(id: FieldId) -> bool {
     !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData | FieldId::Proxy)
 }
 
-fn h1(said: &Said, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec<u8> {
+fn h1(
+    said: &Said,
+    asked: &Asked,
+    fields: &impl Fields,
+    mut out: Vec<u8>,
+    goes_in_h1: impl Fn(FieldId) -> bool,
+) -> Vec<u8> {
     out.clear();
     asked.binds.set(false);
     for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
@@ -43,7 +55,7 @@ fn h1(said: &Said, asked: &Asked, fields: &impl Fields, mut out: Vec<u8>) -> Vec
                 cookies.extend_from_slice(b"; ");
             }
             cookies.extend_from_slice(value);
-        } else if goes_on(id) {
+        } else if goes_on(id) && goes_in_h1(id) {
             if id == FieldId::Authorization && binds_the_connection(value) {
                 asked.binds.set(true);
             }

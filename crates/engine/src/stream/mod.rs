@@ -90,7 +90,12 @@ impl Stream {
             let header = self.header(&route, &mut tunnel.client);
             match core
                 .backends
-                .reach_stream(generation, &route, &mut tries, &Preface { first: &header, starttls: route.starttls })
+                .reach_stream(
+                    generation,
+                    &route,
+                    &mut tries,
+                    &Preface { first: &header, starttls: route.starttls, ..Preface::NONE },
+                )
                 .await
             {
                 Err(why) => break (None, Ended { why: Err(why), detail: None }),
