@@ -25,7 +25,7 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit wire beside applications guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit halves wire beside applications guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,7 +41,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,generated files,$(MAKE) -s generated)
 	$(call step,Rust tests,cargo test -q --workspace --exclude everyhop-fuzz)
 	$(call step,seeded fuzzing,$(MAKE) -s seeded)
-	$(call step,unit and contract tests,pytest tests/unit tests/contract tests/refusals)
+	$(call step,unit and contract tests,$(MAKE) -s halves)
 	$(call step,wire tests and threats,$(MAKE) -s beside)
 	$(call step,outside suites,$(MAKE) -s suites)
 	$(call step,applications,$(MAKE) -s applications)
@@ -56,10 +56,15 @@ beside:
 	pytest tests/wire/test_[i-z]*.py tests/docs || red=1; wait $$wire || red=1; wait $$threats || red=1; \
 	cat target/wire.log target/threats.log; exit $$red
 
+# Unit tests wait for nothing: a half for each of two cores.
+halves:
+	@red=0; pytest tests/unit/[a-c]* > target/unit.log 2>&1 & half=$$!; \
+	pytest tests/unit/[d-z]* tests/contract tests/refusals || red=1; wait $$half || red=1; cat target/unit.log; exit $$red
+
 quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
 	@$(MAKE) -s lint types
 	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
-	@pytest tests/unit tests/contract tests/refusals
+	@$(MAKE) -s halves
 
 # What a fresh machine lacks is installed where that is allowed; elsewhere it is told, in one line to paste.
 tools:
