@@ -18,6 +18,7 @@ from everyhop.cli.where import question
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
 from tests.kit.settle import settle
+from tests.kit.soon import in_time
 from tests.threats.ground import Ground, serving, watched
 from tests.threats.talk import PROTOCOLS, Arrival, Talk, arrivals
 
@@ -450,9 +451,12 @@ def test_a_route_that_leads_nowhere_is_nobody_elses(edge: Edges, raw: Raws, pki:
         assert talk.ask(b"/").status == 200 and talk.ask(b"/closed").status == 200
         assert talk.ask(b"/only", authority=b"b.test").status == 200
         assert [default.received.count(b"HTTP/1.1\r\n"), closing.received.count(b"HTTP/1.1\r\n")] == [1, 1]
-        soon = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)).replace(microsecond=0)
-        assert it.reload(configured(soon))["reloaded"]
-        assert until(lambda: talk.ask(b"/closed").status == 503)
+
+        def ends_soon(at: dt.datetime) -> None:
+            assert it.reload(configured(at))["reloaded"]
+
+        in_time(ends_soon)
+        assert until(lambda: talk.ask(b"/closed").status == 503, 40)
         before = [len(b.received) for b in (default, closing)] + [tenant.received.count(b"HTTP/1.1")]
         for path, host, status, slug, named in (
             (b"/dead", b"a.test", 502, "hop/connect-failed", "dead"),

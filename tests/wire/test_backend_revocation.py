@@ -3,6 +3,7 @@ list that is overdue, or by none that speaks of the chain. The list is watched a
 
 from __future__ import annotations
 
+import datetime as dt
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.kit.edge import until
 from tests.kit.forge import HOUR, Signer, crl, forged, root, saved
 from tests.kit.raw import OK, answering
 from tests.kit.settle import settle
+from tests.kit.soon import in_time
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -119,13 +121,16 @@ def test_an_open_connection_ends_with_the_list_that_it_was_verified_by(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path
 ) -> None:
     """No file changes: the list that was good is overdue by itself."""
-    import datetime as dt
-
     by = root(pki.internal)
     served = raw(answering(OK), saved(tmp_path, "mine", leaf(pki), by))
-    it = edge(route(served, crl(tmp_path / "list.pem", by, ends=dt.timedelta(seconds=8))))
-    assert status(it) == 200
-    until(lambda: status(it) == 502, 30)
+
+    def verified(ends: dt.datetime) -> EdgeKit:
+        it = edge(route(served, crl(tmp_path / "list.pem", by, ends=ends - dt.datetime.now(dt.UTC))))
+        assert status(it) == 200
+        return it
+
+    it = in_time(verified, 6)
+    until(lambda: status(it) == 502, 120)
     settle(it, served)
     mark = served.mark()
     assert status(it) == 502

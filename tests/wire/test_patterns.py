@@ -15,6 +15,7 @@ from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering, take
 from tests.kit.settle import settle
+from tests.kit.soon import in_time
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -54,9 +55,12 @@ def test_plaintext_is_readable_on_the_way_and_only_while_the_acceptance_holds(
     it = edge(route("plaintext", tap.port, accepted()))
     assert ask(it, pki)[0] == 200
     assert CANARY.encode() in tap.sent
-    soon = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)).replace(microsecond=0)
-    assert it.reload(route("plaintext", tap.port, accepted(soon)))["reloaded"]
-    closed = until(lambda: answer if (answer := ask(it, pki))[0] != 200 else None)
+
+    def ends_soon(at: dt.datetime) -> None:
+        assert it.reload(route("plaintext", tap.port, accepted(at)))["reloaded"]
+
+    in_time(ends_soon)
+    closed = until(lambda: answer if (answer := ask(it, pki))[0] != 200 else None, 40)
     assert closed[0] == 503 and "hop/acceptance-expired" in closed[1]
     tap.clear()
     assert ask(it, pki)[0] == 503

@@ -19,6 +19,7 @@ from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import Record, Script, head, rest
+from tests.kit.soon import in_time
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -376,7 +377,6 @@ def test_what_is_said_of_the_route_is_that_nothing_of_it_is_read(edge: Edges, ra
 def test_the_word_for_a_plaintext_hop_ends_its_open_streams(edge: Edges, raw: Raws, pki: Pki, tmp_path: Path) -> None:
     """P05: as tunnels of requests do."""
     backend = raw(echo)
-    until_ = (dt.datetime.now(dt.UTC) + dt.timedelta(seconds=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
     word = f"""
 off_host = true
 [route.acceptance]
@@ -384,15 +384,21 @@ owner = "me"
 why = "a test"
 context = "legacy"
 since = {dt.datetime.now(dt.UTC).date().isoformat()}
-until = {until_}
 """
-    it = edge(route(backend.port, more=word) + site(), drain_s=0)
-    with tls(it.port, "mq.test", pki.public.file) as sock:
-        sock.sendall(b"x")
-        assert receive(sock, 1) == b"x"
-        sock.settimeout(20)
-        with cut_off(sock):
-            sock.recv(1)
+
+    def opened(ends: dt.datetime) -> tuple[EdgeKit, ssl.SSLSocket]:
+        it = edge(route(backend.port, more=f"{word}until = {ends.isoformat()}\n") + site(), drain_s=0)
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(tls(it.port, "mq.test", pki.public.file))
+            sock.sendall(b"x")
+            assert receive(sock, 1) == b"x"
+            stack.pop_all()
+        return it, sock
+
+    it, sock = in_time(opened, 4)
+    sock.settimeout(120)
+    with sock, cut_off(sock):
+        sock.recv(1)
     assert it.line(lambda line: is_end(line))["end"] == "hop/acceptance-expired"
 
 
