@@ -2,7 +2,7 @@
 
 use everyhop_canon::path::reads_one_way;
 use everyhop_decide::{Answer, Ask, Matcher, Verdict};
-use everyhop_plan::{HeaderMatch, PathMatch, Plan, Route, Way};
+use everyhop_plan::{Asks, HeaderMatch, PathMatch, Plan, Route, Way};
 use std::cmp::Reverse;
 
 /// The first line asks: server name, method, host, path, perhaps a header's name and value. The plan follows.
@@ -39,7 +39,7 @@ pub fn plan(data: &[u8]) {
     for site in 0..=plan.sites.len() {
         let found = matcher.ask(site, &ask);
         if let Answer::Route(i) = found {
-            assert!(matches!(way(i), Some(Way::AtEdge { .. })), "a request reached route {i}");
+            assert!(matches!(way(i), Some(Way::AtEdge { .. } | Way::Here { .. })), "a request reached route {i}");
         }
         let plainly = naive(&plan, site, &ask);
         match found {
@@ -83,8 +83,8 @@ fn readings(path: &str) -> Vec<String> {
 
 /// A key that has more than one reading itself; those are compared as they are read too.
 fn has_odd_keys(plan: &Plan) -> bool {
-    plan.routes.iter().any(|r| match &r.way {
-        Way::AtEdge { path: PathMatch::Exact { path } | PathMatch::Prefix { path }, .. } => !reads_one_way(path),
+    plan.routes.iter().any(|r| match r.asks().map(|asks| asks.path) {
+        Some(PathMatch::Exact { path } | PathMatch::Prefix { path }) => !reads_one_way(path),
         _ => false,
     })
 }
@@ -120,7 +120,7 @@ fn naive(plan: &Plan, site: usize, ask: &Ask<'_>) -> Answer {
     let at_edge = || plan.routes.iter().enumerate().filter(|(_, r)| !passed(r));
     let Some(pattern) = closest(at_edge().flat_map(|(_, r)| hosts(r)), ask.host) else { return Answer::NotFound };
     let fitting = at_edge().filter(|(_, r)| hosts(r).any(|h| h == pattern)).filter_map(|(i, r)| {
-        let Way::AtEdge { path, methods, headers, .. } = &r.way else { return None };
+        let Asks { path, methods, headers } = r.asks()?;
         let exact = match path {
             PathMatch::Exact { path } if path == ask.path => usize::MAX,
             PathMatch::Prefix { path } if under(ask.path, path) => path.trim_end_matches('/').len(),

@@ -137,6 +137,9 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (it / f"{name}.key").write_bytes((it / "edge.key").read_bytes())
         (it / f"{name}.key").chmod(mode)
     (it / "empty.pem").write_text("")
+    (it / "down.html").write_bytes(b"x" * 65_536)
+    (it / "large.html").write_bytes(b"x" * 65_537)
+    (it / "folder").mkdir()
     odd_chains(it, root(authority))
     return it
 

@@ -85,6 +85,17 @@ def by_header(at: Ground) -> None:
     assert "backend: second" in it.ask(more="x-version: 2\r\n").text
 
 
+def by_own_answers(at: Ground) -> None:
+    """Beside the route that is advised, since one of the edge's own answers has nothing behind it."""
+    it = at.edge(at.backend().port)
+    led = '[[route]]\nname = "old"\nhost = "a.test"\npath = "/old"\nredirect = { to = "https://a.test/new{query}" }\n'
+    told = '[[route]]\nname = "down"\nhost = "a.test"\npath = "/down"\nanswer = { status = 503, text = "down" }\n'
+    assert it.reload(f"{it.text}\n{led}{told}")["reloaded"]
+    assert it.ask("/old/x?y").headers["location"] == "https://a.test/new?y"
+    assert (it.ask("/down").status, it.ask("/down").text) == (503, "down")
+    assert "backend: first" in it.ask("/").text
+
+
 def by_edits(at: Ground) -> None:
     it = at.edge(at.backend().port)
     assert "server" not in {name.lower() for name in it.ask().headers}
@@ -375,6 +386,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "header-routing": by_header,
     "circuit-breaking": by_turns,
     "field-edits": by_edits,
+    "own-answers": by_own_answers,
     "method-routing": by_method,
     "grpc": grpc_calls,
     "websocket": websocket,

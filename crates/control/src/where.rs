@@ -8,7 +8,7 @@ use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
 use everyhop_engine::admit::{Proved, Refused, admit, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
-use everyhop_plan::Plan;
+use everyhop_plan::{Plan, Way};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
 use serde_json::{Value, json};
@@ -82,12 +82,20 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "verdict": judged.verdict,
         "site": judged.site.and_then(|s| plan.sites.get(s)).map(|s| &s.name),
         "route": judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.name),
-        "status": refusal.map_or(if judged.is_unread() { 0 } else { 200 }, Refusal::status),
+        "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
         "lost": lost,
         "last": parsed(run.and_then(|r| r.stats.last())),
     })
+}
+
+/// The status of a route's own answer; where a backend answers 200 stands for whatever it says.
+fn given(plan: &Plan, route: Option<usize>) -> u16 {
+    match route.and_then(|r| plan.routes.get(r)).map(|r| &r.way) {
+        Some(Way::Here { gives, .. }) => gives.status,
+        _ => 200,
+    }
 }
 
 fn refuse(why: Refusal) -> Judged {

@@ -77,6 +77,10 @@ impl Rule {
             Way::AtEdge { allow_clients, websocket, paths, .. } => {
                 Rule { allow: allow_clients.clone(), websocket: *websocket, strict_paths: *paths == Paths::Strict }
             }
+            // Who asks for an upgrade is answered as anybody is; there is no backend to read a path in another way.
+            Way::Here { allow_clients, .. } => {
+                Rule { allow: allow_clients.clone(), websocket: true, strict_paths: false }
+            }
         }
     }
 }
@@ -86,7 +90,7 @@ impl Rule {
 pub enum Outcome {
     /// Bytes go to the backends of this passthrough route; no request is seen.
     Splice { route: usize },
-    /// TLS ends at the site, the request goes to the route's backends.
+    /// TLS ends at the site, the request goes to the route's backends, or is answered by the edge where it has none.
     Pass { site: usize, route: usize },
     /// TLS ends at the site, the request is refused there.
     Deny { site: usize, route: Option<usize>, why: Denied },

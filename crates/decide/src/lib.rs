@@ -164,12 +164,12 @@ impl Matcher {
                     return Err(Unmatchable(format!("route {:?} reads no requests and asks for some", route.name)));
                 }
                 let tables = if route.is_stream() { &mut it.streams } else { &mut it.hosts };
-                match &route.way {
-                    Way::AtBackend { .. } => it.own(host, Owner::Splice(i))?,
-                    Way::AtEdge { path, methods, headers, .. } => tables
+                match route.asks() {
+                    None => it.own(host, Owner::Splice(i))?,
+                    Some(asks) => tables
                         .entry(host)
                         .ok_or_else(|| Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)))?
-                        .add(table::Candidate::new(i, route.priority, methods, headers), path),
+                        .add(table::Candidate::new(i, route.priority, asks.methods, asks.headers), asks.path),
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Why a route did not get a request, in a sentence: for `where`. Never on the path of a request.
 
 use crate::{Ask, under};
-use everyhop_plan::{PathMatch, Plan, Route, Way};
+use everyhop_plan::{Asks, PathMatch, Plan, Route};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -35,7 +35,7 @@ fn covers(pattern: &str, host: &str) -> bool {
 }
 
 fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> Option<(u8, String)> {
-    let Way::AtEdge { path, methods, headers, .. } = &route.way else {
+    let Some(Asks { path, methods, headers }) = route.asks() else {
         return Some((3, "it passes TLS through and cannot see requests".to_owned()));
     };
     let won_by = winner.and_then(|w| plan.routes.get(w));

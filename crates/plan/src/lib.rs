@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod edits;
+mod given;
 mod hop;
 mod limits;
 mod listener;
@@ -15,11 +16,12 @@ mod route;
 mod site;
 
 pub use edits::{Edit, Edits, Piece, Variable};
+pub use given::{Content, Given};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, RouteLimits};
 pub use listener::{Listener, StartTls, Unnamed};
 pub use route::{
-    Answers, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
+    Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
 pub use site::{Cert, ClientDemand, Identity, Protocol, Site, StaleCrl};
 

@@ -3,6 +3,7 @@
 //! Read next: `hop.rs`.
 
 use crate::edits::Edits;
+use crate::given::Given;
 use crate::hop::{Backend, Place};
 use crate::listener::StartTls;
 use crate::present;
@@ -69,6 +70,24 @@ pub enum Way {
         eject_on: Vec<EjectOn>,
         backends: Vec<Backend>,
     },
+    /// At the edge, which answers itself: nothing lies behind.
+    Here {
+        path: PathMatch,
+        /// As in `AtEdge`, like the next two.
+        methods: Vec<String>,
+        headers: Vec<HeaderMatch>,
+        #[serde(deserialize_with = "present")]
+        allow_clients: Option<Vec<String>>,
+        gives: Given,
+    },
+}
+
+/// Which requests a route takes, beside its hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<'a> {
+    pub path: &'a PathMatch,
+    pub methods: &'a [String],
+    pub headers: &'a [HeaderMatch],
 }
 
 /// What lets a backend be left alone.
@@ -93,14 +112,21 @@ pub enum Answers {
 }
 
 impl Route {
-    /// It takes whatever comes by its hosts.
-    pub fn matches_by_name_alone(&self) -> bool {
+    /// Which requests it takes; `None` where TLS ends at the backend, and no request is seen.
+    pub fn asks(&self) -> Option<Asks<'_>> {
         match &self.way {
-            Way::AtBackend { .. } => true,
-            Way::AtEdge { path, methods, headers, .. } => {
-                *path == PathMatch::Any {} && methods.is_empty() && headers.is_empty()
+            Way::AtBackend { .. } => None,
+            Way::AtEdge { path, methods, headers, .. } | Way::Here { path, methods, headers, .. } => {
+                Some(Asks { path, methods, headers })
             }
         }
+    }
+
+    /// It takes whatever comes by its hosts.
+    pub fn matches_by_name_alone(&self) -> bool {
+        let all =
+            |asks: Asks<'_>| *asks.path == PathMatch::Any {} && asks.methods.is_empty() && asks.headers.is_empty();
+        self.asks().is_none_or(all)
     }
 
     /// TLS ends at the edge, and what is in it is not read.

@@ -3,6 +3,7 @@
 
 use crate::address::Address;
 use crate::backend::{BackendRun, Health, Secured};
+use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::running::{Listening, RouteRun, Running, SiteRun};
 use crate::turns::Turns;
@@ -200,23 +201,33 @@ impl Building<'_> {
         };
         let name: Arc<str> = route.name.as_str().into();
         let limits = route.limits.over(&self.limits).map_or_else(|| self.limits.clone(), Arc::new);
+        let bare = |pattern| RouteRun {
+            name: name.clone(),
+            labels: Vec::new(),
+            pattern,
+            backends: Vec::new(),
+            given: None,
+            sent: Vec::new(),
+            stats: stats.clone(),
+            send_proxy: false,
+            starttls: None,
+            strict_paths: false,
+            eject_on: Vec::new(),
+            request: None,
+            response: None,
+            turns: None,
+            limits: limits.clone(),
+        };
         match &route.way {
             Way::AtBackend { send_proxy, starttls, backends } => Ok(RouteRun {
-                name,
-                labels: Vec::new(),
-                pattern: "passthrough",
                 backends: backends.iter().map(|p| self.splice(p)).collect(),
-                sent: Vec::new(),
-                stats,
                 send_proxy: *send_proxy == SendProxy::V2,
                 starttls: *starttls,
-                strict_paths: false,
-                eject_on: Vec::new(),
-                request: None,
-                response: None,
-                turns: None,
-                limits,
+                ..bare("passthrough")
             }),
+            Way::Here { gives, .. } => {
+                Ok(RouteRun { given: Some(GivenRun::of(gives, self.blob)?), ..bare("answered") })
+            }
             Way::AtEdge {
                 pattern,
                 upstream_protocol,
@@ -234,17 +245,13 @@ impl Building<'_> {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let speaks = Speaks { protocol: *upstream_protocol, lenient_answers: *answers == Answers::Lenient };
                 let backends = backends.iter().map(|b| self.backend(b, speaks)).collect::<Result<Vec<_>, _>>()?;
+                let pattern = match pattern {
+                    Pattern::Plaintext => "plaintext",
+                    Pattern::Reencrypt => "reencrypt",
+                    Pattern::Mutual => "mutual",
+                };
                 Ok(RouteRun {
-                    name,
-                    labels: Vec::new(),
-                    pattern: match pattern {
-                        Pattern::Plaintext => "plaintext",
-                        Pattern::Reencrypt => "reencrypt",
-                        Pattern::Mutual => "mutual",
-                    },
                     backends,
-                    sent: Vec::new(),
-                    stats,
                     send_proxy: *send_proxy == SendProxy::V2 && route.is_stream(),
                     starttls: starttls.filter(|_| route.is_stream()),
                     strict_paths: *paths == Paths::Strict,
@@ -252,7 +259,7 @@ impl Building<'_> {
                     request: some(request),
                     response: some(response),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
-                    limits,
+                    ..bare(pattern)
                 })
             }
         }

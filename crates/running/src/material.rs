@@ -35,6 +35,9 @@ pub struct Blob {
     pub cas: HashMap<String, String>,
     #[serde(default)]
     pub crls: HashMap<String, String>,
+    /// What answers of the edge's own have as their bodies, in base64: a page need not be text.
+    #[serde(default)]
+    pub pages: HashMap<String, String>,
     /// What was read of it so far: whoever asks for it again gets the same, in memory once.
     #[serde(skip)]
     read: Read,

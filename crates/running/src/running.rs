@@ -3,6 +3,7 @@
 
 use crate::address::Address;
 use crate::backend::BackendRun;
+use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
@@ -70,7 +71,10 @@ pub struct RouteRun {
     /// What its lines share.
     pub labels: Vec<u8>,
     pub pattern: &'static str,
+    /// None where the edge answers itself.
     pub backends: Vec<Arc<BackendRun>>,
+    /// What the edge answers itself.
+    pub given: Option<GivenRun>,
     /// Requests and connections that went to each of them from here: backends are shared by all routes that have the hop.
     pub sent: Vec<Arc<AtomicU64>>,
     pub stats: Arc<Stats>,

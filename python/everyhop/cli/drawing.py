@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Plan, Route, weakest
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Given, Here, Plan, Route, weakest
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
@@ -20,7 +20,14 @@ def hops(route: Route) -> str:
     way = route.way
     if isinstance(way, AtBackend):
         return f"client =TLS===(edge)===> {', '.join(map(str, way.backends))}"
+    if isinstance(way, Here):
+        return f"client =TLS= edge, which answers {gives(way.gives)}"
     return f"client =TLS= edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way))}"
+
+
+def gives(it: Given) -> str:
+    """`308 to https://example.com{path}`, or the status alone."""
+    return f"{it.status} to {''.join(map(str, it.location))}" if it.location else str(it.status)
 
 
 def behind(way: AtEdge) -> list[str]:
@@ -38,13 +45,15 @@ def marked(text: str) -> tuple[Part, ...]:
 
 def is_open(route: Route) -> bool:
     """Whether anything of it goes on unencrypted."""
-    return not isinstance(route.way, AtBackend) and weakest(route.way).hop.tls == "plaintext"
+    return isinstance(route.way, AtEdge) and weakest(route.way).hop.tls == "plaintext"
 
 
 def readers(route: Route) -> str:
     way = route.way
     if isinstance(way, AtBackend):
         return "only the ends"
+    if isinstance(way, Here):
+        return "edge"
     hop = weakest(way).hop
     if hop.tls != "plaintext":
         return "edge"
@@ -54,7 +63,7 @@ def readers(route: Route) -> str:
 def closes_at(route: Route) -> dt.datetime | None:
     """When the route's first acceptance ends."""
     way = route.way
-    if isinstance(way, AtBackend):
+    if not isinstance(way, AtEdge):
         return None
     ends = [
         b.hop.reach.acceptance.closes_at_s

@@ -6,6 +6,7 @@ from functools import cache
 
 from everyhop import plan
 from everyhop.compile import names
+from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.pieces import pieces
 from everyhop.compile.streams import protocol_of
 from everyhop.compile.world import World, backends, demands_asking, ends_at
@@ -109,7 +110,7 @@ def site(world: World, it: Site) -> plan.Site:
 
 def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
     """The one place where a route's settings become the plan's, also for who asks only what it matches."""
-    assert it.tls != "passthrough"
+    assert it.tls is not None and it.tls != "passthrough"
     return plan.AtEdge(
         ends="at_edge",
         pattern=it.tls,
@@ -131,20 +132,36 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
     )
 
 
+def here(it: Route, gives: plan.Given) -> plan.Here:
+    """As `at_edge`, where nothing lies behind."""
+    return plan.Here(
+        ends="here",
+        path=path(it),
+        methods=sorted(it.methods),
+        headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
+        allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
+        gives=gives,
+    )
+
+
 def edits(it: Edits | None) -> plan.Edits:
     """Names in lower case, in an order that does not hang on the file's."""
 
-    def each(table: dict[str, str]) -> list[plan.Edit]:
-        return [plan.Edit(name=name.lower(), value=pieces(value)) for name, value in sorted(table.items())]
-
     if it is None:
         return NO_EDITS
-    return plan.Edits(remove=sorted({name.lower() for name in it.remove}), set=each(it.set), add=each(it.add))
+    gone = sorted({name.lower() for name in it.remove})
+    return plan.Edits(remove=gone, set=fields(it.set), add=fields(it.add))
+
+
+def fields(table: dict[str, str]) -> list[plan.Edit]:
+    return [plan.Edit(name=name.lower(), value=pieces(value)) for name, value in sorted(table.items())]
 
 
 def route(world: World, it: Route) -> plan.Route:
-    way: plan.AtBackend | plan.AtEdge
-    if it.tls == "passthrough":
+    way: plan.Way
+    if it.is_answered:
+        way = here(it, given(it))
+    elif it.tls == "passthrough":
         way = plan.AtBackend(
             ends="at_backend",
             send_proxy=it.send_proxy,
@@ -163,6 +180,26 @@ def route(world: World, it: Route) -> plan.Route:
         limits=plan.RouteLimits(**dict(it.limits)),
         way=way,
     )
+
+
+def given(it: Route) -> plan.Given:
+    if it.redirect is not None:
+        return plan.Given(
+            status=it.redirect.status,
+            location=pieces(it.redirect.to),
+            fields=fields(it.redirect.headers),
+            body=plan.NoContent(kind="nothing"),
+        )
+    assert it.answer is not None
+    body: plan.NoContent | plan.Words | plan.PageContent = plan.NoContent(kind="nothing")
+    headers = dict(it.answer.headers)
+    if it.answer.file is not None:
+        body, kind = plan.PageContent(kind="page", page=f"page/{it.answer.file}"), kind_of(it.answer.file)
+    elif it.answer.text is not None:
+        body, kind = plan.Words(kind="words", text=it.answer.text), "text/plain; charset=utf-8"
+    if body.kind != "nothing" and "content-type" not in {name.lower() for name in headers}:
+        headers["content-type"] = kind
+    return plan.Given(status=it.answer.status, location=None, fields=fields(headers), body=body)
 
 
 def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:
@@ -184,6 +221,7 @@ def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.UnixPlace:
 
 def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
     tls = backend.tls or it.tls
+    assert tls is not None
     at = names.address(backend.at)
     assert at is not None, "judged before"
     if tls == "plaintext":

@@ -5,6 +5,7 @@ Nothing is half compiled: a refusal leaves no plan, and all refusals of a file c
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from everyhop.compile import (
+    rules_answers,
     rules_edits,
     rules_hops,
     rules_names,
@@ -30,7 +32,8 @@ from everyhop.compile.world import World
 from everyhop.errors import Refused
 from everyhop.identity import Mark, Readings
 from everyhop.model import Config
-from everyhop.plan import NamePlace, Plan, canonical, digest
+from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, canonical, digest
+from everyhop.plan import Place as At
 from everyhop.refusals import Finding
 from everyhop.source import Document, Place
 
@@ -165,6 +168,7 @@ def compiled(world: World, path: Path) -> Compiled:
     ways = ways_in(world)
     rules_routes.judge(world)
     rules_edits.judge(world)
+    rules_answers.judge(world, ways)
     rules_streams.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
@@ -209,7 +213,8 @@ def watched(world: World) -> dict[Path, Mark]:
 
 def read_for(world: World) -> list[dict[Path, Mark]]:
     pairs, roots, crls = world.pairs.values(), world.roots.values(), world.crls.values()
-    return [*(p.files for p in pairs), *(r.files for r in roots), *(c.files for c in crls)]
+    pages = world.pages.values()
+    return [*(p.files for p in pairs), *(r.files for r in roots), *(c.files for c in crls), *(p.files for p in pages)]
 
 
 def guess_hosts(world: World) -> tuple[str, ...]:
@@ -226,9 +231,12 @@ def guess_hosts(world: World) -> tuple[str, ...]:
 
 
 def backend_names(plan: Plan) -> set[str]:
-    places = []
+    places: list[At] = []
     for route in plan.routes:
-        places += route.way.backends if route.way.ends == "at_backend" else [b.at for b in route.way.backends]
+        if isinstance(route.way, AtBackend):
+            places += route.way.backends
+        elif isinstance(route.way, AtEdge):
+            places += [b.at for b in route.way.backends]
     return {p.name for p in places if isinstance(p, NamePlace)}
 
 
@@ -254,11 +262,15 @@ def material(world: World, plan: Plan) -> Material:
     for label, roots in world.roots.items():
         cas[f"ca/{label}"] = roots.pem.decode()
         entries.append({"id": f"ca/{label}", "chain_sha256": roots.sha256, "key_sha256": None, "not_after_s": None})
+    pages: dict[str, str] = {}
+    for label, page in world.pages.items():
+        pages[f"page/{label}"] = base64.b64encode(page.data).decode()
+        entries.append({"id": f"page/{label}", "chain_sha256": page.sha256, "key_sha256": None, "not_after_s": None})
     crls: dict[str, str] = {}
     for label, crl in world.crls.items():
         crls[f"crl/{label}"] = crl.pem.decode()
         ends = int(crl.next_update.timestamp())
         entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
     entries.sort(key=lambda e: str(e["id"]))
-    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls}).encode()
+    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls, "pages": pages}).encode()
     return Material(entries, digest(canonical(entries)), blob)

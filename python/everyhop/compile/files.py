@@ -1,4 +1,4 @@
-"""Reads the certificates, keys and roots that a configuration names: the only part of compiling that touches files."""
+"""Reads the certificates, keys, roots and pages that a configuration names: the only part of compiling that touches files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from everyhop import identity
 from everyhop.compile import hop_files
 from everyhop.compile.lists import CLIENTS, lists
+from everyhop.compile.pages import read_page
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 
@@ -43,7 +44,17 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     for i, it in enumerate(config.identity):
         one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     hop_files.read(world)
+    answers(world)
     chains(world)
+
+
+def answers(world: World) -> None:
+    for i, route in enumerate(world.config.route):
+        if route.answer is not None and (label := route.answer.file) is not None and label not in world.pages:
+            try:
+                world.pages[label] = read_page(label, world.base)
+            except Unusable as e:
+                world.refuse(e.slug, ("route", i, "answer", "file"), f"route {route.name!r}: {e.what}", e.mend)
 
 
 def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,14 +23,27 @@ def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
         document = load(path, text)
     except Syntax as e:
         raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))], text) from e
+    errors: list[object] = [*unsaid(document)]
+    config = None
     try:
-        return document, Config.model_validate(document.values)
+        config = Config.model_validate(document.values)
     except ValidationError as e:
+        errors += e.errors(include_url=False)
+    if config is None or errors:
         # A value that fits no kind of a union is told of once, two keys that are missing in one table are told of both.
-        found = {
-            (f.slug, f.place, f.what): f for f in (finding(document, error) for error in e.errors(include_url=False))
-        }
-        raise Refused(list(found.values()), document.text) from e
+        found = {(f.slug, f.place, f.what): f for f in (finding(document, error) for error in errors)}
+        raise Refused(list(found.values()), document.text)
+    return document, config
+
+
+def unsaid(document: Document) -> Iterator[dict[str, object]]:
+    """Where TLS ends and what lies behind must be said of each route that the edge does not answer itself."""
+    routes = document.values.get("route")
+    for i, route in enumerate(routes if isinstance(routes, list) else []):
+        if isinstance(route, dict) and not {"redirect", "answer"} & route.keys():
+            for key in ("tls", "to"):
+                if key not in route:
+                    yield {"type": "missing", "loc": ("route", i, key)}
 
 
 def finding(document: Document, error: object) -> Finding:

@@ -13,7 +13,7 @@ from everyhop.model import Edits
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         for side, edits in (("request", route.request), ("response", route.response)):
-            if edits is not None and route.tls != "passthrough":
+            if edits is not None and route.tls != "passthrough" and not route.is_answered:
                 fields(world, ("route", i, side), route.name, edits)
 
 

@@ -16,6 +16,8 @@ YEAR = dt.timedelta(days=366)
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
+        if route.is_answered:
+            continue
         accepted_needed: list[str] = []
         in_plaintext: list[str] = []
         seen: dict[str, int] = {}
@@ -44,6 +46,7 @@ def judge(world: World) -> None:
             if route.tls == "passthrough":
                 passthrough_entry(world, key, route, backend)
                 continue
+            assert route.tls is not None
             tls = backend.tls or route.tls
             if STRENGTH[tls] < STRENGTH[route.tls]:
                 world.refuse(

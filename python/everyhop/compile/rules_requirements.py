@@ -12,7 +12,7 @@ from everyhop.compile import names
 from everyhop.compile.ways_in import NOTHING, WaysIn
 from everyhop.compile.world import Key, World
 from everyhop.model import Route, Site
-from everyhop.trust import CAPABILITIES, Standing, missing, unmet
+from everyhop.trust import ALONE, ANSWERED, CAPABILITIES, Standing, missing, unmet
 
 
 def judge(world: World, ways: WaysIn | None) -> None:
@@ -33,7 +33,11 @@ def required(world: World, standing: Standing, key: Key, requirement: str) -> No
     elif not row.built:
         what = f"route {route.name!r} requires {requirement}, and Everyhop has none yet"
         world.refuse("route/requirement-not-built", key, what, row.instead, drop)
-    elif (why := unmet(requirement, route.tls, stream=route.is_stream)) is not None:
+    elif route.is_answered and requirement not in ANSWERED:
+        what = f"route {route.name!r} requires {requirement}, and {ALONE}"
+        given = "redirect" if route.redirect is not None else "answer"
+        world.refuse("route/requirement-unmet", key, what, drop, also=((*key[:2], given),))
+    elif not route.is_answered and (why := unmet(requirement, str(route.tls), stream=route.is_stream)) is not None:
         world.refuse(
             "route/requirement-unmet",
             key,

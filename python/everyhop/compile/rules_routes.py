@@ -84,7 +84,7 @@ def form(world: World, i: int, route: Route) -> None:
                     f"remove {field}: a tunnel has connect_s and tunnel_idle_s",
                     of_key=True,
                 )
-    else:
+    elif not route.is_answered:
         proxied = route.send_proxy != "off" and not route.is_stream
         for field, given in (("send_proxy", proxied), ("covers", bool(route.covers))):
             if given:

@@ -82,7 +82,7 @@ def form(world: World, i: int, route: Route) -> None:
 
 def asking(world: World, i: int, route: Route) -> None:
     """Whether there is a backend that could be asked for TLS by the route's `starttls`."""
-    if route.starttls is None or route.tls == "passthrough":
+    if route.starttls is None or route.tls == "passthrough" or route.is_answered:
         return
     key: Key = ("route", i, "starttls")
     if not route.is_stream:

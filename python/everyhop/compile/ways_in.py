@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from everyhop import plan
 from everyhop.compile import names
-from everyhop.compile.build import at_edge, policy
+from everyhop.compile.build import at_edge, here, policy
 from everyhop.compile.streams import protocol_of
 from everyhop.compile.world import World
 from everyhop.model import Route
-from everyhop.plan import Request, Tie, apart, text_of, ties
+from everyhop.plan import Question, Request, Tie, apart, decide, text_of, ties
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,14 @@ class WaysIn:
     """By route: the sites inside which some request reaches it, each with such a request."""
     ties: tuple[Tie, ...]
     """Routes that some request fits alike."""
+    text: str = ""
+    """The plan that was asked, and its routes by their index in the file."""
+    routes: tuple[int, ...] = ()
+
+    def takers(self, asked: list[tuple[str, str]]) -> list[int | None]:
+        """The route that takes a GET of each host and path; `None` where none does."""
+        found = decide(self.text, [Question(host=host, path=path, sni=host) for host, path in asked]) if asked else []
+        return [self.routes[it.route] if it.served and it.route is not None else None for it in found]
 
 
 NOTHING = WaysIn({}, {}, ())
@@ -66,7 +74,11 @@ def ways_in(world: World) -> WaysIn | None:
             reached[routes[it.old.route][0]].setdefault(it.old.site, it)
     ended = {it.pattern: it.old[1] for it in both.names if it.old[0] == "terminate"}
     alike = (Tie(routes[t.first][0], routes[t.late][0], t.host, t.path) for t in ties(text))
-    return WaysIn({name: site for name, site in ended.items() if site is not None}, reached, tuple(alike))
+    owners = {name: site for name, site in ended.items() if site is not None}
+    return WaysIn(owners, reached, tuple(alike), text, tuple(i for i, _ in routes))
+
+
+NOTHING_SAID = plan.Given(status=200, location=None, fields=[], body=plan.NoContent(kind="nothing"))
 
 
 def matching(it: Route) -> plan.Route | None:
@@ -74,8 +86,10 @@ def matching(it: Route) -> plan.Route | None:
     hosts = [host for text in it.hosts if (host := names.host(text, wildcard=True)) is not None]
     if not hosts or any(given is not None and names.path(given) is None for given in (it.path, it.path_exact)):
         return None
-    way: plan.AtBackend | plan.AtEdge
-    if it.tls == "passthrough":
+    way: plan.Way
+    if it.is_answered:
+        way = here(it.model_copy(update={"allow": None}), NOTHING_SAID)
+    elif it.tls == "passthrough":
         way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, backends=[])
     else:
         # Whom a route refuses, it has matched.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from everyhop.compile.pages import Page
 from everyhop.identity import Crl, Pair, Readings, Roots
 from everyhop.model import Backend, Config, Route
 from everyhop.refusals import PAGES, Finding
@@ -28,6 +29,8 @@ class World:
     pairs: dict[Key, Pair] = field(default_factory=dict)
     roots: dict[str, Roots] = field(default_factory=dict)
     crls: dict[str, Crl] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
+    """What answers of the edge's own have as their bodies, by the name of the file."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)

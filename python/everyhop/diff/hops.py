@@ -15,12 +15,14 @@ from everyhop.plan import (
     AtEdge,
     ByPins,
     ByRoots,
+    Here,
     Identity,
     MutualHop,
     PlaintextHop,
     Plan,
     ReencryptHop,
     Verify,
+    Way,
 )
 
 if TYPE_CHECKING:
@@ -43,10 +45,10 @@ KINDS.update(
 Hop = MutualHop | ReencryptHop | PlaintextHop | Literal["passthrough"]
 
 
-def hops(way: AtBackend | AtEdge) -> dict[str, Hop]:
+def hops(way: Way) -> dict[str, Hop]:
     if isinstance(way, AtBackend):
         return {str(at): "passthrough" for at in way.backends}
-    return {str(b.at): b.hop for b in way.backends}
+    return {} if isinstance(way, Here) else {str(b.at): b.hop for b in way.backends}
 
 
 def pattern(hop: Hop) -> str:

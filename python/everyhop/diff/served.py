@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.model.words import DECLARED
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Edit, Plan, Route
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
 from everyhop.trust import RouteTrust, acceptances
 
 KINDS.update(
@@ -28,6 +28,9 @@ KINDS.update(
         "answers-tightened": ("stronger", "only answers as RFC 9112 has them are read"),
         "reading-stopped": ("weaker", "requests are read and judged no more"),
         "reading-begun": ("stronger", "requests are read and judged"),
+        "answer-changed": ("neutral", "the edge answers something else itself"),
+        "answered-here": ("neutral", "the edge answers itself what a backend answered"),
+        "answered-behind": ("neutral", "a backend answers what the edge answered itself"),
         "address-told": ("neutral", "the backend is told the client's address in another way"),
     }
 )
@@ -56,6 +59,8 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
         out += (
             clients(name, a, b) + promise(name, a, b) + reading(name, a, b) + edited(name, a, b) + answers(name, a, b)
         )
+    else:
+        out += own(name, a, b)
     return [replace(c, what=moved + c.what) for c in out]
 
 
@@ -115,7 +120,7 @@ def requirements(name: str, a: Route, b: Route) -> list[Change]:
     return out
 
 
-def clients(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+def clients(name: str, a: AtEdge | Here, b: AtEdge | Here) -> list[Change]:
     was, now = a.allow_clients, b.allow_clients
     if was == now:
         return []
@@ -125,6 +130,38 @@ def clients(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
         return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]
     refused = "the others are refused" if b.is_stream else "the others get 403"
     return [Change("clients-narrowed", name, "fewer clients may pass", refused)]
+
+
+def own(name: str, a: Way, b: Way) -> list[Change]:
+    """What the edge answers itself, in one of the plans or both."""
+    out = [] if isinstance(a, AtBackend) or isinstance(b, AtBackend) else clients(name, a, b)
+    was, now = (told(way.gives) if isinstance(way, Here) else "" for way in (a, b))
+    if was and now and a.gives != b.gives:  # type: ignore[union-attr]
+        return [
+            *out,
+            Change("answer-changed", name, f"the edge answered {was}, now {now}", "its clients get this instead"),
+        ]
+    if now and not was:
+        out.append(Change("answered-here", name, f"the edge answers {now} itself", "no request goes to a backend"))
+    elif was and not now:
+        out.append(
+            Change("answered-behind", name, f"the edge answered {was} itself, and does not", "requests go to a backend")
+        )
+    return out
+
+
+def told(it: Given) -> str:
+    """The answer in a few words; of a text no more than tells it from another."""
+    parts = [str(it.status)]
+    if it.location is not None:
+        parts.append(f"to {''.join(map(str, it.location))}")
+    if it.fields:
+        parts.append(f"with {shown(it.fields)}")
+    if isinstance(it.body, Words):
+        parts.append(f"and {it.body.text[:60]!r}")
+    elif isinstance(it.body, PageContent):
+        parts.append(f"and what stands in {it.body.page.removeprefix('page/')}")
+    return " ".join(parts)
 
 
 def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from everyhop.model.words import Pattern
+from everyhop.model.words import Lies, Pattern
 
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
@@ -108,7 +108,7 @@ class Observation(Part):
     """Whom a PROXY header spoke for; else the peer's address."""
     sni: str | None
     route: str | None
-    pattern: Pattern | None
+    pattern: Lies | None
     plan: Hex64
     material: Hex64
     client_hop: ClientHop

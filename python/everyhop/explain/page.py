@@ -48,6 +48,7 @@ def hops(it: RouteTrust) -> str:
         rows = [f"client {pattern('passthrough')} {text(at)}, through an edge that is blind" for at, _ in it.backends]
     else:
         rows = ['client <span class="shut">= TLS</span> edge, which reads']
+        rows += [] if it.backends else ["and answers itself: there is nothing behind it"]
         rows += [f"edge {pattern(way)} {text(at)} ({text(HOW[way])})" for at, way in it.backends]
     return '<ol class="hops">' + "".join(f"<li>{row}</li>" for row in rows) + "</ol>"
 
@@ -160,7 +161,7 @@ def page(maps: list[RouteTrust], sheet: Sheet) -> str:
         (
             f'<a href="#{anchor(m.name)}">{text(m.name)}</a>',
             pattern(m.way),
-            text(", ".join(at for at, _ in m.backends)),
+            text(", ".join(at for at, _ in m.backends) or "none"),
             text(listed(m.readers)),
             text(m.clients),
         )

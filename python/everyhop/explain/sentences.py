@@ -11,6 +11,7 @@ ENDS = {
     "mutual": "TLS ends at the edge, which reads every request. A second TLS session goes to the backend, and both sides prove who they are.",
     "reencrypt": "TLS ends at the edge, which reads every request. A second TLS session goes to the backend, which proves who it is; the edge does not.",
     "plaintext": "TLS ends at the edge, which reads every request. Behind it nothing is encrypted.",
+    "answered": "TLS ends at the edge, which reads every request and answers itself. There is nothing behind it.",
 }
 UNREAD = "holds every byte in the clear, and passes all of it on unread: it is blind to the protocol of the application"
 """What the edge does where a route carries TCP, in the place of reading requests."""
@@ -21,6 +22,8 @@ LOCK, EYE = "==[lock]==", "--[eye! plaintext]--"
 def drawn(it: RouteTrust) -> list[str]:
     """The hops, a backend a line: a lock where TLS is, an eye and the word where anyone can look."""
     edge = f"client {LOCK} " + ("(edge)" if it.way == "passthrough" else "edge")
+    if not it.backends:
+        return [edge]
     legs = [EYE if pattern == "plaintext" else LOCK for _, pattern in it.backends]
     wide = max(map(len, legs))
     rows = [f"{leg.ljust(wide)} {at}" for leg, (at, _) in zip(legs, it.backends, strict=True)]
@@ -31,7 +34,7 @@ def parties(it: RouteTrust) -> str:
     """Below the lines, under each party: whether it reads."""
     first = drawn(it)[0]
     out = "reads".ljust(first.index("edge")) + ("blind" if it.way == "passthrough" else "reads")
-    return out.ljust(first.rindex(it.backends[0][0])) + "reads"
+    return out.ljust(first.rindex(it.backends[0][0])) + "reads" if it.backends else out
 
 
 def listed(parts: tuple[str, ...] | list[str]) -> str:
@@ -47,7 +50,7 @@ def ends(it: RouteTrust) -> str:
 
 def whole_end(it: RouteTrust) -> str:
     patterns = dict.fromkeys(pattern for _, pattern in it.backends)
-    if len(patterns) == 1:
+    if len(patterns) < 2:
         return ENDS[it.way]
     each = [f"{pattern} to {listed([at for at, p in it.backends if p == pattern])}" for pattern in patterns]
     return (

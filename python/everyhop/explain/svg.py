@@ -69,6 +69,8 @@ def drawing(it: RouteTrust) -> str:
         parts.append(leg(sum(EDGE), BACKEND[0], y, LABELS[pattern], pattern != "plaintext"))
         parts.append(box(BACKEND, top, height, rows, "reads", True))
         top += height + GAP
+    if not it.backends:
+        top += ROW * 2 + 14 + GAP
     whole = top - GAP - TOP
     parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, "TLS", True))
     parts.append(box(CLIENT, TOP, whole, ["client"], "reads", True))
@@ -78,7 +80,13 @@ def drawing(it: RouteTrust) -> str:
             TOP,
             whole,
             ["edge"],
-            "cannot read" if passed else "unread TCP, holds key" if it.stream else "reads, holds a key",
+            "cannot read"
+            if passed
+            else "reads, and answers"
+            if not it.backends
+            else "unread TCP, holds key"
+            if it.stream
+            else "reads, holds a key",
             not passed,
         )
     )

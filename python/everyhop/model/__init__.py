@@ -2,6 +2,7 @@
 
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
 from everyhop.model.edits import Edits
+from everyhop.model.given import Answer, Redirect
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.most import Most
@@ -12,6 +13,7 @@ __all__ = [
     "Acceptance",
     "AdminSection",
     "Allow",
+    "Answer",
     "Backend",
     "Clients",
     "Config",
@@ -23,6 +25,7 @@ __all__ = [
     "Listener",
     "LogSection",
     "Most",
+    "Redirect",
     "Route",
     "RouteLimits",
     "Site",

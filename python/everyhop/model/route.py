@@ -1,4 +1,5 @@
-"""A route: whom it serves, where TLS ends for it, and which backends answer. `tls` has no default: it is the choice."""
+"""A route: whom it serves, where TLS ends for it, and which backends answer, or what the edge answers itself. `tls` has no
+default: it is the choice. Read next: `given.py`."""
 
 import datetime as dt
 from typing import Annotated, Literal
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from everyhop.model.base import Section
 from everyhop.model.edits import Edits
+from everyhop.model.given import Answer, Redirect
 from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
 from everyhop.model.words import Context, Data, HopTls, Pattern
@@ -76,10 +78,15 @@ class Route(Section):
     """Breaks ties; higher wins."""
     protocol: Literal["http", "tcp"] = "http"
     """What is spoken inside TLS that ends here. `tcp`: anything, such as MQTT, Redis or SMTP; the edge reads none of it, and the route is chosen by the server's name alone."""
-    tls: Pattern
+    tls: Pattern | None = None
     """Where TLS ends: `passthrough` (at the backend), `mutual` or `reencrypt` (here, then again to the backend), or
-    `plaintext` behind the edge, which takes an acceptance."""
-    to: Annotated[list[str | Backend], Field(min_length=1)]
+    `plaintext` behind the edge, which takes an acceptance. It has no default; only a route with `redirect` or `answer`, which has nothing behind it, is without."""
+    to: Annotated[list[str | Backend], Field(min_length=1)] = []
+    """The backends; as little left out as `tls`."""
+    redirect: Redirect | None = None
+    """The route has nothing behind it: it leads its clients elsewhere."""
+    answer: Answer | None = None
+    """The route has nothing behind it: it tells its clients this."""
     off_host: bool = False
     """A loopback address that leads elsewhere (a tunnel, a port-forward)."""
     verify: Verify | None = None
@@ -119,6 +126,12 @@ class Route(Section):
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
     eject_on: list[Literal["timeouts", "5xx"]] | None = None
     """What lets a backend be left alone beside connects and handshakes that fail, `limits.eject_after` times in a row: `timeouts`, the default where TLS ends here, that it takes a request and no answer begins within `first_byte_s`; `5xx`, that its answers have such a status. It comes back once the edge itself could connect and shake hands, asked every `limits.eject_s`. Never more than half of a route's backends are left alone."""
+
+    @property
+    def is_answered(self) -> bool:
+        """The edge answers itself, and nothing lies behind. What cannot read requests cannot answer any: that is refused."""
+        given = self.redirect is not None or self.answer is not None
+        return given and self.tls != "passthrough" and self.protocol == "http"
 
     @property
     def is_stream(self) -> bool:

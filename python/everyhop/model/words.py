@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 Pattern = Literal["passthrough", "mutual", "reencrypt", "plaintext"]
 """Where TLS ends for a route."""
+Lies = Literal["passthrough", "mutual", "reencrypt", "plaintext", "answered"]
+"""What lies behind for a route: its pattern, or nothing where the edge answers itself."""
 HopTls = Literal["mutual", "reencrypt", "plaintext"]
 """What lies between the edge and a backend, where TLS ends at the edge."""
 Context = Literal["same-host", "isolated-network", "vendor-appliance", "legacy"]

@@ -373,6 +373,45 @@ class AtEdge(Part):
         return self.upstream_protocol == "tcp"
 
 
+class NoContent(Part):
+    kind: Literal["nothing"]
+
+
+class Words(Part):
+    kind: Literal["words"]
+    text: Always[str]
+
+
+class PageContent(Part):
+    kind: Literal["page"]
+    page: Always[str]
+
+
+class Given(Part):
+    """An answer of the edge's own."""
+
+    status: Always[int]
+    location: Always[list[Annotated[Text | Of, Field(discriminator="kind")]] | None]
+    fields: Always[list[Edit]]
+    body: Always[Annotated[NoContent | Words | PageContent, Field(discriminator="kind")]]
+
+
+class Here(Part):
+    """TLS ends at the edge, which answers itself."""
+
+    ends: Literal["here"]
+    path: Always[Annotated[AnyPath | ExactPath | PrefixPath, Field(discriminator="kind")]]
+    methods: Always[list[str]]
+    headers: Always[list[HeaderMatch]]
+    allow_clients: Always[list[str] | None]
+    gives: Always[Given]
+
+    @property
+    def is_stream(self) -> bool:
+        """What is inside TLS goes on unread: never."""
+        return False
+
+
 class Route(Part):
     name: Never[str]
     hosts: Always[list[str]]
@@ -380,7 +419,10 @@ class Route(Part):
     data: Always[Declared]
     requires: Always[list[str]]
     limits: Never[RouteLimits]
-    way: Always[Annotated[AtBackend | AtEdge, Field(discriminator="ends")]]
+    way: Always[Annotated[AtBackend | AtEdge | Here, Field(discriminator="ends")]]
+
+
+Way = AtBackend | AtEdge | Here
 
 
 class Plan(Part):

@@ -104,7 +104,7 @@ def text_of(plan: Plan | str) -> str:
     return plan if isinstance(plan, str) else canonical(plan.model_dump(mode="json"))
 
 
-def decide(plan: Plan, questions: list[Question]) -> list[Outcome]:
+def decide(plan: Plan | str, questions: list[Question]) -> list[Outcome]:
     """What each question gets.
 
     Raises `ValueError` for a plan that cannot be matched.

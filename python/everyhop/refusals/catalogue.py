@@ -170,6 +170,32 @@ PAGES: dict[str, Page] = {
         "what frames a message decides where the next one begins, and backends believe what the edge says of clients",
     ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
+    "route/answered-here": Page(
+        "a route is answered by the edge itself and speaks of backends",
+        "there is nothing behind it: what is said of the way there would hold nowhere",
+        "A route with `redirect` or `answer` ends TLS at the edge and goes no further, so it has no `tls`, no `to` and nothing "
+        "that a hop needs. What is asked of clients (`allow`, the site's `clients`) holds as on any other route.",
+    ),
+    "route/redirect-target": Page(
+        "a redirect does not lead to one place",
+        "where clients are sent must not hang on what they ask for",
+        "A target is `https://` and a host, or a path that begins with a name. `{path}` alone is refused: of a request for "
+        "`//other.example/` it makes a link to another server. It may name `{path}`, `{query}` (at the end) and `{host}`.",
+    ),
+    "route/redirect-in-the-clear": Page(
+        "a redirect leads out of TLS",
+        "what clients send there anybody on the way can read and change",
+    ),
+    "route/redirect-loop": Page(
+        "a redirect leads back to itself",
+        "browsers follow it some twenty times and show an error",
+        "It is followed as a client would, through all routes of the file, for a request without fields of its own.",
+    ),
+    "route/answer-file": Page(
+        "a file that the edge answers with cannot be used",
+        "its clients would get an answer without what it says",
+        "It is read when the configuration is, held in memory, and watched; it may have 64 KiB.",
+    ),
     "route/variable": Page(
         "a value names something that the edge does not know", "the braces would go out as they stand"
     ),

@@ -1,11 +1,23 @@
 """What each pattern can give, and a map of who must be trusted with what. Read next: `capabilities.py`, `kept.py`, `map.py`."""
 
 from everyhop.trust.attackers import ATTACKERS, Exposure
-from everyhop.trust.capabilities import CAPABILITIES, NEUTRAL, PATTERNS, Capability, Setting, missing, unmet
+from everyhop.trust.capabilities import (
+    ALONE,
+    ANSWERED,
+    CAPABILITIES,
+    NEUTRAL,
+    PATTERNS,
+    Capability,
+    Setting,
+    missing,
+    unmet,
+)
 from everyhop.trust.kept import Missing, Standing
 from everyhop.trust.map import DEMANDS, VISIBLE, Hop, Reachable, RouteTrust, Signed, acceptances, matched, trust_map
 
 __all__ = [
+    "ALONE",
+    "ANSWERED",
     "ATTACKERS",
     "CAPABILITIES",
     "DEMANDS",

@@ -49,6 +49,13 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
     }
 
 
+def alone() -> dict[str, Exposure]:
+    """Where TLS ends at the edge, which answers itself."""
+    nothing = Exposure(False, False, False, "nothing goes on from the edge: it answers itself")
+    edge = Exposure(True, True, False, "TLS ends there: it reads every request, and answers as it likes")
+    return {attacker: edge if attacker == "edge" else nothing for attacker in ATTACKERS}
+
+
 @dataclass(frozen=True)
 class Passing:
     """What goes over the hop behind the edge, in words."""

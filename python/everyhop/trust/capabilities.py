@@ -181,6 +181,14 @@ CAPABILITIES: dict[str, Capability] = {
         check=kept.fields_edited,
         writes=(Setting("route", "response", '{ remove = ["server"] }', TERMINATING),),
     ),
+    "own-answers": Capability(
+        "redirects and answers of the edge's own",
+        TERMINATING,
+        READS,
+        AT_BACKEND,
+        settings=("redirect", "answer"),
+        duty="they are routes of their own, which have nothing behind them",
+    ),
     "canary": Capability(
         "canary by header or path", TERMINATING, READS, "a host name of its own", settings=("priority",)
     ),
@@ -317,6 +325,26 @@ CAPABILITIES: dict[str, Capability] = {
 
 # Settings that say something about a route without asking anything of its pattern.
 NEUTRAL = frozenset({"name", "protocol", "starttls", "data", "requires", "limits", "answers", "eject_on"})
+
+
+ALONE = "the edge answers it itself: there is no backend"
+ANSWERED = frozenset(
+    {
+        "path-routing",
+        "host-routing",
+        "header-routing",
+        "method-routing",
+        "sni-routing",
+        "canary",
+        "http-metrics",
+        "tcp-metrics",
+        "request-log",
+        "complete-log",
+        "client-certificate-at-edge",
+        "own-answers",
+    }
+)
+"""What a route gives that the edge answers itself: all that is of its clients alone."""
 
 
 def unmet(requirement: str, pattern: str, *, stream: bool = False) -> str | None:

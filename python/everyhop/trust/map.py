@@ -10,23 +10,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from everyhop.model.words import Pattern
+from everyhop.model.words import Lies
 from everyhop.plan import (
     STRENGTH,
     Acceptance,
     AtBackend,
     AtEdge,
     ByPins,
+    Here,
     MutualHop,
     PlaintextHop,
     Plan,
     Route,
     Site,
     Verify,
+    Way,
     reached,
     weakest,
 )
-from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, attackers, passing
+from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, passing
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -85,7 +87,8 @@ class RouteTrust:
     matches: str
     stream: bool
     """TLS ends at the edge, and what is in it goes on unread."""
-    way: Pattern
+    way: Lies
+    """`answered`: there is nothing behind the edge."""
     backends: tuple[tuple[str, str], ...]
     """Place and the hop's pattern, the weakest first."""
     readers: tuple[str, ...]
@@ -121,11 +124,14 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             out.append(passed(route, route.way, keys, proxied))
         else:
             inside = [(plan.sites[s], str(it)) for s, it in sorted(ways_in.get(index, {}).items())]
-            out.append(ended(route, route.way, inside, trusted, proxied))
+            if isinstance(route.way, Here):
+                out.append(answered(route, route.way, inside, trusted, proxied))
+            else:
+                out.append(ended(route, route.way, inside, trusted, proxied))
     return out
 
 
-def matched(way: AtBackend | AtEdge) -> str:
+def matched(way: Way) -> str:
     """What a route matches beside its hosts, as a person writes it."""
     if isinstance(way, AtBackend) or way.is_stream:
         return ""
@@ -178,9 +184,7 @@ def ended(
         readers += ["the backend's network"] if signed else []
         near = any(isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "same_host" for b in way.backends)
         readers += ["this host"] if near else []
-    sites = tuple(Reachable(site.name, DEMANDS[site.clients.mode], request) for site, request in inside)
-    order = list(DEMANDS.values())
-    clients = min((s.clients for s in sites), key=order.index, default=order[0])
+    sites, clients = demanded(inside)
     return RouteTrust(
         name=route.name,
         hosts=tuple(route.hosts),
@@ -207,6 +211,43 @@ def ended(
     )
 
 
+def answered(
+    route: Route, way: Here, inside: list[tuple[Site, str]], trusted: list[str], proxied: list[str]
+) -> RouteTrust:
+    sites, clients = demanded(inside)
+    readers = ("client", "edge")
+    return RouteTrust(
+        name=route.name,
+        hosts=tuple(route.hosts),
+        matches=matched(way),
+        stream=False,
+        way="answered",
+        backends=(),
+        readers=readers,
+        changers=readers,
+        key_holders=("edge",),
+        hops=(first_leg([site for site, _ in inside], clients, way),),
+        believed=tuple(said_of_clients(proxied, trusted)),
+        attackers=alone(),
+        clients=clients,
+        allowed=None if way.allow_clients is None else tuple(way.allow_clients),
+        sites=sites,
+        closes_at_s=None,
+        accepted_by=None,
+        accepted_for=(),
+        signed=None,
+        data=route.data,
+        same_host=False,
+    )
+
+
+def demanded(inside: list[tuple[Site, str]]) -> tuple[tuple[Reachable, ...], Demand]:
+    """The sites by which a route is reached, and the weakest of their demands."""
+    sites = tuple(Reachable(site.name, DEMANDS[site.clients.mode], request) for site, request in inside)
+    order = list(DEMANDS.values())
+    return sites, min((s.clients for s in sites), key=order.index, default=order[0])
+
+
 def goes_on(way: AtEdge) -> Passing:
     if not way.is_stream:
         return REQUESTS
@@ -222,12 +263,16 @@ def acceptances(way: AtEdge) -> dict[str, Acceptance]:
     }
 
 
-def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple[Hop, ...]:
+def first_leg(sites: list[Site], clients: Demand, way: AtEdge | Here) -> Hop:
     oldest = min((min(site.policy.versions) for site in sites), default=None)
-    first = ["the edge to the client, by the site's certificate"]
+    proofs = ["the edge to the client, by the site's certificate"]
     if clients != "not asked":
         must = clients == "required" or way.allow_clients is not None
-        first.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
+        proofs.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
+    return Hop(("client", "edge"), True, oldest, tuple(proofs))
+
+
+def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple[Hop, ...]:
     verified = [b.hop for b in way.backends if not isinstance(b.hop, PlaintextHop)]
     backend = f"the backend to the edge, by {' or '.join(dict.fromkeys(by(hop.verify) for hop in verified))}"
     asked = "; one that does not ask for it is sent nothing" if demanding(way) else ", if the backend asks for it"
@@ -239,7 +284,7 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
     policies = [b.hop.policy for b in way.backends if not isinstance(b.hop, PlaintextHop)]
     back = min((min(p.versions) for p in policies), default=None) if pattern != "plaintext" else None
     return (
-        Hop(("client", "edge"), True, oldest, tuple(first)),
+        first_leg(sites, clients, way),
         Hop(("edge", "backend"), pattern != "plaintext", back, proofs),
     )
 
@@ -266,13 +311,7 @@ def words(
     stream: bool = False,
 ) -> tuple[Believed, ...]:
     """What is taken on somebody's word. `told`: the backend is sent a PROXY header; `stream`: and no request is read."""
-    found = []
-    if proxied:
-        said = f"the PROXY header of {', '.join(proxied)}"
-        found.append(Believed("the edge", said, "it says who the client is, and nothing proves it"))
-    if trusted and not stream:
-        said = f"X-Forwarded-For of {', '.join(trusted)}"
-        found.append(Believed("the edge", said, "up to the first address that is none of them"))
+    found = said_of_clients(proxied, [] if stream else trusted)
     if pattern == "passthrough":
         why = "anyone who reaches it can send one"
     elif pattern == "reencrypt":
@@ -284,3 +323,15 @@ def words(
     if pattern == "passthrough" or stream:
         return (*found, Believed("the backend", "the PROXY header", why)) if told else tuple(found)
     return (*found, Believed("the backend", "X-Forwarded-For and every other header", why))
+
+
+def said_of_clients(proxied: list[str], trusted: list[str]) -> list[Believed]:
+    """What the edge believes of whom a client is."""
+    found = []
+    if proxied:
+        said = f"the PROXY header of {', '.join(proxied)}"
+        found.append(Believed("the edge", said, "it says who the client is, and nothing proves it"))
+    if trusted:
+        said = f"X-Forwarded-For of {', '.join(trusted)}"
+        found.append(Believed("the edge", said, "up to the first address that is none of them"))
+    return found

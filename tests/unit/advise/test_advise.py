@@ -15,6 +15,7 @@ from everyhop.advise.rules import decide
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
 from everyhop.model import Route
+from everyhop.model.words import Pattern
 from everyhop.plan import STRENGTH
 from everyhop.trust import CAPABILITIES, NEUTRAL, PATTERNS, unmet
 
@@ -187,7 +188,7 @@ def test_what_some_pattern_cannot_give_says_why_and_what_to_do_instead() -> None
     for name, row in CAPABILITIES.items():
         if row.patterns != set(PATTERNS):
             assert row.reason and row.instead, name
-    assert get_args(Route.model_fields["tls"].annotation) == PATTERNS
+    assert Route.model_fields["tls"].annotation == (Pattern | None) and get_args(Pattern) == PATTERNS
 
 
 def test_the_questions_can_be_skipped_taken_back_and_asked_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from everyhop.compile import compile_file
 from everyhop.diff import compare
 from everyhop.errors import Refused
-from everyhop.plan import AtBackend, AtEdge, Outcome, Plan, Question, decide, read_plan
+from everyhop.plan import AtBackend, Here, Outcome, Plan, Question, decide, read_plan
 from everyhop.trust import trust_map
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
@@ -39,7 +39,13 @@ CLIENTS = ["", 'clients = { ca = "d" }\n', 'clients = { ca = "d", mode = "ask" }
 
 
 def route(draw: st.DrawFn, name: str, host: str, passed: bool, allow: bool) -> str:
-    tls = "passthrough" if passed else draw(st.sampled_from(["mutual", "mutual", "reencrypt", "plaintext"]))
+    tls = "passthrough" if passed else draw(st.sampled_from(["mutual", "mutual", "reencrypt", "plaintext", "answered"]))
+    if tls == "answered":
+        given = draw(
+            st.sampled_from(["answer = { status = 503 }", 'redirect = { to = "https://other.test{path}{query}" }'])
+        )
+        text = f'[[route]]\nname = "{name}"\nhost = "{host}"\n{given}\n'
+        return text + matching(draw, name, allow)
     to = draw(st.lists(st.sampled_from(BACKENDS[tls]), min_size=1, max_size=2, unique=True))
     text = f'[[route]]\nname = "{name}"\nhost = "{host}"\ntls = "{tls}"\nto = [{", ".join(to)}]\n'
     if passed:
@@ -47,10 +53,14 @@ def route(draw: st.DrawFn, name: str, host: str, passed: bool, allow: bool) -> s
     text += f"{VERIFY}\n" if tls != "plaintext" else ""
     text += 'present = "i"\n' if tls == "mutual" else ""
     text += ACCEPTED if tls == "plaintext" and '"10.0.0.1:1"' in to else ""
-    text += draw(st.sampled_from(["", *(f'path = "{p}"\n' for p in PATHS[1:]), 'path_exact = "/a"\n']))
+    text += draw(st.sampled_from(["", "", "websocket = false\n"]))
+    return text + matching(draw, name, allow)
+
+
+def matching(draw: st.DrawFn, name: str, allow: bool) -> str:
+    text = draw(st.sampled_from(["", *(f'path = "{p}"\n' for p in PATHS[1:]), 'path_exact = "/a"\n']))
     text += draw(st.sampled_from(["", "", 'method = "PUT"\n']))
     text += draw(st.sampled_from(["", "", 'headers = { x = "1" }\n']))
-    text += draw(st.sampled_from(["", "", "websocket = false\n"]))
     text += draw(st.sampled_from(ALLOWED)) if allow else ""
     # Two that tie are refused, and that is another test's matter.
     return text + f"priority = {10 * draw(st.integers(0, 1)) + int(name[1:])}\n"
@@ -143,10 +153,16 @@ def weaker(old: Plan, was: Outcome, new: Plan, now: Outcome) -> str | None:
     """In which way the request is worse off; it must be served by both."""
     a, b = old.routes[was.route or 0].way, new.routes[now.route or 0].way
     if isinstance(a, AtBackend) or isinstance(b, AtBackend):
-        return "the edge reads it" if isinstance(a, AtBackend) and isinstance(b, AtEdge) else None
+        return "the edge reads it" if isinstance(a, AtBackend) and not isinstance(b, AtBackend) else None
     demands = [p.sites[o.site or 0].clients.mode for p, o in ((old, was), (new, now))]
     if DEMAND[demands[1]] < DEMAND[demands[0]]:
         return "less is demanded of the client"
+    if a.allow_clients is not None and (b.allow_clients is None or set(b.allow_clients) - set(a.allow_clients)):
+        return "other clients may send it"
+    if isinstance(b, Here):
+        return None
+    if isinstance(a, Here):
+        return "a backend reads it"
     if min(RANK[x.hop.tls] for x in b.backends) < min(RANK[x.hop.tls] for x in a.backends):
         return "its weakest hop protects less"
     hops = {str(x.at): RANK[x.hop.tls] for x in a.backends}
@@ -158,8 +174,6 @@ def weaker(old: Plan, was: Outcome, new: Plan, now: Outcome) -> str | None:
     ]
     if readers[1] - readers[0]:
         return "another network reads it"
-    if a.allow_clients is not None and (b.allow_clients is None or set(b.allow_clients) - set(a.allow_clients)):
-        return "other clients may send it"
     if b.websocket and not a.websocket:
         return "it may become a tunnel"
     return None
@@ -209,6 +223,9 @@ def test_explain_claims_nothing_that_a_request_does_not_get(both: tuple[Plan, Pl
         proofs = " ".join(said.hops[0].proofs)
         assert ("client to the edge" in proofs) <= (site.clients.mode != "nothing")
         assert site.name in {s.site for s in said.sites}
-        assert RANK[said.way] == min(RANK[b.hop.tls] for b in way.backends)
+        if isinstance(way, Here):
+            assert (said.way, said.readers, said.backends) == ("answered", ("client", "edge"), ())
+        else:
+            assert RANK[said.way] == min(RANK[b.hop.tls] for b in way.backends)
         assert (said.hops[0].oldest or "9") <= min(site.policy.versions)
         assert ("the backend's network" in said.readers) == bool(said.accepted_for)

@@ -1,18 +1,31 @@
-//! Answers that the edge makes itself: one plain sentence, the slug, the request's id, and `Proxy-Status` (RFC 9209).
-//! Also the clock's Date, written once a second and thread.
+//! Answers that the edge makes itself, and as which of them a refusal is told: one plain sentence, the slug, the request's
+//! id, and `Proxy-Status` (RFC 9209). Also the clock's Date, written once a second and thread. Read next: `given.rs`.
 
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
+use bytes::Bytes;
 use everyhop_http1::{FieldId, write};
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use http::{HeaderMap, HeaderValue};
+use std::borrow::Cow;
 use std::cell::RefCell;
 
-/// A refusal as a response.
+/// A whole response of the edge's own.
 pub(crate) struct Answer {
     pub(crate) meta: Meta,
-    fields: Vec<(&'static str, Vec<u8>)>,
-    pub(crate) body: Vec<u8>,
+    /// Without the length, which its writer adds.
+    pub(crate) fields: Vec<(Cow<'static, str>, Vec<u8>)>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// As the answer to HEAD: the length stays told (RFC 9110 §9.3.2).
+    pub(crate) fn without_body(&mut self) {
+        let mut length = Vec::new();
+        write::number(&mut length, self.body.len() as u64);
+        self.fields.push(("content-length".into(), length));
+        (self.meta.body, self.body) = (BodyLen::None, Bytes::new());
+    }
 }
 
 /// Makes the answer. 499 and 0 are for logs; a client that could still read would get 502.
@@ -28,29 +41,24 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool) -> Answer {
         why.slug()
     )
     .into_bytes();
-    let mut length = Vec::new();
-    write::number(&mut length, body.len() as u64);
     let mut fields = vec![
-        ("content-type", b"text/plain; charset=utf-8".to_vec()),
-        ("cache-control", b"no-store".to_vec()),
-        ("proxy-status", format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
-        ("x-request-id", format!("{id:016x}").into_bytes()),
+        ("content-type".into(), b"text/plain; charset=utf-8".to_vec()),
+        ("cache-control".into(), b"no-store".to_vec()),
+        ("proxy-status".into(), format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
+        ("x-request-id".into(), format!("{id:016x}").into_bytes()),
     ];
     if status == 405 {
-        fields.push(("allow", b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
+        fields.push(("allow".into(), b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
     }
     if why == Refusal::TooManyAtOnce {
-        fields.push(("retry-after", b"1".to_vec()));
+        fields.push(("retry-after".into(), b"1".to_vec()));
     }
+    let body_len = BodyLen::Known(body.len() as u64);
+    let mut it = Answer { meta: Meta { status, body: body_len, behind: Behind::Nothing }, fields, body: body.into() };
     if to_head {
-        fields.push(("content-length", length));
+        it.without_body();
     }
-    let body_len = if to_head { BodyLen::None } else { BodyLen::Known(body.len() as u64) };
-    Answer {
-        meta: Meta { status, body: body_len, behind: Behind::Nothing },
-        fields,
-        body: if to_head { Vec::new() } else { body },
-    }
+    it
 }
 
 /// A refusal in the words of gRPC: trailers alone, with the status that HTTP's stands for there. The sentence is ASCII, which
@@ -59,13 +67,13 @@ pub(crate) fn call(why: Refusal, id: u64) -> Answer {
     Answer {
         meta: Meta { status: 200, body: BodyLen::None, behind: Behind::Nothing },
         fields: vec![
-            ("content-type", b"application/grpc".to_vec()),
-            ("grpc-status", grpc::code(why).to_string().into_bytes()),
-            ("grpc-message", format!("{} ({})", why.sentence(), why.slug()).into_bytes()),
-            ("proxy-status", format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
-            ("x-request-id", format!("{id:016x}").into_bytes()),
+            ("content-type".into(), b"application/grpc".to_vec()),
+            ("grpc-status".into(), grpc::code(why).to_string().into_bytes()),
+            ("grpc-message".into(), format!("{} ({})", why.sentence(), why.slug()).into_bytes()),
+            ("proxy-status".into(), format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
+            ("x-request-id".into(), format!("{id:016x}").into_bytes()),
         ],
-        body: Vec::new(),
+        body: Bytes::new(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes. Read next: `h1_side.rs`.
 
-use crate::admit::Refused;
 use crate::backend::up::Up;
-use crate::client::answer::answer;
+use crate::client::answer::{Answer, answer};
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
+use crate::client::given::Stays;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::work::Work;
@@ -121,7 +121,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                 let view = View { head, buf: it.inb.bytes() };
                 let unnamed = if head.version_10 { conn.only_host() } else { None };
                 let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
-                asking.map_err(Refused::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
+                asking.map_err(Stays::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
             };
             it.take_head(head, len);
             let carried = match ready {
@@ -135,9 +135,16 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     *scratch = ready.built.scratch().unwrap_or_default();
                     carried
                 }
-                Err(by) => {
+                Err(Stays::Refused(by)) => {
                     refused(&conn, asked, by, began);
                     Carried::Refused(by.why)
+                }
+                Err(Stays::Given(own)) => {
+                    it.give(own.answer(&conn, asked, began));
+                    if it.flush().await.is_err() {
+                        return;
+                    }
+                    Carried::Done { read_all: false }
                 }
             };
             match carried {
@@ -275,10 +282,21 @@ impl H1 {
         .await
     }
 
-    /// Queues an answer of our own.
+    /// Queues a refusal.
     fn answer(&mut self, why: Refusal, id: u64, to_head: bool) {
-        let it = answer(why, id, to_head);
-        self.head(&it.meta, &it);
+        self.queue(&answer(why, id, to_head));
+    }
+
+    /// Queues an answer that was decided. What is still to come of the request is read behind it, if its end is near.
+    fn give(&mut self, it: Option<Answer>) {
+        self.keep &= !self.is_far();
+        if let Some(it) = it {
+            self.queue(&it);
+        }
+    }
+
+    fn queue(&mut self, it: &Answer) {
+        self.head(&it.meta, it);
         self.out.push(&it.body);
     }
 

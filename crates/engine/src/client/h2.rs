@@ -2,11 +2,11 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 //! Read next: `h2_side.rs`, one request.
 
-use crate::admit::Refused;
 use crate::client::answer::{answer, call};
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
+use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::request::{prepare, refused};
 use crate::client::work::Work;
@@ -230,9 +230,15 @@ async fn stream(
             *scratch = ready.built.scratch().unwrap_or_default();
             carried
         }
-        Err(by) => {
+        Err(Stays::Refused(by)) => {
             refused(&conn, asked, by, began);
             Carried::Refused(by.why)
+        }
+        Err(Stays::Given(own)) => {
+            if let Some(it) = own.answer(&conn, asked, began) {
+                client.answer(&it);
+            }
+            Carried::Done { read_all: false }
         }
     };
     match carried {
@@ -259,7 +265,7 @@ fn judge(
     asked: &mut Asked,
     body: BodyLen,
     scratch: Vec<u8>,
-) -> Result<Ready, Refused> {
+) -> Result<Ready, Stays> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (threat P03).
     if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {

@@ -63,7 +63,7 @@ impl H2 {
             && !it.body.is_empty()
         {
             // Short, and flow control is `h2`'s: it goes out as the window allows.
-            let _ = send.send_data(Bytes::copy_from_slice(&it.body), true);
+            let _ = send.send_data(it.body.clone(), true);
         }
     }
 

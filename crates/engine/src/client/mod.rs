@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod budget;
 pub(crate) mod conn;
 mod ended;
+mod given;
 pub(crate) mod h1;
 mod h1_side;
 pub(crate) mod h2;

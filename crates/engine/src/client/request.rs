@@ -1,9 +1,10 @@
-//! The way of a request on one page: asked, admitted, its head written for the backend; then it is carried. Nothing is
-//! connected here. Read next, in this order: `../exchange/asked.rs`, `../admit/mod.rs`, `../head/request.rs`,
-//! `../exchange/carry.rs`.
+//! The way of a request on one page: asked, admitted, its head written for the backend; then it is carried, or answered here
+//! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
+//! `../admit/mod.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
 use crate::admit::{Refused, admit};
 use crate::client::conn::Conn;
+use crate::client::given::{Own, Stays};
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::edits::{Edited, Editing};
@@ -24,7 +25,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     asked: &mut Asked,
     view: &V,
     scratch: Vec<u8>,
-) -> Result<Ready, Refused> {
+) -> Result<Ready, Stays> {
     let core = &conn.opened.arrived.core;
     let running = core.running().ok_or(Refusal::Draining)?;
     if core.shared.log.must_refuse() {
@@ -37,7 +38,11 @@ pub(crate) fn prepare<V: Fields + Headers>(
     let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())?;
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
-    let backend = route.and_then(|r| r.backends.first()).ok_or(refused(Refusal::Unresolved))?;
+    let Some(backend) = route.and_then(|r| r.backends.first()) else {
+        let own = route.is_some_and(|r| r.given.is_some());
+        let it = Own { running: running.clone(), route: admitted.route };
+        return Err(if own { Stays::Given(it) } else { refused(Refusal::Unresolved).into() });
+    };
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }

@@ -45,7 +45,7 @@ impl<F: Fields> Fields for Edited<'_, F> {
             let mut put = |value: &[u8]| f(field_id(name.as_bytes()), name.as_bytes(), value);
             match value.as_slice() {
                 [Piece::Text { text }] => put(text.as_bytes()),
-                pieces => self.by.composed(pieces, put),
+                pieces => composed(pieces, self.by.asked, self.by.knows, put),
             }
         }
     }
@@ -62,23 +62,21 @@ thread_local! {
     static VALUE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-impl Editing<'_> {
-    /// Hands on a value that was put together; a field without one is not there.
-    fn composed(&self, pieces: &[Piece], mut put: impl FnMut(&[u8])) {
-        let mut value = VALUE.take();
-        value.clear();
-        for piece in pieces {
-            match piece {
-                Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
-                Piece::Of { of } => self.knows.tell(*of, self.asked, &mut value),
-            }
+/// Hands on a value that is put together for one request; one that comes to nothing is not there.
+pub(crate) fn composed(pieces: &[Piece], asked: &Asked, knows: &dyn Knows, put: impl FnOnce(&[u8])) {
+    let mut value = VALUE.take();
+    value.clear();
+    for piece in pieces {
+        match piece {
+            Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
+            Piece::Of { of } => knows.tell(*of, asked, &mut value),
         }
-        // A name in a certificate may hold what no field can (RFC 9110 §5.5); nothing of it may end one.
-        value.retain(|b| *b == b'\t' || !b.is_ascii_control());
-        let told = value.trim_ascii();
-        if !told.is_empty() {
-            put(told);
-        }
-        VALUE.set(value);
     }
+    // A name in a certificate may hold what no field can (RFC 9110 §5.5); nothing of it may end one.
+    value.retain(|b| *b == b'\t' || !b.is_ascii_control());
+    let told = value.trim_ascii();
+    if !told.is_empty() {
+        put(told);
+    }
+    VALUE.set(value);
 }

@@ -1,0 +1,86 @@
+//! Answers of a route that has nothing behind it: where it leads a client, or what it tells one. Like a refusal such an
+//! answer is made here whole; unlike one it is what was decided. Read next: `answer.rs`, which both are written as.
+
+use crate::admit::Refused;
+use crate::client::answer::Answer;
+use crate::client::conn::Conn;
+use crate::exchange::asked::Asked;
+use crate::exchange::carry::Carrier;
+use crate::exchange::edits::{Knows, composed};
+use crate::exchange::observed::{Seen, record};
+use crate::exchange::words::{Behind, BodyLen, Meta};
+use everyhop_plan::Variable;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::given::GivenRun;
+use everyhop_running::running::Running;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Why a request goes to no backend.
+pub(crate) enum Stays {
+    Refused(Refused),
+    Given(Own),
+}
+
+impl From<Refused> for Stays {
+    fn from(by: Refused) -> Stays {
+        Stays::Refused(by)
+    }
+}
+
+impl From<Refusal> for Stays {
+    fn from(why: Refusal) -> Stays {
+        Stays::Refused(why.into())
+    }
+}
+
+/// An admitted request whose route has an answer of the edge's own.
+pub(crate) struct Own {
+    pub(crate) running: Arc<Running>,
+    /// The index of its route.
+    pub(crate) route: usize,
+}
+
+impl Own {
+    /// The answer; it is counted and observed at its route.
+    pub(crate) fn answer(&self, conn: &Conn, asked: &Asked, began: Instant) -> Option<Answer> {
+        let route = self.running.route(self.route)?;
+        let answer = written(conn, asked, route.given.as_ref()?);
+        let bytes_out = answer.body.len() as u64;
+        let seen = Seen { status: answer.meta.status, bytes_out, ..Seen::default() };
+        record(&conn.observer(), asked, &self.running, Some(route), &seen, began);
+        Some(answer)
+    }
+}
+
+fn written(knows: &impl Knows, asked: &Asked, it: &GivenRun) -> Answer {
+    let mut answer = Answer {
+        meta: Meta { status: it.status, body: BodyLen::Known(it.body.len() as u64), behind: Behind::Nothing },
+        fields: Vec::with_capacity(it.fields.len() + 2),
+        body: it.body.clone(),
+    };
+    if let Some(to) = &it.location {
+        composed(to, asked, &Rooted(knows), |value| answer.fields.push(("location".into(), value.to_vec())));
+    }
+    for edit in &it.fields {
+        let name = edit.name.clone();
+        composed(&edit.value, asked, knows, |value| answer.fields.push((name.into(), value.to_vec())));
+    }
+    if asked.is_head() {
+        answer.without_body();
+    }
+    answer
+}
+
+/// `*` is no path that anybody could be led to: it asks about the server, and its root stands for that.
+struct Rooted<'a>(&'a dyn Knows);
+
+impl Knows for Rooted<'_> {
+    fn tell(&self, of: Variable, asked: &Asked, into: &mut Vec<u8>) {
+        if of == Variable::Path && !asked.sent().starts_with('/') {
+            into.push(b'/');
+        } else {
+            self.0.tell(of, asked, into);
+        }
+    }
+}
