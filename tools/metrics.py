@@ -27,7 +27,7 @@ Counters begin at nought when the engine starts; a reload keeps them.
 """
 
 OUTRO = """
-`pattern` and `tls` are words of the configuration, `class` is `1xx` to `5xx`, `slug` is one of the
+`pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
 [refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance` or `certificate`, `backend` an address in `to`.
 """
 
