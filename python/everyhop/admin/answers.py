@@ -1,11 +1,12 @@
-"""What is answered at the admin socket: how it goes, reload, where, stop. Asks the engine where only that knows."""
+"""What is answered at the admin socket: how it goes, reload, maintenance, where, stop. Asks the engine where only that knows."""
 
 from __future__ import annotations
 
+import datetime as dt
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from everyhop import __version__
 from everyhop.engine import Control, Lost
@@ -32,6 +33,10 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
             return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "upgrade":
             return {"answer": "upgrade", **it.upgrade.upgrade()}
+        if ask == "maintenance" and it.loop.stopping:
+            return refused("admin/stopping", "it is stopping; nothing is taken any more")
+        if ask == "maintenance":
+            return {"answer": "maintenance", **switched(it, Switch.model_validate(question))}
         if ask == "where" and control:
             judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
             return {"answer": "where", "judged": judged, "places": places(it), "plan": it.keeper.running.plan_json}
@@ -43,6 +48,23 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
     except EveryhopError as e:
         return refused("admin/engine", str(e))
     return refused("admin/malformed", f"there is no question {ask!r}")
+
+
+class Switch(BaseModel):
+    """The question of `everyhop maintenance`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    protocol: Literal[1]
+    ask: Literal["maintenance"]
+    route: str
+    until: AwareDatetime | None
+    text: Annotated[str, Field(max_length=65_536)] | None
+
+
+def switched(it: Supervisor, question: Switch) -> dict[str, object]:
+    plan, now = it.keeper.decided.plan, dt.datetime.now(dt.UTC)
+    return it.maintenance.switch(plan, question.route, question.until, question.text, now, it.keeper.again)
 
 
 def seen(control: Control | None) -> dict[str, object] | None:
@@ -75,6 +97,7 @@ def about(it: Supervisor) -> dict[str, object]:
         "engine_restarts": it.keeper.restarts,
         "last_reload": it.changes.last,
         "last_upgrade": it.upgrade.last,
+        "maintenance": it.maintenance.told(it.keeper.running.plan),
         "retired": it.keeper.retired.told(),
         "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),

@@ -17,6 +17,7 @@ from pathlib import Path
 from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
+from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
 from everyhop.admin.retired import Retirement
@@ -52,11 +53,14 @@ def resolver_of(compiled: Compiled, known: Mapping[str, list[str]] | None = None
 class Keeper:
     """Of one engine after another, on the same sockets."""
 
-    def __init__(self, path: Path, wanted: Lasting, running: Compiled) -> None:
+    def __init__(self, path: Path, wanted: Lasting, running: Compiled, maintenance: Maintenance | None = None) -> None:
         self.path, self.wanted = path, wanted
+        self.maintenance = maintenance
+        self.decided = running
+        """As its file has it, without what is down for maintenance."""
         self.holds = wanted
         """What really holds: of an engine that was there before us, what it was started with."""
-        self.running = running
+        self.running = self.with_maintenance(running)
         self.bound: list[Bound] = []
         self.control: Control | None = None
         self.process: Started | Found | None = None
@@ -118,7 +122,7 @@ class Keeper:
         except Surroundings as e:
             say(f"{e}; the engine goes on with the log that it has")
             log = None
-        self.bring(self.running, log)
+        self.bring(self.decided, log)
 
     def have_status(self) -> None:
         """An engine that was started without the address of its status can still be given one."""
@@ -136,9 +140,9 @@ class Keeper:
         """As `bring`, with the log opened anew. All or nothing: where it raises, everything is as it was."""
         self.bring(compiled, open_log(compiled.plan))
 
-    def bring(self, compiled: Compiled, log: int | None) -> None:
-        """Makes the engine run `compiled`: new sockets first, then the plan; sockets that it does not name go."""
-        before = self.resolver
+    def bring(self, decided: Compiled, log: int | None) -> None:
+        """Makes the engine run `decided`: new sockets first, then the plan; sockets that it does not name go."""
+        before, compiled = self.resolver, self.with_maintenance(decided)
         fresh: list[Bound] = []
         try:
             fresh = bind_all(compiled.plan, self.bound, self.holds.threads)
@@ -160,7 +164,7 @@ class Keeper:
         self.retired.bring(compiled, self.resolver.known(), log)
         if self.resolver is not before:
             before.stop()
-        self.running = compiled
+        self.decided, self.running = decided, compiled
         if log is not None or compiled.plan.log.access.to == "off":
             self.log.keep(log)
             self.log.wrong = None
@@ -170,11 +174,19 @@ class Keeper:
             os.close(bound.fd)
             self.bound.remove(bound)
 
-    def renew(self, compiled: Compiled) -> None:
+    def with_maintenance(self, decided: Compiled) -> Compiled:
+        return decided if self.maintenance is None else self.maintenance.over(decided)
+
+    def again(self) -> None:
+        """What is down for maintenance is another now."""
+        self.bring(self.decided, None)
+
+    def renew(self, decided: Compiled) -> None:
         """The same plan with other certificates. The log stays as it is."""
+        compiled = self.with_maintenance(decided)
         self.apply(compiled, None)
         self.retired.bring(compiled, self.resolver.known(), None)
-        self.running = compiled
+        self.decided, self.running = decided, compiled
 
     def apply(self, compiled: Compiled, log: int | None) -> None:
         try:

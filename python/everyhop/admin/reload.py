@@ -26,7 +26,7 @@ class Reload:
     def __init__(self, path: Path, keeper: Keeper) -> None:
         self.path, self.keeper = path, keeper
         self.last_good = LastGood(path)
-        self.renewal = Renewal(keeper.running, time.monotonic())
+        self.renewal = Renewal(keeper.decided, time.monotonic())
         self.last: dict[str, object] = {}
         self.wrong: str | None = None
         """Why the last reload was refused; `None` once one was taken."""

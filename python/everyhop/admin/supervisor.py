@@ -18,6 +18,7 @@ from everyhop.admin.change import lasting
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.loop import TICK_S, Loop
+from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.reload import Reload
@@ -57,7 +58,8 @@ class Supervisor:
         tell(running.findings, path, running.text)
         wanted = lasting(running, cores())
         self.admin_path = socket_path or admin_socket(wanted.admin)
-        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running)
+        self.maintenance = Maintenance(path)
+        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running, self.maintenance)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop)
@@ -95,10 +97,13 @@ class Supervisor:
                 say(shortfall)
             where = ", ".join(sorted({b.bind for b in keeper.bound}))
             say(f"ready: {len(running.plan.routes)} route(s) on {where}, plan {running.plan_digest[:16]}")
+            for it in self.maintenance.told(running.plan):
+                say(f"route {it['route']} is down for maintenance until {it['until']}")
             notify("READY=1")
             looks = {
                 "the engine": keeper.look,
                 "certificate files": self.changes.renew,
+                "maintenance": lambda: self.maintenance.look(keeper.again),
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "what is wrong": self.watch.look,

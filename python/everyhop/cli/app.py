@@ -19,6 +19,7 @@ from everyhop.cli import (
     demo,
     diff,
     explain,
+    maintenance,
     plan,
     probe,
     reload,
@@ -40,7 +41,23 @@ app = typer.Typer(
     help="An edge proxy that makes explicit where TLS ends. Start with: everyhop demo",
 )
 
-for command in (advise, check, explain, diff, plan, schema, where, run, status, reload, upgrade, accept, demo, probe):
+for command in (
+    advise,
+    check,
+    explain,
+    diff,
+    plan,
+    schema,
+    where,
+    run,
+    status,
+    reload,
+    maintenance,
+    upgrade,
+    accept,
+    demo,
+    probe,
+):
     command.register(app)
 
 

@@ -77,6 +77,9 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
     line(
         f"supervisor {supervisor['version']} since {supervisor['started'][:19]}Z, engine restarts: {supervisor['engine_restarts']}"
     )
+    for it in supervisor.get("maintenance", []):
+        held = "" if it["holds"] else ", which no route that the edge reads is called now"
+        line(f"down for maintenance until {it['until']}: {it['route']}{held}")
     for it in supervisor.get("retired", []):
         left = "?" if it["connections"] is None else it["connections"]
         line(
