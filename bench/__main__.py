@@ -13,7 +13,6 @@ import json
 import os
 import platform
 import re
-import signal
 import socket
 import ssl
 import statistics
@@ -23,12 +22,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import extras, page, times
+from bench import extras, page, stalled_readers, times, uploads
 from bench.cells import Cannot, Cell, all_cells
-from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, origin, wait_port
-from everyhop.demo.certificates import Authority
+from bench.stage import RESULTS, stage, stop
+from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
-RESULTS = Path(__file__).parent / "results.json"
 NOISY = 0.2
 """A spread above this part of the median is repeated, up to twice as many rounds."""
 
@@ -71,25 +69,6 @@ def prove(folder: Path, subject: Subject) -> None:
 
 
 @contextlib.contextmanager
-def stage(folder: Path) -> Iterator[Origin]:
-    authority = Authority(folder, "Bench CA")
-    authority.leaf("edge", "a.test", "m.test")
-    authority.leaf("backend", "backend.test", "pass.test")
-    authority.leaf("identity", "identity.test")
-    back, started = origin(folder)
-    try:
-        for port in (back.http, back.https, back.mutual, back.echo):
-            wait_port(port)
-        yield back
-    finally:
-        for it in started:
-            # Not killed: a master that is gone cannot end its workers.
-            it.terminate()
-        for it in started:
-            it.wait(10)
-
-
-@contextlib.contextmanager
 def started(folder: Path, back: Origin, peers: list[str]) -> Iterator[list[Subject]]:
     subjects = [s for s in (ALL[p](folder, back) for p in peers) if s is not None]
     try:
@@ -100,13 +79,6 @@ def started(folder: Path, back: Origin, peers: list[str]) -> Iterator[list[Subje
     finally:
         for subject in subjects:
             stop(subject)
-
-
-def stop(subject: Subject) -> None:
-    for pid in reversed(subject.pids()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    subject.process.wait()
 
 
 def measure(folder: Path, subjects: list[Subject], cell: Cell, rounds: int) -> dict[str, object]:
@@ -198,6 +170,8 @@ def main() -> int:
                     found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
                     found["own"] = extras.own(folder, back, given.rounds, given.scale)
                     found["times"] = times.measure(folder, back)
+                    found["stalled"] = stalled_readers.measure(folder, back, 64)
+                    found["uploads"] = uploads.measure(folder, back, 100)
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }

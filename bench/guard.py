@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import steps, subjects
-from bench.__main__ import prove, stage, stop
+from bench.__main__ import prove
+from bench.stage import stage, stop
 from bench.subjects import Subject, everyhop, wait_port
 
 FILE = Path(__file__).parent / "guard.json"

@@ -122,6 +122,35 @@ def times(found: dict[str, Any]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {row['title']} | {row['value']} |" for row in found["times"])])
 
 
+def spread(values: list[float], unit: str) -> str:
+    return f"{middle(values)} {unit}"
+
+
+def stalled(found: dict[str, Any]) -> str:
+    rows = found.get("stalled", [])
+    lines = ["| behind it | | p99 without | with | the one by the other |", "|---|---|---|---|---|"]
+    for row in rows:
+        if "cannot" in row:
+            lines.append(f"| {row['hop']} | {row['subject']} | | | {row['cannot']} |")
+            continue
+        without, with_them = ([v / 1000 for v in row[k]] for k in ("without", "with"))
+        part = statistics.median(a / b for a, b in zip(with_them, without, strict=True))
+        texts = f"{spread(without, 'ms')} | {spread(with_them, 'ms')} | **{part:.2f}**"
+        lines.append(f"| {row['hop']} | {row['subject']} | {texts} |")
+    return "\n".join(lines) if rows else "Not measured."
+
+
+def uploads(found: dict[str, Any]) -> str:
+    rows = found.get("uploads", [])
+    lines = ["| upload | | HTTP/1.1 | HTTP/2 | the one by the other |", "|---|---|---|---|---|"]
+    for row in rows:
+        one, two = row["HTTP/1.1"], row["HTTP/2"]
+        part = statistics.median(b / a for a, b in zip(one, two, strict=True))
+        texts = f"{spread(one, 's')} | {spread(two, 's')} | **{part:.2f}**"
+        lines.append(f"| {row['upload']} | {row['subject']} | {texts} |")
+    return "\n".join(lines) if rows else "Not measured."
+
+
 def configs(found: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
@@ -142,6 +171,8 @@ def render(results: Path) -> None:
         "LOSSES": losses(rows),
         "OWN": own(found),
         "TIMES": times(found),
+        "STALLED": stalled(found),
+        "UPLOADS": uploads(found),
         "CONFIGS": configs(found),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }

@@ -170,20 +170,22 @@ def everyhop(
 ) -> Subject:
     port = free_port()
     text = configuration(back, port, routes=routes, log=log, threads=threads)
+    cpus = SUBJECT_CPU if threads == 1 else f"{SUBJECT_CPU},{LOAD_CPU}"
+    return released(folder, name, text, dict.fromkeys(PATTERNS, port), cpus, text if routes == 1 else "")
+
+
+def released(
+    folder: Path, name: str, text: str, ports: dict[str, int], cpus: str = SUBJECT_CPU, shown: str = ""
+) -> Subject:
+    """The released engine alone, with this configuration."""
     config = folder / f"{name}.toml"
     config.write_text(text)
     compiled = compile_file(config)
-    (folder / f"{name}-plan.json").write_text(compiled.plan_json)
-    (folder / f"{name}-material.json").write_bytes(compiled.material.blob)
-    command = [
-        str(ROOT / "target/release/everyhop-engine"),
-        "--plan",
-        str(folder / f"{name}-plan.json"),
-        "--material",
-        str(folder / f"{name}-material.json"),
-    ]
-    cpus = SUBJECT_CPU if threads == 1 else f"{SUBJECT_CPU},{LOAD_CPU}"
-    return Subject(name, "0.1.0", dict.fromkeys(PATTERNS, port), pinned(cpus, command), text if routes == 1 else "")
+    plan, material = folder / f"{name}-plan.json", folder / f"{name}-material.json"
+    plan.write_text(compiled.plan_json)
+    material.write_bytes(compiled.material.blob)
+    command = [str(ROOT / "target/release/everyhop-engine"), "--plan", str(plan), "--material", str(material)]
+    return Subject(name, "0.1.0", ports, pinned(cpus, command), shown)
 
 
 def before(folder: Path, back: Origin, checkout: Path) -> Subject:

@@ -77,7 +77,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
         "F10": Row(
             "uploads and downloads by HTTP/2 over a way of 10 to 100 ms",
-            "windows grow with the way, up to the connection's own, and nowhere else",
+            "windows grow with the way, up to the connection's own, and nowhere else; a body from afar is lent what it declares, from a bounded share",
             "RFC 9113 5.2; nextcloud#25297; tusd#1106",
         ),
     },

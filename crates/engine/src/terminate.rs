@@ -21,6 +21,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 /// A client connection whose TLS ended here.
 pub(crate) struct Opened {
@@ -29,6 +30,8 @@ pub(crate) struct Opened {
     /// The verified leaf and its issuers, DER, as the client sent them; empty where nobody proved anything.
     pub(crate) client_chain: Vec<Vec<u8>>,
     pub(crate) fragment: Rc<ConnFragment>,
+    /// How long the handshake took once the hello was there: the way to the client and back.
+    pub(crate) way: Duration,
 }
 
 /// What the connection keeps of the plan at its arrival: its own terms, for however long it stays.
@@ -78,7 +81,7 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
     };
     let sock = arrived.sock.take()?;
     let mut wire = Wire::secured(Sock::Tcp(sock), session, std::mem::take(&mut arrived.bytes));
-    let mut ends_s = None;
+    let (mut ends_s, began) = (None, Instant::now());
     let mut noted = Noted::default();
     let shaken =
         poll_fn(|cx| match noting(&mut noted, || known::remembering(&mut ends_s, || wire.poll_handshake(cx))) {
@@ -93,7 +96,8 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
             wire.small_first();
             let chain = wire.session().and_then(|s| s.common().peer_certificates()).unwrap_or_default();
             let chain = chain.iter().map(|c| c.as_ref().to_vec()).collect();
-            return Some((Opened::new(arrived, hello.host.as_deref(), site, facts, chain), wire));
+            let opened = Opened::new(arrived, hello.host.as_deref(), site, facts, chain);
+            return Some((Opened { way: began.elapsed(), ..opened }, wire));
         }
         Ok(Err(WireError::Tls(e))) => {
             let shown = noted.disbelieved.as_ref();
@@ -132,6 +136,6 @@ impl Opened {
             refused: None,
         }));
         let promised = Promised::of(&arrived.running, site);
-        Opened { arrived: arrived.keeping(promised), facts, client_chain, fragment }
+        Opened { arrived: arrived.keeping(promised), facts, client_chain, fragment, way: Duration::ZERO }
     }
 }

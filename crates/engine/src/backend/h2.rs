@@ -366,7 +366,7 @@ impl H2Up {
         limits: &Limits,
     ) -> Poll<Result<Got, Refusal>> {
         let Some(recv) = &mut self.recv else { return Poll::Ready(Err(Refusal::BackendClosed)) };
-        match ready!(poll_recv(recv, cx, into)) {
+        match ready!(poll_recv(recv, cx, into, |n| n)) {
             Ok((got, trailers)) => {
                 self.trailers = match trailers.map(|map| of_h2(&map, &self.conn.secret, limits)).transpose() {
                     Ok(trailers) => trailers.flatten().map(of_answer),

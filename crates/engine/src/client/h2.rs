@@ -9,6 +9,7 @@ use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::request::{prepare, refused};
+use crate::client::windows::{Loan, Windows};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Ready, carry};
@@ -33,10 +34,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-fn builder(limits: &Limits) -> Builder {
+fn builder(limits: &Limits, window: u32) -> Builder {
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let mut it = Builder::new();
-    it.initial_window_size(limits.h2_stream_window_bytes)
+    it.initial_window_size(window)
         .initial_connection_window_size(limits.h2_connection_window_bytes)
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(limits.h2_header_list_bytes)
@@ -80,6 +81,8 @@ enum Event {
     Flooded,
     /// Its streams may hold more.
     Widened,
+    /// What was lent to a request can be taken back.
+    Over,
     /// The plan changed, a drain began, or it was idle too long.
     Look,
 }
@@ -91,8 +94,10 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     let flooded = Rc::new(Cell::new(false));
     let heard = Heard::new(core.watches().clock.clone());
     let tap = Budget::new(core.watches().clock.clone(), flooded.clone(), heard.clone());
-    let secret = secret();
-    let mut shaking = pin!(builder(limits).handshake::<_, Bytes>(Stream::of_client(wire, tap, secret)));
+    let (secret, own) = (secret(), limits.h2_connection_window_bytes);
+    let windows = Windows::new(core.lent.clone(), own, conn.opened.way);
+    let window = windows.of_streams(limits.h2_stream_window_bytes);
+    let mut shaking = pin!(builder(limits, window).handshake::<_, Bytes>(Stream::of_client(wire, tap, secret)));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.map_err(Some)),
         Poll::Pending => watch.poll_late(cx).map(|Late| Err(None)),
@@ -102,9 +107,8 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
         Ok(session) => session,
         Err(e) => return ended(&conn, e.as_ref().and_then(broken).unwrap_or(Refusal::NoRequest), 0, 0),
     };
-    // A client that is far away may fill the connection's window with one stream: that is the bound of what it holds.
-    let (window, most) = (limits.h2_stream_window_bytes, limits.h2_connection_window_bytes);
-    let mut pulse = Pulse::new(session.ping_pong(), heard, window, most.max(window));
+    // A client that fills it may fill the connection's window with one stream: that is the bound of what it holds.
+    let mut pulse = Pulse::new(session.ping_pong(), heard, window, own.max(window));
     let mut asked_any = false;
     let active = Rc::new(Cell::new(0));
     let mut generation = core.generation();
@@ -112,6 +116,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     watch.within_s(limits.idle_s);
     loop {
         let event = poll_fn(|cx| match session.poll_accept(cx) {
+            Poll::Pending if windows.has_over(cx) => Poll::Ready(Event::Over),
             Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
             Poll::Ready(Some(Err(e))) => Poll::Ready(Event::Closed(Some(e))),
             Poll::Ready(None) => Poll::Ready(Event::Closed(None)),
@@ -126,6 +131,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
         .await;
         match event {
             Event::Widened => {}
+            Event::Over => windows.settle(|target| session.set_target_window_size(target)),
             // It was told to go when it became old, and goes on opening streams.
             Event::Request(..) if leaving && conn.is_long_old() => return ended(&conn, Refusal::TunnelAge, 0, 0),
             Event::Request(request, respond) => {
@@ -134,9 +140,13 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
                     leaving = true;
                     session.graceful_shutdown();
                 }
+                let loan = windows.lend(body_of(&request));
+                if loan.is_some() {
+                    session.set_target_window_size(windows.target());
+                }
                 let counted = Counted::new(&conn, &active);
                 // Boxed where it is made: a task moves its future several times.
-                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, secret, counted)));
+                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, secret, loan, counted)));
             }
             Event::Closed(e) => match e.as_ref().and_then(broken) {
                 Some(why) => return ended(&conn, why, 0, 0),
@@ -204,23 +214,20 @@ async fn stream(
     request: Box<Request<RecvStream>>,
     respond: SendResponse<Bytes>,
     secret: Secret,
+    loan: Option<Loan>,
     _counted: Counted,
 ) {
     let began = Instant::now();
     let core = &conn.opened.arrived.core;
+    let body_len = body_of(&request);
     let (parts, body) = request.into_parts();
-    let body_len = match length(&parts.headers) {
-        _ if body.is_end_stream() => BodyLen::None,
-        Some(n) => BodyLen::Known(n),
-        None => BodyLen::Unknown,
-    };
     let mut work = Work::take();
     let Work { asked, scratch, .. } = &mut *work;
     (asked.id, asked.protocol) = (core.next_id(), "h2");
     // gRPC insists on trailers, so that nobody else is asked for a type.
     asked.grpc = parts.headers.contains_key(http::header::TE)
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
-    let mut client = H2::new(conn.clone(), body, respond, secret, asked.grpc);
+    let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
     let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
     drop(parts);
     let carried = match ready {
@@ -251,6 +258,15 @@ async fn stream(
     Work::give(Some(work));
     if !matches!(carried, Carried::Cut) && client.is_sending() {
         Box::pin(client.linger()).await;
+    }
+    client.end();
+}
+
+fn body_of(request: &Request<RecvStream>) -> BodyLen {
+    match length(request.headers()) {
+        _ if request.body().is_end_stream() => BodyLen::None,
+        Some(n) => BodyLen::Known(n),
+        None => BodyLen::Unknown,
     }
 }
 

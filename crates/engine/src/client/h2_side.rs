@@ -4,6 +4,7 @@
 use crate::client::answer::{Answer, unavailable, with_date};
 use crate::client::conn::Conn;
 use crate::client::h1::SILENT_SENDING_S;
+use crate::client::windows::Loan;
 use crate::exchange::carry::Carrier;
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{poll_recv, poll_send_some};
@@ -26,6 +27,8 @@ use std::task::{Context, Poll, ready};
 pub(super) struct H2 {
     conn: Rc<Conn>,
     body: RecvStream,
+    /// What the client may send of it beyond what its connection has.
+    loan: Option<Loan>,
     respond: SendResponse<Bytes>,
     /// Of a call of gRPC: its status, once it was told.
     told: Option<Option<u8>>,
@@ -43,13 +46,13 @@ impl H2 {
     /// `secret`: of the mark behind its trailers.
     pub(super) fn new(
         conn: Rc<Conn>,
-        body: RecvStream,
+        (body, loan): (RecvStream, Option<Loan>),
         respond: SendResponse<Bytes>,
         secret: Secret,
         is_grpc: bool,
     ) -> H2 {
         let told = is_grpc.then_some(None);
-        H2 { conn, body, respond, secret, told, send: None, left: None, trailers: None, done: false }
+        H2 { conn, body, loan, respond, secret, told, send: None, left: None, trailers: None, done: false }
     }
 
     /// Something of the request is still to come.
@@ -95,7 +98,8 @@ impl H2 {
                 match self.body.poll_data(cx) {
                     Poll::Ready(Some(Ok(some))) if some.len() as u64 <= left && !watch.is_late() => {
                         left -= some.len() as u64;
-                        if self.body.flow_control().release_capacity(some.len()).is_err() {
+                        let n = self.loan.as_mut().map_or(some.len(), |it| it.came(some.len()));
+                        if self.body.flow_control().release_capacity(n).is_err() {
                             return Poll::Ready(());
                         }
                     }
@@ -107,6 +111,13 @@ impl H2 {
             }
         })
         .await;
+    }
+
+    /// Nothing more is read of its body.
+    pub(super) fn end(self) {
+        if let Some(loan) = self.loan {
+            loan.end(self.body);
+        }
     }
 
     fn tell(&mut self, fields: &HeaderMap) {
@@ -145,7 +156,8 @@ fn response(status: u16, fields: &impl Fields, mut goes: impl FnMut(FieldId) -> 
 
 impl Client for H2 {
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
-        match ready!(poll_recv(&mut self.body, cx, into)) {
+        let H2 { body, loan, .. } = self;
+        match ready!(poll_recv(body, cx, into, |n| loan.as_mut().map_or(n, |it| it.came(n)))) {
             Ok((got, trailers)) => {
                 let limits = self.conn.opened.arrived.running.limits();
                 self.trailers = match trailers.map(|map| of_h2(&map, &self.secret, limits)).transpose() {

@@ -14,6 +14,7 @@ mod h2_side;
 pub(crate) mod known;
 pub(crate) mod request;
 pub(crate) mod tunnel;
+mod windows;
 mod work;
 
 use crate::client::conn::Conn;

@@ -36,16 +36,17 @@ pub(crate) fn poll_send_some(
 }
 
 /// Receives a piece of a body, or its end with its trailers. What was received makes room for more at once: the caller
-/// asks only when it has passed the piece before on.
+/// asks only when it has passed the piece before on. `room`: how much of it is made room for, of so many bytes.
 pub(crate) fn poll_recv(
     recv: &mut RecvStream,
     cx: &mut Context<'_>,
     into: &mut Buf,
+    mut room: impl FnMut(usize) -> usize,
 ) -> Poll<Result<(Got, Option<HeaderMap>), h2::Error>> {
     loop {
         match ready!(recv.poll_data(cx)) {
             Some(Ok(bytes)) => {
-                recv.flow_control().release_capacity(bytes.len())?;
+                recv.flow_control().release_capacity(room(bytes.len()))?;
                 if !bytes.is_empty() {
                     into.push(&bytes);
                     return Poll::Ready(Ok((Got::Some, None)));

@@ -22,6 +22,8 @@ pub struct Core {
     pub(crate) log: RefCell<ThreadLog>,
     /// A drain's time is over: what is still in flight is refused, and observed, before the process ends.
     pub(crate) overdue: Cell<bool>,
+    /// Bytes that its clients may send ahead beyond what their connections have.
+    pub(crate) lent: Rc<Cell<u64>>,
     current: RefCell<Option<Arc<Running>>>,
     ids: Ids,
 }
@@ -36,6 +38,7 @@ impl Core {
             backends: Backends::new(Rc::default()),
             log,
             overdue: Cell::new(false),
+            lent: Rc::default(),
             current: RefCell::new(None),
             ids,
         })
