@@ -8,6 +8,7 @@ ARGS ?=
 MINUTES ?=
 TARGET ?=
 PIECE ?=
+ONLY ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(BIN):$(PATH):/usr/sbin
 export PYTHONDONTWRITEBYTECODE := 1
@@ -58,13 +59,13 @@ beside:
 
 # Unit tests wait for nothing: a half for each of two cores.
 halves:
-	@red=0; pytest tests/unit/[a-c]* > target/unit.log 2>&1 & half=$$!; \
-	pytest tests/unit/[d-z]* tests/contract tests/refusals || red=1; wait $$half || red=1; cat target/unit.log; exit $$red
+	@red=0; pytest tests/unit/[a-c]* $(ONLY) > target/unit.log 2>&1 & half=$$!; \
+	pytest tests/unit/[d-z]* tests/contract tests/refusals $(ONLY) || red=1; wait $$half || red=1; cat target/unit.log; exit $$red
 
-quick: $(VENV)/.dev ## The short loop: lint and everything but the wire tests.
+quick: $(VENV)/.dev ## The short loop: lint, and what needs no sockets and no seconds.
 	@$(MAKE) -s lint types
 	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
-	@$(MAKE) -s halves
+	@$(MAKE) -s halves ONLY='-m "not thorough"'
 
 # What a fresh machine lacks is installed where that is allowed; elsewhere it is told, in one line to paste.
 tools:

@@ -217,6 +217,7 @@ def test_the_questions_can_be_skipped_taken_back_and_asked_again(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [], "nothing is written before it is asked for"
 
 
+@pytest.mark.thorough
 def test_several_services_make_one_configuration(tmp_path: Path) -> None:
     import json
     import subprocess

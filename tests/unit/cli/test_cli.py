@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 GOOD = """version = 1
 # who listens
 [[listener]]

@@ -76,11 +76,13 @@ def digests(folder: Path, *arguments: str, cores: int | None = None) -> dict[str
     return {k: v for k, v in found.items() if k.startswith("plan_digest")}
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a machine of one core cannot show it")
 def test_the_digest_is_the_same_on_a_machine_with_other_cores(folder: Path) -> None:
     assert digests(folder, "check", cores=1) == digests(folder, "check", cores=2)
 
 
+@pytest.mark.thorough
 def test_every_command_speaks_of_the_same_plan(folder: Path) -> None:
     ran = compile_file(folder / "everyhop.toml")
     assert ran.comparable and not ran.reservation
@@ -95,6 +97,7 @@ def test_a_plan_needs_the_names_in_a_certificate_and_no_key(folder: Path) -> Non
     assert digests(folder, "plan") == {"plan_digest": ran.plan_digest, "plan_digest_comparable": True}
 
 
+@pytest.mark.thorough
 def test_a_digest_that_rests_on_a_guess_is_marked(folder: Path) -> None:
     ran = compile_file(folder / "everyhop.toml")
     unread = compile_file(folder / "everyhop.toml", files="skip")

@@ -228,6 +228,7 @@ def random_configuration(seed: int) -> str:
     return f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{trusted}{site}[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n{routes}'
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(40))
 def test_the_same_holds_for_random_configurations(seed: int) -> None:
     now = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)

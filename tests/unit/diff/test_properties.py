@@ -10,6 +10,7 @@ import datetime as dt
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from everyhop.diff import compare
 from everyhop.errors import Refused
 from everyhop.plan import AtBackend, Here, Outcome, Plan, Question, decide, read_plan
 from everyhop.trust import trust_map
+
+pytestmark = pytest.mark.thorough
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 HOSTS = ["a.test", "b.test", "*.w.test", "x.w.test"]
