@@ -3,6 +3,7 @@
 
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
+use everyhop_plan::Speaks;
 use everyhop_record::counters::{BUCKETS_US, PerThread};
 use everyhop_record::grpc::CODES;
 use everyhop_record::printable::printable;
@@ -35,6 +36,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_handshakes_total {}", running.elsewhere.sum(|t| t.handshakes.get()));
     counter(&mut out, "everyhop_probes_total", "connections that ended without a byte, as health checks of TCP do");
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
+    listeners(&mut out, &running);
     turns(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
@@ -94,6 +96,19 @@ fn classes(out: &mut String, running: &Running) {
             let name = label(name);
             let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{}xx\"}} {n}", class + 1);
         }
+    }
+}
+
+fn listeners(out: &mut String, running: &Running) {
+    let name = "everyhop_listener_connections";
+    let _ = writeln!(out, "# HELP {name} open client connections by listener\n# TYPE {name} gauge");
+    for it in &running.listeners {
+        let _ = writeln!(out, "{name}{{listener=\"{}\"}} {}", label(&it.name), it.count.load(Ordering::Relaxed));
+    }
+    let name = "everyhop_redirected_total";
+    counter(out, name, "requests in the clear that were sent to https");
+    for it in running.listeners.iter().filter(|it| it.speaks != (Speaks::Tls {})) {
+        let _ = writeln!(out, "{name}{{listener=\"{}\"}} {}", label(&it.name), it.redirected.load(Ordering::Relaxed));
     }
 }
 

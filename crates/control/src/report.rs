@@ -6,10 +6,11 @@ use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
-use everyhop_running::running::RouteRun;
+use everyhop_running::running::{Listening, RouteRun};
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) fn now_s() -> i64 {
@@ -96,6 +97,12 @@ pub(crate) fn status(shared: &Shared) -> Value {
             })
         })
         .collect();
+    let listener = |it: &Arc<Listening>| {
+        json!({
+            "name": it.name, "connections": it.count.load(Ordering::Relaxed),
+            "redirected": it.redirected.load(Ordering::Relaxed),
+        })
+    };
     let mut failed = running.elsewhere.refused();
     failed.retain(|slug, _| Refusal::is_of_handshake(slug));
     json!({
@@ -104,6 +111,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "plan_digest": running.digest, "material_digest": running.material_digest,
         "connections": shared.clients.open(),
         "sandbox": crate::sandbox::closed(),
+        "listeners": running.listeners.iter().map(listener).collect::<Vec<_>>(),
         "routes": routes,
         "refused": running.elsewhere.refused(),
         "refused_last": times(running.elsewhere.refused_last()),

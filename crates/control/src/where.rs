@@ -5,7 +5,7 @@ use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};
 use everyhop_canon as canon;
 use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
-use everyhop_engine::admit::{Proved, Refused, admit, admit_stream};
+use everyhop_engine::admit::{Proved, Refused, admit, admit_plain, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::{Plan, Way};
@@ -110,8 +110,12 @@ fn refuse(why: Refusal) -> Judged {
 }
 
 fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
-    let listener = ask.listener.as_deref().or_else(|| plan.listeners.first().map(|l| l.name.as_str()));
-    let site = match matcher.hello(listener.unwrap_or_default(), ask.sni.as_deref()) {
+    let listener = ask.listener.as_deref().or_else(|| plan.first_of_tls().map(|l| l.name.as_str())).unwrap_or_default();
+    if matcher.is_plain(listener) {
+        let why = admit_plain(matcher, &Asked::of(it));
+        return Judged { verdict: if why == Refusal::PlainRedirected { "redirect" } else { "refuse" }, ..refuse(why) };
+    }
+    let site = match matcher.hello(listener, ask.sni.as_deref()) {
         Verdict::Refuse(HelloRefusal::NoSni) => return refuse(Refusal::NoSni),
         Verdict::Refuse(HelloRefusal::UnknownSni) => return refuse(Refusal::UnknownSni),
         Verdict::Splice(route) => {

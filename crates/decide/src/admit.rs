@@ -3,7 +3,7 @@
 //! same behind the hello. What changes while an edge runs (dates, health, the log) is not here.
 //! Read next: `apart.rs`, which asks every question that could tell two plans apart.
 
-use crate::{Answer, Ask, HelloRefusal, Matcher, Verdict};
+use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Verdict};
 use everyhop_canon::path::{path, reads_one_way};
 use everyhop_plan::{Paths, Plan, Way};
 
@@ -96,6 +96,8 @@ pub enum Outcome {
     Deny { site: usize, route: Option<usize>, why: Denied },
     /// No TLS ends and nothing is carried.
     Refuse { why: HelloRefusal },
+    /// The request came in the clear, and nothing is carried.
+    Plain { what: Plain },
 }
 
 impl Matcher {
@@ -138,6 +140,9 @@ impl Matcher {
     /// What becomes of a connection whose hello names `sni` (canonical; `None`: none, or an IP literal) at the listener of
     /// that name, and of the request in it.
     pub fn judge(&self, listener: &str, sni: Option<&str>, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Outcome {
+        if self.is_plain(listener) {
+            return Outcome::Plain { what: self.plain(ask.host, ask.path) };
+        }
         match self.hello(listener, sni) {
             Verdict::Refuse(why) => Outcome::Refuse { why },
             Verdict::Splice(route) => Outcome::Splice { route },

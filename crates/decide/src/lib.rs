@@ -10,6 +10,7 @@ mod admit;
 mod apart;
 mod lost;
 mod names;
+mod plain;
 mod readings;
 mod table;
 
@@ -17,6 +18,7 @@ pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
 pub use apart::{Asked, Named, apart, named};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};
+pub use plain::Plain;
 pub use readings::Reading;
 
 use everyhop_canon as canon;
@@ -141,6 +143,8 @@ pub struct Matcher {
     rules: Vec<admit::Rule>,
     /// By listener name: the answers to no SNI and unknown SNI.
     unnamed: names::Map<String, (Verdict, Verdict)>,
+    /// Listeners where HTTP comes in the clear.
+    plain: std::collections::HashSet<String>,
 }
 
 impl Matcher {
@@ -183,6 +187,9 @@ impl Matcher {
                 it.unnamed(plan, listener, &listener.unknown_sni, HelloRefusal::UnknownSni)?,
             );
             it.unnamed.insert(listener.name.clone(), answers);
+            if listener.is_plain() {
+                it.plain.insert(listener.name.clone());
+            }
         }
         Ok(it)
     }

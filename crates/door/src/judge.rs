@@ -2,7 +2,7 @@
 //! Everything is answered by the crates that the data path uses; Python has no matcher of its own.
 
 use everyhop_canon as canon;
-use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Tie, Verdict, Who, apart, named};
+use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Plain, Tie, Verdict, Who, apart, named};
 use everyhop_plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
-    /// The listener's name; `null` for the plan's first.
+    /// The listener's name; `null` for the plan's first that speaks TLS.
     listener: Option<String>,
     sni: Option<String>,
     host: String,
@@ -45,7 +45,7 @@ impl Judge {
         }
         let mut headers = it.headers.clone();
         headers.retain(|(name, _)| is_heard(name));
-        let listener = it.listener.as_deref().or_else(|| self.plan.listeners.first().map(|l| l.name.as_str()));
+        let listener = it.listener.as_deref().or_else(|| self.plan.first_of_tls().map(|l| l.name.as_str()));
         let ask = Ask { host: &host, path: &path, sent: &it.path, method: &it.method, headers: &headers };
         let names: Option<Vec<String>> =
             it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
@@ -61,6 +61,10 @@ fn shown(outcome: &Outcome) -> Value {
         Outcome::Pass { site, route } => json!({"verdict": "terminate", "site": site, "route": route, "slug": null}),
         Outcome::Deny { site, route, why } => {
             json!({"verdict": "refuse", "site": site, "route": route, "slug": why.slug()})
+        }
+        Outcome::Plain { what } => {
+            let verdict = if what == Plain::Redirect { "redirect" } else { "refuse" };
+            json!({"verdict": verdict, "site": null, "route": null, "slug": what.slug()})
         }
         Outcome::Refuse { why } => json!({"verdict": "refuse", "site": null, "route": null, "slug": why.slug()}),
     }

@@ -1,17 +1,22 @@
 //! The way of a connection on one page: arrived, greeted, decided; then spliced, or terminated and served as
-//! requests or as a stream, or refused.
+//! requests or as a stream, or refused. Where a listener speaks plain HTTP: arrived, and served in the clear.
 //! Each step is one function of the stage's own file, and gives what the next one takes. Read next, in this order:
 //! `peek.rs`, `splice.rs`, `terminate.rs`, then `client/request.rs`, the way of a request.
 
 use crate::arrived::Arrived;
 use crate::peek::Greeting;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
-use crate::{client, peek, splice, starttls, stream, terminate};
+use crate::{client, peek, plain, splice, starttls, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
+use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
+    if arrived.listening.speaks != (Speaks::Tls {}) {
+        // Boxed, so that whoever speaks TLS does not carry the room for it.
+        return Box::pin(in_the_clear(arrived)).await;
+    }
     arrived.watch.within_s(arrived.running.limits().handshake_s);
     let hello = match peek::peek(&mut arrived).await {
         Ok(hello) => hello,
@@ -36,6 +41,22 @@ pub(crate) async fn serve(mut arrived: Arrived) {
         Err(why) => {
             let answer = answer_to(why, &arrived);
             refuse::refuse(arrived, hello.host.as_deref(), why, answer);
+        }
+    }
+}
+
+/// Serves one connection of a listener that speaks plain HTTP. Its requests go nowhere.
+async fn in_the_clear(mut arrived: Arrived) {
+    match plain::peek(&mut arrived).await {
+        Ok(spoken) => {
+            if let Some((opened, wire)) = plain::open(arrived) {
+                client::serve_plain(opened, wire, spoken);
+            }
+        }
+        Err(why) if peek::is_probe(&arrived, why) => refuse::probed(&arrived),
+        Err(why) => {
+            let answer = if why == Refusal::PlainTls { plain::TLS_HERE } else { b"" };
+            refuse::refuse(arrived, None, why, answer);
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod exchange;
 pub mod fuzzing;
 mod head;
 mod peek;
+mod plain;
 mod refuse;
 mod splice;
 mod starttls;

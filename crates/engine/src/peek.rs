@@ -19,10 +19,7 @@ const PROXY_BYTES: usize = 4096;
 
 /// Reads on until the hello is whole. Keeps: all bytes of the hello in `arrived.bytes`.
 pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
-    if must_send_proxy(arrived) {
-        unwrap_proxy(arrived).await?;
-        arrived.hold_source()?;
-    }
+    unwrap(arrived).await?;
     if let Some(words) = arrived.listening.starttls {
         starttls::answer(arrived, words).await?;
     }
@@ -37,6 +34,15 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
         }
         arrived.fill(Refusal::HelloIncomplete).await?;
     }
+}
+
+/// Takes off the PROXY header, where this peer must send one, and counts the connection for whom it names.
+pub(crate) async fn unwrap(arrived: &mut Arrived) -> Result<(), Refusal> {
+    if must_send_proxy(arrived) {
+        unwrap_proxy(arrived).await?;
+        arrived.hold_source()?;
+    }
+    Ok(())
 }
 
 fn greeting(said: hello::Hello) -> Result<Greeting, Refusal> {

@@ -38,8 +38,8 @@ pub(crate) struct Opened {
 pub(crate) struct Promised {
     pub(crate) generation: u64,
     pub(crate) drain_s: u32,
-    /// The index of its site in that plan, and what that promised.
-    pub(crate) site: usize,
+    /// The index of its site in that plan, and what that promised; `None` where there is no TLS, and so no site.
+    pub(crate) site: Option<usize>,
     pub(crate) promise: Arc<str>,
     /// A client may be known by certificate there.
     pub(crate) knows_clients: bool,
@@ -47,8 +47,8 @@ pub(crate) struct Promised {
 }
 
 impl Promised {
-    fn of(running: &Running, site: usize) -> Promised {
-        let at = running.sites.get(site);
+    fn of(running: &Running, site: Option<usize>) -> Promised {
+        let at = site.and_then(|s| running.sites.get(s));
         Promised {
             generation: running.generation,
             drain_s: running.plan.engine.drain_s,
@@ -125,13 +125,29 @@ impl Opened {
         facts: TlsFacts,
         client_chain: Vec<Vec<u8>>,
     ) -> Opened {
+        Opened::of(arrived, sni, Some(site), "ended", facts, client_chain)
+    }
+
+    /// A connection without TLS, of which nothing is proved.
+    pub(crate) fn in_the_clear(arrived: Arrived) -> Opened {
+        Opened::of(arrived, None, None, "plaintext", TlsFacts::default(), Vec::new())
+    }
+
+    fn of(
+        arrived: Arrived,
+        sni: Option<&str>,
+        site: Option<usize>,
+        tls: &'static str,
+        facts: TlsFacts,
+        client_chain: Vec<Vec<u8>>,
+    ) -> Opened {
         let fragment = Rc::new(ConnFragment::of(&ConnFacts {
             id: arrived.id,
             listener: &arrived.listening.name,
             peer: arrived.peer,
             client: arrived.client.ip(),
             sni,
-            tls: "ended",
+            tls,
             facts: facts.clone(),
             refused: None,
         }));

@@ -19,7 +19,7 @@ pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, RouteLimits};
-pub use listener::{Listener, StartTls, Unnamed};
+pub use listener::{Listener, Speaks, StartTls, Unnamed};
 pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
@@ -44,6 +44,13 @@ pub struct Plan {
     pub sites: Vec<Site>,
     pub identities: Vec<Identity>,
     pub routes: Vec<Route>,
+}
+
+impl Plan {
+    /// What a question means that names no listener.
+    pub fn first_of_tls(&self) -> Option<&Listener> {
+        self.listeners.iter().find(|l| !l.is_plain())
+    }
 }
 
 /// The engine's own settings.

@@ -10,6 +10,7 @@ pub struct Listener {
     pub name: String,
     /// Socket addresses, `[::]:443`. The supervisor binds them.
     pub bind: Vec<String>,
+    pub speaks: Speaks,
     pub no_sni: Unnamed,
     pub unknown_sni: Unnamed,
     /// Peers (CIDR) that must send a PROXY header; all others must not.
@@ -21,6 +22,24 @@ pub struct Listener {
     /// By which protocol's words clients may ask for TLS here, before their hello. `null`: TLS is the first thing said.
     #[serde(deserialize_with = "present")]
     pub starttls: Option<StartTls>,
+}
+
+/// What is spoken from the first byte on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Speaks {
+    Tls {},
+    /// HTTP in the clear. Nothing goes on from there: requests are sent to https, at this port of the host that they name.
+    Redirect {
+        https_port: std::num::NonZeroU16,
+    },
+}
+
+impl Listener {
+    /// What comes here comes in the clear.
+    pub fn is_plain(&self) -> bool {
+        self.speaks != Speaks::Tls {}
+    }
 }
 
 /// A protocol that begins in the clear, with a request for TLS.

@@ -96,9 +96,15 @@ refusals! {
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";
     Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";
     Http2Broken "request/http2-broken" 0 "the client broke the protocol of HTTP/2";
-    NoRequest "connection/no-request" 0 "the connection ended after the TLS handshake and before any request";
+    NoRequest "connection/no-request" 0 "the connection was opened, and ended before any request";
     TooManyAtOnce "request/too-many-at-once" 503 "the route takes no more requests at once (most.requests), and none had its turn before most.waiting and most.wait_s were over";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
+    // In the clear, at a listener that speaks plain HTTP.
+    PlainRedirected "plain/redirected" 308 "nothing is served here in the clear: the same request with https is";
+    PlainChallenge "plain/no-challenge" 404 "nobody here has the answer to that ACME challenge";
+    PlainUnknown "plain/unknown-host" 421 "the request names a host that is not served here with https";
+    PlainTls "plain/tls" 400 "the client began TLS at a port that speaks plain HTTP";
+    HostContradicted "plain/host-contradicted" 400 "the request's target names one host, and its Host another";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
     SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";

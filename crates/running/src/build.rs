@@ -74,7 +74,9 @@ impl Running {
                 trusted: cidrs(&l.trusted_proxies)?,
                 count: count_of(&l.name),
                 limit: l.connections,
+                speaks: l.speaks,
                 starttls: l.starttls,
+                redirected: redirected_before(before, &l.name),
             }));
         }
         let mut sites = Vec::new();
@@ -109,6 +111,12 @@ impl Running {
             plan,
         })
     }
+}
+
+/// What a listener of that name counted so far.
+fn redirected_before(before: Option<&Running>, name: &str) -> Arc<AtomicU64> {
+    let mut each = before.iter().flat_map(|b| &b.listeners);
+    each.find(|l| l.name == name).map(|l| l.redirected.clone()).unwrap_or_default()
 }
 
 fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {

@@ -8,7 +8,7 @@ use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Edits, EjectOn, Limits, Place, Plan, StartTls};
+use everyhop_plan::{Edits, EjectOn, Limits, Place, Plan, Speaks, StartTls};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -44,7 +44,10 @@ pub struct Listening {
     pub trusted: Vec<Cidr>,
     pub count: Arc<AtomicU32>,
     pub limit: u32,
+    pub speaks: Speaks,
     pub starttls: Option<StartTls>,
+    /// Requests in the clear that were sent to https.
+    pub redirected: Arc<AtomicU64>,
 }
 
 /// A site with its TLS.

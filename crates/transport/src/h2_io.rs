@@ -39,17 +39,22 @@ pub struct Stream<T> {
 }
 
 impl<T> Stream<T> {
-    /// Of a client's connection, whose trailers get marks around them.
-    pub fn of_client(wire: Wire, tap: T, secret: Secret) -> Stream<T> {
-        Stream::new(wire, tap, Marks::new(true, secret))
-    }
-
     pub fn of_backend(wire: Wire, tap: T, secret: Secret) -> Stream<T> {
-        Stream::new(wire, tap, Marks::new(false, secret))
+        Stream::new(wire, Buf::default(), tap, Marks::new(false, secret))
     }
 
-    fn new(wire: Wire, tap: T, marks: Marks) -> Stream<T> {
-        Stream { wire, waiting: Buf::default(), on: 0, made: Vec::new(), marks, tap }
+    fn new(wire: Wire, waiting: Buf, tap: T, marks: Marks) -> Stream<T> {
+        Stream { wire, waiting, on: 0, made: Vec::new(), marks, tap }
+    }
+}
+
+impl<T: Tap> Stream<T> {
+    /// Of a client's connection, whose trailers get marks around them. `first`: what was read of it before.
+    pub fn of_client(wire: Wire, first: Buf, mut tap: T, secret: Secret) -> Stream<T> {
+        if !first.is_empty() {
+            tap.saw(first.bytes());
+        }
+        Stream::new(wire, first, tap, Marks::new(true, secret))
     }
 }
 

@@ -18,7 +18,7 @@ from everyhop.cli.console import print_json
 from everyhop.cli.troubles import told, troubles
 from everyhop.compile import Compiled, compile_file
 from everyhop.errors import EveryhopError, Misuse, Surroundings
-from everyhop.explain import Running, Sheet, about_capability, about_route, drawing, inventory, page
+from everyhop.explain import Running, Sheet, about_capability, about_plain, about_route, drawing, inventory, page
 from everyhop.explain.sentences import EYE, LOCK
 from everyhop.refusals import PAGES
 from everyhop.screen import beside, line, lines, paint_all, wrapped
@@ -78,6 +78,7 @@ def explain(
         )
     compiled = compile_file(find(what if is_file else config), files="if-there", past_dates="close")
     maps = trust_map(compiled.plan)
+    plain = about_plain(compiled.plan)
     if what is not None and not is_file:
         chosen = [m for m in maps if m.name == what]
         if not chosen:
@@ -86,13 +87,21 @@ def explain(
                 f"there is no route, slug or capability {what!r}"
                 + (f"; did you mean {', '.join(near)}?" if near else "")
             )
-        maps = chosen
-    tell(maps, compiled, html, svg, as_json, offline=offline)
+        maps, plain = chosen, []
+    tell(maps, plain, compiled, html, svg, as_json, offline=offline)
 
 
 def tell(
-    maps: list[RouteTrust], compiled: Compiled, html: Path | None, svg: Path | None, as_json: bool, *, offline: bool
+    maps: list[RouteTrust],
+    plain: list[str],
+    compiled: Compiled,
+    html: Path | None,
+    svg: Path | None,
+    as_json: bool,
+    *,
+    offline: bool,
 ) -> None:
+    """`plain`: of listeners where HTTP comes in the clear, a paragraph each."""
     now = dt.datetime.now(dt.UTC)
     try:
         if html is not None:
@@ -113,6 +122,9 @@ def tell(
                 line()
             for text in "\n".join(laid_out(about_route(it, now))).split("\n"):
                 line(*paint_all(text, DANGER, "red"))
+        for paragraph in plain:
+            line()
+            lines(wrapped(paragraph))
 
 
 DANGER = re.compile(re.escape(EYE))
@@ -129,6 +141,7 @@ def sheet(compiled: Compiled, now: dt.datetime, *, offline: bool) -> Sheet:
         host=socket.gethostname(),
         version=__version__,
         items=inventory(compiled.config, compiled.path.absolute().parent),
+        plain=about_plain(compiled.plan),
         running=running,
         why_not=why_not,
     )

@@ -59,6 +59,7 @@ def status(
         rows(plan, None, verbose=verbose)
         raise Surroundings("the engine does not answer; the supervisor is looking after it")
     about(supervisor, engine, verbose=verbose)
+    in_the_clear(plan, engine)
     rows(plan, engine, verbose=verbose)
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
@@ -86,6 +87,20 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
             f"engine before {it['version']}, pid {it['pid']}: accepts no more, {left} connection(s) left, until {it['until']}"
         )
     line()
+
+
+def in_the_clear(plan: Plan, engine: dict[str, Any]) -> None:
+    """Listeners that speak plain HTTP, each with how many requests it sent to https."""
+    seen = {it["name"]: it for it in engine.get("listeners", [])}
+    told = [
+        f"{it.name} at {', '.join(it.bind)}: plain HTTP, forwards nothing; sent to https: {seen.get(it.name, {}).get('redirected', '?')}"
+        for it in plan.listeners
+        if it.is_plain
+    ]
+    for text in told:
+        line(text)
+    if told:
+        line()
 
 
 def rows(plan: Plan, engine: dict[str, Any] | None, *, verbose: bool) -> None:

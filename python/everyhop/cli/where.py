@@ -5,6 +5,7 @@ It asks the engine's own matcher: the running one, or where none runs the same c
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from typing import Annotated, Any
@@ -27,7 +28,9 @@ def register(app: typer.Typer) -> None:
 
 
 def where(
-    target: Annotated[str, typer.Argument(metavar="NAME[/path]", help="Such as shop.example.com/cart.")],
+    target: Annotated[
+        str, typer.Argument(metavar="NAME[/path]", help="Such as shop.example.com/cart; http:// asks in the clear.")
+    ],
     method: Annotated[str, typer.Option("--method", help="Request method.")] = "GET",
     header: Annotated[
         list[str] | None,
@@ -42,20 +45,37 @@ def where(
         str | None, typer.Option("--sni", help="Server name of the hello; default: NAME.", show_default=False)
     ] = None,
     no_sni: Annotated[bool, typer.Option("--no-sni", help="A hello without a server name.")] = False,
-    listener: Annotated[str | None, typer.Option("--listener", help="Default: the first.", show_default=False)] = None,
+    listener: Annotated[
+        str | None, typer.Option("--listener", help="Default: the first that speaks TLS.", show_default=False)
+    ] = None,
     config: Annotated[
         str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask the file, not the running edge.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
+    if target.startswith("http://") and listener is None:
+        listener = plain_listener(config, offline=offline)
     ask = question(target, method, header or [], sni, no_sni, listener)
     judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
         print_json(judged)
     else:
         tell(target, judged, places, plan, alpn or [])
-    raise typer.Exit(0 if judged["slug"] is None else 1)
+    raise typer.Exit(0 if judged["slug"] is None or judged["verdict"] == "redirect" else 1)
+
+
+def plain_listener(config: str | None, *, offline: bool) -> str:
+    """The first listener that speaks plain HTTP."""
+    plan = None
+    if not offline:
+        with contextlib.suppress(Surroundings):  # nobody runs it: the file can still be asked
+            plan = read_plan(str(Client(config).ask("status")["supervisor"]["plan"]))  # type: ignore[index]
+    plan = plan or compile_file(find(config), past_dates="close", files="if-there").plan
+    found = next((it.name for it in plan.listeners if it.is_plain), None)
+    if found is None:
+        raise Misuse('no listener speaks plain HTTP, so nothing is taken in the clear: [[listener]] speaks = "http"')
+    return found
 
 
 def answer_of(
@@ -81,7 +101,7 @@ def answer_of(
 def question(
     target: str, method: str, headers: list[str], sni: str | None, no_sni: bool, listener: str | None
 ) -> dict[str, object]:
-    name, slash, path = target.removeprefix("https://").partition("/")
+    name, slash, path = target.removeprefix("https://").removeprefix("http://").partition("/")
     pairs = []
     for text in headers:
         field, colon, value = text.partition(":")
@@ -103,6 +123,11 @@ def question(
 
 def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan, alpn: list[str]) -> None:
     route = next((r for r in plan.routes if r.name == judged["route"]), None)
+    if judged["verdict"] == "redirect":
+        line(f"{target}  sent to https with {judged['status']}")
+        lines(wrapped(judged["why"], 2, "  "))
+        line("  then: everyhop where " + target.removeprefix("http://"))
+        return
     if route is None:
         answered = f" with {judged['status']}" if judged["status"] else ": the connection is closed"
         line(f"{target}  refused{answered}")

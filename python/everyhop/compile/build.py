@@ -8,9 +8,10 @@ from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.pieces import pieces
+from everyhop.compile.plain import https_port
 from everyhop.compile.streams import protocol_of
 from everyhop.compile.world import World, backends, demands_asking, ends_at
-from everyhop.model import Backend, Edits, Route, Site, Verify
+from everyhop.model import Backend, Edits, Listener, Route, Site, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -82,6 +83,7 @@ def listener(world: World, index: int) -> plan.Listener:
     return plan.Listener(
         name=it.name,
         bind=[names.bind(b) or b for b in it.bind],
+        speaks=speaks(world, it),
         no_sni=answer(it.no_sni),
         unknown_sni=answer(it.unknown_sni),
         accept_proxy=[str(names.network(n)) for n in it.accept_proxy],
@@ -89,6 +91,14 @@ def listener(world: World, index: int) -> plan.Listener:
         connections=it.connections,
         starttls=it.starttls,
     )
+
+
+def speaks(world: World, it: Listener) -> plan.SpeaksTls | plan.SpeaksRedirect:
+    if it.speaks == "tls":
+        return plan.SpeaksTls(kind="tls")
+    port = https_port(world.config, it)
+    assert port is not None, "judged before"
+    return plan.SpeaksRedirect(kind="redirect", https_port=port)
 
 
 def site(world: World, it: Site) -> plan.Site:

@@ -19,6 +19,7 @@ from everyhop.compile import (
     rules_edits,
     rules_hops,
     rules_names,
+    rules_plain,
     rules_reach,
     rules_requirements,
     rules_routes,
@@ -164,6 +165,7 @@ def compiled(world: World, path: Path) -> Compiled:
     document, config = world.document, world.config
     of_files = len(world.findings)
     rules_names.judge(world)
+    rules_plain.judge(world)
     guessed = guess_hosts(world)
     ways = ways_in(world)
     rules_routes.judge(world)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from everyhop.diff.address import REACHES, meet, reach
 from everyhop.diff.kinds import KINDS, Change
-from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, Unnamed
+from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, SpeaksTls, Unnamed
 
 KINDS.update(
     {
@@ -22,6 +22,8 @@ KINDS.update(
         "address-exposed": ("weaker", "connections are taken from farther away"),
         "address-added": ("neutral", "connections are taken at another address"),
         "address-removed": ("neutral", "connections are taken at an address no more"),
+        "plain-added": ("neutral", "plain HTTP is taken at an address, and nothing is forwarded from there"),
+        "plain-removed": ("neutral", "plain HTTP is taken at an address no more"),
     }
 )
 
@@ -32,15 +34,24 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def listener_changes(old: Plan, new: Plan) -> list[Change]:
     before = {at: x for x in old.listeners for at in x.bind}
     after = {at: x for x in new.listeners for at in x.bind}
-    out = [come(at, before) for at in sorted({*after} - {*before})]
+    # What is taken in the clear at an address is another thing than what is taken there with TLS.
+    was, now = ({at for at, x in its.items() if not x.is_plain} for its in (before, after))
+    out = [come(at, was) for at in sorted(now - was)]
     out += [
         Change("address-removed", at, f"connections are taken at {at} no more", "its clients are refused")
-        for at in sorted({*before} - {*after})
+        for at in sorted(was - now)
+    ]
+    was, now = ({*before} - was, {*after} - now)
+    out += [plain(at) for at in sorted(now - was)]
+    out += [
+        Change("plain-removed", at, f"plain HTTP is taken at {at} no more", "nobody there sends clients to https")
+        for at in sorted(was - now)
     ]
     # A listener that moved to another address altogether is compared all the same, or the move would hide the rest.
     nobody = Listener(
         name="",
         bind=[],
+        speaks=SpeaksTls(kind="tls"),
         no_sni=Refuse(answer="refuse"),
         unknown_sni=Refuse(answer="refuse"),
         accept_proxy=[],
@@ -65,6 +76,12 @@ def come(at: str, before: Iterable[str]) -> Change:
     what, so = f"connections are taken at {at}", f"{REACHES[reach(at)]} reaches it, and is served"
     farther = reach(at) > max(map(reach, before), default=3)
     return Change("address-exposed" if farther else "address-added", at, what, so)
+
+
+def plain(at: str) -> Change:
+    what = f"plain HTTP is taken at {at}: requests for names that are served are sent to https, nothing is forwarded"
+    so = f"{REACHES[reach(at)]} reaches it; what a client sends there before it is told is in the clear"
+    return Change("plain-added", at, what, so)
 
 
 def trusted(at: str, word: str, was: list[str], now: list[str]) -> list[Change]:

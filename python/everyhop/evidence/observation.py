@@ -60,7 +60,8 @@ class RefusedCertificate(Part):
 
 
 class ClientHop(Facts):
-    tls: Literal["ended", "passed", "failed", "none"]
+    tls: Literal["ended", "passed", "failed", "none", "plaintext"]
+    """`plaintext`: what came was HTTP in the clear; `none`: nothing was read of the connection."""
     refused: RefusedCertificate | None
     """`null` where no certificate was refused."""
 
@@ -114,7 +115,7 @@ class Observation(Part):
     client_hop: ClientHop
     backend_hop: BackendHop | None
     protocol: Literal["http/1.1", "h2", "tcp"] | None
-    """What was read inside TLS; `tcp`: nothing was."""
+    """What was read inside TLS, or in the clear; `tcp`: nothing was."""
     method: str | None
     host: str | None
     path: str | None

@@ -2,8 +2,19 @@
 
 from everyhop.explain.inventory import inventory
 from everyhop.explain.page import Sheet, page
+from everyhop.explain.plain import about_plain
 from everyhop.explain.seen import Running
 from everyhop.explain.sentences import about_capability, about_route, drawn
 from everyhop.explain.svg import drawing
 
-__all__ = ["Running", "Sheet", "about_capability", "about_route", "drawing", "drawn", "inventory", "page"]
+__all__ = [
+    "Running",
+    "Sheet",
+    "about_capability",
+    "about_plain",
+    "about_route",
+    "drawing",
+    "drawn",
+    "inventory",
+    "page",
+]

@@ -33,6 +33,8 @@ class Sheet:
     running: Running | None = None
     why_not: str = "no edge was asked"
     """Why nothing was observed, where `running` is `None`."""
+    plain: list[str] = field(default_factory=list)
+    """Of listeners where HTTP comes in the clear, a paragraph each."""
 
 
 HOW = {"mutual": "both prove who they are", "reencrypt": "it proves who it is", "plaintext": "in the clear"}
@@ -182,6 +184,7 @@ def page(maps: list[RouteTrust], sheet: Sheet) -> str:
         f"<h2>Routes</h2>{table(('route', 'pattern', 'backends', 'read by', 'client certificates'), index)}"
         f"<h2>Accepted plaintext</h2>{acceptances(maps, sheet.now)}"
         + "".join(route(it, sheet) for it in maps)
+        + ("<h2>In the clear</h2>" + "".join(f"<p>{text(it)}</p>" for it in sheet.plain) if sheet.plain else "")
         + f"<h2>Certificates</h2><p>As their files are at the time of this page.</p>{certificates(sheet)}"
         + f"<h2>What each pattern can give</h2>{matrix()}</body></html>\n"
     )

@@ -131,15 +131,30 @@ class AnswerRoute(Part):
 Unnamed = Annotated[Refuse | AnswerSite | AnswerRoute, Field(discriminator="answer")]
 
 
+class SpeaksTls(Part):
+    kind: Literal["tls"]
+
+
+class SpeaksRedirect(Part):
+    kind: Literal["redirect"]
+    https_port: Never[Annotated[int, Field(ge=1, le=65_535)]]
+
+
 class Listener(Part):
     name: Never[str]
     bind: Always[list[str]]
+    speaks: Always[Annotated[SpeaksTls | SpeaksRedirect, Field(discriminator="kind")]]
     no_sni: Always[Unnamed]
     unknown_sni: Always[Unnamed]
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
     connections: Never[int]
     starttls: Never[Literal["postgres"] | None]  # TLS it is in any case
+
+    @property
+    def is_plain(self) -> bool:
+        """What comes here comes in the clear."""
+        return self.speaks.kind != "tls"
 
 
 class TlsPolicy(Part):

@@ -25,7 +25,7 @@ class Question:
     sni: str | None = None
     """Canonical; `None`: the hello names nobody."""
     listener: str | None = None
-    """`None`: the plan's first."""
+    """`None`: the plan's first that speaks TLS."""
     client: tuple[str, ...] | None = None
     """Names that the client proved; `None`: one that every allow-list would take."""
     upgrade: bool = False
@@ -33,18 +33,18 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of it: bytes spliced to a passthrough route, TLS ended at a site and the request passed to a route, or
-    refused. Sites and routes by their index in the plan."""
+    """What becomes of it: bytes spliced to a passthrough route, TLS ended at a site and the request passed to a route, in
+    the clear and sent to https, or refused. Sites and routes by their index in the plan."""
 
-    verdict: Literal["splice", "terminate", "refuse"]
+    verdict: Literal["splice", "terminate", "redirect", "refuse"]
     site: int | None
     route: int | None
     slug: str | None
-    """Why it is refused."""
+    """Why it goes to no route."""
 
     @property
     def served(self) -> bool:
-        return self.verdict != "refuse"
+        return self.verdict in ("splice", "terminate")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,15 @@ PAGES: dict[str, Page] = {
         "a hello without a known name would go to a site that carries TCP for several routes",
         "only the name says which of them is meant, and nobody is guessed",
     ),
+    "listener/nothing-to-do": Page(
+        "a setting does nothing on a listener that speaks what it speaks",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
+    "listener/https-port": Page(
+        "a listener of plain HTTP does not know where to send clients",
+        "a redirect to a port where nobody is, or to another service, would be believed and remembered by browsers",
+        "The port is the one that clients see, which may not be the one that is bound: a container or a load balancer may map it.",
+    ),
     "trust/too-wide": Page(
         "forwarded headers would be believed from too wide a network",
         "whoever can reach the edge from there can pretend to be any client",

@@ -4,10 +4,12 @@
 //! A request passes the checks in the order of [`CHECKS`], one file each. A check sees the whole [`Case`], writes down what
 //! it found, and refuses with one reason; a refusal of what a route asks is that route's. Read next: `site.rs`.
 
+mod plain;
 mod route;
 mod site;
 mod stream;
 
+pub use plain::admit_plain;
 pub use stream::admit_stream;
 
 use crate::exchange::asked::Asked;

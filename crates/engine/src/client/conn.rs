@@ -12,6 +12,7 @@ use crate::head::identity::Said;
 use crate::terminate::Opened;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Who;
+use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use std::cell::Cell;
@@ -40,7 +41,7 @@ impl Conn {
         let said = Said::of(ip, if arrived.running.knows_clients { &opened.client_chain } else { &[] });
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
         let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
-        let site = Cell::new((arrived.running.generation, Some(arrived.running.site)));
+        let site = Cell::new((arrived.running.generation, arrived.running.site));
         Conn { opened, is_trusted, said, old_ms, site, client_not_after_s }
     }
 
@@ -86,6 +87,25 @@ impl Conn {
         let site = self.opened.arrived.running.site_in(running);
         self.site.set((running.generation, site));
         site
+    }
+
+    /// `running` serves it as it was begun: its site is there, or where it came in the clear its listener is as it was.
+    pub(crate) fn stands_in(&self, running: &Running) -> bool {
+        self.site_in(running).is_some() || self.is_plain_in(running)
+    }
+
+    #[cold]
+    fn is_plain_in(&self, running: &Running) -> bool {
+        let own = &self.opened.arrived.listening;
+        self.https_port().is_some() && running.listeners.iter().any(|l| l.name == own.name && l.speaks == own.speaks)
+    }
+
+    /// Where its requests are sent to, if it came in the clear.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        match self.opened.arrived.listening.speaks {
+            Speaks::Tls {} => None,
+            Speaks::Redirect { https_port } => Some(https_port.get()),
+        }
     }
 }
 

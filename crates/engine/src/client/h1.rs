@@ -6,6 +6,7 @@ use crate::client::answer::{Answer, answer};
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
+use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::work::Work;
@@ -72,13 +73,13 @@ enum Next {
     Broken,
 }
 
-/// Serves a connection to its end. Its state is made before the future is: an `async fn` keeps room for each of its
-/// arguments as long as it runs.
-pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
+/// Serves a connection to its end; `first` is what was read of it before. Its state is made before the future is: an
+/// `async fn` keeps room for each of its arguments as long as it runs.
+pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Output = ()> {
     let mut it = H1 {
         conn,
         wire,
-        inb: Buf::default(),
+        inb: first,
         out: Buf::default(),
         body: Body::default(),
         sending: Sending::Plain,
@@ -111,7 +112,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     (it.keep, it.version_10) = (false, false);
                     asked.of_refused(it.inb.bytes());
                     refused(&conn, asked, why.into(), began);
-                    it.answer(why, asked.id, false);
+                    it.queue(&answer(why, asked.id, false));
                     break;
                 }
                 Next::Head(len) => len,
@@ -155,7 +156,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire) -> impl Future<Output = ()> {
                     // Errors of the client's own making end the connection: its idea of where requests begin may differ. Behind
                     // CONNECT it may send what is for somebody else.
                     it.keep &= !matches!(why.status(), 400 | 408) && why != Refusal::ConnectMethod;
-                    it.answer(why, asked.id, asked.is_head());
+                    it.queue(&refusal(&conn, why, asked));
                     if it.flush().await.is_err() {
                         return;
                     }
@@ -217,7 +218,7 @@ impl H1 {
                     Poll::Pending => {}
                 }
                 // Between requests is the moment to go: for a drain in a hurry, or where the site is another one now.
-                let gone = core.running().is_none_or(|r| conn.site_in(&r).is_none());
+                let gone = core.running().is_none_or(|r| !conn.stands_in(&r));
                 if !begun && (core.hurries() || gone) {
                     return Poll::Ready(Next::Over);
                 }
@@ -280,11 +281,6 @@ impl H1 {
             }
         })
         .await
-    }
-
-    /// Queues a refusal.
-    fn answer(&mut self, why: Refusal, id: u64, to_head: bool) {
-        self.queue(&answer(why, id, to_head));
     }
 
     /// Queues an answer that was decided. What is still to come of the request is read behind it, if its end is near.

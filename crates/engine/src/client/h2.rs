@@ -2,12 +2,13 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 //! Read next: `h2_side.rs`, one request.
 
-use crate::client::answer::{answer, call};
+use crate::client::answer::call;
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
+use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
 use crate::client::windows::{Loan, Windows};
 use crate::client::work::Work;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use everyhop_http1 as http1;
 use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Late;
 use everyhop_transport::h2_io::Stream;
 use everyhop_transport::h2_marks::{Secret, secret};
@@ -87,7 +89,8 @@ enum Event {
     Look,
 }
 
-pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
+/// `first`: what was read of the connection before.
+pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     let arrived = &conn.opened.arrived;
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
@@ -97,7 +100,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
     let (secret, own) = (secret(), limits.h2_connection_window_bytes);
     let windows = Windows::new(core.lent.clone(), own, conn.opened.way);
     let window = windows.of_streams(limits.h2_stream_window_bytes);
-    let mut shaking = pin!(builder(limits, window).handshake::<_, Bytes>(Stream::of_client(wire, tap, secret)));
+    let mut shaking = pin!(builder(limits, window).handshake::<_, Bytes>(Stream::of_client(wire, first, tap, secret)));
     let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
         Poll::Ready(r) => Poll::Ready(r.map_err(Some)),
         Poll::Pending => watch.poll_late(cx).map(|Late| Err(None)),
@@ -165,7 +168,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire) {
             }
             Event::Look => {
                 generation = core.generation();
-                let moved = core.running().is_none_or(|r| conn.site_in(&r).is_none());
+                let moved = core.running().is_none_or(|r| !conn.stands_in(&r));
                 if watch.is_late() {
                     if leaving && (active.get() == 0 || core.is_draining()) {
                         if !asked_any {
@@ -251,7 +254,7 @@ async fn stream(
     match carried {
         Carried::Done { .. } => {}
         Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.id)),
-        Carried::Refused(why) => client.answer(&answer(why, asked.id, asked.is_head())),
+        Carried::Refused(why) => client.answer(&refusal(&conn, why, asked)),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }

@@ -12,13 +12,16 @@ mod h1_side;
 pub(crate) mod h2;
 mod h2_side;
 pub(crate) mod known;
+mod plain;
 pub(crate) mod request;
 pub(crate) mod tunnel;
 mod windows;
 mod work;
 
 use crate::client::conn::Conn;
+use crate::plain::Spoken;
 use crate::terminate::Opened;
+use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
 use std::rc::Rc;
 
@@ -29,10 +32,20 @@ pub(crate) fn serve(opened: Opened, wire: Wire) {
         running.elsewhere.of(core.index).handshakes.add(1);
     }
     let h2 = opened.facts.alpn.as_deref() == Some("h2");
-    let conn = Rc::new(Conn::new(opened));
+    begin(Conn::new(opened), wire, Buf::default(), h2);
+}
+
+/// The same of a connection without TLS, whose first bytes were read already.
+pub(crate) fn serve_plain(mut opened: Opened, wire: Wire, spoken: Spoken) {
+    let first = std::mem::take(&mut opened.arrived.bytes);
+    begin(Conn::new(opened), wire, first, spoken == Spoken::Http2);
+}
+
+fn begin(conn: Conn, wire: Wire, first: Buf, h2: bool) {
+    let conn = Rc::new(conn);
     if h2 {
-        tokio::task::spawn_local(h2::serve(conn, wire));
+        tokio::task::spawn_local(h2::serve(conn, wire, first));
     } else {
-        tokio::task::spawn_local(h1::serve(conn, wire));
+        tokio::task::spawn_local(h1::serve(conn, wire, first));
     }
 }

@@ -2,7 +2,7 @@
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
 //! `../admit/mod.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
-use crate::admit::{Refused, admit};
+use crate::admit::{Refused, admit, admit_plain};
 use crate::client::conn::Conn;
 use crate::client::given::{Own, Stays};
 use crate::exchange::asked::Asked;
@@ -12,11 +12,12 @@ use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
 use crate::head::request as head;
 use everyhop_canon::cidr::Cidr;
-use everyhop_canon::forwarded;
+use everyhop_canon::{forwarded, host};
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Admits a request and writes its head for the backend. `scratch` is memory to use again.
@@ -35,7 +36,8 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if let Some(trusted) = conn.believes() {
         believe(trusted, asked, view);
     }
-    let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())?;
+    let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())
+        .map_err(|by| in_the_clear(conn, &running, asked, view).unwrap_or(by))?;
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
     let Some(backend) = route.and_then(|r| r.backends.first()) else {
@@ -55,6 +57,23 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
+}
+
+/// What is answered where nothing goes on, since it came in the clear. The target's host counts (RFC 9112 §3.2.2): who names
+/// another beside it is read by others as asking for that.
+#[cold]
+fn in_the_clear(conn: &Conn, running: &Running, asked: &Asked, view: &impl Fields) -> Option<Refused> {
+    conn.https_port()?;
+    let mut other = String::new();
+    let mut contradicts = false;
+    view.each(|id, _, value| {
+        contradicts |= id == FieldId::Host && (host::host_into(value, &mut other).is_err() || other != asked.host);
+    });
+    let why = if contradicts { Refusal::HostContradicted } else { admit_plain(&running.matcher, asked) };
+    if why == Refusal::PlainRedirected {
+        conn.opened.arrived.listening.redirected.fetch_add(1, Ordering::Relaxed);
+    }
+    Some(why.into())
 }
 
 /// Takes over the part of X-Forwarded-For that trusted proxies vouch for.

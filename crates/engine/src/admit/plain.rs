@@ -1,0 +1,15 @@
+//! A request in the clear, at a listener from which nothing goes on: always refused, and this says in which way.
+//! Read next: `everyhop-decide`, `plain.rs`.
+
+use crate::exchange::asked::Asked;
+use everyhop_decide::{Matcher, Plain};
+use everyhop_record::refusal::Refusal;
+
+/// What a request in the clear is answered.
+pub fn admit_plain(matcher: &Matcher, asked: &Asked) -> Refusal {
+    match matcher.plain(&asked.host, asked.path()) {
+        Plain::Redirect => Refusal::PlainRedirected,
+        Plain::Challenge => Refusal::PlainChallenge,
+        Plain::Unknown => Refusal::PlainUnknown,
+    }
+}

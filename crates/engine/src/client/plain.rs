@@ -1,0 +1,55 @@
+//! The answer to a request that came in the clear: sent to https, or told why not. Read next: `../admit/plain.rs`.
+
+use crate::client::answer::{Answer, answer};
+use crate::client::conn::Conn;
+use crate::exchange::asked::Asked;
+use crate::exchange::words::{Behind, BodyLen, Meta};
+use everyhop_http1::write;
+use everyhop_record::refusal::Refusal;
+use std::fmt::Write;
+
+/// How long a redirect may be remembered: long enough not to be asked for each time, short enough to be undone.
+const REMEMBERED: &[u8] = b"max-age=3600";
+
+/// The refusal as an answer, on whichever connection; one to https where that is what it says.
+pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked) -> Answer {
+    match (why, conn.https_port()) {
+        (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
+        _ => answer(why, asked.id, asked.is_head()),
+    }
+}
+
+fn redirect(why: Refusal, location: &str, asked: &Asked) -> Answer {
+    let status = why.status();
+    let body = format!("{status} {}\n\n{}: {location}\n", write::reason(status), why.sentence()).into_bytes();
+    let fields = vec![
+        ("location".into(), location.as_bytes().to_vec()),
+        ("content-type".into(), b"text/plain; charset=utf-8".to_vec()),
+        ("cache-control".into(), REMEMBERED.to_vec()),
+        ("x-request-id".into(), format!("{:016x}", asked.id).into_bytes()),
+    ];
+    let meta = Meta { status, body: BodyLen::Known(body.len() as u64), behind: Behind::Nothing };
+    let mut it = Answer { meta, fields, body: body.into() };
+    if asked.is_head() {
+        it.without_body();
+    }
+    it
+}
+
+/// What was asked for, with https: the host in its canonical form, path and query as they came, but for what stands in no
+/// URI (RFC 3986 §2). `OPTIONS *` asks for no path (RFC 9112 §3.2.4).
+fn location(asked: &Asked, port: u16) -> String {
+    let mut it = format!("https://{}", asked.host);
+    if port != 443 {
+        let _ = write!(it, ":{port}");
+    }
+    for b in asked.target.bytes().filter(|_| asked.sent() != "*") {
+        match b {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80.. => {
+                let _ = write!(it, "%{b:02X}");
+            }
+            _ => it.push(char::from(b)),
+        }
+    }
+    it
+}
