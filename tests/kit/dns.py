@@ -16,7 +16,7 @@ WRONG = {"nxdomain": dns.rcode.NXDOMAIN, "servfail": dns.rcode.SERVFAIL, "refuse
 
 
 class Dns:
-    """`says` has for a name its addresses, or `nxdomain`, `servfail`, `refused`, `empty`, `garbage` or `silent`."""
+    """`says` has for a name its addresses, for a service `PRIORITY WEIGHT PORT TARGET` of each, or `nxdomain`, `servfail`, `refused`, `empty`, `garbage` or `silent`."""
 
     def __init__(self, says: dict[str, list[str] | str], ttl: int = 300) -> None:
         self.says, self.ttl = says, ttl
@@ -56,6 +56,8 @@ class Dns:
             told.set_rcode(WRONG.get(says, dns.rcode.NOERROR))
         else:
             kind = dns.rdatatype.to_text(asked.rdtype)
+            if kind == "SRV":
+                told.answer.append(dns.rrset.from_text(asked.name, self.ttl, "IN", kind, *(f"{it}." for it in says)))
             ips = [ip for ip in says if (":" in ip) == (kind == "AAAA")]
             if ips and kind in {"A", "AAAA"}:
                 told.answer.append(dns.rrset.from_text(asked.name, self.ttl, "IN", kind, *ips))

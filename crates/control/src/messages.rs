@@ -3,13 +3,13 @@
 //! Read next: `serve.rs`, which does what they ask.
 
 use everyhop_plan::present;
+use everyhop_running::address::Found;
 use everyhop_running::material::Listed;
 use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 /// The protocol's number, in every message of either side.
 pub(crate) const PROTOCOL: u32 = 1;
@@ -94,11 +94,11 @@ pub(crate) enum Ask {
         plan_digest: String,
         material: Vec<Listed>,
         material_digest: String,
-        names: HashMap<String, Vec<IpAddr>>,
+        names: HashMap<String, Vec<Found>>,
         log: bool,
     },
     Names {
-        names: HashMap<String, Vec<IpAddr>>,
+        names: HashMap<String, Vec<Found>>,
     },
     Log {},
     Adopt {},

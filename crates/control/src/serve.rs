@@ -7,6 +7,7 @@ use crate::{fds, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::AccessLog;
+use everyhop_running::address::Found;
 use everyhop_running::build::Brought;
 use everyhop_running::material::Blob;
 use everyhop_running::running::Running;
@@ -217,7 +218,7 @@ impl Engine {
         plan_digest: String,
         material: Vec<everyhop_running::material::Listed>,
         material_digest: String,
-        names: &HashMap<String, Vec<std::net::IpAddr>>,
+        names: &HashMap<String, Vec<Found>>,
         log: bool,
         fds: Vec<OwnedFd>,
     ) -> Value {

@@ -41,6 +41,7 @@ fn unreached(running: &Running) -> BTreeSet<&str> {
     let failing = |b: &BackendRun| b.addresses.load().iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0);
     let named = backends.filter_map(|b| match &b.place {
         Place::Name { name, .. } if failing(b) => Some(name.as_str()),
+        Place::Service { .. } if failing(b) => Some(b.at.as_str()),
         _ => None,
     });
     named.collect()

@@ -27,6 +27,10 @@ pub enum Place {
         name: String,
         port: u16,
     },
+    /// `_https._tcp.api.internal`: the supervisor asks DNS where it is (RFC 2782), and nobody whom to expect there.
+    Service {
+        service: String,
+    },
     Unix {
         path: String,
     },
@@ -37,6 +41,7 @@ impl std::fmt::Display for Place {
         match self {
             Place::Ip { ip, port } => write!(f, "{}", std::net::SocketAddr::new(*ip, *port)),
             Place::Name { name, port } => write!(f, "{name}:{port}"),
+            Place::Service { service } => write!(f, "srv:{service}"),
             Place::Unix { path } => write!(f, "unix:{path}"),
         }
     }

@@ -1,9 +1,12 @@
 //! One address of a backend and how it fares: a name may lead to several, of which one is dead or another machine. Shared
 //! by all threads, written only when something fails or heals. Read next: `backend.rs`, which has them.
 
+use everyhop_plan::Place;
 use everyhop_record::failure::Failure;
 use everyhop_transport::clock::steady_ms;
-use std::net::SocketAddr;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,11 +17,44 @@ pub const TIMEOUTS: u8 = 1;
 /// Answers with a status of 500 or more.
 pub const ERRORS: u8 = 2;
 
+/// What the supervisor says that a name leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Found {
+    Ip(IpAddr),
+    /// Of a service: where, its priority and its weight.
+    Target(SocketAddr, u16, u16),
+}
+
+/// Which of a service's addresses take connections (RFC 2782): those of the lowest priority that are not ejected, in shares
+/// by their weights. Other names' addresses are all alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rank {
+    pub priority: u16,
+    pub weight: u16,
+}
+
+/// Where `place` is now by those names; `None` where it is not resolved by a name, or nothing is said of that.
+pub fn resolved(place: &Place, names: &HashMap<String, Vec<Found>>) -> Option<Vec<(SocketAddr, Rank)>> {
+    let (name, port) = match place {
+        Place::Name { name, port } => (name.clone(), Some(*port)),
+        Place::Service { .. } => (place.to_string(), None),
+        Place::Ip { .. } | Place::Unix { .. } => return None,
+    };
+    let of = |found: &Found| match (*found, port) {
+        (Found::Ip(ip), Some(port)) => Some((SocketAddr::new(ip, port), Rank::default())),
+        (Found::Target(at, priority, weight), None) => Some((at, Rank { priority, weight })),
+        _ => None,
+    };
+    Some(names.get(&name)?.iter().filter_map(of).collect())
+}
+
 /// An address of a backend.
 #[derive(Debug, Clone)]
 pub struct Address {
     /// `None` for a Unix socket.
     pub at: Option<SocketAddr>,
+    pub rank: Rank,
     pub fares: Arc<Faring>,
 }
 
@@ -43,7 +79,11 @@ pub struct Faring {
 
 impl Address {
     pub fn new(at: Option<SocketAddr>) -> Address {
-        Address { at, fares: Arc::default() }
+        Address::ranked(at, Rank::default())
+    }
+
+    pub fn ranked(at: Option<SocketAddr>, rank: Rank) -> Address {
+        Address { at, rank, fares: Arc::default() }
     }
 }
 

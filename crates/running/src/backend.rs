@@ -139,6 +139,12 @@ impl BackendRun {
     pub fn is_at(&self, addr: Option<SocketAddr>) -> bool {
         match self.place {
             Place::Name { .. } => self.addresses.load().iter().any(|a| a.at == addr),
+            // And one that those with a lower priority have not taken over again.
+            Place::Service { .. } => {
+                let all = self.addresses.load();
+                let first = all.iter().filter(|a| !a.fares.is_ejected()).map(|a| a.rank.priority).min();
+                all.iter().any(|a| a.at == addr && first.is_none_or(|first| a.rank.priority <= first))
+            }
             Place::Ip { .. } | Place::Unix { .. } => true,
         }
     }
@@ -149,7 +155,7 @@ impl BackendRun {
         if unix_s >= self.closes_at_s {
             return Some(Refusal::AcceptanceExpired);
         }
-        if matches!(self.place, Place::Name { .. }) && self.addresses.load().is_empty() {
+        if matches!(self.place, Place::Name { .. } | Place::Service { .. }) && self.addresses.load().is_empty() {
             return Some(Refusal::Unresolved);
         }
         None

@@ -1,7 +1,7 @@
 //! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
 //! the plan before: ticket keys, backends' sessions, health, counters. Read next: `material.rs`.
 
-use crate::address::Address;
+use crate::address::{Address, Found, resolved};
 use crate::backend::{BackendRun, Health, Secured};
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
@@ -31,7 +31,7 @@ pub struct Brought<'a> {
     pub material: Vec<Listed>,
     pub material_digest: String,
     pub blob: &'a Blob,
-    pub names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    pub names: &'a HashMap<String, Vec<Found>>,
     /// Worker threads that are there.
     pub threads: usize,
 }
@@ -149,7 +149,7 @@ struct Speaks {
 struct Building<'a> {
     blob: &'a Blob,
     hashes: &'a HashMap<&'a str, &'a Listed>,
-    names: &'a HashMap<String, Vec<std::net::IpAddr>>,
+    names: &'a HashMap<String, Vec<Found>>,
     old_backends: HashMap<u64, &'a Arc<BackendRun>>,
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
@@ -349,9 +349,9 @@ impl Building<'_> {
         }
         let addresses = match place {
             Place::Ip { ip, port } => vec![Address::new(Some(SocketAddr::new(*ip, *port)))],
-            Place::Name { name, port } => {
-                let ips = self.names.get(name);
-                ips.into_iter().flatten().map(|ip| Address::new(Some(SocketAddr::new(*ip, *port)))).collect()
+            Place::Name { .. } | Place::Service { .. } => {
+                let found = resolved(place, self.names).unwrap_or_default();
+                found.into_iter().map(|(at, rank)| Address::ranked(Some(at), rank)).collect()
             }
             Place::Unix { .. } => vec![Address::new(None)],
         };

@@ -1,18 +1,17 @@
 //! A plan with its material, made ready: matcher, TLS configurations, backends, counters. Shared by all threads behind an
 //! atomic pointer; nothing of it changes but counts, health and addresses. Read next: `build.rs`, which makes it.
 
-use crate::address::Address;
+use crate::address::{Address, Found, resolved};
 use crate::backend::BackendRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Edits, EjectOn, Limits, Place, Plan, Speaks, StartTls};
+use everyhop_plan::{Edits, EjectOn, Limits, Plan, Speaks, StartTls};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -124,16 +123,16 @@ impl Running {
     }
 
     /// Takes new addresses for the names of backends.
-    pub fn resolve(&self, names: &HashMap<String, Vec<std::net::IpAddr>>) {
+    pub fn resolve(&self, names: &HashMap<String, Vec<Found>>) {
         for backend in self.routes.iter().flat_map(|r| &r.backends) {
-            if let Place::Name { name, port } = &backend.place
-                && let Some(ips) = names.get(name)
-            {
+            if let Some(found) = resolved(&backend.place, names) {
                 let before = backend.addresses.load_full();
                 let kept = |at| before.iter().find(|a| a.at == Some(at)).cloned();
-                let of = |ip: &std::net::IpAddr| SocketAddr::new(*ip, *port);
-                let now = ips.iter().map(of).map(|at| kept(at).unwrap_or_else(|| Address::new(Some(at))));
-                backend.addresses.store(Arc::new(now.collect()));
+                let of = |(at, rank)| match kept(at) {
+                    Some(known) => Address { rank, ..known },
+                    None => Address::ranked(Some(at), rank),
+                };
+                backend.addresses.store(Arc::new(found.into_iter().map(of).collect()));
                 backend.sum_up();
             }
         }

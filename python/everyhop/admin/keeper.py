@@ -38,13 +38,14 @@ from everyhop.engine import (
 )
 from everyhop.engine import messages as m
 from everyhop.engine.dns import asking
+from everyhop.engine.resolver import Target
 from everyhop.engine.resolver import ask as by_the_system
 from everyhop.errors import EveryhopError, Surroundings
 
 END_S = 5.0
 
 
-def resolver_of(compiled: Compiled, known: Mapping[str, list[str]] | None = None) -> Resolver:
+def resolver_of(compiled: Compiled, known: Mapping[str, list[str | Target]] | None = None) -> Resolver:
     dns = compiled.config.dns
     ask = asking(dns.servers) if dns.servers else by_the_system
     return Resolver(compiled.names, dns.resolve_s, known=known, ask=ask)

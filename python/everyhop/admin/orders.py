@@ -9,6 +9,7 @@ from everyhop.compile import Compiled
 from everyhop.engine import Bound, Control
 from everyhop.engine import messages as m
 from everyhop.engine.control import sealed
+from everyhop.engine.resolver import Places
 from everyhop.engine.sockets import one
 
 
@@ -28,7 +29,7 @@ def hand_over(
             os.close(status_fd)
 
 
-def give_plan(control: Control, compiled: Compiled, names: dict[str, list[str]], log: int | None) -> None:
+def give_plan(control: Control, compiled: Compiled, names: Places, log: int | None) -> None:
     """The plan and what it refers to. Without `log` the log that is open stays."""
     material = sealed(compiled.material.blob)
     try:

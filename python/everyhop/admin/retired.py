@@ -20,6 +20,7 @@ from everyhop.compile import Compiled
 from everyhop.engine import Control, EngineRefused, Found, Lost, Started
 from everyhop.engine import messages as m
 from everyhop.engine.process import find
+from everyhop.engine.resolver import Places
 
 MOST = 8
 """Each has its memory and its threads."""
@@ -120,7 +121,7 @@ class Retirement:
             elif time.monotonic() > it.until_s + LATE_S:
                 self.lose(it, "did not leave in time")
 
-    def bring(self, compiled: Compiled, names: dict[str, list[str]], log: int | None) -> None:
+    def bring(self, compiled: Compiled, names: Places, log: int | None) -> None:
         """The plan that runs now, for what they still carry."""
         for it in list(self.all):
             try:
@@ -133,7 +134,7 @@ class Retirement:
         """As their lines go where those of the next one go."""
         self.each(m.Log(), m.Reopened, [fd])
 
-    def names(self, found: dict[str, list[str]]) -> None:
+    def names(self, found: Places) -> None:
         self.each(m.Names(names=found), m.Named)
 
     def drain(self, drain_s: int) -> None:

@@ -51,7 +51,7 @@ def probe(
 ) -> None:
     from everyhop import _door
 
-    if address(at) is None:
+    if (found := address(at)) is None or found.service is not None:
         raise Misuse(f"probe takes HOST:PORT, not {at!r}")
     pins = [fingerprint(text) for text in pin or []]
     if None in pins:

@@ -219,11 +219,13 @@ def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:
     return plan.PrefixPath(kind="prefix", path=prefix) if prefix else plan.AnyPath(kind="any")
 
 
-def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.UnixPlace:
+def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.ServicePlace | plan.UnixPlace:
     at = names.address(text)
     assert at is not None, "judged before"
     if at.unix is not None:
         return plan.UnixPlace(kind="unix", path=at.unix)
+    if at.service is not None:
+        return plan.ServicePlace(kind="service", service=at.service)
     if at.ip is not None:
         return plan.IpPlace(kind="ip", ip=at.ip, port=at.port)
     return plan.NamePlace(kind="name", name=at.name or "", port=at.port)
@@ -267,7 +269,7 @@ def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | pla
 
 def expectation(verify: Verify, at: names.Address) -> plan.Verify:
     """Whom a hop expects. A pin needs no name, but TLS asks for one: that of the address, where it is none."""
-    name = (verify.name or at.name or at.ip or "").lower()
+    name = (verify.name or at.name or at.ip or at.domain or "").lower()
     if verify.ca is None:
         by = plan.ByPins(kind="pins", sha256=sorted(set(pins(verify))), name_too=verify.name is not None)
         return plan.Verify(by=by, name=name)

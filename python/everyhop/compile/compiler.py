@@ -33,7 +33,7 @@ from everyhop.compile.world import World
 from everyhop.errors import Refused
 from everyhop.identity import Mark, Readings
 from everyhop.model import Config
-from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, canonical, digest
+from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, ServicePlace, canonical, digest
 from everyhop.plan import Place as At
 from everyhop.refusals import Finding
 from everyhop.source import Document, Place
@@ -239,7 +239,8 @@ def backend_names(plan: Plan) -> set[str]:
             places += route.way.backends
         elif isinstance(route.way, AtEdge):
             places += [b.at for b in route.way.backends]
-    return {p.name for p in places if isinstance(p, NamePlace)}
+    named = {p.name for p in places if isinstance(p, NamePlace)}
+    return named | {str(p) for p in places if isinstance(p, ServicePlace)}
 
 
 def material(world: World, plan: Plan) -> Material:

@@ -74,12 +74,19 @@ def dns_server(text: str) -> tuple[str, int] | None:
 
 @dataclass(frozen=True)
 class Address:
-    """A backend's address: exactly one of `ip`, `name` and `unix`."""
+    """A backend's address: exactly one of `ip`, `name`, `unix` and `service`."""
 
     ip: str | None = None
     name: str | None = None
     unix: str | None = None
+    service: str | None = None
+    """`_https._tcp.api.internal`: DNS says where it is, by SRV."""
     port: int = 0
+
+    @property
+    def domain(self) -> str | None:
+        """Whose service it is."""
+        return self.service.split(".", 2)[2] if self.service else None
 
     @property
     def is_literal_loopback(self) -> bool:
@@ -89,9 +96,16 @@ class Address:
     def __str__(self) -> str:
         if self.unix is not None:
             return f"unix:{self.unix}"
+        if self.service is not None:
+            return f"{SERVICE}{self.service}"
         if self.ip is not None:
             return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
         return f"{self.name}:{self.port}"
+
+
+SERVICE = "srv:"
+OF_TCP = re.compile(r"(_[A-Za-z0-9](?:[A-Za-z0-9-]{0,13}[A-Za-z0-9])?\._[Tt][Cc][Pp])\.(.+)\Z")
+"""RFC 2782, with a service's name as RFC 6335 has it."""
 
 
 def port(text: str) -> int | None:
@@ -100,7 +114,11 @@ def port(text: str) -> int | None:
 
 @lru_cache(65536)
 def address(text: str) -> Address | None:
-    """`host:port`, `[ip]:port` or `unix:PATH`."""
+    """`host:port`, `[ip]:port`, `unix:PATH` or `srv:_NAME._tcp.DOMAIN`."""
+    if text.startswith(SERVICE):
+        found = OF_TCP.match(text.removeprefix(SERVICE))
+        domain = host(found[2]) if found else None
+        return Address(service=f"{found[1].lower()}.{domain}") if found and domain else None
     if text.startswith("unix:"):
         return Address(unix=text[5:]) if text[5:].startswith("/") else None
     left, _, right = text.rpartition(":")
@@ -126,6 +144,12 @@ def of_one_link(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def oddity(text: str) -> str | None:
     """Why what looks like an address is none here, where that is not plain to see."""
+    if text.startswith(SERVICE):
+        if "._udp." in text.lower():
+            return "a service is reached by TCP here"
+        if port(text.rpartition(":")[2]) is not None:
+            return "DNS says the ports of a service, too"
+        return "a service is written srv:_NAME._tcp.DOMAIN"
     inside = text.rpartition(":")[0].strip("[]")
     try:
         ip = ipaddress.ip_address(inside)

@@ -31,9 +31,17 @@ def judge(world: World) -> None:
                     f"route {route.name!r} goes to {backend.at!r}"
                     + (f": {why}" if (why := names.oddity(backend.at)) else ""),
                     *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
-                    'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443" or "unix:/path"',
+                    'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443", "unix:/path" or "srv:_https._tcp.api.internal"',
                 )
                 continue
+            if at.service is not None and not world.config.dns.servers:
+                world.refuse(
+                    "hop/service-unasked",
+                    backend_at(world.config, i, j),
+                    f"route {route.name!r} goes to {at}, and [dns] names no servers that could be asked where it is",
+                    '[dns]\nservers = ["10.0.0.53"]',
+                    'or name what serves it: to = ["name:8443"]',
+                )
             if str(at) in seen:
                 world.refuse(
                     "hop/twice",

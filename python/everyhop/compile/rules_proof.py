@@ -73,12 +73,13 @@ def named(world: World, here: Key, route: Route, at: names.Address, verify: Veri
         world.refuse(
             "hop/no-name",
             here,
-            f"route {route.name!r} expects no name of {at}",
+            f"route {route.name!r} expects no name of {at}"
+            + (", and what DNS answers says where it is, not who" if at.service else ""),
             'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
             *([f'or name = "{at.ip}", where its certificate carries that address (an IP SAN)'] if at.ip else []),
             of_key=verify is not None,
         )
-    elif name is None and at.ip is None:
+    elif name is None and at.ip is None and at.service is None:
         world.refuse(
             "hop/no-name",
             here,

@@ -28,6 +28,9 @@ from everyhop.plan import (
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
 
+SHARE = "it gets a share of the traffic"
+MOVES = "DNS chooses the machines and the ports that get its share of the traffic"
+
 KINDS.update(
     {
         "hop-weakened": ("weaker", "a hop behind the edge protects less"),
@@ -66,7 +69,9 @@ def expected(hop: Hop) -> Verify | None:
 def hop_changes(was: Served, now: Served) -> list[Change]:
     name, a, b = now.route.name, hops(was.route.way), hops(now.route.way)
     come, gone, stay = sorted({*b} - {*a}), sorted({*a} - {*b}), sorted({*a} & {*b})
-    out = [Change("backend-added", name, f"{at} is a backend", "it gets a share of the traffic") for at in come]
+    out = [
+        Change("backend-added", name, f"{at} is a backend", MOVES if at.startswith("srv:") else SHARE) for at in come
+    ]
     out += [Change("backend-removed", name, f"{at} is no backend any more", "it gets nothing") for at in gone]
     # Where TLS ends moved: that is told as what it is, and there is no hop of the edge to compare with.
     if isinstance(was.route.way, AtEdge) and isinstance(now.route.way, AtEdge):

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from everyhop.engine.resolver import Places
+
 
 class Form(BaseModel):
     # What is sent is written out in full: a default is the one word that can stand there.
@@ -74,7 +76,7 @@ class Apply(Ask):
     plan_digest: str
     material: list[Material]
     material_digest: str
-    names: dict[str, list[str]]
+    names: Places
     log: bool
 
 
@@ -82,7 +84,7 @@ class Names(Ask):
     """New addresses for backends' names."""
 
     ask: Literal["names"] = "names"
-    names: dict[str, list[str]]
+    names: Places
 
 
 class Log(Ask):

@@ -18,10 +18,23 @@ SOON_S = 1.0
 """One whose backend could not be reached is asked for again after this, then after twice as long and so on."""
 
 
+class Target(NamedTuple):
+    """Where a service is, of which one that has the lowest priority is used, by weight (RFC 2782)."""
+
+    at: str
+    """Address and port."""
+    priority: int
+    weight: int
+
+
+Places = dict[str, list[str | Target]]
+"""By the names of backends: IP addresses, or of a service its targets."""
+
+
 class Found(NamedTuple):
     """Addresses of a name, in the order in which they are tried, and how long they hold, where somebody says it."""
 
-    ips: list[str]
+    ips: list[str | Target]
     holds_s: float | None = None
 
 
@@ -32,7 +45,8 @@ def ask(name: str) -> Found:
     Raises `OSError`, and `ValueError` for a name that cannot be asked for, such as one with a label that is too long.
     """
     infos = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return Found(list(dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0])))))
+    ips = dict.fromkeys(ip for info in infos if "%" not in (ip := str(info[4][0])))
+    return Found([*ips])
 
 
 class Resolver:
@@ -44,12 +58,12 @@ class Resolver:
         names: set[str],
         every_s: float = 30.0,
         *,
-        known: Mapping[str, list[str]] | None = None,
+        known: Mapping[str, list[str | Target]] | None = None,
         ask: Callable[[str], Found] = ask,
         together: int = TOGETHER,
     ) -> None:
         self.names, self.every_s, self.ask = names, every_s, ask
-        self.found = {name: list(ips) for name, ips in (known or {}).items() if name in names}
+        self.found: Places = {name: list(ips) for name, ips in (known or {}).items() if name in names}
         self.changed = threading.Condition()
         now = time.monotonic()
         self.due = dict.fromkeys(sorted(names), now)
@@ -125,14 +139,14 @@ class Resolver:
                     self.pause_s[name] = min(2 * pause_s, self.every_s)
             self.changed.notify_all()
 
-    def answers(self, wait_s: float = 0.0) -> dict[str, list[str]]:
+    def answers(self, wait_s: float = 0.0) -> Places:
         """What is known; waits at most `wait_s` until each name was asked for once."""
         with self.changed:
             self.changed.wait_for(lambda: not self.unknown or self.stopped, wait_s)
             self.fresh.clear()
             return dict(self.found)
 
-    def known(self) -> dict[str, list[str]]:
+    def known(self) -> Places:
         """As `answers`, for whoever tells nobody."""
         with self.changed:
             return dict(self.found)

@@ -35,7 +35,7 @@ class Backend(Section):
     """An entry of `to` that says more than an address. It may be stronger than its route, never weaker."""
 
     at: str
-    """`host:port`, `[ip]:port` or `unix:PATH`."""
+    """`host:port`, `[ip]:port`, `unix:PATH`, or `srv:_NAME._tcp.DOMAIN` for a service that `[dns] servers` are asked about (SRV)."""
     tls: HopTls | None = None
     verify: Verify | None = None
     present: str | None = None
@@ -82,7 +82,7 @@ class Route(Section):
     """Where TLS ends: `passthrough` (at the backend), `mutual` or `reencrypt` (here, then again to the backend), or
     `plaintext` behind the edge, which takes an acceptance. It has no default; only a route with `redirect` or `answer`, which has nothing behind it, is without."""
     to: Annotated[list[str | Backend], Field(min_length=1)] = []
-    """The backends; as little left out as `tls`."""
+    """The backends, by address as in `at`; as little left out as `tls`."""
     redirect: Redirect | None = None
     """The route has nothing behind it: it leads its clients elsewhere."""
     answer: Answer | None = None

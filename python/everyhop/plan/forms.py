@@ -222,6 +222,16 @@ class NamePlace(Part):
         return f"{self.name}:{self.port}"
 
 
+class ServicePlace(Part):
+    """`_https._tcp.api.internal`: where it is, DNS says (RFC 2782)."""
+
+    kind: Literal["service"]
+    service: Always[str]
+
+    def __str__(self) -> str:
+        return f"srv:{self.service}"
+
+
 class UnixPlace(Part):
     kind: Literal["unix"]
     path: Always[str]
@@ -230,7 +240,7 @@ class UnixPlace(Part):
         return f"unix:{self.path}"
 
 
-Place = Annotated[IpPlace | NamePlace | UnixPlace, Field(discriminator="kind")]
+Place = Annotated[IpPlace | NamePlace | ServicePlace | UnixPlace, Field(discriminator="kind")]
 
 
 class ByRoots(Part):

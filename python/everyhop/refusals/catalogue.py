@@ -233,6 +233,10 @@ PAGES: dict[str, Page] = {
         "version read as the other are other requests",
         'Say what the backend speaks: `upstream_protocol = "h2"` (with prior knowledge) or `"http/1.1"`.',
     ),
+    "hop/service-unasked": Page(
+        "a backend is a service, and no DNS server is named that is asked where it is",
+        "the machine's own resolver knows addresses of names and no services (SRV), so nothing could be connected to",
+    ),
     "hop/plaintext-without-acceptance": Page(
         "plaintext crosses a network and nobody signed for it",
         "anyone on the network on the way can read and change it, and forge X-Forwarded-For",

@@ -32,6 +32,14 @@ def test_a_route_whose_weakest_backend_goes_is_stronger_and_one_whose_strongest_
     assert told(both, backends(WEAK), "hop-strengthened") == [] and refused(both, backends(WEAK)) == set()
 
 
+def test_a_backend_that_becomes_a_service_is_told_as_another_whose_machines_dns_chooses() -> None:
+    before = plan(route("r", "reencrypt", to='"b.test:443"'))
+    after = plan(route("r", "reencrypt", to='"srv:_https._tcp.b.test"') + '[dns]\nservers = ["10.0.0.53"]\n')
+    (added,), (gone,) = told(before, after, "backend-added"), told(before, after, "backend-removed")
+    assert added.what == "srv:_https._tcp.b.test is a backend" and gone.what == "b.test:443 is no backend any more"
+    assert added.so == "DNS chooses the machines and the ports that get its share of the traffic"
+
+
 def test_a_hop_that_changes_is_told_with_what_that_gives_or_takes_from_attackers_and_nothing_else() -> None:
     mutual, reencrypt = plan(route("r")), plan(route("r", "reencrypt"))
     (weaker,) = told(mutual, reencrypt, "hop-weakened")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from everyhop.engine import Resolver
-from everyhop.engine.resolver import AGAIN_S, Found
+from everyhop.engine.resolver import AGAIN_S, Found, Places
 from tests.kit.edge import until
 
 
@@ -96,7 +96,7 @@ def test_each_name_is_asked_for_by_one_thread_at_a_time_and_again_when_it_is_due
 
 
 def test_a_name_that_is_gone_keeps_its_last_addresses_and_those_of_before_hold_from_the_start(names: Names) -> None:
-    known = {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.1"], "dropped.test": ["10.0.0.1"]}
+    known: Places = {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.1"], "dropped.test": ["10.0.0.1"]}
     it = Resolver({"gone.test", "hangs.test", "a.test"}, 0.02, known=known, ask=names)
     until(lambda: names.asked.count("gone.test") > 3)
     assert it.answers() == {"gone.test": ["10.0.0.1"], "a.test": ["10.0.0.5"]}

@@ -2,13 +2,14 @@
 //! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
 
 use crate::exchange::tries::Tries;
-use everyhop_plan::Limits;
+use everyhop_plan::{Limits, Place};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::{Address, CONNECTS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::steady_ms;
 use std::cell::Cell;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -44,22 +45,50 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<
 }
 
 /// The addresses of a backend that are worth a try now; ejected ones only where no other is left. Those of the family that
-/// the resolver put first (RFC 6724) take new connections in turn; the others follow in its order.
+/// the resolver put first (RFC 6724) take new connections in turn; the others follow in its order. A service's come by their
+/// priority, and those of the lowest take shares by weight.
 pub(crate) fn addresses(backend: &BackendRun, tries: &Tries) -> Vec<Address> {
     let all = backend.addresses.load();
     let untried = || all.iter().filter(|a| !tries.has_address(backend.hop_id, a.at));
     let well: Vec<Address> = untried().filter(|a| !a.fares.is_ejected()).cloned().collect();
     let mut worth = if well.is_empty() { untried().cloned().collect() } else { well };
+    let turn = backend.turn.fetch_add(1, Ordering::Relaxed);
+    if matches!(backend.place, Place::Service { .. }) {
+        by_rank(&mut worth, turn);
+        return worth;
+    }
     let family = |a: &Address| a.at.map(|at| at.is_ipv6());
     let first = worth.first().map(family);
     worth.sort_by_key(|a| Some(family(a)) != first);
     let alike = worth.iter().take_while(|a| Some(family(a)) == first).count();
-    let turn = backend.turn.fetch_add(1, Ordering::Relaxed);
     if let Some(alike) = worth.get_mut(..alike).filter(|some| some.len() > 1) {
         let by = turn % alike.len();
         alike.rotate_left(by);
     }
     worth
+}
+
+/// By priority; of the lowest the one whose turn it is by weight comes first. Those of weight 0 have a turn only where none
+/// has a weight.
+fn by_rank(worth: &mut [Address], turn: usize) {
+    worth.sort_by_key(|a| (a.rank.priority, Reverse(a.rank.weight)));
+    let first = worth.first().map(|a| a.rank.priority);
+    let alike = worth.iter().take_while(|a| Some(a.rank.priority) == first);
+    let weighty = alike.clone().any(|a| a.rank.weight > 0);
+    let weights: Vec<u64> = alike.map(|a| if weighty { a.rank.weight.into() } else { 1 }).collect();
+    let total: u64 = weights.iter().sum();
+    // Multiples of the golden ratio are spread evenly, however many there are: each gets its share, and none in one go.
+    let spread = (turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut at = u64::try_from((u128::from(spread) * u128::from(total)) >> 64).unwrap_or(0);
+    for (i, weight) in weights.into_iter().enumerate() {
+        if at < weight {
+            if let Some(up_to) = worth.get_mut(..=i) {
+                up_to.rotate_right(1);
+            }
+            return;
+        }
+        at -= weight;
+    }
 }
 
 /// A connect or handshake failed, a new connection ended before any answer, or what else the route counts: one of
@@ -92,5 +121,41 @@ pub(crate) fn rests_until_ms(limits: &Limits) -> u64 {
 pub(crate) fn healed(backend: &BackendRun, address: &Address) {
     if address.fares.heal() {
         backend.sum_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use everyhop_running::address::Rank;
+
+    /// How often each comes first in a hundred turns.
+    fn shares(weights: &[u16]) -> Vec<usize> {
+        let mut firsts = vec![0; weights.len()];
+        for turn in 0..100 {
+            let of = |i: usize, weight| {
+                let at = std::net::SocketAddr::from(([10, 0, 0, i as u8], 1));
+                Address::ranked(Some(at), Rank { priority: 7, weight })
+            };
+            let mut all: Vec<_> = weights.iter().enumerate().map(|(i, w)| of(i, *w)).collect();
+            all.push(Address::ranked(None, Rank { priority: 8, weight: 65_535 }));
+            by_rank(&mut all, turn);
+            assert!(all.len() == weights.len() + 1 && all.last().is_some_and(|a| a.rank.priority == 8));
+            let Some(std::net::SocketAddr::V4(at)) = all[0].at else { panic!() };
+            firsts[usize::from(at.ip().octets()[3])] += 1;
+        }
+        firsts
+    }
+
+    #[test]
+    fn a_services_addresses_of_the_lowest_priority_take_shares_by_their_weights() {
+        for weights in [&[60, 40][..], &[0, 3, 1, 0], &[1], &[65_535, 65_535], &[10, 20, 70]] {
+            let total: usize = weights.iter().map(|w| usize::from(*w)).sum();
+            for (weight, share) in weights.iter().zip(shares(weights)) {
+                let exact = usize::from(*weight) * 100 / total;
+                assert!(share.abs_diff(exact) <= 2 && (share > 0) == (*weight > 0), "{weights:?}: {share}");
+            }
+        }
+        assert!(shares(&[0, 0]).iter().all(|share| share.abs_diff(50) <= 2), "none has a weight: all are alike");
     }
 }

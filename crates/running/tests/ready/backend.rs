@@ -3,9 +3,10 @@
 use arc_swap::ArcSwap;
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::Address;
+use everyhop_running::address::{Address, Found, Rank, resolved};
 use everyhop_running::backend::{BackendRun, Health};
 use everyhop_transport::clock::steady_ms;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,6 +55,43 @@ fn a_connection_is_to_a_name_as_long_as_its_address_is_one_of_it() {
     assert!(it.is_at(addr("10.0.0.3:1")) && !it.is_at(addr("10.0.0.1:1")), "the name moved");
     let fixed = Place::Ip { ip: [10, 0, 0, 1].into(), port: 1 };
     assert!(backend(fixed, &[], i64::MAX).is_at(addr("10.0.0.1:1")), "what is no name does not move");
+}
+
+#[test]
+fn a_connection_to_a_service_serves_until_addresses_of_a_lower_priority_are_back() {
+    let it = backend(Place::Service { service: "_https._tcp.b.test".into() }, &[], i64::MAX);
+    assert_eq!(it.at, "b");
+    assert_eq!(it.closed(0), Some(Refusal::Unresolved));
+    let ranked = |at: &str, priority| Address::ranked(addr(at), Rank { priority, weight: 0 });
+    let all = vec![ranked("10.0.0.1:1", 10), ranked("10.0.0.1:2", 10), ranked("10.0.0.2:1", 20)];
+    it.addresses.store(Arc::new(all.clone()));
+    let serves = |it: &BackendRun| ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1"].map(|at| it.is_at(addr(at)));
+    assert_eq!(serves(&it), [true, true, false]);
+    all[0].fares.eject(u64::MAX, 0);
+    assert_eq!(serves(&it), [true, true, false], "one of the lowest is left");
+    all[1].fares.eject(u64::MAX, 0);
+    assert_eq!(serves(&it), [true, true, true]);
+    all[1].fares.back();
+    assert_eq!(serves(&it), [true, true, false]);
+    assert!(!it.is_at(addr("10.0.0.9:1")));
+}
+
+#[test]
+fn what_a_name_leads_to_is_read_as_the_supervisor_says_it() {
+    let names = serde_json::from_str(
+        r#"{"b.test": ["10.0.0.1", "2001:db8::1"], "srv:_x._tcp.b.test": [["10.0.0.1:5", 10, 60], "10.0.0.2"]}"#,
+    );
+    let names: HashMap<String, Vec<Found>> = names.expect("names");
+    let at = |text| addr(text).expect("one");
+    let service = |name: &str| Place::Service { service: name.into() };
+    assert_eq!(
+        resolved(&service("_x._tcp.b.test"), &names),
+        Some(vec![(at("10.0.0.1:5"), Rank { priority: 10, weight: 60 })])
+    );
+    let plain = vec![(at("10.0.0.1:1"), Rank::default()), (at("[2001:db8::1]:1"), Rank::default())];
+    assert_eq!(resolved(&name(), &names), Some(plain));
+    assert_eq!(resolved(&service("_y._tcp.b.test"), &names), None);
+    assert_eq!(resolved(&Place::Unix { path: "/run/b".into() }, &names), None);
 }
 
 #[test]

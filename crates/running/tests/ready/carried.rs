@@ -183,9 +183,9 @@ fn names_of_backends_move_with_what_is_known_of_the_addresses_that_stay() {
     }
     backend.sum_up();
     assert!(backend.health.is_ejected());
-    running.resolve(&HashMap::from([("c.test".into(), vec![ip("10.0.0.7")])]));
+    running.resolve(&HashMap::from([("c.test".into(), vec![found("10.0.0.7")])]));
     assert_eq!(places(backend), [at("10.0.0.1:1"), at("10.0.0.2:1")], "another's name");
-    running.resolve(&HashMap::from([("b.test".into(), vec![ip("10.0.0.3"), ip("10.0.0.1")])]));
+    running.resolve(&HashMap::from([("b.test".into(), vec![found("10.0.0.3"), found("10.0.0.1")])]));
     assert_eq!(places(backend), [at("10.0.0.3:1"), at("10.0.0.1:1")]);
     assert!(!backend.health.is_ejected(), "an address that nobody tried");
     let kept = backend.addresses.load();

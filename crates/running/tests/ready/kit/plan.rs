@@ -2,6 +2,7 @@
 
 use super::{Says, UNTIL, blob};
 use everyhop_record::digest::sha256_hex;
+use everyhop_running::address::Found;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::build::Brought;
 use everyhop_running::material::{Blob, Listed};
@@ -16,7 +17,7 @@ use std::sync::atomic::AtomicU32;
 pub struct Material {
     pub blob: Blob,
     pub listed: Vec<Listed>,
-    pub names: HashMap<String, Vec<IpAddr>>,
+    pub names: HashMap<String, Vec<Found>>,
 }
 
 impl Material {
@@ -26,7 +27,7 @@ impl Material {
         let lists = [("crl/one", root.list(&[9], UNTIL))];
         let blob = blob(&[("site/edge/0", &site), ("identity/me", &site)], &[("ca/one", root.pem())], &lists);
         let listed = ["site/edge/0", "identity/me", "ca/one", "crl/one"].map(|id| listed(id, "a", None)).to_vec();
-        let names = HashMap::from([("b.test".into(), vec![ip("10.0.0.1"), ip("10.0.0.2")])]);
+        let names = HashMap::from([("b.test".into(), vec![found("10.0.0.1"), found("10.0.0.2")])]);
         Material { blob, listed, names }
     }
 
@@ -72,6 +73,10 @@ pub fn listed(id: &str, hash: &str, not_after_s: Option<i64>) -> Listed {
 
 pub fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
+}
+
+pub fn found(text: &str) -> Found {
+    Found::Ip(ip(text))
 }
 
 pub fn at(text: &str) -> Option<SocketAddr> {
