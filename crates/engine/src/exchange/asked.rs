@@ -115,11 +115,6 @@ impl Asked {
         }
     }
 
-    /// RFC 9110 §9.2.2: may be sent again where nothing was answered.
-    pub(crate) fn is_idempotent(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
-    }
-
     /// Fills in from an HTTP/1 head.
     /// `unnamed` is the host of a request that need not name one (HTTP/1.0).
     pub(crate) fn of_h1(&mut self, head: &RequestHead, buf: &[u8], unnamed: Option<&str>) -> Result<(), Refusal> {

@@ -4,6 +4,7 @@
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
 use crate::exchange::edits::{Editing, Knows};
+use crate::exchange::methods::is_idempotent;
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
 use crate::exchange::tries::Tries;
@@ -165,7 +166,8 @@ pub(crate) async fn carry<C: Carrier>(
             // backend is asked again only over a new connection where a kept one may have died of age.
             let unanswered = !up.answered() && exchange.may_go_again();
             let elsewhere = reused || route.backends.len() > 1 || tries.leaves(&backend);
-            let retry = elsewhere && unanswered && exchange.untouched() && asked.is_idempotent() && is_of_hop(why);
+            let retry =
+                elsewhere && unanswered && exchange.untouched() && is_idempotent(&asked.method) && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
                 exchange.again();

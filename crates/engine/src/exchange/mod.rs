@@ -7,6 +7,7 @@ pub(crate) mod both_ways;
 pub(crate) mod carry;
 pub(crate) mod edits;
 pub(crate) mod limits;
+mod methods;
 pub(crate) mod observed;
 pub(crate) mod pulse;
 pub(crate) mod sides;
