@@ -3,18 +3,24 @@
     python -m bench.many_sites [SITES]
 
 Seconds of this process's CPU (another's load changes them little), and how many certificates were judged. With `--engine` a
-whole edge besides, as the time between an order and its answer.
+whole edge besides, as the time between an order and its answer; how long the supervisor left others without an answer
+meanwhile; and the longest time between two of the messages that feed systemd's watchdog.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from everyhop.admin import Client
 from everyhop.admin.renewal import again
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.certificates import Authority
@@ -82,17 +88,68 @@ def main(sites: int, engine: bool) -> None:
 
 
 def run(path: Path, authority: Authority) -> None:
-    from everyhop.admin import Client
-
-    edge = Edge(path)
+    fed = Fed(path.parent / "notify")
+    given = {"NOTIFY_SOCKET": str(fed.path), "WATCHDOG_USEC": str(WATCHDOG_US)}
+    edge = Edge(path, under=["env", *(f"{k}={v}" for k, v in given.items())])
     timed("a whole start", lambda: edge.wait_for("ready:", 300))
     mark = len(edge.said)
+    fed.longest()
     authority.leaf("c8", "h8.test")
-    timed("renewed until it is served", lambda: edge.wait_for("certificates renewed", 120, after=mark))
+    with asked(path) as answers:
+        timed("renewed until it is served", lambda: edge.wait_for("certificates renewed", 120, after=mark))
+    print(f"{'  status meanwhile':32} at most {max(answers):5.2f} s; watchdog fed each {fed.longest():.2f} s at most")
     timed("status", lambda: Client(str(path)).ask("status"))
     path.write_text(path.read_text().replace("idle_s = 61", "idle_s = 62"))
+    fed.longest()
     timed("a whole reload", lambda: Client(str(path), 300).ask("reload"))
+    print(f"{'  watchdog meanwhile':32} fed each {fed.longest():.2f} s at most", flush=True)
     edge.stop()
+
+
+WATCHDOG_US = 10_000_000
+"""systemd would end who is silent for so long; it is fed three times in that."""
+
+
+class Fed:
+    """The end of systemd that listens, and when it was told that the supervisor lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.at = [time.monotonic()]
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.bind(str(path))
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self) -> None:
+        while data := self.sock.recv(4096):
+            if data == b"WATCHDOG=1":
+                self.at.append(time.monotonic())
+
+    def longest(self) -> float:
+        """The longest silence since this was asked last; the one that lasts counts, too."""
+        now = time.monotonic()
+        all_, self.at = [*self.at, now], [now]
+        return max(b - a for a, b in itertools.pairwise(all_))
+
+
+@contextlib.contextmanager
+def asked(path: Path) -> Iterator[list[float]]:
+    """Asks for the status again and again; how long each answer took."""
+    took, over = [0.0], threading.Event()
+
+    def ask() -> None:
+        while not over.wait(0.2):
+            began = time.monotonic()
+            Client(str(path), 300).ask("status")
+            took.append(time.monotonic() - began)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield took
+    finally:
+        over.set()
+        asking.join()
 
 
 if __name__ == "__main__":

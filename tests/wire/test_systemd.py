@@ -99,6 +99,30 @@ def test_systemd_is_told_of_ready_reloading_watchdog_and_stopping(
     manager.close()
 
 
+def test_the_watchdog_is_fed_while_a_reload_of_many_routes_lasts(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    """The loop, which feeds it else, does not go round meanwhile."""
+    many = "".join(
+        ROUTE.format(backend.port).replace('"r"', f'"r{i}"').replace("tls", f'path = "/{i}"\ntls', 1)
+        for i in range(400)
+    )
+    it = edge(ROUTE.format(backend.port))
+    manager = Manager(str(tmp_path / "notify"))
+    with run_with(it, {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "30000"}) as running:
+        assert manager.next()[0] == {"READY": "1"}
+        it.write(many + ROUTE.format(backend.port))
+        running.process.send_signal(signal.SIGHUP)
+        assert manager.next()[0].keys() == {"RELOADING", "MONOTONIC_USEC"}
+        fed = 0
+        while (message := manager.next(but="")[0]) != {"READY": "1"}:
+            assert message == {"WATCHDOG": "1"}
+            fed += 1
+        assert fed > 0
+        assert running.wait_for("reloaded, plan", 10)
+    manager.close()
+
+
 def test_a_refused_start_never_says_ready(edge: Edges, backend: Backend, tmp_path: Path) -> None:
     it = edge(ROUTE.format(backend.port))
     good = it.config.read_text()
