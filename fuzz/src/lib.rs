@@ -6,6 +6,7 @@
 //! (`tests/seeded.rs`) call the same ones. Read next: `http1.rs`, then `oracle.rs`.
 
 mod canon;
+mod clear;
 mod hello;
 mod http1;
 pub mod mutate;
@@ -15,6 +16,7 @@ mod plan;
 mod session;
 
 pub use canon::{forwarded, host, path, proxy};
+pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
 pub use plan::plan;
@@ -27,6 +29,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("hello", hello),
     ("server_hello", server_hello),
+    ("clear_talk", clear_talk),
+    ("clear_asking", clear_asking),
     ("request", request),
     ("response", response),
     ("chunked", chunked),

@@ -94,6 +94,8 @@ macro_rules! seeded {
 seeded! {
     hello a_hello_is_read_alike_however_it_is_cut;
     server_hello a_backends_first_record_is_judged_alike_however_it_is_cut;
+    clear_talk what_a_client_says_in_the_clear_is_heard_alike_however_it_is_cut;
+    clear_asking a_yes_of_a_backend_is_one_only_with_nothing_behind_it;
     request a_request_is_what_a_second_reader_takes_it_for;
     response a_response_is_what_a_second_reader_takes_it_for;
     chunked a_chunked_body_is_what_a_second_reader_takes_it_for;

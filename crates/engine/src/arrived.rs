@@ -31,11 +31,25 @@ pub(crate) struct Arrived<R = Arc<Running>> {
     /// The address that the peer speaks for, where a PROXY header must say so; else the peer's. IPv4-mapped is unmapped.
     pub(crate) client: SocketAddr,
     pub(crate) bytes: Buf,
+    /// What was said before TLS, where a protocol begins in the clear.
+    pub(crate) clear: Clear,
     pub(crate) watch: Watched,
     pub(crate) started: Instant,
     /// Counted for its source: where a PROXY header names the client, once that is read.
     pub(crate) held: Option<Held>,
     _counted: Counted,
+}
+
+/// How a conversation before TLS stands.
+#[derive(Debug)]
+pub(crate) enum Clear {
+    /// The client said nothing that had an answer.
+    Nothing,
+    Spoken,
+    /// It said goodbye, and was told so.
+    Left,
+    /// These are the last words to it.
+    Refused(Vec<u8>),
 }
 
 impl Arrived {
@@ -55,6 +69,7 @@ impl Arrived {
             peer,
             client: peer,
             bytes: Buf::default(),
+            clear: Clear::Nothing,
             watch: core.watch(),
             started: Instant::now(),
             held,
@@ -92,9 +107,22 @@ impl Arrived {
 impl<R> Arrived<R> {
     /// Lets go of what it had of the plan, for this.
     pub(crate) fn keeping<Q>(self, running: Q) -> Arrived<Q> {
-        let Arrived { core, running: _, listening, id, sock, peer, client, bytes, watch, started, held, _counted } =
-            self;
-        Arrived { core, running, listening, id, sock, peer, client, bytes, watch, started, held, _counted }
+        let Arrived {
+            core,
+            running: _,
+            listening,
+            id,
+            sock,
+            peer,
+            client,
+            bytes,
+            clear,
+            watch,
+            started,
+            held,
+            _counted,
+        } = self;
+        Arrived { core, running, listening, id, sock, peer, client, bytes, clear, watch, started, held, _counted }
     }
 }
 

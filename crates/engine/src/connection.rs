@@ -3,13 +3,14 @@
 //! Each step is one function of the stage's own file, and gives what the next one takes. Read next, in this order:
 //! `peek.rs`, `splice.rs`, `terminate.rs`, then `client/request.rs`, the way of a request.
 
-use crate::arrived::Arrived;
+use crate::arrived::{Arrived, Clear};
 use crate::peek::Greeting;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
-use crate::{client, peek, plain, splice, starttls, stream, terminate};
+use crate::{client, peek, plain, splice, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
 use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
+use std::borrow::Cow;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
@@ -22,8 +23,8 @@ pub(crate) async fn serve(mut arrived: Arrived) {
         Ok(hello) => hello,
         Err(why) if peek::is_probe(&arrived, why) => return refuse::probed(&arrived),
         Err(why) => {
-            let answer = answer_to(why, &arrived);
-            return refuse::refuse(arrived, None, why, answer);
+            let answer = answer_to(why, &mut arrived);
+            return refuse::refuse(arrived, None, why, &answer);
         }
     };
     match decide(&arrived, &hello) {
@@ -39,8 +40,8 @@ pub(crate) async fn serve(mut arrived: Arrived) {
             }
         }
         Err(why) => {
-            let answer = answer_to(why, &arrived);
-            refuse::refuse(arrived, hello.host.as_deref(), why, answer);
+            let answer = answer_to(why, &mut arrived);
+            refuse::refuse(arrived, hello.host.as_deref(), why, &answer);
         }
     }
 }
@@ -86,13 +87,15 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
     }
 }
 
-/// What a client reads that is refused before TLS: an alert, a word of plain HTTP, or nothing.
-fn answer_to(why: Refusal, arrived: &Arrived) -> &'static [u8] {
-    match why {
-        Refusal::TlsNotAsked => starttls::refusal(arrived),
+/// What a client reads that is refused before TLS: a word of its protocol, an alert, a word of plain HTTP, or nothing.
+fn answer_to(why: Refusal, arrived: &mut Arrived) -> Cow<'static, [u8]> {
+    if let Clear::Refused(words) = &mut arrived.clear {
+        return Cow::Owned(std::mem::take(words));
+    }
+    Cow::Borrowed(match why {
         Refusal::NotTls if peek::is_http(arrived) => PLAIN_HTTP,
         Refusal::HelloMalformed | Refusal::HelloTooLong | Refusal::HelloInvalidName => DECODE_ERROR,
         Refusal::NoSni | Refusal::UnknownSni => UNRECOGNIZED_NAME,
         _ => b"",
-    }
+    })
 }

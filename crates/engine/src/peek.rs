@@ -1,7 +1,7 @@
 //! Peek: read the ClientHello, and the PROXY header before it where this peer must send one, and keep every byte.
 //! Where the listener has a protocol that asks for TLS in the clear, that is answered in between. Bounded in bytes and time. Unreadable is not "no TLS": it is refused. Read next: `everyhop-hello`, which parses.
 
-use crate::arrived::{Arrived, unmapped};
+use crate::arrived::{Arrived, Clear, unmapped};
 use crate::starttls;
 use everyhop_canon::proxy::{self, ProxyRead};
 use everyhop_hello::{self as hello, Peeked, Sni, Unreadable};
@@ -85,10 +85,11 @@ async fn unwrap_proxy(arrived: &mut Arrived) -> Result<(), Refusal> {
     }
 }
 
-/// True if the client left without a byte, as health checks of load balancers and of clusters do: it asked only whether
-/// somebody listens. A PROXY header speaks for such a check as well.
+/// True if the client left without a byte, or with a goodbye alone, as health checks of load balancers and of clusters do: it
+/// asked only whether somebody listens. A PROXY header speaks for such a check as well.
 pub(crate) fn is_probe(arrived: &Arrived, why: Refusal) -> bool {
-    arrived.bytes.is_empty() && matches!(why, Refusal::HelloIncomplete | Refusal::ProxyMalformed)
+    let spoke = matches!(arrived.clear, Clear::Spoken | Clear::Refused(_));
+    arrived.bytes.is_empty() && !spoke && matches!(why, Refusal::HelloIncomplete | Refusal::ProxyMalformed)
 }
 
 /// True if what came looks like the start of an HTTP/1 request.

@@ -12,6 +12,7 @@ use crate::peek::Greeting;
 use everyhop_canon::proxy;
 use everyhop_decide::Verdict;
 use everyhop_hello::{self as hello, ServerFirst};
+use everyhop_plan::StartTls;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
 use everyhop_record::failure::Failure;
 use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
@@ -42,6 +43,10 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let mut tries = Tries::default();
     let header = header(&it, &hello, route);
     let preface = Preface { first: &header, starttls: route.starttls, ..Preface::NONE };
+    if !lines_up(it.listening.starttls, route.starttls) {
+        let why = Err(Refusal::OtherProtocol);
+        return end(&it, &hello, route, (None, &tries), TlsFacts::default(), (0, 0), why);
+    }
     let (backend, address, up, _held) = match dial(&it, route, &mut tries, &preface).await {
         Ok(it) => it,
         Err(why) => {
@@ -65,6 +70,15 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let (facts, moved) = (tunnel.facts, (tunnel.to_backend.moved, tunnel.to_client.moved));
     let hop = HopFragment::of(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
     end(&it, &hello, route, (Some(&hop), &tries), facts, moved, ended);
+}
+
+/// Nobody can take a greeting away within a session that passes, or add one: what a client asked for TLS in, the backend is
+/// asked in too, where its servers greet.
+fn lines_up(client: Option<StartTls>, backend: Option<StartTls>) -> bool {
+    match (client, backend) {
+        (Some(one), Some(other)) => one == other,
+        (one, other) => !one.or(other).is_some_and(StartTls::greets),
+    }
 }
 
 /// The PROXY header for a backend; empty where the route sends none.
@@ -123,7 +137,10 @@ async fn dial(
                 it.core.backends.tell(&backend, address, *failed, began, tries);
                 return Err(why);
             }
-            it.core.backends.failed(route, &backend, address, CONNECTS);
+            // Whoever says that it takes nobody now is there.
+            if why != Refusal::HopNotReady {
+                it.core.backends.failed(route, &backend, address, CONNECTS);
+            }
             it.core.backends.tell(&backend, address, *failed, began, tries);
         }
         tries.leave_out(backend.hop_id);

@@ -1,4 +1,5 @@
-//! What the client said: a ClientHello from bytes, and the first record of a server's answer. No I/O, no decision.
+//! What the client said: a ClientHello from bytes, and the first record of a server's answer; and before it, what protocols
+//! say that begin in the clear (`clear`). No I/O, no decision.
 //!
 //! It reads only what routing and evidence need (SNI, ALPN, whether ECH was offered; version, suite and group of the
 //! answer) and is tolerant of the rest, because a passthrough hello is only forwarded. What cannot be read is told
@@ -7,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod bytes;
+pub mod clear;
 mod client;
 mod names;
 mod server;

@@ -48,6 +48,19 @@ impl Listener {
 pub enum StartTls {
     /// SSLRequest (PostgreSQL, "Message Flow", "SSL Session Encryption").
     Postgres,
+    /// STARTTLS (RFC 3207).
+    Smtp,
+    /// STARTTLS (RFC 9051 §6.2.1).
+    Imap,
+    /// StartTLS (RFC 4511 §4.14).
+    Ldap,
+}
+
+impl StartTls {
+    /// Its servers speak first, once: before TLS where that is asked for, else within it.
+    pub fn greets(self) -> bool {
+        matches!(self, StartTls::Smtp | StartTls::Imap)
+    }
 }
 
 /// The answer to a hello that names nothing of ours.

@@ -52,6 +52,7 @@ refusals! {
     HelloInvalidName "hello/invalid-name" 0 "the ClientHello's server name is not a host name";
     TlsNotAsked "hello/tls-not-asked" 0 "the client began without asking for TLS, and this listener serves nothing in the clear";
     EarlyBytes "hello/early-bytes" 0 "the client sent more in the clear than its request for TLS";
+    OtherProtocol "hello/other-protocol" 0 "the client asked for TLS in the words of another protocol than that of the route's backends";
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
@@ -113,6 +114,7 @@ refusals! {
     HopDescriptors "hop/descriptors" 503 "the process has no descriptor left for a connection to the backend";
     ConnectTimeout "hop/connect-timeout" 504 "the backend did not take the connection within limits.connect_s";
     HopNotTls "hop/not-tls" 502 "the backend does not speak TLS";
+    HopNotReady "hop/not-ready" 502 "the backend greeted with a refusal, or not in its protocol's words: it takes no session now";
     HopUntrusted "hop/untrusted" 502 "the backend's certificate does not chain to the route's roots";
     HopNameMismatch "hop/name-mismatch" 502 "the backend's certificate does not carry the expected name";
     HopExpired "hop/certificate-expired" 502 "the backend's certificate is not valid now";

@@ -8,6 +8,7 @@ from everyhop.compile.keys import route_host
 from everyhop.compile.streams import owner, streaming
 from everyhop.compile.world import Key, World, backends
 from everyhop.model import Route, Site
+from everyhop.model.words import GREETING, StartTls
 from everyhop.trust import CAPABILITIES
 
 HTTP = ("h2", "http/1.1")
@@ -81,10 +82,22 @@ def form(world: World, i: int, route: Route) -> None:
 
 
 def asking(world: World, i: int, route: Route) -> None:
-    """Whether there is a backend that could be asked for TLS by the route's `starttls`."""
+    """Whether there is a backend that could be asked for TLS by the route's `starttls`, and a client for it."""
+    key: Key = ("route", i, "starttls")
+    ways = [listener.starttls for listener in world.config.listener if listener.speaks == "tls"]
+    if ways and not any(lines_up(route, way) for way in ways):
+        clients = " or ".join(sorted({by_words(way) for way in ways}))
+        mends = [f"write {by_words(way)} on the route" for way in dict.fromkeys(ways) if way]
+        world.refuse(
+            "route/starttls-apart",
+            key if route.starttls else ("route", i, "tls"),
+            f"route {route.name!r} asks backends for TLS with {by_words(route.starttls)}, and its clients ask with {clients}",
+            *mends or [f"write {by_words(route.starttls)} on a listener"],
+            'or end TLS here: tls = "reencrypt"' if route.tls == "passthrough" else "or have clients begin with TLS",
+        )
+        return
     if route.starttls is None or route.tls == "passthrough" or route.is_answered:
         return
-    key: Key = ("route", i, "starttls")
     if not route.is_stream:
         what = f"route {route.name!r} reads HTTP and asks backends for TLS in the words of {route.starttls}"
         world.refuse("route/nothing-to-do", key, what, "remove starttls", 'or protocol = "tcp"')
@@ -98,6 +111,19 @@ def asking(world: World, i: int, route: Route) -> None:
             "or remove starttls: how clients ask for TLS is the listener's starttls",
             also=(("route", i, "tls"),),
         )
+
+
+def by_words(words: StartTls | None) -> str:
+    return f'starttls = "{words}"' if words else "no starttls"
+
+
+def lines_up(route: Route, listener: StartTls | None) -> bool:
+    """Whether what a client says after TLS is what a backend waits for: as the engine has it for each connection."""
+    if route.tls == "passthrough":
+        # Nobody can take a greeting away within a session that passes, or add one.
+        both = {route.starttls, listener} - {None}
+        return route.starttls == listener or (len(both) == 1 and not both & GREETING)
+    return not route.is_stream or listener is None or route.starttls in (None, listener)
 
 
 def apart(world: World, i: int, route: Route, carried: dict[str, list[int]]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.words import StartTls
 
 
 class Listener(Section):
@@ -26,7 +27,7 @@ class Listener(Section):
     """Networks that must send a PROXY header; all others must not."""
     trusted_proxies: list[str] = []
     """Networks whose X-Forwarded-For is believed."""
-    starttls: Literal["postgres"] | None = None
-    """A protocol whose clients ask for TLS in the clear before they begin it. They may begin it at once as well; who does not ask for it is refused. `postgres`: SSLRequest (`sslmode=verify-full`)."""
+    starttls: StartTls | None = None
+    """A protocol whose clients ask for TLS in the clear before they begin it; who does not ask for it is refused. `postgres`: SSLRequest (`sslmode=verify-full`); `smtp` and `imap`: STARTTLS, for which the edge greets in the clear; `ldap`: StartTLS. Clients of `postgres` and `ldap` may begin TLS at once as well."""
     connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
     """Most connections at once; each costs about 16 KiB when idle."""

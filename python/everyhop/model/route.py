@@ -11,7 +11,7 @@ from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
-from everyhop.model.words import Context, Data, HopTls, Pattern
+from everyhop.model.words import Context, Data, HopTls, Pattern, StartTls
 
 Capability = str
 
@@ -106,7 +106,7 @@ class Route(Section):
     allow: Allow | None = None
     send_proxy: Literal["off", "v2"] = "off"
     """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
-    starttls: Literal["postgres"] | None = None
+    starttls: StartTls | None = None
     """A protocol in whose words a backend is asked for TLS before it begins: where `protocol = "tcp"` and the hop is `mutual` or `reencrypt`, or where TLS passes through. A backend that does not say yes is sent nothing."""
     websocket: bool | None = None
     """Whether WebSocket upgrades pass; default true where TLS ends here."""

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from everyhop.model.words import Context, Declared
+from everyhop.model.words import Context, Declared, StartTls
 from everyhop.plan.told import Always, ByEffect, Never
 
 FORM = 1
@@ -149,7 +149,7 @@ class Listener(Part):
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
     connections: Never[int]
-    starttls: Never[Literal["postgres"] | None]  # TLS it is in any case
+    starttls: Never[StartTls | None]  # TLS it is in any case
 
     @property
     def is_plain(self) -> bool:
@@ -369,7 +369,7 @@ class Edits(Part):
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
-    starttls: Never[Literal["postgres"] | None]  # as of a listener
+    starttls: Never[StartTls | None]  # as of a listener
     backends: Always[list[Place]]
 
 
@@ -388,7 +388,7 @@ class AtEdge(Part):
     answers: ByEffect[Literal["strict", "lenient"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2", "auto", "tcp"]]  # the same, and whether requests are read
     send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent
-    starttls: Never[Literal["postgres"] | None]  # as of a listener
+    starttls: Never[StartTls | None]  # as of a listener
     eject_on: Never[list[Literal["timeouts", "5xx"]]]
     backends: Always[list[Backend]]
 

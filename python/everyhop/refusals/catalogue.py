@@ -225,6 +225,13 @@ PAGES: dict[str, Page] = {
     "route/nothing-to-do": Page(
         "a setting has no effect on this route", "a setting without effect is believed to hold"
     ),
+    "route/starttls-apart": Page(
+        "no listener's clients ask for TLS as the route's backends are asked",
+        "each side would wait for a word that the other has said before TLS, or speaks another protocol",
+        "Servers of SMTP and IMAP greet once: before TLS where that is asked for, else within it. Where TLS passes through, the "
+        "edge can neither take a greeting away nor add one, so both sides are asked alike. Where it ends at the edge, clients "
+        "may begin with TLS or ask for it in the same protocol's words.",
+    ),
     # Hops.
     "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),
     "hop/nothing-negotiates": Page(

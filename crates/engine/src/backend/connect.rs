@@ -3,6 +3,7 @@
 
 use crate::backend::link::{Link, Standing, failure, remember};
 use crate::backend::preface::{Preface, Unsaid};
+use everyhop_hello::clear::Unwilling;
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::certificate::Shown;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
@@ -84,7 +85,8 @@ pub(crate) async fn say(
     match in_time(watch, preface.speak(sock, secures)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Unsaid::Broke)) => Err((Refusal::BackendClosed, None)),
-        Ok(Err(Unsaid::NoTls(detail))) => Err((Refusal::HopNotTls, Some(detail))),
+        Ok(Err(Unsaid::No(Unwilling::NoTls(detail)))) => Err((Refusal::HopNotTls, Some(detail))),
+        Ok(Err(Unsaid::No(Unwilling::NotReady(detail)))) => Err((Refusal::HopNotReady, Some(detail))),
         Err(Late) => Err((Refusal::ConnectTimeout, None)),
     }
 }

@@ -4,6 +4,7 @@
 
 pub(crate) mod choose;
 pub(crate) mod connect;
+pub(crate) mod greeting;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2_task;

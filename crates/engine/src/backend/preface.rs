@@ -2,15 +2,14 @@
 //! for TLS in the words of a protocol that begins in the clear. A backend that does not say yes, and nothing else, gets
 //! nothing: there is no going on without. Read next: `connect.rs`.
 
+use everyhop_hello::clear::{Answer, Asking, Protocol, Unwilling};
 use everyhop_plan::StartTls;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::sock::Sock;
 use std::future::poll_fn;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::task::{Poll, ready};
-
-/// As a client of PostgreSQL sends it.
-const SSL_REQUEST: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
 
 /// What is said first on a new connection, and offered in TLS behind it.
 #[derive(Clone, Copy)]
@@ -19,13 +18,15 @@ pub(crate) struct Preface<'a> {
     pub(crate) starttls: Option<StartTls>,
     /// It is for HTTP/1.1, where the backend may choose.
     pub(crate) http1_alone: bool,
+    /// The client was greeted in these words: a greeting within the session is not for it.
+    pub(crate) greeted: Option<StartTls>,
 }
 
 /// Why it came to nothing.
 pub(crate) enum Unsaid {
     Broke,
-    /// The backend did not say yes.
-    NoTls(&'static str),
+    /// The backend did not say yes, and how.
+    No(Unwilling),
 }
 
 impl From<io::Error> for Unsaid {
@@ -36,11 +37,16 @@ impl From<io::Error> for Unsaid {
 
 impl Preface<'_> {
     /// Nothing: HTTP begins with a request.
-    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, http1_alone: false };
+    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, http1_alone: false, greeted: None };
 
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {
         self.first.is_empty() && self.starttls.is_none()
+    }
+
+    /// The backend greets before TLS, where it is asked for that. `secures`: TLS there is.
+    pub(crate) fn takes_greeting(&self, secures: bool) -> bool {
+        secures && self.starttls.is_some_and(StartTls::greets)
     }
 
     /// Says it. `secures`: TLS comes next.
@@ -48,20 +54,45 @@ impl Preface<'_> {
         write(sock, self.first).await?;
         match self.starttls.filter(|_| secures) {
             None => Ok(()),
-            Some(StartTls::Postgres) => {
-                write(sock, SSL_REQUEST).await?;
+            Some(words) => {
+                let mut asking = Asking::for_tls(protocol(words), local(sock));
+                write(sock, &asking.first()).await?;
                 let mut said = Buf::default();
-                let n = poll_fn(|cx| sock.poll_fill(cx, &mut said, &mut false)).await?;
-                match said.bytes() {
-                    _ if n == 0 => Err(Unsaid::Broke),
-                    b"S" => Ok(()),
-                    b"N" => Err(Unsaid::NoTls("it answered the request for TLS with no")),
-                    // Whoever stands in between could have added it to what the session says (CVE-2021-23222).
-                    [b'S', ..] => Err(Unsaid::NoTls("it said more than yes to the request for TLS")),
-                    _ => Err(Unsaid::NoTls("it answered the request for TLS with neither yes nor no")),
+                loop {
+                    match asking.hear(said.bytes()) {
+                        Answer::Begins => return Ok(()),
+                        Answer::No(why) => return Err(Unsaid::No(why)),
+                        Answer::Say(words) => {
+                            said.consume_keep(said.len());
+                            write(sock, &words).await?;
+                        }
+                        Answer::NeedMore => {
+                            if poll_fn(|cx| sock.poll_fill(cx, &mut said, &mut false)).await? == 0 {
+                                return Err(Unsaid::Broke);
+                            }
+                        }
+                    }
                 }
             }
         }
+    }
+}
+
+/// The plan's word as the parser has it.
+pub(crate) fn protocol(words: StartTls) -> Protocol {
+    match words {
+        StartTls::Postgres => Protocol::Postgres,
+        StartTls::Smtp => Protocol::Smtp,
+        StartTls::Imap => Protocol::Imap,
+        StartTls::Ldap => Protocol::Ldap,
+    }
+}
+
+/// Our address on the way to the backend, which is how the edge calls itself there.
+fn local(sock: &Sock) -> IpAddr {
+    match sock {
+        Sock::Tcp(s) => s.local_addr().map_or(Ipv4Addr::LOCALHOST.into(), |at| at.ip()),
+        Sock::Unix(_) => Ipv4Addr::LOCALHOST.into(),
     }
 }
 

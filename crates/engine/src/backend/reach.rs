@@ -120,7 +120,8 @@ impl Backends {
             let chose =
                 backend.protocol == UpstreamProtocol::Auto && matches!(why, Refusal::HopNoHttp2 | Refusal::HopNoHttp1);
             if why != Refusal::HopDescriptors {
-                if !chose {
+                // Whoever says that it takes nobody now is there.
+                if !chose && why != Refusal::HopNotReady {
                     self.failed(route, backend, address, CONNECTS);
                 }
                 tries.leave_out_address(backend.hop_id, address.at);

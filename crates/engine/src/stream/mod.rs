@@ -7,7 +7,7 @@ mod tunnel;
 use crate::admit::{Admitted, Proved, Refused, admit_stream};
 use crate::backend::connect::Opened as Reached;
 use crate::backend::link::Link;
-use crate::backend::preface::Preface;
+use crate::backend::preface::{Preface, protocol};
 use crate::exchange::tries::Tries;
 use crate::stream::tunnel::{Ended, Tunnel};
 use crate::terminate::Opened;
@@ -18,8 +18,11 @@ use everyhop_record::line::{DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::CONNECTS;
 use everyhop_running::running::{RouteRun, Running};
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::in_time;
 use everyhop_transport::side::Wire;
 use everyhop_transport::sock::Sock;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
@@ -62,13 +65,34 @@ impl Stream {
         admit_stream(running, &proved, self.sni.as_deref(), arrived.core.clock().unix_s.get())
     }
 
+    /// A client that asked for TLS in one protocol's words does not speak another within it.
+    fn of_one_protocol(&self, running: &Running, it: Admitted) -> Result<Admitted, Refused> {
+        let client = self.opened.arrived.listening.starttls;
+        let backend = running.routes.get(it.route).and_then(|r| r.starttls);
+        match client.zip(backend).is_some_and(|(one, other)| one != other) {
+            true => Err(Refused { route: Some(it.route), why: Refusal::OtherProtocol }),
+            false => Ok(it),
+        }
+    }
+
+    /// The client waits for a greeting, and the backend's came in the clear, where anybody could have written it: the edge
+    /// greets in its place. A client that is gone is found out by the tunnel.
+    async fn greet(&self, route: &RouteRun, client: &mut Wire) {
+        let us = reached_at(client).unwrap_or(self.opened.arrived.peer).ip();
+        let Some(words) = route.starttls else { return };
+        let mut says = Buf::default();
+        says.push(&protocol(words).greeting(us));
+        self.opened.arrived.watch.within_s(route.limits.connect_s);
+        let _ = in_time(&self.opened.arrived.watch, poll_fn(|cx| client.poll_write_all(cx, &mut says))).await;
+    }
+
     async fn carry(self, mut client: Wire) {
         let began = Instant::now();
         let core = self.opened.arrived.core.clone();
         let Some(running) = core.running() else { return };
         let admitted = match core.shared.log.must_refuse() {
             true => Err(Refusal::LogFull.into()),
-            false => self.admit(&running),
+            false => self.admit(&running).and_then(|it| self.of_one_protocol(&running, it)),
         };
         let route = match admitted {
             Ok(Admitted { route }) => running.routes.get(route).cloned(),
@@ -83,24 +107,23 @@ impl Stream {
         let (Some(route), generation) = (route, running.generation) else { return };
         drop(running);
         route.stats.of(core.index).connections.add(1);
+        let asked = self.opened.arrived.listening.starttls;
+        // Whom the client heard a greeting of, before TLS or of ours.
+        let mut greeted = asked.filter(|words| words.greets());
         let mut tries = Tries::default();
         let mut tunnel = Tunnel::new(client);
         let (link, ended) = loop {
             let tried = Instant::now();
             let header = self.header(&route, &mut tunnel.client);
-            match core
-                .backends
-                .reach_stream(
-                    generation,
-                    &route,
-                    &mut tries,
-                    &Preface { first: &header, starttls: route.starttls, ..Preface::NONE },
-                )
-                .await
-            {
+            let preface = Preface { first: &header, starttls: route.starttls, greeted, ..Preface::NONE };
+            match core.backends.reach_stream(generation, &route, &mut tries, &preface).await {
                 Err(why) => break (None, Ended { why: Err(why), detail: None }),
                 Ok(Reached { wire, link, .. }) => {
                     route.sends_to(&link.backend);
+                    if greeted.is_none() && preface.takes_greeting(link.backend.secured.is_some()) {
+                        greeted = route.starttls;
+                        self.greet(&route, &mut tunnel.client).await;
+                    }
                     let ended = tunnel.run(&self, &route, wire, &link, generation).await;
                     if self.is_worth_another(&route, (&tunnel, tried), &link, &ended, &mut tries) {
                         continue;
