@@ -113,6 +113,12 @@ pub fn client_h1(data: &[u8]) {
             Answer::Cut => panic!("the client was answered {}", shown(&answered)),
         }
     }
+    // Whatever it asks for, it is led to one server.
+    const FIELD: &[u8] = b"\r\nlocation: ";
+    for (at, _) in answered.windows(FIELD.len()).enumerate().filter(|(_, w)| *w == FIELD) {
+        let to = &answered[at + FIELD.len()..];
+        assert!(to.starts_with(b"https://d.example/"), "{}", shown(to));
+    }
     assert!(served <= forwarded.len(), "{served} answers for {} requests", forwarded.len());
 }
 

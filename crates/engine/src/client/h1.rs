@@ -9,6 +9,7 @@ use crate::client::given::Stays;
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
+use crate::client::wants::Wants;
 use crate::client::work::Work;
 use crate::exchange::asked::View;
 use crate::exchange::body::Body;
@@ -112,7 +113,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     (it.keep, it.version_10) = (false, false);
                     asked.of_refused(it.inb.bytes());
                     refused(&conn, asked, why.into(), began);
-                    it.queue(&answer(why, asked.id, false));
+                    it.queue(&answer(why, asked.id, false, Wants::Plain));
                     break;
                 }
                 Next::Head(len) => len,
@@ -122,9 +123,12 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 let view = View { head, buf: it.inb.bytes() };
                 let unnamed = if head.version_10 { conn.only_host() } else { None };
                 let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
-                asking.map_err(Stays::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)))
+                let ready =
+                    asking.map_err(Stays::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)));
+                ready.map_err(|stays| (stays, Wants::of_fields(&view)))
             };
             it.take_head(head, len);
+            let mut wants = Wants::Plain;
             let carried = match ready {
                 Ok(ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
@@ -133,14 +137,18 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                         let switched = Switched { up, reused, began, failed, turn };
                         return Box::pin(tunnel::run(&conn, asked, ready, it.wire, it.inb, switched)).await;
                     }
+                    if matches!(carried, Carried::Refused(_)) {
+                        wants = Wants::of_built(&ready.built);
+                    }
                     *scratch = ready.built.scratch().unwrap_or_default();
                     carried
                 }
-                Err(Stays::Refused(by)) => {
+                Err((Stays::Refused(by), asks_for)) => {
+                    wants = asks_for;
                     refused(&conn, asked, by, began);
                     Carried::Refused(by.why)
                 }
-                Err(Stays::Given(own)) => {
+                Err((Stays::Given(own), _)) => {
                     it.give(own.answer(&conn, asked, began));
                     if it.flush().await.is_err() {
                         return;
@@ -156,7 +164,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     // Errors of the client's own making end the connection: its idea of where requests begin may differ. Behind
                     // CONNECT it may send what is for somebody else.
                     it.keep &= !matches!(why.status(), 400 | 408) && why != Refusal::ConnectMethod;
-                    it.queue(&refusal(&conn, why, asked));
+                    it.queue(&refusal(&conn, why, asked, wants));
                     if it.flush().await.is_err() {
                         return;
                     }

@@ -10,6 +10,7 @@ use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
+use crate::client::wants::Wants;
 use crate::client::windows::{Loan, Windows};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
@@ -232,19 +233,25 @@ async fn stream(
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
     let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
     let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
+    let ready = ready.map_err(|stays| (stays, Wants::of_fields(&MapView(&parts.headers))));
+    let mut wants = Wants::Plain;
     drop(parts);
     let carried = match ready {
         Ok(ready) => {
             let watch = core.watch();
             let carried = carry(&*conn, asked, &ready, &mut client, &watch, began).await;
+            if matches!(carried, Carried::Refused(_)) {
+                wants = Wants::of_built(&ready.built);
+            }
             *scratch = ready.built.scratch().unwrap_or_default();
             carried
         }
-        Err(Stays::Refused(by)) => {
+        Err((Stays::Refused(by), asks_for)) => {
+            wants = asks_for;
             refused(&conn, asked, by, began);
             Carried::Refused(by.why)
         }
-        Err(Stays::Given(own)) => {
+        Err((Stays::Given(own), _)) => {
             if let Some(it) = own.answer(&conn, asked, began) {
                 client.answer(&it);
             }
@@ -254,7 +261,7 @@ async fn stream(
     match carried {
         Carried::Done { .. } => {}
         Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.id)),
-        Carried::Refused(why) => client.answer(&refusal(&conn, why, asked)),
+        Carried::Refused(why) => client.answer(&refusal(&conn, why, asked, wants)),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }

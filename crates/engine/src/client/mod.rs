@@ -15,6 +15,7 @@ pub(crate) mod known;
 mod plain;
 pub(crate) mod request;
 pub(crate) mod tunnel;
+mod wants;
 mod windows;
 mod work;
 

@@ -2,6 +2,7 @@
 
 use crate::client::answer::{Answer, answer};
 use crate::client::conn::Conn;
+use crate::client::wants::Wants;
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{Behind, BodyLen, Meta};
 use everyhop_http1::write;
@@ -12,10 +13,10 @@ use std::fmt::Write;
 const REMEMBERED: &[u8] = b"max-age=3600";
 
 /// The refusal as an answer, on whichever connection; one to https where that is what it says.
-pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked) -> Answer {
+pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) -> Answer {
     match (why, conn.https_port()) {
         (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
-        _ => answer(why, asked.id, asked.is_head()),
+        _ => answer(why, asked.id, asked.is_head(), wants),
     }
 }
 
