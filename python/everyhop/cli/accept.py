@@ -75,7 +75,8 @@ def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
             if table.get("tls") != "plaintext" and not any(
                 isinstance(t, dict) and t.get("tls") == "plaintext" for t in table.get("to", [])
             ):
-                raise Misuse(f"route {route!r} has tls = {table.get('tls')!r}: there is no plaintext to accept")
+                is_so = f"has tls = {table['tls']!r}" if "tls" in table else "has nothing behind it"
+                raise Misuse(f"route {route!r} {is_so}: there is no plaintext to accept")
             section = tomlkit.table()
             for key, value in acceptance.items():
                 section.add(key, value)
