@@ -104,6 +104,10 @@ impl Stats {
 
 impl PerThread {
     pub fn refuse(&self, why: Refusal) {
+        // Who is sent on to https was not refused; its listener counts it.
+        if why == Refusal::PlainRedirected {
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros());
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let it = refused.entry(why.slug()).or_default();
