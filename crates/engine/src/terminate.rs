@@ -43,6 +43,8 @@ pub(crate) struct Promised {
     pub(crate) promise: Arc<str>,
     /// A client may be known by certificate there.
     pub(crate) knows_clients: bool,
+    /// As in `SiteRun`.
+    pub(crate) hsts: Option<Arc<str>>,
     limits: Arc<Limits>,
 }
 
@@ -55,6 +57,7 @@ impl Promised {
             site,
             promise: at.map(|s| s.promise.clone()).unwrap_or_default(),
             knows_clients: at.is_some_and(|s| s.knows_clients),
+            hsts: at.and_then(|s| s.hsts.clone()),
             limits: running.limits.clone(),
         }
     }

@@ -23,7 +23,7 @@ pub use listener::{Listener, Speaks, StartTls, Unnamed};
 pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
-pub use site::{Cert, ClientDemand, Identity, Protocol, Site, StaleCrl};
+pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -19,6 +19,27 @@ pub struct Site {
     pub protocol: Protocol,
     /// In order of preference; `h2` and `http/1.1` where HTTP is spoken. Empty: whatever a client offers, none is chosen.
     pub alpn: Vec<String>,
+    /// What browsers are told about this name and https. `null`: nothing.
+    #[serde(deserialize_with = "present")]
+    pub hsts: Option<Hsts>,
+}
+
+/// Strict-Transport-Security (RFC 6797 §6.1), in answers over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hsts {
+    pub max_age_s: u32,
+    pub subdomains: bool,
+    /// Browsers may ship it.
+    pub preload: bool,
+}
+
+impl std::fmt::Display for Hsts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "max-age={}", self.max_age_s)?;
+        f.write_str(if self.subdomains { "; includeSubDomains" } else { "" })?;
+        f.write_str(if self.preload { "; preload" } else { "" })
+    }
 }
 
 /// What a site's clients speak inside TLS. All of a site is one of them: no client chooses by which it is read.

@@ -197,6 +197,7 @@ impl Building<'_> {
             not_after_s: ends.max().unwrap_or(i64::MAX),
             knows_clients,
             is_streaming: site.protocol == Protocol::Tcp,
+            hsts: site.hsts.map(|it| it.to_string().into()),
             keep,
             resume_key,
             promise,

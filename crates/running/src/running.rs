@@ -60,6 +60,8 @@ pub struct SiteRun {
     pub knows_clients: bool,
     /// What comes inside its TLS goes on unread.
     pub is_streaming: bool,
+    /// The value of Strict-Transport-Security in all of its answers.
+    pub hsts: Option<Arc<str>>,
     pub keep: Resumption,
     /// What decides who may resume: client demand with its roots' hash, and the policy.
     pub resume_key: String,

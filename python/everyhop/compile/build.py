@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from functools import cache
 
 from everyhop import plan
@@ -9,7 +10,7 @@ from everyhop.compile import names
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
-from everyhop.compile.streams import protocol_of
+from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends, demands_asking, ends_at
 from everyhop.model import Backend, Edits, Listener, Route, Site, Verify
 
@@ -46,6 +47,7 @@ def build(world: World) -> plan.Plan:
         to = plan.ToStdout(to="stdout")
     else:
         to = plan.ToFile(to="file", path=access)
+    carried = streaming(world)
     bound = names.bind(config.status.bind) if config.status.bind else None
     return plan.Plan(
         plan=1,
@@ -58,7 +60,7 @@ def build(world: World) -> plan.Plan:
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
         listeners=[listener(world, i) for i in range(len(config.listener))],
-        sites=[site(world, s) for s in config.site],
+        sites=[site(world, s, carried) for s in config.site],
         identities=[
             plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.key) for i in config.identity
         ],
@@ -101,7 +103,7 @@ def speaks(world: World, it: Listener) -> plan.SpeaksTls | plan.SpeaksRedirect:
     return plan.SpeaksRedirect(kind="redirect", https_port=port)
 
 
-def site(world: World, it: Site) -> plan.Site:
+def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
     clients: plan.ClientsNothing | plan.ClientsAsk | plan.ClientsRequire = plan.ClientsNothing(mode="nothing")
     if it.clients:
         crl = f"crl/{it.clients.crl}" if it.clients.crl else None
@@ -113,8 +115,9 @@ def site(world: World, it: Site) -> plan.Site:
         certs=[plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.certs)],
         clients=clients,
         policy=policy(it.policy),
-        protocol=(spoken := protocol_of(world, it.name)),
+        protocol=(spoken := protocol_of(carried, it.name)),
         alpn=it.http_alpn if spoken == "http" else list(it.alpn or []),
+        hsts=plan.Hsts(**it.hsts.model_dump()) if it.hsts else None,
     )
 
 

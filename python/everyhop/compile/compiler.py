@@ -18,6 +18,7 @@ from everyhop.compile import (
     rules_answers,
     rules_edits,
     rules_hops,
+    rules_hsts,
     rules_names,
     rules_plain,
     rules_reach,
@@ -166,6 +167,7 @@ def compiled(world: World, path: Path) -> Compiled:
     of_files = len(world.findings)
     rules_names.judge(world)
     rules_plain.judge(world)
+    rules_hsts.judge(world)
     guessed = guess_hosts(world)
     ways = ways_in(world)
     rules_routes.judge(world)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from everyhop.compile import names
 from everyhop.compile.keys import route_host
-from everyhop.compile.streams import owner, streaming
+from everyhop.compile.streams import owned, owner, streaming
 from everyhop.compile.world import Key, World, backends
 from everyhop.model import Route, Site
 from everyhop.model.words import GREETING, StartTls
@@ -17,13 +17,13 @@ OF_REQUESTS = ("first_byte_s", "body_progress_s", "answer_silence_s")
 
 
 def judge(world: World) -> None:
-    carried = streaming(world)
+    carried, known = streaming(world), owned(world)
     for i, route in enumerate(world.config.route):
         asking(world, i, route)
         if route.protocol == "tcp":
             form(world, i, route)
         elif route.tls != "passthrough":
-            apart(world, i, route, carried)
+            apart(world, i, carried, known)
     for i, site in enumerate(world.config.site):
         offers(world, i, site, streams=site.name in carried)
     for i, listener in enumerate(world.config.listener):
@@ -126,10 +126,11 @@ def lines_up(route: Route, listener: StartTls | None) -> bool:
     return not route.is_stream or listener is None or route.starttls in (None, listener)
 
 
-def apart(world: World, i: int, route: Route, carried: dict[str, list[int]]) -> None:
+def apart(world: World, i: int, carried: dict[str, list[int]], known: dict[str, str]) -> None:
     """A route of HTTP must not lie in a site that carries what is not read."""
+    route = world.config.route[i]
     for host in (names.host(text, wildcard=True) for text in route.hosts):
-        site = owner(world, host) if host else None
+        site = owner(known, host) if host else None
         if host and site in carried:
             other = carried[site][0]
             world.refuse(

@@ -3,15 +3,20 @@ or the other, since no client may choose by which it is read. Read next: `rules_
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import Literal
 
 from everyhop.compile import names
 from everyhop.compile.world import World
 
 
-def owner(world: World, host: str) -> str | None:
+def owned(world: World) -> dict[str, str]:
+    """Of each name or pattern of a site: the site."""
+    return {own: site for site, hosts in world.site_hosts.items() for own in hosts}
+
+
+def owner(owned: Mapping[str, str], host: str) -> str | None:
     """The site that ends the TLS of a name or pattern: the one that names it most exactly."""
-    owned = {own: site for site, hosts in world.site_hosts.items() for own in hosts}
     if host in owned:
         return owned[host]
     rest = host
@@ -23,15 +28,17 @@ def owner(world: World, host: str) -> str | None:
 
 
 def streaming(world: World) -> dict[str, list[int]]:
-    """By the name of each site that carries what is not read: its routes."""
+    """By the name of each site that carries what is not read: its routes. For all sites at once: it looks at every route."""
+    known = owned(world)
     found: dict[str, list[int]] = {}
     for i, route in enumerate(world.config.route):
         if route.is_stream:
-            owners = {owner(world, h) for text in route.hosts if (h := names.host(text, wildcard=True))}
+            owners = {owner(known, h) for text in route.hosts if (h := names.host(text, wildcard=True))}
             for site in sorted(o for o in owners if o is not None):
                 found.setdefault(site, []).append(i)
     return found
 
 
-def protocol_of(world: World, site: str) -> Literal["http", "tcp"]:
-    return "tcp" if site in streaming(world) else "http"
+def protocol_of(carried: Container[str], site: str) -> Literal["http", "tcp"]:
+    """`carried`: what [`streaming`] found."""
+    return "tcp" if site in carried else "http"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.build import at_edge, here, policy
-from everyhop.compile.streams import protocol_of
+from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World
 from everyhop.model import Route
 from everyhop.plan import Question, Request, Tie, apart, decide, text_of, ties
@@ -41,6 +41,7 @@ NOTHING = WaysIn({}, {}, ())
 def ways_in(world: World) -> WaysIn | None:
     """`None` where the configuration contradicts itself so far that nothing can be matched; that is refused elsewhere."""
     routes = [(i, bare) for i, r in enumerate(world.config.route) if (bare := matching(r)) is not None]
+    carried = streaming(world)
     shape = plan.Plan.model_construct(
         plan=plan.FORM,
         engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off"),
@@ -55,8 +56,9 @@ def ways_in(world: World) -> WaysIn | None:
                 certs=[],
                 clients=plan.ClientsNothing(mode="nothing"),
                 policy=policy("intermediate"),
-                protocol=protocol_of(world, site.name),
+                protocol=protocol_of(carried, site.name),
                 alpn=[],
+                hsts=None,
             )
             for site in world.config.site
         ],

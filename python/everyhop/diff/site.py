@@ -14,6 +14,8 @@ KINDS.update(
         "name-uncovered": ("stronger", "the edge's certificates cover a name no more"),
         "client-demand-strengthened": ("stronger", "more is demanded of clients"),
         "client-roots-changed": ("weaker", "client certificates of another CA are believed"),
+        "hsts-lowered": ("weaker", "browsers are told to insist on https for a shorter time or fewer names"),
+        "hsts-raised": ("stronger", "browsers are told to insist on https for longer or for more names"),
         "revocation-weakened": ("weaker", "revoked certificates may pass"),
         "revocation-strengthened": ("stronger", "revoked certificates are refused"),
     }
@@ -37,12 +39,27 @@ def name_changes(old: Plan, new: Plan, names: tuple[Name, ...]) -> list[Change]:
 def site_changes(a: Site, b: Site, request: str) -> list[Change]:
     """`request`: one that came inside `a` and comes inside `b` now."""
     moved = "" if a.name == b.name else f"{request} came inside {a.name!r} and comes inside {b.name!r}: "
-    out = clients(a, b, moved)
+    out = clients(a, b, moved) + remembered(a, b, moved)
     out += [
         Change(c.kind, c.about, moved + c.what, c.so)
         for c in cipher_changes(b.name, "towards clients", a.policy, b.policy)
     ]
     return out
+
+
+def remembered(a: Site, b: Site, moved: str) -> list[Change]:
+    """What browsers are told to remember: lowered where any part of it is less."""
+    was, now = a.hsts, b.hsts
+    if was == now:
+        return []
+    parts = [(it.max_age_s, it.subdomains, it.preload) if it else (-1, False, False) for it in (was, now)]
+    less = any(after < before for before, after in zip(*parts, strict=True))
+    what = f"{moved}browsers were told {was or 'nothing'} of https, now {now or 'nothing'}"
+    so = (
+        "a first request may go in the clear again",
+        "who was there once comes with https only; it cannot be undone sooner",
+    )
+    return [either(less, ("hsts-lowered", "hsts-raised"), b.name, what, so)]
 
 
 def clients(a: Site, b: Site, moved: str) -> list[Change]:

@@ -29,6 +29,17 @@ class Clients(Section):
     """What a list means whose next update is overdue: no client certificate passes until it comes, or the old list still holds."""
 
 
+class Hsts(Section):
+    """What browsers are told to remember (RFC 6797): that these names are to be had with https only."""
+
+    max_age_s: Annotated[int, Field(ge=0, le=4_294_967_295)]
+    """For how long. `0`: forget it."""
+    subdomains: bool = False
+    """All names below as well, whoever serves them."""
+    preload: bool = False
+    """Browsers may ship it, which takes a year at least and `subdomains`, and months to be undone."""
+
+
 class Site(Section):
     """`[[site]]`: the handshake belongs to it, since a certificate is shown before any path exists."""
 
@@ -40,6 +51,8 @@ class Site(Section):
     clients: Clients | None = None
     policy: Literal["intermediate", "modern"] = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""
+    hsts: Hsts | None = None
+    """`Strict-Transport-Security` in every answer, the edge's own too, in the place of a backend's; never in the clear."""
     alpn: list[str] | None = None
     """Which protocols are offered, in order of preference. Default for HTTP: `["h2", "http/1.1"]`, and no others. Default where its routes have `protocol = "tcp"`: none, and clients may offer what they like; some clients need the name of theirs, such as `postgresql`."""
 

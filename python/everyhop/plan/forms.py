@@ -187,6 +187,17 @@ class Cert(Part):
     key: Always[str]
 
 
+class Hsts(Part):
+    max_age_s: Always[Annotated[int, Field(ge=0, le=4_294_967_295)]]
+    subdomains: Always[bool]
+    preload: Always[bool]
+
+    def __str__(self) -> str:
+        """As the field has it."""
+        words = (f"max-age={self.max_age_s}", *["includeSubDomains"] * self.subdomains, *["preload"] * self.preload)
+        return "; ".join(words)
+
+
 class Site(Part):
     name: Never[str]
     hosts: Always[list[str]]
@@ -195,6 +206,7 @@ class Site(Part):
     policy: Always[TlsPolicy]
     protocol: ByEffect[Literal["http", "tcp"]]  # what its routes carry
     alpn: ByEffect[list[str]]  # whether a WebSocket can be opened
+    hsts: Always[Hsts | None]
 
 
 class Identity(Part):

@@ -128,6 +128,12 @@ PAGES: dict[str, Page] = {
         "clients are verified by authorities that certify anybody",
         "whoever has a certificate of a public authority, which costs nothing, would pass as a verified client",
     ),
+    "site/hsts": Page(
+        "Strict-Transport-Security would not hold as it is written",
+        "what browsers are told to remember is believed to protect, and cannot be taken back for as long as it says",
+        "Lists that browsers ship take a name with a year at least and all names below it; a site that carries TCP has no "
+        "answers of HTTP.",
+    ),
     "site/host-twice": Page(
         "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"
     ),

@@ -98,7 +98,7 @@ OTHER: dict[str, Any] = {
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
     "alpn": ["h2"], "eject_on": ["5xx"], "requires": ["jwt"], 
     "headers": [{"name": "x-other", "equals": "y"}],
-    "most": {"requests": 1, "waiting": 0, "wait_s": 5},
+    "most": {"requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
 

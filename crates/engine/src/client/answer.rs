@@ -12,6 +12,9 @@ use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
+/// RFC 6797. Never in the clear (§7.2).
+pub(crate) const HSTS: &str = "strict-transport-security";
+
 /// A whole response of the edge's own.
 pub(crate) struct Answer {
     pub(crate) meta: Meta,

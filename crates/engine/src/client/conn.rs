@@ -15,7 +15,8 @@ use everyhop_decide::Who;
 use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What all requests of a connection share.
@@ -29,6 +30,8 @@ pub(crate) struct Conn {
     old_ms: u64,
     /// Where its TLS ended in the plan of that generation.
     site: Cell<(u64, Option<usize>)>,
+    /// The value of Strict-Transport-Security in its answers, as its site had it when that was looked up.
+    pub(crate) hsts: RefCell<Option<Arc<str>>>,
     /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
     client_not_after_s: i64,
 }
@@ -42,7 +45,8 @@ impl Conn {
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
         let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
         let site = Cell::new((arrived.running.generation, arrived.running.site));
-        Conn { opened, is_trusted, said, old_ms, site, client_not_after_s }
+        let hsts = RefCell::new(arrived.running.hsts.clone());
+        Conn { opened, is_trusted, said, old_ms, site, hsts, client_not_after_s }
     }
 
     /// It is time to go: what the handshake proved was proved too long ago, or is over.
@@ -86,6 +90,7 @@ impl Conn {
         }
         let site = self.opened.arrived.running.site_in(running);
         self.site.set((running.generation, site));
+        self.hsts.replace(site.and_then(|s| running.sites.get(s)?.hsts.clone()));
         site
     }
 

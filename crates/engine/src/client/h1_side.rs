@@ -1,7 +1,7 @@
 //! The client's side of one HTTP/1.1 request: its body in, its answer out, framed as the client can read it.
 //! Read next: `h1.rs`, the connection.
 
-use crate::client::answer::with_date;
+use crate::client::answer::{HSTS, with_date};
 use crate::client::h1::{H1, OUT_EAGER, Sending};
 use crate::exchange::body::Taken;
 use crate::exchange::sides::Client;
@@ -79,6 +79,7 @@ impl Client for H1 {
         let out = self.out.tail();
         write::status_line(out, meta.status, fields.reason());
         let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
+        let hsts = self.conn.hsts.borrow();
         fields.each(|id, name, value| match id {
             // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
             FieldId::ContentLength if !bodiless || matches!(meta.status, 101 | 204) => {}
@@ -86,8 +87,13 @@ impl Client for H1 {
                 dated = true;
                 write::field(out, name, value);
             }
+            // It is the edge that ends TLS, and says this of it.
+            _ if hsts.is_some() && name.eq_ignore_ascii_case(HSTS.as_bytes()) => {}
             _ => write::field(out, name, value),
         });
+        if let Some(hsts) = hsts.as_deref() {
+            write::field(out, HSTS.as_bytes(), hsts.as_bytes());
+        }
         if !dated {
             with_date(self.conn.opened.arrived.core.clock().unix_s.get(), |date| write::field(out, b"date", date));
         }

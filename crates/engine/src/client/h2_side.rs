@@ -1,7 +1,7 @@
 //! The client's side of one HTTP/2 request: its body in, its answer out, and what is still sent when it was answered.
 //! Read next: `h2.rs`, the connection.
 
-use crate::client::answer::{Answer, unavailable, with_date};
+use crate::client::answer::{Answer, HSTS, unavailable, with_date};
 use crate::client::conn::Conn;
 use crate::client::h1::SILENT_SENDING_S;
 use crate::client::windows::Loan;
@@ -205,6 +205,10 @@ impl Client for H2 {
             if let Ok(date) = with_date(now, HeaderValue::from_bytes) {
                 headers.insert(http::header::DATE, date);
             }
+        }
+        if let Some(Ok(hsts)) = self.conn.hsts.borrow().as_deref().map(HeaderValue::from_str) {
+            // In the place of whatever the backend said.
+            headers.insert(HSTS, hsts);
         }
         let ends = match meta.body {
             BodyLen::None => true,

@@ -32,6 +32,7 @@ pub fn site(certs: usize, clients: ClientDemand, versions: &[&str]) -> Site {
         protocol: Protocol::Http,
         policy: policy(versions),
         alpn: vec!["h2".into(), "http/1.1".into()],
+        hsts: None,
     }
 }
 
