@@ -4,7 +4,7 @@ use crate::{cuts, shown};
 use everyhop_canon::cidr::{Cidr, unmapped};
 use everyhop_canon::path::{NotStrict, form_into, has_prefix, path_into, target};
 use everyhop_canon::proxy::{ProxyRead, read, write_v2};
-use everyhop_canon::{forwarded as said, host as named};
+use everyhop_canon::{forwarded as said, host as named, told as says};
 use std::net::{IpAddr, SocketAddr};
 
 /// The longest header that is waited for: a v2 head with 4 KiB of addresses and TLVs.
@@ -47,6 +47,7 @@ pub fn forwarded(data: &[u8]) {
         let own: IpAddr = written.split('/').next().unwrap_or_default().parse().expect("an address");
         assert!(net.contains(own) && net.contains(unmapped(own)), "{written} does not contain its own address");
     }
+    told(value, &trusted);
     let mut chain = vec![IpAddr::from([192, 0, 2, 1])];
     let whole = said::addresses(value, &mut chain);
     assert_eq!(chain.remove(0), IpAddr::from([192, 0, 2, 1]), "it only appends");
@@ -68,6 +69,29 @@ pub fn forwarded(data: &[u8]) {
         assert!(said::addresses(plain.as_bytes(), &mut again) && again == [ip], "{plain}");
         assert!(ip.is_ipv4() || node.starts_with(b"\"["), "RFC 7239 §6: IPv6 in brackets and quotes");
     }
+}
+
+/// The same value as Forwarded (RFC 7239), and as each of the fields that have one value.
+fn told(value: &[u8], trusted: &[Cidr]) {
+    let mut hops = Vec::new();
+    if says::hops(value, &mut hops) {
+        let at = says::of_client(&hops, trusted).expect("a list has elements");
+        let is_trusted = |hop: &says::Hop| hop.from.is_some_and(|ip| trusted.iter().any(|net| net.contains(ip)));
+        assert!(hops[at + 1..].iter().all(is_trusted), "a hop that nobody vouches for was passed over");
+        // Another element behind it changes nothing of what was said, and takes no older one for the client's.
+        let (mut twice, mut text) = (Vec::new(), value.to_vec());
+        text.extend_from_slice(b", for=192.0.2.1");
+        assert!(says::hops(&text, &mut twice) && twice.len() == hops.len() + 1, "{}", shown(value));
+        assert!(twice.starts_with(&hops), "{}", shown(value));
+        assert!(says::of_client(&twice, trusted).is_some_and(|it| it >= at));
+        for it in hops.into_iter().filter_map(|hop| hop.host.this()) {
+            assert_eq!(named::host(it.host.as_bytes()).as_ref(), Ok(&it.host), "a host in its own form");
+        }
+    }
+    if let Some(id) = says::request_id(value) {
+        assert!(id.as_bytes() == value && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic()));
+    }
+    let _ = (says::list(value, says::scheme), says::list(value, says::named), says::list(value, says::port));
 }
 
 pub fn host(data: &[u8]) {

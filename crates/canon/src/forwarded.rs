@@ -1,5 +1,5 @@
 //! Who a request comes from, as proxies say it: X-Forwarded-For and RFC 7239. Only what a trusted peer says is asked
-//! for here, and of that only up to the first hop that nobody trusted vouches for (X01).
+//! for here, and of that only up to the first hop that nobody trusted vouches for (X01). Read next: `told.rs`.
 
 use crate::cidr::{Cidr, unmapped};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ pub fn addresses(value: &[u8], out: &mut Vec<IpAddr>) -> bool {
     true
 }
 
-fn address(text: &str) -> Option<IpAddr> {
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
     if let Ok(ip) = text.parse() {
         return Some(ip);
     }

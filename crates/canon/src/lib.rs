@@ -11,3 +11,4 @@ pub mod host;
 pub mod path;
 pub mod proxy;
 pub mod readings;
+pub mod told;

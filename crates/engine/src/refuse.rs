@@ -78,6 +78,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         duration_us: us,
         end: why.slug(),
         detail: None,
+        told_id: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

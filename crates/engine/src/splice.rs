@@ -436,6 +436,7 @@ fn end(
         duration_us: us,
         end: ended.map_or_else(Refusal::slug, |()| DONE),
         detail: None,
+        told_id: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

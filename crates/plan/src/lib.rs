@@ -19,7 +19,7 @@ pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, RouteLimits};
-pub use listener::{Listener, Speaks, StartTls, Unnamed};
+pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
 pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };

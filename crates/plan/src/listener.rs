@@ -15,13 +15,33 @@ pub struct Listener {
     pub unknown_sni: Unnamed,
     /// Peers (CIDR) that must send a PROXY header; all others must not.
     pub accept_proxy: Vec<String>,
-    /// Peers (CIDR) whose X-Forwarded-* and Forwarded are believed.
+    /// Peers (CIDR) that are believed.
     pub trusted_proxies: Vec<String>,
+    /// In what, sorted; of nobody else is any of it believed.
+    pub believe: Vec<Believe>,
     /// At most this many connections at once, over all threads.
     pub connections: u32,
     /// By which protocol's words clients may ask for TLS here, before their hello. `null`: TLS is the first thing said.
     #[serde(deserialize_with = "present")]
     pub starttls: Option<StartTls>,
+}
+
+/// A field that a trusted proxy is believed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Believe {
+    /// X-Forwarded-For.
+    Address,
+    /// Forwarded (RFC 7239): addresses, scheme and host.
+    Forwarded,
+    /// X-Forwarded-Host. What the client asked the proxy for; no route is chosen by it.
+    Host,
+    /// X-Forwarded-Port.
+    Port,
+    /// X-Forwarded-Proto.
+    Proto,
+    /// X-Request-Id.
+    RequestId,
 }
 
 /// What is spoken from the first byte on.

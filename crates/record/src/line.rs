@@ -118,6 +118,8 @@ pub struct Line<'a> {
     pub end: &'static str,
     /// What a slug alone does not tell.
     pub detail: Option<&'a str>,
+    /// The id that a trusted proxy told of the request.
+    pub told_id: Option<&'a str>,
 }
 
 /// What all lines of a route under a plan share, written once.
@@ -191,12 +193,14 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        match self.detail {
+        if (self.detail, self.told_id) == (None, None) {
             // Almost every line: in one piece.
-            None => out.extend_from_slice(b",\"detail\":null"),
-            detail => field(out, "detail", detail),
+            out.extend_from_slice(b",\"detail\":null,\"told_id\":null,\"failed_hops\":[");
+        } else {
+            field(out, "detail", self.detail);
+            field(out, "told_id", self.told_id);
+            out.extend_from_slice(b",\"failed_hops\":[");
         }
-        out.extend_from_slice(b",\"failed_hops\":[");
         write_all(out, self.failed);
         out.extend_from_slice(b"],\"alarms\":[");
         if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm()) {

@@ -72,6 +72,7 @@ impl Running {
                 name: l.name.clone(),
                 accept_proxy: cidrs(&l.accept_proxy)?,
                 trusted: cidrs(&l.trusted_proxies)?,
+                believe: l.believe.clone(),
                 count: count_of(&l.name),
                 limit: l.connections,
                 speaks: l.speaks,

@@ -8,7 +8,7 @@ use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Edits, EjectOn, Limits, Plan, Speaks, StartTls};
+use everyhop_plan::{Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -41,6 +41,8 @@ pub struct Listening {
     pub name: String,
     pub accept_proxy: Vec<Cidr>,
     pub trusted: Vec<Cidr>,
+    /// What those are believed in.
+    pub believe: Vec<Believe>,
     pub count: Arc<AtomicU32>,
     pub limit: u32,
     pub speaks: Speaks,

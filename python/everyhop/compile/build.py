@@ -89,7 +89,8 @@ def listener(world: World, index: int) -> plan.Listener:
         no_sni=answer(it.no_sni),
         unknown_sni=answer(it.unknown_sni),
         accept_proxy=[str(names.network(n)) for n in it.accept_proxy],
-        trusted_proxies=[str(names.network(n)) for n in it.trusted_proxies],
+        trusted_proxies=[str(names.network(n)) for n in it.trusts.networks] if it.trusts else [],
+        believe=sorted(set(it.trusts.believe)) if it.trusts else [],
         connections=it.connections,
         starttls=it.starttls,
     )

@@ -90,9 +90,15 @@ def listeners(world: World) -> None:
                     f"listener {listener.name!r} answers with {answer!r}, which is no site and no passthrough route",
                     "use \"refuse\", a site's name or a passthrough route's name",
                 )
-        for field, believed in (("accept_proxy", listener.accept_proxy), ("trusted_proxies", listener.trusted_proxies)):
+        proxies = listener.trusted_proxies
+        inside: Key = () if isinstance(proxies, list) else ("networks",)
+        where: Key
+        for where, believed in (
+            (("accept_proxy",), listener.accept_proxy),
+            (("trusted_proxies", *inside), listener.trusts.networks if listener.trusts else []),
+        ):
             for j, text in enumerate(believed):
-                trusted(world, ("listener", i, field, j), text)
+                trusted(world, ("listener", i, *where, j), text)
     for j, text in enumerate(world.config.dns.servers):
         if names.dns_server(text) is None:
             what = f"[dns] asks {text!r}, which is no IP address"

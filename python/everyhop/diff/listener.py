@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from everyhop.diff.address import REACHES, meet, reach
 from everyhop.diff.kinds import KINDS, Change
+from everyhop.model.listener import FIELDS, fields
 from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, SpeaksTls, Unnamed
 
 KINDS.update(
@@ -16,6 +17,8 @@ KINDS.update(
         "boundary-returned": ("stronger", "TLS ended at the edge and ends at the backend"),
         "trusted-widened": ("weaker", "the word of more networks is believed"),
         "trusted-narrowed": ("stronger", "the word of fewer networks is believed"),
+        "believed-more": ("weaker", "more of what trusted proxies say is believed"),
+        "believed-less": ("stronger", "less of what trusted proxies say is believed"),
         "unnamed-answered": ("weaker", "hellos without a known name were refused and get an answer"),
         "unnamed-moved": ("neutral", "hellos without a known name get another answer"),
         "unnamed-refused": ("stronger", "hellos without a known name are refused"),
@@ -27,7 +30,6 @@ KINDS.update(
     }
 )
 
-WORDS = (("trusted_proxies", "X-Forwarded-For"), ("accept_proxy", "the PROXY header"))
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -56,6 +58,7 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         unknown_sni=Refuse(answer="refuse"),
         accept_proxy=[],
         trusted_proxies=[],
+        believe=[],
         connections=0,
         starttls=None,
     )
@@ -64,8 +67,8 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         # Whoever took the same connections comes first: what it is called does not matter.
         same = [before[at]] if at in before else [x for x in old.listeners if any(meet(at, one) for one in x.bind)]
         for a in same or named or [nobody]:
-            for field, word in WORDS:
-                out += trusted(at, word, getattr(a, field), getattr(b, field))
+            out += trusted(at, "the PROXY header", a.accept_proxy, b.accept_proxy)
+            out += proxies(at, a, b)
             for field in ("no_sni", "unknown_sni"):
                 out += unnamed(at, field, (old, getattr(a, field)), (new, getattr(b, field)))
     return out
@@ -94,6 +97,35 @@ def trusted(at: str, word: str, was: list[str], now: list[str]) -> list[Change]:
         for n in left(was, now)
     ]
     return out
+
+
+def proxies(at: str, a: Listener, b: Listener) -> list[Change]:
+    """Whom a listener believes, and in what: a field that more is believed in is told once, of all whose word it is."""
+    out = trusted(at, fields(b.believe or a.believe), a.trusted_proxies, b.trusted_proxies)
+    if not a.trusted_proxies or not b.trusted_proxies:
+        return out
+    more, less = sorted({*b.believe} - {*a.believe}), sorted({*a.believe} - {*b.believe})
+    out += [
+        Change("believed-more", at, f"{FIELDS[word]} of {', '.join(b.trusted_proxies)} is believed", SO[word])
+        for word in more
+    ]
+    out += [
+        Change("believed-less", at, f"{FIELDS[word]} of {', '.join(a.trusted_proxies)} is not believed any more", SURE)
+        for word in less
+    ]
+    return out
+
+
+SURE = "the edge says what it knows itself, and lets nobody else say it"
+SO = {
+    "address": "whoever is there can name any client",
+    "forwarded": "whoever is there can name any client, scheme and host",
+    "host": "whoever is there can name any host, which backends may build links from",
+    "port": "whoever is there can name any port, which backends may build links from",
+    "proto": "whoever is there can tell backends that a client came in plaintext by TLS",
+    "request-id": "whoever is there can give a request an id that others have",
+}
+"""What follows where a trusted proxy is believed in it."""
 
 
 def left(those: list[str], without: list[str]) -> list[str]:

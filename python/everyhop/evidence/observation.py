@@ -101,7 +101,7 @@ class Observation(Part):
     time: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
     conn: Id
     id: Id | None
-    """Of the request; also sent to the backend as X-Request-Id."""
+    """Of the request; also sent to the backend as X-Request-Id, unless `told_id` is."""
     listener: str
     peer: str
     """Who opened the TCP connection, with port."""
@@ -130,6 +130,8 @@ class Observation(Part):
     """`done`, or the slug of why not."""
     detail: str | None
     """What the slug alone does not tell, such as the other route that a path could be read as."""
+    told_id: Annotated[str, Field(min_length=1, max_length=128)] | None
+    """The X-Request-Id of a trusted proxy that the listener believes in it; sent to the backend in place of `id`."""
     failed_hops: list[FailedHop]
     """Every try at a backend that failed, in order, also where the next one was good."""
     alarms: list[Literal["identity_not_demanded"]]

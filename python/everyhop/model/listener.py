@@ -1,11 +1,38 @@
 """Where connections arrive, and whose word about the client is believed there."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from everyhop.model.base import Section
 from everyhop.model.words import StartTls
+
+Believed = Literal["address", "forwarded", "host", "port", "proto", "request-id"]
+
+FIELDS = {
+    "address": "X-Forwarded-For",
+    "forwarded": "Forwarded",
+    "host": "X-Forwarded-Host",
+    "port": "X-Forwarded-Port",
+    "proto": "X-Forwarded-Proto",
+    "request-id": "X-Request-Id",
+}
+"""By what it is believed in: the field that says it."""
+
+
+def fields(believed: Iterable[str]) -> str:
+    """As people list them."""
+    *some, last = [FIELDS[word] for word in believed] or ["X-Forwarded-For"]
+    return f"{', '.join(some)} and {last}" if some else last
+
+
+class TrustedProxies(Section):
+    """`[[listener]] trusted_proxies`: proxies in front, and the fields that they are believed in."""
+
+    networks: Annotated[list[str], Field(min_length=1)]
+    believe: Annotated[list[Believed], Field(min_length=1)] = ["address"]
+    """Fields that your proxy sets itself on each request, whatever its client sent: `address` (X-Forwarded-For), `proto` (X-Forwarded-Proto), `host` (X-Forwarded-Host), `port` (X-Forwarded-Port), `forwarded` (Forwarded, RFC 7239: addresses, scheme and host), `request-id` (X-Request-Id). The others are taken out, or said anew by the edge. No route is chosen by any of them."""
 
 
 class Listener(Section):
@@ -25,9 +52,16 @@ class Listener(Section):
     """The same for a name that is not served here."""
     accept_proxy: list[str] = []
     """Networks that must send a PROXY header; all others must not."""
-    trusted_proxies: list[str] = []
-    """Networks whose X-Forwarded-For is believed."""
+    trusted_proxies: list[str] | TrustedProxies = []
+    """Networks whose X-Forwarded-For is believed; as a table, what else they are believed in: `{ networks = ["10.0.0.0/24"], believe = ["address", "proto", "host"] }`."""
     starttls: StartTls | None = None
     """A protocol whose clients ask for TLS in the clear before they begin it; who does not ask for it is refused. `postgres`: SSLRequest (`sslmode=verify-full`); `smtp` and `imap`: STARTTLS, for which the edge greets in the clear; `ldap`: StartTLS. Clients of `postgres` and `ldap` may begin TLS at once as well."""
     connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
     """Most connections at once; each costs about 16 KiB when idle."""
+
+    @property
+    def trusts(self) -> TrustedProxies | None:
+        """The proxies in front, however they are written."""
+        if isinstance(self.trusted_proxies, TrustedProxies):
+            return self.trusted_proxies
+        return TrustedProxies(networks=self.trusted_proxies) if self.trusted_proxies else None

@@ -148,6 +148,9 @@ class Listener(Part):
     unknown_sni: Always[Unnamed]
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
+    believe: ByEffect[
+        list[Literal["address", "forwarded", "host", "port", "proto", "request-id"]]
+    ]  # nothing where nobody is trusted
     connections: Never[int]
     starttls: Never[StartTls | None]  # TLS it is in any case
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from everyhop.model.listener import fields
 from everyhop.model.words import Lies
 from everyhop.plan import (
     STRENGTH,
@@ -114,7 +115,7 @@ class RouteTrust:
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
     """One entry a route, in the plan's order."""
-    trusted = sorted({net for listener in plan.listeners for net in listener.trusted_proxies})
+    trusted = vouching(plan)
     proxied = sorted({net for listener in plan.listeners for net in listener.accept_proxy})
     ways_in = reached(plan)
     out = []
@@ -129,6 +130,15 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             else:
                 out.append(ended(route, route.way, inside, trusted, proxied))
     return out
+
+
+def vouching(plan: Plan) -> dict[tuple[str, ...], list[str]]:
+    """Networks of trusted proxies, by what they are believed in at some listener."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for listener in plan.listeners:
+        if listener.trusted_proxies:
+            found.setdefault(tuple(listener.believe), set()).update(listener.trusted_proxies)
+    return {believed: sorted(nets) for believed, nets in sorted(found.items())}
 
 
 def matched(way: Way) -> str:
@@ -160,7 +170,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         changers=readers,
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
-        believed=words("passthrough", False, [], proxied, told=way.send_proxy == "v2"),
+        believed=words("passthrough", False, {}, proxied, told=way.send_proxy == "v2"),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
         allowed=None,
@@ -175,7 +185,11 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
 
 
 def ended(
-    route: Route, way: AtEdge, inside: list[tuple[Site, str]], trusted: list[str], proxied: list[str]
+    route: Route,
+    way: AtEdge,
+    inside: list[tuple[Site, str]],
+    trusted: dict[tuple[str, ...], list[str]],
+    proxied: list[str],
 ) -> RouteTrust:
     pattern = weakest(way).hop.tls
     signed = acceptances(way)
@@ -212,7 +226,11 @@ def ended(
 
 
 def answered(
-    route: Route, way: Here, inside: list[tuple[Site, str]], trusted: list[str], proxied: list[str]
+    route: Route,
+    way: Here,
+    inside: list[tuple[Site, str]],
+    trusted: dict[tuple[str, ...], list[str]],
+    proxied: list[str],
 ) -> RouteTrust:
     sites, clients = demanded(inside)
     readers = ("client", "edge")
@@ -304,14 +322,14 @@ def by(verify: Verify) -> str:
 def words(
     pattern: str,
     networked: bool,
-    trusted: list[str],
+    trusted: dict[tuple[str, ...], list[str]],
     proxied: list[str],
     *,
     told: bool = False,
     stream: bool = False,
 ) -> tuple[Believed, ...]:
     """What is taken on somebody's word. `told`: the backend is sent a PROXY header; `stream`: and no request is read."""
-    found = said_of_clients(proxied, [] if stream else trusted)
+    found = said_of_clients(proxied, {} if stream else trusted)
     if pattern == "passthrough":
         why = "anyone who reaches it can send one"
     elif pattern == "reencrypt":
@@ -325,13 +343,16 @@ def words(
     return (*found, Believed("the backend", "X-Forwarded-For and every other header", why))
 
 
-def said_of_clients(proxied: list[str], trusted: list[str]) -> list[Believed]:
+def said_of_clients(proxied: list[str], trusted: dict[tuple[str, ...], list[str]]) -> list[Believed]:
     """What the edge believes of whom a client is."""
     found = []
     if proxied:
         said = f"the PROXY header of {', '.join(proxied)}"
         found.append(Believed("the edge", said, "it says who the client is, and nothing proves it"))
-    if trusted:
-        said = f"X-Forwarded-For of {', '.join(trusted)}"
-        found.append(Believed("the edge", said, "up to the first address that is none of them"))
+    for believed, networks in trusted.items():
+        addresses = {"address", "forwarded"} & {*believed}
+        reasons = ["up to the first address that is none of them"] if addresses else []
+        if {*believed} - {"address"}:
+            reasons.append("backends are told it as the edge's own word; no route is chosen by it")
+        found.append(Believed("the edge", f"{fields(believed)} of {', '.join(networks)}", "; ".join(reasons)))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from everyhop.compile import compile_file
+from everyhop.errors import Refused
 from everyhop.plan import AtBackend, AtEdge, MutualHop, Plan, ReencryptHop, Route, canonical, read_plan
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
@@ -106,7 +107,21 @@ def test_an_address_stands_in_the_plan_in_its_one_form_however_it_is_written() -
 
 def test_what_is_believed_at_a_listener_stands_in_the_plan_as_networks() -> None:
     (it,) = built(listener='accept_proxy = ["10.1.2.3"]\ntrusted_proxies = ["10.0.0.0/8"]\n').listeners
-    assert (it.accept_proxy, it.trusted_proxies) == (["10.1.2.3/32"], ["10.0.0.0/8"])
+    assert (it.accept_proxy, it.trusted_proxies, it.believe) == (["10.1.2.3/32"], ["10.0.0.0/8"], ["address"])
+    (bare,) = built(listener="").listeners
+    assert (bare.trusted_proxies, bare.believe) == ([], [])
+    table = 'trusted_proxies = { networks = ["10.0.0.7"], believe = ["request-id", "host", "host"] }\n'
+    (it,) = built(listener=table).listeners
+    assert (it.trusted_proxies, it.believe) == (["10.0.0.7/32"], ["host", "request-id"])
+    (it,) = built(listener='trusted_proxies = { networks = ["10.0.0.7"] }\n').listeners
+    assert it.believe == ["address"]
+
+
+@pytest.mark.parametrize("told", ["believe = []", 'believe = ["prefix"]', 'believe = ["address"], more = 1'])
+def test_what_no_proxy_can_be_believed_in_is_refused(told: str) -> None:
+    with pytest.raises(Refused) as refused:
+        built(listener=f'trusted_proxies = {{ networks = ["10.0.0.7"], {told} }}\n')
+    assert {f.slug for f in refused.value.findings} <= {"config/wrong-value", "config/unknown-key", "config/wrong-type"}
 
 
 def test_a_modern_site_speaks_tls_1_3_alone_and_an_intermediate_one_1_2_as_well() -> None:

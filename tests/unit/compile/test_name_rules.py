@@ -77,6 +77,9 @@ def test_a_name_is_there_and_printable_and_128_letters_at_most() -> None:
 )
 def test_a_network_that_is_believed_is_no_wider_than_its_own_house(field: str, network: str, taken: bool) -> None:
     assert [slug for slug, _ in found(f'{field} = ["{network}"]')] == ([] if taken else ["trust/too-wide"])
+    if field == "trusted_proxies":
+        table = found(f'{field} = {{ networks = ["{network}"], believe = ["host"] }}')
+        assert [slug for slug, _ in table] == ([] if taken else ["trust/too-wide"])
 
 
 def test_the_mend_of_a_network_that_is_too_wide_says_how_narrow_it_must_be() -> None:

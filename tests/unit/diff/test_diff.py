@@ -93,7 +93,7 @@ def get(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 OTHER: dict[str, Any] = {
-    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "hosts": ["other.example.com"],
+    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "hosts": ["other.example.com"],
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
     "alpn": ["h2"], "eject_on": ["5xx"], "requires": ["jwt"], 

@@ -240,6 +240,7 @@ def test_a_listener_a_site_or_an_identity_that_is_only_renamed_is_silence() -> N
         ("paths-loosened", plan(route("r", more='paths = "strict"\n')), plan(route("r"))),
         ("unnamed-answered", plan(route("r")), plan(route("r"), listener='no_sni = "s"')),
         ("trusted-widened", plan(route("r"), listener='trusted_proxies = ["10.0.0.0/9"]'), plan(route("r"), listener='trusted_proxies = ["10.0.0.0/8"]')),
+        ("believed-more", plan(route("r"), listener='trusted_proxies = ["10.0.0.0/8"]'), plan(route("r"), listener='trusted_proxies = { networks = ["10.0.0.0/8"], believe = ["address", "host"] }')),
         ("verification-changed", plan(route("r")), plan(route("r").replace('name = "n"', 'name = "m"'))),
         ("verification-changed", plan(route("r")), plan(route("r", to='"10.0.0.1:1", { at = "10.0.0.2:1", verify = { ca = "c", name = "m" } }'))),
         ("client-demand-weakened", plan(route("r"), site=DEMAND), plan(route("r"))),

@@ -87,6 +87,11 @@ def test_demands_versions_and_believed_words_show(tmp_path: Path) -> None:
     )
     assert strict.clients == "required" and strict.hops[0].oldest == "1.3"
     assert [b.who for b in strict.believed] == ["the edge", "the edge"]
+    assert strict.believed[1].what == "X-Forwarded-For of 10.0.0.0/8" and "route" not in strict.believed[1].why
+    table = 'trusted_proxies = { networks = ["10.0.0.0/8"], believe = ["proto", "host", "request-id"] }'
+    (more,) = (b for b in mapped(tmp_path, "mutual", listener=table).believed if b.who == "the edge")
+    assert more.what == "X-Forwarded-Host, X-Forwarded-Proto and X-Request-Id of 10.0.0.0/8"
+    assert more.why == "backends are told it as the edge's own word; no route is chosen by it"
     assert any("its certificate" in p and "client to the edge" in p for p in strict.hops[0].proofs)
     assert [b.who for b in mapped(tmp_path, "plaintext").believed] == ["the backend"]
     assert mapped(tmp_path, "passthrough").clients == "at the backend"

@@ -2,6 +2,7 @@
 //! id, in the words that the client wants, and `Proxy-Status` (RFC 9209). Also the clock's Date, written once a second and thread. Read next: `given.rs`.
 
 use crate::client::wants::Wants;
+use crate::exchange::told::Id;
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
 use bytes::Bytes;
 use everyhop_http1::{FieldId, write};
@@ -34,7 +35,7 @@ impl Answer {
 }
 
 /// Makes the answer. 499 and 0 are for logs; a client that could still read would get 502.
-pub(crate) fn answer(why: Refusal, id: u64, to_head: bool, wants: Wants) -> Answer {
+pub(crate) fn answer(why: Refusal, id: Id<'_>, to_head: bool, wants: Wants) -> Answer {
     let status = match why.status() {
         s @ 400..=599 if s != 499 => s,
         _ => 502,
@@ -49,7 +50,7 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool, wants: Wants) -> Answ
         ("content-type".into(), kind_of_body.as_bytes().to_vec()),
         ("cache-control".into(), b"no-store".to_vec()),
         ("proxy-status".into(), format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
-        ("x-request-id".into(), format!("{id:016x}").into_bytes()),
+        ("x-request-id".into(), id.to_string().into_bytes()),
     ];
     if wants != Wants::Plain {
         fields.push(("vary".into(), b"accept".to_vec()));
@@ -68,36 +69,37 @@ pub(crate) fn answer(why: Refusal, id: u64, to_head: bool, wants: Wants) -> Answ
     it
 }
 
-fn plain(why: Refusal, status: u16, id: u64) -> String {
+fn plain(why: Refusal, status: u16, id: Id<'_>) -> String {
     let (phrase, sentence, slug) = (write::reason(status), why.sentence(), why.slug());
-    format!("{status} {phrase}\n\n{sentence}.\n\nreason: {slug}\nrequest: {id:016x}\n")
+    format!("{status} {phrase}\n\n{sentence}.\n\nreason: {slug}\nrequest: {id}\n")
 }
 
-/// Nothing that a client sent stands in it; sentences are escaped all the same.
-fn html(why: Refusal, status: u16, id: u64) -> String {
+/// Nothing that a client sent stands in it, and an id that a proxy told has no sign that means something here; sentences are
+/// escaped all the same.
+fn html(why: Refusal, status: u16, id: Id<'_>) -> String {
     let (phrase, slug) = (write::reason(status), why.slug());
     let sentence = why.sentence().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
          content=\"width=device-width\"><title>{status} {phrase}</title></head>\n<body><h1>{status} {phrase}</h1>\n\
-         <p>{sentence}.</p>\n<p>reason: <code>{slug}</code><br>request: <code>{id:016x}</code></p></body></html>\n"
+         <p>{sentence}.</p>\n<p>reason: <code>{slug}</code><br>request: <code>{id}</code></p></body></html>\n"
     )
 }
 
 /// RFC 9457; the type is left to the status, so that the title is its phrase (§4.2.1).
-fn problem(why: Refusal, status: u16, id: u64) -> String {
+fn problem(why: Refusal, status: u16, id: Id<'_>) -> String {
     let mut detail = Vec::new();
     json::text(&mut detail, why.sentence().as_bytes());
     let (phrase, slug, detail) = (write::reason(status), why.slug(), String::from_utf8_lossy(&detail));
     format!(
         "{{\"type\":\"about:blank\",\"title\":\"{phrase}\",\"status\":{status},\"detail\":{detail},\
-         \"reason\":\"{slug}\",\"request\":\"{id:016x}\"}}\n"
+         \"reason\":\"{slug}\",\"request\":\"{id}\"}}\n"
     )
 }
 
 /// A refusal in the words of gRPC: trailers alone, with the status that HTTP's stands for there. The sentence is ASCII, which
 /// is how `grpc-message` has it.
-pub(crate) fn call(why: Refusal, id: u64) -> Answer {
+pub(crate) fn call(why: Refusal, id: Id<'_>) -> Answer {
     Answer {
         meta: Meta { status: 200, body: BodyLen::None, behind: Behind::Nothing },
         fields: vec![
@@ -105,7 +107,7 @@ pub(crate) fn call(why: Refusal, id: u64) -> Answer {
             ("grpc-status".into(), grpc::code(why).to_string().into_bytes()),
             ("grpc-message".into(), format!("{} ({})", why.sentence(), why.slug()).into_bytes()),
             ("proxy-status".into(), format!("everyhop; error={}; details=\"{}\"", kind(why), why.slug()).into_bytes()),
-            ("x-request-id".into(), format!("{id:016x}").into_bytes()),
+            ("x-request-id".into(), id.to_string().into_bytes()),
         ],
         body: Bytes::new(),
     }
@@ -204,10 +206,10 @@ mod tests {
 
     #[test]
     fn an_answer_names_its_reason_and_the_request() {
-        let it = answer(Refusal::NotFound, 0xabc, false, Wants::Plain);
+        let it = answer(Refusal::NotFound, Id::Own(0xabc), false, Wants::Plain);
         let text = String::from_utf8_lossy(&it.body).into_owned();
         assert_eq!(it.meta.status, 404);
         assert!(text.contains("request/not-found") && text.contains("0000000000000abc"), "{text}");
-        assert!(answer(Refusal::NotFound, 1, true, Wants::Html).body.is_empty());
+        assert!(answer(Refusal::NotFound, Id::Own(1), true, Wants::Html).body.is_empty());
     }
 }

@@ -10,11 +10,10 @@ use crate::exchange::tries::Tries;
 use crate::exchange::words::Needs;
 use crate::head::identity::Said;
 use crate::terminate::Opened;
-use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Who;
 use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::running::{RouteRun, Running};
+use everyhop_running::running::{Listening, RouteRun, Running};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +21,7 @@ use std::time::Instant;
 /// What all requests of a connection share.
 pub(crate) struct Conn {
     pub(crate) opened: Opened,
-    /// The peer is a trusted proxy: its X-Forwarded-For is believed.
+    /// The peer is a trusted proxy: it is believed in what its listener says.
     is_trusted: bool,
     /// What its requests say of the client to a backend.
     pub(crate) said: Said,
@@ -62,9 +61,9 @@ impl Conn {
         arrived.core.clock().now_ms.get() >= self.old_ms.saturating_add(drain_ms)
     }
 
-    /// The networks of trusted proxies, where the peer is one of them.
-    pub(crate) fn believes(&self) -> Option<&[Cidr]> {
-        self.is_trusted.then_some(self.opened.arrived.listening.trusted.as_slice())
+    /// The listener, where it believes the peer.
+    pub(crate) fn believes(&self) -> Option<&Listening> {
+        self.is_trusted.then_some(&*self.opened.arrived.listening)
     }
 
     /// What the handshake proved, as `running` has it.

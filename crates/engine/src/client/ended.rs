@@ -30,6 +30,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         duration_us: us,
         end: why.slug(),
         detail: None,
+        told_id: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());
 }

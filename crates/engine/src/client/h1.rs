@@ -113,7 +113,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     (it.keep, it.version_10) = (false, false);
                     asked.of_refused(it.inb.bytes());
                     refused(&conn, asked, why.into(), began);
-                    it.queue(&answer(why, asked.id, false, Wants::Plain));
+                    it.queue(&answer(why, asked.shown_id(), false, Wants::Plain));
                     break;
                 }
                 Next::Head(len) => len,

@@ -260,7 +260,7 @@ async fn stream(
     };
     match carried {
         Carried::Done { .. } => {}
-        Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.id)),
+        Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.shown_id())),
         Carried::Refused(why) => client.answer(&refusal(&conn, why, asked, wants)),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),

@@ -5,7 +5,6 @@ use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::edits::Knows;
 use everyhop_plan::Variable;
-use everyhop_record::json::hex16;
 use std::io::Write;
 
 impl Knows for Conn {
@@ -20,7 +19,7 @@ impl Knows for Conn {
                 into.extend_from_slice(&self.said.address);
                 return;
             }
-            Variable::RequestId => return hex16(into, asked.id),
+            Variable::RequestId => return asked.shown_id().write(into),
             Variable::ClientName => facts.peer.as_ref().and_then(|p| p.names().first()).map_or("", String::as_str),
             Variable::TlsVersion => facts.version.unwrap_or_default(),
             Variable::Host => &asked.host,

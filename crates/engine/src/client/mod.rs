@@ -3,6 +3,7 @@
 //! Read next: `request.rs`, then `h1.rs`.
 
 pub(crate) mod answer;
+pub(crate) mod believed;
 pub(crate) mod budget;
 pub(crate) mod conn;
 mod ended;

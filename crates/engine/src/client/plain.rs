@@ -16,7 +16,7 @@ const REMEMBERED: &[u8] = b"max-age=3600";
 pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) -> Answer {
     match (why, conn.https_port()) {
         (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
-        _ => answer(why, asked.id, asked.is_head(), wants),
+        _ => answer(why, asked.shown_id(), asked.is_head(), wants),
     }
 }
 
@@ -27,7 +27,7 @@ fn redirect(why: Refusal, location: &str, asked: &Asked) -> Answer {
         ("location".into(), location.as_bytes().to_vec()),
         ("content-type".into(), b"text/plain; charset=utf-8".to_vec()),
         ("cache-control".into(), REMEMBERED.to_vec()),
-        ("x-request-id".into(), format!("{:016x}", asked.id).into_bytes()),
+        ("x-request-id".into(), asked.shown_id().to_string().into_bytes()),
     ];
     let meta = Meta { status, body: BodyLen::Known(body.len() as u64), behind: Behind::Nothing };
     let mut it = Answer { meta, fields, body: body.into() };

@@ -3,6 +3,7 @@
 //! `../admit/mod.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
 use crate::admit::{Refused, admit, admit_plain};
+use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::given::{Own, Stays};
 use crate::exchange::asked::Asked;
@@ -11,8 +12,7 @@ use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
 use crate::head::request as head;
-use everyhop_canon::cidr::Cidr;
-use everyhop_canon::{forwarded, host};
+use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_record::refusal::Refusal;
@@ -33,8 +33,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
         return Err(Refusal::LogFull.into());
     }
     asked.chain.clear();
-    if let Some(trusted) = conn.believes() {
-        believe(trusted, asked, view);
+    asked.told = None;
+    if let Some(at) = conn.believes() {
+        believe(at, asked, view);
     }
     let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())
         .map_err(|by| in_the_clear(conn, &running, asked, view).unwrap_or(by))?;
@@ -74,21 +75,6 @@ fn in_the_clear(conn: &Conn, running: &Running, asked: &Asked, view: &impl Field
         conn.opened.arrived.listening.redirected.fetch_add(1, Ordering::Relaxed);
     }
     Some(why.into())
-}
-
-/// Takes over the part of X-Forwarded-For that trusted proxies vouch for.
-fn believe(trusted: &[Cidr], asked: &mut Asked, view: &impl Fields) {
-    let mut whole = true;
-    view.each(|id, _, value| {
-        if id == FieldId::XForwardedFor {
-            whole &= forwarded::addresses(value, &mut asked.chain);
-        }
-    });
-    match forwarded::client_in(&asked.chain, trusted).filter(|_| whole) {
-        Some(at) => drop(asked.chain.drain(..at)),
-        // What cannot be read is not believed in part.
-        None => asked.chain.clear(),
-    }
 }
 
 /// Why the path is taken for none of that route.

@@ -1,6 +1,7 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
 //! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
+use crate::exchange::told::{Id, Told};
 use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
 use everyhop_decide::Ask;
@@ -33,6 +34,8 @@ pub struct Asked {
     pub(crate) grpc: bool,
     /// From the client to the peer, as trusted proxies vouch for it; the peer is not in it.
     pub(crate) chain: Vec<IpAddr>,
+    /// What one of them told of the request; nothing where none is believed in more than addresses.
+    pub(crate) told: Option<Box<Told>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -53,6 +56,7 @@ impl Default for Asked {
             protocol: "http/1.1",
             grpc: false,
             chain: Vec::new(),
+            told: None,
             binds: Cell::new(false),
         }
     }
@@ -75,6 +79,7 @@ impl Asked {
             text.clear();
         }
         self.chain.clear();
+        self.told = None;
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.websocket, self.te_trailers, self.grpc, self.protocol) = (false, false, false, "http/1.1");
     }
@@ -100,6 +105,15 @@ impl Asked {
             self.target.replace_range(..self.path_len, &self.path);
             self.path_len = self.path.len();
         }
+    }
+
+    /// By which client and backend know it.
+    pub(crate) fn shown_id(&self) -> Id<'_> {
+        self.told_id().map_or(Id::Own(self.id), Id::Told)
+    }
+
+    pub(crate) fn told_id(&self) -> Option<&str> {
+        self.told.as_ref().and_then(|it| it.id.as_deref())
     }
 
     pub(crate) fn is_head(&self) -> bool {

@@ -12,6 +12,7 @@ pub(crate) mod observed;
 pub(crate) mod pulse;
 pub(crate) mod sides;
 pub(crate) mod streams;
+pub(crate) mod told;
 pub(crate) mod trailers;
 pub(crate) mod tries;
 pub(crate) mod turn;

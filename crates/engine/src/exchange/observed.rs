@@ -79,6 +79,7 @@ pub(crate) fn record(
         duration_us: us,
         end: seen.end.map_or_else(Refusal::slug, |()| DONE),
         detail: seen.detail,
+        told_id: asked.told_id(),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
 }

@@ -4,7 +4,6 @@
 use crate::exchange::asked::Asked;
 use base64::Engine;
 use everyhop_canon::forwarded::write_node;
-use everyhop_record::json::hex16;
 use std::cell::Cell;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -45,9 +44,18 @@ fn byte_sequence(der: &[u8]) -> Vec<u8> {
 
 /// What the edge says of the client. What it does not know it does not say.
 pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static str, &[u8])) {
-    put("x-forwarded-proto", b"https");
-    put("x-forwarded-host", asked.authority.as_bytes());
     let mut text = Text::default();
+    let (scheme, authority) = match &asked.told {
+        None => ("https", asked.authority.as_str()),
+        Some(told) => (told.scheme.name(), told.authority.as_str()),
+    };
+    put("x-forwarded-proto", scheme.as_bytes());
+    put("x-forwarded-host", authority.as_bytes());
+    if let Some(port) = asked.told.as_ref().and_then(|it| it.port) {
+        let _ = write!(text, "{port}");
+        put("x-forwarded-port", &text.0);
+        text.0.clear();
+    }
     if asked.chain.is_empty() {
         put("x-forwarded-for", &said.address);
         put("x-real-ip", &said.address);
@@ -69,12 +77,13 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
         write_node(&mut text.0, *ip);
         text.push(b", ");
     }
-    for part in [b"for=", &*said.node, b";proto=https;host=\"", asked.authority.as_bytes(), b"\""] {
+    let scheme = if scheme == "https" { &b";proto=https;host=\""[..] } else { b";proto=http;host=\"" };
+    for part in [b"for=", &*said.node, scheme, authority.as_bytes(), b"\""] {
         text.push(part);
     }
     put("forwarded", &text.0);
     text.0.clear();
-    hex16(&mut text.0, asked.id);
+    asked.shown_id().write(&mut text.0);
     put("x-request-id", &text.0);
     if let Some(cert) = &said.cert {
         put("client-cert", cert);

@@ -225,6 +225,7 @@ impl Stream {
             duration_us: us,
             end: told.end.map_or_else(Refusal::slug, |()| DONE),
             detail: told.detail,
+            told_id: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());
     }
