@@ -39,7 +39,7 @@ BACKENDS = {
     "aiohttp": Backend("aiohttp's server", ("aiohttp",)),
     "uvicorn": Backend("uvicorn", ("uvicorn",)),
     "hypercorn": Backend("Hypercorn", ("hypercorn",), alpn=("2", "1.1")),
-    "hypercorn-h2": Backend("Hypercorn", ("hypercorn",), behind="2", alpn=(), sockets=False),
+    "hypercorn-h2": Backend("Hypercorn", ("hypercorn",), behind="2", alpn=()),
     "node": Backend("Node's http and https", trailers=True, needs="node"),
     "node-h2": Backend("Node's http2", behind="2", alpn=("2", "1.1"), sockets=False, trailers=True, needs="node"),
     "go": Backend("Go's net/http", alpn=("2", "1.1"), trailers=True),

@@ -31,6 +31,13 @@ def spki(it: Leaf) -> str:
     return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
+def tunnels(lines: list[dict[str, Any]], host: str) -> set[str]:
+    """In which protocols it opened its WebSockets."""
+    return {
+        line["protocol"] for line in lines if line["path"] == "/ws" and line["host"] == host and line["status"] == 101
+    }
+
+
 @pytest.fixture(scope="module")
 def reports(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """What the page found, by host: one browser for all."""
@@ -61,7 +68,8 @@ def reports(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
             finally:
                 browser.terminate()
                 browser.wait(20)
-            yield {one["host"]: one for one in found}
+            lines = front.lines()
+            yield {one["host"]: {**one, "tunnels": tunnels(lines, one["host"])} for one in found}
         finally:
             front.close()
     finally:
@@ -74,5 +82,7 @@ def test_a_page_fetches_uploads_talks_and_listens(reports: dict[str, dict[str, A
     assert told["sent"] is True and told["many"] is True, told
     assert told["socket"] == [[5, 100_000], 4001, "because of this"], told
     assert told["events"] == ["one", "two"], told
+    # By itself it opens them over HTTP/2 where that is offered (RFC 8441).
+    assert told["tunnels"] == (set() if pattern == "passthrough" else {"h2"}), told
     # aiohttp speaks no HTTP/2; where TLS ends at the edge the browser does.
     assert told["protocols"] == ["http/1.1" if pattern == "passthrough" else "h2"], told

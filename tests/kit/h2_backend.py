@@ -14,6 +14,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+from h2.settings import SettingCodes, Settings
 
 from tests.kit.raw import Record
 
@@ -38,6 +39,8 @@ class Spoken:
     h2: h2.connection.H2Connection
     # What of an answer still waits for the peer's window.
     owed: dict[int, bytes] = field(default_factory=dict)
+    tunnels: set[int] = field(default_factory=set)
+    """Streams that what is owed does not end."""
 
     def answer(self, stream: int, body: bytes = b"ok", status: bytes = b"200") -> None:
         self.h2.send_headers(stream, [(b":status", status), (b"content-length", b"%d" % len(body))])
@@ -56,14 +59,16 @@ class Spoken:
             self.owed[stream] = body
             if not body:
                 del self.owed[stream]
-                self.h2.end_stream(stream)
+                if stream not in self.tunnels:
+                    self.h2.end_stream(stream)
 
 
 class H2Backend:
-    """A script for `Raw`. `on(spoken, asked, event)` is called with each event of a request."""
+    """A script for `Raw`. `on(spoken, asked, event)` is called with each event of a request. `tunnels`: it says that it takes
+    an extended CONNECT (RFC 8441)."""
 
-    def __init__(self, on: Callable[[Spoken, Asked, h2.events.Event], None]) -> None:
-        self.on = on
+    def __init__(self, on: Callable[[Spoken, Asked, h2.events.Event], None], *, tunnels: bool = False) -> None:
+        self.on, self.tunnels = on, tunnels
         self.asked: list[Asked] = []
         self.connections = 0
         self.lock = threading.Lock()
@@ -74,6 +79,8 @@ class H2Backend:
             number = self.connections
         it = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
         spoken = Spoken(number, sock, it)
+        if self.tunnels:
+            it.local_settings = Settings(client=False, initial_values={SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
         it.initiate_connection()
         sock.sendall(it.data_to_send())
         here: dict[int, Asked] = {}

@@ -130,14 +130,6 @@ def unkept(it: Requirements) -> list[Conflict]:
             )
             for n in sorted(it.needs & SEVERAL)
         ]
-    if {"grpc", "websocket"} <= it.needs:
-        found.append(
-            Conflict(
-                (CAPABILITIES["grpc"].title, CAPABILITIES["websocket"].title),
-                "a WebSocket is opened in HTTP/1.1, and such a route speaks HTTP/2 to its backend",
-                ("give each a route of its own, by path or host", "drop one of the two"),
-            )
-        )
     return found
 
 

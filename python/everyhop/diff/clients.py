@@ -134,8 +134,8 @@ def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
 
 
 def upgrades(plan: Plan, outcome: Outcome) -> bool | None:
-    """Whether a WebSocket can be opened: HTTP/1.1 on both sides, and not refused; `None` where HTTP is not read."""
+    """Whether a WebSocket can be opened: over either protocol on either side, unless refused; `None` where HTTP is not read."""
     way = plan.routes[outcome.route or 0].way
     if outcome.site is None or not isinstance(way, AtEdge) or way.is_stream:
         return None
-    return way.websocket and way.upstream_protocol != "h2" and "http/1.1" in plan.sites[outcome.site].alpn
+    return way.websocket

@@ -114,6 +114,7 @@ CAPABILITIES: dict[str, Capability] = {
         "WebSocket passes through unread",
         settings=("websocket",),
         check=kept.upgrades_pass,
+        duty='where upstream_protocol = "h2", the backend takes WebSockets over HTTP/2 (RFC 8441)',
     ),
     "waf": Capability(
         "a web application firewall",

@@ -68,17 +68,9 @@ def http2_both_ways(it: Standing) -> Missing | None:
 
 
 def upgrades_pass(it: Standing) -> Missing | None:
-    """`websocket` not false, HTTP/1.1 to the backend or `upstream_protocol = "auto"`, and `http/1.1` in the site's `alpn`."""
+    """`websocket` not false."""
     if it.route.websocket is False:
         return Missing("the route refuses upgrades", ("websocket = true",), (own(it, "websocket"),))
-    if it.route.upstream_protocol == "h2":
-        mend = "give the WebSocket a route of its own, by path or host, without upstream_protocol"
-        what = "a WebSocket is opened in HTTP/1.1, and the route speaks HTTP/2 to its backend"
-        return Missing(what, (mend,), (own(it, "upstream_protocol"),))
-    for i, site in it.sites:
-        if "http/1.1" not in site.http_alpn:
-            what = f"site {site.name!r} offers clients no HTTP/1.1, in which a WebSocket is opened"
-            return Missing(what, ('alpn = ["h2", "http/1.1"]',), (("site", i, "alpn"),))
     return None
 
 

@@ -205,16 +205,6 @@ DROP = "drop the requirement"
             ],
         ),
         (
-            asked("grpc websocket"),
-            [
-                Conflict(
-                    ("gRPC by method, HTTP/2 to the backend", "control over WebSocket upgrades"),
-                    "a WebSocket is opened in HTTP/1.1, and such a route speaks HTTP/2 to its backend",
-                    ("give each a route of its own, by path or host", "drop one of the two"),
-                )
-            ],
-        ),
-        (
             asked("waf"),
             [
                 Conflict(

@@ -89,7 +89,7 @@ SERVICES = [
     ),
     ("shop behind a waf that nobody built", None, Requirements(needs=frozenset({"waf"}), data="confidential")),
     ("retries on one backend", None, Requirements(needs=frozenset({"retries"}), several="no")),
-    ("chat over grpc", None, Requirements(needs=frozenset({"grpc", "websocket"}))),
+    ("chat over grpc", "mutual", Requirements(needs=frozenset({"grpc", "websocket"}))),
     ("saas with its own certificate", "reencrypt", Requirements(role="control", backend_tls="yes", backend_asks="no")),
     (
         "video origin",

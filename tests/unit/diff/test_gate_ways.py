@@ -87,14 +87,16 @@ def test_a_key_from_another_place_is_told_though_its_certificate_has_another_nam
 
 @pytest.mark.parametrize(
     ("more", "site"),
-    [("websocket = false\n", ""), ('upstream_protocol = "h2"\n', ""), ("", 'alpn = ["h2"]\n')],
-    ids=["refused", "h2 to the backend", "h2 to clients"],
+    [("", ""), ('upstream_protocol = "h2"\n', ""), ("", 'alpn = ["h2"]\n')],
+    ids=["h1", "h2 to the backend", "h2 to clients"],
 )
 def test_tunnels_that_could_not_be_opened_are_told_when_they_can(more: str, site: str) -> None:
-    old, new = plan(route("r", "mutual", more), site=site), plan(route("r"))
+    """Whichever protocol is spoken on either side: they are opened over both."""
+    old, new = plan(route("r", "mutual", "websocket = false\n")), plan(route("r", "mutual", more), site=site)
     assert refused(old, new) == {"tunnel-opened:r"}
     assert {c.kind for c in compare(new, old)} == {"tunnel-closed"}
     assert compare(old, plan(route("r", "mutual", 'upstream_protocol = "h2"\nwebsocket = false\n'))) == []
+    assert compare(new, plan(route("r"))) == []
 
 
 def test_how_answers_are_read_is_told_wherever_a_backend_may_choose_http1() -> None:

@@ -10,6 +10,7 @@ use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
 use crate::exchange::trailers::{last_chunk, of_answer};
+use crate::exchange::websocket::{Accept, Key, Opening, accepts};
 use crate::exchange::words::{Behind, BodyLen, Fields, Got, Meta};
 use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
 use everyhop_plan::Limits;
@@ -44,6 +45,8 @@ pub(crate) struct H1Up {
     /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (threat T07).
     bound: bool,
     rule: Option<&'static str>,
+    /// What a handshake with a key of ours is to be answered with.
+    wants: Option<Accept>,
 }
 
 impl H1Up {
@@ -67,6 +70,7 @@ impl H1Up {
             kept_s: None,
             bound: false,
             rule: None,
+            wants: None,
         }
     }
 
@@ -79,6 +83,8 @@ impl H1Up {
         self.chunks = asked.body == BodyLen::Unknown;
         (self.answered, self.keep) = (false, false);
         self.bound |= asked.binds.get();
+        let ours = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
+        self.wants = ours.map(Key::accept);
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
@@ -168,6 +174,10 @@ impl H1Up {
                             self.rule = Some("a switch to another protocol than WebSocket");
                             return Poll::Ready(Err(Refusal::BackendMalformed));
                         }
+                        if self.head.status == 101 && !self.answers_our_key() {
+                            self.rule = Some("its Sec-WebSocket-Accept does not answer our key");
+                            return Poll::Ready(Err(Refusal::BackendMalformed));
+                        }
                         self.bound |= self.head.status == 401 && self.asks_the_connection();
                         return Poll::Ready(Ok(self.meta()));
                     }
@@ -195,6 +205,12 @@ impl H1Up {
         upgrades.next().is_some_and(|f| f.value.of(buf).eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
     }
 
+    /// A client's own key is for the client to look at.
+    fn answers_our_key(&self) -> bool {
+        let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
+        self.wants.as_ref().is_none_or(|wanted| accepts(&view, wanted))
+    }
+
     fn asks_the_connection(&self) -> bool {
         let mut asked = self.head.fields.iter().filter(|f| f.id == FieldId::WwwAuthenticate);
         asked.any(|f| http1::binds_the_connection(f.value.of(self.inb.bytes())))
@@ -216,6 +232,9 @@ impl H1Up {
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
         let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
         match by {
+            None if self.wants.is_some() && meta.status == 101 => {
+                client.head(meta, &Opening { fields: &view, accept: None });
+            }
             None => client.head(meta, &view),
             Some(by) => client.head(meta, &Edited { fields: &view, by }),
         }

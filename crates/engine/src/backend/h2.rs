@@ -6,10 +6,12 @@ use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::{TooLong, of_answer, of_h2};
+use crate::exchange::websocket::{Accept, Opening};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
 use everyhop_plan::Limits;
@@ -17,14 +19,14 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
-use everyhop_transport::deadlines::{Watched, Watches};
+use everyhop_transport::deadlines::{Watch, Watched, Watches};
 use everyhop_transport::h2_io::Stream;
 use everyhop_transport::h2_marks::{self, Secret, secret};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -87,7 +89,8 @@ const MOST_WINDOW: u32 = (1 << 31) - 1;
 pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Result<Rc<H2Conn>, Box<Failure>> {
     let secret = secret();
     let heard = Heard::new(watches.clock.clone());
-    let tap = Ending { link: opened.link.clone(), heard: heard.clone() };
+    let tap = Ending { link: opened.link.clone(), heard: heard.clone(), settings: Rc::default() };
+    let settings = tap.settings.clone();
     let stream = Stream::of_backend(opened.wire, tap, secret);
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     let window = limits.h2_stream_window_bytes;
@@ -111,8 +114,8 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
     };
     let (send, connection) = handshake.await.map_err(failed)?;
     let watch = Rc::new(watches.watch());
-    let state = Rc::new(State { open: Cell::new(true), streams: Cell::new(0), clock: watches.clock.clone() });
-    let task = Task { connection, state: Rc::downgrade(&state), watch: watch.clone(), heard, window };
+    let state = Rc::new(State::new(watches.clock.clone()));
+    let task = Task { connection, state: Rc::downgrade(&state), watch: watch.clone(), heard, settings, window };
     let conn = Rc::new(H2Conn {
         send,
         watch,
@@ -131,6 +134,8 @@ pub(crate) struct H2Up {
     conn: Rc<H2Conn>,
     sender: SendRequest<Bytes>,
     request: Option<(Request<()>, bool)>,
+    /// Of what opens a tunnel: what a client of HTTP/1.1 is answered with.
+    opens: Option<Option<Accept>>,
     /// The request's body was over before its head went: what is behind it.
     ended: Option<Option<HeaderMap>>,
     response: Option<ResponseFuture>,
@@ -162,6 +167,7 @@ impl H2Up {
             sender: conn.send.clone(),
             conn,
             request: None,
+            opens: None,
             ended: None,
             response: None,
             send: None,
@@ -178,7 +184,8 @@ impl H2Up {
 
     pub(crate) fn start(&mut self, request: &Request<()>, asked: &Asked) {
         self.to_head = asked.is_head();
-        self.request = Some((request.clone(), asked.body == BodyLen::None));
+        self.opens = asked.websocket.then(|| asked.key.filter(|_| asked.protocol != "h2").map(|key| key.accept()));
+        self.request = Some((request.clone(), asked.body == BodyLen::None && !asked.websocket));
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
@@ -189,9 +196,27 @@ impl H2Up {
         &self.conn.link
     }
 
+    pub(crate) fn shared_link(&self) -> Rc<Link> {
+        self.conn.link.clone()
+    }
+
     /// The rule or limit that the answer broke.
     pub(crate) fn rule(&self) -> Option<&'static str> {
         self.rule
+    }
+
+    /// Whether the backend takes tunnels (RFC 8441), which it says first of all; late is no.
+    pub(crate) async fn takes_tunnels(&self, watch: &Watch) -> bool {
+        poll_fn(|cx| {
+            if self.sender.is_extended_connect_protocol_enabled() {
+                return Poll::Ready(true);
+            }
+            match self.conn.state.poll_settled(cx) {
+                Poll::Ready(()) => Poll::Ready(false),
+                Poll::Pending => watch.poll_late(cx).map(|_| false),
+            }
+        })
+        .await
     }
 
     /// It did not answer in time: what shares the connection goes on to its own end, and nothing new is asked there.
@@ -303,8 +328,9 @@ impl H2Up {
         if let Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
             self.answer_came();
             let (parts, ()) = early.into_parts();
-            if !MapView(&parts.headers).has_proper_names() {
-                self.rule = Some(NAME);
+            if !MapView(&parts.headers).has_proper_names() || parts.status == StatusCode::SWITCHING_PROTOCOLS {
+                let switches = "a switch of protocols, which HTTP/2 does not have (RFC 9113 §8.6)";
+                self.rule = Some(if parts.status == StatusCode::SWITCHING_PROTOCOLS { switches } else { NAME });
                 return Poll::Ready(Err(Refusal::BackendMalformed));
             }
             self.informational = Some(parts.headers);
@@ -334,6 +360,11 @@ impl H2Up {
         if self.rule.is_some() {
             return Poll::Ready(Err(Refusal::BackendMalformed));
         }
+        if self.opens.is_some() && parts.status.is_success() {
+            // RFC 8441 §4: as 101 is in HTTP/1.1.
+            (self.head, self.recv) = (Some(parts.headers), Some(recv));
+            return Poll::Ready(Ok(Meta { status: 101, body: BodyLen::None, behind: Behind::Nothing }));
+        }
         let body = match recv.is_end_stream() {
             _ if self.to_head || matches!(status, 204 | 304) => BodyLen::None,
             true => BodyLen::Known(0),
@@ -348,6 +379,9 @@ impl H2Up {
 
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
         let head = self.head.take().unwrap_or_default();
+        if let (101, Some(accept)) = (meta.status, self.opens) {
+            return client.head(meta, &Opening { fields: &MapView(&head), accept });
+        }
         match by {
             None => client.head(meta, &MapView(&head)),
             Some(by) => client.head(meta, &Edited { fields: &MapView(&head), by }),
@@ -386,6 +420,11 @@ impl H2Up {
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
         self.trailers.take()
+    }
+
+    /// Both directions of what became a tunnel.
+    pub(crate) fn take_stream(&mut self) -> Option<ends::Stream> {
+        Some(ends::Stream { recv: self.recv.take()?, send: self.send.take()? })
     }
 }
 

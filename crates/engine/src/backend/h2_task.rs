@@ -2,18 +2,18 @@
 //! silent backend whether it is there. One that does not answer is asked nothing new; what it owes has limits of its own, and
 //! a network that does not even acknowledge ends the connection. Read next: `../exchange/pulse.rs`.
 
-use crate::backend::link::Ending;
+use crate::backend::link::{Ending, Settings};
 use crate::exchange::pulse::{Heard, Pulse};
 use bytes::Bytes;
 use everyhop_transport::clock::Clock;
 use everyhop_transport::deadlines::Watched;
 use everyhop_transport::h2_io::Stream;
 use h2::client::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// Silence of a backend that owes something, after which it is asked; and how long it may take to answer.
 pub(crate) const SILENT_S: u32 = 5;
@@ -34,6 +34,35 @@ pub(crate) struct State {
     /// Requests under way.
     pub(crate) streams: Cell<usize>,
     pub(crate) clock: Rc<Clock>,
+    /// What the backend said of itself was taken note of, or nothing of it will come.
+    settled: Cell<bool>,
+    /// Who waits for that.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl State {
+    pub(crate) fn new(clock: Rc<Clock>) -> State {
+        State {
+            open: Cell::new(true),
+            streams: Cell::new(0),
+            clock,
+            settled: Cell::new(false),
+            waiting: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn poll_settled(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.settled.get() {
+            return Poll::Ready(());
+        }
+        self.waiting.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn settle(&self) {
+        self.settled.set(true);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
 }
 
 pub(crate) struct Task {
@@ -42,6 +71,7 @@ pub(crate) struct Task {
     /// Ends its waits.
     pub(crate) watch: Rc<Watched>,
     pub(crate) heard: Rc<Heard>,
+    pub(crate) settings: Rc<Settings>,
     pub(crate) window: u32,
 }
 
@@ -64,6 +94,10 @@ impl Task {
                     return Poll::Ready(());
                 }
                 let Some(state) = self.state.upgrade() else { return self.watch.poll_late(cx).map(drop) };
+                // The connection was looked at just now, so what came of its settings is known.
+                if !state.settled.get() && self.settings.came(self.heard.bytes.get()) {
+                    state.settle();
+                }
                 if self.widens(cx, &mut pulse, state.streams.get()) {
                     continue;
                 }
@@ -74,6 +108,7 @@ impl Task {
         .await;
         if let Some(state) = self.state.upgrade() {
             state.open.set(false);
+            state.settle();
         }
     }
 

@@ -161,10 +161,35 @@ pub(crate) fn remember(backend: &BackendRun, identity: IdentityUse) {
 pub(crate) struct Ending {
     pub(crate) link: Rc<Link>,
     pub(crate) heard: Rc<Heard>,
+    pub(crate) settings: Rc<Settings>,
+}
+
+/// Where a backend's first frame ends, which holds its settings (RFC 9113 §3.4).
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// The length, as the frame begins.
+    length: Cell<[u8; 3]>,
+}
+
+impl Settings {
+    /// All of it came. `bytes`: how many came in all.
+    pub(crate) fn came(&self, bytes: u64) -> bool {
+        let [a, b, c] = self.length.get();
+        // RFC 9113 §4.1.
+        bytes >= 9 + u64::from(u32::from_be_bytes([0, a, b, c]))
+    }
 }
 
 impl Tap for Ending {
     fn saw(&mut self, bytes: &[u8]) {
+        let before = self.heard.bytes.get();
+        if before < 3 {
+            let mut length = self.settings.length.get();
+            for (to, from) in length.iter_mut().skip(usize::try_from(before).unwrap_or(3)).zip(bytes) {
+                *to = *from;
+            }
+            self.settings.length.set(length);
+        }
         self.heard.saw(bytes.len());
     }
     fn wrote(&mut self, _: usize) {}

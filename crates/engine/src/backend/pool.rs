@@ -51,6 +51,7 @@ impl Pools {
     /// An open connection of that hop which can take a request now that needs so much of its protocol.
     pub(crate) fn take(&self, clock: &Clock, backend: &BackendRun, needs: Needs) -> Option<Up> {
         match (backend.protocol, needs) {
+            // Whether it opens tunnels is looked at by whoever needs one.
             (UpstreamProtocol::Http2, _) | (UpstreamProtocol::Auto, Needs::Http2) => self.take_shared(clock, backend),
             // Whichever the backend chose on those that are open: it may choose otherwise on the next.
             (UpstreamProtocol::Auto, Needs::Either) => {

@@ -55,16 +55,29 @@ impl Backends {
                 (Err(why), None) => return Err(why),
             };
             if !fresh && let Some(up) = self.pools.take(&self.watches.clock, &backend, needs) {
-                return Ok(Reached { backend, up, reused: true });
+                if needs != Needs::Tunnel || Box::pin(self.opens_tunnels(route, &up, tries)).await {
+                    return Ok(Reached { backend, up, reused: true });
+                }
+                tries.leave_out(backend.hop_id);
+                if tries.hops() >= route.backends.len() {
+                    return Err(Refusal::HopNoTunnel);
+                }
+                continue;
             }
             if is_gone(client).await {
                 return Err(Refusal::ClientGone);
             }
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
             let speak = async |opened| self.speak(backend.protocol, needs, opened, route).await;
-            let http1_alone = needs == Needs::Http1 && backend.protocol == UpstreamProtocol::Auto;
+            let http1_alone = needs == Needs::Tunnel && backend.protocol == UpstreamProtocol::Auto;
             let preface = Preface { http1_alone, ..Preface::NONE };
             match Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await {
+                Ok(up) if needs == Needs::Tunnel && !Box::pin(self.opens_tunnels(route, &up, tries)).await => {
+                    tries.leave_out(backend.hop_id);
+                    if tries.hops() >= route.backends.len() {
+                        return Err(Refusal::HopNoTunnel);
+                    }
+                }
                 Ok(up) => return Ok(Reached { backend, up, reused: false }),
                 Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
@@ -132,6 +145,19 @@ impl Backends {
             }
         }
         Err(why)
+    }
+
+    /// Whether a tunnel can be opened there; that it cannot is told, and is no failure of the backend.
+    async fn opens_tunnels(&self, route: &RouteRun, up: &Up, tries: &mut Tries) -> bool {
+        let Up::H2(up) = up else { return true };
+        let (began, watch) = (Instant::now(), self.watches.watch());
+        watch.within_s(route.limits.connect_s);
+        let takes = up.takes_tunnels(&watch).await;
+        if !takes {
+            let link = up.link();
+            self.tell(&link.backend, &link.address, link.failure(Refusal::HopNoTunnel, None, 0), began, tries);
+        }
+        takes
     }
 
     /// Counts a failure; what it ejects is probed until it is back.

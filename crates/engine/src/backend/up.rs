@@ -5,6 +5,7 @@ use crate::backend::link::Link;
 use crate::backend::{h1, h2};
 use crate::exchange::asked::Asked;
 use crate::exchange::edits::Editing;
+use crate::exchange::ends::End;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Built, Got, Meta};
 use everyhop_plan::Limits;
@@ -21,6 +22,16 @@ pub(crate) enum Up {
     H2(Box<h2::H2Up>),
 }
 
+/// A backend's end of a tunnel.
+pub(crate) struct UpEnd {
+    pub(crate) end: End,
+    /// What came behind its head.
+    pub(crate) waiting: Buf,
+    pub(crate) link: Rc<Link>,
+    /// What its stream is one of.
+    _shared: Option<Box<h2::H2Up>>,
+}
+
 macro_rules! either {
     ($self:ident, $up:ident => $do:expr) => {
         match $self {
@@ -35,6 +46,20 @@ impl Up {
         match self {
             Up::H1(up) => &up.link,
             Up::H2(up) => up.link(),
+        }
+    }
+
+    /// What became a tunnel; `None` where nothing did.
+    pub(crate) fn into_end(self) -> Option<UpEnd> {
+        match self {
+            Up::H1(up) => {
+                let h1::H1Up { wire, inb, link, .. } = *up;
+                Some(UpEnd { end: End::Wire(wire), waiting: inb, link, _shared: None })
+            }
+            Up::H2(mut up) => {
+                let (end, link) = (End::Stream(up.take_stream()?), up.shared_link());
+                Some(UpEnd { end, waiting: Buf::default(), link, _shared: Some(up) })
+            }
         }
     }
 

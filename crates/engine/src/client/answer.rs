@@ -147,6 +147,7 @@ fn kind(why: Refusal) -> &'static str {
         Refusal::Unresolved => "dns_error",
         Refusal::BackendFirstByte | Refusal::BackendTooSlow => "http_response_timeout",
         Refusal::BackendClosed | Refusal::BackendTruncated | Refusal::BackendReset => "http_response_incomplete",
+        Refusal::HopNoTunnel => "http_upgrade_failed",
         Refusal::BackendMalformed | Refusal::BackendInformational => "http_protocol_error",
         Refusal::AcceptanceExpired | Refusal::SiteExpired | Refusal::LogFull => "destination_unavailable",
         Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",

@@ -1,7 +1,6 @@
 //! HTTP/1.1 with a client: heads in, responses out, in order, as long as both sides want to go on.
 //! After anything that leaves doubt about where the next request begins, the connection closes. Read next: `h1_side.rs`.
 
-use crate::backend::up::Up;
 use crate::client::answer::{Answer, answer};
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
@@ -13,7 +12,8 @@ use crate::client::wants::Wants;
 use crate::client::work::Work;
 use crate::exchange::asked::View;
 use crate::exchange::body::Body;
-use crate::exchange::carry::{Carried, Carrier, Switched, carry};
+use crate::exchange::carry::{Carried, Carrier, carry};
+use crate::exchange::ends::End;
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
 use crate::exchange::words::{Gone, Got};
@@ -133,9 +133,9 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 Ok(ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
                     let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
-                    if let Carried::Switched(Switched { up: Up::H1(up), reused, began, failed, turn }) = carried {
-                        let switched = Switched { up, reused, began, failed, turn };
-                        return Box::pin(tunnel::run(&conn, asked, ready, it.wire, it.inb, switched)).await;
+                    if let Carried::Switched(switched) = carried {
+                        let client = (End::Wire(it.wire), it.inb);
+                        return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
                     }
                     if matches!(carried, Carried::Refused(_)) {
                         wants = Wants::of_built(&ready.built);
@@ -175,7 +175,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     let read_all = why.status() != 408 && it.drain().await;
                     it.keep &= read_all;
                 }
-                // A tunnel was handed over above; over a connection of many streams there is none.
+                // A tunnel was handed over above.
                 Carried::Cut | Carried::Switched(_) => {
                     it.wire.sock_mut().reset_on_close();
                     return;

@@ -10,11 +10,13 @@ use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
+use crate::client::tunnel;
 use crate::client::wants::Wants;
 use crate::client::windows::{Loan, Windows};
 use crate::client::work::Work;
 use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::carry::{Carried, Ready, carry};
+use crate::exchange::ends::End;
 use crate::exchange::pulse::{Heard, Pulse};
 use crate::exchange::streams::length;
 use crate::exchange::words::BodyLen;
@@ -49,7 +51,9 @@ fn builder(limits: &Limits, window: u32) -> Builder {
         .max_pending_accept_reset_streams(size(limits.h2_streams))
         .max_local_error_reset_streams(Some(size(limits.h2_resets)))
         .reset_stream_duration(Duration::from_secs(5))
-        .max_send_buffer_size(64 * 1024);
+        .max_send_buffer_size(64 * 1024)
+        // Whether a route takes a WebSocket is said by its answer, as in HTTP/1.1 (RFC 8441 §3).
+        .enable_connect_protocol();
     it
 }
 
@@ -243,6 +247,11 @@ async fn stream(
             if matches!(carried, Carried::Refused(_)) {
                 wants = Wants::of_built(&ready.built);
             }
+            if let Carried::Switched(switched) = carried {
+                let Some(stream) = client.into_stream() else { return };
+                let client = (End::Stream(stream), Buf::default());
+                return Box::pin(tunnel::run(&conn, asked, ready, client, switched, &watch)).await;
+            }
             *scratch = ready.built.scratch().unwrap_or_default();
             carried
         }
@@ -265,8 +274,10 @@ async fn stream(
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
+    // What would be in a tunnel that was not opened nobody sends.
+    let lingers = !matches!(carried, Carried::Cut) && !asked.websocket;
     Work::give(Some(work));
-    if !matches!(carried, Carried::Cut) && client.is_sending() {
+    if lingers && client.is_sending() {
         Box::pin(client.linger()).await;
     }
     client.end();
@@ -275,8 +286,9 @@ async fn stream(
 fn body_of(request: &Request<RecvStream>) -> BodyLen {
     match length(request.headers()) {
         _ if request.body().is_end_stream() => BodyLen::None,
-        Some(n) => BodyLen::Known(n),
-        None => BodyLen::Unknown,
+        // A tunnel declares nothing (RFC 9110 §9.3.6).
+        Some(n) if request.method() != http::Method::CONNECT => BodyLen::Known(n),
+        _ => BodyLen::Unknown,
     }
 }
 

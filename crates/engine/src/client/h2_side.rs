@@ -6,6 +6,7 @@ use crate::client::conn::Conn;
 use crate::client::h1::SILENT_SENDING_S;
 use crate::client::windows::Loan;
 use crate::exchange::carry::Carrier;
+use crate::exchange::ends::Stream;
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{poll_recv, poll_send_some};
 use crate::exchange::trailers::{TooLong, of_h2, of_request};
@@ -120,6 +121,11 @@ impl H2 {
         }
     }
 
+    /// Both directions of what became a tunnel.
+    pub(super) fn into_stream(self) -> Option<Stream> {
+        Some(Stream { recv: self.body, send: self.send? })
+    }
+
     fn tell(&mut self, fields: &HeaderMap) {
         if let Some(told) = &mut self.told
             && let Some(value) = fields.get("grpc-status")
@@ -191,8 +197,11 @@ impl Client for H2 {
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {
-        let (mut dated, rewritten) = (false, meta.body != BodyLen::None || meta.status == 204);
-        let mut it = response(meta.status, fields, |id| {
+        // A tunnel: HTTP/2 has no switch of protocols, and says yes by 200 (RFC 8441 §4).
+        let opens = meta.status == 101;
+        let status = if opens { 200 } else { meta.status };
+        let (mut dated, rewritten) = (false, meta.body != BodyLen::None || matches!(meta.status, 101 | 204));
+        let mut it = response(status, fields, |id| {
             dated |= id == FieldId::Date;
             id != FieldId::ContentLength || !rewritten
         });
@@ -211,7 +220,7 @@ impl Client for H2 {
             headers.insert(HSTS, hsts);
         }
         let ends = match meta.body {
-            BodyLen::None => true,
+            BodyLen::None => !opens,
             BodyLen::Known(0) => meta.behind == Behind::Nothing,
             _ => false,
         };

@@ -1,20 +1,23 @@
-//! An upgraded connection: after a backend's 101, bytes both ways until one side ends, the route is gone, or it is too
-//! idle or too old. Only for WebSocket, only after the backend agreed.
+//! A tunnel: after a backend's 101, or its 200 in HTTP/2, bytes both ways until one side ends, the route is gone, or it is
+//! too idle or too old; whichever protocol either side speaks. Only for WebSocket, only after the backend agreed.
 
-use crate::backend::h1::H1Up;
+use crate::backend::up::Up;
 use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
+use crate::exchange::ends::End;
 use crate::exchange::observed::{Seen, record};
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
-use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::task::{Context, Poll};
+
+/// Two ticks: within them some look at the clock before others.
+const MOMENT_MS: u64 = 200;
 
 /// One direction.
 struct Way {
@@ -23,18 +26,19 @@ struct Way {
     moved: u64,
 }
 
-/// Carries the tunnel to its end. `waiting` is what the client sent behind its request.
+/// Carries the tunnel to its end. Beside the client's end is what it sent behind its request.
 pub(crate) async fn run(
     conn: &Conn,
     asked: &Asked,
     ready: Ready,
-    mut client: Wire,
-    waiting: Buf,
-    switched: Switched<Box<H1Up>>,
+    (mut client, waiting): (End, Buf),
+    switched: Switched<Up>,
+    watch: &Watch,
 ) {
-    let Switched { mut up, reused, began, failed, turn: _turn } = switched;
+    let Switched { up, reused, began, failed, turn: _turn } = switched;
+    let Some(mut up) = up.into_end() else { return };
     let arrived = &conn.opened.arrived;
-    let (core, watch): (_, &Watch) = (&arrived.core, &arrived.watch);
+    let core = &arrived.core;
     // Its route, and not the plan.
     let Some(route) = ready.running.routes.get(ready.route).cloned() else { return };
     // A plan that came between is asked at once: it may have come before the backend agreed.
@@ -47,7 +51,7 @@ pub(crate) async fn run(
     let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;
     let mut closes_at_s = up.link.backend.closes_at_s;
     let mut there = Way { buf: waiting, ended: false, moved: 0 };
-    let mut back = Way { buf: std::mem::take(&mut up.inb), ended: false, moved: 0 };
+    let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0 };
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
@@ -56,12 +60,14 @@ pub(crate) async fn run(
             return Poll::Ready(Err(Refusal::AcceptanceExpired));
         }
         let before = there.moved + back.moved;
-        let open = pump(cx, &mut client, &mut up.wire, &mut there) && pump(cx, &mut up.wire, &mut client, &mut back);
+        let open = pump(cx, &mut client, &mut up.end, &mut there) && pump(cx, &mut up.end, &mut client, &mut back);
         if there.ended && back.ended {
             return Poll::Ready(Ok(()));
         }
         if !open {
-            return Poll::Ready(Err(Refusal::ConnectionBroken));
+            // Where several streams share a connection, that may have gone at the drain's end a moment before.
+            let over = core.is_draining() && core.clock().now_ms.get() + MOMENT_MS >= core.drain_deadline_ms();
+            return Poll::Ready(Err(if over { Refusal::Draining } else { Refusal::ConnectionBroken }));
         }
         if there.moved + back.moved != before {
             idle_at_ms = core.clock().now_ms.get() + idle_ms;
@@ -92,13 +98,13 @@ pub(crate) async fn run(
     .await;
     if matches!(ended, Err(Refusal::ConnectionBroken)) {
         // A side that broke off did not say that this was all: nor does the other one hear so.
-        client.sock_mut().reset_on_close();
-        up.wire.sock_mut().reset_on_close();
+        client.cut();
+        up.end.cut();
     } else {
-        client.close_now();
-        up.wire.close_now();
+        client.finish();
+        up.end.finish();
     }
-    let facts = up.facts();
+    let facts = up.link.facts.clone();
     let hop = Some((&*facts, reused));
     let seen = Seen {
         hop,
@@ -151,7 +157,7 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
 }
 
 /// Moves what can be moved one way; false when that side broke.
-fn pump(cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire, way: &mut Way) -> bool {
+fn pump(cx: &mut Context<'_>, from: &mut End, to: &mut End, way: &mut Way) -> bool {
     loop {
         while !way.buf.is_empty() {
             match to.poll_write(cx, &mut way.buf) {
@@ -175,7 +181,7 @@ fn pump(cx: &mut Context<'_>, from: &mut Wire, to: &mut Wire, way: &mut Way) -> 
             Poll::Ready(_) => {
                 way.ended = true;
                 way.buf.release();
-                to.close_now();
+                to.finish();
                 return true;
             }
             Poll::Pending => return true,

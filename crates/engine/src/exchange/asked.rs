@@ -2,11 +2,13 @@
 //! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
 use crate::exchange::told::{Id, Told};
+use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
 use everyhop_record::refusal::Refusal;
+use h2::ext::Protocol;
 use std::cell::Cell;
 use std::net::IpAddr;
 
@@ -27,6 +29,8 @@ pub struct Asked {
     pub(crate) body: BodyLen,
     /// A WebSocket handshake.
     pub(crate) websocket: bool,
+    /// The key of the handshake in HTTP/1.1: the client's, if it is one; ours, where the client speaks HTTP/2 and has none.
+    pub(crate) key: Option<Key>,
     /// The client takes trailers (`TE: trailers`), which gRPC insists on.
     pub(crate) te_trailers: bool,
     pub(crate) protocol: &'static str,
@@ -52,6 +56,7 @@ impl Default for Asked {
             path: String::new(),
             body: BodyLen::None,
             websocket: false,
+            key: None,
             te_trailers: false,
             protocol: "http/1.1",
             grpc: false,
@@ -120,10 +125,10 @@ impl Asked {
         self.method == "HEAD"
     }
 
-    /// A call of gRPC needs trailers and streams both ways, a WebSocket is opened in HTTP/1.1.
+    /// A call of gRPC needs trailers and streams both ways.
     pub(crate) fn needs(&self) -> Needs {
         match (self.websocket, self.grpc) {
-            (true, _) => Needs::Http1,
+            (true, _) => Needs::Tunnel,
             (false, true) => Needs::Http2,
             (false, false) => Needs::Either,
         }
@@ -158,6 +163,8 @@ impl Asked {
         if to.eq_ignore_ascii_case(b"websocket") && bodiless && self.method == "GET" {
             self.websocket = true;
             self.body = BodyLen::None;
+            let mut keys = head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(KEY));
+            self.key = keys.next().and_then(|f| Key::read(f.value.of(buf))).filter(|_| keys.next().is_none());
             return Ok(());
         }
         // Versions of HTTP and TLS itself are offers, which a server may leave (RFC 9110 §7.8).
@@ -242,6 +249,11 @@ impl Asked {
     /// Fills in from an HTTP/2 head, whose pseudo-fields `h2` has checked for presence and syntax (RFC 9113 §8.3.1).
     pub(crate) fn of_h2(&mut self, head: &http::request::Parts, body: BodyLen) -> Result<(), Refusal> {
         set(&mut self.method, head.method.as_str().as_bytes());
+        let opens = if self.method == "CONNECT" { head.extensions.get::<Protocol>() } else { None };
+        if opens.is_some() {
+            // It is judged, logged and forwarded as what it stands for, whichever protocol it came by.
+            set(&mut self.method, b"GET");
+        }
         // One name, whether it is said by a field or by `:authority`, and one of the two schemes there are.
         let mut hosts = head.headers.get_all(http::header::HOST).iter().map(http::HeaderValue::as_bytes);
         let host = hosts.next();
@@ -271,7 +283,22 @@ impl Asked {
         self.protocol = "h2";
         self.body = body;
         self.websocket = false;
+        if let Some(protocol) = opens {
+            self.opens(protocol)?;
+        }
         self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
+        Ok(())
+    }
+}
+
+impl Asked {
+    /// An extended CONNECT (RFC 8441). What follows its head is the tunnel's, once there is one.
+    #[cold]
+    fn opens(&mut self, protocol: &Protocol) -> Result<(), Refusal> {
+        if !protocol.as_str().eq_ignore_ascii_case(PROTOCOL) {
+            return Err(Refusal::UpgradeRefused);
+        }
+        (self.websocket, self.body, self.key) = (true, BodyLen::None, Key::new());
         Ok(())
     }
 }

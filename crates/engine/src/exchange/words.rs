@@ -53,7 +53,8 @@ pub(crate) struct Gone;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Needs {
     Either,
-    Http1,
+    /// What opens a tunnel: HTTP/1.1, or HTTP/2 whose server said that it takes such streams (RFC 8441).
+    Tunnel,
     Http2,
 }
 

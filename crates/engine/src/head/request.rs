@@ -2,12 +2,14 @@
 //! gone first, then the edge says it itself (threats X01, X02, H10). Read next: `identity.rs`.
 
 use crate::exchange::asked::Asked;
+use crate::exchange::websocket::{KEY, PROTOCOL};
 use crate::exchange::words::{BodyLen, Built, Fields};
 use crate::head::identity::{Said, identity};
 use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;
 use everyhop_record::refusal::Refusal;
-use http::{HeaderName, HeaderValue, Request, Uri};
+use h2::ext::Protocol;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 /// Writes the head in the backend's protocol. `scratch` is memory to use again.
 pub(crate) fn build(
@@ -18,14 +20,15 @@ pub(crate) fn build(
     scratch: Vec<u8>,
 ) -> Result<Built, Refusal> {
     match protocol {
-        UpstreamProtocol::Http1 => Ok(Built::H1(h1(said, asked, fields, scratch, |_| true))),
-        UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
         // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
         // both: nobody else can say in time who does.
-        UpstreamProtocol::Auto => {
+        UpstreamProtocol::Auto if !asked.websocket => {
             let request = Box::new(h2(said, asked, fields)?);
             Ok(Built::Either(h1(said, asked, fields, scratch, |id| id != FieldId::Expect), request))
         }
+        // A WebSocket is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
+        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Ok(Built::H1(h1(said, asked, fields, scratch, |_| true))),
+        UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
         // The matcher gives no request to such a route.
         UpstreamProtocol::Tcp => Err(Refusal::Misdirected),
     }
@@ -47,6 +50,7 @@ fn h1(
     for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
+    let key = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
     // Several Cookie fields of HTTP/2 become one (RFC 9113 §8.2.3).
     let mut cookies: Vec<u8> = Vec::new();
     fields.each(|id, name, value| {
@@ -55,6 +59,8 @@ fn h1(
                 cookies.extend_from_slice(b"; ");
             }
             cookies.extend_from_slice(value);
+        } else if key.is_some() && name.eq_ignore_ascii_case(KEY) {
+            // A client of HTTP/2 has none to send.
         } else if goes_on(id) && goes_in_h1(id) {
             if id == FieldId::Authorization && binds_the_connection(value) {
                 asked.binds.set(true);
@@ -71,6 +77,9 @@ fn h1(
     }
     if asked.websocket {
         out.extend_from_slice(b"upgrade: websocket\r\nconnection: Upgrade\r\n");
+        if let Some(key) = key {
+            write::field(&mut out, KEY, key.bytes());
+        }
     }
     match asked.body {
         // RFC 9110 §8.6: no Content-Length where the method gives no meaning to content.
@@ -98,7 +107,13 @@ fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, R
         .path_and_query(asked.target.as_str())
         .build()
         .map_err(|_| Refusal::BadTarget)?;
-    let request = Request::builder().method(asked.method.as_str()).uri(uri).body(());
+    let mut request = Request::builder().method(asked.method.as_str()).uri(uri);
+    if asked.websocket {
+        // What a client of HTTP/1.1 is to be answered comes of its key.
+        asked.key.ok_or(Refusal::BadFields)?;
+        request = request.method(Method::CONNECT).extension(Protocol::from_static(PROTOCOL));
+    }
+    let request = request.body(());
     let mut request = request.map_err(|_| Refusal::BadFields)?;
     let headers = request.headers_mut();
     let mut fine = true;
@@ -107,7 +122,7 @@ fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, R
         _ => fine = false,
     };
     fields.each(|id, name, value| {
-        if goes_on(id) && id != FieldId::Expect {
+        if goes_on(id) && id != FieldId::Expect && !(asked.websocket && name.eq_ignore_ascii_case(KEY)) {
             put(name, value);
         }
     });

@@ -1,0 +1,91 @@
+//! An end of a tunnel: a whole connection, or a stream of one of HTTP/2. Bytes are read and written as they come, and how it
+//! ends on one side is how it is ended on the other: RST_STREAM(CANCEL) is a connection's reset (RFC 8441 §5).
+//! Read next: `../client/tunnel.rs`.
+
+use crate::exchange::streams::{poll_recv, poll_send_some};
+use crate::exchange::words::Got;
+use bytes::Bytes;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::side::Wire;
+use h2::{Reason, RecvStream, SendStream};
+use std::io::{self, ErrorKind};
+use std::task::{Context, Poll, ready};
+
+pub(crate) enum End {
+    Wire(Wire),
+    Stream(Stream),
+}
+
+/// Both directions of a stream.
+pub(crate) struct Stream {
+    pub(crate) recv: RecvStream,
+    pub(crate) send: SendStream<Bytes>,
+}
+
+fn broke(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(ErrorKind::ConnectionReset, why)
+}
+
+impl End {
+    /// Appends what came; 0 where nothing more will.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<io::Result<usize>> {
+        let it = match self {
+            End::Wire(wire) => return wire.poll_read(cx, into),
+            End::Stream(it) => it,
+        };
+        let before = into.len();
+        Poll::Ready(match ready!(poll_recv(&mut it.recv, cx, into, |n| n)) {
+            Ok((Got::Some, _)) => Ok(into.len() - before),
+            // Trailers of a tunnel would say nothing.
+            Ok((Got::End, _)) => Ok(0),
+            Err(e) => Err(broke(e)),
+        })
+    }
+
+    /// Takes some of what there is.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<io::Result<usize>> {
+        let it = match self {
+            End::Wire(wire) => return wire.poll_write(cx, from),
+            End::Stream(it) => it,
+        };
+        let before = from.len();
+        match ready!(poll_send_some(&mut it.send, cx, from, false)) {
+            Ok(()) => Poll::Ready(Ok(before - from.len())),
+            // It has ended, and needs no more of what is still sent to it (RFC 9113 §8.1).
+            Err(_) if matches!(it.send.poll_reset(cx), Poll::Ready(Ok(Reason::NO_ERROR))) => {
+                from.consume(before);
+                Poll::Ready(Ok(before))
+            }
+            Err(e) => Poll::Ready(Err(broke(e))),
+        }
+    }
+
+    /// What was taken goes; an error also where the peer broke it off and nothing is read any more.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            End::Wire(wire) => wire.poll_flush(cx),
+            End::Stream(it) => match it.send.poll_reset(cx) {
+                Poll::Ready(Ok(Reason::NO_ERROR)) | Poll::Pending => Poll::Ready(Ok(())),
+                Poll::Ready(Ok(reason)) => Poll::Ready(Err(broke(reason.description()))),
+                Poll::Ready(Err(e)) => Poll::Ready(Err(broke(e))),
+            },
+        }
+    }
+
+    /// Nothing more goes there.
+    pub(crate) fn finish(&mut self) {
+        match self {
+            End::Wire(wire) => wire.close_now(),
+            // One that is gone needs no end.
+            End::Stream(it) => drop(it.send.send_data(Bytes::new(), true)),
+        }
+    }
+
+    /// It is broken off, and its peer is to see that.
+    pub(crate) fn cut(&mut self) {
+        match self {
+            End::Wire(wire) => wire.sock_mut().reset_on_close(),
+            End::Stream(it) => it.send.send_reset(Reason::CANCEL),
+        }
+    }
+}
