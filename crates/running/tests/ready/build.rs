@@ -60,7 +60,7 @@ fn the_words_of_each_pattern_and_of_where_tls_ends_are_those_of_the_plan() {
     }
     for (word, send_proxy) in [("off", false), ("v2", true)] {
         let mut plan = plan();
-        plan["routes"][1]["hosts"] = json!(["c.test"]);
+        plan["routes"][1]["hosts"] = json!(["p.test"]);
         plan["routes"][1]["way"] =
             json!({"ends": "at_backend", "send_proxy": word, "starttls": null, "backends": [name(), literal()]});
         let running = it.built(&plan, None).expect("a plan");
