@@ -82,11 +82,14 @@ impl Conn {
     }
 
     /// The site that this connection's TLS ended at, in `running`; `None` if it is gone or makes other promises now.
+    #[inline]
     pub(crate) fn site_in(&self, running: &Running) -> Option<usize> {
         let (generation, site) = self.site.get();
-        if running.generation == generation {
-            return site;
-        }
+        if running.generation == generation { site } else { self.looked_up(running) }
+    }
+
+    #[cold]
+    fn looked_up(&self, running: &Running) -> Option<usize> {
         let site = self.opened.arrived.running.site_in(running);
         self.site.set((running.generation, site));
         self.hsts.replace(site.and_then(|s| running.sites.get(s)?.hsts.clone()));
