@@ -75,7 +75,7 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
         f'<p>{code(matched)} <span class="dim">data: {text(it.data)}</span></p>'
         f"{drawing(it)}{hops(it)}</div><p>{text(ends(it))} It can be read by {text(listed(it.readers))}; keys are held by {text(listed(it.key_holders))}.</p>"
         + bullets(proven)
-        + "".join(f"<p>{text(sentence)}</p>" for sentence in [*([allowed] if allowed else []), *ways_in(it)])
+        + "".join(f"<p>{text(sentence)}</p>" for sentence in [*([allowed] if allowed else []), *ways_in(it), *it.done])
         + (f"<p>Believed without proof:</p>{bullets(believed)}" if believed else "")
         + f"<h3>Observed</h3>{of_route(sheet.running, it.name)}"
         + f"<h3>What an attacker gets</h3>{table(('attacker', 'reads', 'changes', 'pretends', 'because'), rows)}</section>"

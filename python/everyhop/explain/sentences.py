@@ -74,6 +74,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     if it.allowed is not None:
         out.append(f"Only clients that prove one of these names pass: {', '.join(it.allowed) or 'none'}.")
     out += ways_in(it)
+    out += it.done
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now

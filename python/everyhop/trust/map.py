@@ -30,6 +30,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, passing
+from everyhop.trust.done import done
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -96,6 +97,8 @@ class RouteTrust:
     changers: tuple[str, ...]
     key_holders: tuple[str, ...]
     hops: tuple[Hop, ...]
+    done: tuple[str, ...]
+    """What the edge does to what it reads, and to how much of it at once; one sentence each."""
     believed: tuple[Believed, ...]
     attackers: dict[str, Exposure]
     clients: Literal["not asked", "asked", "required", "at the backend"]
@@ -170,6 +173,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         changers=readers,
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
+        done=(),
         believed=words("passthrough", False, {}, proxied, told=way.send_proxy == "v2"),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
@@ -211,6 +215,7 @@ def ended(
         changers=tuple(readers),
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
+        done=done(way),
         believed=words(pattern, bool(signed), trusted, proxied, told=way.send_proxy == "v2", stream=way.is_stream),
         attackers=attackers(pattern, bool(signed), demand_asks=demanding(way), passing=goes_on(way)),
         clients=clients,
@@ -245,6 +250,7 @@ def answered(
         changers=readers,
         key_holders=("edge",),
         hops=(first_leg([site for site, _ in inside], clients, way),),
+        done=(),
         believed=tuple(said_of_clients(proxied, trusted)),
         attackers=alone(),
         clients=clients,

@@ -180,3 +180,21 @@ def test_by_what_a_backend_is_known_and_whether_it_must_ask_is_said(
     (it,) = trust_map(compile_file(tmp_path / "c.toml", files="skip", text=text).plan)
     (hop,) = [p for p in about_route(it, NOW) if p.startswith("Between edge and backend")]
     assert hop.endswith(said), hop
+
+
+def test_what_the_edge_changes_on_the_way_and_how_much_it_lets_go_on_is_told(tmp_path: Path) -> None:
+    text = (
+        'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n[[site]]\nname = "s"\nhosts = ["a.test"]\n'
+        'certs = [{ chain = "x", key = "file:y" }]\n[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\n'
+        'to = ["127.0.0.1:1"]\nmost = { requests = 7, waiting = 3, wait_s = 2 }\n'
+        'request = { remove = ["x-one"], set = { x-who = "{client.name}" } }\nresponse = { add = { x-two = "<b>" } }\n'
+        '[[route]]\nname = "bare"\nhost = "a.test"\npath = "/bare"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+    )
+    it, bare = trust_map(compile_file(tmp_path / "c.toml", files="skip", text=text).plan)
+    told = [
+        "At most 7 request(s) are under way at once, 3 more wait up to 2 s; others are refused with 503.",
+        'Of a request the edge removes "x-one"; it sets "x-who: {client.name}".',
+        'Of an answer the edge adds "x-two: <b>".',
+    ]
+    assert [p for p in about_route(it, NOW) if p in told] == told
+    assert bare.done == ()
