@@ -249,7 +249,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
         "P05": Row(
             "gRPC: trailers without end, forbidden, large; a backend's reset; extended CONNECT",
-            "status kept or mapped; no crash; extended CONNECT is off",
+            "status kept or mapped; no crash; an extended CONNECT opens a WebSocket that the backend took, and nothing else",
             "CVE-2026-73513; nginx-tests grpc_trailers.t",
         ),
         "P07": Row(

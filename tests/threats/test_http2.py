@@ -253,15 +253,22 @@ def test_crumbs_of_a_cookie_count_as_fields(ground: Ground) -> None:
     assert b"".join(seen).lower().count(b"\r\ncookie: ") == 1
 
 
-def test_an_extended_connect_is_off(ground: Ground) -> None:
-    """P05. RFC 8441 would open a tunnel that nobody configured."""
+def test_an_extended_connect_opens_no_tunnel_but_a_websocket_that_the_backend_takes(ground: Ground) -> None:
+    """P05. RFC 8441 §5: a success would be an open tunnel, and the backend's plain 200 is none."""
     it = speak(ground)
-    block = fields("a.test", method=b"CONNECT").replace(
-        literal(b":path", b"/attack"), literal(b":path", b"/attack") + literal(b":protocol", b"websocket")
-    )
+
+    def asked(protocol: bytes) -> bytes:
+        path = literal(b":path", b"/attack")
+        return fields("a.test", method=b"CONNECT").replace(path, path + literal(b":protocol", protocol))
+
     with watched(ground, "plaintext") as seen:
-        assert it.ask(1, block, end=False) in {"400", "405", "501", "reset", "gone"}
+        for stream, protocol in enumerate((b"connect-udp", b"tcp", b"WebSocket2", b"")):
+            assert it.ask(2 * stream + 1, asked(protocol), end=False) in {"400", "405", "501", "reset", "gone"}
     assert not seen
+    it = speak(ground)
+    with watched(ground, "plaintext") as seen:
+        assert it.ask(1, asked(b"websocket"), end=False) == "502"
+    assert b"".join(seen).startswith(b"GET /attack HTTP/1.1\r\n")
     ground.clean()
 
 

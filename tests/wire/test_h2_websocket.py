@@ -349,6 +349,19 @@ def test_a_refusal_of_the_backends_passes_as_any_answer(edge: Edges, raw: Raws, 
         assert (answer.status, answer.body) == (403, b"no")
 
 
+@pytest.mark.parametrize("status", [200, 204])
+def test_a_success_that_opens_nothing_is_not_told_as_an_open_tunnel(
+    edge: Edges, raw: Raws, pki: Pki, status: int
+) -> None:
+    """U02. To the client of HTTP/2 it would be one (RFC 8441 §5); to one of HTTP/1.1 it is an answer."""
+    plain = b"HTTP/1.1 %d Fine\r\n%s\r\n" % (status, b"" if status == 204 else b"Content-Length: 2\r\n")
+    it = edge(route(raw(answering(plain + (b"" if status == 204 else b"ok"))).port, "h1"))
+    assert Client(it.port, pki.public.file).connect().status == 502
+    assert line(it)["end"] == "hop/bad-response"
+    with tls(it.port, "a.test", pki.public.file, alpn=["http/1.1"]) as sock:
+        assert exchange(sock, ASKED).status == status
+
+
 def test_a_switch_of_protocols_within_http2_is_no_tunnel(edge: Edges, raw: Raws, pki: Pki) -> None:
     """U02."""
 

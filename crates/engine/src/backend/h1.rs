@@ -178,6 +178,11 @@ impl H1Up {
                             self.rule = Some("its Sec-WebSocket-Accept does not answer our key");
                             return Poll::Ready(Err(Refusal::BackendMalformed));
                         }
+                        // A success of any other kind would tell a client of HTTP/2 that its tunnel is open (RFC 8441 §5).
+                        if self.wants.is_some() && (200..300).contains(&self.head.status) {
+                            self.rule = Some("a success that opens no WebSocket");
+                            return Poll::Ready(Err(Refusal::BackendMalformed));
+                        }
                         self.bound |= self.head.status == 401 && self.asks_the_connection();
                         return Poll::Ready(Ok(self.meta()));
                     }
