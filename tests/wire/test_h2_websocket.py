@@ -224,6 +224,15 @@ def test_each_side_gets_the_handshake_of_its_own_protocol(edge: Edges, raw: Raws
     assert (b"upgrade" in caller.fields) == (client == "h1")
 
 
+@combined
+def test_the_head_that_opens_a_tunnel_is_edited_as_any_other(edge: Edges, raw: Raws, client: str, backend: str) -> None:
+    behind = Echoes(raw, backend)
+    edits = 'response = { remove = ["sec-websocket-protocol"], set = { x-edge = "here" } }\n'
+    caller = Caller(edge(route(behind.port, backend, edits)), client)
+    assert caller.fields[b"x-edge"] == b"here" and b"sec-websocket-protocol" not in caller.fields
+    assert caller.fields.get(b"sec-websocket-accept") == (None if client == "h2" else accept(KEY))
+
+
 def test_the_key_that_the_edge_answers_is_that_of_the_rfc() -> None:
     assert accept(b"dGhlIHNhbXBsZSBub25jZQ==") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 

@@ -6,9 +6,9 @@ use crate::backend::connect::Opened;
 use crate::backend::link::Link;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
-use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::edits::Editing;
 use crate::exchange::limits::codec_limits;
-use crate::exchange::sides::Client;
+use crate::exchange::sides::{Client, give};
 use crate::exchange::trailers::{last_chunk, of_answer};
 use crate::exchange::websocket::{Accept, Key, Opening, accepts};
 use crate::exchange::words::{Behind, BodyLen, Fields, Got, Meta};
@@ -236,12 +236,10 @@ impl H1Up {
 
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
         let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
-        match by {
-            None if self.wants.is_some() && meta.status == 101 => {
-                client.head(meta, &Opening { fields: &view, accept: None });
-            }
-            None => client.head(meta, &view),
-            Some(by) => client.head(meta, &Edited { fields: &view, by }),
+        if self.wants.is_some() && meta.status == 101 {
+            give(client, meta, &Opening { fields: &view, accept: None }, by);
+        } else {
+            give(client, meta, &view, by);
         }
         self.done_with_head();
     }

@@ -5,10 +5,10 @@ use crate::backend::connect::Opened;
 use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
-use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::edits::Editing;
 use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
-use crate::exchange::sides::Client;
+use crate::exchange::sides::{Client, give};
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::{TooLong, of_answer, of_h2};
 use crate::exchange::websocket::{Accept, Opening};
@@ -380,11 +380,9 @@ impl H2Up {
     pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
         let head = self.head.take().unwrap_or_default();
         if let (101, Some(accept)) = (meta.status, self.opens) {
-            return client.head(meta, &Opening { fields: &MapView(&head), accept });
-        }
-        match by {
-            None => client.head(meta, &MapView(&head)),
-            Some(by) => client.head(meta, &Edited { fields: &MapView(&head), by }),
+            give(client, meta, &Opening { fields: &MapView(&head), accept }, by);
+        } else {
+            give(client, meta, &MapView(&head), by);
         }
     }
 

@@ -289,7 +289,7 @@ impl Exchange {
                     let meta = meta?;
                     match meta.status {
                         101 if terms.upgrade => {
-                            up.give_head(&meta, client, None);
+                            up.give_head(&meta, client, terms.edits);
                             self.status = 101;
                             self.switched = true;
                             self.response = Response::Flush;

@@ -2,7 +2,7 @@
 //! Read next: `both_ways.rs`, which knows no more of them.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
 use everyhop_plan::Limits;
 use everyhop_record::line::HopFragment;
@@ -67,4 +67,13 @@ pub(crate) trait Backend {
     fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf, limits: &Limits) -> Poll<Result<Got, Refusal>>;
     /// The response's trailers, once after [`Got::End`].
     fn trailers(&mut self) -> Option<HeaderMap>;
+}
+
+/// Hands a head on, as its route edits it.
+#[inline]
+pub(crate) fn give(client: &mut impl Client, meta: &Meta, fields: &impl Fields, by: Option<Editing<'_>>) {
+    match by {
+        None => client.head(meta, fields),
+        Some(by) => client.head(meta, &Edited { fields, by }),
+    }
 }
