@@ -140,6 +140,102 @@ def test_a_socket_has_no_port_and_an_address_stays_what_it_is() -> None:
         at.port = 1  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("192.0.2.1:5353", ("192.0.2.1", 5353)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("[2001:db8::1]", ("2001:db8::1", 53)),
+        ("[2001:db8::1]:5353", ("2001:db8::1", 5353)),
+        ("dns.internal", None),
+        ("dns.internal:53", None),
+        ("unix:/run/dns", None),
+        ("", None),
+    ],
+)
+def test_a_dns_server_is_an_ip_address_and_its_port_is_53_where_none_stands_there(
+    text: str, at: tuple[str, int] | None
+) -> None:
+    assert names.dns_server(text) == at
+
+
+def test_a_services_domain_is_whose_service_it_is() -> None:
+    for text, domain in [("srv:_https._tcp.api.internal", "api.internal"), ("x:1", None)]:
+        at = names.address(text)
+        assert at is not None and at.domain == domain
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("srv:_https._UDP.api.internal", "reached by TCP"),
+        ("srv:_https._tcp.api.internal:443", "DNS says the ports"),
+        ("srv:api.internal", "is written srv:_NAME._tcp.DOMAIN"),
+        ("srv:_https._tcp.api.internal:0", "is written srv:_NAME._tcp.DOMAIN"),
+        ("[fe80::1]:443", "one link of one machine"),
+        ("fe80::1:443", "one link of one machine"),
+        ("[2001:db8::1%eth0]:443", "one link of one machine"),
+        ("2001:db8::1:443", "stands in brackets"),
+        ("[2001:db8::1:443", "stands in brackets"),
+        ("[2001:db8::1]:99999", None),
+        ("192.0.2.1:99999", None),
+        ("api.internal", None),
+        ("", None),
+    ],
+)
+def test_what_only_looks_like_an_address_is_told_why_it_is_none(text: str, said: str | None) -> None:
+    """The address itself is none, whether there is something to say of it or not."""
+    assert names.address(text) is None
+    told = names.oddity(text)
+    assert (told is None) if said is None else (told is not None and said in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("b\u00fccher.example", "xn--bcher-kva.example"),
+        ("*.b\u00fccher.example", "*.xn--bcher-kva.example"),
+        ("\u4f8b\u3048.example", "xn--r8jz45g.example"),
+        ("stra\u00dfe.example", None),
+        ("\u00fc..example", None),
+        ("\u00fc" * 70 + ".example", None),
+        ("b_\u00fc c.example", None),
+        ("plain.example", None),
+    ],
+)
+def test_a_name_with_other_letters_is_told_in_the_form_of_dns_where_that_is_sure(text: str, form: str | None) -> None:
+    assert names.ascii_form(text) == form
+    mend = names.host_mend(text)
+    if form:
+        assert f'"{form}"' in mend
+    elif text.isascii():
+        assert '"shop.example.com"' in mend
+    else:
+        assert "in its xn-- form" in mend and "shop.example.com" not in mend
+
+
+DIGITS = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        (f"sha256:{DIGITS}", DIGITS),
+        (f"sha256:{DIGITS.upper()}", DIGITS),
+        ("sha256:" + ":".join(DIGITS[i : i + 2] for i in range(0, 64, 2)), DIGITS),
+        (DIGITS, None),
+        (f"sha512:{DIGITS}", None),
+        (f"sha256:{DIGITS[1:]}", None),
+        (f"sha256:{DIGITS}0", None),
+        (f"sha256:{DIGITS[:-1]}g", None),
+        (f"sha256{DIGITS}", None),
+    ],
+)
+def test_a_fingerprint_is_64_digits_behind_its_algorithms_name(text: str, digits: str | None) -> None:
+    assert names.fingerprint(text) == digits
+
+
 def test_a_wildcard_is_no_host_unless_it_is_asked_for() -> None:
     assert names.host("*.x") is None and names.host("*.x", wildcard=True) == "*.x"
 
