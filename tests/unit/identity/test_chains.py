@@ -102,6 +102,11 @@ def test_a_certificate_that_lasts_longer_than_clients_believe_is_told_of_a_site(
         assert slugs(it, role="identity") == []
 
 
+def test_how_long_a_certificate_lasts_is_its_own_and_not_that_of_the_authority_above_it(top: Signer) -> None:
+    lasting = forged("Middle CA", top, ca=True, ends=3000 * 24 * HOUR)
+    assert slugs(forged("a.test", lasting, names=["a.test"]), lasting) == []
+
+
 def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: Signer, leaf: Signer) -> None:
     """RFC 8446 4.4.2."""
     other = forged("Other CA", top, ca=True)

@@ -245,20 +245,42 @@ def test_a_list_that_the_engine_could_not_judge_by_is_refused_with_its_reason(
     assert told.value.slug == "crl/unusable" and str(path) in told.value.what
 
 
+def without(path: Path, by: Signer, left_out: Callable[[int, int], bool]) -> None:
+    """The list at `path` again, signed by `by`, without the elements of which `left_out` says so by tag and place."""
+    tbs = x509.load_pem_x509_crl(path.read_bytes()).tbs_certlist_bytes
+    _, head, _ = element(tbs)
+    inner, kept, at, place = tbs[head:], b"", 0, 0
+    while at < len(inner):
+        tag, _, whole = element(inner[at:])
+        kept += b"" if left_out(tag, place) else inner[at : at + whole]
+        at, place = at + whole, place + 1
+    body = base64.encodebytes(signed(wrapped(0x30, kept), by)).decode()
+    path.write_text(f"-----BEGIN X509 CRL-----\n{body}-----END X509 CRL-----\n")
+
+
 def test_a_list_of_version_1_is_refused_as_such(pki: Pki, tmp_path: Path) -> None:
     """As `openssl ca -gencrl` makes them where nobody asked for extensions."""
     by = root(pki.public)
     path = crl(tmp_path / "list.pem", by)
-    tbs = x509.load_pem_x509_crl(path.read_bytes()).tbs_certlist_bytes
-    _, head, _ = element(tbs)
-    inner, kept, at = tbs[head:], b"", 0
-    while at < len(inner):
-        tag, _, whole = element(inner[at:])
-        kept += b"" if tag in {0x02, 0xA0} else inner[at : at + whole]
-        at += whole
-    der = signed(wrapped(0x30, kept), by)
-    body = base64.encodebytes(der).decode()
-    path.write_text(f"-----BEGIN X509 CRL-----\n{body}-----END X509 CRL-----\n")
+    without(path, by, lambda tag, _: tag in {0x02, 0xA0})
     with pytest.raises(Unusable, match="it is of version 1") as told:
         read_crl("list.pem", read_roots(str(pki.public.file), tmp_path), tmp_path)
     assert "version 2" in told.value.mend
+
+
+def test_a_list_that_does_not_say_when_the_next_one_comes_is_refused(pki: Pki, tmp_path: Path) -> None:
+    by = root(pki.public)
+    path = crl(tmp_path / "list.pem", by)
+    next_update = 4  # Behind version, algorithm, issuer and this update (RFC 5280 §5.1).
+    without(path, by, lambda _, place: place == next_update)
+    assert x509.load_pem_x509_crl(path.read_bytes()).next_update_utc is None
+    with pytest.raises(Unusable, match="does not say when the next one comes") as told:
+        read_crl("list.pem", read_roots(str(pki.public.file), tmp_path), tmp_path)
+    assert "nextUpdate" in told.value.mend
+
+
+def test_a_list_in_an_authoritys_name_by_another_key_is_refused_as_that(pki: Pki, tmp_path: Path) -> None:
+    forger = Signer(root(pki.public).cert, ec.generate_private_key(ec.SECP256R1()))
+    crl(tmp_path / "list.pem", forger)
+    with pytest.raises(Unusable, match="is not signed by that authority"):
+        read_crl("list.pem", read_roots(str(pki.public.file), tmp_path), tmp_path)
