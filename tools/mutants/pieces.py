@@ -100,7 +100,16 @@ PIECES: dict[str, Rust | Python] = {
             CASES,
         ),
     ),
-    "trust": Python(("trust/*.py",), ("tests/unit/trust/test_kept.py", "tests/unit/trust/test_trust.py", CASES)),
+    "trust": Python(
+        ("trust/*.py",),
+        (
+            "tests/unit/trust/test_kept.py",
+            "tests/unit/trust/test_trust.py",
+            "tests/unit/trust/test_said.py",
+            "tests/unit/compile/test_streams.py",
+            CASES,
+        ),
+    ),
     "diff": Python(
         ("diff/*.py",),
         (

@@ -75,9 +75,7 @@ STREAM = Passing("every byte", "", "", "all that client and backend say passes i
 TOLD_STREAM = Passing("every byte", "forge the PROXY header", "the PROXY header", STREAM.shown)
 
 
-def attackers(
-    way: str, networked: bool, *, demand_asks: bool = False, passing: Passing = REQUESTS
-) -> dict[str, Exposure]:
+def attackers(way: str, networked: bool, *, demand_asks: bool, passing: Passing) -> dict[str, Exposure]:
     """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
     plaintext crosses a network, `demand_asks` that a backend which asks for no certificate is sent nothing."""
     forging = f" and {passing.forge}" if passing.forge else ""

@@ -60,6 +60,10 @@ class Believed:
     why: str
 
 
+HEADER = (Believed("the backend", "the PROXY header", "anyone who reaches it can send one"),)
+"""Of whom TLS passes through to, where it is sent one."""
+
+
 @dataclass(frozen=True)
 class Reachable:
     """A site by which a route is reached, what it demands of clients, and a request that gets there."""
@@ -174,7 +178,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
         done=(),
-        believed=words("passthrough", False, {}, proxied, told=way.send_proxy == "v2"),
+        believed=(*said_of_clients(proxied, {}), *(HEADER if way.send_proxy == "v2" else ())),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
         allowed=None,
@@ -216,7 +220,10 @@ def ended(
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
         done=done(way),
-        believed=words(pattern, bool(signed), trusted, proxied, told=way.send_proxy == "v2", stream=way.is_stream),
+        believed=(
+            *said_of_clients(proxied, {} if way.is_stream else trusted),
+            *words(way, pattern, bool(signed)),
+        ),
         attackers=attackers(pattern, bool(signed), demand_asks=demanding(way), passing=goes_on(way)),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
@@ -325,28 +332,16 @@ def by(verify: Verify) -> str:
     return "chain and name" + (", unless it was revoked" if verify.by.crl else "")
 
 
-def words(
-    pattern: str,
-    networked: bool,
-    trusted: dict[tuple[str, ...], list[str]],
-    proxied: list[str],
-    *,
-    told: bool = False,
-    stream: bool = False,
-) -> tuple[Believed, ...]:
-    """What is taken on somebody's word. `told`: the backend is sent a PROXY header; `stream`: and no request is read."""
-    found = said_of_clients(proxied, {} if stream else trusted)
-    if pattern == "passthrough":
-        why = "anyone who reaches it can send one"
-    elif pattern == "reencrypt":
+def words(way: AtEdge, pattern: str, networked: bool) -> tuple[Believed, ...]:
+    """What the backend takes on somebody's word. `networked`: its plaintext crosses a network."""
+    if pattern == "mutual" or (way.is_stream and way.send_proxy != "v2"):
+        return ()
+    if pattern == "reencrypt":
         why = "it cannot tell the edge from any other caller"
-    elif pattern == "plaintext":
-        why = "anyone who reaches it can say the same" if networked else "any process on this host can say the same"
     else:
-        return tuple(found)
-    if pattern == "passthrough" or stream:
-        return (*found, Believed("the backend", "the PROXY header", why)) if told else tuple(found)
-    return (*found, Believed("the backend", "X-Forwarded-For and every other header", why))
+        why = "anyone who reaches it can say the same" if networked else "any process on this host can say the same"
+    what = "the PROXY header" if way.is_stream else "X-Forwarded-For and every other header"
+    return (Believed("the backend", what, why),)
 
 
 def said_of_clients(proxied: list[str], trusted: dict[tuple[str, ...], list[str]]) -> list[Believed]:

@@ -123,7 +123,9 @@ def test_a_way_is_encrypted_only_if_every_hop_of_it_is() -> None:
         assert check(standing(tls=tls, to=[weak, {"at": "10.0.0.2:1"}])) is None
     assert check(standing(to=[{"at": weak, "tls": "mutual"}, {"at": weak, "tls": "reencrypt"}])) is None
     only = kept.every_hop("mutual")(standing(tls="reencrypt"))
-    assert only is not None and only.mend == ('tls = "mutual"',), "the safest first"
+    assert only is not None and only.mend == ('tls = "mutual"',)
+    either = check(standing(to=[weak]))
+    assert either is not None and either.mend == ('tls = "reencrypt"',), "the least that will do"
     assert check.__doc__ == "Every backend's hop is reencrypt or mutual."
 
 
@@ -135,6 +137,8 @@ def test_an_identity_with_the_key_of_a_site_is_not_apart_from_it() -> None:
         what, at = lacks(kept.keys_apart, replace(it, shared=frozenset({(1, 1)})))
         assert what == "identity 'i' has the key of site 'second'" and at == (("identity", 1, "key"),)
         assert kept.keys_apart(it) is None
+        both = replace(it, shared=frozenset({(1, 1), (1, 0)}))
+        assert "'first'" in lacks(kept.keys_apart, both)[0]
         for shared in ((0, 1), (1, 2)):
             assert kept.keys_apart(replace(it, shared=frozenset({shared}))) is None, "not shown, or no way to the route"
 
@@ -142,3 +146,36 @@ def test_an_identity_with_the_key_of_a_site_is_not_apart_from_it() -> None:
 def test_what_a_capability_needs_is_the_sentence_of_its_check() -> None:
     assert CAPABILITIES["grpc"].needs == '`upstream_protocol = "h2"`, and `h2` in the site\'s `alpn`.'
     assert CAPABILITIES["grpc"].told()["needs"] == CAPABILITIES["grpc"].needs
+
+
+def test_a_backend_must_ask_only_if_it_or_its_route_says_so_and_its_hop_is_mutual() -> None:
+    check, at = kept.asking_demanded, "10.0.0.1:1"
+    assert lacks(check, standing(tls="reencrypt", to=[at]))[0] == f"the hop to {at} is reencrypt"
+    asks_not = f"{at} may ask nobody for a certificate, and is sent requests all the same"
+
+    def mutual(entry: Any = at, **more: Any) -> Standing:
+        return standing(tls="mutual", to=[{"at": "10.0.0.9:1", "demand_asks": True}, entry], **more)
+
+    of_route, of_entry = ("route", 3, "demand_asks"), ("route", 3, "to", 1, "demand_asks")
+    quiet, loud = {"at": at, "demand_asks": False}, {"at": at, "demand_asks": True}
+    for it, places in (
+        (mutual(), ()),
+        (mutual({"at": at}), ()),
+        (mutual(demand_asks=False), (of_route,)),
+        (mutual(demand_asks=False, data="major-incident"), (of_route,)),
+        (mutual(quiet, demand_asks=True), (of_entry,)),
+        (mutual(quiet, data="major-incident"), (of_entry,)),
+        (mutual(quiet, demand_asks=False), (of_entry,)),
+        (mutual(data="confidential"), ()),
+    ):
+        assert lacks(check, it) == (asks_not, places)
+    for it in (mutual(demand_asks=True), mutual(loud), mutual(loud, demand_asks=False), mutual(data="major-incident")):
+        assert check(it) is None
+
+
+def test_fields_are_changed_by_any_word_of_either_side() -> None:
+    for words in ({}, {"request": {}}, {"response": {"set": {}, "remove": []}}):
+        assert lacks(kept.fields_edited, standing(**words))[0] == "no field is changed"
+    for side in ("request", "response"):
+        for edits in ({"set": {"x-a": "1"}}, {"add": {"x-a": "1"}}, {"remove": ["x-a"]}):
+            assert kept.fields_edited(standing(**{side: edits})) is None

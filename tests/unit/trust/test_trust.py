@@ -32,10 +32,14 @@ VARIANTS = {
 
 
 def mapped(tmp_path: Path, variant: str, *, site: str = "", listener: str = "", more: str = "") -> RouteTrust:
+    return mapped_route(tmp_path, VARIANTS[variant] + more, site=site, listener=listener)
+
+
+def mapped_route(tmp_path: Path, route: str, *, site: str = "", listener: str = "") -> RouteTrust:
     path = tmp_path / "everyhop.toml"
     path.write_text(
         f'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n{listener}\n[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{{ chain = "x", key = "file:y" }}]\n{site}\n'
-        f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{VARIANTS[variant]}{more}'
+        f'[[identity]]\nname = "i"\nchain = "x"\nkey = "file:y"\n[[route]]\nname = "r<b>"\n{route}'
     )
     return trust_map(compile_file(path, files="skip").plan)[0]
 

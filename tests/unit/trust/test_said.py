@@ -1,0 +1,84 @@
+"""Every sentence that the map of trust says, word by word, beside the configuration of which it says it.
+
+`said.txt` was read by a person against what the engine does; a change of it is to be read again:
+`EVERYHOP_WRITE_SAID=1 pytest tests/unit/trust/test_said.py`, then `git diff`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from everyhop.trust import ATTACKERS, RouteTrust
+from tests.unit.trust.test_trust import ACCEPTANCE, VARIANTS, VERIFY, mapped_route
+
+FILE = Path(__file__).with_name("said.txt")
+PIN = f'verify = {{ pin = "sha256:{"ab" * 32}" }}\n'
+NAMED = f'verify = {{ pin = "sha256:{"ab" * 32}", name = "n" }}\n'
+REVOKED = 'verify = { ca = "c.pem", name = "n", crl = "l.pem" }\n'
+TO = 'to = ["10.0.0.1:1"]\n'
+TCP = 'host = "a.test"\nprotocol = "tcp"\n' + TO
+SENT = 'send_proxy = "v2"\n'
+ASKED = 'clients = { ca = "c.pem", mode = "ask" }'
+REQUIRED = 'clients = { ca = "c.pem" }'
+PROXIES = 'trusted_proxies = ["10.0.0.0/8"]\naccept_proxy = ["10.1.0.0/16"]'
+
+# By its name: the route, and what else stands in the file of it.
+CASES: dict[str, tuple[str, dict[str, str]]] = {
+    **{name: (text, {}) for name, text in VARIANTS.items()},
+    "passthrough, sent a PROXY header": (VARIANTS["passthrough"] + SENT, {"listener": PROXIES}),
+    "mutual, must ask, clients must prove themselves": (
+        VARIANTS["mutual"] + "demand_asks = true\n",
+        {"site": REQUIRED, "listener": PROXIES},
+    ),
+    "reencrypt by pin": (f'host = "a.test"\ntls = "reencrypt"\n{TO}{PIN}', {"site": ASKED}),
+    "reencrypt by pin and name": (f'host = "a.test"\ntls = "reencrypt"\n{TO}{NAMED}', {}),
+    "reencrypt with revocation lists": (f'host = "a.test"\ntls = "reencrypt"\n{TO}{REVOKED}', {}),
+    "tcp, mutual": (f'{TCP}tls = "mutual"\npresent = "i"\n{VERIFY}', {"listener": PROXIES}),
+    "tcp, reencrypt": (f'{TCP}tls = "reencrypt"\n{VERIFY}', {}),
+    "tcp, reencrypt, sent a PROXY header": (f'{TCP}tls = "reencrypt"\n{VERIFY}{SENT}', {}),
+    "tcp, plaintext": (f'{TCP}tls = "plaintext"\n{ACCEPTANCE}', {}),
+    "tcp, plaintext, sent a PROXY header": (f'{TCP}tls = "plaintext"\n{SENT}{ACCEPTANCE}', {}),
+    "tcp, same host": (TCP.replace("10.0.0.1", "127.0.0.1") + 'tls = "plaintext"\n', {}),
+    "tcp, same host, sent a PROXY header": (TCP.replace("10.0.0.1", "127.0.0.1") + f'tls = "plaintext"\n{SENT}', {}),
+    "answered by the edge": (
+        'host = "a.test"\npath = "/x"\nallow = { clients = ["boss.test"] }\nanswer = { status = 404 }\n',
+        {"site": ASKED, "listener": PROXIES},
+    ),
+    "redirected by the edge": ('host = "a.test"\nredirect = { to = "https://b.test{path}" }\n', {}),
+    "changed and bounded": (
+        VARIANTS["same-host"]
+        + "most = { requests = 7, waiting = 3, wait_s = 2 }\n"
+        + 'request = { set = { x-a = "1" }, add = { x-b = "2", x-c = "3" }, remove = ["x-d"] }\n'
+        + 'response = { remove = ["server"] }\n',
+        {},
+    ),
+    "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
+}
+
+
+def said(it: RouteTrust) -> list[str]:
+    way = f"{it.way}{', a stream' if it.stream else ''}{', on this host' if it.same_host else ''}"
+    out = [f"{way}; clients {it.clients}; of {it.allowed}; matches {it.matches!r}"]
+    out += [f"keys: {', '.join(it.key_holders)}; readers: {', '.join(it.readers)}"]
+    for hop in it.hops:
+        closed = f"encrypted, {hop.oldest} or newer" if hop.encrypted else "in the clear"
+        out += [f"hop {' to '.join(hop.between)}: {closed}", *(f"    {proof}" for proof in hop.proofs)]
+    out += [f"believes {b.who}: {b.what}; {b.why}" for b in it.believed]
+    for name in ATTACKERS:
+        gets = it.attackers[name]
+        letters = "".join(
+            c if yes else "-" for c, yes in zip("rcp", (gets.reads, gets.changes, gets.pretends), strict=True)
+        )
+        out.append(f"{name} {letters} {gets.why}")
+    return out + list(it.done)
+
+
+def test_what_is_said_of_each_kind_of_route_is_what_was_read_and_found_true(tmp_path: Path) -> None:
+    blocks = []
+    for name, (route, more) in CASES.items():
+        blocks.append("\n".join([f"# {name}", *said(mapped_route(tmp_path, route, **more))]))
+    text = "\n\n".join(blocks) + "\n"
+    if os.environ.get("EVERYHOP_WRITE_SAID"):
+        FILE.write_text(text)
+    assert text == FILE.read_text()
