@@ -174,8 +174,10 @@ def test_a_backend_must_ask_only_if_it_or_its_route_says_so_and_its_hop_is_mutua
 
 
 def test_fields_are_changed_by_any_word_of_either_side() -> None:
-    for words in ({}, {"request": {}}, {"response": {"set": {}, "remove": []}}):
+    nothing: tuple[dict[str, Any], ...] = ({}, {"request": {}}, {"response": {"set": {}, "remove": []}})
+    for words in nothing:
         assert lacks(kept.fields_edited, standing(**words))[0] == "no field is changed"
     for side in ("request", "response"):
-        for edits in ({"set": {"x-a": "1"}}, {"add": {"x-a": "1"}}, {"remove": ["x-a"]}):
+        some: tuple[Any, ...] = ({"set": {"x-a": "1"}}, {"add": {"x-a": "1"}}, {"remove": ["x-a"]})
+        for edits in some:
             assert kept.fields_edited(standing(**{side: edits})) is None
