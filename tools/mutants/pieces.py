@@ -84,6 +84,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/compile/test_build.py",
             "tests/unit/compile/test_files.py",
+            "tests/unit/compile/test_readings.py",
             "tests/unit/compile/test_keys_apart.py",
             CASES,
         ),

@@ -240,9 +240,13 @@ def test_a_pin_is_kept_in_its_one_form_and_beside_it_a_name_only_where_it_is_wri
     for to, more, name in (
         ("B.test:1", "", "b.test"),
         ("10.0.0.1:1", "", "10.0.0.1"),
+        ("srv:_https._tcp.Api.internal", "", "api.internal"),
         ("10.0.0.1:1", ', name = "N.test"', "n.test"),
     ):
-        hop = edge(f'tls = "reencrypt"\nto = ["{to}"]\nverify = {{ pin = {pins}{more} }}\n').backends[0].hop
+        text = f'tls = "reencrypt"\nto = ["{to}"]\nverify = {{ pin = {pins}{more} }}\n'
+        (route,) = (r for r in built(text, top='[dns]\nservers = ["192.0.2.53"]\n').routes if r.name == "r")
+        assert isinstance(route.way, AtEdge)
+        hop = route.way.backends[0].hop
         assert isinstance(hop, ReencryptHop)
         assert hop.verify.model_dump() == {
             "by": {"kind": "pins", "sha256": [digits, "cd" * 32], "name_too": bool(more)},

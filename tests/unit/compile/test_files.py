@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everyhop.compile import Compiled, compile_file
 from everyhop.errors import Refused
 from everyhop.refusals import Finding
 from tests.kit import Pki
-from tests.kit.forge import HOUR, crl, root
+from tests.kit.forge import HOUR, crl, forged, root
 
 SECOND, DAY = dt.timedelta(seconds=1), dt.timedelta(days=1)
 TEXT = """version = 1
@@ -94,6 +97,24 @@ def test_what_goes_to_the_engine_is_each_pair_each_ca_and_each_list_with_its_end
     assert "PRIVATE" not in repr(it) and "PRIVATE" not in json.dumps(it.entries)
 
 
+def test_what_goes_to_the_engine_is_each_page_that_is_answered_with(folder: Path) -> None:
+    (folder / "busy.txt").write_text("busy\n")
+    answer = '[[route]]\nname = "busy"\nhost = "a.test"\npath = "/busy"\nanswer = { status = 503, file = "busy.txt" }\n'
+    text = TEXT.format(hosts="", site="", own="internal-ca.pem") + answer
+    it = compile_file(folder / "everyhop.toml", text=text)
+    assert "page/busy.txt" in {e["id"] for e in it.material.entries}
+    assert json.loads(it.material.blob)["pages"] == {"page/busy.txt": base64.b64encode(b"busy\n").decode()}
+    assert "busy.txt" in {p.name for p in it.watched}
+
+
+def test_what_is_weak_among_the_authorities_of_clients_is_told_where_they_are_named(folder: Path) -> None:
+    weak = forged("Old CA", root(Pki(folder / "weak").public), ca=True, key=rsa.generate_private_key(65537, 1024))
+    both = (folder / "public-ca.pem").read_bytes() + weak.cert.public_bytes(Encoding.PEM)
+    (folder / "partly.pem").write_bytes(both)
+    (told,) = (f for f in findings(folder, site='clients = { ca = "partly.pem" }') if f.slug == "ca/partly-unusable")
+    assert "Old CA" in told.what and told.severity == "warning" and told.place.line == 9
+
+
 def test_a_sites_names_are_those_of_its_first_certificate_alone(folder: Path) -> None:
     hosts = compiled(folder).plan.sites[0].hosts
     assert "c.test" in hosts and "z.test" not in hosts
@@ -114,7 +135,11 @@ def test_what_is_printed_of_a_compiled_configuration_shows_nothing_of_its_text_a
     text = TEXT.format(hosts="", site="", own="internal-ca.pem") + "# a note of the operator's\n"
     it = compile_file(folder / "everyhop.toml", text=text)
     assert it.plan_digest in repr(it)
-    assert not [word for word in ("a note", "PRIVATE", "Config(", "Document(") if word in repr(it)]
+    assert not [
+        word
+        for word in ("a note", "PRIVATE", "Config(", "Document(", "readings=", "said=", "kept=")
+        if word in repr(it)
+    ]
 
 
 def test_keys_come_from_the_environment_that_is_given_or_from_that_of_the_process(
