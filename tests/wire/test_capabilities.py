@@ -101,6 +101,11 @@ def by_edits(at: Ground) -> None:
     assert "server" not in {name.lower() for name in it.ask().headers}
 
 
+def by_rewriting(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    assert "/prefix/x" in it.ask("/x").text
+
+
 def by_turns(at: Ground) -> None:
     """Two hundred find a place, one more does not."""
     go = threading.Semaphore(0)
@@ -386,6 +391,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "header-routing": by_header,
     "circuit-breaking": by_turns,
     "field-edits": by_edits,
+    "path-rewriting": by_rewriting,
     "own-answers": by_own_answers,
     "method-routing": by_method,
     "grpc": grpc_calls,

@@ -8,6 +8,7 @@ pub mod cidr;
 pub mod client;
 pub mod forwarded;
 pub mod host;
+pub mod onward;
 pub mod path;
 pub mod proxy;
 pub mod readings;

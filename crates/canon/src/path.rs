@@ -227,7 +227,7 @@ pub(crate) fn hex(b: Option<&u8>) -> Option<u8> {
     char::from(*b?).to_digit(16).and_then(|d| u8::try_from(d).ok())
 }
 
-fn encoded(raw: &[u8], at: usize) -> Option<u8> {
+pub(crate) fn encoded(raw: &[u8], at: usize) -> Option<u8> {
     Some(hex(raw.get(at + 1))? << 4 | hex(raw.get(at + 2))?)
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn judge(raw: &[u8]) -> Result<(), BadPath> {
     if fine { Ok(()) } else { Err(why) }
 }
 
-fn stays(path: &[u8]) -> bool {
+pub(crate) fn stays(path: &[u8]) -> bool {
     let mut depth = 0usize;
     path.split(|b| *b == b'/').skip(1).all(|segment| {
         match segment {

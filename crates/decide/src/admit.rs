@@ -4,8 +4,9 @@
 //! Read next: `apart.rs`, which asks every question that could tell two plans apart.
 
 use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Verdict};
+use everyhop_canon::onward::without;
 use everyhop_canon::path::{path, reads_one_way};
-use everyhop_plan::{Paths, Plan, Way};
+use everyhop_plan::{Paths, Plan, Target, Way};
 
 /// What a client proved in its handshake.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +63,8 @@ pub(crate) struct Rule {
     allow: Option<Vec<String>>,
     websocket: bool,
     strict_paths: bool,
+    /// What is taken from the beginning of paths, and whether what is left goes on by itself.
+    strip: Option<(String, bool)>,
 }
 
 impl Rule {
@@ -73,15 +76,26 @@ impl Rule {
 
     pub(crate) fn of(way: &Way) -> Rule {
         match way {
-            Way::AtBackend { .. } => Rule { allow: None, websocket: false, strict_paths: false },
-            Way::AtEdge { allow_clients, websocket, paths, .. } => {
-                Rule { allow: allow_clients.clone(), websocket: *websocket, strict_paths: *paths == Paths::Strict }
-            }
+            Way::AtBackend { .. } => Rule { allow: None, websocket: false, strict_paths: false, strip: None },
+            Way::AtEdge { allow_clients, websocket, paths, target, .. } => Rule {
+                allow: allow_clients.clone(),
+                websocket: *websocket,
+                strict_paths: *paths == Paths::Strict,
+                strip: stripped(target).map(|(prefix, alone)| (prefix.to_owned(), alone)),
+            },
             // Who asks for an upgrade is answered as anybody is; there is no backend to read a path in another way.
             Way::Here { allow_clients, .. } => {
-                Rule { allow: allow_clients.clone(), websocket: true, strict_paths: false }
+                Rule { allow: allow_clients.clone(), websocket: true, strict_paths: false, strip: None }
             }
         }
+    }
+}
+
+/// What is taken from the beginning of paths, and whether what is left goes on by itself.
+pub(crate) fn stripped(target: &Target) -> Option<(&str, bool)> {
+    match target {
+        Target::Moved { strip, under } if !strip.is_empty() => Some((strip, under.is_empty())),
+        _ => None,
     }
 }
 
@@ -116,6 +130,11 @@ impl Matcher {
             return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
         }
         if rule.strict_paths && !reads_one_way(ask.path) && path(ask.sent.as_bytes()).is_err() {
+            return Err(Refused { route: Some(route), why: Denied::Ambiguous });
+        }
+        if let Some((prefix, alone)) = &rule.strip
+            && without(ask.sent, prefix, *alone).is_none()
+        {
             return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
         if upgrade && !rule.websocket {

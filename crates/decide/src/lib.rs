@@ -309,7 +309,7 @@ impl Matcher {
 
     /// Why a path that fits `route` is not taken for one of it, with what mends it, in a sentence: for the log and `where`.
     pub fn told(&self, plan: &Plan, ask: &Ask<'_>, route: usize) -> String {
-        readings::told(plan, route, self.reading(ask, route).as_ref())
+        readings::told(plan, ask, route, self.reading(ask, route).as_ref())
     }
 
     /// What is demanded of the fields of this request by `route` (last), and by those that stand before it; `None` where it

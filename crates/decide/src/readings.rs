@@ -2,8 +2,10 @@
 //! looked at, and only on a host that has more than one route for its paths. Read next: `lost.rs`.
 
 use crate::Ask;
+use crate::admit::stripped;
 use crate::names::Map;
 use crate::table::{Table, fit};
+use everyhop_canon::onward::without;
 use everyhop_canon::path::reads_one_way;
 use everyhop_canon::readings;
 use everyhop_plan::{PathMatch, Paths, Plan, Way};
@@ -18,11 +20,23 @@ pub struct Reading {
 }
 
 /// Why a path that fits `route` is not taken for one of it.
-pub(crate) fn told(plan: &Plan, route: usize, reading: Option<&Reading>) -> String {
+pub(crate) fn told(plan: &Plan, ask: &Ask<'_>, route: usize, reading: Option<&Reading>) -> String {
     let name = |route: usize| plan.routes.get(route).map_or("", |r| r.name.as_str());
     let own = name(route);
     let is_strict = matches!(plan.routes.get(route).map(|r| &r.way), Some(Way::AtEdge { paths: Paths::Strict, .. }));
     let Some(Reading { path, route: other }) = reading else {
+        let target = plan.routes.get(route).and_then(|r| match &r.way {
+            Way::AtEdge { target, .. } => stripped(target),
+            _ => None,
+        });
+        if let Some((prefix, alone)) = target
+            && without(ask.sent, prefix, alone).is_none()
+        {
+            let so = "is read by some backends as the name of a server, or as a way out of their root";
+            return format!(
+                "it fits route {own:?}, but what is left of it without {prefix:?} {so}; ask for it plainly"
+            );
+        }
         if !is_strict {
             // By its fields, which are not at hand; or HTTP/2 to the backend has no such query.
             let why = "not every backend can be told its path or query, or takes it for the same";

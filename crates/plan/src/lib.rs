@@ -14,6 +14,7 @@ mod limits;
 mod listener;
 mod route;
 mod site;
+mod target;
 
 pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};
@@ -24,6 +25,7 @@ pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
+pub use target::Target;
 
 use serde::{Deserialize, Deserializer, Serialize};
 

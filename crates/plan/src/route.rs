@@ -7,6 +7,7 @@ use crate::given::Given;
 use crate::hop::{Backend, Place};
 use crate::listener::StartTls;
 use crate::present;
+use crate::target::Target;
 use crate::{Most, RouteLimits};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,8 @@ pub enum Way {
         /// Whether `Upgrade: websocket` may become a tunnel.
         websocket: bool,
         paths: Paths,
+        /// What of the path goes to the backend.
+        target: Target,
         upstream_protocol: UpstreamProtocol,
         /// Of what goes to the backend.
         request: Box<Edits>,

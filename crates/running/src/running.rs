@@ -8,7 +8,7 @@ use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls};
+use everyhop_plan::{Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -89,6 +89,8 @@ pub struct RouteRun {
     pub starttls: Option<StartTls>,
     /// Paths go on in their canonical form.
     pub strict_paths: bool,
+    /// What goes on in the place of the path; `None` where that is the path itself.
+    pub target: Option<Target>,
     /// What counts as a failure of a backend beside connects and handshakes.
     pub eject_on: Vec<EjectOn>,
     /// What it changes in heads; `None` where it changes nothing.

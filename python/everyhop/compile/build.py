@@ -134,6 +134,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         websocket=not it.is_stream if it.websocket is None else it.websocket,
         paths=it.paths or "faithful",
+        target=target(it),
         request=edits(it.request),
         response=edits(it.response),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
@@ -221,6 +222,17 @@ def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:
         return plan.ExactPath(kind="exact", path=it.path_exact)
     prefix = (it.path or "").rstrip("/")
     return plan.PrefixPath(kind="prefix", path=prefix) if prefix else plan.AnyPath(kind="any")
+
+
+def target(it: Route) -> plan.AsItCame | plan.Moved | plan.Fixed:
+    match pieces(it.rewrite or ""):
+        case [plan.Text(text=path)]:
+            return plan.Fixed(kind="fixed", path=path)
+        case [plan.Text(text=under), plan.Of()]:
+            return plan.Moved(kind="moved", strip=it.strip or "", under=under)
+        case _ if it.strip:
+            return plan.Moved(kind="moved", strip=it.strip, under="")
+    return plan.AsItCame(kind="as_it_came")
 
 
 def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.ServicePlace | plan.UnixPlace:

@@ -20,6 +20,7 @@ from everyhop.compile import (
     rules_hops,
     rules_hsts,
     rules_names,
+    rules_onward,
     rules_plain,
     rules_reach,
     rules_requirements,
@@ -172,6 +173,7 @@ def compiled(world: World, path: Path) -> Compiled:
     ways = ways_in(world)
     rules_routes.judge(world)
     rules_edits.judge(world)
+    rules_onward.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)
     rules_reach.judge(world, ways)

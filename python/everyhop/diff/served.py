@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.model.words import DECLARED
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
+from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
 from everyhop.trust import RouteTrust, acceptances
 
 KINDS.update(
@@ -23,6 +23,7 @@ KINDS.update(
         "clients-narrowed": ("stronger", "fewer clients may pass"),
         "data-lowered": ("weaker", "the data is said to matter less"),
         "data-raised": ("stronger", "the data is said to matter more"),
+        "path-rewritten": ("neutral", "backends are asked for another path than before"),
         "fields-edited": ("neutral", "fields are changed in another way on their way"),
         "answers-loosened": ("weaker", "answers of backends are read where they are not as RFC 9112 has them"),
         "answers-tightened": ("stronger", "only answers as RFC 9112 has them are read"),
@@ -172,7 +173,14 @@ def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
                 what = f"{side}.{word} was {shown(getattr(was, word))}, now {shown(getattr(now, word))}"
                 who = "backends" if side == "request" else "clients"
                 out.append(Change("fields-edited", name, what, f"{who} see other fields"))
+    if a.target != b.target:
+        what = f"paths went on {onward(a)}, now {onward(b)}"
+        out.append(Change("path-rewritten", name, what, "backends are asked for other paths"))
     return out
+
+
+def onward(way: AtEdge) -> str:
+    return "as they came" if isinstance(way.target, AsItCame) else str(way.target)
 
 
 def shown(edits: list[str] | list[Edit]) -> str:

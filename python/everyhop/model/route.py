@@ -118,6 +118,10 @@ class Route(Section):
     """What is spoken to the backends: `http/1.1`, the default where TLS ends here; `h2`, for gRPC, also in plaintext; `auto`: each backend chooses on each connection, by ALPN, so only where the hop is TLS. There a backend that answers nothing speaks HTTP/1.1, a WebSocket is opened on a connection that offers HTTP/1.1 alone, and a call of gRPC to a backend that chose HTTP/1.1 is refused."""
     most: Most | None = None
     """How many requests it takes at once; without it as many as come."""
+    strip: str | None = None
+    """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
+    rewrite: str | None = None
+    """What goes to the backend instead of the path: `"/internal{path}"` puts a prefix before it (before what `strip` left), `"/one/path"` stands for all. The query goes on as it came. What is matched, judged and logged is the path that the client sent."""
     request: Edits | None = None
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None

@@ -335,6 +335,31 @@ class PrefixPath(Part):
     path: Always[str]
 
 
+class AsItCame(Part):
+    kind: Literal["as_it_came"]
+
+
+class Moved(Part):
+    """Without `strip` at its beginning, behind `under`; either may be empty."""
+
+    kind: Literal["moved"]
+    strip: Always[str]
+    under: Always[str]
+
+    def __str__(self) -> str:
+        return " and ".join(
+            [*[f"without {self.strip}"] * bool(self.strip), *[f"behind {self.under}"] * bool(self.under)]
+        )
+
+
+class Fixed(Part):
+    kind: Literal["fixed"]
+    path: Always[str]
+
+    def __str__(self) -> str:
+        return f"as {self.path}"
+
+
 class HeaderMatch(Part):
     name: Always[str]
     equals: Always[str]
@@ -397,6 +422,7 @@ class AtEdge(Part):
     allow_clients: Always[list[str] | None]
     websocket: ByEffect[bool]
     paths: ByEffect[Literal["faithful", "strict"]]
+    target: Always[Annotated[AsItCame | Moved | Fixed, Field(discriminator="kind")]]
     request: Always[Edits]
     response: Always[Edits]
     most: Never[Most | None]

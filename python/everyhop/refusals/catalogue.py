@@ -185,6 +185,14 @@ PAGES: dict[str, Page] = {
         "what frames a message decides where the next one begins, and backends believe what the edge says of clients",
     ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
+    "route/onward-path": Page(
+        "what goes to the backend instead of the path is none, or not always there",
+        "a backend that is asked for another path than was judged serves what nobody let pass",
+        "`strip` is whole segments with which each path of the route begins, so the route's `path` or `path_exact` is that or "
+        "below it. `rewrite` is a prefix and `{path}`, or one path for all. Neither can be read in two ways, and nothing that "
+        "a client sends can make `//name` of it, which some read as the name of a server, or leave the root: such requests are "
+        "refused with 400 (`request/bad-target`). What is matched, judged and logged is the path that the client sent.",
+    ),
     "route/answered-here": Page(
         "a route is answered by the edge itself and speaks of backends",
         "there is nothing behind it: what is said of the way there would hold nowhere",

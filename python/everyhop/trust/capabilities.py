@@ -182,6 +182,15 @@ CAPABILITIES: dict[str, Capability] = {
         check=kept.fields_edited,
         writes=(Setting("route", "response", '{ remove = ["server"] }', TERMINATING),),
     ),
+    "path-rewriting": Capability(
+        "another path to the backend than was asked for",
+        TERMINATING,
+        READS,
+        AT_BACKEND,
+        settings=("strip", "rewrite"),
+        check=kept.path_moved,
+        writes=(Setting("route", "rewrite", '"/prefix{path}"', TERMINATING),),
+    ),
     "own-answers": Capability(
         "redirects and answers of the edge's own",
         TERMINATING,

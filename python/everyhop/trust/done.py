@@ -3,14 +3,14 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
-from everyhop.plan import AtEdge, Edits, Most, Way
+from everyhop.plan import AsItCame, AtEdge, Edits, Most, Way
 
 
 def done(way: Way) -> tuple[str, ...]:
     """One sentence each, in the order in which it happens."""
     if not isinstance(way, AtEdge):
         return ()
-    return (*bounded(way.most), *edited("a request", way.request), *edited("an answer", way.response))
+    return (*bounded(way.most), *moved(way), *edited("a request", way.request), *edited("an answer", way.response))
 
 
 def bounded(most: Most | None) -> list[str]:
@@ -18,6 +18,12 @@ def bounded(most: Most | None) -> list[str]:
         return []
     waits = f", {most.waiting} more wait up to {most.wait_s} s" if most.waiting else ""
     return [f"At most {most.requests} request(s) are under way at once{waits}; others are refused with 503."]
+
+
+def moved(way: AtEdge) -> list[str]:
+    if isinstance(way.target, AsItCame):
+        return []
+    return [f"A path goes to the backend {way.target}; what is judged and logged is the path that was asked for."]
 
 
 def edited(whose: str, edits: Edits) -> list[str]:

@@ -86,6 +86,13 @@ def fields_edited(it: Standing) -> Missing | None:
     )
 
 
+def path_moved(it: Standing) -> Missing | None:
+    """`strip` or `rewrite`."""
+    if it.route.strip is not None or it.route.rewrite is not None:
+        return None
+    return Missing("paths go on as they came", ('rewrite = "/prefix{path}"', 'path = "/v1" and strip = "/v1"'))
+
+
 def bounded(it: Standing) -> Missing | None:
     """`most`, with the number of requests at once."""
     if it.route.most is None:

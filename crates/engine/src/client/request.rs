@@ -11,7 +11,7 @@ use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
-use crate::head::request as head;
+use crate::head::{request as head, target};
 use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
@@ -34,6 +34,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     }
     asked.chain.clear();
     asked.told = None;
+    asked.onward.clear();
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
@@ -48,6 +49,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
+    }
+    if let Some(to) = route.and_then(|r| r.target.as_ref()) {
+        target::moves(asked, to).map_err(refused)?;
     }
     let built = match route.and_then(|r| r.request.as_ref()) {
         None => head::build(&conn.said, asked, view, backend.protocol, scratch),

@@ -21,9 +21,11 @@ pub struct Asked {
     pub(crate) host: String,
     /// Canonical, with the port if one was named.
     pub(crate) authority: String,
-    /// Path and query as they go to the backend: byte for byte as they came, unless its route is strict about paths.
+    /// Path and query as the client is answered for them, and as they go to the backend unless it is told otherwise: byte for byte as they came, unless its route is strict about paths.
     pub(crate) target: String,
     path_len: usize,
+    /// What goes to the backend instead, where its route moves paths; else empty.
+    pub(crate) onward: String,
     /// The canonical path, by which it is judged.
     path: String,
     pub(crate) body: BodyLen,
@@ -53,6 +55,7 @@ impl Default for Asked {
             authority: String::new(),
             target: String::new(),
             path_len: 0,
+            onward: String::new(),
             path: String::new(),
             body: BodyLen::None,
             websocket: false,
@@ -102,6 +105,11 @@ impl Asked {
     /// With its question mark, as it came; empty where there is none.
     pub(crate) fn query(&self) -> &str {
         self.target.get(self.path_len..).unwrap_or_default()
+    }
+
+    /// What goes to the backend.
+    pub(crate) fn onward(&self) -> &str {
+        if self.onward.is_empty() { &self.target } else { &self.onward }
     }
 
     /// Lets the canonical path go on to the backend.

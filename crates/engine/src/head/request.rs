@@ -47,7 +47,7 @@ fn h1(
 ) -> Vec<u8> {
     out.clear();
     asked.binds.set(false);
-    for part in [asked.method.as_str(), " ", &asked.target, " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
+    for part in [asked.method.as_str(), " ", asked.onward(), " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     let key = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
@@ -104,7 +104,7 @@ fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, R
     let uri = Uri::builder()
         .scheme("https")
         .authority(asked.authority.as_str())
-        .path_and_query(asked.target.as_str())
+        .path_and_query(asked.onward())
         .build()
         .map_err(|_| Refusal::BadTarget)?;
     let mut request = Request::builder().method(asked.method.as_str()).uri(uri);

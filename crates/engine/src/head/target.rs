@@ -1,0 +1,33 @@
+//! The target that goes to a backend where its route moves paths: what the client sent stays what is judged, logged and told.
+//! Read next: `request.rs`.
+
+use crate::exchange::asked::Asked;
+use everyhop_canon::onward::without;
+use everyhop_plan::Target;
+use everyhop_record::refusal::Refusal;
+
+/// Writes into the request what goes on instead of its target; its query stays as it came. `*` asks about the server
+/// itself, whichever paths it has (RFC 9110 §9.3.7).
+///
+/// Refuses: a path whose rest cannot go on, which the matcher has refused before.
+pub(crate) fn moves(asked: &mut Asked, to: &Target) -> Result<(), Refusal> {
+    let mut onward = std::mem::take(&mut asked.onward);
+    let sent = asked.sent();
+    if sent != "*" {
+        match to {
+            Target::AsItCame {} => {}
+            Target::Moved { strip, under } => {
+                let rest = if strip.is_empty() { Some(sent) } else { without(sent, strip, under.is_empty()) };
+                onward.push_str(under);
+                onward.push_str(rest.ok_or(Refusal::BadTarget)?);
+                onward.push_str(asked.query());
+            }
+            Target::Fixed { path } => {
+                onward.push_str(path);
+                onward.push_str(asked.query());
+            }
+        }
+    }
+    asked.onward = onward;
+    Ok(())
+}
