@@ -1,4 +1,4 @@
-"""Files that somebody named: read whole, bounded, and never waited for.
+"""Files that somebody named: read whole, bounded, and never waited for; and replaced in one step.
 
 A pipe that nobody writes to would hold the supervisor for ever, and a device may do something as it is opened. So only
 regular files are opened, and what stands behind the name is asked before and after. Read next: `identity`, `source`.
@@ -9,7 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from everyhop.errors import Surroundings
 
 KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -48,3 +52,31 @@ def must_be_regular(it: os.stat_result) -> None:
     """Raises `OSError` for whatever is no regular file."""
     if not stat.S_ISREG(it.st_mode):
         raise OSError(errno.EINVAL, f"it is {KINDS.get(stat.S_IFMT(it.st_mode), 'something else')} and no file")
+
+
+def replace_text(path: Path, text: str, judge: Callable[[Path], object] | None = None) -> None:
+    """Puts `text` in the file's place in one step, with its mode and owner; where the name is a link, where that leads.
+    `judge` is first asked of the new text, in a file beside the old one; what it raises leaves that as it was.
+
+    Raises `Surroundings`.
+    """
+    try:
+        path = path.resolve(strict=True)
+        before = path.stat()
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as e:
+        raise Surroundings(f"cannot write {path}: {e.strerror}") from e
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        if judge is not None:
+            judge(beside)
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(beside, before.st_uid, before.st_gid)
+        beside.chmod(stat.S_IMODE(before.st_mode))
+        beside.replace(path)
+    except OSError as e:
+        raise Surroundings(f"cannot write {path}: {e.strerror}") from e
+    finally:
+        beside.unlink(missing_ok=True)

@@ -111,6 +111,9 @@ fn a_path_is_appended_whatever_stands_before_it() {
     let mut out = "before/".to_owned();
     path_into(b"/a", &mut out).expect("a path");
     assert_eq!(out, "before//a");
+    let mut slash = String::from("x/");
+    path_into(b"/%41", &mut slash).expect("a slash that stands before it makes no empty segment");
+    assert_eq!(slash, "x//A");
     let mut dots = "..".to_owned();
     path_into(b"/.a", &mut dots).expect("what stands before it is judged by somebody else");
     assert_eq!(dots, "../.a");

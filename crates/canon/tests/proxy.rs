@@ -163,3 +163,13 @@ fn what_is_written_is_read_and_a_value_that_is_too_long_is_left_out() {
         assert_eq!(header(own), Some((own.len(), Some(address("[::ffff:1.2.3.4]:5")))));
     }
 }
+
+#[test]
+fn what_tls_came_to_at_the_sender_is_told_as_the_specification_has_it() {
+    // §2.2.5: bits for TLS, a certificate in this connection, one in this session; 0 for verified; then version and cipher.
+    let rest = b"\x21\x00\x031.3\x23\x00\x02ab";
+    for (shown, client, unverified) in [(None, 1, 1), (Some(true), 7, 0), (Some(false), 5, 0)] {
+        let expected = [&[client, 0, 0, 0, unverified][..], rest].concat();
+        assert_eq!(proxy::ssl("1.3", "ab", shown), expected);
+    }
+}

@@ -49,6 +49,8 @@ fn what_is_no_forwarded_is_not_read_in_part() {
         "=x",
         "for =1.2.3.4",
         "for= 1.2.3.4",
+        ";for=1.2.3.4",
+        "for=1.2.3.4,;for=1.2.3.5",
         "for=1.2.3.4,",
         ",for=1.2.3.4",
         "for=\"1.2.3.4",
@@ -151,4 +153,16 @@ fn hosts_ports_and_ids_have_a_form() {
     for bad in ["", "a b", "a,b", "a\"b", "a\\b", "a\tb", "\u{e9}", "<x>", &format!("{long}x")] {
         assert_eq!(told::request_id(bad.as_bytes()), None, "{bad:?}");
     }
+}
+
+#[test]
+fn a_scheme_has_its_name_and_its_port() {
+    assert_eq!([Scheme::Http, Scheme::Https].map(|it| (it.name(), it.default_port())), [("http", 80), ("https", 443)]);
+}
+
+#[test]
+fn only_what_was_said_in_one_way_is_taken() {
+    assert_eq!(Said::This(1).this(), Some(1));
+    assert_eq!(Said::<u8>::Apart.this(), None);
+    assert_eq!(Said::<u8>::Nothing.this(), None);
 }

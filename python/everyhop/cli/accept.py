@@ -6,8 +6,6 @@ The file changes only if what comes out is fit to run as far as this route is co
 from __future__ import annotations
 
 import datetime as dt
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +14,7 @@ import typer
 
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused, Surroundings
+from everyhop.files import replace_text
 from everyhop.model.words import CONTEXTS
 from everyhop.screen import line
 from everyhop.source import find, text_of
@@ -59,7 +58,7 @@ def accept(
             f"    until: {ends}",
         )
     changed = written(path, route, {"owner": owner, "why": why, "context": context, "since": begins, "until": ends})
-    replace(path, changed, route)
+    replace_text(path, changed, lambda beside: judge(beside, route))
     line(f"accepted: {route} until {ends}, by {owner}; {path} changed")
     line("next: everyhop check && everyhop reload")
 
@@ -86,22 +85,11 @@ def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
     raise Misuse(f"{path} has no route {route!r}; its routes: {names}")
 
 
-def replace(path: Path, text: str, route: str) -> None:
-    """Judges the new text beside the old file, then takes its place."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".toml")
-    beside = Path(name)
+def judge(beside: Path, route: str) -> None:
+    """Raises `Misuse` where the acceptance itself is refused; what else is wrong was so before."""
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        try:
-            compile_file(beside, files="if-there")
-        except Refused as e:
-            mine = [f for f in e.findings if f.slug.startswith("acceptance/") and f.is_of("route", route)]
-            if mine:
-                raise Misuse(f"not written: {mine[0].what}: {mine[0].mend[0]}") from e
-        beside.chmod(path.stat().st_mode)
-        beside.replace(path)
-    except OSError as e:
-        raise Surroundings(f"cannot write {path}: {e.strerror}") from e
-    finally:
-        beside.unlink(missing_ok=True)
+        compile_file(beside, files="if-there")
+    except Refused as e:
+        mine = [f for f in e.findings if f.slug.startswith("acceptance/") and f.is_of("route", route)]
+        if mine:
+            raise Misuse(f"not written: {mine[0].what}: {mine[0].mend[0]}") from e

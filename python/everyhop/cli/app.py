@@ -19,6 +19,7 @@ from everyhop.cli import (
     demo,
     diff,
     explain,
+    fmt,
     maintenance,
     plan,
     probe,
@@ -55,6 +56,7 @@ for command in (
     maintenance,
     upgrade,
     accept,
+    fmt,
     demo,
     probe,
 ):

@@ -187,10 +187,11 @@ def bind(text: str) -> str | None:
     return str(found) if found and found.ip else None
 
 
-FINGERPRINT = re.compile(r"sha256:([0-9a-f]{64})\Z")
+OF_SHA256 = "sha256:"
+DIGITS = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def fingerprint(text: str) -> str | None:
     """The digits of `sha256:` and a SHA-256, with or without colons between them."""
-    found = FINGERPRINT.match("sha256:" + text[7:].replace(":", "").lower()) if text.startswith("sha256:") else None
-    return found[1] if found else None
+    digits = text.removeprefix(OF_SHA256).replace(":", "").lower()
+    return digits if text.startswith(OF_SHA256) and DIGITS.match(digits) else None

@@ -17,12 +17,17 @@ from everyhop.source import Document, Place, Syntax, load
 Key = tuple[str | int, ...]
 
 
-def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
-    """Raises `Refused` with everything that is wrong with the file's form."""
+def read_document(path: Path, text: str | None = None) -> Document:
+    """Raises `Refused` where the text is neither TOML nor YAML."""
     try:
-        document = load(path, text)
+        return load(path, text)
     except Syntax as e:
         raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))], text) from e
+
+
+def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
+    """Raises `Refused` with everything that is wrong with the file's form."""
+    document = read_document(path, text)
     errors: list[object] = [*unsaid(document)]
     config = None
     try:

@@ -61,7 +61,7 @@ class Capability:
         """Requests must be read for it: a route with `protocol = "tcp"` has none."""
         return self.reason == READS
 
-    def given_by(self, pattern: str, *, stream: bool = False) -> bool:
+    def given_by(self, pattern: str, *, stream: bool) -> bool:
         """`stream`: the route has `protocol = "tcp"`."""
         return (pattern in self.patterns and not (stream and self.reads_http)) or (stream and self.over_streams)
 
@@ -357,7 +357,7 @@ ANSWERED = frozenset(
 """What a route gives that the edge answers itself: all that is of its clients alone."""
 
 
-def unmet(requirement: str, pattern: str, *, stream: bool = False) -> str | None:
+def unmet(requirement: str, pattern: str, *, stream: bool) -> str | None:
     """Why `pattern` cannot give it; `None` if it can. `stream`: the route has `protocol = "tcp"`. Unknown requirements are a
     `KeyError`."""
     row = CAPABILITIES[requirement]

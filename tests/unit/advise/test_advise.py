@@ -41,7 +41,9 @@ def test_there_is_exactly_one_outcome_or_a_named_conflict(it: Requirements) -> N
         assert all(conflict.between) and conflict.because and conflict.ways_out
     if advice.pattern is not None:
         assert advice.forced_by and advice.duties and advice.sure
-        assert all(unmet(need, advice.pattern) is None for need in it.needs), "what was asked for is given"
+        assert all(unmet(need, advice.pattern, stream=False) is None for need in it.needs), (
+            "what was asked for is given"
+        )
         assert (advice.sure == "sure") == (not advice.assumed)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,30 @@ def test_explain_speaks_of_routes_files_and_capabilities(tmp_path: Path) -> None
     assert cli("explain", "waf").stdout.startswith("waf: ")
     assert json.loads(cli("explain", str(path), "--json").stdout)[0]["way"] == "plaintext"
     assert cli("explain", "nobody", "--config", str(path)).returncode == 2
+
+
+def test_fmt_writes_the_one_form_into_the_file_that_a_link_leads_to_and_leaves_its_mode(tmp_path: Path) -> None:
+    file, name = tmp_path / "real.toml", tmp_path / "everyhop.toml"
+    file.write_text(GOOD)
+    file.chmod(0o640)
+    name.symlink_to(file)
+    would = cli("fmt", "--check", str(name))
+    assert would.returncode == 1 and '+tls  = "plaintext"' in would.stdout and file.read_text() == GOOD
+    done = cli("fmt", cwd=tmp_path)
+    assert done.returncode == 0 and "in its form now" in done.stdout
+    assert name.is_symlink() and file.stat().st_mode & 0o777 == 0o640
+    text = file.read_text()
+    assert tomllib.loads(text) == tomllib.loads(GOOD) and "# who listens" in text and text != GOOD
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["everyhop.toml", "real.toml"]
+    assert cli("fmt", "--check", cwd=tmp_path).returncode == 0
+    assert "is in its form\n" in cli("fmt", cwd=tmp_path).stdout and file.read_text() == text
+
+
+def test_fmt_leaves_what_it_cannot_read_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("version = 1\nname = \n")
+    bad = cli("fmt", "bad.toml", cwd=tmp_path)
+    assert bad.returncode == 1 and "bad.toml:2:" in bad.stderr + bad.stdout
+    (tmp_path / "it.yaml").write_text("version: 1\n")
+    assert cli("fmt", "it.yaml", cwd=tmp_path).returncode == 2
+    (tmp_path / "closed").mkdir()
+    assert cli("fmt", "closed/none.toml", cwd=tmp_path).returncode == 4

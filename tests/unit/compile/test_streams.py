@@ -12,6 +12,7 @@ from everyhop.diff import compare
 from everyhop.explain import about_route
 from everyhop.plan import AtEdge, Question, decide
 from everyhop.trust import CAPABILITIES, trust_map, unmet
+from everyhop.trust.capabilities import UNREAD
 
 HEAD = """
 version = 1
@@ -137,5 +138,7 @@ def test_what_needs_requests_to_be_read_is_not_given_by_a_stream() -> None:
     assert {"path-routing", "request-log", "waf", "retries", "header-rewriting"} <= reading
     for name, row in CAPABILITIES.items():
         for pattern in ("mutual", "reencrypt", "plaintext"):
-            given = unmet(name, pattern, stream=True) is None
+            why = unmet(name, pattern, stream=True)
+            given = why is None
+            assert given or why == (row.reason if name not in reading else UNREAD)
             assert given == (name == "proxy-protocol" or (pattern in row.patterns and name not in reading)), name
