@@ -21,6 +21,7 @@ from everyhop.cli import (
     explain,
     fmt,
     maintenance,
+    new,
     plan,
     probe,
     reload,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 
 for command in (
+    new,
     advise,
     check,
     explain,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 import tomllib
@@ -274,3 +275,34 @@ def test_fmt_leaves_what_it_cannot_read_and_says_why(tmp_path: Path) -> None:
     assert cli("fmt", "it.yaml", cwd=tmp_path).returncode == 2
     (tmp_path / "closed").mkdir()
     assert cli("fmt", "closed/none.toml", cwd=tmp_path).returncode == 4
+
+
+def test_new_asks_three_questions_on_a_terminal_and_overwrites_nothing(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "everyhop", "new"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as asking:
+        os.write(ours, b"Shop.Example.com\n10.0.0.5:8443, 10.0.0.6:8443\n1\n")
+        told, _ = asking.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode == 0 and "everyhop.toml is written" in flat(told)
+    text = (tmp_path / "everyhop.toml").read_text()
+    route = tomllib.loads(text)["route"][0]
+    assert (route["host"], route["tls"]) == ("shop.example.com", "mutual")
+    assert route["to"] == ["10.0.0.5:8443", "10.0.0.6:8443"]
+    again = cli("new", "--host", "a.test", "--to", "10.0.0.5:1", "--tls", "mutual", cwd=tmp_path)
+    assert again.returncode == 4 and (tmp_path / "everyhop.toml").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "a.test"], "nobody can be asked here"),
+        (["--host", "a b", "--to", "10.0.0.5:1", "--tls", "mutual"], "is no host name"),
+        (["--host", "a.test", "--to", "10.0.0.5", "--tls", "mutual"], "is no address"),
+        (["--host", "a.test", "--to", "10.0.0.5:1", "--tls", "tls"], "TLS ends by one of"),
+    ],
+)
+def test_new_writes_nothing_from_an_answer_that_is_none(tmp_path: Path, words: list[str], said: str) -> None:
+    done = cli("new", *words, cwd=tmp_path)
+    assert done.returncode == 2 and said in flat(done.stderr) and not list(tmp_path.iterdir())
