@@ -106,6 +106,12 @@ def by_rewriting(at: Ground) -> None:
     assert "/prefix/x" in it.ask("/x").text
 
 
+def by_cors(at: Ground) -> None:
+    it = at.edge(at.backend().port)
+    origin = "https://app.example.com"
+    assert it.ask(more=f"Origin: {origin}\r\n").headers["access-control-allow-origin"] == origin
+
+
 def by_turns(at: Ground) -> None:
     """Two hundred find a place, one more does not."""
     go = threading.Semaphore(0)
@@ -392,6 +398,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "circuit-breaking": by_turns,
     "field-edits": by_edits,
     "path-rewriting": by_rewriting,
+    "cors": by_cors,
     "own-answers": by_own_answers,
     "method-routing": by_method,
     "grpc": grpc_calls,

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cors;
 mod edits;
 mod given;
 mod hop;
@@ -16,6 +17,7 @@ mod route;
 mod site;
 mod target;
 
+pub use cors::Cors;
 pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};

@@ -2,6 +2,7 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
+use crate::cors::Cors;
 use crate::edits::Edits;
 use crate::given::Given;
 use crate::hop::{Backend, Place};
@@ -60,6 +61,9 @@ pub enum Way {
         request: Box<Edits>,
         /// Of a backend's answer.
         response: Box<Edits>,
+        /// `null`: what the backend says of it goes on as it is.
+        #[serde(deserialize_with = "present")]
+        cors: Option<Box<Cors>>,
         /// `null`: as many as come.
         #[serde(deserialize_with = "present")]
         most: Option<Most>,

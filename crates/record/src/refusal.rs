@@ -93,6 +93,7 @@ refusals! {
     NotFound "request/not-found" 404 "no route matches this request";
     ClientExpired "request/client-certificate-expired" 421 "the client's certificate has ended since the connection was opened";
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
+    OriginNotAllowed "request/origin-not-allowed" 403 "the route's cors lets no page of the origin read answers for which this preflight asks";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";
     Http2Flood "request/http2-flood" 0 "the client sent HTTP/2 frames without end that ask for work and carry nothing";

@@ -3,16 +3,17 @@
 
 use crate::address::{Address, Found, resolved};
 use crate::backend::{BackendRun, Health, Secured};
+use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
-use crate::running::{Listening, RouteRun, Running, SiteRun};
+use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol, Reach, SendProxy,
-    StaleCrl, UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Cors, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol, Reach,
+    SendProxy, StaleCrl, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -246,6 +247,7 @@ impl Building<'_> {
                 target,
                 request,
                 response,
+                cors,
                 answers,
                 eject_on,
                 most,
@@ -270,7 +272,7 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     request: some(request),
-                    response: some(response),
+                    response: shape(response, cors.as_deref()),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
                     ..bare(pattern)
                 })
@@ -376,6 +378,12 @@ impl Building<'_> {
         self.built.borrow_mut().insert(hop_id, it.clone());
         it
     }
+}
+
+/// What becomes of an answer; `None` where nothing does.
+fn shape(edits: &Edits, cors: Option<&Cors>) -> Option<Shape> {
+    let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
+    (!edits.is_empty() || cors.is_some()).then(|| Shape { edits: edits.clone(), cors })
 }
 
 /// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not

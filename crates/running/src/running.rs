@@ -3,6 +3,7 @@
 
 use crate::address::{Address, Found, resolved};
 use crate::backend::BackendRun;
+use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
 use crate::turns::Turns;
@@ -95,14 +96,25 @@ pub struct RouteRun {
     pub eject_on: Vec<EjectOn>,
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
-    pub response: Option<Edits>,
+    pub response: Option<Shape>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
 }
 
+/// What a route makes of an answer.
+pub struct Shape {
+    pub edits: Edits,
+    /// Which pages of other origins may read it; shared with the requests that were told.
+    pub cors: Option<Arc<CorsRun>>,
+}
+
 impl RouteRun {
+    pub fn cors(&self) -> Option<&Arc<CorsRun>> {
+        self.response.as_ref()?.cors.as_ref()
+    }
+
     /// Counts a request, or a connection, that goes to one of its backends.
     pub fn sends_to(&self, backend: &BackendRun) {
         let mut each = self.backends.iter().zip(&self.sent);

@@ -8,6 +8,7 @@ from functools import cache
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.kinds_of_file import kind_of
+from everyhop.compile.origins import origin
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
 from everyhop.compile.streams import protocol_of, streaming
@@ -137,6 +138,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         target=target(it),
         request=edits(it.request),
         response=edits(it.response),
+        cors=cors(it),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
         answers=it.answers or "strict",
         upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
@@ -166,6 +168,21 @@ def edits(it: Edits | None) -> plan.Edits:
         return NO_EDITS
     gone = sorted({name.lower() for name in it.remove})
     return plan.Edits(remove=gone, set=fields(it.set), add=fields(it.add))
+
+
+def cors(it: Route) -> plan.Cors | None:
+    if it.cors is None:
+        return None
+    given = it.cors
+    methods = it.methods or ["GET", "HEAD", "POST"] if given.methods is None else given.methods
+    return plan.Cors(
+        origins=sorted({origin(text, credentials=given.credentials) for text in given.origins}),
+        methods=sorted(set(methods)),
+        headers=sorted({name.lower() for name in given.headers}),
+        expose=sorted({name.lower() for name in given.expose}),
+        max_age_s=given.max_age_s,
+        credentials=given.credentials,
+    )
 
 
 def fields(table: dict[str, str]) -> list[plan.Edit]:

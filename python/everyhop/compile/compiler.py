@@ -16,6 +16,7 @@ from typing import Literal
 
 from everyhop.compile import (
     rules_answers,
+    rules_cors,
     rules_edits,
     rules_hops,
     rules_hsts,
@@ -173,6 +174,7 @@ def compiled(world: World, path: Path) -> Compiled:
     ways = ways_in(world)
     rules_routes.judge(world)
     rules_edits.judge(world)
+    rules_cors.judge(world)
     rules_onward.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)

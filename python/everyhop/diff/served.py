@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.shaped import shaped
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
 from everyhop.trust import RouteTrust, acceptances
@@ -58,7 +59,12 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             out.append(Change("address-told", name, what, "the backend must expect the same"))
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
         out += (
-            clients(name, a, b) + promise(name, a, b) + reading(name, a, b) + edited(name, a, b) + answers(name, a, b)
+            clients(name, a, b)
+            + promise(name, a, b)
+            + reading(name, a, b)
+            + edited(name, a, b)
+            + shaped(name, a, b)
+            + answers(name, a, b)
         )
     else:
         out += own(name, a, b)

@@ -1,6 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
+from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.limits import Limits, RouteLimits
@@ -17,6 +18,7 @@ __all__ = [
     "Backend",
     "Clients",
     "Config",
+    "Cors",
     "Edits",
     "EngineSection",
     "Identity",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.limits import RouteLimits
@@ -126,6 +127,8 @@ class Route(Section):
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None
     """Fields that are changed in the backend's answer; not in what the edge answers itself."""
+    cors: Cors | None = None
+    """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
     eject_on: list[Literal["timeouts", "5xx"]] | None = None

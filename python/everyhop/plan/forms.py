@@ -406,6 +406,17 @@ class Edits(Part):
     add: Always[list[Edit]]
 
 
+class Cors(Part):
+    """Lists are sorted, and as the fields of an answer have them."""
+
+    origins: Always[list[str]]
+    methods: Always[list[str]]
+    headers: Always[list[str]]
+    expose: Always[list[str]]
+    max_age_s: Never[int]
+    credentials: Always[bool]
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
@@ -425,6 +436,7 @@ class AtEdge(Part):
     target: Always[Annotated[AsItCame | Moved | Fixed, Field(discriminator="kind")]]
     request: Always[Edits]
     response: Always[Edits]
+    cors: Always[Cors | None]
     most: Never[Most | None]
     answers: ByEffect[Literal["strict", "lenient"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2", "auto", "tcp"]]  # the same, and whether requests are read

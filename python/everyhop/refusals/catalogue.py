@@ -184,6 +184,15 @@ PAGES: dict[str, Page] = {
         "a route changes a field that only the edge writes",
         "what frames a message decides where the next one begins, and backends believe what the edge says of clients",
     ),
+    "route/cors": Page(
+        "what a route says of pages of other origins would not hold, or would hold for too many",
+        "a page that may read answers with credentials reads what whoever visits it may read; a rule that browsers read "
+        "otherwise than it is meant lets nobody in, or everybody",
+        "Origins are exact: scheme, host and port, as browsers write them (RFC 6454 §6.2), without a path. `null` is every "
+        "sandboxed frame. With credentials nothing is `*`, and no page without TLS is trusted, but one of this host. Methods "
+        "are compared as they are written. A preflight is asked with `OPTIONS` and carries no field that a script sets: the "
+        "route must be found without.",
+    ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
     "route/onward-path": Page(
         "what goes to the backend instead of the path is none, or not always there",

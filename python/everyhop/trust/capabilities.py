@@ -191,6 +191,16 @@ CAPABILITIES: dict[str, Capability] = {
         check=kept.path_moved,
         writes=(Setting("route", "rewrite", '"/prefix{path}"', TERMINATING),),
     ),
+    "cors": Capability(
+        "which pages of other origins may read answers",
+        TERMINATING,
+        READS,
+        AT_BACKEND,
+        settings=("cors",),
+        check=kept.origins_said,
+        writes=(Setting("route", "cors", '{ origins = ["https://app.example.com"] }', TERMINATING),),
+        duty="those origins are pages that may read what the user of a browser may read here, where credentials are let through",
+    ),
     "own-answers": Capability(
         "redirects and answers of the edge's own",
         TERMINATING,

@@ -93,6 +93,14 @@ def path_moved(it: Standing) -> Missing | None:
     return Missing("paths go on as they came", ('rewrite = "/prefix{path}"', 'path = "/v1" and strip = "/v1"'))
 
 
+def origins_said(it: Standing) -> Missing | None:
+    """`cors`, with the origins."""
+    if it.route.cors is None:
+        mend = 'cors = { origins = ["https://app.example.com"] }'
+        return Missing("what is said of other origins is the backend's", (mend,))
+    return None
+
+
 def bounded(it: Standing) -> Missing | None:
     """`most`, with the number of requests at once."""
     if it.route.most is None:

@@ -99,7 +99,7 @@ OTHER: dict[str, Any] = {
     "alpn": ["h2"], "eject_on": ["5xx"], "requires": ["jwt"], 
     "headers": [{"name": "x-other", "equals": "y"}],
     "most": {"requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
-    "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
+    "origins": ["https://other.test"], "expose": ["x-other"], "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
 
 
@@ -129,6 +129,8 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return "reencrypt" if value != "reencrypt" else "mutual"
     if key == "websocket":
         return not value
+    if path[-2:] == ("cors", "headers"):
+        return ["x-other"]
     if key in WORDS:
         return next(word for word in WORDS[key] if word != value)
     if key in OTHER and OTHER[key] != value:

@@ -53,6 +53,11 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         + 'response = { remove = ["server"] }\n',
         {},
     ),
+    "read by pages of other origins, as the user": (
+        VARIANTS["same-host"] + 'cors = { origins = ["https://a.test", "https://*.b.test"], credentials = true }\n',
+        {},
+    ),
+    "read by any page": (VARIANTS["same-host"] + 'cors = { origins = ["*"] }\n', {}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 

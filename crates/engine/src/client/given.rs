@@ -1,14 +1,17 @@
-//! Answers of a route that has nothing behind it: where it leads a client, or what it tells one. Like a refusal such an
-//! answer is made here whole; unlike one it is what was decided. Read next: `answer.rs`, which both are written as.
+//! Answers of a route that has nothing behind it: where it leads a client, or what it tells one; and those to preflights of
+//! CORS. Like a refusal such an answer is made here whole; unlike one it is what was decided. Read next: `answer.rs`, which
+//! all are written as.
 
 use crate::admit::Refused;
 use crate::client::answer::Answer;
 use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::Carrier;
+use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Knows, composed};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::{Behind, BodyLen, Meta};
+use bytes::Bytes;
 use everyhop_plan::Variable;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::given::GivenRun;
@@ -34,23 +37,45 @@ impl From<Refusal> for Stays {
     }
 }
 
-/// An admitted request whose route has an answer of the edge's own.
+/// What the edge says itself.
+pub(crate) enum Says {
+    /// What its route has.
+    Given,
+    /// Whether a page of another origin may ask.
+    Preflight,
+}
+
+/// A request to which the edge has an answer of its own.
 pub(crate) struct Own {
     pub(crate) running: Arc<Running>,
     /// The index of its route.
     pub(crate) route: usize,
+    pub(crate) says: Says,
 }
 
 impl Own {
     /// The answer; it is counted and observed at its route.
     pub(crate) fn answer(&self, conn: &Conn, asked: &Asked, began: Instant) -> Option<Answer> {
         let route = self.running.route(self.route)?;
-        let answer = written(conn, asked, route.given.as_ref()?);
+        let answer = match self.says {
+            Says::Given => written(conn, asked, route.given.as_ref()?),
+            Says::Preflight => preflight(asked.cors.as_deref()?),
+        };
         let bytes_out = answer.body.len() as u64;
         let seen = Seen { status: answer.meta.status, bytes_out, ..Seen::default() };
         record(&conn.observer(), asked, &self.running, Some(route), &seen, began);
         Some(answer)
     }
+}
+
+fn preflight(granted: &Granted) -> Answer {
+    let mut answer = Answer {
+        meta: Meta { status: 204, body: BodyLen::None, behind: Behind::Nothing },
+        fields: Vec::new(),
+        body: Bytes::new(),
+    };
+    granted.each_of_preflight(|name, value| answer.fields.push((name.into(), value.to_vec())));
+    answer
 }
 
 fn written(knows: &impl Knows, asked: &Asked, it: &GivenRun) -> Answer {

@@ -16,7 +16,13 @@ const REMEMBERED: &[u8] = b"max-age=3600";
 pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) -> Answer {
     match (why, conn.https_port()) {
         (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
-        _ => answer(why, asked.shown_id(), asked.is_head(), wants),
+        _ => {
+            let mut it = answer(why, asked.shown_id(), asked.is_head(), wants);
+            if let Some(cors) = &asked.cors {
+                cors.each(|name, value| it.fields.push((name.into(), value.to_vec())));
+            }
+            it
+        }
     }
 }
 

@@ -5,9 +5,10 @@
 use crate::admit::{Refused, admit, admit_plain};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
-use crate::client::given::{Own, Stays};
+use crate::client::given::{Own, Says, Stays};
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
+use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::Fields;
@@ -16,7 +17,8 @@ use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::running::Running;
+use everyhop_running::running::{RouteRun, Running};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -38,15 +40,25 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
-    let admitted = admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get())
-        .map_err(|by| in_the_clear(conn, &running, asked, view).unwrap_or(by))?;
+    let admitted = match admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get()) {
+        Ok(admitted) => admitted,
+        Err(by) => return Err(stays_refused(conn, &running, asked, view, by)),
+    };
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
     let Some(backend) = route.and_then(|r| r.backends.first()) else {
         let own = route.is_some_and(|r| r.given.is_some());
-        let it = Own { running: running.clone(), route: admitted.route };
+        let it = Own { running: running.clone(), route: admitted.route, says: Says::Given };
         return Err(if own { Stays::Given(it) } else { refused(Refusal::Unresolved).into() });
     };
+    if let Some(shape) = route.and_then(|r| r.response.as_ref())
+        && let Some(cors) = &shape.cors
+    {
+        let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
+        if granted.is_preflight {
+            return Err(preflight(&running, granted, admitted.route));
+        }
+    }
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
@@ -62,6 +74,32 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
+}
+
+/// A preflight is answered here, and goes to no backend, whoever it asks for.
+#[cold]
+fn preflight(running: &Arc<Running>, granted: &Granted, route: usize) -> Stays {
+    if granted.takes() {
+        Stays::Given(Own { running: running.clone(), route, says: Says::Preflight })
+    } else {
+        Stays::Refused(Refused { route: Some(route), why: Refusal::OriginNotAllowed })
+    }
+}
+
+/// What is not admitted. Browsers prove nothing in a preflight (Fetch, "CORS protocol and credentials"), so that one is
+/// answered before its route asks who the client is: what it tells is the route's CORS and no more. A page that may read
+/// answers may read why it was refused.
+#[cold]
+fn stays_refused(conn: &Conn, running: &Arc<Running>, asked: &mut Asked, view: &impl Fields, by: Refused) -> Stays {
+    if let Some(route) = by.route
+        && let Some(cors) = running.route(route).and_then(RouteRun::cors)
+    {
+        let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
+        if granted.is_preflight && by.why == Refusal::ClientNotAllowed {
+            return preflight(running, granted, route);
+        }
+    }
+    in_the_clear(conn, running, asked, view).unwrap_or(by).into()
 }
 
 /// What is answered where nothing goes on, since it came in the clear. The target's host counts (RFC 9112 §3.2.2): who names

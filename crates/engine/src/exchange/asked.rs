@@ -1,6 +1,7 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
 //! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
+use crate::exchange::cors::Granted;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
@@ -42,6 +43,8 @@ pub struct Asked {
     pub(crate) chain: Vec<IpAddr>,
     /// What one of them told of the request; nothing where none is believed in more than addresses.
     pub(crate) told: Option<Box<Told>>,
+    /// What it comes to by the route's CORS; nothing where the route says none.
+    pub(crate) cors: Option<Box<Granted>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -65,6 +68,7 @@ impl Default for Asked {
             grpc: false,
             chain: Vec::new(),
             told: None,
+            cors: None,
             binds: Cell::new(false),
         }
     }
@@ -88,6 +92,7 @@ impl Asked {
         }
         self.chain.clear();
         self.told = None;
+        self.cors = None;
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.websocket, self.te_trailers, self.grpc, self.protocol) = (false, false, false, "http/1.1");
     }

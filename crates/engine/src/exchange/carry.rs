@@ -99,7 +99,7 @@ pub(crate) async fn carry<C: Carrier>(
     let running = &ready.running;
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
-    let edits = route.response.as_ref().map(|edits| Editing { edits, asked, knows: carrier });
+    let edits = route.response.as_ref().map(|it| Editing { edits: &it.edits, asked, knows: carrier });
     let terms = Terms { limits, upgrade: asked.websocket, edits };
     let turn = match &route.turns {
         None => None,

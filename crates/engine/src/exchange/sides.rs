@@ -2,7 +2,8 @@
 //! Read next: `both_ways.rs`, which knows no more of them.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::edits::Editing;
+use crate::exchange::shape::Shaped;
 use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
 use everyhop_plan::Limits;
 use everyhop_record::line::HopFragment;
@@ -69,11 +70,11 @@ pub(crate) trait Backend {
     fn trailers(&mut self) -> Option<HeaderMap>;
 }
 
-/// Hands a head on, as its route edits it.
+/// Hands a head on, as its route shapes it.
 #[inline]
 pub(crate) fn give(client: &mut impl Client, meta: &Meta, fields: &impl Fields, by: Option<Editing<'_>>) {
     match by {
         None => client.head(meta, fields),
-        Some(by) => client.head(meta, &Edited { fields, by }),
+        Some(by) => client.head(meta, &Shaped::of(fields, by)),
     }
 }

@@ -160,7 +160,11 @@ fn a_route_has_edits_only_where_it_names_some() {
     *way(&mut plan, 0, "request") = json!({"remove": ["x-one"], "set": [], "add": []});
     *way(&mut plan, 1, "response") = json!({"remove": ["x-two"], "set": [], "add": []});
     let running = it.built(&plan, None).expect("a plan");
-    let removed = |edits: &Option<everyhop_plan::Edits>| edits.as_ref().map(|e| e.remove.clone());
-    let all: Vec<_> = running.routes.iter().map(|r| (removed(&r.request), removed(&r.response))).collect();
+    let removed = |edits: Option<&everyhop_plan::Edits>| edits.map(|e| e.remove.clone());
+    let all: Vec<_> = running
+        .routes
+        .iter()
+        .map(|r| (removed(r.request.as_ref()), removed(r.response.as_ref().map(|it| &it.edits))))
+        .collect();
     assert_eq!(all, [(Some(vec!["x-one".into()]), None), (None, Some(vec!["x-two".into()]))]);
 }
