@@ -110,7 +110,11 @@ class Other:
 
 
 OTHERS = {
-    "test_grpc.py": Other("gRPC", (("grpcio on both sides", "grpcio"),)),
+    "test_grpc.py": Other(
+        "gRPC",
+        (("grpcio on both sides", "grpcio"), ("grpc-go on both sides, each with each,", "google.golang.org/grpc")),
+        note="The server of grpc-go ends each connection after 300 ms.",
+    ),
     "test_npm.py": Other("A package registry", (("npm",), ("verdaccio", "verdaccio"))),
     "test_s3.py": Other(
         "An object store",

@@ -306,6 +306,29 @@ def test_a_call_that_was_cut_is_unavailable(edge: Edges, raw: Raws, pki: Pki) ->
     assert it.line(lambda x: x["status"] == 200)["end"] == "hop/truncated"
 
 
+def test_a_stream_without_a_message_is_ended_as_the_client_ended_it(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """F02. By an empty frame of DATA, which gRPC demands and for which its servers wait, or by the head itself."""
+    ended = []
+
+    def on(spoken: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            ended.append("head" if event.stream_ended else "data")
+        if isinstance(event, h2.events.StreamEnded):
+            spoken.answer(asked.stream)
+
+    it = edge(route(raw(H2Backend(on)).port, 'upstream_protocol = "h2"\n'))
+    head = [(":method", "POST"), (":path", "/"), (":scheme", "https"), (":authority", "a.test"), ("te", "trailers")]
+    with Speaker(it, pki) as client:
+        for by in ("data", "head") * 3:
+            stream = client.h2.get_next_available_stream_id()
+            client.h2.send_headers(stream, head, end_stream=by == "head")
+            if by == "data":
+                client.h2.end_stream(stream)
+            client.flush()
+            assert client.outcome(stream) == "200"
+    assert ended == ["data", "head"] * 3
+
+
 def test_a_backend_without_http2_is_a_bad_gateway(edge: Edges, raw: Raws, pki: Pki) -> None:
     backend = raw(answering(OK), pki.backend)
     it = edge(route(backend.port, GRPC.replace('present = "edge"\n', ""), tls_="reencrypt"))

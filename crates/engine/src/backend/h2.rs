@@ -24,6 +24,7 @@ use everyhop_transport::h2_io::Stream;
 use everyhop_transport::h2_marks::{self, Secret, secret};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, StatusCode};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -277,14 +278,16 @@ impl H2Up {
         }
         let Some((request, bodiless)) = self.request.take() else { return Poll::Ready(Ok(())) };
         let ended = self.ended.take();
-        let is_last = bodiless || matches!(ended, Some(None));
+        // A stream that nobody said the length of is ended by DATA, were it empty: so gRPC demands, and servers wait for it.
+        let is_last = bodiless || matches!(ended, Some(None)) && request.headers().contains_key(CONTENT_LENGTH);
         match self.sender.send_request(request, is_last) {
             Ok((response, mut send)) => {
                 self.response = Some(response);
                 match ended {
                     _ if is_last => {}
                     Some(Some(trailers)) => drop(send.send_trailers(trailers)),
-                    _ => self.send = Some(send),
+                    Some(None) => drop(send.send_data(Bytes::new(), true)),
+                    None => self.send = Some(send),
                 }
                 Poll::Ready(Ok(()))
             }

@@ -1,5 +1,6 @@
 // Go's net/http as a server and as a client, with gorilla's WebSockets, and a client of image registries. `lab.py` runs
-// `serve CHAIN KEY CLIENTS` and `ask CA`, `test_images.py` runs `image CA REFERENCE`; what each path answers is told in `promises.py`. In this process names under .test are this machine.
+// `serve CHAIN KEY CLIENTS` and `ask CA`, `test_images.py` runs `image CA REFERENCE`, `test_grpc.py`
+// runs `grpc CHAIN KEY CLIENTS AGE` and `calls CA`; what each path answers is told in `promises.py`. In this process names under .test are this machine.
 package main
 
 import "os"
@@ -12,6 +13,10 @@ func main() {
 		ask(os.Args[2])
 	case "image":
 		image(os.Args[2], os.Args[3])
+	case "grpc":
+		grpcServe(os.Args[2], os.Args[3], os.Args[4], os.Args[5])
+	case "calls":
+		grpcAsk(os.Args[2])
 	}
 }
 
