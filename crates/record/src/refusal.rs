@@ -132,6 +132,7 @@ refusals! {
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
     HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2, and the route or a call of gRPC asks for it";
     HopNoHttp1 "hop/http1-not-offered" 502 "the backend does not speak HTTP/1.1, and the route or a WebSocket asks for it";
+    HopNoProtocol "hop/no-common-protocol" 502 "the backend does not take the protocol that the client agreed on by ALPN";
     HopNoTunnel "hop/websocket-not-offered" 502 "the backend speaks HTTP/2 and takes no WebSocket over it (RFC 8441); upstream_protocol = http/1.1 or auto opens it over HTTP/1.1";
     BackendTls "hop/tls-broken" 502 "the TLS session with the backend broke after its handshake";
     HopRenegotiation "hop/renegotiation" 502 "the backend asked to negotiate TLS anew after the handshake, which is not done";

@@ -2,7 +2,6 @@
 //! It opens nothing. Read next: `proven.rs`, `build.rs`.
 
 use crate::address::Address;
-use crate::material::HTTP1;
 use crate::proven::{Memory, Proven, Sessions};
 use arc_swap::ArcSwap;
 use everyhop_plan::{Place, TlsPolicy, UpstreamProtocol};
@@ -65,13 +64,13 @@ impl Secured {
         Secured { config, sessions: Arc::default(), name, presents, demand_asks, offers, lists_end_s }
     }
 
-    /// What a new connection speaks TLS by, with its memory of sessions. `http1_alone`: it is for HTTP/1.1, whatever else the
+    /// What a new connection speaks TLS by, with its memory of sessions. `alone`: it is for that protocol, whatever else the
     /// backend would choose.
-    pub fn begin(&self, http1_alone: bool) -> (Arc<ClientConfig>, Arc<Memory>) {
+    pub fn begin(&self, alone: Option<&[u8]>) -> (Arc<ClientConfig>, Arc<Memory>) {
         let memory = Memory::of(self.sessions.clone());
         let mut config = self.config.clone();
-        if http1_alone {
-            config.alpn_protocols = vec![HTTP1.to_vec()];
+        if let Some(protocol) = alone {
+            config.alpn_protocols = vec![protocol.to_vec()];
         }
         config.resumption = Resumption::store(memory.clone());
         (Arc::new(config), memory)

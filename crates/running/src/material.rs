@@ -274,7 +274,7 @@ pub fn judge_of(verify: &Verify, crypto: &Arc<CryptoProvider>, blob: &Blob) -> R
 }
 
 /// HTTP/1.1, as ALPN has it (RFC 7301 §6).
-pub(crate) const HTTP1: &[u8] = b"http/1.1";
+pub const HTTP1: &[u8] = b"http/1.1";
 
 /// The client side of a hop. Who is there is verified; there is no switch.
 pub fn client(

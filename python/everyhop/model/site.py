@@ -54,7 +54,7 @@ class Site(Section):
     hsts: Hsts | None = None
     """`Strict-Transport-Security` in every answer, the edge's own too, in the place of a backend's; never in the clear."""
     alpn: list[str] | None = None
-    """Which protocols are offered, in order of preference. Default for HTTP: `["h2", "http/1.1"]`, and no others. Default where its routes have `protocol = "tcp"`: none, and clients may offer what they like; some clients need the name of theirs, such as `postgresql`."""
+    """Which protocols are offered, in order of preference. Default for HTTP: `["h2", "http/1.1"]`, and no others. Default where its routes have `protocol = "tcp"`: none, and clients may offer what they like; some clients need the name of theirs, such as `postgresql`; the backend is offered what the client agreed on."""
 
     @property
     def http_alpn(self) -> list[str]:

@@ -119,7 +119,7 @@ pub(crate) async fn open(
         let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity));
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
-    let (config, memory) = secured.begin(preface.http1_alone);
+    let (config, memory) = secured.begin(preface.alone);
     let session = Session::client(config, secured.name.clone()).map_err(|_| failed(Refusal::HopHandshake))?;
     let mut wire = Wire::secured(sock, session, Buf::default()).holding(held);
     let mut noted = Noted::default();
@@ -130,7 +130,7 @@ pub(crate) async fn open(
     .await;
     match shaken {
         Ok(Ok(())) => {}
-        Ok(Err(e)) => return Err(Box::new(not_shaken(backend, address, secured, (noted, preface.http1_alone), &e))),
+        Ok(Err(e)) => return Err(Box::new(not_shaken(backend, address, secured, (noted, preface.alone), &e))),
         Err(Late) => return Err(failed(Refusal::ConnectTimeout)),
     }
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
@@ -164,7 +164,7 @@ fn not_shaken(
     backend: &BackendRun,
     address: &Address,
     secured: &Secured,
-    (noted, http1_alone): (Noted, bool),
+    (noted, alone): (Noted, Option<&[u8]>),
     why: &WireError,
 ) -> Failure {
     let mut it = failure(backend, address, Refusal::HopHandshake);
@@ -175,12 +175,16 @@ fn not_shaken(
             let judge = if noted.demanded { Refusal::of_asking_backend } else { Refusal::of_backend };
             let why = match (judge(e, leaf, weak), backend.protocol) {
                 (Refusal::HopNoHttp2, UpstreamProtocol::Http1) => Refusal::HopNoHttp1,
-                (Refusal::HopNoHttp2, UpstreamProtocol::Auto) if http1_alone => Refusal::HopNoHttp1,
+                (Refusal::HopNoHttp2, UpstreamProtocol::Auto) if alone.is_some() => Refusal::HopNoHttp1,
+                (Refusal::HopNoHttp2, UpstreamProtocol::Tcp) if alone.is_some() => Refusal::HopNoProtocol,
                 (Refusal::HopNoHttp2, UpstreamProtocol::Auto | UpstreamProtocol::Tcp) => Refusal::HopHandshake,
                 (why, _) => why,
             };
             it = failure(backend, address, why);
             it.told_by(e);
+            if let (Refusal::HopNoProtocol, Some(agreed)) = (why, alone) {
+                it.detail = Some(format!("the client agreed on {}", String::from_utf8_lossy(agreed)));
+            }
         }
         WireError::Io | WireError::Eof => it.detail = Some("it closed during the handshake".to_owned()),
     }

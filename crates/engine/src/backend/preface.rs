@@ -16,8 +16,8 @@ use std::task::{Poll, ready};
 pub(crate) struct Preface<'a> {
     pub(crate) first: &'a [u8],
     pub(crate) starttls: Option<StartTls>,
-    /// It is for HTTP/1.1, where the backend may choose.
-    pub(crate) http1_alone: bool,
+    /// The one protocol that is offered by ALPN, in the place of what the hop would offer.
+    pub(crate) alone: Option<&'a [u8]>,
     /// The client was greeted in these words: a greeting within the session is not for it.
     pub(crate) greeted: Option<StartTls>,
 }
@@ -37,7 +37,7 @@ impl From<io::Error> for Unsaid {
 
 impl Preface<'_> {
     /// Nothing: HTTP begins with a request.
-    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, http1_alone: false, greeted: None };
+    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, alone: None, greeted: None };
 
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {

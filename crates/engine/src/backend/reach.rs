@@ -16,6 +16,7 @@ use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::{Address, CONNECTS, ERRORS, TIMEOUTS};
 use everyhop_running::backend::BackendRun;
+use everyhop_running::material::HTTP1;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::deadlines::Watches;
 use std::rc::Rc;
@@ -70,7 +71,7 @@ impl Backends {
             // Boxed: most requests find an open connection, and every waiting one would hold the room.
             let speak = async |opened| self.speak(backend.protocol, needs, opened, route).await;
             let http1_alone = needs == Needs::Tunnel && backend.protocol == UpstreamProtocol::Auto;
-            let preface = Preface { http1_alone, ..Preface::NONE };
+            let preface = Preface { alone: http1_alone.then_some(HTTP1), ..Preface::NONE };
             match Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await {
                 Ok(up) if needs == Needs::Tunnel && !Box::pin(self.opens_tunnels(route, &up, tries)).await => {
                     tries.leave_out(backend.hop_id);
@@ -129,9 +130,11 @@ impl Backends {
                 }
             };
             why = failed.why;
-            // That a backend chooses another protocol than one request needs is no failure of it.
-            let chose =
-                backend.protocol == UpstreamProtocol::Auto && matches!(why, Refusal::HopNoHttp2 | Refusal::HopNoHttp1);
+            // That a backend chooses another protocol than one request or client needs is no failure of it.
+            let chose = match why {
+                Refusal::HopNoHttp2 | Refusal::HopNoHttp1 => backend.protocol == UpstreamProtocol::Auto,
+                why => why == Refusal::HopNoProtocol,
+            };
             if why != Refusal::HopDescriptors {
                 // Whoever says that it takes nobody now is there.
                 if !chose && why != Refusal::HopNotReady {

@@ -141,6 +141,7 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::HopHandshake
         | Refusal::HopNoHttp2
         | Refusal::HopNoHttp1
+        | Refusal::HopNoProtocol
         | Refusal::HopRenegotiation
         | Refusal::HopIdentityNotDemanded => "tls_protocol_error",
         Refusal::HopIdentityRefused => "tls_alert_received",

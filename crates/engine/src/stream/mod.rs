@@ -115,7 +115,9 @@ impl Stream {
         let (link, ended) = loop {
             let tried = Instant::now();
             let header = self.header(&route, &mut tunnel.client);
-            let preface = Preface { first: &header, starttls: route.starttls, greeted, ..Preface::NONE };
+            // What client and backend speak is agreed on once: the backend hears what the client was told (RFC 7301).
+            let alone = self.opened.facts.alpn.as_deref().map(str::as_bytes);
+            let preface = Preface { first: &header, starttls: route.starttls, alone, greeted };
             match core.backends.reach_stream(generation, &route, &mut tries, &preface).await {
                 Err(why) => break (None, Ended { why: Err(why), detail: None }),
                 Ok(Reached { wire, link, .. }) => {

@@ -204,16 +204,16 @@ fn a_backend_that_may_choose_is_offered_both_protocols_unless_it_is_for_one_alon
     let name = || ServerName::try_from("b.test").expect("a name");
     let hop = Secured::new(config, name(), false, false, &both(), i64::MAX);
     for (alone, speaks, chosen) in [
-        (false, &["h2", "http/1.1"][..], Some(&b"h2"[..])),
-        (false, &["http/1.1", "h2"], Some(b"http/1.1")),
-        (false, &["http/1.1"], Some(b"http/1.1")),
-        (false, &[], None),
-        (true, &["h2", "http/1.1"], Some(b"http/1.1")),
+        (None, &["h2", "http/1.1"][..], Some(&b"h2"[..])),
+        (None, &["http/1.1", "h2"], Some(b"http/1.1")),
+        (None, &["http/1.1"], Some(b"http/1.1")),
+        (None, &[], None),
+        (Some(&b"http/1.1"[..]), &["h2", "http/1.1"], Some(b"http/1.1")),
     ] {
         let mut backend = (*plain(&it.backend, &["1.3"])).clone();
         backend.alpn_protocols = speaks.iter().map(|p| p.as_bytes().to_vec()).collect();
         let (client, _) = shake(&hop.begin(alone).0, &Arc::new(backend), "b.test").map_err(|(_, e)| e).expect("TLS");
-        assert_eq!(client.alpn_protocol(), chosen, "{alone} {speaks:?}");
+        assert_eq!(client.alpn_protocol(), chosen, "{alone:?} {speaks:?}");
     }
 }
 
@@ -236,7 +236,7 @@ fn a_hop_without_its_identity_or_its_roots_is_not_made() {
 
 /// A handshake of a hop, which stands for what it proved unless `lost`.
 fn opened(hop: &Secured, backend: &Arc<ServerConfig>, lost: bool) -> (Ends, Proven, Arc<Memory>) {
-    let (config, memory) = hop.begin(false);
+    let (config, memory) = hop.begin(None);
     let mut noted = Noted::default();
     let ends = noting(&mut noted, || shake(&config, backend, "b.test")).map_err(|(_, e)| e).expect("a handshake");
     let proven = hop.proven(&TlsFacts::of(&ends.0), noted.demanded, &memory);
@@ -321,7 +321,7 @@ fn a_hop_keeps_eight_tickets_and_takes_the_newest_first() {
         memory.stands_for(Proven { ends_s: proven.ends_s - i, ..*proven });
     }
     let newest = (0..10).map(|_| {
-        let (_, memory) = hop.begin(false);
+        let (_, memory) = hop.begin(None);
         memory.take_tls13_ticket(&hop.name).and_then(|_| memory.offered()).map(|proven| UNTIL_S - proven.ends_s)
     });
     assert_eq!(newest.flatten().collect::<Vec<_>>(), [9, 8, 7, 6, 5, 4, 3, 2]);
