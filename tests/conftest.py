@@ -19,16 +19,20 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
 
 
 @pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    """Connections that a test opened end with it, wherever it ends; those of wider fixtures stay."""
+def closed() -> Iterator[Callable[[], None]]:
+    """Connections that a test opened end with it, wherever it ends; those of wider fixtures stay. Called, it ends them now."""
     before = len(OPENED)
-    yield
-    while len(OPENED) > before:
-        OPENED.pop().close()
+
+    def close() -> None:
+        while len(OPENED) > before:
+            OPENED.pop().close()
+
+    yield close
+    close()
 
 
 @pytest.fixture
-def edge(pki: Pki) -> Iterator[Callable[..., EdgeKit]]:
+def edge(pki: Pki, closed: Callable[[], None]) -> Iterator[Callable[..., EdgeKit]]:
     """Starts an edge; at the end it must stop in order and must not have panicked."""
     opened: list[EdgeKit] = []
 
@@ -38,6 +42,8 @@ def edge(pki: Pki) -> Iterator[Callable[..., EdgeKit]]:
         return kit
 
     yield start
+    # A drain waits for whoever is still there.
+    closed()
     for kit in opened:
         kit.close()
 
