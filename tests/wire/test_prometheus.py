@@ -1,0 +1,109 @@
+"""What is shipped for Prometheus and Grafana speaks of metrics that there are: judged by Prometheus itself, beside an edge."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from everyhop.demo.stage import free_port
+from tests.kit import EdgeKit, Pki
+from tests.kit.edge import until
+from tests.wire.test_metrics import Told
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy/prometheus/everyhop.rules.yml"
+DASHBOARD = ROOT / "deploy/grafana/everyhop.json"
+Edges = Callable[..., EdgeKit]
+METRIC = re.compile(r"\beveryhop_[a-z0-9_]+")
+ROUTE = '[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1", "127.0.0.1:2"]\nmost = { requests = 5 }\n'
+
+
+def promtool(*words: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        ["promtool", *words], input=given, capture_output=True, text=True, timeout=120, check=False, cwd=RULES.parent
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_every_alert_is_one_and_fires_at_what_it_is_for_and_at_nothing_else() -> None:
+    found = int(re.findall(r"SUCCESS: (\d+) rules", promtool("check", "rules", RULES.name))[0])
+    assert found == RULES.read_text().count("- alert:")
+    promtool("test", "rules", "everyhop.rules.test.yml")
+    tried = set(re.findall(r'alertname="(\w+)"', (RULES.parent / "everyhop.rules.test.yml").read_text()))
+    assert tried == set(re.findall(r"- alert: (\w+)", RULES.read_text())), "each is seen firing"
+
+
+def expressions() -> list[str]:
+    """Of the dashboard, with what Grafana puts in."""
+    board = json.loads(DASHBOARD.read_text())
+    found = [t["expr"] for panel in board["panels"] for t in panel.get("targets", [])]
+    found += [it["expr"] for it in board["annotations"]["list"]]
+    known = {"$instance": ".*", "$route": ".*", "$__rate_interval": "5m"}
+    for name, value in known.items():
+        found = [it.replace(name, value) for it in found]
+    assert len(found) > 15 and not [it for it in found if "$" in it]
+    return found
+
+
+@pytest.fixture
+def prometheus(edge: Edges, pki: Pki, tmp_path: Path) -> Iterator[Callable[[str], list[dict[str, object]]]]:
+    """Prometheus, which has heard of an edge; asks it."""
+    it = Told(edge, ROUTE)
+    assert [it.ask(pki) for _ in range(8)] == [502] * 8  # One of the two is left alone by now.
+    it.comes(backend_up=1)
+    port = free_port()
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        f"global: {{ scrape_interval: 250ms, evaluation_interval: 250ms }}\nrule_files: [{RULES}]\n"
+        f"scrape_configs: [{{ job_name: edge, static_configs: [{{ targets: ['127.0.0.1:{it.port}'] }}] }}]\n"
+    )
+    words = [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    log = tmp_path / "prometheus.log"
+    with log.open("wb") as out, subprocess.Popen(["prometheus", *words], stdout=out, stderr=out) as running:
+
+        def ask(expression: str) -> list[dict[str, object]]:
+            url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(expression)}"
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                found: list[dict[str, object]] = json.load(answer)["data"]["result"]
+                return found
+
+        def heard() -> bool:
+            try:
+                return bool(ask('up{job="edge"} == 1'))
+            except OSError:
+                return False
+
+        until(heard, 60, log.read_text)
+        yield ask
+        running.terminate()
+
+
+def test_what_an_edge_tells_is_read_by_prometheus_and_is_what_the_dashboard_and_the_alerts_ask_for(
+    prometheus: Callable[[str], list[dict[str, object]]],
+) -> None:
+    documented = (ROOT / "docs/reference/metrics.md").read_text()
+    for name in METRIC.findall("\n".join([*expressions(), RULES.read_text()])):
+        assert f"`{name.removesuffix('_bucket')}`" in documented, name
+    for expression in expressions():
+        prometheus(expression)  # An expression that is none is answered 400.
+    assert prometheus("sum(everyhop_requests_total) > 0")
+    until(lambda: bool(prometheus('ALERTS{alertname="EveryhopBackendDown"}')), 60)
+
+
+def test_what_an_edge_tells_has_no_fault_that_promtool_knows(edge: Edges, pki: Pki) -> None:
+    it = Told(edge, ROUTE)
+    assert it.ask(pki) == 502
+    with urllib.request.urlopen(f"http://127.0.0.1:{it.port}/metrics", timeout=20) as answer:
+        promtool("check", "metrics", given=answer.read().decode())
