@@ -133,6 +133,13 @@ OTHERS = {
     "test_jupyter.py": Other(
         "Jupyter's kernels", (("Jupyter Server", "jupyter-server"), ("websocket-client", "websocket-client"))
     ),
+    "test_exec.py": Other(
+        "Running something in a container",
+        (
+            ("Go's net/http, taken over as Docker's daemon does",),
+            ("spdystream, of Kubernetes,", "github.com/moby/spdystream"),
+        ),
+    ),
     "test_chromium.py": Other("A browser", (("Chromium, headless",), ("aiohttp's server", "aiohttp"))),
 }
 """By the file of their tests."""

@@ -212,7 +212,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
         "H09": Row(
             "Upgrade to what is not allowed, with bytes behind; h2c; CONNECT",
-            "a tunnel only after 101 and only for WebSocket; CONNECT is 405",
+            "a tunnel only after a 101 that names what was asked for: a WebSocket, or what the route lists; CONNECT is 405",
             "CVE-2026-2833; CVE-2024-23326",
         ),
         "H10": Row(

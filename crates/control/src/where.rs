@@ -144,7 +144,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
             admit(running, &proved, &asked, it.headers, now_s()).map(|a| a.route)
         }
         // A plan that does not run has no dates.
-        None => matcher.admit(site, who, it, false).map_err(Refused::from),
+        None => matcher.admit(site, who, it, None).map_err(Refused::from),
     };
     match admitted {
         Ok(route) => Judged {

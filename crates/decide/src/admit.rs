@@ -57,11 +57,20 @@ pub struct Refused {
     pub why: Denied,
 }
 
+/// Which protocols may be switched to, each of them a tunnel behind which nothing is read.
+#[derive(Debug)]
+enum Upgrades {
+    /// In lower case.
+    Of(Vec<String>),
+    /// Who asks for one is answered as anybody is: there is nothing behind the edge.
+    Any,
+}
+
 /// What a route asks of a request beyond matching it.
 #[derive(Debug)]
 pub(crate) struct Rule {
     allow: Option<Vec<String>>,
-    websocket: bool,
+    upgrades: Upgrades,
     strict_paths: bool,
     /// What is taken from the beginning of paths, and whether what is left goes on by itself.
     strip: Option<(String, bool)>,
@@ -74,18 +83,29 @@ impl Rule {
         !names.iter().any(|name| allow.contains(name))
     }
 
+    /// Names of protocols are compared without case (RFC 9110 §7.8), and with their version, where they have one.
+    #[cold]
+    fn takes(&self, upgrade: &str) -> bool {
+        match &self.upgrades {
+            Upgrades::Of(listed) => listed.iter().any(|it| it.eq_ignore_ascii_case(upgrade)),
+            Upgrades::Any => true,
+        }
+    }
+
     pub(crate) fn of(way: &Way) -> Rule {
         match way {
-            Way::AtBackend { .. } => Rule { allow: None, websocket: false, strict_paths: false, strip: None },
-            Way::AtEdge { allow_clients, websocket, paths, target, .. } => Rule {
+            Way::AtBackend { .. } => {
+                Rule { allow: None, upgrades: Upgrades::Of(Vec::new()), strict_paths: false, strip: None }
+            }
+            Way::AtEdge { allow_clients, upgrades, paths, target, .. } => Rule {
                 allow: allow_clients.clone(),
-                websocket: *websocket,
+                upgrades: Upgrades::Of(upgrades.clone()),
                 strict_paths: *paths == Paths::Strict,
                 strip: stripped(target).map(|(prefix, alone)| (prefix.to_owned(), alone)),
             },
-            // Who asks for an upgrade is answered as anybody is; there is no backend to read a path in another way.
+            // There is no backend to read a path in another way.
             Way::Here { allow_clients, .. } => {
-                Rule { allow: allow_clients.clone(), websocket: true, strict_paths: false, strip: None }
+                Rule { allow: allow_clients.clone(), upgrades: Upgrades::Any, strict_paths: false, strip: None }
             }
         }
     }
@@ -115,10 +135,10 @@ pub enum Outcome {
 }
 
 impl Matcher {
-    /// May this request, which came inside `site`, pass? `upgrade`: it asks for a WebSocket. Gives the route.
+    /// May this request, which came inside `site`, pass? `upgrade`: the protocol that it asks to switch to. Gives the route.
     ///
     /// Refuses: what the route or the site that owns the host does not take; see [`Denied`].
-    pub fn admit(&self, site: usize, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Result<usize, Refused> {
+    pub fn admit(&self, site: usize, who: Who<'_>, ask: &Ask<'_>, upgrade: Option<&str>) -> Result<usize, Refused> {
         let route = match self.ask(site, ask) {
             Answer::Route(route) => route,
             Answer::NotFound => return Err(Refused { route: None, why: Denied::NotFound }),
@@ -137,7 +157,7 @@ impl Matcher {
         {
             return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
-        if upgrade && !rule.websocket {
+        if upgrade.is_some_and(|it| !rule.takes(it)) {
             return Err(Refused { route: Some(route), why: Denied::UpgradeRefused });
         }
         Ok(route)
@@ -158,7 +178,14 @@ impl Matcher {
 
     /// What becomes of a connection whose hello names `sni` (canonical; `None`: none, or an IP literal) at the listener of
     /// that name, and of the request in it.
-    pub fn judge(&self, listener: &str, sni: Option<&str>, who: Who<'_>, ask: &Ask<'_>, upgrade: bool) -> Outcome {
+    pub fn judge(
+        &self,
+        listener: &str,
+        sni: Option<&str>,
+        who: Who<'_>,
+        ask: &Ask<'_>,
+        upgrade: Option<&str>,
+    ) -> Outcome {
         if self.is_plain(listener) {
             return Outcome::Plain { what: self.plain(ask.host, ask.path) };
         }

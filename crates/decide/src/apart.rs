@@ -70,7 +70,7 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
             for headers in headers(&chains) {
                 for method in &methods {
                     let ask = Ask { host: &host, path: &path, sent: &path, method, headers: &headers };
-                    let [was, now] = [old, new].map(|m| m.judge("", Some(&host), Who::Anybody, &ask, false));
+                    let [was, now] = [old, new].map(|m| m.judge("", Some(&host), Who::Anybody, &ask, None));
                     if seen.insert((was, now)) {
                         out.push(Asked {
                             host: host.clone(),

@@ -92,7 +92,7 @@ fn what_any_request_gets_under_two_plans_is_told_of() {
         let told: HashSet<(Outcome, Outcome)> = apart(old, new).iter().map(|a| (a.old, a.new)).collect();
         let mut got = HashSet::new();
         everything(|ask| {
-            let pair = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, ask, false));
+            let pair = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, ask, None));
             // A lenient reading of the path is refused: it reaches nothing that is not told of.
             let ambiguous = |o: &Outcome| matches!(o, Outcome::Deny { why: Denied::Ambiguous, .. });
             let nobodys = pair.iter().all(|o| matches!(o, Outcome::Refuse { .. }));
@@ -112,7 +112,7 @@ fn each_pair_of_answers_is_told_once_and_the_question_gets_it() {
         let mut pairs = HashSet::new();
         for it in apart(old, new) {
             let ask = Ask { host: &it.host, path: &it.path, sent: &it.path, method: &it.method, headers: &it.headers };
-            let again = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, &ask, false));
+            let again = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, &ask, None));
             assert_eq!(again, [it.old, it.new]);
             assert!(pairs.insert(again), "told twice: {it:?}");
         }
@@ -124,24 +124,24 @@ fn a_refused_request_names_the_route_that_refused_it() {
     let golden = include_str!("../../../schema/golden/everything.json");
     let mut plan = everyhop_plan::read(golden.trim_end()).expect("the golden plan");
     let api = plan.routes.iter().position(|r| r.name == "api").expect("the route");
-    let Way::AtEdge { allow_clients, websocket, .. } = &mut plan.routes[api].way else { panic!("it ends TLS") };
+    let Way::AtEdge { allow_clients, upgrades, .. } = &mut plan.routes[api].way else { panic!("it ends TLS") };
     *allow_clients = Some(vec!["one".to_owned()]);
-    *websocket = false;
+    upgrades.clear();
     let matcher = Matcher::build(&plan).expect("tables");
     let ask =
         Ask { host: "api.example.com", path: "/v1", sent: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
     let (one, two) = (["one".to_owned()], ["two".to_owned()]);
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, false), Ok(api));
-    assert_eq!(matcher.admit(0, Who::Anybody, &ask, false), Ok(api));
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, None), Ok(api));
+    assert_eq!(matcher.admit(0, Who::Anybody, &ask, None), Ok(api));
     for nobody in [&two[..], &[]] {
         let refused = Refused { route: Some(api), why: Denied::ClientNotAllowed };
-        assert_eq!(matcher.admit(0, Who::Proved(nobody), &ask, false), Err(refused));
+        assert_eq!(matcher.admit(0, Who::Proved(nobody), &ask, None), Err(refused));
     }
     let refused = Refused { route: Some(api), why: Denied::UpgradeRefused };
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, true), Err(refused));
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, Some("websocket")), Err(refused));
     let elsewhere = Ask { host: "pay.example.com", ..ask };
     let refused = Refused { route: None, why: Denied::Misdirected };
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &elsewhere, false), Err(refused));
+    assert_eq!(matcher.admit(0, Who::Proved(&one), &elsewhere, None), Err(refused));
 }
 
 #[test]

@@ -27,8 +27,9 @@ struct Made(Route);
 fn route(name: &str, at: PathMatch) -> Made {
     let mut it = golden().routes.into_iter().find(|r| r.name == "wiki").expect("a route");
     (it.name, it.hosts, it.priority) = (name.into(), vec!["a.test".into()], 0);
-    if let Way::AtEdge { path, methods, headers, allow_clients, websocket, .. } = &mut it.way {
-        (*path, *allow_clients, *websocket) = (at, None, false);
+    if let Way::AtEdge { path, methods, headers, allow_clients, upgrades, .. } = &mut it.way {
+        (*path, *allow_clients) = (at, None);
+        upgrades.clear();
         methods.clear();
         headers.clear();
     }
@@ -76,9 +77,9 @@ impl Made {
         self
     }
 
-    fn websocket(mut self) -> Made {
-        let Way::AtEdge { websocket, .. } = &mut self.0.way else { unreachable!() };
-        *websocket = true;
+    fn upgrades(mut self, to: &str) -> Made {
+        let Way::AtEdge { upgrades, .. } = &mut self.0.way else { unreachable!() };
+        upgrades.push(to.to_owned());
         self
     }
 }
@@ -206,25 +207,38 @@ fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so()
         assert_eq!((it.hello("", Some(host)), it.ask(0, &ask(host))), (hello, answer), "{host}");
         assert_eq!(it.ask(1, &ask(host)), Answer::Misdirected, "of another site: {host}");
     }
-    let pass = it.judge("", Some("p.test"), Who::Anybody, &ask("p.test"), false);
+    let pass = it.judge("", Some("p.test"), Who::Anybody, &ask("p.test"), None);
     assert_eq!(pass, Outcome::Splice { route: 1 });
-    let nobody = it.judge("", None, Who::Anybody, &ask("a.test"), false);
+    let nobody = it.judge("", None, Who::Anybody, &ask("a.test"), None);
     assert_eq!(nobody, Outcome::Refuse { why: HelloRefusal::NoSni });
-    assert_eq!(it.judge("", Some("a.test"), Who::Anybody, &ask("a.test"), false), Outcome::Pass { site: 0, route: 0 });
-    let other = it.judge("", Some("a.test"), Who::Anybody, &ask("b.test"), false);
+    assert_eq!(it.judge("", Some("a.test"), Who::Anybody, &ask("a.test"), None), Outcome::Pass { site: 0, route: 0 });
+    let other = it.judge("", Some("a.test"), Who::Anybody, &ask("b.test"), None);
     assert_eq!(other, Outcome::Deny { site: 0, route: None, why: Denied::Misdirected });
 }
 
 #[test]
 fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
-    let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).websocket().0, passed("pass", "p.test")]);
+    let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).upgrades("websocket").0, passed("pass", "p.test")]);
     let it = matcher(&plan);
     let at = |path| Ask { host: "a.test", path, sent: path, method: "GET", headers: &NoHeaders };
-    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), true), Ok(1));
-    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), false), Ok(1));
-    assert_eq!(it.admit(0, Who::Anybody, &at("/"), false), Ok(0));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), Some("WebSocket")), Ok(1));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), None), Ok(1));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/"), None), Ok(0));
     let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
-    assert_eq!(it.admit(0, Who::Anybody, &at("/"), true), Err(refused));
+    assert_eq!(it.admit(0, Who::Anybody, &at("/"), Some("websocket")), Err(refused));
+}
+
+#[test]
+fn a_protocol_to_switch_to_is_listed_as_it_is_named_with_its_version_and_in_any_case() {
+    let it = matcher(&plan(vec![route("exec", prefix("/exec")).upgrades("spdy/3.1").upgrades("tcp").0]));
+    let ask = Ask { host: "a.test", path: "/exec", sent: "/exec", method: "POST", headers: &NoHeaders };
+    for listed in ["SPDY/3.1", "spdy/3.1", "tcp", "TCP"] {
+        assert_eq!(it.admit(0, Who::Anybody, &ask, Some(listed)), Ok(0), "{listed}");
+    }
+    for other in ["spdy", "SPDY/3", "SPDY/3.10", "tcp/1", "websocket", "", "tcp,spdy/3.1"] {
+        let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
+        assert_eq!(it.admit(0, Who::Anybody, &ask, Some(other)), Err(refused), "{other}");
+    }
 }
 
 #[test]
@@ -440,7 +454,7 @@ fn a_strict_route_takes_what_every_backend_reads_alike_and_another_takes_more() 
         ("/f/a%2Fb", Ok(1)),
         ("/f//a", Ok(1)),
     ] {
-        assert_eq!(it.admit(0, Who::Anybody, &get(path), false), found, "{path}");
+        assert_eq!(it.admit(0, Who::Anybody, &get(path), None), found, "{path}");
     }
 }
 

@@ -20,7 +20,8 @@ struct Question {
     headers: Vec<(String, String)>,
     /// The names that the client proved; `null` for a client that every allow-list would take.
     client: Option<Vec<String>>,
-    upgrade: bool,
+    /// The protocol that it asks to switch to.
+    upgrade: Option<String>,
 }
 
 struct Judge {
@@ -50,7 +51,7 @@ impl Judge {
         let names: Option<Vec<String>> =
             it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
         let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
-        shown(&self.matcher.judge(listener.unwrap_or_default(), it.sni.as_deref(), who, &ask, it.upgrade))
+        shown(&self.matcher.judge(listener.unwrap_or_default(), it.sni.as_deref(), who, &ask, it.upgrade.as_deref()))
     }
 }
 

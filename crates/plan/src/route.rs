@@ -51,8 +51,8 @@ pub enum Way {
         /// Names (SAN DNS or URI) of verified client certificates that may pass. `null`: not restricted.
         #[serde(deserialize_with = "present")]
         allow_clients: Option<Vec<String>>,
-        /// Whether `Upgrade: websocket` may become a tunnel.
-        websocket: bool,
+        /// The protocols of Upgrade that may become a tunnel, in lower case and sorted.
+        upgrades: Vec<String>,
         paths: Paths,
         /// What of the path goes to the backend.
         target: Target,

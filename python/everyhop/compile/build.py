@@ -133,7 +133,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         methods=sorted(it.methods),
         headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
-        websocket=not it.is_stream if it.websocket is None else it.websocket,
+        upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),
         request=edits(it.request),
@@ -147,6 +147,15 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         eject_on=sorted({"timeouts"} if it.eject_on is None else set(it.eject_on)),
         backends=to,
     )
+
+
+def upgrades(it: Route) -> list[str]:
+    """The protocols that may be switched to, in their one form."""
+    if it.is_stream:
+        return []
+    if it.upgrades is not None:
+        return sorted({name.lower() for name in it.upgrades})
+    return [] if it.websocket is False else ["websocket"]
 
 
 def here(it: Route, gives: plan.Given) -> plan.Here:

@@ -27,6 +27,7 @@ from everyhop.compile import (
     rules_requirements,
     rules_routes,
     rules_streams,
+    rules_upgrades,
 )
 from everyhop.compile.build import GROUPS, build
 from everyhop.compile.files import read_files, read_names
@@ -178,6 +179,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_onward.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)
+    rules_upgrades.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

@@ -95,7 +95,10 @@ def matching(it: Route) -> plan.Route | None:
         way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, backends=[])
     else:
         # Whom a route refuses, it has matched.
-        unmatched = ("allow", "websocket", "paths", "strip", "rewrite", "request", "response", "cors", "answers")
+        unmatched = (
+            *("allow", "websocket", "upgrades", "paths", "strip", "rewrite"),
+            *("request", "response", "cors", "answers"),
+        )
         way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [])
     return plan.Route(
         name=it.name,

@@ -15,8 +15,8 @@ KINDS.update(
     {
         "client-demand-weakened": ("weaker", "less is demanded of clients"),
         "backend-opened": ("weaker", "clients of which less is proved reach a backend that others reached"),
-        "tunnel-opened": ("weaker", "WebSocket tunnels pass"),
-        "tunnel-closed": ("stronger", "WebSocket tunnels pass no more"),
+        "tunnel-opened": ("weaker", "tunnels pass that did not"),
+        "tunnel-closed": ("stronger", "tunnels pass no more"),
         "paths-loosened": ("weaker", "paths pass that backends read in more ways than one"),
         "paths-tightened": ("stronger", "only paths pass that every backend reads alike"),
     }
@@ -107,11 +107,16 @@ def handed_on(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
 def tunnels(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
     a, b = old.routes[it.old.route or 0], new.routes[it.new.route or 0]
     was, now = upgrades(old, it.old), upgrades(new, it.new)
-    if was is None or now is None or was == now:
+    if was is None or now is None:
         return []
-    what = f"{moved(a, b, it)}WebSocket upgrades {'pass' if now else 'are refused'}"
+    out = []
     so = ("bytes in a tunnel are not read as HTTP", "every byte is read as HTTP")
-    return [either(now, ("tunnel-opened", "tunnel-closed"), b.name, what, so)]
+    for opened, which in ((True, now - was), (False, was - now)):
+        if which:
+            named = ", ".join("WebSocket" if name == "websocket" else name for name in sorted(which))
+            what = f"{moved(a, b, it)}{named} upgrades {'pass' if opened else 'are refused'}"
+            out.append(either(opened, ("tunnel-opened", "tunnel-closed"), b.name, what, so))
+    return out
 
 
 def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
@@ -133,9 +138,9 @@ def paths(old: Plan, new: Plan, it: Request, moved: Moved) -> list[Change]:
     return [either(loosened, ("paths-loosened", "paths-tightened"), b.name, what, so)]
 
 
-def upgrades(plan: Plan, outcome: Outcome) -> bool | None:
-    """Whether a WebSocket can be opened: over either protocol on either side, unless refused; `None` where HTTP is not read."""
+def upgrades(plan: Plan, outcome: Outcome) -> frozenset[str] | None:
+    """What may become a tunnel: a WebSocket over either protocol on either side; `None` where HTTP is not read."""
     way = plan.routes[outcome.route or 0].way
     if outcome.site is None or not isinstance(way, AtEdge) or way.is_stream:
         return None
-    return way.websocket
+    return frozenset(way.upgrades)

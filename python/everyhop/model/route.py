@@ -111,6 +111,8 @@ class Route(Section):
     """A protocol in whose words a backend is asked for TLS before it begins: where `protocol = "tcp"` and the hop is `mutual` or `reencrypt`, or where TLS passes through. A backend that does not say yes is sent nothing."""
     websocket: bool | None = None
     """Whether WebSocket upgrades pass; default true where TLS ends here."""
+    upgrades: list[str] | None = None
+    """Which protocols of `Upgrade` may become a tunnel, such as `["websocket", "tcp", "SPDY/3.1"]`: by their names and versions, compared without case (RFC 9110 §7.8). Instead of `websocket`, and all of them: `[]` refuses each. Default where TLS ends here: `["websocket"]`. What asks for another, or for several at once, is refused. Versions of HTTP and TLS itself never pass."""
     limits: RouteLimits = RouteLimits()
     """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route and one of `tcp` know `connect_s` and `tunnel_idle_s`."""
     paths: Literal["faithful", "strict"] | None = None

@@ -431,7 +431,7 @@ class AtEdge(Part):
     methods: Always[list[str]]
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
-    websocket: ByEffect[bool]
+    upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
     target: Always[Annotated[AsItCame | Moved | Fixed, Field(discriminator="kind")]]
     request: Always[Edits]

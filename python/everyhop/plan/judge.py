@@ -28,7 +28,8 @@ class Question:
     """`None`: the plan's first that speaks TLS."""
     client: tuple[str, ...] | None = None
     """Names that the client proved; `None`: one that every allow-list would take."""
-    upgrade: bool = False
+    upgrade: str | None = None
+    """The protocol that it asks to switch to."""
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,12 @@ PAGES: dict[str, Page] = {
         "a promise that nothing keeps is believed all the same",
         "What each capability needs stands in the reference of capabilities; `everyhop advise` writes it.",
     ),
+    "route/upgrade-unjudged": Page(
+        "a route lets clients switch to a protocol that carries requests past the edge",
+        "behind the switch nobody would judge, log or rewrite a request: the edge reads nothing of a tunnel",
+        "`h2c`, `HTTP/2.0` and `TLS/1.0` are the same requests in other bytes. A client that offers one is answered in HTTP/1.1, "
+        "as the standard has it (RFC 9110 §7.8).",
+    ),
     "route/nothing-to-do": Page(
         "a setting has no effect on this route", "a setting without effect is believed to hold"
     ),
@@ -262,6 +268,11 @@ PAGES: dict[str, Page] = {
         "versions of HTTP are agreed on in TLS, by ALPN; in plaintext the edge would have to guess, and bytes of one "
         "version read as the other are other requests",
         'Say what the backend speaks: `upstream_protocol = "h2"` (with prior knowledge) or `"http/1.1"`.',
+    ),
+    "hop/upgrade-over-http2": Page(
+        "a route lets clients switch protocols on the way to backends that are spoken to in HTTP/2",
+        "HTTP/2 has no Upgrade: every such request would be refused",
+        "Only a WebSocket has a way over HTTP/2 (RFC 8441).",
     ),
     "hop/service-unasked": Page(
         "a backend is a service, and no DNS server is named that is asked where it is",

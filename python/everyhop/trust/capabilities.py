@@ -112,7 +112,7 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "WebSocket passes through unread",
-        settings=("websocket",),
+        settings=("websocket", "upgrades"),
         check=kept.upgrades_pass,
         duty='where upstream_protocol = "h2", the backend takes WebSockets over HTTP/2 (RFC 8441)',
     ),

@@ -68,7 +68,10 @@ def http2_both_ways(it: Standing) -> Missing | None:
 
 
 def upgrades_pass(it: Standing) -> Missing | None:
-    """`websocket` not false."""
+    """`websocket` not false, and `upgrades`, if there are any, with it."""
+    if it.route.upgrades is not None and "websocket" not in map(str.lower, it.route.upgrades):
+        listed = ", ".join(f'"{name}"' for name in ("websocket", *it.route.upgrades))
+        return Missing("the route lists upgrades without it", (f"upgrades = [{listed}]",), (own(it, "upgrades"),))
     if it.route.websocket is False:
         return Missing("the route refuses upgrades", ("websocket = true",), (own(it, "websocket"),))
     return None

@@ -175,10 +175,12 @@ def test_a_path_is_exact_a_prefix_or_any(given: str, path: dict[str, str]) -> No
 
 def test_what_a_route_leaves_out_is_what_the_reference_says() -> None:
     way = edge(HERE)
-    assert (way.websocket, way.upstream_protocol, way.allow_clients) == (True, "http/1.1", None)
+    assert (way.upgrades, way.upstream_protocol, way.allow_clients) == (["websocket"], "http/1.1", None)
     said = edge(f'{HERE}websocket = false\nupstream_protocol = "h2"\nmethod = ["PUT", "GET"]\nheaders = {{ X-B = "v", x-a = "w" }}\n')  # fmt: skip
-    assert (said.websocket, said.upstream_protocol, said.methods) == (False, "h2", ["GET", "PUT"])
+    assert (said.upgrades, said.upstream_protocol, said.methods) == ([], "h2", ["GET", "PUT"])
     assert [(h.name, h.equals) for h in said.headers] == [("x-b", "v"), ("x-a", "w")]
+    assert edge(f"{HERE}websocket = true\n").upgrades == ["websocket"] and edge(f"{HERE}upgrades = []\n").upgrades == []
+    assert edge(f'{HERE}upgrades = ["WebSocket", "tcp", "SPDY/3.1"]\n').upgrades == ["spdy/3.1", "tcp", "websocket"]
     assert of(HERE).data == "undeclared" and of(f'{HERE}data = "public"\n').data == "public"
     ask = 'clients = { ca = "d" }\n'
     some = built(f'{HERE}allow = {{ clients = ["b", "a"] }}\n', site=ask).routes[-1].way

@@ -63,7 +63,7 @@ def test_a_site_carries_what_its_routes_carry_and_offers_no_protocol_of_http_the
     assert (web.protocol, web.alpn) == ("http", ["h2", "http/1.1"])
     assert (streams.protocol, streams.alpn) == ("tcp", [])
     way = plan.routes[1].way
-    assert isinstance(way, AtEdge) and way.is_stream and not way.websocket
+    assert isinstance(way, AtEdge) and way.is_stream and way.upgrades == []
 
 
 def test_a_hello_leads_to_the_stream_and_no_request_does(tmp_path: Path) -> None:

@@ -65,6 +65,15 @@ def test_tunnels_that_open_or_close_are_told_of_the_route_that_changed(which: in
     assert told(closed, closed, "tunnel-opened") == told(opened, opened, "tunnel-closed") == []
 
 
+def test_each_protocol_that_may_be_switched_to_and_no_more_is_told_by_its_name() -> None:
+    old, new = (
+        plan(route("r", more=f"upgrades = {names}\n")) for names in ('["websocket", "tcp"]', '["SPDY/3.1", "TCP"]')
+    )
+    (opened,), (closed,) = told(old, new, "tunnel-opened"), told(old, new, "tunnel-closed")
+    assert (opened.what, closed.what) == ("spdy/3.1 upgrades pass", "WebSocket upgrades are refused")
+    assert refused(old, new) == {"tunnel-opened:r"}
+
+
 def test_nothing_is_said_of_tunnels_where_http_was_not_read_before_or_is_no_more() -> None:
     site = '[[site]]\nname = "p"\nhosts = ["p.test"]\ncerts = [{ chain = "p", key = "file:p" }]\n'
     beside = route("b", host="b.test", to='"10.0.0.2:1"')

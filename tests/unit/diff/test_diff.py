@@ -96,7 +96,7 @@ OTHER: dict[str, Any] = {
     "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "hosts": ["other.example.com"],
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
-    "alpn": ["h2"], "eject_on": ["5xx"], "requires": ["jwt"], 
+    "alpn": ["h2"], "eject_on": ["5xx"], "upgrades": ["tcp"], "requires": ["jwt"], 
     "headers": [{"name": "x-other", "equals": "y"}],
     "most": {"requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
@@ -127,8 +127,6 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return "0.0.0.0:9180"
     if key == "pattern":
         return "reencrypt" if value != "reencrypt" else "mutual"
-    if key == "websocket":
-        return not value
     if path[-2:] == ("cors", "headers"):
         return ["x-other"]
     if key in WORDS:

@@ -237,6 +237,7 @@ def test_a_listener_a_site_or_an_identity_that_is_only_renamed_is_silence() -> N
         ("proof-lengthened", plan(route("r")), plan(route("r"), more="[limits]\nmax_age_s = 90000\n")),
         ("key-moved", plan(route("r")), compile_file("g.toml", now=NOW, files="skip", text=(HEAD.format(listener="", site="", more="") + route("r")).replace("file:y", "env:Y")).plan),
         ("tunnel-opened", plan(route("r", more="websocket = false\n")), plan(route("r"))),
+        ("tunnel-opened", plan(route("r")), plan(route("r", more='upgrades = ["websocket", "tcp"]\n'))),
         ("paths-loosened", plan(route("r", more='paths = "strict"\n')), plan(route("r"))),
         ("unnamed-answered", plan(route("r")), plan(route("r"), listener='no_sni = "s"')),
         ("trusted-widened", plan(route("r"), listener='trusted_proxies = ["10.0.0.0/9"]'), plan(route("r"), listener='trusted_proxies = ["10.0.0.0/8"]')),

@@ -56,7 +56,9 @@ def route(draw: st.DrawFn, name: str, host: str, passed: bool, allow: bool) -> s
     text += f"{VERIFY}\n" if tls != "plaintext" else ""
     text += 'present = "i"\n' if tls == "mutual" else ""
     text += ACCEPTED if tls == "plaintext" and '"10.0.0.1:1"' in to else ""
-    text += draw(st.sampled_from(["", "", "websocket = false\n"]))
+    text += draw(
+        st.sampled_from(["", "", "websocket = false\n", 'upgrades = ["tcp"]\n', 'upgrades = ["websocket", "tcp"]\n'])
+    )
     return text + matching(draw, name, allow)
 
 
@@ -133,7 +135,7 @@ def plans(draw: st.DrawFn) -> tuple[Plan, Plan]:
     return old, new
 
 
-OPTIONAL = {"path", "path_exact", "method", "headers", "websocket", "allow"}
+OPTIONAL = {"path", "path_exact", "method", "headers", "websocket", "upgrades", "allow"}
 
 
 @st.composite
@@ -177,7 +179,7 @@ def weaker(old: Plan, was: Outcome, new: Plan, now: Outcome) -> str | None:
     ]
     if readers[1] - readers[0]:
         return "another network reads it"
-    if b.websocket and not a.websocket:
+    if set(b.upgrades) - set(a.upgrades):
         return "it may become a tunnel"
     return None
 

@@ -50,6 +50,9 @@ def test_grpc_needs_http2_to_the_backend_and_in_every_site() -> None:
 
 def test_a_websocket_needs_a_route_that_lets_it_pass_whatever_is_spoken() -> None:
     assert "refuses upgrades" in lacks(kept.upgrades_pass, standing(site(), websocket=False))[0]
+    what, at = lacks(kept.upgrades_pass, standing(site(), upgrades=["tcp"]))
+    assert "without it" in what and at == (("route", 3, "upgrades"),)
+    assert kept.upgrades_pass(standing(site(), upgrades=["tcp", "WebSocket"])) is None
     for spoken in ("http/1.1", "h2", "auto"):
         for alpn in (["h2"], ["http/1.1"], ["h2", "http/1.1"]):
             assert kept.upgrades_pass(standing(site(alpn=alpn), upstream_protocol=spoken)) is None

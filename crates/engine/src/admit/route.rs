@@ -10,6 +10,6 @@ pub(super) fn check(case: &mut Case<'_>) -> Checked {
     let asked = case.asked;
     let ask =
         Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: case.headers };
-    case.route = Some(case.running.matcher.admit(site, case.proved.who, &ask, asked.websocket)?);
+    case.route = Some(case.running.matcher.admit(site, case.proved.who, &ask, asked.upgrade())?);
     Ok(())
 }

@@ -45,6 +45,8 @@ pub(crate) struct H1Up {
     /// Somebody proved here who they are, or was asked to, in a way that holds for the connection: it is nobody else's (threat T07).
     bound: bool,
     rule: Option<&'static str>,
+    /// What was asked to switch to.
+    upgrade: Option<Box<str>>,
     /// What a handshake with a key of ours is to be answered with.
     wants: Option<Accept>,
 }
@@ -70,6 +72,7 @@ impl H1Up {
             kept_s: None,
             bound: false,
             rule: None,
+            upgrade: None,
             wants: None,
         }
     }
@@ -83,6 +86,7 @@ impl H1Up {
         self.chunks = asked.body == BodyLen::Unknown;
         (self.answered, self.keep) = (false, false);
         self.bound |= asked.binds.get();
+        self.upgrade = asked.upgrade().map(Into::into);
         let ours = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
         self.wants = ours.map(Key::accept);
     }
@@ -170,8 +174,8 @@ impl H1Up {
                 match self.head.parse(self.inb.bytes(), &self.limits, self.to_head) {
                     Parsed::Head { len } => {
                         self.head_len = len;
-                        if self.head.status == 101 && !self.upgrades_to_websocket() {
-                            self.rule = Some("a switch to another protocol than WebSocket");
+                        if self.head.status == 101 && !self.switches_as_asked() {
+                            self.rule = Some("a switch to a protocol that was not asked for");
                             return Poll::Ready(Err(Refusal::BackendMalformed));
                         }
                         if self.head.status == 101 && !self.answers_our_key() {
@@ -204,10 +208,13 @@ impl H1Up {
         }
     }
 
-    fn upgrades_to_websocket(&self) -> bool {
-        let buf = self.inb.bytes();
+    /// It names the one protocol that was asked for, and no other.
+    #[cold]
+    fn switches_as_asked(&self) -> bool {
+        let (Some(asked), buf) = (&self.upgrade, self.inb.bytes()) else { return false };
         let mut upgrades = self.head.fields.iter().filter(|f| f.id == FieldId::Upgrade);
-        upgrades.next().is_some_and(|f| f.value.of(buf).eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
+        upgrades.next().is_some_and(|f| f.value.of(buf).eq_ignore_ascii_case(asked.as_bytes()))
+            && upgrades.next().is_none()
     }
 
     /// A client's own key is for the client to look at.

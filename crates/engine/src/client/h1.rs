@@ -60,6 +60,8 @@ pub(super) struct H1 {
     pub(super) owes_continue: bool,
     /// It said that it waits for `100 Continue` before it sends its body.
     expects: bool,
+    /// The protocol that the request asks to switch to, if it is no WebSocket's.
+    pub(super) switches: Option<Box<str>>,
     /// Its socket ended in its direction: until when it is waited for.
     half_closed: Option<Watched>,
 }
@@ -88,6 +90,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
         keep: true,
         owes_continue: false,
         expects: false,
+        switches: None,
         half_closed: None,
     };
     async move {
@@ -127,7 +130,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     asking.map_err(Stays::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)));
                 ready.map_err(|stays| (stays, Wants::of_fields(&view)))
             };
-            it.take_head(head, len);
+            it.take_head(head, len, asked.switches.as_deref());
             let mut wants = Wants::Plain;
             let carried = match ready {
                 Ok(ready) => {
@@ -238,12 +241,17 @@ impl H1 {
         .await
     }
 
-    fn take_head(&mut self, head: &RequestHead, len: usize) {
+    fn take_head(&mut self, head: &RequestHead, len: usize, switches: Option<&str>) {
         self.inb.consume_keep(len);
         self.version_10 = head.version_10;
         self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining() && !self.conn.is_old();
         self.body.begin(head.framing, &codec_limits(self.conn.opened.arrived.running.limits()));
         self.expects = head.expects_continue;
+        if let Some(to) = switches {
+            // Who sends bytes of the new protocol before it is agreed to may send what somebody else made: if it is not
+            // agreed to, none of them begins a request.
+            (self.keep, self.switches) = (false, Some(to.into()));
+        }
     }
 
     /// The request's end will not be waited for: too much of it is left, or it comes only if it is asked for.

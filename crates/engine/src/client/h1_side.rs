@@ -6,6 +6,7 @@ use crate::client::h1::{H1, OUT_EAGER, Sending};
 use crate::exchange::body::Taken;
 use crate::exchange::sides::Client;
 use crate::exchange::trailers::{last_chunk, of_request};
+use crate::exchange::websocket::PROTOCOL;
 use crate::exchange::words::{BodyLen, Fields, Gone, Got, Meta};
 use everyhop_http1::{FieldId, Refused, write};
 use everyhop_record::refusal::Refusal;
@@ -115,7 +116,8 @@ impl Client for H1 {
         // So it is where much of the request is still to come, which nobody will read (RFC 9112 §9.3).
         self.keep &= !self.conn.opened.arrived.core.is_draining() && !unread;
         if meta.status == 101 {
-            out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
+            out.extend_from_slice(b"connection: Upgrade\r\n");
+            write::field(out, b"upgrade", self.switches.as_deref().unwrap_or(PROTOCOL).as_bytes());
         } else if !self.keep {
             out.extend_from_slice(b"connection: close\r\n");
         } else if self.version_10 {

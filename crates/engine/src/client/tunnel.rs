@@ -1,5 +1,6 @@
 //! A tunnel: after a backend's 101, or its 200 in HTTP/2, bytes both ways until one side ends, the route is gone, or it is
-//! too idle or too old; whichever protocol either side speaks. Only for WebSocket, only after the backend agreed.
+//! too idle or too old; whichever protocol either side speaks. Only after the backend agreed, and only to what was asked for:
+//! a WebSocket, or what the route lists.
 
 use crate::backend::up::Up;
 use crate::client::conn::Conn;
@@ -24,6 +25,8 @@ struct Way {
     buf: Buf,
     ended: bool,
     moved: u64,
+    /// What it carries says by itself that it is at its end.
+    says_goodbye: bool,
 }
 
 /// Carries the tunnel to its end. Beside the client's end is what it sent behind its request.
@@ -50,8 +53,9 @@ pub(crate) async fn run(
     let since_ms = core.clock().now_ms.get();
     let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;
     let mut closes_at_s = up.link.backend.closes_at_s;
-    let mut there = Way { buf: waiting, ended: false, moved: 0 };
-    let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0 };
+    let says_goodbye = asked.websocket;
+    let mut there = Way { buf: waiting, ended: false, moved: 0, says_goodbye };
+    let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0, says_goodbye };
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
@@ -148,7 +152,7 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let demanded = demanded(asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
     let fields = demanded.last()?;
     let proved = conn.proved(&running);
-    let passes = running.matcher.admit(proved.site?, proved.who, &ask(asked, fields), true) == Ok(index);
+    let passes = running.matcher.admit(proved.site?, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
     if !passes || core.clock().unix_s.get() > proved.client_not_after_s {
         return None;
     }
@@ -176,8 +180,9 @@ fn pump(cx: &mut Context<'_>, from: &mut End, to: &mut End, way: &mut Way) -> bo
         }
         match from.poll_read(cx, &mut way.buf) {
             Poll::Ready(Ok(n)) if n > 0 => {}
-            // WebSocket has a goodbye of its own: an end without TLS's says nothing.
-            Poll::Ready(Err(e)) if e.kind() != ErrorKind::UnexpectedEof => return false,
+            // WebSocket has a goodbye of its own: an end without TLS's says nothing. Of anything else it may be a part that
+            // somebody cut off.
+            Poll::Ready(Err(e)) if e.kind() != ErrorKind::UnexpectedEof || !way.says_goodbye => return false,
             Poll::Ready(_) => {
                 way.ended = true;
                 way.buf.release();

@@ -32,6 +32,8 @@ pub struct Asked {
     pub(crate) body: BodyLen,
     /// A WebSocket handshake.
     pub(crate) websocket: bool,
+    /// The other protocol that it asks to switch to, as the client names it.
+    pub(crate) switches: Option<Box<str>>,
     /// The key of the handshake in HTTP/1.1: the client's, if it is one; ours, where the client speaks HTTP/2 and has none.
     pub(crate) key: Option<Key>,
     /// The client takes trailers (`TE: trailers`), which gRPC insists on.
@@ -62,6 +64,7 @@ impl Default for Asked {
             path: String::new(),
             body: BodyLen::None,
             websocket: false,
+            switches: None,
             key: None,
             te_trailers: false,
             protocol: "http/1.1",
@@ -91,7 +94,7 @@ impl Asked {
             text.clear();
         }
         self.chain.clear();
-        self.told = None;
+        (self.told, self.switches) = (None, None);
         self.cors = None;
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.websocket, self.te_trailers, self.grpc, self.protocol) = (false, false, false, "http/1.1");
@@ -134,13 +137,18 @@ impl Asked {
         self.told.as_ref().and_then(|it| it.id.as_deref())
     }
 
+    /// The protocol that it asks to switch to: what follows its answer is a tunnel's, if the backend agrees.
+    pub(crate) fn upgrade(&self) -> Option<&str> {
+        if self.websocket { Some(PROTOCOL) } else { self.switches.as_deref() }
+    }
+
     pub(crate) fn is_head(&self) -> bool {
         self.method == "HEAD"
     }
 
     /// A call of gRPC needs trailers and streams both ways.
     pub(crate) fn needs(&self) -> Needs {
-        match (self.websocket, self.grpc) {
+        match (self.upgrade().is_some(), self.grpc) {
             (true, _) => Needs::Tunnel,
             (false, true) => Needs::Http2,
             (false, false) => Needs::Either,
@@ -161,17 +169,19 @@ impl Asked {
         };
         self.websocket = false;
         if head.connection.upgrade && !head.version_10 {
-            self.upgrade(head, buf)?;
+            self.asks_to_switch(head, buf)?;
         }
         self.te_trailers = head.value(FieldId::Te, buf).is_some_and(|v| v.eq_ignore_ascii_case(b"trailers"));
         Ok(())
     }
 
-    /// A WebSocket handshake has no body, which some say by a length of 0. What asks for a protocol that would go nowhere is
-    /// told so: passed on without it, it would be another request.
+    /// A WebSocket handshake has no body, which some say by a length of 0. Another protocol is asked for by its name alone,
+    /// with whatever method and body, and its route says whether it passes. What asks for several is refused: passed on without
+    /// them it would be another request, and one of them would be the backend's choice and nobody's rule.
     #[cold]
-    fn upgrade(&mut self, head: &RequestHead, buf: &[u8]) -> Result<(), Refusal> {
-        let Some(to) = head.value(FieldId::Upgrade, buf) else { return Ok(()) };
+    fn asks_to_switch(&mut self, head: &RequestHead, buf: &[u8]) -> Result<(), Refusal> {
+        let mut said = head.fields.iter().filter(|f| f.id == FieldId::Upgrade).map(|f| f.value.of(buf));
+        let Some(to) = said.next() else { return Ok(()) };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         if to.eq_ignore_ascii_case(b"websocket") && bodiless && self.method == "GET" {
             self.websocket = true;
@@ -180,10 +190,21 @@ impl Asked {
             self.key = keys.next().and_then(|f| Key::read(f.value.of(buf))).filter(|_| keys.next().is_none());
             return Ok(());
         }
-        // Versions of HTTP and TLS itself are offers, which a server may leave (RFC 9110 §7.8).
+        // Versions of HTTP and TLS itself are offers, which a server may leave (RFC 9110 §7.8). They never pass: what came
+        // behind them would be requests that nobody judged.
         let name = |p: &[u8]| p.split(|b| *b == b'/').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
         let is_offer = |p: &[u8]| matches!(name(p).as_slice(), b"h2c" | b"h2" | b"http" | b"tls" | b"websocket" | b"");
-        if to.split(|b| *b == b',').all(is_offer) { Ok(()) } else { Err(Refusal::UpgradeRefused) }
+        let are_offers = |it: &[u8]| it.split(|b| *b == b',').all(is_offer);
+        if are_offers(to) && said.clone().all(are_offers) {
+            return Ok(());
+        }
+        let mut parts = to.splitn(2, |b| *b == b'/');
+        if said.next().is_some() || are_offers(to) || !parts.all(everyhop_http1::is_token) {
+            return Err(Refusal::UpgradeRefused);
+        }
+        // Tokens are ASCII.
+        self.switches = Some(to.iter().map(|b| char::from(*b)).collect::<String>().into());
+        Ok(())
     }
 
     /// Method, host and target, each in its one form. An authority in the target wins over Host (RFC 9112 §3.2.2).

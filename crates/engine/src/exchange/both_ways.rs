@@ -6,7 +6,7 @@
 
 use crate::exchange::edits::Editing;
 use crate::exchange::sides::{Backend, Client};
-use crate::exchange::words::{BodyLen, Gone, Got};
+use crate::exchange::words::{Behind, BodyLen, Gone, Got, Meta};
 use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -31,6 +31,8 @@ enum Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Response {
     Head,
+    /// The backend agreed to a switch, and the request is not all sent: what follows it is the new protocol's, on either side.
+    Agreed,
     Body,
     Flush,
     Done,
@@ -288,12 +290,7 @@ impl Exchange {
                     let Poll::Ready(meta) = up.poll_head(cx, limits) else { return Ok(moved) };
                     let meta = meta?;
                     match meta.status {
-                        101 if terms.upgrade => {
-                            up.give_head(&meta, client, terms.edits);
-                            self.status = 101;
-                            self.switched = true;
-                            self.response = Response::Flush;
-                        }
+                        101 if terms.upgrade => self.response = Response::Agreed,
                         // Nobody asked for a switch, or not for this one.
                         101 => return Err(Refusal::BackendMalformed),
                         100..=199 => {
@@ -319,6 +316,18 @@ impl Exchange {
                         }
                     }
                 }
+                Response::Agreed => match self.request {
+                    Request::Done => {
+                        let meta = Meta { status: 101, body: BodyLen::None, behind: Behind::Nothing };
+                        up.give_head(&meta, client, terms.edits);
+                        self.status = 101;
+                        self.switched = true;
+                        self.response = Response::Flush;
+                    }
+                    // It took no more of a request than would make one.
+                    Request::Broken => return Err(Refusal::BackendMalformed),
+                    Request::Body | Request::Flush => return Ok(moved),
+                },
                 Response::Body if !self.to_client.is_empty() => {
                     let before = self.to_client.len();
                     let taken = client.poll_take(cx, &mut self.to_client);

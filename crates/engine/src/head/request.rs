@@ -22,11 +22,11 @@ pub(crate) fn build(
     match protocol {
         // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
         // both: nobody else can say in time who does.
-        UpstreamProtocol::Auto if !asked.websocket => {
+        UpstreamProtocol::Auto if asked.upgrade().is_none() => {
             let request = Box::new(h2(said, asked, fields)?);
             Ok(Built::Either(h1(said, asked, fields, scratch, |id| id != FieldId::Expect), request))
         }
-        // A WebSocket is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
+        // A tunnel is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
         UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Ok(Built::H1(h1(said, asked, fields, scratch, |_| true))),
         UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
         // The matcher gives no request to such a route.
@@ -75,8 +75,9 @@ fn h1(
     if asked.te_trailers {
         out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
     }
-    if asked.websocket {
-        out.extend_from_slice(b"upgrade: websocket\r\nconnection: Upgrade\r\n");
+    if let Some(to) = asked.upgrade() {
+        write::field(&mut out, b"upgrade", to.as_bytes());
+        out.extend_from_slice(b"connection: Upgrade\r\n");
         if let Some(key) = key {
             write::field(&mut out, KEY, key.bytes());
         }
@@ -101,6 +102,10 @@ fn h1(
 /// Refuses: a target that cannot stand in HTTP/2 (`<` in its query), or a field, which the codec of the other side has
 /// refused before.
 fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, Refusal> {
+    // HTTP/2 has no Upgrade (RFC 9113 §8.6).
+    if asked.switches.is_some() {
+        return Err(Refusal::UpgradeRefused);
+    }
     let uri = Uri::builder()
         .scheme("https")
         .authority(asked.authority.as_str())

@@ -36,7 +36,7 @@ impl Plan {
     }
 
     pub fn websocket(mut self) -> Plan {
-        self.way()["websocket"] = json!(true);
+        self.way()["upgrades"] = json!(["websocket"]);
         self
     }
 

@@ -5,6 +5,7 @@ go 1.19
 require (
 	github.com/google/go-containerregistry v0.15.2
 	github.com/gorilla/websocket v1.5.0
+	github.com/moby/spdystream v0.2.0
 	golang.org/x/net v0.20.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240123012728-ef4313101c80
 	google.golang.org/grpc v1.62.2
