@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from everyhop.advise import Requirements, Service, advise, configuration
+from everyhop.advise.spoken import Protocol
 from everyhop.demo.backends import Backend
 from everyhop.demo.relay import Relay
 from everyhop.demo.stage import free_port
@@ -54,10 +55,10 @@ class Advised(EdgeKit):
         super().__init__(pki, self.text)
 
     def write(self, routes: str) -> None:
-        text = routes.replace('bind = ["[::]:443"]', f'bind = ["127.0.0.1:{self.port}"]')
+        text = re.sub(r'bind = \["\[::\]:\d+"\]', f'bind = ["127.0.0.1:{self.port}"]', routes)
         text = text.replace("127.0.0.1:9180", f"127.0.0.1:{self.status_port}")
-        for theirs, ours in (("client-ca", "public-ca"), ("edge-demanding", "edge")):
-            text = text.replace(f"/etc/everyhop/{theirs}.", f"/etc/everyhop/{ours}.")
+        text = text.replace("/etc/everyhop/client-ca.", "/etc/everyhop/public-ca.")
+        text = re.sub(r"/etc/everyhop/edge[a-z-]*\.", "/etc/everyhop/edge.", text)
         text = text.replace("/etc/everyhop", str(self.pki.folder))
         log = f'access = "{self.log}"'
         text = text.replace("[log]\n", f"[log]\n{log}\n") if "[log]" in text else f"{text}\n[log]\n{log}\n"
@@ -96,6 +97,19 @@ class Advised(EdgeKit):
         with tls(self.port, name, self.pki.public.file, **tls_) as sock:
             head = f"{method} {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n{length}{more}\r\n"
             return exchange(sock, head + body, method)
+
+
+class AdvisedStream(Advised):
+    """For a service that speaks `protocol`, with one backend."""
+
+    def __init__(self, pki: Pki, protocol: Protocol, pattern: str, port: int) -> None:
+        self.status_port = free_port()
+        self.host = "pass.test" if pattern == "passthrough" else "a.test"
+        needs = Requirements(protocol=protocol, several="no", **ANSWERS[pattern])
+        advice = advise(needs)
+        assert advice.pattern == pattern, advice
+        self.text = configuration([(Service("backend", self.host, (f"127.0.0.1:{port}",), needs), advice)])
+        EdgeKit.__init__(self, pki, self.text)
 
 
 def backend(pki: Pki, pattern: str, name: str = "first", kind: type[Backend] = Backend) -> Backend:

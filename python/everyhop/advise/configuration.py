@@ -9,14 +9,27 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.advise.rules import Advice, Service
+from everyhop.advise.spoken import SPOKEN, Protocol
 from everyhop.compile.names import address
 from everyhop.trust import CAPABILITIES, Setting
 
-HEAD = """\
+PUBLIC = """\
 [[listener]]
 name = "public"
 bind = ["[::]:443"]
 """
+
+
+def listeners(spoken: list[Protocol]) -> list[str]:
+    """A listener for HTTP, and one for each other protocol on its port."""
+    own = [it for it in dict.fromkeys(spoken) if it != "http" and SPOKEN[it].port != 443]
+    out = [PUBLIC] if not own or len(own) < len(set(spoken)) else []
+    for it in own:
+        lines = ["[[listener]]", f'name = "{it}"', f'bind = ["[::]:{SPOKEN[it].port}"]']
+        if SPOKEN[it].starttls:
+            lines.append(f'starttls = "{SPOKEN[it].starttls}"')
+        out.append("\n".join(lines) + "\n")
+    return out
 
 
 def text(value: str) -> str:
@@ -28,8 +41,14 @@ def text(value: str) -> str:
 def settings(service: Service, advice: Advice) -> list[Setting]:
     """What the service's requirements need configured."""
     rows = (CAPABILITIES[n] for n in sorted(service.requirements.needs))
-    found = [setting for row in rows for setting in row.writes if advice.pattern in setting.patterns]
+    assert advice.pattern is not None
+    found = [s for row in rows for s in row.writes if s.is_for(advice.pattern, stream=is_stream(service, advice))]
     return list(dict.fromkeys(found))
+
+
+def is_stream(service: Service, advice: Advice) -> bool:
+    """TLS ends here, and what is in it is carried unread."""
+    return service.requirements.is_stream and advice.pattern != "passthrough"
 
 
 def written(found: list[Setting], table: str) -> list[str]:
@@ -37,13 +56,13 @@ def written(found: list[Setting], table: str) -> list[str]:
 
 
 def configuration(services: list[tuple[Service, Advice]]) -> str:
-    """The file for all services that have a pattern: one listener, and a site for all names whose TLS ends here and of
-    whose clients the same is demanded."""
+    """The file for all services that have a pattern: one listener for each protocol, and a site for all names whose TLS ends
+    here, that speak the same and of whose clients the same is demanded."""
     fit = [(s, a) for s, a in services if a.pattern is not None]
     every = list(dict.fromkeys(setting for s, a in fit for setting in settings(s, a)))
     out = ["version = 1\n"]
     out += [f"[{table}]\n" + "\n".join(lines) + "\n" for table in ("log", "status") if (lines := written(every, table))]
-    out.append(HEAD)
+    out += listeners([s.requirements.protocol for s, _ in fit])
     out += sites([(s, a) for s, a in fit if a.pattern != "passthrough"])
     if any(a.pattern == "mutual" for _, a in fit):
         out.append(
@@ -56,32 +75,35 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
 def sites(ended: list[tuple[Service, Advice]]) -> list[str]:
     """A site for names that demand nothing, and one for those of which a service demands something: a handshake comes
     before any path, so what one service of a name demands holds for all of that name."""
-    demands: dict[str, list[str]] = {}
+    demands: dict[tuple[str, Protocol], list[str]] = {}
     for service, advice in ended:
-        mine = demands.setdefault(service.host, [])
+        mine = demands.setdefault((service.host, service.requirements.protocol), [])
         mine += [line for line in written(settings(service, advice), "site") if line not in mine]
     groups: dict[tuple[str, ...], list[str]] = {}
-    for host, lines in demands.items():
-        groups.setdefault(tuple(sorted(lines)), []).append(host)
+    for (host, protocol), lines in demands.items():
+        name = "edge" if protocol == "http" else f"edge-{protocol}"
+        offers = [f'alpn  = ["{SPOKEN[protocol].alpn}"]'] if protocol != "http" and SPOKEN[protocol].alpn else []
+        groups.setdefault((name + ("-demanding" if lines else ""), *offers, *sorted(lines)), []).append(host)
     return [
         "\n".join(
             [
                 "[[site]]",
-                f"name  = {text('edge' if not lines else 'edge-demanding')}",
+                f"name  = {text(name)}",
                 f"hosts = [{', '.join(map(text, hosts))}]",
-                f'certs = [{{ chain = "/etc/everyhop/{pem}.pem", key = "file:/etc/everyhop/{pem}.key" }}]',
+                f'certs = [{{ chain = "/etc/everyhop/{name}.pem", key = "file:/etc/everyhop/{name}.key" }}]',
                 *lines,
             ]
         )
         + "\n"
-        for lines, hosts in sorted(groups.items())
-        for pem in ("edge" if not lines else "edge-demanding",)
+        for (name, *lines), hosts in sorted(groups.items())
     ]
 
 
 def route(service: Service, advice: Advice) -> str:
     needs = service.requirements.needs
     lines = ["[[route]]", f"name = {text(service.name)}", f"host = {text(service.host)}", f'tls  = "{advice.pattern}"']
+    if is_stream(service, advice):
+        lines.append('protocol = "tcp"')
     lines.append(f"to   = [{', '.join(text(t) for t in service.to)}]")
     if advice.pattern in {"mutual", "reencrypt"}:
         first = address(service.to[0])
@@ -90,6 +112,9 @@ def route(service: Service, advice: Advice) -> str:
         lines.append(f'verify = {{ ca = "/etc/everyhop/internal-ca.pem"{expected} }}')
     if advice.pattern == "mutual":
         lines.append('present = "edge"')
+    asks = SPOKEN[service.requirements.protocol].starttls if service.requirements.is_stream else None
+    if asks and advice.pattern != "plaintext":
+        lines.append(f'starttls = "{asks}"')
     lines += written(settings(service, advice), "route")
     if service.requirements.data != "not-sure":
         lines.append(f'data = "{service.requirements.data}"')

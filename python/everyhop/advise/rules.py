@@ -14,8 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from everyhop.advise.spoken import SPOKEN, Protocol
 from everyhop.model.words import Data, Pattern
-from everyhop.trust import CAPABILITIES
+from everyhop.trust import CAPABILITIES, PATTERNS
+from everyhop.trust.capabilities import UNREAD
 
 Answer = Literal["yes", "no", "not-sure"]
 
@@ -37,6 +39,12 @@ class Requirements:
     """The backend is reached by a loopback address or a Unix socket."""
     several: Answer = "not-sure"
     """There is more than one backend."""
+    protocol: Protocol = "http"
+    """What is spoken inside TLS; of anything but HTTP the edge reads nothing."""
+
+    @property
+    def is_stream(self) -> bool:
+        return self.protocol != "http"
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,14 @@ class Advice:
     if_changed: tuple[str, ...] = ()
 
 
-def wants(needs: frozenset[str], allowed: frozenset[str]) -> list[str]:
+def wants(it: Requirements, allowed: frozenset[str]) -> list[str]:
     """Needs that only patterns of `allowed` can give."""
-    return sorted(n for n in needs if CAPABILITIES[n].patterns <= allowed)
+
+    def given(need: str) -> set[str]:
+        row = CAPABILITIES[need]
+        return {p for p in PATTERNS if row.given_by(p, stream=it.is_stream and p != "passthrough")}
+
+    return sorted(n for n in it.needs if given(n) <= allowed)
 
 
 TERMINATING = frozenset({"mutual", "reencrypt", "plaintext"})
@@ -92,18 +105,20 @@ def advise(it: Requirements) -> Advice:
 def decide(it: Requirements) -> Advice:
     """The outcome; what could not be kept becomes the conflict that it is."""
     impossible = unkept(it)
-    advice = choose(replace(it, needs=frozenset(n for n in it.needs if CAPABILITIES[n].built)))
+    possible = frozenset(n for n in it.needs if CAPABILITIES[n].built and not is_unread(n, it))
+    advice = choose(replace(it, needs=possible))
     if impossible or advice.pattern is None:
         return Advice(None, conflicts=(*impossible, *advice.conflicts))
     rows = [CAPABILITIES[n] for n in sorted(it.needs)]
     found = [
         Conflict((row.title, advice.forced_by[-1]), row.reason, (row.instead, "drop one of the two"))
         for row in rows
-        if advice.pattern not in row.patterns
+        if not row.given_by(advice.pattern, stream=it.is_stream and advice.pattern != "passthrough")
     ]
     if found:
         return Advice(None, conflicts=tuple(found))
-    duties = (*advice.duties, *dict.fromkeys(row.duty for row in rows if row.duty))
+    spoken = SPOKEN[it.protocol].duty if it.is_stream else ""
+    duties = (*advice.duties, *dict.fromkeys(duty for duty in (*(row.duty for row in rows), spoken) if duty))
     assumed = advice.assumed
     if it.several == "not-sure" and (more := sorted(it.needs & SEVERAL)):
         assumed = (*assumed, f"there is a second backend, for: {CAPABILITIES[more[0]].title}")
@@ -114,12 +129,26 @@ SEVERAL = frozenset({"retries", "health-by-connection"})
 """What one backend alone cannot give."""
 
 
+def is_unread(need: str, it: Requirements) -> bool:
+    """Requests would have to be read for it, and there are none."""
+    return it.is_stream and CAPABILITIES[need].reads_http
+
+
 def unkept(it: Requirements) -> list[Conflict]:
-    """What no pattern would keep: not built, not with one backend, not on one route."""
+    """What no pattern would keep: not built, not of what is spoken, not with one backend, not on one route."""
     found = [
         Conflict((row.title, "what Everyhop has"), "Everyhop has none yet", (row.instead, "drop the requirement"))
         for row in (CAPABILITIES[n] for n in sorted(it.needs))
         if not row.built
+    ]
+    found += [
+        Conflict(
+            (CAPABILITIES[n].title, f"a service that speaks {it.protocol}"),
+            UNREAD,
+            (CAPABILITIES[n].instead, "drop the requirement"),
+        )
+        for n in sorted(it.needs)
+        if CAPABILITIES[n].built and is_unread(n, it)
     ]
     if it.several == "no":
         found += [
@@ -134,7 +163,7 @@ def unkept(it: Requirements) -> list[Conflict]:
 
 
 def choose(it: Requirements) -> Advice:
-    reads, blind = wants(it.needs, TERMINATING), wants(it.needs, frozenset({"passthrough"}))
+    reads, blind = wants(it, TERMINATING), wants(it, frozenset({"passthrough"}))
     # Told of each that needs the edge blind, beside the first of those that need it to read.
     conflicts = [
         Conflict(
@@ -345,7 +374,7 @@ def changes(it: Requirements, advice: Advice) -> list[str]:
         ("the backend had no TLS", replace(it, backend_tls="no", backend_asks="no")),
         ("the backend were on this host", replace(it, same_host="yes")),
         ("nobody between client and backend may read", replace(it, needs=it.needs | {"end-to-end-confidentiality"})),
-        ("the edge had to route by path", replace(it, needs=it.needs | {"path-routing"})),
+        *([] if it.is_stream else [("the edge had to route by path", replace(it, needs=it.needs | {"path-routing"}))]),
         ("a leak were a major incident", replace(it, data="major-incident")),
     ]
     found = []

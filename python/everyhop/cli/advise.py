@@ -12,6 +12,7 @@ import typer
 
 from everyhop.advise import Advice, Requirements, Service, advise, configuration
 from everyhop.advise.rules import SEVERAL
+from everyhop.advise.spoken import PROTOCOLS, SPOKEN
 from everyhop.cli.console import print_json
 from everyhop.cli.questions import ask_all
 from everyhop.compile import compile_file
@@ -41,6 +42,7 @@ def command(
         list[str] | None,
         typer.Option("--need", metavar="A,B", help="Capabilities: everyhop explain --list.", show_default=False),
     ] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help=" | ".join(PROTOCOLS))] = "http",
     role: Annotated[str, typer.Option("--role", help="transport | control | not-sure")] = "not-sure",
     data: Annotated[
         str, typer.Option("--data", help="public | internal | confidential | major-incident | not-sure")
@@ -71,6 +73,7 @@ def command(
         "name": name,
         "host": host_,
         "to": to or [],
+        "protocol": protocol,
         "needs": [n for text in need or [] for n in text.split(",")],
         "role": role,
         "data": data,
@@ -84,7 +87,7 @@ def command(
     if services is not None:
         wanted = [service_of(s) for s in listed(services)]
     elif (
-        not any((need, to, owner))
+        not any((need, to, owner, protocol != "http"))
         and (role, data, backend_tls, backend_asks) == ("not-sure",) * 4
         and sys.stdin.isatty()
     ):
@@ -121,6 +124,7 @@ def service_of(given: dict[str, Any]) -> Service:
         "name",
         "host",
         "to",
+        "protocol",
         "needs",
         "role",
         "data",
@@ -139,7 +143,9 @@ def service_of(given: dict[str, Any]) -> Service:
     name, public = str(given.get("name", "service")), str(given.get("host", "service.example.com"))
     if host(public, wildcard=True) is None:
         raise Misuse(f"{public!r} is no host name")
-    backends = given.get("to") or ["10.0.0.5:8443", "10.0.0.6:8443"][: 2 if needs & SEVERAL else 1]
+    protocol = one_of(given.get("protocol", "http"), PROTOCOLS, "protocol")
+    port = SPOKEN[protocol].port if protocol in SPOKEN and protocol != "tcp" else 8443
+    backends = given.get("to") or [f"10.0.0.5:{port}", f"10.0.0.6:{port}"][: 2 if needs & SEVERAL else 1]
     backends = [backends] if isinstance(backends, str) else backends
     for at in backends:
         if address(str(at)) is None:
@@ -160,6 +166,7 @@ def service_of(given: dict[str, Any]) -> Service:
         backend_tls=cast(Any, one_of(given.get("backend_tls", "not-sure"), ANSWERS, "backend_tls")),
         backend_asks=cast(Any, one_of(given.get("backend_asks", "not-sure"), ANSWERS, "backend_asks")),
         same_host=cast(Any, same),
+        protocol=cast(Any, protocol),
         several="not-sure" if not given.get("to") else "yes" if len(backends) > 1 else "no",
     )
     return Service(

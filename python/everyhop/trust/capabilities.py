@@ -32,6 +32,11 @@ class Setting:
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
+    over_streams: bool = False
+    """Also where TLS ends here and what is in it is carried unread."""
+
+    def is_for(self, pattern: str, *, stream: bool) -> bool:
+        return pattern in self.patterns or (stream and self.over_streams)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Capability:
 
 
 METRICS = Setting("status", "bind", '"127.0.0.1:9180"')
-PROXY = Setting("route", "send_proxy", '"v2"', frozenset({PASSTHROUGH}))
+PROXY = Setting("route", "send_proxy", '"v2"', frozenset({PASSTHROUGH}), over_streams=True)
 
 CAPABILITIES: dict[str, Capability] = {
     "path-routing": Capability(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from everyhop.advise import Requirements, Service, advise, configuration
 from everyhop.advise.rules import decide
+from everyhop.advise.spoken import PROTOCOLS, SPOKEN
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
 from everyhop.model import Route
@@ -29,6 +30,7 @@ REQUIREMENTS = st.builds(
     backend_asks=st.sampled_from(ANSWERS),
     same_host=st.sampled_from(ANSWERS),
     several=st.sampled_from(ANSWERS),
+    protocol=st.one_of(st.just("http"), st.sampled_from(PROTOCOLS)),
 )
 
 
@@ -41,7 +43,8 @@ def test_there_is_exactly_one_outcome_or_a_named_conflict(it: Requirements) -> N
         assert all(conflict.between) and conflict.because and conflict.ways_out
     if advice.pattern is not None:
         assert advice.forced_by and advice.duties and advice.sure
-        assert all(unmet(need, advice.pattern, stream=False) is None for need in it.needs), (
+        stream = it.is_stream and advice.pattern != "passthrough"
+        assert all(unmet(need, advice.pattern, stream=stream) is None for need in it.needs), (
             "what was asked for is given"
         )
         assert (advice.sure == "sure") == (not advice.assumed)
@@ -247,3 +250,48 @@ def test_several_services_make_one_configuration(tmp_path: Path) -> None:
     assert cli("advise", "--services", str(services), "--write", str(path)).returncode == 4, "it never overwrites"
     services.write_text("- name: x\n  colour: red\n")
     assert cli("advise", "--services", str(services)).returncode == 2
+
+
+@pytest.mark.parametrize("protocol", [it for it in PROTOCOLS if it != "http"])
+@pytest.mark.parametrize("need", ["path-routing", "request-log", "waf", "proxy-protocol", "client-certificate-at-edge"])
+def test_what_needs_requests_read_is_a_conflict_for_a_service_that_has_none(protocol: str, need: str) -> None:
+    advice = advise(Requirements(needs=frozenset({need}), protocol=protocol, role="control"))  # type: ignore[arg-type]
+    if need in ("path-routing", "request-log"):
+        ((between, _), because) = advice.conflicts[0].between, advice.conflicts[0].because
+        assert advice.pattern is None and between == CAPABILITIES[need].title
+        assert because == "a route of tcp carries bytes, and the edge reads no HTTP in them"
+    else:
+        assert advice.pattern == (None if need == "waf" else "mutual")
+
+
+def test_services_of_several_protocols_make_one_configuration_with_a_port_for_each(tmp_path: Path) -> None:
+    asked = [
+        ("web", "http", {"backend_tls": "yes", "backend_asks": "yes"}),
+        ("db", "postgres", {"backend_tls": "yes", "backend_asks": "yes", "needs": frozenset({"proxy-protocol"})}),
+        ("mail", "smtp", {"backend_tls": "yes", "backend_asks": "no"}),
+        ("box", "imap", {"role": "transport", "backend_tls": "yes"}),
+        ("queue", "mqtt", {"needs": frozenset({"client-certificate-at-edge"})}),
+        ("cache", "redis", {"backend_tls": "no", "same_host": "yes"}),
+    ]
+    services = []
+    for name, protocol, answers in asked:
+        it = Requirements(protocol=protocol, several="no", **answers)  # type: ignore[arg-type]
+        services.append((Service(name, f"{name}.example.com", ("127.0.0.1:7000",), it), advise(it)))
+    plan = compile_file("advised.toml", files="skip", text=configuration(services)).plan
+    bound = {it.name: (it.bind, it.speaks) for it in plan.listeners}
+    assert sorted(bound) == ["imap", "mqtt", "postgres", "public", "redis", "smtp"]
+    assert {name: at for name, (at, _) in bound.items()} == {
+        name: [f"[::]:{443 if name == 'public' else SPOKEN[name].port}"] for name in bound
+    }
+    ways = {it.name: it.way for it in plan.routes}
+    assert {name: way.ends for name, way in ways.items()} == {
+        **dict.fromkeys(["web", "db", "mail", "queue", "cache"], "at_edge"),
+        "box": "at_backend",
+    }
+    assert {it.name: (it.protocol, it.alpn) for it in plan.sites} == {
+        "edge": ("http", ["h2", "http/1.1"]),
+        "edge-postgres": ("tcp", ["postgresql"]),
+        "edge-smtp": ("tcp", []),
+        "edge-mqtt-demanding": ("tcp", []),
+        "edge-redis": ("tcp", []),
+    }
