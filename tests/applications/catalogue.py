@@ -140,6 +140,11 @@ OTHERS = {
             ("spdystream, of Kubernetes,", "github.com/moby/spdystream"),
         ),
     ),
+    "test_company.py": Other(
+        "The edge of a small company, `examples/company`",
+        (("Servers of all kinds above",), ("grpcio", "grpcio")),
+        note="Node is one of its backends where the machine has it, else uvicorn.",
+    ),
     "test_chromium.py": Other("A browser", (("Chromium, headless",), ("aiohttp's server", "aiohttp"))),
 }
 """By the file of their tests."""

@@ -108,6 +108,7 @@ class Lab:
     def start(self) -> None:
         leaf = application_leaf(self.pki)
         files = {"chain": leaf.chain, "key": leaf.key, "clients": self.pki.internal.file}
+        self.pair = (leaf.key.read_bytes(), leaf.chain.read_bytes())
         has_node = peer.NODE is not None
         serving = [peer.python("servers.py", *files.values()), peer.go("serve", *files.values())]
         ca = self.pki.public.file
@@ -142,6 +143,7 @@ class Lab:
                     behind="auto" if it.chooses else "h2" if it.behind == "2" else "",
                     patterns=it.patterns,
                 )
+        self.ports = ports
         self.edge = EdgeKit(self.pki, text, threads=2)
         self.opened.append(self.edge)
 
@@ -173,4 +175,4 @@ class Lab:
 def application_leaf(pki: Pki) -> Any:
     """What all applications show, and what the site shows for them."""
     pki.public.leaf("applications", "*.mutual.test", "*.reencrypt.test", "*.plaintext.test")
-    return pki.public.leaf("application", "backend.internal", "*.passthrough.test")
+    return pki.public.leaf("application", "backend.internal", "*.passthrough.test", "pay.company.test")

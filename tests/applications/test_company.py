@@ -1,0 +1,254 @@
+"""The edge of a small company, `examples/company`, whole: its own text with other addresses and files, and real clients before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from everyhop.demo.certificates import Leaf
+from everyhop.demo.stage import Edge, free_port
+from everyhop.source.toml_form import formed
+from tests.applications import curl, peer
+from tests.applications.catalogue import SOCKETS
+from tests.applications.lab import Lab
+from tests.kit import Pki, tls
+from tests.kit.edge import until
+from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.logs import whole_lines
+
+EXAMPLE = Path(__file__).parents[2] / "examples/company/everyhop.toml"
+BALANCER = "127.0.0.9"
+CLIENT = "203.0.113.7"
+
+
+@dataclass(frozen=True)
+class Company:
+    port: int
+    web: int
+    status: int
+    log: Path
+    pki: Pki
+    lab: Lab
+
+    def ask(self, host: str, path: str = "/", *more: str, client: str = "curl-h2") -> dict[str, Any]:
+        """As curl has it."""
+        url = f"https://{host}:{self.port}{path}"
+        line = [*curl.command(client, self.pki.public.file, url), "-i", *more, url]
+        done = subprocess.run(line, capture_output=True, timeout=90, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        head, _, body = done.stdout.partition(b"\r\n\r\n")
+        return curl.parsed(head.decode("latin-1"), body)
+
+    def page(self, host: str, path: str = "/", *more: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """What the application says that it saw, and the answer's fields."""
+        answer = self.ask(host, path, *more)
+        assert answer["status"] == 200, answer
+        return json.loads(answer["body"]), answer["fields"]
+
+
+def shown(lab: Lab) -> bytes:
+    """The certificate of all backends."""
+    first = re.findall(r"-----BEGIN.*?-----END CERTIFICATE-----\n", lab.pair[1].decode(), re.S)[0]
+    return ssl.PEM_cert_to_DER_cert(first)
+
+
+def moved(text: str, folder: Path, pki: Pki, ports: dict[str, int], shown: bytes) -> str:
+    """The example, here: every address, name and file of it is replaced, and nothing else."""
+    for name, hosts in {
+        "shop": ("company.test", "www.company.test"),
+        "api": ("api.company.test",),
+        "staff": ("grafana.company.test", "printer.company.test"),
+    }.items():
+        pki.public.leaf(name, *hosts)
+    for old, new in {
+        "company.example": "company.test",
+        '"[::]:443"': f'"127.0.0.1:{ports["public"]}"',
+        '"[::]:80"': f'"127.0.0.1:{ports["web"]}"',
+        "https_port   = 443": f"https_port   = {ports['public']}",
+        "127.0.0.1:9180": f"127.0.0.1:{ports['status']}",
+        "10.0.0.0/24": f"{BALANCER}/32",
+        "/var/log/everyhop": str(folder),
+        "/etc/everyhop/internal-ca.pem": str(pki.public.file),
+        "/etc/everyhop/staff-ca.pem": str(pki.public.file),
+        "/etc/everyhop": str(pki.folder),
+        "10.0.1.11:8443": f"127.0.0.1:{ports['node']}",
+        "10.0.1.12:8443": f"127.0.0.1:{ports['aiohttp']}",
+        "10.0.1.21:8443": f"127.0.0.1:{ports['node']}",
+        "10.0.1.22:8443": f"127.0.0.1:{ports['hypercorn']}",
+        "10.0.1.31:8443": f"127.0.0.1:{ports['grpc']}",
+        "127.0.0.1:3000": f"127.0.0.1:{ports['grafana']}",
+        "10.0.5.9:443": f"127.0.0.1:{ports['printer']}",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08": hashlib.sha256(shown).hexdigest(),
+        "10.0.7.5:8443": f"127.0.0.1:{ports['pay']}",
+    }.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    text = re.sub(r'name = "\w+\.internal"', 'name = "backend.internal"', text)
+    assert not re.search(r"\b10\.|/etc/|\.example\b", text)
+    return text + f'\n[admin]\nsocket = "{folder}/admin.sock"\n'
+
+
+@pytest.fixture(scope="module")
+def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    folder = tmp_path_factory.mktemp("company")
+    orders = grpc.server(ThreadPoolExecutor(4), handlers=(Echo(),))
+    asked = grpc.ssl_server_credentials([lab.pair], pki.internal.file.read_bytes(), require_client_auth=True)
+    first = "node" if "node" in lab.ports else "uvicorn"
+    ports = {
+        **{name: free_port() for name in ("public", "web", "status")},
+        "grpc": orders.add_secure_port("127.0.0.1:0", asked),
+        "node": lab.ports[first]["mutual"],
+        "aiohttp": lab.ports["aiohttp"]["mutual"],
+        "hypercorn": lab.ports["hypercorn"]["mutual"],
+        "grafana": lab.ports["uvicorn"]["plain"],
+        "printer": lab.ports["aiohttp"]["tls"],
+        "pay": lab.ports["go"]["tls"],
+    }
+    orders.start()
+    config = folder / "everyhop.toml"
+    config.write_text(moved(EXAMPLE.read_text(), folder, pki, ports, shown(lab)))
+    edge = Edge(config)
+    try:
+        edge.wait_for("ready:", 60)
+        yield Company(ports["public"], ports["web"], ports["status"], folder / "access.log", pki, lab)
+    finally:
+        edge.stop()
+        orders.stop(None).wait()
+
+
+def test_the_example_is_in_its_one_form() -> None:
+    assert formed(EXAMPLE.read_text()) == EXAMPLE.read_text()
+
+
+def test_port_80_leads_to_https_and_knows_no_other_name(company: Company) -> None:
+    def plain(host: str) -> dict[str, Any]:
+        line = [peer.found("curl"), "-sS", "-i", "--noproxy", "*", "-H", f"Host: {host}"]
+        done = subprocess.run([*line, f"http://127.0.0.1:{company.web}/a?b=c"], capture_output=True, check=True)
+        return curl.parsed(done.stdout.partition(b"\r\n\r\n")[0].decode(), b"")
+
+    for host in ("company.test", "www.company.test", "api.company.test", "pay.company.test"):
+        told = plain(host)
+        assert told["status"] == 308 and told["fields"]["location"] == f"https://{host}:{company.port}/a?b=c"
+    assert plain("other.test")["status"] == 421
+
+
+def test_www_leads_to_the_one_name_with_path_and_query(company: Company) -> None:
+    told = company.ask("www.company.test", "/a%2Fb?c=d")
+    assert told["status"] == 308 and told["fields"]["location"] == "https://company.test/a%2Fb?c=d"
+
+
+def test_a_page_of_the_shop_comes_with_what_browsers_are_to_hold_to(company: Company) -> None:
+    seen, fields = company.page("company.test", "/cart?x=1")
+    assert seen["target"] == "/cart?x=1"
+    assert fields["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+    assert fields["x-frame-options"] == "DENY" and not {"server", "x-powered-by"} & fields.keys()
+    robots = company.ask("company.test", "/robots.txt")
+    assert robots["status"] == 200 and "Disallow: /cart" in robots["body"]
+
+
+def test_tabs_of_customers_hold_their_websockets(company: Company) -> None:
+    for client, it in SOCKETS.items():
+        if it.needs == "node" and peer.NODE is None:
+            continue
+        job = {"sizes": [5, 70_000], "say": "grüße", "close": [4001, "done"]}
+        for _ in range(2):  # At each of the two backends.
+            told = company.lab.do(client, "talk", f"wss://company.test:{company.port}/ws", **job)
+            assert told == {"echoed": job["sizes"], "said": "grüße", "closed": [4001, "done"]}, client
+
+
+def test_what_programs_call_is_asked_without_the_prefix_of_the_edge(company: Company) -> None:
+    for path, target in (("/api/orders/7?x=%2F", "/orders/7?x=%2F"), ("/api", "/"), ("/api/", "/")):
+        for _ in range(2):
+            assert company.page("api.company.test", path)[0]["target"] == target
+    assert company.ask("api.company.test", "/other")["status"] == 404
+
+
+def test_orders_are_called_by_grpc(company: Company) -> None:
+    with channel(company.port, "api.company.test", company.pki.public.file) as it:
+        with pytest.raises(grpc.RpcError) as elsewhere:
+            it.unary_unary(f"/{SERVICE}/One")(b"x", timeout=30)
+        assert elsewhere.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert it.unary_unary("/shop.Orders/One")(b"x", timeout=30) == b"X"
+
+
+def test_only_staff_gets_a_word_with_what_only_staff_opens(company: Company) -> None:
+    key = Leaf(company.pki.client.chain, company.pki.client.key)
+    for host in ("grafana.company.test", "printer.company.test"):
+        seen, _ = company.page(host, "/d/1", "--cert", str(key.chain), "--key", str(key.key))
+        assert seen["target"] == "/d/1"
+        line = [*curl.command("curl-h2", company.pki.public.file, f"https://{host}:{company.port}/"), "-f"]
+        refused = subprocess.run(
+            [*line, f"https://{host}:{company.port}/"], capture_output=True, timeout=60, check=False
+        )
+        assert refused.returncode != 0
+
+
+def test_payments_are_the_providers_own_tls(company: Company) -> None:
+    with tls(company.port, "pay.company.test", company.pki.public.file) as sock:
+        theirs = sock.getpeercert(binary_form=True)
+    with tls(company.port, "company.test", company.pki.public.file) as sock:
+        ours = sock.getpeercert(binary_form=True)
+    assert theirs == shown(company.lab) and ours != theirs
+
+
+def test_a_client_behind_the_load_balancer_is_known_by_its_own_address(company: Company) -> None:
+    context = ssl.create_default_context(cafile=str(company.pki.public.file))
+    with socket.create_connection(("127.0.0.1", company.port), 20, source_address=(BALANCER, 0)) as raw:
+        raw.sendall(f"PROXY TCP4 {CLIENT} 10.0.0.1 4711 443\r\n".encode())
+        with context.wrap_socket(raw, server_hostname="company.test") as sock:
+            sock.sendall(b"GET /who HTTP/1.1\r\nHost: company.test\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    forwarded = dict(json.loads(answer.partition(b"\r\n\r\n")[2])["fields"])
+    assert {k.lower(): v for k, v in forwarded.items()}["x-forwarded-for"] == CLIENT
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in map(json.loads, whole_lines(company.log)) if line["path"] == "/who"]
+
+    until(lambda: bool(told()), 20)
+    (line,) = told()
+    assert (line["client"], line["route"], line["status"]) == (CLIENT, "shop", 200)
+    assert line["backend_hop"]["tls"] == "mutual" and line["backend_hop"]["identity"] == "demanded"
+
+
+def test_the_shop_is_closed_for_a_while_and_the_rest_goes_on(company: Company) -> None:
+    def maintenance(*words: str) -> None:
+        line = [
+            sys.executable,
+            "-m",
+            "everyhop",
+            "maintenance",
+            "shop",
+            *words,
+            "--config",
+            str(company.log.parent / "everyhop.toml"),
+        ]
+        subprocess.run(line, check=True, capture_output=True, timeout=60)
+
+    maintenance("--until", "2h", "--text", "back in the morning")
+    until(lambda: company.ask("company.test")["status"] == 503, 30)
+    assert "back in the morning" in company.ask("company.test")["body"]
+    assert company.page("api.company.test", "/api/x")[0]["target"] == "/x"
+    maintenance("--off")
+    until(lambda: company.ask("company.test")["status"] == 200, 30)
+
+
+def test_what_went_on_is_counted_by_route(company: Company) -> None:
+    company.page("company.test", "/counted")
+    with urllib.request.urlopen(f"http://127.0.0.1:{company.status}/metrics", timeout=20) as answer:
+        figures = answer.read().decode()
+    found = re.findall(r'^everyhop_requests_total{route="(\w+)",pattern="\w+"} \d+$', figures, re.M)
+    assert found == re.findall(r'^name += "(\w+)"$', EXAMPLE.read_text().partition("# The shop.")[2], re.M)
