@@ -36,12 +36,14 @@ pub fn plan(data: &[u8]) {
         return;
     }
     let ask = Ask { host, path, sent: path, method, headers: &headers };
-    for site in 0..=plan.sites.len() {
-        let found = matcher.ask(site, &ask);
+    let listeners = || plan.listeners.iter().map(|l| l.name.as_str()).chain(["no such listener"]);
+    for (listener, site) in listeners().flat_map(|l| (0..=plan.sites.len()).map(move |site| (l, site))) {
+        let naive = |ask: &Ask<'_>| naive(&plan, listener, site, ask);
+        let found = matcher.ask(listener, site, &ask);
         if let Answer::Route(i) = found {
             assert!(matches!(way(i), Some(Way::AtEdge { .. } | Way::Here { .. })), "a request reached route {i}");
         }
-        let plainly = naive(&plan, site, &ask);
+        let plainly = naive(&ask);
         match found {
             Answer::Ambiguous { route, other } => {
                 assert_eq!(plainly, Answer::Route(route), "{question:?}");
@@ -51,16 +53,16 @@ pub fn plan(data: &[u8]) {
         }
         if let Answer::Route(_) = found {
             for reading in readings(path) {
-                let read = naive(&plan, site, &Ask { path: &reading, sent: &reading, ..ask });
+                let read = naive(&Ask { path: &reading, sent: &reading, ..ask });
                 assert!(read == found || has_odd_keys(&plan), "{question:?} is read as {reading:?}");
             }
         }
     }
-    let winner = match naive(&plan, 0, &ask) {
+    let winner = match naive(&plan, "", 0, &ask) {
         Answer::Route(i) => Some(i),
         _ => None,
     };
-    for lost in matcher.lost(&plan, &ask, winner) {
+    for lost in matcher.lost(&plan, "", &ask, winner) {
         assert!(lost.route < plan.routes.len() && Some(lost.route) != winner && !lost.why.is_empty());
     }
 }
@@ -108,16 +110,18 @@ fn hosts(route: &Route) -> impl Iterator<Item = &str> {
 }
 
 /// The whole search, written down as the documentation says it, without a table.
-fn naive(plan: &Plan, site: usize, ask: &Ask<'_>) -> Answer {
+fn naive(plan: &Plan, listener: &str, site: usize, ask: &Ask<'_>) -> Answer {
+    let there = |named: &Option<Vec<String>>| named.as_ref().is_none_or(|all| all.iter().any(|l| l == listener));
     let passed = |r: &&Route| matches!(r.way, Way::AtBackend { .. });
-    let owners = plan.sites.iter().flat_map(|s| s.hosts.iter().map(String::as_str));
-    let owned = owners.chain(plan.routes.iter().filter(passed).flat_map(hosts));
+    let owners = plan.sites.iter().filter(|s| there(&s.listeners)).flat_map(|s| s.hosts.iter().map(String::as_str));
+    let owned = owners.chain(plan.routes.iter().filter(|r| there(&r.listeners)).filter(passed).flat_map(hosts));
     let owner = closest(owned, ask.host);
-    let ours = |name: &str| plan.sites.get(site).is_some_and(|s| s.hosts.iter().any(|h| h == name));
+    let ours =
+        |name: &str| plan.sites.get(site).is_some_and(|s| there(&s.listeners) && s.hosts.iter().any(|h| h == name));
     if !owner.is_some_and(ours) {
         return Answer::Misdirected;
     }
-    let at_edge = || plan.routes.iter().enumerate().filter(|(_, r)| !passed(r));
+    let at_edge = || plan.routes.iter().enumerate().filter(|(_, r)| !passed(r) && there(&r.listeners));
     let Some(pattern) = closest(at_edge().flat_map(|(_, r)| hosts(r)), ask.host) else { return Answer::NotFound };
     let fitting = at_edge().filter(|(_, r)| hosts(r).any(|h| h == pattern)).filter_map(|(i, r)| {
         let Asks { path, methods, headers } = r.asks()?;

@@ -70,7 +70,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         headers: &headers,
     };
     let lost: Vec<Value> = matcher
-        .lost(plan, &as_ask, judged.route)
+        .lost(plan, listener_of(plan, ask), &as_ask, judged.route)
         .iter()
         .map(|l| json!({"route": plan.routes.get(l.route).map(|r| &r.name), "why": l.why}))
         .collect();
@@ -88,6 +88,11 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "lost": lost,
         "last": parsed(run.and_then(|r| r.stats.last())),
     })
+}
+
+/// The listener that is asked of: by default the first that speaks TLS.
+fn listener_of<'a>(plan: &'a Plan, ask: &'a Where) -> &'a str {
+    ask.listener.as_deref().or_else(|| plan.first_of_tls().map(|l| l.name.as_str())).unwrap_or_default()
 }
 
 /// The status of a route's own answer; where a backend answers 200 stands for whatever it says.
@@ -110,9 +115,9 @@ fn refuse(why: Refusal) -> Judged {
 }
 
 fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
-    let listener = ask.listener.as_deref().or_else(|| plan.first_of_tls().map(|l| l.name.as_str())).unwrap_or_default();
+    let listener = listener_of(plan, ask);
     if matcher.is_plain(listener) {
-        let why = admit_plain(matcher, &Asked::of(it));
+        let why = admit_plain(matcher, listener, &Asked::of(it));
         return Judged { verdict: if why == Refusal::PlainRedirected { "redirect" } else { "refuse" }, ..refuse(why) };
     }
     let site = match matcher.hello(listener, ask.sni.as_deref()) {
@@ -135,16 +140,16 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         ask.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
     let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
     if matcher.is_streaming(site) {
-        return streamed(matcher, site, who, ask.sni.as_deref(), running);
+        return streamed(matcher, (listener, site), who, ask.sni.as_deref(), running);
     }
     let admitted = match running {
         Some(running) => {
             let asked = Asked::of(it);
-            let proved = Proved { site: Some(site), who, client_not_after_s: i64::MAX };
+            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX };
             admit(running, &proved, &asked, it.headers, now_s()).map(|a| a.route)
         }
         // A plan that does not run has no dates.
-        None => matcher.admit(site, who, it, None).map_err(Refused::from),
+        None => matcher.admit(listener, site, who, it, None).map_err(Refused::from),
     };
     match admitted {
         Ok(route) => Judged {
@@ -156,20 +161,26 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
             why: "host, path, method and headers match this route best".into(),
         },
         Err(Refused { route, why }) => {
-            let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, it, r));
+            let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, listener, it, r));
             Judged { site: Some(site), route, why: told.unwrap_or_else(|| why.sentence().to_owned()), ..refuse(why) }
         }
     }
 }
 
 /// Of a connection to a site whose bytes go on unread.
-fn streamed(matcher: &Matcher, site: usize, who: Who<'_>, sni: Option<&str>, running: Option<&Running>) -> Judged {
+fn streamed(
+    matcher: &Matcher,
+    (listener, site): (&str, usize),
+    who: Who<'_>,
+    sni: Option<&str>,
+    running: Option<&Running>,
+) -> Judged {
     let admitted = match running {
         Some(running) => {
-            let proved = Proved { site: Some(site), who, client_not_after_s: i64::MAX };
+            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX };
             admit_stream(running, &proved, sni, now_s()).map(|a| a.route)
         }
-        None => matcher.admit_stream(site, who, sni).map_err(Refused::from),
+        None => matcher.admit_stream(listener, site, who, sni).map_err(Refused::from),
     };
     match admitted {
         Ok(route) => Judged {

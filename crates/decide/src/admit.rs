@@ -3,6 +3,7 @@
 //! same behind the hello. What changes while an edge runs (dates, health, the log) is not here.
 //! Read next: `apart.rs`, which asks every question that could tell two plans apart.
 
+use crate::view::View;
 use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Verdict};
 use everyhop_canon::onward::without;
 use everyhop_canon::path::{path, reads_one_way};
@@ -135,11 +136,31 @@ pub enum Outcome {
 }
 
 impl Matcher {
-    /// May this request, which came inside `site`, pass? `upgrade`: the protocol that it asks to switch to. Gives the route.
+    /// May this request, which came by the listener of that name inside `site`, pass? `upgrade`: the protocol that it asks to switch to. Gives
+    /// the route.
     ///
     /// Refuses: what the route or the site that owns the host does not take; see [`Denied`].
-    pub fn admit(&self, site: usize, who: Who<'_>, ask: &Ask<'_>, upgrade: Option<&str>) -> Result<usize, Refused> {
-        let route = match self.ask(site, ask) {
+    pub fn admit(
+        &self,
+        listener: &str,
+        site: usize,
+        who: Who<'_>,
+        ask: &Ask<'_>,
+        upgrade: Option<&str>,
+    ) -> Result<usize, Refused> {
+        self.admit_in(self.view(listener), site, who, ask, upgrade)
+    }
+
+    #[inline]
+    pub(crate) fn admit_in(
+        &self,
+        view: &View,
+        site: usize,
+        who: Who<'_>,
+        ask: &Ask<'_>,
+        upgrade: Option<&str>,
+    ) -> Result<usize, Refused> {
+        let route = match self.ask_in(view, site, ask) {
             Answer::Route(route) => route,
             Answer::NotFound => return Err(Refused { route: None, why: Denied::NotFound }),
             Answer::Misdirected => return Err(Refused { route: None, why: Denied::Misdirected }),
@@ -166,9 +187,13 @@ impl Matcher {
     /// May a connection pass whose TLS ended at `site` and carries what is not read? Gives the route.
     ///
     /// Refuses: [`Denied::NotFound`] where no route takes it, [`Denied::ClientNotAllowed`].
-    pub fn admit_stream(&self, site: usize, who: Who<'_>, sni: Option<&str>) -> Result<usize, Refused> {
+    pub fn admit_stream(&self, listener: &str, site: usize, who: Who<'_>, sni: Option<&str>) -> Result<usize, Refused> {
+        self.admit_stream_in(self.view(listener), site, who, sni)
+    }
+
+    fn admit_stream_in(&self, view: &View, site: usize, who: Who<'_>, sni: Option<&str>) -> Result<usize, Refused> {
         let none = Refused { route: None, why: Denied::NotFound };
-        let route = self.stream(site, sni).ok_or(none)?;
+        let route = view.stream(site, sni).ok_or(none)?;
         let rule = self.rules.get(route).ok_or(none)?;
         if rule.refuses(who) {
             return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
@@ -187,16 +212,29 @@ impl Matcher {
         upgrade: Option<&str>,
     ) -> Outcome {
         if self.is_plain(listener) {
-            return Outcome::Plain { what: self.plain(ask.host, ask.path) };
+            return Outcome::Plain { what: self.plain(listener, ask.host, ask.path) };
         }
-        match self.hello(listener, sni) {
+        self.outcome(self.view(listener), self.hello(listener, sni), sni, who, ask, upgrade)
+    }
+
+    /// What becomes of the request in a connection whose hello was judged.
+    pub(crate) fn outcome(
+        &self,
+        view: &View,
+        hello: Verdict,
+        sni: Option<&str>,
+        who: Who<'_>,
+        ask: &Ask<'_>,
+        upgrade: Option<&str>,
+    ) -> Outcome {
+        match hello {
             Verdict::Refuse(why) => Outcome::Refuse { why },
             Verdict::Splice(route) => Outcome::Splice { route },
             Verdict::Terminate(site) => {
                 let admitted = if self.is_streaming(site) {
-                    self.admit_stream(site, who, sni)
+                    self.admit_stream_in(view, site, who, sni)
                 } else {
-                    self.admit(site, who, ask, upgrade)
+                    self.admit_in(view, site, who, ask, upgrade)
                 };
                 match admitted {
                     Ok(route) => Outcome::Pass { site, route },

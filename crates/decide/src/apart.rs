@@ -11,7 +11,8 @@
 use crate::admit::{Outcome, Who};
 use crate::names::Map;
 use crate::table::{Candidate, Table};
-use crate::{Ask, Matcher, Owner, Verdict};
+use crate::view::{View, pairs};
+use crate::{Ask, Matcher, Owner, REFUSED, Verdict};
 use std::collections::HashSet;
 
 /// A request that stands for all that are treated alike, and what becomes of it under each plan. Who asks is left open:
@@ -22,6 +23,8 @@ pub struct Asked {
     pub host: String,
     /// The pattern that the host stands for.
     pub pattern: String,
+    /// The listener where it comes; empty for those that nobody names.
+    pub listener: String,
     pub path: String,
     pub method: String,
     /// In lower case.
@@ -40,11 +43,17 @@ pub struct Named {
 
 /// What two plans make of each name that either of them has.
 pub fn named(old: &Matcher, new: &Matcher) -> Vec<Named> {
-    let judged = |(pattern, host): (String, String)| {
-        let [old, new] = [old, new].map(|m| m.hello("", Some(&host)));
-        Named { pattern, old, new }
-    };
-    hosts(old, new).into_iter().map(judged).collect()
+    let mut out = Vec::new();
+    for (_, was, now) in pairs(old, new) {
+        for (pattern, host) in hosts(was, now) {
+            let [old, new] = [(old, was), (new, now)].map(|(m, view)| m.hello_in(view, Some(&host), || REFUSED));
+            let it = Named { pattern, old, new };
+            if !out.contains(&it) {
+                out.push(it);
+            }
+        }
+    }
+    out
 }
 
 /// A name or segment that nobody configured.
@@ -53,40 +62,53 @@ const ANY: &str = "any";
 /// The request without a method that a route names.
 const USUAL: &str = "GET";
 
-/// What two plans answer, each pair of answers once, with the first request that gets it.
+/// What two plans answer, each pair of answers once a listener that is named, with the first request that gets it.
 pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
-    let mut seen = HashSet::new();
-    let mut asked_alike = HashSet::new();
     let mut out = Vec::new();
-    for (pattern, host) in hosts(old, new) {
-        let sides = [Side::of(old, &host), Side::of(new, &host)];
-        // Hosts that nothing tells apart are asked once.
-        if !asked_alike.insert(sides.map(|s| s.mark())) {
-            continue;
-        }
-        for path in paths(&sides) {
-            let chains = sides.map(|s| s.table.map_or_else(Vec::new, |t| t.on(&path)));
-            let methods = if unread(&sides) { vec![String::new()] } else { methods(&chains) };
-            for headers in headers(&chains) {
-                for method in &methods {
-                    let ask = Ask { host: &host, path: &path, sent: &path, method, headers: &headers };
-                    let [was, now] = [old, new].map(|m| m.judge("", Some(&host), Who::Anybody, &ask, None));
-                    if seen.insert((was, now)) {
-                        out.push(Asked {
-                            host: host.clone(),
-                            pattern: pattern.clone(),
-                            path: path.clone(),
-                            method: method.clone(),
-                            headers: headers.clone(),
-                            old: was,
-                            new: now,
-                        });
-                    }
-                }
+    for (listener, was, now) in pairs(old, new) {
+        // Each pair of answers once, and once by each listener that is named.
+        let (mut seen, mut asked_alike) = (HashSet::new(), HashSet::new());
+        for (pattern, host) in hosts(was, now) {
+            let sides = [Side::of(was, &host), Side::of(now, &host)];
+            // Hosts that nothing tells apart are asked once.
+            if !asked_alike.insert(sides.map(|s| s.mark())) {
+                continue;
             }
+            let hellos = [(old, was), (new, now)].map(|(m, view)| m.hello_in(view, Some(&host), || REFUSED));
+            each(&sides, |path, method, headers| {
+                let ask = Ask { host: &host, path, sent: path, method, headers };
+                let sni = Some(host.as_str());
+                let was = old.outcome(was, hellos[0], sni, Who::Anybody, &ask, None);
+                let now = new.outcome(now, hellos[1], sni, Who::Anybody, &ask, None);
+                if seen.insert((was, now)) {
+                    out.push(Asked {
+                        host: host.clone(),
+                        pattern: pattern.clone(),
+                        listener: listener.to_owned(),
+                        path: path.to_owned(),
+                        method: method.to_owned(),
+                        headers: headers.clone(),
+                        old: was,
+                        new: now,
+                    });
+                }
+            });
         }
     }
     out
+}
+
+/// Every kind of request that either side could treat in a way of its own: path, method, fields.
+fn each(sides: &[Side<'_>; 2], mut ask: impl FnMut(&str, &str, &Vec<(String, String)>)) {
+    for path in paths(sides) {
+        let chains = sides.map(|s| s.table.map_or_else(Vec::new, |t| t.on(&path)));
+        let methods = if unread(sides) { vec![String::new()] } else { methods(&chains) };
+        for headers in headers(&chains) {
+            for method in &methods {
+                ask(&path, method, &headers);
+            }
+        }
+    }
 }
 
 /// What one plan has for one host.
@@ -97,9 +119,9 @@ struct Side<'m> {
 }
 
 impl<'m> Side<'m> {
-    fn of(matcher: &'m Matcher, host: &str) -> Side<'m> {
-        let owner = matcher.owners.get(host).copied();
-        let tables = if let Some(Owner::Streams(_)) = owner { &matcher.streams } else { &matcher.hosts };
+    fn of(view: &'m View, host: &str) -> Side<'m> {
+        let owner = view.owners.get(host).copied();
+        let tables = if let Some(Owner::Streams(_)) = owner { &view.streams } else { &view.hosts };
         Side { owner, table: tables.get(host) }
     }
 
@@ -115,12 +137,12 @@ fn unread(sides: &[Side<'_>; 2]) -> bool {
 }
 
 /// Each pattern of either plan with a name that it stands for, in a stable order: exact ones first.
-fn hosts(old: &Matcher, new: &Matcher) -> Vec<(String, String)> {
+fn hosts(old: &View, new: &View) -> Vec<(String, String)> {
     let mut patterns: Vec<String> = Vec::new();
-    for matcher in [old, new] {
-        patterns.extend(matcher.owners.patterns());
-        patterns.extend(matcher.hosts.patterns());
-        patterns.extend(matcher.streams.patterns());
+    for view in [old, new] {
+        patterns.extend(view.owners.patterns());
+        patterns.extend(view.hosts.patterns());
+        patterns.extend(view.streams.patterns());
     }
     patterns.sort_by_key(|p| (p.starts_with('*'), p.clone()));
     patterns.dedup();

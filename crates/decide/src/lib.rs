@@ -13,6 +13,7 @@ mod names;
 mod plain;
 mod readings;
 mod table;
+mod view;
 
 pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
 pub use apart::{Asked, Named, apart, named};
@@ -23,7 +24,8 @@ pub use readings::Reading;
 
 use everyhop_canon as canon;
 use everyhop_plan::{Listener, Plan, Protocol, Unnamed, Way};
-use table::{Found, Table};
+use table::Found;
+use view::View;
 
 /// What becomes of a connection whose hello was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +126,9 @@ enum Owner {
     Splice(usize),
 }
 
+/// What a hello gets that names nobody, or nobody here, where nothing else was said.
+const REFUSED: (Verdict, Verdict) = (Verdict::Refuse(HelloRefusal::NoSni), Verdict::Refuse(HelloRefusal::UnknownSni));
+
 /// A plan that cannot be matched; the compiler refuses these first, so this is a bug or a forged plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unmatchable(pub String);
@@ -131,14 +136,14 @@ pub struct Unmatchable(pub String);
 /// The tables of one plan.
 #[derive(Debug, Default)]
 pub struct Matcher {
-    owners: Names<Owner>,
-    hosts: Names<Table>,
-    /// The same of routes that carry what is not read: no request ever comes to one of these.
-    streams: Names<Table>,
+    /// What is reached by listeners that nobody names.
+    common: View,
+    /// By listener name: what is reached by those that are named.
+    views: names::Map<String, View>,
+    /// Those that speak TLS, with their addresses.
+    listeners: Vec<(String, Vec<String>)>,
     /// By site: what comes inside its TLS is not read.
     is_streaming: Vec<bool>,
-    /// By site: its only route of that kind, for a hello that names nothing of it.
-    only: Vec<Option<usize>>,
     /// By route.
     rules: Vec<admit::Rule>,
     /// By listener name: the answers to no SNI and unknown SNI.
@@ -153,34 +158,8 @@ impl Matcher {
     /// Refuses: a name owned twice, a reference to a site or route that is not there.
     pub fn build(plan: &Plan) -> Result<Matcher, Unmatchable> {
         let mut it = Matcher { rules: admit::rules(plan), ..Matcher::default() };
-        for (i, site) in plan.sites.iter().enumerate() {
-            let owner = match site.protocol {
-                Protocol::Http => Owner::Site(i),
-                Protocol::Tcp => Owner::Streams(i),
-            };
-            for host in &site.hosts {
-                it.own(host, owner)?;
-            }
-        }
-        for (i, route) in plan.routes.iter().enumerate() {
-            for host in &route.hosts {
-                if route.is_stream() && !route.matches_by_name_alone() {
-                    return Err(Unmatchable(format!("route {:?} reads no requests and asks for some", route.name)));
-                }
-                let tables = if route.is_stream() { &mut it.streams } else { &mut it.hosts };
-                match route.asks() {
-                    None => it.own(host, Owner::Splice(i))?,
-                    Some(asks) => tables
-                        .entry(host)
-                        .ok_or_else(|| Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)))?
-                        .add(table::Candidate::new(i, route.priority, asks.methods, asks.headers), asks.path),
-                }
-            }
-        }
-        it.hosts.each(Table::sort);
-        it.streams.each(Table::sort);
+        it.see(plan)?;
         it.is_streaming = plan.sites.iter().map(|s| s.protocol == Protocol::Tcp).collect();
-        it.only = (0..plan.sites.len()).map(|site| it.only_stream(plan, site)).collect();
         for listener in &plan.listeners {
             let answers = (
                 it.unnamed(plan, listener, &listener.no_sni, HelloRefusal::NoSni)?,
@@ -192,14 +171,6 @@ impl Matcher {
             }
         }
         Ok(it)
-    }
-
-    fn own(&mut self, host: &str, owner: Owner) -> Result<(), Unmatchable> {
-        match self.owners.put(host, owner) {
-            Ok(None) => Ok(()),
-            Ok(Some(_)) => Err(Unmatchable(format!("host {host:?} has two owners"))),
-            Err(_) => Err(Unmatchable(format!("host {host:?} is no name"))),
-        }
     }
 
     fn unnamed(
@@ -215,15 +186,21 @@ impl Matcher {
             Unnamed::Site { site: name } => {
                 let missing = || wrong(&format!("site {name:?}, which is not there"));
                 let site = plan.sites.iter().position(|s| s.name == *name).ok_or_else(missing)?;
-                if self.is_streaming(site) && self.only.get(site).copied().flatten().is_none() {
+                let view = self.view(&at.name);
+                if self.is_streaming(site) && view.only.get(site).copied().flatten().is_none() {
                     return Err(wrong(&format!("site {name:?}, which has not one route of tcp")));
+                }
+                if !at.answers(plan.sites.get(site).and_then(|s| s.listeners.as_deref())) {
+                    return Err(wrong(&format!("site {name:?}, which does not answer there")));
                 }
                 Ok(Verdict::Terminate(site))
             }
             Unnamed::Route { route } => plan
                 .routes
                 .iter()
-                .position(|r| r.name == *route && matches!(r.way, Way::AtBackend { .. }))
+                .position(|r| {
+                    r.name == *route && matches!(r.way, Way::AtBackend { .. }) && at.answers(r.listeners.as_deref())
+                })
                 .map(Verdict::Splice)
                 .ok_or_else(|| wrong(&format!("passthrough route {route:?}, which is not there"))),
         }
@@ -231,16 +208,16 @@ impl Matcher {
 
     /// Judges a hello. `sni` is canonical; `None` stands for no SNI or an IP literal.
     pub fn hello(&self, listener: &str, sni: Option<&str>) -> Verdict {
-        let answers = || {
-            let refuse = (Verdict::Refuse(HelloRefusal::NoSni), Verdict::Refuse(HelloRefusal::UnknownSni));
-            self.unnamed.get(listener).copied().unwrap_or(refuse)
-        };
+        self.hello_in(self.view(listener), sni, || self.unnamed.get(listener).copied().unwrap_or(REFUSED))
+    }
+
+    fn hello_in(&self, view: &View, sni: Option<&str>, answers: impl Fn() -> (Verdict, Verdict)) -> Verdict {
         match sni {
             None => answers().0,
-            Some(name) => match self.owners.get(name) {
+            Some(name) => match view.owners.get(name) {
                 Some(Owner::Site(i)) => Verdict::Terminate(*i),
                 // Without a route there is nobody to go to, and no request that could be told so.
-                Some(Owner::Streams(_)) if self.streams.get(name).is_none() => {
+                Some(Owner::Streams(_)) if view.streams.get(name).is_none() => {
                     Verdict::Refuse(HelloRefusal::UnknownSni)
                 }
                 Some(Owner::Streams(i)) => Verdict::Terminate(*i),
@@ -250,32 +227,27 @@ impl Matcher {
         }
     }
 
-    /// Judges a request that arrived inside `site`'s TLS.
-    pub fn ask(&self, site: usize, ask: &Ask<'_>) -> Answer {
-        if !matches!(self.owners.get(ask.host), Some(Owner::Site(s)) if *s == site) {
+    /// Judges a request that arrived inside `site`'s TLS, by the listener of that name.
+    pub fn ask(&self, listener: &str, site: usize, ask: &Ask<'_>) -> Answer {
+        self.ask_in(self.view(listener), site, ask)
+    }
+
+    #[inline]
+    fn ask_in(&self, view: &View, site: usize, ask: &Ask<'_>) -> Answer {
+        if !matches!(view.owners.get(ask.host), Some(Owner::Site(s)) if *s == site) {
             return Answer::Misdirected;
         }
-        match self.hosts.get(ask.host).map_or(Found::Nothing, |t| t.find(ask)) {
+        match view.hosts.get(ask.host).map_or(Found::Nothing, |t| t.find(ask)) {
             Found::Route(route) => Answer::Route(route),
             Found::Nothing => Answer::NotFound,
             Found::Ambiguous { route, other } => Answer::Ambiguous { route, other },
         }
     }
 
-    /// The route of a connection whose TLS ended at `site` and carries what is not read; `sni` as for [`Matcher::hello`].
-    pub fn stream(&self, site: usize, sni: Option<&str>) -> Option<usize> {
-        let owned = sni.filter(|name| matches!(self.owners.get(name), Some(Owner::Streams(s)) if *s == site));
-        match owned {
-            Some(name) => self.streams.get(name)?.first(),
-            None => self.only.get(site).copied().flatten(),
-        }
-    }
-
-    fn only_stream(&self, plan: &Plan, site: usize) -> Option<usize> {
-        let inside = |host: &String| matches!(self.owners.get(host), Some(Owner::Streams(s)) if *s == site);
-        let mut all = plan.routes.iter().enumerate().filter(|(_, r)| r.is_stream() && r.hosts.iter().any(inside));
-        let only = all.next().map(|(i, _)| i);
-        only.filter(|_| all.next().is_none())
+    /// The route of a connection by that listener whose TLS ended at `site` and carries what is not read; `sni` as for
+    /// [`Matcher::hello`].
+    pub fn stream(&self, listener: &str, site: usize, sni: Option<&str>) -> Option<usize> {
+        self.view(listener).stream(site, sni)
     }
 
     /// Whether what comes inside the TLS of a site is not read.
@@ -285,10 +257,9 @@ impl Matcher {
 
     /// Routes that some request fits alike, so that only their order decides: host, path, the first of the two, the other.
     pub fn ties(&self) -> Vec<Tie> {
-        let mut out: Vec<Tie> = self
-            .hosts
-            .iter()
-            .chain(self.streams.iter())
+        let mut out: Vec<Tie> = std::iter::once(&self.common)
+            .chain(self.views.values())
+            .flat_map(|view| view.hosts.iter().chain(view.streams.iter()))
             .flat_map(|(host, table)| {
                 table.ties().into_iter().map(move |(path, first, late)| Tie {
                     host: host.clone(),
@@ -298,29 +269,30 @@ impl Matcher {
                 })
             })
             .collect();
-        out.sort_by(|a, b| (a.late, &a.host, &a.path).cmp(&(b.late, &b.host, &b.path)));
+        out.sort_by(|a, b| (a.late, &a.host, &a.path, a.first).cmp(&(b.late, &b.host, &b.path, b.first)));
+        out.dedup();
         out
     }
 
     /// How some backend reads a path of `route`, by which it leads elsewhere.
-    pub fn reading(&self, ask: &Ask<'_>, route: usize) -> Option<Reading> {
-        self.hosts.get(ask.host)?.other(ask, route)
+    pub fn reading(&self, listener: &str, ask: &Ask<'_>, route: usize) -> Option<Reading> {
+        self.view(listener).hosts.get(ask.host)?.other(ask, route)
     }
 
     /// Why a path that fits `route` is not taken for one of it, with what mends it, in a sentence: for the log and `where`.
-    pub fn told(&self, plan: &Plan, ask: &Ask<'_>, route: usize) -> String {
-        readings::told(plan, ask, route, self.reading(ask, route).as_ref())
+    pub fn told(&self, plan: &Plan, listener: &str, ask: &Ask<'_>, route: usize) -> String {
+        readings::told(plan, ask, route, self.reading(listener, ask, route).as_ref())
     }
 
     /// What is demanded of the fields of this request by `route` (last), and by those that stand before it; `None` where it
     /// does not come to `route` with any fields. Two plans that say the same here choose alike, whatever the fields were.
-    pub fn demanded(&self, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
-        self.hosts.get(ask.host)?.demanded(ask, route)
+    pub fn demanded(&self, listener: &str, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
+        self.view(listener).hosts.get(ask.host)?.demanded(ask, route)
     }
 
     /// Why the other routes of that host did not get the request, the nearest loser first.
-    pub fn lost(&self, plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
-        lost::explain(plan, ask, winner)
+    pub fn lost(&self, plan: &Plan, listener: &str, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
+        lost::explain(plan, listener, ask, winner)
     }
 }
 

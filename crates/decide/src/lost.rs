@@ -13,12 +13,12 @@ pub struct Lost {
 /// At most this many losers are told: the nearest few explain, a list of hundreds does not.
 const TOLD: usize = 5;
 
-pub(crate) fn explain(plan: &Plan, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
+pub(crate) fn explain(plan: &Plan, listener: &str, ask: &Ask<'_>, winner: Option<usize>) -> Vec<Lost> {
     let mut lost: Vec<(u8, Lost)> = Vec::new();
     for (i, route) in plan.routes.iter().enumerate() {
         if Some(i) != winner
             && route.hosts.iter().any(|h| covers(h, ask.host))
-            && let Some((far, why)) = reason(plan, route, ask, winner)
+            && let Some((far, why)) = reason(plan, route, (listener, ask), winner)
         {
             lost.push((far, Lost { route: i, why }));
         }
@@ -34,7 +34,12 @@ fn covers(pattern: &str, host: &str) -> bool {
     }
 }
 
-fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> Option<(u8, String)> {
+fn reason(
+    plan: &Plan,
+    route: &Route,
+    (listener, ask): (&str, &Ask<'_>),
+    winner: Option<usize>,
+) -> Option<(u8, String)> {
     let Some(Asks { path, methods, headers }) = route.asks() else {
         return Some((3, "it passes TLS through and cannot see requests".to_owned()));
     };
@@ -54,6 +59,9 @@ fn reason(plan: &Plan, route: &Route, ask: &Ask<'_>, winner: Option<usize>) -> O
             PathMatch::Any {} => "any path".to_owned(),
         };
         return Some((4, format!("it wants {wants}")));
+    }
+    if let Some(named) = route.listeners.as_ref().filter(|all| !all.iter().any(|name| name == listener)) {
+        return Some((1, format!("it is reached by {} alone", named.join(" and "))));
     }
     if !methods.is_empty() && !methods.iter().any(|m| m == ask.method) {
         return Some((1, format!("it wants {}", methods.join(" or "))));

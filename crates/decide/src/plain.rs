@@ -34,9 +34,9 @@ impl Matcher {
         self.plain.contains(listener)
     }
 
-    /// Judges a request in the clear; host and path are canonical.
-    pub fn plain(&self, host: &str, path: &str) -> Plain {
-        match self.owners.get(host) {
+    /// Judges a request in the clear by the listener of that name; host and path are canonical.
+    pub fn plain(&self, listener: &str, host: &str, path: &str) -> Plain {
+        match self.view(listener).owners.get(host) {
             None => Plain::Unknown,
             Some(_) if under(path, CHALLENGES) => Plain::Challenge,
             // There is nothing that a browser could be sent to.

@@ -1,11 +1,13 @@
 //! No request is treated in a way that `apart` does not tell of: random plans over a small world, asked everything.
 
 use everyhop_decide::{Ask, Denied, Matcher, Outcome, Refused, Who, apart};
-use everyhop_plan::{HeaderMatch, PathMatch, Plan, Site, Way};
+use everyhop_plan::{HeaderMatch, Listener, PathMatch, Plan, Site, Target, Unnamed, Way};
 use std::collections::HashSet;
 
 const HOSTS: [&str; 6] = ["a.test", "b.test", "*.test", "*.w.test", "x.w.test", "any.test"];
 const PATHS: [&str; 7] = ["", "/any", "/a", "/a/b", "/A", "/a/b/c", "/any1"];
+/// By their lengths they have addresses of their own.
+const LISTENERS: [&str; 3] = ["in", "out", "else"];
 const METHODS: [&str; 3] = ["GET", "PUT", "ANY"];
 
 /// Numbers that are the same in each run.
@@ -26,7 +28,22 @@ impl Dice {
 fn random(dice: &mut Dice) -> Plan {
     let golden = include_str!("../../../schema/golden/everything.json");
     let mut plan = everyhop_plan::read(golden.trim_end()).expect("the golden plan");
-    plan.listeners.clear();
+    let listener = plan.listeners.first().expect("a listener").clone();
+    plan.listeners = LISTENERS
+        .map(|name| Listener {
+            name: name.to_owned(),
+            bind: vec![format!("127.0.0.1:{}", 8443 + name.len())],
+            no_sni: Unnamed::Refuse {},
+            unknown_sni: Unnamed::Refuse {},
+            ..listener.clone()
+        })
+        .to_vec();
+    // Half of the plans name listeners.
+    let sides = if dice.roll(2) == 0 { 4 } else { 1 };
+    let named = |dice: &mut Dice| match dice.roll(sides) {
+        0 | 1 => None,
+        n => Some(vec![LISTENERS[n - 2].to_owned()]),
+    };
     let site = plan.sites.first().expect("a site").clone();
     let passed = plan.routes.iter().find(|r| matches!(r.way, Way::AtBackend { .. })).expect("a route").clone();
     let ended = plan.routes.iter().find(|r| matches!(r.way, Way::AtEdge { .. })).expect("a route").clone();
@@ -35,16 +52,21 @@ fn random(dice: &mut Dice) -> Plan {
     for host in HOSTS {
         match dice.roll(4) {
             0 => {}
-            1 => plan.routes.push(everyhop_plan::Route { hosts: vec![host.to_owned()], ..passed.clone() }),
+            1 => {
+                let listeners = named(dice);
+                plan.routes.push(everyhop_plan::Route { hosts: vec![host.to_owned()], listeners, ..passed.clone() });
+            }
             n => owned[n - 2].push(host.to_owned()),
         }
     }
-    plan.sites = owned.map(|hosts| Site { hosts, ..site.clone() }).to_vec();
+    plan.sites = owned.map(|hosts| Site { hosts, listeners: named(dice), ..site.clone() }).to_vec();
     for _ in 0..dice.roll(6) {
         let mut route = ended.clone();
         route.hosts = vec![dice.pick(&HOSTS).to_owned()];
         route.priority = i32::try_from(dice.roll(2)).expect("small");
-        let Way::AtEdge { path, methods, headers, .. } = &mut route.way else { unreachable!("it ends TLS") };
+        route.listeners = named(dice);
+        let Way::AtEdge { path, methods, headers, target, .. } = &mut route.way else { unreachable!("it ends TLS") };
+        *target = Target::AsItCame {};
         let text = dice.pick(&PATHS).to_owned();
         *path = match dice.roll(3) {
             0 if !text.is_empty() => PathMatch::Exact { path: text },
@@ -86,20 +108,22 @@ fn everything(mut each: impl FnMut(&Ask<'_>)) {
 #[test]
 fn what_any_request_gets_under_two_plans_is_told_of() {
     let mut dice = Dice(7);
-    for _ in 0..100 {
+    for _ in 0..60 {
         let matchers = [random(&mut dice), random(&mut dice)].map(|p| Matcher::build(&p).expect("tables"));
         let [old, new] = &matchers;
         let told: HashSet<(Outcome, Outcome)> = apart(old, new).iter().map(|a| (a.old, a.new)).collect();
         let mut got = HashSet::new();
-        everything(|ask| {
-            let pair = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, ask, None));
-            // A lenient reading of the path is refused: it reaches nothing that is not told of.
-            let ambiguous = |o: &Outcome| matches!(o, Outcome::Deny { why: Denied::Ambiguous, .. });
-            let nobodys = pair.iter().all(|o| matches!(o, Outcome::Refuse { .. }));
-            if !nobodys && !pair.iter().any(ambiguous) && got.insert((pair[0], pair[1])) {
-                assert!(told.contains(&(pair[0], pair[1])), "{} {}{}: {pair:?}", ask.method, ask.host, ask.path);
-            }
-        });
+        for listener in LISTENERS {
+            everything(|ask| {
+                let pair = [old, new].map(|m| m.judge(listener, Some(ask.host), Who::Anybody, ask, None));
+                // A lenient reading of the path is refused: it reaches nothing that is not told of.
+                let ambiguous = |o: &Outcome| matches!(o, Outcome::Deny { why: Denied::Ambiguous, .. });
+                let nobodys = pair.iter().all(|o| matches!(o, Outcome::Refuse { .. }));
+                if !nobodys && !pair.iter().any(ambiguous) && got.insert((pair[0], pair[1])) {
+                    assert!(told.contains(&(pair[0], pair[1])), "{} {}{}: {pair:?}", ask.method, ask.host, ask.path);
+                }
+            });
+        }
     }
 }
 
@@ -112,9 +136,9 @@ fn each_pair_of_answers_is_told_once_and_the_question_gets_it() {
         let mut pairs = HashSet::new();
         for it in apart(old, new) {
             let ask = Ask { host: &it.host, path: &it.path, sent: &it.path, method: &it.method, headers: &it.headers };
-            let again = [old, new].map(|m| m.judge("", Some(ask.host), Who::Anybody, &ask, None));
+            let again = [old, new].map(|m| m.judge(&it.listener, Some(ask.host), Who::Anybody, &ask, None));
             assert_eq!(again, [it.old, it.new]);
-            assert!(pairs.insert(again), "told twice: {it:?}");
+            assert!(pairs.insert((it.listener.clone(), again)), "told twice: {it:?}");
         }
     }
 }
@@ -131,17 +155,17 @@ fn a_refused_request_names_the_route_that_refused_it() {
     let ask =
         Ask { host: "api.example.com", path: "/v1", sent: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
     let (one, two) = (["one".to_owned()], ["two".to_owned()]);
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, None), Ok(api));
-    assert_eq!(matcher.admit(0, Who::Anybody, &ask, None), Ok(api));
+    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &ask, None), Ok(api));
+    assert_eq!(matcher.admit("", 0, Who::Anybody, &ask, None), Ok(api));
     for nobody in [&two[..], &[]] {
         let refused = Refused { route: Some(api), why: Denied::ClientNotAllowed };
-        assert_eq!(matcher.admit(0, Who::Proved(nobody), &ask, None), Err(refused));
+        assert_eq!(matcher.admit("", 0, Who::Proved(nobody), &ask, None), Err(refused));
     }
     let refused = Refused { route: Some(api), why: Denied::UpgradeRefused };
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &ask, Some("websocket")), Err(refused));
+    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &ask, Some("websocket")), Err(refused));
     let elsewhere = Ask { host: "pay.example.com", ..ask };
     let refused = Refused { route: None, why: Denied::Misdirected };
-    assert_eq!(matcher.admit(0, Who::Proved(&one), &elsewhere, None), Err(refused));
+    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &elsewhere, None), Err(refused));
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn fields(all: &[(&str, &str)]) -> Fields {
 fn winner(routes: &[Made], method: &str, path: &str, all: &[(&str, &str)]) -> String {
     let plan = plan(routes.iter().map(|m| m.0.clone()).collect());
     let headers = fields(all);
-    match matcher(&plan).ask(0, &Ask { host: "a.test", path, sent: path, method, headers: &headers }) {
+    match matcher(&plan).ask("", 0, &Ask { host: "a.test", path, sent: path, method, headers: &headers }) {
         Answer::Route(i) => plan.routes[i].name.clone(),
         _ => String::new(),
     }
@@ -156,7 +156,7 @@ fn a_route_gets_only_what_fits_all_that_it_names() {
     }
     let plan = plan(vec![demanding().0]);
     let ask = Ask { host: "a.test", path: "/", sent: "/", method: "GET", headers: &NoHeaders };
-    assert_eq!(matcher(&plan).ask(0, &ask), Answer::NotFound, "no fields are not any fields");
+    assert_eq!(matcher(&plan).ask("", 0, &ask), Answer::NotFound, "no fields are not any fields");
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so()
         ("b.test", Verdict::Refuse(HelloRefusal::UnknownSni), Answer::Misdirected),
         ("p.test", Verdict::Splice(1), Answer::Misdirected),
     ] {
-        assert_eq!((it.hello("", Some(host)), it.ask(0, &ask(host))), (hello, answer), "{host}");
-        assert_eq!(it.ask(1, &ask(host)), Answer::Misdirected, "of another site: {host}");
+        assert_eq!((it.hello("", Some(host)), it.ask("", 0, &ask(host))), (hello, answer), "{host}");
+        assert_eq!(it.ask("", 1, &ask(host)), Answer::Misdirected, "of another site: {host}");
     }
     let pass = it.judge("", Some("p.test"), Who::Anybody, &ask("p.test"), None);
     assert_eq!(pass, Outcome::Splice { route: 1 });
@@ -221,11 +221,11 @@ fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
     let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).upgrades("websocket").0, passed("pass", "p.test")]);
     let it = matcher(&plan);
     let at = |path| Ask { host: "a.test", path, sent: path, method: "GET", headers: &NoHeaders };
-    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), Some("WebSocket")), Ok(1));
-    assert_eq!(it.admit(0, Who::Anybody, &at("/ws"), None), Ok(1));
-    assert_eq!(it.admit(0, Who::Anybody, &at("/"), None), Ok(0));
+    assert_eq!(it.admit("", 0, Who::Anybody, &at("/ws"), Some("WebSocket")), Ok(1));
+    assert_eq!(it.admit("", 0, Who::Anybody, &at("/ws"), None), Ok(1));
+    assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), None), Ok(0));
     let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
-    assert_eq!(it.admit(0, Who::Anybody, &at("/"), Some("websocket")), Err(refused));
+    assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), Some("websocket")), Err(refused));
 }
 
 #[test]
@@ -233,11 +233,11 @@ fn a_protocol_to_switch_to_is_listed_as_it_is_named_with_its_version_and_in_any_
     let it = matcher(&plan(vec![route("exec", prefix("/exec")).upgrades("spdy/3.1").upgrades("tcp").0]));
     let ask = Ask { host: "a.test", path: "/exec", sent: "/exec", method: "POST", headers: &NoHeaders };
     for listed in ["SPDY/3.1", "spdy/3.1", "tcp", "TCP"] {
-        assert_eq!(it.admit(0, Who::Anybody, &ask, Some(listed)), Ok(0), "{listed}");
+        assert_eq!(it.admit("", 0, Who::Anybody, &ask, Some(listed)), Ok(0), "{listed}");
     }
     for other in ["spdy", "SPDY/3", "SPDY/3.10", "tcp/1", "websocket", "", "tcp,spdy/3.1"] {
         let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
-        assert_eq!(it.admit(0, Who::Anybody, &ask, Some(other)), Err(refused), "{other}");
+        assert_eq!(it.admit("", 0, Who::Anybody, &ask, Some(other)), Err(refused), "{other}");
     }
 }
 
@@ -332,7 +332,7 @@ fn each_loser_is_told_why_the_nearest_first_and_five_at_most() {
     let ask = Ask { host: "a.test", path: "/", sent: "/", method: "GET", headers: &NoHeaders };
     let told = |plan: &Plan, won| -> Vec<(String, String)> {
         let it = Matcher::default();
-        it.lost(plan, &ask, won).into_iter().map(|l| (plan.routes[l.route].name.clone(), l.why)).collect()
+        it.lost(plan, "", &ask, won).into_iter().map(|l| (plan.routes[l.route].name.clone(), l.why)).collect()
     };
     let said = |all: &[(&str, &str)]| fields(all);
     assert_eq!(
@@ -393,7 +393,7 @@ fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
 fn a_loser_whose_path_fits_is_not_told_that_it_wants_another() {
     let plan = plan(vec![route("longer", prefix("/b/c")).0, route("shorter", prefix("/b")).0]);
     let ask = Ask { host: "a.test", path: "/b/c", sent: "/b/c", method: "GET", headers: &NoHeaders };
-    let told = Matcher::default().lost(&plan, &ask, Some(0));
+    let told = Matcher::default().lost(&plan, "", &ask, Some(0));
     assert_eq!(told.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it fits too, but longer is more specific"]);
 }
 
@@ -454,7 +454,7 @@ fn a_strict_route_takes_what_every_backend_reads_alike_and_another_takes_more() 
         ("/f/a%2Fb", Ok(1)),
         ("/f//a", Ok(1)),
     ] {
-        assert_eq!(it.admit(0, Who::Anybody, &get(path), None), found, "{path}");
+        assert_eq!(it.admit("", 0, Who::Anybody, &get(path), None), found, "{path}");
     }
 }
 
@@ -462,13 +462,13 @@ fn a_strict_route_takes_what_every_backend_reads_alike_and_another_takes_more() 
 #[test]
 fn a_path_that_some_backend_reads_out_of_its_only_route_is_taken_for_none() {
     let alone = matcher(&plan(vec![route("api", prefix("/api")).0]));
-    assert_eq!(alone.ask(0, &get("/api/..%2Fx")), Answer::Ambiguous { route: 0, other: None });
-    assert_eq!(alone.ask(0, &get("/api/a%2Fx")), Answer::Route(0));
+    assert_eq!(alone.ask("", 0, &get("/api/..%2Fx")), Answer::Ambiguous { route: 0, other: None });
+    assert_eq!(alone.ask("", 0, &get("/api/a%2Fx")), Answer::Route(0));
     // Plain letters that are encoded: to a backend that decodes nothing it is no path under `/api`.
     let encoded = Ask { sent: "/%61pi/x", ..get("/api/x") };
-    assert_eq!(alone.ask(0, &encoded), Answer::Ambiguous { route: 0, other: None });
+    assert_eq!(alone.ask("", 0, &encoded), Answer::Ambiguous { route: 0, other: None });
     let by_case = matcher(&plan(vec![any("all").0, route("adm", prefix("/Adm")).0]));
-    assert_eq!(by_case.ask(0, &get("/adm/x")), Answer::Ambiguous { route: 0, other: Some(1) });
+    assert_eq!(by_case.ask("", 0, &get("/adm/x")), Answer::Ambiguous { route: 0, other: Some(1) });
 }
 
 /// R01. Encoded again and again: nobody needs it, and a host where nothing can be confused does not look.
@@ -477,11 +477,11 @@ fn a_path_with_more_readings_than_are_looked_at_is_taken_for_none() {
     let path = format!("/x%{}41", "25".repeat(70));
     let two = plan(vec![any("all").0, route("adm", prefix("/adm")).0]);
     let it = matcher(&two);
-    assert_eq!(it.ask(0, &get(&path)), Answer::Ambiguous { route: 0, other: None });
-    let told = it.told(&two, &get(&path), 0);
+    assert_eq!(it.ask("", 0, &get(&path)), Answer::Ambiguous { route: 0, other: None });
+    let told = it.told(&two, "", &get(&path), 0);
     assert_eq!(told, r#"it fits route "all", and can be read in more ways than are looked at; ask for it plainly"#);
     for alike in [vec![any("all").0], vec![any("gets").methods(&["GET"]).0, any("all").0]] {
-        assert_eq!(matcher(&plan(alike)).ask(0, &get(&path)), Answer::Route(0));
+        assert_eq!(matcher(&plan(alike)).ask("", 0, &get(&path)), Answer::Route(0));
     }
 }
 
@@ -490,7 +490,7 @@ fn a_path_with_more_readings_than_are_looked_at_is_taken_for_none() {
 fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
     let plan = plan(vec![any("all").0, route("adm", prefix("/adm")).0, route("s", prefix("/s")).strict().0]);
     let it = matcher(&plan);
-    let told = |path: &str, route: usize| it.told(&plan, &get(path), route);
+    let told = |path: &str, route: usize| it.told(&plan, "", &get(path), route);
     assert_eq!(
         told("/x%2F..%2F..%2Fadm", 0),
         r#"it fits route "all", but some backends read it as "/adm", which fits route "adm"; ask for it plainly, or let one route take both"#
@@ -501,9 +501,9 @@ fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
     );
     assert!(told("/plain", 0).starts_with(r#"it fits route "all", but not every backend"#));
     let alone = only_api();
-    let nowhere = matcher(&alone).told(&alone, &get("/api/..%2Fx"), 0);
+    let nowhere = matcher(&alone).told(&alone, "", &get("/api/..%2Fx"), 0);
     assert!(nowhere.contains("which fits no route"), "{nowhere}");
-    assert_eq!(it.reading(&get("/plain"), 0), None);
+    assert_eq!(it.reading("", &get("/plain"), 0), None);
 }
 
 /// R01. Who decodes a path decodes the rule that it is held against as often: until then they are two.
@@ -511,7 +511,7 @@ fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
 fn a_rule_is_read_as_the_path_is() {
     for key in [exact("/a%2Fb"), prefix("/a%2Fb")] {
         let plan = plan(vec![any("all").0, route("ab", key).0]);
-        let reading = matcher(&plan).reading(&get("/a%252Fb"), 0).expect("a reading");
+        let reading = matcher(&plan).reading("", &get("/a%252Fb"), 0).expect("a reading");
         assert_eq!((reading.path.as_str(), reading.route), ("/a/b", Some(1)));
     }
 }
@@ -525,8 +525,8 @@ fn what_is_demanded_of_fields_on_the_way_to_a_route_is_told_in_order() {
     let plan = plan(vec![any("red").header("x-team", "red").0, any("all").0, any("late").priority(-1).0]);
     let it = matcher(&plan);
     let red = fields(&[("x-team", "red")]);
-    assert_eq!(it.demanded(&get("/p"), 0), Some(vec![red.clone()]));
-    assert_eq!(it.demanded(&get("/p"), 1), Some(vec![red, Vec::new()]));
-    assert_eq!(it.demanded(&get("/p"), 2), None, "whatever the fields are, it comes to `all` before");
-    assert_eq!(it.demanded(&Ask { host: "nobody.test", ..get("/p") }, 0), None);
+    assert_eq!(it.demanded("", &get("/p"), 0), Some(vec![red.clone()]));
+    assert_eq!(it.demanded("", &get("/p"), 1), Some(vec![red, Vec::new()]));
+    assert_eq!(it.demanded("", &get("/p"), 2), None, "whatever the fields are, it comes to `all` before");
+    assert_eq!(it.demanded("", &Ask { host: "nobody.test", ..get("/p") }, 0), None);
 }

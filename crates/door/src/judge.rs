@@ -90,7 +90,7 @@ pub(crate) fn differences(old: &str, new: &str) -> Result<String, String> {
     let name = |it: &Named| json!({"pattern": it.pattern, "old": ends(&it.old), "new": ends(&it.new)});
     let request = |it: &Asked| {
         json!({
-            "host": it.host, "pattern": it.pattern, "path": it.path, "method": it.method, "headers": it.headers,
+            "host": it.host, "pattern": it.pattern, "listener": it.listener, "path": it.path, "method": it.method, "headers": it.headers,
             "old": shown(&it.old), "new": shown(&it.new),
         })
     };

@@ -57,6 +57,11 @@ pub enum Speaks {
 
 impl Listener {
     /// What comes here comes in the clear.
+    /// Whether something that names these listeners is reached by it.
+    pub fn answers(&self, named: Option<&[String]>) -> bool {
+        named.is_none_or(|all| all.contains(&self.name))
+    }
+
     pub fn is_plain(&self) -> bool {
         self.speaks != Speaks::Tls {}
     }

@@ -19,6 +19,9 @@ pub struct Route {
     pub name: String,
     /// Canonical names, exact or `*.` and a suffix of at least one label.
     pub hosts: Vec<String>,
+    /// The only listeners by which it is reached, sorted. `null`: every one.
+    #[serde(deserialize_with = "present")]
+    pub listeners: Option<Vec<String>>,
     /// Breaks ties; higher wins.
     pub priority: i32,
     pub data: Data,

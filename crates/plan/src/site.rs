@@ -11,6 +11,9 @@ pub struct Site {
     pub name: String,
     /// Canonical names, exact or `*.` wildcard; each names this site alone.
     pub hosts: Vec<String>,
+    /// The only listeners where it answers, sorted. `null`: every one.
+    #[serde(deserialize_with = "present")]
+    pub listeners: Option<Vec<String>>,
     /// One per key type; the first that the client can verify is shown.
     pub certs: Vec<Cert>,
     pub clients: ClientDemand,

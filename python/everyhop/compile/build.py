@@ -114,6 +114,7 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
     return plan.Site(
         name=it.name,
         hosts=sorted(world.site_hosts[it.name]),
+        listeners=sorted(set(it.listeners)) if it.listeners else None,
         certs=[plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.certs)],
         clients=clients,
         policy=policy(it.policy),
@@ -215,6 +216,7 @@ def route(world: World, it: Route) -> plan.Route:
     return plan.Route(
         name=it.name,
         hosts=hosts,
+        listeners=sorted(set(it.listeners)) if it.listeners else None,
         priority=it.priority,
         data=it.data or "undeclared",
         requires=sorted(it.requires),

@@ -20,6 +20,7 @@ from everyhop.compile import (
     rules_edits,
     rules_hops,
     rules_hsts,
+    rules_listeners,
     rules_names,
     rules_onward,
     rules_plain,
@@ -177,6 +178,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_edits.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
+    rules_listeners.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)
     rules_upgrades.judge(world)

@@ -98,7 +98,7 @@ ROWS = (
     Row("port ports address addr addresses default_bind socket_address", Lives("listener", BIND)),
     Row("listen listeners entryPoints entryPoint frontend frontends http_port https_port",
         Lives("listener", BIND, 'with name = "public"')),
-    Row("listener_name listener listeners entryPoints entryPoint", Absent("every route is served by every listener"), ("route",)),
+    Row("listener_name listener entryPoints entryPoint", Lives("route", 'listeners = ["internal"]', "by default every listener reaches every route"), ("route",)),
     Row("server_name server_names serverAlias domain domains sni hdr_host rule match matcher matchers virtual_hosts hostname hostnames hosts",
         Lives("route", 'host = "shop.example.com"')),
     Row("server_name server_names serverAlias domain domains sni host hostname hostnames",

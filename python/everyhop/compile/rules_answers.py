@@ -12,7 +12,20 @@ from everyhop.compile.world import Key, World
 from everyhop.model import Route
 
 OF_CLIENTS = frozenset(
-    {"name", "host", "path", "path_exact", "method", "headers", "priority", "data", "requires", "allow", "protocol"}
+    {
+        "name",
+        "listeners",
+        "host",
+        "path",
+        "path_exact",
+        "method",
+        "headers",
+        "priority",
+        "data",
+        "requires",
+        "allow",
+        "protocol",
+    }
 )
 """What a route can say that has nothing behind it."""
 LEADING = ("location", "refresh")

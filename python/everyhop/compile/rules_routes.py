@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from everyhop.compile import names
 from everyhop.compile.keys import route_host, route_method, site_host
+from everyhop.compile.reach import named_by, share
+from everyhop.compile.streams import owned
 from everyhop.compile.world import Key, World
 from everyhop.model import Route
 from everyhop.trust import CAPABILITIES
@@ -12,24 +16,33 @@ from everyhop.trust import CAPABILITIES
 def judge(world: World) -> None:
     sited = {host: site for site, hosts in world.site_hosts.items() for host in hosts}
     wildcards = {host: site for host, site in sited.items() if host.startswith("*.")}
-    passed: dict[str, int] = {}
-    ended: dict[str, int] = {}
+    passed: dict[str, list[int]] = defaultdict(list)
+    ended: dict[str, list[int]] = defaultdict(list)
     for i, route in enumerate(world.config.route):
         form(world, i, route)
         for host in hosts_of(world, i, route):
             if route.tls == "passthrough":
-                if host in passed:
+                if (first := meeting(world, i, passed[host])) is not None:
                     world.refuse(
                         "route/tie",
                         route_host(world.config, i, host),
-                        f"{host} is passed through by {world.config.route[passed[host]].name!r} and by {route.name!r}",
+                        f"{host} is passed through by {world.config.route[first].name!r} and by {route.name!r}",
                         "keep it in one of them",
-                        also=(route_host(world.config, passed[host], host),),
+                        also=(route_host(world.config, first, host),),
                     )
-                passed.setdefault(host, i)
+                passed[host].append(i)
             else:
-                ended.setdefault(host, i)
+                ended[host].append(i)
     conflicts(world, passed, ended, sited, wildcards)
+
+
+def meeting(world: World, i: int, others: list[int]) -> int | None:
+    """The first of other routes of a name that is reached by a listener by which this one is, too; this one passes TLS through."""
+    routes = world.config.route
+    if not others or len(world.config.listener) < 2:
+        return next(iter(others), None)
+    own, known = routes[i].listeners, owned(world)
+    return next((other for other in others if share(own, named_by(world, routes[other], known))), None)
 
 
 def hosts_of(world: World, i: int, route: Route) -> list[str]:
@@ -159,21 +172,26 @@ def form(world: World, i: int, route: Route) -> None:
 
 
 def conflicts(
-    world: World, passed: dict[str, int], ended: dict[str, int], sited: dict[str, str], wildcards: dict[str, str]
+    world: World,
+    passed: dict[str, list[int]],
+    ended: dict[str, list[int]],
+    sited: dict[str, str],
+    wildcards: dict[str, str],
 ) -> None:
     sites = {site.name: i for i, site in enumerate(world.config.site)}
-    for host, i in passed.items():
+    for host, i in ((host, i) for host, all_of_it in passed.items() for i in all_of_it):
         route = world.config.route[i]
-        if host in ended:
-            other = world.config.route[ended[host]]
+        near = {name for name, s in sites.items() if share(route.listeners, world.config.site[s].listeners)}
+        if (first := meeting(world, i, ended.get(host, []))) is not None:
+            other = world.config.route[first]
             world.refuse(
                 "route/passed-and-terminated",
                 route_host(world.config, i, host),
                 f"{host} is passed through by {route.name!r} and terminated by {other.name!r}",
                 "choose one of the two for this name",
-                also=(route_host(world.config, ended[host], host),),
+                also=(route_host(world.config, first, host),),
             )
-        elif host in sited:
+        elif sited.get(host) in near:
             world.refuse(
                 "route/passed-and-terminated",
                 route_host(world.config, i, host),
@@ -182,7 +200,8 @@ def conflicts(
                 also=(site_host(world.config, sites[sited[host]], host),),
             )
         for wildcard, site in wildcards.items():
-            if wildcard != host and names.covers(wildcard, host) and host not in [names.host(c) for c in route.covers]:
+            known = [names.host(c) for c in route.covers]
+            if wildcard != host and names.covers(wildcard, host) and host not in known:
                 world.warn(
                     "route/wildcard-covers-passthrough",
                     route_host(world.config, i, host),

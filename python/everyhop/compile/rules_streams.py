@@ -84,7 +84,8 @@ def form(world: World, i: int, route: Route) -> None:
 def asking(world: World, i: int, route: Route) -> None:
     """Whether there is a backend that could be asked for TLS by the route's `starttls`, and a client for it."""
     key: Key = ("route", i, "starttls")
-    ways = [listener.starttls for listener in world.config.listener if listener.speaks == "tls"]
+    near = [it for it in world.config.listener if route.listeners is None or it.name in route.listeners]
+    ways = [listener.starttls for listener in near if listener.speaks == "tls"]
     if ways and not any(lines_up(route, way) for way in ways):
         clients = " or ".join(sorted({by_words(way) for way in ways}))
         mends = [f"write {by_words(way)} on the route" for way in dict.fromkeys(ways) if way]

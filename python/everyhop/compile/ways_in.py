@@ -48,11 +48,12 @@ def ways_in(world: World) -> WaysIn | None:
         log=plan.Log(access=plan.ToOff(to="off"), on_full="drop"),
         status=plan.StatusOff(kind="off"),
         limits=plan.Limits(**world.config.limits.model_dump()),
-        listeners=[],
+        listeners=listeners(world),
         sites=[
             plan.Site(
                 name=site.name,
                 hosts=world.site_hosts.get(site.name, []),
+                listeners=site.listeners,
                 certs=[],
                 clients=plan.ClientsNothing(mode="nothing"),
                 policy=policy("intermediate"),
@@ -80,6 +81,30 @@ def ways_in(world: World) -> WaysIn | None:
     return WaysIn(owners, reached, tuple(alike), text, tuple(i for i, _ in routes))
 
 
+def listeners(world: World) -> list[plan.Listener]:
+    """As much of them as matching needs; none where nobody names one, and all let reach the same."""
+    config = world.config
+    if not any(site.listeners for site in config.site) and not any(route.listeners for route in config.route):
+        return []
+    refuse = plan.Refuse(answer="refuse")
+    tls, plain = plan.SpeaksTls(kind="tls"), plan.SpeaksRedirect(kind="redirect", https_port=443)
+    return [
+        plan.Listener(
+            name=it.name,
+            bind=[],
+            speaks=tls if it.speaks == "tls" else plain,
+            no_sni=refuse,
+            unknown_sni=refuse,
+            accept_proxy=[],
+            trusted_proxies=[],
+            believe=[],
+            connections=0,
+            starttls=None,
+        )
+        for it in config.listener
+    ]
+
+
 NOTHING_SAID = plan.Given(status=200, location=None, fields=[], body=plan.NoContent(kind="nothing"))
 
 
@@ -103,6 +128,7 @@ def matching(it: Route) -> plan.Route | None:
     return plan.Route(
         name=it.name,
         hosts=hosts,
+        listeners=it.listeners,
         priority=it.priority,
         data="undeclared",
         requires=[],

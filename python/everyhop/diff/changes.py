@@ -13,6 +13,7 @@ from everyhop.diff import listener, site, whole
 from everyhop.diff.acceptance import acceptance_changes, excused
 from everyhop.diff.clients import client_changes
 from everyhop.diff.kinds import KINDS, Change
+from everyhop.diff.reached import reach_changes
 from everyhop.diff.served import Served, served_changes
 from everyhop.plan import Outcome, Plan, Request, Route, apart
 from everyhop.trust import RouteTrust, trust_map
@@ -45,7 +46,9 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         now = Served(new.routes[b], maps[1][b], new)
         tell(served_changes(was, now, moved(was.route, now.route, names, request)))
     tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
-    tell(come_and_gone(both.requests, maps, new))
+    reach, told = reach_changes(old, new, both.requests)
+    tell(reach)
+    tell(come_and_gone(tuple(it for it in both.requests if it not in told), maps, new))
     reached = {to for r in both.requests if (to := route_of(r.new)) is not None}
     signed = acceptance_changes(old, new, set(pairs), reached)
     tell(signed)
@@ -60,8 +63,8 @@ def compare(old: Plan, new: Plan) -> list[Change]:
     def covered(it: Change) -> bool:
         return it not in signed and bool(it.accepted) and {*it.accepted} <= by_route.get(it.about, set())
 
-    told = [replace(c, covered=covered(c)) for c in found]
-    return sorted(dict.fromkeys(told), key=lambda c: (ORDER.index(c.direction), c.kind, c.about))
+    changes = [replace(c, covered=covered(c)) for c in found]
+    return sorted(dict.fromkeys(changes), key=lambda c: (ORDER.index(c.direction), c.kind, c.about))
 
 
 def route_of(outcome: Outcome) -> int | None:

@@ -3,6 +3,8 @@ compared where the same requests come inside both; what they are called does not
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import ClientsNothing, Name, Plan, Site
@@ -22,17 +24,18 @@ KINDS.update(
 )
 
 DEMANDED = list(DEMANDS)
+OLD, NEW = attrgetter("old"), attrgetter("new")
 
 
 def name_changes(old: Plan, new: Plan, names: tuple[Name, ...]) -> list[Change]:
-    """Names for which the edge begins or ceases to end TLS."""
+    """Names for which the edge begins or ceases to end TLS, at whichever listener."""
+    was, now = ({it.pattern for it in names if end(it)[0] == "terminate"} for end in (OLD, NEW))
     out = []
-    for it in names:
-        was, now = it.old[0] == "terminate", it.new[0] == "terminate"
-        if was != now:
-            what = f"the edge {'now ends TLS for ' + it.pattern if now else 'ends TLS for ' + it.pattern + ' no more'}"
-            so = ("it holds a key for that name", "it needs no key for that name")
-            out.append(either(now, ("name-covered", "name-uncovered"), it.pattern, what, so))
+    for pattern in dict.fromkeys(it.pattern for it in names if (it.pattern in was) != (it.pattern in now)):
+        begins = pattern in now
+        what = f"the edge {'now ends TLS for ' + pattern if begins else 'ends TLS for ' + pattern + ' no more'}"
+        so = ("it holds a key for that name", "it needs no key for that name")
+        out.append(either(begins, ("name-covered", "name-uncovered"), pattern, what, so))
     return out
 
 

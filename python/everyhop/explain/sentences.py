@@ -64,6 +64,9 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), ""]
     out += [f"  {row}" for row in (*drawn(it), parties(it))] + [""]
     out.append(ends(it))
+    if it.listeners:
+        alone = " and ".join(f'"{name}"' for name in it.listeners)
+        out.append(f"It is reached by listener {alone} alone; by any other it is as if it were not there.")
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
         version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
@@ -99,7 +102,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
 def ways_in(it: RouteTrust) -> list[str]:
     """By which sites it is reached, where they differ in what they demand; the weakest is what holds."""
     if it.way == "passthrough":
-        return []
+        return [] if it.listeners != () else ["No connection reaches it: no listener lets it."]
     if not it.sites:
         return [
             ("No connection" if it.stream else "No request")

@@ -69,6 +69,8 @@ class Route(Section):
     name: str
     host: str | list[str]
     """Exact names or `*.` and a suffix."""
+    listeners: Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of the only `[[listener]]`s by which it is reached; by any other it is as if it were not there. Default: every one that its site answers at."""
     path: str | None = None
     """Prefix on segment boundaries: `/v2` is `/v2` and `/v2/x`, not `/v2x`. What only a lenient backend would read as a path under it, such as `/V2`, `/v2;a=b` or `/x/..%3B/v2`, is refused with 400 and not taken for another route's."""
     path_exact: str | None = None

@@ -46,6 +46,8 @@ class Site(Section):
     name: str
     hosts: list[str] | None = None
     """Exact names or `*.` and a suffix; default: the names of the first certificate."""
+    listeners: Annotated[list[str], Field(min_length=1)] | None = None
+    """Names of the only `[[listener]]`s where it answers; at any other its names are unknown. One of plain HTTP sends to https only names that answer there. Default: every one."""
     certs: Annotated[list[KeyPair], Field(min_length=1)]
     """One or more: an ECDSA and an RSA certificate may stand side by side."""
     clients: Clients | None = None

@@ -76,7 +76,20 @@ from everyhop.plan.forms import (
     digest,
     read_plan,
 )
-from everyhop.plan.judge import Apart, Name, Outcome, Question, Request, Tie, apart, decide, reached, text_of, ties
+from everyhop.plan.judge import (
+    Apart,
+    Name,
+    Outcome,
+    Question,
+    Request,
+    Tie,
+    apart,
+    decide,
+    heard,
+    reached,
+    text_of,
+    ties,
+)
 from everyhop.plan.strength import STRENGTH, weakest
 from everyhop.plan.told import Told
 
@@ -163,6 +176,7 @@ __all__ = [
     "canonical",
     "decide",
     "digest",
+    "heard",
     "reached",
     "read_plan",
     "text_of",

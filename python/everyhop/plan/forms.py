@@ -204,6 +204,7 @@ class Hsts(Part):
 class Site(Part):
     name: Never[str]
     hosts: Always[list[str]]
+    listeners: ByEffect[list[str] | None]  # the listeners behind the names
     certs: Always[list[Cert]]
     clients: Always[Annotated[ClientsNothing | ClientsAsk | ClientsRequire, Field(discriminator="mode")]]
     policy: Always[TlsPolicy]
@@ -493,6 +494,7 @@ class Here(Part):
 class Route(Part):
     name: Never[str]
     hosts: Always[list[str]]
+    listeners: ByEffect[list[str] | None]  # as of a site
     priority: ByEffect[int]
     data: Always[Declared]
     requires: Always[list[str]]
@@ -513,6 +515,12 @@ class Plan(Part):
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it
     routes: Always[list[Route]]
+
+    @property
+    def named_listeners(self) -> set[str]:
+        """Those that a site or a route names; the others let reach what names none."""
+        sites, routes = (it.listeners or [] for it in self.sites), (it.listeners or [] for it in self.routes)
+        return {name for named in (*sites, *routes) for name in named}
 
 
 def canonical(value: object) -> str:

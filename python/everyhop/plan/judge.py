@@ -55,6 +55,8 @@ class Request:
     host: str
     pattern: str
     """The pattern that the host stands for."""
+    listener: str
+    """The listener where it comes, by its name in the new plan, or in the old one if it is gone; empty for those that nobody names."""
     path: str
     method: str
     headers: tuple[tuple[str, str], ...]
@@ -63,10 +65,11 @@ class Request:
 
     def __str__(self) -> str:
         """As a person writes it; the usual method is left out, and all but the name where nothing is read."""
+        at = f" at listener {self.listener!r}" if self.listener else ""
         if not self.method:
-            return self.pattern
+            return self.pattern + at
         fields = "".join(f" {name}: {value}" for name, value in self.headers)
-        return f"{self.method} {self.pattern}{self.path}{fields}".removeprefix("GET ")
+        return f"{self.method} {self.pattern}{self.path}{fields}".removeprefix("GET ") + at
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def apart(old: Plan | str, new: Plan | str) -> Apart:
         Request(
             host=it["host"],
             pattern=it["pattern"],
+            listener=it["listener"],
             path=it["path"],
             method=it["method"],
             headers=tuple((name, value) for name, value in it["headers"]),
@@ -145,3 +149,19 @@ def reached(plan: Plan) -> dict[int, dict[int, Request]]:
         if it.old.verdict == "terminate" and it.old.route is not None and it.old.site is not None:
             found[it.old.route].setdefault(it.old.site, it)
     return found
+
+
+def heard(plan: Plan) -> dict[int, list[str]]:
+    """By route: the names of the listeners of TLS by which it is reached, in the plan's order; nothing where no site and no route
+    names one, and all are reached by all."""
+    named = plan.named_listeners
+    if not named:
+        return {}
+    found: dict[int, set[str]] = defaultdict(set)
+    for it in apart(plan, plan).requests:
+        if it.old.served:
+            found[it.old.route or 0].add(it.listener)
+    of_tls = [it.name for it in plan.listeners if not it.is_plain]
+    return {
+        i: [name for name in of_tls if (name if name in named else "") in found[i]] for i in range(len(plan.routes))
+    }

@@ -47,6 +47,14 @@ PAGES: dict[str, Page] = {
         "a hello without a known name would go to a site that carries TCP for several routes",
         "only the name says which of them is meant, and nobody is guessed",
     ),
+    "listener/answers-elsewhere": Page(
+        "a listener answers hellos with what is not reached by it",
+        "what names its listeners is reached by these alone, and nobody is let in at another door by saying no name",
+    ),
+    "listener/reaches-nothing": Page(
+        "no route is reached by a listener",
+        "every connection that comes there is refused, which nobody may have meant",
+    ),
     "listener/nothing-to-do": Page(
         "a setting does nothing on a listener that speaks what it speaks",
         "a setting that is silently ignored is a setting that is believed to hold",
@@ -194,6 +202,12 @@ PAGES: dict[str, Page] = {
         "route must be found without.",
     ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
+    "route/listener-apart": Page(
+        "a route names listeners by which nothing comes to it",
+        "a route that is believed to be reached inside, and is reached nowhere, is found out when it is needed",
+        "A route is reached by the listeners that it names and that the site of its names names too, where either does. A listener "
+        "of plain HTTP forwards nothing.",
+    ),
     "route/onward-path": Page(
         "what goes to the backend instead of the path is none, or not always there",
         "a backend that is asked for another path than was judged serves what nobody let pass",

@@ -7,7 +7,7 @@ cannot be argued with is no use in a review. Read next: `attackers.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from everyhop.model.listener import fields
@@ -26,6 +26,7 @@ from everyhop.plan import (
     Site,
     Verify,
     Way,
+    heard,
     reached,
     weakest,
 )
@@ -91,6 +92,8 @@ class RouteTrust:
     name: str
     hosts: tuple[str, ...]
     matches: str
+    listeners: tuple[str, ...] | None
+    """The only listeners by which it is reached; `None`: every one."""
     stream: bool
     """TLS ends at the edge, and what is in it goes on unread."""
     way: Lies
@@ -136,7 +139,11 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
                 out.append(answered(route, route.way, inside, trusted, proxied))
             else:
                 out.append(ended(route, route.way, inside, trusted, proxied))
-    return out
+    by = heard(plan)
+    every = sum(not listener.is_plain for listener in plan.listeners)
+    return [
+        replace(it, listeners=None if i not in by or len(by[i]) == every else tuple(by[i])) for i, it in enumerate(out)
+    ]
 
 
 def vouching(plan: Plan) -> dict[tuple[str, ...], list[str]]:
@@ -169,6 +176,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
     return RouteTrust(
         name=route.name,
         hosts=tuple(route.hosts),
+        listeners=None,
         matches="",
         stream=False,
         way="passthrough",
@@ -210,6 +218,7 @@ def ended(
     return RouteTrust(
         name=route.name,
         hosts=tuple(route.hosts),
+        listeners=None,
         matches=matched(way),
         stream=way.is_stream,
         way=pattern,
@@ -249,6 +258,7 @@ def answered(
     return RouteTrust(
         name=route.name,
         hosts=tuple(route.hosts),
+        listeners=None,
         matches=matched(way),
         stream=False,
         way="answered",

@@ -158,7 +158,10 @@ def owner(path: tuple[Any, ...], whole: plan.Plan | None = None) -> str:
 # Nor can what a site and its routes carry, nor may a route that reads nothing match by more than its name: `test_streams.py`.
 REFERRED = {
     "Site.protocol",
+    "Site.listeners",
     "Site.name",
+    "Route.listeners",
+    "Listener.name",
     "Route.name",
     "Identity.name",
     "MutualHop.present",
@@ -250,6 +253,8 @@ def test_renaming_and_reordering_are_silent() -> None:
     old, new = golden(), golden()
     new["routes"].reverse()
     new["listeners"][0]["name"] = "renamed"
+    for it in (*new["sites"], *new["routes"]):
+        it["listeners"] = it["listeners"] and ["renamed"]
     for route in new["routes"]:
         route["name"] += "-renamed"
     new["listeners"][0]["unknown_sni"]["route"] += "-renamed"

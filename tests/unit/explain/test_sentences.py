@@ -127,7 +127,7 @@ def test_who_may_pass_and_who_signed_are_told_by_name(tmp_path: Path) -> None:
 
 def test_a_site_by_which_nobody_can_pass_an_allow_list_is_said_to_let_none_in() -> None:
     ways = Reachable("strict", "required", "a.test/"), Reachable("open", "not asked", "b.test/")
-    it = SimpleNamespace(way="mutual", stream=False, sites=ways, allowed=("a",))
+    it = SimpleNamespace(way="mutual", stream=False, listeners=None, sites=ways, allowed=("a",))
     told = ways_in(it)  # type: ignore[arg-type]
     assert told == [
         "Reached as a.test/ through site 'strict': client certificates are required.",

@@ -19,6 +19,8 @@ use everyhop_running::running::Running;
 
 /// What the handshake proved.
 pub struct Proved<'a> {
+    /// The name of the listener by which it came.
+    pub listener: &'a str,
     /// The index of the site where TLS ended, in the plan that runs now; `None` where that plan does not have it, or
     /// promises something else there.
     pub site: Option<usize>,

@@ -5,9 +5,9 @@ use crate::exchange::asked::Asked;
 use everyhop_decide::{Matcher, Plain};
 use everyhop_record::refusal::Refusal;
 
-/// What a request in the clear is answered.
-pub fn admit_plain(matcher: &Matcher, asked: &Asked) -> Refusal {
-    match matcher.plain(&asked.host, asked.path()) {
+/// What a request in the clear is answered by the listener of that name.
+pub fn admit_plain(matcher: &Matcher, listener: &str, asked: &Asked) -> Refusal {
+    match matcher.plain(listener, &asked.host, asked.path()) {
         Plain::Redirect => Refusal::PlainRedirected,
         Plain::Challenge => Refusal::PlainChallenge,
         Plain::Unknown => Refusal::PlainUnknown,

@@ -10,6 +10,7 @@ pub(super) fn check(case: &mut Case<'_>) -> Checked {
     let asked = case.asked;
     let ask =
         Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: case.headers };
-    case.route = Some(case.running.matcher.admit(site, case.proved.who, &ask, asked.upgrade())?);
+    case.route =
+        Some(case.running.matcher.admit(case.proved.listener, site, case.proved.who, &ask, asked.upgrade())?);
     Ok(())
 }

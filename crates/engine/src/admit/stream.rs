@@ -14,6 +14,6 @@ pub fn admit_stream(
 ) -> Result<Admitted, Refused> {
     site::stands(running, proved, now_s)?;
     let at = proved.site.ok_or(Refusal::Misdirected)?;
-    let route = running.matcher.admit_stream(at, proved.who, sni)?;
+    let route = running.matcher.admit_stream(proved.listener, at, proved.who, sni)?;
     Ok(Admitted { route })
 }

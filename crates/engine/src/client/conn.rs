@@ -66,10 +66,16 @@ impl Conn {
         self.is_trusted.then_some(&*self.opened.arrived.listening)
     }
 
+    /// The name of the listener by which it came.
+    pub(crate) fn listener(&self) -> &str {
+        &self.opened.arrived.listening.name
+    }
+
     /// What the handshake proved, as `running` has it.
     pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
-        Proved { site: self.site_in(running), who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
+        let site = self.site_in(running);
+        Proved { listener: self.listener(), site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
     }
 
     /// The one name of the site, where it has no more: the host of a request that names none (HTTP/1.0).

@@ -112,7 +112,8 @@ fn in_the_clear(conn: &Conn, running: &Running, asked: &Asked, view: &impl Field
     view.each(|id, _, value| {
         contradicts |= id == FieldId::Host && (host::host_into(value, &mut other).is_err() || other != asked.host);
     });
-    let why = if contradicts { Refusal::HostContradicted } else { admit_plain(&running.matcher, asked) };
+    let why =
+        if contradicts { Refusal::HostContradicted } else { admit_plain(&running.matcher, conn.listener(), asked) };
     if why == Refusal::PlainRedirected {
         conn.opened.arrived.listening.redirected.fetch_add(1, Ordering::Relaxed);
     }
@@ -121,17 +122,18 @@ fn in_the_clear(conn: &Conn, running: &Running, asked: &Asked, view: &impl Field
 
 /// Why the path is taken for none of that route.
 #[cold]
-fn read_otherwise(running: &Running, asked: &Asked, route: usize) -> String {
+fn read_otherwise(conn: &Conn, running: &Running, asked: &Asked, route: usize) -> String {
     let ask =
         Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers: &NoHeaders };
-    running.matcher.told(&running.plan, &ask, route)
+    running.matcher.told(&running.plan, conn.listener(), &ask, route)
 }
 
 /// Counts and observes a request that goes to no backend; where a route refused it, at that route.
 pub(crate) fn refused(conn: &Conn, asked: &Asked, by: Refused, began: Instant) {
     if let Some(running) = conn.opened.arrived.core.running() {
         let route = by.route.and_then(|r| running.route(r));
-        let detail = by.route.filter(|_| by.why == Refusal::BadTarget).map(|r| read_otherwise(&running, asked, r));
+        let detail =
+            by.route.filter(|_| by.why == Refusal::BadTarget).map(|r| read_otherwise(conn, &running, asked, r));
         let seen = Seen { status: by.why.status(), end: Err(by.why), detail: detail.as_deref(), ..Seen::default() };
         record(&conn.observer(), asked, &running, route, &seen, began);
     }

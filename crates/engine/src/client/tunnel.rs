@@ -46,7 +46,7 @@ pub(crate) async fn run(
     let Some(route) = ready.running.routes.get(ready.route).cloned() else { return };
     // A plan that came between is asked at once: it may have come before the backend agreed.
     let mut generation = ready.running.generation;
-    let demanded = demanded(asked, &ready.running, ready.route);
+    let demanded = demanded(conn, asked, &ready.running, ready.route);
     drop(ready);
     let (route, limits) = (&*route, &route.limits);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
@@ -138,8 +138,8 @@ fn ask<'a>(asked: &'a Asked, headers: &'a dyn Headers) -> Ask<'a> {
     Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers }
 }
 
-fn demanded(asked: &Asked, running: &Running, route: usize) -> Demanded {
-    running.matcher.demanded(&ask(asked, &NoHeaders), route)
+fn demanded(conn: &Conn, asked: &Asked, running: &Running, route: usize) -> Demanded {
+    running.matcher.demanded(conn.listener(), &ask(asked, &NoHeaders), route)
 }
 
 /// The terms of the plan that runs now, if its own route still takes the request that began the tunnel, to the same hop:
@@ -149,10 +149,11 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let core = &conn.opened.arrived.core;
     let running = core.running()?;
     let (index, now) = running.routes.iter().enumerate().find(|(_, r)| r.name == own.name)?;
-    let demanded = demanded(asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
+    let demanded = demanded(conn, asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
     let fields = demanded.last()?;
     let proved = conn.proved(&running);
-    let passes = running.matcher.admit(proved.site?, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
+    let passes = running.matcher.admit(proved.listener, proved.site?, proved.who, &ask(asked, fields), asked.upgrade())
+        == Ok(index);
     if !passes || core.clock().unix_s.get() > proved.client_not_after_s {
         return None;
     }

@@ -61,7 +61,8 @@ impl Stream {
         let arrived = &self.opened.arrived;
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         let site = arrived.running.site_in(running);
-        let proved = Proved { site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s };
+        let listener = arrived.listening.name.as_str();
+        let proved = Proved { listener, site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s };
         admit_stream(running, &proved, self.sni.as_deref(), arrived.core.clock().unix_s.get())
     }
 

@@ -25,6 +25,7 @@ pub fn policy(versions: &[&str]) -> TlsPolicy {
 pub fn site(certs: usize, clients: ClientDemand, versions: &[&str]) -> Site {
     let named = |i| Named { material: format!("site/{i}"), chain: String::new(), key: String::new() };
     Site {
+        listeners: None,
         name: "edge".into(),
         hosts: vec!["a.test".into()],
         certs: (0..certs).map(named).collect(),

@@ -1,0 +1,136 @@
+//! What can be reached by one listener. Sites and routes that name listeners are there by these alone: elsewhere their names
+//! are unknown and their paths are nobody's. Listeners that nobody names share one view. Read next: `names.rs`, `table.rs`.
+
+use crate::names::{Map, Names};
+use crate::table::{Candidate, Table};
+use crate::{Matcher, Owner, Unmatchable};
+use everyhop_plan::{Plan, Protocol};
+
+/// The tables of one listener, or of all that nobody names.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    pub(crate) owners: Names<Owner>,
+    pub(crate) hosts: Names<Table>,
+    /// The same of routes that carry what is not read: no request ever comes to one of these.
+    pub(crate) streams: Names<Table>,
+    /// By site: its only route of that kind, for a hello that names nothing of it.
+    pub(crate) only: Vec<Option<usize>>,
+}
+
+/// Whether something that names these listeners is there by `listener`; `None`: by one that nobody names.
+fn is_there(named: Option<&Vec<String>>, listener: Option<&str>) -> bool {
+    named.is_none_or(|all| listener.is_some_and(|l| all.iter().any(|name| name == l)))
+}
+
+impl View {
+    fn of(plan: &Plan, listener: Option<&str>) -> Result<View, Unmatchable> {
+        let mut it = View::default();
+        let mut own = |host: &str, owner| match it.owners.put(host, owner) {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(Unmatchable(format!("host {host:?} has two owners"))),
+            Err(_) => Err(Unmatchable(format!("host {host:?} is no name"))),
+        };
+        for (i, site) in plan.sites.iter().enumerate().filter(|(_, s)| is_there(s.listeners.as_ref(), listener)) {
+            let owner = match site.protocol {
+                Protocol::Http => Owner::Site(i),
+                Protocol::Tcp => Owner::Streams(i),
+            };
+            for host in &site.hosts {
+                own(host, owner)?;
+            }
+        }
+        for (i, route) in plan.routes.iter().enumerate().filter(|(_, r)| is_there(r.listeners.as_ref(), listener)) {
+            for host in &route.hosts {
+                if route.is_stream() && !route.matches_by_name_alone() {
+                    return Err(Unmatchable(format!("route {:?} reads no requests and asks for some", route.name)));
+                }
+                let tables = if route.is_stream() { &mut it.streams } else { &mut it.hosts };
+                match route.asks() {
+                    None => own(host, Owner::Splice(i))?,
+                    Some(asks) => tables
+                        .entry(host)
+                        .ok_or_else(|| Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)))?
+                        .add(Candidate::new(i, route.priority, asks.methods, asks.headers), asks.path),
+                }
+            }
+        }
+        it.hosts.each(Table::sort);
+        it.streams.each(Table::sort);
+        it.only = (0..plan.sites.len()).map(|site| it.only_stream(plan, site, listener)).collect();
+        Ok(it)
+    }
+
+    fn only_stream(&self, plan: &Plan, site: usize, listener: Option<&str>) -> Option<usize> {
+        let inside = |host: &String| matches!(self.owners.get(host), Some(Owner::Streams(s)) if *s == site);
+        let mut all =
+            plan.routes.iter().enumerate().filter(|(_, r)| {
+                r.is_stream() && is_there(r.listeners.as_ref(), listener) && r.hosts.iter().any(inside)
+            });
+        let only = all.next().map(|(i, _)| i);
+        only.filter(|_| all.next().is_none())
+    }
+
+    /// As [`Matcher::stream`].
+    pub(crate) fn stream(&self, site: usize, sni: Option<&str>) -> Option<usize> {
+        let owned = sni.filter(|name| matches!(self.owners.get(name), Some(Owner::Streams(s)) if *s == site));
+        match owned {
+            Some(name) => self.streams.get(name)?.first(),
+            None => self.only.get(site).copied().flatten(),
+        }
+    }
+}
+
+impl Matcher {
+    /// The views of all listeners that are named, and that of the others.
+    pub(crate) fn see(&mut self, plan: &Plan) -> Result<(), Unmatchable> {
+        self.common = View::of(plan, None)?;
+        let of_sites = plan.sites.iter().map(|s| (&s.name, &s.listeners));
+        let of_routes = plan.routes.iter().map(|r| (&r.name, &r.listeners));
+        for (who, listener) in of_sites.chain(of_routes).flat_map(|(w, all)| all.iter().flatten().map(move |l| (w, l)))
+        {
+            if !plan.listeners.iter().any(|l| l.name == *listener) {
+                return Err(Unmatchable(format!("{who:?} names the listener {listener:?}, which is not there")));
+            }
+            if !self.views.contains_key(listener) {
+                self.views.insert(listener.clone(), View::of(plan, Some(listener))?);
+            }
+        }
+        let of_tls = plan.listeners.iter().filter(|l| !l.is_plain());
+        self.listeners = of_tls.map(|l| (l.name.clone(), l.bind.clone())).collect();
+        Ok(())
+    }
+
+    /// What can be reached by the listener of that name.
+    #[inline]
+    pub(crate) fn view(&self, listener: &str) -> &View {
+        if self.views.is_empty() { &self.common } else { self.views.get(listener).unwrap_or(&self.common) }
+    }
+}
+
+/// The same listener in two plans, by one of its addresses or else by its name, with what each of them lets reach by it: first
+/// what is reached by all that nobody names, which is told without a name.
+pub(crate) fn pairs<'m>(old: &'m Matcher, new: &'m Matcher) -> Vec<(&'m str, &'m View, &'m View)> {
+    if old.views.is_empty() && new.views.is_empty() {
+        return vec![("", &old.common, &new.common)];
+    }
+    let mut all: Vec<(&str, &View, &View)> = Vec::new();
+    let mut kept: Map<&str, ()> = Map::default();
+    for (name, at) in &new.listeners {
+        let same = old.listeners.iter().find(|(_, was)| was.iter().any(|it| at.contains(it)));
+        let before = same.or_else(|| old.listeners.iter().find(|(was, _)| was == name));
+        if let Some((was, _)) = before {
+            kept.insert(was, ());
+        }
+        all.push((name, old.view(before.map_or("", |(was, _)| was)), new.view(name)));
+    }
+    let gone = old.listeners.iter().filter(|(name, _)| !kept.contains_key(name.as_str()));
+    all.extend(gone.map(|(name, _)| (name.as_str(), old.view(name), &new.common)));
+    let is_common =
+        |(_, was, now): &(&str, &View, &View)| std::ptr::eq(*was, &old.common) && std::ptr::eq(*now, &new.common);
+    let common = all.iter().any(is_common);
+    all.retain(|pair| !is_common(pair));
+    if common {
+        all.insert(0, ("", &old.common, &new.common));
+    }
+    all
+}

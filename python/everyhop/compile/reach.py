@@ -1,0 +1,42 @@
+"""By which listeners a route is reached, as it and its sites name them. Read next: `rules_listeners.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from everyhop.compile import names
+from everyhop.compile.streams import owner
+from everyhop.compile.world import World
+from everyhop.model import Route
+
+Named = list[str] | None
+"""The only listeners by which something is reached; `None`: every one."""
+
+
+def meet(a: Named, b: Iterable[str]) -> list[str]:
+    """Those of `b` by which what names `a` is reached."""
+    return [name for name in b if a is None or name in a]
+
+
+def share(a: Named, b: Named) -> bool:
+    """Whether two things are reached by one listener."""
+    return a is None or b is None or bool({*a} & {*b})
+
+
+def by_tls(world: World) -> list[str]:
+    return [it.name for it in world.config.listener if it.speaks == "tls"]
+
+
+def named_by(world: World, route: Route, owned: Mapping[str, str]) -> Named:
+    """The only listeners by which a route is reached, as it and the sites of its names say."""
+    hosts = (names.host(text, wildcard=True) for text in route.hosts)
+    owners = {owner(owned, host) for host in hosts if host is not None}
+    sites = [site.listeners for site in world.config.site if site.name in owners]
+    if route.tls == "passthrough" or not sites or None in sites:
+        return route.listeners
+    return meet(route.listeners, sorted({name for all_of_it in sites for name in all_of_it or ()}))
+
+
+def reached_by(world: World, route: Route, owned: Mapping[str, str]) -> set[str]:
+    """Those of them that speak TLS."""
+    return {*meet(named_by(world, route, owned), by_tls(world))}
