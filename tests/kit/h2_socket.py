@@ -26,6 +26,7 @@ class Stream:
     number: int
     fields: dict[bytes, bytes] = field(default_factory=dict)
     data: bytes = b""
+    trailers: dict[bytes, bytes] = field(default_factory=dict)
     ended: str | int | None = None
 
     @property
@@ -74,6 +75,8 @@ class Client:
             self.offers = bool(self.offers) if changed is None else changed.new_value == 1
         elif isinstance(event, h2.events.ResponseReceived):
             self.streams[event.stream_id].fields = dict(event.headers)
+        elif isinstance(event, h2.events.TrailersReceived):
+            self.streams[event.stream_id].trailers = dict(event.headers)
         elif isinstance(event, h2.events.DataReceived):
             self.streams[event.stream_id].data += event.data
             self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

@@ -3,6 +3,7 @@ ended with, which HTTP does not tell."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.kit import EdgeKit, Pki, Raw
+from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.grpc_peer import SERVICE, channel, server
 from tests.kit.raw import OK, answering
 from tests.wire.test_http2 import GRPC, route
@@ -81,3 +82,85 @@ def test_no_call_is_lost_where_a_server_ends_its_connections_now_and_then(edge: 
     peer.stop(0)
     links = {line["backend_hop"]["reused"] for line in it.lines() if line["backend_hop"]}
     assert links == {True, False}
+
+
+ANSWERED = """
+[[route]]
+name = "later"
+host = "a.test"
+path = "/later"
+answer = {{ status = 503, text = "100 % down: für immer\\n", headers = {{ retry-after = "60" }} }}
+[[route]]
+name = "page"
+host = "a.test"
+path = "/page"
+answer = {{ status = 403, text = "<p>no</p>", headers = {{ content-type = "text/html" }} }}
+[[route]]
+name = "moved"
+host = "a.test"
+path = "/moved"
+redirect = {{ to = "https://b.test{{path}}" }}
+[[route]]
+name = "fine"
+host = "a.test"
+path = "/fine"
+answer = {{ status = 200, text = "all is well" }}
+[[route]]
+name = "own"
+host = "a.test"
+path = "/own"
+answer = {{ status = 200, headers = {{ content-type = "application/grpc", grpc-status = "9", grpc-message = "as it says" }} }}
+"""
+
+TOLD_TO_CALLS = {
+    "later": (14, "100 % down: für immer", 503),
+    "page": (7, "the edge answers 403 itself", 403),
+    "moved": (2, "the edge answers 308 itself", 308),
+    "fine": (2, "all is well", 200),
+    "own": (9, "as it says", 200),
+}
+
+
+def test_a_call_to_what_the_edge_answers_itself_ends_with_a_status_of_grpc(edge: Edges, pki: Pki) -> None:
+    """P05. A client of gRPC reads neither HTTP's status nor a page: the log and the metrics tell both."""
+    told = Told(edge, ANSWERED.format())
+    with channel(told.it.port, "a.test", pki.public.file) as opened:
+        for name, (code, message, status) in TOLD_TO_CALLS.items():
+            with pytest.raises(grpc.RpcError) as failed:
+                opened.unary_unary(f"/{name}/One")(b"a", timeout=20)
+            assert (failed.value.code().value[0], failed.value.details()) == (code, message), name
+            line = ended(told, f"/{name}/One")
+            assert (line["status"], line["grpc_status"], line["end"]) == (status, code, "done"), name
+            if name == "later":
+                assert ("retry-after", "60") in {(k, v) for k, v in failed.value.initial_metadata() or ()} | {
+                    (k, v) for k, v in failed.value.trailing_metadata() or ()
+                }
+    figures = told.comes(grpc_calls_total=5)
+    counted = {k.split('route="')[1].split('"')[0]: k for k in figures if k.startswith("everyhop_grpc_calls_total")}
+    assert {name: key.split('status="')[1][:-2] for name, key in counted.items()} == {
+        name: str(code) for name, (code, _, _) in TOLD_TO_CALLS.items()
+    }
+    # Who makes no call is answered as ever.
+    with tls(told.it.port, "a.test", pki.public.file) as sock:
+        answer = exchange(sock, "GET /later HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert answer.status == 503 and answer.text == "100 % down: für immer\n"
+    assert told.it.line(lambda line: line["path"] == "/later")["grpc_status"] is None
+
+
+def test_a_call_to_a_route_under_maintenance_is_unavailable(edge: Edges, pki: Pki) -> None:
+    """P05. So that clients try again, as they do of a server that is away."""
+    peer, port = server(pki.backend, pki.internal.file)
+    told = Told(edge, route(port, GRPC, tls_="mutual"))
+    with channel(told.it.port, "a.test", pki.public.file) as opened:
+        one = opened.unary_unary(f"/{SERVICE}/One")
+        assert one(b"a", timeout=20) == b"A"
+        at = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()
+        told.it.admin("maintenance", route="r", until=at, text=None)
+        with pytest.raises(grpc.RpcError) as failed:
+            one(b"a", timeout=20)
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+        line = told.it.line(lambda line: line["status"] == 503)
+        assert (line["grpc_status"], line["end"]) == (14, "done")
+        told.it.admin("maintenance", route="r", until=None, text=None)
+        assert one(b"a", timeout=20) == b"A"
+    peer.stop(0)

@@ -21,6 +21,18 @@ pub fn code(why: Refusal) -> u8 {
     }
 }
 
+/// What a status of HTTP without one of gRPC's stands for, as clients read it (gRPC's http-grpc-status-mapping).
+pub fn of_http(status: u16) -> u8 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => UNAVAILABLE,
+        _ => UNKNOWN,
+    }
+}
+
 /// A status as a field has it.
 pub fn read(value: &[u8]) -> u8 {
     let text = std::str::from_utf8(value).ok();

@@ -83,10 +83,12 @@ impl H1Up {
         self.to_head = asked.is_head();
         // Each stream of a client's HTTP/2 connection would hold what was read ahead for it.
         self.wire.greedy = asked.protocol != "h2";
-        self.chunks = asked.body == BodyLen::Unknown;
+        self.chunks = asked.body == BodyLen::Unknown || asked.announces;
         (self.answered, self.keep) = (false, false);
         self.bound |= asked.binds.get();
-        self.upgrade = asked.upgrade().map(Into::into);
+        if asked.opens || self.upgrade.is_some() {
+            self.upgrade = asked.upgrade().map(Into::into);
+        }
         let ours = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
         self.wants = ours.map(Key::accept);
     }

@@ -13,6 +13,7 @@ use crate::exchange::observed::{Seen, record};
 use crate::exchange::words::{Behind, BodyLen, Meta};
 use bytes::Bytes;
 use everyhop_plan::Variable;
+use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::given::GivenRun;
 use everyhop_running::running::Running;
@@ -57,15 +58,61 @@ impl Own {
     /// The answer; it is counted and observed at its route.
     pub(crate) fn answer(&self, conn: &Conn, asked: &Asked, began: Instant) -> Option<Answer> {
         let route = self.running.route(self.route)?;
-        let answer = match self.says {
+        let mut answer = match self.says {
             Says::Given => written(conn, asked, route.given.as_ref()?),
             Says::Preflight => preflight(asked.cors.as_deref()?),
         };
+        // What the answer is stays told in the log, beside what a call was told.
+        let (status, mut told) = (answer.meta.status, None);
+        if asked.grpc {
+            (answer, told) = told_to_call(answer);
+        }
         let bytes_out = answer.body.len() as u64;
-        let seen = Seen { status: answer.meta.status, bytes_out, ..Seen::default() };
+        let seen = Seen { status, grpc: told, bytes_out, ..Seen::default() };
         record(&conn.observer(), asked, &self.running, Some(route), &seen, began);
         Some(answer)
     }
+}
+
+/// The same in the words of gRPC: trailers alone, whose status is what HTTP's stands for there. Its words are the message; a page
+/// or a place to go would be for people. A route that says a status of gRPC itself is left as it is.
+#[cold]
+fn told_to_call(it: Answer) -> (Answer, Option<u8>) {
+    let field =
+        |name: &str| it.fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone());
+    if let Some(said) = field("grpc-status") {
+        return (it, Some(grpc::read(&said)));
+    }
+    let code = grpc::of_http(it.meta.status);
+    let in_words = field("content-type").is_some_and(|kind| kind.starts_with(b"text/plain"));
+    let message = match it.body.trim_ascii() {
+        words if in_words && !words.is_empty() => percent_encoded(words.get(..MESSAGE_BYTES).unwrap_or(words)),
+        _ => format!("the edge answers {} itself", it.meta.status).into_bytes(),
+    };
+    let mut fields = vec![
+        ("content-type".into(), b"application/grpc".to_vec()),
+        ("grpc-status".into(), code.to_string().into_bytes()),
+        ("grpc-message".into(), message),
+    ];
+    let of_a_body = ["content-type", "content-encoding", "content-language", "content-length", "location"];
+    fields.extend(it.fields.into_iter().filter(|(name, _)| !of_a_body.iter().any(|b| name.eq_ignore_ascii_case(b))));
+    let meta = Meta { status: 200, body: BodyLen::None, behind: Behind::Nothing };
+    (Answer { meta, fields, body: Bytes::new() }, Some(code))
+}
+
+/// What of its words a call is told: a field, and no page.
+const MESSAGE_BYTES: usize = 512;
+
+/// As `grpc-message` has it.
+fn percent_encoded(words: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(words.len());
+    for byte in words {
+        match byte {
+            b'%' | 0..0x20 | 0x7f.. => out.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+    out
 }
 
 fn preflight(granted: &Granted) -> Answer {

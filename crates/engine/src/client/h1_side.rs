@@ -7,7 +7,7 @@ use crate::exchange::body::Taken;
 use crate::exchange::sides::Client;
 use crate::exchange::trailers::{last_chunk, of_request};
 use crate::exchange::websocket::PROTOCOL;
-use crate::exchange::words::{BodyLen, Fields, Gone, Got, Meta};
+use crate::exchange::words::{Behind, BodyLen, Fields, Gone, Got, Meta};
 use everyhop_http1::{FieldId, Refused, write};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -79,13 +79,19 @@ impl Client for H1 {
         let unread = meta.status >= 300 && self.is_far();
         let out = self.out.tail();
         write::status_line(out, meta.status, fields.reason());
-        let (mut dated, bodiless) = (false, meta.body == BodyLen::None);
+        let (mut dated, mut announces, bodiless) = (false, false, meta.body == BodyLen::None);
+        let may_announce = matches!((meta.body, meta.behind), (BodyLen::Known(_), Behind::PerhapsTrailers));
         let hsts = self.conn.hsts.borrow();
         fields.each(|id, name, value| match id {
             // Where there is no body it tells of another response (HEAD, 304); else it is written from what is sent.
             FieldId::ContentLength if !bodiless || matches!(meta.status, 101 | 204) => {}
             FieldId::Date => {
                 dated = true;
+                write::field(out, name, value);
+            }
+            // A backend of HTTP/2 declares a length and sends trailers behind it; here chunks alone have room for them.
+            _ if may_announce && name.eq_ignore_ascii_case(b"trailer") => {
+                announces = true;
                 write::field(out, name, value);
             }
             // It is the edge that ends TLS, and says this of it.
@@ -101,13 +107,13 @@ impl Client for H1 {
         self.sending = Sending::Plain;
         match meta.body {
             BodyLen::None => {}
-            BodyLen::Known(n) => {
+            BodyLen::Known(n) if !announces || self.version_10 => {
                 out.extend_from_slice(b"content-length: ");
                 write::number(out, n);
                 out.extend_from_slice(b"\r\n");
             }
             BodyLen::Unknown if self.version_10 => self.keep = false,
-            BodyLen::Unknown => {
+            BodyLen::Known(_) | BodyLen::Unknown => {
                 self.sending = Sending::Chunks;
                 out.extend_from_slice(b"transfer-encoding: chunked\r\n");
             }

@@ -30,12 +30,16 @@ pub struct Asked {
     /// The canonical path, by which it is judged.
     path: String,
     pub(crate) body: BodyLen,
+    /// It asks to switch to another protocol, whichever; see `upgrade`.
+    pub(crate) opens: bool,
     /// A WebSocket handshake.
     pub(crate) websocket: bool,
     /// The other protocol that it asks to switch to, as the client names it.
     pub(crate) switches: Option<Box<str>>,
     /// The key of the handshake in HTTP/1.1: the client's, if it is one; ours, where the client speaks HTTP/2 and has none.
     pub(crate) key: Option<Key>,
+    /// It announces trailers behind a body of a declared length, which HTTP/2 has and HTTP/1.1 has not (RFC 9112 §7.1.2).
+    pub(crate) announces: bool,
     /// The client takes trailers (`TE: trailers`), which gRPC insists on.
     pub(crate) te_trailers: bool,
     pub(crate) protocol: &'static str,
@@ -63,9 +67,11 @@ impl Default for Asked {
             onward: String::new(),
             path: String::new(),
             body: BodyLen::None,
+            opens: false,
             websocket: false,
             switches: None,
             key: None,
+            announces: false,
             te_trailers: false,
             protocol: "http/1.1",
             grpc: false,
@@ -97,7 +103,8 @@ impl Asked {
         (self.told, self.switches) = (None, None);
         self.cors = None;
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
-        (self.websocket, self.te_trailers, self.grpc, self.protocol) = (false, false, false, "http/1.1");
+        (self.opens, self.websocket, self.announces) = (false, false, false);
+        (self.te_trailers, self.grpc, self.protocol) = (false, false, "http/1.1");
     }
 
     /// Canonical; `/` for the asterisk of OPTIONS.
@@ -139,7 +146,11 @@ impl Asked {
 
     /// The protocol that it asks to switch to: what follows its answer is a tunnel's, if the backend agrees.
     pub(crate) fn upgrade(&self) -> Option<&str> {
-        if self.websocket { Some(PROTOCOL) } else { self.switches.as_deref() }
+        match (self.opens, self.websocket) {
+            (false, _) => None,
+            (true, true) => Some(PROTOCOL),
+            (true, false) => self.switches.as_deref(),
+        }
     }
 
     pub(crate) fn is_head(&self) -> bool {
@@ -148,7 +159,7 @@ impl Asked {
 
     /// A call of gRPC needs trailers and streams both ways.
     pub(crate) fn needs(&self) -> Needs {
-        match (self.upgrade().is_some(), self.grpc) {
+        match (self.opens, self.grpc) {
             (true, _) => Needs::Tunnel,
             (false, true) => Needs::Http2,
             (false, false) => Needs::Either,
@@ -167,7 +178,7 @@ impl Asked {
             Framing::Length(n) => BodyLen::Known(n),
             Framing::Chunked => BodyLen::Unknown,
         };
-        self.websocket = false;
+        (self.opens, self.websocket) = (false, false);
         if head.connection.upgrade && !head.version_10 {
             self.asks_to_switch(head, buf)?;
         }
@@ -184,7 +195,7 @@ impl Asked {
         let Some(to) = said.next() else { return Ok(()) };
         let bodiless = matches!(head.framing, Framing::None | Framing::Length(0));
         if to.eq_ignore_ascii_case(b"websocket") && bodiless && self.method == "GET" {
-            self.websocket = true;
+            (self.opens, self.websocket) = (true, true);
             self.body = BodyLen::None;
             let mut keys = head.fields.iter().filter(|f| f.name.of(buf).eq_ignore_ascii_case(KEY));
             self.key = keys.next().and_then(|f| Key::read(f.value.of(buf))).filter(|_| keys.next().is_none());
@@ -204,6 +215,7 @@ impl Asked {
         }
         // Tokens are ASCII.
         self.switches = Some(to.iter().map(|b| char::from(*b)).collect::<String>().into());
+        self.opens = true;
         Ok(())
     }
 
@@ -316,9 +328,10 @@ impl Asked {
         }
         self.protocol = "h2";
         self.body = body;
-        self.websocket = false;
+        self.announces = matches!(body, BodyLen::Known(_)) && head.headers.contains_key(http::header::TRAILER);
+        (self.opens, self.websocket) = (false, false);
         if let Some(protocol) = opens {
-            self.opens(protocol)?;
+            self.connects(protocol)?;
         }
         self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
         Ok(())
@@ -328,11 +341,12 @@ impl Asked {
 impl Asked {
     /// An extended CONNECT (RFC 8441). What follows its head is the tunnel's, once there is one.
     #[cold]
-    fn opens(&mut self, protocol: &Protocol) -> Result<(), Refusal> {
+    fn connects(&mut self, protocol: &Protocol) -> Result<(), Refusal> {
         if !protocol.as_str().eq_ignore_ascii_case(PROTOCOL) {
             return Err(Refusal::UpgradeRefused);
         }
-        (self.websocket, self.body, self.key) = (true, BodyLen::None, Key::new());
+        (self.opens, self.websocket) = (true, true);
+        (self.body, self.key) = (BodyLen::None, Key::new());
         Ok(())
     }
 }

@@ -100,7 +100,7 @@ pub(crate) async fn carry<C: Carrier>(
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
     let edits = route.response.as_ref().map(|it| Editing { edits: &it.edits, asked, knows: carrier });
-    let terms = Terms { limits, upgrade: asked.upgrade().is_some(), edits };
+    let terms = Terms { limits, upgrade: asked.opens, edits };
     let turn = match &route.turns {
         None => None,
         Some(turns) => match take(turns, carrier, client, watch).await {

@@ -22,7 +22,7 @@ pub(crate) fn build(
     match protocol {
         // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
         // both: nobody else can say in time who does.
-        UpstreamProtocol::Auto if asked.upgrade().is_none() => {
+        UpstreamProtocol::Auto if !asked.opens => {
             let request = Box::new(h2(said, asked, fields)?);
             Ok(Built::Either(h1(said, asked, fields, scratch, |id| id != FieldId::Expect), request))
         }
@@ -88,12 +88,13 @@ fn h1(
             out.extend_from_slice(b"content-length: 0\r\n");
         }
         BodyLen::None => {}
-        BodyLen::Known(n) => {
+        BodyLen::Known(n) if !asked.announces => {
             out.extend_from_slice(b"content-length: ");
             write::number(&mut out, n);
             out.extend_from_slice(b"\r\n");
         }
-        BodyLen::Unknown => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // In chunks, which alone have room for trailers.
+        BodyLen::Known(_) | BodyLen::Unknown => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
     out
