@@ -49,7 +49,7 @@ fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
     json!({
         "at": it.at, "tls": it.tls, "state": state, "identity": identity,
         "failures": addresses.iter().map(|a| a.fares.failures.load(Ordering::Relaxed)).sum::<u32>(),
-        "requests": sent.load(Ordering::Relaxed),
+        "requests": sent.load(Ordering::Relaxed), "open": it.open.load(Ordering::Relaxed),
         "impostor": addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)),
         "failed": it.health.failed().into_iter().collect::<HashMap<_, _>>(),
         "last_failure": parsed(last.map(|(_, text)| text)),

@@ -40,7 +40,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let mut it = it.keeping(Spliced { generation });
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
-    let mut tries = Tries::default();
+    let mut tries = Tries::by(route.key_of(it.client.ip()));
     let header = header(&it, &hello, route);
     let preface = Preface { first: &header, starttls: route.starttls, ..Preface::NONE };
     if !lines_up(it.listening.starttls, route.starttls) {
@@ -54,7 +54,7 @@ pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
             return end(&it, &hello, route, (hop.as_ref(), &tries), TlsFacts::default(), (0, 0), Err(why));
         }
     };
-    route.sends_to(&backend);
+    let _under_way = (route.sends_to(&backend), backend.connected());
     let Some(client) = it.sock.take() else { return };
     let mut tunnel = Tunnel::new(&mut it, &header, route, client, up);
     let began = || choose::healed(&backend, &address);
@@ -109,7 +109,9 @@ async fn dial(
     preface: &Preface<'_>,
 ) -> Result<(Arc<BackendRun>, Address, Sock, Held), Refusal> {
     loop {
-        let backend = choose::choose(it.core.clock().unix_s.get(), route, tries)?;
+        let chosen = choose::choose(it.core.clock().unix_s.get(), route, tries);
+        // What was tried says more than that nothing is left.
+        let backend = chosen.map_err(|why| tries.failures.last().map_or(why, |last| last.why))?;
         let addresses = choose::addresses(&backend, tries);
         let until_ms = it.core.clock().now_ms.get() + u64::from(route.limits.connect_s) * 1000;
         let mut why = Refusal::ConnectFailed;
@@ -144,7 +146,7 @@ async fn dial(
             it.core.backends.tell(&backend, address, *failed, began, tries);
         }
         tries.leave_out(backend.hop_id);
-        if tries.hops() >= route.backends.len() {
+        if tries.hops() >= route.takers() {
             return Err(why);
         }
     }

@@ -15,6 +15,7 @@ mod limits;
 mod listener;
 mod route;
 mod site;
+mod spread;
 mod target;
 
 pub use cors::Cors;
@@ -27,6 +28,7 @@ pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
+pub use spread::{Balance, Share, Spread};
 pub use target::Target;
 
 use serde::{Deserialize, Deserializer, Serialize};

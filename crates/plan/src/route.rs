@@ -8,6 +8,7 @@ use crate::given::Given;
 use crate::hop::{Backend, Place};
 use crate::listener::StartTls;
 use crate::present;
+use crate::spread::Spread;
 use crate::target::Target;
 use crate::{Most, RouteLimits};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,9 @@ pub enum Way {
         /// As in `AtEdge`.
         #[serde(deserialize_with = "present")]
         starttls: Option<StartTls>,
+        /// As in `AtEdge`.
+        #[serde(deserialize_with = "present")]
+        spread: Option<Spread>,
         backends: Vec<Place>,
     },
     /// At the edge: HTTP is read here, or bytes go on as they come; then a hop of its own begins.
@@ -78,6 +82,9 @@ pub enum Way {
         starttls: Option<StartTls>,
         /// What counts as a failure of a backend beside connects and handshakes.
         eject_on: Vec<EjectOn>,
+        /// `null`: they take turns, one like the other.
+        #[serde(deserialize_with = "present")]
+        spread: Option<Spread>,
         backends: Vec<Backend>,
     },
     /// At the edge, which answers itself: nothing lies behind.

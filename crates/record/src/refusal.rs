@@ -110,6 +110,7 @@ refusals! {
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
     SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";
+    Drained "hop/drained" 503 "every backend of the route is drained, or has weight 0: none takes anything new";
     Unresolved "hop/unresolved" 503 "the backend's name does not resolve";
     ConnectFailed "hop/connect-failed" 502 "the backend does not take connections";
     HopDescriptors "hop/descriptors" 503 "the process has no descriptor left for a connection to the backend";

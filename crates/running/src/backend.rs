@@ -31,6 +31,8 @@ pub struct BackendRun {
     /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
     pub closes_at_s: i64,
     pub health: Health,
+    /// Connections that are open to it.
+    pub open: Arc<AtomicU32>,
     /// New connections so far: the addresses of a name take them in turn.
     pub turn: AtomicUsize,
 }
@@ -121,7 +123,22 @@ impl Health {
     }
 }
 
+/// An open connection to a backend, as long as it is held.
+pub struct Connected(Arc<AtomicU32>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl BackendRun {
+    /// Counts a connection that is open to it.
+    pub fn connected(&self) -> Connected {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Connected(self.open.clone())
+    }
+
     /// After an address was ejected or healed, or others took their place.
     pub fn sum_up(&self) {
         let addresses = self.addresses.load();

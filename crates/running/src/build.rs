@@ -7,6 +7,7 @@ use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
+use crate::spread::SpreadRun;
 use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
@@ -94,6 +95,7 @@ impl Running {
             let mut run = building.route(i, stats)?;
             carry_turns(&mut run, old);
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
+            run.spread = spread(&route.way, &run, old, threads)?;
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
             routes.push(Arc::new(run));
         }
@@ -133,6 +135,28 @@ fn carry_turns(run: &mut RouteRun, old: Option<&RouteRun>) {
     {
         *now = before.clone();
     }
+}
+
+/// How it spreads, with what is under way at its backends since before.
+fn spread(
+    way: &Way,
+    run: &RouteRun,
+    old: Option<&RouteRun>,
+    threads: usize,
+) -> Result<Option<Box<SpreadRun>>, Unusable> {
+    let (Way::AtBackend { spread, .. } | Way::AtEdge { spread, .. }) = way else { return Ok(None) };
+    let Some(spread) = spread else { return Ok(None) };
+    if spread.shares.len() != run.backends.len() {
+        return Err(Unusable(format!("route {:?} has not a share for each backend", run.name)));
+    }
+    let places: Vec<_> = run.backends.iter().map(|b| &b.place).collect();
+    Ok(Some(Box::new(SpreadRun::new(spread, &places, threads, |i| {
+        let hop_id = run.backends.get(i).map(|b| b.hop_id);
+        let shares = old.and_then(|o| Some(o.backends.iter().zip(&o.spread.as_ref()?.shares)));
+        let mut before = shares.into_iter().flatten();
+        let share = before.find(|(b, _)| Some(b.hop_id) == hop_id);
+        share.map(|(_, share)| share.under_way.clone()).unwrap_or_default()
+    }))))
 }
 
 /// What a route of that name sent to that hop so far.
@@ -227,11 +251,12 @@ impl Building<'_> {
             eject_on: Vec::new(),
             request: None,
             response: None,
+            spread: None,
             turns: None,
             limits: limits.clone(),
         };
         match &route.way {
-            Way::AtBackend { send_proxy, starttls, backends } => Ok(RouteRun {
+            Way::AtBackend { send_proxy, starttls, backends, .. } => Ok(RouteRun {
                 backends: backends.iter().map(|p| self.splice(p)).collect(),
                 send_proxy: *send_proxy == SendProxy::V2,
                 starttls: *starttls,
@@ -373,6 +398,7 @@ impl Building<'_> {
             lenient_answers: speaks.lenient_answers,
             closes_at_s,
             health: Health::default(),
+            open: Arc::default(),
             turn: AtomicUsize::default(),
         });
         self.built.borrow_mut().insert(hop_id, it.clone());

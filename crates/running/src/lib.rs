@@ -17,4 +17,5 @@ mod pinned;
 pub mod proven;
 pub mod running;
 pub mod secret;
+pub mod spread;
 pub mod turns;

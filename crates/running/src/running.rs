@@ -6,13 +6,16 @@ use crate::backend::BackendRun;
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
+use crate::spread::{SpreadRun, UnderWay, key};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
+use everyhop_plan::{Balance, Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -97,6 +100,8 @@ pub struct RouteRun {
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
     pub response: Option<Shape>,
+    /// How its backends take turns; `None`: one like the other.
+    pub spread: Option<Box<SpreadRun>>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
@@ -115,12 +120,38 @@ impl RouteRun {
         self.response.as_ref()?.cors.as_ref()
     }
 
-    /// Counts a request, or a connection, that goes to one of its backends.
-    pub fn sends_to(&self, backend: &BackendRun) {
+    /// Counts a request, or a connection, that goes to one of its backends; where it matters how many are under way there,
+    /// as one of them for as long as what is given is held.
+    pub fn sends_to(&self, backend: &BackendRun) -> Option<UnderWay> {
         let mut each = self.backends.iter().zip(&self.sent);
         if let Some((_, sent)) = each.find(|(b, _)| b.hop_id == backend.hop_id) {
             sent.fetch_add(1, Ordering::Relaxed);
         }
+        self.spread.as_ref().and_then(|spread| self.under_way(spread, backend))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn under_way(&self, spread: &SpreadRun, backend: &BackendRun) -> Option<UnderWay> {
+        let mut each = self.backends.iter().zip(&spread.shares);
+        each.find(|(b, _)| b.hop_id == backend.hop_id).map(|(_, share)| UnderWay::at(share))
+    }
+
+    /// By what a client whose bytes are not read finds the same backend again, where it should.
+    pub fn key_of(&self, client: IpAddr) -> Option<NonZeroU64> {
+        let by = &self.spread.as_ref()?.by;
+        (*by == Balance::ClientAddress {}).then(|| key(client.to_string().as_bytes()))
+    }
+
+    /// How many of its backends take anything new.
+    pub fn takers(&self) -> usize {
+        self.spread.as_ref().map_or(self.backends.len(), |s| s.takers())
+    }
+
+    /// Those of its backends that take something new.
+    pub fn used(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
+        let takes = |i: usize| self.spread.as_ref().and_then(|s| s.shares.get(i)).is_none_or(|s| s.weight > 0);
+        self.backends.iter().enumerate().filter(move |(i, _)| takes(*i)).map(|(_, b)| b)
     }
 }
 
@@ -136,8 +167,9 @@ impl Running {
         self.routes.get(index).map(|r| &**r)
     }
 
-    pub fn has_hop(&self, hop_id: u64) -> bool {
-        self.routes.iter().flat_map(|r| &r.backends).any(|b| b.hop_id == hop_id)
+    /// Some route sends something new to that hop: an open connection of it is worth keeping.
+    pub fn uses_hop(&self, hop_id: u64) -> bool {
+        self.routes.iter().flat_map(|r| r.used()).any(|b| b.hop_id == hop_id)
     }
 
     /// Takes new addresses for the names of backends.

@@ -11,6 +11,7 @@ from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.origins import origin
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
+from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends, demands_asking, ends_at
 from everyhop.model import Backend, Edits, Listener, Route, Site, Verify
@@ -146,6 +147,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         send_proxy=it.send_proxy,
         starttls=it.starttls,
         eject_on=sorted({"timeouts"} if it.eject_on is None else set(it.eject_on)),
+        spread=spread(it),
         backends=to,
     )
 
@@ -208,6 +210,7 @@ def route(world: World, it: Route) -> plan.Route:
             ends="at_backend",
             send_proxy=it.send_proxy,
             starttls=it.starttls,
+            spread=spread(it),
             backends=[place(b.at) for b in backends(it)],
         )
     else:

@@ -27,6 +27,7 @@ from everyhop.compile import (
     rules_reach,
     rules_requirements,
     rules_routes,
+    rules_spread,
     rules_streams,
     rules_upgrades,
 )
@@ -182,6 +183,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_answers.judge(world, ways)
     rules_streams.judge(world)
     rules_upgrades.judge(world)
+    rules_spread.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

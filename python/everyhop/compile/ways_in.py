@@ -117,7 +117,7 @@ def matching(it: Route) -> plan.Route | None:
     if it.is_answered:
         way = here(it.model_copy(update={"allow": None}), NOTHING_SAID)
     elif it.tls == "passthrough":
-        way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, backends=[])
+        way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, spread=None, backends=[])
     else:
         # Whom a route refuses, it has matched.
         unmatched = (

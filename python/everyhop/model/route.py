@@ -42,6 +42,10 @@ class Backend(Section):
     present: str | None = None
     demand_asks: bool | None = None
     off_host: bool | None = None
+    weight: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """How often it takes its turn beside the others; default 1. 0: it takes nothing new, and what is under way there ends in its own time."""
+    backup: bool = False
+    """It takes requests only while none of the others is up."""
 
 
 class Acceptance(Section):
@@ -133,6 +137,8 @@ class Route(Section):
     """Fields that are changed in the backend's answer; not in what the edge answers itself."""
     cors: Cors | None = None
     """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
+    balance: str | None = None
+    """Which backend a request goes to. `round-robin`, the default: they take turns, as often as their `weight` says. `least-requests` (where no request is read: `least-connections`): of two at random the one that has less under way for its weight. `hash:client-address`, `hash:header:NAME`, `hash:cookie:NAME`, `hash:path`: the same one for the same address, value or path, for as long as it is up; one that leaves moves none of the others' keys, and one that has five quarters of its share under way, and six, is passed over. Who has no such field or cookie goes by turns. Where no request is read, a client's address is all that a backend can be chosen by. Several addresses of one name take turns whatever is written here."""
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
     eject_on: list[Literal["timeouts", "5xx"]] | None = None

@@ -418,10 +418,51 @@ class Cors(Part):
     credentials: Always[bool]
 
 
+class ByTurns(Part):
+    kind: Literal["turns"]
+
+
+class ByLeast(Part):
+    kind: Literal["least"]
+
+
+class ByClientAddress(Part):
+    kind: Literal["client_address"]
+
+
+class ByHeader(Part):
+    kind: Literal["header"]
+    name: Never[str]
+
+
+class ByCookie(Part):
+    kind: Literal["cookie"]
+    name: Never[str]
+
+
+class ByPath(Part):
+    kind: Literal["path"]
+
+
+class Share(Part):
+    weight: Never[Annotated[int, Field(ge=0, le=65_535)]]
+    backup: Never[bool]
+
+
+class Spread(Part):
+    """How backends share what comes; who may have it stands in `backends`, and that alone is trust."""
+
+    by: Never[
+        Annotated[ByTurns | ByLeast | ByClientAddress | ByHeader | ByCookie | ByPath, Field(discriminator="kind")]
+    ]
+    shares: Never[list[Share]]  # one for each backend, in their order
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
     starttls: Never[StartTls | None]  # as of a listener
+    spread: Never[Spread | None]
     backends: Always[list[Place]]
 
 
@@ -444,6 +485,7 @@ class AtEdge(Part):
     send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent
     starttls: Never[StartTls | None]  # as of a listener
     eject_on: Never[list[Literal["timeouts", "5xx"]]]
+    spread: Never[Spread | None]
     backends: Always[list[Backend]]
 
     @property

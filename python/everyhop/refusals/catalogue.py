@@ -334,7 +334,18 @@ PAGES: dict[str, Page] = {
     "hop/weaker-than-route": Page(
         "a backend is weaker than its route", "the route would promise what one of its backends does not keep"
     ),
-    "hop/twice": Page("a backend is listed twice", "it would silently get twice its share"),
+    "hop/twice": Page(
+        "a backend is listed twice",
+        "it would silently get twice its share, or be its own backup: `weight` says the share",
+    ),
+    "route/nobody-takes": Page(
+        "no backend of a route takes anything while all is well",
+        "a weight of 0 takes nothing new, and a backup only waits for another to fail: every request would be refused",
+    ),
+    "route/wrong-balance": Page(
+        "a route balances by what it does not count",
+        "where the edge reads requests it counts those, for a connection carries many; elsewhere it sees connections alone",
+    ),
     "acceptance/expired": Page("an acceptance has ended", "what was accepted was accepted until then"),
     "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route closes"),
     "acceptance/dates": Page(

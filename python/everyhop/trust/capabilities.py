@@ -349,7 +349,9 @@ CAPABILITIES: dict[str, Capability] = {
 }
 
 # Settings that say something about a route without asking anything of its pattern.
-NEUTRAL = frozenset({"name", "listeners", "protocol", "starttls", "data", "requires", "limits", "answers", "eject_on"})
+NEUTRAL = frozenset(
+    {"name", "listeners", "protocol", "starttls", "data", "requires", "limits", "answers", "eject_on", "balance"}
+)
 
 
 ALONE = "the edge answers it itself: there is no backend"

@@ -3,20 +3,46 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
-from everyhop.plan import AsItCame, AtEdge, Cors, Edits, Most, Way
+from everyhop.plan import AsItCame, AtBackend, AtEdge, Cors, Edits, Most, Spread, Way
 
 
 def done(way: Way) -> tuple[str, ...]:
     """One sentence each, in the order in which it happens."""
+    if isinstance(way, AtBackend):
+        return tuple(spread(way.spread, [str(at) for at in way.backends], "connections"))
     if not isinstance(way, AtEdge):
         return ()
+    what = "connections" if way.is_stream else "requests"
     return (
         *bounded(way.most),
         *moved(way),
         *edited("a request", way.request),
+        *spread(way.spread, [str(b.at) for b in way.backends], what),
         *edited("an answer", way.response),
         *shared(way.cors),
     )
+
+
+def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:
+    """How backends share what comes; nothing where they take turns, one like the other."""
+    if it is None:
+        return []
+    named = list(zip(backends, it.shares, strict=False))  # the engine holds them to each other
+    taking = ", ".join(f"{at} {share.weight}" for at, share in named if share.weight and not share.backup)
+    out = [f"{BY[it.by.kind].format(name=getattr(it.by, 'name', ''), what=what)} By weight: {taking or 'none'}."]
+    out += [f"{at} takes nothing new." for at, share in named if share.weight == 0]
+    backups = [at for at, share in named if share.backup and share.weight]
+    return out + ([f"Only while none of those is up: {', '.join(backups)}."] if backups else [])
+
+
+BY = {
+    "turns": "Backends take turns.",
+    "least": "Of two backends at random the one that has fewer {what} under way for its weight is chosen.",
+    "client_address": "The same client address goes to the same backend, as long as that is up and not too busy.",
+    "header": "The same {name} goes to the same backend, as long as that is up and not too busy.",
+    "cookie": "The same cookie {name} goes to the same backend, as long as that is up and not too busy.",
+    "path": "The same path goes to the same backend, as long as that is up and not too busy.",
+}
 
 
 def bounded(most: Most | None) -> list[str]:

@@ -185,7 +185,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         changers=readers,
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
-        done=(),
+        done=done(way),
         believed=(*said_of_clients(proxied, {}), *(HEADER if way.send_proxy == "v2" else ())),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",

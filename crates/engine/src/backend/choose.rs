@@ -1,6 +1,7 @@
 //! Which backend: round robin, each thread starting elsewhere, past those that are ejected, closed or unresolved.
 //! At most half of a route's backends are ejected at a time; if none is left, the reason of the first is the answer.
 
+use crate::backend::spread;
 use crate::exchange::tries::Tries;
 use everyhop_plan::{Limits, Place};
 use everyhop_record::refusal::Refusal;
@@ -24,6 +25,9 @@ pub(crate) fn start_at(thread: usize) {
 
 /// The next backend that takes connections now, other than what was tried.
 pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<BackendRun>, Refusal> {
+    if let Some(said) = &route.spread {
+        return spread::choose(now_s, route, said, tries);
+    }
     let n = route.backends.len();
     let turn = TURN.replace(TURN.get().wrapping_add(1));
     let mut why = None;
@@ -101,8 +105,7 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
         return false;
     }
     let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.is_ejected());
-    let ejected = route.backends.iter().filter(|b| b.health.is_ejected()).count();
-    if !another && (ejected + 1) * 2 > route.backends.len() {
+    if !another && !may_go(route, backend) {
         return false;
     }
     let first = fares.eject(rests_until_ms(limits), by);
@@ -110,6 +113,17 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
         backend.sum_up();
     }
     first
+}
+
+/// Enough others are left: at least half of those that take anything, or, of a route that has them, a backup that is up.
+fn may_go(route: &RouteRun, backend: &BackendRun) -> bool {
+    let is_up = |b: &&Arc<BackendRun>| b.hop_id != backend.hop_id && !b.health.is_ejected();
+    let backups = route.spread.iter().flat_map(|s| &s.shares).map(|s| s.backup && s.weight > 0);
+    if route.backends.iter().zip(backups).any(|(b, backup)| backup && is_up(&b)) {
+        return true;
+    }
+    let ejected = route.used().filter(|b| b.health.is_ejected()).count();
+    (ejected + 1) * 2 <= route.takers()
 }
 
 /// Until its next probe has ended: should nobody probe it, it is tried again then.

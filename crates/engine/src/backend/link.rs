@@ -8,7 +8,7 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
-use everyhop_running::backend::BackendRun;
+use everyhop_running::backend::{BackendRun, Connected};
 use everyhop_transport::h2_io::Tap;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -40,6 +40,8 @@ pub(crate) struct Link {
     answered: Cell<bool>,
     /// How TLS ended, where it did not end well.
     broke: RefCell<Option<rustls::Error>>,
+    /// It is open.
+    _connected: Connected,
 }
 
 impl Link {
@@ -50,7 +52,8 @@ impl Link {
         standing: Standing,
     ) -> Rc<Link> {
         let (answered, broke) = (Cell::new(false), RefCell::default());
-        Rc::new(Link { backend, address, facts, standing, answered, broke })
+        let _connected = backend.connected();
+        Rc::new(Link { backend, address, facts, standing, answered, broke, _connected })
     }
 
     /// It may take one more request: its backend is still there, and what was verified of it still holds.

@@ -13,5 +13,6 @@ pub(crate) mod pool;
 pub(crate) mod preface;
 pub(crate) mod probe;
 pub(crate) mod reach;
+pub(crate) mod spread;
 pub(crate) mod streams;
 pub(crate) mod up;

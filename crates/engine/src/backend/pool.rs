@@ -84,7 +84,7 @@ impl Pools {
     /// Keeps a connection for its next request. `running` is the plan that runs now.
     pub(crate) fn give(&self, now_ms: u64, running: &Running, limits: &Limits, mut up: Box<H1Up>) {
         // The plan may have changed while it was out: a weaker hop must not live on in a pool.
-        if up.generation != running.generation && !running.has_hop(up.link.backend.hop_id) {
+        if up.generation != running.generation && !running.uses_hop(up.link.backend.hop_id) {
             return;
         }
         up.generation = running.generation;

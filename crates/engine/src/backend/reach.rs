@@ -60,7 +60,7 @@ impl Backends {
                     return Ok(Reached { backend, up, reused: true });
                 }
                 tries.leave_out(backend.hop_id);
-                if tries.hops() >= route.backends.len() {
+                if tries.hops() >= route.takers() {
                     return Err(Refusal::HopNoTunnel);
                 }
                 continue;
@@ -75,7 +75,7 @@ impl Backends {
             match Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await {
                 Ok(up) if needs == Needs::Tunnel && !Box::pin(self.opens_tunnels(route, &up, tries)).await => {
                     tries.leave_out(backend.hop_id);
-                    if tries.hops() >= route.backends.len() {
+                    if tries.hops() >= route.takers() {
                         return Err(Refusal::HopNoTunnel);
                     }
                 }
@@ -83,7 +83,7 @@ impl Backends {
                 Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
                     tries.leave_out(backend.hop_id);
-                    if tries.hops() >= route.backends.len() {
+                    if tries.hops() >= route.takers() {
                         return Err(why);
                     }
                 }

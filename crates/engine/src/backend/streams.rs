@@ -38,7 +38,7 @@ impl Backends {
                 Err(Refusal::HopDescriptors) => return Err(Refusal::HopDescriptors),
                 Err(why) => {
                     tries.leave_out(backend.hop_id);
-                    if tries.hops() >= route.backends.len() {
+                    if tries.hops() >= route.takers() {
                         return Err(why);
                     }
                 }

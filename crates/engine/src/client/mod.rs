@@ -12,6 +12,7 @@ pub(crate) mod h1;
 mod h1_side;
 pub(crate) mod h2;
 mod h2_side;
+pub(crate) mod key;
 pub(crate) mod known;
 mod plain;
 pub(crate) mod request;

@@ -6,6 +6,7 @@ use crate::admit::{Refused, admit, admit_plain};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::given::{Own, Says, Stays};
+use crate::client::key;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::cors::Granted;
@@ -62,6 +63,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
+    asked.returns_by = route.and_then(|r| r.spread.as_ref()).and_then(|spread| key::of(conn, asked, view, spread));
     if let Some(to) = route.and_then(|r| r.target.as_ref()) {
         target::moves(asked, to).map_err(refused)?;
     }

@@ -38,7 +38,7 @@ pub(crate) async fn run(
     switched: Switched<Up>,
     watch: &Watch,
 ) {
-    let Switched { up, reused, began, failed, turn: _turn } = switched;
+    let Switched { up, reused, began, tries, turn: _turn } = switched;
     let Some(mut up) = up.into_end() else { return };
     let arrived = &conn.opened.arrived;
     let core = &arrived.core;
@@ -112,7 +112,7 @@ pub(crate) async fn run(
     let hop = Some((&*facts, reused));
     let seen = Seen {
         hop,
-        failed: &failed,
+        failed: &tries.failures,
         status: 101,
         grpc: None,
         bytes_in: there.moved,

@@ -12,6 +12,7 @@ use everyhop_record::refusal::Refusal;
 use h2::ext::Protocol;
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 /// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Asked {
     pub(crate) told: Option<Box<Told>>,
     /// What it comes to by the route's CORS; nothing where the route says none.
     pub(crate) cors: Option<Box<Granted>>,
+    /// By what its route finds the same backend for it again.
+    pub(crate) returns_by: Option<NonZeroU64>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -78,6 +81,7 @@ impl Default for Asked {
             chain: Vec::new(),
             told: None,
             cors: None,
+            returns_by: None,
             binds: Cell::new(false),
         }
     }

@@ -82,7 +82,8 @@ pub(crate) struct Switched<U> {
     pub(crate) up: U,
     pub(crate) reused: bool,
     pub(crate) began: Instant,
-    pub(crate) failed: Vec<Failure>,
+    /// What was tried before, and that it is under way there as long as the tunnel is open.
+    pub(crate) tries: Box<Tries>,
     /// It is under way as long as the tunnel is open.
     pub(crate) turn: Option<Turn>,
 }
@@ -112,7 +113,7 @@ pub(crate) async fn carry<C: Carrier>(
             }
         },
     };
-    let mut tries = Tries::default();
+    let mut tries = Tries::by(asked.returns_by);
     let mut again = false;
     let mut exchange = Exchange::new(asked.body, ready.built.may_be_h2());
     loop {
@@ -136,7 +137,7 @@ pub(crate) async fn carry<C: Carrier>(
                 return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
             }
         };
-        route.sends_to(&backend);
+        tries.under_way = route.sends_to(&backend);
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
         let closes_at_s = backend.closes_at_s;
@@ -165,13 +166,14 @@ pub(crate) async fn carry<C: Carrier>(
             // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
             // backend is asked again only over a new connection where a kept one may have died of age.
             let unanswered = !up.answered() && exchange.may_go_again();
-            let elsewhere = reused || route.backends.len() > 1 || tries.leaves(&backend);
+            let elsewhere = reused || route.takers() > 1 || tries.leaves(&backend);
             let retry =
                 elsewhere && unanswered && exchange.untouched() && is_idempotent(&asked.method) && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
                 exchange.again();
-                if route.backends.len() > tries.hops() + 1 {
+                tries.under_way = None;
+                if route.takers() > tries.hops() + 1 {
                     tries.leave_out(backend.hop_id);
                 }
                 continue;
@@ -179,7 +181,7 @@ pub(crate) async fn carry<C: Carrier>(
         }
         if ended.is_ok() && exchange.switched {
             // Observed when the tunnel ends.
-            return Carried::Switched(Switched { up, reused, began, failed: tries.failures, turn });
+            return Carried::Switched(Switched { up, reused, began, tries: Box::new(tries), turn });
         }
         let facts = up.facts();
         let status = match ended {

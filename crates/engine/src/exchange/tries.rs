@@ -3,16 +3,26 @@
 
 use everyhop_record::failure::Failure;
 use everyhop_running::backend::BackendRun;
+use everyhop_running::spread::UnderWay;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 
 #[derive(Default)]
 pub(crate) struct Tries {
+    /// By what its route finds the same backend for it again.
+    pub(crate) key: Option<NonZeroU64>,
+    /// Where it is under way now.
+    pub(crate) under_way: Option<UnderWay>,
     hops: Vec<u64>,
     addresses: Vec<(u64, Option<SocketAddr>)>,
     pub(crate) failures: Vec<Failure>,
 }
 
 impl Tries {
+    pub(crate) fn by(key: Option<NonZeroU64>) -> Tries {
+        Tries { key, ..Tries::default() }
+    }
+
     pub(crate) fn has_hop(&self, hop_id: u64) -> bool {
         self.hops.contains(&hop_id)
     }

@@ -111,7 +111,7 @@ impl Stream {
         let asked = self.opened.arrived.listening.starttls;
         // Whom the client heard a greeting of, before TLS or of ours.
         let mut greeted = asked.filter(|words| words.greets());
-        let mut tries = Tries::default();
+        let mut tries = Tries::by(route.key_of(self.opened.arrived.client.ip()));
         let mut tunnel = Tunnel::new(client);
         let (link, ended) = loop {
             let tried = Instant::now();
@@ -122,7 +122,7 @@ impl Stream {
             match core.backends.reach_stream(generation, &route, &mut tries, &preface).await {
                 Err(why) => break (None, Ended { why: Err(why), detail: None }),
                 Ok(Reached { wire, link, .. }) => {
-                    route.sends_to(&link.backend);
+                    let _under_way = route.sends_to(&link.backend);
                     if greeted.is_none() && preface.takes_greeting(link.backend.secured.is_some()) {
                         greeted = route.starttls;
                         self.greet(&route, &mut tunnel.client).await;
@@ -175,7 +175,7 @@ impl Stream {
         }
         let failed = link.failure(why, None, 0);
         self.opened.arrived.core.backends.tell(&link.backend, &link.address, failed, tried, tries);
-        tunnel.there.moved == 0 && tries.hops() < route.backends.len()
+        tunnel.there.moved == 0 && tries.hops() < route.takers()
     }
 
     /// The PROXY header for a backend; empty where its route sends none.

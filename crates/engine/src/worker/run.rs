@@ -1,7 +1,7 @@
 //! One thread: a single-threaded runtime, its accept tasks, and a tick. Orders come from the control thread.
 //! Nothing here waits on another thread, and it knows no stage of a connection: what accepts is handed to it.
 
-use crate::backend::choose;
+use crate::backend::{choose, spread};
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
 use everyhop_running::running::Running;
@@ -42,6 +42,7 @@ pub(crate) fn run(
 ) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     choose::start_at(index);
+    spread::start_at(index);
     runtime.block_on(async move {
         let core = Core::new(index, shared);
         let mut accepting = Accepting::default();
@@ -118,11 +119,12 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
     }
 }
 
-/// The plan that all threads run now becomes this thread's; what waits in its pools for hops of another ends.
+/// The plan that all threads run now becomes this thread's; what waits in its pools for hops of another, or for what takes
+/// nothing new, ends.
 pub(crate) fn take_plan(core: &Core) -> Option<Arc<Running>> {
     core.refresh();
     let running = core.running()?;
-    let hops: HashSet<u64> = running.routes.iter().flat_map(|r| &r.backends).map(|b| b.hop_id).collect();
+    let hops: HashSet<u64> = running.routes.iter().flat_map(|r| r.used()).map(|b| b.hop_id).collect();
     core.backends.pools.keep_only(&hops);
     Some(running)
 }

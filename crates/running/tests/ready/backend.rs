@@ -28,6 +28,7 @@ fn backend(place: Place, addresses: &[&str], closes_at_s: i64) -> BackendRun {
         lenient_answers: false,
         closes_at_s,
         health: Health::default(),
+        open: Arc::default(),
         turn: AtomicUsize::new(0),
     }
 }

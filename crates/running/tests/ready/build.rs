@@ -46,8 +46,8 @@ fn a_plan_is_made_ready_with_everything_that_it_names() {
             ("reencrypt", "10.0.0.9:2", UpstreamProtocol::Http2, vec![at("10.0.0.9:2")], Some((false, false))),
         ]
     );
-    assert!(backends(&running).iter().all(|b| b.closes_at_s == i64::MAX && running.has_hop(b.hop_id)));
-    assert!(!running.has_hop(1) && running.route(1).is_some() && running.route(2).is_none());
+    assert!(backends(&running).iter().all(|b| b.closes_at_s == i64::MAX && running.uses_hop(b.hop_id)));
+    assert!(!running.uses_hop(1) && running.route(1).is_some() && running.route(2).is_none());
 }
 
 #[test]
@@ -61,8 +61,7 @@ fn the_words_of_each_pattern_and_of_where_tls_ends_are_those_of_the_plan() {
     for (word, send_proxy) in [("off", false), ("v2", true)] {
         let mut plan = plan();
         plan["routes"][1]["hosts"] = json!(["p.test"]);
-        plan["routes"][1]["way"] =
-            json!({"ends": "at_backend", "send_proxy": word, "starttls": null, "backends": [name(), literal()]});
+        plan["routes"][1]["way"] = json!({"ends": "at_backend", "send_proxy": word, "starttls": null, "spread": null, "backends": [name(), literal()]});
         let running = it.built(&plan, None).expect("a plan");
         let route = &running.routes[1];
         assert_eq!((route.pattern, route.send_proxy, route.strict_paths), ("passthrough", send_proxy, false));

@@ -116,6 +116,33 @@ fn a_hop_that_several_routes_have_is_one() {
     assert_eq!(sent, [vec![0, 2], vec![1]], "each route counts what went from it, to what it has");
 }
 
+#[test]
+fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_request() {
+    let it = Material::new();
+    let spread = |weights: &[u16]| {
+        let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false})).collect();
+        let mut plan = plan();
+        *way(&mut plan, 0, "spread") = json!({"by": {"kind": "least"}, "shares": shares});
+        plan
+    };
+    let before = it.built(&spread(&[1, 1]), None).expect("a plan");
+    let held = before.routes[0].sends_to(&before.routes[0].backends[1]);
+    assert!(held.is_some() && before.routes[1].sends_to(&before.routes[1].backends[0]).is_none());
+    let mut turned = spread(&[0, 1]);
+    way(&mut turned, 0, "backends").as_array_mut().expect("backends").reverse();
+    let after = it.built(&turned, Some(&before)).expect("a plan");
+    let under_way = || -> Vec<_> {
+        let shares = after.routes[0].spread.iter().flat_map(|s| &s.shares);
+        shares.map(|s| s.under_way.load(Ordering::Relaxed)).collect()
+    };
+    assert_eq!(under_way(), [1, 0]);
+    drop(held);
+    assert_eq!(under_way(), [0, 0]);
+    let (drained, taking) = (after.routes[0].backends[0].hop_id, after.routes[0].backends[1].hop_id);
+    assert!(!after.uses_hop(drained) && after.uses_hop(taking) && after.routes[0].takers() == 1);
+    assert!(it.built(&spread(&[1]), None).is_err(), "a share for each backend");
+}
+
 /// Whether sessions of the first are taken up in the second.
 fn is_one_promise(it: &Material, plans: [&Value; 2], listed: Vec<Listed>) -> bool {
     let before = it.built(plans[0], None).expect("a plan");

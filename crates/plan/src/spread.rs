@@ -1,0 +1,41 @@
+//! How a route spreads what comes among its backends, where it says more than that they take turns alike.
+//! Read next: `route.rs`.
+
+use serde::{Deserialize, Serialize};
+
+/// By what a backend is chosen, and which share each takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    pub by: Balance,
+    /// One for each backend of the route, in their order.
+    pub shares: Vec<Share>,
+}
+
+/// By what a backend is chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Balance {
+    /// In turn, each as often as its weight says.
+    Turns {},
+    /// Of two at random the one that has less to do for its weight.
+    Least {},
+    /// The same backend for the same client address.
+    ClientAddress {},
+    /// For the same value of that field, in lower case; who has none goes by turns.
+    Header { name: String },
+    /// For the same value of that cookie; who has none goes by turns.
+    Cookie { name: String },
+    /// For the same path, without its query.
+    Path {},
+}
+
+/// What one backend takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// 0: nothing new, and it stays known.
+    pub weight: u16,
+    /// Only while none of the others is up.
+    pub backup: bool,
+}

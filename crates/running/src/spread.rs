@@ -1,0 +1,144 @@
+//! How a route that says so spreads its requests: each backend's share, what it has under way, whose turn it is. It chooses
+//! nothing. Read next: the engine's `backend/spread.rs`.
+
+use everyhop_plan::{Balance, Place, Spread};
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// A route's way to spread.
+pub struct SpreadRun {
+    pub by: Balance,
+    /// One for each backend of the route, in their order.
+    pub shares: Vec<ShareRun>,
+    /// How far each backend's turn has come, a lane a thread: nobody waits for the lock, which is there because a route is
+    /// shared by all.
+    pub lanes: Vec<Mutex<Vec<i64>>>,
+}
+
+/// What one backend takes.
+pub struct ShareRun {
+    pub weight: u16,
+    pub backup: bool,
+    /// Of its address as it is written: the same in every thread, after every reload and at every edge.
+    pub id: u64,
+    /// Requests, or connections whose bytes nobody reads, that are under way from this route.
+    pub under_way: Arc<AtomicU32>,
+}
+
+/// A request under way, as long as it is held.
+pub struct UnderWay(Arc<AtomicU32>);
+
+impl UnderWay {
+    pub(crate) fn at(share: &ShareRun) -> UnderWay {
+        share.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(share.under_way.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl SpreadRun {
+    /// `places` are the backends', in order; `under_way` gives what one of them has by its index.
+    pub fn new(
+        spread: &Spread,
+        places: &[&Place],
+        threads: usize,
+        under_way: impl Fn(usize) -> Arc<AtomicU32>,
+    ) -> SpreadRun {
+        let share = |(i, (share, place)): (usize, (&everyhop_plan::Share, &&Place))| ShareRun {
+            weight: share.weight,
+            backup: share.backup,
+            id: key(place.to_string().as_bytes()).get(),
+            under_way: under_way(i),
+        };
+        let shares: Vec<_> = spread.shares.iter().zip(places).enumerate().map(share).collect();
+        // Each thread begins elsewhere, so that the first of each thread's requests do not all go to one backend.
+        let lane = |thread: usize| {
+            let mut lane = vec![0; shares.len()];
+            let weights: Vec<_> = shares.iter().map(|s| u32::from(s.weight)).collect();
+            for _ in 0..thread % shares.len().max(1) {
+                let _ = next_turn(&mut lane, |i| weights.get(i).copied().unwrap_or(0));
+            }
+            Mutex::new(lane)
+        };
+        let lanes = (0..threads.max(1)).map(lane).collect();
+        SpreadRun { by: spread.by.clone(), shares, lanes }
+    }
+
+    /// How many take anything at all.
+    pub fn takers(&self) -> usize {
+        self.shares.iter().filter(|s| s.weight > 0).count()
+    }
+}
+
+/// Whose turn it is: of those with a weight now, so that each has its share and none has it in one go. `None` where none has.
+/// Smooth weighted round robin, as nginx has it: each goes on by its weight, and the foremost falls back by the weight of all.
+pub fn next_turn(lane: &mut [i64], weight: impl Fn(usize) -> u32) -> Option<usize> {
+    let (mut first, mut total) = (None::<(usize, i64)>, 0);
+    for (i, at) in lane.iter_mut().enumerate() {
+        let weight = i64::from(weight(i));
+        if weight == 0 {
+            // Who was away has nothing to catch up with.
+            *at = 0;
+            continue;
+        }
+        *at += weight;
+        total += weight;
+        if first.is_none_or(|(_, most)| *at > most) {
+            first = Some((i, *at));
+        }
+    }
+    let (i, _) = first?;
+    if let Some(at) = lane.get_mut(i) {
+        *at -= total;
+    }
+    Some(i)
+}
+
+/// FNV-1a, mixed: the same everywhere and for ever. Who could make two keys alike wins nothing: a backend that has more than
+/// its share is passed over.
+pub fn key(bytes: &[u8]) -> NonZeroU64 {
+    key_on(0xcbf2_9ce4_8422_2325, bytes)
+}
+
+/// As [`key`], of what stands behind what it was made of before.
+pub fn key_on(before: u64, bytes: &[u8]) -> NonZeroU64 {
+    let sum = mixed(bytes.iter().fold(before, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3)));
+    NonZeroU64::new(sum).unwrap_or(NonZeroU64::MIN)
+}
+
+/// The end of splitmix64: every bit of what comes out hangs on every bit of what goes in.
+pub fn mixed(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_come_by_weight_and_none_has_its_share_in_one_go() {
+        let weights = [5, 1, 1];
+        let mut lane = [0; 3];
+        let taken: Vec<_> = (0..14).filter_map(|_| next_turn(&mut lane, |i| weights[i])).collect();
+        assert_eq!(taken, [0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 0, 2, 0, 0], "nginx's own example, twice");
+    }
+
+    #[test]
+    fn who_was_away_has_nothing_to_catch_up_with() {
+        let mut lane = [0; 2];
+        for _ in 0..1000 {
+            assert_eq!(next_turn(&mut lane, |i| u32::from(i == 0)), Some(0));
+        }
+        let back: Vec<_> = (0..4).filter_map(|_| next_turn(&mut lane, |_| 1)).collect();
+        assert_eq!(back, [0, 1, 0, 1]);
+        assert_eq!(next_turn(&mut lane, |_| 0), None);
+    }
+}

@@ -1,0 +1,42 @@
+"""How a route's backends share what comes, as its file has it and as the plan has it. Pure. Read next: `rules_spread.py`."""
+
+from __future__ import annotations
+
+from everyhop import plan
+from everyhop.compile.world import backends
+from everyhop.model import Route
+
+WORDS = ("round-robin", "least-requests", "least-connections", "hash:client-address", "hash:path")
+NAMED = ("hash:header:", "hash:cookie:")
+
+
+def spread(it: Route) -> plan.Spread | None:
+    """`None` where they take turns, one like the other: then nothing is counted and nothing weighed."""
+    shares = [plan.Share(weight=1 if b.weight is None else b.weight, backup=b.backup) for b in backends(it)]
+    balance = it.balance or "round-robin"
+    if balance == "round-robin" and all(s.weight == shares[0].weight > 0 and not s.backup for s in shares):
+        return None
+    return plan.Spread(by=by(balance), shares=shares)
+
+
+def by(
+    balance: str,
+) -> plan.ByTurns | plan.ByLeast | plan.ByClientAddress | plan.ByHeader | plan.ByCookie | plan.ByPath:
+    match balance.split(":", 2):
+        case ["round-robin"]:
+            return plan.ByTurns(kind="turns")
+        case ["least-requests" | "least-connections"]:
+            return plan.ByLeast(kind="least")
+        case ["hash", "client-address"]:
+            return plan.ByClientAddress(kind="client_address")
+        case ["hash", "header", name]:
+            return plan.ByHeader(kind="header", name=name.lower())
+        case ["hash", "cookie", name]:
+            return plan.ByCookie(kind="cookie", name=name)
+    assert balance == "hash:path", "judged before"
+    return plan.ByPath(kind="path")
+
+
+def reads_requests(balance: str) -> bool:
+    """Only where requests are read can a backend be chosen so."""
+    return balance == "hash:path" or balance.startswith(NAMED)
