@@ -1,4 +1,4 @@
-"""What is answered at the admin socket: how it goes, reload, maintenance, where, stop. Asks the engine where only that knows."""
+"""What is answered at the admin socket: how it goes, reload, maintenance, drain, where, stop. Asks the engine where only that knows."""
 
 from __future__ import annotations
 
@@ -37,6 +37,10 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
             return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "maintenance":
             return {"answer": "maintenance", **switched(it, Switch.model_validate(question))}
+        if ask == "drain" and it.loop.stopping:
+            return refused("admin/stopping", "it is stopping; nothing is taken any more")
+        if ask == "drain":
+            return {"answer": "drain", **drained(it, Drain.model_validate(question))}
         if ask == "where" and control:
             judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
             return {"answer": "where", "judged": judged, "places": places(it), "plan": it.keeper.running.plan_json}
@@ -65,6 +69,27 @@ class Switch(BaseModel):
 def switched(it: Supervisor, question: Switch) -> dict[str, object]:
     plan, now = it.keeper.decided.plan, dt.datetime.now(dt.UTC)
     return it.maintenance.switch(plan, question.route, question.until, question.text, now, it.keeper.again)
+
+
+class Drain(BaseModel):
+    """The question of `everyhop drain`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    protocol: Literal[1]
+    ask: Literal["drain"]
+    route: str
+    at: Annotated[str, Field(max_length=4096)]
+    off: bool
+    last_too: bool
+    """Also where no other backend of the route is left."""
+
+
+def drained(it: Supervisor, question: Drain) -> dict[str, object]:
+    plan, again = it.keeper.decided.plan, it.keeper.again
+    if question.off:
+        return it.drains.end(plan, question.route, question.at, again)
+    return it.drains.begin(plan, question.route, question.at, again, last_too=question.last_too)
 
 
 def seen(control: Control | None) -> dict[str, object] | None:
@@ -98,6 +123,7 @@ def about(it: Supervisor) -> dict[str, object]:
         "last_reload": it.changes.last,
         "last_upgrade": it.upgrade.last,
         "maintenance": it.maintenance.told(it.keeper.running.plan),
+        "drained": it.drains.told(it.keeper.decided.plan),
         "retired": it.keeper.retired.told(),
         "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),

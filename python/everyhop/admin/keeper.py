@@ -17,6 +17,7 @@ from pathlib import Path
 from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
+from everyhop.admin.drains import Drains
 from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
@@ -54,14 +55,21 @@ def resolver_of(compiled: Compiled, known: Mapping[str, list[str | Target]] | No
 class Keeper:
     """Of one engine after another, on the same sockets."""
 
-    def __init__(self, path: Path, wanted: Lasting, running: Compiled, maintenance: Maintenance | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        wanted: Lasting,
+        running: Compiled,
+        maintenance: Maintenance | None = None,
+        drains: Drains | None = None,
+    ) -> None:
         self.path, self.wanted = path, wanted
-        self.maintenance = maintenance
+        self.maintenance, self.drains = maintenance, drains
         self.decided = running
-        """As its file has it, without what is down for maintenance."""
+        """As its file has it, without what is down for maintenance or drained."""
         self.holds = wanted
         """What really holds: of an engine that was there before us, what it was started with."""
-        self.running = self.with_maintenance(running)
+        self.running = self.switched(running)
         self.bound: list[Bound] = []
         self.control: Control | None = None
         self.process: Started | Found | None = None
@@ -143,7 +151,7 @@ class Keeper:
 
     def bring(self, decided: Compiled, log: int | None) -> None:
         """Makes the engine run `decided`: new sockets first, then the plan; sockets that it does not name go."""
-        before, compiled = self.resolver, self.with_maintenance(decided)
+        before, compiled = self.resolver, self.switched(decided)
         fresh: list[Bound] = []
         try:
             fresh = bind_all(compiled.plan, self.bound, self.holds.threads)
@@ -175,16 +183,18 @@ class Keeper:
             os.close(bound.fd)
             self.bound.remove(bound)
 
-    def with_maintenance(self, decided: Compiled) -> Compiled:
-        return decided if self.maintenance is None else self.maintenance.over(decided)
+    def switched(self, decided: Compiled) -> Compiled:
+        """With what is drained, and what is down for maintenance."""
+        drained = decided if self.drains is None else self.drains.over(decided)
+        return drained if self.maintenance is None else self.maintenance.over(drained)
 
     def again(self) -> None:
-        """What is down for maintenance is another now."""
+        """What is down for maintenance, or drained, is another now."""
         self.bring(self.decided, None)
 
     def renew(self, decided: Compiled) -> None:
         """The same plan with other certificates. The log stays as it is."""
-        compiled = self.with_maintenance(decided)
+        compiled = self.switched(decided)
         self.apply(compiled, None)
         self.retired.bring(compiled, self.resolver.known(), None)
         self.decided, self.running = decided, compiled

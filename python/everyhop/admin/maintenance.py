@@ -7,17 +7,13 @@ Read next: `keeper.py`, which brings the plan.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from pathlib import Path
 
-from everyhop.admin.paths import runtime_dir
+from everyhop.admin.kept import Kept
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.errors import EveryhopError
@@ -92,8 +88,7 @@ class Maintenance:
     """
 
     def __init__(self, config: Path) -> None:
-        self.config = str(config.absolute())
-        self.path = runtime_dir() / f"maintenance-{hashlib.sha256(self.config.encode()).hexdigest()[:16]}"
+        self.file = Kept(config, "maintenance", "what is down for maintenance")
         self.down: dict[str, Down] = self.kept(dt.datetime.now(dt.UTC))
 
     def over(self, compiled: Compiled) -> Compiled:
@@ -154,7 +149,7 @@ class Maintenance:
         except BaseException:
             self.down = before
             raise
-        self.keep()
+        self.file.keep({name: {"until": it.until.isoformat(), "text": it.text} for name, it in after.items()})
 
     def told(self, plan: Plan) -> list[dict[str, object]]:
         """`holds`: the plan that runs has the route, and answers for it."""
@@ -164,50 +159,19 @@ class Maintenance:
             for name, it in sorted(self.down.items())
         ]
 
-    # What outlives us.
-
-    def keep(self) -> None:
-        """Replaces what was kept, wholly or not at all. A folder that cannot be written is told: then a start opens the routes."""
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        try:
-            if not self.down:
-                self.path.unlink(missing_ok=True)
-                return
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "w", encoding="utf-8") as out:
-                down = {name: {"until": it.until.isoformat(), "text": it.text} for name, it in self.down.items()}
-                json.dump({"config": self.config, "down": down}, out)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(self.path)
-        except OSError as e:
-            say(f"what is down for maintenance cannot be kept in {self.path} ({e.strerror}): the next start forgets it")
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-
     def kept(self, now: dt.datetime) -> dict[str, Down]:
-        """What was switched and is not over; nothing where it was of another file, or belongs to somebody else."""
+        """What was switched and is not over."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(fd, encoding="utf-8") as kept:
-                if os.fstat(kept.fileno()).st_uid != os.geteuid():
-                    return {}
-                found = json.load(kept)
-            if found["config"] != self.config:
-                return {}
+            found = self.file.found()
             down = {
-                str(name): Down(dt.datetime.fromisoformat(it["until"]), str(it["text"]))
-                for name, it in found["down"].items()
+                str(name): Down(dt.datetime.fromisoformat(it["until"]), str(it["text"])) for name, it in found.items()
             }
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            say(f"what was down for maintenance cannot be read from {self.path}: {e}")
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            self.file.unreadable(e)
             return {}
         left = {name: it for name, it in down.items() if it.until > now}
         if not left:
-            self.path.unlink(missing_ok=True)
+            self.file.forget()
         return left
 
 

@@ -15,6 +15,7 @@ from typing import Literal
 from everyhop import _door
 from everyhop.admin.answers import answered
 from everyhop.admin.change import lasting
+from everyhop.admin.drains import Drains
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.loop import TICK_S, Loop
@@ -59,7 +60,8 @@ class Supervisor:
         wanted = lasting(running, cores())
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.maintenance = Maintenance(path)
-        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running, self.maintenance)
+        self.drains = Drains(path)
+        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop)
@@ -99,6 +101,8 @@ class Supervisor:
             say(f"ready: {len(running.plan.routes)} route(s) on {where}, plan {running.plan_digest[:16]}")
             for it in self.maintenance.told(running.plan):
                 say(f"route {it['route']} is down for maintenance until {it['until']}")
+            for it in self.drains.told(running.plan):
+                say(f"backend {it['at']} of route {it['route']} is drained")
             notify("READY=1")
             looks = {
                 "the engine": keeper.look,

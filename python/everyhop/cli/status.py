@@ -81,12 +81,24 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
     for it in supervisor.get("maintenance", []):
         held = "" if it["holds"] else ", which no route that the edge reads is called now"
         line(f"down for maintenance until {it['until']}: {it['route']}{held}")
+    for it in supervisor.get("drained", []):
+        line(drained(it, engine))
     for it in supervisor.get("retired", []):
         left = "?" if it["connections"] is None else it["connections"]
         line(
             f"engine before {it['version']}, pid {it['pid']}: accepts no more, {left} connection(s) left, until {it['until']}"
         )
     line()
+
+
+def drained(it: dict[str, Any], engine: dict[str, Any]) -> str:
+    """A backend that takes nothing new, and what is still open to it: at 0 it can be stopped."""
+    if not it["holds"]:
+        return f"drained: {it['at']} of route {it['route']}, which has no such backend now"
+    routes = [r for r in engine["routes"] if r["name"] == it["route"]]
+    count = next((b["open"] for r in routes for b in r["backends"] if b["at"] == it["at"]), "?")
+    rest = "" if it["left"] else "; no other takes anything"
+    return f"drained: {it['at']} of route {it['route']}, {count} connection(s) still open to it{rest}"
 
 
 def in_the_clear(plan: Plan, engine: dict[str, Any]) -> None:

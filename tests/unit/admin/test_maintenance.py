@@ -49,7 +49,7 @@ def compiled() -> Compiled:
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Maintenance]:
-    monkeypatch.setattr("everyhop.admin.maintenance.runtime_dir", lambda: tmp_path)
+    monkeypatch.setattr("everyhop.admin.kept.runtime_dir", lambda: tmp_path)
     return lambda: Maintenance(tmp_path / "c.toml")
 
 
@@ -70,8 +70,8 @@ def test_it_outlives_a_supervisor_until_its_time(compiled: Compiled, kept: Calla
     first = kept()
     assert first.switch(compiled.plan, "r", LATER, None, NOW, lambda: None)["switched"]
     second = kept()
-    assert second.down == first.down and second.path.stat().st_mode & 0o777 == 0o600
-    assert second.kept(LATER) == {} and not second.path.exists()
+    assert second.down == first.down and second.file.path.stat().st_mode & 0o777 == 0o600
+    assert second.kept(LATER) == {} and not second.file.path.exists()
 
 
 def test_an_engine_that_does_not_take_it_leaves_everything_as_it_was(
@@ -85,18 +85,18 @@ def test_an_engine_that_does_not_take_it_leaves_everything_as_it_was(
     assert it.down == {} and kept().down == {}
 
 
-@pytest.mark.parametrize("wrong", ["", "{", "[]", '{"config": "x"}', '{"config": "@", "down": {"r": {}}}', '{"config": "@", "down": 3}'])  # fmt: skip
+@pytest.mark.parametrize("wrong", ["", "{", "[]", '{"config": "x"}', '{"config": "@", "kept": {"r": {}}}', '{"config": "@", "kept": 3}'])  # fmt: skip
 def test_what_cannot_be_read_is_told_and_stops_nobody(wrong: str, kept: Callable[[], Maintenance]) -> None:
     it = kept()
-    it.path.write_text(wrong.replace("@", it.config))
+    it.file.path.write_text(wrong.replace("@", it.file.config))
     assert kept().down == {}
 
 
 def test_another_files_switches_are_not_taken(compiled: Compiled, kept: Callable[[], Maintenance]) -> None:
     it = kept()
     assert it.switch(compiled.plan, "r", LATER, None, NOW, lambda: None)["switched"]
-    found = json.loads(it.path.read_text())
-    it.path.write_text(json.dumps(found | {"config": "/elsewhere.toml"}))
+    found = json.loads(it.file.path.read_text())
+    it.file.path.write_text(json.dumps(found | {"config": "/elsewhere.toml"}))
     assert kept().down == {}
 
 
