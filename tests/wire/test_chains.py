@@ -7,10 +7,11 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from everyhop.demo.certificates import Leaf, put
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
@@ -20,10 +21,20 @@ from tests.kit.raw import answering
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
 
+
+def longest() -> CertificateIssuerPrivateKeyTypes:
+    """The longest key of RSA that is taken. It takes a minute to make, and serves these tests alone."""
+    pem = (Path(__file__).parents[1] / "kit" / "rsa-8192.key").read_bytes()
+    key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(key, rsa.RSAPrivateKey) and key.key_size == 8192
+    return key
+
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 KEYS: dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
     "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
+    "rsa-8192": longest,
     "p-256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "p-384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "p-521": lambda: ec.generate_private_key(ec.SECP521R1()),
@@ -72,6 +83,24 @@ def test_each_kind_of_key_serves_clients_and_is_believed_of_backends(
         it = forged(name, root(pki.public), names=[f"{name}.k.test"], key=make())
         leaves[name] = saved(tmp_path, name, it.key, [it.cert])
     serve_all(edge, raw, pki, leaves, tmp_path)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_the_longest_key_of_rsa_proves_a_client_and_signs_as_an_authority(
+    edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """F07."""
+    authority = forged("Long CA", root(pki.public), ca=True, key=longest())
+    (tmp_path / "long.pem").write_bytes(authority.cert.public_bytes(Encoding.PEM))
+    client = forged("long", authority, names=["client.test"], key=longest())
+    leaf = saved(tmp_path, "client", client.key, [client.cert])
+    demand = f'clients = {{ ca = "{tmp_path}/long.pem", mode = "require" }}'
+    backend = raw(answering(OK))
+    route = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{backend.port}"]\n'
+    it = edge(route, site=demand)
+    with tls(it.port, "a.test", pki.public.file, alpn=["http/1.1"], leaf=leaf, highest=version) as sock:
+        assert exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").status == 200
+    assert it.line(lambda line: line["status"] == 200)["client_hop"]["peer"]["names"] == ["client.test"]
 
 
 def test_a_chain_that_holds_more_than_the_way_or_in_another_order_is_taken_on_both_sides(
