@@ -146,3 +146,29 @@ def test_a_request_id_of_a_trusted_proxy_is_the_backends_the_clients_and_the_log
     assert line["told_id"] == good.decode() and line["id"] != line["told_id"] and line["route"] == "r"
     own = {o.one("x-request-id") for o in others}
     assert len(own) == len(others) and all(len(i) == 16 for i in own)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("source", [TRUSTED, STRANGER])
+def test_a_believed_id_is_shown_by_a_refusal_and_by_the_fields_that_a_route_writes(
+    edge: Edges, raw: Raws, pki: Pki, protocol: str, source: str
+) -> None:
+    """X01. Of a stranger it is not: what is shown then is the edge's own."""
+    backend = raw(serving)
+    text = (
+        f'[[route]]\nname = "r"\nhost = "a.test"\npath = "/in"\ntls = "plaintext"\nto = ["127.0.0.1:{backend.port}"]\n'
+    )
+    edits = 'request = { set = { x-seen = "<{request.id}>" } }\nresponse = { set = { x-seen = "<{request.id}>" } }\n'
+    trusting = f'trusted_proxies = {{ networks = ["{TRUSTED}/32"], believe = ["request-id"] }}'
+    it = edge(text + edits, listener=trusting)
+    given = b"Root=1-67891233-abc"
+    with Talk(it.port, pki, "a.test", protocol, source) as talk:
+        passed = talk.ask(b"/in", (b"X-Request-Id", given))
+        refused = talk.ask(b"/out", (b"X-Request-Id", given))
+    assert (passed.status, refused.status) == (200, 404)
+    lines = {path: it.line(lambda x, path=path: x["path"] == path) for path in ("/in", "/out")}  # type: ignore[misc]
+    ids = {path: line["told_id"] or line["id"] for path, line in lines.items()}
+    assert all((i == given.decode()) == (source == TRUSTED) for i in ids.values())
+    (got,) = arrivals([bytes(record) for record in backend.records])
+    assert got.one("x-seen") == passed.fields["x-seen"] == f"<{ids['/in']}>"
+    assert refused.fields["x-request-id"] == ids["/out"] and f"request: {ids['/out']}\n".encode() in refused.body
