@@ -16,7 +16,7 @@ pub fn without<'a>(sent: &'a str, prefix: &str, alone: bool) -> Option<&'a str> 
 
 /// Nothing in it is read in another way by anybody who reads it as a path.
 fn is_plain(rest: &str) -> bool {
-    !rest.contains(['%', ';', '.', '\\']) && !rest.contains("//")
+    !rest.contains(['%', ';', '\\']) && !rest.contains("//") && !rest.contains("/.")
 }
 
 #[cold]
@@ -63,6 +63,7 @@ mod tests {
             ("/caf\u{e9}/x", "/caf%C3%A9", "/x"),
             ("/a%3a/x", "/a%3A", "/x"),
             ("/v1/x//y", "/v1", "/x//y"),
+            ("/v1/app.min.js", "/v1", "/app.min.js"),
             ("/v1/a/../b", "/v1", "/a/../b"),
         ] {
             assert_eq!(without(sent, prefix, true), Some(left), "{sent}");
