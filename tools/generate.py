@@ -115,7 +115,8 @@ def table(name: str, model: type[BaseModel], seen: set[str]) -> list[str]:
         "|---|---|---|---|",
     ]
     inner: list[tuple[str, type[BaseModel]]] = []
-    for key, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        key = field.alias or attribute
         nested = submodel(field.annotation)
         default = (
             "required"

@@ -3,6 +3,7 @@ writes for it runs as a real edge before real backends. A capability without a c
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import ssl
@@ -23,7 +24,7 @@ from tests.kit import Pki, Raw, exchange, tls
 from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scripted
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
-from tests.kit.raw import OK, head
+from tests.kit.raw import OK, answering, head
 
 CANARY = "canary-77ab"
 
@@ -110,6 +111,14 @@ def by_cors(at: Ground) -> None:
     it = at.edge(at.backend().port)
     origin = "https://app.example.com"
     assert it.ask(more=f"Origin: {origin}\r\n").headers["access-control-allow-origin"] == origin
+
+
+def by_compression(at: Ground) -> None:
+    text = b"a word and another word, " * 100
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+    at.opened.append(peer := scripted(at.pki, at.pattern, answering(head + text)))
+    answer = at.edge(peer.port).ask(more="Accept-Encoding: gzip\r\n")
+    assert answer.headers["content-encoding"] == "gzip" and gzip.decompress(answer.body) == text
 
 
 def by_turns(at: Ground) -> None:
@@ -399,6 +408,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "field-edits": by_edits,
     "path-rewriting": by_rewriting,
     "cors": by_cors,
+    "compression": by_compression,
     "own-answers": by_own_answers,
     "method-routing": by_method,
     "grpc": grpc_calls,

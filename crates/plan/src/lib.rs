@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod compress;
 mod cors;
 mod edits;
 mod given;
@@ -18,6 +19,7 @@ mod site;
 mod spread;
 mod target;
 
+pub use compress::{Coding, Compress};
 pub use cors::Cors;
 pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};

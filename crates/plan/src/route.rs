@@ -2,6 +2,7 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
+use crate::compress::Compress;
 use crate::cors::Cors;
 use crate::edits::Edits;
 use crate::given::Given;
@@ -71,6 +72,9 @@ pub enum Way {
         /// `null`: what the backend says of it goes on as it is.
         #[serde(deserialize_with = "present")]
         cors: Option<Box<Cors>>,
+        /// `null`: answers go out as they came.
+        #[serde(deserialize_with = "present")]
+        compress: Option<Compress>,
         /// `null`: as many as come.
         #[serde(deserialize_with = "present")]
         most: Option<Most>,

@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Cors, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol, Reach,
-    SendProxy, StaleCrl, UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol,
+    Reach, SendProxy, StaleCrl, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -273,6 +273,7 @@ impl Building<'_> {
                 request,
                 response,
                 cors,
+                compress,
                 answers,
                 eject_on,
                 most,
@@ -297,7 +298,7 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     request: some(request),
-                    response: shape(response, cors.as_deref()),
+                    response: shape(response, cors.as_deref(), compress.as_ref()),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
                     ..bare(pattern)
                 })
@@ -407,9 +408,10 @@ impl Building<'_> {
 }
 
 /// What becomes of an answer; `None` where nothing does.
-fn shape(edits: &Edits, cors: Option<&Cors>) -> Option<Shape> {
+fn shape(edits: &Edits, cors: Option<&Cors>, compress: Option<&Compress>) -> Option<Shape> {
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
-    (!edits.is_empty() || cors.is_some()).then(|| Shape { edits: edits.clone(), cors })
+    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some();
+    shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned() })
 }
 
 /// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not

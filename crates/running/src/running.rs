@@ -10,7 +10,7 @@ use crate::spread::{SpreadRun, UnderWay, key};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
-use everyhop_plan::{Balance, Believe, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
+use everyhop_plan::{Balance, Believe, Compress, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -113,6 +113,7 @@ pub struct Shape {
     pub edits: Edits,
     /// Which pages of other origins may read it; shared with the requests that were told.
     pub cors: Option<Arc<CorsRun>>,
+    pub compress: Option<Compress>,
 }
 
 impl RouteRun {

@@ -141,6 +141,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         request=edits(it.request),
         response=edits(it.response),
         cors=cors(it),
+        compress=compress(it),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
         answers=it.answers or "strict",
         upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
@@ -195,6 +196,13 @@ def cors(it: Route) -> plan.Cors | None:
         max_age_s=given.max_age_s,
         credentials=given.credentials,
     )
+
+
+def compress(it: Route) -> plan.Compress | None:
+    given = it.compressed
+    if given is None:
+        return None
+    return plan.Compress(codings=list(dict.fromkeys(given.with_)), with_credentials=given.with_credentials)
 
 
 def fields(table: dict[str, str]) -> list[plan.Edit]:

@@ -71,7 +71,7 @@ def changes(one: str, other: str) -> int:
 
 def known_tables(model: type[BaseModel] = Config, name: str = "") -> dict[str, tuple[str, ...]]:
     """The keys of every table of the file."""
-    found = {name: tuple(model.model_fields)}
+    found = {name: tuple(field.alias or key for key, field in model.model_fields.items())}
     for key, field in model.model_fields.items():
         if (inner := submodel(field.annotation)) is not None:
             found |= known_tables(inner, f"{name}.{key}" if name else key)

@@ -1,20 +1,31 @@
-"""What changed in how answers are shaped for clients: which pages of other origins may read them."""
+"""What changed in how answers are shaped for clients: which pages of other origins may read them, and whether
+they are compressed."""
 
 from __future__ import annotations
 
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import AtEdge, Cors
+from everyhop.plan import AtEdge, Compress, Cors
 
 KINDS.update(
     {
         "cors-widened": ("weaker", "pages of more origins may read answers, or may do more"),
         "cors-narrowed": ("stronger", "pages of fewer origins may read answers, or may do less"),
         "cors-left": ("weaker", "the edge says no more which pages may read answers: what the backend says goes on"),
+        "secrets-compressed": (
+            "weaker",
+            "answers to those who are known are compressed, and their length tells of them",
+        ),
+        "secrets-not-compressed": ("stronger", "answers to those who are known are not compressed"),
+        "compression-changed": ("neutral", "answers are compressed in another way"),
     }
 )
 
 
 def shaped(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    return [*shared(name, a, b), *compressed(name, a.compress, b.compress)]
+
+
+def shared(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
     was, now = a.cors, b.cors
     if was == now or rights(was) == rights(now):
         return []
@@ -28,6 +39,27 @@ def shaped(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
         "a page that did this before is refused by browsers",
     )
     return [either(more, ("cors-widened", "cors-narrowed"), name, what, so)]
+
+
+def compressed(name: str, was: Compress | None, now: Compress | None) -> list[Change]:
+    """Beside secrets it moves no trust."""
+    if was == now:
+        return []
+    secrets = [it is not None and it.with_credentials for it in (was, now)]
+    what = f"answers were compressed with {codings(was)}, now with {codings(now)}"
+    if secrets[0] != secrets[1]:
+        so = (
+            "who can have somebody ask, and see lengths, can guess what is in them (BREACH)",
+            "their length tells nothing",
+        )
+        return [either(secrets[1], ("secrets-compressed", "secrets-not-compressed"), name, what, so)]
+    return [Change("compression-changed", name, what, "clients that take a coding get it")]
+
+
+def codings(it: Compress | None) -> str:
+    if it is None:
+        return "nothing"
+    return f"{', '.join(it.codings)}{', also for those who are known' if it.with_credentials else ''}"
 
 
 def rights(cors: Cors | None) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
+from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
@@ -17,6 +18,7 @@ __all__ = [
     "Answer",
     "Backend",
     "Clients",
+    "Compress",
     "Config",
     "Cors",
     "Edits",

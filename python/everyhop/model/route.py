@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.compress import Coding, Compress
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
@@ -139,6 +140,8 @@ class Route(Section):
     """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
     balance: str | None = None
     """Which backend a request goes to. `round-robin`, the default: they take turns, as often as their `weight` says. `least-requests` (where no request is read: `least-connections`): of two at random the one that has less under way for its weight. `hash:client-address`, `hash:header:NAME`, `hash:cookie:NAME`, `hash:path`: the same one for the same address, value or path, for as long as it is up; one that leaves moves none of the others' keys, and one that has five quarters of its share under way, and six, is passed over. Who has no such field or cookie goes by turns. Where no request is read, a client's address is all that a backend can be chosen by. Several addresses of one name take turns whatever is written here."""
+    compress: Annotated[list[Coding], Field(min_length=1)] | Compress | None = None
+    """In which codings answers go out that came without one: `["zstd", "br", "gzip"]`, or a table that says more. Off by default: [what it gives away](../how-to/answer-browsers.md#compress-answers)."""
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
     eject_on: list[Literal["timeouts", "5xx"]] | None = None
@@ -154,6 +157,11 @@ class Route(Section):
     def is_stream(self) -> bool:
         """TLS ends here, and what is in it is not read."""
         return self.protocol == "tcp" and self.tls != "passthrough"
+
+    @property
+    def compressed(self) -> Compress | None:
+        """`compress` in its long form."""
+        return Compress.model_validate({"with": self.compress}) if isinstance(self.compress, list) else self.compress
 
     @property
     def hosts(self) -> list[str]:

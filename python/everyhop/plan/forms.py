@@ -458,6 +458,16 @@ class Spread(Part):
     shares: Never[list[Share]]  # one for each backend, in their order
 
 
+Coding = Literal["zstd", "br", "gzip"]
+
+
+class Compress(Part):
+    """In which codings answers may go out that came without one."""
+
+    codings: Always[list[Coding]]
+    with_credentials: Always[bool]
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
@@ -479,6 +489,7 @@ class AtEdge(Part):
     request: Always[Edits]
     response: Always[Edits]
     cors: Always[Cors | None]
+    compress: Always[Compress | None]
     most: Never[Most | None]
     answers: ByEffect[Literal["strict", "lenient"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2", "auto", "tcp"]]  # the same, and whether requests are read

@@ -206,6 +206,15 @@ CAPABILITIES: dict[str, Capability] = {
         writes=(Setting("route", "cors", '{ origins = ["https://app.example.com"] }', TERMINATING),),
         duty="those origins are pages that may read what the user of a browser may read here, where credentials are let through",
     ),
+    "compression": Capability(
+        "answers compressed on the way",
+        TERMINATING,
+        READS,
+        AT_BACKEND,
+        settings=("compress",),
+        check=kept.compresses,
+        writes=(Setting("route", "compress", '["zstd", "br", "gzip"]', TERMINATING),),
+    ),
     "own-answers": Capability(
         "redirects and answers of the edge's own",
         TERMINATING,

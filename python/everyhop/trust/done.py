@@ -3,7 +3,7 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
-from everyhop.plan import AsItCame, AtBackend, AtEdge, Cors, Edits, Most, Spread, Way
+from everyhop.plan import AsItCame, AtBackend, AtEdge, Compress, Cors, Edits, Most, Spread, Way
 
 
 def done(way: Way) -> tuple[str, ...]:
@@ -20,6 +20,7 @@ def done(way: Way) -> tuple[str, ...]:
         *spread(way.spread, [str(b.at) for b in way.backends], what),
         *edited("an answer", way.response),
         *shared(way.cors),
+        *compressed(way.compress),
     )
 
 
@@ -66,6 +67,17 @@ def shared(cors: Cors | None) -> list[str]:
     return [
         f"{who} may read answers in browsers{acts}; the edge says so, and answers preflights before it looks at who may pass."
     ]
+
+
+def compressed(compress: Compress | None) -> list[str]:
+    if compress is None:
+        return []
+    secrets = (
+        " also of those who are known, so that their length tells of what is in them (BREACH)"
+        if compress.with_credentials
+        else " but not of those who are known by a cookie, a login or a certificate"
+    )
+    return [f"Answers go out compressed ({', '.join(compress.codings)}),{secrets}."]
 
 
 def edited(whose: str, edits: Edits) -> list[str]:

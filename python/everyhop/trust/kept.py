@@ -104,6 +104,13 @@ def origins_said(it: Standing) -> Missing | None:
     return None
 
 
+def compresses(it: Standing) -> Missing | None:
+    """`compress`, with the codings."""
+    if it.route.compress is None:
+        return Missing("answers go out as they came", ('compress = ["zstd", "br", "gzip"]',))
+    return None
+
+
 def bounded(it: Standing) -> Missing | None:
     """`most`, with the number of requests at once."""
     if it.route.most is None:

@@ -11,12 +11,12 @@ from everyhop.diff import Change
 from tests.unit.diff.test_diff import compare, golden
 
 
-def told(was: dict[str, Any] | None, now: dict[str, Any] | None) -> list[Change]:
+def told(was: dict[str, Any] | None, now: dict[str, Any] | None, key: str = "cors") -> list[Change]:
     old = golden()
     at = next(i for i, route in enumerate(old["routes"]) if route["name"] == "shop")
-    old["routes"][at]["way"]["cors"] = was
+    old["routes"][at]["way"][key] = was
     new = json.loads(json.dumps(old))
-    new["routes"][at]["way"]["cors"] = now
+    new["routes"][at]["way"][key] = now
     return compare(old, new)
 
 
@@ -51,3 +51,11 @@ def test_to_begin_with_it_or_to_leave_it_to_the_backend_is_told_as_weaker() -> N
 
 def test_how_long_a_browser_remembers_is_not_told() -> None:
     assert told(cors(), cors(max_age_s=61)) == []
+
+
+def test_compression_beside_secrets_is_weaker_and_any_other_moves_no_trust() -> None:
+    bare, secrets = ({"codings": ["gzip"], "with_credentials": it} for it in (False, True))
+    for was in (None, bare):
+        assert [c.allow for c in told(was, secrets, "compress")] == ["secrets-compressed:shop"]
+        assert [c.kind for c in told(secrets, was, "compress")] == ["secrets-not-compressed"]
+    assert [(c.kind, c.direction) for c in told(None, bare, "compress")] == [("compression-changed", "neutral")]

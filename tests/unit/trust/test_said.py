@@ -57,6 +57,11 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         VARIANTS["same-host"] + 'cors = { origins = ["https://a.test", "https://*.b.test"], credentials = true }\n',
         {},
     ),
+    "compressed": (VARIANTS["same-host"] + 'compress = ["br", "gzip"]\n', {}),
+    "compressed beside secrets": (
+        VARIANTS["same-host"] + 'compress = { with = ["gzip"], with_credentials = true }\n',
+        {},
+    ),
     "read by any page": (VARIANTS["same-host"] + 'cors = { origins = ["*"] }\n', {}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }

@@ -8,12 +8,13 @@ use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
 use crate::exchange::edits::Editing;
 use crate::exchange::limits::codec_limits;
-use crate::exchange::sides::{Client, give};
+use crate::exchange::shape::give;
+use crate::exchange::sides::Client;
 use crate::exchange::trailers::{last_chunk, of_answer};
 use crate::exchange::websocket::{Accept, Key, Opening, accepts};
 use crate::exchange::words::{Behind, BodyLen, Fields, Got, Meta};
 use everyhop_http1::{self as http1, FieldId, Framing, Parsed, ResponseHead, write};
-use everyhop_plan::Limits;
+use everyhop_plan::{Coding, Limits};
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -243,14 +244,20 @@ impl H1Up {
         Meta { status: self.head.status, body, behind }
     }
 
-    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
+    pub(crate) fn give_head(
+        &mut self,
+        meta: &Meta,
+        client: &mut impl Client,
+        by: Option<Editing<'_>>,
+    ) -> Option<Coding> {
         let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
-        if self.wants.is_some() && meta.status == 101 {
-            give(client, meta, &Opening { fields: &view, accept: None }, by);
+        let coding = if self.wants.is_some() && meta.status == 101 {
+            give(client, meta, &Opening { fields: &view, accept: None }, by)
         } else {
-            give(client, meta, &view, by);
-        }
+            give(client, meta, &view, by)
+        };
         self.done_with_head();
+        coding
     }
 
     pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {

@@ -8,13 +8,14 @@ use crate::exchange::asked::{Asked, MapView};
 use crate::exchange::edits::Editing;
 use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
-use crate::exchange::sides::{Client, give};
+use crate::exchange::shape::give;
+use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::{TooLong, of_answer, of_h2};
 use crate::exchange::websocket::{Accept, Opening};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;
-use everyhop_plan::Limits;
+use everyhop_plan::{Coding, Limits};
 use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
@@ -380,12 +381,17 @@ impl H2Up {
         Poll::Ready(Ok(Meta { status, body, behind }))
     }
 
-    pub(crate) fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
+    pub(crate) fn give_head(
+        &mut self,
+        meta: &Meta,
+        client: &mut impl Client,
+        by: Option<Editing<'_>>,
+    ) -> Option<Coding> {
         let head = self.head.take().unwrap_or_default();
         if let (101, Some(accept)) = (meta.status, self.opens) {
-            give(client, meta, &Opening { fields: &MapView(&head), accept }, by);
+            give(client, meta, &Opening { fields: &MapView(&head), accept }, by)
         } else {
-            give(client, meta, &MapView(&head), by);
+            give(client, meta, &MapView(&head), by)
         }
     }
 

@@ -8,7 +8,7 @@ use crate::exchange::edits::Editing;
 use crate::exchange::ends::End;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Built, Got, Meta};
-use everyhop_plan::Limits;
+use everyhop_plan::{Coding, Limits};
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -110,8 +110,8 @@ impl Backend for Up {
         either!(self, up => up.poll_head(cx, limits))
     }
 
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) {
-        either!(self, up => up.give_head(meta, client, by));
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) -> Option<Coding> {
+        either!(self, up => up.give_head(meta, client, by))
     }
 
     fn give_informational(&mut self, status: u16, client: &mut impl Client) {

@@ -159,6 +159,10 @@ impl Client for H1 {
         Poll::Ready(Ok(()))
     }
 
+    fn frames(&self) -> bool {
+        !self.version_10
+    }
+
     fn finish(&mut self, trailers: Option<HeaderMap>) {
         if self.sending == Sending::Chunks {
             last_chunk(self.out.tail(), trailers.as_ref());

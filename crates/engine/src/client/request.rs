@@ -9,14 +9,17 @@ use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
+use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
+use crate::exchange::shape::lists;
 use crate::exchange::words::Fields;
 use crate::head::{request as head, target};
 use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
+use everyhop_plan::Compress;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use std::sync::Arc;
@@ -52,12 +55,15 @@ pub(crate) fn prepare<V: Fields + Headers>(
         let it = Own { running: running.clone(), route: admitted.route, says: Says::Given };
         return Err(if own { Stays::Given(it) } else { refused(Refusal::Unresolved).into() });
     };
-    if let Some(shape) = route.and_then(|r| r.response.as_ref())
-        && let Some(cors) = &shape.cors
-    {
-        let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
-        if granted.is_preflight {
-            return Err(preflight(&running, granted, admitted.route));
+    if let Some(shape) = route.and_then(|r| r.response.as_ref()) {
+        if let Some(cors) = &shape.cors {
+            let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
+            if granted.is_preflight {
+                return Err(preflight(&running, granted, admitted.route));
+            }
+        }
+        if let Some(compress) = shape.compress.as_ref().filter(|_| !asked.grpc) {
+            asked.codes = Some(codes(compress, conn, view));
         }
     }
     if route.is_some_and(|r| r.strict_paths) {
@@ -76,6 +82,26 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
+}
+
+/// In which coding its answer may come. What is compressed together with something that a stranger may choose tells by its
+/// length what it holds (BREACH): of an answer to somebody who is known, that may be a secret.
+fn codes(compress: &Compress, conn: &Conn, view: &impl Fields) -> Codes {
+    let (mut accept, mut known, mut stays) = (Vec::new(), conn.opened.facts.peer.is_some(), false);
+    view.each(|id, name, value| {
+        let is = |it: &str| name.eq_ignore_ascii_case(it.as_bytes());
+        if is("accept-encoding") {
+            accept.extend_from_slice(value);
+            accept.push(b',');
+        }
+        known |= id == FieldId::Authorization || is("cookie");
+        stays |= is("cache-control") && lists(value, "no-transform");
+    });
+    let mut it = Codes::of(&accept, &compress.codings, compress.with_credentials);
+    if stays || (known && !compress.with_credentials) {
+        it.with = None;
+    }
+    it
 }
 
 /// A preflight is answered here, and goes to no backend, whoever it asks for.

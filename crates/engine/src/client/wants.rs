@@ -1,6 +1,7 @@
 //! In which words a client wants to be told of a refusal: by its Accept (RFC 9110 §12.5.1). Looked for only once there is
 //! something to tell. Who asks for nothing particular is told in plain text. Read next: `answer.rs`.
 
+use crate::exchange::coding::weight;
 use crate::exchange::words::{Built, Fields};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,27 +107,6 @@ fn named(range: &[u8], names: &[&[u8]]) -> Option<Named> {
     } else {
         None
     }
-}
-
-/// In thousandths; what is no weight is none.
-fn weight<'a>(mut parameters: impl Iterator<Item = &'a [u8]>) -> u16 {
-    let Some(q) = parameters.find_map(|p| p.strip_prefix(b"q=").or(p.strip_prefix(b"Q="))) else { return 1000 };
-    let (whole, digits) = match q {
-        [b'0'] => (0, &b""[..]),
-        [b'1'] => (1000, &b""[..]),
-        [b'0', b'.', digits @ ..] if digits.len() <= 3 => (0, digits),
-        [b'1', b'.', digits @ ..] if digits.len() <= 3 && digits.iter().all(|b| *b == b'0') => (1000, &b""[..]),
-        _ => return 0,
-    };
-    let mut unit = 100;
-    digits
-        .iter()
-        .try_fold(whole, |sum, b| {
-            let more = b.is_ascii_digit().then(|| u16::from(b - b'0') * unit)?;
-            unit /= 10;
-            Some(sum + more)
-        })
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One canonical request, whichever protocol it came by. Routing, authorising, logging and forwarding read this and
 //! nothing else, so that no two of them see a different request. Read next: `../admit/mod.rs`, `../head/request.rs`.
 
+use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
@@ -54,6 +55,8 @@ pub struct Asked {
     pub(crate) cors: Option<Box<Granted>>,
     /// By what its route finds the same backend for it again.
     pub(crate) returns_by: Option<NonZeroU64>,
+    /// In which coding it would have its answer; nothing where the route compresses none.
+    pub(crate) codes: Option<Codes>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -82,6 +85,7 @@ impl Default for Asked {
             told: None,
             cors: None,
             returns_by: None,
+            codes: None,
             binds: Cell::new(false),
         }
     }
@@ -105,7 +109,7 @@ impl Asked {
         }
         self.chain.clear();
         (self.told, self.switches) = (None, None);
-        self.cors = None;
+        (self.cors, self.codes) = (None, None);
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.opens, self.websocket, self.announces) = (false, false, false);
         (self.te_trailers, self.grpc, self.protocol) = (false, false, "http/1.1");

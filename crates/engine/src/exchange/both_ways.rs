@@ -4,6 +4,7 @@
 //! It never interprets a body, holds a buffer each way and, for a backend that can say that it did not look, the first
 //! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
+use crate::exchange::compress::Coder;
 use crate::exchange::edits::Editing;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Behind, BodyLen, Gone, Got, Meta};
@@ -52,6 +53,8 @@ pub(crate) struct Terms<'a> {
 pub(crate) struct Exchange {
     to_up: Buf,
     to_client: Buf,
+    /// Where the body goes out in another coding than it came.
+    coder: Option<Box<Coder>>,
     request: Request,
     response: Response,
     informational: u32,
@@ -80,6 +83,7 @@ impl Exchange {
         Exchange {
             to_up: Buf::default(),
             to_client: Buf::default(),
+            coder: None,
             request: if body == BodyLen::None { Request::Flush } else { Request::Body },
             response: Response::Head,
             informational: 0,
@@ -304,8 +308,11 @@ impl Exchange {
                             }
                         }
                         _ => {
-                            up.give_head(&meta, client, terms.edits);
+                            let coding = up.give_head(&meta, client, terms.edits);
                             self.status = meta.status;
+                            if let Some(coding) = coding {
+                                self.coder = Some(Box::new(Coder::new(coding).map_err(|_| Refusal::ConnectionBroken)?));
+                            }
                             self.kept = None;
                             self.response = if meta.body == BodyLen::None {
                                 client.finish(None);
@@ -372,7 +379,10 @@ impl Exchange {
         match client.poll_room(cx) {
             Poll::Ready(Ok(())) => {
                 self.blocked = false;
-                up.poll_data(cx, &mut self.to_client, limits)
+                match &mut self.coder {
+                    None => up.poll_data(cx, &mut self.to_client, limits),
+                    Some(coder) => coder.poll_data(cx, up, &mut self.to_client, limits),
+                }
             }
             Poll::Ready(Err(Gone)) => Poll::Ready(Err(Refusal::ClientGone)),
             Poll::Pending => {

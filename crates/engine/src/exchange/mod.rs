@@ -5,6 +5,8 @@ pub mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;
 pub(crate) mod carry;
+pub(crate) mod coding;
+mod compress;
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod ends;

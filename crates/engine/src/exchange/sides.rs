@@ -3,9 +3,8 @@
 
 use crate::exchange::asked::Asked;
 use crate::exchange::edits::Editing;
-use crate::exchange::shape::Shaped;
 use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
-use everyhop_plan::Limits;
+use everyhop_plan::{Coding, Limits};
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
@@ -35,6 +34,10 @@ pub(crate) trait Client {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
     /// Takes bytes of the response's body; Pending while there is no room.
     fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>>;
+    /// It can be told where a body ends whose length is not known.
+    fn frames(&self) -> bool {
+        true
+    }
     /// The response's body is complete.
     fn finish(&mut self, trailers: Option<HeaderMap>);
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
@@ -61,20 +64,12 @@ pub(crate) trait Backend {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>>;
     /// The next head: informational or final.
     fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>>;
-    /// Hands the head that was just read to the client's side, perhaps edited.
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>);
+    /// Hands the head that was just read to the client's side, perhaps shaped; the coding is that in which its body has to
+    /// follow.
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) -> Option<Coding>;
     fn give_informational(&mut self, status: u16, client: &mut impl Client);
     /// Appends decoded bytes of the response's body.
     fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf, limits: &Limits) -> Poll<Result<Got, Refusal>>;
     /// The response's trailers, once after [`Got::End`].
     fn trailers(&mut self) -> Option<HeaderMap>;
-}
-
-/// Hands a head on, as its route shapes it.
-#[inline]
-pub(crate) fn give(client: &mut impl Client, meta: &Meta, fields: &impl Fields, by: Option<Editing<'_>>) {
-    match by {
-        None => client.head(meta, fields),
-        Some(by) => client.head(meta, &Shaped::of(fields, by)),
-    }
 }

@@ -1,0 +1,125 @@
+"""Chromium and answers shaped for it: a page of another origin reads what CORS lets it, compressed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import queue
+import random
+import socket
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from everyhop.demo.stage import free_port
+from tests.applications.test_chromium import CHROMIUM, spki
+from tests.kit import EdgeKit, Pki, Raw
+from tests.kit.raw import Record, head
+
+TEXT = " ".join(random.Random(3).choices(["one", "two", "three", "four"], k=20_000))
+PAGE = """<!doctype html><meta charset="utf-8"><script>
+const api = `https://b.test:${location.port}`, told = { host: location.hostname };
+const attempt = async (name, f) => { try { told[name] = await f(); } catch (e) { told[name] = e.name; } };
+(async () => {
+  await attempt('simple', async () => (await (await fetch(api + '/one')).text()).length);
+  await attempt('asked', async () => {
+    const it = await fetch(api + '/put', { method: 'PUT', headers: { 'x-tenant': 'blue' }, credentials: 'include' });
+    return [it.status, it.headers.get('x-total'), it.headers.get('x-hidden'), (await it.text()).length];
+  });
+  await attempt('method', async () => (await fetch(api + '/delete', { method: 'DELETE' })).status);
+  await attempt('field', async () => (await fetch(api + '/field', { headers: { 'x-other': '1' } })).status);
+  await attempt('why', async () => (await (await fetch(api + '/gone/x')).text()).includes('hop/connect-failed'));
+  await attempt('own', async () => (await (await fetch('/own')).text()).length);
+  await fetch('/told?' + encodeURIComponent(JSON.stringify(told)));
+})();
+</script>
+"""
+CORS = (
+    'cors = { origins = ["https://a.test:PORT"], methods = ["GET", "PUT"], headers = ["x-tenant"], '
+    'expose = ["x-total"], credentials = true }\n'
+)
+
+
+def route(name: str, host: str, port: int, more: str) -> str:
+    return f'[[route]]\nname = "{name}"\nhost = {host}\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n{more}'
+
+
+@pytest.fixture(scope="module")
+def found(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, dict[str, Any]], Any]]:
+    """What a page of each host could do, and the edge's lines."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: Debian's chromium")
+    pages: dict[str, dict[str, Any]] = {}
+    folder = tmp_path_factory.mktemp("shapes")
+    came: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def script(sock: socket.socket, record: Record) -> None:
+        while (asked := head(sock, record)) is not None:
+            target = asked.split(b" ")[1].decode()
+            if target.startswith("/told?"):
+                came.put(json.loads(unquote(target.partition("?")[2])))
+            kind, body = ("text/html", PAGE) if target == "/" else ("text/plain", TEXT)
+            more = "Access-Control-Allow-Origin: *\r\nX-Total: 3\r\nX-Hidden: 4\r\n"
+            told = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}"
+            sock.sendall(told.encode())
+
+    backend = Raw(script)
+    try:
+        compress = 'compress = ["zstd", "br", "gzip"]\n'
+        both = route("pages", '["a.test", "c.test"]', backend.port, compress)
+        api = route("api", '"b.test"', backend.port, compress + CORS)
+        gone = route("gone", '"b.test"', free_port(), 'path = "/gone"\n' + CORS)
+        front = EdgeKit(pki, (both + api + gone).replace("PORT", "1"), threads=2)
+        try:
+            text = (both + api + gone).replace("PORT", str(front.port))
+            assert front.reload(text)["reloaded"]
+            for host in ("a.test", "c.test"):
+                command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+                command += ["--no-proxy-server", f"--user-data-dir={folder}/{host}", "--remote-debugging-port=0"]
+                command += [f"--ignore-certificate-errors-spki-list={spki(pki.site)}"]
+                command += ["--host-resolver-rules=MAP *.test 127.0.0.1", f"https://{host}:{front.port}/"]
+                with (folder / "chromium.err").open("wb") as errors:
+                    browser = subprocess.Popen(command, stdout=errors, stderr=errors)
+                try:
+                    told = came.get(timeout=120)
+                    assert told.pop("host") == host
+                    pages[host] = told
+                finally:
+                    browser.terminate()
+                    browser.wait(20)
+            yield pages, front.lines()
+        finally:
+            front.close()
+    finally:
+        backend.close()
+
+
+def test_a_listed_page_reads_what_it_may_and_sees_why_it_was_refused(found: Any) -> None:
+    told, _ = found
+    assert told["a.test"] == {
+        "simple": len(TEXT),
+        "asked": [200, "3", None, len(TEXT)],
+        "method": "TypeError",
+        "field": "TypeError",
+        "why": True,
+        "own": len(TEXT),
+    }
+
+
+def test_a_page_that_is_not_listed_reads_nothing_of_another_origin(found: Any) -> None:
+    told, _ = found
+    refused = dict.fromkeys(("simple", "asked", "method", "field", "why"), "TypeError")
+    assert told["c.test"] == {**refused, "own": len(TEXT)}
+
+
+def test_what_it_read_came_compressed_and_what_it_was_refused_reached_no_backend(found: Any) -> None:
+    _, lines = found
+    asked = {line["path"]: line for line in lines if line["method"] != "OPTIONS" and line["route"] == "api"}
+    assert set(asked) == {"/one", "/put"}
+    assert all(0 < line["bytes_out"] < len(TEXT) / 3 for line in asked.values())
+    preflights = [(line["path"], line["status"]) for line in lines if line["method"] == "OPTIONS"]
+    assert sorted(preflights) == sorted(
+        [("/put", 204), ("/delete", 204), ("/field", 204), ("/put", 403), ("/delete", 403), ("/field", 403)]
+    )
