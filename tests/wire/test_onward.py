@@ -143,3 +143,32 @@ def test_the_same_holds_over_http2_on_both_sides_and_changes_with_a_reload(edge:
         assert it.reload(route(port, over_h2))["reloaded"]
         assert speaker.outcome(speaker.headers(path="/v1/x")) == "200"
     assert [it.fields[b":path"] for it in script.asked] == [b"/a%2Fb?q", b"/two/x", b"/v1/x"]
+
+
+def test_a_backend_is_asked_for_the_host_that_its_route_names_and_told_the_clients(
+    edge: Edges, pki: Pki, raw: Raws
+) -> None:
+    """A route is chosen by the client's, and so is a site."""
+    backend = raw(answering(OK))
+    it = edge(route(backend.port, 'host_header = "Shop.internal:8443"'))
+    assert ask(it, pki, "/", "https://a.test/x") == [200, 200]
+    heads = backend.received.split(b"\r\n\r\n")[:2]
+    for head in heads:
+        lines = head.lower().split(b"\r\n")
+        assert [line for line in lines if line.startswith(b"host:")] == [b"host: shop.internal:8443"]
+        assert b"x-forwarded-host: a.test" in lines
+    assert it.line(lambda line: line["route"] == "r")["host"] == "a.test"
+
+
+def test_a_backend_of_http2_is_asked_for_that_host_too(edge: Edges, pki: Pki, raw: Raws) -> None:
+    def on(spoken: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.StreamEnded):
+            spoken.answer(asked.stream)
+
+    script = H2Backend(on)
+    it = edge(route(raw(script).port, 'upstream_protocol = "h2"\nhost_header = "shop.internal"'))
+    with Speaker(it, pki) as speaker:
+        assert speaker.outcome(speaker.headers()) == "200"
+    (asked,) = script.asked
+    assert asked.fields[b":authority"] == b"shop.internal" and b"host" not in asked.fields
+    assert asked.fields[b"x-forwarded-host"] == b"a.test"

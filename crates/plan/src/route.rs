@@ -64,6 +64,9 @@ pub enum Way {
         paths: Paths,
         /// What of the path goes to the backend.
         target: Target,
+        /// The host that backends are asked for. `null`: the one that the client asked for.
+        #[serde(deserialize_with = "present")]
+        host_header: Option<String>,
         upstream_protocol: UpstreamProtocol,
         /// Of what goes to the backend.
         request: Box<Edits>,

@@ -95,6 +95,8 @@ pub struct RouteRun {
     pub strict_paths: bool,
     /// What goes on in the place of the path; `None` where that is the path itself.
     pub target: Option<Target>,
+    /// The host that backends are asked for; `None`: the one that the client asked for.
+    pub host_header: Option<Box<str>>,
     /// What counts as a failure of a backend beside connects and handshakes.
     pub eject_on: Vec<EjectOn>,
     /// What it changes in heads; `None` where it changes nothing.

@@ -138,6 +138,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),
+        host_header=names.authority(it.host_header) if it.host_header else None,
         request=edits(it.request),
         response=edits(it.response),
         cors=cors(it),

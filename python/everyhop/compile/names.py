@@ -42,6 +42,16 @@ def path(text: str) -> str | None:
     return text if _door.canon_path(text) == text else None
 
 
+def authority(text: str) -> str | None:
+    """A host name or address as Host has it, in its one form, with or without a port; `None` for anything else."""
+    if text.startswith((SERVICE, "unix:")):
+        return None
+    if (name := host(text)) is not None:
+        return name
+    found = address(text)
+    return str(found) if found else None
+
+
 def is_heard(field: str) -> bool:
     """Whether a request's field of that name can choose a route: not one that concerns a connection alone, nor one that
     only the edge may say, or its twin with `_` or `.`."""

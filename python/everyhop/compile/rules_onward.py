@@ -1,4 +1,4 @@
-"""Rules about the path that goes to a backend in the place of the one that was asked for: what is taken away must be there, and
+"""Rules about the path and the host that go to a backend in the place of the one that was asked for: what is taken away must be there, and
 what goes on is a path that stays within the backend's root and names no server."""
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         if route.tls == "passthrough" or route.is_answered or route.is_stream:
             continue
+        if route.host_header is not None and names.authority(route.host_header) is None:
+            what = f"route {route.name!r} asks backends for {route.host_header!r}, which is no host"
+            world.refuse(
+                "route/host", ("route", i, "host_header"), what, 'write "shop.internal" or "shop.internal:8443"'
+            )
         if route.strip is not None:
             stripped(world, ("route", i, "strip"), route, route.strip)
         if route.rewrite is not None:

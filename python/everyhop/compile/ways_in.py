@@ -121,7 +121,7 @@ def matching(it: Route) -> plan.Route | None:
     else:
         # Whom a route refuses, it has matched.
         unmatched = (
-            *("allow", "websocket", "upgrades", "paths", "strip", "rewrite"),
+            *("allow", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
             *("request", "response", "cors", "compress", "answers"),
         )
         way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [])

@@ -132,6 +132,8 @@ class Route(Section):
     """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
     rewrite: str | None = None
     """What goes to the backend instead of the path: `"/internal{path}"` puts a prefix before it (before what `strip` left), `"/one/path"` stands for all. The query goes on as it came. What is matched, judged and logged is the path that the client sent."""
+    host_header: str | None = None
+    """The host that backends are asked for (Host, `:authority`) instead of the one that the client asked for, with a port or without; `X-Forwarded-Host` says the client's. By which name a backend is verified, and what its TLS is told (SNI), is said by `verify`."""
     request: Edits | None = None
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None

@@ -486,6 +486,7 @@ class AtEdge(Part):
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
     target: Always[Annotated[AsItCame | Moved | Fixed, Field(discriminator="kind")]]
+    host_header: Always[str | None]
     request: Always[Edits]
     response: Always[Edits]
     cors: Always[Cors | None]

@@ -183,7 +183,7 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         AT_BACKEND,
-        settings=("request", "response"),
+        settings=("request", "response", "host_header"),
         check=kept.fields_edited,
         writes=(Setting("route", "response", '{ remove = ["server"] }', TERMINATING),),
     ),

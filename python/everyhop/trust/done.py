@@ -54,9 +54,13 @@ def bounded(most: Most | None) -> list[str]:
 
 
 def moved(way: AtEdge) -> list[str]:
+    host = [f"Backends are asked for the host {way.host_header}, whichever a client asked for."] * bool(way.host_header)
     if isinstance(way.target, AsItCame):
-        return []
-    return [f"A path goes to the backend {way.target}; what is judged and logged is the path that was asked for."]
+        return host
+    return [
+        *host,
+        f"A path goes to the backend {way.target}; what is judged and logged is the path that was asked for.",
+    ]
 
 
 def shared(cors: Cors | None) -> list[str]:

@@ -114,6 +114,7 @@ WORDS = {
     "send_proxy": ("off", "v2"),
     "sandbox": ("off", "enforce"),
     "crl": ("crl/one", "crl/two"),
+    "host_header": ("one.test", "two.test"),
     "of": ("host", "path"),
     "context": ("legacy", "vendor-appliance"),
     "data": ("public", "internal"),

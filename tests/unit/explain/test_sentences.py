@@ -187,13 +187,14 @@ def test_what_the_edge_changes_on_the_way_and_how_much_it_lets_go_on_is_told(tmp
         'version = 1\n[[listener]]\nname = "l"\nbind = ["127.0.0.1:8443"]\n[[site]]\nname = "s"\nhosts = ["a.test"]\n'
         'certs = [{ chain = "x", key = "file:y" }]\n[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\n'
         'to = ["127.0.0.1:1"]\nmost = { requests = 7, waiting = 3, wait_s = 2 }\n'
-        'path = "/v1"\nstrip = "/v1"\nrewrite = "/in{path}"\n'
+        'path = "/v1"\nstrip = "/v1"\nhost_header = "Shop.internal:443"\nrewrite = "/in{path}"\n'
         'request = { remove = ["x-one"], set = { x-who = "{client.name}" } }\nresponse = { add = { x-two = "<b>" } }\n'
         '[[route]]\nname = "bare"\nhost = "a.test"\npath = "/bare"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
     )
     it, bare = trust_map(compile_file(tmp_path / "c.toml", files="skip", text=text).plan)
     told = [
         "At most 7 request(s) are under way at once, 3 more wait up to 2 s; others are refused with 503.",
+        "Backends are asked for the host shop.internal:443, whichever a client asked for.",
         "A path goes to the backend without /v1 and behind /in; what is judged and logged is the path that was asked for.",
         'Of a request the edge removes "x-one"; it sets "x-who: {client.name}".',
         'Of an answer the edge adds "x-two: <b>".',

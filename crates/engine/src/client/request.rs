@@ -73,11 +73,12 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if let Some(to) = route.and_then(|r| r.target.as_ref()) {
         target::moves(asked, to).map_err(refused)?;
     }
+    let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
     let built = match route.and_then(|r| r.request.as_ref()) {
-        None => head::build(&conn.said, asked, view, backend.protocol, scratch),
+        None => head::build(&conn.said, to, view, backend.protocol, scratch),
         Some(edits) => {
             let edited = Edited { fields: view, by: Editing { edits, asked, knows: conn } };
-            head::build(&conn.said, asked, &edited, backend.protocol, scratch)
+            head::build(&conn.said, to, &edited, backend.protocol, scratch)
         }
     };
     let built = built.map_err(refused)?;

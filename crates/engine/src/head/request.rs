@@ -11,10 +11,10 @@ use everyhop_record::refusal::Refusal;
 use h2::ext::Protocol;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
-/// Writes the head in the backend's protocol. `scratch` is memory to use again.
+/// Writes the head in the backend's protocol. `host` is whom the backend is asked for, `scratch` memory to use again.
 pub(crate) fn build(
     said: &Said,
-    asked: &Asked,
+    (asked, host): (&Asked, &str),
     fields: &impl Fields,
     protocol: UpstreamProtocol,
     scratch: Vec<u8>,
@@ -23,12 +23,14 @@ pub(crate) fn build(
         // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
         // both: nobody else can say in time who does.
         UpstreamProtocol::Auto if !asked.opens => {
-            let request = Box::new(h2(said, asked, fields)?);
-            Ok(Built::Either(h1(said, asked, fields, scratch, |id| id != FieldId::Expect), request))
+            let request = Box::new(h2(said, (asked, host), fields)?);
+            Ok(Built::Either(h1(said, (asked, host), fields, scratch, |id| id != FieldId::Expect), request))
         }
         // A tunnel is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
-        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => Ok(Built::H1(h1(said, asked, fields, scratch, |_| true))),
-        UpstreamProtocol::Http2 => h2(said, asked, fields).map(|r| Built::H2(Box::new(r))),
+        UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
+            Ok(Built::H1(h1(said, (asked, host), fields, scratch, |_| true)))
+        }
+        UpstreamProtocol::Http2 => h2(said, (asked, host), fields).map(|r| Built::H2(Box::new(r))),
         // The matcher gives no request to such a route.
         UpstreamProtocol::Tcp => Err(Refusal::Misdirected),
     }
@@ -40,14 +42,14 @@ fn goes_on(id: FieldId) -> bool {
 
 fn h1(
     said: &Said,
-    asked: &Asked,
+    (asked, host): (&Asked, &str),
     fields: &impl Fields,
     mut out: Vec<u8>,
     goes_in_h1: impl Fn(FieldId) -> bool,
 ) -> Vec<u8> {
     out.clear();
     asked.binds.set(false);
-    for part in [asked.method.as_str(), " ", asked.onward(), " HTTP/1.1\r\nhost: ", &asked.authority, "\r\n"] {
+    for part in [asked.method.as_str(), " ", asked.onward(), " HTTP/1.1\r\nhost: ", host, "\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     let key = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
@@ -102,14 +104,14 @@ fn h1(
 
 /// Refuses: a target that cannot stand in HTTP/2 (`<` in its query), or a field, which the codec of the other side has
 /// refused before.
-fn h2(said: &Said, asked: &Asked, fields: &impl Fields) -> Result<Request<()>, Refusal> {
+fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields) -> Result<Request<()>, Refusal> {
     // HTTP/2 has no Upgrade (RFC 9113 §8.6).
     if asked.switches.is_some() {
         return Err(Refusal::UpgradeRefused);
     }
     let uri = Uri::builder()
         .scheme("https")
-        .authority(asked.authority.as_str())
+        .authority(host)
         .path_and_query(asked.onward())
         .build()
         .map_err(|_| Refusal::BadTarget)?;
