@@ -180,8 +180,8 @@ def edited(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
                 who = "backends" if side == "request" else "clients"
                 out.append(Change("fields-edited", name, what, f"{who} see other fields"))
     if a.host_header != b.host_header:
-        was, now = (way.host_header or "whichever the client asked for" for way in (a, b))
-        what = f"the host that backends are asked for was {was}, now {now}"
+        hosts = [way.host_header or "whichever the client asked for" for way in (a, b)]
+        what = f"the host that backends are asked for was {hosts[0]}, now {hosts[1]}"
         out.append(Change("fields-edited", name, what, "backends that serve several names may serve another"))
     if a.target != b.target:
         what = f"paths went on {onward(a)}, now {onward(b)}"
