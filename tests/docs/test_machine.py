@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PLAIN = "bash sed sort head cut dirname mktemp rm tail env cat touch chmod true"
+PLAIN = "bash sed sort head cut dirname mktemp rm tail env cat touch chmod true tee"
 NEEDED = (
-    "cc h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze go git fcgiwrap litmus docker-registry"
+    "cc h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze go git fcgiwrap litmus docker-registry "
+    "prometheus promtool redis-server redis-cli mosquitto mosquitto_pub ldapsearch"
 )
+# In /usr/sbin, where the list looks as well.
+DAEMONS = "nginx haproxy slapd dovecot"
 RUST = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["rust-version"]
 
 
@@ -30,12 +33,13 @@ class Machine:
         for name in PLAIN.split():
             (self.bin / name).symlink_to(shutil.which(name) or pytest.fail(f"no {name}"))
         (self.bin / "python3").symlink_to(sys.executable)
-        for name in NEEDED.split():
+        for name in [*NEEDED.split(), *DAEMONS.split()]:
             self.put(name, "exit 0")
         self.put("cargo", f"echo 'cargo {RUST}.0 (abc 2026-01-01)'")
         self.put("id", "echo 1000")
         self.put("sudo", "exit 1")
-        self.put("apt-get", f'echo "$@" >> {self.asked}; case $1 in install) touch {self.bin}/strace; chmod +x {self.bin}/strace;; esac')  # fmt: skip
+        self.policy = folder / "policy"
+        self.put("apt-get", f'echo "$@" >> {self.asked}; [ $1 != install ] || {self.policy} || echo no service >> {self.asked}; case $1 in install) touch {self.bin}/strace; chmod +x {self.bin}/strace;; esac')  # fmt: skip
 
     def put(self, name: str, does: str) -> None:
         path = self.bin / name
@@ -49,7 +53,7 @@ class Machine:
     def ask(self, what: str = "check") -> tuple[int, str]:
         done = subprocess.run(
             [ROOT / "tools" / "machine", what],
-            env={"PATH": str(self.bin)},
+            env={"PATH": str(self.bin), "POLICY": str(self.policy)},
             capture_output=True,
             text=True,
             check=False,
@@ -94,8 +98,12 @@ def test_where_it_may_it_installs_what_is_missing_and_says_which(machine: Machin
     machine.lose("strace")
     machine.put(*(("id", "echo 0") if way == "root" else ("sudo", '[ "$1" = -n ] && shift; exec "$@"')))
     assert machine.ask() == (0, "this machine lacks, and gets from Debian: strace\n")
-    assert machine.asked.read_text().splitlines() == ["update -q", "install -y -q --no-install-recommends strace"]
-    assert machine.ask() == (0, "") and len(machine.asked.read_text().splitlines()) == 2
+    installs = "install -y -q --no-install-recommends strace"
+    assert machine.asked.read_text().splitlines() == ["update -q", installs, "no service"], (
+        "while it installs none is started"
+    )
+    assert not machine.policy.exists(), "and afterwards it is as it was"
+    assert machine.ask() == (0, "") and len(machine.asked.read_text().splitlines()) == 3
 
 
 def test_what_cannot_be_installed_is_told(machine: Machine) -> None:

@@ -84,9 +84,7 @@ WHERE_TLS_ENDS = 'tls = "reencrypt"'
 WAYS = 'or "passthrough", "mutual", "plaintext": where TLS ends'
 RESPONSES = "what a backend answers passes as it is: {} there"
 
-OTHER_FIELDS = (
-    "who the client is the edge says by itself in X-Forwarded-*; other fields are the service's: set them there"
-)
+OTHER_FIELDS = "who the client is the edge says by itself in X-Forwarded-*"
 
 ROWS = (
     # The words of an acceptance that a person might choose.
@@ -108,7 +106,7 @@ ROWS = (
     Row("accept_proxy_protocol proxy_protocol accept_proxy listener_wrappers",
         Lives("listener", 'accept_proxy = ["10.0.0.0/24"]')),
     Row("proxy_protocol send_proxy_v2 send_proxy_protocol",
-        Lives("route", 'send_proxy = "v2"', "passthrough only"), ("route", "route.to")),
+        Lives("route", 'send_proxy = "v2"', 'where TLS passes through, or protocol = "tcp"'), ("route", "route.to")),
     Row("set_real_ip_from real_ip_header trustedIPs trusted_proxies client_ip_headers forwardedHeaders forwardfor xff_num_trusted_hops use_remote_address",
         Lives("listener", 'trusted_proxies = ["10.0.0.0/24"]')),
     Row("maxconn worker_connections max_connections", Lives("listener", "connections = 20000")),
@@ -180,7 +178,7 @@ ROWS = (
     Row("http2_max_concurrent_streams max_concurrent_streams", Lives("limits", "h2_streams = 100")),
     Row("max_fails outlier_detection passive_health_check unhealthy_request_count", Lives("limits", "eject_after = 3", "connects or handshakes that fail in a row")),
     Row("fail_timeout fail_duration ejection_time base_ejection_time", Lives("limits", "eject_s = 10")),
-    Row("circuit_breaker circuit_breakers", Absent("a backend that fails connects is left alone by itself: eject_after in [limits]")),
+    Row("circuit_breaker circuit_breakers", Lives("route", "most = { requests = 1000, waiting = 100 }", "a backend that fails is left alone by itself")),
     Row("keepalive max_idle_conns_per_host keepalive_idle_conns_per_host", Lives("limits", "upstream_idle_connections = 1024")),
     Row("limit_conn limit_conn_zone max_connections_per_ip limit_conn_per_ip", Lives("limits", "connections_per_source = 10000")),
     Row("grace_timeout grace_period shutdown_timeout hard_stop_after worker_shutdown_timeout drain_timeout drain_time", Lives("engine", "drain_s = 30")),
@@ -213,15 +211,21 @@ ROWS = (
     Row("forwardAuth auth_request ext_authz external_auth", Absent("check who asks in the service, or ask clients for certificates: clients of a site")),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
         Absent("let a firewall say which addresses may come; clients with certificates are allow of a route")),
-    Row("redirect redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect error_page respond",
-        Absent("the edge answers nothing itself: redirect and answer in the service, and for port 80 by a small server of its own")),
+    Row("redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect",
+        Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own; port 80 is a [[listener]] with speaks")),
+    Row("redirect", Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own"), ("", "listener", "site")),
+    Row("respond direct_response", Lives("route", 'answer = { status = 404, text = "nothing here" }', "a [[route]] of its own")),
+    Row("error_page error_pages errorfile", Absent("browsers are told by a page, programs in JSON or text; for a service that is down see everyhop maintenance")),
     Row("strip_prefix", Lives("route", 'strip = "/v1"')),
     Row("rewrite rewrites replacePath prefix_rewrite addPrefix uri path_rewrite set_path", Lives("route", 'rewrite = "/internal{path}"')),
     Row("replacePathRegex regex_rewrite", Absent("a prefix is taken away or put before a path (strip, rewrite); for more let the service answer at it")),
-    Row("add_header set_header proxy_set_header more_set_headers customRequestHeaders customResponseHeaders header_up header_down request_header response_header response_headers request_headers_to_add response_headers_to_add remove_header",
-        Absent(OTHER_FIELDS)),
-    Row("headers", Absent(OTHER_FIELDS), ("", "listener", "site")),
-    Row("hsts stsSeconds strict_transport_security", Absent(RESPONSES.format("send Strict-Transport-Security"))),
+    Row("add_header more_set_headers customResponseHeaders header_down response_header response_headers response_headers_to_add",
+        Lives("route", 'response = { set = { cache-control = "no-store" } }', "or add, remove")),
+    Row("set_header proxy_set_header customRequestHeaders header_up request_header request_headers request_headers_to_add remove_header proxy_hide_header",
+        Lives("route", 'request = { set = { x-api = "1" } }', "or add, remove; response for answers; " + OTHER_FIELDS)),
+    Row("headers", Lives("route", 'request = { set = { x-api = "1" } }', "response for answers"), ("", "listener", "site")),
+    Row("stsSeconds strict_transport_security", Lives("site", "hsts = { max_age_s = 31536000 }")),
+    Row("hsts", Lives("site", "hsts = { max_age_s = 31536000 }"), ("", "listener", "route")),
     Row("access_control_allow_origin_list access_control_allow_origin", Lives("route", 'cors = { origins = ["https://app.example.com"] }')),
     Row("cors", Lives("route", 'cors = { origins = ["https://app.example.com"] }'), ("", "listener", "site")),
     Row("gzip compression encode brotli zstd compressor gzip_types", Lives("route", 'compress = ["zstd", "br", "gzip"]')),
