@@ -184,3 +184,18 @@ def test_fields_are_changed_by_any_word_of_either_side() -> None:
         some: tuple[Any, ...] = ({"set": {"x-a": "1"}}, {"add": {"x-a": "1"}}, {"remove": ["x-a"]})
         for edits in some:
             assert kept.fields_edited(standing(**{side: edits})) is None
+
+
+def test_what_advice_writes_for_a_pattern_is_written_for_a_stream_only_where_it_is_for_streams() -> None:
+    (proxy,) = CAPABILITIES["proxy-protocol"].writes
+    (metrics,) = CAPABILITIES["tcp-metrics"].writes
+    (asks,) = CAPABILITIES["backend-must-ask"].writes
+    for setting, pattern, stream, written in (
+        (proxy, "passthrough", False, True),
+        (proxy, "mutual", False, False),
+        (proxy, "mutual", True, True),
+        (metrics, "reencrypt", True, True),
+        (asks, "mutual", True, True),
+        (asks, "reencrypt", True, False),
+    ):
+        assert setting.is_for(pattern, stream=stream) is written, (setting.key, pattern, stream)

@@ -22,6 +22,20 @@ SENT = 'send_proxy = "v2"\n'
 ASKED = 'clients = { ca = "c.pem", mode = "ask" }'
 REQUIRED = 'clients = { ca = "c.pem" }'
 PROXIES = 'trusted_proxies = ["10.0.0.0/8"]\naccept_proxy = ["10.1.0.0/16"]'
+SHARES = """[
+    { at = "127.0.0.1:1", weight = 9 }, { at = "127.0.0.1:2", weight = 0 }, { at = "127.0.0.1:3", weight = 1 },
+    { at = "127.0.0.1:4", backup = true }, { at = "127.0.0.1:5", backup = true, weight = 0 },
+]"""
+LEAST = 'balance = "least-requests"\n'
+INNER = """[[listener]]
+name = "inner"
+bind = ["127.0.0.1:8444"]
+[[listener]]
+name = "web"
+bind = ["127.0.0.1:8080"]
+speaks = "http"
+https_port = 8443
+"""
 
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
@@ -63,6 +77,33 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         {},
     ),
     "read by any page": (VARIANTS["same-host"] + 'cors = { origins = ["*"] }\n', {}),
+    "shared by weight, with a backup and one that takes nothing": (
+        VARIANTS["same-host"].replace('["127.0.0.1:1"]', SHARES),
+        {},
+    ),
+    "shared by what is under way": (
+        VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", "127.0.0.1:2"]') + LEAST,
+        {},
+    ),
+    "shared by a field": (
+        VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", "127.0.0.1:2"]')
+        + 'balance = "hash:header:x-user"\n',
+        {},
+    ),
+    "tcp, shared by what is under way": (
+        TCP.replace('["10.0.0.1:1"]', '["127.0.0.1:1", "127.0.0.1:2"]')
+        + 'tls = "plaintext"\nbalance = "least-connections"\n',
+        {},
+    ),
+    "passed through, shared by weight": (
+        VARIANTS["passthrough"].replace('["10.0.0.1:1"]', '[{ at = "10.0.0.1:1", weight = 3 }, "10.0.0.2:1"]'),
+        {},
+    ),
+    "of one listener": (VARIANTS["same-host"] + 'listeners = ["inner"]\n', {"listener": INNER}),
+    "of all listeners that speak TLS, by name": (
+        VARIANTS["same-host"] + 'listeners = ["inner", "l"]\n',
+        {"listener": INNER},
+    ),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 
@@ -71,6 +112,7 @@ def said(it: RouteTrust) -> list[str]:
     way = f"{it.way}{', a stream' if it.stream else ''}{', on this host' if it.same_host else ''}"
     out = [f"{way}; clients {it.clients}; of {it.allowed}; matches {it.matches!r}"]
     out += [f"keys: {', '.join(it.key_holders)}; readers: {', '.join(it.readers)}"]
+    out += [] if it.listeners is None else [f"listeners: {', '.join(it.listeners)}"]
     for hop in it.hops:
         closed = f"encrypted, {hop.oldest} or newer" if hop.encrypted else "in the clear"
         out += [f"hop {' to '.join(hop.between)}: {closed}", *(f"    {proof}" for proof in hop.proofs)]
