@@ -290,3 +290,17 @@ def test_a_routes_hosts_stand_in_the_plan_in_their_one_form_and_in_order() -> No
     text += f'[[route]]\nname = "r"\nhost = ["B.Test", "a.TEST"]\n{HERE}'
     passed, ended = compile_file("b.toml", now=NOW, files="skip", text=text).plan.routes
     assert (passed.hosts, ended.hosts) == (["*.q.test", "p.test"], ["a.test", "b.test"])
+
+
+def test_pages_may_use_the_methods_that_are_written_else_those_of_the_route_else_those_that_every_page_may() -> None:
+    def methods(cors: str, route: str = "") -> list[str]:
+        way = edge(f'{HERE}{route}cors = {{ origins = ["https://p.test"]{cors} }}\n')
+        assert way.cors is not None
+        return way.cors.methods
+
+    taken = 'method = ["PUT", "OPTIONS"]\n'
+    assert methods("") == ["GET", "HEAD", "POST"]
+    assert methods("", taken) == ["OPTIONS", "PUT"]
+    assert methods(', methods = ["DELETE", "GET"]') == ["DELETE", "GET"]
+    assert methods(', methods = ["PUT"]', taken) == ["PUT"]
+    assert methods(", methods = []") == []

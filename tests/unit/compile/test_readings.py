@@ -175,3 +175,33 @@ def test_what_a_file_was_is_known_by_its_mark_alone(ground: Ground) -> None:
     assert first.watched[path] == mark_of(path)
     path.touch()
     assert renewed(first).readings.judged == 1, "touched is changed"
+
+
+def test_a_renewal_that_gives_an_identity_the_key_of_a_site_is_asked_of_all_rules(ground: Ground) -> None:
+    """Nothing else of it changed: neither names, nor dates, nor the text."""
+    authority = ground.authority
+    authority.leaf("i", "h0.test")
+    text = f"""{HEAD}[[site]]
+name = "s"
+hosts = ["h0.test"]
+certs = [{{ chain = "c0.pem", key = "file:c0.key" }}]
+[[identity]]
+name = "i"
+chain = "i.pem"
+key = "file:i.key"
+[[route]]
+name = "r"
+host = "h0.test"
+tls = "mutual"
+to = ["127.0.0.1:1"]
+present = "i"
+verify = {{ ca = "internal-ca.pem", name = "b.test" }}
+requires = ["independent-certificates"]
+"""
+    ground.path.write_text(text)
+    first = ground.whole()
+    for kind in ("pem", "key"):
+        shutil.copy2(ground.folder / f"c0.{kind}", ground.folder / f"i.{kind}")
+    with pytest.raises(Refused) as found:
+        renewed(first)
+    assert {f.slug for f in found.value.findings if f.severity == "refused"} == {"route/requirement-not-configured"}
