@@ -97,6 +97,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/identity/test_described.py",
             "tests/unit/identity/test_regular_files.py",
             "tests/unit/compile/test_unreadable.py",
+            "tests/unit/compile/test_readings.py",
             "tests/unit/identity/test_usable.py",
             CASES,
         ),

@@ -116,9 +116,19 @@ def test_what_is_too_much_is_tolerated_and_told(pki: Pki, top: Signer, middle: S
     chain = (leaf, other, top, middle, middle, top, other)
     whats = [what for _, what in said(*chain)]
     assert "Middle CA" in whats[0] and "more than once" in whats[0] and "Other CA" in whats[1] and len(whats) == 2
+    third = forged("Third CA", top, ca=True)
+    ((_, what),) = said(leaf, middle, other, third)
+    assert "Other CA" in what and "Third CA" not in what
     # The same authority, certified by two roots: both are ways, and clients choose.
     again = forged("Middle CA", root(pki.internal), ca=True, key=middle.key)
     assert said(leaf, middle, again) == said(leaf, again, middle) == []
+
+
+def test_of_several_that_stand_too_early_the_one_nearest_to_the_leaf_is_told(top: Signer, middle: Signer) -> None:
+    lower = forged("Lower CA", middle, ca=True)
+    leaf = forged("a.test", lower, names=["a.test"])
+    ((slug, what),) = said(leaf, top, middle, lower)
+    assert slug == "chain-untidy" and "'CN=Middle CA' stands before" in what
 
 
 def test_an_issuer_whose_time_is_over_or_not_come_is_told(top: Signer) -> None:
