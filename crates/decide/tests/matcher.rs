@@ -25,6 +25,40 @@ fn a_hello_is_judged_by_its_name_alone() {
     assert_eq!(matcher.hello("other", Some("x.example.com")), Verdict::Refuse(HelloRefusal::UnknownSni));
 }
 
+#[test]
+fn a_stream_is_chosen_by_the_name_of_the_hello_and_without_one_only_where_there_is_one() {
+    let mut plan = golden();
+    let broker = route(&plan, "broker");
+    let site = plan.sites.iter().position(|s| s.protocol == everyhop_plan::Protocol::Tcp).expect("a site of streams");
+    let matcher = Matcher::build(&plan).expect("tables");
+    let name = plan.routes[broker].hosts[0].clone();
+    assert!(broker > 1 && matcher.is_streaming(site));
+    assert_eq!(matcher.hello("public", Some(&name)), Verdict::Terminate(site));
+    assert_eq!(matcher.stream("public", site, Some(&name)), Some(broker));
+    assert_eq!(matcher.stream("public", site, None), Some(broker), "it can be meant for nobody else");
+    assert_eq!(
+        matcher.stream("public", site, Some("api.example.com")),
+        Some(broker),
+        "as can what no stream has a name for"
+    );
+    assert_eq!(matcher.stream("public", 0, Some(&name)), None, "of another site");
+
+    let mut other = plan.routes[broker].clone();
+    other.name = "other".into();
+    other.hosts = vec!["other.example.com".into()];
+    plan.routes.push(other);
+    plan.sites[site].hosts.push("other.example.com".into());
+    let matcher = Matcher::build(&plan).expect("tables");
+    for (sni, found) in [
+        (Some(name.as_str()), Some(broker)),
+        (Some("other.example.com"), Some(route(&plan, "other"))),
+        (None, None),
+        (Some("api.example.com"), None),
+    ] {
+        assert_eq!(matcher.stream("public", site, sni), found, "{sni:?}");
+    }
+}
+
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
     Answer::Ambiguous { route: route(plan, own), other: Some(route(plan, other)) }
 }
