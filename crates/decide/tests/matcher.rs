@@ -47,7 +47,7 @@ fn a_stream_is_chosen_by_the_name_of_the_hello_and_without_one_only_where_there_
     other.name = "other".into();
     other.hosts = vec!["other.example.com".into()];
     plan.routes.push(other);
-    plan.sites[site].hosts.push("other.example.com".into());
+    plan.sites[site].hosts.extend(["other.example.com".into(), "idle.example.com".into()]);
     let matcher = Matcher::build(&plan).expect("tables");
     for (sni, found) in [
         (Some(name.as_str()), Some(broker)),
@@ -57,6 +57,8 @@ fn a_stream_is_chosen_by_the_name_of_the_hello_and_without_one_only_where_there_
     ] {
         assert_eq!(matcher.stream("public", site, sni), found, "{sni:?}");
     }
+    let nobody = Verdict::Refuse(HelloRefusal::UnknownSni);
+    assert_eq!(matcher.hello("public", Some("idle.example.com")), nobody, "a name of the site that leads nowhere");
 }
 
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
