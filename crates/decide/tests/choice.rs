@@ -4,7 +4,7 @@
 use everyhop_decide::{
     Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart, named,
 };
-use everyhop_plan::{HeaderMatch, PathMatch, Paths, Plan, Route, Unnamed, Way};
+use everyhop_plan::{HeaderMatch, PathMatch, Paths, Plan, Route, Target, Unnamed, Way};
 
 type Fields = Vec<(String, String)>;
 
@@ -226,6 +226,29 @@ fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
     assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), None), Ok(0));
     let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
     assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), Some("websocket")), Err(refused));
+}
+
+#[test]
+fn what_is_left_of_a_path_is_judged_where_a_prefix_is_taken_away_and_goes_on_alone() {
+    let moved = |strip: &str, under: &str| Target::Moved { strip: strip.into(), under: under.into() };
+    for (target, plain, odd) in [
+        (moved("/v1", ""), true, false),
+        (moved("/v1", "/in"), true, true),
+        (moved("", "/in"), true, true),
+        (Target::Fixed { path: "/in".into() }, true, true),
+        (Target::AsItCame {}, true, true),
+    ] {
+        let mut one = route("it", prefix("/v1")).0;
+        let Way::AtEdge { target: to, .. } = &mut one.way else { unreachable!() };
+        *to = target.clone();
+        let it = matcher(&plan(vec![one]));
+        for (sent, passes) in [("/v1", plain), ("/v1/x", plain), ("/v1//evil.test", odd)] {
+            let ask = Ask { host: "a.test", path: sent, sent, method: "GET", headers: &NoHeaders };
+            let refused = Err(Refused { route: Some(0), why: Denied::Ambiguous });
+            let expected = if passes { Ok(0) } else { refused };
+            assert_eq!(it.admit("", 0, Who::Anybody, &ask, None), expected, "{sent} by {target:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The matcher on the golden plan, and on many routes; and one rule for names on both sides of it.
 
-use everyhop_decide::{Answer, Ask, HelloRefusal, Matcher, NoHeaders, Verdict};
+use everyhop_decide::{Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Refused, Verdict, Who};
 use everyhop_plan::{PathMatch, Plan, Way};
 
 fn golden() -> Plan {
@@ -59,6 +59,28 @@ fn a_stream_is_chosen_by_the_name_of_the_hello_and_without_one_only_where_there_
     }
     let nobody = Verdict::Refuse(HelloRefusal::UnknownSni);
     assert_eq!(matcher.hello("public", Some("idle.example.com")), nobody, "a name of the site that leads nowhere");
+}
+
+#[test]
+fn a_stream_passes_for_whom_its_route_takes_and_nobody_else() {
+    let mut plan = golden();
+    let broker = route(&plan, "broker");
+    let site = plan.sites.iter().position(|s| s.protocol == everyhop_plan::Protocol::Tcp).expect("a site of streams");
+    let name = plan.routes[broker].hosts[0].clone();
+    let Way::AtEdge { allow_clients, .. } = &mut plan.routes[broker].way else { panic!("it ends TLS") };
+    *allow_clients = Some(vec!["dns:one".to_owned()]);
+    plan.sites[site].hosts.push("idle.example.com".into());
+    let matcher = Matcher::build(&plan).expect("tables");
+    let (one, two) = (["dns:one".to_owned()], ["dns:two".to_owned()]);
+    let sni = Some(name.as_str());
+    assert_eq!(matcher.admit_stream("public", site, Who::Proved(&one), sni), Ok(broker));
+    for nobody in [&two[..], &[]] {
+        let refused = Refused { route: Some(broker), why: Denied::ClientNotAllowed };
+        assert_eq!(matcher.admit_stream("public", site, Who::Proved(nobody), sni), Err(refused));
+    }
+    let none = Refused { route: None, why: Denied::NotFound };
+    assert_eq!(matcher.admit_stream("public", 0, Who::Proved(&one), sni), Err(none), "of another site");
+    assert_eq!(matcher.admit_stream("public", site, Who::Proved(&one), Some("idle.example.com")), Err(none));
 }
 
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
