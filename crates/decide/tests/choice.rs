@@ -413,6 +413,36 @@ fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
 }
 
 #[test]
+fn a_loser_is_told_by_which_listeners_it_is_reached_and_that_a_stream_sees_no_requests() {
+    let mut inner = any("inner").0;
+    inner.listeners = Some(vec!["in".into(), "far".into()]);
+    let plan = plan(vec![any("won").0, inner]);
+    let ask = Ask { host: "a.test", path: "/", sent: "/", method: "GET", headers: &NoHeaders };
+    let why = |plan: &Plan, listener: &str| {
+        let told = Matcher::default().lost(plan, listener, &ask, Some(0));
+        told.into_iter().map(|l| (l.route, l.why)).collect::<Vec<_>>()
+    };
+    assert_eq!(why(&plan, "out"), [(1, "it is reached by in and far alone".to_owned())]);
+    for listener in ["in", "far"] {
+        assert_eq!(why(&plan, listener), [(1, "it fits too, but won is more specific".to_owned())], "{listener}");
+    }
+    let mut plan = golden();
+    let broker = plan.routes.iter().position(|r| r.name == "broker").expect("a stream");
+    let host = plan.routes[broker].hosts[0].clone();
+    let ask = Ask { host: &host, ..ask };
+    let told = |plan: &Plan, won: Option<usize>| {
+        let all = Matcher::default().lost(plan, "public", &ask, won);
+        all.into_iter().find(|l| l.route == broker).map(|l| l.why)
+    };
+    assert_eq!(told(&plan, None).as_deref(), Some("it carries what is not read, and sees no requests"));
+    let mut other = plan.routes[broker].clone();
+    other.name = "won".into();
+    plan.routes.push(other);
+    let won = plan.routes.len() - 1;
+    assert_eq!(told(&plan, Some(won)).as_deref(), Some("it fits too, but won is more specific"));
+}
+
+#[test]
 fn a_loser_whose_path_fits_is_not_told_that_it_wants_another() {
     let plan = plan(vec![route("longer", prefix("/b/c")).0, route("shorter", prefix("/b")).0]);
     let ask = Ask { host: "a.test", path: "/b/c", sent: "/b/c", method: "GET", headers: &NoHeaders };
