@@ -1,6 +1,8 @@
 //! The matcher on the golden plan, and on many routes; and one rule for names on both sides of it.
 
-use everyhop_decide::{Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Refused, Verdict, Who};
+use everyhop_decide::{
+    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Plain, Refused, Verdict, Who, apart,
+};
 use everyhop_plan::{PathMatch, Plan, Way};
 
 fn golden() -> Plan {
@@ -81,6 +83,52 @@ fn a_stream_passes_for_whom_its_route_takes_and_nobody_else() {
     let none = Refused { route: None, why: Denied::NotFound };
     assert_eq!(matcher.admit_stream("public", 0, Who::Proved(&one), sni), Err(none), "of another site");
     assert_eq!(matcher.admit_stream("public", site, Who::Proved(&one), Some("idle.example.com")), Err(none));
+}
+
+#[test]
+fn what_comes_in_the_clear_is_sent_to_https_where_the_name_is_ours_and_http_is_behind_it() {
+    let mut plan = golden();
+    plan.sites.iter_mut().for_each(|site| site.listeners = None);
+    plan.routes.iter_mut().for_each(|route| route.listeners = None);
+    let matcher = Matcher::build(&plan).expect("tables");
+    assert!(matcher.is_plain("web") && !matcher.is_plain("public") && !matcher.is_plain("other"));
+    let challenge = "/.well-known/acme-challenge";
+    for (host, path, what, slug) in [
+        ("shop.example.com", "/x", Plain::Redirect, "plain/redirected"),
+        ("pay.example.com", "/", Plain::Redirect, "plain/redirected"),
+        ("shop.example.com", challenge, Plain::Challenge, "plain/no-challenge"),
+        ("mq.example.com", "/.well-known/acme-challenge/x", Plain::Challenge, "plain/no-challenge"),
+        ("shop.example.com", "/.well-known/acme-challenges", Plain::Redirect, "plain/redirected"),
+        ("mq.example.com", "/", Plain::Unknown, "plain/unknown-host"),
+        ("nobody.example.com", challenge, Plain::Unknown, "plain/unknown-host"),
+    ] {
+        assert_eq!((matcher.plain("web", host, path), what.slug()), (what, slug), "{host}{path}");
+        let ask = Ask { host, path, sent: path, method: "GET", headers: &NoHeaders };
+        assert_eq!(matcher.judge("web", None, Who::Anybody, &ask, None), Outcome::Plain { what });
+    }
+}
+
+#[test]
+fn what_is_carried_unread_is_told_apart_without_a_method_unless_a_plan_reads_it() {
+    let old = golden();
+    let broker = route(&old, "broker");
+    let name = old.routes[broker].hosts[0].clone();
+    let methods = |new: &Plan| {
+        let [was, now] = [&old, new].map(|plan| Matcher::build(plan).expect("tables"));
+        let told = apart(&was, &now).into_iter().filter(|it| it.host == name);
+        told.map(|it| it.method).collect::<std::collections::BTreeSet<_>>()
+    };
+    let mut passed = old.clone();
+    let pay = route(&old, "payments");
+    passed.sites.retain(|s| s.protocol != everyhop_plan::Protocol::Tcp);
+    passed.routes[broker].way = old.routes[pay].way.clone();
+    assert_eq!(methods(&passed).into_iter().collect::<Vec<_>>(), [""], "neither reads it");
+    let mut read = old.clone();
+    read.sites.retain(|s| s.protocol != everyhop_plan::Protocol::Tcp);
+    read.sites[0].hosts.push(name.clone());
+    let api = route(&old, "wiki");
+    read.routes[broker].way = old.routes[api].way.clone();
+    assert!(methods(&read).contains("GET") && !methods(&read).contains(""), "one of them does");
 }
 
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
