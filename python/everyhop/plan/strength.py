@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from everyhop import _door
-from everyhop.plan.forms import AtEdge, Backend
+from everyhop.plan.hop import Backend
+from everyhop.plan.route import AtEdge
 
 STRENGTH: dict[str, int] = {pattern: rank for rank, pattern in enumerate(_door.strengths())}
 """Larger protects more. Passthrough is no hop of the edge: it ends TLS elsewhere, and is last because nobody reads."""

@@ -1,0 +1,57 @@
+"""Where a plan listens, and whom it believes there."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everyhop.model.words import StartTls
+from everyhop.plan.part import Part
+from everyhop.plan.told import Always, ByEffect, Never
+
+
+class Refuse(Part):
+    answer: Literal["refuse"]
+
+
+class AnswerSite(Part):
+    answer: Literal["site"]
+    site: Never[str]  # the hosts behind the name count
+
+
+class AnswerRoute(Part):
+    answer: Literal["route"]
+    route: Never[str]
+
+
+Unnamed = Annotated[Refuse | AnswerSite | AnswerRoute, Field(discriminator="answer")]
+
+
+class SpeaksTls(Part):
+    kind: Literal["tls"]
+
+
+class SpeaksRedirect(Part):
+    kind: Literal["redirect"]
+    https_port: Never[Annotated[int, Field(ge=1, le=65_535)]]
+
+
+class Listener(Part):
+    name: Never[str]
+    bind: Always[list[str]]
+    speaks: Always[Annotated[SpeaksTls | SpeaksRedirect, Field(discriminator="kind")]]
+    no_sni: Always[Unnamed]
+    unknown_sni: Always[Unnamed]
+    accept_proxy: Always[list[str]]
+    trusted_proxies: Always[list[str]]
+    believe: ByEffect[
+        list[Literal["address", "forwarded", "host", "port", "proto", "request-id"]]
+    ]  # nothing where nobody is trusted
+    connections: Never[int]
+    starttls: Never[StartTls | None]  # TLS it is in any case
+
+    @property
+    def is_plain(self) -> bool:
+        """What comes here comes in the clear."""
+        return self.speaks.kind != "tls"

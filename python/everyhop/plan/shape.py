@@ -1,0 +1,91 @@
+"""What becomes of requests and answers on their way: paths, fields, and what browsers are told. Read next: `route.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everyhop.plan.part import Part
+from everyhop.plan.told import Always, Never
+
+
+class AsItCame(Part):
+    kind: Literal["as_it_came"]
+
+
+class Moved(Part):
+    """Without `strip` at its beginning, behind `under`; either may be empty."""
+
+    kind: Literal["moved"]
+    strip: Always[str]
+    under: Always[str]
+
+    def __str__(self) -> str:
+        return " and ".join(
+            [*[f"without {self.strip}"] * bool(self.strip), *[f"behind {self.under}"] * bool(self.under)]
+        )
+
+
+class Fixed(Part):
+    kind: Literal["fixed"]
+    path: Always[str]
+
+    def __str__(self) -> str:
+        return f"as {self.path}"
+
+
+class Text(Part):
+    kind: Literal["text"]
+    text: Always[str]
+
+    def __str__(self) -> str:
+        return self.text.replace("{", "{{").replace("}", "}}")
+
+
+Variable = Literal["client.address", "client.name", "tls.version", "request.id", "host", "path", "query", "method"]
+
+
+class Of(Part):
+    kind: Literal["of"]
+    of: Always[Variable]
+
+    def __str__(self) -> str:
+        return f"{{{self.of}}}"
+
+
+class Edit(Part):
+    name: Always[str]
+    value: Always[list[Annotated[Text | Of, Field(discriminator="kind")]]]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {''.join(map(str, self.value))}"
+
+
+class Edits(Part):
+    """Removed first, then set, then added."""
+
+    remove: Always[list[str]]
+    set: Always[list[Edit]]
+    add: Always[list[Edit]]
+
+
+class Cors(Part):
+    """Lists are sorted, and as the fields of an answer have them."""
+
+    origins: Always[list[str]]
+    methods: Always[list[str]]
+    headers: Always[list[str]]
+    expose: Always[list[str]]
+    max_age_s: Never[int]
+    credentials: Always[bool]
+
+
+Coding = Literal["zstd", "br", "gzip"]
+
+
+class Compress(Part):
+    """In which codings answers may go out that came without one."""
+
+    codings: Always[list[Coding]]
+    with_credentials: Always[bool]
