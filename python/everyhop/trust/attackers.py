@@ -31,7 +31,11 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
     noise = "one TLS session from client to backend; the network carries noise"
     client = "it is a client like any other; the backend decides by the client's own proof"
     beside, direct = Exposure(False, False, False, noise), Exposure(False, False, False, client)
+    tap = beside
     if told:
+        tap = Exposure(
+            False, False, False, f"{noise}, but for the PROXY header in front of it: it says who the client is"
+        )
         beside = Exposure(
             False, False, True, f"{noise}, but for the PROXY header in front of it: it can forge the address"
         )
@@ -42,7 +46,7 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
         edge = Exposure(True, True, False, why)
     return {
         "beside": beside,
-        "tap": Exposure(False, False, False, noise),
+        "tap": tap,
         "direct": direct,
         "edge": edge,
         "backend": Exposure(True, True, False, "the backend is where TLS ends: that service is theirs"),
