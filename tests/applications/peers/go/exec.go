@@ -64,26 +64,14 @@ func program(in io.Reader, out io.Writer, what []byte) {
 }
 
 func runs(chain, key, clients string) {
-	pair, err := tls.LoadX509KeyPair(chain, key)
-	must(err)
-	ports := map[string]int{}
-	for _, way := range []string{"plain", "tls", "mutual"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		must(err)
-		ports[way] = listener.Addr().(*net.TCPAddr).Port
-		server := &http.Server{Handler: http.HandlerFunc(run), ErrorLog: log.New(io.Discard, "", 0)}
-		if way == "plain" {
-			go server.Serve(listener)
-			continue
+	told(everyWay(chain, key, clients, func(listener net.Listener, shown *tls.Config) {
+		server := &http.Server{Handler: http.HandlerFunc(run), TLSConfig: shown, ErrorLog: log.New(io.Discard, "", 0)}
+		if shown == nil {
+			server.Serve(listener)
+		} else {
+			server.ServeTLS(listener, "", "")
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
-		if way == "mutual" {
-			server.TLSConfig.ClientAuth, server.TLSConfig.ClientCAs = tls.RequireAndVerifyClientCert, roots(clients)
-		}
-		go server.ServeTLS(listener, "", "")
-	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"ports": ports})
-	io.Copy(io.Discard, os.Stdin)
+	}))
 }
 
 // Runs `what` with that many bytes of input, as the clients of both do; says what it told.

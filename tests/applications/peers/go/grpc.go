@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -130,28 +128,16 @@ func called(_ any, stream grpc.ServerStream) error {
 
 // A server that ends its connections, gracefully, after `age`.
 func grpcServe(chain, key, clients, age string) {
-	pair, err := tls.LoadX509KeyPair(chain, key)
-	must(err)
 	each, err := time.ParseDuration(age)
 	must(err)
-	ports := map[string]int{}
-	for _, way := range []string{"plain", "tls", "mutual"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		must(err)
-		ports[way] = listener.Addr().(*net.TCPAddr).Port
+	told(everyWay(chain, key, clients, func(listener net.Listener, shown *tls.Config) {
 		options := []grpc.ServerOption{
 			grpc.UnknownServiceHandler(called), grpc.ForceServerCodec(plainBytes{}), grpc.StatsHandler(&counts),
 			grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: each, MaxConnectionAgeGrace: time.Minute}),
 		}
-		if way != "plain" {
-			shown := &tls.Config{Certificates: []tls.Certificate{pair}}
-			if way == "mutual" {
-				shown.ClientAuth, shown.ClientCAs = tls.RequireAndVerifyClientCert, roots(clients)
-			}
+		if shown != nil {
 			options = append(options, grpc.Creds(credentials.NewTLS(shown)))
 		}
-		go grpc.NewServer(options...).Serve(listener)
-	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"ports": ports})
-	io.Copy(io.Discard, os.Stdin)
+		grpc.NewServer(options...).Serve(listener)
+	}))
 }

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -109,25 +108,14 @@ func talk(w http.ResponseWriter, r *http.Request) {
 }
 
 func serve(chain, key, clients string) {
-	pair, err := tls.LoadX509KeyPair(chain, key)
-	must(err)
-	ports := map[string]int{}
-	for _, way := range []string{"plain", "tls", "mutual"} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		must(err)
-		ports[way] = listener.Addr().(*net.TCPAddr).Port
-		server := &http.Server{Handler: http.HandlerFunc(answer), ErrorLog: log.New(io.Discard, "", 0)}
-		if way == "plain" {
+	ports := everyWay(chain, key, clients, func(listener net.Listener, shown *tls.Config) {
+		server := &http.Server{Handler: http.HandlerFunc(answer), TLSConfig: shown, ErrorLog: log.New(io.Discard, "", 0)}
+		if shown == nil {
 			server.Handler = h2c.NewHandler(server.Handler, &http2.Server{})
-			go server.Serve(listener)
-			continue
+			server.Serve(listener)
+		} else {
+			server.ServeTLS(listener, "", "")
 		}
-		server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}}
-		if way == "mutual" {
-			server.TLSConfig.ClientAuth, server.TLSConfig.ClientCAs = tls.RequireAndVerifyClientCert, roots(clients)
-		}
-		go server.ServeTLS(listener, "", "")
-	}
-	json.NewEncoder(os.Stdout).Encode(map[string]any{"ports": map[string]any{"go": ports}})
-	io.Copy(io.Discard, os.Stdin)
+	})
+	told(map[string]any{"go": ports})
 }
