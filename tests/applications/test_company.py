@@ -33,6 +33,8 @@ from tests.kit.logs import whole_lines
 EXAMPLE = Path(__file__).parents[2] / "examples/company/everyhop.toml"
 BALANCER = "127.0.0.9"
 CLIENT = "203.0.113.7"
+TLS_ENDED = {35, 55, 56}
+"""curl's words for a handshake that was refused; in TLS 1.3 it learns of it only as it sends or reads."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def test_only_staff_gets_a_word_with_what_only_staff_opens(company: Company) -> 
         refused = subprocess.run(
             [*line, f"https://{host}:{company.port}/"], capture_output=True, timeout=60, check=False
         )
-        assert refused.returncode != 0
+        assert refused.returncode in TLS_ENDED, refused.stderr.decode()
 
 
 def test_payments_are_the_providers_own_tls(company: Company) -> None:

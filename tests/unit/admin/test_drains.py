@@ -45,9 +45,8 @@ def compiled() -> Compiled:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Drains]:
-    monkeypatch.setattr("everyhop.admin.kept.runtime_dir", lambda: tmp_path)
-    return lambda: Drains(tmp_path / "c.toml")
+def kept(runtime: Path) -> Callable[[], Drains]:
+    return lambda: Drains(runtime / "c.toml")
 
 
 def weights(compiled: Compiled, route: int) -> list[int]:

@@ -48,9 +48,8 @@ def compiled() -> Compiled:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Maintenance]:
-    monkeypatch.setattr("everyhop.admin.kept.runtime_dir", lambda: tmp_path)
-    return lambda: Maintenance(tmp_path / "c.toml")
+def kept(runtime: Path) -> Callable[[], Maintenance]:
+    return lambda: Maintenance(runtime / "c.toml")
 
 
 def test_the_plan_says_that_the_edge_answers_and_lets_in_whom_it_let_in(compiled: Compiled) -> None:
