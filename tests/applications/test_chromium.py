@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from everyhop.demo.certificates import Leaf
 from tests.applications import peer
+from tests.applications.browser import browsing, needs_chromium
 from tests.applications.catalogue import PATTERNS
 from tests.applications.lab import SITE, application_leaf, routes
 from tests.applications.peer import Peer
 from tests.kit import EdgeKit, Pki
 from tests.kit.edge import leaf
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-def spki(it: Leaf) -> str:
-    """By which it trusts a certificate whose authority it does not know."""
-    key = x509.load_pem_x509_certificate(it.chain.read_bytes()).public_key()
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return base64.b64encode(hashlib.sha256(der).digest()).decode()
 
 
 def tunnels(lines: list[dict[str, Any]], host: str) -> set[str]:
@@ -41,33 +26,16 @@ def tunnels(lines: list[dict[str, Any]], host: str) -> set[str]:
 @pytest.fixture(scope="module")
 def reports(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
     """What the page found, by host: one browser for all."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: Debian's chromium")
+    needs_chromium()
     folder, application = tmp_path_factory.mktemp("page"), application_leaf(pki)
     server = Peer(peer.python("page.py", application.chain, application.key, pki.internal.file), folder)
     try:
         front = EdgeKit(pki, SITE + routes("page", server.read()["ports"], patterns=PATTERNS), threads=2)
         try:
             hosts = [f"page.{pattern}.test:{front.port}" for pattern in PATTERNS]
-            known = ",".join(map(spki, (application, leaf(pki, "applications"))))
-            command = [
-                CHROMIUM,
-                "--headless=new",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--no-first-run",
-                "--no-proxy-server",
-            ]
-            command += [f"--user-data-dir={folder}/profile", f"--ignore-certificate-errors-spki-list={known}"]
-            command += ["--host-resolver-rules=MAP *.test 127.0.0.1", "--remote-debugging-port=0"]
-            command += [f"https://{hosts[0]}/#{','.join(hosts[1:])}"]
-            with (folder / "chromium.err").open("wb") as errors:
-                browser = subprocess.Popen(command, stdout=errors, stderr=errors)
-            try:
+            url = f"https://{hosts[0]}/#{','.join(hosts[1:])}"
+            with browsing(url, folder / "profile", application, leaf(pki, "applications")):
                 found = [server.read() for _ in PATTERNS]
-            finally:
-                browser.terminate()
-                browser.wait(20)
             lines = front.lines()
             yield {one["host"]: {**one, "tunnels": tunnels(lines, one["host"])} for one in found}
         finally:

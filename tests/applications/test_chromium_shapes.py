@@ -6,7 +6,6 @@ import json
 import queue
 import random
 import socket
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from everyhop.demo.stage import free_port
-from tests.applications.test_chromium import CHROMIUM, spki
+from tests.applications.browser import browsing, needs_chromium
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.raw import Record, head
 
@@ -49,8 +48,7 @@ def route(name: str, host: str, port: int, more: str) -> str:
 @pytest.fixture(scope="module")
 def found(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, dict[str, Any]], Any]]:
     """What a page of each host could do, and the edge's lines."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium here: Debian's chromium")
+    needs_chromium()
     pages: dict[str, dict[str, Any]] = {}
     folder = tmp_path_factory.mktemp("shapes")
     came: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -76,19 +74,10 @@ def found(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
             text = (both + api + gone).replace("PORT", str(front.port))
             assert front.reload(text)["reloaded"]
             for host in ("a.test", "c.test"):
-                command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-                command += ["--no-proxy-server", f"--user-data-dir={folder}/{host}", "--remote-debugging-port=0"]
-                command += [f"--ignore-certificate-errors-spki-list={spki(pki.site)}"]
-                command += ["--host-resolver-rules=MAP *.test 127.0.0.1", f"https://{host}:{front.port}/"]
-                with (folder / "chromium.err").open("wb") as errors:
-                    browser = subprocess.Popen(command, stdout=errors, stderr=errors)
-                try:
+                with browsing(f"https://{host}:{front.port}/", folder / host, pki.site):
                     told = came.get(timeout=120)
                     assert told.pop("host") == host
                     pages[host] = told
-                finally:
-                    browser.terminate()
-                    browser.wait(20)
             yield pages, front.lines()
         finally:
             front.close()
