@@ -53,7 +53,7 @@ class Machine:
     def ask(self, what: str = "check") -> tuple[int, str]:
         done = subprocess.run(
             [ROOT / "tools" / "machine", what],
-            env={"PATH": str(self.bin), "POLICY": str(self.policy)},
+            env={"PATH": str(self.bin), "EVERYHOP_POLICY_RC_D": str(self.policy)},
             capture_output=True,
             text=True,
             check=False,
