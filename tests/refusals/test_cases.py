@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,9 @@ from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
 from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, alone, crl, forged, new_key, of_version_1, public, root
 from tests.kit.forge import saved as save
+from tests.refusals import said
 
+DAY = 24 * HOUR
 ALONE: dict[str, Any] = {
     "alone": {},
     "alone-nameless": {"names": ()},
@@ -30,13 +35,11 @@ ALONE: dict[str, Any] = {
     "alone-weak": {"key": rsa.generate_private_key(65537, 1024)},
     "alone-old": {"begins": -96 * HOUR, "ends": -48 * HOUR},
     "alone-early": {"begins": 48 * HOUR},
-    "alone-soon": {"ends": 96 * HOUR},
+    "alone-soon": {"ends": 4 * DAY},
 }
 """Certificates that backends made for themselves, each wrong in one way but the first."""
 
 CASES = sorted(Path(__file__).parent.glob("*.case"))
-DAY = 24 * HOUR
-NOW = dt.datetime.now(dt.UTC)
 PRELUDE = """version = 1
 [[listener]]
 name = "public"
@@ -52,40 +55,57 @@ key = "file:identity.key"
 """
 
 
-def parts(path: Path) -> list[tuple[str, str, str]]:
-    """Name, wrong text with its slugs in the first line, mended text."""
+def parts(path: Path) -> list[tuple[Path, str, str, str]]:
+    """Where what is said of it stands, name, wrong text with its slugs in the first line, mended text."""
     found = []
     for block in re.split(r"^=== ", path.read_text(), flags=re.M)[1:]:
         head, _, rest = block.partition("\n")
         wrong, _, mended = rest.partition("--- mended\n")
-        found.append((head.strip(), wrong, mended))
+        found.append((path.with_suffix(".said"), head.strip(), wrong, mended))
     return found
 
 
-ALL = [(head, wrong, mended) for path in CASES for head, wrong, mended in parts(path)]
+ALL = [it for path in CASES for it in parts(path)]
 
 
-def judge(folder: Path, text: str, *, yaml: bool = False) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Made:
+    """What cases refer to, and when it was made."""
+
+    folder: Path
+    now: dt.datetime
+
+
+SAID = {path: said.blocks(path) for path, *_ in ALL}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def written() -> Iterator[None]:
+    """Where they are to be: of cases that did not run what was said before, of those that are gone nothing."""
+    yield
+    for path, found in SAID.items() if said.WRITES else ():
+        said.write(path, {head: found[head] for of, head, *_ in ALL if of == path and head in found})
+
+
+def judge(made: Made, text: str, *, yaml: bool = False) -> tuple[list[Finding], str]:
+    """What is found, and how it is told."""
     full = text if "!whole" in text else PRELUDE + text
-    path = folder / ("case.yaml" if yaml else "case.toml")
+    path = made.folder / ("case.yaml" if yaml else "case.toml")
     path.write_text(full.replace("# !whole\n", ""))
     try:
-        findings = compile_file(path, now=NOW).findings
-        for finding in findings:
-            stands_at_a_word(finding, path.read_text())
-        return [(f.slug, f.severity) for f in findings]
+        findings = compile_file(path, now=made.now).findings
     except Refused as e:
-        text_of = {str(path): path.read_text()}
-        for finding in e.findings:
-            stands_at_a_word(finding, path.read_text())
-        shown = merged(e.findings)
-        told = render(shown, text_of)
-        for finding in shown:
-            assert finding.what and finding.why and finding.mend, finding
-            assert finding.place.line > 0, f"{finding} has no place"
-            assert f"more  everyhop explain {finding.slug}" in told
-        assert len(to_json(shown)) == len(shown)
-        return [(f.slug, f.severity) for f in e.findings]
+        findings = e.findings
+    for finding in findings:
+        stands_at_a_word(finding, path.read_text())
+    shown = merged(findings)
+    told = render(shown, {str(path): path.read_text()})
+    for finding in shown:
+        assert finding.what and finding.why and finding.mend, finding
+        assert finding.place.line > 0, f"{finding} has no place"
+        assert f"more  everyhop explain {finding.slug}" in told
+    assert len(to_json(shown)) == len(shown)
+    return findings, told
 
 
 def stands_at_a_word(finding: Finding, text: str) -> None:
@@ -105,12 +125,17 @@ def unsigned(path: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import shutil
+def made(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """All of one day, however late it is: what is said of dates is held word by word. They tell whole seconds, and so does now."""
+    while True:
+        folder, now = tmp_path_factory.mktemp("cases"), dt.datetime.now(dt.UTC).replace(microsecond=0)
+        shutil.copytree(pki.folder, folder, dirs_exist_ok=True)
+        fill(folder)
+        if dt.datetime.now(dt.UTC).date() == now.date():
+            return Made(folder, now)
 
-    it = tmp_path_factory.mktemp("cases")
-    for path in pki.folder.iterdir():
-        shutil.copy2(path, it / path.name)
+
+def fill(it: Path) -> None:
     authority = Authority(it, "Case CA")
     for name, days in (("edge", 800.0), ("identity", 800.0), ("old", -2.0), ("soon", 5.0)):
         authority.leaf(name, "a.test", days=days)
@@ -118,7 +143,7 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     authority.leaf("long", "two.test", days=900.0)
     authority.leaf("pki-edge", "*.w.test", days=800.0)
     crl(it / "revoked.crl", root(authority))
-    crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-HOUR)
+    crl(it / "stale.crl", root(authority), begins=-48 * HOUR, ends=-DAY)
     crl(it / "other.crl", root(Authority(it, "Other CA")))
     for name, more in ALONE.items():
         public(it, name, alone("alone.test", **more))
@@ -141,7 +166,6 @@ def folder(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (it / "large.html").write_bytes(b"x" * 65_537)
     (it / "folder").mkdir()
     odd_chains(it, root(authority))
-    return it
 
 
 def odd_chains(folder: Path, by: Signer) -> None:
@@ -165,7 +189,7 @@ def odd_chains(folder: Path, by: Signer) -> None:
         "deep": (lower, middle),
     }.items():
         saved(file, deep, *chain)
-    old = forged("Old CA", by, ca=True, begins=-48 * HOUR, ends=-HOUR)
+    old = forged("Old CA", by, ca=True, begins=-48 * HOUR, ends=-DAY)
     saved("below-old", forged("two", old, ends=800 * DAY), old)
     saved("fetched", forged("two", middle, ends=800 * DAY, more=[FETCHED]))
     saved("server-only", forged("two", by, ends=800 * DAY, usages=BOTH[:1]))
@@ -175,12 +199,12 @@ def odd_chains(folder: Path, by: Signer) -> None:
     (folder / "partly.pem").write_bytes(weak + (folder / "case-ca.pem").read_bytes())
 
 
-@pytest.mark.parametrize(("head", "wrong", "mended"), ALL, ids=[h for h, _, _ in ALL])
-def test_a_wrong_configuration_is_refused_for_its_reason_and_its_mend_passes(
-    folder: Path, head: str, wrong: str, mended: str
+@pytest.mark.parametrize(("path", "head", "wrong", "mended"), ALL, ids=[it[1] for it in ALL])
+def test_a_wrong_configuration_is_refused_for_its_reason_and_in_its_words_and_its_mend_passes(
+    made: Made, path: Path, head: str, wrong: str, mended: str
 ) -> None:
-    now = NOW
-    stand_in = {"@today": now.date(), "@later": now.date() + dt.timedelta(days=60)}
+    today = made.now.date()
+    stand_in = {"@today": today, "@later": today + 60 * DAY, "@too-late": today + 400 * DAY}
 
     def filled(text: str) -> str:
         for name, value in stand_in.items():
@@ -188,19 +212,30 @@ def test_a_wrong_configuration_is_refused_for_its_reason_and_its_mend_passes(
         return text
 
     slug, _, severity = head.split(" ")[0].partition("!")
-    found = judge(folder, filled(wrong), yaml="yaml" in head)
-    assert slug in [s for s, _ in found], found
-    assert dict(found)[slug] == (severity or "refused")
-    assert [s for s, kind in judge(folder, filled(mended), yaml="yaml" in head) if kind == "refused" or s == slug] == []
+    found, told = judge(made, filled(wrong), yaml="yaml" in head)
+    told = said.lasting(told, made.folder, today, wrong)
+    if said.WRITES:
+        SAID[path][head] = told
+    assert told == SAID[path].get(head), f"{path.name} has other words; see {said.__name__}"
+    assert slug in [f.slug for f in found], found
+    assert {f.severity for f in found if f.slug == slug} == {severity or "refused"}
+    after, _ = judge(made, filled(mended), yaml="yaml" in head)
+    assert [f.slug for f in after if f.severity == "refused" or f.slug == slug] == []
+
+
+def test_nothing_is_said_of_a_case_that_is_gone() -> None:
+    heads = sorted((path, head) for path, head, *_ in ALL)
+    assert heads == sorted((path, head) for path, found in SAID.items() for head in found)
+    assert {*SAID} == {*Path(__file__).parent.glob("*.said")}
 
 
 def test_every_slug_has_a_case() -> None:
-    assert {head.split(" ")[0].partition("!")[0] for head, _, _ in ALL} == set(PAGES)
+    assert {head.split(" ")[0].partition("!")[0] for _, head, _, _ in ALL} == set(PAGES)
 
 
 def test_every_capability_that_needs_something_or_is_not_built_has_a_case() -> None:
     slugs = ("route/requirement-not-built", "route/requirement-not-configured")
     wrong = {
-        "".join(re.findall(r'^requires = \["(.*)"\]', text, re.M)) for head, text, _ in ALL if head.startswith(slugs)
+        "".join(re.findall(r'^requires = \["(.*)"\]', text, re.M)) for _, head, text, _ in ALL if head.startswith(slugs)
     }
     assert wrong == {name for name, row in CAPABILITIES.items() if not row.built or row.check is not by_pattern}
