@@ -12,7 +12,7 @@ const WebSocket = createRequire(`${process.env.APPLICATIONS_NODE}/`)('ws');
 const ca = fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS);
 const system = dns.lookup;
 dns.lookup = (name, options, done) => (typeof options === 'function' ? system : (n, o, d) => system(n.endsWith('.test') ? '127.0.0.1' : n, o, d))(name, options, done);
-const agent = new https.Agent({ keepAlive: true, ca, maxSockets: 4 });
+const agent = new https.Agent({ keepAlive: true, ca, maxSockets: 4, timeout: 2000 }); // of those that rest: see KEPT_S in clients.py
 const sessions = new Map();
 const body = (size) => (size === undefined || size === null ? undefined : Buffer.alloc(size, '0123456789abcdef'));
 const all = async (stream) => { const out = []; for await (const piece of stream) out.push(Buffer.from(piece)); return Buffer.concat(out); };
@@ -72,6 +72,7 @@ function session(url) {
   if (kept && !kept.closed && !kept.destroyed) return kept;
   const it = http2.connect(origin, { ca, lookup: (name, options, done) => dns.lookup(name, options, done) });
   it.on('error', () => {});
+  it.setTimeout(2000, () => it.close()); // of silence: what runs may end, what comes next gets a session of its own
   sessions.set(origin, it);
   return it;
 }

@@ -23,6 +23,9 @@ import websockets.exceptions
 
 ca = sys.argv[1]
 PIECE = b"0123456789abcdef"
+KEPT_S = 2.0
+"""How long a client keeps what it does not use: behind passthrough it meets the servers themselves, several of which close after
+5 s, and whoever asks for something at that very moment is not answered, edge or no edge."""
 system = socket.getaddrinfo
 
 
@@ -36,7 +39,11 @@ trust = ssl.create_default_context(cafile=ca)
 # A context of its own for each, since each writes into it which protocols it offers.
 by_httpx = {
     name: httpx.Client(
-        verify=ssl.create_default_context(cafile=ca), timeout=30, trust_env=False, http2=name == "httpx-h2"
+        verify=ssl.create_default_context(cafile=ca),
+        timeout=30,
+        trust_env=False,
+        http2=name == "httpx-h2",
+        limits=httpx.Limits(keepalive_expiry=KEPT_S),
     )
     for name in ("httpx-h1", "httpx-h2")
 }
@@ -98,7 +105,7 @@ class Aiohttp:
 
     async def ready(self) -> aiohttp.ClientSession:
         if self.session is None:
-            connector = aiohttp.TCPConnector(ssl=trust, resolver=aiohttp.ThreadedResolver())
+            connector = aiohttp.TCPConnector(ssl=trust, resolver=aiohttp.ThreadedResolver(), keepalive_timeout=KEPT_S)
             self.session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30))
         return self.session
 

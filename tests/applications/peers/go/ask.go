@@ -55,7 +55,7 @@ func content(size int) []byte {
 }
 
 func transport(trust *tls.Config, h2 bool) *http.Transport {
-	it := &http.Transport{DialContext: here, TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: h2, ExpectContinueTimeout: 20 * time.Second}
+	it := &http.Transport{DialContext: here, TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: h2, ExpectContinueTimeout: 20 * time.Second, IdleConnTimeout: 2 * time.Second} // KEPT_S in clients.py
 	if !h2 {
 		it.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
