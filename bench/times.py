@@ -17,9 +17,9 @@ from bench.extras import holding
 from bench.subjects import LOAD_CPU, ROOT, SUBJECT_CPU, Origin, Subject, configuration, load
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.stage import free_port
-from everyhop.engine import Control, listening
 from everyhop.engine import messages as m
-from everyhop.engine.control import sealed
+from everyhop.engine.control import Control, sealed
+from everyhop.engine.frames import listening
 from everyhop.engine.process import CODE, environment
 
 DOOR = ROOT / "target" / "release" / "lib_door.so"

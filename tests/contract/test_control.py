@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from everyhop.engine import Control, EngineRefused, listening, send, start
 from everyhop.engine import messages as m
-from everyhop.engine.frames import framed, receive
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import framed, listening, receive, send
+from everyhop.engine.process import start
 from tests.contract.test_plan import objects
 
 DIGEST = "0" * 64

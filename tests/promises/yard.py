@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from everyhop.admin import engine_socket
-from everyhop.engine import Control
+from everyhop.engine.control import Control
 from everyhop.engine.messages import Hello, Welcome
 from tests.kit import EdgeKit, Pki
 from tests.kit.edge import EVERY_PATTERN, until

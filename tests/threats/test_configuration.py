@@ -25,7 +25,7 @@ from everyhop.admin.client import answer
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority, put
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine import Control
+from everyhop.engine.control import Control
 from everyhop.engine.frames import connect, packed
 from everyhop.engine.messages import Hello, Welcome
 from everyhop.errors import EveryhopError

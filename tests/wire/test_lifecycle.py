@@ -17,7 +17,7 @@ import pytest
 from everyhop.admin import engine_socket
 from everyhop.demo.backends import Backend
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine import Control
+from everyhop.engine.control import Control
 from everyhop.engine.messages import Hello, Welcome
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until

@@ -22,7 +22,7 @@ from everyhop.compile import compile_file
 from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import put
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine import Control
+from everyhop.engine.control import Control
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import crl, root

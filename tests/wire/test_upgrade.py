@@ -25,7 +25,7 @@ from everyhop.admin.keeper import Keeper
 from everyhop.compile import compile_file
 from everyhop.demo.backends import Backend
 from everyhop.demo.stage import Edge, free_port
-from everyhop.engine import Control, EngineRefused
+from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.messages import Declined, Hello, Welcome
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until

@@ -7,7 +7,7 @@ import os
 
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
-from everyhop.engine import open_log
+from everyhop.engine.sockets import open_log
 from everyhop.errors import Surroundings
 from everyhop.plan import Plan
 

@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass
 
 from everyhop.admin.change import Lasting
-from everyhop.engine import Bound, Control
 from everyhop.engine import messages as m
+from everyhop.engine.control import Control
 from everyhop.engine.process import Found, find, whom
+from everyhop.engine.sockets import Bound
 from everyhop.errors import Surroundings
 
 

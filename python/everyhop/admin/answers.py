@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from everyhop import __version__
-from everyhop.engine import Control, Lost
+from everyhop.engine.control import Control
+from everyhop.engine.frames import Lost
 from everyhop.engine.messages import Judged, Seen, Status, Where
 from everyhop.errors import EveryhopError
 

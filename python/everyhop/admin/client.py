@@ -8,8 +8,7 @@ from pathlib import Path
 
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.paths import admin_socket
-from everyhop.engine import Lost, packed, receive, send
-from everyhop.engine.frames import connect
+from everyhop.engine.frames import Lost, connect, packed, receive, send
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.source import Document, Syntax, find, load
 

@@ -10,7 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +24,14 @@ from everyhop.admin.pace import Pace
 from everyhop.admin.retired import Retirement
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
-from everyhop.engine import (
-    Bound,
-    Control,
-    EngineRefused,
-    Found,
-    Lost,
-    Resolver,
-    Started,
-    bind_all,
-    listening,
-    open_log,
-    start,
-)
 from everyhop.engine import messages as m
-from everyhop.engine.dns import asking
-from everyhop.engine.resolver import Target
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import Lost, listening
+from everyhop.engine.process import Found, Started, start
+from everyhop.engine.resolver import Found as Addresses
+from everyhop.engine.resolver import Resolver, Target
 from everyhop.engine.resolver import ask as by_the_system
+from everyhop.engine.sockets import Bound, bind_all, open_log
 from everyhop.errors import EveryhopError, Surroundings
 
 END_S = 5.0
@@ -48,7 +39,12 @@ END_S = 5.0
 
 def resolver_of(compiled: Compiled, known: Mapping[str, list[str | Target]] | None = None) -> Resolver:
     dns = compiled.config.dns
-    ask = asking(dns.servers) if dns.servers else by_the_system
+    ask: Callable[[str], Addresses] = by_the_system
+    if dns.servers:
+        # Imported where it is used: few configurations name servers, and every start would wait for it.
+        from everyhop.engine.dns import asking
+
+        ask = asking(dns.servers)
     return Resolver(compiled.names, dns.resolve_s, known=known, ask=ask)
 
 

@@ -15,7 +15,7 @@ from functools import partial
 
 from everyhop.admin.telling import say
 from everyhop.admin.watchdog import Watchdog
-from everyhop.engine import Lost
+from everyhop.engine.frames import Lost
 from everyhop.errors import EveryhopError
 
 TICK_S = 0.25

@@ -6,11 +6,10 @@ from __future__ import annotations
 import os
 
 from everyhop.compile import Compiled
-from everyhop.engine import Bound, Control
 from everyhop.engine import messages as m
-from everyhop.engine.control import sealed
+from everyhop.engine.control import Control, sealed
 from everyhop.engine.resolver import Places
-from everyhop.engine.sockets import one
+from everyhop.engine.sockets import Bound, one
 
 
 def hand_over(

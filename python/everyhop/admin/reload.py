@@ -15,7 +15,8 @@ from everyhop.admin.renewal import Renewal, again
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
-from everyhop.engine import Lost, cores
+from everyhop.engine.frames import Lost
+from everyhop.engine.sockets import cores
 from everyhop.errors import EveryhopError, Refused
 from everyhop.refusals import Finding, merged, to_json
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from everyhop.admin.orders import give_plan
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
-from everyhop.engine import Control, EngineRefused, Found, Lost, Started
 from everyhop.engine import messages as m
-from everyhop.engine.process import find
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import Lost
+from everyhop.engine.process import Found, Started, find
 from everyhop.engine.resolver import Places
 
 MOST = 8

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from everyhop.admin.telling import say
-from everyhop.engine import Lost, listening, packed
-from everyhop.engine.frames import LENGTH, credentials, message
+from everyhop.engine.frames import LENGTH, Lost, credentials, listening, message, packed
 
 PATIENCE_S = 5.0
 MOST = 32

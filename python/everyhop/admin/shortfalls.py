@@ -6,8 +6,7 @@ from __future__ import annotations
 import resource
 
 from everyhop import _door
-from everyhop.engine import Bound
-from everyhop.engine.sockets import without_ipv6
+from everyhop.engine.sockets import Bound, without_ipv6
 from everyhop.plan import Plan
 
 

@@ -29,8 +29,8 @@ from everyhop.admin.telling import say, tell
 from everyhop.admin.upgrade import Upgrade, attach
 from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled, compile_file
-from everyhop.engine import Lost, cores
-from everyhop.engine.frames import connect
+from everyhop.engine.frames import Lost, connect
+from everyhop.engine.sockets import cores
 from everyhop.errors import Refused, Surroundings
 
 AFTER_DRAIN_S = 10

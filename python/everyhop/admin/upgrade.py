@@ -21,8 +21,11 @@ from everyhop.admin.keeper import Keeper
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.retired import MOST, Retired, move_aside
 from everyhop.admin.telling import say
-from everyhop.engine import Bound, Control, EngineRefused, Lost, Started, bind_all, listening, start
 from everyhop.engine import messages as m
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import Lost, listening
+from everyhop.engine.process import Started, start
+from everyhop.engine.sockets import Bound, bind_all
 from everyhop.errors import EveryhopError, Surroundings
 
 

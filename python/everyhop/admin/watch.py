@@ -16,8 +16,9 @@ from everyhop.admin.loop import Loop
 from everyhop.admin.reload import Reload
 from everyhop.admin.telling import say
 from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble
-from everyhop.engine import Control, EngineRefused, Lost
 from everyhop.engine import messages as m
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import Lost
 from everyhop.evidence import Told
 
 EVERY_S = 1.0

@@ -7,13 +7,10 @@ from typing import Annotated
 
 import typer
 
-from everyhop.admin import Supervisor
+from everyhop.admin.supervisor import Supervisor
 from everyhop.admin.telling import Times
+from everyhop.cli.options import Config
 from everyhop.source import find
-
-Config = Annotated[
-    str | None, typer.Option("--config", help="Configuration; default as for check.", show_default=False)
-]
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ import typer
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.cli.drawing import days_left, hops, marked
-from everyhop.cli.run import Config
+from everyhop.cli.options import Config
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
 from everyhop.evidence.told import observed, troubles_of

@@ -9,7 +9,7 @@ import typer
 
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
-from everyhop.cli.run import Config
+from everyhop.cli.options import Config
 from everyhop.screen import beside, line
 
 

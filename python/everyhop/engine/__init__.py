@@ -1,25 +1,2 @@
-"""The handle of the engine's process: its socket, its start, the addresses it accepts on. Read next: `control.py`."""
-
-from everyhop.engine.control import Control, EngineRefused
-from everyhop.engine.frames import Lost, listening, packed, receive, send
-from everyhop.engine.process import Found, Started, start
-from everyhop.engine.resolver import Resolver
-from everyhop.engine.sockets import Bound, bind_all, cores, open_log
-
-__all__ = [
-    "Bound",
-    "Control",
-    "EngineRefused",
-    "Found",
-    "Lost",
-    "Resolver",
-    "Started",
-    "bind_all",
-    "cores",
-    "listening",
-    "open_log",
-    "packed",
-    "receive",
-    "send",
-    "start",
-]
+"""The handle of the engine's process: its start (`process.py`), its socket (`frames.py`, `control.py`), the addresses it accepts
+on (`sockets.py`). Nothing is imported here: a command that only asks needs the frames alone. Read next: `control.py`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.admin.server import MOST, PATIENCE_S, Server
-from everyhop.engine import listening, packed, receive, send
+from everyhop.engine.frames import listening, packed, receive, send
 from everyhop.errors import Surroundings
 from tests.kit.clients import opened
 

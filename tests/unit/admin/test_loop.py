@@ -13,7 +13,7 @@ import pytest
 from everyhop.admin import loop as module
 from everyhop.admin import telling
 from everyhop.admin.loop import AGAIN_S, REQUESTS, Loop
-from everyhop.engine import Lost
+from everyhop.engine.frames import Lost
 from everyhop.errors import EveryhopError, Refused, Surroundings
 
 

@@ -17,7 +17,7 @@ from everyhop.admin.troubles import ORDER, SENTENCES, UNREADY, WaysIn, over, ran
 from everyhop.admin.watch import HEALED, MOST_LINES, QUIET, SAID, Watch
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.certificates import Authority
-from everyhop.engine import Resolver
+from everyhop.engine.resolver import Resolver
 from everyhop.errors import EveryhopError
 
 NOW = dt.datetime(2026, 11, 26, 3, 0, tzinfo=dt.UTC)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from everyhop.cli.app import COMMANDS
+
 pytestmark = pytest.mark.thorough
 
 GOOD = """version = 1
@@ -64,6 +66,23 @@ def test_a_wrong_command_line_is_misuse(tmp_path: Path, arguments: list[str]) ->
     (tmp_path / "everyhop.toml").write_text(GOOD)
     done = cli(*arguments, cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.startswith("everyhop: ")
+
+
+def test_without_a_command_the_commands_are_listed_and_each_has_its_help() -> None:
+    listed = cli()
+    assert (listed.returncode, listed.stderr) == (0, "")
+    names = [row.split()[0] for row in listed.stdout.partition("Commands:\n")[2].splitlines() if row.strip()]
+    assert names == list(COMMANDS)
+    for name in names:
+        shown = cli(name, "--help")
+        assert shown.returncode == 0 and shown.stdout.startswith(f"Usage: everyhop {name} "), shown
+
+
+def test_a_command_that_only_asks_a_running_edge_does_not_wait_for_what_runs_one() -> None:
+    code = "import sys, everyhop.cli.drain; print(*sorted(it for it in sys.modules if it.startswith('everyhop.')))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "everyhop.admin.client" in found
+    assert not {"everyhop.compile", "everyhop.model", "everyhop.plan", "everyhop.admin.supervisor"} & set(found), found
 
 
 def test_an_nginx_file_is_told_apart(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from everyhop.cli.app import app
+from everyhop.cli.app import app, commands
 from everyhop.diff import compare
 from everyhop.errors import Refused
 from everyhop.plan import Plan, read_plan
 from tests.unit.diff.test_gate import DEMAND, HEAD, SITE_OF_P, open_, plan, refused, route, told
+
+commands(["diff"])
 
 IN_A, IN_B = 'path = "/a"\n', 'path = "/b"\n'
 

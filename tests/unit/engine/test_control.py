@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from everyhop.engine import Control, EngineRefused, Lost, listening, packed, receive, send
-from everyhop.engine.control import sealed
-from everyhop.engine.frames import MOST_FDS
+from everyhop.engine.control import Control, EngineRefused, sealed
+from everyhop.engine.frames import MOST_FDS, Lost, listening, packed, receive, send
 from everyhop.engine.messages import Hello, Reopened, Welcome
 from tests.kit.clients import opened
 

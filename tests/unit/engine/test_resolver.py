@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from everyhop.engine import Resolver
-from everyhop.engine.resolver import AGAIN_S, Found, Places
+from everyhop.engine.resolver import AGAIN_S, Found, Places, Resolver
 from tests.kit.edge import until
 
 

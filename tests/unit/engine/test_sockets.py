@@ -17,8 +17,8 @@ from everyhop._door import RESERVED_FDS
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.compile import compile_file
 from everyhop.demo.stage import free_port
-from everyhop.engine import Bound, bind_all, sockets
-from everyhop.engine.sockets import one
+from everyhop.engine import sockets
+from everyhop.engine.sockets import Bound, bind_all, one
 from everyhop.errors import Surroundings
 from everyhop.plan import Plan
 from tests.kit import Pki

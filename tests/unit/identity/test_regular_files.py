@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.engine import open_log
+from everyhop.engine.sockets import open_log
 from everyhop.errors import EveryhopError, Refused, Surroundings
 from everyhop.files import read_regular, read_text
 from everyhop.identity import Unusable, read_crl, read_pair, read_roots
