@@ -8,6 +8,7 @@ holds that. `crates/record/src/printable.rs` is the same for what the engine say
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import re
 import shutil
@@ -85,6 +86,12 @@ def json_text(text: str) -> None:
 def exact(text: str) -> None:
     """Byte for byte, for who hashes or parses it; on a terminal as JSON that it does not obey."""
     print(in_json(text) if sys.stdout.isatty() else text)
+
+
+def ahead(left: dt.timedelta) -> str:
+    """How far away, in whole days: `in 3 days`."""
+    days = f"{left.days} day{'' if left.days == 1 else 's'}" if left.days else "less than a day"
+    return f"in {days}"
 
 
 def width() -> int:

@@ -12,6 +12,7 @@ from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.pages import read_page
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
+from everyhop.screen import ahead
 
 
 def read_names(world: World) -> None:
@@ -102,7 +103,7 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
         world.warn(
             "certificate/expires-soon",
             (*key, "chain"),
-            f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, in {left.days} days",
+            f"{whose}: the certificate ends on {pair.not_after:%Y-%m-%d}, {ahead(left)}",
             "renew it; the files are watched, no restart is needed",
             mark=f"{pair.not_after.isoformat()} {days}",
         )

@@ -13,6 +13,7 @@ from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.world import Key, World, backends, soon
 from everyhop.identity import Unusable, names_of
 from everyhop.model import Route, Verify
+from everyhop.screen import ahead
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
 
@@ -81,13 +82,18 @@ def own(world: World, key: Key, route: Route, verify: Verify, wanted: set[str]) 
                 at,
                 f"{whose} has to carry {name!r} and carries {carried} in its subjectAltName",
                 *(f'name = "{n}"' for n in names_of(found.own[0])[:1]),
-                f"or have it made anew: openssl req -x509 ... -addext subjectAltName=DNS:{name}",
+                f"or have it made anew: openssl req -x509 ... -addext subjectAltName={kind(name)}:{name}",
                 f"or pin it, whatever its name: everyhop probe {backends(route)[0].at}",
             )
     if all(not for_servers(cert) for cert in found.own):
         mend = "have it made anew with extendedKeyUsage=serverAuth, or without one"
         world.refuse("hop/own-certificate", at, f"{whose} is not for servers (extendedKeyUsage)", mend)
     dates(world, at, whose, found.own)
+
+
+def kind(name: str) -> str:
+    """Of what a certificate is to carry: an address is none of its DNS names."""
+    return "IP" if (at := names.address(f"{name}:1") or names.address(f"[{name}]:1")) and at.ip else "DNS"
 
 
 def for_servers(cert: x509.Certificate) -> bool:
@@ -107,5 +113,5 @@ def dates(world: World, key: Key, whose: str, certs: tuple[x509.Certificate, ...
     elif left <= dt.timedelta():
         world.past("certificate/expired", key, f"{whose} ended on {ends:%Y-%m-%d}", mend, ended=ends)
     elif (days := soon(left)) is not None:
-        what = f"{whose} ends on {ends:%Y-%m-%d}, in {left.days} days"
+        what = f"{whose} ends on {ends:%Y-%m-%d}, {ahead(left)}"
         world.warn("certificate/expires-soon", key, what, mend, mark=f"{ends.isoformat()} {days}")

@@ -44,11 +44,11 @@ def origin(text: str, *, credentials: bool) -> str:
     scheme, host, port = match[1].lower(), match[2], match[3]
     found = host_of(scheme, host)
     if found is None:
-        raise NoOrigin("its host is none", names.host_mend(host))
+        raise NoOrigin("what it has for a host is none", names.host_mend(host))
     if found.startswith("*.") and found.count(".") < 2:
         raise NoOrigin("that is everybody who has a name there", f'"{scheme}://*.example{found[1:]}"')
     if port is not None and not 0 < int(port) < 65_536:
-        raise NoOrigin("its port is none", "a port from 1 to 65535")
+        raise NoOrigin("what it has for a port is none", "a port from 1 to 65535")
     if credentials and scheme == "http" and not LOOPBACK.match(found):
         what = "a page without TLS is whatever anyone on its way makes of it, and would act as the user"
         raise NoOrigin(what, f'"https://{found}"', "or credentials = false")

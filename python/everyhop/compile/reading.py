@@ -56,7 +56,8 @@ def finding(document: Document, error: object) -> Finding:
     kind, loc = str(error["type"]), tuple(error["loc"])
     key = real(document, loc)
     given = error.get("input")
-    thing = dotted(key)
+    owner, below = called(document, key)
+    thing = f"{owner}: {dotted(below)}" if owner and below else dotted(key)
     if kind == "extra_forbidden":
         mend = hint(".".join(part for part in key[:-1] if isinstance(part, str)), str(loc[-1]))
         place = document.place(key, of_key=True)
@@ -64,7 +65,9 @@ def finding(document: Document, error: object) -> Finding:
     if kind == "missing":
         mend = MISSING.get(str(loc[-1]), f"write {loc[-1]} = ...")
         place = document.place(key[:-1], of_key=True)
-        what = f"{dotted(key[:-1]) or 'the file'} has no {loc[-1]!r}"
+        within = below[:-1]
+        table = f"{owner}: {dotted(within)}" if owner and within else owner or dotted(key[:-1]) or "the file"
+        what = f"{table} has no {loc[-1]!r}"
         return formless("config/missing-key", loc, place, what, mend)
     slug = "config/wrong-type" if kind.endswith("_type") else "config/wrong-value"
     shown = repr(given) if isinstance(given, str | int | float | bool) else type(given).__name__
@@ -73,12 +76,14 @@ def finding(document: Document, error: object) -> Finding:
 
 
 def formless(slug: str, key: Key, place: Place, what: str, mend: str) -> Finding:
-    said = (INDEX.sub("[*]", what), mend)
+    said = (WHICH.sub("*", what), mend)
     identity = (slug, *map(str, key), what)
     return Finding("refused", slug, place, what, PAGES[slug].why, (mend,), said=said, identity=identity)
 
 
-INDEX = re.compile(r"\[\d+\]")
+NAMED = ("listener", "site", "identity", "route")
+WHICH = re.compile(rf"(?:{'|'.join(NAMED)}) '[^']*'|(?:{'|'.join(NAMED)})\[\d+\]")
+"""Which of several things it is: what differs in nothing else is told once."""
 MISSING = {
     "version": "write version = 1 at the top",
     "tls": 'choose where TLS ends: tls = "passthrough", "mutual", "reencrypt" or "plaintext"',
@@ -100,6 +105,18 @@ def real(document: Document, loc: Key) -> Key:
             out.append(part)
             value = value[part]
     return tuple(out)
+
+
+def called(document: Document, key: Key) -> tuple[str, Key]:
+    """The thing that `key` stands in as its owner calls it, and the rest of `key`; empty where it has no name of its own."""
+    match key:
+        case (str(kind), int(index), *rest) if kind in NAMED and rest != ["name"]:
+            things = document.values[kind]
+            thing = things[index] if isinstance(things, list) else None
+            name = thing.get("name") if isinstance(thing, dict) else None
+            return (f"{kind} {name!r}", tuple(rest)) if isinstance(name, str) and name else ("", key)
+        case _:
+            return "", key
 
 
 def dotted(key: Key) -> str:

@@ -64,9 +64,9 @@ def alone(world: World, i: int, route: Route) -> None:
         world.refuse(
             "route/answered-here",
             ("route", i, setting),
-            f"route {route.name!r} is answered by the edge itself and sets {setting}, for which there is no backend",
-            f"remove {setting}",
-            f"or carry requests to a backend: remove {given}",
+            f"route {route.name!r} is answered by the edge itself and sets {setting!r}, for which there is no backend",
+            f"remove {setting!r}",
+            f"or carry requests to a backend: remove {given!r}",
             also=(("route", i, given),),
             of_key=True,
         )
@@ -74,8 +74,10 @@ def alone(world: World, i: int, route: Route) -> None:
 
 def field(world: World, key: Key, route: str, name: str, value: str) -> None:
     if not names.TOKEN.match(name):
-        what = f"route {route!r} answers with the field {name!r}"
-        world.refuse("config/wrong-value", key, what, "write a field name", of_key=True)
+        what = f"route {route!r} answers with the field {name!r}, which is no name of one (RFC 9110 §5.1)"
+        world.refuse(
+            "config/wrong-value", key, what, 'write a name without blanks and separators: "x-tenant"', of_key=True
+        )
     elif name.lower() in LEADING or not names.is_editable(name, answer=True):
         mend = (
             'redirect = { to = "https://..." }'

@@ -92,8 +92,8 @@ def said(world: World, key: Key, route: Route, it: Cors) -> None:
             if name == ANYBODY:
                 star(world, at, f"route {route.name!r} says {word} = {name!r}", it)
             elif not names.TOKEN.match(name):
-                what = f"route {route.name!r} names the field {name!r} in cors.{word}"
-                world.refuse("config/wrong-value", at, what, "write a field name")
+                what = f"route {route.name!r} names the field {name!r} in cors.{word}, which is no name of one (RFC 9110 §5.1)"
+                world.refuse("config/wrong-value", at, what, 'write a name without blanks and separators: "x-tenant"')
 
 
 def star(world: World, at: Key, what: str, it: Cors) -> None:

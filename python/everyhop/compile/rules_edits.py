@@ -32,8 +32,10 @@ def fields(world: World, key: Key, route: str, edits: Edits) -> None:
     for at, name, value in named(edits):
         place = (*key, *at)
         if not names.TOKEN.match(name):
-            what = f"route {route!r} changes the field {name!r} of a {side}"
-            world.refuse("config/wrong-value", place, what, "write a field name", of_key=True)
+            what = f"route {route!r} changes the field {name!r} of a {side}, which is no name of one (RFC 9110 §5.1)"
+            world.refuse(
+                "config/wrong-value", place, what, 'write a name without blanks and separators: "x-tenant"', of_key=True
+            )
             continue
         if not names.is_editable(name, answer=side == "response"):
             world.refuse(

@@ -10,8 +10,10 @@ from everyhop.compile.rules_proof import asking, asking_at_all, verified
 from everyhop.compile.world import Key, World, backends, ends_at, soon
 from everyhop.model import Backend, Route
 from everyhop.plan import STRENGTH
+from everyhop.screen import ahead
 
 YEAR = dt.timedelta(days=366)
+LOCALHOST = "write the address, if it is this host: 127.0.0.1 leads nowhere else, and a name wherever it is told to"
 
 
 def judge(world: World) -> None:
@@ -29,7 +31,7 @@ def judge(world: World) -> None:
                     "hop/address",
                     backend_at(world.config, i, j),
                     f"route {route.name!r} goes to {backend.at!r}"
-                    + (f": {why}" if (why := names.oddity(backend.at)) else ""),
+                    + (f": {why}" if (why := names.oddity(backend.at)) else ", which is no address with a port"),
                     *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
                     'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443", "unix:/path" or "srv:_https._tcp.api.internal"',
                 )
@@ -39,7 +41,7 @@ def judge(world: World) -> None:
                     "hop/service-unasked",
                     backend_at(world.config, i, j),
                     f"route {route.name!r} goes to {at}, and [dns] names no servers that could be asked where it is",
-                    '[dns]\nservers = ["10.0.0.53"]',
+                    '[dns] servers = ["10.0.0.53"]',
                     'or name what serves it: to = ["name:8443"]',
                 )
             if str(at) in seen:
@@ -123,13 +125,14 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
                 + (world.config.identity[0].name if world.config.identity else "NAME")
                 + '")',
                 f"own the risk: everyhop accept {route.name} --owner NAME --until DATE --why TEXT",
+                *([LOCALHOST] if any(at.startswith("localhost:") for at in needed) else []),
             )
         return
     if not needed:
         world.warn(
             "acceptance/needless",
             key,
-            f"route {route.name!r} has an acceptance and no plaintext across a network",
+            f"route {route.name!r} has an acceptance, and sends no plaintext across a network",
             "remove it",
             of_key=True,
         )
@@ -158,7 +161,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             "acceptance/dates",
             (*key, "until"),
             f"the acceptance of route {route.name!r} lasts {(ends - begins).days} days",
-            "a year at most; then someone looks again",
+            f"until = {given.since + YEAR} at most: then someone looks again",
             also=((*key, "since"),),
         )
     elif begins > world.now + dt.timedelta(days=1):
@@ -183,7 +186,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
         world.warn(
             "acceptance/ends-soon",
             (*key, "until"),
-            f"the acceptance of route {route.name!r} by {given.owner} ends in {left.days} days",
+            f"the acceptance of route {route.name!r} by {given.owner} ends on {given.until}, {ahead(left)}",
             'encrypt the hop: tls = "reencrypt" or "mutual"',
             again,
             mark=f"{given.until.isoformat()} {days}",

@@ -26,7 +26,8 @@ def judge(world: World) -> None:
             world.refuse(
                 "site/hsts",
                 ("site", i, "hsts", "preload"),
-                f"site {site.name!r} asks browsers to ship {'less than a year' if site.hsts.subdomains else 'its names without those below'}, which none does",
+                f"site {site.name!r} asks for the lists that browsers ship, which take nobody "
+                + ("for less than a year" if site.hsts.subdomains else "without the names below its own"),
                 f"hsts = {{ max_age_s = {max(YEAR_S, site.hsts.max_age_s)}, subdomains = true, preload = true }}",
                 "or remove preload",
                 of_key=True,

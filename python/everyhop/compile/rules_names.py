@@ -150,8 +150,8 @@ def trusted(world: World, key: Key, text: str) -> None:
         world.refuse(
             "trust/too-wide",
             key,
-            f"{text} is {network.num_addresses} addresses",
-            f"name the proxies themselves, at least /{shortest}",
+            f"{text} is {counted(network)} addresses",
+            f"name the proxies themselves, or networks no wider than /{shortest} of IPv{network.version}",
         )
     elif inside is not None:
         world.refuse(
@@ -160,6 +160,12 @@ def trusted(world: World, key: Key, text: str) -> None:
             f"{text} holds private ({inside}) and public addresses",
             "name the proxies themselves",
         )
+
+
+def counted(network: names.Network) -> str:
+    """How many addresses, as a person can read it."""
+    bits = network.max_prefixlen - network.prefixlen
+    return f"{network.num_addresses:,}" if bits <= 32 else f"2^{bits}"
 
 
 def sites(world: World) -> None:

@@ -33,21 +33,23 @@ def is_segments(path: str) -> bool:
 
 
 def stripped(world: World, key: Key, route: Route, prefix: str) -> None:
-    said = f"route {route.name!r} takes {prefix!r} from paths"
+    said = f"route {route.name!r} strips {prefix!r} from paths"
     if not is_segments(prefix):
         mend = "start with /, end before one, without . or .. or //, with upper-case percent digits and nothing encoded that need not be"
         world.refuse(SLUG, key, f"{said}, which is not one or more whole segments", mend)
         return
     taken = route.path if route.path_exact is None else route.path_exact
     if taken is None or not f"{taken.rstrip('/')}/".startswith(f"{prefix}/"):
-        which = f"all paths of {taken}" if taken else "every path"
         field = "path" if route.path_exact is None else "path_exact"
+        which = (
+            f"{taken} alone" if taken and field == "path_exact" else f"all paths of {taken}" if taken else "every path"
+        )
         world.refuse(
             SLUG,
             key,
-            f"{said}, and takes {which}: not all of them begin with it",
+            f"{said}, and serves {which}: not each of them begins with it",
             f'path = "{prefix}"',
-            "or take no more away than the route's path",
+            "or strip no more than what each path of the route begins with",
             also=((*key[:2], field),) if taken else (),
         )
 
@@ -62,7 +64,12 @@ def rewritten(world: World, key: Key, route: Route, text: str) -> None:
     match found:
         case [plan.Text(text=path)]:
             if names.path(path) != path:
-                world.refuse(SLUG, key, f"{said}, which is not a path that all of them read alike", 'write "/one/path"')
+                world.refuse(
+                    SLUG,
+                    key,
+                    f"{said}, which is no path in the one form that all of them read alike",
+                    'write "/one/path"',
+                )
             elif route.strip is not None:
                 world.refuse(
                     SLUG,
@@ -80,7 +87,7 @@ def rewritten(world: World, key: Key, route: Route, text: str) -> None:
             so = (
                 "and {path} begins with a slash of its own"
                 if prefix.endswith("/")
-                else "which all of them must read alike"
+                else "whose prefix is not in the one form that all of them read alike"
             )
             world.refuse(SLUG, key, f"{said}, {so}", 'write "/prefix{path}"')
         case _:

@@ -12,6 +12,7 @@ from everyhop.compile import names
 from everyhop.compile.ways_in import NOTHING, WaysIn
 from everyhop.compile.world import Key, World
 from everyhop.model import Route, Site
+from everyhop.plan import STRENGTH
 from everyhop.trust import ALONE, ANSWERED, CAPABILITIES, Standing, missing, unmet
 
 
@@ -43,13 +44,18 @@ def required(world: World, standing: Standing, key: Key, requirement: str) -> No
             key,
             f"route {route.name!r} requires {requirement} and has "
             + (f"protocol = 'tcp': {why}" if row.reads_http and route.is_stream else f"tls = {route.tls!r}: {why}"),
-            'protocol = "http"' if row.reads_http and route.is_stream else f"tls = {' or '.join(sorted(row.patterns))}",
+            'protocol = "http"' if row.reads_http and route.is_stream else f"tls = {any_of(row.patterns)}",
             drop,
             also=((*key[:2], "protocol" if row.reads_http and route.is_stream else "tls"),),
         )
     elif (lacks := missing(requirement, standing)) is not None:
         what = f"route {route.name!r} requires {requirement}: {lacks.what}"
         world.refuse("route/requirement-not-configured", key, what, *lacks.mend, drop, also=lacks.at)
+
+
+def any_of(patterns: frozenset[str]) -> str:
+    """The safest first."""
+    return " or ".join(f'"{it}"' for it in sorted(patterns, key=STRENGTH.__getitem__, reverse=True))
 
 
 def standing_of(world: World, ways: WaysIn, i: int, route: Route) -> Standing:

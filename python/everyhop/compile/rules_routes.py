@@ -67,7 +67,8 @@ def form(world: World, i: int, route: Route) -> None:
     if route.tls == "passthrough":
         for row in (c for c in CAPABILITIES.values() if route.tls not in c.patterns):
             for field in row.settings:
-                if getattr(route, field) not in (None, {}, 0):
+                # What it says of being asked is told in words of its own.
+                if field != "demand_asks" and getattr(route, field) not in (None, {}, 0):
                     world.refuse(
                         "route/layer-7-on-passthrough",
                         (*key, field),
@@ -122,7 +123,7 @@ def form(world: World, i: int, route: Route) -> None:
             world.refuse(
                 "route/path",
                 (*key, field),
-                f"route {route.name!r} matches {path!r}",
+                f"route {route.name!r} matches {path!r}, which is not in the one form that requests are compared in",
                 "start with /, without . or .. or //, with upper-case percent digits and nothing encoded that need not be",
             )
     for j, text in enumerate(route.allow.clients if route.allow else []):
@@ -140,16 +141,16 @@ def form(world: World, i: int, route: Route) -> None:
             world.refuse(
                 "config/wrong-value",
                 route_method(world.config, i, method),
-                f"route {route.name!r} takes the method {method!r}",
-                'write it in capitals: "GET"',
+                f"route {route.name!r} takes the method {method!r}, which no request can have",
+                'write a name in capitals: "GET"',
             )
     for name, value in route.headers.items():
         if not names.TOKEN.match(name):
             world.refuse(
                 "config/wrong-value",
                 (*key, "headers", name),
-                f"route {route.name!r} looks at the header {name!r}",
-                "write a field name",
+                f"route {route.name!r} looks at the header {name!r}, which is no name of one (RFC 9110 §5.1)",
+                'write a name without blanks and separators: "x-tenant"',
                 of_key=True,
             )
         elif not names.is_heard(name):

@@ -41,7 +41,12 @@ def listed(world: World, i: int, route: Route, upgrades: list[str]) -> None:
                 "route/upgrade-unjudged",
                 (*key, j),
                 f"route {route.name!r} lets upgrades to {name!r} pass",
-                f"remove {name}: clients of HTTP/2 choose it by ALPN, and each of their requests is judged",
+                f"remove {name}: "
+                + (
+                    "clients begin with TLS as it is"
+                    if known[j].startswith("tls")
+                    else "clients of HTTP/2 choose it by ALPN, and each of their requests is judged"
+                ),
                 'or let TLS end at the backend: tls = "passthrough"',
             )
         elif known[j] in known[:j]:

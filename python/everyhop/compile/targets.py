@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from everyhop import plan
 from everyhop.compile import names
@@ -56,7 +56,7 @@ def target(pieces: list[plan.Text | plan.Of]) -> Target:
                 raise NoTarget("route/variable", what, "name {path}, {query} or {host}")
             shape += STANDS_FOR[piece.of]
         elif not WRITTEN.fullmatch(piece.text):
-            raise no("it holds what no URI can (RFC 3986 §2)", "percent-encode it")
+            raise unwritten(piece.text)
         else:
             shape += piece.text
     if shape.lower().startswith("http:"):
@@ -79,6 +79,15 @@ def target(pieces: list[plan.Text | plan.Of]) -> Target:
     return Target(shape)
 
 
+def unwritten(text: str) -> NoTarget:
+    """For a text that holds what no URI can: what of it, and how it is written."""
+    found = WRITTEN.match(text)
+    odd = text[found.end() if found else 0]
+    host = re.match(r"(?i:https)://([^/?#]*)", text)
+    mend = names.host_mend(host[1]) if host and odd in host[1] else f"percent-encode it: {quote(odd)}"
+    return no(f"it holds {odd!r}, which no URI can (RFC 3986 §2)", mend)
+
+
 def authority(text: str) -> None:
     mend = 'write one host: "https://www.example.com{path}{query}", or that of the request: "https://{host}:8443{path}{query}"'
     found = AUTHORITY.fullmatch(text)
@@ -89,7 +98,9 @@ def authority(text: str) -> None:
     if HOST in fixed or (fixed != host and fixed and not fixed.endswith(".")):
         raise no(f"{shown(text)!r} makes one host of two", mend)
     whole = host.replace(HOST, "host.example")
-    if names.host(whole) is None or whole != whole.lower().removesuffix("."):
+    known = names.host(whole)
+    if known is None or whole != whole.lower().removesuffix("."):
+        mend = mend if known is None or HOST in host else f'write it as "{known}"'
         raise no(f"{shown(text)!r} is no host name in its one form", mend)
 
 

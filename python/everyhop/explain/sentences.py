@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from everyhop.screen import ahead
 from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, VISIBLE, RouteTrust
 
 ENDS = {
@@ -81,7 +82,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
-        end = f"ends in {left.days} days" if left > dt.timedelta() else "has ended: the route is closed"
+        end = f"ends {ahead(left)}" if left > dt.timedelta() else "has ended: the route is closed"
         out.append(f"{it.accepted_by} accepted the plaintext to {listed(it.accepted_for)}; that {end}.")
     if (signed := it.signed) is not None:
         out.append(

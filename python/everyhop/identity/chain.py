@@ -163,8 +163,8 @@ def of_what_is_missing(chain: Chain, authorities: Collection[x509.Certificate]) 
     above = [it for it in authorities if it.subject == top.issuer]
     if any(is_root(it) for it in above) or not (above or can_be_fetched(top)):
         return []
-    what = f"the issuer of {shown(top.subject)} is missing, {shown(top.issuer)}, which clients do not have"
-    return [Doubt("certificate/chain-incomplete", what, "give the full chain: cat edge.pem issuer.pem > fullchain.pem")]
+    what = f"the issuer of {shown(top.subject)} is missing, {shown(top.issuer)}, which those who check it do not have"
+    return [Doubt("certificate/chain-incomplete", what, "give the full chain: cat leaf.pem issuer.pem > fullchain.pem")]
 
 
 def can_be_fetched(it: x509.Certificate) -> bool:

@@ -56,7 +56,7 @@ def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Ma
             raise Unusable(
                 "crl/unusable",
                 f"{path}: the list of {it.issuer.rfc4514_string()!r} is not signed by that authority",
-                mend,
+                "get it anew from that authority, by a way that nobody else can write to",
             )
         if it.next_update_utc is None:
             raise Unusable(

@@ -74,8 +74,8 @@ PAGES: dict[str, Page] = {
     "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
     "certificate/key-mismatch": Page("a key does not belong to its certificate", "every handshake would fail"),
     "certificate/key-exposed": Page(
-        "a key can be read by others",
-        "whoever can read the key can be the site",
+        "a key can be used by others",
+        "whoever can read the key can pretend to be the site, and whoever can change it decides who is believed",
         "Make it the owner's alone: chmod 600.",
     ),
     "certificate/unusable": Page(
@@ -86,7 +86,7 @@ PAGES: dict[str, Page] = {
     ),
     "certificate/chain-broken": Page(
         "a chain does not lead from its certificate to its issuers",
-        "clients would find no way to a root that they know, and refuse the connection",
+        "whoever checks it would find no way to a root that they know, and refuse the connection",
         "Signatures decide, not names: an authority that took a new key keeps its name, and its certificate of before "
         "signed nothing that is new.",
     ),
@@ -100,7 +100,7 @@ PAGES: dict[str, Page] = {
     ),
     "certificate/chain-incomplete": Page(
         "a chain lacks an issuer",
-        "browsers may fetch or remember it, programs refuse the connection",
+        "browsers may fetch or remember it, programs refuse the connection, and backends are programs",
     ),
     "certificate/lasts-too-long": Page(
         "a site's certificate is valid for longer than some clients believe",
@@ -110,8 +110,10 @@ PAGES: dict[str, Page] = {
         "a certificate is not for what it is used for",
         "whoever looks at its extensions refuses it",
     ),
-    "certificate/expired": Page("a certificate is not valid now", "clients would refuse it, and backends as well"),
-    "certificate/expires-soon": Page("a certificate ends soon", "on that day its site or identity stops working"),
+    "certificate/expired": Page(
+        "a certificate is not valid now", "whoever checks it refuses it: clients, backends, and the edge itself"
+    ),
+    "certificate/expires-soon": Page("a certificate ends soon", "from that moment on whoever checks it refuses it"),
     "certificate/host-not-covered": Page(
         "no certificate of the site carries a host", "clients would refuse the connection"
     ),
@@ -125,7 +127,7 @@ PAGES: dict[str, Page] = {
     ),
     "crl/unusable": Page(
         "a file of revocation lists cannot be used",
-        "a list that cannot be read revokes nobody, and nobody would notice",
+        "a list that cannot be used revokes nobody, and nobody would notice",
     ),
     "crl/stale": Page(
         "a revocation list is overdue",
@@ -145,7 +147,7 @@ PAGES: dict[str, Page] = {
     "site/host-twice": Page(
         "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"
     ),
-    "route/host": Page("a host is not a host name", "it could never match"),
+    "route/host": Page("a host is not a host name", "no request could match it, and nothing answers to it"),
     "route/no-site": Page(
         "TLS ends here for a host that no site serves",
         "without a site there is no certificate to end TLS with",
@@ -218,7 +220,7 @@ PAGES: dict[str, Page] = {
     ),
     "route/answered-here": Page(
         "a route is answered by the edge itself and speaks of backends",
-        "there is nothing behind it: what is said of the way there would hold nowhere",
+        "there is nothing behind it, and one answer to each request: what is said beside it would hold nowhere",
         "A route with `redirect` or `answer` ends TLS at the edge and goes no further, so it has no `tls`, no `to` and nothing "
         "that a hop needs. What is asked of clients (`allow`, the site's `clients`) holds as on any other route.",
     ),
@@ -309,7 +311,9 @@ PAGES: dict[str, Page] = {
     "hop/no-roots": Page("verification without roots", "a certificate that is checked against nothing proves nothing"),
     "hop/no-name": Page(
         "verification without an expected name",
-        "any certificate of that CA would do, also that of another service",
+        "a backend that may have any name may be any service: each certificate of that CA would do",
+        "A pin says itself which certificate or key it is. A backend on a socket is asked for a name all the same, as TLS has "
+        "it (SNI), and a path is none.",
     ),
     "hop/pin": Page(
         "a pin cannot be used",
@@ -353,6 +357,6 @@ PAGES: dict[str, Page] = {
         "an acceptance holds for a time: it begins before it ends, and at most a year lies between",
     ),
     "acceptance/needless": Page(
-        "an acceptance accepts nothing", "there is no plaintext across a network on this route"
+        "an acceptance accepts nothing", "what is signed for before it is there is seen by nobody when it comes"
     ),
 }

@@ -186,5 +186,5 @@ def foreign(path: Path, text: str) -> None:
                 "config/foreign",
                 Place(str(path), line, 1),
                 f"this looks like {what}, not an Everyhop one",
-                "importers are coming; until then start from: everyhop demo --write DIR",
+                "write it in the words of Everyhop, beginning with: everyhop demo --write DIR",
             )

@@ -347,7 +347,13 @@ CAPABILITIES: dict[str, Capability] = {
         "give the route one backend, or let all backends know a session",
         built=False,
     ),
-    "http3": Capability("HTTP/3", TERMINATING, "QUIC carries TLS of its own", "HTTP/2", built=False),
+    "http3": Capability(
+        "HTTP/3",
+        TERMINATING,
+        "QUIC carries TLS of its own",
+        "HTTP/2, which clients of HTTP/3 speak as well",
+        built=False,
+    ),
     "out-of-audit-scope": Capability(
         "the proxy is out of scope for data audits",
         frozenset({PASSTHROUGH}),

@@ -130,7 +130,7 @@ def status_bound(it: Standing) -> Missing | None:
 def access_log(it: Standing) -> Missing | None:
     """`[log] access` not off, nor a file where no line stays."""
     if it.config.log.access in {"off", *NOWHERE}:
-        mend = ('[log] access = "stdout"', "[log] access = a file")
+        mend = ('[log] access = "stdout"', '[log] access = "/var/log/everyhop/access.log"')
         return Missing(
             f"the access log is {'' if it.config.log.access == 'off' else 'at '}{it.config.log.access}",
             mend,

@@ -99,11 +99,17 @@ def test_yaml_that_says_more_than_values_is_refused(tmp_path: Path, text: str) -
 
 
 def test_a_thing_has_the_same_number_in_a_refusal_and_in_the_plan() -> None:
-    """The second route of a file has the number 2, in both."""
-    text = TWO + "nonsense = 1\n"
-    with pytest.raises(Refused) as told:
-        read(Path("everyhop.toml"), text)
-    assert told.value.findings[0].what == "route[2].nonsense is not a key here"
+    """The second route of a file has the number 2, in both; in a refusal only where it has no name yet."""
+    for text, what in (
+        (TWO.replace('name = "two"\n', ""), "route[2] has no 'name'"),
+        (TWO.replace('name = "two"\n', "name = 2\n"), "route[2].name is 2"),
+        (TWO + "nonsense = 1\n", "route 'two': nonsense is not a key here"),
+        (TWO + "allow = {}\n", "route 'two': allow has no 'clients'"),
+        ("version = 1\nroute = [1, 2]\n", "route[1] is 1"),
+    ):
+        with pytest.raises(Refused) as told:
+            read(Path("everyhop.toml"), text)
+        assert what in [it.what for it in told.value.findings]
     document, config = read(Path("everyhop.toml"), TWO)
     assert ("route[2].name", "two") in [(dotted(key), value) for key, value, _ in effective(config, document)]
 

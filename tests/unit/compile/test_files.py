@@ -181,8 +181,8 @@ def test_a_certificate_is_judged_by_its_dates_to_the_second(folder: Path, name: 
     assert told(begins - SECOND) == [("refused", "certificate/expired", early)]
     assert told(begins) == [] and told(ends - 31 * DAY) == []
     last = f"{whose}: the certificate ends on {ends:%Y-%m-%d}, in "
-    for left, days in ((30 * DAY, 30), (7 * DAY, 7), (SECOND, 0)):
-        assert told(ends - left) == [("warning", "certificate/expires-soon", f"{last}{days} days")]
+    for left, days in ((30 * DAY, "30 days"), (DAY, "1 day"), (SECOND, "less than a day")):
+        assert told(ends - left) == [("warning", "certificate/expires-soon", f"{last}{days}")]
     over = f"{whose}: the certificate ended on {ends:%Y-%m-%d}"
     assert told(ends) == [("refused", "certificate/expired", over)]
     assert told(ends, "close") == [("warning", "certificate/expired", over)]

@@ -137,7 +137,7 @@ def test_the_addresses_that_cross_a_network_are_named_and_no_other(tmp_path: Pat
 
 def test_two_keys_that_are_missing_in_one_table_are_told_both(tmp_path: Path) -> None:
     findings, _ = found(tmp_path, '[[route]]\nname = "r"\n')
-    assert sorted(f.what for f in findings) == [f"route[1] has no {key!r}" for key in ("host", "tls", "to")]
+    assert sorted(f.what for f in findings) == [f"route 'r' has no {key!r}" for key in ("host", "tls", "to")]
 
 
 def one_told(findings: list[Finding], slug: str) -> str:

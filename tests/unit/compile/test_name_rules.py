@@ -83,8 +83,8 @@ def test_a_network_that_is_believed_is_no_wider_than_its_own_house(field: str, n
 
 
 def test_the_mend_of_a_network_that_is_too_wide_says_how_narrow_it_must_be() -> None:
-    assert "at least /8" in found('accept_proxy = ["0.0.0.0/0"]')[0][1]
-    assert "at least /16" in found('accept_proxy = ["::/0"]')[0][1]
+    assert "no wider than /8" in found('accept_proxy = ["0.0.0.0/0"]')[0][1]
+    assert "no wider than /16" in found('accept_proxy = ["::/0"]')[0][1]
     assert "172.0.0.0/8 holds private (172.16.0.0/12) and" in found('accept_proxy = ["172.0.0.0/8"]')[0][1]
 
 
