@@ -161,7 +161,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             "acceptance/dates",
             (*key, "until"),
             f"the acceptance of route {route.name!r} lasts {(ends - begins).days} days",
-            f"until = {given.since + YEAR} at most: then someone looks again",
+            f"a year at most, until = {given.since + YEAR}: then someone looks again",
             also=((*key, "since"),),
         )
     elif begins > world.now + dt.timedelta(days=1):
