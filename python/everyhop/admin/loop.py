@@ -53,6 +53,8 @@ class Loop:
         self.selector.register(reading, selectors.EVENT_READ, lambda: reading.recv(64))
         signal.set_wakeup_fd(self.wakeup.fileno(), warn_on_full_buffer=False)
         self.catch((*REQUESTS, *ENDS))
+        # It does nothing but write to `wakeup`: an engine that ended is looked after at once.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def run(
         self,

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import gc
 import importlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -73,7 +76,10 @@ def main() -> None:
     """The entry point."""
     ready()
     try:
+        gc.disable()
         commands(sys.argv[1:])
+        gc.freeze()  # what was imported stays
+        gc.enable()
         code = app(sys.argv[1:] or ["--help"], prog_name="everyhop", standalone_mode=False)
     except Refused as e:
         from everyhop.cli.console import report
@@ -91,7 +97,16 @@ def main() -> None:
         code = 0
     except Exception as e:
         code = misuse(e)
-    sys.exit(code or 0)
+    end(code or 0)
+
+
+def end(code: int) -> NoReturn:
+    """Ends, without the interpreter's own tidying of all that was imported: a fifth of a short command's time."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def told(*said: str) -> None:
