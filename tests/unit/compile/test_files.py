@@ -192,8 +192,11 @@ def test_that_an_end_draws_near_is_another_finding_a_month_a_week_and_a_day_befo
     ends = leaf(folder, "edge").not_valid_after_utc
 
     def marks(left: dt.timedelta) -> set[tuple[str, ...]]:
-        return {f.identity for f in findings(folder, now=ends - left) if f.slug == "certificate/expires-soon"}
+        # Of one certificate: another may have been made a second later.
+        here = {f.identity for f in findings(folder, now=ends - left) if f.slug == "certificate/expires-soon"}
+        return {it for it in here if it[1:5] == ("site", "s", "certs", "0")}
 
+    assert len(marks(20 * DAY)) == 1
     assert marks(20 * DAY) == marks(10 * DAY) != marks(6 * DAY) == marks(2 * DAY) != marks(DAY) == marks(HOUR)
 
 
