@@ -75,6 +75,8 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_name_rules.py",
             "tests/unit/compile/test_route_rules.py",
             "tests/unit/compile/test_site_rules.py",
+            "tests/unit/compile/test_answer_rules.py",
+            "tests/unit/compile/test_listener_rules.py",
             "tests/unit/compile/test_keys_apart.py",
             CASES,
         ),

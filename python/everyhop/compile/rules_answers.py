@@ -152,9 +152,9 @@ def loops(world: World, ways: WaysIn, targets: dict[int, Target]) -> None:
 
 def begun(route: Route) -> list[tuple[str, str]]:
     """Requests that the route is there for. One that asks for fields may take them away itself, with a cookie."""
-    if route.headers or (route.methods and not {"GET", "HEAD"} & set(route.methods)):
+    if route.headers or (route.methods and "GET" not in route.methods):
         return []
-    hosts = [h.replace("*.", "any.", 1) for text in route.hosts if (h := names.host(text, wildcard=True))]
+    hosts = [h.replace("*.", "any.") for text in route.hosts if (h := names.host(text, wildcard=True))]
     if route.path_exact is not None:
         paths = [route.path_exact]
     else:

@@ -47,7 +47,8 @@ def fields(world: World, key: Key, route: str, edits: Edits) -> None:
                 else "leave it out: the edge frames each message anew",
                 of_key=True,
             )
-        if name.lower() in seen and (at[0] == "remove" or seen[name.lower()][-2] in ("remove", at[0])):
+        # What is removed comes first: a name that is removed twice is in it too.
+        if name.lower() in seen and seen[name.lower()][-2] in ("remove", at[0]):
             world.refuse(
                 "route/edited-twice",
                 place,

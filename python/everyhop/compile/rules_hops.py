@@ -134,7 +134,6 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             key,
             f"route {route.name!r} has an acceptance, and sends no plaintext across a network",
             "remove it",
-            of_key=True,
         )
         return
     if route.data == "major-incident" and route.despite != "major-incident":
@@ -153,7 +152,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             "acceptance/dates",
             (*key, "until"),
             f"the acceptance of route {route.name!r} ends before it begins",
-            "until must come after since",
+            "let it end after it begins: since is the day on which it was given, until its last day",
             also=((*key, "since"),),
         )
     elif ends - begins > YEAR + dt.timedelta(days=1):
@@ -168,8 +167,8 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
         world.refuse(
             "acceptance/dates",
             (*key, "since"),
-            f"the acceptance of route {route.name!r} begins on {given.since}",
-            "since is the day on which it was given",
+            f"the acceptance of route {route.name!r} begins on {given.since}, which is yet to come",
+            f"since = {world.now.date()}: the day on which it is given",
         )
     left = ends - world.now
     again = f"decide again: everyhop accept {route.name} --owner NAME --until DATE --why TEXT"

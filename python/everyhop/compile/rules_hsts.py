@@ -20,7 +20,6 @@ def judge(world: World) -> None:
                 ("site", i, "hsts"),
                 f"site {site.name!r} carries TCP and has no answers of HTTP that could say it",
                 "remove hsts",
-                of_key=True,
             )
         elif site.hsts.preload and (not site.hsts.subdomains or site.hsts.max_age_s < YEAR_S):
             world.refuse(

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
+from everyhop.compile import names
 from everyhop.compile.reach import Named, by_tls, meet, reached_by
-from everyhop.compile.streams import owned
+from everyhop.compile.streams import owned, owner
 from everyhop.compile.world import Key, World
 from everyhop.model import Route, Site
 
@@ -23,9 +24,9 @@ def judge(world: World) -> None:
         for j, name in enumerate(it.listeners or ()):
             if name not in known:
                 wrong = True
-                near = get_close_matches(name, known, 1) or known[:1]
+                near = next(iter(get_close_matches(name, known)), known[0])
                 said = f"{what} {it.name!r} is reached by listener {name!r} alone, which is not there"
-                world.refuse("config/unknown-name", (what, i, "listeners", j), said, f'write "{near[0]}"')
+                world.refuse("config/unknown-name", (what, i, "listeners", j), said, f'write "{near}"')
     if wrong:
         return
     reach = {i: apart(world, i, route) for i, route in enumerate(config.route)}
@@ -48,14 +49,17 @@ def apart(world: World, i: int, route: Route) -> set[str]:
     if route.listeners is not None and not found:
         tls = by_tls(world)
         of_tls = meet(route.listeners, tls)
-        sites = {s.name: s.listeners for s in world.config.site if s.listeners is not None}
+        known = owned(world)
+        own = {owner(known, h) for text in route.hosts if (h := names.host(text, wildcard=True))}
         why = (
             "which speaks plain HTTP: nothing is forwarded from there"
             if not of_tls
             else "where its site does not answer"
         )
         also: tuple[Key, ...] = tuple(
-            ("site", j, "listeners") for j, s in enumerate(world.config.site) if of_tls and s.name in sites
+            ("site", j, "listeners")
+            for j, s in enumerate(world.config.site)
+            if of_tls and s.name in own and s.listeners is not None
         )
         world.refuse(
             "route/listener-apart",
@@ -63,7 +67,6 @@ def apart(world: World, i: int, route: Route) -> set[str]:
             f"route {route.name!r} is reached by listener {' and '.join(map(repr, route.listeners))} alone, {why}",
             "name a listener of TLS where its site answers" if tls else "add a listener of TLS",
             also=also,
-            of_key=True,
         )
     return found
 

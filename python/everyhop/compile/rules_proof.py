@@ -24,7 +24,6 @@ def verified(world: World, i: int, key: Key, at: names.Address) -> None:
             'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
             'or verify = { ca = "system" } for a public certificate',
             f"or pin its certificate or key: everyhop probe {at}",
-            of_key=verify is not None,
         )
     elif verify.pin is not None:
         pinned(world, here, route, verify)
@@ -77,7 +76,6 @@ def named(world: World, here: Key, route: Route, at: names.Address, verify: Veri
             + (", and what DNS answers says where it is, not who" if at.service else ""),
             'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
             *([f'or name = "{at.ip}", where its certificate carries that address (an IP SAN)'] if at.ip else []),
-            of_key=verify is not None,
         )
     elif name is None and at.ip is None and at.service is None:
         world.refuse(
@@ -85,7 +83,6 @@ def named(world: World, here: Key, route: Route, at: names.Address, verify: Veri
             here,
             f"route {route.name!r} has no name to ask {at} for",
             'verify = { pin = ..., name = "api.internal" }: the name in the backend\'s certificate',
-            of_key=True,
         )
     elif name is not None and not is_name(name):
         world.refuse(

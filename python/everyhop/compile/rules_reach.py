@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from everyhop.compile import names
 from everyhop.compile.keys import route_host, route_match
+from everyhop.compile.rules_requirements import below
+from everyhop.compile.streams import owned, owner, streaming
 from everyhop.compile.ways_in import WaysIn
 from everyhop.compile.world import World
 from everyhop.model import Route, Site
@@ -39,7 +41,7 @@ def ties(world: World, ways: WaysIn) -> None:
 
 def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
     for host in (names.host(text, wildcard=True) for text in route.hosts):
-        if host is None:
+        if host is None or is_mixed(world, route, host):
             continue
         owner = ways.owner.get(host)
         site = world.config.site[owner] if owner is not None else None
@@ -59,8 +61,12 @@ def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
                 ("route", i, "allow"),
                 f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
                 f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
-                of_key=True,
             )
+
+
+def is_mixed(world: World, route: Route, host: str) -> bool:
+    """A route of HTTP in a site that carries TCP, which `rules_streams.py` tells."""
+    return not route.is_stream and owner(owned(world), host) in streaming(world)
 
 
 def demand(site: Site) -> int:
@@ -68,13 +74,9 @@ def demand(site: Site) -> int:
 
 
 def taken_by(route: Route, name: str) -> str:
-    """The host of the route by which it takes `name`: the longest that fits."""
-    fitting = [h for text in route.hosts if (h := names.host(text, wildcard=True)) and (h == name or below(name, h))]
+    """The wildcard of the route by which it takes `name`, which it does not write itself: the longest that fits."""
+    fitting = [h for text in route.hosts if (h := names.host(text, wildcard=True)) and below(name, h)]
     return max(fitting, key=len, default="")
-
-
-def below(name: str, host: str) -> bool:
-    return host.startswith("*.") and name.endswith(host[1:])
 
 
 def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:

@@ -153,7 +153,6 @@ def offers(world: World, i: int, site: Site, *, streams: bool) -> None:
             ("site", i, "alpn"),
             f"site {site.name!r} offers no protocol by ALPN",
             'alpn = ["h2", "http/1.1"]',
-            of_key=True,
         )
     for j, text in enumerate(site.alpn):
         if not streams and text not in HTTP:

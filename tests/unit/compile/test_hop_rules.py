@@ -179,3 +179,10 @@ def test_an_identity_that_no_backend_is_shown_has_nothing_to_do() -> None:
 def test_what_a_hop_lacks_is_told_where_it_would_have_to_stand(route: str, slug: str, at: str) -> None:
     (told,) = [f for f in findings(route + IDENTITIES) if f.slug == slug]
     assert (HEAD + route).splitlines()[told.place.line - 1].startswith(at)
+
+
+def test_a_backend_that_may_ask_nobody_is_told_only_of_data_whose_leak_would_be_a_major_incident() -> None:
+    mutual = f'tls = "mutual"\npresent = "one"\n{TLS}'
+    for fine in ("", "demand_asks = false\n", 'data = "major-incident"\n', 'data = "internal"\ndemand_asks = false\n'):
+        assert slugs(mutual + fine + IDENTITIES) == set(), fine
+    assert slugs(mutual + 'data = "major-incident"\ndemand_asks = false\n' + IDENTITIES) == {"hop/asking-not-demanded"}

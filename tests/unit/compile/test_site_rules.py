@@ -194,3 +194,16 @@ def test_that_nobody_else_can_read_is_refused_where_the_edge_holds_a_key_for_suc
         if held
         else []
     )
+
+
+def test_what_a_nameless_certificate_cannot_give_is_told_at_the_first_of_a_site(ca: Authority) -> None:
+    (told,) = found(ca.folder, text("", "address", "one"), "certificate/host-not-covered")
+    row = text("", "address", "one").splitlines()[told.place.line - 1]
+    assert row[told.place.column - 1 :].startswith('"address.pem"')
+
+
+def test_of_the_names_of_a_certificate_twenty_are_told_and_how_many_more_there_are() -> None:
+    names = tuple(f"{n}.test" for n in range(22))
+    assert carried(names[:20]).endswith(", 19.test")
+    assert carried(names[:21]).endswith(", 19.test and 1 more")
+    assert carried(()) == "no name"
