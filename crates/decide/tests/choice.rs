@@ -413,6 +413,29 @@ fn a_name_that_stands_for_a_wildcard_is_none_that_somebody_configured() {
 }
 
 #[test]
+fn what_names_its_listeners_is_nobodys_by_any_other_and_a_listener_that_is_not_there_has_no_tables() {
+    let mut it = plan(vec![any("inner").0, any("outer").0, passed("pass", "p.test")]);
+    it.listeners = golden().listeners;
+    it.listeners.truncate(1);
+    (it.listeners[0].no_sni, it.listeners[0].unknown_sni) = (Unnamed::Refuse {}, Unnamed::Refuse {});
+    it.listeners.push(it.listeners[0].clone());
+    it.listeners[1].name = "internal".into();
+    let only = |listener: &str| Some(vec![listener.to_owned()]);
+    (it.routes[0].listeners, it.routes[1].listeners) = (only("internal"), only("public"));
+    it.routes[2].listeners = only("internal");
+    let built = Matcher::build(&it).expect("tables");
+    assert_eq!(built.ask("public", 0, &get("/x")), Answer::Route(1));
+    assert_eq!(built.ask("internal", 0, &get("/x")), Answer::Route(0));
+    assert_eq!(built.hello("internal", Some("p.test")), Verdict::Splice(2));
+    assert_eq!(built.hello("public", Some("p.test")), Verdict::Refuse(HelloRefusal::UnknownSni));
+    // A listener that the plan does not have, as one that nobody names.
+    assert_eq!(built.ask("other", 0, &get("/x")), Answer::NotFound);
+    it.routes[2].listeners = only("gone");
+    let Err(Unmatchable(why)) = Matcher::build(&it) else { panic!("it has tables") };
+    assert_eq!(why, r#""pass" names the listener "gone", which is not there"#);
+}
+
+#[test]
 fn a_loser_is_told_by_which_listeners_it_is_reached_and_that_a_stream_sees_no_requests() {
     let mut inner = any("inner").0;
     inner.listeners = Some(vec!["in".into(), "far".into()]);
@@ -553,6 +576,16 @@ fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
         r#"route "s" takes only paths that every backend reads alike (paths = "strict"); ask for it plainly"#
     );
     assert!(told("/plain", 0).starts_with(r#"it fits route "all", but not every backend"#));
+    let mut moved = plan.clone();
+    if let Way::AtEdge { target, path, .. } = &mut moved.routes[1].way {
+        (*target, *path) = (Target::Moved { strip: "/adm".into(), under: String::new() }, prefix("/adm"));
+    }
+    let of_a_server = matcher(&moved).told(&moved, "", &get("/adm//internal/x"), 1);
+    assert_eq!(
+        of_a_server,
+        r#"it fits route "adm", but what is left of it without "/adm" is read by some backends as the name of a server, or as a way out of their root; ask for it plainly"#
+    );
+    assert!(matcher(&moved).told(&moved, "", &get("/adm/x"), 1).starts_with(r#"it fits route "adm", but not every"#));
     let alone = only_api();
     let nowhere = matcher(&alone).told(&alone, "", &get("/api/..%2Fx"), 0);
     assert!(nowhere.contains("which fits no route"), "{nowhere}");

@@ -65,6 +65,31 @@ def test_tunnels_that_open_or_close_are_told_of_the_route_that_changed(which: in
     assert told(closed, closed, "tunnel-opened") == told(opened, opened, "tunnel-closed") == []
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_paths_that_are_read_strictly_or_no_more_are_told_of_the_route_that_changed(which: int) -> None:
+    name = ("one", "two")[which]
+    strict, loose = (
+        plan(*both(*(x if i == which else 'paths = "strict"\n' for i in (0, 1)))) for x in ('paths = "strict"\n', "")
+    )
+    for old, new, kind, what in (
+        (strict, loose, "loosened", "paths were strict, now faithful"),
+        (loose, strict, "tightened", "paths were faithful, now strict"),
+    ):
+        (change,) = told(old, new, f"paths-{kind}")
+        assert (change.about, change.what) == (name, what)
+    assert told(strict, strict, "paths-loosened") == told(loose, loose, "paths-tightened") == []
+
+
+def test_what_becomes_of_clients_that_may_pass_no_more_is_told_as_it_is_spoken() -> None:
+    for protocol, so in (("", "the others get 403"), ('protocol = "tcp"\n', "the others are refused")):
+        old, new = (
+            plan(route("r", more=protocol + f'allow = {{ clients = ["a.test"{more}] }}\n'), site=ASKS)
+            for more in (', "b.test"', "")
+        )
+        (change,) = told(old, new, "clients-narrowed")
+        assert change.so == so
+
+
 def test_each_protocol_that_may_be_switched_to_and_no_more_is_told_by_its_name() -> None:
     old, new = (
         plan(route("r", more=f"upgrades = {names}\n")) for names in ('["websocket", "tcp"]', '["SPDY/3.1", "TCP"]')
