@@ -12,4 +12,5 @@ pub mod onward;
 pub mod path;
 pub mod proxy;
 pub mod readings;
+pub mod returned;
 pub mod told;

@@ -14,6 +14,7 @@ mod given;
 mod hop;
 mod limits;
 mod listener;
+mod returned;
 mod route;
 mod site;
 mod spread;
@@ -26,6 +27,7 @@ pub use given::{Content, Given};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
+pub use returned::{Cookies, Locations, SameSite};
 pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };

@@ -9,6 +9,7 @@ use crate::given::Given;
 use crate::hop::{Backend, Place};
 use crate::listener::StartTls;
 use crate::present;
+use crate::returned::{Cookies, Locations};
 use crate::spread::Spread;
 use crate::target::Target;
 use crate::{Most, RouteLimits};
@@ -72,6 +73,11 @@ pub enum Way {
         request: Box<Edits>,
         /// Of a backend's answer.
         response: Box<Edits>,
+        /// Where a backend names itself in an answer.
+        locations: Locations,
+        /// `null`: cookies go on as the backend sets them.
+        #[serde(deserialize_with = "present")]
+        cookies: Option<Box<Cookies>>,
         /// `null`: what the backend says of it goes on as it is.
         #[serde(deserialize_with = "present")]
         cors: Option<Box<Cors>>,

@@ -6,6 +6,7 @@ use crate::backend::{BackendRun, Health, Secured};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::spread::SpreadRun;
 use crate::turns::Turns;
@@ -274,6 +275,8 @@ impl Building<'_> {
                 host_header,
                 request,
                 response,
+                locations,
+                cookies,
                 cors,
                 compress,
                 answers,
@@ -292,6 +295,8 @@ impl Building<'_> {
                     Pattern::Reencrypt => "reencrypt",
                     Pattern::Mutual => "mutual",
                 };
+                let asked = (host_header.as_deref(), target);
+                let returned = ReturnedRun::of(*locations, asked, cookies.as_deref(), &backends);
                 Ok(RouteRun {
                     backends,
                     send_proxy: *send_proxy == SendProxy::V2 && route.is_stream(),
@@ -301,7 +306,7 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     request: some(request),
-                    response: shape(response, cors.as_deref(), compress.as_ref()),
+                    response: shape(response, cors.as_deref(), compress.as_ref(), returned),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
                     ..bare(pattern)
                 })
@@ -411,10 +416,15 @@ impl Building<'_> {
 }
 
 /// What becomes of an answer; `None` where nothing does.
-fn shape(edits: &Edits, cors: Option<&Cors>, compress: Option<&Compress>) -> Option<Shape> {
+fn shape(
+    edits: &Edits,
+    cors: Option<&Cors>,
+    compress: Option<&Compress>,
+    returned: Option<Box<ReturnedRun>>,
+) -> Option<Shape> {
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
-    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some();
-    shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned() })
+    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some();
+    shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
 }
 
 /// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not

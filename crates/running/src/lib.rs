@@ -15,6 +15,7 @@ pub mod material;
 pub mod noted;
 mod pinned;
 pub mod proven;
+pub mod returned;
 pub mod running;
 pub mod secret;
 pub mod spread;

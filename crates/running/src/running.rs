@@ -6,6 +6,7 @@ use crate::backend::BackendRun;
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
+use crate::returned::ReturnedRun;
 use crate::spread::{SpreadRun, UnderWay, key};
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
@@ -116,6 +117,8 @@ pub struct Shape {
     /// Which pages of other origins may read it; shared with the requests that were told.
     pub cors: Option<Arc<CorsRun>>,
     pub compress: Option<Compress>,
+    /// What its backends say of themselves, and their cookies.
+    pub returned: Option<Box<ReturnedRun>>,
 }
 
 impl RouteRun {

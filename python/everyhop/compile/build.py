@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from functools import cache
+from typing import Literal
 
 from everyhop import plan
 from everyhop.compile import names
@@ -141,6 +142,8 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         host_header=names.authority(it.host_header) if it.host_header else None,
         request=edits(it.request),
         response=edits(it.response),
+        locations=it.locations or locations(it),
+        cookies=plan.Cookies(**it.cookies.model_dump()) if it.cookies else None,
         cors=cors(it),
         compress=compress(it),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
@@ -182,6 +185,12 @@ def edits(it: Edits | None) -> plan.Edits:
         return NO_EDITS
     gone = sorted({name.lower() for name in it.remove})
     return plan.Edits(remove=gone, set=fields(it.set), add=fields(it.add))
+
+
+def locations(it: Route) -> Literal["rewrite", "keep"]:
+    """What the edge changed on the way there it changes back, and nothing else."""
+    changed = (it.host_header, it.strip, it.rewrite) != (None, None, None)
+    return "rewrite" if changed else "keep"
 
 
 def cors(it: Route) -> plan.Cors | None:

@@ -1,4 +1,4 @@
-"""Rules about the fields that a route changes: which it may, and with what values."""
+"""Rules about the fields that a route changes: which it may, and with what values; and what it gives cookies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from everyhop.compile import names
 from everyhop.compile.pieces import VARIABLES, NoPiece, pieces
 from everyhop.compile.world import Key, World
-from everyhop.model import Edits
+from everyhop.model import Cookies, Edits
 
 
 def judge(world: World) -> None:
@@ -15,6 +15,26 @@ def judge(world: World) -> None:
         for side, edits in (("request", route.request), ("response", route.response)):
             if edits is not None and route.tls != "passthrough" and not route.is_answered:
                 fields(world, ("route", i, side), route.name, edits)
+        if route.cookies is not None and route.tls != "passthrough" and not route.is_answered:
+            cookies(world, ("route", i, "cookies"), route.name, route.cookies)
+
+
+def cookies(world: World, key: Key, route: str, it: Cookies) -> None:
+    if it.same_site == "none" and not it.secure:
+        world.refuse(
+            "route/cookies",
+            (*key, "same_site"),
+            f"route {route!r} has cookies sent with requests of any page, and not by TLS alone: browsers take none that says so",
+            "secure = true",
+            'or same_site = "lax"',
+        )
+    if it.path is not None and (names.path(it.path) != it.path or ";" in it.path):
+        what = f"route {route!r} has cookies be for {it.path!r}, which is not a path that a cookie can have"
+        world.refuse("route/cookies", (*key, "path"), what, 'path = "/v1"')
+    if it == Cookies():
+        what = f"route {route!r} says of cookies that they are given nothing"
+        mend = 'cookies = { secure = true, http_only = true, same_site = "lax" }'
+        world.refuse("route/nothing-to-do", key, what, mend, "or remove cookies", of_key=True)
 
 
 def named(edits: Edits) -> Iterator[tuple[Key, str, str | None]]:

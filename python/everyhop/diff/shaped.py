@@ -1,10 +1,10 @@
 """What changed in how answers are shaped for clients: which pages of other origins may read them, and whether
-they are compressed."""
+they are compressed, and what their cookies are given."""
 
 from __future__ import annotations
 
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import AtEdge, Compress, Cors
+from everyhop.plan import AtEdge, Compress, Cookies, Cors
 
 KINDS.update(
     {
@@ -16,13 +16,22 @@ KINDS.update(
             "answers to those who are known are compressed, and their length tells of them",
         ),
         "secrets-not-compressed": ("stronger", "answers to those who are known are not compressed"),
+        "cookies-loosened": ("weaker", "cookies are given less of what guards them"),
+        "cookies-tightened": ("stronger", "cookies are given more of what guards them"),
+        "cookies-changed": ("neutral", "cookies are for other paths"),
+        "locations-changed": ("neutral", "what a backend says of itself goes on in another way"),
         "compression-changed": ("neutral", "answers are compressed in another way"),
     }
 )
 
 
 def shaped(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
-    return [*shared(name, a, b), *compressed(name, a.compress, b.compress)]
+    return [
+        *shared(name, a, b),
+        *compressed(name, a.compress, b.compress),
+        *guarded(name, a.cookies, b.cookies),
+        *named(name, a, b),
+    ]
 
 
 def shared(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
@@ -54,6 +63,47 @@ def compressed(name: str, was: Compress | None, now: Compress | None) -> list[Ch
         )
         return [either(secrets[1], ("secrets-compressed", "secrets-not-compressed"), name, what, so)]
     return [Change("compression-changed", name, what, "clients that take a coding get it")]
+
+
+KEEPS = ("none", None, "lax", "strict")
+"""From the loosest on; a browser that is told nothing takes it for nearly `lax`."""
+
+
+def guarded(name: str, was: Cookies | None, now: Cookies | None) -> list[Change]:
+    if was == now:
+        return []
+    old, new = guards(was), guards(now)
+    out = []
+    less = any(after < before for before, after in zip(old, new, strict=True))
+    if old != new:
+        what = f"cookies of backends were given {given(was)}, now {given(now)}"
+        so = ("a cookie that its backend does not guard goes further", "browsers send and show them less")
+        out.append(either(less, ("cookies-loosened", "cookies-tightened"), name, what, so))
+    paths = [it.path if it else None for it in (was, now)]
+    if paths[0] != paths[1]:
+        what = (
+            f"cookies were for {paths[0] or 'the paths that they say'}, now for {paths[1] or 'the paths that they say'}"
+        )
+        out.append(Change("cookies-changed", name, what, "browsers send them with other requests"))
+    return out
+
+
+def guards(it: Cookies | None) -> tuple[int, int, int]:
+    return (it.secure, it.http_only, KEEPS.index(it.same_site)) if it else (0, 0, KEEPS.index(None))
+
+
+def given(it: Cookies | None) -> str:
+    words = [] if it is None else [*["Secure"] * it.secure, *["HttpOnly"] * it.http_only]
+    words += [f"SameSite={it.same_site.capitalize()}"] if it and it.same_site else []
+    return ", ".join(words) or "nothing"
+
+
+def named(name: str, a: AtEdge, b: AtEdge) -> list[Change]:
+    if a.locations == b.locations:
+        return []
+    so = {"rewrite": "clients are led to what they asked for", "keep": "clients are led to where the backend says"}
+    what = f"locations was {a.locations}, now {b.locations}"
+    return [Change("locations-changed", name, what, so[b.locations])]
 
 
 def codings(it: Compress | None) -> str:

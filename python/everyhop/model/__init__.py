@@ -2,6 +2,7 @@
 
 from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
+from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
@@ -20,6 +21,7 @@ __all__ = [
     "Clients",
     "Compress",
     "Config",
+    "Cookies",
     "Cors",
     "Edits",
     "EngineSection",

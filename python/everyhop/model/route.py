@@ -8,6 +8,7 @@ from pydantic import Field
 
 from everyhop.model.base import Section
 from everyhop.model.compress import Coding, Compress
+from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
@@ -138,6 +139,10 @@ class Route(Section):
     """Fields that are changed on the way to the backend. A route is chosen by what the client sent."""
     response: Edits | None = None
     """Fields that are changed in the backend's answer; not in what the edge answers itself."""
+    locations: Literal["rewrite", "keep"] | None = None
+    """What becomes of `Location` and `Content-Location` where a backend names itself in them: `rewrite`, the default where backends are asked for something else than clients asked for (`host_header`, `strip`, `rewrite`): they name what the client asked for; else `keep`: they go on as they came. With it goes back the `Path` of a cookie, and a `Domain` that clients know by another name. URLs of others are never touched."""
+    cookies: Cookies | None = None
+    """What the cookies of its backends are given, such as `{ secure = true, http_only = true, same_site = "lax" }`."""
     cors: Cors | None = None
     """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
     balance: str | None = None

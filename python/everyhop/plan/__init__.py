@@ -66,7 +66,7 @@ from everyhop.plan.settings import (
     ToOff,
     ToStdout,
 )
-from everyhop.plan.shape import AsItCame, Compress, Cors, Edit, Edits, Fixed, Moved, Of, Text, Variable
+from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Text, Variable
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread
 from everyhop.plan.strength import STRENGTH, weakest
@@ -99,6 +99,7 @@ __all__ = [
     "ClientsNothing",
     "ClientsRequire",
     "Compress",
+    "Cookies",
     "Cors",
     "DoubledKey",
     "Edit",

@@ -10,7 +10,7 @@ from everyhop.model.words import Declared, StartTls
 from everyhop.plan.hop import Backend, Place
 from everyhop.plan.part import Part
 from everyhop.plan.settings import RouteLimits
-from everyhop.plan.shape import AsItCame, Compress, Cors, Edit, Edits, Fixed, Moved, Of, Text
+from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Text
 from everyhop.plan.spread import Spread
 from everyhop.plan.told import Always, ByEffect, Never
 
@@ -61,6 +61,8 @@ class AtEdge(Part):
     host_header: Always[str | None]
     request: Always[Edits]
     response: Always[Edits]
+    locations: Always[Literal["rewrite", "keep"]]
+    cookies: Always[Cookies | None]
     cors: Always[Cors | None]
     compress: Always[Compress | None]
     most: Never[Most | None]

@@ -54,6 +54,9 @@ class Of(Part):
         return f"{{{self.of}}}"
 
 
+SameSite = Literal["strict", "lax", "none"]
+
+
 class Edit(Part):
     name: Always[str]
     value: Always[list[Annotated[Text | Of, Field(discriminator="kind")]]]
@@ -68,6 +71,15 @@ class Edits(Part):
     remove: Always[list[str]]
     set: Always[list[Edit]]
     add: Always[list[Edit]]
+
+
+class Cookies(Part):
+    """What is added to each cookie that lacks it; its path in the place of its own."""
+
+    secure: Always[bool]
+    http_only: Always[bool]
+    same_site: Always[SameSite | None]
+    path: Always[str | None]
 
 
 class Cors(Part):

@@ -194,6 +194,11 @@ PAGES: dict[str, Page] = {
         "a route changes a field that only the edge writes",
         "what frames a message decides where the next one begins, and backends believe what the edge says of clients",
     ),
+    "route/cookies": Page(
+        "what a route gives cookies is what browsers do not take",
+        "a cookie that no browser keeps is a login that nobody stays in",
+        "`SameSite=None` counts only beside `Secure` (RFC 6265bis §5.7). A path begins with a slash, in the one form that all read alike.",
+    ),
     "route/cors": Page(
         "what a route says of pages of other origins would not hold, or would hold for too many",
         "a page that may read answers with credentials reads what whoever visits it may read; a rule that browsers read "

@@ -183,7 +183,7 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         AT_BACKEND,
-        settings=("request", "response", "host_header"),
+        settings=("request", "response", "host_header", "locations", "cookies"),
         check=kept.fields_edited,
         writes=(Setting("route", "response", '{ remove = ["server"] }', TERMINATING),),
     ),

@@ -3,7 +3,7 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
-from everyhop.plan import AsItCame, AtBackend, AtEdge, Compress, Cors, Edits, Most, Spread, Way
+from everyhop.plan import AsItCame, AtBackend, AtEdge, Compress, Cookies, Cors, Edits, Most, Spread, Way
 
 
 def done(way: Way) -> tuple[str, ...]:
@@ -18,6 +18,7 @@ def done(way: Way) -> tuple[str, ...]:
         *moved(way),
         *edited("a request", way.request),
         *spread(way.spread, [str(b.at) for b in way.backends], what),
+        *returned(way),
         *edited("an answer", way.response),
         *shared(way.cors),
         *compressed(way.compress),
@@ -61,6 +62,27 @@ def moved(way: AtEdge) -> list[str]:
         *host,
         f"A path goes to the backend {way.target}; what is judged and logged is the path that was asked for.",
     ]
+
+
+def returned(way: AtEdge) -> list[str]:
+    named = "Where a backend names itself, by a host or path of its own, in Location or a cookie, the edge names what was asked for."
+    return [named] * (way.locations == "rewrite") + guarded(way.cookies)
+
+
+def guarded(cookies: Cookies | None) -> list[str]:
+    if cookies is None:
+        return []
+    words = [
+        *["Secure"] * cookies.secure,
+        *["HttpOnly"] * cookies.http_only,
+        *([f"SameSite={cookies.same_site.capitalize()}"] if cookies.same_site else []),
+    ]
+    said = [f"Cookies of backends that have a name are given {', '.join(words)} where they lack it."] * bool(words)
+    return said + (
+        [f"Cookies of backends are for {cookies.path}, whatever they say, but those whose names begin with __Host-."]
+        if cookies.path
+        else []
+    )
 
 
 def shared(cors: Cors | None) -> list[str]:

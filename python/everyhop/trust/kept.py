@@ -78,8 +78,8 @@ def upgrades_pass(it: Standing) -> Missing | None:
 
 
 def fields_edited(it: Standing) -> Missing | None:
-    """`request` or `response`, with a field to set, add or remove; or `host_header`."""
-    if it.route.host_header is not None:
+    """`request` or `response`, with a field to set, add or remove; or `host_header`, or `cookies`."""
+    if it.route.host_header is not None or it.route.cookies is not None:
         return None
     if any(
         side is not None and (side.remove or side.set or side.add) for side in (it.route.request, it.route.response)

@@ -100,7 +100,7 @@ OTHER: dict[str, Any] = {
     "spread": {"by": {"kind": "least"}, "shares": []},
     "headers": [{"name": "x-other", "equals": "y"}],
     "most": {"requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
-    "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
+    "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
 
 
@@ -111,6 +111,8 @@ WORDS = {
     "starttls": ("postgres", None),
     "paths": ("faithful", "strict"),
     "answers": ("strict", "lenient"),
+    "locations": ("rewrite", "keep"),
+    "same_site": ("strict", "lax"),
     "send_proxy": ("off", "v2"),
     "sandbox": ("off", "enforce"),
     "crl": ("crl/one", "crl/two"),

@@ -11,7 +11,7 @@ from everyhop.diff import Change
 from tests.unit.diff.test_diff import compare, golden
 
 
-def told(was: dict[str, Any] | None, now: dict[str, Any] | None, key: str = "cors") -> list[Change]:
+def told(was: object, now: object, key: str = "cors") -> list[Change]:
     old = golden()
     at = next(i for i, route in enumerate(old["routes"]) if route["name"] == "shop")
     old["routes"][at]["way"][key] = was
@@ -59,3 +59,33 @@ def test_compression_beside_secrets_is_weaker_and_any_other_moves_no_trust() -> 
         assert [c.allow for c in told(was, secrets, "compress")] == ["secrets-compressed:shop"]
         assert [c.kind for c in told(secrets, was, "compress")] == ["secrets-not-compressed"]
     assert [(c.kind, c.direction) for c in told(None, bare, "compress")] == [("compression-changed", "neutral")]
+
+
+def cookies(**more: object) -> dict[str, Any]:
+    return {"secure": False, "http_only": False, "same_site": None, "path": None, **more}
+
+
+@pytest.mark.parametrize("more", [{"secure": True}, {"http_only": True}, {"same_site": "strict"}, {"same_site": "lax"}])
+def test_less_of_what_guards_cookies_is_weaker_and_more_is_stronger(more: dict[str, Any]) -> None:
+    for bare in (None, cookies(path="/x")):
+        guarded = {**(bare or cookies()), **more}
+        assert [c.kind for c in told(bare, guarded, "cookies")] == ["cookies-tightened"]
+        assert [c.allow for c in told(guarded, bare, "cookies")] == ["cookies-loosened:shop"]
+
+
+def test_cookies_that_are_sent_with_requests_of_any_page_are_weaker_than_those_that_say_nothing() -> None:
+    anywhere = cookies(same_site="none", secure=True)
+    assert [c.kind for c in told(cookies(secure=True), anywhere, "cookies")] == ["cookies-loosened"]
+    assert [c.kind for c in told(cookies(same_site="strict"), cookies(same_site="lax"), "cookies")] == [
+        "cookies-loosened"
+    ]
+    less_and_more = told(cookies(secure=True), cookies(http_only=True), "cookies")
+    assert [c.kind for c in less_and_more] == ["cookies-loosened"], "no more of one is worth less of another"
+
+
+def test_other_paths_of_cookies_and_what_backends_say_of_themselves_move_no_trust() -> None:
+    changes = told(None, cookies(path="/x"), "cookies") + told("keep", "rewrite", "locations")
+    assert [(c.kind, c.direction) for c in changes] == [
+        ("cookies-changed", "neutral"),
+        ("locations-changed", "neutral"),
+    ]

@@ -71,6 +71,12 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         VARIANTS["same-host"] + 'cors = { origins = ["https://a.test", "https://*.b.test"], credentials = true }\n',
         {},
     ),
+    "asked for another path and host, its cookies guarded": (
+        VARIANTS["same-host"]
+        + 'host_header = "api.internal"\nrewrite = "/internal{path}"\n'
+        + 'cookies = { secure = true, http_only = true, same_site = "lax", path = "/x" }\n',
+        {},
+    ),
     "compressed": (VARIANTS["same-host"] + 'compress = ["br", "gzip"]\n', {}),
     "compressed beside secrets": (
         VARIANTS["same-host"] + 'compress = { with = ["gzip"], with_credentials = true }\n',

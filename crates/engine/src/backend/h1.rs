@@ -6,7 +6,7 @@ use crate::backend::connect::Opened;
 use crate::backend::link::Link;
 use crate::exchange::asked::Asked;
 use crate::exchange::body::{Body, Taken};
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::Shaping;
 use crate::exchange::limits::codec_limits;
 use crate::exchange::shape::give;
 use crate::exchange::sides::Client;
@@ -248,7 +248,7 @@ impl H1Up {
         &mut self,
         meta: &Meta,
         client: &mut impl Client,
-        by: Option<Editing<'_>>,
+        by: Option<Shaping<'_>>,
     ) -> Option<Coding> {
         let view = ResponseView { head: &self.head, buf: self.inb.bytes() };
         let coding = if self.wants.is_some() && meta.status == 101 {

@@ -5,7 +5,7 @@ use crate::backend::connect::Opened;
 use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::{Asked, MapView};
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::Shaping;
 use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
 use crate::exchange::shape::give;
@@ -385,7 +385,7 @@ impl H2Up {
         &mut self,
         meta: &Meta,
         client: &mut impl Client,
-        by: Option<Editing<'_>>,
+        by: Option<Shaping<'_>>,
     ) -> Option<Coding> {
         let head = self.head.take().unwrap_or_default();
         if let (101, Some(accept)) = (meta.status, self.opens) {

@@ -4,7 +4,7 @@
 use crate::backend::link::Link;
 use crate::backend::{h1, h2};
 use crate::exchange::asked::Asked;
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::Shaping;
 use crate::exchange::ends::End;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Built, Got, Meta};
@@ -110,7 +110,7 @@ impl Backend for Up {
         either!(self, up => up.poll_head(cx, limits))
     }
 
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) -> Option<Coding> {
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Shaping<'_>>) -> Option<Coding> {
         either!(self, up => up.give_head(meta, client, by))
     }
 

@@ -5,7 +5,7 @@
 //! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
 use crate::exchange::compress::Coder;
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::Shaping;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Behind, BodyLen, Gone, Got, Meta};
 use everyhop_plan::Limits;
@@ -45,8 +45,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) limits: &'a Limits,
     /// A switch of protocols was asked for.
     pub(crate) upgrade: bool,
-    /// What the route changes in the answer's head.
-    pub(crate) edits: Option<Editing<'a>>,
+    /// What the route makes of the answer's head.
+    pub(crate) shaping: Option<Shaping<'a>>,
 }
 
 /// How an exchange went so far.
@@ -308,7 +308,7 @@ impl Exchange {
                             }
                         }
                         _ => {
-                            let coding = up.give_head(&meta, client, terms.edits);
+                            let coding = up.give_head(&meta, client, terms.shaping);
                             self.status = meta.status;
                             if let Some(coding) = coding {
                                 self.coder = Some(Box::new(Coder::new(coding).map_err(|_| Refusal::ConnectionBroken)?));
@@ -326,7 +326,7 @@ impl Exchange {
                 Response::Agreed => match self.request {
                     Request::Done => {
                         let meta = Meta { status: 101, body: BodyLen::None, behind: Behind::Nothing };
-                        up.give_head(&meta, client, terms.edits);
+                        up.give_head(&meta, client, terms.shaping);
                         self.status = 101;
                         self.switched = true;
                         self.response = Response::Flush;

@@ -3,7 +3,7 @@
 
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
-use crate::exchange::edits::{Editing, Knows};
+use crate::exchange::edits::{Knows, Shaping};
 use crate::exchange::methods::is_idempotent;
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
@@ -100,8 +100,8 @@ pub(crate) async fn carry<C: Carrier>(
     let running = &ready.running;
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
-    let edits = route.response.as_ref().map(|it| Editing { edits: &it.edits, asked, knows: carrier });
-    let terms = Terms { limits, upgrade: asked.opens, edits };
+    let shaping = route.response.as_ref().map(|shape| Shaping { shape, asked, knows: carrier });
+    let terms = Terms { limits, upgrade: asked.opens, shaping };
     let turn = match &route.turns {
         None => None,
         Some(turns) => match take(turns, carrier, client, watch).await {

@@ -7,6 +7,7 @@ use crate::exchange::words::Fields;
 use everyhop_decide::Headers;
 use everyhop_http1::{FieldId, field_id};
 use everyhop_plan::{Edit, Edits, Piece, Variable};
+use everyhop_running::running::Shape;
 use std::cell::Cell;
 
 /// Whoever knows what is asked of the client's connection; what is of the request alone is [`Asked`]'s.
@@ -22,9 +23,17 @@ pub(crate) struct Editing<'a> {
     pub(crate) knows: &'a dyn Knows,
 }
 
+/// What a route makes of an answer, and of what.
+#[derive(Clone, Copy)]
+pub(crate) struct Shaping<'a> {
+    pub(crate) shape: &'a Shape,
+    pub(crate) asked: &'a Asked,
+    pub(crate) knows: &'a dyn Knows,
+}
+
 /// A head's fields as they are when they were edited.
 pub(crate) struct Edited<'a, F> {
-    pub(crate) fields: &'a F,
+    pub(crate) fields: F,
     pub(crate) by: Editing<'a>,
 }
 
@@ -52,7 +61,7 @@ impl<F: Fields> Fields for Edited<'_, F> {
 }
 
 /// Routes are chosen by what the client sent.
-impl<F: Headers> Headers for Edited<'_, F> {
+impl<F: Headers> Headers for Edited<'_, &F> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
         self.fields.all_equal(name, value)
     }

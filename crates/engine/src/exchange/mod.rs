@@ -14,6 +14,7 @@ pub(crate) mod limits;
 mod methods;
 pub(crate) mod observed;
 pub(crate) mod pulse;
+pub(crate) mod returned;
 pub(crate) mod shape;
 pub(crate) mod sides;
 pub(crate) mod streams;

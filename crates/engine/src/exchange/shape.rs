@@ -1,12 +1,13 @@
-//! What becomes of the head of a backend's answer on its way to the client: first the route's edits, then what the edge says
-//! itself: who may read it, and in which coding it comes. Which answers are compressed is judged here, by their heads; never
+//! What becomes of the head of a backend's answer on its way to the client: first what the backend says
+//! of itself is turned into what the client knows, then come the route's edits, then what the edge says itself: who may read it, and in which coding it comes. Which answers are compressed is judged here, by their heads; never
 //! one that is coded, partial, vouched for byte for byte, or said not to be changed. Read next: `edits.rs`, `cors.rs`,
 //! `coding.rs`.
 
 use crate::exchange::coding::Codes;
 use crate::exchange::compress::is_pressed;
 use crate::exchange::cors::is_of_cors;
-use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::edits::{Edited, Editing, Shaping};
+use crate::exchange::returned::Returned;
 use crate::exchange::sides::Client;
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
 use everyhop_http1::FieldId;
@@ -21,7 +22,7 @@ pub(crate) fn give(
     client: &mut impl Client,
     meta: &Meta,
     fields: &impl Fields,
-    by: Option<Editing<'_>>,
+    by: Option<Shaping<'_>>,
 ) -> Option<Coding> {
     let Some(by) = by else {
         client.head(meta, fields);
@@ -55,16 +56,19 @@ pub(crate) struct Coded {
 
 /// An answer's fields as they are when they were edited, and the edge has said its own.
 pub(crate) struct Shaped<'a, F> {
-    fields: Edited<'a, F>,
+    fields: Edited<'a, Returned<'a, F>>,
     coded: Coded,
 }
 
 impl<'a, F: Fields> Shaped<'a, F> {
     /// `frames`: the client can be told where a body of unknown length ends.
-    pub(crate) fn of(fields: &'a F, meta: &Meta, by: Editing<'a>, frames: bool) -> Shaped<'a, F> {
+    pub(crate) fn of(fields: &'a F, meta: &Meta, by: Shaping<'a>, frames: bool) -> Shaped<'a, F> {
+        let Shaping { shape, asked, knows } = by;
+        let fields = Returned { fields, asked, by: shape.returned.as_deref() };
+        let by = Editing { edits: &shape.edits, asked, knows };
         let mut it = Shaped { fields: Edited { fields, by }, coded: Coded::default() };
-        if let Some(codes) = by.asked.codes.filter(|_| frames) {
-            it.coded = coded(&it.fields, meta, codes, by.asked.is_head());
+        if let Some(codes) = asked.codes.filter(|_| frames) {
+            it.coded = coded(&it.fields, meta, codes, asked.is_head());
         }
         it
     }

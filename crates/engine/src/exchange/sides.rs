@@ -2,7 +2,7 @@
 //! Read next: `both_ways.rs`, which knows no more of them.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::edits::Editing;
+use crate::exchange::edits::Shaping;
 use crate::exchange::words::{Built, Fields, Gone, Got, Meta};
 use everyhop_plan::{Coding, Limits};
 use everyhop_record::line::HopFragment;
@@ -66,7 +66,7 @@ pub(crate) trait Backend {
     fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>>;
     /// Hands the head that was just read to the client's side, perhaps shaped; the coding is that in which its body has to
     /// follow.
-    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Editing<'_>>) -> Option<Coding>;
+    fn give_head(&mut self, meta: &Meta, client: &mut impl Client, by: Option<Shaping<'_>>) -> Option<Coding>;
     fn give_informational(&mut self, status: u16, client: &mut impl Client);
     /// Appends decoded bytes of the response's body.
     fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut Buf, limits: &Limits) -> Poll<Result<Got, Refusal>>;

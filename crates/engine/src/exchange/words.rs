@@ -29,6 +29,16 @@ pub(crate) trait Fields {
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
 }
 
+impl<F: Fields> Fields for &F {
+    fn reason(&self) -> &[u8] {
+        (**self).reason()
+    }
+
+    fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8])) {
+        (**self).each(f);
+    }
+}
+
 /// A final response head, without its fields.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Meta {
