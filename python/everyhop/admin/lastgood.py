@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from everyhop.admin.paths import runtime_dir
@@ -20,14 +22,14 @@ class LastGood:
         self.config = str(config.absolute())
         self.path = runtime_dir() / f"last-good-{hashlib.sha256(self.config.encode()).hexdigest()[:16]}"
 
-    def keep(self, text: str) -> None:
+    def keep(self, text: str, included: Mapping[str, str] | None = None) -> None:
         """Replaces what was kept, wholly or not at all. A folder that cannot be written is no reason not to serve."""
         beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "w", encoding="utf-8", newline="") as out:
-                out.write(f"{self.config}\n{text}")
+                out.write(json.dumps({"config": self.config, "text": text, "included": dict(included or {})}))
                 out.flush()
                 os.fsync(out.fileno())
             beside.replace(self.path)
@@ -36,16 +38,22 @@ class LastGood:
                 beside.unlink(missing_ok=True)
 
     def text(self) -> str | None:
-        """What ran when everything died; `None` if it ended in order, was another file, or belongs to someone else."""
+        """The main file's part of what ran when everything died; `None` as `read`."""
+        kept = self.read()
+        return None if kept is None else kept[0]
+
+    def read(self) -> tuple[str, dict[str, str]] | None:
+        """What ran when everything died, and what that included; `None` if it ended in order, was another file, or belongs to
+        someone else."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(fd, encoding="utf-8", newline="") as kept:
                 if os.fstat(kept.fileno()).st_uid != os.geteuid():
                     return None
-                whose, _, text = kept.read().partition("\n")
-        except (OSError, ValueError):
+                found = json.load(kept)
+            return (found["text"], found["included"]) if found["config"] == self.config else None
+        except (OSError, ValueError, LookupError, TypeError):
             return None
-        return text if whose == self.config else None
 
     def forget(self) -> None:
         with contextlib.suppress(OSError):

@@ -68,7 +68,7 @@ class Reload:
         except (EveryhopError, OSError) as e:
             return self.failed(str(e))
         self.renewal.follows(compiled)
-        self.last_good.keep(compiled.text)
+        self.last_good.keep(compiled.text, compiled.document.included)
         tell(compiled.findings, self.path, compiled.text)
         for shortfall in shortfalls(compiled.plan, self.keeper.bound):
             say(shortfall)

@@ -73,11 +73,11 @@ class Supervisor:
         try:
             return compile_file(self.path, past_dates=closing)
         except Refused as e:
-            kept = LastGood(self.path).text()
+            kept = LastGood(self.path).read()
             if kept is None:
                 raise
             try:
-                compiled = compile_file(self.path, past_dates=closing, text=kept)
+                compiled = compile_file(self.path, past_dates=closing, text=kept[0], included=kept[1])
             except Refused:
                 raise e from None
             tell(e.findings, self.path, e.text)
@@ -94,7 +94,7 @@ class Supervisor:
             loop.catch_signals()
             attach(keeper)
             running = keeper.running
-            self.changes.last_good.keep(running.text)
+            self.changes.last_good.keep(running.text, running.document.included)
             for shortfall in shortfalls(running.plan, keeper.bound):
                 say(shortfall)
             where = ", ".join(sorted({b.bind for b in keeper.bound}))

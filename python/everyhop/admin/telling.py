@@ -56,7 +56,8 @@ def is_journal(fd: int = STDERR) -> bool:
 def tell(findings: list[Finding], path: Path, text: str | None) -> None:
     """The findings of `path`, with excerpts of the text that they were found in."""
     if findings:
-        told = render(merged(findings), {str(path): current(path) if text is None else text})
+        texts = {it.file: current(Path(it.file)) for f in findings for it in (f.place, *f.also) if it.file != str(path)}
+        told = render(merged(findings), {**texts, str(path): current(path) if text is None else text})
         put("".join(f"{stamp()}{row}\n" if row else "" for row in told.split("\n")))
 
 

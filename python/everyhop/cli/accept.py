@@ -13,6 +13,7 @@ import tomlkit
 import typer
 
 from everyhop.compile import compile_file
+from everyhop.compile.reading import read_whole
 from everyhop.errors import Misuse, Refused, Surroundings
 from everyhop.files import replace_text
 from everyhop.model.words import CONTEXTS
@@ -44,7 +45,8 @@ def accept(
 ) -> None:
     if context not in CONTEXTS:
         raise Misuse(f"--context is one of {', '.join(CONTEXTS)}")
-    path = find(config)
+    main = find(config)
+    path = file_of(main, route)
     begins = day(since, "--since") if since else dt.datetime.now(dt.UTC).date()
     ends = day(until, "--until")
     if path.suffix in {".yaml", ".yml"}:
@@ -58,7 +60,7 @@ def accept(
             f"    until: {ends}",
         )
     changed = written(path, route, {"owner": owner, "why": why, "context": context, "since": begins, "until": ends})
-    replace_text(path, changed, lambda beside: judge(beside, route))
+    replace_text(path, changed, lambda beside: judge(main, path, beside, route))
     line(f"accepted: {route} until {ends}, by {owner}; {path} changed")
     line("next: everyhop check && everyhop reload")
 
@@ -85,10 +87,24 @@ def written(path: Path, route: str, acceptance: dict[str, object]) -> str:
     raise Misuse(f"{path} has no route {route!r}; its routes: {names}")
 
 
-def judge(beside: Path, route: str) -> None:
+def file_of(main: Path, route: str) -> Path:
+    """The file where the route stands, of those that `main` includes; `main`, where it stands in none of them."""
+    for part in read_whole(main).parts.values():
+        routes = part.values.get("route")
+        if any(isinstance(it, dict) and it.get("name") == route for it in (routes if isinstance(routes, list) else [])):
+            return part.path
+    return main
+
+
+def judge(main: Path, path: Path, beside: Path, route: str) -> None:
     """Raises `Misuse` where the acceptance itself is refused; what else is wrong was so before."""
     try:
-        compile_file(beside, files="if-there")
+        if path == main:
+            compile_file(beside, files="if-there")
+        else:
+            parts = read_whole(main).parts.items()
+            texts = {name: text_of(beside if it.path == path else it.path) for name, it in parts}
+            compile_file(main, files="if-there", included=texts)
     except Refused as e:
         mine = [f for f in e.findings if f.slug.startswith("acceptance/") and f.is_of("route", route)]
         if mine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import re
 import shlex
 import subprocess
@@ -15,12 +17,13 @@ from everyhop import __version__
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.compile import compile_file
+from everyhop.compile.reading import read_document
 from everyhop.diff import KINDS, Change, compare, settings_changes
 from everyhop.errors import Misuse, Surroundings
 from everyhop.model import Config
 from everyhop.plan import Plan, read_plan
 from everyhop.screen import Paint, beside, line, lines, printable
-from everyhop.source import find
+from everyhop.source import Texts, find
 
 ORDER = ("weaker", "neutral", "stronger")
 SIGNS = {"weaker": ("-", "red"), "stronger": ("+", "green"), "neutral": ("~", "yellow")}
@@ -90,8 +93,8 @@ class Side:
     """What is in no plan; `None` for what runs."""
 
 
-def plan_of(path: Path, text: str | None = None) -> Side:
-    compiled = compile_file(path, files="if-there", past_dates="close", text=text)
+def plan_of(path: Path, text: str | None = None, included: Texts | None = None) -> Side:
+    compiled = compile_file(path, files="if-there", past_dates="close", text=text, included=included)
     return Side(compiled.plan, compiled.guessed, compiled.config)
 
 
@@ -111,13 +114,31 @@ def unknown(old: Side, new: Side) -> list[Change]:
 
 
 def at_revision(path: Path, revision: str) -> Side:
-    """The file as it was, compiled beside where it is now, so that relative paths mean the same."""
-    folder = path.absolute().parent
-    command = ["git", "-C", str(folder), "show", f"{revision}:./{path.name}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """The file as it was, compiled beside where it is now, so that relative paths mean the same, with what it included then."""
+    text = by_git(path, revision, "show", f"{revision}:./{path.name}")
+    patterns = read_document(path, text).values.get("include")
+    if not isinstance(patterns, list) or not patterns:
+        return plan_of(path, text)
+    there = by_git(path, revision, "ls-tree", "-r", "-z", "--name-only", revision, "./").split("\0")
+    names = [
+        name for pattern in patterns for name in sorted(there) if shell_like(name, str(pattern)) and name != path.name
+    ]
+    return plan_of(path, text, {name: by_git(path, revision, "show", f"{revision}:./{name}") for name in names})
+
+
+def by_git(path: Path, revision: str, *command: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(path.absolute().parent), *command], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Surroundings(f"git has no {path.name} at {revision!r}: {done.stderr.strip()}")
-    return plan_of(path, done.stdout)
+    return done.stdout
+
+
+def shell_like(name: str, pattern: str) -> bool:
+    """As a pattern finds files: no `*` reaches over a `/`."""
+    parts, wanted = name.split("/"), os.path.normpath(pattern).split("/")
+    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
 
 
 def told(change: Change, bad: bool) -> dict[str, object]:

@@ -20,6 +20,7 @@ from everyhop.compile import (
     rules_edits,
     rules_hops,
     rules_hsts,
+    rules_include,
     rules_listeners,
     rules_names,
     rules_onward,
@@ -42,7 +43,7 @@ from everyhop.model import Config
 from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, ServicePlace, canonical, digest
 from everyhop.plan import Place as At
 from everyhop.refusals import Finding
-from everyhop.source import Document, Place
+from everyhop.source import Document, Place, Texts
 
 Files = Literal["read", "if-there", "skip"]
 """Which files compiling may open. `read`: all that are named, and one that cannot be used is refused. `if-there`: only
@@ -115,6 +116,7 @@ def compile_file(
     files: Files = "read",
     past_dates: Literal["refuse", "close"] = "refuse",
     text: str | None = None,
+    included: Texts | None = None,
     environ: Mapping[str, str] | None = None,
     known: Readings | None = None,
 ) -> Compiled:
@@ -123,12 +125,13 @@ def compile_file(
     `now` judges dates (default: the clock), `environ` holds the keys of `env:` and the folder of `cred:` (default: this
     process's). `files` says what may be opened: see `Files`.
     `past_dates="close"` warns of what is over instead of refusing: its routes are closed by the engine. `text` stands
-    in for the file's content: a supervisor that re-reads certificates must not pick up an edit that nobody asked for.
+    in for the file's content, and `included` for those of the files that it includes: a supervisor that re-reads
+    certificates must not pick up an edit that nobody asked for.
     `known` is what was read before and need not be read again where it is the same.
 
     Raises `Refused` with every finding.
     """
-    document, config = read(Path(path), text)
+    document, config = read(Path(path), text, included)
     world = World(document, config, now or dt.datetime.now(dt.UTC), past_dates, Readings(known))
     if files == "read":
         read_files(world, os.environ if environ is None else environ)
@@ -170,6 +173,7 @@ def compiled(world: World, path: Path) -> Compiled:
     """By every rule, of files that were read."""
     document, config = world.document, world.config
     of_files = len(world.findings)
+    rules_include.judge(world)
     rules_names.judge(world)
     rules_plain.judge(world)
     rules_hsts.judge(world)

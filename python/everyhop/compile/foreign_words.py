@@ -239,6 +239,6 @@ ROWS = (
     Row("mirror shadow traffic_mirror request_mirror", Absent("mirror in the service")),
     Row("udp udp_listener", Absent("only TCP is served")),
     Row("resolver resolvers dns nameserver", Lives("dns", 'servers = ["10.0.0.53"]')),
-    Row("include import providers file_provider", Absent("one file says it all: put it together before everyhop check")),
+    Row("includes import providers file_provider conf_d", Lives("", 'include = ["routes/*.toml"]', "it stands in the main file alone")),
     Row("regex path_regex path_regexp header_regexp location_regex", Absent("paths and names are matched by whole segments: write a [[route]] for each")),
 )  # fmt: skip

@@ -12,22 +12,42 @@ from everyhop.compile.hints import hint
 from everyhop.errors import Refused
 from everyhop.model import Config
 from everyhop.refusals import PAGES, Finding
-from everyhop.source import Document, Place, Syntax, load
+from everyhop.source import LISTS, Document, Place, Syntax, Texts, load, whole
 
 Key = tuple[str | int, ...]
 
 
 def read_document(path: Path, text: str | None = None) -> Document:
-    """Raises `Refused` where the text is neither TOML nor YAML."""
+    """The file alone, without what it includes.
+
+    Raises `Refused` where the text is neither TOML nor YAML.
+    """
     try:
         return load(path, text)
     except Syntax as e:
-        raise Refused([Finding("refused", e.slug, e.place, e.what, PAGES[e.slug].why, (e.mend,))], text) from e
+        raise formless_file(e, text) from e
 
 
-def read(path: Path, text: str | None = None) -> tuple[Document, Config]:
-    """Raises `Refused` with everything that is wrong with the file's form."""
+def read_whole(path: Path, text: str | None = None, included: Texts | None = None) -> Document:
+    """The file with what it includes.
+
+    Raises `Refused` where one of them cannot be read as such.
+    """
     document = read_document(path, text)
+    try:
+        return whole(document, included)
+    except Syntax as e:
+        raise formless_file(e, document.text) from e
+
+
+def formless_file(error: Syntax, text: str | None) -> Refused:
+    why = PAGES[error.slug].why
+    return Refused([Finding("refused", error.slug, error.place, error.what, why, (error.mend,))], text)
+
+
+def read(path: Path, text: str | None = None, included: Texts | None = None) -> tuple[Document, Config]:
+    """Raises `Refused` with everything that is wrong with the file's form."""
+    document = read_whole(path, text, included)
     errors: list[object] = [*unsaid(document)]
     config = None
     try:
@@ -81,7 +101,7 @@ def formless(slug: str, key: Key, place: Place, what: str, mend: str) -> Finding
     return Finding("refused", slug, place, what, PAGES[slug].why, (mend,), said=said, identity=identity)
 
 
-NAMED = ("listener", "site", "identity", "route")
+NAMED = LISTS
 WHICH = re.compile(rf"(?:{'|'.join(NAMED)}) '[^']*'|(?:{'|'.join(NAMED)})\[\d+\]")
 """Which of several things it is: what differs in nothing else is told once."""
 MISSING = {

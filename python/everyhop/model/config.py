@@ -63,6 +63,8 @@ class Config(Section):
 
     version: Literal[1]
     """The form of this file."""
+    include: list[str] = []
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()

@@ -24,6 +24,12 @@ PAGES: dict[str, Page] = {
         "the file belongs to another proxy",
         "another proxy's words mean other things here; guessing would move a trust boundary by accident",
     ),
+    "config/include": Page(
+        "a file is included that is not there, or holds what may not stand there",
+        "what is left out by a slip of a name would be missing without a word; a setting for the whole edge stands in one place",
+        "An included file holds `[[listener]]`, `[[site]]`, `[[identity]]` and `[[route]]`, and nothing else. A pattern that finds "
+        "nothing yet is a warning.",
+    ),
     "config/unknown-key": Page(
         "a key is not known",
         "a setting that is silently ignored is a setting that is believed to hold",

@@ -53,7 +53,14 @@ class Document:
     text: str
     values: Mapping[str, object]
     yaml: bool
+    parts: Mapping[str, Document] = field(default_factory=dict, repr=False)
+    """The files that it includes, by their names as they were found."""
     _places: dict[Key, tuple[int, int, int]] | None = field(default=None, repr=False)
+
+    @property
+    def included(self) -> dict[str, str]:
+        """The texts of `parts`."""
+        return {name: it.text for name, it in self.parts.items()}
 
     def place(self, key: Key, *, of_key: bool = False) -> Place:
         """Where the value at `key` stands (or its key); the nearest table that does, if it is not there."""

@@ -1,0 +1,18 @@
+"""Rules about files that are included: a pattern that finds nothing may be meant, and is told."""
+
+from __future__ import annotations
+
+from everyhop.compile.world import World
+from everyhop.source import matched
+
+
+def judge(world: World) -> None:
+    for i, pattern in enumerate(world.config.include):
+        if not world.document.included and not matched(world.document.path.parent, pattern):
+            world.warn(
+                "config/include",
+                ("include", i),
+                f"{pattern!r} finds no file",
+                f"write one there, such as {pattern.replace('*', 'one')}",
+                "or take it out of include",
+            )
