@@ -142,6 +142,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/refusals/test_findings.py",
             "tests/unit/explain/test_sentences.py",
+            "tests/unit/explain/test_said.py",
             "tests/unit/trust/test_trust.py",
             CASES,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from everyhop.refusals.finding import Finding, excerpt, masked, merged, ordered, render, to_json
+from everyhop.refusals.finding import Finding, around, excerpt, masked, merged, ordered, render, to_json
 from everyhop.source.document import Place
 
 FILE = "everyhop.toml"
@@ -126,3 +126,59 @@ def test_programs_get_every_part_of_a_finding_and_both_places() -> None:
             "identity": ["hop/twice", "route", "r"],
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "room", "shown"),
+    [
+        ("abcdefghij", "klmnopqrst", 8, ["...", "..."]),
+        ("abcdefghij", "klmnopqrst", 10, ["...", "kl..."]),
+        ("abcdefghij", "klmnopqrst", 14, ["...j", "klmno..."]),
+        ("abcdefghij", "klmnopqrst", 18, ["...hij", "klmnopqrst"]),
+        ("abcdefghij", "klmnopqrst", 21, ["...fghij", "klmnopqrst"]),
+        ("abcdefghij", "klmnopqrst", 22, ["abcdefghij", "klmnopqrst"]),
+        ("ab", "klmnopqrst", 12, ["ab", "klmno..."]),
+        ("", "klmnopqrst", 8, ["", "klm..."]),
+        ("abcdefghij", "", 8, ["...", ""]),
+    ],
+)
+def test_of_a_line_as_much_is_shown_as_there_is_room_for_on_both_sides_of_what_is_meant(
+    before: str, after: str, room: int, shown: list[str]
+) -> None:
+    found = around(before, "XY", after, room)
+    assert found == (shown[0], "XY", shown[1])
+    assert sum(map(len, found)) <= max(room, 8)
+
+
+def test_of_what_is_meant_itself_the_beginning_is_shown_where_it_does_not_fit() -> None:
+    assert around("", "XYZ" * 6, "klm", 20) == ("", "XYZXYZXYZXY...", "klm")
+    assert around("abcdefghij", "XYZ" * 6, "klm", 20) == ("...", "XYZXYZXYZXY...", "klm")
+
+
+def test_on_a_narrow_screen_words_stay_whole_and_a_command_can_still_be_pasted() -> None:
+    it = finding(
+        place=Place(FILE, 4, 22, 12),
+        what="route 'shop' sends decrypted traffic to 10.0.0.1:1 and names no acceptance",
+        mend=('encrypt the hop: tls = "reencrypt"', "own the risk: everyhop accept shop --owner NAME --until DATE"),
+    )
+    text = 'version = 1\n[[route]]\nname = "r"\nto = ["10.0.0.1:1", "10.0.0.1:1"] # a remark that is long\n'
+    assert (
+        render([it], {FILE: text}, 40)
+        == """everyhop.toml:4:22: refused [hop/twice]
+  what  route 'shop' sends decrypted
+        traffic to 10.0.0.1:1 and names
+        no acceptance
+      4 | ...", "10.0.0.1:1"] # a rem...
+        |        ^^^^^^^^^^^^
+  why   y
+  mend  encrypt the hop: tls =
+        "reencrypt"
+        or own the risk:
+           everyhop accept shop \\
+           --owner NAME --until DATE
+  more  everyhop explain hop/twice
+"""
+    )
+    wide = render([it], {FILE: text}, 79)
+    assert '  mend  encrypt the hop: tls = "reencrypt"\n        or own the risk: everyhop accept shop' in wide
+    assert wide == render([it], {FILE: text}).replace("names no acceptance", "names no\n        acceptance")
