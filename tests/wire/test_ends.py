@@ -19,6 +19,7 @@ from cryptography import x509
 from everyhop.demo.certificates import Leaf
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
+from tests.kit.flight import Flight
 from tests.kit.forge import HOUR, forged, root, saved
 from tests.promises.backend import Counting
 from tests.promises.clients import UPGRADE, echoed
@@ -283,52 +284,11 @@ def test_of_two_certificates_of_a_site_the_one_that_is_over_is_not_shown(
     assert status(it, pki) == 200
 
 
-class Flight:
-    """A TLS client whose bytes are sent when the test says so."""
-
-    def __init__(self, it: EdgeKit, pki: Pki) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", it.port), 20)
-        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = ssl.create_default_context(cafile=str(pki.public.file))
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="a.test")
-        while True:
-            try:
-                self.tls.do_handshake()
-                return
-            except ssl.SSLWantReadError:
-                self.send()
-                self.incoming.write(self.sock.recv(65536))
-
-    def send(self) -> None:
-        self.sock.sendall(self.outgoing.read())
-
-    def says_goodbye(self) -> None:
-        with pytest.raises(ssl.SSLWantReadError):
-            self.tls.unwrap()
-
-    def all(self) -> bytes:
-        """What came until the other side's goodbye."""
-        out = b""
-        while True:
-            try:
-                data = self.tls.read(65536)
-            except ssl.SSLWantReadError:
-                more = self.sock.recv(65536)
-                assert more, "cut off"
-                self.incoming.write(more)
-                continue
-            except ssl.SSLZeroReturnError:
-                return out
-            if not data:
-                return out
-            out += data
-
-
 def test_a_request_and_a_goodbye_in_one_flight_are_answered(edge: Edges, backend: Counting, pki: Pki) -> None:
     """With the end of the handshake before them or not: close_notify ends one direction (RFC 8446 §6.1)."""
     it = edge(PLAIN.format(port=backend.port))
     for apart in (False, True):
-        client = Flight(it, pki)
+        client = Flight(it.port, pki)
         if apart:
             client.send()
         client.tls.write(GET.encode())
@@ -344,7 +304,7 @@ def test_a_request_and_a_goodbye_in_one_flight_are_answered(edge: Edges, backend
 def test_a_goodbye_while_waiting_does_not_reset_the_answer_away(edge: Edges, backend: Counting, pki: Pki) -> None:
     it = edge(PLAIN.format(port=backend.port))
     backend.gate.clear()
-    client = Flight(it, pki)
+    client = Flight(it.port, pki)
     client.tls.write(GET.replace("/ ", "/slow ").encode())
     client.send()
     until(lambda: backend.waiting == 1 or None)
@@ -372,13 +332,13 @@ def test_the_end_of_a_client_s_direction_in_the_flight_of_its_request_or_while_i
         client.send()
         client.sock.shutdown(socket.SHUT_WR)
 
-    client = Flight(it, pki)
+    client = Flight(it.port, pki)
     client.tls.write(GET.encode())
     ends(client)
     assert client.all().endswith(b"ok")
     client.sock.close()
     backend.gate.clear()
-    client = Flight(it, pki)
+    client = Flight(it.port, pki)
     client.tls.write(GET.replace("/ ", "/slow ").encode())
     client.send()
     until(lambda: backend.waiting == 1 or None)
@@ -396,12 +356,11 @@ def test_a_client_whose_socket_is_reset_while_it_waits_is_gone_at_once(
 ) -> None:
     it = edge(PLAIN.format(port=backend.port), more="[limits]\nhalf_closed_s = 3600\n")
     backend.gate.clear()
-    client = Flight(it, pki)
+    client = Flight(it.port, pki)
     client.tls.write(GET.replace("/ ", "/slow ").encode())
     client.send()
     until(lambda: backend.waiting == 1 or None)
-    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.sock.close()
+    client.reset()
     assert it.line(lambda x: x["path"] == "/slow")["end"] == "request/client-gone"
     backend.gate.set()
 
@@ -414,7 +373,7 @@ def test_a_client_whose_socket_ends_while_it_waits_is_gone(
     it = edge(PLAIN.format(port=backend.port), more=f"[limits]\nhalf_closed_s = {seconds}\n")
     backend.gate.clear()
     for polite in (True, False):
-        client = Flight(it, pki)
+        client = Flight(it.port, pki)
         client.tls.write(GET.replace("/ ", f"/slow/{polite} ").encode())
         client.send()
         until(lambda polite=polite: backend.waiting == (1 if polite else 2) or None)  # type: ignore[misc]

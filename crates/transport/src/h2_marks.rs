@@ -18,6 +18,8 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const CONTINUATION: u8 = 9;
+/// What a stream is reset by whose end cannot come (RFC 9113 §7).
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
@@ -64,6 +66,8 @@ pub(crate) struct Marks {
     ends: Option<Ends>,
     /// The trailers' block goes on in CONTINUATION.
     within: bool,
+    /// Any block does.
+    in_head: bool,
     /// Of a client: the last stream that was begun.
     last: u32,
     /// Streams that trailers may end: of a client those that it began and has not ended, of a backend those whose answer's
@@ -80,6 +84,7 @@ impl Marks {
             off: 0,
             ends: None,
             within: false,
+            in_head: false,
             last: 0,
             bodies: Vec::new(),
         }
@@ -118,6 +123,9 @@ impl Marks {
         let [.., kind, flags, i, j, k, l] = *header;
         let stream = u32::from_be_bytes([i & 0x7f, j, k, l]);
         let ends = flags & END_STREAM != 0;
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.in_head = flags & END_HEADERS == 0;
+        }
         match kind {
             // Trailers are what comes on a stream that was begun and has not ended; anything else there is the crate's to refuse.
             HEADERS if self.from_client && stream <= self.last => self.bodies.contains(&stream),
@@ -153,6 +161,20 @@ impl Marks {
             }
             self.bodies.push(stream);
         }
+    }
+
+    /// Nothing more comes. Each stream whose end is still to come is reset, as its client would have; what the others wait
+    /// for is theirs. False where the bytes do not end with a whole frame, or where it is a backend's answers that end.
+    #[cold]
+    pub(crate) fn cut(&mut self, made: &mut Vec<u8>) -> bool {
+        let is_whole = self.on == 0 && self.off == 0 && self.ends.is_none() && !self.in_head;
+        if !self.from_client || !is_whole {
+            return false;
+        }
+        for stream in self.bodies.drain(..) {
+            frame(made, RESET, 0, stream.to_be_bytes(), &CANCEL);
+        }
+        true
     }
 
     #[cold]
@@ -343,6 +365,41 @@ mod tests {
         for cut in 1..bytes.len() {
             assert_eq!(read(&mut Marks::new(true, SECRET), &bytes, cut), bytes);
         }
+    }
+
+    #[test]
+    fn where_nothing_more_comes_each_stream_whose_end_is_missing_is_reset_and_only_at_a_frames_end() {
+        let all = END_HEADERS | END_STREAM;
+        let open = |stream| sent(HEADERS, END_HEADERS, stream, b"head");
+        let whole =
+            [open(1), sent(HEADERS, all, 3, b"head"), open(5), sent(DATA, END_STREAM, 5, b""), open(7)].concat();
+        let cut = |marks: &mut Marks| {
+            let mut made = Vec::new();
+            marks.cut(&mut made).then_some(made)
+        };
+        let mut marks = Marks::new(true, SECRET);
+        read(&mut marks, &[&[b'P'; PREFACE][..], &whole].concat(), 7);
+        let resets = [sent(RESET, 0, 1, &CANCEL), sent(RESET, 0, 7, &CANCEL)].concat();
+        assert_eq!((cut(&mut marks), cut(&mut marks)), (Some(resets), Some(Vec::new())));
+        // Within the preface, a frame, and a head that goes on in another frame.
+        let begun = sent(HEADERS, 0, 1, b"he");
+        for (bytes, is_whole) in [
+            (Vec::new(), false),
+            (sent(DATA, 0, 1, b"half")[..11].to_vec(), false),
+            (begun.clone(), false),
+            ([begun, sent(CONTINUATION, END_HEADERS, 1, b"ad")].concat(), true),
+        ] {
+            let mut marks = Marks::new(true, SECRET);
+            let mut waiting = Buf::default();
+            let preface = if bytes.is_empty() { 5 } else { PREFACE };
+            waiting.push(&[&[b'P'; PREFACE][..preface], &bytes].concat());
+            while let Looked::On(n) = marks.look(&mut waiting, &mut Vec::new()) {
+                waiting.consume_keep(n);
+            }
+            assert_eq!(cut(&mut marks).is_some(), is_whole, "{bytes:?}");
+        }
+        // A backend's answers end as they do.
+        assert!(cut(&mut Marks::new(false, SECRET)).is_none());
     }
 
     #[test]

@@ -46,7 +46,7 @@ class Limits(Section):
     linger_bytes: Positive = 268_435_456
     """And at most so much of it, on one connection or HTTP/2 stream; none of it is kept."""
     half_closed_s: Count = 5
-    """A client whose socket ended in its direction while it waits still gets an answer that comes within this time; after it, or once the socket is reset, it is gone and the work for it ends. 0: at once."""
+    """A client whose socket ended in its direction while it waits still gets an answer that begins within this time, as long as it never pauses for longer; after it, or once the socket is reset, it is gone and the work for it ends. 0: at once."""
     connect_s: Positive = 5
     """TCP and TLS to a backend; a backend in the same region answers within milliseconds."""
     first_byte_s: Positive = 60

@@ -62,8 +62,8 @@ pub(super) struct H1 {
     expects: bool,
     /// The protocol that the request asks to switch to, if it is no WebSocket's.
     pub(super) switches: Option<Box<str>>,
-    /// Its socket ended in its direction: until when it is waited for.
-    half_closed: Option<Watched>,
+    /// Its socket ended in its direction: until when it is waited for, and how much it had been sent by then.
+    half_closed: Option<(Watched, u64)>,
 }
 
 /// What waiting for a request came to.
@@ -259,16 +259,17 @@ impl H1 {
         !self.body.is_over() && (self.expects || self.body.exceeds(DRAIN_BYTES))
     }
 
-    /// The client's socket ended in its direction; whether it still listens nobody knows. Ready once it is waited for no longer.
+    /// The client's socket ended in its direction; whether it still listens nobody knows. Ready once it is waited for no
+    /// longer, and it took nothing meanwhile.
     #[cold]
     pub(super) fn poll_half_closed(&mut self, cx: &Context<'_>) -> Poll<()> {
         let arrived = &self.conn.opened.arrived;
-        let since = || {
-            let watch = arrived.core.watch();
+        let (watch, sent) = self.half_closed.get_or_insert_with(|| (arrived.core.watch(), u64::MAX));
+        if *sent != self.wire.bytes_out {
+            *sent = self.wire.bytes_out;
             watch.within_s(arrived.running.limits().half_closed_s);
-            watch
-        };
-        self.half_closed.get_or_insert_with(since).poll_late(cx).map(drop)
+        }
+        watch.poll_late(cx).map(drop)
     }
 
     /// Reads an unread body to its end, if that is near; false if the connection cannot go on.

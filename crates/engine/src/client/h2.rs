@@ -8,6 +8,7 @@ use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
+use crate::client::owed::{Counted, Ear, Owed};
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
@@ -57,30 +58,6 @@ fn builder(limits: &Limits, window: u32) -> Builder {
     it
 }
 
-/// Requests that the connection carries now; the last one to end starts the idle clock.
-struct Counted {
-    conn: Rc<Conn>,
-    active: Rc<Cell<usize>>,
-}
-
-impl Counted {
-    fn new(conn: &Rc<Conn>, active: &Rc<Cell<usize>>) -> Counted {
-        active.set(active.get() + 1);
-        conn.opened.arrived.watch.forever();
-        Counted { conn: conn.clone(), active: active.clone() }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.active.set(self.active.get() - 1);
-        if self.active.get() == 0 {
-            let arrived = &self.conn.opened.arrived;
-            arrived.watch.within_s(arrived.running.limits().idle_s);
-        }
-    }
-}
-
 enum Event {
     Request(Box<Request<RecvStream>>, SendResponse<Bytes>),
     Closed(Option<h2::Error>),
@@ -101,7 +78,9 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     watch.within_s(limits.head_s);
     let flooded = Rc::new(Cell::new(false));
     let heard = Heard::new(core.watches().clock.clone());
-    let tap = Budget::new(core.watches().clock.clone(), flooded.clone(), heard.clone());
+    let budget = Budget::new(core.watches().clock.clone(), flooded.clone(), heard.clone());
+    let owed = Owed::new(conn.clone());
+    let tap = Ear::new(budget, owed.clone());
     let (secret, own) = (secret(), limits.h2_connection_window_bytes);
     let windows = Windows::new(core.lent.clone(), own, conn.opened.way);
     let window = windows.of_streams(limits.h2_stream_window_bytes);
@@ -118,7 +97,6 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     // A client that fills it may fill the connection's window with one stream: that is the bound of what it holds.
     let mut pulse = Pulse::new(session.ping_pong(), heard, window, own.max(window));
     let mut asked_any = false;
-    let active = Rc::new(Cell::new(0));
     let mut generation = core.generation();
     let mut leaving = false;
     watch.within_s(limits.idle_s);
@@ -152,7 +130,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
                 if loan.is_some() {
                     session.set_target_window_size(windows.target());
                 }
-                let counted = Counted::new(&conn, &active);
+                let counted = Counted::new(&owed);
                 // Boxed where it is made: a task moves its future several times.
                 tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, secret, loan, counted)));
             }
@@ -175,7 +153,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
                 generation = core.generation();
                 let moved = core.running().is_none_or(|r| !conn.stands_in(&r));
                 if watch.is_late() {
-                    if leaving && (active.get() == 0 || core.is_draining()) {
+                    if leaving && (owed.is_nothing() || core.is_draining()) {
                         if !asked_any {
                             ended(&conn, Refusal::NoRequest, 0, 0);
                         }
@@ -197,7 +175,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     }
 }
 
-fn widens(cx: &mut Context<'_>, pulse: &mut Pulse, session: &mut Connection<Stream<Budget>, Bytes>) -> bool {
+fn widens(cx: &mut Context<'_>, pulse: &mut Pulse, session: &mut Connection<Stream<Ear>, Bytes>) -> bool {
     let Some(window) = pulse.poll(cx) else { return false };
     // Not while it has not acknowledged the one before.
     let set = session.set_initial_window_size(window).is_ok();

@@ -14,6 +14,7 @@ pub(crate) mod h2;
 mod h2_side;
 pub(crate) mod key;
 pub(crate) mod known;
+mod owed;
 mod plain;
 pub(crate) mod request;
 pub(crate) mod tunnel;
