@@ -151,9 +151,7 @@ def loops(world: World, ways: WaysIn, targets: dict[int, Target]) -> None:
 
 
 def begun(route: Route) -> list[tuple[str, str]]:
-    """Requests that the route is there for. One that asks for fields may take them away itself, with a cookie."""
-    if route.headers or (route.methods and "GET" not in route.methods):
-        return []
+    """Requests that the route may be there for; whether it takes one with GET and without a field is asked of the matcher."""
     hosts = [h.replace("*.", "any.") for text in route.hosts if (h := names.host(text, wildcard=True))]
     if route.path_exact is not None:
         paths = [route.path_exact]

@@ -66,11 +66,11 @@ def test_a_listener_that_is_not_there_is_told_with_the_nearest_that_is_else_the_
 
 def test_a_route_that_nothing_reaches_points_at_the_site_of_its_own_names_that_keeps_it_out() -> None:
     text = THREE + listener("web", 8080, 'speaks = "http"\nhttps_port = 8443\n')
-    text += site("own", "a.test", 'listeners = ["one"]\n') + site("other", "b.test", 'listeners = ["two"]\n')
+    text += site("own", "*.a.test", 'listeners = ["one"]\n') + site("other", "b.test", 'listeners = ["two"]\n')
     text += route("b", "b.test")
 
     def also(named: str) -> list[str]:
-        whole = text + route("r", "a.test", f'listeners = ["{named}"]\n')
+        whole = text + route("r", "*.a.test", f'listeners = ["{named}"]\n')
         (told,) = [f for f in found(whole) if f.slug == "route/listener-apart"]
         return [whole.splitlines()[p.line - 1] for p in told.also]
 
