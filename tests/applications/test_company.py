@@ -162,6 +162,13 @@ def test_a_page_of_the_shop_comes_with_what_browsers_are_to_hold_to(company: Com
     assert robots["status"] == 200 and "Disallow: /cart" in robots["body"]
 
 
+def test_a_long_page_of_the_shop_comes_compressed_but_not_to_who_is_logged_in(company: Company) -> None:
+    path = "/search?q=" + "shoe+" * 400
+    seen, fields = company.page("company.test", path, "--compressed")
+    assert seen["target"] == path and fields["content-encoding"] in {"zstd", "br", "gzip"}
+    assert "content-encoding" not in company.page("company.test", path, "--compressed", "-b", "session=1")[1]
+
+
 def test_tabs_of_customers_hold_their_websockets(company: Company) -> None:
     for client, it in SOCKETS.items():
         if it.needs == "node" and peer.NODE is None:

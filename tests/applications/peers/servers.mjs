@@ -55,7 +55,7 @@ async function answer(request, response) {
     const sha256 = crypto.createHash('sha256').update(body).digest('hex');
     const said = { method: request.method, target: request.url, protocol: request.httpVersion.replace('2.0', '2'), length: body.length };
     const text = JSON.stringify({ ...said, sha256, fields });
-    response.writeHead(200, { 'content-length': Buffer.byteLength(text) });
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
     response.end(request.method === 'HEAD' ? undefined : text);
   }
 }

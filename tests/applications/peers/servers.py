@@ -123,7 +123,9 @@ async def by_aiohttp(request: web.Request) -> web.StreamResponse:
         return await aiohttp_socket(request)
     version = f"{request.version.major}.{request.version.minor}"
     fields = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.raw_headers]
-    return web.Response(body=described(request.method, request.raw_path, version, body, fields))
+    return web.Response(
+        body=described(request.method, request.raw_path, version, body, fields), content_type="application/json"
+    )
 
 
 async def aiohttp_socket(request: web.Request) -> web.WebSocketResponse:
