@@ -81,7 +81,7 @@ def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> 
     number = f"{place.line:>5}"
     row = masked(rows[place.line - 1].expandtabs(1))
     start = place.column - 1
-    end = start + max(1, min(place.width, len(row) - start))
+    end = start + max(1, place.width)
     before, marked, after = (printable(part) for part in (row[:start], row[start:end], row[end:]))
     if most is not None:
         before, marked, after = around(before, marked, after, most - len(f"  {number} | "))
@@ -100,7 +100,7 @@ def around(before: str, marked: str, after: str, room: int) -> tuple[str, str, s
         marked = marked[: room - 3 * len(CUT)] + CUT
     left = room - len(marked) - len(CUT)
     if len(before) > left // 2:
-        before = CUT + before[len(before) - max(left // 2 - len(CUT), 0) :] if before else ""
+        before = CUT + before[len(before) + len(CUT) - left // 2 :] if before else ""
     left -= len(before)
     return before, marked, after if len(after) <= left + len(CUT) else after[: max(left, 0)] + CUT
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from everyhop.refusals.finding import Finding, around, excerpt, masked, merged, ordered, render, to_json
@@ -137,6 +139,7 @@ def test_programs_get_every_part_of_a_finding_and_both_places() -> None:
         ("abcdefghij", "klmnopqrst", 18, ["...hij", "klmnopqrst"]),
         ("abcdefghij", "klmnopqrst", 21, ["...fghij", "klmnopqrst"]),
         ("abcdefghij", "klmnopqrst", 22, ["abcdefghij", "klmnopqrst"]),
+        ("abcd", "klmnopqrst", 14, ["abcd", "klmno..."]),
         ("ab", "klmnopqrst", 12, ["ab", "klmno..."]),
         ("", "klmnopqrst", 8, ["", "klm..."]),
         ("abcdefghij", "", 8, ["...", ""]),
@@ -152,6 +155,7 @@ def test_of_a_line_as_much_is_shown_as_there_is_room_for_on_both_sides_of_what_i
 
 def test_of_what_is_meant_itself_the_beginning_is_shown_where_it_does_not_fit() -> None:
     assert around("", "XYZ" * 6, "klm", 20) == ("", "XYZXYZXYZXY...", "klm")
+    assert around("abcdefghij", "X" * 16, "klm", 20) == ("...", "X" * 11 + "...", "klm")
     assert around("abcdefghij", "XYZ" * 6, "klm", 20) == ("...", "XYZXYZXYZXY...", "klm")
 
 
@@ -159,7 +163,10 @@ def test_on_a_narrow_screen_words_stay_whole_and_a_command_can_still_be_pasted()
     it = finding(
         place=Place(FILE, 4, 22, 12),
         what="route 'shop' sends decrypted traffic to 10.0.0.1:1 and names no acceptance",
-        mend=('encrypt the hop: tls = "reencrypt"', "own the risk: everyhop accept shop --owner NAME --until DATE"),
+        mend=(
+            'encrypt the hop: tls = "reencrypt"',
+            "own the risk: everyhop accept shop --owner NAME --until DATE --why TEXT",
+        ),
     )
     text = 'version = 1\n[[route]]\nname = "r"\nto = ["10.0.0.1:1", "10.0.0.1:1"] # a remark that is long\n'
     assert (
@@ -175,10 +182,45 @@ def test_on_a_narrow_screen_words_stay_whole_and_a_command_can_still_be_pasted()
         "reencrypt"
         or own the risk:
            everyhop accept shop \\
-           --owner NAME --until DATE
+           --owner NAME --until DATE \\
+           --why TEXT
   more  everyhop explain hop/twice
 """
     )
-    wide = render([it], {FILE: text}, 79)
-    assert '  mend  encrypt the hop: tls = "reencrypt"\n        or own the risk: everyhop accept shop' in wide
-    assert wide == render([it], {FILE: text}).replace("names no acceptance", "names no\n        acceptance")
+    whole = render([it], {FILE: text})
+    wide = max(map(len, whole.splitlines()))
+    assert render([it], {FILE: text}, wide) == whole != render([it], {FILE: text}, wide - 1)
+
+
+def test_a_command_that_fits_stays_in_its_line_and_one_that_does_not_fills_lines_of_its_own() -> None:
+    it = finding(mend=("m", "own the risk: everyhop accept shop --owner NAME --until DATE --why TEXT"))
+    (whole,) = (row for row in render([it], {}).splitlines() if "everyhop accept" in row)
+    assert whole in render([it], {}, len(whole)).splitlines()
+    for most in range(32, len(whole)):
+        rows = render([it], {}, most).splitlines()
+        at = rows.index("        or own the risk:") + 1
+        lines = rows[at : rows.index("  more  everyhop explain hop/twice")]
+        assert " ".join(row.removesuffix(" \\").strip() for row in lines) == whole.partition(": ")[2]
+        assert all(row.endswith(" \\") and len(row) <= most for row in lines[:-1]) and not lines[-1].endswith("\\")
+        for row, following in itertools.pairwise(lines):
+            assert len(row) + len(following.split()[0]) + 1 > most, "a word more would have fitted"
+
+
+def test_a_head_that_does_not_fit_goes_on_below_itself_indented() -> None:
+    rows = render([finding(place=Place("a-long-name/everyhop.toml", 4, 22, 12))], {}, 32).splitlines()
+    assert rows[:3] == ["a-long-name/everyhop.toml:4:22:", "    refused [hop/twice]", "  what  w"]
+
+
+def test_what_is_the_same_in_one_thing_is_counted_as_places_and_in_several_as_what_they_are() -> None:
+    def of(kind: str, name: str, *key: str, line: int) -> Finding:
+        return finding(line=line, kind=f"{kind}s", identity=("hop/twice", kind, name, *key, "v"))
+
+    first = of("route", "r", "to", "0", line=1)
+    for other, kind in (
+        (of("route", "r", "to", "1", line=2), "places"),
+        (of("route", "r", "from", line=2), "places"),
+        (of("route", "q", "to", "0", line=2), "routes"),
+        (of("site", "r", "to", "0", line=2), "sites"),
+    ):
+        (told,) = merged([first, other])
+        assert (told.alike, told.kind) == (1, kind)
