@@ -226,6 +226,53 @@ def test_a_client_of_http2_in_the_clear_is_sent_to_https_too(web: Web) -> None:
     assert it.line(lambda x: x["path"] == "/two")["protocol"] == "h2"
 
 
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_a_request_with_https_that_comes_in_the_clear_is_not_sent_to_where_it_came_from(web: Web, scheme: str) -> None:
+    """It would come back for ever: who ends TLS before the edge is told what is wrong."""
+    it, port = web
+    for target in (f"{scheme}://a.test/loop?x", f"{scheme}://a.test:{port}/loop", f"{scheme}://a.test"):
+        answer = ask(port, target)
+        assert (answer.status, answer.headers.get("location")) == (421, None)
+        assert "plain/https-already" in answer.text and "with https already" in answer.text
+    assert it.line(lambda x: x["path"] == "/loop")["end"] == "plain/https-already"
+    # Who names what is not here, or two hosts, or asks for a challenge, is told that.
+    assert "plain/unknown-host" in ask(port, f"{scheme}://evil.test/", "evil.test").text
+    assert "plain/host-contradicted" in ask(port, f"{scheme}://a.test/", "evil.test").text
+    assert "plain/no-challenge" in ask(port, f"{scheme}://a.test/.well-known/acme-challenge/x").text
+    for odd in ("ftp://a.test/", "https:/a.test/", "https:a.test", "https://", "https://me@a.test/", "//a.test:x/"):
+        answer = ask(port, odd)
+        assert answer.status in (400, 308) and "https-already" not in answer.text
+        assert answer.status == 400 or answer.headers["location"] == https(it) + odd, "a path like another"
+
+
+def test_a_request_over_http2_in_the_clear_that_says_https_is_not_sent_there(web: Web) -> None:
+    it, port = web
+    told = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+    told.initiate_connection()
+    head = [(":method", "GET"), (":scheme", "https"), (":authority", "a.test"), (":path", "/two")]
+    told.send_headers(1, head, end_stream=True)
+    fields: dict[str, str] = {}
+    with plain(port) as sock:
+        sock.sendall(told.data_to_send())
+        while not fields:
+            for event in told.receive_data(sock.recv(1 << 16)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    fields = {str(name): str(value) for name, value in event.headers}
+    assert (fields[":status"], fields.get("location")) == ("421", None)
+    assert it.line(lambda x: x["path"] == "/two")["end"] == "plain/https-already"
+
+
+def test_what_a_believed_proxy_took_with_https_is_not_sent_there_again(edge: Edges) -> None:
+    """A load balancer that ends TLS before this port: its clients would go round for ever."""
+    more = 'trusted_proxies = { networks = ["127.0.0.1/32"], believe = ["proto"] }\n'
+    for trusted, told, status in (("", "https", 308), (more, "https", 421), (more, "http", 308), (more, "", 308)):
+        port = free_port()
+        it = edge(configured(port, more=trusted), site=None)
+        field = f"X-Forwarded-Proto: {told}\r\n" if told else ""
+        assert ask(port, "/", more=field).status == status, (trusted, told)
+        it.close()
+
+
 def test_real_clients_follow_to_where_the_same_request_is_served(edge: Edges, pki: Pki) -> None:
     curl = shutil.which("curl")
     assert curl

@@ -105,6 +105,7 @@ refusals! {
     PlainRedirected "plain/redirected" 308 "nothing is served here in the clear: the same request with https is";
     PlainChallenge "plain/no-challenge" 404 "nobody here has the answer to that ACME challenge";
     PlainUnknown "plain/unknown-host" 421 "the request names a host that is not served here with https";
+    PlainHttps "plain/https-already" 421 "the request is one with https already, and came in the clear: sent to https it would come back";
     PlainTls "plain/tls" 400 "the client began TLS at a port that speaks plain HTTP";
     HostContradicted "plain/host-contradicted" 400 "the request's target names one host, and its Host another";
     // The way to the backend.

@@ -6,7 +6,7 @@ use crate::exchange::asked::Asked;
 use crate::exchange::told::Told;
 use crate::exchange::words::Fields;
 use everyhop_canon::forwarded;
-use everyhop_canon::told::{self, Hop, Said};
+use everyhop_canon::told::{self, Hop, Said, Scheme};
 use everyhop_http1::FieldId;
 use everyhop_plan::Believe;
 use everyhop_running::running::Listening;
@@ -75,6 +75,8 @@ fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bo
         asked.chain.clear();
         (scheme, host) = (Said::Apart, Said::Apart);
     }
-    let told = Told::of(scheme.this(), host.this(), port.this(), id.this(), (&asked.host, &asked.authority));
+    let scheme = scheme.this();
+    asked.secure |= scheme == Some(Scheme::Https);
+    let told = Told::of(scheme, host.this(), port.this(), id.this(), (&asked.host, &asked.authority));
     asked.told = Some(Box::new(told));
 }

@@ -32,6 +32,8 @@ pub struct Asked {
     /// The canonical path, by which it is judged.
     path: String,
     pub(crate) body: BodyLen,
+    /// It says of itself, or a trusted proxy does, that it is one by https; of TLS itself this says nothing.
+    pub(crate) secure: bool,
     /// It asks to switch to another protocol, whichever; see `upgrade`.
     pub(crate) opens: bool,
     /// A WebSocket handshake.
@@ -73,6 +75,7 @@ impl Default for Asked {
             onward: String::new(),
             path: String::new(),
             body: BodyLen::None,
+            secure: false,
             opens: false,
             websocket: false,
             switches: None,
@@ -245,6 +248,8 @@ impl Asked {
         }
         let parts = path::target(target).map_err(|_| Refusal::BadTarget)?;
         let named = parts.authority.or(host_field).ok_or(Refusal::BadHost)?;
+        // Of the two schemes in which a target names a host this is the longer one.
+        self.secure = parts.authority.is_some() && target.get(4).is_some_and(|b| b.eq_ignore_ascii_case(&b's'));
         self.host_of(named)?;
         if parts.path.is_empty() {
             if self.method != "OPTIONS" {
@@ -314,9 +319,11 @@ impl Asked {
         if hosts.next().is_some() {
             return Err(Refusal::BadHost);
         }
-        if head.uri.scheme_str().is_some_and(|it| !matches!(it, "http" | "https")) {
-            return Err(Refusal::BadTarget);
-        }
+        let secure = match head.uri.scheme_str() {
+            None | Some("http") => false,
+            Some("https") => true,
+            Some(_) => return Err(Refusal::BadTarget),
+        };
         let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
         let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         // What would be an absolute target of HTTP/1 names another host than `:authority` (RFC 9113 §8.3.1).
@@ -325,6 +332,7 @@ impl Asked {
             return Err(Refusal::BadTarget);
         }
         self.names(target.as_bytes(), authority.or(host))?;
+        self.secure = secure;
         // Host beside :authority must say the same (RFC 9113 §8.3.1).
         if let (Some(host), Some(_)) = (host, authority) {
             let mut other = String::new();
