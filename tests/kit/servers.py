@@ -82,9 +82,10 @@ http {{
 class Nginx:
     """Bodies must be text: they pass through its log."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        """`port`: the one that another had which is over."""
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         config = folder / "nginx.conf"
         config.write_text(NGINX.format(folder=folder, port=self.port))
         env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}

@@ -279,6 +279,23 @@ def left_alone(at: Ground) -> None:
     until(ejected, told=lambda: state)
 
 
+def asked_by_http(at: Ground) -> None:
+    def sick(sock: socket.socket, record: bytearray) -> None:
+        if (got := head(sock, record)) is not None:
+            sock.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n" if b"GET /healthz" in got else OK)
+
+    at.opened.append(bad := scripted(at.pki, at.pattern, sick))
+    it = at.edge(bad.port, at.backend().port)
+
+    def down() -> bool:
+        [route] = [r for r in it.status()["routes"] if r["name"] == "backend"]
+        return [b["state"] for b in route["backends"]] == ["down", "up"]
+
+    until(down, 40)
+    before = bad.received.count(b"GET / ")
+    assert [it.ask().status for _ in range(4)] == [200] * 4 and bad.received.count(b"GET / ") == before
+
+
 def identity_fields(at: Ground) -> None:
     peer = at.backend()
     it = at.edge(peer.port)
@@ -434,6 +451,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "sni-routing": by_sni,
     "proxy-protocol": proxy_header,
     "health-by-connection": left_alone,
+    "health-by-http": asked_by_http,
     "out-of-audit-scope": no_key,  # an auditor's argument; this is the fact that it rests on
 }
 

@@ -189,10 +189,13 @@ fn expiries(out: &mut String, running: &Running) {
 
 fn backends(out: &mut String, running: &Running) {
     let name = "everyhop_backend_up";
-    let _ = writeln!(out, "# HELP {name} 1 if the backend is offered connections\n# TYPE {name} gauge");
+    let _ = writeln!(
+        out,
+        "# HELP {name} 1 if the backend is open, not ejected and not down by its check\n# TYPE {name} gauge"
+    );
     for r in &running.routes {
         for b in &r.backends {
-            let up = u8::from(b.closed(now_s()).is_none() && !b.health.is_ejected());
+            let up = u8::from(b.closed(now_s()).is_none() && !b.health.rests());
             let _ = writeln!(
                 out,
                 "{name}{{route=\"{}\",backend=\"{}\",tls=\"{}\"}} {up}",
@@ -202,6 +205,7 @@ fn backends(out: &mut String, running: &Running) {
             );
         }
     }
+    checks(out, running);
     let name = "everyhop_identity_not_demanded";
     let _ = writeln!(out, "# HELP {name} 1 if a mutual backend does not ask for our certificate\n# TYPE {name} gauge");
     for r in &running.routes {
@@ -227,6 +231,31 @@ fn backends(out: &mut String, running: &Running) {
         for b in r.backends.iter().filter(|b| b.secured.is_some()) {
             let shows = u8::from(b.addresses.load().iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)));
             let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {shows}", label(&r.name), label(&b.at));
+        }
+    }
+}
+
+/// Of routes whose backends are checked.
+fn checks(out: &mut String, running: &Running) {
+    let checked = || running.routes.iter().filter(|r| r.spread.as_ref().is_some_and(|s| s.health.is_some()));
+    let name = "everyhop_route_panics";
+    let help = "1 if fewer than half of the route's backends are up and all are used, of routes with health";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for r in checked() {
+        let _ = writeln!(out, "{name}{{route=\"{}\"}} {}", label(&r.name), u8::from(r.panics(now_s())));
+    }
+    let name = "everyhop_backend_checks_total";
+    counter(out, name, "health checks by what came of them, of routes with health");
+    for r in checked() {
+        for b in &r.backends {
+            let addresses = b.addresses.load();
+            let each = || addresses.iter().map(|a| &a.fares.checked);
+            let passed: u64 = each().map(|c| c.passed.load(Ordering::Relaxed)).sum();
+            let failed: u64 = each().map(|c| c.failed.load(Ordering::Relaxed)).sum();
+            for (result, n) in [("passed", passed), ("failed", failed)] {
+                let (route, at) = (label(&r.name), label(&b.at));
+                let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\",result=\"{result}\"}} {n}");
+            }
         }
     }
 }

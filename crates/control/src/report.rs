@@ -6,6 +6,7 @@ use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
+use everyhop_running::checked::{Checked, Seen};
 use everyhop_running::running::{Listening, RouteRun};
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
     let state = match it.closed(now) {
         Some(Refusal::Unresolved) => "unresolved",
         Some(_) => "closed",
-        None if it.health.is_ejected() => "ejected",
+        None if it.health.is_down() => "down",
+        None if it.health.rests() => "ejected",
         None => "up",
     };
     let identity = match it.health.identity.load(Ordering::Relaxed) {
@@ -54,13 +56,37 @@ fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
         "failed": it.health.failed().into_iter().collect::<HashMap<_, _>>(),
         "last_failure": parsed(last.map(|(_, text)| text)),
         "addresses": addresses.iter().map(address).collect::<Vec<_>>(),
+        "check": it.check.as_ref().map(|_| check(it)),
     })
+}
+
+/// What checks found, of all its addresses together; `seen` is what the last one that failed saw.
+fn check(it: &BackendRun) -> Value {
+    let sum = |f: fn(&Checked) -> &AtomicU64| -> u64 {
+        it.addresses.load().iter().map(|a| f(&a.fares.checked).load(Ordering::Relaxed)).sum()
+    };
+    let seen = saw(it);
+    json!({
+        "passed": sum(|c| &c.passed), "failed": sum(|c| &c.failed),
+        "seen": seen.as_ref().map(|s| &*s.words), "seen_at": seen.as_ref().map(|s| time(s.micros)),
+        "refused": it.refused().map(Refusal::slug),
+    })
+}
+
+/// What the last check of it that failed saw.
+pub(crate) fn saw(it: &BackendRun) -> Option<Seen> {
+    let addresses = it.addresses.load();
+    addresses.iter().filter_map(|a| a.fares.checked.seen()).max_by_key(|seen| seen.micros)
 }
 
 fn address(it: &Address) -> Value {
     json!({
         "at": it.at.map(|at| at.to_string()),
-        "state": if it.fares.is_ejected() { "ejected" } else { "up" },
+        "state": match &it.fares {
+            fares if fares.checked.is_down() => "down",
+            fares if fares.is_ejected() => "ejected",
+            _ => "up",
+        },
         "failures": it.fares.failures.load(Ordering::Relaxed),
         "impostor": it.fares.impostor.load(Ordering::Relaxed),
         "last_failure": parsed(it.fares.last().map(|(_, text)| text)),
@@ -69,12 +95,13 @@ fn address(it: &Address) -> Value {
 
 /// When each was refused last.
 fn times(refused: HashMap<&'static str, (u64, u64)>) -> HashMap<&'static str, String> {
-    let told = |micros| {
-        let mut text = Vec::with_capacity(32);
-        stamp(&mut text, micros);
-        String::from_utf8_lossy(&text).into_owned()
-    };
-    refused.into_iter().map(|(slug, (_, last))| (slug, told(last))).collect()
+    refused.into_iter().map(|(slug, (_, last))| (slug, time(last))).collect()
+}
+
+fn time(micros: u64) -> String {
+    let mut text = Vec::with_capacity(32);
+    stamp(&mut text, micros);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 pub(crate) fn status(shared: &Shared) -> Value {
@@ -91,6 +118,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "connections": r.stats.sum(|t| t.connections.get()),
                 "refused": r.stats.refused(),
                 "refused_last": times(r.stats.refused_last()),
+                "panics": r.panics(now_s()),
                 "closed": closed(r).map(Refusal::slug),
                 "last": parsed(r.stats.last()),
                 "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent)).collect::<Vec<_>>(),

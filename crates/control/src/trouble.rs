@@ -2,7 +2,7 @@
 //! `/readyz`. Made on read; nothing here is on the path of a byte. Read next: `report.rs`.
 
 use crate::messages::{PROTOCOL, Told};
-use crate::report::{closed, parsed};
+use crate::report::{closed, now_s, parsed, saw};
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::Place;
 use everyhop_record::printable::printable;
@@ -88,6 +88,9 @@ fn routes(running: &Running, found: &mut Vec<Trouble>) {
             shut += 1;
             found.push(Trouble::new("route-closed", route_name(route), why.slug()));
         }
+        if route.panics(now_s()) {
+            found.push(Trouble::new("route-panics", route_name(route), ""));
+        }
         for backend in &route.backends {
             // Routes share backends: what is wrong with one is told once, by the first of them.
             if told.insert(backend.hop_id) {
@@ -117,9 +120,15 @@ fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
         let said = parsed(last.map(|(_, text)| text));
         said.get("end").and_then(Value::as_str).unwrap_or_default().to_owned()
     };
-    if addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)) {
+    let impostor = addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed));
+    if impostor {
         found.push(Trouble::new("impostor", about(), last()));
-    } else if it.health.is_ejected() {
+    }
+    if it.health.is_down() {
+        found.push(Trouble::new("backend-down", about(), saw(it).map(|seen| seen.words).unwrap_or_default()));
+    } else if impostor {
+        // It was told.
+    } else if it.health.rests() {
         let why = if addresses.iter().any(answers_errors) { "its answers are 5xx".to_owned() } else { last() };
         found.push(Trouble::new("backend-ejected", about(), why));
     } else if addresses.iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0) {

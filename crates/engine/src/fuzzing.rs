@@ -123,7 +123,7 @@ impl Edge {
     pub fn ejected(&self) -> Vec<bool> {
         let running = self.core.running();
         let route = running.as_ref().and_then(|r| r.routes.first());
-        route.map(|r| r.backends.iter().map(|b| b.health.is_ejected()).collect()).unwrap_or_default()
+        route.map(|r| r.backends.iter().map(|b| b.health.rests()).collect()).unwrap_or_default()
     }
 
     fn wake(&self, which: impl Fn(&Watch) -> bool) {

@@ -46,7 +46,7 @@ pub enum Way {
         starttls: Option<StartTls>,
         /// As in `AtEdge`.
         #[serde(deserialize_with = "present")]
-        spread: Option<Spread>,
+        spread: Option<Box<Spread>>,
         backends: Vec<Place>,
     },
     /// At the edge: HTTP is read here, or bytes go on as they come; then a hop of its own begins.
@@ -97,7 +97,7 @@ pub enum Way {
         eject_on: Vec<EjectOn>,
         /// `null`: they take turns, one like the other.
         #[serde(deserialize_with = "present")]
-        spread: Option<Spread>,
+        spread: Option<Box<Spread>>,
         backends: Vec<Backend>,
     },
     /// At the edge, which answers itself: nothing lies behind.

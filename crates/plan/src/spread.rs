@@ -1,6 +1,8 @@
 //! How a route spreads what comes among its backends, where it says more than that they take turns alike.
-//! Read next: `route.rs`.
+//! Read next: `health.rs`, `route.rs`.
 
+use crate::health::HealthCheck;
+use crate::present;
 use serde::{Deserialize, Serialize};
 
 /// By what a backend is chosen, and which share each takes.
@@ -10,6 +12,9 @@ pub struct Spread {
     pub by: Balance,
     /// One for each backend of the route, in their order.
     pub shares: Vec<Share>,
+    /// `null`: the edge asks no backend whether it is well.
+    #[serde(deserialize_with = "present")]
+    pub health: Option<HealthCheck>,
 }
 
 /// By what a backend is chosen.

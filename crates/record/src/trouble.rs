@@ -16,6 +16,8 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("revocation-stale", false, "a revocation list is older than its authority allows"),
     ("identity-refused", false, "a backend refuses our certificate"),
     ("identity-not-demanded", false, "a mutual backend does not ask for our certificate: it would take anybody for us"),
+    ("route-panics", false, "fewer than half of a route's backends are up, so all are used, also those that are not"),
+    ("backend-down", false, "a backend does not pass its health check and takes nothing new"),
     ("backend-ejected", false, "a backend failed too often and rests"),
     ("backend-failing", false, "the last try at a backend failed"),
     ("name-unresolved", false, "a backend's name no longer resolves; its last addresses are used"),

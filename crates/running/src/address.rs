@@ -1,6 +1,7 @@
 //! One address of a backend and how it fares: a name may lead to several, of which one is dead or another machine. Shared
 //! by all threads, written only when something fails or heals. Read next: `backend.rs`, which has them.
 
+use crate::checked::Checked;
 use everyhop_plan::Place;
 use everyhop_record::failure::Failure;
 use everyhop_transport::clock::steady_ms;
@@ -73,6 +74,8 @@ pub struct Faring {
     pub on_trial: AtomicBool,
     /// The last certificate that it showed was not the one it should have.
     pub impostor: AtomicBool,
+    /// What health checks found, where its route has any.
+    pub checked: Checked,
     /// The last failure as JSON, with its microseconds since 1970.
     last: Mutex<Option<(u64, Vec<u8>)>>,
 }
@@ -88,9 +91,19 @@ impl Address {
 }
 
 impl Faring {
+    /// One that stands as checks left another.
+    pub fn checked_like(other: &Faring) -> Faring {
+        Faring { checked: Checked::like(&other.checked), ..Faring::default() }
+    }
+
     pub fn is_ejected(&self) -> bool {
         let until = self.ejected_until_ms.load(Ordering::Relaxed);
         until > 0 && until > steady_ms()
+    }
+
+    /// It is ejected, or down by its check.
+    pub fn rests(&self) -> bool {
+        self.checked.is_down() || self.is_ejected()
     }
 
     /// Ejects it until then; false if it is ejected already.

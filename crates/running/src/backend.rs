@@ -4,7 +4,7 @@
 use crate::address::Address;
 use crate::proven::{Memory, Proven, Sessions};
 use arc_swap::ArcSwap;
-use everyhop_plan::{Place, TlsPolicy, UpstreamProtocol};
+use everyhop_plan::{HealthCheck, Place, TlsPolicy, UpstreamProtocol};
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::clock::steady_ms;
@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct BackendRun {
     /// Pools and TLS sessions are keyed by this: equal only if place, roots, name, identity, policy and protocol are.
     pub hop_id: u64,
+    /// The same for the same hop, however its health is checked.
+    pub kin_id: u64,
     pub at: String,
     pub place: Place,
     /// In the order in which they are tried. A Unix socket is one address.
@@ -31,6 +33,8 @@ pub struct BackendRun {
     /// Unix time at which an accepted plaintext hop closes; `i64::MAX` where nothing expires.
     pub closes_at_s: i64,
     pub health: Health,
+    /// What the edge asks it by itself; it is part of what `hop_id` is made of, so all routes that share it ask the same.
+    pub check: Option<HealthCheck>,
     /// Connections that are open to it.
     pub open: Arc<AtomicU32>,
     /// New connections so far: the addresses of a name take them in turn.
@@ -90,11 +94,14 @@ impl Secured {
     }
 }
 
+/// No time ends it: a check does.
+const DOWN: u64 = u64::MAX;
+
 /// Shared by all threads, written only when something fails or heals.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// In [`steady_ms`]; 0 while one of its addresses is not ejected.
-    ejected_until_ms: AtomicU64,
+    /// In [`steady_ms`]; 0 while one of its addresses is not ejected; [`DOWN`] while all are down by their checks.
+    rests_until_ms: AtomicU64,
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented, 4 refused: what the last full handshake showed.
     pub identity: AtomicU32,
     /// Failed tries by slug.
@@ -102,11 +109,17 @@ pub struct Health {
 }
 
 impl Health {
+    /// It takes nothing new now: it is ejected, or down by its check.
     #[inline]
-    pub fn is_ejected(&self) -> bool {
+    pub fn rests(&self) -> bool {
         // A healthy one costs no look at the clock.
-        let until = self.ejected_until_ms.load(Ordering::Relaxed);
+        let until = self.rests_until_ms.load(Ordering::Relaxed);
         until > 0 && until > steady_ms()
+    }
+
+    /// Each of its addresses is down by its check.
+    pub fn is_down(&self) -> bool {
+        self.rests_until_ms.load(Ordering::Relaxed) == DOWN
     }
 
     /// Counts a failed try.
@@ -139,14 +152,27 @@ impl BackendRun {
         Connected(self.open.clone())
     }
 
-    /// After an address was ejected or healed, or others took their place.
+    /// After an address was ejected or healed, went down or came up, or others took their place.
     pub fn sum_up(&self) {
         let addresses = self.addresses.load();
-        let all = addresses.iter().map(|a| match a.fares.is_ejected() {
-            true => a.fares.ejected_until_ms.load(Ordering::Relaxed),
-            false => 0,
+        let all = addresses.iter().map(|a| match &a.fares {
+            fares if fares.checked.is_down() => DOWN,
+            fares if fares.is_ejected() => fares.ejected_until_ms.load(Ordering::Relaxed),
+            _ => 0,
         });
-        self.health.ejected_until_ms.store(all.min().unwrap_or(0), Ordering::Relaxed);
+        self.health.rests_until_ms.store(all.min().unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Why nothing at all goes there, not even where no other backend is left: each of its addresses is down,
+    /// and its certificate was refused by a check.
+    pub fn refused(&self) -> Option<Refusal> {
+        if !self.health.is_down() {
+            return None;
+        }
+        let addresses = self.addresses.load();
+        let mut each = addresses.iter().map(|a| a.fares.checked.refused());
+        let first = each.next().flatten();
+        if each.all(|why| why.is_some()) { first } else { None }
     }
 
     /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a
@@ -154,12 +180,17 @@ impl BackendRun {
     #[inline]
     pub fn is_at(&self, addr: Option<SocketAddr>) -> bool {
         match self.place {
-            Place::Name { .. } => self.addresses.load().iter().any(|a| a.at == addr),
+            // Not to one of several that is down by its check.
+            Place::Name { .. } => {
+                let all = self.addresses.load();
+                all.iter().any(|a| a.at == addr && (!a.fares.checked.is_down() || self.health.is_down()))
+            }
             // And one that those with a lower priority have not taken over again.
             Place::Service { .. } => {
                 let all = self.addresses.load();
-                let first = all.iter().filter(|a| !a.fares.is_ejected()).map(|a| a.rank.priority).min();
-                all.iter().any(|a| a.at == addr && first.is_none_or(|first| a.rank.priority <= first))
+                let first = all.iter().filter(|a| !a.fares.rests()).map(|a| a.rank.priority).min();
+                let takes = |a: &Address| !a.fares.checked.is_down() || self.health.is_down();
+                all.iter().any(|a| a.at == addr && takes(a) && first.is_none_or(|first| a.rank.priority <= first))
             }
             Place::Ip { .. } | Place::Unix { .. } => true,
         }

@@ -1,7 +1,7 @@
 //! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
 //! the plan before: ticket keys, backends' sessions, health, counters. Read next: `material.rs`.
 
-use crate::address::{Address, Found, resolved};
+use crate::address::{Address, Faring, Found, resolved};
 use crate::backend::{BackendRun, Health, Secured};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
@@ -14,8 +14,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, Limits, Paths, Pattern, Place, Plan, Proof, Protocol,
-    Reach, SendProxy, StaleCrl, UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Limits, Paths, Pattern, Place, Plan, Proof,
+    Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -54,8 +54,9 @@ impl Running {
         let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
         let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
         let threads = plan.engine.threads.number(brought.threads);
-        let old_backends: HashMap<u64, &Arc<BackendRun>> =
-            before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends).map(|b| (b.hop_id, b)).collect();
+        let old = || before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends);
+        let old_backends: HashMap<u64, &Arc<BackendRun>> = old().map(|b| (b.hop_id, b)).collect();
+        let old_checked = old().filter(|b| b.check.is_some()).map(|b| (b.kin_id, b)).collect();
         let old_sites = before.iter().flat_map(|b| &b.sites).map(|s| (s.resume_key.as_str(), s)).collect();
         let limits = Arc::new(plan.limits.clone());
         let mut building = Building {
@@ -63,6 +64,7 @@ impl Running {
             hashes: &hashes,
             names: brought.names,
             old_backends,
+            old_checked,
             old_sites,
             plan: &plan,
             limits: limits.clone(),
@@ -173,11 +175,27 @@ struct Speaks {
     lenient_answers: bool,
 }
 
+/// What a check of a backend's health asks, and what goes first on its connection.
+#[derive(Debug, Clone, Copy)]
+struct Checks<'a> {
+    check: &'a HealthCheck,
+    #[expect(dead_code, reason = "part of what the hop's id is made of")]
+    first: (SendProxy, Option<StartTls>),
+}
+
+impl<'a> Checks<'a> {
+    fn of(spread: Option<&'a Spread>, first: (SendProxy, Option<StartTls>)) -> Option<Checks<'a>> {
+        spread.and_then(|s| s.health.as_ref()).map(|check| Checks { check, first })
+    }
+}
+
 struct Building<'a> {
     blob: &'a Blob,
     hashes: &'a HashMap<&'a str, &'a Listed>,
     names: &'a HashMap<String, Vec<Found>>,
     old_backends: HashMap<u64, &'a Arc<BackendRun>>,
+    /// Those that were checked, by what they have in common with the same hop checked otherwise.
+    old_checked: HashMap<u64, &'a Arc<BackendRun>>,
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
     plan: &'a Plan,
@@ -258,8 +276,11 @@ impl Building<'_> {
             limits: limits.clone(),
         };
         match &route.way {
-            Way::AtBackend { send_proxy, starttls, backends, .. } => Ok(RouteRun {
-                backends: backends.iter().map(|p| self.splice(p)).collect(),
+            Way::AtBackend { send_proxy, starttls, backends, spread, .. } => Ok(RouteRun {
+                backends: {
+                    let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
+                    backends.iter().map(|p| self.splice(p, checks)).collect()
+                },
                 send_proxy: *send_proxy == SendProxy::V2,
                 starttls: *starttls,
                 ..bare("passthrough")
@@ -284,12 +305,15 @@ impl Building<'_> {
                 most,
                 send_proxy,
                 starttls,
+                spread,
                 backends,
                 ..
             } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let speaks = Speaks { protocol: *upstream_protocol, lenient_answers: *answers == Answers::Lenient };
-                let backends = backends.iter().map(|b| self.backend(b, speaks)).collect::<Result<Vec<_>, _>>()?;
+                let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
+                let backends = backends.iter().map(|b| self.backend(b, speaks, checks));
+                let backends = backends.collect::<Result<Vec<_>, _>>()?;
                 let pattern = match pattern {
                     Pattern::Plaintext => "plaintext",
                     Pattern::Reencrypt => "reencrypt",
@@ -314,13 +338,18 @@ impl Building<'_> {
         }
     }
 
-    fn splice(&self, place: &Place) -> Arc<BackendRun> {
-        let hop_id = hop_id(&format!("splice {place:?}"));
+    fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {
+        let ids = Ids::of(&format!("splice {place:?}"), checks);
         let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false };
-        self.known(hop_id, place, "passthrough", None, speaks, i64::MAX)
+        self.known(ids, place, "passthrough", None, speaks, i64::MAX, checks)
     }
 
-    fn backend(&self, backend: &everyhop_plan::Backend, speaks: Speaks) -> Result<Arc<BackendRun>, Unusable> {
+    fn backend(
+        &self,
+        backend: &everyhop_plan::Backend,
+        speaks: Speaks,
+        checks: Option<Checks<'_>>,
+    ) -> Result<Arc<BackendRun>, Unusable> {
         let protocol = speaks.protocol;
         let (tls, verify, present, demand_asks, policy) = match &backend.hop {
             BackendHop::Plaintext { .. } if protocol == UpstreamProtocol::Auto => {
@@ -332,8 +361,8 @@ impl Building<'_> {
                     Reach::SameHost {} => i64::MAX,
                     Reach::Accepted { acceptance } => acceptance.closes_at_s,
                 };
-                let id = hop_id(&format!("plaintext {:?} {speaks:?} {closes}", backend.at));
-                return Ok(self.known(id, &backend.at, "plaintext", None, speaks, closes));
+                let ids = Ids::of(&format!("plaintext {:?} {speaks:?} {closes}", backend.at), checks);
+                return Ok(self.known(ids, &backend.at, "plaintext", None, speaks, closes, checks));
             }
             BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, false, policy),
             BackendHop::Mutual { verify, present, demand_asks, policy } => {
@@ -359,15 +388,15 @@ impl Building<'_> {
             backend.at,
             material.map_or("", |m| self.hash(m)),
         );
-        let hop_id = hop_id(&inputs);
+        let ids = Ids::of(&inputs, checks);
         let name = ServerName::try_from(verify.name.clone())
             .map_err(|_| Unusable(format!("{:?} is no name of a server", verify.name)))?;
-        if let Some(known) = self.find(hop_id) {
+        if let Some(known) = self.find(ids.hop) {
             return Ok(known);
         }
         let config = material::client(verify, material, policy, protocol, self.blob)?;
         let secured = Secured::new(config, name, present.is_some(), demand_asks, policy, lists_end_s);
-        Ok(self.known(hop_id, &backend.at, tls, Some(secured), speaks, i64::MAX))
+        Ok(self.known(ids, &backend.at, tls, Some(secured), speaks, i64::MAX, checks))
     }
 
     /// The backend of this plan or of the one before that is the same in everything.
@@ -376,16 +405,18 @@ impl Building<'_> {
     }
 
     /// As [`Building::find`], else a new one.
+    #[expect(clippy::too_many_arguments, reason = "what a backend is, each once")]
     fn known(
         &self,
-        hop_id: u64,
+        ids: Ids,
         place: &Place,
         tls: &'static str,
         secured: Option<Secured>,
         speaks: Speaks,
         closes_at_s: i64,
+        checks: Option<Checks<'_>>,
     ) -> Arc<BackendRun> {
-        if let Some(known) = self.find(hop_id) {
+        if let Some(known) = self.find(ids.hop) {
             return known;
         }
         let addresses = match place {
@@ -396,8 +427,14 @@ impl Building<'_> {
             }
             Place::Unix { .. } => vec![Address::new(None)],
         };
+        let before = checks.and_then(|_| self.old_checked.get(&ids.kin));
+        let addresses = match before {
+            Some(before) => like(addresses, &before.addresses.load()),
+            None => addresses,
+        };
         let it = Arc::new(BackendRun {
-            hop_id,
+            hop_id: ids.hop,
+            kin_id: ids.kin,
             at: place.to_string(),
             place: place.clone(),
             addresses: ArcSwap::from_pointee(addresses),
@@ -407,10 +444,12 @@ impl Building<'_> {
             lenient_answers: speaks.lenient_answers,
             closes_at_s,
             health: Health::default(),
+            check: checks.map(|c| c.check.clone()),
             open: Arc::default(),
             turn: AtomicUsize::default(),
         });
-        self.built.borrow_mut().insert(hop_id, it.clone());
+        it.sum_up();
+        self.built.borrow_mut().insert(ids.hop, it.clone());
         it
     }
 }
@@ -425,6 +464,31 @@ fn shape(
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
     let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some();
     shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
+}
+
+/// What a backend is known by.
+#[derive(Clone, Copy)]
+struct Ids {
+    hop: u64,
+    /// The same however its health is checked.
+    kin: u64,
+}
+
+impl Ids {
+    fn of(inputs: &str, checks: Option<Checks<'_>>) -> Ids {
+        let kin = hop_id(inputs);
+        Ids { hop: checks.map_or(kin, |checks| hop_id(&format!("{inputs} {checks:?}"))), kin }
+    }
+}
+
+/// Those that were there before stand as their checks left them: another interval, or another path, is no reason to send
+/// requests to one that is down.
+fn like(addresses: Vec<Address>, before: &[Address]) -> Vec<Address> {
+    let of = |it: Address| match before.iter().find(|b| b.at == it.at) {
+        Some(old) => Address { fares: Arc::new(Faring::checked_like(&old.fares)), ..it },
+        None => it,
+    };
+    addresses.into_iter().map(of).collect()
 }
 
 /// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not

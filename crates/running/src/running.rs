@@ -149,6 +149,28 @@ impl RouteRun {
         (*by == Balance::ClientAddress {}).then(|| key(client.to_string().as_bytes()))
     }
 
+    /// Fewer than half of its backends are up, by a check or by what requests met, so that all are used: the few would be
+    /// the next to fall. Only where they are checked, and no backup is up: with one it is said where to go.
+    pub fn panics(&self, unix_s: i64) -> bool {
+        let Some(spread) = self.spread.as_ref().filter(|s| s.health.is_some()) else { return false };
+        let (mut up, mut all) = (0, 0);
+        for (backend, share) in self.backends.iter().zip(&spread.shares) {
+            if share.weight == 0 || backend.closed(unix_s).is_some() {
+                continue;
+            }
+            let is_up = !backend.health.rests();
+            if share.backup {
+                if is_up {
+                    return false;
+                }
+            } else {
+                all += 1;
+                up += usize::from(is_up);
+            }
+        }
+        up * 2 < all
+    }
+
     /// How many of its backends take anything new.
     pub fn takers(&self) -> usize {
         self.spread.as_ref().map_or(self.backends.len(), |s| s.takers())

@@ -1,7 +1,7 @@
 //! How a route that says so spreads its requests: each backend's share, what it has under way, whose turn it is. It chooses
 //! nothing. Read next: the engine's `backend/spread.rs`.
 
-use everyhop_plan::{Balance, Place, Spread};
+use everyhop_plan::{Balance, HealthCheck, Place, Spread};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +11,8 @@ pub struct SpreadRun {
     pub by: Balance,
     /// One for each backend of the route, in their order.
     pub shares: Vec<ShareRun>,
+    /// What the edge asks each of them by itself.
+    pub health: Option<HealthCheck>,
     /// How far each backend's turn has come, a lane a thread: nobody waits for the lock, which is there because a route is
     /// shared by all.
     pub lanes: Vec<Mutex<Vec<i64>>>,
@@ -67,7 +69,7 @@ impl SpreadRun {
             Mutex::new(lane)
         };
         let lanes = (0..threads.max(1)).map(lane).collect();
-        SpreadRun { by: spread.by.clone(), shares, lanes }
+        SpreadRun { by: spread.by.clone(), shares, health: spread.health.clone(), lanes }
     }
 
     /// How many take anything at all.

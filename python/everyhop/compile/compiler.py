@@ -18,6 +18,7 @@ from everyhop.compile import (
     rules_answers,
     rules_cors,
     rules_edits,
+    rules_health,
     rules_hops,
     rules_hsts,
     rules_include,
@@ -188,6 +189,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_streams.judge(world)
     rules_upgrades.judge(world)
     rules_spread.judge(world)
+    rules_health.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

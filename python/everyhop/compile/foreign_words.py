@@ -201,7 +201,7 @@ ROWS = (
         Lives("route", 'balance = "least-requests"', "or round-robin, hash:client-address, hash:header:NAME, hash:cookie:NAME, hash:path")),
     Row("backup_servers fallback_servers failover", Lives("route", 'to = ["10.0.0.5:8443", { at = "10.0.0.6:8443", backup = true }]')),
     Row("sticky stickiness cookie session_affinity affinity stick_table stick", Unbuilt("stickiness")),
-    Row("health_check health_checks health_uri check httpchk active_health_check health_path", Unbuilt("health-by-http")),
+    Row("health_check health_checks health_uri check httpchk active_health_check health_path", Lives("route", 'health = { path = "/healthz" }')),
     Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Unbuilt("rate-limits")),
     Row("jwt jwt_authn auth_jwt oidc oauth2 jwt_verify openid", Unbuilt("jwt")),
     Row("waf modsecurity modsecurity_rules coraza security_rules owasp crs", Unbuilt("waf")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from everyhop import plan
+from everyhop.compile.health import health
 from everyhop.compile.world import backends
 from everyhop.model import Route
 
@@ -11,12 +12,17 @@ NAMED = ("hash:header:", "hash:cookie:")
 
 
 def spread(it: Route) -> plan.Spread | None:
-    """`None` where they take turns, one like the other: then nothing is counted and nothing weighed."""
+    """`None` where they take turns, one like the other, and nobody asks how they are: then nothing is counted and nothing weighed."""
     shares = [plan.Share(weight=1 if b.weight is None else b.weight, backup=b.backup) for b in backends(it)]
     balance = it.balance or "round-robin"
-    if balance == "round-robin" and all(s.weight == shares[0].weight > 0 and not s.backup for s in shares):
+    asked = health(it)
+    if (
+        asked is None
+        and balance == "round-robin"
+        and all(s.weight == shares[0].weight > 0 and not s.backup for s in shares)
+    ):
         return None
-    return plan.Spread(by=by(balance), shares=shares)
+    return plan.Spread(by=by(balance), shares=shares, health=asked)
 
 
 def by(

@@ -53,9 +53,12 @@ def troubles_of(route: dict[str, Any]) -> list[str]:
     found = []
     if route["closed"]:
         found.append(f"closed: {route['closed']}")
+    if route.get("panics"):
+        found.append("fewer than half of its backends are up: all are used, but none whose certificate is refused")
     for backend in route["backends"]:
         if backend["state"] != "up" and not route["closed"]:
-            found.append(f"{backend['at']} {backend['state']}")
+            seen = (backend.get("check") or {}).get("seen") if backend["state"] == "down" else None
+            found.append(f"{backend['at']} {backend['state']}{f' by its check: {seen}' if seen else ''}")
         for address in backend["addresses"]:
             if len(backend["addresses"]) > 1 and address["state"] != "up":
                 found.append(f"{backend['at']} ({address['at']}) {address['state']}")

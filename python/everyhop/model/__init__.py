@@ -6,6 +6,7 @@ from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
+from everyhop.model.health import Health
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.most import Most
@@ -25,6 +26,7 @@ __all__ = [
     "Cors",
     "Edits",
     "EngineSection",
+    "Health",
     "Identity",
     "KeyPair",
     "Limits",

@@ -12,6 +12,7 @@ from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
+from everyhop.model.health import Health
 from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
 from everyhop.model.words import Context, Data, HopTls, Pattern, StartTls
@@ -147,6 +148,8 @@ class Route(Section):
     """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
     balance: str | None = None
     """Which backend a request goes to. `round-robin`, the default: they take turns, as often as their `weight` says. `least-requests` (where no request is read: `least-connections`): of two at random the one that has less under way for its weight. `hash:client-address`, `hash:header:NAME`, `hash:cookie:NAME`, `hash:path`: the same one for the same address, value or path, for as long as it is up; one that leaves moves none of the others' keys, and one that has five quarters of its share under way, and six, is passed over. Who has no such field or cookie goes by turns. Where no request is read, a client's address is all that a backend can be chosen by. Several addresses of one name take turns whatever is written here."""
+    health: Health | None = None
+    """What the edge asks each backend by itself, such as `{ path = "/healthz" }`: [how](../how-to/check-backends.md). Without it only what requests meet tells which backends are well."""
     compress: Annotated[list[Coding], Field(min_length=1)] | Compress | None = None
     """In which codings answers go out that came without one: `["zstd", "br", "gzip"]`, or a table that says more. Off by default: [what it gives away](../how-to/answer-browsers.md#compress-answers)."""
     answers: Literal["strict", "lenient"] | None = None

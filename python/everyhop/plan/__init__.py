@@ -2,6 +2,7 @@
 pattern is. Read next: `forms.py`, `judge.py`."""
 
 from everyhop.plan.forms import FORM, DoubledKey, Plan, canonical, digest, read_plan
+from everyhop.plan.health import AsksConnect, AsksGrpc, AsksHttp, HealthCheck, Statuses
 from everyhop.plan.hop import (
     Acceptance,
     Accepted,
@@ -83,6 +84,9 @@ __all__ = [
     "AnyPath",
     "Apart",
     "AsItCame",
+    "AsksConnect",
+    "AsksGrpc",
+    "AsksHttp",
     "AtBackend",
     "AtEdge",
     "Backend",
@@ -109,6 +113,7 @@ __all__ = [
     "Fixed",
     "Given",
     "HeaderMatch",
+    "HealthCheck",
     "Here",
     "Hop",
     "Hsts",
@@ -146,6 +151,7 @@ __all__ = [
     "Spread",
     "StatusBound",
     "StatusOff",
+    "Statuses",
     "Text",
     "ThreadsCores",
     "ThreadsFixed",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.plan.health import HealthCheck
 from everyhop.plan.part import Part
 from everyhop.plan.told import Never
 
@@ -48,3 +49,4 @@ class Spread(Part):
         Annotated[ByTurns | ByLeast | ByClientAddress | ByHeader | ByCookie | ByPath, Field(discriminator="kind")]
     ]
     shares: Never[list[Share]]  # one for each backend, in their order
+    health: Never[HealthCheck | None]

@@ -361,6 +361,12 @@ PAGES: dict[str, Page] = {
         "a route balances by what it does not count",
         "where the edge reads requests it counts those, for a connection carries many; elsewhere it sees connections alone",
     ),
+    "route/wrong-health": Page(
+        "a health check asks nothing, or what cannot be asked there",
+        "a check that says nothing of a backend would let it stay up whatever becomes of it, or never come up",
+        "One of `path`, `grpc` and `connect` is asked. `grpc` goes to backends that speak HTTP/2, `status` belongs to `path`, and "
+        "a route that has wildcards alone says for which `host` it asks.",
+    ),
     "acceptance/expired": Page("an acceptance has ended", "what was accepted was accepted until then"),
     "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route closes"),
     "acceptance/dates": Page(

@@ -337,8 +337,10 @@ CAPABILITIES: dict[str, Capability] = {
         "health checks by HTTP",
         TERMINATING,
         READS,
-        "a backend that fails connects is left alone; watch its answers from outside",
-        built=False,
+        "health = { connect = true }, which asks that a connection is taken",
+        check=kept.asks_by_http,
+        writes=(Setting("route", "health", '{ path = "/healthz" }', TERMINATING),),
+        duty="a backend answers GET /healthz with a success while it is well",
     ),
     "stickiness": Capability(
         "clients stick to a backend",
@@ -365,7 +367,19 @@ CAPABILITIES: dict[str, Capability] = {
 
 # Settings that say something about a route without asking anything of its pattern.
 NEUTRAL = frozenset(
-    {"name", "listeners", "protocol", "starttls", "data", "requires", "limits", "answers", "eject_on", "balance"}
+    {
+        "name",
+        "listeners",
+        "protocol",
+        "starttls",
+        "data",
+        "requires",
+        "limits",
+        "answers",
+        "eject_on",
+        "balance",
+        "health",
+    }
 )
 
 

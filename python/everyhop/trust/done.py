@@ -3,7 +3,21 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
-from everyhop.plan import AsItCame, AtBackend, AtEdge, Compress, Cookies, Cors, Edits, Most, Spread, Way
+from everyhop.plan import (
+    AsItCame,
+    AsksGrpc,
+    AsksHttp,
+    AtBackend,
+    AtEdge,
+    Compress,
+    Cookies,
+    Cors,
+    Edits,
+    HealthCheck,
+    Most,
+    Spread,
+    Way,
+)
 
 
 def done(way: Way) -> tuple[str, ...]:
@@ -34,7 +48,31 @@ def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:
     out = [f"{BY[it.by.kind].format(name=getattr(it.by, 'name', ''), what=what)} By weight: {taking or 'none'}."]
     out += [f"{at} takes nothing new." for at, share in named if share.weight == 0]
     backups = [at for at, share in named if share.backup and share.weight]
-    return out + ([f"Only while none of those is up: {', '.join(backups)}."] if backups else [])
+    out += [f"Only while none of those is up: {', '.join(backups)}."] if backups else []
+    return out + checked(it.health, backups=bool(backups))
+
+
+def checked(it: HealthCheck | None, *, backups: bool) -> list[str]:
+    """What the edge asks backends by itself."""
+    if it is None:
+        return []
+    asks, answer = it.asks, ""
+    what = "connects, with the handshake where the hop has TLS that ends here"
+    if isinstance(asks, AsksHttp):
+        what, answer = f"asks for {asks.path} of {asks.host}", f", to be answered {ranges(asks)}"
+    elif isinstance(asks, AsksGrpc):
+        whom = f"the service {asks.service}" if asks.service else "the server"
+        what, answer = f"calls grpc.health.v1 for {whom} of {asks.host}", ", to be answered SERVING"
+    return [
+        f"Every {it.every_s} s the edge {what}, at each backend over the route's own hop{answer} within {it.timeout_s} s; one that "
+        f"fails {it.down_after} in a row takes nothing new until it passes {it.up_after}.",
+        f"While fewer than half are up{', and no backup is,' if backups else ''} all are used, but none whose certificate is refused.",
+    ]
+
+
+def ranges(asks: AsksHttp) -> str:
+    each = (str(it.first) if it.first == it.last else f"{it.first}-{it.last}" for it in asks.statuses)
+    return " or ".join(each)
 
 
 BY = {

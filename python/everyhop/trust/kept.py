@@ -120,6 +120,17 @@ def bounded(it: Standing) -> Missing | None:
     return None
 
 
+def asks_by_http(it: Standing) -> Missing | None:
+    """`health`, with the path that is asked for or the service of gRPC."""
+    mend = ('health = { path = "/healthz" }',)
+    if it.route.health is None:
+        return Missing("nobody asks the route's backends whether they are well", mend)
+    if it.route.health.path is None and it.route.health.grpc is None:
+        what = "the route asks its backends only whether they take connections"
+        return Missing(what, mend, (own(it, "health"),))
+    return None
+
+
 def status_bound(it: Standing) -> Missing | None:
     """`[status] bind`, where the metrics are read."""
     if it.config.status.bind is None:

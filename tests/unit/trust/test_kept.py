@@ -186,6 +186,14 @@ def test_fields_are_changed_by_any_word_of_either_side() -> None:
             assert kept.fields_edited(standing(**{side: edits})) is None
 
 
+def test_backends_are_asked_by_http_where_a_path_or_a_service_is_asked_for() -> None:
+    assert lacks(kept.asks_by_http, standing())[0] == "nobody asks the route's backends whether they are well"
+    only = lacks(kept.asks_by_http, standing(health={"connect": True}))
+    assert only == ("the route asks its backends only whether they take connections", (("route", 3, "health"),))
+    for asks in ({"path": "/"}, {"grpc": ""}):
+        assert kept.asks_by_http(standing(health=asks)) is None
+
+
 def test_what_advice_writes_for_a_pattern_is_written_for_a_stream_only_where_it_is_for_streams() -> None:
     (proxy,) = CAPABILITIES["proxy-protocol"].writes
     (metrics,) = CAPABILITIES["tcp-metrics"].writes

@@ -105,6 +105,13 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         VARIANTS["passthrough"].replace('["10.0.0.1:1"]', '[{ at = "10.0.0.1:1", weight = 3 }, "10.0.0.2:1"]'),
         {},
     ),
+    "checked by a path, with a backup": (
+        VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", { at = "127.0.0.1:2", backup = true }]')
+        + 'health = { path = "/h", status = "204,300-399" }\n',
+        {},
+    ),
+    "checked by gRPC": (VARIANTS["mutual"] + 'upstream_protocol = "h2"\nhealth = { grpc = "" }\n', {}),
+    "passed through and checked": (VARIANTS["passthrough"] + "health = { connect = true }\n", {}),
     "of one listener": (VARIANTS["same-host"] + 'listeners = ["inner"]\n', {"listener": INNER}),
     "of all listeners that speak TLS, by name": (
         VARIANTS["same-host"] + 'listeners = ["inner", "l"]\n',

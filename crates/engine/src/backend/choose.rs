@@ -38,7 +38,7 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<
             why.get_or_insert(closed);
         } else if tries.has_hop(backend.hop_id) {
             why.get_or_insert(Refusal::ConnectFailed);
-        } else if backend.health.is_ejected() {
+        } else if backend.health.rests() {
             fallback.get_or_insert(backend);
         } else {
             return Ok(backend.clone());
@@ -54,7 +54,7 @@ pub(crate) fn choose(now_s: i64, route: &RouteRun, tries: &Tries) -> Result<Arc<
 pub(crate) fn addresses(backend: &BackendRun, tries: &Tries) -> Vec<Address> {
     let all = backend.addresses.load();
     let untried = || all.iter().filter(|a| !tries.has_address(backend.hop_id, a.at));
-    let well: Vec<Address> = untried().filter(|a| !a.fares.is_ejected()).cloned().collect();
+    let well: Vec<Address> = untried().filter(|a| !a.fares.rests()).cloned().collect();
     let mut worth = if well.is_empty() { untried().cloned().collect() } else { well };
     let turn = backend.turn.fetch_add(1, Ordering::Relaxed);
     if matches!(backend.place, Place::Service { .. }) {
@@ -104,7 +104,7 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
     if failures < limits.eject_after && !fares.on_trial.load(Ordering::Relaxed) {
         return false;
     }
-    let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.is_ejected());
+    let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.rests());
     if !another && !may_go(route, backend) {
         return false;
     }
@@ -117,12 +117,12 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
 
 /// Enough others are left: at least half of those that take anything, or, of a route that has them, a backup that is up.
 fn may_go(route: &RouteRun, backend: &BackendRun) -> bool {
-    let is_up = |b: &&Arc<BackendRun>| b.hop_id != backend.hop_id && !b.health.is_ejected();
+    let is_up = |b: &&Arc<BackendRun>| b.hop_id != backend.hop_id && !b.health.rests();
     let backups = route.spread.iter().flat_map(|s| &s.shares).map(|s| s.backup && s.weight > 0);
     if route.backends.iter().zip(backups).any(|(b, backup)| backup && is_up(&b)) {
         return true;
     }
-    let ejected = route.used().filter(|b| b.health.is_ejected()).count();
+    let ejected = route.used().filter(|b| b.health.rests()).count();
     (ejected + 1) * 2 <= route.takers()
 }
 

@@ -94,6 +94,17 @@ impl H1Up {
         self.wants = ours.map(Key::accept);
     }
 
+    /// As [`H1Up::start`], of a question of the edge's own, which has no body.
+    pub(crate) fn ask(&mut self, head: &[u8]) {
+        self.out.push(head);
+        self.head.reset();
+    }
+
+    /// An interim head is read, and the next may come.
+    pub(crate) fn pass_over(&mut self) {
+        self.done_with_head();
+    }
+
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
         self.link.facts.clone()
     }

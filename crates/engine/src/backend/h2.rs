@@ -190,6 +190,16 @@ impl H2Up {
         self.request = Some((request.clone(), asked.body == BodyLen::None && !asked.websocket));
     }
 
+    /// As [`H2Up::start`], of a question of the edge's own. `bodiless`: it ends with its head.
+    pub(crate) fn ask(&mut self, request: Request<()>, bodiless: bool) {
+        self.request = Some((request, bodiless));
+    }
+
+    /// A field of the head that was read last, where there is one of that name.
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head.as_ref()?.get(name).map(http::HeaderValue::as_bytes)
+    }
+
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
         self.conn.link.facts.clone()
     }

@@ -40,8 +40,8 @@ pub(crate) struct Link {
     answered: Cell<bool>,
     /// How TLS ended, where it did not end well.
     broke: RefCell<Option<rustls::Error>>,
-    /// It is open.
-    _connected: Connected,
+    /// It is open; nothing, where the edge itself asks something and no client is behind it.
+    connected: Cell<Option<Connected>>,
 }
 
 impl Link {
@@ -52,8 +52,13 @@ impl Link {
         standing: Standing,
     ) -> Rc<Link> {
         let (answered, broke) = (Cell::new(false), RefCell::default());
-        let _connected = backend.connected();
-        Rc::new(Link { backend, address, facts, standing, answered, broke, _connected })
+        let connected = Cell::new(Some(backend.connected()));
+        Rc::new(Link { backend, address, facts, standing, answered, broke, connected })
+    }
+
+    /// It is the edge's own, and counts as no connection of a client's to the backend.
+    pub(crate) fn is_our_own(&self) {
+        self.connected.set(None);
     }
 
     /// It may take one more request: its backend is still there, and what was verified of it still holds.

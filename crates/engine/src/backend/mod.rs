@@ -2,6 +2,8 @@
 //! Upstream TLS verifies chain and name before a byte of the request is sent; nothing falls back to plaintext.
 //! It knows no client and no thread. Read next: `reach.rs`, then `choose.rs`, `connect.rs`, `pool.rs`.
 
+pub(crate) mod check;
+pub(crate) mod check_asks;
 pub(crate) mod choose;
 pub(crate) mod connect;
 pub(crate) mod greeting;

@@ -11,6 +11,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::task::{Poll, ready};
 
+/// A PROXY v2 header that speaks of nobody: the connection is the edge's own.
+pub(crate) const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
 /// What is said first on a new connection, and offered in TLS behind it.
 #[derive(Clone, Copy)]
 pub(crate) struct Preface<'a> {

@@ -3,7 +3,7 @@
 
 use crate::backend::choose::rests_until_ms;
 use crate::backend::connect;
-use crate::backend::preface::Preface;
+use crate::backend::preface::{LOCAL, Preface};
 use everyhop_plan::{Limits, StartTls};
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
@@ -13,9 +13,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-
-/// A PROXY v2 header that speaks of nobody: the connection is the edge's own.
-const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 /// How the hop begins.
 struct Asks {

@@ -38,12 +38,17 @@ pub(crate) fn choose(
     spread: &SpreadRun,
     tries: &Tries,
 ) -> Result<Arc<BackendRun>, Refusal> {
+    let panics = route.panics(now_s);
     for backups in [false, true] {
         let takes = |i: usize, share: &ShareRun| {
-            let backend = route.backends.get(i);
+            let state = || route.backends.get(i).map(|b| state(now_s, b, tries));
             share.backup == backups
                 && share.weight > 0
-                && backend.is_some_and(|b| state(now_s, b, tries) == State::Takes)
+                && match state() {
+                    Some(State::Takes) => true,
+                    Some(State::Rests) => panics && !backups,
+                    Some(State::Not(_)) | None => false,
+                }
         };
         if let Some(backend) = pick(spread, tries.key, takes).and_then(|i| route.backends.get(i)) {
             return Ok(backend.clone());
@@ -56,8 +61,8 @@ pub(crate) fn choose(
                 continue;
             }
             match state(now_s, backend, tries) {
-                // Only ejected ones are left: better one that may have healed than none.
-                State::Ejected | State::Takes => return Ok(backend.clone()),
+                // Only those are left that rest: better one that may have healed than none.
+                State::Rests | State::Takes => return Ok(backend.clone()),
                 State::Not(refusal) => {
                     why.get_or_insert(refusal);
                 }
@@ -67,10 +72,10 @@ pub(crate) fn choose(
     Err(why.unwrap_or(Refusal::Drained))
 }
 
-#[derive(PartialEq)]
 enum State {
     Takes,
-    Ejected,
+    /// It is ejected, or down by its check.
+    Rests,
     Not(Refusal),
 }
 
@@ -81,7 +86,10 @@ fn state(now_s: i64, backend: &BackendRun, tries: &Tries) -> State {
     if tries.has_hop(backend.hop_id) {
         return State::Not(Refusal::ConnectFailed);
     }
-    if backend.health.is_ejected() { State::Ejected } else { State::Takes }
+    if !backend.health.rests() {
+        return State::Takes;
+    }
+    backend.refused().map_or(State::Rests, State::Not)
 }
 
 /// One of those that take it, by index.
@@ -148,7 +156,7 @@ fn score(key: u64, share: &ShareRun) -> f64 {
 }
 
 /// Numbers that nobody need be unable to foresee.
-fn chance() -> u64 {
+pub(crate) fn chance() -> u64 {
     let next = CHANCE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
     CHANCE.set(next);
     mixed(next)
@@ -163,7 +171,7 @@ mod tests {
         let places: Vec<_> =
             (0..weights.len()).map(|i| Place::Ip { ip: [10, 0, 0, i as u8].into(), port: 1 }).collect();
         let shares = weights.iter().map(|w| Share { weight: *w, backup: false }).collect();
-        let spread = Spread { by: Balance::Path {}, shares };
+        let spread = Spread { by: Balance::Path {}, shares, health: None };
         SpreadRun::new(&spread, &places.iter().collect::<Vec<_>>(), 1, |_| Arc::default())
     }
 

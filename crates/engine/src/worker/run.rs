@@ -2,6 +2,7 @@
 //! Nothing here waits on another thread, and it knows no stage of a connection: what accepts is handed to it.
 
 use crate::backend::{choose, spread};
+use crate::worker::checks::Checks;
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
 use everyhop_running::running::Running;
@@ -74,12 +75,13 @@ pub(crate) fn run(
     })
 }
 
-/// Sockets of this thread: accepting, or waiting for a plan that names them.
+/// Sockets of this thread: accepting, or waiting for a plan that names them; and on the first thread what else goes on.
 #[derive(Default)]
 struct Accepting {
     tasks: HashMap<(String, String), JoinHandle<()>>,
     waiting: Vec<(String, String, TcpListener)>,
     besides: Option<JoinHandle<()>>,
+    checks: Checks,
 }
 
 async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: Accept) {
@@ -101,6 +103,9 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
                     }
                     stays
                 });
+                if core.index == 0 {
+                    accepting.checks.follow(core, &running);
+                }
             }
             accepting.start(core, accept);
             // Sockets come ahead of the plan that names them: what this one does not name, none will.

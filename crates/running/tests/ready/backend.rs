@@ -19,6 +19,8 @@ fn addr(text: &str) -> Option<SocketAddr> {
 fn backend(place: Place, addresses: &[&str], closes_at_s: i64) -> BackendRun {
     BackendRun {
         hop_id: 1,
+        kin_id: 1,
+        check: None,
         at: "b".into(),
         place,
         addresses: ArcSwap::from_pointee(addresses.iter().map(|a| Address::new(addr(a))).collect()),
@@ -112,7 +114,7 @@ fn a_backend_is_left_alone_only_if_each_of_its_addresses_is() {
     let eject = |at: usize, until| {
         it.addresses.load()[at].fares.ejected_until_ms.store(until, Ordering::Relaxed);
         it.sum_up();
-        it.health.is_ejected()
+        it.health.rests()
     };
     assert!(!eject(0, u64::MAX) && eject(1, u64::MAX));
     assert!(!eject(0, 0), "one healed");
@@ -120,7 +122,7 @@ fn a_backend_is_left_alone_only_if_each_of_its_addresses_is() {
     let soon = steady_ms() + 20;
     eject(0, soon);
     let began = Instant::now();
-    while it.health.is_ejected() {
+    while it.health.rests() {
         assert!(began.elapsed() < Duration::from_secs(30), "its time is over, and nobody had to say so");
         std::thread::yield_now();
     }

@@ -2,7 +2,10 @@
 
 use crate::kit::plan::*;
 use everyhop_plan::Place;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::checked::Seen;
 use everyhop_running::material::Listed;
+use everyhop_running::running::Running;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -122,7 +125,7 @@ fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_r
     let spread = |weights: &[u16]| {
         let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false})).collect();
         let mut plan = plan();
-        *way(&mut plan, 0, "spread") = json!({"by": {"kind": "least"}, "shares": shares});
+        *way(&mut plan, 0, "spread") = json!({"by": {"kind": "least"}, "shares": shares, "health": null});
         plan
     };
     let before = it.built(&spread(&[1, 1]), None).expect("a plan");
@@ -141,6 +144,64 @@ fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_r
     let (drained, taking) = (after.routes[0].backends[0].hop_id, after.routes[0].backends[1].hop_id);
     assert!(!after.uses_hop(drained) && after.uses_hop(taking) && after.routes[0].takers() == 1);
     assert!(it.built(&spread(&[1]), None).is_err(), "a share for each backend");
+}
+
+/// The plan with its first route's two backends checked each so often.
+fn checked(every_s: Value) -> Value {
+    let mut plan = plan();
+    let asks = json!({"kind": "http", "host": "a.test", "path": "/", "statuses": [{"first": 200, "last": 299}]});
+    let mut health = json!({"asks": asks, "every_s": every_s, "timeout_s": 2, "down_after": 1, "up_after": 1});
+    if every_s.is_null() {
+        health = Value::Null;
+    }
+    let share = json!({"weight": 1, "backup": false});
+    *way(&mut plan, 0, "spread") = json!({"by": {"kind": "turns"}, "shares": [share, share], "health": health});
+    plan
+}
+
+#[test]
+fn what_checks_found_of_a_backend_goes_on_in_the_next_plan_as_long_as_it_is_checked() {
+    let it = Material::new();
+    let before = it.built(&checked(json!(5)), None).expect("a plan");
+    let of = |running: &Running, at: usize| running.routes[0].backends[at].clone();
+    let check = of(&before, 0).check.clone().expect("a check");
+    let seen = Seen { words: "answered 503".into(), refused: None, micros: 1 };
+    for address in of(&before, 0).addresses.load().iter() {
+        assert!(address.fares.checked.fail(&check, seen.clone()));
+    }
+    of(&before, 0).sum_up();
+    assert!(of(&before, 0).health.is_down() && of(&before, 0).health.rests() && !of(&before, 1).health.rests());
+    assert!(!before.routes[0].panics(0), "half of them are up");
+    let same = it.built(&checked(json!(5)), Some(&before)).expect("a plan");
+    assert!(Arc::ptr_eq(&of(&same, 0), &of(&before, 0)));
+    let other = it.built(&checked(json!(60)), Some(&before)).expect("a plan");
+    assert!(!Arc::ptr_eq(&of(&other, 0), &of(&before, 0)) && of(&other, 0).health.is_down());
+    assert!(!of(&other, 1).health.rests());
+    let unasked = it.built(&checked(Value::Null), Some(&before)).expect("a plan");
+    assert!(!of(&unasked, 0).health.rests(), "nobody would find it well again");
+}
+
+#[test]
+fn a_route_panics_while_fewer_than_half_of_those_that_take_something_are_up_and_no_backup_is() {
+    let it = Material::new();
+    let built = |weights: [u16; 2], backup: bool| {
+        let mut plan = checked(json!(5));
+        let share = |weight: u16, backup: bool| json!({"weight": weight, "backup": backup});
+        way(&mut plan, 0, "spread")["shares"] = json!([share(weights[0], false), share(weights[1], backup)]);
+        let running = it.built(&plan, None).expect("a plan");
+        let first = running.routes[0].backends[0].clone();
+        for address in first.addresses.load().iter() {
+            let seen = Seen { words: String::new(), refused: Some(Refusal::HopUntrusted), micros: 1 };
+            address.fares.checked.fail(first.check.as_ref().expect("a check"), seen);
+        }
+        first.sum_up();
+        assert_eq!(first.refused(), Some(Refusal::HopUntrusted));
+        running.routes[0].panics(0)
+    };
+    assert!(!built([1, 1], false), "one of two");
+    assert!(built([1, 0], false), "the other takes nothing");
+    assert!(!built([1, 1], true), "the backup takes it");
+    assert!(!it.built(&plan(), None).expect("a plan").routes[0].panics(0), "nobody asks");
 }
 
 /// Whether sessions of the first are taken up in the second.
@@ -209,12 +270,12 @@ fn names_of_backends_move_with_what_is_known_of_the_addresses_that_stay() {
         address.fares.ejected_until_ms.store(u64::MAX, Ordering::Relaxed);
     }
     backend.sum_up();
-    assert!(backend.health.is_ejected());
+    assert!(backend.health.rests());
     running.resolve(&HashMap::from([("c.test".into(), vec![found("10.0.0.7")])]));
     assert_eq!(places(backend), [at("10.0.0.1:1"), at("10.0.0.2:1")], "another's name");
     running.resolve(&HashMap::from([("b.test".into(), vec![found("10.0.0.3"), found("10.0.0.1")])]));
     assert_eq!(places(backend), [at("10.0.0.3:1"), at("10.0.0.1:1")]);
-    assert!(!backend.health.is_ejected(), "an address that nobody tried");
+    assert!(!backend.health.rests(), "an address that nobody tried");
     let kept = backend.addresses.load();
     assert!(Arc::ptr_eq(&kept[1].fares, &first) && !kept[0].fares.is_ejected());
     running.resolve(&HashMap::from([("b.test".into(), Vec::new())]));

@@ -1,0 +1,277 @@
+//! What a health check asks over a new connection, and what it saw: that there is a hop at all, a GET, or a call of
+//! `grpc.health.v1`. Everything that comes is bounded in length, and ends with the check's own time. Read next: `check.rs`.
+
+use crate::backend::connect::{self, Opened};
+use crate::backend::h1::H1Up;
+use crate::backend::h2::{self, H2Up};
+use crate::backend::preface::{LOCAL, Preface};
+use crate::exchange::words::Got;
+use everyhop_plan::{HealthAsks, HealthCheck, Limits, StartTls, Statuses, UpstreamProtocol};
+use everyhop_record::failure::Failure;
+use everyhop_record::grpc;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::address::Address;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::RouteRun;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::{Watches, in_time};
+use http::{Request, Uri};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Interim answers that one may send before its own.
+const INTERIM: u32 = 16;
+/// The answer to a call is a message of some bytes.
+const MESSAGE_BYTES: usize = 1024;
+/// Who asks.
+const AGENT: &str = "everyhop-health";
+
+/// What is asked, and how the hop begins.
+pub(crate) struct Asks {
+    pub(crate) check: HealthCheck,
+    pub(crate) limits: Arc<Limits>,
+    /// Said before anything else.
+    pub(crate) first: &'static [u8],
+    pub(crate) starttls: Option<StartTls>,
+}
+
+impl Asks {
+    /// What the route asks its backends; `None` where it asks nothing.
+    pub(crate) fn of(route: &RouteRun) -> Option<Asks> {
+        let check = route.spread.as_ref()?.health.clone()?;
+        // A PROXY header of nobody's is what checks have (its specification, §2.2), also where TLS passes through.
+        let first = if route.send_proxy { LOCAL } else { b"" };
+        Some(Asks { check, limits: route.limits.clone(), first, starttls: route.starttls })
+    }
+}
+
+/// What a check saw that failed.
+pub(crate) enum Saw {
+    /// The hop did not come about, or broke.
+    Failure(Box<Failure>),
+    /// It answered, and not as it should.
+    Answer(String),
+    Late,
+}
+
+impl Saw {
+    pub(crate) fn words(&self, timeout_s: u32) -> String {
+        let it = match self {
+            Saw::Late => return format!("no answer within {timeout_s} s"),
+            Saw::Answer(words) => return words.clone(),
+            Saw::Failure(it) => it,
+        };
+        match (it.why, &it.detail, &it.alert) {
+            (Refusal::ConnectFailed, Some(detail), _) => detail.clone(),
+            (Refusal::ConnectTimeout, None, _) => format!("no connection within {timeout_s} s"),
+            (why, _, Some(alert)) => format!("{}: {alert}", why.sentence()),
+            (why, Some(detail), _) => format!("{}: {detail}", why.sentence()),
+            (why, None, None) => why.sentence().to_owned(),
+        }
+    }
+}
+
+/// Asks one address, within the check's time.
+pub(crate) async fn ask(
+    watches: &Rc<Watches>,
+    asks: &Asks,
+    backend: &Arc<BackendRun>,
+    address: &Address,
+) -> Result<(), Saw> {
+    let until_ms = watches.clock.now_ms.get() + u64::from(asks.check.timeout_s) * 1000;
+    let is_call = matches!(asks.check.asks, HealthAsks::Grpc { .. });
+    let alone: Option<&[u8]> = if is_call && backend.protocol == UpstreamProtocol::Auto { Some(b"h2") } else { None };
+    let preface = Preface { first: asks.first, starttls: asks.starttls, alone, ..Preface::NONE };
+    let opened = connect::open(watches, 0, backend, address, until_ms, &preface).await.map_err(Saw::Failure)?;
+    opened.link.is_our_own();
+    let watch = watches.watch();
+    watch.at_ms(until_ms);
+    in_time(&watch, over(watches, asks, opened)).await.unwrap_or(Err(Saw::Late))
+}
+
+async fn over(watches: &Rc<Watches>, asks: &Asks, opened: Opened) -> Result<(), Saw> {
+    let limits = &*asks.limits;
+    let speaks_h2 = match opened.link.backend.protocol {
+        UpstreamProtocol::Http2 => true,
+        UpstreamProtocol::Auto => opened.agreed_on_h2(),
+        UpstreamProtocol::Http1 | UpstreamProtocol::Tcp => false,
+    };
+    match &asks.check.asks {
+        HealthAsks::Connect {} => Ok(()),
+        HealthAsks::Http { host, path, statuses } => {
+            let status = if speaks_h2 {
+                get_h2(watches, opened, limits, (host, path)).await?
+            } else {
+                get_h1(opened, limits, (host, path)).await?
+            };
+            let is_well = |it: &Statuses| (it.first..=it.last).contains(&status);
+            if statuses.iter().any(is_well) { Ok(()) } else { Err(Saw::Answer(format!("answered {status}"))) }
+        }
+        HealthAsks::Grpc { host, service } => call(watches, opened, limits, (host, service)).await,
+    }
+}
+
+async fn get_h1(opened: Opened, limits: &Limits, (host, path): (&str, &str)) -> Result<u16, Saw> {
+    let mut up = H1Up::new(opened, limits);
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {AGENT}\r\naccept: */*\r\nx-forwarded-proto: https\r\nconnection: close\r\n\r\n"
+    );
+    up.ask(head.as_bytes());
+    let mut answered = async || {
+        poll_fn(|cx| up.poll_flush(cx)).await?;
+        for _ in 0..=INTERIM {
+            let status = poll_fn(|cx| up.poll_head(cx, limits)).await?.status;
+            if status >= 200 {
+                return Ok(status);
+            }
+            up.pass_over();
+        }
+        Err(Refusal::BackendInformational)
+    };
+    let answered = answered().await;
+    answered.map_err(|why| Saw::Failure(Box::new(up.link.failure(why, up.rule(), 0))))
+}
+
+async fn get_h2(
+    watches: &Rc<Watches>,
+    opened: Opened,
+    limits: &Limits,
+    (host, path): (&str, &str),
+) -> Result<u16, Saw> {
+    let mut up = H2Up::on(h2::open(watches, opened, limits).await.map_err(Saw::Failure)?);
+    let request = question("GET", host, path).map(|it| it.header("accept", "*/*").header("x-forwarded-proto", "https"));
+    up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, true);
+    head_h2(&mut up, limits).await
+}
+
+async fn call(
+    watches: &Rc<Watches>,
+    opened: Opened,
+    limits: &Limits,
+    (host, service): (&str, &str),
+) -> Result<(), Saw> {
+    let mut up = H2Up::on(h2::open(watches, opened, limits).await.map_err(Saw::Failure)?);
+    let request = question("POST", host, "/grpc.health.v1.Health/Check")
+        .map(|it| it.header("content-type", "application/grpc").header("te", "trailers"));
+    up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, false);
+    let mut body = Buf::default();
+    body.push(&message(service));
+    if let Err(why) = poll_fn(|cx| up.poll_send(cx, &mut body)).await {
+        return Err(broke(&up, why));
+    }
+    up.finish(None);
+    let status = head_h2(&mut up, limits).await?;
+    if status != 200 {
+        return Err(Saw::Answer(format!("answered {status}")));
+    }
+    let mut code = up.field("grpc-status").map(grpc::read);
+    let mut said = Buf::default();
+    loop {
+        match poll_fn(|cx| up.poll_data(cx, &mut said, limits)).await {
+            Ok(Got::End) => break,
+            Ok(Got::Some) if said.len() > MESSAGE_BYTES => {
+                return Err(Saw::Answer(format!("answered with more than {MESSAGE_BYTES} bytes")));
+            }
+            Ok(Got::Some) => {}
+            Err(why) => return Err(broke(&up, why)),
+        }
+    }
+    if let Some(trailers) = up.trailers() {
+        code = trailers.get("grpc-status").map(|it| grpc::read(it.as_bytes())).or(code);
+    }
+    match (code, serving(said.bytes())) {
+        (Some(0), Some(1)) => Ok(()),
+        // grpc.health.v1.HealthCheckResponse.ServingStatus.
+        (Some(0), Some(0)) => Err(Saw::Answer("answered UNKNOWN".to_owned())),
+        (Some(0), Some(2)) => Err(Saw::Answer("answered NOT_SERVING".to_owned())),
+        (Some(0), Some(3)) => Err(Saw::Answer("answered SERVICE_UNKNOWN".to_owned())),
+        (Some(0), _) => Err(Saw::Answer("answered what is no HealthCheckResponse".to_owned())),
+        (Some(5), _) => Err(Saw::Answer("answered gRPC status 5: it knows no such service".to_owned())),
+        (Some(12), _) => Err(Saw::Answer("answered gRPC status 12: it has no grpc.health.v1".to_owned())),
+        (Some(other), _) => Err(Saw::Answer(format!("answered gRPC status {other}"))),
+        (None, _) => Err(Saw::Answer("answered without a status of gRPC".to_owned())),
+    }
+}
+
+async fn head_h2(up: &mut H2Up, limits: &Limits) -> Result<u16, Saw> {
+    for _ in 0..=INTERIM {
+        match poll_fn(|cx| up.poll_head(cx, limits)).await {
+            Ok(head) if head.status >= 200 => return Ok(head.status),
+            Ok(_) => {}
+            Err(why) => return Err(broke(up, why)),
+        }
+    }
+    Err(broke(up, Refusal::BackendInformational))
+}
+
+fn broke(up: &H2Up, why: Refusal) -> Saw {
+    Saw::Failure(Box::new(up.link().failure(why, up.rule(), 0)))
+}
+
+fn question(method: &str, host: &str, path: &str) -> Option<http::request::Builder> {
+    let uri = Uri::builder().scheme("https").authority(host).path_and_query(path).build().ok()?;
+    Some(Request::builder().method(method).uri(uri).header("user-agent", AGENT))
+}
+
+/// What a plan has that no request can say: the file's judge refuses it before.
+fn unsayable() -> Saw {
+    Saw::Answer("the question cannot be written in HTTP/2".to_owned())
+}
+
+/// A message of gRPC with a HealthCheckRequest: its one field is the service's name.
+fn message(service: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(service.len() + 8);
+    if !service.is_empty() {
+        body.push(0x0a);
+        length(&mut body, service.len());
+        body.extend_from_slice(service.as_bytes());
+    }
+    let mut out = vec![0];
+    out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.extend_from_slice(&body);
+    out
+}
+
+/// As protobuf writes numbers.
+fn length(out: &mut Vec<u8>, mut n: usize) {
+    while n >= 0x80 {
+        out.push(u8::try_from(n & 0x7f).unwrap_or(0) | 0x80);
+        n >>= 7;
+    }
+    out.push(u8::try_from(n).unwrap_or(0));
+}
+
+/// The status of a HealthCheckResponse, which is one small number: 0 where it says none. Anything else is none.
+fn serving(message: &[u8]) -> Option<u8> {
+    match message {
+        [0, 0, 0, 0, 0] => Some(0),
+        [0, 0, 0, 0, 2, 0x08, status @ ..] => match status {
+            [status] if *status < 0x80 => Some(*status),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_grpc_health_is_written_as_protobuf_has_it() {
+        assert_eq!(message(""), [0, 0, 0, 0, 0]);
+        assert_eq!(message("a.B"), [0, 0, 0, 0, 5, 0x0a, 3, b'a', b'.', b'B']);
+        let long = message(&"x".repeat(300));
+        assert_eq!((long.len(), &long[..8]), (5 + 3 + 300, &[0, 0, 0, 1, 47, 0x0a, 0xac, 0x02][..]));
+    }
+
+    #[test]
+    fn only_a_whole_response_that_says_a_status_says_one() {
+        assert_eq!(serving(&[0, 0, 0, 0, 0]), Some(0), "a field that is 0 is left out");
+        assert_eq!(serving(&[0, 0, 0, 0, 2, 8, 1]), Some(1));
+        for wrong in [&b""[..], &[0, 0, 0, 0, 2, 8], &[1, 0, 0, 0, 2, 8, 1], &[0, 0, 0, 0, 2, 8, 1, 1], b"<html>"] {
+            assert_eq!(serving(wrong), None, "{wrong:?}");
+        }
+    }
+}
