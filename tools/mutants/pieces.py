@@ -135,7 +135,11 @@ PIECES: dict[str, Rust | Python] = {
     ),
     "advise": Python(
         ("advise/*.py",),
-        ("tests/unit/advise/test_advice.py", *(f"tests/unit/advise/test_advise.py::test_{name}" for name in ADVISED)),
+        (
+            "tests/unit/advise/test_advice.py",
+            "tests/unit/advise/test_written.py",
+            *(f"tests/unit/advise/test_advise.py::test_{name}" for name in ADVISED),
+        ),
     ),
     "sentences": Python(
         ("explain/sentences.py", "refusals/finding.py"),

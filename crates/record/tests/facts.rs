@@ -30,6 +30,9 @@ fn a_certificate_is_over_after_its_last_second_and_what_is_none_has_been_over_fo
 fn a_peer_is_told_by_the_names_and_the_key_that_its_certificate_proves() {
     let peer = Peer::of(&CertificateDer::from(LEAF)).expect("a certificate");
     assert_eq!(peer.names(), ["a.test", "spiffe://Test/One"]);
+    let itself = format!("sha256:{}", peer.sha256());
+    assert_eq!(peer.sha256().len(), 64);
+    assert_eq!(peer.known_by(), [itself.as_str(), "a.test", "spiffe://Test/One"], "all by which it may be allowed");
     assert_eq!(peer.key_sha256, KEY);
     assert_eq!(peer.not_after_s, UNTIL);
     assert_eq!(Peer::of(&CertificateDer::from(&b"\x30"[..])), None);

@@ -81,7 +81,7 @@ def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> 
     number = f"{place.line:>5}"
     row = masked(rows[place.line - 1].expandtabs(1))
     start = place.column - 1
-    end = start + max(1, place.width)
+    end = start + place.width
     before, marked, after = (printable(part) for part in (row[:start], row[start:end], row[end:]))
     if most is not None:
         before, marked, after = around(before, marked, after, most - len(f"  {number} | "))

@@ -50,6 +50,7 @@ def test_a_finding_is_told_in_five_parts_with_both_of_its_places_and_every_mend(
         (1, 6, 1, "     ^"),
         (1, 7, 4, "      ^"),
         (1, 2, 0, " ^"),
+        (1, 2, 1, " ^"),
         (2, 2, 1, " ^"),
     ],
 )
