@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from everyhop.demo.certificates import Leaf
 from everyhop.identity import sha256
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
-from tests.kit.forge import HOUR, Signer, alone, forged, new_key, root, saved
+from tests.kit.forge import HOUR, Signer, alone, forged, longer_than_taken, new_key, root, saved
 from tests.kit.raw import OK, answering
 from tests.kit.settle import settle
 
@@ -191,11 +191,26 @@ def test_a_name_beside_a_pin_is_asked_for_too(edge: Edges, raw: Raws, pki: Pki) 
 
 @VERSIONS
 @pytest.mark.parametrize("pinned", [True, False])
-def test_a_key_that_is_too_short_is_told_as_that(
-    edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, pinned: bool, most: ssl.TLSVersion
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (lambda: rsa.generate_private_key(65537, 1024), "RSA key of 1024 bits, where 2048 are the least"),
+        (longer_than_taken, "RSA key of 8676 bits, where 8192 are the most"),
+    ],
+    ids=["short", "long"],
+)
+def test_a_key_that_is_too_short_or_too_long_is_told_as_that(
+    edge: Edges,
+    raw: Raws,
+    pki: Pki,
+    tmp_path: Path,
+    pinned: bool,
+    most: ssl.TLSVersion,
+    key: Callable[[], rsa.RSAPrivateKey],
+    told: str,
 ) -> None:
     by = root(pki.internal)
-    weak = forged(NAME, by, names=[NAME], key=rsa.generate_private_key(65537, 1024))
+    weak = forged(NAME, by, names=[NAME], key=key())
     leaf = saved(tmp_path, "weak", weak, by)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT@SECLEVEL=0")
@@ -206,8 +221,11 @@ def test_a_key_that_is_too_short_is_told_as_that(
     verify = f'pin = "{fingerprints(leaf)["key"]}"' if pinned else f'ca = "{{pki}}/internal-ca.pem", name = "{NAME}"'
     it = edge(route(served, verify))
     failed = refused(it, served, "hop/weak-key")
-    assert "RSA key of 1024 bits" in failed["detail"]
+    assert told in failed["detail"]
     assert served.received == b""
+    how = ["--pin", fingerprints(leaf)["key"]] if pinned else ["--ca", str(pki.internal.file), "--sni", NAME]
+    looked = it.cli("probe", f"127.0.0.1:{served.port}", *how)
+    assert looked.returncode == 1 and told in looked.stdout, looked.stdout
 
 
 def test_probe_tells_the_pin_that_the_route_then_takes(edge: Edges, raw: Raws, tmp_path: Path) -> None:

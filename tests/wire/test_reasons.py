@@ -22,7 +22,7 @@ from everyhop.demo.certificates import Leaf, put
 from everyhop.demo.stage import free_port
 from everyhop.identity import sha256
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
-from tests.kit.forge import HOUR, Signer, alone, crl, forged, new_key, root, saved
+from tests.kit.forge import HOUR, Signer, alone, crl, forged, longer_than_taken, new_key, root, saved
 from tests.kit.raw import OK, answering
 
 Edges = Callable[..., EdgeKit]
@@ -65,6 +65,7 @@ MADE: dict[str, Callable[[Signer], Signer]] = {
         "c.test", by, usages=(ExtendedKeyUsageOID.SERVER_AUTH,)
     ),
     "handshake/client-certificate-weak-key": lambda by: forged("c.test", by, key=rsa.generate_private_key(65537, 1024)),
+    "handshake/client-certificate-weak-key, too long": lambda by: forged("c.test", by, key=longer_than_taken()),
     "handshake/client-certificate-untrusted": lambda by: forged("c.test", alone("Stranger", ca=True)),
 }
 
@@ -90,7 +91,7 @@ def test_a_clients_certificate_is_refused_for_what_is_wrong_with_it_and_the_line
     leaf = saved(tmp_path, "c", MADE[slug](by), by)
     it = edge(PLAIN, site='clients = { ca = "{pki}/public-ca.pem" }')
     knock(it, pki, leaf)
-    told(it, slug, leaf, "Stranger" if slug.endswith("untrusted") else "Public CA")
+    told(it, slug.partition(",")[0], leaf, "Stranger" if slug.endswith("untrusted") else "Public CA")
 
 
 def test_so_is_one_in_the_form_that_has_no_names(edge: Edges, pki: Pki, tmp_path: Path) -> None:

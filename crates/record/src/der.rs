@@ -10,8 +10,9 @@ const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 /// subjectAltName (RFC 5280 §4.2.1.6), and the tag of an rfc822Name in it.
 const ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const RFC822_NAME: u8 = 0x81;
-/// The length from which on an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
+/// The lengths from which and up to which an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
 const RSA_BITS: usize = 2048;
+const MOST_RSA_BITS: usize = 8192;
 
 /// The parts of a certificate (RFC 5280 §4.1) that are told, as they stand in it.
 pub(crate) struct Read<'a> {
@@ -131,7 +132,11 @@ pub fn weak_key(mut key: &[u8]) -> Option<String> {
     let begins = modulus.iter().position(|b| *b != 0)?;
     let first = modulus.get(begins)?;
     let length = (modulus.len() - begins) * 8 - usize::try_from(first.leading_zeros()).ok()?;
-    (length < RSA_BITS).then(|| format!("an RSA key of {length} bits, where {RSA_BITS} are the least"))
+    match length {
+        ..RSA_BITS => Some(format!("an RSA key of {length} bits, where {RSA_BITS} are the least")),
+        RSA_BITS..=MOST_RSA_BITS => None,
+        _ => Some(format!("an RSA key of {length} bits, where {MOST_RSA_BITS} are the most")),
+    }
 }
 
 /// One element of DER: its tag, what is in it, and all of it.
@@ -166,6 +171,24 @@ fn inside(mut der: &[u8], tag: u8) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_rsa_are_believed_from_the_least_length_to_the_most() {
+        fn element(tag: u8, inner: &[u8]) -> Vec<u8> {
+            let [high, low] = u16::try_from(inner.len()).expect("short").to_be_bytes();
+            [&[tag, 0x82, high, low], inner].concat()
+        }
+        let told = |bits: usize| {
+            // The first bit of a whole byte is its sign.
+            let modulus = [&[0][..], &[1 << ((bits - 1) % 8)], &vec![1; (bits - 1) / 8]].concat();
+            let numbers = [element(2, &modulus), element(2, &[1, 0, 1])].concat();
+            let bits = [&[0][..], &element(0x30, &numbers)].concat();
+            weak_key(&[element(0x30, &element(6, RSA)), element(3, &bits)].concat())
+        };
+        assert_eq!([2048, 4096, 8192].map(told), [None, None, None]);
+        assert_eq!(told(2047).as_deref(), Some("an RSA key of 2047 bits, where 2048 are the least"));
+        assert_eq!(told(8193).as_deref(), Some("an RSA key of 8193 bits, where 8192 are the most"));
+    }
 
     #[test]
     fn what_cannot_be_read_is_for_nobody() {

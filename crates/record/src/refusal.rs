@@ -72,7 +72,7 @@ refusals! {
     HandshakeClientUntrusted "handshake/client-certificate-untrusted" 0 "the client's certificate does not chain to the site's roots for clients";
     HandshakeClientRevoked "handshake/client-certificate-revoked" 0 "a certificate of the client's chain was revoked";
     HandshakeClientWrongUse "handshake/client-certificate-wrong-use" 0 "the client's certificate is not for clients";
-    HandshakeClientWeakKey "handshake/client-certificate-weak-key" 0 "a key of the client's chain is too short to be believed";
+    HandshakeClientWeakKey "handshake/client-certificate-weak-key" 0 "a key of the client's chain is too short to be believed, or too long to be verified by";
     HandshakeClientOldForm "handshake/client-certificate-old-form" 0 "the client's certificate is in a form older than X.509 v3";
     HandshakeListOverdue "handshake/revocation-list-overdue" 0 "a revocation list of the site is overdue, so no client certificate passes";
     HandshakeRevocationUnknown "handshake/revocation-unknown" 0 "no usable revocation list of the site speaks of the client's chain";
@@ -127,7 +127,7 @@ refusals! {
     HopListOverdue "hop/revocation-list-overdue" 502 "a revocation list of the route is overdue, so no certificate of the backend passes";
     HopRevocationUnknown "hop/revocation-unknown" 502 "no usable revocation list of the route speaks of the backend's chain";
     HopWrongUse "hop/certificate-wrong-use" 502 "the backend's certificate is not for servers";
-    HopWeakKey "hop/weak-key" 502 "a key of the backend's chain is too short to be believed";
+    HopWeakKey "hop/weak-key" 502 "a key of the backend's chain is too short to be believed, or too long to be verified by";
     HopOldForm "hop/certificate-old-form" 502 "the backend's certificate is in a form older than X.509 v3";
     HopIdentityNotDemanded "hop/identity-not-demanded" 502 "the backend did not ask for our certificate, and the route demands that it does";
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";

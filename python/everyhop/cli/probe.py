@@ -133,6 +133,8 @@ def tell(seen: dict[str, Any]) -> None:
         line(f"  {'shows' if depth == 0 else '     '}     {names}{until}")
     why = f" [{seen['verified_why']}]" if seen["verified_why"] else ""
     line(f"  verified  {seen['verified']}{why}")
+    if seen["verified_why"] == "hop/weak-key":
+        line(f"            {seen['verified_detail']}")
     asks = seen["asked_for_certificate"]
     line(f"  asks      {'who we are' if asks else 'not who we are'}{'; we showed ours' if seen['presented'] else ''}")
     if seen["pins"] and seen["verified_why"] in PINNABLE:

@@ -20,7 +20,7 @@ from everyhop.demo.certificates import put
 from everyhop.identity import Pair, Unusable, read_crl, read_pair, read_roots
 from everyhop.identity.certificates import verifies
 from tests.kit import Pki
-from tests.kit.forge import Signer, crl, element, forged, of_version_1, root, signed, wrapped
+from tests.kit.forge import Signer, crl, element, forged, longer_than_taken, of_version_1, root, signed, wrapped
 
 CURVES: dict[str, ec.EllipticCurve] = {
     "P-256": ec.SECP256R1(),
@@ -37,6 +37,7 @@ KEYS: dict[str, Callable[[], CertificateIssuerPrivateKeyTypes]] = {
     "RSA 1024": lambda: rsa.generate_private_key(65537, 1024),
     "RSA 2048": lambda: rsa.generate_private_key(65537, 2048),
     "RSA 3072": lambda: rsa.generate_private_key(65537, 3072),
+    "RSA 8676": longer_than_taken,
     "DSA": lambda: dsa.generate_private_key(2048),
 }
 USABLE = {"P-256", "P-384", "P-521", "Ed25519", "RSA 2048", "RSA 3072"}
@@ -46,6 +47,7 @@ SHOWN = {
     "brainpool": "on the curve brainpoolP256r1",
     "Ed448": "is Ed448",
     "RSA 1024": "is RSA of 1024 bits",
+    "RSA 8676": "is RSA of 8676 bits",
     "DSA": "is DSA",
 }
 
