@@ -64,6 +64,29 @@ def test_a_path_goes_on_without_its_prefix_or_behind_another_and_the_rest_byte_f
     assert asked(backend) == [onward]
 
 
+def prefixes(backend: Raw) -> list[str]:
+    """What came there as X-Forwarded-Prefix, however it is written."""
+    rows = [line.partition(": ") for line in backend.received.decode().split("\r\n")]
+    return [value for name, _, value in rows if name.lower().replace("_", "-") == "x-forwarded-prefix"]
+
+
+def test_a_backend_is_told_the_prefix_that_was_taken_and_no_other(edge: Edges, pki: Pki, raw: Raws) -> None:
+    """It has to know it to name itself; what the client says of it would lead others astray."""
+    forged = "X-Forwarded-Prefix: //evil.test\r\nX_Forwarded_Prefix: //evil.test\r\n"
+    for more, sent, told in [
+        (STRIPPED, "/v1/x", ["/v1"]),
+        (STRIPPED + '\nrewrite = "/internal{path}"', "/v1/x", ["/v1"]),
+        ('rewrite = "/internal{path}"', "/v1/x", []),
+        ("", "/v1/x", []),
+    ]:
+        backend = raw(answering(OK))
+        it = edge(route(backend.port, more))
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            for path in (sent, sent):
+                assert exchange(sock, f"GET {path} HTTP/1.1\r\nHost: a.test\r\n{forged}\r\n").status == 200
+        assert prefixes(backend) == told * 2, more
+
+
 @pytest.mark.parametrize(
     "target",
     [
@@ -143,6 +166,7 @@ def test_the_same_holds_over_http2_on_both_sides_and_changes_with_a_reload(edge:
         assert it.reload(route(port, over_h2))["reloaded"]
         assert speaker.outcome(speaker.headers(path="/v1/x")) == "200"
     assert [it.fields[b":path"] for it in script.asked] == [b"/a%2Fb?q", b"/two/x", b"/v1/x"]
+    assert [it.fields.get(b"x-forwarded-prefix") for it in script.asked] == [b"/v1", b"/v1", None]
 
 
 def test_a_backend_is_asked_for_the_host_that_its_route_names_and_told_the_clients(

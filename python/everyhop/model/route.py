@@ -131,7 +131,7 @@ class Route(Section):
     most: Most | None = None
     """How many requests it takes at once; without it as many as come."""
     strip: str | None = None
-    """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
+    """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. `X-Forwarded-Prefix` tells the backend. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
     rewrite: str | None = None
     """What goes to the backend instead of the path: `"/internal{path}"` puts a prefix before it (before what `strip` left), `"/one/path"` stands for all. The query goes on as it came. What is matched, judged and logged is the path that the client sent."""
     host_header: str | None = None

@@ -41,6 +41,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     asked.chain.clear();
     asked.told = None;
     asked.onward.clear();
+    asked.prefix.clear();
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }

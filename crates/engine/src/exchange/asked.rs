@@ -29,6 +29,8 @@ pub struct Asked {
     path_len: usize,
     /// What goes to the backend instead, where its route moves paths; else empty.
     pub(crate) onward: String,
+    /// What its route takes from the path's beginning, of which the backend is told; else empty.
+    pub(crate) prefix: String,
     /// The canonical path, by which it is judged.
     path: String,
     pub(crate) body: BodyLen,
@@ -73,6 +75,7 @@ impl Default for Asked {
             target: String::new(),
             path_len: 0,
             onward: String::new(),
+            prefix: String::new(),
             path: String::new(),
             body: BodyLen::None,
             secure: false,

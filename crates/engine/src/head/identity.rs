@@ -56,6 +56,9 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
         put("x-forwarded-port", &text.0);
         text.0.clear();
     }
+    if !asked.prefix.is_empty() {
+        put("x-forwarded-prefix", asked.prefix.as_bytes());
+    }
     if asked.chain.is_empty() {
         put("x-forwarded-for", &said.address);
         put("x-real-ip", &said.address);

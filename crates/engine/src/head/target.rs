@@ -28,6 +28,11 @@ pub(crate) fn moves(asked: &mut Asked, to: &Target) -> Result<(), Refusal> {
             }
         }
     }
+    if let Target::Moved { strip, .. } = to
+        && !onward.is_empty()
+    {
+        asked.prefix.push_str(strip);
+    }
     asked.onward = onward;
     Ok(())
 }
