@@ -358,6 +358,29 @@ def test_a_drained_backend_is_drained_whatever_its_checks_say_and_they_are_no_co
     assert ask(it, pki, 4) == [200] * 4 and not drained.requests, "nor do requests go there then"
 
 
+def test_one_that_came_back_takes_little_at_first_and_its_own_share_in_the_end(
+    edge: Edges, pki: Pki, opened: contextlib.ExitStack
+) -> None:
+    moods = [Moody(503), Moody()]
+    ports = [serves(opened, pki, "plaintext", moody).port for moody in moods]
+    it = edge(route(pki, "plaintext", ports, BY_PATH + "\nslow_start_s = 3600"))
+    becomes(it, ["down", "up"])
+    moods[0].status = 200
+    becomes(it, ["up", "up"])
+    for moody in moods:
+        moody.requests.clear()
+    assert ask(it, pki, 101) == [200] * 101
+    assert [len(moody.requests) for moody in moods] == [1, 100]
+    assert it.reload(route(pki, "plaintext", ports, BY_PATH + "\nslow_start_s = 1"))["reloaded"]
+
+    def has_its_share() -> bool:
+        before = [len(moody.requests) for moody in moods]
+        assert ask(it, pki, 20) == [200] * 20
+        return [len(moody.requests) - n for moody, n in zip(moods, before, strict=True)] == [10, 10]
+
+    until(lambda: has_its_share() or None, 20)
+
+
 class Watched(grpc.GenericRpcHandler):  # type: ignore[misc]
     """grpc.health.v1 by hand: `status` is its answer of HealthCheckResponse."""
 

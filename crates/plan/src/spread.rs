@@ -15,6 +15,8 @@ pub struct Spread {
     /// `null`: the edge asks no backend whether it is well.
     #[serde(deserialize_with = "present")]
     pub health: Option<HealthCheck>,
+    /// In how long a backend that came back up takes its own share again; 0: at once.
+    pub slow_start_s: u32,
 }
 
 /// By what a backend is chosen.

@@ -102,6 +102,8 @@ const DOWN: u64 = u64::MAX;
 pub struct Health {
     /// In [`steady_ms`]; 0 while one of its addresses is not ejected; [`DOWN`] while all are down by their checks.
     rests_until_ms: AtomicU64,
+    /// When it came back up last, in [`steady_ms`]; 0: it was never away.
+    pub back_ms: AtomicU64,
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented, 4 refused: what the last full handshake showed.
     pub identity: AtomicU32,
     /// Failed tries by slug.
@@ -160,7 +162,10 @@ impl BackendRun {
             fares if fares.is_ejected() => fares.ejected_until_ms.load(Ordering::Relaxed),
             _ => 0,
         });
-        self.health.rests_until_ms.store(all.min().unwrap_or(0), Ordering::Relaxed);
+        let now = all.min().unwrap_or(0);
+        if self.health.rests_until_ms.swap(now, Ordering::Relaxed) != 0 && now == 0 {
+            self.health.back_ms.store(steady_ms(), Ordering::Relaxed);
+        }
     }
 
     /// Why nothing at all goes there, not even where no other backend is left: each of its addresses is down,

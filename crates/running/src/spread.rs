@@ -6,6 +6,9 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+/// The parts of a weight, where backends begin slowly: the first takes one of them.
+const WHOLE: u64 = 100;
+
 /// A route's way to spread.
 pub struct SpreadRun {
     pub by: Balance,
@@ -13,6 +16,8 @@ pub struct SpreadRun {
     pub shares: Vec<ShareRun>,
     /// What the edge asks each of them by itself.
     pub health: Option<HealthCheck>,
+    /// In how long a backend that came back up takes its own share again; 0: at once.
+    pub slow_start_s: u32,
     /// How far each backend's turn has come, a lane a thread: nobody waits for the lock, which is there because a route is
     /// shared by all.
     pub lanes: Vec<Mutex<Vec<i64>>>,
@@ -69,7 +74,28 @@ impl SpreadRun {
             Mutex::new(lane)
         };
         let lanes = (0..threads.max(1)).map(lane).collect();
-        SpreadRun { by: spread.by.clone(), shares, health: spread.health.clone(), lanes }
+        SpreadRun {
+            by: spread.by.clone(),
+            shares,
+            health: spread.health.clone(),
+            slow_start_s: spread.slow_start_s,
+            lanes,
+        }
+    }
+
+    /// How much a share counts now, of one that came back up at `back_ms`; 0: it was never away. A little at first, and the
+    /// whole weight from `slow_start_s` on; without that the weight is all there is.
+    pub fn weight_of(&self, share: &ShareRun, back_ms: u64, now_ms: u64) -> u32 {
+        let weight = u32::from(share.weight);
+        if self.slow_start_s == 0 {
+            return weight;
+        }
+        let whole_ms = u64::from(self.slow_start_s) * 1000;
+        let parts = match back_ms {
+            0 => WHOLE,
+            back => (now_ms.saturating_sub(back) * WHOLE / whole_ms).clamp(1, WHOLE),
+        };
+        weight * u32::try_from(parts).unwrap_or(1)
     }
 
     /// How many take anything at all.
@@ -131,6 +157,21 @@ mod tests {
         let mut lane = [0; 3];
         let taken: Vec<_> = (0..14).filter_map(|_| next_turn(&mut lane, |i| weights[i])).collect();
         assert_eq!(taken, [0, 0, 1, 0, 2, 0, 0, 0, 0, 1, 0, 2, 0, 0], "nginx's own example, twice");
+    }
+
+    #[test]
+    fn a_share_grows_from_little_to_its_own_and_is_whole_where_nobody_was_away() {
+        let place = Place::Unix { path: "/run/b".into() };
+        let shares = vec![everyhop_plan::Share { weight: 3, backup: false }];
+        let mut spread = Spread { by: Balance::Turns {}, shares, health: None, slow_start_s: 10 };
+        let it = SpreadRun::new(&spread, &[&place], 1, |_| Arc::default());
+        let of = |back_ms, now_ms| it.weight_of(&it.shares[0], back_ms, now_ms);
+        let grows = [1000, 1001, 2000, 6000, 10_999, 11_000, 900_000].map(|now| of(1000, now));
+        assert_eq!(grows, [3, 3, 30, 150, 297, 300, 300]);
+        assert_eq!((of(0, 1), of(1000, 900)), (300, 3), "never away; a clock of another thread");
+        spread.slow_start_s = 0;
+        let it = SpreadRun::new(&spread, &[&place], 1, |_| Arc::default());
+        assert_eq!(it.weight_of(&it.shares[0], 1000, 1000), 3);
     }
 
     #[test]

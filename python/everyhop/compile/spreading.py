@@ -15,14 +15,11 @@ def spread(it: Route) -> plan.Spread | None:
     """`None` where they take turns, one like the other, and nobody asks how they are: then nothing is counted and nothing weighed."""
     shares = [plan.Share(weight=1 if b.weight is None else b.weight, backup=b.backup) for b in backends(it)]
     balance = it.balance or "round-robin"
-    asked = health(it)
-    if (
-        asked is None
-        and balance == "round-robin"
-        and all(s.weight == shares[0].weight > 0 and not s.backup for s in shares)
-    ):
+    asked, slow_start_s = health(it), it.slow_start_s or 0
+    alike = all(s.weight == shares[0].weight > 0 and not s.backup for s in shares)
+    if balance == "round-robin" and alike and asked is None and not slow_start_s:
         return None
-    return plan.Spread(by=by(balance), shares=shares, health=asked)
+    return plan.Spread(by=by(balance), shares=shares, health=asked, slow_start_s=slow_start_s)
 
 
 def by(

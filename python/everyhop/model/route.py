@@ -150,6 +150,8 @@ class Route(Section):
     """Which backend a request goes to. `round-robin`, the default: they take turns, as often as their `weight` says. `least-requests` (where no request is read: `least-connections`): of two at random the one that has less under way for its weight. `hash:client-address`, `hash:header:NAME`, `hash:cookie:NAME`, `hash:path`: the same one for the same address, value or path, for as long as it is up; one that leaves moves none of the others' keys, and one that has five quarters of its share under way, and six, is passed over. Who has no such field or cookie goes by turns. Where no request is read, a client's address is all that a backend can be chosen by. Several addresses of one name take turns whatever is written here."""
     health: Health | None = None
     """What the edge asks each backend by itself, such as `{ path = "/healthz" }`: [how](../how-to/check-backends.md). Without it only what requests meet tells which backends are well."""
+    slow_start_s: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """In how long a backend that came back up takes its own share again, be it that its check passed or that it was ejected: a hundredth at first, then more by the second. Without it at once."""
     compress: Annotated[list[Coding], Field(min_length=1)] | Compress | None = None
     """In which codings answers go out that came without one: `["zstd", "br", "gzip"]`, or a table that says more. Off by default: [what it gives away](../how-to/answer-browsers.md#compress-answers)."""
     answers: Literal["strict", "lenient"] | None = None

@@ -50,3 +50,4 @@ class Spread(Part):
     ]
     shares: Never[list[Share]]  # one for each backend, in their order
     health: Never[HealthCheck | None]
+    slow_start_s: Never[int]

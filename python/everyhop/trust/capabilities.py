@@ -379,6 +379,7 @@ NEUTRAL = frozenset(
         "eject_on",
         "balance",
         "health",
+        "slow_start_s",
     }
 )
 

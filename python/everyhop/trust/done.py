@@ -49,6 +49,8 @@ def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:
     out += [f"{at} takes nothing new." for at, share in named if share.weight == 0]
     backups = [at for at, share in named if share.backup and share.weight]
     out += [f"Only while none of those is up: {', '.join(backups)}."] if backups else []
+    slow = f"One that came back up takes a hundredth of its share at first, and the whole after {it.slow_start_s} s."
+    out += [slow] if it.slow_start_s else []
     return out + checked(it.health, backups=bool(backups))
 
 

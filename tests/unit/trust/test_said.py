@@ -107,7 +107,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "checked by a path, with a backup": (
         VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", { at = "127.0.0.1:2", backup = true }]')
-        + 'health = { path = "/h", status = "204,300-399" }\n',
+        + 'health = { path = "/h", status = "204,300-399" }\nslow_start_s = 60\n',
         {},
     ),
     "checked by gRPC": (VARIANTS["mutual"] + 'upstream_protocol = "h2"\nhealth = { grpc = "" }\n', {}),

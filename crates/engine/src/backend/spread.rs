@@ -7,6 +7,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_running::spread::{ShareRun, SpreadRun, mixed, next_turn};
+use everyhop_transport::clock::steady_ms;
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
@@ -26,7 +27,7 @@ const NOT_HOT: u64 = 6;
 /// Sets which lane is this thread's, and where its chance begins.
 pub(crate) fn start_at(thread: usize) {
     LANE.set(thread);
-    CHANCE.set(mixed(u64::try_from(thread).unwrap_or_default() ^ everyhop_transport::clock::steady_ms()));
+    CHANCE.set(mixed(u64::try_from(thread).unwrap_or_default() ^ steady_ms()));
 }
 
 /// As [`super::choose::choose`]. Cold: a route that does not ask for it does not carry it along.
@@ -50,7 +51,11 @@ pub(crate) fn choose(
                     Some(State::Not(_)) | None => false,
                 }
         };
-        if let Some(backend) = pick(spread, tries.key, takes).and_then(|i| route.backends.get(i)) {
+        let weight = |i: usize, share: &ShareRun| {
+            let back_ms = || route.backends.get(i).map_or(0, |b| b.health.back_ms.load(Ordering::Relaxed));
+            if takes(i, share) { spread.weight_of(share, back_ms(), steady_ms()) } else { 0 }
+        };
+        if let Some(backend) = pick(spread, tries.key, weight).and_then(|i| route.backends.get(i)) {
             return Ok(backend.clone());
         }
     }
@@ -93,8 +98,8 @@ fn state(now_s: i64, backend: &BackendRun, tries: &Tries) -> State {
 }
 
 /// One of those that take it, by index.
-fn pick(spread: &SpreadRun, key: Option<NonZeroU64>, takes: impl Fn(usize, &ShareRun) -> bool) -> Option<usize> {
-    let weight = |i: usize| spread.shares.get(i).filter(|s| takes(i, s)).map_or(0, |s| u32::from(s.weight));
+fn pick(spread: &SpreadRun, key: Option<NonZeroU64>, of: impl Fn(usize, &ShareRun) -> u32) -> Option<usize> {
+    let weight = |i: usize| spread.shares.get(i).map_or(0, |s| of(i, s));
     match (&spread.by, key) {
         (Balance::Least {}, _) => {
             let all: Vec<u32> = (0..spread.shares.len()).map(weight).collect();
@@ -105,7 +110,7 @@ fn pick(spread: &SpreadRun, key: Option<NonZeroU64>, takes: impl Fn(usize, &Shar
             let lane = spread.lanes.get(LANE.get() % spread.lanes.len().max(1))?;
             next_turn(&mut lane.lock().unwrap_or_else(PoisonError::into_inner), weight)
         }
-        (_, Some(key)) => by_key(&spread.shares, key.get(), takes),
+        (_, Some(key)) => by_key(&spread.shares, key.get(), of),
     }
 }
 
@@ -130,16 +135,16 @@ fn least(weights: &[u32], under_way: impl Fn(usize) -> u32, mut chance: impl FnM
 
 /// The one that this key is for, by rendezvous (highest random weight): who leaves leaves its own keys to the others, and moves
 /// none of theirs. One that has its share under way already is passed over.
-fn by_key(shares: &[ShareRun], key: u64, takes: impl Fn(usize, &ShareRun) -> bool) -> Option<usize> {
-    let taking = || shares.iter().enumerate().filter(|(i, s)| takes(*i, s));
+fn by_key(shares: &[ShareRun], key: u64, of: impl Fn(usize, &ShareRun) -> u32) -> Option<usize> {
+    let taking = || shares.iter().enumerate().map(|(i, s)| (i, s, of(i, s))).filter(|(_, _, weight)| *weight > 0);
     let under_way = |s: &ShareRun| u64::from(s.under_way.load(Ordering::Relaxed));
-    let (weights, total) = taking().fold((0, 1), |(w, n), (_, s)| (w + u64::from(s.weight), n + under_way(s)));
+    let (weights, total) = taking().fold((0, 1), |(w, n), (_, s, own)| (w + u64::from(own), n + under_way(s)));
     // With the one that comes: somebody always has room.
-    let is_within = |s: &ShareRun| under_way(s) * BOUND.1 * weights < BOUND.0 * total * u64::from(s.weight);
-    let has_room = |s: &ShareRun| under_way(s) < NOT_HOT || is_within(s);
+    let is_within = |s: &ShareRun, own: u32| under_way(s) * BOUND.1 * weights < BOUND.0 * total * u64::from(own);
+    let has_room = |s: &ShareRun, own: u32| under_way(s) < NOT_HOT || is_within(s, own);
     let mut best = None::<(usize, f64)>;
-    for (i, share) in taking().filter(|(_, s)| has_room(s)) {
-        let score = score(key, share);
+    for (i, share, own) in taking().filter(|(_, s, own)| has_room(s, *own)) {
+        let score = score(key, share, own);
         if best.is_none_or(|(_, most)| score > most) {
             best = Some((i, score));
         }
@@ -148,11 +153,11 @@ fn by_key(shares: &[ShareRun], key: u64, takes: impl Fn(usize, &ShareRun) -> boo
 }
 
 /// A number of the key and the backend, so that the highest is this backend's as often as its weight says.
-fn score(key: u64, share: &ShareRun) -> f64 {
+fn score(key: u64, share: &ShareRun, weight: u32) -> f64 {
     // 53 bits, which a float holds exactly, and a half, so that it is neither 0 nor 1.
     let bits = u32::try_from(mixed(key ^ share.id) >> 32).unwrap_or(0);
     let fraction = (f64::from(bits) + 0.5) / 4_294_967_296.0;
-    -f64::from(share.weight) / fraction.ln()
+    -f64::from(weight) / fraction.ln()
 }
 
 /// Numbers that nobody need be unable to foresee.
@@ -171,13 +176,13 @@ mod tests {
         let places: Vec<_> =
             (0..weights.len()).map(|i| Place::Ip { ip: [10, 0, 0, i as u8].into(), port: 1 }).collect();
         let shares = weights.iter().map(|w| Share { weight: *w, backup: false }).collect();
-        let spread = Spread { by: Balance::Path {}, shares, health: None };
+        let spread = Spread { by: Balance::Path {}, shares, health: None, slow_start_s: 0 };
         SpreadRun::new(&spread, &places.iter().collect::<Vec<_>>(), 1, |_| Arc::default())
     }
 
     fn owners(it: &SpreadRun, without: Option<usize>) -> Vec<usize> {
-        let takes = |i: usize, s: &ShareRun| s.weight > 0 && Some(i) != without;
-        (0..4000).filter_map(|key| by_key(&it.shares, mixed(key), takes)).collect()
+        let of = |i: usize, s: &ShareRun| if Some(i) == without { 0 } else { u32::from(s.weight) };
+        (0..4000).filter_map(|key| by_key(&it.shares, mixed(key), of)).collect()
     }
 
     fn counts(all: &[usize], of: usize) -> Vec<usize> {
@@ -205,7 +210,7 @@ mod tests {
         let it = spread(&[1, 1, 1, 1]);
         let mut most = 0.0_f64;
         for n in 1..=400_u32 {
-            let own = by_key(&it.shares, 7, |_, _| true).expect("somebody has room");
+            let own = by_key(&it.shares, 7, |_, s| u32::from(s.weight)).expect("somebody has room");
             let had = it.shares[own].under_way.fetch_add(1, Ordering::Relaxed) + 1;
             most = most.max(f64::from(had) - (1.25 * f64::from(n) / 4.0).ceil().max(6.0));
             assert!(n > 6 || had == n, "a few at once stay together");

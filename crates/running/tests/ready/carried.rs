@@ -125,7 +125,8 @@ fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_r
     let spread = |weights: &[u16]| {
         let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false})).collect();
         let mut plan = plan();
-        *way(&mut plan, 0, "spread") = json!({"by": {"kind": "least"}, "shares": shares, "health": null});
+        *way(&mut plan, 0, "spread") =
+            json!({"by": {"kind": "least"}, "shares": shares, "health": null, "slow_start_s": 0});
         plan
     };
     let before = it.built(&spread(&[1, 1]), None).expect("a plan");
@@ -155,7 +156,8 @@ fn checked(every_s: Value) -> Value {
         health = Value::Null;
     }
     let share = json!({"weight": 1, "backup": false});
-    *way(&mut plan, 0, "spread") = json!({"by": {"kind": "turns"}, "shares": [share, share], "health": health});
+    *way(&mut plan, 0, "spread") =
+        json!({"by": {"kind": "turns"}, "shares": [share, share], "health": health, "slow_start_s": 0});
     plan
 }
 
@@ -172,6 +174,7 @@ fn what_checks_found_of_a_backend_goes_on_in_the_next_plan_as_long_as_it_is_chec
     of(&before, 0).sum_up();
     assert!(of(&before, 0).health.is_down() && of(&before, 0).health.rests() && !of(&before, 1).health.rests());
     assert!(!before.routes[0].panics(0), "half of them are up");
+    assert_eq!(of(&before, 0).health.back_ms.load(Ordering::Relaxed), 0, "it was never away before");
     let same = it.built(&checked(json!(5)), Some(&before)).expect("a plan");
     assert!(Arc::ptr_eq(&of(&same, 0), &of(&before, 0)));
     let other = it.built(&checked(json!(60)), Some(&before)).expect("a plan");
@@ -179,6 +182,11 @@ fn what_checks_found_of_a_backend_goes_on_in_the_next_plan_as_long_as_it_is_chec
     assert!(!of(&other, 1).health.rests());
     let unasked = it.built(&checked(Value::Null), Some(&before)).expect("a plan");
     assert!(!of(&unasked, 0).health.rests(), "nobody would find it well again");
+    for address in of(&before, 0).addresses.load().iter() {
+        assert!(address.fares.checked.pass(&check));
+    }
+    of(&before, 0).sum_up();
+    assert!(of(&before, 0).health.back_ms.load(Ordering::Relaxed) > 0 && !of(&before, 0).health.rests());
 }
 
 #[test]
