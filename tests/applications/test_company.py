@@ -261,3 +261,13 @@ def test_what_went_on_is_counted_by_route(company: Company) -> None:
         figures = answer.read().decode()
     found = re.findall(r'^everyhop_requests_total{route="(\w+)",pattern="\w+"} \d+$', figures, re.M)
     assert found == re.findall(r'^name += "(\w+)"$', EXAMPLE.read_text().partition("# The shop.")[2], re.M)
+
+
+def test_the_services_are_asked_whether_they_are_well(company: Company) -> None:
+    def passed() -> set[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{company.status}/metrics", timeout=20) as answer:
+            rows = answer.read().decode()
+        good = r'^everyhop_backend_checks_total\{route="api",backend="([^"]+)"[^}]*result="passed"[^}]*\} [1-9]'
+        return set(re.findall(good, rows, re.M))
+
+    until(lambda: len(passed()) == 2, 30)
