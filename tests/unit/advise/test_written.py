@@ -55,7 +55,8 @@ def files() -> dict[str, str]:
 def advised() -> str:
     """What an unread protocol can be given, by which pattern, or why not."""
     rows = []
-    for need in ("request-log", "tcp-metrics", "blind-proxy", "client-certificate-at-edge", "encrypted-to-backend"):
+    needs = ("request-log", "tcp-metrics", "proxy-protocol", "blind-proxy", "client-certificate-at-edge")
+    for need in (*needs, "encrypted-to-backend"):
         for answers in (ASKS, SHOWS, HERE):
             it = advise(Requirements(**{"protocol": "postgres", "needs": frozenset({need}), **answers}))  # type: ignore[arg-type]
             said = f"{it.pattern}; {'; '.join((*it.forced_by, *it.duties))}"

@@ -155,6 +155,7 @@ def test_of_a_line_as_much_is_shown_as_there_is_room_for_on_both_sides_of_what_i
 
 
 def test_of_what_is_meant_itself_the_beginning_is_shown_where_it_does_not_fit() -> None:
+    assert around("abcdefghij", "XY", "klmnopqrst", 7) == ("...", "...", "..."), "no room for anything"
     assert around("", "XYZ" * 6, "klm", 20) == ("", "XYZXYZXYZXY...", "klm")
     assert around("abcdefghij", "X" * 16, "klm", 20) == ("...", "X" * 11 + "...", "klm")
     assert around("abcdefghij", "XYZ" * 6, "klm", 20) == ("...", "XYZXYZXYZXY...", "klm")
