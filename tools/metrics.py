@@ -26,6 +26,16 @@ Counters begin at nought when the engine starts; a reload keeps them.
 |---|---|---|---|
 """
 
+CHECKED = """
+[[route]]
+name = "checked"
+host = "checked.test"
+tls = "passthrough"
+to = ["127.0.0.1:1"]
+health = { connect = true }
+"""
+"""What only a route with checks is counted for."""
+
 OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
 [refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance` or `certificate`, `backend` an address in `to`.
@@ -73,13 +83,13 @@ def read(port: int) -> str:
 
 
 def emitted() -> str:
-    """What an edge with a route of every pattern says after it refused one connection and failed at one backend."""
+    """What an edge with a route of every pattern, and one with checks, says after it refused one connection and failed at one backend."""
     with tempfile.TemporaryDirectory(prefix="eh-") as folder:
         stage = Stage(Path(folder))
         try:
             status = free_port()
             until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
-            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n')
+            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}')
             stage.open()
             with socket.create_connection(("127.0.0.1", stage.port), 10) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
