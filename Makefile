@@ -98,7 +98,7 @@ format: ## Formats everything.
 	@cargo fmt; ruff format -q; ruff check -q --fix --select I
 
 lint:
-	@cargo fmt --check; ruff format -q --check; ruff check -q
+	@cargo fmt --check && ruff format -q --check && ruff check -q
 	@cargo clippy -q --workspace --all-targets -- -D warnings
 	@cargo clippy -q -p everyhop-fuzz --features session --all-targets -- -D warnings
 	@cargo clippy -q -p everyhop-engine --features fuzzing --all-targets -- -D warnings
