@@ -38,6 +38,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     listeners(&mut out, &running);
     turns(&mut out, &running);
+    retries(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
     durations(&mut out, &running);
@@ -124,6 +125,21 @@ fn turns(out: &mut String, running: &Running) {
     let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");
     for (route, turns) in bounded() {
         let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().1);
+    }
+}
+
+/// Of routes that have them.
+fn retries(out: &mut String, running: &Running) {
+    let with = || running.routes.iter().filter_map(|r| Some((label(&r.name), r.retries.as_ref()?.counted())));
+    let name = "everyhop_retries_total";
+    counter(out, name, "requests that went to another backend after an answer that was none, of routes with retries");
+    for (route, (again, _)) in with() {
+        let _ = writeln!(out, "{name}{{route=\"{route}\"}} {again}");
+    }
+    let name = "everyhop_retries_over_budget_total";
+    counter(out, name, "requests that would have gone to another backend, and did not for retries.budget_percent");
+    for (route, (_, over)) in with() {
+        let _ = writeln!(out, "{name}{{route=\"{route}\"}} {over}");
     }
 }
 

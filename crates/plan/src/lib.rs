@@ -27,7 +27,7 @@ pub use edits::{Edit, Edits, Piece, Variable};
 pub use given::{Content, Given};
 pub use health::{HealthAsks, HealthCheck, Statuses};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
-pub use limits::{Limits, Most, RouteLimits};
+pub use limits::{Limits, Most, Retries, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
 pub use returned::{Cookies, Locations, SameSite};
 pub use route::{

@@ -19,8 +19,12 @@ pub struct Limits {
     pub head_s: u32,
     /// Longest silence of a client within a request's body, or of one that takes nothing of its answer.
     pub body_progress_s: u32,
+    /// A request's body; 0: as long as it is.
+    pub body_bytes: u64,
     /// Longest silence of a backend within an answer.
     pub answer_silence_s: u32,
+    /// From a request's head to the end of its answer; 0: as long as it takes.
+    pub total_s: u32,
     /// A client connection between requests.
     pub idle_s: u32,
     /// How long, and how much, is read and thrown away of what a client still sends after its last answer.
@@ -65,6 +69,21 @@ pub struct Most {
     pub wait_s: u32,
 }
 
+/// When a request that a backend did not answer well goes to another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retries {
+    /// How often it is sent in all.
+    pub attempts: u32,
+    /// After which answers: some of 502, 503 and 504, sorted.
+    pub on: Vec<u16>,
+    /// A try whose answer has not begun by then is over, where another may follow. `null`: `first_byte_s` alone ends it.
+    #[serde(deserialize_with = "present")]
+    pub per_try_s: Option<u32>,
+    /// Of the requests under way as many in a hundred, and three at least, may be such that go again.
+    pub budget_percent: u32,
+}
+
 /// What holds for the requests and hops of one route instead of the file's; `null` where the file's holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,7 +95,11 @@ pub struct RouteLimits {
     #[serde(deserialize_with = "present")]
     pub body_progress_s: Option<u32>,
     #[serde(deserialize_with = "present")]
+    pub body_bytes: Option<u64>,
+    #[serde(deserialize_with = "present")]
     pub answer_silence_s: Option<u32>,
+    #[serde(deserialize_with = "present")]
+    pub total_s: Option<u32>,
     #[serde(deserialize_with = "present")]
     pub tunnel_idle_s: Option<u32>,
 }
@@ -88,6 +111,8 @@ impl RouteLimits {
             connect_s: self.connect_s.unwrap_or(file.connect_s),
             first_byte_s: self.first_byte_s.unwrap_or(file.first_byte_s),
             body_progress_s: self.body_progress_s.unwrap_or(file.body_progress_s),
+            body_bytes: self.body_bytes.unwrap_or(file.body_bytes),
+            total_s: self.total_s.unwrap_or(file.total_s),
             answer_silence_s: self.answer_silence_s.unwrap_or(file.answer_silence_s),
             tunnel_idle_s: self.tunnel_idle_s.unwrap_or(file.tunnel_idle_s),
             ..file.clone()

@@ -12,7 +12,7 @@ use crate::present;
 use crate::returned::{Cookies, Locations};
 use crate::spread::Spread;
 use crate::target::Target;
-use crate::{Most, RouteLimits};
+use crate::{Most, Retries, RouteLimits};
 use serde::{Deserialize, Serialize};
 
 /// A host (and, where TLS ends here, path, method, headers) with one pattern and one upstream.
@@ -83,10 +83,13 @@ pub enum Way {
         cors: Option<Box<Cors>>,
         /// `null`: answers go out as they came.
         #[serde(deserialize_with = "present")]
-        compress: Option<Compress>,
+        compress: Option<Box<Compress>>,
         /// `null`: as many as come.
         #[serde(deserialize_with = "present")]
         most: Option<Most>,
+        /// `null`: only what no backend can have acted on goes again.
+        #[serde(deserialize_with = "present")]
+        retries: Option<Box<Retries>>,
         answers: Answers,
         /// Only with `tcp`: HTTP has fields for it.
         send_proxy: SendProxy,

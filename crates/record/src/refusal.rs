@@ -81,6 +81,7 @@ refusals! {
     // The request.
     RequestTooSlow "request/head-too-slow" 408 "the request head was not complete within limits.head_s";
     BodyTooSlow "request/body-too-slow" 408 "the request body stood still for limits.body_progress_s";
+    BodyTooLong "request/body-too-long" 413 "the request body is longer than limits.body_bytes";
     BodyTruncated "request/body-truncated" 400 "the client left before its request was complete";
     BodyMalformed "request/body-malformed" 400 "the request body's framing is not valid";
     TrailersTooLong "request/trailers-too-long" 431 "the request's trailers are longer than limits.head_bytes, or more than a head may have fields";
@@ -142,6 +143,8 @@ refusals! {
     BackendMalformed "hop/bad-response" 502 "the backend's answer is not valid HTTP";
     BackendInformational "hop/too-many-informational" 502 "the backend sent more informational responses than the limit";
     BackendFirstByte "hop/first-byte-timeout" 504 "the backend did not answer within limits.first_byte_s";
+    AnswerTooLong "hop/total-timeout" 504 "the answer was not complete within limits.total_s";
+    BackendUnwell "hop/status-retried" 502 "the backend answered with a status after which the route asks another one (retries)";
     BackendTooSlow "hop/body-too-slow" 504 "the backend stood still within a body: in its answer for limits.answer_silence_s, or in taking the request's for limits.body_progress_s";
     BackendTruncated "hop/truncated" 502 "the backend's answer ended before it was complete";
     BackendReset "hop/reset" 502 "the backend reset the stream";

@@ -6,6 +6,7 @@ use crate::backend::{BackendRun, Health, Secured};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::spread::SpreadRun;
@@ -97,6 +98,7 @@ impl Running {
             let stats = old.map_or_else(|| Arc::new(Stats::new(threads)), |r| r.stats.clone());
             let mut run = building.route(i, stats)?;
             carry_turns(&mut run, old);
+            run.retries = retries(&route.way, old);
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.spread = spread(&route.way, &run, old, threads)?;
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
@@ -160,6 +162,13 @@ fn spread(
         let share = before.find(|(b, _)| Some(b.hop_id) == hop_id);
         share.map(|(_, share)| share.under_way.clone()).unwrap_or_default()
     }))))
+}
+
+/// With what its requests count to so far.
+fn retries(way: &Way, old: Option<&RouteRun>) -> Option<Box<RetriesRun>> {
+    let Way::AtEdge { retries, .. } = way else { return None };
+    let by = retries.as_deref()?;
+    Some(RetriesRun::new(by, old.and_then(|o| o.retries.as_deref())))
 }
 
 /// What a route of that name sent to that hop so far.
@@ -272,6 +281,7 @@ impl Building<'_> {
             request: None,
             response: None,
             spread: None,
+            retries: None,
             turns: None,
             limits: limits.clone(),
         };
@@ -330,7 +340,7 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     request: some(request),
-                    response: shape(response, cors.as_deref(), compress.as_ref(), returned),
+                    response: shape(response, cors.as_deref(), compress.as_deref(), returned),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
                     ..bare(pattern)
                 })

@@ -16,6 +16,7 @@ pub mod material;
 pub mod noted;
 mod pinned;
 pub mod proven;
+pub mod retries;
 pub mod returned;
 pub mod running;
 pub mod secret;

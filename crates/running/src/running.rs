@@ -6,6 +6,7 @@ use crate::backend::BackendRun;
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
+use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::spread::{SpreadRun, UnderWay, key};
 use crate::turns::Turns;
@@ -105,6 +106,8 @@ pub struct RouteRun {
     pub response: Option<Shape>,
     /// How its backends take turns; `None`: one like the other.
     pub spread: Option<Box<SpreadRun>>,
+    /// When a request goes again; `None`: only where no backend can have acted on it.
+    pub retries: Option<Box<RetriesRun>>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.

@@ -147,6 +147,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         cors=cors(it),
         compress=compress(it),
         most=plan.Most(**it.most.model_dump()) if it.most else None,
+        retries=retries(it),
         answers=it.answers or "strict",
         upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
         send_proxy=it.send_proxy,
@@ -191,6 +192,12 @@ def locations(it: Route) -> Literal["rewrite", "keep"]:
     """What the edge changed on the way there it changes back, and nothing else."""
     changed = (it.host_header, it.strip, it.rewrite) != (None, None, None)
     return "rewrite" if changed else "keep"
+
+
+def retries(it: Route) -> plan.Retries | None:
+    if it.retries is None:
+        return None
+    return plan.Retries(**{**it.retries.model_dump(), "on": sorted(set(it.retries.on))})
 
 
 def cors(it: Route) -> plan.Cors | None:

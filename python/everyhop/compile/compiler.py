@@ -28,6 +28,7 @@ from everyhop.compile import (
     rules_plain,
     rules_reach,
     rules_requirements,
+    rules_retries,
     rules_routes,
     rules_spread,
     rules_streams,
@@ -190,6 +191,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_upgrades.judge(world)
     rules_spread.judge(world)
     rules_health.judge(world)
+    rules_retries.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

@@ -174,7 +174,7 @@ ROWS = (
     Row("ssl_handshake_timeout handshake_timeout", Lives("limits", "handshake_s = 10")),
     Row("timeout_tunnel proxy_timeout tunnel_timeout", Lives("limits", "tunnel_idle_s = 600")),
     Row("large_client_header_buffers client_header_buffer_size max_header_size max_header_bytes max_request_headers_kb", Lives("limits", "head_bytes = 32768")),
-    Row("client_max_body_size max_size request_body max_body_size maxRequestBodyBytes buffering max_request_bytes", Absent("bodies are streamed: limit their size at the backend")),
+    Row("client_max_body_size max_size request_body max_body_size maxRequestBodyBytes buffering max_request_bytes", Lives("limits", "body_bytes = 10485760", "or in limits of a route")),
     Row("http2_max_concurrent_streams max_concurrent_streams", Lives("limits", "h2_streams = 100")),
     Row("max_fails outlier_detection passive_health_check unhealthy_request_count", Lives("limits", "eject_after = 3", "connects or handshakes that fail in a row")),
     Row("fail_timeout fail_duration ejection_time base_ejection_time", Lives("limits", "eject_s = 10")),
@@ -192,8 +192,9 @@ ROWS = (
     Row("api dashboard", Absent("everyhop status and everyhop explain --html show what runs")),
     Row("tracing trace opentelemetry opentracing otlp", Absent("let the services trace: their header fields pass as they are")),
     # What is done by itself.
-    Row("retries retry retry_on num_retries proxy_next_upstream max_retries lb_retries lb_try_duration redispatch",
-        Lives("route", 'to = ["10.0.0.5:8443", "10.0.0.6:8443"]', "with two or more, what cannot have happened is sent again by itself")),
+    Row("retries", Lives("route", "retries = { on = [502, 503, 504] }"), ("", "listener", "site", "limits")),
+    Row("retry retry_on num_retries proxy_next_upstream max_retries lb_retries lb_try_duration redispatch",
+        Lives("route", "retries = { on = [502, 503, 504] }", "with two or more in to, what cannot have happened is sent again by itself")),
     # What is not built.
     Row("slow_start", Absent("a backend that comes back takes its whole share at once: write it a weight, and raise that")),
     Row("weights max_conns_weight server_weight", Lives("route", 'to = [{ at = "10.0.0.5:8443", weight = 9 }, { at = "10.0.0.6:8443", weight = 1 }]')),

@@ -89,7 +89,7 @@ def form(world: World, i: int, route: Route) -> None:
                     f"remove {field}: only where TLS ends is HTTP visible",
                     of_key=True,
                 )
-        for field in ("first_byte_s", "body_progress_s", "answer_silence_s"):
+        for field in ("first_byte_s", "body_progress_s", "body_bytes", "answer_silence_s", "total_s"):
             if getattr(route.limits, field) is not None:
                 world.refuse(
                     "route/layer-7-on-passthrough",

@@ -12,7 +12,7 @@ from everyhop.model.words import GREETING, StartTls
 from everyhop.trust import CAPABILITIES
 
 HTTP = ("h2", "http/1.1")
-OF_REQUESTS = ("first_byte_s", "body_progress_s", "answer_silence_s")
+OF_REQUESTS = ("first_byte_s", "body_progress_s", "body_bytes", "answer_silence_s", "total_s")
 """Limits of a route that are of requests and answers."""
 
 

@@ -122,7 +122,18 @@ def matching(it: Route) -> plan.Route | None:
         # Whom a route refuses, it has matched.
         unmatched = (
             *("allow", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
-            *("request", "response", "locations", "cookies", "cors", "compress", "answers", "health", "slow_start_s"),
+            *(
+                "request",
+                "response",
+                "locations",
+                "cookies",
+                "cors",
+                "compress",
+                "retries",
+                "answers",
+                "health",
+                "slow_start_s",
+            ),
         )
         way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [])
     return plan.Route(

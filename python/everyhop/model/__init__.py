@@ -10,6 +10,7 @@ from everyhop.model.health import Health
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.most import Most
+from everyhop.model.retries import Retries
 from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 
@@ -34,6 +35,7 @@ __all__ = [
     "LogSection",
     "Most",
     "Redirect",
+    "Retries",
     "Route",
     "RouteLimits",
     "Site",

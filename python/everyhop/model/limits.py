@@ -7,6 +7,7 @@ from pydantic import Field
 from everyhop.model.base import Section
 
 Positive = Annotated[int, Field(ge=1, le=2_000_000_000)]
+Bytes = Annotated[int, Field(ge=0, le=1_000_000_000_000_000)]
 Count = Annotated[int, Field(ge=0, le=2_000_000_000)]
 
 
@@ -16,7 +17,9 @@ class RouteLimits(Section):
     connect_s: Positive | None = None
     first_byte_s: Positive | None = None
     body_progress_s: Positive | None = None
+    body_bytes: Bytes | None = None
     answer_silence_s: Positive | None = None
+    total_s: Count | None = None
     tunnel_idle_s: Positive | None = None
 
 
@@ -37,8 +40,12 @@ class Limits(Section):
     """From a head's first byte to its last: ends slow-head attacks."""
     body_progress_s: Positive = 30
     """Longest silence of a client within a request's body, or of one that takes nothing of its answer; any byte starts it again."""
+    body_bytes: Bytes = 0
+    """A request's body, 0 for any length: bodies are streamed, and cost no memory here. What declares more is refused with 413 before a backend sees it, what turns out to be more is broken off."""
     answer_silence_s: Positive = 300
     """Longest silence of a backend within an answer: event streams, long polls and calls of gRPC are quiet for minutes."""
+    total_s: Count = 0
+    """From a request's head to the end of its answer, all tries together; 0: as long as it takes, since downloads and event streams take hours. 504 if the answer has not begun, else it is broken off. A WebSocket is done once it is opened."""
     idle_s: Positive = 60
     """A client connection between requests; browsers come back within a minute or not soon."""
     linger_s: Positive = 30

@@ -15,6 +15,7 @@ from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
+from everyhop.model.retries import Retries
 from everyhop.model.words import Context, Data, HopTls, Pattern, StartTls
 
 Capability = str
@@ -130,6 +131,8 @@ class Route(Section):
     """What is spoken to the backends: `http/1.1`, the default where TLS ends here; `h2`, for gRPC, also in plaintext; `auto`: each backend chooses on each connection, by ALPN, so only where the hop is TLS. There a backend that answers nothing speaks HTTP/1.1, a WebSocket is opened on a connection that offers HTTP/1.1 alone, and a call of gRPC to a backend that chose HTTP/1.1 is refused."""
     most: Most | None = None
     """How many requests it takes at once; without it as many as come."""
+    retries: Retries | None = None
+    """When a `GET` or `HEAD` goes to another backend after a bad answer of one, or none in time, such as `{ on = [503] }`. Without it only what no backend can have acted on goes again."""
     strip: str | None = None
     """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. `X-Forwarded-Prefix` tells the backend. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
     rewrite: str | None = None

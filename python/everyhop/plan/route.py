@@ -40,6 +40,13 @@ class Most(Part):
     wait_s: Never[int]
 
 
+class Retries(Part):
+    attempts: Never[int]
+    on: Never[list[int]]
+    per_try_s: Never[int | None]
+    budget_percent: Never[int]
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
@@ -66,6 +73,7 @@ class AtEdge(Part):
     cors: Always[Cors | None]
     compress: Always[Compress | None]
     most: Never[Most | None]
+    retries: Never[Retries | None]
     answers: ByEffect[Literal["strict", "lenient"]]
     upstream_protocol: ByEffect[Literal["http/1.1", "h2", "auto", "tcp"]]  # the same, and whether requests are read
     send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent

@@ -214,6 +214,12 @@ PAGES: dict[str, Page] = {
         "are compared as they are written. A preflight is asked with `OPTIONS` and carries no field that a script sets: the "
         "route must be found without.",
     ),
+    "route/no-retries": Page(
+        "a route says of retries what never happens",
+        "who believes that a request goes again does not look for why it failed",
+        "Only `GET` and `HEAD` go again, after an answer of 502, 503 or 504, or none in time, and to another backend alone: "
+        "what may happen once must not happen twice.",
+    ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
     "route/listener-apart": Page(
         "a route names listeners by which nothing comes to it",

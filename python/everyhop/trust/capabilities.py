@@ -154,6 +154,7 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "another backend is tried before the first byte",
+        settings=("retries",),
         check=kept.several_backends,
     ),
     "rate-limits": Capability(

@@ -15,6 +15,7 @@ from everyhop.plan import (
     Edits,
     HealthCheck,
     Most,
+    Retries,
     Spread,
     Way,
 )
@@ -32,6 +33,7 @@ def done(way: Way) -> tuple[str, ...]:
         *moved(way),
         *edited("a request", way.request),
         *spread(way.spread, [str(b.at) for b in way.backends], what),
+        *tried(way.retries),
         *returned(way),
         *edited("an answer", way.response),
         *shared(way.cors),
@@ -101,6 +103,21 @@ def moved(way: AtEdge) -> list[str]:
     return [
         *host,
         f"A path goes to the backend {way.target}; what is judged and logged is the path that was asked for.",
+    ]
+
+
+def tried(it: Retries | None) -> list[str]:
+    if it is None:
+        return []
+    when = [f"one answers {' or '.join(map(str, it.on))}"] * bool(it.on)
+    when += [
+        f"has not begun to answer after {it.per_try_s} s"
+        if it.on
+        else f"one has not begun to answer after {it.per_try_s} s"
+    ] * (it.per_try_s is not None)
+    return [
+        f"A GET or HEAD goes to another backend, up to {it.attempts} in all, where {', or '.join(when)};"
+        f" of the requests under way {it.budget_percent} in a hundred at most, or three."
     ]
 
 

@@ -146,7 +146,7 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::HopIdentityNotDemanded => "tls_protocol_error",
         Refusal::HopIdentityRefused => "tls_alert_received",
         Refusal::Unresolved => "dns_error",
-        Refusal::BackendFirstByte | Refusal::BackendTooSlow => "http_response_timeout",
+        Refusal::BackendFirstByte | Refusal::BackendTooSlow | Refusal::AnswerTooLong => "http_response_timeout",
         Refusal::BackendClosed | Refusal::BackendTruncated | Refusal::BackendReset => "http_response_incomplete",
         Refusal::HopNoTunnel => "http_upgrade_failed",
         Refusal::BackendMalformed | Refusal::BackendInformational => "http_protocol_error",

@@ -14,12 +14,12 @@ use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
-use crate::exchange::words::Fields;
+use crate::exchange::words::{BodyLen, Fields};
 use crate::head::{request as head, target};
 use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
-use everyhop_plan::Compress;
+use everyhop_plan::{Compress, Limits};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use std::sync::Arc;
@@ -51,6 +51,11 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
+    if let (BodyLen::Known(bytes), Some(route)) = (asked.body, route)
+        && is_too_long(bytes, &route.limits)
+    {
+        return Err(refused(Refusal::BodyTooLong).into());
+    }
     let Some(backend) = route.and_then(|r| r.backends.first()) else {
         let own = route.is_some_and(|r| r.given.is_some());
         let it = Own { running: running.clone(), route: admitted.route, says: Says::Given };
@@ -84,6 +89,11 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let built = built.map_err(refused)?;
     Ok(Ready { route: admitted.route, running, built })
+}
+
+/// Its declared length is more than its route takes.
+fn is_too_long(bytes: u64, limits: &Limits) -> bool {
+    limits.body_bytes != 0 && bytes > limits.body_bytes
 }
 
 /// In which coding its answer may come. What is compressed together with something that a stranger may choose tells by its

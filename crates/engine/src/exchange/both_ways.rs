@@ -4,6 +4,7 @@
 //! It never interprets a body, holds a buffer each way and, for a backend that can say that it did not look, the first
 //! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
+use crate::exchange::again::Again;
 use crate::exchange::compress::Coder;
 use crate::exchange::edits::Shaping;
 use crate::exchange::sides::{Backend, Client};
@@ -45,6 +46,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) limits: &'a Limits,
     /// A switch of protocols was asked for.
     pub(crate) upgrade: bool,
+    /// Another backend may be asked instead.
+    pub(crate) again: Option<&'a Again<'a>>,
     /// What the route makes of the answer's head.
     pub(crate) shaping: Option<Shaping<'a>>,
 }
@@ -247,6 +250,9 @@ impl Exchange {
                 Request::Body => match client.poll_body(cx, &mut self.to_up) {
                     Poll::Ready(Ok(Got::Some)) => {
                         self.body_in += self.to_up.len() as u64;
+                        if limits.body_bytes != 0 && self.body_in > limits.body_bytes {
+                            return Err(Refusal::BodyTooLong);
+                        }
                         self.keep();
                     }
                     Poll::Ready(Ok(Got::End)) => {
@@ -306,6 +312,9 @@ impl Exchange {
                             if let Poll::Ready(Err(Gone)) = client.poll_flush(cx) {
                                 return Err(Refusal::ClientGone);
                             }
+                        }
+                        status if terms.again.is_some_and(|it| it.instead_of(status)) => {
+                            return Err(Refusal::BackendUnwell);
                         }
                         _ => {
                             let coding = up.give_head(&meta, client, terms.shaping);

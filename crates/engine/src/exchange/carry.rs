@@ -1,6 +1,7 @@
 //! Carry: an admitted request goes to a backend and its answer comes back, perhaps at a second try, and is observed.
 //! Sent again is only what no backend can have acted on. Read next: `both_ways.rs`, then `observed.rs`.
 
+use crate::exchange::again::Again;
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
 use crate::exchange::edits::{Knows, Shaping};
@@ -101,7 +102,10 @@ pub(crate) async fn carry<C: Carrier>(
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
     let shaping = route.response.as_ref().map(|shape| Shaping { shape, asked, knows: carrier });
-    let terms = Terms { limits, upgrade: asked.opens, shaping };
+    let now_ms = || carrier.observer().clock.now_ms.get();
+    let total_ms = if limits.total_s == 0 { u64::MAX } else { now_ms() + u64::from(limits.total_s) * 1000 };
+    let _under_way = route.retries.as_ref().map(|it| it.begin());
+    let mut sent = 0;
     let turn = match &route.turns {
         None => None,
         Some(turns) => match take(turns, carrier, client, watch).await {
@@ -141,11 +145,21 @@ pub(crate) async fn carry<C: Carrier>(
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
         let closes_at_s = backend.closes_at_s;
-        let closes_ms = || carrier.closes_ms(closes_at_s, running.plan.engine.drain_s);
+        let closes_ms = || match closes_at_s {
+            i64::MAX => u64::MAX,
+            _ => carrier.closes_ms(closes_at_s, running.plan.engine.drain_s),
+        };
+        sent += 1;
+        let next = match &route.retries {
+            None => None,
+            Some(_) => Again::after(route, asked, &tries, (sent, backend.hop_id), now_ms()),
+        };
+        let terms = Terms { limits, upgrade: asked.opens, again: next.as_ref(), shaping };
+        let bounded = closes_at_s != i64::MAX || total_ms != u64::MAX || next.is_some();
         let ended = poll_fn(|cx| {
             // Before the exchange looks at its own time, which may be shorter for it.
-            if closes_at_s != i64::MAX && carrier.observer().clock.now_ms.get() >= closes_ms() {
-                return Poll::Ready(Err(Refusal::AcceptanceExpired));
+            if bounded && let Some(why) = over(now_ms(), closes_ms(), total_ms, &exchange, next.as_ref()) {
+                return Poll::Ready(Err(why));
             }
             let polled = exchange.poll(cx, client, &mut up, watch, &terms);
             if polled.is_ready() {
@@ -154,12 +168,26 @@ pub(crate) async fn carry<C: Carrier>(
             if carrier.is_overdue() {
                 return Poll::Ready(Err(Refusal::Draining));
             }
-            if closes_at_s != i64::MAX {
-                watch.at_ms(watch.deadline_ms().min(closes_ms()));
+            if bounded {
+                let try_ms = next.as_ref().filter(|_| exchange.status == 0).map_or(u64::MAX, Again::until_ms);
+                watch.at_ms(watch.deadline_ms().min(closes_ms()).min(total_ms).min(try_ms));
             }
             Poll::Pending
         })
         .await;
+        let (granted, answered) = next.map_or((None, 0), |it| (it.granted(), it.status.get()));
+        if let Some(granted) = granted {
+            // Its own answer counts as any other, and what is left of it is nobody's.
+            if answered != 0 {
+                carrier.answered(route, &up, answered);
+            }
+            carrier.broke(route, (&up, reused), ended.err().unwrap_or(Refusal::BackendUnwell), began, &mut tries);
+            tries.going_again = Some(granted);
+            exchange.again();
+            tries.under_way = None;
+            tries.leave_out(backend.hop_id);
+            continue;
+        }
         if let Err(why) = ended {
             carrier.broke(route, (&up, reused), why, began, &mut tries);
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
@@ -216,6 +244,18 @@ pub(crate) async fn carry<C: Carrier>(
             Err(_) => Carried::Cut,
         };
     }
+}
+
+/// What is over, if something is, before the exchange looks at its own time.
+#[cold]
+fn over(now_ms: u64, closes_ms: u64, total_ms: u64, exchange: &Exchange, next: Option<&Again<'_>>) -> Option<Refusal> {
+    if now_ms >= closes_ms {
+        return Some(Refusal::AcceptanceExpired);
+    }
+    if now_ms >= total_ms {
+        return Some(Refusal::AnswerTooLong);
+    }
+    next.filter(|it| exchange.status == 0 && it.instead_of_waiting(now_ms)).map(|_| Refusal::BackendFirstByte)
 }
 
 /// A turn of the route's: at once where one is free.

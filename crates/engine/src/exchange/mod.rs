@@ -1,6 +1,7 @@
 //! One request and its answer, whichever protocol either side speaks: its words, its body, and both ways at once.
 //! It knows neither a client's connection nor a backend's. Read next: `words.rs`, then `carry.rs`.
 
+pub(crate) mod again;
 pub mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;

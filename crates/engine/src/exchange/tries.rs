@@ -3,6 +3,7 @@
 
 use everyhop_record::failure::Failure;
 use everyhop_running::backend::BackendRun;
+use everyhop_running::retries::GoesAgain;
 use everyhop_running::spread::UnderWay;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -13,6 +14,8 @@ pub(crate) struct Tries {
     pub(crate) key: Option<NonZeroU64>,
     /// Where it is under way now.
     pub(crate) under_way: Option<UnderWay>,
+    /// It counts to those that go again.
+    pub(crate) going_again: Option<GoesAgain>,
     hops: Vec<u64>,
     addresses: Vec<(u64, Option<SocketAddr>)>,
     pub(crate) failures: Vec<Failure>,
