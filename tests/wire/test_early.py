@@ -194,7 +194,7 @@ def test_over_http2_the_whole_upload_may_come_before_the_answer_is_read(
     edge: Edges, raw: Raws, pki: Pki, path: bytes
 ) -> None:
     """Some clients stop reading answers while they wait for room to send, and take a reset for an error: they get room."""
-    it = edge(ROUTES.format(port=raw(says_no(left)).port, nobody=free_port()))
+    it = edge(ROUTES.format(port=raw(says_no(left)).port, nobody=free_port()), more="[limits]\nlinger_s = 120\n")
     client = upload(it, pki, "a.test" if path == b"/" else "b.test", path)
     room = {0: 65535, 1: 65535}
     sent = 0
