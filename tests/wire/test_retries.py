@@ -198,7 +198,7 @@ def test_an_answer_has_a_time_for_all_of_it(edge: Edges, pki: Pki, raw: Raws) ->
     with tls(it.port, "a.test", pki.public.file) as sock:
         answer = exchange(sock, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
     assert answer.status == 504 and "hop/total-timeout" in answer.text
-    assert it.reload(route([raw(answering(TRICKLE)).port], "limits = { total_s = 1 }\n"))["reloaded"]
+    assert it.reload(route([raw(answering(TRICKLE)).port], "limits = { total_s = 4 }\n"))["reloaded"]
     with tls(it.port, "a.test", pki.public.file) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
         got = b""
