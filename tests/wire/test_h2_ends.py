@@ -246,7 +246,7 @@ def test_an_answer_that_no_window_lets_through_any_more_is_given_up(edge: Edges,
     client.ends(way)
     backend.go.set()
     assert ends_of(it, 1) == ["request/client-gone"]
-    assert client.outcomes() in ({1: "200"}, {1: "reset"})
+    assert client.outcomes() in ({}, {1: "200"}, {1: "reset"})
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
@@ -254,7 +254,7 @@ def test_an_answer_goes_on_after_the_socket_s_end_as_long_as_it_moves(
     edge: Edges, raw: Raws, pki: Pki, version: str
 ) -> None:
     """Longer than `half_closed_s`, which is for silence."""
-    pieces, pause_s = 12, 0.25
+    pieces, pause_s = 16, 0.25
 
     def drips(sock: socket.socket, record: bytearray) -> None:
         assert head(sock, record)
@@ -268,7 +268,7 @@ def test_an_answer_goes_on_after_the_socket_s_end_as_long_as_it_moves(
     port = raw(drips).port
     it = edge(
         f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n',
-        more="[limits]\nhalf_closed_s = 1\n",
+        more="[limits]\nhalf_closed_s = 3\n",
     )
     if version == "HTTP/2":
         client = Client(it, pki)
