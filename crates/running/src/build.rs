@@ -1,15 +1,14 @@
 //! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
-//! the plan before: ticket keys, backends' sessions, health, counters. Read next: `material.rs`.
+//! the plan before: ticket keys, backends' sessions, health, counters. Read next: `carried.rs`, then `material.rs`.
 
-use crate::address::{Address, Faring, Found, resolved};
+use crate::address::{Address, Found, resolved};
 use crate::backend::{BackendRun, Health, Secured};
+use crate::carried::{carry_turns, like, redirected_before, retries, sent_before, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
-use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
-use crate::spread::SpreadRun;
 use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
@@ -26,7 +25,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 /// What `apply` brings beside the plan.
 pub struct Brought<'a> {
@@ -122,59 +121,8 @@ impl Running {
     }
 }
 
-/// What a listener of that name counted so far.
-fn redirected_before(before: Option<&Running>, name: &str) -> Arc<AtomicU64> {
-    let mut each = before.iter().flat_map(|b| &b.listeners);
-    each.find(|l| l.name == name).map(|l| l.redirected.clone()).unwrap_or_default()
-}
-
 fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
     texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
-}
-
-/// Requests that are under way count on, as long as the route takes as many as before.
-fn carry_turns(run: &mut RouteRun, old: Option<&RouteRun>) {
-    let before = old.and_then(|o| o.turns.as_ref());
-    if let (Some(now), Some(before)) = (&mut run.turns, before)
-        && now.most == before.most
-    {
-        *now = before.clone();
-    }
-}
-
-/// How it spreads, with what is under way at its backends since before.
-fn spread(
-    way: &Way,
-    run: &RouteRun,
-    old: Option<&RouteRun>,
-    threads: usize,
-) -> Result<Option<Box<SpreadRun>>, Unusable> {
-    let (Way::AtBackend { spread, .. } | Way::AtEdge { spread, .. }) = way else { return Ok(None) };
-    let Some(spread) = spread else { return Ok(None) };
-    if spread.shares.len() != run.backends.len() {
-        return Err(Unusable(format!("route {:?} has not a share for each backend", run.name)));
-    }
-    let places: Vec<_> = run.backends.iter().map(|b| &b.place).collect();
-    Ok(Some(Box::new(SpreadRun::new(spread, &places, threads, |i| {
-        let hop_id = run.backends.get(i).map(|b| b.hop_id);
-        let shares = old.and_then(|o| Some(o.backends.iter().zip(&o.spread.as_ref()?.shares)));
-        let mut before = shares.into_iter().flatten();
-        let share = before.find(|(b, _)| Some(b.hop_id) == hop_id);
-        share.map(|(_, share)| share.under_way.clone()).unwrap_or_default()
-    }))))
-}
-
-/// With what its requests count to so far.
-fn retries(way: &Way, old: Option<&RouteRun>) -> Option<Box<RetriesRun>> {
-    let Way::AtEdge { retries, .. } = way else { return None };
-    let by = retries.as_deref()?;
-    Some(RetriesRun::new(by, old.and_then(|o| o.retries.as_deref())))
-}
-
-/// What a route of that name sent to that hop so far.
-fn sent_before(old: Option<&RouteRun>, hop_id: u64) -> Arc<AtomicU64> {
-    let mut each = old.iter().flat_map(|r| r.backends.iter().zip(&r.sent));
-    each.find(|(b, _)| b.hop_id == hop_id).map(|(_, sent)| sent.clone()).unwrap_or_default()
 }
 
 /// How a backend is spoken to, and how far it is believed to speak so itself.
@@ -489,16 +437,6 @@ impl Ids {
         let kin = hop_id(inputs);
         Ids { hop: checks.map_or(kin, |checks| hop_id(&format!("{inputs} {checks:?}"))), kin }
     }
-}
-
-/// Those that were there before stand as their checks left them: another interval, or another path, is no reason to send
-/// requests to one that is down.
-fn like(addresses: Vec<Address>, before: &[Address]) -> Vec<Address> {
-    let of = |it: Address| match before.iter().find(|b| b.at == it.at) {
-        Some(old) => Address { fares: Arc::new(Faring::checked_like(&old.fares)), ..it },
-        None => it,
-    };
-    addresses.into_iter().map(of).collect()
 }
 
 /// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not

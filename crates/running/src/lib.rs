@@ -6,6 +6,7 @@
 pub mod address;
 pub mod backend;
 pub mod build;
+mod carried;
 pub mod checked;
 pub mod cors;
 pub mod given;

@@ -1,7 +1,7 @@
-//! What becomes of the head of a backend's answer on its way to the client: first what the backend says
-//! of itself is turned into what the client knows, then come the route's edits, then what the edge says itself: who may read it, and in which coding it comes. Which answers are compressed is judged here, by their heads; never
-//! one that is coded, partial, vouched for byte for byte, or said not to be changed. Read next: `edits.rs`, `cors.rs`,
-//! `coding.rs`.
+//! What becomes of the head of a backend's answer on its way to the client: first what the backend says of itself is turned
+//! into what the client knows, then come the route's edits, then what the edge says itself: who may read it, and in which
+//! coding it comes. Which answers are compressed is judged here, by their heads; never one that is coded, partial, vouched for
+//! byte for byte, or said not to be changed. Read next: `returned.rs`, `edits.rs`, `cors.rs`, `coding.rs`.
 
 use crate::exchange::coding::Codes;
 use crate::exchange::compress::is_pressed;
