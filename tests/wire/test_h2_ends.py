@@ -115,6 +115,16 @@ class Client(Flight):
         return out
 
 
+def waits(it: EdgeKit, pki: Pki, backend: Holds, count: int) -> tuple[Client, list[int]]:
+    """A client whose requests the backend has and holds, and their streams."""
+    client = Client(it, pki)
+    streams = [client.asks() for _ in range(count)]
+    client.writes()
+    client.send()
+    until(lambda: backend.asked == count or None)
+    return client, streams
+
+
 def ends_of(it: EdgeKit, count: int) -> list[str]:
     until(lambda: len([x for x in it.lines() if x["route"]]) == count or None)
     return [x["end"] for x in it.lines() if x["route"]]
@@ -145,11 +155,7 @@ def test_the_end_of_the_direction_while_requests_wait_loses_no_answer(
     """F04. However late they come, where the client listens for sure."""
     backend = Holds(raw, protocol)
     it = edge(backend.route, more="[limits]\nhalf_closed_s = 60\n")
-    client = Client(it, pki)
-    streams = [client.asks() for _ in range(MANY)]
-    client.writes()
-    client.send()
-    until(lambda: backend.asked == MANY or None)
+    client, streams = waits(it, pki, backend, MANY)
     client.ends(way)
     backend.let_go(it)
     assert client.outcomes() == dict.fromkeys(streams, "200 whole")
@@ -186,12 +192,7 @@ def test_a_client_that_is_gone_takes_its_requests_with_it_at_once(
 ) -> None:
     backend = Holds(raw, protocol)
     it = edge(backend.route, more="[limits]\nhalf_closed_s = 3600\n")
-    client = Client(it, pki)
-    for _ in range(MANY):
-        client.asks()
-    client.writes()
-    client.send()
-    until(lambda: backend.asked == MANY or None)
+    client, _ = waits(it, pki, backend, MANY)
     if polite:
         client.says_goodbye()
         client.send()
@@ -223,11 +224,7 @@ def test_after_the_socket_s_end_nothing_is_waited_for_longer_than_half_closed_s(
 ) -> None:
     backend = Holds(raw, "http/1.1")
     it = edge(backend.route, more=f"[limits]\nhalf_closed_s = {seconds}\n")
-    client = Client(it, pki)
-    client.asks()
-    client.writes()
-    client.send()
-    until(lambda: backend.asked == 1 or None)
+    client, _ = waits(it, pki, backend, 1)
     client.ends(way)
     assert ends_of(it, 1) == ["request/client-gone"]
     assert client.outcomes() in ({}, {1: "reset"})

@@ -134,6 +134,18 @@ def test_given_texts_stand_in_for_what_is_there(folder: Path) -> None:
     assert {str(it.file) for it in again.places().values()} == {str(it.file) for it in made.places().values()}
 
 
+def test_a_path_in_an_included_file_means_what_it_would_mean_in_the_main_one(folder: Path) -> None:
+    route = (
+        PLAIN.format(name="b").replace('"plaintext"', '"reencrypt"')
+        + 'verify = { ca = "ca.pem", name = "b.internal" }\n'
+    )
+    (folder / "routes" / "b.toml").write_text(route)
+    with pytest.raises(Refused) as e:
+        compile_file(folder / "everyhop.toml")
+    told = [f.what for f in e.value.findings if "ca.pem" in f.what]
+    assert told and all(str(folder / "ca.pem") in it for it in told), [f.what for f in e.value.findings]
+
+
 def test_a_wrong_include_is_the_models_to_tell(folder: Path) -> None:
     for wrong in ('"routes/*.toml"', "[1]"):
         (folder / "everyhop.toml").write_text(MAIN.replace('["routes/*.toml", "more.yaml"]', wrong))
