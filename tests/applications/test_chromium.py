@@ -36,7 +36,7 @@ def reports(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict
             url = f"https://{hosts[0]}/#{','.join(hosts[1:])}"
             with browsing(url, folder / "profile", application, leaf(pki, "applications")):
                 found = [server.read() for _ in PATTERNS]
-            lines = front.lines()
+            lines = front.all_lines()
             yield {one["host"]: {**one, "tunnels": tunnels(lines, one["host"])} for one in found}
         finally:
             front.close()

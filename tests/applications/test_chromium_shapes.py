@@ -78,7 +78,7 @@ def found(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
                     told = came.get(timeout=120)
                     assert told.pop("host") == host
                     pages[host] = told
-            yield pages, front.lines()
+            yield pages, front.all_lines()
         finally:
             front.close()
     finally:

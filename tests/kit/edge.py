@@ -152,7 +152,12 @@ class EdgeKit:
         """The observations written so far."""
         return [json.loads(line) for line in whole_lines(self.log)]
 
-    def line(self, found: Callable[[dict[str, Any]], bool], seconds: float = 10.0) -> dict[str, Any]:
+    def all_lines(self) -> list[dict[str, Any]]:
+        """Ends the edge, and gives every observation: what ends last, such as a tunnel, has its line then."""
+        self.edge.stop()
+        return self.lines()
+
+    def line(self, found: Callable[[dict[str, Any]], bool], seconds: float = 30.0) -> dict[str, Any]:
         """The first observation for which `found` holds."""
         return until(
             lambda: next((line for line in self.lines() if found(line)), None), seconds, lambda: str(self.lines())
@@ -178,11 +183,15 @@ T = TypeVar("T")
 
 
 def until(
-    look: Callable[[], T | None], seconds: float = 10.0, told: Callable[[], str] = lambda: "", pause_s: float = 0.02
+    look: Callable[[], T | None], seconds: float = 30.0, told: Callable[[], str] = lambda: "", pause_s: float = 0.02
 ) -> T:
-    """Looks until there is something. A deadline, not a sleep: it goes on as soon as it can."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """Looks until there is something. A deadline, not a sleep: it goes on as soon as it can.
+
+    The last look is one that began after the deadline: who was held up in between has missed nothing.
+    """
+    deadline, late = time.monotonic() + seconds, False
+    while not late:
+        late = time.monotonic() > deadline
         if found := look():
             return found
         time.sleep(pause_s)

@@ -147,7 +147,8 @@ def test_a_real_server_that_goes_is_down_before_a_request_meets_it_and_up_once_i
     opened.callback(again.close)
     becomes(it, ["up", "up"])
     before = len(again.lines())
-    assert ask(it, pki, 6) == [200] * 6 and len(again.lines()) > before
+    assert ask(it, pki, 6) == [200] * 6
+    until(lambda: len(again.lines()) > before)
 
 
 def test_metrics_tell_who_is_up_what_checks_found_and_that_a_route_panics(
