@@ -40,8 +40,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Takes note of one field.
+    /// Takes note of one field; most say nothing here.
+    #[inline]
     pub(crate) fn note(&mut self, field: &Field, buf: &[u8]) -> Result<(), Refused> {
+        if field.id == FieldId::Other { Ok(()) } else { self.note_known(field, buf) }
+    }
+
+    fn note_known(&mut self, field: &Field, buf: &[u8]) -> Result<(), Refused> {
         let value = field.value.of(buf);
         match field.id {
             FieldId::Host => self.hosts = self.hosts.saturating_add(1),
