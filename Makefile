@@ -11,7 +11,9 @@ PIECE ?=
 ONLY ?=
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PATH := $(BIN):$(PATH):/usr/sbin
-export PYTHONDONTWRITEBYTECODE := 1
+# What Python compiled is kept out of the tree; without it every command that a test starts compiles Everyhop again.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/target/pycache
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)

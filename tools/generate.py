@@ -19,7 +19,9 @@ from everyhop.compile import compile_file
 from everyhop.compile.hints import submodel
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation, Told
+from everyhop.evidence.observation import Part
 from everyhop.model import Config
+from everyhop.model.descriptions import with_descriptions
 from everyhop.plan import Plan, canonical
 from everyhop.refusals import PAGES
 from everyhop.trust import CAPABILITIES, PATTERNS
@@ -198,6 +200,7 @@ def fuzzed() -> str:
 
 
 def everything() -> dict[str, str]:
+    with_descriptions(Part)
     return {
         "schema/config.schema.json": pretty(config_schema()),
         "schema/plan.schema.json": pretty(Plan.model_json_schema()),

@@ -58,7 +58,7 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
 class Switch(BaseModel):
     """The question of `everyhop maintenance`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     protocol: Literal[1]
     ask: Literal["maintenance"]
@@ -75,7 +75,7 @@ def switched(it: Supervisor, question: Switch) -> dict[str, object]:
 class Drain(BaseModel):
     """The question of `everyhop drain`."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     protocol: Literal[1]
     ask: Literal["drain"]

@@ -6,6 +6,8 @@ import typer
 
 from everyhop.cli.console import print_json
 from everyhop.model import Config
+from everyhop.model.base import Section
+from everyhop.model.descriptions import with_descriptions
 
 
 def register(app: typer.Typer) -> None:
@@ -13,6 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def config_schema() -> dict[str, object]:
+    with_descriptions(Section)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "everyhop.toml",

@@ -16,7 +16,9 @@ from everyhop.engine.resolver import Places
 
 class Form(BaseModel):
     # What is sent is written out in full: a default is the one word that can stand there.
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class Socket(Form):
@@ -236,7 +238,7 @@ class Sockets(Answer):
 class Seen(Answer):
     """To `status`. What is for people alone passes through as it comes."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     answer: Literal["status"]
     generation: int
@@ -266,7 +268,7 @@ class Running(Answer):
 class Judged(Answer):
     """To `where`. What is for people alone passes through as it comes."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     answer: Literal["where"]
     verdict: str

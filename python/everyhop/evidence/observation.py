@@ -16,7 +16,7 @@ Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class Peer(Part):
