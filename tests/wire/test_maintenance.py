@@ -133,7 +133,7 @@ def test_a_file_that_is_read_anew_opens_nothing(edge: Edges, pki: Pki, backend: 
     it = edge(routes(backend.port, told))
     assert switch(it, "shop", soon())["switched"]
     page.write_text("two")
-    it.edge.wait_for("certificates renewed", 20)
+    it.edge.wait_for("pages renewed", 20)
     with tls(it.port, "b.test", pki.public.file) as sock:
         assert exchange(sock, "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n").text == "two"
     assert ask(it, pki).status == 503

@@ -171,7 +171,7 @@ def test_a_certificate_on_a_curve_that_nobody_knows_leaves_the_last_good_one(own
         check=True,
         capture_output=True,
     )
-    own.edge.wait_for("certificate files changed and cannot be used", 20)
+    own.edge.wait_for("files changed and cannot be used", 20)
     assert is_unharmed(own, pki, engine)
     answer = own.admin("reload")
     assert [f["slug"] for f in answer["findings"]] == ["certificate/unreadable"]

@@ -11,7 +11,7 @@ from everyhop.admin.change import DATES, Apply, Identity, Refuse, RestartNeeded,
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.notify import notify
-from everyhop.admin.renewal import Renewal, again
+from everyhop.admin.renewal import Renewal, again, what_changed
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
@@ -112,11 +112,12 @@ class Reload:
             raise
         except EveryhopError as e:
             self.renewal.wrong = f"the engine cannot use them: {e}"
-            say(f"certificate files changed and the engine cannot use them; the last good ones stay: {e}")
+            say(f"files changed and the engine cannot use them; the last good ones stay: {e}")
             return
         tell(self.renewal.untold(compiled.findings), self.path, compiled.text)
+        what = what_changed(self.renewal.running.material, compiled.material)
         self.renewal.follows(compiled)
-        say(f"certificates renewed, material {compiled.material.digest[:16]}")
+        say(f"{what} renewed, material {compiled.material.digest[:16]}")
 
     def warn_of_dates(self) -> None:
         tell(self.renewal.near(time.monotonic()), self.path, self.running.text)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from everyhop.admin.change import Identity
 from everyhop.admin.telling import say
-from everyhop.compile import Compiled, renewed
+from everyhop.compile import Compiled, Material, renewed
 from everyhop.errors import Refused
 from everyhop.identity import Mark, mark_of
 from everyhop.refusals import Finding, merged
@@ -20,6 +20,22 @@ from everyhop.refusals import Finding, merged
 DATES_S = 3600.0
 AT_ONCE, LOOKS = 1000, 4
 """Files that each look asks for; of more, a part of all: a second, which is four looks, sees every one."""
+
+
+KINDS = {
+    "site": "certificates",
+    "identity": "certificates",
+    "ca": "authorities",
+    "crl": "revocation lists",
+    "page": "pages",
+}
+"""What the material has, by the first word of its names."""
+
+
+def what_changed(before: Material, now: Material) -> str:
+    old, new = ({str(entry["id"]): entry for entry in one.entries} for one in (before, now))
+    changed = [name for name in old.keys() | new.keys() if old.get(name) != new.get(name)]
+    return " and ".join(sorted({KINDS.get(name.split("/")[0], "files") for name in changed})) or "files"
 
 
 class Renewal:
@@ -68,7 +84,7 @@ class Renewal:
             refused = [f for f in merged(e.findings) if f.severity == "refused"]
             self.wrong = f"{refused[0].what} [{refused[0].slug}]"
             mend = " or ".join(refused[0].mend)
-            say(f"certificate files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
+            say(f"files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
             return None
         self.marks = dict(found.watched)
         self.wrong = None

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from everyhop.admin import renewal
-from everyhop.admin.renewal import DATES_S, Renewal
-from everyhop.compile import Compiled, compile_file
+from everyhop.admin.renewal import DATES_S, Renewal, what_changed
+from everyhop.compile import Compiled, Material, compile_file
 from everyhop.demo.certificates import Authority, put
 
 TEXT = """\
@@ -193,3 +193,23 @@ def test_dates_are_asked_every_hour(ground: Ground, monkeypatch: pytest.MonkeyPa
     it.near(100.0 + DATES_S)
     it.near(100.0 + DATES_S + 1)
     assert asked == [1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["site/shop/0"], "certificates"),
+        (["site/shop/0", "identity/edge"], "certificates"),
+        (["ca/0011"], "authorities"),
+        (["crl/0011"], "revocation lists"),
+        (["page/0011"], "pages"),
+        (["page/0011", "site/shop/0", "crl/0011"], "certificates and pages and revocation lists"),
+    ],
+)
+def test_what_was_renewed_is_called_by_its_name(changed: list[str], said: str) -> None:
+    names = ["site/shop/0", "identity/edge", "ca/0011", "crl/0011", "page/0011"]
+
+    def of(digests: dict[str, str]) -> Material:
+        return Material([{"id": name, "chain_sha256": digests.get(name, "0")} for name in names], "", b"")
+
+    assert what_changed(of({}), of(dict.fromkeys(changed, "1"))) == said
