@@ -12,7 +12,11 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("route-closed", false, "a route takes nothing: none of its backends is open"),
     ("reload-refused", false, "the last reload was refused; what ran before runs on"),
     ("upgrade-failed", false, "the last upgrade failed; the engine before goes on"),
-    ("renewal-refused", false, "files of certificates, lists or pages changed and cannot be used; the last good ones are served"),
+    (
+        "renewal-refused",
+        false,
+        "files of certificates, lists or pages changed and cannot be used; the last good ones are served",
+    ),
     ("revocation-stale", false, "a revocation list is older than its authority allows"),
     ("identity-refused", false, "a backend refuses our certificate"),
     ("identity-not-demanded", false, "a mutual backend does not ask for our certificate: it would take anybody for us"),
