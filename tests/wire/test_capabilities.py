@@ -296,6 +296,14 @@ def asked_by_http(at: Ground) -> None:
     assert [it.ask().status for _ in range(4)] == [200] * 4 and bad.received.count(b"GET / ") == before
 
 
+def coming_back(at: Ground) -> None:
+    it = at.edge(at.backend().port, at.backend("second").port)
+    first = it.ask()
+    cookie = first.headers["set-cookie"].partition(";")[0]
+    met = {it.ask(more=f"Cookie: {cookie}\r\n").text.partition("\n")[0] for _ in range(4)}
+    assert cookie.startswith("__Host-edge=") and met == {first.text.partition("\n")[0]}
+
+
 def identity_fields(at: Ground) -> None:
     peer = at.backend()
     it = at.edge(peer.port)
@@ -452,6 +460,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "proxy-protocol": proxy_header,
     "health-by-connection": left_alone,
     "health-by-http": asked_by_http,
+    "stickiness": coming_back,
     "out-of-audit-scope": no_key,  # an auditor's argument; this is the fact that it rests on
 }
 

@@ -34,7 +34,7 @@ pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
-pub use spread::{Balance, Share, Spread};
+pub use spread::{Balance, Share, Spread, Sticky};
 pub use target::Target;
 
 use serde::{Deserialize, Deserializer, Serialize};

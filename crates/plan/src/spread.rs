@@ -12,6 +12,9 @@ pub struct Spread {
     pub by: Balance,
     /// One for each backend of the route, in their order.
     pub shares: Vec<Share>,
+    /// `null`: by `by` alone.
+    #[serde(deserialize_with = "present")]
+    pub sticky: Option<Sticky>,
     /// `null`: the edge asks no backend whether it is well.
     #[serde(deserialize_with = "present")]
     pub health: Option<HealthCheck>,
@@ -35,6 +38,14 @@ pub enum Balance {
     Cookie { name: String },
     /// For the same path, without its query.
     Path {},
+}
+
+/// A cookie of the edge's by which a client comes back to the backend that it had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sticky {
+    /// As clients are told it: with its `__Host-`.
+    pub cookie: String,
 }
 
 /// What one backend takes.

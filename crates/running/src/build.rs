@@ -99,7 +99,7 @@ impl Running {
             carry_turns(&mut run, old);
             run.retries = retries(&route.way, old);
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
-            run.spread = spread(&route.way, &run, old, threads)?;
+            run.spread = spread(&route.way, &run, old, threads, brought.blob.sticky.as_ref())?;
             run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
             routes.push(Arc::new(run));
         }
@@ -277,6 +277,7 @@ impl Building<'_> {
                     Pattern::Reencrypt => "reencrypt",
                     Pattern::Mutual => "mutual",
                 };
+                let sticks = spread.as_ref().is_some_and(|s| s.sticky.is_some());
                 let asked = (host_header.as_deref(), target);
                 let returned = ReturnedRun::of(*locations, asked, cookies.as_deref(), &backends);
                 Ok(RouteRun {
@@ -288,7 +289,7 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     request: some(request),
-                    response: shape(response, cors.as_deref(), compress.as_deref(), returned),
+                    response: shape(response, cors.as_deref(), compress.as_deref(), returned, sticks),
                     turns: most.map(|most| Arc::new(Turns::new(most))),
                     ..bare(pattern)
                 })
@@ -412,15 +413,16 @@ impl Building<'_> {
     }
 }
 
-/// What becomes of an answer; `None` where nothing does.
+/// What becomes of an answer; `None` where nothing does. `sticks`: its client may be told which backend it comes back to.
 fn shape(
     edits: &Edits,
     cors: Option<&Cors>,
     compress: Option<&Compress>,
     returned: Option<Box<ReturnedRun>>,
+    sticks: bool,
 ) -> Option<Shape> {
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
-    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some();
+    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some() || sticks;
     shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
 }
 

@@ -5,7 +5,9 @@ use crate::address::{Address, Faring};
 use crate::material::Unusable;
 use crate::retries::RetriesRun;
 use crate::running::{RouteRun, Running};
+use crate::secret::Seal;
 use crate::spread::SpreadRun;
+use crate::sticky::StickyRun;
 use everyhop_plan::Way;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -32,6 +34,7 @@ pub(crate) fn spread(
     run: &RouteRun,
     old: Option<&RouteRun>,
     threads: usize,
+    seal: Option<&Seal>,
 ) -> Result<Option<Box<SpreadRun>>, Unusable> {
     let (Way::AtBackend { spread, .. } | Way::AtEdge { spread, .. }) = way else { return Ok(None) };
     let Some(spread) = spread else { return Ok(None) };
@@ -39,13 +42,15 @@ pub(crate) fn spread(
         return Err(Unusable(format!("route {:?} has not a share for each backend", run.name)));
     }
     let places: Vec<_> = run.backends.iter().map(|b| &b.place).collect();
-    Ok(Some(Box::new(SpreadRun::new(spread, &places, threads, |i| {
+    let mut it = SpreadRun::new(spread, &places, threads, |i| {
         let hop_id = run.backends.get(i).map(|b| b.hop_id);
         let shares = old.and_then(|o| Some(o.backends.iter().zip(&o.spread.as_ref()?.shares)));
         let mut before = shares.into_iter().flatten();
         let share = before.find(|(b, _)| Some(b.hop_id) == hop_id);
         share.map(|(_, share)| share.under_way.clone()).unwrap_or_default()
-    }))))
+    });
+    it.sticky = spread.sticky.as_ref().map(|by| StickyRun::new(by, seal, &run.name, &places)).transpose()?;
+    Ok(Some(Box::new(it)))
 }
 
 /// With what its requests count to so far.

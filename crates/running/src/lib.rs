@@ -22,4 +22,5 @@ pub mod returned;
 pub mod running;
 pub mod secret;
 pub mod spread;
+pub mod sticky;
 pub mod turns;

@@ -7,7 +7,7 @@ use crate::judged::{By, Judge};
 use crate::known::{Lasting, Noting};
 use crate::noted::was_asked;
 use crate::pinned::signing_for_themselves;
-use crate::secret::SecretPem;
+use crate::secret::{Seal, SecretPem};
 use everyhop_plan::{ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -38,6 +38,9 @@ pub struct Blob {
     /// What answers of the edge's own have as their bodies, in base64: a page need not be text.
     #[serde(default)]
     pub pages: HashMap<String, String>,
+    /// What sticky cookies are signed with, where some route has one.
+    #[serde(default)]
+    pub sticky: Option<Seal>,
     /// What was read of it so far: whoever asks for it again gets the same, in memory once.
     #[serde(skip)]
     read: Read,

@@ -9,6 +9,7 @@ use crate::material::{Listed, Resumption};
 use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::spread::{SpreadRun, UnderWay, key};
+use crate::sticky::StickyRun;
 use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -114,6 +115,14 @@ pub struct RouteRun {
     pub limits: Arc<Limits>,
 }
 
+/// What an answer says of where its client comes back to.
+#[derive(Clone, Copy)]
+pub struct Sticks<'a> {
+    pub by: &'a StickyRun,
+    /// `None`: it knows.
+    pub sets: Option<&'a str>,
+}
+
 /// What a route makes of an answer.
 pub struct Shape {
     pub edits: Edits,
@@ -150,6 +159,18 @@ impl RouteRun {
     pub fn key_of(&self, client: IpAddr) -> Option<NonZeroU64> {
         let by = &self.spread.as_ref()?.by;
         (*by == Balance::ClientAddress {}).then(|| key(client.to_string().as_bytes()))
+    }
+
+    /// What the client of a request that goes to `backend` is told of where it comes back to; `by` is what it told itself.
+    /// Cold, as [`RouteRun::under_way`].
+    #[cold]
+    #[inline(never)]
+    pub fn sticks(&self, backend: &BackendRun, by: Option<NonZeroU64>) -> Option<Sticks<'_>> {
+        let spread = self.spread.as_ref()?;
+        let sticky = spread.sticky.as_ref()?;
+        let index = self.backends.iter().position(|b| b.hop_id == backend.hop_id)?;
+        let is_told = by.is_some_and(|by| spread.shares.get(index).is_some_and(|s| s.id == by.get()));
+        Some(Sticks { by: sticky, sets: sticky.sets(index).filter(|_| !is_told) })
     }
 
     /// Fewer than half of its backends are up, by a check or by what requests met, so that all are used: the few would be

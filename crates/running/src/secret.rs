@@ -41,6 +41,34 @@ fn unescaped(json: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(out)
 }
 
+/// What the edge's own cookies are signed with. `Debug` is not derived.
+pub struct Seal(Zeroizing<[u8; SEAL_BYTES]>);
+
+const SEAL_BYTES: usize = 32;
+
+impl<'de> Deserialize<'de> for Seal {
+    /// As that of a [`SecretPem`]: 32 bytes in base64.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        let text = unescaped(raw.get().as_bytes());
+        // The decoder asks for room in whole groups.
+        let mut room = Zeroizing::new([0; SEAL_BYTES + 4]);
+        let read = text.and_then(|text| STANDARD.decode_slice(&*text, &mut *room).ok());
+        let mut key = Zeroizing::new([0; SEAL_BYTES]);
+        match room.get(..SEAL_BYTES).filter(|_| read == Some(SEAL_BYTES)) {
+            Some(bytes) => key.copy_from_slice(bytes),
+            None => return Err(D::Error::custom("a key is not 32 bytes in base64")),
+        }
+        Ok(Seal(key))
+    }
+}
+
+impl Seal {
+    pub fn bytes(&self) -> &[u8] {
+        &*self.0
+    }
+}
+
 impl SecretPem {
     /// A copy of `pem` that is wiped when it is dropped.
     pub fn new(pem: &[u8]) -> SecretPem {

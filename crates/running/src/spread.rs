@@ -1,6 +1,7 @@
 //! How a route that says so spreads its requests: each backend's share, what it has under way, whose turn it is. It chooses
 //! nothing. Read next: the engine's `backend/spread.rs`.
 
+use crate::sticky::StickyRun;
 use everyhop_plan::{Balance, HealthCheck, Place, Spread};
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +15,8 @@ pub struct SpreadRun {
     pub by: Balance,
     /// One for each backend of the route, in their order.
     pub shares: Vec<ShareRun>,
+    /// How a client comes back to the backend that it had; `None`: by `by` alone.
+    pub sticky: Option<StickyRun>,
     /// What the edge asks each of them by itself.
     pub health: Option<HealthCheck>,
     /// In how long a backend that came back up takes its own share again; 0: at once.
@@ -77,6 +80,7 @@ impl SpreadRun {
         SpreadRun {
             by: spread.by.clone(),
             shares,
+            sticky: None,
             health: spread.health.clone(),
             slow_start_s: spread.slow_start_s,
             lanes,
@@ -163,7 +167,7 @@ mod tests {
     fn a_share_grows_from_little_to_its_own_and_is_whole_where_nobody_was_away() {
         let place = Place::Unix { path: "/run/b".into() };
         let shares = vec![everyhop_plan::Share { weight: 3, backup: false }];
-        let mut spread = Spread { by: Balance::Turns {}, shares, health: None, slow_start_s: 10 };
+        let mut spread = Spread { by: Balance::Turns {}, shares, sticky: None, health: None, slow_start_s: 10 };
         let it = SpreadRun::new(&spread, &[&place], 1, |_| Arc::default());
         let of = |back_ms, now_ms| it.weight_of(&it.shares[0], back_ms, now_ms);
         let grows = [1000, 1001, 2000, 6000, 10_999, 11_000, 900_000].map(|now| of(1000, now));

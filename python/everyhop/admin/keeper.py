@@ -22,6 +22,7 @@ from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
 from everyhop.admin.retired import Retirement
+from everyhop.admin.stickiness import Stickiness
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.engine import messages as m
@@ -58,9 +59,10 @@ class Keeper:
         running: Compiled,
         maintenance: Maintenance | None = None,
         drains: Drains | None = None,
+        stickiness: Stickiness | None = None,
     ) -> None:
         self.path, self.wanted = path, wanted
-        self.maintenance, self.drains = maintenance, drains
+        self.maintenance, self.drains, self.stickiness = maintenance, drains, stickiness
         self.decided = running
         """As its file has it, without what is down for maintenance or drained."""
         self.holds = wanted
@@ -180,9 +182,10 @@ class Keeper:
             self.bound.remove(bound)
 
     def switched(self, decided: Compiled) -> Compiled:
-        """With what is drained, and what is down for maintenance."""
+        """With what is drained, what is down for maintenance, and the key by which clients come back."""
         drained = decided if self.drains is None else self.drains.over(decided)
-        return drained if self.maintenance is None else self.maintenance.over(drained)
+        served = drained if self.maintenance is None else self.maintenance.over(drained)
+        return served if self.stickiness is None else self.stickiness.over(served)
 
     def again(self) -> None:
         """What is down for maintenance, or drained, is another now."""

@@ -25,6 +25,7 @@ from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.reload import Reload
 from everyhop.admin.server import Server
 from everyhop.admin.shortfalls import shortfalls
+from everyhop.admin.stickiness import Stickiness
 from everyhop.admin.telling import say, tell
 from everyhop.admin.upgrade import Upgrade, attach
 from everyhop.admin.watch import Watch
@@ -61,7 +62,9 @@ class Supervisor:
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.maintenance = Maintenance(path)
         self.drains = Drains(path)
-        self.keeper = Keeper(engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains)
+        self.keeper = Keeper(
+            engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains, Stickiness(path)
+        )
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop)

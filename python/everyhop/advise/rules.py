@@ -125,7 +125,7 @@ def decide(it: Requirements) -> Advice:
     return replace(advice, duties=duties, sure=sureness(assumed), assumed=assumed)
 
 
-SEVERAL = frozenset({"retries", "health-by-connection"})
+SEVERAL = frozenset({"retries", "health-by-connection", "stickiness"})
 """What one backend alone cannot give."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from everyhop.compile import names
 from everyhop.compile.keys import backend_at
-from everyhop.compile.spreading import NAMED, WORDS, reads_requests
+from everyhop.compile.spreading import NAMED, PREFIX, WORDS, reads_requests
 from everyhop.compile.world import Key, World, backends
 from everyhop.model import Route
 
@@ -15,6 +15,7 @@ def judge(world: World) -> None:
         if route.is_answered:
             continue
         balance(world, i, route)
+        sticking(world, i, route)
         takers(world, i, route)
 
 
@@ -62,6 +63,63 @@ def balance(world: World, i: int, route: Route) -> None:
             "name a field that the client may set",
             'or balance = "hash:client-address"',
         )
+
+
+def sticking(world: World, i: int, route: Route) -> None:
+    """Whether a client could come back by it: by a cookie that browsers keep, and that no other route of its hosts sets."""
+    it, key = route.sticky, ("route", i, "sticky")
+    if it is None or route.tls == "passthrough" or route.is_stream:
+        return
+    if not names.TOKEN.match(it.cookie) or it.cookie.startswith("__"):
+        world.refuse(
+            "config/wrong-value",
+            (*key, "cookie"),
+            f"route {route.name!r} sticks by a cookie {it.cookie!r}, which is no name that {PREFIX} could be put before",
+            'cookie = "edge"',
+        )
+    if (route.balance or "").startswith("hash:"):
+        world.refuse(
+            "route/sticky",
+            key,
+            f"route {route.name!r} sticks by a cookie and balances by {route.balance!r}: each says which backend a client has",
+            "remove balance: a client comes back by its cookie",
+            "or remove sticky",
+            also=(("route", i, "balance"),),
+            of_key=True,
+        )
+    for j, other in enumerate(world.config.route[:i]):
+        if other.sticky is not None and other.sticky.cookie == it.cookie and (host := common(route, other)):
+            world.refuse(
+                "route/sticky",
+                (*key, "cookie"),
+                f"routes {other.name!r} and {route.name!r} stick by one cookie at {host}: each would undo the other's",
+                f'cookie = "{it.cookie}-{i}"',
+                also=(("route", j, "sticky", "cookie"),),
+            )
+            break
+    if len(backends(route)) == 1:
+        world.warn(
+            "route/sticky",
+            key,
+            f"route {route.name!r} sticks by a cookie, and has one backend",
+            "remove sticky",
+            "or name another backend in to",
+            also=(("route", i, "to"),),
+            of_key=True,
+        )
+
+
+def common(one: Route, other: Route) -> str | None:
+    """A name, or a pattern of names, that both serve."""
+
+    def within(name: str, pattern: str) -> bool:
+        return name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))
+
+    def hosts(it: Route) -> list[str]:
+        return [host for text in it.hosts if (host := names.host(text, wildcard=True)) is not None]
+
+    pairs = [(mine, theirs) for mine in hosts(one) for theirs in hosts(other)]
+    return next((a if within(a, b) else b for a, b in pairs if within(a, b) or within(b, a)), None)
 
 
 def takers(world: World, i: int, route: Route) -> None:

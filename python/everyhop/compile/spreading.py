@@ -7,6 +7,8 @@ from everyhop.compile.health import health
 from everyhop.compile.world import backends
 from everyhop.model import Route
 
+PREFIX = "__Host-"
+"""With this name a cookie is of one host, by https, for all paths (RFC 6265bis §4.1.3.2): no other host can set it."""
 WORDS = ("round-robin", "least-requests", "least-connections", "hash:client-address", "hash:path")
 NAMED = ("hash:header:", "hash:cookie:")
 
@@ -17,9 +19,13 @@ def spread(it: Route) -> plan.Spread | None:
     balance = it.balance or "round-robin"
     asked, slow_start_s = health(it), it.slow_start_s or 0
     alike = all(s.weight == shares[0].weight > 0 and not s.backup for s in shares)
-    if balance == "round-robin" and alike and asked is None and not slow_start_s:
+    if balance == "round-robin" and alike and it.sticky is None and asked is None and not slow_start_s:
         return None
-    return plan.Spread(by=by(balance), shares=shares, health=asked, slow_start_s=slow_start_s)
+    return plan.Spread(by=by(balance), shares=shares, sticky=sticky(it), health=asked, slow_start_s=slow_start_s)
+
+
+def sticky(it: Route) -> plan.Sticky | None:
+    return None if it.sticky is None else plan.Sticky(cookie=PREFIX + it.sticky.cookie)
 
 
 def by(

@@ -131,6 +131,7 @@ def matching(it: Route) -> plan.Route | None:
                 "compress",
                 "retries",
                 "answers",
+                "sticky",
                 "health",
                 "slow_start_s",
             ),

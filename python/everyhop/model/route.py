@@ -16,6 +16,7 @@ from everyhop.model.health import Health
 from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
+from everyhop.model.sticky import Sticky
 from everyhop.model.words import Context, Data, HopTls, Pattern, StartTls
 
 Capability = str
@@ -151,6 +152,8 @@ class Route(Section):
     """Which pages of other origins may read its answers, refusals of the edge included. Without it what the backend says of that goes on."""
     balance: str | None = None
     """Which backend a request goes to. `round-robin`, the default: they take turns, as often as their `weight` says. `least-requests` (where no request is read: `least-connections`): of two at random the one that has less under way for its weight. `hash:client-address`, `hash:header:NAME`, `hash:cookie:NAME`, `hash:path`: the same one for the same address, value or path, for as long as it is up; one that leaves moves none of the others' keys, and one that has five quarters of its share under way, and six, is passed over. Who has no such field or cookie goes by turns. Where no request is read, a client's address is all that a backend can be chosen by. Several addresses of one name take turns whatever is written here."""
+    sticky: Sticky | None = None
+    """A client comes back to the backend that answered it first, such as `{ cookie = "edge" }`: [how](../how-to/spread-requests.md#send-a-client-back-to-its-backend). `balance` says where it goes first, and where when that one is away, drained or removed."""
     health: Health | None = None
     """What the edge asks each backend by itself, such as `{ path = "/healthz" }`: [how](../how-to/check-backends.md). Without it only what requests meet tells which backends are well."""
     slow_start_s: Annotated[int, Field(ge=1, le=3600)] | None = None

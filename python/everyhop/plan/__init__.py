@@ -70,7 +70,7 @@ from everyhop.plan.settings import (
 )
 from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Text, Variable
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
-from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread
+from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
 from everyhop.plan.strength import STRENGTH, weakest
 from everyhop.plan.told import Told
 
@@ -154,6 +154,7 @@ __all__ = [
     "StatusBound",
     "StatusOff",
     "Statuses",
+    "Sticky",
     "Text",
     "ThreadsCores",
     "ThreadsFixed",

@@ -42,6 +42,10 @@ class Share(Part):
     backup: Never[bool]
 
 
+class Sticky(Part):
+    cookie: Never[str]
+
+
 class Spread(Part):
     """How backends share what comes; who may have it stands in `backends`, and that alone is trust."""
 
@@ -49,5 +53,6 @@ class Spread(Part):
         Annotated[ByTurns | ByLeast | ByClientAddress | ByHeader | ByCookie | ByPath, Field(discriminator="kind")]
     ]
     shares: Never[list[Share]]  # one for each backend, in their order
+    sticky: Never[Sticky | None]
     health: Never[HealthCheck | None]
     slow_start_s: Never[int]

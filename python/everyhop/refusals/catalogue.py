@@ -220,6 +220,12 @@ PAGES: dict[str, Page] = {
         "Only `GET` and `HEAD` go again, after an answer of 502, 503 or 504, or none in time, and to another backend alone: "
         "what may happen once must not happen twice.",
     ),
+    "route/sticky": Page(
+        "clients would not come back by a route's sticky cookie, or need not",
+        "who believes that a client keeps its backend keeps its session there alone",
+        "A browser has one cookie of a name for a host, so each route of that host needs a name of its own. A key of `balance` "
+        "says already where a client goes, and one backend needs no cookie.",
+    ),
     "route/edited-twice": Page("a field is changed twice", "which of the two holds would be chance"),
     "route/listener-apart": Page(
         "a route names listeners by which nothing comes to it",

@@ -348,7 +348,9 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "give the route one backend, or let all backends know a session",
-        built=False,
+        settings=("sticky",),
+        check=kept.comes_back,
+        writes=(Setting("route", "sticky", '{ cookie = "edge" }', TERMINATING),),
     ),
     "http3": Capability(
         "HTTP/3",

@@ -48,6 +48,10 @@ def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:
     named = list(zip(backends, it.shares, strict=False))  # the engine holds them to each other
     taking = ", ".join(f"{at} {share.weight}" for at, share in named if share.weight and not share.backup)
     out = [f"{BY[it.by.kind].format(name=getattr(it.by, 'name', ''), what=what)} By weight: {taking or 'none'}."]
+    if it.sticky is not None:
+        out += [
+            f"A client comes back to its backend by the cookie {it.sticky.cookie} of the edge, which no backend is shown."
+        ]
     out += [f"{at} takes nothing new." for at, share in named if share.weight == 0]
     backups = [at for at, share in named if share.backup and share.weight]
     out += [f"Only while none of those is up: {', '.join(backups)}."] if backups else []

@@ -131,6 +131,13 @@ def asks_by_http(it: Standing) -> Missing | None:
     return None
 
 
+def comes_back(it: Standing) -> Missing | None:
+    """`sticky`, with the name of the cookie; or `balance` by a key that clients have."""
+    if it.route.sticky is None and not (it.route.balance or "").startswith(("hash:cookie:", "hash:client-address")):
+        return Missing("nothing leads a client back to the backend that it had", ('sticky = { cookie = "edge" }',))
+    return None
+
+
 def status_bound(it: Standing) -> Missing | None:
     """`[status] bind`, where the metrics are read."""
     if it.config.status.bind is None:

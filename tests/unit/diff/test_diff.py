@@ -97,7 +97,7 @@ OTHER: dict[str, Any] = {
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
     "alpn": ["h2"], "eject_on": ["5xx"], "upgrades": ["tcp"], "requires": ["jwt"], 
-    "spread": {"by": {"kind": "least"}, "shares": [], "health": None, "slow_start_s": 0},
+    "spread": {"by": {"kind": "least"}, "shares": [], "sticky": None, "health": None, "slow_start_s": 0}, "sticky": {"cookie": "__Host-other"},
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
     "headers": [{"name": "x-other", "equals": "y"}],
     "most": {"requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},

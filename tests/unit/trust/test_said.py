@@ -111,6 +111,11 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         + 'health = { path = "/h", status = "204,300-399" }\nslow_start_s = 60\n',
         {},
     ),
+    "come back to by a cookie": (
+        VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", "127.0.0.1:2"]')
+        + 'sticky = { cookie = "edge" }\n',
+        {},
+    ),
     "checked by gRPC": (VARIANTS["mutual"] + 'upstream_protocol = "h2"\nhealth = { grpc = "" }\n', {}),
     "passed through and checked": (VARIANTS["passthrough"] + "health = { connect = true }\n", {}),
     "of one listener": (VARIANTS["same-host"] + 'listeners = ["inner"]\n', {"listener": INNER}),

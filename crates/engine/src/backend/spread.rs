@@ -97,9 +97,15 @@ fn state(now_s: i64, backend: &BackendRun, tries: &Tries) -> State {
     backend.refused().map_or(State::Rests, State::Not)
 }
 
-/// One of those that take it, by index.
+/// One of those that take it, by index; the one that its client had, where the route lets clients come back.
 fn pick(spread: &SpreadRun, key: Option<NonZeroU64>, of: impl Fn(usize, &ShareRun) -> u32) -> Option<usize> {
     let weight = |i: usize| spread.shares.get(i).map_or(0, |s| of(i, s));
+    if let (Some(_), Some(key)) = (&spread.sticky, key)
+        && let Some(known) = spread.shares.iter().position(|s| s.id == key.get())
+        && weight(known) > 0
+    {
+        return Some(known);
+    }
     match (&spread.by, key) {
         (Balance::Least {}, _) => {
             let all: Vec<u32> = (0..spread.shares.len()).map(weight).collect();
@@ -176,7 +182,7 @@ mod tests {
         let places: Vec<_> =
             (0..weights.len()).map(|i| Place::Ip { ip: [10, 0, 0, i as u8].into(), port: 1 }).collect();
         let shares = weights.iter().map(|w| Share { weight: *w, backup: false }).collect();
-        let spread = Spread { by: Balance::Path {}, shares, health: None, slow_start_s: 0 };
+        let spread = Spread { by: Balance::Path {}, shares, sticky: None, health: None, slow_start_s: 0 };
         SpreadRun::new(&spread, &places.iter().collect::<Vec<_>>(), 1, |_| Arc::default())
     }
 

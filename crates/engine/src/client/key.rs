@@ -6,12 +6,16 @@ use crate::exchange::edits::Knows;
 use crate::exchange::words::Fields;
 use everyhop_plan::{Balance, Variable};
 use everyhop_running::spread::{SpreadRun, key, key_on};
+use everyhop_running::sticky::StickyRun;
 use std::num::NonZeroU64;
 
 /// `None` where the route's backends take turns, or the request has nothing that they could be told apart by.
 #[cold]
 #[inline(never)]
 pub(crate) fn of(conn: &Conn, asked: &Asked, view: &impl Fields, spread: &SpreadRun) -> Option<NonZeroU64> {
+    if let Some(sticky) = &spread.sticky {
+        return sticking(view, spread, sticky);
+    }
     match &spread.by {
         Balance::Turns {} | Balance::Least {} => None,
         Balance::Path {} => Some(key(asked.path().as_bytes())),
@@ -23,6 +27,17 @@ pub(crate) fn of(conn: &Conn, asked: &Asked, view: &impl Fields, spread: &Spread
         Balance::Header { name } => each(view, name, |value| Some(value)),
         Balance::Cookie { name } => each(view, "cookie", |value| cookie(value, name)),
     }
+}
+
+/// The backend that its cookie leads to: the first that is ours, of however many it sends.
+fn sticking(view: &impl Fields, spread: &SpreadRun, sticky: &StickyRun) -> Option<NonZeroU64> {
+    let mut found = None;
+    view.each(|_, field, value| {
+        if found.is_none() && field.eq_ignore_ascii_case(b"cookie") {
+            found = sticky.leads_to(value);
+        }
+    });
+    NonZeroU64::new(spread.shares.get(found?)?.id)
 }
 
 /// Of what counts in all fields of that name, one after the other.

@@ -14,17 +14,21 @@ use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
+use crate::exchange::unstuck::Unstuck;
 use crate::exchange::words::{BodyLen, Fields};
 use crate::head::{request as head, target};
 use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
-use everyhop_plan::{Compress, Limits};
+use everyhop_plan::{Compress, Edits, Limits};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+
+/// Of a route that changes nothing.
+static NO_EDITS: Edits = Edits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
 
 /// Admits a request and writes its head for the backend. `scratch` is memory to use again.
 pub(crate) fn prepare<V: Fields + Headers>(
@@ -80,9 +84,16 @@ pub(crate) fn prepare<V: Fields + Headers>(
         target::moves(asked, to).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
-    let built = match route.and_then(|r| r.request.as_ref()) {
-        None => head::build(&conn.said, to, view, backend.protocol, scratch),
-        Some(edits) => {
+    let edits = route.and_then(|r| r.request.as_ref());
+    let sticky = route.and_then(|r| r.spread.as_ref()).and_then(|spread| spread.sticky.as_ref());
+    let built = match (edits, sticky) {
+        (None, None) => head::build(&conn.said, to, view, backend.protocol, scratch),
+        (edits, Some(sticky)) => {
+            let by = Editing { edits: edits.unwrap_or(&NO_EDITS), asked, knows: conn };
+            let edited = Edited { fields: Unstuck { fields: view, sticky }, by };
+            head::build(&conn.said, to, &edited, backend.protocol, scratch)
+        }
+        (Some(edits), None) => {
             let edited = Edited { fields: view, by: Editing { edits, asked, knows: conn } };
             head::build(&conn.said, to, &edited, backend.protocol, scratch)
         }

@@ -7,7 +7,7 @@ use crate::exchange::words::Fields;
 use everyhop_decide::Headers;
 use everyhop_http1::{FieldId, field_id};
 use everyhop_plan::{Edit, Edits, Piece, Variable};
-use everyhop_running::running::Shape;
+use everyhop_running::running::{Shape, Sticks};
 use std::cell::Cell;
 
 /// Whoever knows what is asked of the client's connection; what is of the request alone is [`Asked`]'s.
@@ -29,6 +29,8 @@ pub(crate) struct Shaping<'a> {
     pub(crate) shape: &'a Shape,
     pub(crate) asked: &'a Asked,
     pub(crate) knows: &'a dyn Knows,
+    /// Where its client comes back to, where its route says that; of the backend that answers.
+    pub(crate) sticks: Option<Sticks<'a>>,
 }
 
 /// A head's fields as they are when they were edited.

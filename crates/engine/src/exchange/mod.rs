@@ -23,5 +23,6 @@ pub(crate) mod told;
 pub(crate) mod trailers;
 pub(crate) mod tries;
 pub(crate) mod turn;
+pub(crate) mod unstuck;
 pub(crate) mod websocket;
 pub(crate) mod words;

@@ -12,6 +12,7 @@ use crate::exchange::sides::Client;
 use crate::exchange::words::{Behind, BodyLen, Fields, Meta};
 use everyhop_http1::FieldId;
 use everyhop_plan::Coding;
+use everyhop_running::running::Sticks;
 
 /// What is shorter gains nothing: an answer's head and a packet are about as long.
 const LEAST_BYTES: u64 = 1024;
@@ -58,15 +59,16 @@ pub(crate) struct Coded {
 pub(crate) struct Shaped<'a, F> {
     fields: Edited<'a, Returned<'a, F>>,
     coded: Coded,
+    sticks: Option<Sticks<'a>>,
 }
 
 impl<'a, F: Fields> Shaped<'a, F> {
     /// `frames`: the client can be told where a body of unknown length ends.
     pub(crate) fn of(fields: &'a F, meta: &Meta, by: Shaping<'a>, frames: bool) -> Shaped<'a, F> {
-        let Shaping { shape, asked, knows } = by;
+        let Shaping { shape, asked, knows, sticks } = by;
         let fields = Returned { fields, asked, by: shape.returned.as_deref() };
         let by = Editing { edits: &shape.edits, asked, knows };
-        let mut it = Shaped { fields: Edited { fields, by }, coded: Coded::default() };
+        let mut it = Shaped { fields: Edited { fields, by }, coded: Coded::default(), sticks };
         if let Some(codes) = asked.codes.filter(|_| frames) {
             it.coded = coded(&it.fields, meta, codes, asked.is_head());
         }
@@ -186,6 +188,10 @@ impl<F: Fields> Fields for Shaped<'_, F> {
             if cors.is_some() && is_of_cors(id, name) {
                 return;
             }
+            // That cookie is the edge's: a backend that set it would send its clients anywhere.
+            if self.sticks.is_some_and(|it| is("set-cookie") && it.by.is_ours(value)) {
+                return;
+            }
             // Of the body as it was, which ranges are of, too.
             if with.is_some() && (id == FieldId::ContentLength || is("accept-ranges")) {
                 return;
@@ -201,6 +207,9 @@ impl<F: Fields> Fields for Shaped<'_, F> {
         }
         if varies {
             f(FieldId::Other, b"vary", b"Accept-Encoding");
+        }
+        if let Some(sets) = self.sticks.and_then(|it| it.sets) {
+            f(FieldId::Other, b"set-cookie", sets.as_bytes());
         }
         if let Some(cors) = cors {
             cors.each(|name, value| f(FieldId::Other, name.as_bytes(), value));

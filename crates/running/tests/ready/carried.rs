@@ -126,7 +126,7 @@ fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_r
         let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false})).collect();
         let mut plan = plan();
         *way(&mut plan, 0, "spread") =
-            json!({"by": {"kind": "least"}, "shares": shares, "health": null, "slow_start_s": 0});
+            json!({"by": {"kind": "least"}, "shares": shares, "sticky": null, "health": null, "slow_start_s": 0});
         plan
     };
     let before = it.built(&spread(&[1, 1]), None).expect("a plan");
@@ -157,7 +157,7 @@ fn checked(every_s: Value) -> Value {
     }
     let share = json!({"weight": 1, "backup": false});
     *way(&mut plan, 0, "spread") =
-        json!({"by": {"kind": "turns"}, "shares": [share, share], "health": health, "slow_start_s": 0});
+        json!({"by": {"kind": "turns"}, "shares": [share, share], "sticky": null, "health": health, "slow_start_s": 0});
     plan
 }
 
