@@ -18,6 +18,7 @@ Raws = Callable[..., Raw]
 STRIPPED = 'path = "/v1"\nstrip = "/v1"\n'
 BOTH = STRIPPED + 'rewrite = "/internal{path}"\n'
 NAMED = 'host_header = "api.internal"\n'
+MADE = "rewrite = { regex = '/v1/(?<rest>.*)', to = \"/one/{rest}\" }\n"
 GUARDED = 'cookies = { secure = true, http_only = true, same_site = "lax" }\n'
 
 
@@ -59,6 +60,8 @@ def values(found: list[tuple[str, str]], name: str) -> list[str]:
         (BOTH, "/internal/login", "/v1/login"),
         (BOTH, "http://127.0.0.1:{port}/internal/login", "https://a.test/v1/login"),
         (BOTH, "/elsewhere", "/elsewhere"),
+        (MADE, "http://127.0.0.1:{port}/one/login", "https://a.test/one/login"),
+        (MADE, "/one/login", "/one/login"),
         (NAMED, "http://api.internal/x", "https://a.test/x"),
         (NAMED, "https://api.internal:{port}/x#y", "https://a.test/x#y"),
         (NAMED, "/x", "/x"),

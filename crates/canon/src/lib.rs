@@ -13,4 +13,5 @@ pub mod path;
 pub mod proxy;
 pub mod readings;
 pub mod returned;
+pub mod rewrite;
 pub mod told;

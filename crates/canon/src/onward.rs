@@ -14,6 +14,11 @@ pub fn without<'a>(sent: &'a str, prefix: &str, alone: bool) -> Option<&'a str> 
     (rest.starts_with('/') && (is_plain(rest) || goes_on(rest, alone))).then_some(rest)
 }
 
+/// A path that goes on by itself: nobody who reads it takes it out of the root, or for the name of a server.
+pub(crate) fn is_onward(path: &str) -> bool {
+    path.starts_with('/') && (is_plain(path) || goes_on(path, true))
+}
+
 /// Nothing in it is read in another way by anybody who reads it as a path.
 fn is_plain(rest: &str) -> bool {
     !rest.contains(['%', ';', '\\']) && !rest.contains("//") && !rest.contains("/.")

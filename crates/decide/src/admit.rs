@@ -4,9 +4,10 @@
 //! Read next: `apart.rs`, which asks every question that could tell two plans apart.
 
 use crate::view::View;
-use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Verdict};
+use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Unmatchable, Verdict};
 use everyhop_canon::onward::without;
 use everyhop_canon::path::{path, reads_one_way};
+use everyhop_canon::rewrite::{NoRewrite, Rewrite};
 use everyhop_plan::{Paths, Plan, Target, Way};
 
 /// What a client proved in its handshake.
@@ -73,8 +74,32 @@ pub(crate) struct Rule {
     allow: Option<Vec<String>>,
     upgrades: Upgrades,
     strict_paths: bool,
-    /// What is taken from the beginning of paths, and whether what is left goes on by itself.
-    strip: Option<(String, bool)>,
+    onward: Option<Onward>,
+}
+
+/// What becomes of a path before it goes on, as far as that can refuse it.
+#[derive(Debug)]
+enum Onward {
+    /// What is taken from its beginning, and whether what is left goes on by itself.
+    Stripped(String, bool),
+    Rewritten(Rewrite),
+}
+
+impl Onward {
+    fn of(target: &Target) -> Result<Option<Onward>, NoRewrite> {
+        Ok(match target {
+            Target::Rewritten { regex, to } => Some(Onward::Rewritten(Rewrite::of(regex, to)?)),
+            _ => stripped(target).map(|(prefix, alone)| Onward::Stripped(prefix.to_owned(), alone)),
+        })
+    }
+
+    #[inline]
+    fn refuses(&self, ask: &Ask<'_>, strict: bool) -> bool {
+        match self {
+            Onward::Stripped(prefix, alone) => without(ask.sent, prefix, *alone).is_none(),
+            Onward::Rewritten(by) => ask.sent != "*" && by.apply(ask.path, strict, &mut String::new()).is_err(),
+        }
+    }
 }
 
 impl Rule {
@@ -93,22 +118,22 @@ impl Rule {
         }
     }
 
-    pub(crate) fn of(way: &Way) -> Rule {
-        match way {
+    pub(crate) fn of(way: &Way) -> Result<Rule, NoRewrite> {
+        Ok(match way {
             Way::AtBackend { .. } => {
-                Rule { allow: None, upgrades: Upgrades::Of(Vec::new()), strict_paths: false, strip: None }
+                Rule { allow: None, upgrades: Upgrades::Of(Vec::new()), strict_paths: false, onward: None }
             }
             Way::AtEdge { allow_clients, upgrades, paths, target, .. } => Rule {
                 allow: allow_clients.clone(),
                 upgrades: Upgrades::Of(upgrades.clone()),
                 strict_paths: *paths == Paths::Strict,
-                strip: stripped(target).map(|(prefix, alone)| (prefix.to_owned(), alone)),
+                onward: Onward::of(target)?,
             },
             // There is no backend to read a path in another way.
             Way::Here { allow_clients, .. } => {
-                Rule { allow: allow_clients.clone(), upgrades: Upgrades::Any, strict_paths: false, strip: None }
+                Rule { allow: allow_clients.clone(), upgrades: Upgrades::Any, strict_paths: false, onward: None }
             }
-        }
+        })
     }
 }
 
@@ -136,6 +161,14 @@ pub enum Outcome {
 }
 
 impl Matcher {
+    /// By what a route rewrites the paths of its requests, if it does so by an expression.
+    pub fn rewrite(&self, route: usize) -> Option<&Rewrite> {
+        match self.rules.get(route)?.onward.as_ref()? {
+            Onward::Rewritten(by) => Some(by),
+            Onward::Stripped(..) => None,
+        }
+    }
+
     /// May this request, which came by the listener of that name inside `site`, pass? `upgrade`: the protocol that it asks to switch to. Gives
     /// the route.
     ///
@@ -173,8 +206,8 @@ impl Matcher {
         if rule.strict_paths && !reads_one_way(ask.path) && path(ask.sent.as_bytes()).is_err() {
             return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
-        if let Some((prefix, alone)) = &rule.strip
-            && without(ask.sent, prefix, *alone).is_none()
+        if let Some(onward) = &rule.onward
+            && onward.refuses(ask, rule.strict_paths)
         {
             return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
@@ -250,6 +283,9 @@ impl Matcher {
 pub const STRENGTHS: [&str; 4] = ["plaintext", "reencrypt", "mutual", "passthrough"];
 
 /// The rules of a plan, by route.
-pub(crate) fn rules(plan: &Plan) -> Vec<Rule> {
-    plan.routes.iter().map(|r| Rule::of(&r.way)).collect()
+///
+/// Refuses: a rewrite that is none.
+pub(crate) fn rules(plan: &Plan) -> Result<Vec<Rule>, Unmatchable> {
+    let wrong = |name: &str, why: &NoRewrite| Unmatchable(format!("route {name:?} rewrites paths: {why}"));
+    plan.routes.iter().map(|r| Rule::of(&r.way).map_err(|why| wrong(&r.name, &why))).collect()
 }

@@ -155,9 +155,9 @@ pub struct Matcher {
 impl Matcher {
     /// Builds the tables.
     ///
-    /// Refuses: a name owned twice, a reference to a site or route that is not there.
+    /// Refuses: a name owned twice, a reference to a site or route that is not there, a rewrite that is none.
     pub fn build(plan: &Plan) -> Result<Matcher, Unmatchable> {
-        let mut it = Matcher { rules: admit::rules(plan), ..Matcher::default() };
+        let mut it = Matcher { rules: admit::rules(plan)?, ..Matcher::default() };
         it.see(plan)?;
         it.is_streaming = plan.sites.iter().map(|s| s.protocol == Protocol::Tcp).collect();
         for listener in &plan.listeners {

@@ -8,7 +8,8 @@ use crate::table::{Table, fit};
 use everyhop_canon::onward::without;
 use everyhop_canon::path::reads_one_way;
 use everyhop_canon::readings;
-use everyhop_plan::{PathMatch, Paths, Plan, Way};
+use everyhop_canon::rewrite::Rewrite;
+use everyhop_plan::{PathMatch, Paths, Plan, Target, Way};
 
 /// A reading of a path that leads elsewhere than the path itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,13 @@ pub(crate) fn told(plan: &Plan, ask: &Ask<'_>, route: usize, reading: Option<&Re
             return format!(
                 "it fits route {own:?}, but what is left of it without {prefix:?} {so}; ask for it plainly"
             );
+        }
+        if let Some(Way::AtEdge { target: Target::Rewritten { regex, to }, .. }) =
+            plan.routes.get(route).map(|r| &r.way)
+            && Rewrite::of(regex, to).is_ok_and(|by| by.apply(ask.path, is_strict, &mut String::new()).is_err())
+        {
+            let so = "leaves the root, names a server to some backends, or is not read alike by all";
+            return format!("it fits route {own:?}, but what its rewrite makes of it {so}; ask for it plainly");
         }
         if !is_strict {
             // By its fields, which are not at hand; or HTTP/2 to the backend has no such query.

@@ -108,6 +108,13 @@ fn canon_path(text: &str) -> Option<String> {
     judge::path(text)
 }
 
+/// Why a path cannot be rewritten so: what is wrong, `regex` or `to`, and why; `None` if it can.
+#[pyfunction]
+fn judge_rewrite(regex: &str, to: &str) -> Option<(&'static str, String)> {
+    let no = everyhop_canon::rewrite::Rewrite::of(regex, to).err()?;
+    Some((if no.is_of_regex() { "regex" } else { "to" }, no.to_string()))
+}
+
 /// A network in the form that peers are compared with; `None` if it is none.
 #[pyfunction]
 fn canon_network(text: &str) -> Option<String> {
@@ -183,6 +190,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(canon_host, m)?)?;
     m.add_function(wrap_pyfunction!(canon_path, m)?)?;
     m.add_function(wrap_pyfunction!(canon_network, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_rewrite, m)?)?;
     m.add_function(wrap_pyfunction!(canon_client, m)?)?;
     m.add_function(wrap_pyfunction!(judge_pair, m)?)?;
     m.add_function(wrap_pyfunction!(judge_roots, m)?)?;

@@ -13,6 +13,11 @@ pub enum Target {
         strip: String,
         under: String,
     },
+    /// What `to` makes of a path that the whole of `regex` fits, by its named groups; any other goes on as it came.
+    Rewritten {
+        regex: String,
+        to: String,
+    },
     /// This path, whatever was asked for.
     Fixed {
         path: String,

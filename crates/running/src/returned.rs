@@ -29,7 +29,7 @@ impl ReturnedRun {
         let (strip, under) = match target {
             Target::Moved { strip, under } => (strip.as_str(), under.as_str()),
             // No path of theirs says which one was asked for.
-            Target::AsItCame {} | Target::Fixed { .. } => ("", ""),
+            Target::AsItCame {} | Target::Fixed { .. } | Target::Rewritten { .. } => ("", ""),
         };
         (locations || cookies.is_some()).then(|| {
             Box::new(ReturnedRun {

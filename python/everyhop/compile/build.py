@@ -15,7 +15,7 @@ from everyhop.compile.plain import https_port
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends, demands_asking, ends_at
-from everyhop.model import Backend, Edits, Listener, Route, Site, Verify
+from everyhop.model import Backend, Edits, Listener, Rewrite, Route, Site, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -280,7 +280,9 @@ def path(it: Route) -> plan.AnyPath | plan.ExactPath | plan.PrefixPath:
     return plan.PrefixPath(kind="prefix", path=prefix) if prefix else plan.AnyPath(kind="any")
 
 
-def target(it: Route) -> plan.AsItCame | plan.Moved | plan.Fixed:
+def target(it: Route) -> plan.AsItCame | plan.Moved | plan.Rewritten | plan.Fixed:
+    if isinstance(it.rewrite, Rewrite):
+        return plan.Rewritten(kind="rewritten", regex=it.rewrite.regex, to=it.rewrite.to)
     match pieces(it.rewrite or ""):
         case [plan.Text(text=path)]:
             return plan.Fixed(kind="fixed", path=path)

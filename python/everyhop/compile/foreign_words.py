@@ -223,7 +223,7 @@ ROWS = (
         Lives("route", 'cookies = { secure = true, http_only = true, same_site = "lax" }', "paths and domains go back with locations")),
     Row("strip_prefix", Lives("route", 'strip = "/v1"')),
     Row("rewrite rewrites replacePath prefix_rewrite addPrefix uri path_rewrite set_path", Lives("route", 'rewrite = "/internal{path}"')),
-    Row("replacePathRegex regex_rewrite", Absent("a prefix is taken away or put before a path (strip, rewrite); for more let the service answer at it")),
+    Row("replacePathRegex regex_rewrite", Lives("route", 'rewrite = { regex = "/users/(?<id>[0-9]+)", to = "/people/{id}" }')),
     Row("add_header more_set_headers customResponseHeaders header_down response_header response_headers response_headers_to_add",
         Lives("route", 'response = { set = { cache-control = "no-store" } }', "or add, remove")),
     Row("set_header proxy_set_header customRequestHeaders header_up request_header request_headers request_headers_to_add remove_header proxy_hide_header",

@@ -42,6 +42,11 @@ def path(text: str) -> str | None:
     return text if _door.canon_path(text) == text else None
 
 
+def no_rewrite(regex: str, to: str) -> tuple[str, str] | None:
+    """Which of the two is wrong, `regex` or `to`, and why; `None` where paths can be rewritten so."""
+    return _door.judge_rewrite(regex, to)
+
+
 def authority(text: str) -> str | None:
     """A host name or address as Host has it, in its one form, with or without a port; `None` for anything else."""
     if text.startswith((SERVICE, "unix:")):

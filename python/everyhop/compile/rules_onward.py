@@ -7,7 +7,7 @@ from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.pieces import NoPiece, pieces
 from everyhop.compile.world import Key, World
-from everyhop.model import Route
+from everyhop.model import Rewrite, Route
 
 SLUG = "route/onward-path"
 
@@ -23,7 +23,9 @@ def judge(world: World) -> None:
             )
         if route.strip is not None:
             stripped(world, ("route", i, "strip"), route, route.strip)
-        if route.rewrite is not None:
+        if isinstance(route.rewrite, Rewrite):
+            made(world, ("route", i, "rewrite"), route, route.rewrite)
+        elif route.rewrite is not None:
             rewritten(world, ("route", i, "rewrite"), route, route.rewrite)
 
 
@@ -93,3 +95,23 @@ def rewritten(world: World, key: Key, route: Route, text: str) -> None:
         case _:
             what = f"{said}: beside a prefix it can hold {{path}} alone, at its end; the query goes on by itself"
             world.refuse(SLUG, key, what, 'write "/prefix{path}"')
+
+
+def made(world: World, key: Key, route: Route, it: Rewrite) -> None:
+    """A path that is made by a regular expression. The engine's own judge says whether it can be."""
+    if route.strip is not None:
+        what = f"route {route.name!r} takes {route.strip!r} from paths that its rewrite sees whole"
+        also = ((*key[:2], "strip"),)
+        world.refuse(SLUG, key, what, "remove strip: the expression can leave it out of what goes on", also=also)
+        return
+    found = names.no_rewrite(it.regex, it.to)
+    if found is None:
+        return
+    which, why = found
+    if which == "regex":
+        what = f"route {route.name!r} rewrites paths by {it.regex!r}: {why}"
+        mend = 'regex = "/users/(?<id>[0-9]+)(?<rest>/.*)?"'
+    else:
+        what = f"route {route.name!r} sends backends {it.to!r} for the path: {why}"
+        mend = 'to = "/people/{id}{rest}", with the groups of the expression'
+    world.refuse(SLUG, (*key, which), what, mend)

@@ -11,7 +11,7 @@ from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
-from everyhop.model.route import Acceptance, Allow, Backend, Route, Verify
+from everyhop.model.route import Acceptance, Allow, Backend, Rewrite, Route, Verify
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Most",
     "Redirect",
     "Retries",
+    "Rewrite",
     "Route",
     "RouteLimits",
     "Site",

@@ -72,6 +72,15 @@ class Allow(Section):
     """DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case."""
 
 
+class Rewrite(Section):
+    """What a path becomes that a regular expression fits."""
+
+    regex: Annotated[str, Field(min_length=1)]
+    """It has to fit the whole path, in the form that routes are matched by: `/users/(?<id>[0-9]+)(?<rest>/.*)?`. It is matched in linear time, so it has no look-around and no backreferences ([syntax](https://docs.rs/regex/latest/regex/#syntax)). A path that it does not fit goes on as it came."""
+    to: Annotated[str, Field(min_length=1)]
+    """The path that goes on, with the groups of the expression by their names: `/people/{id}{rest}`; `{{` and `}}` are braces. A request is refused with 400 where it comes to what leaves the root or could be read as the name of a server."""
+
+
 class Route(Section):
     """`[[route]]`"""
 
@@ -136,8 +145,8 @@ class Route(Section):
     """When a `GET` or `HEAD` goes to another backend after a bad answer of one, or none in time, such as `{ on = [503] }`. Without it only what no backend can have acted on goes again."""
     strip: str | None = None
     """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. `X-Forwarded-Prefix` tells the backend. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
-    rewrite: str | None = None
-    """What goes to the backend instead of the path: `"/internal{path}"` puts a prefix before it (before what `strip` left), `"/one/path"` stands for all. The query goes on as it came. What is matched, judged and logged is the path that the client sent."""
+    rewrite: str | Rewrite | None = None
+    """What goes to the backend instead of the path: `"/internal{path}"` puts a prefix before it (before what `strip` left), `"/one/path"` stands for all, and a table with a regular expression makes another of it. The query goes on as it came. What is matched, judged and logged is the path that the client sent."""
     host_header: str | None = None
     """The host that backends are asked for (Host, `:authority`) instead of the one that the client asked for, with a port or without; `X-Forwarded-Host` says the client's. By which name a backend is verified, and what its TLS is told (SNI), is said by `verify`."""
     request: Edits | None = None

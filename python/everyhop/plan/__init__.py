@@ -68,7 +68,20 @@ from everyhop.plan.settings import (
     ToOff,
     ToStdout,
 )
-from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Text, Variable
+from everyhop.plan.shape import (
+    AsItCame,
+    Compress,
+    Cookies,
+    Cors,
+    Edit,
+    Edits,
+    Fixed,
+    Moved,
+    Of,
+    Rewritten,
+    Text,
+    Variable,
+)
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
 from everyhop.plan.strength import STRENGTH, weakest
@@ -142,6 +155,7 @@ __all__ = [
     "Refuse",
     "Request",
     "Retries",
+    "Rewritten",
     "Route",
     "RouteLimits",
     "SameHost",

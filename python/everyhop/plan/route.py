@@ -10,7 +10,7 @@ from everyhop.model.words import Declared, StartTls
 from everyhop.plan.hop import Backend, Place
 from everyhop.plan.part import Part
 from everyhop.plan.settings import RouteLimits
-from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Text
+from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Rewritten, Text
 from everyhop.plan.spread import Spread
 from everyhop.plan.told import Always, ByEffect, Never
 
@@ -64,7 +64,7 @@ class AtEdge(Part):
     allow_clients: Always[list[str] | None]
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
-    target: Always[Annotated[AsItCame | Moved | Fixed, Field(discriminator="kind")]]
+    target: Always[Annotated[AsItCame | Moved | Rewritten | Fixed, Field(discriminator="kind")]]
     host_header: Always[str | None]
     request: Always[Edits]
     response: Always[Edits]

@@ -27,6 +27,17 @@ class Moved(Part):
         )
 
 
+class Rewritten(Part):
+    """What `to` makes of a path that the whole of `regex` fits."""
+
+    kind: Literal["rewritten"]
+    regex: Always[str]
+    to: Always[str]
+
+    def __str__(self) -> str:
+        return f"as {self.to} where it is {self.regex}"
+
+
 class Fixed(Part):
     kind: Literal["fixed"]
     path: Always[str]

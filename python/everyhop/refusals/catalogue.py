@@ -237,7 +237,9 @@ PAGES: dict[str, Page] = {
         "what goes to the backend instead of the path is none, or not always there",
         "a backend that is asked for another path than was judged serves what nobody let pass",
         "`strip` is whole segments with which each path of the route begins, so the route's `path` or `path_exact` is that or "
-        "below it. `rewrite` is a prefix and `{path}`, or one path for all. Neither can be read in two ways, and nothing that "
+        "below it. `rewrite` is a prefix and `{path}`, or one path for all, or `{ regex, to }`: an expression that fits whole "
+        "paths and compiles, no group of which has the name of another, and a path that begins with a slash of its own, stays "
+        "within the root, and names groups that are there. None of them can be read in two ways, and nothing that "
         "a client sends can make `//name` of it, which some read as the name of a server, or leave the root: such requests are "
         "refused with 400 (`request/bad-target`). What is matched, judged and logged is the path that the client sent.",
     ),

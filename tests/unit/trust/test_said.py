@@ -77,6 +77,10 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         + 'cookies = { secure = true, http_only = true, same_site = "lax", path = "/x" }\n',
         {},
     ),
+    "asked for what an expression makes of a path": (
+        VARIANTS["same-host"] + "rewrite = { regex = '/a/(?<id>[0-9]+)', to = \"/b/{id}\" }\n",
+        {},
+    ),
     "sent again": (VARIANTS["same-host"] + "retries = { attempts = 3, on = [503, 502], per_try_s = 4 }\n", {}),
     "compressed": (VARIANTS["same-host"] + 'compress = ["br", "gzip"]\n', {}),
     "compressed beside secrets": (

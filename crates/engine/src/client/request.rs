@@ -16,7 +16,8 @@ use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
 use crate::exchange::unstuck::Unstuck;
 use crate::exchange::words::{BodyLen, Fields};
-use crate::head::{request as head, target};
+use crate::head::request as head;
+use crate::head::target::{self, Rewriting};
 use everyhop_canon::host;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
@@ -80,8 +81,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
         asked.send_canonical();
     }
     asked.returns_by = route.and_then(|r| r.spread.as_ref()).and_then(|spread| key::of(conn, asked, view, spread));
-    if let Some(to) = route.and_then(|r| r.target.as_ref()) {
-        target::moves(asked, to).map_err(refused)?;
+    if let Some((route, to)) = route.and_then(|r| Some((r, r.target.as_ref()?))) {
+        let by = Rewriting { rewrite: running.matcher.rewrite(admitted.route), strict: route.strict_paths };
+        target::moves(asked, to, by).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
     let edits = route.and_then(|r| r.request.as_ref());
