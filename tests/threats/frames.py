@@ -38,6 +38,12 @@ def fields(host: str, *more: tuple[bytes, bytes], method: bytes = b"GET", path: 
     return b"".join(literal(n, v) for n, v in [*pseudo, *more])
 
 
+def window(body: bytes) -> int | None:
+    """Of each stream, if these settings name it."""
+    pairs = [body[at : at + 6] for at in range(0, len(body), 6)]
+    return next((int.from_bytes(it[2:], "big") for it in pairs if it[:2] == b"\0\4"), None)
+
+
 class Client:
     """Reads frames as `(type, flags, stream, body)`; remembers statuses, resets and how the connection ended."""
 

@@ -27,18 +27,13 @@ from tests.threats.frames import (
     Client,
     fields,
     frame,
+    window,
 )
 from tests.threats.test_http2_backends import at_its_end, route
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
 Frames = Iterator[tuple[int, int, int, bytes]]
-
-
-def window(body: bytes) -> int | None:
-    """Of each stream, if these settings name it."""
-    pairs = [body[at : at + 6] for at in range(0, len(body), 6)]
-    return next((int.from_bytes(it[2:], "big") for it in pairs if it[:2] == b"\0\4"), None)
 
 
 def passes(moment: float) -> None:
@@ -90,13 +85,13 @@ OWN = 131_072
 LIMITS = f"[limits]\nh2_connection_window_bytes = {OWN}\n"
 
 
-def slowly(port: int, pki: Pki) -> ssl.SSLSocket | None:
+def slowly(port: int, pki: Pki, host: str = "a.test") -> ssl.SSLSocket | None:
     """A session whose client took its time; `None` where it was not asked before the edge had answered already."""
     context = ssl.create_default_context(cafile=str(pki.public.file))
     context.set_alpn_protocols(["h2"])
     raw = socket.create_connection(("127.0.0.1", port), 20)
     raw.setblocking(False)
-    sock = context.wrap_socket(raw, server_hostname="a.test", do_handshake_on_connect=False)
+    sock = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
     try:
         sock.do_handshake()
     except ssl.SSLWantReadError:
