@@ -65,10 +65,12 @@ class Spoken:
 
 class H2Backend:
     """A script for `Raw`. `on(spoken, asked, event)` is called with each event of a request. `tunnels`: it says that it takes
-    an extended CONNECT (RFC 8441)."""
+    an extended CONNECT (RFC 8441). `streams`: as many as it takes at once on one connection."""
 
-    def __init__(self, on: Callable[[Spoken, Asked, h2.events.Event], None], *, tunnels: bool = False) -> None:
-        self.on, self.tunnels = on, tunnels
+    def __init__(
+        self, on: Callable[[Spoken, Asked, h2.events.Event], None], *, tunnels: bool = False, streams: int | None = None
+    ) -> None:
+        self.on, self.tunnels, self.streams = on, tunnels, streams
         self.asked: list[Asked] = []
         self.connections = 0
         self.lock = threading.Lock()
@@ -81,6 +83,10 @@ class H2Backend:
         spoken = Spoken(number, sock, it)
         if self.tunnels:
             it.local_settings = Settings(client=False, initial_values={SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+        if self.streams is not None:
+            it.local_settings = Settings(
+                client=False, initial_values={SettingCodes.MAX_CONCURRENT_STREAMS: self.streams}
+            )
         it.initiate_connection()
         sock.sendall(it.data_to_send())
         here: dict[int, Asked] = {}

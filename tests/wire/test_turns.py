@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import urllib.request
@@ -14,6 +15,7 @@ import pytest
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
 from tests.kit.edge import until
+from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.kit.raw import OK, head
 from tests.wire.test_http2 import Speaker
 
@@ -58,6 +60,13 @@ def gauge(port: int, name: str) -> float:
     text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
     (line,) = [line for line in text.splitlines() if line.startswith(f'{name}{{route="r"}} ')]
     return float(line.rpartition(" ")[2])
+
+
+def each(port: int, name: str) -> dict[str, int]:
+    """A gauge of backends, by their addresses."""
+    text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+    found = re.findall(rf'^{name}{{route="r",backend="(.*?)"}} (\d+)$', text, re.MULTILINE)
+    return {at: int(value) for at, value in found}
 
 
 def under_way(port: int, count: int) -> None:
@@ -178,6 +187,72 @@ def test_a_reload_forgets_nothing_that_is_under_way(edge: Edges, pki: Pki, holdi
     assert it.reload(route(port, "requests = 2"))["reloaded"]
     script.go.release(2)
     assert exchange(second, ASK).status == 200
+
+
+def test_a_backend_has_as_many_connections_as_it_may_and_whoever_finds_none_is_told_so_at_once(
+    edge: Edges, pki: Pki, holding: tuple[Holding, int]
+) -> None:
+    script, port = holding
+    metrics, more = status_port()
+    it = edge(route(port, "connections = 2"), threads=1, more=more)
+    socks = [tls(it.port, "a.test", pki.public.file) for _ in range(3)]
+    for sock in socks[:2]:
+        sock.sendall(ASK)
+    until(lambda: script.asked == 2 or None)
+    assert each(metrics, "everyhop_backend_connections") == {f"127.0.0.1:{port}": 2}
+    assert each(metrics, "everyhop_backend_connections_limit") == {f"127.0.0.1:{port}": 2}
+    refused = exchange(socks[2], ASK)
+    assert refused.status == 503 and "hop/too-many-connections" in refused.text
+    assert refused.headers["retry-after"] == "1" and refused.headers.get("connection") != "close"
+    line = it.line(lambda line: line["status"] == 503)
+    assert line["end"] == "hop/too-many-connections" and line["route"] == "r"
+    (backend,) = it.status()["routes"][0]["backends"]
+    assert backend["state"] == "up" and backend["failures"] == 0, "it does what it may, and nothing is wrong with it"
+    assert backend["failed"] == {"hop/too-many-connections": 1} and backend["open"] == 2
+    assert script.asked == 2
+    script.go.release(3)
+    assert [read_answer(sock).status for sock in socks[:2]] == [200, 200]
+    assert exchange(socks[2], ASK).status == 200, "one that is free again takes it"
+    assert each(metrics, "everyhop_backend_connections") == {f"127.0.0.1:{port}": 2}
+
+
+def test_what_finds_no_room_at_one_backend_goes_to_another(edge: Edges, pki: Pki, raw: Raws) -> None:
+    one, other = Holding(), Holding()
+    ports = [raw(one).port, raw(other).port]
+    to = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+    it = edge(
+        f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = [{to}]\nmost = {{ connections = 1 }}\n',
+        threads=1,
+    )
+    socks = [tls(it.port, "a.test", pki.public.file) for _ in range(3)]
+    for sock in socks[:2]:
+        sock.sendall(ASK)
+    until(lambda: one.asked + other.asked == 2 or None)
+    assert (one.asked, other.asked) == (1, 1)
+    assert exchange(socks[2], ASK).status == 503
+    one.go.release(100)
+    other.go.release(100)
+    assert [read_answer(sock).status for sock in socks[:2]] == [200, 200]
+    assert [exchange(socks[2], ASK).status for _ in range(4)] == [200] * 4
+
+
+def test_a_call_that_finds_no_room_is_told_so_as_calls_are(edge: Edges, pki: Pki, raw: Raws) -> None:
+    """At a backend that takes one stream a connection."""
+
+    def on(spoken: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        """It answers nothing."""
+
+    backend = H2Backend(on, streams=1)
+    it = edge(route(raw(backend).port, "connections = 1", 'upstream_protocol = "h2"'), threads=1)
+    speaker = Speaker(it, pki)
+    fields = [("content-type", "application/grpc"), ("te", "trailers")]
+    speaker.headers(*fields, method="POST", end=False)
+    until(lambda: backend.asked or None)
+    late = speaker.headers(*fields, method="POST", end=False)
+    answers = (e for e in speaker.events() if isinstance(e, h2.events.ResponseReceived) and e.stream_id == late)
+    told = {bytes(k): bytes(v) for k, v in next(answers).headers or []}
+    assert told[b":status"] == b"200" and told[b"grpc-status"] == b"14", told
+    assert b"hop/too-many-connections" in told[b"grpc-message"] + told[b"proxy-status"]
 
 
 def test_a_storm_on_three_threads_loses_no_turn(edge: Edges, pki: Pki, raw: Raws) -> None:

@@ -38,6 +38,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     listeners(&mut out, &running);
     turns(&mut out, &running);
+    open(&mut out, &running);
     retries(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
@@ -125,6 +126,26 @@ fn turns(out: &mut String, running: &Running) {
     let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");
     for (route, turns) in bounded() {
         let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().1);
+    }
+}
+
+/// Of routes that let only so many be open.
+fn open(out: &mut String, running: &Running) {
+    let bounded = || running.routes.iter().filter_map(|r| Some((r, r.connections?)));
+    let each =
+        || bounded().flat_map(|(r, most)| r.backends.iter().map(move |b| (label(&r.name), label(&b.at), b, most)));
+    let name = "everyhop_backend_connections";
+    let help = "connections that are open to the backend, of routes with most.connections";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for (route, at, b, _) in each() {
+        let open = b.open.load(Ordering::Relaxed);
+        let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\"}} {open}");
+    }
+    let name = "everyhop_backend_connections_limit";
+    let help = "how many there may be (most.connections, and one for each thread)";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for (route, at, _, most) in each() {
+        let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\"}} {most}");
     }
 }
 

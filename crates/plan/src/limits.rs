@@ -60,13 +60,25 @@ pub struct Limits {
     pub source_ipv6_prefix: u32,
 }
 
-/// How many requests of one route are under way at once, and how many wait for their turn.
+/// How much of one route is under way at once, and how many requests wait for their turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Most {
-    pub requests: u32,
+    /// Open to each backend, whatever route they are of; `null`: as many as it takes.
+    #[serde(deserialize_with = "present")]
+    pub connections: Option<u32>,
+    /// `null`: as many as come.
+    #[serde(deserialize_with = "present")]
+    pub requests: Option<u32>,
     pub waiting: u32,
     pub wait_s: u32,
+}
+
+impl Most {
+    /// As many requests are under way and wait by both.
+    pub fn lets_as_many(&self, other: &Most) -> bool {
+        (self.requests, self.waiting, self.wait_s) == (other.requests, other.waiting, other.wait_s)
+    }
 }
 
 /// When a request that a backend did not answer well goes to another one.

@@ -116,6 +116,7 @@ refusals! {
     Unresolved "hop/unresolved" 503 "the backend's name does not resolve";
     ConnectFailed "hop/connect-failed" 502 "the backend does not take connections";
     HopDescriptors "hop/descriptors" 503 "the process has no descriptor left for a connection to the backend";
+    HopFull "hop/too-many-connections" 503 "as many connections are open to each backend as the route lets there be (most.connections)";
     ConnectTimeout "hop/connect-timeout" 504 "the backend did not take the connection within limits.connect_s";
     HopNotTls "hop/not-tls" 502 "the backend does not speak TLS";
     HopNotReady "hop/not-ready" 502 "the backend greeted with a refusal, or not in its protocol's words: it takes no session now";

@@ -154,6 +154,12 @@ impl BackendRun {
         Connected(self.open.clone())
     }
 
+    /// As [`BackendRun::connected`], if fewer than that are.
+    pub fn connected_within(&self, most: u32) -> Option<Connected> {
+        let (order, next) = (Ordering::Relaxed, |open| (open < most).then_some(open + 1));
+        self.open.fetch_update(order, order, next).ok().map(|_| Connected(self.open.clone()))
+    }
+
     /// After an address was ejected or healed, went down or came up, or others took their place.
     pub fn sum_up(&self) {
         let addresses = self.addresses.load();

@@ -67,6 +67,7 @@ impl Running {
             old_checked,
             old_sites,
             plan: &plan,
+            threads,
             limits: limits.clone(),
             built: RefCell::default(),
         };
@@ -156,6 +157,7 @@ struct Building<'a> {
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
     plan: &'a Plan,
+    threads: usize,
     limits: Arc<Limits>,
     /// Backends of this plan by hop: whatever routes have it, there is one, with one health.
     built: RefCell<HashMap<u64, Arc<BackendRun>>>,
@@ -231,6 +233,7 @@ impl Building<'_> {
             spread: None,
             retries: None,
             turns: None,
+            connections: None,
             limits: limits.clone(),
         };
         match &route.way {
@@ -290,11 +293,26 @@ impl Building<'_> {
                     eject_on: eject_on.clone(),
                     request: some(request),
                     response: shape(response, cors.as_deref(), compress.as_deref(), returned, sticks),
-                    turns: most.map(|most| Arc::new(Turns::new(most))),
+                    turns: most.and_then(Turns::of).map(Arc::new),
+                    connections: most.and_then(|m| m.connections).map(|most| self.bound(most)),
+                    limits: self.limits_within(&limits, most.and_then(|m| m.connections)),
                     ..bare(pattern)
                 })
             }
         }
+    }
+
+    /// A thread has connections of its own: one for each at the least, or some would have none at all.
+    fn bound(&self, most: u32) -> u32 {
+        most.max(u32::try_from(self.threads).unwrap_or(u32::MAX))
+    }
+
+    /// Of a backend that takes so many connections, each thread keeps its share of them idle, and no other's.
+    fn limits_within(&self, limits: &Arc<Limits>, most: Option<u32>) -> Arc<Limits> {
+        let threads = u32::try_from(self.threads.max(1)).unwrap_or(u32::MAX);
+        let Some(share) = most.map(|most| self.bound(most).div_ceil(threads)) else { return limits.clone() };
+        let upstream_idle_connections = limits.upstream_idle_connections.min(share);
+        Arc::new(Limits { upstream_idle_connections, ..Limits::clone(limits) })
     }
 
     fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {

@@ -22,7 +22,7 @@ pub(crate) fn redirected_before(before: Option<&Running>, name: &str) -> Arc<Ato
 pub(crate) fn carry_turns(run: &mut RouteRun, old: Option<&RouteRun>) {
     let before = old.and_then(|o| o.turns.as_ref());
     if let (Some(now), Some(before)) = (&mut run.turns, before)
-        && now.most == before.most
+        && now.most.lets_as_many(&before.most)
     {
         *now = before.clone();
     }

@@ -2,7 +2,7 @@
 //! atomic pointer; nothing of it changes but counts, health and addresses. Read next: `build.rs`, which makes it.
 
 use crate::address::{Address, Found, resolved};
-use crate::backend::BackendRun;
+use crate::backend::{BackendRun, Connected};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
@@ -15,6 +15,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{Balance, Believe, Compress, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
+use everyhop_record::refusal::Refusal;
 use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -111,6 +112,8 @@ pub struct RouteRun {
     pub retries: Option<Box<RetriesRun>>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
+    /// How many connections may be open to each backend when another is opened for it; `None`: as many as it takes.
+    pub connections: Option<u32>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
 }
@@ -159,6 +162,12 @@ impl RouteRun {
     pub fn key_of(&self, client: IpAddr) -> Option<NonZeroU64> {
         let by = &self.spread.as_ref()?.by;
         (*by == Balance::ClientAddress {}).then(|| key(client.to_string().as_bytes()))
+    }
+
+    /// Room for one more connection to `backend`, where that is bounded.
+    pub fn room(&self, backend: &BackendRun) -> Result<Option<Connected>, Refusal> {
+        let Some(most) = self.connections else { return Ok(None) };
+        backend.connected_within(most).map(Some).ok_or(Refusal::HopFull)
     }
 
     /// What the client of a request that goes to `backend` is told of where it comes back to; `by` is what it told itself.

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The turns of one route.
 pub struct Turns {
     pub most: Most,
+    requests: u32,
     free: Arc<Semaphore>,
     waiting: AtomicU32,
 }
@@ -20,9 +21,11 @@ pub struct Turn(#[allow(dead_code, reason = "it counts by being there")] OwnedSe
 pub struct Waiting<'a>(&'a Turns);
 
 impl Turns {
-    pub fn new(most: Most) -> Turns {
-        let number = usize::try_from(most.requests).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
-        Turns { most, free: Arc::new(Semaphore::new(number)), waiting: AtomicU32::new(0) }
+    /// `None` where as many requests may be under way as come.
+    pub fn of(most: Most) -> Option<Turns> {
+        let requests = most.requests?;
+        let number = usize::try_from(requests).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Some(Turns { most, requests, free: Arc::new(Semaphore::new(number)), waiting: AtomicU32::new(0) })
     }
 
     /// A turn, if one is free and nobody waits for it.
@@ -41,7 +44,7 @@ impl Turns {
     /// Requests under way, and those that wait.
     pub fn counts(&self) -> (u32, u32) {
         let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
-        (self.most.requests.saturating_sub(free), self.waiting.load(Ordering::Relaxed).min(self.most.waiting))
+        (self.requests.saturating_sub(free), self.waiting.load(Ordering::Relaxed).min(self.most.waiting))
     }
 }
 

@@ -178,7 +178,7 @@ ROWS = (
     Row("http2_max_concurrent_streams max_concurrent_streams", Lives("limits", "h2_streams = 100")),
     Row("max_fails outlier_detection passive_health_check unhealthy_request_count", Lives("limits", "eject_after = 3", "connects or handshakes that fail in a row")),
     Row("fail_timeout fail_duration ejection_time base_ejection_time", Lives("limits", "eject_s = 10")),
-    Row("circuit_breaker circuit_breakers", Lives("route", "most = { requests = 1000, waiting = 100 }", "a backend that fails is left alone by itself")),
+    Row("circuit_breaker circuit_breakers", Lives("route", "most = { connections = 500, requests = 1000, waiting = 100 }", "a backend that fails is left alone by itself")),
     Row("keepalive max_idle_conns_per_host keepalive_idle_conns_per_host", Lives("limits", "upstream_idle_connections = 1024")),
     Row("limit_conn limit_conn_zone max_connections_per_ip limit_conn_per_ip", Lives("limits", "connections_per_source = 10000")),
     Row("grace_timeout grace_period shutdown_timeout hard_stop_after worker_shutdown_timeout drain_timeout drain_time", Lives("engine", "drain_s = 30")),

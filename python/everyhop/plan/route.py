@@ -35,7 +35,8 @@ class HeaderMatch(Part):
 
 
 class Most(Part):
-    requests: Never[int]
+    connections: Never[int | None]
+    requests: Never[int | None]
     waiting: Never[int]
     wait_s: Never[int]
 

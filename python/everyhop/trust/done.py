@@ -96,8 +96,16 @@ BY = {
 def bounded(most: Most | None) -> list[str]:
     if most is None:
         return []
+    out = []
+    if most.connections is not None:
+        out += [
+            f"At most {most.connections} connection(s) are open to each backend, and one for each thread; a request that finds no room"
+            " is refused with 503."
+        ]
+    if most.requests is None:
+        return out
     waits = f", {most.waiting} more wait up to {most.wait_s} s" if most.waiting else ""
-    return [f"At most {most.requests} request(s) are under way at once{waits}; others are refused with 503."]
+    return [*out, f"At most {most.requests} request(s) are under way at once{waits}; others are refused with 503."]
 
 
 def moved(way: AtEdge) -> list[str]:

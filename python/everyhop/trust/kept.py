@@ -115,7 +115,7 @@ def compresses(it: Standing) -> Missing | None:
 
 def bounded(it: Standing) -> Missing | None:
     """`most`, with the number of requests at once."""
-    if it.route.most is None:
+    if it.route.most is None or it.route.most.requests is None:
         return Missing("the route takes as many requests as come", ("most = { requests = 100, waiting = 100 }",))
     return None
 

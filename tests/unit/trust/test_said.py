@@ -127,6 +127,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         VARIANTS["same-host"] + 'listeners = ["inner", "l"]\n',
         {"listener": INNER},
     ),
+    "connections bounded": (VARIANTS["same-host"] + "most = { connections = 9 }\n", {}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 

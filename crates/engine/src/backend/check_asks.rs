@@ -83,7 +83,8 @@ pub(crate) async fn ask(
     let is_call = matches!(asks.check.asks, HealthAsks::Grpc { .. });
     let alone: Option<&[u8]> = if is_call && backend.protocol == UpstreamProtocol::Auto { Some(b"h2") } else { None };
     let preface = Preface { first: asks.first, starttls: asks.starttls, alone, ..Preface::NONE };
-    let opened = connect::open(watches, 0, backend, address, until_ms, &preface).await.map_err(Saw::Failure)?;
+    let opened =
+        connect::open(watches, 0, backend, address, until_ms, &preface, &mut None).await.map_err(Saw::Failure)?;
     opened.link.is_our_own();
     let watch = watches.watch();
     watch.at_ms(until_ms);

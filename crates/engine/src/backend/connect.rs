@@ -11,7 +11,7 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
-use everyhop_running::backend::{BackendRun, Secured};
+use everyhop_running::backend::{BackendRun, Connected, Secured};
 use everyhop_running::noted::{Noted, noting};
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
@@ -91,7 +91,8 @@ pub(crate) async fn say(
     }
 }
 
-/// Opens the hop by `until_ms` of the thread: socket and, where there is one, the TLS session.
+/// Opens the hop by `until_ms` of the thread: socket and, where there is one, the TLS session. `room` is what it counts by to its
+/// backend, where that was taken before; it is left there where it comes to nothing.
 pub(crate) async fn open(
     watches: &Rc<Watches>,
     generation: u64,
@@ -99,6 +100,7 @@ pub(crate) async fn open(
     address: &Address,
     until_ms: u64,
     preface: &Preface<'_>,
+    room: &mut Option<Connected>,
 ) -> Result<Opened, Box<Failure>> {
     let watch = watches.watch();
     watch.at_ms(until_ms);
@@ -116,7 +118,7 @@ pub(crate) async fn open(
     let Some(secured) = &backend.secured else {
         let identity = IdentityUse::NotPresented;
         let facts = fragment(&TlsFacts::default(), identity);
-        let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity));
+        let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity), room.take());
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
     let (config, memory) = secured.begin(preface.alone);
@@ -155,7 +157,7 @@ pub(crate) async fn open(
     }
     memory.stands_for(proven);
     let standing = Standing { identity, resumed: facts.resumed, ends_s: proven.ends_s };
-    let link = Link::new(backend.clone(), address.clone(), fragment(&facts, by_now), standing);
+    let link = Link::new(backend.clone(), address.clone(), fragment(&facts, by_now), standing, room.take());
     Ok(Opened { wire, link, generation })
 }
 

@@ -50,9 +50,10 @@ impl Link {
         address: Address,
         facts: Rc<HopFragment>,
         standing: Standing,
+        room: Option<Connected>,
     ) -> Rc<Link> {
         let (answered, broke) = (Cell::new(false), RefCell::default());
-        let connected = Cell::new(Some(backend.connected()));
+        let connected = Cell::new(Some(room.unwrap_or_else(|| backend.connected())));
         Rc::new(Link { backend, address, facts, standing, answered, broke, connected })
     }
 

@@ -47,7 +47,7 @@ async fn returned(watches: Rc<Watches>, asks: Asks, backend: Weak<BackendRun>, a
             return;
         }
         let until_ms = watches.clock.now_ms.get() + u64::from(limits.connect_s) * 1000;
-        let well = connect::open(&watches, 0, &backend, &address, until_ms, &preface).await.is_ok();
+        let well = connect::open(&watches, 0, &backend, &address, until_ms, &preface, &mut None).await.is_ok();
         if well {
             fares.back();
         } else {

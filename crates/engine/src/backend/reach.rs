@@ -3,6 +3,7 @@
 
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{self, H2Up};
+use crate::backend::link::failure;
 use crate::backend::pool::Pools;
 use crate::backend::preface::Preface;
 use crate::backend::up::Up;
@@ -107,6 +108,7 @@ impl Backends {
         let until_ms = clock.now_ms.get() + u64::from(route.limits.connect_s) * 1000;
         let addresses = choose::addresses(backend, tries);
         let mut why = Refusal::ConnectFailed;
+        let mut room = None;
         for (i, address) in addresses.iter().enumerate() {
             let began = Instant::now();
             let mut spared = false;
@@ -114,7 +116,14 @@ impl Backends {
                 let left = (addresses.len() - i) as u64;
                 let share_ms = until_ms.saturating_sub(clock.now_ms.get()) / left.max(1);
                 let until_ms = clock.now_ms.get() + share_ms;
-                let opened = connect::open(&self.watches, generation, backend, address, until_ms, preface).await;
+                if room.is_none() {
+                    match route.room(backend) {
+                        Ok(it) => room = it,
+                        Err(full) => break Box::new(failure(backend, address, full)),
+                    }
+                }
+                let watches = &self.watches;
+                let opened = connect::open(watches, generation, backend, address, until_ms, preface, &mut room).await;
                 let opened = match opened {
                     Ok(opened) => speak(opened).await,
                     Err(failed) => Err(failed),
@@ -136,14 +145,14 @@ impl Backends {
                 why => why == Refusal::HopNoProtocol,
             };
             if why != Refusal::HopDescriptors {
-                // Whoever says that it takes nobody now is there.
-                if !chose && why != Refusal::HopNotReady {
+                // Whoever says that it takes nobody now is there, and so is one that has as many as it is let.
+                if !chose && !matches!(why, Refusal::HopNotReady | Refusal::HopFull) {
                     self.failed(route, backend, address, CONNECTS);
                 }
                 tries.leave_out_address(backend.hop_id, address.at);
             }
             self.tell(backend, address, *failed, began, tries);
-            if why == Refusal::HopDescriptors {
+            if matches!(why, Refusal::HopDescriptors | Refusal::HopFull) {
                 break;
             }
         }

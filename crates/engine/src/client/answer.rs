@@ -58,7 +58,7 @@ pub(crate) fn answer(why: Refusal, id: Id<'_>, to_head: bool, wants: Wants) -> A
     if status == 405 {
         fields.push(("allow".into(), b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
     }
-    if why == Refusal::TooManyAtOnce {
+    if matches!(why, Refusal::TooManyAtOnce | Refusal::HopFull) {
         fields.push(("retry-after".into(), b"1".to_vec()));
     }
     let body_len = BodyLen::Known(body.len() as u64);

@@ -80,15 +80,14 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
-    asked.returns_by = route.and_then(|r| r.spread.as_ref()).and_then(|spread| key::of(conn, asked, view, spread));
+    let spread = route.and_then(|r| r.spread.as_ref());
+    asked.returns_by = spread.and_then(|spread| key::of(conn, asked, view, spread));
     if let Some((route, to)) = route.and_then(|r| Some((r, r.target.as_ref()?))) {
         let by = Rewriting { rewrite: running.matcher.rewrite(admitted.route), strict: route.strict_paths };
         target::moves(asked, to, by).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
-    let edits = route.and_then(|r| r.request.as_ref());
-    let sticky = route.and_then(|r| r.spread.as_ref()).and_then(|spread| spread.sticky.as_ref());
-    let built = match (edits, sticky) {
+    let built = match (route.and_then(|r| r.request.as_ref()), spread.and_then(|it| it.sticky.as_ref())) {
         (None, None) => head::build(&conn.said, to, view, backend.protocol, scratch),
         (edits, Some(sticky)) => {
             let by = Editing { edits: edits.unwrap_or(&NO_EDITS), asked, knows: conn };

@@ -101,7 +101,6 @@ pub(crate) async fn carry<C: Carrier>(
     let running = &ready.running;
     let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
-    let mut shaping = route.response.as_ref().map(|shape| Shaping { shape, asked, knows: carrier, sticks: None });
     let now_ms = || carrier.observer().clock.now_ms.get();
     let total_ms = if limits.total_s == 0 { u64::MAX } else { now_ms() + u64::from(limits.total_s) * 1000 };
     let _under_way = route.retries.as_ref().map(|it| it.begin());
@@ -142,9 +141,6 @@ pub(crate) async fn carry<C: Carrier>(
             }
         };
         tries.under_way = route.sends_to(&backend);
-        if let (Some(shaping), Some(_)) = (&mut shaping, route.spread.as_ref().and_then(|it| it.sticky.as_ref())) {
-            shaping.sticks = route.sticks(&backend, asked.returns_by);
-        }
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
         let closes_at_s = backend.closes_at_s;
@@ -157,6 +153,12 @@ pub(crate) async fn carry<C: Carrier>(
             None => None,
             Some(_) => Again::after(route, asked, &tries, (sent, backend.hop_id), now_ms()),
         };
+        let shaping = route.response.as_ref().map(|shape| Shaping {
+            shape,
+            asked,
+            knows: carrier,
+            sticks: route.sticks(&backend, asked.returns_by),
+        });
         let terms = Terms { limits, upgrade: asked.opens, again: next.as_ref(), shaping };
         let bounded = closes_at_s != i64::MAX || total_ms != u64::MAX || next.is_some();
         let ended = poll_fn(|cx| {

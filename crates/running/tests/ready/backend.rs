@@ -1,11 +1,13 @@
 //! A backend as threads share it: where it is now, until when it may be used, and what is counted of it.
 
+use super::kit::plan::{Material, plan, way};
 use arc_swap::ArcSwap;
 use everyhop_plan::{Place, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::{Address, Found, Rank, resolved};
 use everyhop_running::backend::{BackendRun, Health};
 use everyhop_transport::clock::steady_ms;
+use serde_json::json;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -127,4 +129,31 @@ fn a_backend_is_left_alone_only_if_each_of_its_addresses_is() {
         std::thread::yield_now();
     }
     assert!(steady_ms() >= soon);
+}
+
+#[test]
+fn as_many_connections_are_open_as_may_be_and_one_more_when_one_has_ended() {
+    let (it, other) = (Material::new(), Material::new());
+    let mut plan = plan();
+    *way(&mut plan, 0, "most") = json!({"connections": 5, "requests": null, "waiting": 0, "wait_s": 5});
+    let running = it.built(&plan, None).expect("a plan");
+    let route = &running.routes[0];
+    let backend = &route.backends[0];
+    let held: Vec<_> = (0..5).map(|_| route.room(backend).expect("room").expect("it is counted")).collect();
+    assert_eq!(route.room(backend).err(), Some(Refusal::HopFull));
+    drop(held);
+    let most = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..10_000 {
+                    let _room = route.room(backend);
+                    most.fetch_max(backend.open.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!((1..=5).contains(&most.into_inner()) && backend.open.load(Ordering::Relaxed) == 0);
+    let free = other.built(&super::kit::plan::plan(), None).expect("a plan");
+    assert!(free.routes[0].room(&free.routes[0].backends[0]).is_ok_and(|it| it.is_none()), "nobody counts");
 }

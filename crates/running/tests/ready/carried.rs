@@ -315,14 +315,20 @@ fn requests_under_way_count_on_over_a_reload_as_long_as_as_many_may_be() {
         *way(&mut plan, 0, "most") = most;
         plan
     };
-    let two = of(json!({"requests": 2, "waiting": 1, "wait_s": 5}));
+    let two = of(json!({"connections": 4, "requests": 2, "waiting": 1, "wait_s": 5}));
     let before = it.built(&two, None).expect("a plan");
     let turns = before.routes[0].turns.as_ref().expect("turns");
     assert!(before.routes[1].turns.is_none());
     let _under_way = turns.take().expect("a turn");
     let same = it.built(&two, Some(&before)).expect("a plan");
     assert_eq!(same.routes[0].turns.as_ref().map(|t| t.counts()), Some((1, 0)));
-    let three = it.built(&of(json!({"requests": 3, "waiting": 1, "wait_s": 5})), Some(&before)).expect("a plan");
+    let more = of(json!({"connections": 9, "requests": 2, "waiting": 1, "wait_s": 5}));
+    let more = it.built(&more, Some(&before)).expect("a plan");
+    assert_eq!(more.routes[0].turns.as_ref().map(|t| t.counts()), Some((1, 0)), "connections are counted elsewhere");
+    let none = it.built(&of(json!({"connections": 9, "requests": null, "waiting": 0, "wait_s": 5})), None);
+    assert!(none.expect("a plan").routes[0].turns.is_none());
+    let three = of(json!({"connections": 4, "requests": 3, "waiting": 1, "wait_s": 5}));
+    let three = it.built(&three, Some(&before)).expect("a plan");
     assert_eq!(three.routes[0].turns.as_ref().map(|t| t.counts()), Some((0, 0)), "another number begins anew");
     assert!(it.built(&of(Value::Null), Some(&before)).expect("a plan").routes[0].turns.is_none());
 }

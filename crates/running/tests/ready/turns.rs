@@ -4,7 +4,7 @@ use everyhop_plan::Most;
 use everyhop_running::turns::Turns;
 
 fn turns(requests: u32, waiting: u32) -> Turns {
-    Turns::new(Most { requests, waiting, wait_s: 5 })
+    Turns::of(Most { connections: None, requests: Some(requests), waiting, wait_s: 5 }).expect("a bound")
 }
 
 #[test]
