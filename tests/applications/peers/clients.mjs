@@ -70,7 +70,8 @@ function session(url) {
   const { origin } = new URL(url);
   const kept = sessions.get(origin);
   if (kept && !kept.closed && !kept.destroyed) return kept;
-  const it = http2.connect(origin, { ca, lookup: (name, options, done) => dns.lookup(name, options, done) });
+  // What a test sends at once may be more than the 10 MB that a session keeps by itself.
+  const it = http2.connect(origin, { ca, maxSessionMemory: 512, lookup: (name, options, done) => dns.lookup(name, options, done) });
   it.on('error', () => {});
   it.setTimeout(2000, () => it.close()); // of silence: what runs may end, what comes next gets a session of its own
   sessions.set(origin, it);
