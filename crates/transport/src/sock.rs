@@ -61,6 +61,13 @@ impl Sock {
         };
     }
 
+    /// It is one of a tunnel from now on, which may be idle for so long: see [`silent_in_tunnel_ms`].
+    pub fn becomes_tunnel(&self, idle_s: u32) {
+        if let Sock::Tcp(s) = self {
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(s, silent_in_tunnel_ms(idle_s));
+        }
+    }
+
     /// Closing will reset: the peer learns that it did not end well.
     pub fn reset_on_close(&self) {
         if let Sock::Tcp(s) = self {
@@ -69,14 +76,23 @@ impl Sock {
     }
 }
 
-/// A peer that vanishes without a word is noticed: what it does not acknowledge within half a minute ends the connection,
-/// and it is asked once a minute where nothing is under way, so that nobody between forgets the connection either.
-pub fn notice_its_end(sock: &TcpStream) {
+/// A peer that vanishes without a word is noticed: one that acknowledges nothing, or takes nothing of what waits for it, for
+/// `silent_ms` ends the connection (to the kernel both are one), and it is asked once a minute where nothing is under way, so
+/// that nobody between forgets the connection either.
+pub fn notice_its_end(sock: &TcpStream, silent_ms: u32) {
     use rustix::net::sockopt;
     // A kernel that cannot has connections that end by their deadlines alone.
     let _ = sockopt::set_socket_keepalive(sock, true);
     let _ = sockopt::set_tcp_keepidle(sock, std::time::Duration::from_secs(60));
-    let _ = sockopt::set_tcp_user_timeout(sock, 30_000);
+    let _ = sockopt::set_tcp_user_timeout(sock, silent_ms);
+}
+
+/// How long the peer of a request may acknowledge or take nothing of it.
+pub const SILENT_MS: u32 = 30_000;
+
+/// As [`SILENT_MS`], of a tunnel that may be idle for so many seconds: its peer may have reasons of its own to read nothing.
+pub fn silent_in_tunnel_ms(idle_s: u32) -> u32 {
+    idle_s.saturating_mul(1000).max(SILENT_MS)
 }
 
 /// One read of a TCP socket into the unused room of `into`.

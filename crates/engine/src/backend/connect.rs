@@ -17,7 +17,7 @@ use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Late, Watch, Watches, in_time};
 use everyhop_transport::shares::{BACKENDS, Held, is_exhaustion};
 use everyhop_transport::side::{Wire, WireError};
-use everyhop_transport::sock::{Sock, notice_its_end};
+use everyhop_transport::sock::{SILENT_MS, Sock, notice_its_end};
 use everyhop_transport::tls::Session;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -46,8 +46,13 @@ pub(crate) struct Dialled {
     pub(crate) held: Held,
 }
 
-/// Opens the socket alone.
-pub(crate) async fn dial(backend: &BackendRun, address: &Address, watch: &Watch) -> Result<Dialled, Box<Failure>> {
+/// Opens the socket alone, to a peer that may acknowledge or take nothing for `silent_ms`.
+pub(crate) async fn dial(
+    backend: &BackendRun,
+    address: &Address,
+    watch: &Watch,
+    silent_ms: u32,
+) -> Result<Dialled, Box<Failure>> {
     let failed = |why| Box::new(failure(backend, address, why));
     let held = BACKENDS.take().ok_or_else(|| failed(Refusal::HopDescriptors))?;
     let dialled = match (&backend.place, address.at) {
@@ -56,7 +61,7 @@ pub(crate) async fn dial(backend: &BackendRun, address: &Address, watch: &Watch)
             r.map(|s| {
                 // Small writes must not wait for the other side's acknowledgement.
                 let _ = s.set_nodelay(true);
-                notice_its_end(&s);
+                notice_its_end(&s, silent_ms);
                 Sock::Tcp(s)
             })
         }),
@@ -104,7 +109,7 @@ pub(crate) async fn open(
 ) -> Result<Opened, Box<Failure>> {
     let watch = watches.watch();
     watch.at_ms(until_ms);
-    let Dialled { mut sock, held } = dial(backend, address, &watch).await?;
+    let Dialled { mut sock, held } = dial(backend, address, &watch, SILENT_MS).await?;
     let failed = |why| Box::new(failure(backend, address, why));
     if !preface.is_nothing() {
         say(&mut sock, preface, backend.secured.is_some(), &watch).await.map_err(|(why, detail)| {

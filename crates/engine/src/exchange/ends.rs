@@ -72,6 +72,13 @@ impl End {
         }
     }
 
+    /// A tunnel begins on it, which may be idle for so long; a stream's connection is read by whoever has it all the time.
+    pub(crate) fn becomes_tunnel(&mut self, idle_s: u32) {
+        if let End::Wire(wire) = self {
+            wire.sock_mut().becomes_tunnel(idle_s);
+        }
+    }
+
     /// Nothing more goes there.
     pub(crate) fn finish(&mut self) {
         match self {
