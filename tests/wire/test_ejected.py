@@ -20,7 +20,7 @@ tls = "plaintext"
 to = ["127.0.0.1:{one}", "127.0.0.1:{other}"]
 {more}
 """
-LIMITS = "[limits]\neject_after = 2\neject_s = {eject_s}\nfirst_byte_s = 1\nupstream_idle_s = 1\n"
+LIMITS = "[limits]\neject_after = 2\neject_s = {eject_s}\nfirst_byte_s = 3\nupstream_idle_s = 1\n"
 GET = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
 

@@ -84,8 +84,7 @@ def test_a_backup_takes_requests_only_while_no_other_backend_is_up(edge: Edges, 
     limits = "[limits]\neject_after = 1\neject_s = 1\n"
     it = edge(route([entry(dead[0]), entry(dead[1]), entry(backup.port, "backup = true")]), more=limits)
     assert ask(it, pki, ["POST / HTTP/1.1\r\nContent-Length: 0"] * 4) == [200] * 4
-    states = [b["state"] for b in it.status()["routes"][0]["backends"]]
-    assert states == ["ejected", "ejected", "up"]
+    until(lambda: [b["state"] for b in it.status()["routes"][0]["backends"]] == ["ejected", "ejected", "up"] or None)
     back = Backend("back", port=dead[1])
     with contextlib.closing(back):
         until(lambda: it.status()["routes"][0]["backends"][1]["state"] == "up" or None, 20)
