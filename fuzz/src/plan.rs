@@ -2,7 +2,7 @@
 
 use everyhop_canon::path::reads_one_way;
 use everyhop_decide::{Answer, Ask, Matcher, Verdict};
-use everyhop_plan::{Asks, HeaderMatch, PathMatch, Plan, Route, Way};
+use everyhop_plan::{Asks, PathMatch, Plan, Route, Way};
 use std::cmp::Reverse;
 
 /// The first line asks: server name, method, host, path, perhaps a header's name and value. The plan follows.
@@ -132,7 +132,7 @@ fn naive(plan: &Plan, listener: &str, site: usize, ask: &Ask<'_>) -> Answer {
             _ => return None,
         };
         let fits = (methods.is_empty() || methods.iter().any(|m| m == ask.method))
-            && headers.iter().all(|HeaderMatch { name, equals }| ask.headers.all_equal(name, equals));
+            && headers.iter().all(|it| ask.headers.fit(it));
         fits.then_some(((exact, !methods.is_empty(), headers.len(), r.priority, Reverse(i)), i))
     });
     fitting.max().map_or(Answer::NotFound, |(_, i)| Answer::Route(i))

@@ -78,7 +78,7 @@ def chosen(plan: str, field: str) -> bool:
     """Whether the engine's matcher takes a route that asks for that field."""
     asked = json.loads(plan)
     route = next(r for r in asked["routes"] if r["name"] == "wiki")
-    route["way"]["headers"] = [{"equals": "yes", "name": field.lower()}]
+    route["way"]["headers"] = [{"of": "field", "equals": "yes", "name": field.lower()}]
     host = "wiki.example.com"
     question = {
         "listener": None,

@@ -42,7 +42,13 @@ def matches(shown: list[str], printed: str) -> bool:
     return re.search(pattern, printed + "\n") is not None
 
 
-PAGES = ("tutorial/first-edge", "how-to/choose", "how-to/find-what-is-wrong", "how-to/behind-a-load-balancer")
+PAGES = (
+    "tutorial/first-edge",
+    "how-to/choose",
+    "how-to/find-what-is-wrong",
+    "how-to/behind-a-load-balancer",
+    "how-to/canary",
+)
 
 
 @pytest.mark.parametrize("page", [f"docs/{page}.md" for page in PAGES])

@@ -6,6 +6,7 @@
 
 pub mod cidr;
 pub mod client;
+pub mod cookie;
 pub mod forwarded;
 pub mod host;
 pub mod onward;

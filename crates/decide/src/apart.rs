@@ -10,9 +10,11 @@
 
 use crate::admit::{Outcome, Who};
 use crate::names::Map;
-use crate::table::{Candidate, Table};
+use crate::table::{Candidate, Demand, Demanded, Table};
 use crate::view::{View, pairs};
 use crate::{Ask, Matcher, Owner, REFUSED, Verdict};
+use everyhop_canon::cookie;
+use everyhop_plan::MatchOf;
 use std::collections::HashSet;
 
 /// A request that stands for all that are treated alike, and what becomes of it under each plan. Who asks is left open:
@@ -210,14 +212,34 @@ fn headers(chains: &[Vec<&Candidate>; 2]) -> Vec<Vec<(String, String)>> {
     out
 }
 
-fn together(a: &[(String, String)], b: &[(String, String)]) -> Option<Vec<(String, String)>> {
-    let mut all: Map<&str, &str> = Map::default();
-    for (name, value) in a.iter().chain(b) {
-        if *all.entry(name).or_insert(value) != value {
+/// The fields of a request that has all that is demanded, and nothing else; `None` where none can.
+pub fn meeting(demands: &[Demand]) -> Option<Vec<(String, String)>> {
+    together(demands, &[])
+}
+
+/// The fields that meet both; all cookies are in one, which cannot be demanded to be another whole.
+fn together(a: &[Demand], b: &[Demand]) -> Option<Vec<(String, String)>> {
+    let mut all: Map<&Demanded, &str> = Map::default();
+    for (what, value) in a.iter().chain(b) {
+        if *all.entry(what).or_insert(value) != value {
             return None;
         }
     }
-    let mut out: Vec<_> = all.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+    let of = |kind| all.iter().filter(move |((of, _), _)| *of == kind);
+    let mut cookies: Vec<_> = of(MatchOf::Cookie).map(|((_, name), value)| (name, *value)).collect();
+    let mut out: Vec<_> = of(MatchOf::Field).map(|((_, n), v)| (n.clone(), (*v).to_owned())).collect();
+    if let Some((_, whole)) = out.iter().find(|(name, _)| name == COOKIE) {
+        let there = |(name, value): &(&String, &str)| cookie::all_equal([whole.as_bytes()].into_iter(), name, value);
+        if !cookies.iter().all(there) {
+            return None;
+        }
+    } else if !cookies.is_empty() {
+        cookies.sort_unstable();
+        let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        out.push((COOKIE.to_owned(), pairs.join("; ")));
+    }
     out.sort();
     Some(out)
 }
+
+const COOKIE: &str = "cookie";

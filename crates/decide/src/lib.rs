@@ -16,14 +16,16 @@ mod table;
 mod view;
 
 pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
-pub use apart::{Asked, Named, apart, named};
+pub use apart::{Asked, Named, apart, meeting, named};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};
 pub use plain::Plain;
 pub use readings::Reading;
+pub use table::Demand;
 
 use everyhop_canon as canon;
-use everyhop_plan::{Listener, Plan, Protocol, Unnamed, Way};
+use everyhop_plan::{HeaderMatch, Listener, MatchOf, Plan, Protocol, Unnamed, Way};
+
 use table::Found;
 use view::View;
 
@@ -61,6 +63,17 @@ pub struct Ask<'a> {
 pub trait Headers {
     /// True if the field is there and each of its values equals `value`.
     fn all_equal(&self, name: &str, value: &str) -> bool;
+
+    /// True if a cookie of that name is there, and each that has it equals `value`.
+    fn cookie_equals(&self, name: &str, value: &str) -> bool;
+
+    /// True if what a route looks at is as it wants it.
+    fn fit(&self, it: &HeaderMatch) -> bool {
+        match it.of {
+            MatchOf::Field => self.all_equal(&it.name, &it.equals),
+            MatchOf::Cookie => self.cookie_equals(&it.name, &it.equals),
+        }
+    }
 }
 
 /// No fields at all.
@@ -68,6 +81,10 @@ pub struct NoHeaders;
 
 impl Headers for NoHeaders {
     fn all_equal(&self, _: &str, _: &str) -> bool {
+        false
+    }
+
+    fn cookie_equals(&self, _: &str, _: &str) -> bool {
         false
     }
 }
@@ -84,11 +101,20 @@ impl Headers for [(String, String)] {
         }
         seen
     }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        let fields = self.iter().filter(|(n, _)| n.eq_ignore_ascii_case("cookie"));
+        canon::cookie::all_equal(fields.map(|(_, v)| v.as_bytes()), name, value)
+    }
 }
 
 impl Headers for Vec<(String, String)> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
         self.as_slice().all_equal(name, value)
+    }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        self.as_slice().cookie_equals(name, value)
     }
 }
 
@@ -286,7 +312,7 @@ impl Matcher {
 
     /// What is demanded of the fields of this request by `route` (last), and by those that stand before it; `None` where it
     /// does not come to `route` with any fields. Two plans that say the same here choose alike, whatever the fields were.
-    pub fn demanded(&self, listener: &str, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
+    pub fn demanded(&self, listener: &str, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<Demand>>> {
         self.view(listener).hosts.get(ask.host)?.demanded(ask, route)
     }
 

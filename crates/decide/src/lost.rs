@@ -1,7 +1,7 @@
 //! Why a route did not get a request, in a sentence: for `where`. Never on the path of a request.
 
 use crate::{Ask, under};
-use everyhop_plan::{Asks, PathMatch, Plan, Route};
+use everyhop_plan::{Asks, HeaderMatch, MatchOf, PathMatch, Plan, Route};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -66,8 +66,12 @@ fn reason(
     if !methods.is_empty() && !methods.iter().any(|m| m == ask.method) {
         return Some((1, format!("it wants {}", methods.join(" or "))));
     }
-    if let Some(h) = headers.iter().find(|h| !ask.headers.all_equal(&h.name, &h.equals)) {
-        return Some((1, format!("it wants the header {}: {}", h.name, h.equals)));
+    if let Some(h) = headers.iter().find(|h| !ask.headers.fit(h)) {
+        let HeaderMatch { name, equals, .. } = h;
+        return Some(match h.of {
+            MatchOf::Field => (1, format!("it wants the header {name}: {equals}")),
+            MatchOf::Cookie => (1, format!("it wants the cookie {name}={equals}")),
+        });
     }
     let won = won_by.map_or("another", |r| r.name.as_str());
     let exact_host = route.hosts.iter().any(|h| h == ask.host);

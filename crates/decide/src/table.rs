@@ -6,7 +6,12 @@ use crate::Ask;
 use crate::names::Map;
 use crate::readings::{Alike, Reading};
 use everyhop_canon::path::reads_one_way;
-use everyhop_plan::{HeaderMatch, PathMatch};
+use everyhop_plan::{HeaderMatch, MatchOf, PathMatch};
+
+/// A field or a cookie, by its name.
+pub(crate) type Demanded = (MatchOf, String);
+/// What a route demands of one of them, with the value.
+pub type Demand = (Demanded, String);
 
 #[derive(Debug)]
 pub(crate) struct Candidate {
@@ -25,9 +30,9 @@ impl Candidate {
         &self.methods
     }
 
-    /// Name and value of each field that it demands, sorted.
-    pub(crate) fn demands(&self) -> Vec<(String, String)> {
-        let mut all: Vec<_> = self.headers.iter().map(|h| (h.name.clone(), h.equals.clone())).collect();
+    /// What it demands, each of another name, with its value, sorted.
+    pub(crate) fn demands(&self) -> Vec<Demand> {
+        let mut all: Vec<_> = self.headers.iter().map(|h| ((h.of, h.name.clone()), h.equals.clone())).collect();
         all.sort();
         all
     }
@@ -37,7 +42,7 @@ impl Candidate {
     }
 
     fn fits(&self, ask: &Ask<'_>) -> bool {
-        self.takes(ask.method) && self.headers.iter().all(|h| ask.headers.all_equal(&h.name, &h.equals))
+        self.takes(ask.method) && self.headers.iter().all(|h| ask.headers.fit(h))
     }
 
     /// Whether nothing tells the two apart but the order in which they stand, though some request fits both.
@@ -50,13 +55,18 @@ impl Candidate {
     fn disjoint(&self, other: &Candidate) -> bool {
         let apart = !self.methods.is_empty() && !other.methods.is_empty();
         (apart && !self.methods.iter().any(|m| other.methods.contains(m)))
-            || self.headers.iter().any(|a| other.headers.iter().any(|b| a.name == b.name && a.equals != b.equals))
+            || self.headers.iter().any(|a| other.headers.iter().any(|b| clash(a, b)))
     }
 
     /// Larger is more specific. The index keeps the order total and stable.
     fn rank(&self) -> (bool, usize, i32, std::cmp::Reverse<usize>) {
         (!self.methods.is_empty(), self.headers.len(), self.priority, std::cmp::Reverse(self.route))
     }
+}
+
+/// Both cannot be met at once.
+fn clash(a: &HeaderMatch, b: &HeaderMatch) -> bool {
+    (a.of, &a.name) == (b.of, &b.name) && a.equals != b.equals
 }
 
 #[derive(Debug, Default)]
@@ -150,7 +160,7 @@ impl Table {
 
     /// What is demanded of the fields of a request with this path and method by `route` (last), and by those that would have
     /// taken it before; `None` where it does not come to `route`, whatever its fields are.
-    pub(crate) fn demanded(&self, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<(String, String)>>> {
+    pub(crate) fn demanded(&self, ask: &Ask<'_>, route: usize) -> Option<Vec<Vec<Demand>>> {
         let mut all = Vec::new();
         for candidate in self.on(ask.path).into_iter().filter(|c| c.takes(ask.method)) {
             all.push(candidate.demands());

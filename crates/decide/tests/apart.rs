@@ -1,7 +1,7 @@
 //! No request is treated in a way that `apart` does not tell of: random plans over a small world, asked everything.
 
 use everyhop_decide::{Ask, Denied, Matcher, Outcome, Refused, Who, apart};
-use everyhop_plan::{HeaderMatch, Listener, PathMatch, Plan, Site, Target, Unnamed, Way};
+use everyhop_plan::{HeaderMatch, Listener, MatchOf, PathMatch, Plan, Site, Target, Unnamed, Way};
 use std::collections::HashSet;
 
 const HOSTS: [&str; 6] = ["a.test", "b.test", "*.test", "*.w.test", "x.w.test", "any.test"];
@@ -77,13 +77,16 @@ fn random(dice: &mut Dice) -> Plan {
         headers.clear();
         for name in ["x", "y"] {
             if dice.roll(3) == 0 {
-                headers.push(HeaderMatch { name: name.to_owned(), equals: dice.pick(&["1", "2"]).to_owned() });
+                let of = if dice.roll(2) == 0 { MatchOf::Field } else { MatchOf::Cookie };
+                headers.push(HeaderMatch { of, name: name.to_owned(), equals: dice.pick(&["1", "2"]).to_owned() });
             }
         }
         plan.routes.push(route);
     }
     plan
 }
+
+const COOKIES: [&str; 3] = ["", "x=1", "y=2; x=1; x=1"];
 
 fn everything(mut each: impl FnMut(&Ask<'_>)) {
     for host in ["a.test", "b.test", "any.test", "z.test", "x.w.test", "z.w.test", "z.x.w.test", "w.test", "other"] {
@@ -92,12 +95,12 @@ fn everything(mut each: impl FnMut(&Ask<'_>)) {
             "/z/y",
         ] {
             for method in ["GET", "PUT", "ANY", "POST"] {
-                for fields in 0..9u8 {
+                for (fields, cookie) in (0..9u8).flat_map(|n| COOKIES.map(|cookie| (n, cookie))) {
                     let value = |n: u8| (n > 0).then(|| n.to_string());
-                    let headers: Vec<(String, String)> = [("x", value(fields % 3)), ("y", value(fields / 3))]
-                        .into_iter()
-                        .filter_map(|(n, v)| Some((n.to_owned(), v?)))
-                        .collect();
+                    let cookie = (!cookie.is_empty()).then(|| cookie.to_owned());
+                    let all = [("x", value(fields % 3)), ("y", value(fields / 3)), ("cookie", cookie)];
+                    let headers: Vec<(String, String)> =
+                        all.into_iter().filter_map(|(n, v)| Some((n.to_owned(), v?))).collect();
                     each(&Ask { host, path, sent: path, method, headers: &headers });
                 }
             }
@@ -189,5 +192,5 @@ fn two_routes_tie_where_only_their_order_decides_which_of_them_a_request_gets() 
     assert_eq!(with(&|r| r.priority = 1), []);
     assert_eq!(with(&|r| *edge(r).0 = PathMatch::Any {}), []);
     assert_eq!(with(&|r| edge(r).1.push("GET".into())), []);
-    assert_eq!(with(&|r| edge(r).2.push(HeaderMatch { name: "x".into(), equals: "1".into() })), []);
+    assert_eq!(with(&|r| edge(r).2.push(HeaderMatch { of: MatchOf::Field, name: "x".into(), equals: "1".into() })), []);
 }

@@ -4,7 +4,7 @@
 use everyhop_decide::{
     Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart, named,
 };
-use everyhop_plan::{HeaderMatch, PathMatch, Paths, Plan, Route, Target, Unnamed, Way};
+use everyhop_plan::{HeaderMatch, MatchOf, PathMatch, Paths, Plan, Route, Target, Unnamed, Way};
 
 type Fields = Vec<(String, String)>;
 
@@ -57,7 +57,7 @@ impl Made {
 
     fn header(mut self, name: &str, equals: &str) -> Made {
         let Way::AtEdge { headers, .. } = &mut self.0.way else { unreachable!() };
-        headers.push(HeaderMatch { name: name.into(), equals: equals.into() });
+        headers.push(HeaderMatch { of: MatchOf::Field, name: name.into(), equals: equals.into() });
         self
     }
 
@@ -607,10 +607,35 @@ fn only_api() -> Plan {
 }
 
 #[test]
+fn a_route_is_chosen_by_a_cookie_wherever_it_stands_and_by_every_value_of_it() {
+    let mut canary = any("canary");
+    let Way::AtEdge { headers, .. } = &mut canary.0.way else { unreachable!() };
+    headers.push(HeaderMatch { of: MatchOf::Cookie, name: "canary".into(), equals: "1".into() });
+    let plan = plan(vec![any("all").0, canary.0]);
+    let it = matcher(&plan);
+    for (sent, route) in [
+        (&[("cookie", "canary=1")][..], 1),
+        (&[("cookie", "a=2; canary=1")], 1),
+        (&[("cookie", "a=2"), ("cookie", "canary=1")], 1),
+        (&[("cookie", "canary=1; canary=2")], 0),
+        (&[("cookie", "canary=2")], 0),
+        (&[("x-cookie", "canary=1"), ("canary", "1")], 0),
+        (&[], 0),
+    ] {
+        let headers = fields(sent);
+        let ask = Ask { headers: &headers, ..get("/p") };
+        let judged = it.judge("", Some(ask.host), Who::Anybody, &ask, None);
+        assert!(matches!(judged, Outcome::Pass { route: r, .. } if r == route), "{sent:?}: {judged:?}");
+    }
+    let lost = it.lost(&plan, "", &get("/p"), Some(0));
+    assert_eq!(lost.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it wants the cookie canary=1"]);
+}
+
+#[test]
 fn what_is_demanded_of_fields_on_the_way_to_a_route_is_told_in_order() {
     let plan = plan(vec![any("red").header("x-team", "red").0, any("all").0, any("late").priority(-1).0]);
     let it = matcher(&plan);
-    let red = fields(&[("x-team", "red")]);
+    let red = vec![((MatchOf::Field, "x-team".to_owned()), "red".to_owned())];
     assert_eq!(it.demanded("", &get("/p"), 0), Some(vec![red.clone()]));
     assert_eq!(it.demanded("", &get("/p"), 1), Some(vec![red, Vec::new()]));
     assert_eq!(it.demanded("", &get("/p"), 2), None, "whatever the fields are, it comes to `all` before");

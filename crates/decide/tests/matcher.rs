@@ -139,8 +139,11 @@ fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
 fn a_request_finds_the_most_specific_route_of_its_host() {
     let plan = golden();
     let matcher = Matcher::build(&plan).expect("tables");
-    let tenant = vec![("x-tenant".to_owned(), "blue".to_owned())];
-    let two = vec![("x-tenant".to_owned(), "blue".to_owned()), ("x-tenant".to_owned(), "red".to_owned())];
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let canary = || field("cookie", "a=b; canary=1");
+    let tenant = vec![field("x-tenant", "blue"), canary()];
+    let two = vec![field("x-tenant", "blue"), field("x-tenant", "red"), canary()];
+    let crumbs = vec![field("x-tenant", "blue"), canary(), field("cookie", "canary=2")];
     let none: Vec<(String, String)> = Vec::new();
     for (host, path, method, headers, answer) in [
         ("api.example.com", "/v1", "GET", &none, Answer::Route(route(&plan, "api"))),
@@ -160,6 +163,7 @@ fn a_request_finds_the_most_specific_route_of_its_host() {
         ("wiki.example.com", "/X/caf%C3%A9", "GET", &none, Answer::Route(route(&plan, "wiki"))),
         // R03: every value of a field is judged.
         ("api.example.com", "/pkg.Service/Call", "POST", &two, Answer::NotFound),
+        ("api.example.com", "/pkg.Service/Call", "POST", &crumbs, Answer::NotFound),
         ("wiki.example.com", "/local/x", "GET", &none, Answer::Route(route(&plan, "local"))),
         ("wiki.example.com", "/", "GET", &none, Answer::Route(route(&plan, "wiki"))),
         ("pay.example.com", "/", "GET", &none, Answer::Misdirected),

@@ -31,7 +31,8 @@ pub use limits::{Limits, Most, Retries, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
 pub use returned::{Cookies, Locations, SameSite};
 pub use route::{
-    Answers, Asks, Data, EjectOn, HeaderMatch, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol, Way,
+    Answers, Asks, Data, EjectOn, HeaderMatch, MatchOf, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol,
+    Way,
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};

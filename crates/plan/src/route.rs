@@ -203,10 +203,20 @@ pub enum PathMatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderMatch {
-    /// Lower case.
+    pub of: MatchOf,
+    /// Of a field in lower case; of a cookie as it is.
     pub name: String,
     /// Every value of that name must equal this (R03: every value is judged).
     pub equals: String,
+}
+
+/// What of a request's head is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchOf {
+    Field,
+    /// One of the pairs in the `Cookie` fields.
+    Cookie,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

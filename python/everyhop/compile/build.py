@@ -134,7 +134,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         pattern=it.tls,
         path=path(it),
         methods=sorted(it.methods),
-        headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
+        headers=looked_at(it),
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
@@ -158,6 +158,14 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
     )
 
 
+def looked_at(it: Route) -> list[plan.HeaderMatch]:
+    """Fields and cookies by which it is chosen."""
+    return [
+        *(plan.HeaderMatch(of="field", name=n.lower(), equals=v) for n, v in sorted(it.headers.items())),
+        *(plan.HeaderMatch(of="cookie", name=n, equals=v) for n, v in sorted(it.cookie.items())),
+    ]
+
+
 def upgrades(it: Route) -> list[str]:
     """The protocols that may be switched to, in their one form."""
     if it.is_stream:
@@ -173,7 +181,7 @@ def here(it: Route, gives: plan.Given) -> plan.Here:
         ends="here",
         path=path(it),
         methods=sorted(it.methods),
-        headers=[plan.HeaderMatch(name=n.lower(), equals=v) for n, v in sorted(it.headers.items())],
+        headers=looked_at(it),
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         gives=gives,
     )

@@ -20,6 +20,7 @@ OF_CLIENTS = frozenset(
         "path_exact",
         "method",
         "headers",
+        "cookie",
         "priority",
         "data",
         "requires",

@@ -109,10 +109,11 @@ def found(world: World, i: int, route: Route) -> None:
         told = ", ".join(f'"{method}"' for method in [*route.methods, "OPTIONS"])
         what = f"route {route.name!r} answers preflights, and takes no OPTIONS, by which browsers ask"
         refuse(world, ("route", i, "method"), what, f"method = [{told}]", also=(("route", i, "cors"),))
-    for name in route.headers:
-        what = f"route {route.name!r} is chosen by {name}, which is in no preflight: it would come to another route"
-        mend = ("choose by host or path", "or say cors on a route without headers, for the same host and path")
-        refuse(world, ("route", i, "headers", name), what, *mend, also=(("route", i, "cors"),))
+    for word, said, by in (("headers", "", route.headers), ("cookie", "the cookie ", route.cookie)):
+        for name in by:
+            what = f"route {route.name!r} is chosen by {said}{name}, which is in no preflight: it would come to another route"
+            mend = ("choose by host or path", f"or say cors on a route without {word}, for the same host and path")
+            refuse(world, ("route", i, word, name), what, *mend, also=(("route", i, "cors"),))
 
 
 def once(world: World, i: int, route: Route) -> None:

@@ -34,7 +34,7 @@ def ties(world: World, ways: WaysIn) -> None:
             "route/tie",
             route_match(world.config, late, tie.host),
             f"{route.name!r} and {first.name!r} both match {tie.host}{tie.path}",
-            f"give one of them another path, method or header, or a priority: {route.name!r} priority = 1",
+            f"give one of them another path, method, header or cookie, or a priority: {route.name!r} priority = 1",
             also=(route_match(world.config, tie.first, tie.host),),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 
 from everyhop.compile import names
@@ -11,6 +12,9 @@ from everyhop.compile.streams import owned
 from everyhop.compile.world import Key, World
 from everyhop.model import Route
 from everyhop.trust import CAPABILITIES
+
+COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
+"""RFC 6265 §4.1.1, without the quotes that some readers leave out."""
 
 
 def judge(world: World) -> None:
@@ -170,6 +174,22 @@ def form(world: World, i: int, route: Route) -> None:
                 f"route {route.name!r} wants {name} to be {value!r}, which no field's value can be (RFC 9110 §5.5)",
                 "write it without white space around it, and without control characters",
             )
+    cookies(world, key, route)
+
+
+def cookies(world: World, key: Key, route: Route) -> None:
+    """By which it is chosen."""
+    for name, value in route.cookie.items():
+        said = f"route {route.name!r} looks at the cookie {name!r}"
+        at = (*key, "cookie", name)
+        if not names.TOKEN.match(name):
+            what = f"{said}, which is no name of one (RFC 6265 §4.1.1)"
+            mend = 'write a name without blanks and separators: "canary"'
+            world.refuse("config/wrong-value", at, what, mend, of_key=True)
+        elif not COOKIE_VALUE.fullmatch(value):
+            what = f"{said} for {value!r}, which no cookie's value can be (RFC 6265 §4.1.1)"
+            mend = "write it without blanks, quotes, commas, semicolons and backslashes, as it is sent"
+            world.refuse("config/wrong-value", at, what, mend)
 
 
 def conflicts(

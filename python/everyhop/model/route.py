@@ -95,6 +95,8 @@ class Route(Section):
     method: str | list[str] | None = None
     headers: dict[str, str] = {}
     """Fields that must be there with exactly this value, each time they occur. Not those that only the edge may set, such as `X-Forwarded-Proto`."""
+    cookie: dict[str, str] = {}
+    """Cookies that must be there with exactly this value, such as `{ canary = "1" }`; where one is sent several times, each must have it. They count as `headers` do where several routes fit."""
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     """Breaks ties; higher wins."""
     protocol: Literal["http", "tcp"] = "http"

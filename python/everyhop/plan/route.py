@@ -30,6 +30,7 @@ class PrefixPath(Part):
 
 
 class HeaderMatch(Part):
+    of: Always[Literal["field", "cookie"]]
     name: Always[str]
     equals: Always[str]
 

@@ -100,7 +100,7 @@ CAPABILITIES: dict[str, Capability] = {
         settings=("path", "path_exact", "paths"),
     ),
     "host-routing": Capability("routing by host name", EVERYWHERE, settings=("host",)),
-    "header-routing": Capability("routing by header", TERMINATING, READS, AT_BACKEND, settings=("headers",)),
+    "header-routing": Capability("routing by header", TERMINATING, READS, AT_BACKEND, settings=("headers", "cookie")),
     "method-routing": Capability("routing by method", TERMINATING, READS, AT_BACKEND, settings=("method",)),
     "grpc": Capability(
         "gRPC by method, HTTP/2 to the backend",

@@ -160,7 +160,8 @@ def matched(way: Way) -> str:
     if isinstance(way, AtBackend) or way.is_stream:
         return ""
     path = {"any": "/", "exact": "=" + getattr(way.path, "path", ""), "prefix": getattr(way.path, "path", "")}
-    headers = ",".join(f"{h.name}={h.equals}" for h in way.headers)
+    said = {"field": "", "cookie": "cookie "}
+    headers = ",".join(f"{said[h.of]}{h.name}={h.equals}" for h in way.headers)
     return " ".join(part for part in (",".join(way.methods), path[way.path.kind], headers) if part)
 
 

@@ -179,6 +179,12 @@ def test_what_a_route_leaves_out_is_what_the_reference_says() -> None:
     said = edge(f'{HERE}websocket = false\nupstream_protocol = "h2"\nmethod = ["PUT", "GET"]\nheaders = {{ X-B = "v", x-a = "w" }}\n')  # fmt: skip
     assert (said.upgrades, said.upstream_protocol, said.methods) == ([], "h2", ["GET", "PUT"])
     assert [(h.name, h.equals) for h in said.headers] == [("x-b", "v"), ("x-a", "w")]
+    both = edge(f'{HERE}headers = {{ X-A = "w" }}\ncookie = {{ Canary = "1", a = "" }}\n').headers
+    assert [(h.of, h.name, h.equals) for h in both] == [
+        ("field", "x-a", "w"),
+        ("cookie", "Canary", "1"),
+        ("cookie", "a", ""),
+    ]
     assert edge(f"{HERE}websocket = true\n").upgrades == ["websocket"] and edge(f"{HERE}upgrades = []\n").upgrades == []
     assert edge(f'{HERE}upgrades = ["WebSocket", "tcp", "SPDY/3.1"]\n').upgrades == ["spdy/3.1", "tcp", "websocket"]
     assert of(HERE).data == "undeclared" and of(f'{HERE}data = "public"\n').data == "public"

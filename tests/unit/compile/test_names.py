@@ -292,7 +292,9 @@ def test_offline_the_engines_own_matcher_answers(data: object) -> None:
         return json.loads(_door.where_in(text, json.dumps(ask)))
 
     assert route("api.example.com", "/v1/x")["route"] == "api"  # type: ignore[index]
-    post = route("api.example.com", "/pkg.Service/Call", method="POST", headers=[["x-tenant", "blue"]])
+    post = route(
+        "api.example.com", "/pkg.Service/Call", method="POST", headers=[["x-tenant", "blue"], ["cookie", "canary=1"]]
+    )
     assert post["route"] == "grpc"  # type: ignore[index]
     assert route("pay.example.com", "/")["verdict"] == "splice"  # type: ignore[index]
     assert route("api.example.com", "/other")["status"] == 404  # type: ignore[index]

@@ -99,7 +99,7 @@ OTHER: dict[str, Any] = {
     "alpn": ["h2"], "eject_on": ["5xx"], "upgrades": ["tcp"], "requires": ["jwt"], 
     "spread": {"by": {"kind": "least"}, "shares": [], "sticky": None, "health": None, "slow_start_s": 0}, "sticky": {"cookie": "__Host-other"},
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
-    "headers": [{"name": "x-other", "equals": "y"}],
+    "headers": [{"of": "field", "name": "x-other", "equals": "y"}],
     "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "retries": {"attempts": 2, "on": [503], "per_try_s": None, "budget_percent": 20}, "on": [504], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
@@ -132,6 +132,8 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return "0.0.0.0:9180"
     if key == "pattern":
         return "reencrypt" if value != "reencrypt" else "mutual"
+    if value in ("field", "cookie"):
+        return "cookie" if value == "field" else "field"
     if path[-2:] == ("cors", "headers"):
         return ["x-other"]
     if key in WORDS:

@@ -4,6 +4,7 @@ use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
 use crate::exchange::edits::Knows;
 use crate::exchange::words::Fields;
+use everyhop_canon::cookie::named;
 use everyhop_plan::{Balance, Variable};
 use everyhop_running::spread::{SpreadRun, key, key_on};
 use everyhop_running::sticky::StickyRun;
@@ -55,8 +56,7 @@ fn each(view: &impl Fields, name: &str, part: impl for<'a> Fn(&'a [u8]) -> Optio
 
 /// The value of that cookie in a `Cookie` field (RFC 6265 §4.2.1); of several of the name the first.
 fn cookie<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut pairs = field.split(|b| *b == b';').map(<[u8]>::trim_ascii);
-    pairs.find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    field.split(|b| *b == b';').find_map(|pair| named(pair, name))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready, Switched};
 use crate::exchange::ends::End;
 use crate::exchange::observed::{Seen, record};
-use everyhop_decide::{Ask, Headers, NoHeaders};
+use everyhop_decide::{Ask, Demand, Headers, NoHeaders, meeting};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::buf::Buf;
@@ -133,7 +133,7 @@ struct Terms {
 }
 
 /// What was demanded of the request's fields, which nobody has any more once it is over: by its own route last.
-type Demanded = Option<Vec<Vec<(String, String)>>>;
+type Demanded = Option<Vec<Vec<Demand>>>;
 
 fn ask<'a>(asked: &'a Asked, headers: &'a dyn Headers) -> Ask<'a> {
     Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers }
@@ -151,7 +151,7 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let running = core.running()?;
     let (index, now) = running.routes.iter().enumerate().find(|(_, r)| r.name == own.name)?;
     let demanded = demanded(conn, asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
-    let fields = demanded.last()?;
+    let fields = &meeting(demanded.last()?)?;
     let proved = conn.proved(&running);
     let passes = running.matcher.admit(proved.listener, proved.site?, proved.who, &ask(asked, fields), asked.upgrade())
         == Ok(index);

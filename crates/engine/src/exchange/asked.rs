@@ -6,7 +6,7 @@ use crate::exchange::cors::Granted;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
-use everyhop_canon::{host, path};
+use everyhop_canon::{cookie, host, path};
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
 use everyhop_record::refusal::Refusal;
@@ -376,6 +376,8 @@ fn set(text: &mut String, bytes: &[u8]) {
     text.extend(bytes.iter().map(|b| char::from(*b)));
 }
 
+const COOKIE: &str = "cookie";
+
 /// An HTTP/1 head with the buffer that it points into.
 pub(crate) struct View<'a> {
     pub(crate) head: &'a RequestHead,
@@ -395,6 +397,14 @@ impl everyhop_decide::Headers for View<'_> {
             seen = true;
         }
         seen
+    }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        let of = |span: Span| span.of(self.buf);
+        let fields = || self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(COOKIE.as_bytes()));
+        // As above: what stays behind decides nothing.
+        !fields().any(|f| self.head.is_hop_by_hop(f, self.buf))
+            && cookie::all_equal(fields().map(|f| of(f.value)), name, value)
     }
 }
 
@@ -433,10 +443,15 @@ impl everyhop_decide::Headers for MapView<'_> {
             return false;
         }
         let mut all = self.0.get_all(name).iter().map(http::HeaderValue::as_bytes).peekable();
-        if name.eq_ignore_ascii_case("cookie") {
+        if name.eq_ignore_ascii_case(COOKIE) {
             return all.peek().is_some() && is_joined(value.as_bytes(), all);
         }
         all.peek().is_some() && all.all(|v| v == value.as_bytes())
+    }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        let crumbs = self.0.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+        cookie::all_equal(crumbs, name, value)
     }
 }
 

@@ -67,6 +67,10 @@ impl<F: Headers> Headers for Edited<'_, &F> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
         self.fields.all_equal(name, value)
     }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        self.fields.cookie_equals(name, value)
+    }
 }
 
 thread_local! {
