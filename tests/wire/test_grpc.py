@@ -161,6 +161,13 @@ def test_a_call_to_a_route_under_maintenance_is_unavailable(edge: Edges, pki: Pk
         assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
         line = told.it.line(lambda line: line["status"] == 503)
         assert (line["grpc_status"], line["end"]) == (14, "done")
+        told.it.admin("maintenance", route="r", until=at, text="<h1>down</h1>", html=True)
+        with pytest.raises(grpc.RpcError) as paged:
+            one(b"a", timeout=20)
+        assert (paged.value.code(), paged.value.details()) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "the edge answers 503 itself",
+        ), "a page is for people"
         told.it.admin("maintenance", route="r", until=None, text=None)
         assert one(b"a", timeout=20) == b"A"
     peer.stop(0)

@@ -94,6 +94,29 @@ def test_it_is_kept_when_the_edge_is_stopped_and_started(edge: Edges, pki: Pki, 
     assert switch(it, "shop", None)["switched"]
 
 
+def test_browsers_are_told_by_a_page_that_the_command_reads_once(edge: Edges, pki: Pki, backend: Backend) -> None:
+    it = edge(routes(backend.port))
+    page = it.config.parent / "down.html"
+    whole = ("<h1>\u201ewir ziehen um\u201c</h1>\n" + '"' * 65_536).encode()[: 64 * 1024].decode()
+    page.write_text(whole, encoding="utf-8")
+    down = ("maintenance", "shop", "--until", "2h", "--page", str(page), "--config", str(it.config))
+    told = it.cli(*down)
+    assert told.returncode == 0 and "answers 503 until" in told.stdout, told
+    page.write_text("<h1>another</h1>")
+    assert it.reload(routes(backend.port, "websocket = false\n"))["reloaded"]
+    answer = ask(it, pki)
+    assert (answer.status, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert answer.text == whole
+    page.write_bytes(b"x" * (64 * 1024 + 1))
+    refused = it.cli(*down)
+    assert refused.returncode == 2 and "64 KiB at most" in refused.stderr, refused
+    both = it.cli(*down, "--text", "down")
+    assert both.returncode == 2 and "in the place of --text" in both.stderr, both
+    assert ask(it, pki).text == whole, "what was refused changed nothing"
+    assert switch(it, "shop", None)["switched"]
+    assert ask(it, pki).status == 200
+
+
 def test_it_ends_by_itself_at_its_time(edge: Edges, pki: Pki, backend: Backend) -> None:
     it = edge(routes(backend.port))
     at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3)

@@ -65,11 +65,14 @@ class Switch(BaseModel):
     route: str
     until: AwareDatetime | None
     text: Annotated[str, Field(max_length=65_536)] | None
+    html: bool = False
 
 
 def switched(it: Supervisor, question: Switch) -> dict[str, object]:
     plan, now = it.keeper.decided.plan, dt.datetime.now(dt.UTC)
-    return it.maintenance.switch(plan, question.route, question.until, question.text, now, it.keeper.again)
+    return it.maintenance.switch(
+        plan, question.route, question.until, (question.text, question.html), now, it.keeper.again
+    )
 
 
 class Drain(BaseModel):

@@ -29,11 +29,13 @@ class Down:
 
     until: dt.datetime
     text: str
+    html: bool = False
+    """The text is a page for browsers."""
 
     def given(self) -> Given:
         fields = {
             "cache-control": "no-store",
-            "content-type": "text/plain; charset=utf-8",
+            "content-type": f"text/{'html' if self.html else 'plain'}; charset=utf-8",
             "retry-after": format_datetime(self.until, usegmt=True),
         }
         return Given(
@@ -99,17 +101,18 @@ class Maintenance:
         plan: Plan,
         name: str,
         until: dt.datetime | None,
-        text: str | None,
+        said: tuple[str | None, bool],
         now: dt.datetime,
         bring: Callable[[], None],
     ) -> dict[str, object]:
-        """`until`: `None` ends it. What cannot be done is told, and changes nothing."""
+        """`until`: `None` ends it. `said`: what clients are told, if it is not the usual, and whether that is a page. What cannot be done is told, and changes nothing."""
         why = self.wrong(plan, name, until, now)
         if why is not None:
             return {"switched": False, "why": why}
         after = {other: it for other, it in self.down.items() if other != name}
         if until is not None:
-            after[name] = Down(until, text if text is not None else default_text(until))
+            text, html = said
+            after[name] = Down(until, default_text(until)) if text is None else Down(until, text, html)
         try:
             self.changed(after, bring)
         except (EveryhopError, OSError) as e:
@@ -149,7 +152,9 @@ class Maintenance:
         except BaseException:
             self.down = before
             raise
-        self.file.keep({name: {"until": it.until.isoformat(), "text": it.text} for name, it in after.items()})
+        self.file.keep(
+            {name: {"until": it.until.isoformat(), "text": it.text, "html": it.html} for name, it in after.items()}
+        )
 
     def told(self, plan: Plan) -> list[dict[str, object]]:
         """`holds`: the plan that runs has the route, and answers for it."""
@@ -164,7 +169,8 @@ class Maintenance:
         try:
             found = self.file.found()
             down = {
-                str(name): Down(dt.datetime.fromisoformat(it["until"]), str(it["text"])) for name, it in found.items()
+                str(name): Down(dt.datetime.fromisoformat(it["until"]), str(it["text"]), it.get("html") is True)
+                for name, it in found.items()
             }
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             self.file.unreadable(e)
