@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -38,8 +39,12 @@ def limit(pid: int, name: str) -> tuple[str, str]:
 
 
 def open_files(pid: int) -> list[str]:
-    """What its descriptors point to."""
-    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    """What its descriptors point to; one that is closed meanwhile points to nothing."""
+    found = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(fd.readlink()))
+    return found
 
 
 def as_user(uid: int) -> list[str]:

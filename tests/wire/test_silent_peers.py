@@ -3,6 +3,7 @@ for one. Half a minute for a request; a tunnel, whose peer may have reasons of i
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -47,7 +48,9 @@ def timeout_ms(it: EdgeKit, backend: Raw) -> int:
     wanted = until(lambda: inode(backend.port))
     for pid in below(it.edge.process.pid):
         for link in Path(f"/proc/{pid}/fd").iterdir():
-            if os.path.lexists(link) and os.readlink(link) == f"socket:[{wanted}]":
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(link) != f"socket:[{wanted}]":
+                    continue
                 with socket.socket(fileno=taken(pid, int(link.name))) as copy:
                     return copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
     raise AssertionError("the edge has no such socket")

@@ -25,7 +25,7 @@ from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import EveryhopError
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
-from tests.kit.process import children
+from tests.kit.process import children, open_files
 
 Edges = Callable[..., EdgeKit]
 
@@ -191,7 +191,7 @@ def test_a_certificate_that_is_renewed_during_a_reload_is_served(own: EdgeKit, b
     try:
         own.edge.process.send_signal(signal.SIGHUP)
         # It was compiled, and waits for the engine: the sealed material is on its way.
-        until(lambda: any("memfd:material" in fd for fd in descriptors(own.edge.process.pid)))
+        until(lambda: any("memfd:material" in fd for fd in open_files(own.edge.process.pid)))
         renewed = pki.public.leaf("edge-renewed", "a.test", "b.test", "c.test", "*.w.test")
         put(own.folder / "edge.key", renewed.key.read_bytes(), 0o600)
         put(own.folder / "edge.pem", renewed.chain.read_bytes(), 0o600)
@@ -199,16 +199,6 @@ def test_a_certificate_that_is_renewed_during_a_reload_is_served(own: EdgeKit, b
         os.kill(engine, signal.SIGCONT)
     own.edge.wait_for("reloaded, plan", 20, after=mark)
     until(lambda: serial(own, pki) != before)
-
-
-def descriptors(pid: int) -> list[str]:
-    found = []
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(str(fd.readlink()))
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def test_a_key_that_others_may_read_now_is_told_while_it_runs(own: EdgeKit, pki: Pki) -> None:

@@ -20,6 +20,7 @@ from everyhop.errors import Surroundings
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.clients import opened
 from tests.kit.edge import until
+from tests.kit.process import open_files
 
 Edges = Callable[..., EdgeKit]
 
@@ -160,10 +161,6 @@ def inode(sock: socket.socket) -> str:
     return f"socket:[{os.fstat(sock.fileno()).st_ino}]"
 
 
-def descriptors(pid: int) -> list[str]:
-    return [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="descriptors of a process that is closed are for root's eyes")
 def test_a_socket_from_systemd_is_used_for_its_listener(edge: Edges, backend: Backend, pki: Pki) -> None:
     it = edge(ROUTE.format(backend.port), threads=2)
@@ -174,14 +171,14 @@ def test_a_socket_from_systemd_is_used_for_its_listener(edge: Edges, backend: Ba
         it.edge = activated(it, given)
         it.edge.wait_for("ready:", 60)
         mine = inode(given)
-        assert mine in descriptors(it.edge.process.pid)
+        assert mine in open_files(it.edge.process.pid)
     # Ours is closed: theirs is the one that listens.
     for _ in range(20):
         with tls(it.port, "a.test", pki.public.file) as sock:
             assert exchange(sock, GET).status == 200
     early.close()
     assert it.reload(ROUTE.format(backend.port) + "priority = 1\n")["reloaded"]
-    assert mine in descriptors(it.edge.process.pid)
+    assert mine in open_files(it.edge.process.pid)
     with tls(it.port, "a.test", pki.public.file) as sock:
         assert exchange(sock, GET).status == 200
 
