@@ -38,7 +38,7 @@ health = { connect = true }
 
 OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
-[refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance` or `certificate`, `backend` an address in `to`.
+[refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`.
 
 `deploy/prometheus/everyhop.rules.yml` has alerts on these, and its tests beside it; `deploy/grafana/everyhop.json` is a dashboard to import. Prometheus
 itself judges both in the project's tests, beside an edge.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import socket
 import ssl
 import threading
 import time
@@ -75,7 +76,7 @@ def answer(sock: ssl.SSLSocket) -> tuple[int, bytes, bytes]:
     return int(head[9:12]), body, head
 
 
-def more(sock: ssl.SSLSocket) -> bytes:
+def more(sock: socket.socket) -> bytes:
     data = sock.recv(65536)
     if not data:
         raise ConnectionError("the connection ended")
@@ -93,7 +94,7 @@ def upgraded(it: Yard, pattern: str = "plaintext") -> ssl.SSLSocket:
     return sock
 
 
-def echoed(sock: ssl.SSLSocket, message: bytes) -> None:
+def echoed(sock: socket.socket, message: bytes) -> None:
     sock.sendall(message)
     got = b""
     while len(got) < len(message):

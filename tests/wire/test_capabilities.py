@@ -377,6 +377,18 @@ def encrypted(at: Ground) -> None:
     assert tap.sent and CANARY.encode() not in tap.sent + tap.returned
 
 
+def encrypted_from_clients(at: Ground) -> None:
+    """What a client sends is nowhere on its way in the clear, and no request is taken so."""
+    it = at.edge(at.backend().port)
+    at.opened.append(tap := Relay(("127.0.0.1", it.port)))
+    with tls(tap.port, it.host, at.pki.public.file) as sock:
+        assert exchange(sock, f"GET / HTTP/1.1\r\nHost: {it.host}\r\nX-Canary: {CANARY}\r\n\r\n").status == 200
+    assert tap.sent and CANARY.encode() not in tap.sent + tap.returned
+    with socket.create_connection(("127.0.0.1", it.port), 20) as sock:
+        sock.sendall(f"GET / HTTP/1.1\r\nHost: {it.host}\r\n\r\n".encode())
+        assert b"200" not in sock.recv(4096)[:20]
+
+
 def knows_edge(at: Ground) -> None:
     peer = at.backend()
     it = at.edge(peer.port)
@@ -449,6 +461,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "client-address": client_address,
     "end-to-end-confidentiality": no_key,
     "blind-proxy": no_key,
+    "encrypted-from-client": encrypted_from_clients,
     "encrypted-to-backend": encrypted,
     "backend-knows-edge": knows_edge,
     "backend-must-ask": must_ask,

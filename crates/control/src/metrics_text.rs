@@ -109,7 +109,7 @@ fn listeners(out: &mut String, running: &Running) {
     }
     let name = "everyhop_redirected_total";
     counter(out, name, "requests in the clear that were sent to https");
-    for it in running.listeners.iter().filter(|it| it.speaks != (Speaks::Tls {})) {
+    for it in running.listeners.iter().filter(|it| matches!(it.speaks, Speaks::Redirect { .. })) {
         let _ = writeln!(out, "{name}{{listener=\"{}\"}} {}", label(&it.name), it.redirected.load(Ordering::Relaxed));
     }
 }
@@ -216,6 +216,10 @@ fn expiries(out: &mut String, running: &Running) {
         if let Some(until) = r.backends.iter().map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min() {
             let _ = writeln!(out, "{name}{{kind=\"acceptance\",name=\"{}\"}} {until}", label(&r.name));
         }
+    }
+    for it in running.listeners.iter().filter(|it| it.speaks.closes_at_s() != i64::MAX) {
+        let until = it.speaks.closes_at_s();
+        let _ = writeln!(out, "{name}{{kind=\"listener-acceptance\",name=\"{}\"}} {until}", label(&it.name));
     }
     for m in &running.material {
         if let Some(until) = m.not_after_s {

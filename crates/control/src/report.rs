@@ -93,6 +93,11 @@ fn address(it: &Address) -> Value {
     })
 }
 
+/// Its acceptance is over: it serves nothing of what comes in the clear.
+pub(crate) fn expired(it: &Listening) -> bool {
+    now_s() >= it.speaks.closes_at_s()
+}
+
 /// When each was refused last.
 fn times(refused: HashMap<&'static str, (u64, u64)>) -> HashMap<&'static str, String> {
     refused.into_iter().map(|(slug, (_, last))| (slug, time(last))).collect()
@@ -129,6 +134,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         json!({
             "name": it.name, "connections": it.count.load(Ordering::Relaxed),
             "redirected": it.redirected.load(Ordering::Relaxed),
+            "closed": expired(it).then(|| Refusal::PlainExpired.slug()),
         })
     };
     let mut failed = running.elsewhere.refused();

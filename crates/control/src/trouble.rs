@@ -2,10 +2,11 @@
 //! `/readyz`. Made on read; nothing here is on the path of a byte. Read next: `report.rs`.
 
 use crate::messages::{PROTOCOL, Told};
-use crate::report::{closed, now_s, parsed, saw};
+use crate::report::{closed, expired, now_s, parsed, saw};
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::Place;
 use everyhop_record::printable::printable;
+use everyhop_record::refusal::Refusal;
 use everyhop_record::trouble::{TROUBLES, Trouble};
 use everyhop_running::address::{Address, ERRORS};
 use everyhop_running::backend::BackendRun;
@@ -77,6 +78,9 @@ fn seen(shared: &Shared) -> Vec<Trouble> {
         found.push(Trouble::new("log-broken", "", ""));
     }
     routes(&running, &mut found);
+    for it in running.listeners.iter().filter(|it| expired(it)) {
+        found.push(Trouble::new("listener-closed", format!("listener {}", it.name), Refusal::PlainExpired.slug()));
+    }
     found
 }
 

@@ -5,7 +5,7 @@ use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};
 use everyhop_canon as canon;
 use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
-use everyhop_engine::admit::{Proved, Refused, admit, admit_plain, admit_stream};
+use everyhop_engine::admit::{Proved, Refused, admit, admit_plain, admit_served, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::{Plan, Way};
@@ -79,7 +79,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     let refusal = judged.refusal.or(shut);
     json!({
         "protocol": 1, "answer": "where",
-        "verdict": judged.verdict,
+        "verdict": judged.verdict, "listener": listener_of(plan, ask),
         "site": judged.site.and_then(|s| plan.sites.get(s)).map(|s| &s.name),
         "route": judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.name),
         "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
@@ -116,6 +116,9 @@ fn refuse(why: Refusal) -> Judged {
 
 fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
     let listener = listener_of(plan, ask);
+    if matcher.serves_plain(listener) {
+        return served(plan, matcher, listener, it, running);
+    }
     if matcher.is_plain(listener) {
         let why = admit_plain(matcher, listener, &Asked::of(it));
         return Judged { verdict: if why == Refusal::PlainRedirected { "redirect" } else { "refuse" }, ..refuse(why) };
@@ -163,6 +166,32 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         Err(Refused { route, why }) => {
             let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, listener, it, r));
             Judged { site: Some(site), route, why: told.unwrap_or_else(|| why.sentence().to_owned()), ..refuse(why) }
+        }
+    }
+}
+
+/// Of a request in the clear, at a listener that serves.
+fn served(plan: &Plan, matcher: &Matcher, listener: &str, it: &Ask<'_>, running: Option<&Running>) -> Judged {
+    let site = matcher.named_site(listener, it.host);
+    let admitted = match (running, site) {
+        (Some(running), _) => {
+            admit_served(running, listener, &Asked::of(it), it.headers, now_s()).map(|admitted| admitted.route)
+        }
+        (None, Some(site)) => matcher.admit(listener, site, Who::Proved(&[]), it, None).map_err(Refused::from),
+        (None, None) => Err(Refusal::PlainUnknown.into()),
+    };
+    match admitted {
+        Ok(route) => Judged {
+            verdict: "serve",
+            is_stream: false,
+            site,
+            route: Some(route),
+            refusal: None,
+            why: "it comes in the clear, and host, path, method and headers match this route best".into(),
+        },
+        Err(Refused { route, why }) => {
+            let told = route.filter(|_| why == Refusal::BadTarget).map(|r| matcher.told(plan, listener, it, r));
+            Judged { site, route, why: told.unwrap_or_else(|| why.sentence().to_owned()), ..refuse(why) }
         }
     }
 }

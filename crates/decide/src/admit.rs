@@ -244,6 +244,14 @@ impl Matcher {
         ask: &Ask<'_>,
         upgrade: Option<&str>,
     ) -> Outcome {
+        if self.serves_plain(listener) {
+            let who = self.named_site(listener, ask.host).map(|site| (site, in_the_clear(who)));
+            return match who.map(|(site, who)| (site, self.admit(listener, site, who, ask, upgrade))) {
+                None => Outcome::Plain { what: Plain::Unknown },
+                Some((site, Ok(route))) => Outcome::Pass { site, route },
+                Some((site, Err(Refused { route, why }))) => Outcome::Deny { site, route, why },
+            };
+        }
         if self.is_plain(listener) {
             return Outcome::Plain { what: self.plain(listener, ask.host, ask.path) };
         }
@@ -275,6 +283,14 @@ impl Matcher {
                 }
             }
         }
+    }
+}
+
+/// Nobody proves anything where there is no handshake.
+fn in_the_clear(who: Who<'_>) -> Who<'_> {
+    match who {
+        Who::Proved(_) => Who::Proved(&[]),
+        Who::Anybody => Who::Anybody,
     }
 }
 

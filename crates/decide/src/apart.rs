@@ -41,15 +41,18 @@ pub struct Named {
     pub pattern: String,
     pub old: Verdict,
     pub new: Verdict,
+    /// There is no hello in one of them: it is asked of requests in the clear.
+    pub is_plain: bool,
 }
 
 /// What two plans make of each name that either of them has.
 pub fn named(old: &Matcher, new: &Matcher) -> Vec<Named> {
     let mut out = Vec::new();
     for (_, was, now) in pairs(old, new) {
+        let is_plain = was.is_plain || now.is_plain;
         for (pattern, host) in hosts(was, now) {
             let [old, new] = [(old, was), (new, now)].map(|(m, view)| m.hello_in(view, Some(&host), || REFUSED));
-            let it = Named { pattern, old, new };
+            let it = Named { pattern, old, new, is_plain };
             if !out.contains(&it) {
                 out.push(it);
             }

@@ -166,7 +166,7 @@ pub struct Matcher {
     common: View,
     /// By listener name: what is reached by those that are named.
     views: names::Map<String, View>,
-    /// Those that speak TLS, with their addresses.
+    /// Those from which something goes on, with their addresses.
     listeners: Vec<(String, Vec<String>)>,
     /// By site: what comes inside its TLS is not read.
     is_streaming: Vec<bool>,
@@ -174,8 +174,10 @@ pub struct Matcher {
     rules: Vec<admit::Rule>,
     /// By listener name: the answers to no SNI and unknown SNI.
     unnamed: names::Map<String, (Verdict, Verdict)>,
-    /// Listeners where HTTP comes in the clear.
-    plain: std::collections::HashSet<String>,
+    /// Listeners where HTTP comes in the clear; of each, whether it is served there.
+    plain: std::collections::HashMap<String, bool>,
+    /// What is reached by a listener that is not there.
+    nothing: View,
 }
 
 impl Matcher {
@@ -193,7 +195,7 @@ impl Matcher {
             );
             it.unnamed.insert(listener.name.clone(), answers);
             if listener.is_plain() {
-                it.plain.insert(listener.name.clone());
+                it.plain.insert(listener.name.clone(), listener.speaks.serves_plain());
             }
         }
         Ok(it)
@@ -242,6 +244,7 @@ impl Matcher {
             None => answers().0,
             Some(name) => match view.owners.get(name) {
                 Some(Owner::Site(i)) => Verdict::Terminate(*i),
+                Some(_) if view.is_plain => Verdict::Refuse(HelloRefusal::UnknownSni),
                 // Without a route there is nobody to go to, and no request that could be told so.
                 Some(Owner::Streams(_)) if view.streams.get(name).is_none() => {
                     Verdict::Refuse(HelloRefusal::UnknownSni)

@@ -1,5 +1,6 @@
-//! Requests that come in the clear, at a listener from which nothing goes on: which of them are sent to https. Pure, and
-//! asked by the data path, `where` and the tests alike. Read next: `admit.rs`, for those inside TLS.
+//! Requests that come in the clear: at a listener from which nothing goes on, which of them are sent to https; at one that
+//! serves, inside which site they are judged. Pure, and asked by the data path, `where` and the tests alike.
+//! Read next: `admit.rs`, for those inside TLS.
 
 use crate::{Matcher, Owner, under};
 
@@ -31,7 +32,21 @@ impl Plain {
 impl Matcher {
     /// Whether what comes to the listener of that name comes in the clear.
     pub fn is_plain(&self, listener: &str) -> bool {
-        self.plain.contains(listener)
+        self.plain.contains_key(listener)
+    }
+
+    /// Whether what comes there in the clear is served.
+    pub fn serves_plain(&self, listener: &str) -> bool {
+        self.plain.get(listener).copied().unwrap_or_default()
+    }
+
+    /// The site whose name a request in the clear asks for, at a listener that serves: it is judged as inside that site's TLS,
+    /// by somebody who proved nothing.
+    pub fn named_site(&self, listener: &str, host: &str) -> Option<usize> {
+        match self.view(listener).owners.get(host) {
+            Some(Owner::Site(site)) => Some(*site),
+            _ => None,
+        }
     }
 
     /// Judges a request in the clear by the listener of that name; host and path are canonical.

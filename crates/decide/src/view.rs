@@ -15,6 +15,8 @@ pub(crate) struct View {
     pub(crate) streams: Names<Table>,
     /// By site: its only route of that kind, for a hello that names nothing of it.
     pub(crate) only: Vec<Option<usize>>,
+    /// There is no hello: what can only be passed through, or is not read, owns its names and is not served.
+    pub(crate) is_plain: bool,
 }
 
 /// Whether something that names these listeners is there by `listener`; `None`: by one that nobody names.
@@ -24,7 +26,8 @@ fn is_there(named: Option<&Vec<String>>, listener: Option<&str>) -> bool {
 
 impl View {
     fn of(plan: &Plan, listener: Option<&str>) -> Result<View, Unmatchable> {
-        let mut it = View::default();
+        let is_plain = plan.listeners.iter().any(|l| Some(l.name.as_str()) == listener && l.is_plain() && l.goes_on());
+        let mut it = View { is_plain, ..View::default() };
         let mut own = |host: &str, owner| match it.owners.put(host, owner) {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(Unmatchable(format!("host {host:?} has two owners"))),
@@ -95,8 +98,13 @@ impl Matcher {
                 self.views.insert(listener.clone(), View::of(plan, Some(listener))?);
             }
         }
-        let of_tls = plan.listeners.iter().filter(|l| !l.is_plain());
-        self.listeners = of_tls.map(|l| (l.name.clone(), l.bind.clone())).collect();
+        // Each has a view of its own, since names that are only passed through are not there.
+        for listener in plan.listeners.iter().filter(|l| l.speaks.serves_plain()) {
+            self.views.insert(listener.name.clone(), View::of(plan, Some(&listener.name))?);
+        }
+        self.nothing = View { is_plain: true, ..View::default() };
+        let going_on = plan.listeners.iter().filter(|l| l.goes_on());
+        self.listeners = going_on.map(|l| (l.name.clone(), l.bind.clone())).collect();
         Ok(())
     }
 
@@ -121,10 +129,19 @@ pub(crate) fn pairs<'m>(old: &'m Matcher, new: &'m Matcher) -> Vec<(&'m str, &'m
         if let Some((was, _)) = before {
             kept.insert(was, ());
         }
-        all.push((name, old.view(before.map_or("", |(was, _)| was)), new.view(name)));
+        let was = match before {
+            Some((was, _)) => old.view(was),
+            // What came in the clear went on from nowhere.
+            None if new.view(name).is_plain => &old.nothing,
+            None => old.view(""),
+        };
+        all.push((name, was, new.view(name)));
     }
     let gone = old.listeners.iter().filter(|(name, _)| !kept.contains_key(name.as_str()));
-    all.extend(gone.map(|(name, _)| (name.as_str(), old.view(name), &new.common)));
+    all.extend(gone.map(|(name, _)| {
+        let was = old.view(name);
+        (name.as_str(), was, if was.is_plain { &new.nothing } else { &new.common })
+    }));
     let is_common =
         |(_, was, now): &(&str, &View, &View)| std::ptr::eq(*was, &old.common) && std::ptr::eq(*now, &new.common);
     let common = all.iter().any(is_common);

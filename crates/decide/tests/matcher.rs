@@ -109,6 +109,44 @@ fn what_comes_in_the_clear_is_sent_to_https_where_the_name_is_ours_and_http_is_b
 }
 
 #[test]
+fn what_comes_in_the_clear_to_a_listener_that_serves_is_judged_inside_the_site_that_it_names() {
+    let mut plan = golden();
+    plan.sites.iter_mut().for_each(|site| site.listeners = None);
+    plan.routes.iter_mut().for_each(|route| route.listeners = None);
+    let matcher = Matcher::build(&plan).expect("tables");
+    assert!(matcher.is_plain("inner") && matcher.serves_plain("inner") && !matcher.serves_plain("web"));
+    let judged = |host: &str, path: &str, who: Who<'_>| {
+        matcher.judge("inner", None, who, &Ask { host, path, sent: path, method: "GET", headers: &NoHeaders }, None)
+    };
+    let shop = plan.sites.iter().position(|s| s.name == "shop").expect("the site");
+    let found = Outcome::Pass { site: shop, route: route(&plan, "wiki") };
+    assert_eq!(judged("wiki.example.com", "/x", Who::Proved(&[])), found);
+    // Whoever the question says it is: nobody proves anything without a handshake.
+    let caller = ["spiffe://example.com/caller".to_owned()];
+    let old = Ask {
+        host: "api.example.com",
+        path: "/old",
+        sent: "/old",
+        method: "GET",
+        headers: &vec![("x-tenant".to_owned(), "red".to_owned())],
+    };
+    let why = Denied::ClientNotAllowed;
+    let refused = Outcome::Deny { site: shop, route: Some(route(&plan, "old")), why };
+    assert_eq!(matcher.judge("inner", None, Who::Proved(&caller), &old, None), refused);
+    assert_eq!(
+        judged("shop.example.com", "/nothing", Who::Anybody),
+        Outcome::Pass { site: shop, route: route(&plan, "shop") }
+    );
+    // What is passed through or not read owns its names, and is not there; nor is a challenge anybody's but its route's.
+    for host in ["pay.example.com", "mq.example.com", "nobody.example.com"] {
+        assert_eq!(judged(host, "/", Who::Anybody), Outcome::Plain { what: Plain::Unknown }, "{host}");
+        assert_eq!(matcher.named_site("inner", host), None);
+    }
+    let challenge = "/.well-known/acme-challenge/x";
+    assert_eq!(judged("wiki.example.com", challenge, Who::Anybody), found);
+}
+
+#[test]
 fn what_is_carried_unread_is_told_apart_without_a_method_unless_a_plan_reads_it() {
     let old = golden();
     let broker = route(&old, "broker");
@@ -170,7 +208,7 @@ fn a_request_finds_the_most_specific_route_of_its_host() {
         ("nobody.example.com", "/", "GET", &none, Answer::Misdirected),
     ] {
         let ask = Ask { host, path, sent: path, method, headers };
-        assert_eq!(matcher.ask("", 0, &ask), answer, "{method} {host}{path}");
+        assert_eq!(matcher.ask("public", 0, &ask), answer, "{method} {host}{path}");
     }
     let ask = Ask { host: "wiki.example.com", path: "/local/x", sent: "/local/x", method: "GET", headers: &NoHeaders };
     let lost = matcher.lost(&plan, "", &ask, Some(route(&plan, "local")));

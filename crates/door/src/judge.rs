@@ -87,7 +87,8 @@ pub(crate) fn differences(old: &str, new: &str) -> Result<String, String> {
         Verdict::Terminate(site) => json!({"verdict": "terminate", "site": site, "route": null}),
         Verdict::Refuse(_) => json!({"verdict": "refuse", "site": null, "route": null}),
     };
-    let name = |it: &Named| json!({"pattern": it.pattern, "old": ends(&it.old), "new": ends(&it.new)});
+    let name =
+        |it: &Named| json!({"pattern": it.pattern, "plain": it.is_plain, "old": ends(&it.old), "new": ends(&it.new)});
     let request = |it: &Asked| {
         json!({
             "host": it.host, "pattern": it.pattern, "listener": it.listener, "path": it.path, "method": it.method, "headers": it.headers,

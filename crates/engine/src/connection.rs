@@ -8,13 +8,12 @@ use crate::peek::Greeting;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
 use crate::{client, peek, plain, splice, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
-use everyhop_plan::Speaks;
 use everyhop_record::refusal::Refusal;
 use std::borrow::Cow;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
-    if arrived.listening.speaks != (Speaks::Tls {}) {
+    if arrived.listening.speaks.is_plain() {
         // Boxed, so that whoever speaks TLS does not carry the room for it.
         return Box::pin(in_the_clear(arrived)).await;
     }
@@ -46,7 +45,7 @@ pub(crate) async fn serve(mut arrived: Arrived) {
     }
 }
 
-/// Serves one connection of a listener that speaks plain HTTP. Its requests go nowhere.
+/// Serves one connection of a listener that speaks plain HTTP. Where that serves, its requests go on.
 async fn in_the_clear(mut arrived: Arrived) {
     match plain::peek(&mut arrived).await {
         Ok(spoken) => {

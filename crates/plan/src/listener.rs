@@ -1,7 +1,7 @@
 //! A listener: an address where connections arrive, and whose word about the client is believed there.
 //! Read next: `site.rs`.
 
-use crate::present;
+use crate::{Reach, present};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub enum Believe {
 }
 
 /// What is spoken from the first byte on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Speaks {
     Tls {},
@@ -53,17 +53,45 @@ pub enum Speaks {
     Redirect {
         https_port: std::num::NonZeroU16,
     },
+    /// HTTP in the clear, served: somebody else ended TLS, or nobody did. `reach` says why that is bearable.
+    Serve {
+        reach: Reach,
+    },
+}
+
+impl Speaks {
+    pub fn is_plain(&self) -> bool {
+        !matches!(self, Speaks::Tls {})
+    }
+
+    /// What comes in the clear goes on from here.
+    pub fn serves_plain(&self) -> bool {
+        matches!(self, Speaks::Serve { .. })
+    }
+
+    /// Unix time at which an accepted listener takes nothing more; `i64::MAX` where nothing expires.
+    pub fn closes_at_s(&self) -> i64 {
+        match self {
+            Speaks::Serve { reach: Reach::Accepted { acceptance } } => acceptance.closes_at_s,
+            _ => i64::MAX,
+        }
+    }
 }
 
 impl Listener {
-    /// What comes here comes in the clear.
     /// Whether something that names these listeners is reached by it.
     pub fn answers(&self, named: Option<&[String]>) -> bool {
         named.is_none_or(|all| all.contains(&self.name))
     }
 
+    /// What comes here comes in the clear.
     pub fn is_plain(&self) -> bool {
-        self.speaks != Speaks::Tls {}
+        self.speaks.is_plain()
+    }
+
+    /// Requests go on from here.
+    pub fn goes_on(&self) -> bool {
+        !self.is_plain() || self.speaks.serves_plain()
     }
 }
 

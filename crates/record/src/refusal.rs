@@ -108,6 +108,7 @@ refusals! {
     PlainUnknown "plain/unknown-host" 421 "the request names a host that is not served here with https";
     PlainHttps "plain/https-already" 421 "the request is one with https already, and came in the clear: sent to https it would come back";
     PlainTls "plain/tls" 400 "the client began TLS at a port that speaks plain HTTP";
+    PlainExpired "plain/acceptance-expired" 503 "the acceptance of the listener, which serves requests in the clear, has expired";
     HostContradicted "plain/host-contradicted" 400 "the request's target names one host, and its Host another";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";

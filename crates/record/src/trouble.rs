@@ -10,6 +10,7 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("impostor", false, "a backend shows a certificate that is not the expected one; no request reaches it"),
     ("certificate-over", false, "a certificate is over, and what depends on it is closed"),
     ("route-closed", false, "a route takes nothing: none of its backends is open"),
+    ("listener-closed", false, "a listener serves nothing of what comes in the clear: its acceptance is over"),
     ("reload-refused", false, "the last reload was refused; what ran before runs on"),
     ("upgrade-failed", false, "the last upgrade failed; the engine before goes on"),
     (

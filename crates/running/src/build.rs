@@ -81,7 +81,7 @@ impl Running {
                 believe: l.believe.clone(),
                 count: count_of(&l.name),
                 limit: l.connections,
-                speaks: l.speaks,
+                speaks: l.speaks.clone(),
                 starttls: l.starttls,
                 redirected: redirected_before(before, &l.name),
             }));

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from everyhop.cli.console import print_json, report
-from everyhop.cli.drawing import closes_at, hops, readers, table
+from everyhop.cli.drawing import SHUT, closes_at, fronts, hops, readers, table
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Refused
 from everyhop.refusals import ordered, to_json
@@ -60,11 +60,12 @@ def check(
         raise typer.Exit(1) from e
     bad = strict and any(f.severity == "warning" for f in findings)
     if as_json:
+        by = fronts(compiled.plan)
         routes = [
             {
                 "name": r.name,
-                "hops": hops(r),
-                "readers": readers(r),
+                "hops": hops(r, by.get(r.name, SHUT)),
+                "readers": readers(r, by.get(r.name, SHUT)),
                 "closes_at": end.isoformat() if (end := closes_at(r)) else None,
             }
             for r in compiled.plan.routes

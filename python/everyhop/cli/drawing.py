@@ -7,22 +7,54 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import dataclass
 
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Given, Here, Plan, Route, weakest
+from everyhop.plan import STRENGTH, AtBackend, AtEdge, Given, Here, Listener, Plan, Route, heard, in_the_clear, weakest
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
 
 
-def hops(route: Route) -> str:
+@dataclass(frozen=True)
+class Front:
+    """The way from clients to a route."""
+
+    open_at: tuple[Listener, ...] = ()
+    """Listeners by which requests come in the clear."""
+    encrypted_too: bool = True
+    """There are others."""
+
+    @property
+    def wire(self) -> str:
+        if not self.open_at:
+            return "=TLS="
+        return f"=TLS= or {WIRE['plaintext']}" if self.encrypted_too else WIRE["plaintext"]
+
+    @property
+    def readers(self) -> str:
+        named = dict.fromkeys("the clients' network" if it.acceptance else "this host" for it in self.open_at)
+        return "".join(f", {name}" for name in named)
+
+
+SHUT = Front()
+
+
+def fronts(plan: Plan) -> dict[str, Front]:
+    """By route, where requests come to some in the clear."""
+    clear = in_the_clear(plan)
+    by = heard(plan) if clear else {}
+    return {plan.routes[i].name: Front(tuple(its), len(by[i]) > len(its)) for i, its in clear.items()}
+
+
+def hops(route: Route, front: Front = SHUT) -> str:
     """`client =TLS= edge -!plaintext!- 10.0.3.9:3000`: with every backend, the weakest first."""
     way = route.way
     if isinstance(way, AtBackend):
         return f"client =TLS===(edge)===> {', '.join(map(str, way.backends))}"
     if isinstance(way, Here):
-        return f"client =TLS= edge, which answers {gives(way.gives)}"
-    return f"client =TLS= edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way))}"
+        return f"client {front.wire} edge, which answers {gives(way.gives)}"
+    return f"client {front.wire} edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way))}"
 
 
 def gives(it: Given) -> str:
@@ -43,21 +75,21 @@ def marked(text: str) -> tuple[Part, ...]:
     return paint_all(text, OPEN, "red")
 
 
-def is_open(route: Route) -> bool:
-    """Whether anything of it goes on unencrypted."""
-    return isinstance(route.way, AtEdge) and weakest(route.way).hop.tls == "plaintext"
+def is_open(route: Route, front: Front = SHUT) -> bool:
+    """Whether anything of it comes or goes on unencrypted."""
+    return bool(front.open_at) or (isinstance(route.way, AtEdge) and weakest(route.way).hop.tls == "plaintext")
 
 
-def readers(route: Route) -> str:
+def readers(route: Route, front: Front = SHUT) -> str:
     way = route.way
     if isinstance(way, AtBackend):
         return "only the ends"
     if isinstance(way, Here):
-        return "edge"
+        return "edge" + front.readers
     hop = weakest(way).hop
     if hop.tls != "plaintext":
-        return "edge"
-    return "edge, this host" if hop.reach.kind == "same_host" else "edge, that network"
+        return "edge" + front.readers
+    return ("edge, this host" if hop.reach.kind == "same_host" else "edge, that network") + front.readers
 
 
 def closes_at(route: Route) -> dt.datetime | None:
@@ -87,8 +119,10 @@ def days_left(route: Route, now: dt.datetime) -> str:
 
 def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
     """One line a route, in columns; where one would not fit, a route on lines of its own."""
-    rows = [(r.name, hops(r), f"read by: {readers(r)}", days_left(r, now)) for r in plan.routes]
-    signs = [Paint("!!", "red") if is_open(r) else Paint("ok", "green") for r in plan.routes]
+    by = fronts(plan)
+    each = [(r, by.get(r.name, SHUT)) for r in plan.routes]
+    rows = [(r.name, hops(r, front), f"read by: {readers(r, front)}", days_left(r, now)) for r, front in each]
+    signs = [Paint("!!", "red") if is_open(r, front) else Paint("ok", "green") for r, front in each]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
     told = [
         "  ".join(cell.ljust(column) for cell, column in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows

@@ -9,12 +9,12 @@ import typer
 
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
-from everyhop.cli.drawing import days_left, hops, marked
+from everyhop.cli.drawing import SHUT, WIRE, days_left, fronts, hops, marked
 from everyhop.cli.options import Config
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
 from everyhop.evidence.told import observed, troubles_of
-from everyhop.plan import Plan, read_plan
+from everyhop.plan import Listener, Plan, read_plan
 from everyhop.screen import Paint, beside, line
 
 FEW = 3
@@ -102,17 +102,32 @@ def drained(it: dict[str, Any], engine: dict[str, Any]) -> str:
 
 
 def in_the_clear(plan: Plan, engine: dict[str, Any]) -> None:
-    """Listeners that speak plain HTTP, each with how many requests it sent to https."""
+    """Listeners that speak plain HTTP, each with how many requests it sent to https, or who signed for what it serves."""
     seen = {it["name"]: it for it in engine.get("listeners", [])}
     told = [
-        f"{it.name} at {', '.join(it.bind)}: plain HTTP, forwards nothing; sent to https: {seen.get(it.name, {}).get('redirected', '?')}"
+        f"{it.name} at {', '.join(it.bind)}: "
+        + (
+            served(it, seen.get(it.name, {}))
+            if it.serves_plain
+            else f"plain HTTP, forwards nothing; sent to https: {seen.get(it.name, {}).get('redirected', '?')}"
+        )
         for it in plan.listeners
         if it.is_plain
     ]
     for text in told:
-        line(text)
+        line(*marked(text))
     if told:
         line()
+
+
+def served(it: Listener, seen: dict[str, Any]) -> str:
+    """A listener whose clients' hop is open, and why that is bearable."""
+    open_hop = f"{WIRE['plaintext']} from clients, served"
+    if (signed := it.acceptance) is None:
+        return f"{open_hop} to this host alone"
+    if seen.get("closed"):
+        return f"{open_hop} no more: the acceptance of {signed.owner} ended  [{seen['closed']}]"
+    return f"{open_hop}; {signed.owner} accepted it until {signed.until}"
 
 
 def rows(plan: Plan, engine: dict[str, Any] | None, *, verbose: bool) -> None:
@@ -120,13 +135,14 @@ def rows(plan: Plan, engine: dict[str, Any] | None, *, verbose: bool) -> None:
     now = dt.datetime.now(dt.UTC)
     routes = {r["name"]: r for r in engine["routes"]} if engine else {}
     width = max((len(r.name) for r in plan.routes), default=0)
+    by = fronts(plan)
 
     def put(name: str, what: str, text: str) -> None:
         for row in beside(f"{name.ljust(width)}  {what.ljust(8)}  ", text).split("\n"):
             line(*marked(row))
 
     for route in plan.routes:
-        put(route.name, "decided", f"{hops(route)}  {days_left(route, now)}".rstrip())
+        put(route.name, "decided", f"{hops(route, by.get(route.name, SHUT))}  {days_left(route, now)}".rstrip())
         seen = routes.get(route.name)
         if seen is None:
             put("", "observed", "unknown: the engine does not say")

@@ -14,11 +14,11 @@ import typer
 
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
-from everyhop.cli.drawing import days_left, hops, marked, readers
+from everyhop.cli.drawing import SHUT, Front, days_left, hops, marked, readers
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.evidence.told import observed
-from everyhop.plan import AtBackend, Plan, Route, read_plan
+from everyhop.plan import AtBackend, Listener, Plan, Route, read_plan
 from everyhop.screen import Paint, beside, line, lines, wrapped
 from everyhop.source import find
 
@@ -55,7 +55,7 @@ def where(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     if target.startswith("http://") and listener is None:
-        listener = plain_listener(config, offline=offline)
+        listener = plain_listener(target, config, offline=offline)
     ask = question(target, method, header or [], sni, no_sni, listener)
     judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
@@ -65,17 +65,19 @@ def where(
     raise typer.Exit(0 if judged["slug"] is None or judged["verdict"] == "redirect" else 1)
 
 
-def plain_listener(config: str | None, *, offline: bool) -> str:
-    """The first listener that speaks plain HTTP."""
+def plain_listener(target: str, config: str | None, *, offline: bool) -> str:
+    """The listener that speaks plain HTTP at the target's port, else the first one that does."""
     plan = None
     if not offline:
         with contextlib.suppress(Surroundings):  # nobody runs it: the file can still be asked
             plan = read_plan(str(Client(config).ask("status")["supervisor"]["plan"]))  # type: ignore[index]
     plan = plan or compile_file(find(config), past_dates="close", files="if-there").plan
-    found = next((it.name for it in plan.listeners if it.is_plain), None)
-    if found is None:
+    plain = [it for it in plan.listeners if it.is_plain]
+    if not plain:
         raise Misuse('no listener speaks plain HTTP, so nothing is taken in the clear: [[listener]] speaks = "http"')
-    return found
+    port = target.removeprefix("http://").partition("/")[0].rpartition(":")[2]
+    there = [it for it in plain if any(at.rpartition(":")[2] == port for at in it.bind)]
+    return (there or plain)[0].name
 
 
 def answer_of(
@@ -136,8 +138,12 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         return
     told("route    ", f"{route.name}  {places.get(route.name, '')}")
     left = days_left(route, dt.datetime.now(dt.UTC))
-    told("hops     ", f"{hops(route)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
-    told("read by  ", readers(route))
+    by = came(plan, judged)
+    front = Front((by,), encrypted_too=False) if by is not None else SHUT
+    told("hops     ", f"{hops(route, front)}{'  ' + left if left else ''}{spoken(route, alpn, plan, judged)}")
+    if by is not None:
+        told("came     ", in_the_clear(by))
+    told("read by  ", readers(route, front))
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:
@@ -146,6 +152,18 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
             line(Paint(text, "red"))
     for lost in judged["lost"]:
         told("not      ", f"{lost['route']}: {lost['why']}")
+
+
+def came(plan: Plan, judged: dict[str, Any]) -> Listener | None:
+    """The listener by which a request came, if that serves in the clear."""
+    asked = judged.get("listener")
+    return next((it for it in plan.listeners if it.name == asked and it.serves_plain), None)
+
+
+def in_the_clear(it: Listener) -> str:
+    signed = it.acceptance
+    whose = f"{signed.owner} accepted it until {signed.until}" if signed else "from this host alone"
+    return f"in the clear by listener {it.name!r}, where nobody proves anything: {whose}"
 
 
 def told(head: str, text: str) -> None:

@@ -15,7 +15,7 @@ from everyhop.compile.plain import https_port
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends, demands_asking, ends_at
-from everyhop.model import Backend, Edits, Listener, Rewrite, Route, Site, Verify
+from everyhop.model import Acceptance, Backend, Edits, Listener, Rewrite, Route, Site, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -99,9 +99,14 @@ def listener(world: World, index: int) -> plan.Listener:
     )
 
 
-def speaks(world: World, it: Listener) -> plan.SpeaksTls | plan.SpeaksRedirect:
+def speaks(world: World, it: Listener) -> plan.SpeaksTls | plan.SpeaksRedirect | plan.SpeaksServe:
     if it.speaks == "tls":
         return plan.SpeaksTls(kind="tls")
+    if it.serve:
+        if all((at := names.address(text)) is not None and at.is_literal_loopback for text in it.bind):
+            return plan.SpeaksServe(kind="serve", reach=plan.SameHost(kind="same_host"))
+        assert it.acceptance is not None, "judged before"
+        return plan.SpeaksServe(kind="serve", reach=accepted(it.acceptance))
     port = https_port(world.config, it)
     assert port is not None, "judged before"
     return plan.SpeaksRedirect(kind="redirect", https_port=port)
@@ -313,6 +318,20 @@ def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.ServicePlace | plan
     return plan.NamePlace(kind="name", name=at.name or "", port=at.port)
 
 
+def accepted(given: Acceptance) -> plan.Accepted:
+    return plan.Accepted(
+        kind="accepted",
+        acceptance=plan.Acceptance(
+            owner=given.owner,
+            why=given.why,
+            context=given.context,
+            since=given.since.isoformat(),
+            until=given.until.isoformat(),
+            closes_at_s=int(ends_at(given.until).timestamp()),
+        ),
+    )
+
+
 def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
     tls = backend.tls or it.tls
     assert tls is not None
@@ -324,15 +343,7 @@ def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | pla
             return plan.PlaintextHop(tls="plaintext", reach=plan.SameHost(kind="same_host"))
         given = it.acceptance
         assert given is not None, "judged before"
-        acceptance = plan.Acceptance(
-            owner=given.owner,
-            why=given.why,
-            context=given.context,
-            since=given.since.isoformat(),
-            until=given.until.isoformat(),
-            closes_at_s=int(ends_at(given.until).timestamp()),
-        )
-        return plan.PlaintextHop(tls="plaintext", reach=plan.Accepted(kind="accepted", acceptance=acceptance))
+        return plan.PlaintextHop(tls="plaintext", reach=accepted(given))
     verify = backend.verify or it.verify
     assert verify is not None, "judged before"
     expected = expectation(verify, at)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from everyhop.compile import (
+    rules_acceptance,
     rules_answers,
     rules_cors,
     rules_edits,
@@ -31,6 +32,7 @@ from everyhop.compile import (
     rules_requirements,
     rules_retries,
     rules_routes,
+    rules_serve,
     rules_spread,
     rules_streams,
     rules_upgrades,
@@ -156,6 +158,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
         return compiled(world, before.path)
     world.findings += before.kept
     rules_hops.judge(world)
+    rules_acceptance.judge(world)
     refuse(world)
     return replace(
         before,
@@ -187,6 +190,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
+    rules_serve.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)
     rules_upgrades.judge(world)
@@ -198,6 +202,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]
     rules_hops.judge(world)
+    rules_acceptance.judge(world)
     refuse(world)
     plan = build(world)
     plan_json = canonical(plan.model_dump(mode="json"))

@@ -18,7 +18,7 @@ from everyhop.screen import ahead
 def read_names(world: World) -> None:
     """Only what a plan itself holds of files: the names of sites that take their hosts from a certificate."""
     for i, site in enumerate(world.config.site):
-        if site.hosts is None:
+        if site.hosts is None and site.certs:
             with contextlib.suppress(Unusable):
                 world.certified[i] = identity.read_names(site.certs[0].chain, world.base)
 

@@ -23,8 +23,16 @@ def share(a: Named, b: Named) -> bool:
     return a is None or b is None or bool({*a} & {*b})
 
 
-def by_tls(world: World) -> list[str]:
-    return [it.name for it in world.config.listener if it.speaks == "tls"]
+def serving(world: World) -> list[str]:
+    """Listeners that serve what comes in the clear."""
+    return [it.name for it in world.config.listener if it.speaks == "http" and it.serve]
+
+
+def going_on(world: World, route: Route) -> list[str]:
+    """Listeners from which something goes on to a route like that: without a hello nothing can be passed through, and bytes that
+    are not read have none that could be."""
+    unread = route.tls == "passthrough" or route.is_stream
+    return [it.name for it in world.config.listener if it.speaks == "tls" or (it.serve and not unread)]
 
 
 def named_by(world: World, route: Route, owned: Mapping[str, str]) -> Named:
@@ -38,5 +46,12 @@ def named_by(world: World, route: Route, owned: Mapping[str, str]) -> Named:
 
 
 def reached_by(world: World, route: Route, owned: Mapping[str, str]) -> set[str]:
-    """Those of them that speak TLS."""
-    return {*meet(named_by(world, route, owned), by_tls(world))}
+    """Those of them from which something goes on."""
+    return {*meet(named_by(world, route, owned), going_on(world, route))}
+
+
+def in_the_clear(world: World, route: Route, owned: Mapping[str, str]) -> list[int]:
+    """The listeners, by their index, by which requests come to a route in the clear."""
+    reached = reached_by(world, route, owned)
+    open_at = {*serving(world)} & reached
+    return [n for n, it in enumerate(world.config.listener) if it.name in open_at]

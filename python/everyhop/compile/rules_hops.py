@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from everyhop.compile import names
 from everyhop.compile.keys import backend_at
+from everyhop.compile.rules_acceptance import dated
 from everyhop.compile.rules_proof import asking, asking_at_all, verified
-from everyhop.compile.world import Key, World, backends, ends_at, soon
+from everyhop.compile.world import Key, World, backends
 from everyhop.model import Backend, Route
 from everyhop.plan import STRENGTH
-from everyhop.screen import ahead
 
-YEAR = dt.timedelta(days=366)
 LOCALHOST = "write the address, if it is this host: 127.0.0.1 leads nowhere else, and a name wherever it is told to"
 
 
@@ -145,48 +142,6 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             'or say so in the file: despite = "major-incident"',
             also=(("route", i, "tls"),),
         )
-    ends = ends_at(given.until)
-    begins = dt.datetime.combine(given.since, dt.time(), dt.UTC)
-    if ends <= begins:
-        world.refuse(
-            "acceptance/dates",
-            (*key, "until"),
-            f"the acceptance of route {route.name!r} ends before it begins",
-            "let it end after it begins: since is the day on which it was given, until its last day",
-            also=((*key, "since"),),
-        )
-    elif ends - begins > YEAR + dt.timedelta(days=1):
-        world.refuse(
-            "acceptance/dates",
-            (*key, "until"),
-            f"the acceptance of route {route.name!r} lasts {(ends - begins).days} days",
-            f"a year at most, until = {given.since + YEAR}: then someone looks again",
-            also=((*key, "since"),),
-        )
-    elif begins > world.now + dt.timedelta(days=1):
-        world.refuse(
-            "acceptance/dates",
-            (*key, "since"),
-            f"the acceptance of route {route.name!r} begins on {given.since}, which is yet to come",
-            f"since = {world.now.date()}: the day on which it is given",
-        )
-    left = ends - world.now
     again = f"decide again: everyhop accept {route.name} --owner NAME --until DATE --why TEXT"
-    if left <= dt.timedelta():
-        world.past(
-            "acceptance/expired",
-            (*key, "until"),
-            f"the acceptance of route {route.name!r} by {given.owner} ended on {given.until}",
-            'encrypt the hop: tls = "reencrypt" or "mutual"',
-            again,
-            ended=ends_at(given.until),
-        )
-    elif (days := soon(left)) is not None:
-        world.warn(
-            "acceptance/ends-soon",
-            (*key, "until"),
-            f"the acceptance of route {route.name!r} by {given.owner} ends on {given.until}, {ahead(left)}",
-            'encrypt the hop: tls = "reencrypt" or "mutual"',
-            again,
-            mark=f"{given.until.isoformat()} {days}",
-        )
+    encrypt = 'encrypt the hop: tls = "reencrypt" or "mutual"'
+    dated(world, key, given, f"route {route.name!r}", (encrypt, again))

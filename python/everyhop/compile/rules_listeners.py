@@ -6,7 +6,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from everyhop.compile import names
-from everyhop.compile.reach import Named, by_tls, meet, reached_by
+from everyhop.compile.reach import Named, going_on, meet, reached_by, serving
 from everyhop.compile.streams import owned, owner
 from everyhop.compile.world import Key, World
 from everyhop.model import Route, Site
@@ -33,7 +33,7 @@ def judge(world: World) -> None:
     for i, listener in enumerate(config.listener):
         for field in ("no_sni", "unknown_sni"):
             given(world, ("listener", i, field), listener.name, getattr(listener, field))
-        if listener.speaks == "tls" and not any(listener.name in found for found in reach.values()):
+        if (listener.speaks == "tls" or listener.serve) and not any(listener.name in found for found in reach.values()):
             world.warn(
                 "listener/reaches-nothing",
                 ("listener", i, "name"),
@@ -46,8 +46,8 @@ def judge(world: World) -> None:
 def apart(world: World, i: int, route: Route) -> set[str]:
     """By which listeners it is reached; refused where there is none."""
     found = reached_by(world, route, owned(world))
-    if route.listeners is not None and not found:
-        tls = by_tls(world)
+    if route.listeners is not None and not found and not meet(route.listeners, serving(world)):
+        tls = going_on(world, route)
         of_tls = meet(route.listeners, tls)
         known = owned(world)
         own = {owner(known, h) for text in route.hosts if (h := names.host(text, wildcard=True))}

@@ -14,7 +14,8 @@ def judge(world: World) -> None:
     for i, listener in enumerate(world.config.listener):
         if listener.speaks == "http":
             idle(world, i, listener)
-            sent(world, i, listener)
+            if not listener.serve:
+                sent(world, i, listener)
         elif listener.https_port is not None:
             world.refuse(
                 "listener/nothing-to-do",

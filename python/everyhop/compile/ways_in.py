@@ -84,15 +84,21 @@ def ways_in(world: World) -> WaysIn | None:
 def listeners(world: World) -> list[plan.Listener]:
     """As much of them as matching needs; none where nobody names one, and all let reach the same."""
     config = world.config
-    if not any(site.listeners for site in config.site) and not any(route.listeners for route in config.route):
+    serving = any(it.speaks == "http" and it.serve for it in config.listener)
+    if (
+        not serving
+        and not any(site.listeners for site in config.site)
+        and not any(route.listeners for route in config.route)
+    ):
         return []
     refuse = plan.Refuse(answer="refuse")
     tls, plain = plan.SpeaksTls(kind="tls"), plan.SpeaksRedirect(kind="redirect", https_port=443)
+    served = plan.SpeaksServe(kind="serve", reach=plan.SameHost(kind="same_host"))
     return [
         plan.Listener(
             name=it.name,
             bind=[],
-            speaks=tls if it.speaks == "tls" else plain,
+            speaks=tls if it.speaks == "tls" else served if it.serve else plain,
             no_sni=refuse,
             unknown_sni=refuse,
             accept_proxy=[],

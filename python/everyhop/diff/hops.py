@@ -139,7 +139,7 @@ def step(name: str, at: str, was: Served, now: Served, what: str, a: Hop, b: Hop
 def attackers(was: Served, now: Served) -> str:
     """What attackers get now that they did not, or no more."""
     a, b = was.trust.attackers, now.trust.attackers
-    differ = [b[k].why for k in b if (b[k].reads, b[k].pretends) != (a[k].reads, a[k].pretends)]
+    differ = [b[k].why for k in b if k in a and (b[k].reads, b[k].pretends) != (a[k].reads, a[k].pretends)]
     return "; ".join(dict.fromkeys(differ)) or "what this backend is sent is protected otherwise"
 
 

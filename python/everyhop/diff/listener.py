@@ -6,10 +6,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from everyhop.diff.acceptance import day
 from everyhop.diff.address import REACHES, meet, reach
-from everyhop.diff.kinds import KINDS, Change
+from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.model.listener import FIELDS, fields
-from everyhop.plan import AnswerRoute, AnswerSite, Listener, Plan, Refuse, SpeaksTls, Unnamed
+from everyhop.plan import Acceptance, AnswerRoute, AnswerSite, Listener, Plan, Refuse, SpeaksTls, Unnamed
 
 KINDS.update(
     {
@@ -27,6 +28,10 @@ KINDS.update(
         "address-removed": ("neutral", "connections are taken at an address no more"),
         "plain-added": ("neutral", "plain HTTP is taken at an address, and nothing is forwarded from there"),
         "plain-removed": ("neutral", "plain HTTP is taken at an address no more"),
+        "plain-served": ("weaker", "requests that come in the clear are served"),
+        "plain-closed": ("stronger", "requests that come in the clear are served no more"),
+        "plain-widened": ("weaker", "requests in the clear that came from this host alone come from a network"),
+        "plain-narrowed": ("stronger", "requests in the clear come from this host alone"),
     }
 )
 
@@ -43,7 +48,9 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         Change("address-removed", at, f"connections are taken at {at} no more", "its clients are refused")
         for at in sorted(was - now)
     ]
-    was, now = ({*before} - was, {*after} - now)
+    clear_was, clear_now = ({at: x for at, x in its.items() if x.serves_plain} for its in (before, after))
+    out += served(clear_was, clear_now)
+    was, now = ({*before} - was - {*clear_was}, {*after} - now - {*clear_now})
     out += [plain(at) for at in sorted(now - was)]
     out += [
         Change("plain-removed", at, f"plain HTTP is taken at {at} no more", "nobody there sends clients to https")
@@ -85,6 +92,42 @@ def plain(at: str) -> Change:
     what = f"plain HTTP is taken at {at}: requests for names that are served are sent to https, nothing is forwarded"
     so = f"{REACHES[reach(at)]} reaches it; what a client sends there before it is told is in the clear"
     return Change("plain-added", at, what, so)
+
+
+def served(was: dict[str, Listener], now: dict[str, Listener]) -> list[Change]:
+    """Addresses where what comes in the clear is served, by whose word, and until when."""
+    out = []
+    for at in sorted({*now} - {*was}):
+        a = now[at].acceptance
+        whose = f"; {a.owner} accepts it until {a.until}" if a else ""
+        so = f"{REACHES[reach(at)]} reaches it, and whoever is on the way reads and changes every request and answer"
+        out.append(Change("plain-served", at, f"requests that come in the clear to {at} are served{whose}", so))
+    for at in sorted({*was} - {*now}):
+        what = f"requests that come in the clear to {at} are served no more"
+        out.append(Change("plain-closed", at, what, "one hop less that anybody on the way can read"))
+    for at in sorted({*was} & {*now}):
+        out += signed(at, was[at].acceptance, now[at].acceptance)
+    return out
+
+
+def signed(at: str, a: Acceptance | None, b: Acceptance | None) -> list[Change]:
+    if a is None or b is None:
+        if a is b:
+            return []
+        whose = f"{b.owner} accepts it until {b.until}" if b else "no acceptance is needed any more"
+        what = f"its listener takes requests in the clear from {'elsewhere, too' if b else 'this host alone'}: {whose}"
+        so = ("whoever is on the way reads and changes every request", "nobody has to answer for it")
+        return [either(b is not None, ("plain-widened", "plain-narrowed"), at, what, so)]
+    out = []
+    if a.closes_at_s != b.closes_at_s:
+        what = f"requests in the clear were accepted until {day(a)}, now until {day(b)}"
+        so = (f"{b.owner} answers for the time in between", "the listener closes sooner")
+        longer = b.closes_at_s > a.closes_at_s
+        out.append(either(longer, ("acceptance-lengthened", "acceptance-shortened"), at, what, so))
+    if a.owner != b.owner:
+        what = f"{b.owner} answers for the requests in the clear, {a.owner} did"
+        out.append(Change("acceptance-owner-changed", at, what, "ask them whether they know"))
+    return out
 
 
 def trusted(at: str, word: str, was: list[str], now: list[str]) -> list[Change]:

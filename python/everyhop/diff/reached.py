@@ -19,6 +19,16 @@ KINDS.update(
 SO = ("whoever reaches that listener reaches the route", "its clients there are refused, or served by another route")
 
 
+def begins_to_serve(old: Plan, new: Plan) -> set[str]:
+    """Listeners that serve in the clear and did not, or were not there: told of the listener, for all that it lets reach."""
+    was = [it for it in old.listeners if it.serves_plain]
+    return {
+        it.name
+        for it in new.listeners
+        if it.serves_plain and not any(one.name == it.name or {*one.bind} & {*it.bind} for one in was)
+    }
+
+
 def unnamed(plan: Plan, requests: tuple[Request, ...]) -> str:
     """The listeners that no site and no route names in either plan: what is reached by one of them is by all."""
     named = {it.listener for it in requests}
@@ -58,6 +68,8 @@ def reach_changes(old: Plan, new: Plan, requests: tuple[Request, ...]) -> tuple[
         return [], set()
     was, now = reached_by(requests, lambda it: it.old), reached_by(requests, lambda it: it.new)
     before = same(old, new, requests)
+    begun = begins_to_serve(old, new)
+    clear = {it.name for plan in (old, new) for it in plan.listeners if it.serves_plain}
     out: list[Change] = []
     told: set[Request] = set()
     for i, route in enumerate(new.routes):
@@ -65,8 +77,12 @@ def reach_changes(old: Plan, new: Plan, requests: tuple[Request, ...]) -> tuple[
         if not a or not b:
             continue
         for listener in sorted({*a} ^ {*b}):
+            if listener in begun:
+                told.update(it for it in requests if it.listener == listener and alone(it, before[i], i))
+                continue
             opened, name = listener in b, repr(listener) if listener else unnamed(new, requests)
-            what = f"it is reached by listener {name}" + ("" if opened else " no more")
+            what = f"it is reached by listener {name}{', in the clear' if listener in clear else ''}"
+            what += "" if opened else " no more"
             out.append(either(opened, ("listener-opened", "listener-closed"), route.name, what, SO))
             told.update(it for it in requests if it.listener == listener and alone(it, before[i], i))
     return out, told

@@ -10,7 +10,7 @@ from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.shaped import shaped
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
-from everyhop.trust import RouteTrust, acceptances
+from everyhop.trust import CLIENTS_HOST, CLIENTS_NETWORK, RouteTrust, acceptances
 
 KINDS.update(
     {
@@ -81,6 +81,10 @@ def boundary(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
     return [Change("boundary-moved", name, what, "the edge reads every request, and holds the key")]
 
 
+FRONT = (CLIENTS_NETWORK, CLIENTS_HOST)
+"""Who reads where requests come in the clear, which is told of the listener."""
+
+
 def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
     out = [
         Change(
@@ -91,7 +95,7 @@ def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
             accepted=b.accepted_for if reader == "the backend's network" else (),
         )
         for reader in b.readers
-        if reader not in a.readers
+        if reader not in (*a.readers, *FRONT)
     ]
     # Another network is another reader, though the word for it is the same.
     come = [at for at in b.accepted_for if at not in a.accepted_for]
@@ -101,7 +105,7 @@ def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
     out += [
         Change("reader-gone", name, f"{reader} cannot read it any more", "one party less to trust")
         for reader in a.readers
-        if reader not in b.readers
+        if reader not in (*b.readers, *FRONT)
     ]
     return out
 

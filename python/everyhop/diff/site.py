@@ -29,6 +29,7 @@ OLD, NEW = attrgetter("old"), attrgetter("new")
 
 def name_changes(old: Plan, new: Plan, names: tuple[Name, ...]) -> list[Change]:
     """Names for which the edge begins or ceases to end TLS, at whichever listener."""
+    names = tuple(it for it in names if not it.plain)
     was, now = ({it.pattern for it in names if end(it)[0] == "terminate"} for end in (OLD, NEW))
     out = []
     for pattern in dict.fromkeys(it.pattern for it in names if (it.pattern in was) != (it.pattern in now)):

@@ -24,6 +24,8 @@ def observed(last: dict[str, Any] | None) -> str:
         return "nothing yet"
     client = last["client_hop"]
     first = f"{client['tls']} TLS {client['version'] or '?'} {client['group'] or ''}".strip()
+    if client["tls"] == "plaintext":
+        first = f"from the client {OPEN}"
     hop = last.get("backend_hop")
     if not hop or hop["tls"] == "passthrough":
         return first

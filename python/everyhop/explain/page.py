@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from everyhop.explain.inventory import Item
 from everyhop.explain.markup import bullets, code, facts, pattern, table, verdict
 from everyhop.explain.seen import Running, of_route, whole
-from everyhop.explain.sentences import ends, listed, ways_in
+from everyhop.explain.sentences import ends, listed, opened, ways_in
 from everyhop.explain.style import STYLE
 from everyhop.explain.svg import drawing, text
 from everyhop.identity import Described
@@ -49,7 +49,8 @@ def hops(it: RouteTrust) -> str:
     if it.way == "passthrough":
         rows = [f"client {pattern('passthrough')} {text(at)}, through an edge that is blind" for at, _ in it.backends]
     else:
-        rows = ['client <span class="shut">= TLS</span> edge, which reads']
+        first = pattern("plaintext") if it.open_at else '<span class="shut">= TLS</span>'
+        rows = [f"client {first} edge, which reads"]
         rows += [] if it.backends else ["and answers itself: there is nothing behind it"]
         rows += [f"edge {pattern(way)} {text(at)} ({text(HOW[way])})" for at, way in it.backends]
     return '<ol class="hops">' + "".join(f"<li>{row}</li>" for row in rows) + "</ol>"
@@ -59,6 +60,7 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
     rows = [
         (text(title), *(verdict(yes) for yes in (e.reads, e.changes, e.pretends)), text(e.why))
         for key, title in ATTACKERS.items()
+        if key in it.attackers
         for e in [it.attackers[key]]
     ]
     proven = [
@@ -75,7 +77,10 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
         f'<p>{code(matched)} <span class="dim">data: {text(it.data)}</span></p>'
         f"{drawing(it)}{hops(it)}</div><p>{text(ends(it))} It can be read by {text(listed(it.readers))}; keys are held by {text(listed(it.key_holders))}.</p>"
         + bullets(proven)
-        + "".join(f"<p>{text(sentence)}</p>" for sentence in [*([allowed] if allowed else []), *ways_in(it), *it.done])
+        + "".join(
+            f"<p>{text(sentence)}</p>"
+            for sentence in [*opened(it, sheet.now), *([allowed] if allowed else []), *ways_in(it), *it.done]
+        )
         + (f"<p>Believed without proof:</p>{bullets(believed)}" if believed else "")
         + f"<h3>Observed</h3>{of_route(sheet.running, it.name)}"
         + f"<h3>What an attacker gets</h3>{table(('attacker', 'reads', 'changes', 'pretends', 'because'), rows)}</section>"
@@ -102,6 +107,28 @@ def acceptances(maps: list[RouteTrust], now: dt.datetime) -> str:
                         ("since", text(signed.since)),
                         ("until", text(signed.until)),
                         ("closes at", f"{end:%Y-%m-%d %H:%M} UTC: {left(end, now)}"),
+                    ]
+                )
+            )
+    for way in {way.listener: way for it in maps for way in it.open_at}.values():
+        if way.closes_at_s is not None and (signed := way.signed) is not None:
+            end = dt.datetime.fromtimestamp(way.closes_at_s, dt.UTC)
+            rest = (
+                f"{(end - now).days} days left"
+                if end > now
+                else '<span class="bad">! ended, the listener is closed</span>'
+            )
+            out.append(
+                f"<h3>listener {text(way.listener)}</h3>"
+                + facts(
+                    [
+                        ("requests in the clear at", text(", ".join(way.bind))),
+                        ("owner", text(signed.owner)),
+                        ("reason", text(signed.why)),
+                        ("context", text(signed.context)),
+                        ("since", text(signed.since)),
+                        ("until", text(signed.until)),
+                        ("closes at", f"{end:%Y-%m-%d %H:%M} UTC: {rest}"),
                     ]
                 )
             )

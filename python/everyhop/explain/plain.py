@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from everyhop.plan import Listener, Plan, SpeaksRedirect
+from everyhop.plan import Listener, Plan, SpeaksRedirect, SpeaksServe
 
 
 def about_plain(plan: Plan) -> list[str]:
@@ -11,6 +11,17 @@ def about_plain(plan: Plan) -> list[str]:
 
 
 def about(it: Listener) -> str:
+    if isinstance(it.speaks, SpeaksServe):
+        return (
+            f"Listener {it.name!r} at {', '.join(it.bind)} serves requests that come in the clear: the hop from its clients is open. "
+            + (
+                "It is bound to this host, and only what runs there reaches it."
+                if (a := it.acceptance) is None
+                else f"{a.owner} accepted that until {a.until}: {a.why} ({a.context}; since {a.since}). "
+                "Whoever is on the way reads and changes every request and its answer."
+            )
+            + " The edge knows of a client no more than its address, and of a TLS that ended before only what a trusted proxy says."
+        )
     if not isinstance(it.speaks, SpeaksRedirect):
         return ""
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.screen import ahead
-from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, VISIBLE, RouteTrust
+from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, VISIBLE, RouteTrust, Signed
 
 ENDS = {
     "passthrough": "TLS ends at the backend. The edge carries bytes, routes by the server name and is blind to HTTP.",
@@ -22,7 +22,7 @@ LOCK, EYE = "==[lock]==", "--[eye! plaintext]--"
 
 def drawn(it: RouteTrust) -> list[str]:
     """The hops, a backend a line: a lock where TLS is, an eye and the word where anyone can look."""
-    edge = f"client {LOCK} " + ("(edge)" if it.way == "passthrough" else "edge")
+    edge = f"client {EYE if it.open_at else LOCK} " + ("(edge)" if it.way == "passthrough" else "edge")
     if not it.backends:
         return [edge]
     legs = [EYE if pattern == "plaintext" else LOCK for _, pattern in it.backends]
@@ -46,6 +46,8 @@ def listed(parts: tuple[str, ...] | list[str]) -> str:
 def ends(it: RouteTrust) -> str:
     """Where TLS ends; where its backends differ, which of them the rest is said of."""
     said = whole_end(it)
+    if not it.encrypted_too:
+        said = said.replace("TLS ends at the edge, which", "No TLS comes to the edge, which").replace("A second", "A")
     return said.replace("reads every request", UNREAD) if it.stream else said
 
 
@@ -68,6 +70,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     if it.listeners:
         alone = " and ".join(f'"{name}"' for name in it.listeners)
         out.append(f"It is reached by listener {alone} alone; by any other it is as if it were not there.")
+    out += opened(it, now)
     out.append(f"It can be read and changed by {listed(it.readers)}.")
     for hop in it.hops:
         version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
@@ -91,6 +94,8 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     out.append(f"Whoever watches the wire still sees {listed(VISIBLE)}.")
     out += ["", "What an attacker gets:"]
     for key, title in ATTACKERS.items():
+        if key not in it.attackers:
+            continue
         e = it.attackers[key]
         gets = (
             ", ".join(w for w, yes in (("reads", e.reads), ("changes", e.changes), ("pretends", e.pretends)) if yes)
@@ -98,6 +103,27 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         )
         out.append(f"  {title}: {gets}; {e.why}")
     return out
+
+
+def opened(it: RouteTrust, now: dt.datetime) -> list[str]:
+    """Where requests come to it in the clear, and whose word that is."""
+    out = []
+    for way in it.open_at:
+        said = f"Requests come to it in the clear by listener {way.listener!r} at {listed(way.bind)}: nobody proves anything there"
+        out.append(f"{said}. {bearable(way.signed, way.closes_at_s, now)}")
+    if it.open_at and it.encrypted_too:
+        out.append("By its other listeners they come with TLS; what is said here is said of the weakest way.")
+    return out
+
+
+def bearable(signed: Signed | None, closes_at_s: int | None, now: dt.datetime) -> str:
+    """Why a listener may serve what comes in the clear."""
+    if signed is None or closes_at_s is None:
+        return "It is bound to this host, and only what runs there reaches it."
+    left = dt.datetime.fromtimestamp(closes_at_s, dt.UTC) - now
+    end = f"ends {ahead(left)}" if left > dt.timedelta() else "has ended: each request there is refused"
+    reason = f"{signed.why} ({signed.context}; since {signed.since}, until {signed.until})"
+    return f"{signed.owner} accepted that, and it {end}. The reason, as written: {reason}."
 
 
 def ways_in(it: RouteTrust) -> list[str]:

@@ -72,7 +72,8 @@ def drawing(it: RouteTrust) -> str:
     if not it.backends:
         top += ROW * 2 + 14 + GAP
     whole = top - GAP - TOP
-    parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, "TLS", True))
+    first = LABELS["plaintext"] if it.open_at else "TLS"
+    parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, first, not it.open_at))
     parts.append(box(CLIENT, TOP, whole, ["client"], "reads", True))
     parts.append(
         box(

@@ -1,5 +1,6 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
+from everyhop.model.acceptance import Acceptance
 from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
 from everyhop.model.cookies import Cookies
@@ -11,7 +12,7 @@ from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
-from everyhop.model.route import Acceptance, Allow, Backend, Rewrite, Route, Verify
+from everyhop.model.route import Allow, Backend, Rewrite, Route, Verify
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 
 __all__ = [

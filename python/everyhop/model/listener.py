@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
 from everyhop.model.words import StartTls
 
@@ -43,7 +44,10 @@ class Listener(Section):
     bind: Annotated[list[str], Field(min_length=1)]
     """Addresses such as `[::]:443`, which also takes IPv4, or `127.0.0.1:8443`."""
     speaks: Literal["tls", "http"] = "tls"
-    """`http`: HTTP in the clear, HTTP/1.1 or HTTP/2 by prior knowledge. Nothing is forwarded from there: a request for a name of a site or a passthrough route is sent to https by 308, any other is refused. `/.well-known/acme-challenge/` is never redirected."""
+    """`http`: HTTP in the clear, HTTP/1.1 or HTTP/2 by prior knowledge. Unless `serve` says otherwise nothing is forwarded from there: a request for a name of a site or a passthrough route is sent to https by 308, any other is refused. `/.well-known/acme-challenge/` is never redirected."""
+    serve: bool = False
+    """Where `speaks = "http"`: requests that come in the clear are served, for an edge behind another one that ended TLS. Its addresses are all on this host (`127.0.0.1`, `[::1]`), or it has an `acceptance`; when that is over it answers each request with 503. Names of passthrough routes and of sites that carry TCP are unknown there; routes and sites that demand a client's certificate must name other `listeners`."""
+    acceptance: Acceptance | None = None
     https_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     """Where `speaks = "http"`: the port that clients are sent to. Default: that of the listeners that speak TLS, if it is one; where a container or a load balancer maps ports, the one that clients see must be written."""
     no_sni: str = "refuse"

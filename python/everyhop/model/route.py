@@ -1,11 +1,11 @@
 """A route: whom it serves, where TLS ends for it, and which backends answer, or what the edge answers itself. `tls` has no
 default: it is the choice. Read next: `given.py`."""
 
-import datetime as dt
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
 from everyhop.model.compress import Coding, Compress
 from everyhop.model.cookies import Cookies
@@ -17,7 +17,7 @@ from everyhop.model.limits import RouteLimits
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.sticky import Sticky
-from everyhop.model.words import Context, Data, HopTls, Pattern, StartTls
+from everyhop.model.words import Data, HopTls, Pattern, StartTls
 
 Capability = str
 
@@ -51,18 +51,6 @@ class Backend(Section):
     """How often it takes its turn beside the others; default 1. 0: it takes nothing new, and what is under way there ends in its own time."""
     backup: bool = False
     """It takes requests only while none of the others is up."""
-
-
-class Acceptance(Section):
-    """A person's recorded, expiring agreement to plaintext behind the edge."""
-
-    owner: Annotated[str, Field(min_length=1)]
-    """Who answers for it: a person or a team that can be reached."""
-    why: Annotated[str, Field(min_length=1)]
-    context: Context
-    since: dt.date
-    until: dt.datetime | dt.date
-    """Ends at 24:00 UTC of that day, or at that moment; at most a year after `since`."""
 
 
 class Allow(Section):

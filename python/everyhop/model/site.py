@@ -48,8 +48,8 @@ class Site(Section):
     """Exact names or `*.` and a suffix; default: the names of the first certificate."""
     listeners: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the only `[[listener]]`s where it answers; at any other its names are unknown. One of plain HTTP sends to https only names that answer there. Default: every one."""
-    certs: Annotated[list[KeyPair], Field(min_length=1)]
-    """One or more: an ECDSA and an RSA certificate may stand side by side."""
+    certs: list[KeyPair] = []
+    """One or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
     clients: Clients | None = None
     policy: Literal["intermediate", "modern"] = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""

@@ -31,11 +31,21 @@ from everyhop.plan.judge import (
     apart,
     decide,
     heard,
+    in_the_clear,
     reached,
     text_of,
     ties,
 )
-from everyhop.plan.listener import AnswerRoute, AnswerSite, Listener, Refuse, SpeaksRedirect, SpeaksTls, Unnamed
+from everyhop.plan.listener import (
+    AnswerRoute,
+    AnswerSite,
+    Listener,
+    Refuse,
+    SpeaksRedirect,
+    SpeaksServe,
+    SpeaksTls,
+    Unnamed,
+)
 from everyhop.plan.part import Part
 from everyhop.plan.route import (
     AnyPath,
@@ -163,6 +173,7 @@ __all__ = [
     "Share",
     "Site",
     "SpeaksRedirect",
+    "SpeaksServe",
     "SpeaksTls",
     "Spread",
     "StatusBound",
@@ -189,6 +200,7 @@ __all__ = [
     "decide",
     "digest",
     "heard",
+    "in_the_clear",
     "reached",
     "read_plan",
     "text_of",

@@ -34,9 +34,11 @@ class Plan(Part):
 
     @property
     def named_listeners(self) -> set[str]:
-        """Those that a site or a route names; the others let reach what names none."""
+        """Those that a site or a route names, and those that serve in the clear, which let reach what they alone can; the others
+        let reach what names none."""
         sites, routes = (it.listeners or [] for it in self.sites), (it.listeners or [] for it in self.routes)
-        return {name for named in (*sites, *routes) for name in named}
+        own = {it.name for it in self.listeners if it.serves_plain}
+        return own | {name for named in (*sites, *routes) for name in named}
 
 
 def canonical(value: object) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from everyhop import _door
 from everyhop.plan.forms import Plan, canonical
+from everyhop.plan.listener import Listener
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class Name:
     pattern: str
     old: tuple[Literal["splice", "terminate", "refuse"], int | None]
     new: tuple[Literal["splice", "terminate", "refuse"], int | None]
+    plain: bool
+    """Asked of requests that come in the clear: there is no hello, and no TLS that would end."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def apart(old: Plan | str, new: Plan | str) -> Apart:
         )
         for it in found["requests"]
     ]
-    names = [Name(it["pattern"], end(it["old"]), end(it["new"])) for it in found["names"]]
+    names = [Name(it["pattern"], end(it["old"]), end(it["new"]), it["plain"]) for it in found["names"]]
     return Apart(tuple(names), tuple(requests))
 
 
@@ -152,8 +155,8 @@ def reached(plan: Plan) -> dict[int, dict[int, Request]]:
 
 
 def heard(plan: Plan) -> dict[int, list[str]]:
-    """By route: the names of the listeners of TLS by which it is reached, in the plan's order; nothing where no site and no route
-    names one, and all are reached by all."""
+    """By route: the names of the listeners by which it is reached, in the plan's order; nothing where no site and no route
+    names one, none serves in the clear, and all are reached by all."""
     named = plan.named_listeners
     if not named:
         return {}
@@ -161,7 +164,15 @@ def heard(plan: Plan) -> dict[int, list[str]]:
     for it in apart(plan, plan).requests:
         if it.old.served:
             found[it.old.route or 0].add(it.listener)
-    of_tls = [it.name for it in plan.listeners if not it.is_plain]
+    going_on = [it.name for it in plan.listeners if it.goes_on]
     return {
-        i: [name for name in of_tls if (name if name in named else "") in found[i]] for i in range(len(plan.routes))
+        i: [name for name in going_on if (name if name in named else "") in found[i]] for i in range(len(plan.routes))
     }
+
+
+def in_the_clear(plan: Plan) -> dict[int, list[Listener]]:
+    """By route: the listeners by which requests come to it in the clear."""
+    serving = {it.name: it for it in plan.listeners if it.serves_plain}
+    if not serving:
+        return {}
+    return {i: found for i, by in heard(plan).items() if (found := [serving[name] for name in by if name in serving])}

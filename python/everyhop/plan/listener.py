@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.words import StartTls
+from everyhop.plan.hop import Acceptance, Accepted, SameHost
 from everyhop.plan.part import Part
 from everyhop.plan.told import Always, ByEffect, Never
 
@@ -37,10 +38,15 @@ class SpeaksRedirect(Part):
     https_port: Never[Annotated[int, Field(ge=1, le=65_535)]]
 
 
+class SpeaksServe(Part):
+    kind: Literal["serve"]
+    reach: Always[Annotated[SameHost | Accepted, Field(discriminator="kind")]]
+
+
 class Listener(Part):
     name: Never[str]
     bind: Always[list[str]]
-    speaks: Always[Annotated[SpeaksTls | SpeaksRedirect, Field(discriminator="kind")]]
+    speaks: Always[Annotated[SpeaksTls | SpeaksRedirect | SpeaksServe, Field(discriminator="kind")]]
     no_sni: Always[Unnamed]
     unknown_sni: Always[Unnamed]
     accept_proxy: Always[list[str]]
@@ -55,3 +61,20 @@ class Listener(Part):
     def is_plain(self) -> bool:
         """What comes here comes in the clear."""
         return self.speaks.kind != "tls"
+
+    @property
+    def serves_plain(self) -> bool:
+        """What comes in the clear goes on from here."""
+        return self.speaks.kind == "serve"
+
+    @property
+    def goes_on(self) -> bool:
+        """Something goes on from here."""
+        return self.speaks.kind != "redirect"
+
+    @property
+    def acceptance(self) -> Acceptance | None:
+        """Who signed for what comes in the clear from elsewhere; `None` where nothing does."""
+        if self.speaks.kind == "serve" and self.speaks.reach.kind == "accepted":
+            return self.speaks.reach.acceptance
+        return None

@@ -70,11 +70,30 @@ PAGES: dict[str, Page] = {
         "a redirect to a port where nobody is, or to another service, would be believed and remembered by browsers",
         "The port is the one that clients see, which may not be the one that is bound: a container or a load balancer may map it.",
     ),
+    "listener/serves-without-acceptance": Page(
+        "requests in the clear are served to a network and nobody signed for it",
+        "whoever is on the way reads and changes every request, its cookies and its answer, and nobody knows who asks",
+        "`serve` is for an edge behind another one that ended TLS: on this host (`127.0.0.1`, `[::1]`), where nobody else is on the "
+        "way, or across a network for which somebody answers until a day. Where the other one can speak TLS, let it.",
+    ),
+    "listener/serves-without-proof": Page(
+        "what demands a client's certificate is reached in the clear",
+        "where there is no handshake nobody can show a certificate: what is demanded at one door would not be at the other",
+        "A proxy in front may have asked for it, and say so in a field; whoever reaches the listener can say the same.",
+    ),
+    "listener/serves-requests": Page(
+        "what is not read names a listener that serves requests in the clear",
+        "TLS that passes through is chosen by the name in its hello, and there is none; bytes that are not read name nobody either",
+    ),
     "trust/too-wide": Page(
         "forwarded headers would be believed from too wide a network",
         "whoever can reach the edge from there can pretend to be any client",
         "An IPv4 prefix shorter than /8, an IPv6 prefix shorter than /16, or one that holds public and private space "
         "is nearly always a mistake.",
+    ),
+    "site/no-certificate": Page(
+        "a site has no certificate",
+        "where TLS is spoken every handshake would fail; only what is reached in the clear alone does without",
     ),
     # Certificates.
     "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
@@ -382,7 +401,7 @@ PAGES: dict[str, Page] = {
         "a route that has wildcards alone says for which `host` it asks.",
     ),
     "acceptance/expired": Page("an acceptance has ended", "what was accepted was accepted until then"),
-    "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route closes"),
+    "acceptance/ends-soon": Page("an acceptance ends soon", "on that day its route, or its listener, closes"),
     "acceptance/dates": Page(
         "an acceptance's dates do not make sense",
         "an acceptance holds for a time: it begins before it ends, and at most a year lies between",

@@ -13,13 +13,28 @@ from everyhop.trust.capabilities import (
     unmet,
 )
 from everyhop.trust.kept import Missing, Standing
-from everyhop.trust.map import DEMANDS, VISIBLE, Hop, Reachable, RouteTrust, Signed, acceptances, matched, trust_map
+from everyhop.trust.map import (
+    CLIENTS_HOST,
+    CLIENTS_NETWORK,
+    DEMANDS,
+    VISIBLE,
+    Hop,
+    Open,
+    Reachable,
+    RouteTrust,
+    Signed,
+    acceptances,
+    matched,
+    trust_map,
+)
 
 __all__ = [
     "ALONE",
     "ANSWERED",
     "ATTACKERS",
     "CAPABILITIES",
+    "CLIENTS_HOST",
+    "CLIENTS_NETWORK",
     "DEMANDS",
     "NEUTRAL",
     "PATTERNS",
@@ -28,6 +43,7 @@ __all__ = [
     "Exposure",
     "Hop",
     "Missing",
+    "Open",
     "Reachable",
     "RouteTrust",
     "Setting",

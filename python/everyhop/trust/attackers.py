@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 ATTACKERS = {
+    "front": "whoever is on the way from client to edge",
     "beside": "a host beside the backend",
     "tap": "a tap or mirror port between edge and backend",
     "direct": "somebody who can reach the backend directly",
     "edge": "whoever takes the edge",
     "backend": "whoever takes one backend",
 }
+
+
+"""`front` is asked of routes alone to which requests come in the clear."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,21 @@ def passing(told: bool, keys: list[str]) -> dict[str, Exposure]:
     }
 
 
+def before(networked: bool) -> Exposure:
+    """Where requests come in the clear. `networked`: from elsewhere than this host."""
+    if networked:
+        why = "requests come in the clear: it reads and changes them and their answers, and asks as whoever it likes"
+        return Exposure(True, True, True, why)
+    return Exposure(
+        False, False, False, "requests come in the clear from this host alone: only what runs there is on the way"
+    )
+
+
 def alone() -> dict[str, Exposure]:
     """Where TLS ends at the edge, which answers itself."""
     nothing = Exposure(False, False, False, "nothing goes on from the edge: it answers itself")
     edge = Exposure(True, True, False, "TLS ends there: it reads every request, and answers as it likes")
-    return {attacker: edge if attacker == "edge" else nothing for attacker in ATTACKERS}
+    return {attacker: edge if attacker == "edge" else nothing for attacker in ATTACKERS if attacker != "front"}
 
 
 @dataclass(frozen=True)

@@ -266,6 +266,12 @@ CAPABILITIES: dict[str, Capability] = {
         "passthrough for that name",
         check=kept.no_key_here,
     ),
+    "encrypted-from-client": Capability(
+        "the way from the client is encrypted",
+        EVERYWHERE,
+        check=kept.from_clients,
+        duty="somebody in front of the edge that ends TLS would have to be trusted with all of it",
+    ),
     "encrypted-to-backend": Capability(
         "the way to the backend is encrypted",
         ENCRYPTED,
@@ -401,6 +407,7 @@ ANSWERED = frozenset(
         "request-log",
         "complete-log",
         "client-certificate-at-edge",
+        "encrypted-from-client",
         "own-answers",
     }
 )

@@ -29,6 +29,8 @@ class Standing:
     config: Config
     shared: frozenset[tuple[int, int]] = frozenset()
     """Identities and sites, by their index in the file, that have the same key, wherever it is read from."""
+    open_at: tuple[int, ...] = ()
+    """Listeners, by their index, by which requests come to it in the clear."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,19 @@ def several_backends(it: Standing) -> Missing | None:
     return None
 
 
+def from_clients(it: Standing) -> Missing | None:
+    """No listener that serves in the clear by which the route can be reached."""
+    for i in it.open_at:
+        what = f"requests come to the route in the clear by listener {it.config.listener[i].name!r}"
+        tls = [f'"{one.name}"' for one in it.config.listener if one.speaks == "tls"] or ['"NAME"']
+        return Missing(what, (f"listeners = [{', '.join(tls)}]",), (("listener", i, "serve"),))
+    return None
+
+
 def clients_proved(it: Standing) -> Missing | None:
-    """`clients` with `mode = "require"` in every site by which the route can be reached; or `ask`, with `allow` on the route."""
+    """`clients` with `mode = "require"` in every site by which the route can be reached; or `ask`, with `allow` on the route; and no listener that serves it in the clear."""
+    if (open_hop := from_clients(it)) is not None:
+        return open_hop
     for i, site in it.sites:
         if site.clients is None:
             what = f"a request can reach the route through site {site.name!r}, which asks no client for a certificate"

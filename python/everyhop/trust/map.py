@@ -19,6 +19,7 @@ from everyhop.plan import (
     AtEdge,
     ByPins,
     Here,
+    Listener,
     MutualHop,
     PlaintextHop,
     Plan,
@@ -27,10 +28,11 @@ from everyhop.plan import (
     Verify,
     Way,
     heard,
+    in_the_clear,
     reached,
     weakest,
 )
-from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, passing
+from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
 from everyhop.trust.done import done
 
 Demand = Literal["not asked", "asked", "required"]
@@ -86,6 +88,25 @@ class Signed:
 
 
 @dataclass(frozen=True)
+class Open:
+    """A listener by which requests come in the clear: the hop from the client is open there."""
+
+    listener: str
+    bind: tuple[str, ...]
+    closes_at_s: int | None
+    signed: Signed | None
+    """`None`: it is reached from this host alone."""
+
+    @property
+    def reader(self) -> str:
+        """Who can read what comes there, beside its ends."""
+        return CLIENTS_HOST if self.signed is None else CLIENTS_NETWORK
+
+
+CLIENTS_NETWORK, CLIENTS_HOST = "the clients' network", "whoever is on the edge's host"
+
+
+@dataclass(frozen=True)
 class RouteTrust:
     """The whole of one route."""
 
@@ -121,6 +142,10 @@ class RouteTrust:
     signed: Signed | None
     data: str
     same_host: bool
+    open_at: tuple[Open, ...] = ()
+    """Where requests come to it in the clear."""
+    encrypted_too: bool = True
+    """It is also reached with TLS."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -140,10 +165,40 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             else:
                 out.append(ended(route, route.way, inside, trusted, proxied))
     by = heard(plan)
-    every = sum(not listener.is_plain for listener in plan.listeners)
-    return [
+    every = sum(listener.goes_on for listener in plan.listeners)
+    told = [
         replace(it, listeners=None if i not in by or len(by[i]) == every else tuple(by[i])) for i, it in enumerate(out)
     ]
+    clear = in_the_clear(plan)
+    return [opened(it, clear[i], too=len(by[i]) > len(clear[i])) if i in clear else it for i, it in enumerate(told)]
+
+
+def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrust:
+    """A route with what it is where requests come in the clear: the weakest way to it is what holds. `too`: it has others."""
+    ways = tuple(
+        Open(x.name, tuple(x.bind), a.closes_at_s if (a := x.acceptance) else None, by_whom(x)) for x in listeners
+    )
+    others = (way.reader for way in ways if way.reader != CLIENTS_HOST or "this host" not in it.readers)
+    readers = tuple(dict.fromkeys((*it.readers, *others)))
+    edge = it.attackers["edge"]
+    # Where none ever comes, none ends.
+    edge = edge if too else replace(edge, why=edge.why.removeprefix("TLS ends there: "))
+    networked = any(way.signed is not None for way in ways)
+    return replace(
+        it,
+        open_at=ways,
+        encrypted_too=too,
+        readers=readers,
+        changers=readers,
+        hops=(Hop(("client", "edge"), False, None, ()), *it.hops[1:]),
+        attackers={"front": before(networked), **it.attackers, "edge": edge},
+        clients="not asked",
+    )
+
+
+def by_whom(it: Listener) -> Signed | None:
+    a = it.acceptance
+    return Signed(a.owner, a.why, a.context, a.since, a.until) if a is not None else None
 
 
 def vouching(plan: Plan) -> dict[tuple[str, ...], list[str]]:

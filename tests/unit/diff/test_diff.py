@@ -93,6 +93,7 @@ def get(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 OTHER: dict[str, Any] = {
+    "certs": [{"material": "site/x/0", "chain": "x.pem", "key": "file:x.key"}],
     "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "hosts": ["other.example.com"],
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
@@ -261,7 +262,7 @@ def test_renaming_and_reordering_are_silent() -> None:
     new["routes"].reverse()
     new["listeners"][0]["name"] = "renamed"
     for it in (*new["sites"], *new["routes"]):
-        it["listeners"] = it["listeners"] and ["renamed"]
+        it["listeners"] = it["listeners"] and ["renamed" if name == "public" else name for name in it["listeners"]]
     for route in new["routes"]:
         route["name"] += "-renamed"
     new["listeners"][0]["unknown_sni"]["route"] += "-renamed"

@@ -37,6 +37,8 @@ speaks = "http"
 https_port = 8443
 """
 
+SERVES = '[[listener]]\nname = "inner"\nbind = ["127.0.0.1:8080"]\nspeaks = "http"\nserve = true'
+
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     **{name: (text, {}) for name, text in VARIANTS.items()},
@@ -128,6 +130,15 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         {"listener": INNER},
     ),
     "connections bounded": (VARIANTS["same-host"] + "most = { connections = 9 }\n", {}),
+    "reached in the clear from this host alone": (VARIANTS["same-host"], {"listener": SERVES}),
+    "reached in the clear from a network, by that listener alone": (
+        VARIANTS["mutual"] + 'listeners = ["inner"]\n',
+        {"listener": f"{SERVES}\n{ACCEPTANCE}".replace("127.0.0.1:8080", "10.0.0.9:8080"), "site": ASKED},
+    ),
+    "answered by the edge, reached in the clear": (
+        'host = "a.test"\nanswer = { status = 404 }\n',
+        {"listener": f"{SERVES}\n{ACCEPTANCE}".replace("127.0.0.1:8080", "10.0.0.9:8080")},
+    ),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 
@@ -137,12 +148,17 @@ def said(it: RouteTrust) -> list[str]:
     out = [f"{way}; clients {it.clients}; of {it.allowed}; matches {it.matches!r}"]
     out += [f"keys: {', '.join(it.key_holders)}; readers: {', '.join(it.readers)}"]
     out += [] if it.listeners is None else [f"listeners: {', '.join(it.listeners)}"]
+    for opened in it.open_at:
+        out.append(
+            f"in the clear by {opened.listener} at {opened.bind[0]}: {opened.reader}, signed by {opened.signed and opened.signed.owner}"
+        )
     for hop in it.hops:
         closed = f"encrypted, {hop.oldest} or newer" if hop.encrypted else "in the clear"
         out += [f"hop {' to '.join(hop.between)}: {closed}", *(f"    {proof}" for proof in hop.proofs)]
     out += [f"believes {b.who}: {b.what}; {b.why}" for b in it.believed]
     for name in ATTACKERS:
-        gets = it.attackers[name]
+        if (gets := it.attackers.get(name)) is None:
+            continue
         letters = "".join(
             c if yes else "-" for c, yes in zip("rcp", (gets.reads, gets.changes, gets.pretends), strict=True)
         )

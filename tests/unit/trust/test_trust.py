@@ -67,7 +67,7 @@ def gets(it: RouteTrust) -> tuple[str, ...]:
     """What each attacker gets, in letters."""
     return tuple(
         "".join(c if yes else "-" for c, yes in (("r", e.reads), ("c", e.changes), ("p", e.pretends)))
-        for e in (it.attackers[k] for k in ATTACKERS)
+        for e in (it.attackers[k] for k in ATTACKERS if k in it.attackers)
     )
 
 

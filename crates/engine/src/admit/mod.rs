@@ -9,7 +9,7 @@ mod route;
 mod site;
 mod stream;
 
-pub use plain::admit_plain;
+pub use plain::{admit_plain, admit_served};
 pub use stream::admit_stream;
 
 use crate::exchange::asked::Asked;

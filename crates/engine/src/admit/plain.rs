@@ -1,9 +1,12 @@
-//! A request in the clear, at a listener from which nothing goes on: always refused, and this says in which way.
+//! A request in the clear. At a listener from which nothing goes on it is always refused, and this says in which way; at one
+//! that serves it is judged as inside the site whose name it asks for, by somebody who proved nothing.
 //! Read next: `everyhop-decide`, `plain.rs`.
 
+use crate::admit::{Admitted, Refused};
 use crate::exchange::asked::Asked;
-use everyhop_decide::{Matcher, Plain};
+use everyhop_decide::{Ask, Headers, Matcher, Plain, Who};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::running::Running;
 
 /// What a request in the clear is answered by the listener of that name.
 pub fn admit_plain(matcher: &Matcher, listener: &str, asked: &Asked) -> Refusal {
@@ -14,4 +17,24 @@ pub fn admit_plain(matcher: &Matcher, listener: &str, asked: &Asked) -> Refusal 
         Plain::Challenge => Refusal::PlainChallenge,
         Plain::Unknown => Refusal::PlainUnknown,
     }
+}
+
+/// Judges a request at a listener that serves what comes in the clear, as it is in the plan that runs now. No certificate
+/// stands for it, so none can be over; its acceptance can.
+pub fn admit_served(
+    running: &Running,
+    listener: &str,
+    asked: &Asked,
+    headers: &dyn Headers,
+    now_s: i64,
+) -> Result<Admitted, Refused> {
+    let at = running.listeners.iter().find(|l| l.name == listener && l.speaks.serves_plain());
+    let at = at.ok_or(Refusal::Misdirected)?;
+    if now_s >= at.speaks.closes_at_s() {
+        return Err(Refusal::PlainExpired.into());
+    }
+    let site = running.matcher.named_site(listener, &asked.host).ok_or(Refusal::PlainUnknown)?;
+    let ask = Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers };
+    let route = running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?;
+    Ok(Admitted { route })
 }

@@ -150,9 +150,11 @@ fn kind(why: Refusal) -> &'static str {
         Refusal::BackendClosed | Refusal::BackendTruncated | Refusal::BackendReset => "http_response_incomplete",
         Refusal::HopNoTunnel => "http_upgrade_failed",
         Refusal::BackendMalformed | Refusal::BackendInformational => "http_protocol_error",
-        Refusal::AcceptanceExpired | Refusal::SiteExpired | Refusal::LogFull | Refusal::Drained => {
-            "destination_unavailable"
-        }
+        Refusal::AcceptanceExpired
+        | Refusal::PlainExpired
+        | Refusal::SiteExpired
+        | Refusal::LogFull
+        | Refusal::Drained => "destination_unavailable",
         Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
         _ => "http_request_error",
     }

@@ -77,6 +77,8 @@ fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bo
     }
     let scheme = scheme.this();
     asked.secure |= scheme == Some(Scheme::Https);
+    // What came in the clear did not come with https because nobody said so.
+    let scheme = scheme.or_else(|| at.speaks.is_plain().then_some(Scheme::Http));
     let told = Told::of(scheme, host.this(), port.this(), id.this(), (&asked.host, &asked.authority));
     asked.told = Some(Box::new(told));
 }

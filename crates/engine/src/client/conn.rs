@@ -110,13 +110,19 @@ impl Conn {
     #[cold]
     fn is_plain_in(&self, running: &Running) -> bool {
         let own = &self.opened.arrived.listening;
-        self.https_port().is_some() && running.listeners.iter().any(|l| l.name == own.name && l.speaks == own.speaks)
+        own.speaks.is_plain() && running.listeners.iter().any(|l| l.name == own.name && l.speaks == own.speaks)
     }
 
-    /// Where its requests are sent to, if it came in the clear.
+    /// What came in the clear goes on from its listener, as that was when it came.
+    #[cold]
+    pub(crate) fn serves_plain(&self) -> bool {
+        self.opened.arrived.listening.speaks.serves_plain()
+    }
+
+    /// Where its requests are sent to, if it came in the clear and nothing goes on from there.
     pub(crate) fn https_port(&self) -> Option<u16> {
         match self.opened.arrived.listening.speaks {
-            Speaks::Tls {} => None,
+            Speaks::Tls {} | Speaks::Serve { .. } => None,
             Speaks::Redirect { https_port } => Some(https_port.get()),
         }
     }
@@ -154,6 +160,10 @@ impl Carrier for Conn {
 
     fn is_overdue(&self) -> bool {
         self.opened.arrived.core.overdue.get()
+    }
+
+    fn closes_at_s(&self) -> i64 {
+        self.opened.arrived.listening.speaks.closes_at_s()
     }
 
     fn closes_ms(&self, closes_at_s: i64, drain_s: u32) -> u64 {

@@ -2,7 +2,7 @@
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
 //! `../admit/mod.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
-use crate::admit::{Refused, admit, admit_plain};
+use crate::admit::{Admitted, Refused, admit, admit_plain, admit_served};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::given::{Own, Says, Stays};
@@ -14,11 +14,13 @@ use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
+use crate::exchange::told::Told;
 use crate::exchange::unstuck::Unstuck;
 use crate::exchange::words::{BodyLen, Fields};
 use crate::head::request as head;
 use crate::head::target::{self, Rewriting};
 use everyhop_canon::host;
+use everyhop_canon::told::Scheme;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_plan::{Compress, Edits, Limits};
@@ -52,7 +54,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     }
     let admitted = match admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get()) {
         Ok(admitted) => admitted,
-        Err(by) => return Err(stays_refused(conn, &running, asked, view, by)),
+        Err(by) => in_the_clear(conn, &running, asked, view, by)?,
     };
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
@@ -138,6 +140,30 @@ fn preflight(running: &Arc<Running>, granted: &Granted, route: usize) -> Stays {
     }
 }
 
+/// What came in the clear was inside no site's TLS, and so is not admitted as others are: where its listener serves, it is
+/// judged there. That it came so is what the backend is told, unless somebody who is believed said otherwise.
+#[cold]
+fn in_the_clear<V: Fields + Headers>(
+    conn: &Conn,
+    running: &Arc<Running>,
+    asked: &mut Asked,
+    view: &V,
+    by: Refused,
+) -> Result<Admitted, Stays> {
+    if !conn.serves_plain() {
+        return Err(stays_refused(conn, running, asked, view, by));
+    }
+    if asked.told.is_none() {
+        let told = Told::of(Some(Scheme::Http), None, None, None, (&asked.host, &asked.authority));
+        asked.told = Some(Box::new(told));
+    }
+    let now_s = conn.opened.arrived.core.clock().unix_s.get();
+    match admit_served(running, conn.listener(), asked, view, now_s) {
+        Ok(admitted) => Ok(admitted),
+        Err(by) => Err(stays_refused(conn, running, asked, view, by)),
+    }
+}
+
 /// What is not admitted. Browsers prove nothing in a preflight (Fetch, "CORS protocol and credentials"), so that one is
 /// answered before its route asks who the client is: what it tells is the route's CORS and no more. A page that may read
 /// answers may read why it was refused.
@@ -151,13 +177,13 @@ fn stays_refused(conn: &Conn, running: &Arc<Running>, asked: &mut Asked, view: &
             return preflight(running, granted, route);
         }
     }
-    in_the_clear(conn, running, asked, view).unwrap_or(by).into()
+    sent_to_https(conn, running, asked, view).unwrap_or(by).into()
 }
 
 /// What is answered where nothing goes on, since it came in the clear. The target's host counts (RFC 9112 §3.2.2): who names
 /// another beside it is read by others as asking for that.
 #[cold]
-fn in_the_clear(conn: &Conn, running: &Running, asked: &Asked, view: &impl Fields) -> Option<Refused> {
+fn sent_to_https(conn: &Conn, running: &Running, asked: &Asked, view: &impl Fields) -> Option<Refused> {
     conn.https_port()?;
     let mut other = String::new();
     let mut contradicts = false;

@@ -5,7 +5,7 @@
 use crate::backend::up::Up;
 use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
-use crate::exchange::carry::{Carrier, Ready, Switched};
+use crate::exchange::carry::{Carrier, Ready, Switched, expired};
 use crate::exchange::ends::End;
 use crate::exchange::observed::{Seen, record};
 use everyhop_decide::{Ask, Demand, Headers, NoHeaders, meeting};
@@ -53,7 +53,8 @@ pub(crate) async fn run(
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
     let since_ms = core.clock().now_ms.get();
     let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;
-    let mut closes_at_s = up.link.backend.closes_at_s;
+    let hop_closes_at_s = up.link.backend.closes_at_s;
+    let mut closes_at_s = hop_closes_at_s.min(conn.closes_at_s());
     let says_goodbye = asked.websocket;
     let mut there = Way { buf: waiting, ended: false, moved: 0, says_goodbye };
     let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0, says_goodbye };
@@ -62,7 +63,7 @@ pub(crate) async fn run(
         // Asked anew each time: somebody may have set the clock.
         let closes_ms = conn.closes_ms(closes_at_s, arrived.running.drain_s);
         if core.clock().now_ms.get() >= closes_ms {
-            return Poll::Ready(Err(Refusal::AcceptanceExpired));
+            return Poll::Ready(Err(expired(Refusal::AcceptanceExpired, closes_at_s < hop_closes_at_s)));
         }
         let before = there.moved + back.moved;
         let open = pump(cx, &mut client, &mut up.end, &mut there) && pump(cx, &mut up.end, &mut client, &mut back);
@@ -96,7 +97,7 @@ pub(crate) async fn run(
                 (false, true) => Refusal::TunnelIdle,
                 (false, false) if core.is_draining() => Refusal::Draining,
                 // An acceptance's date: the next look tells.
-                (false, false) => Refusal::AcceptanceExpired,
+                (false, false) => expired(Refusal::AcceptanceExpired, closes_at_s < hop_closes_at_s),
             })
         })
     })
@@ -153,13 +154,23 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let demanded = demanded(conn, asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
     let fields = &meeting(demanded.last()?)?;
     let proved = conn.proved(&running);
-    let passes = running.matcher.admit(proved.listener, proved.site?, proved.who, &ask(asked, fields), asked.upgrade())
-        == Ok(index);
+    let open = if conn.serves_plain() { Some(open_at(conn, asked, &running)?) } else { None };
+    let site = open.map_or(proved.site, |(site, _)| Some(site))?;
+    let passes =
+        running.matcher.admit(proved.listener, site, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
     if !passes || core.clock().unix_s.get() > proved.client_not_after_s {
         return None;
     }
     let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;
-    Some(Terms { max_age_s: now.limits.max_age_s, closes_at_s: backend.closes_at_s })
+    let closes_at_s = open.map_or(i64::MAX, |(_, closes_at_s)| closes_at_s).min(backend.closes_at_s);
+    Some(Terms { max_age_s: now.limits.max_age_s, closes_at_s })
+}
+
+/// Where a tunnel is that came in the clear: the site whose name it was asked for, and when its listener closes, if that
+/// serves in `running` too.
+fn open_at(conn: &Conn, asked: &Asked, running: &Running) -> Option<(usize, i64)> {
+    let at = running.listeners.iter().find(|l| l.name == conn.listener() && l.speaks.serves_plain())?;
+    Some((running.matcher.named_site(conn.listener(), &asked.host)?, at.speaks.closes_at_s()))
 }
 
 /// Moves what can be moved one way; false when that side broke.

@@ -44,6 +44,8 @@ pub(crate) trait Carrier: Knows {
     fn answered(&self, route: &RouteRun, up: &Self::Up, status: u16);
     /// A drain's time is over.
     fn is_overdue(&self) -> bool;
+    /// Unix time at which the client's own hop closes, where it is open and was accepted; `i64::MAX` where nothing expires.
+    fn closes_at_s(&self) -> i64;
     /// When what goes over an accepted plaintext hop must be over, in this thread's milliseconds and by the clock as it is
     /// now; `u64::MAX` where nothing expires. What began in time gets a drain's time.
     fn closes_ms(&self, closes_at_s: i64, drain_s: u32) -> u64;
@@ -143,7 +145,7 @@ pub(crate) async fn carry<C: Carrier>(
         tries.under_way = route.sends_to(&backend);
         up.start(&ready.built, asked);
         watch.within_s(limits.body_progress_s);
-        let closes_at_s = backend.closes_at_s;
+        let closes_at_s = backend.closes_at_s.min(carrier.closes_at_s());
         let closes_ms = || match closes_at_s {
             i64::MAX => u64::MAX,
             _ => carrier.closes_ms(closes_at_s, running.plan.engine.drain_s),
@@ -164,7 +166,7 @@ pub(crate) async fn carry<C: Carrier>(
         let ended = poll_fn(|cx| {
             // Before the exchange looks at its own time, which may be shorter for it.
             if bounded && let Some(why) = over(now_ms(), closes_ms(), total_ms, &exchange, next.as_ref()) {
-                return Poll::Ready(Err(why));
+                return Poll::Ready(Err(expired(why, closes_at_s < backend.closes_at_s)));
             }
             let polled = exchange.poll(cx, client, &mut up, watch, &terms);
             if polled.is_ready() {
@@ -249,6 +251,12 @@ pub(crate) async fn carry<C: Carrier>(
             Err(_) => Carried::Cut,
         };
     }
+}
+
+/// Whose acceptance it was that is over.
+#[cold]
+pub(crate) fn expired(why: Refusal, is_of_client: bool) -> Refusal {
+    if is_of_client && why == Refusal::AcceptanceExpired { Refusal::PlainExpired } else { why }
 }
 
 /// What is over, if something is, before the exchange looks at its own time.
