@@ -2,6 +2,7 @@
 //! on read; nothing here is on the path of a byte. Read next: `metrics_text.rs`, `where.rs`.
 
 use everyhop_engine::worker::shared::Shared;
+use everyhop_plan::Limits;
 use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
@@ -30,7 +31,7 @@ pub(crate) fn closed(route: &RouteRun) -> Option<Refusal> {
     if why.all(|w| w.is_some()) { first } else { None }
 }
 
-fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
+fn backend(it: &BackendRun, sent: &AtomicU64, limits: &Limits) -> Value {
     let now = now_s();
     let state = match it.closed(now) {
         Some(Refusal::Unresolved) => "unresolved",
@@ -55,7 +56,7 @@ fn backend(it: &BackendRun, sent: &AtomicU64) -> Value {
         "impostor": addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)),
         "failed": it.health.failed().into_iter().collect::<HashMap<_, _>>(),
         "last_failure": parsed(last.map(|(_, text)| text)),
-        "addresses": addresses.iter().map(address).collect::<Vec<_>>(),
+        "addresses": addresses.iter().map(|a| address(a, limits)).collect::<Vec<_>>(),
         "check": it.check.as_ref().map(|_| check(it)),
     })
 }
@@ -79,7 +80,14 @@ pub(crate) fn saw(it: &BackendRun) -> Option<Seen> {
     addresses.iter().filter_map(|a| a.fares.checked.seen()).max_by_key(|seen| seen.micros)
 }
 
-fn address(it: &Address) -> Value {
+/// The rule by which it is ejected, with its figures: `row` failures, where the route lets `after` pass in a row and one that came
+/// back none; it is asked again each `every_s`.
+fn ejected(it: &Address, limits: &Limits) -> Option<Value> {
+    let (rule, row) = it.fares.ejected_by()?;
+    Some(json!({"rule": rule, "row": row, "after": limits.eject_after, "every_s": limits.eject_s}))
+}
+
+fn address(it: &Address, limits: &Limits) -> Value {
     json!({
         "at": it.at.map(|at| at.to_string()),
         "state": match &it.fares {
@@ -87,6 +95,7 @@ fn address(it: &Address) -> Value {
             fares if fares.is_ejected() => "ejected",
             _ => "up",
         },
+        "ejected": ejected(it, limits),
         "failures": it.fares.failures.load(Ordering::Relaxed),
         "impostor": it.fares.impostor.load(Ordering::Relaxed),
         "last_failure": parsed(it.fares.last().map(|(_, text)| text)),
@@ -126,7 +135,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "panics": r.panics(now_s()),
                 "closed": closed(r).map(Refusal::slug),
                 "last": parsed(r.stats.last()),
-                "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent)).collect::<Vec<_>>(),
+                "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent, &r.limits)).collect::<Vec<_>>(),
             })
         })
         .collect();

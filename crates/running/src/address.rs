@@ -68,8 +68,9 @@ pub struct Faring {
     pub unanswered: AtomicU32,
     /// In [`steady_ms`]; 0 while it is not ejected.
     pub ejected_until_ms: AtomicU64,
-    /// What it was ejected for last.
+    /// What it was ejected for last, and how many of those there were in a row.
     pub ejected_for: AtomicU8,
+    pub ejected_after: AtomicU32,
     /// It took the edge's own connection, and no answer has come yet: its next failure ejects it.
     pub on_trial: AtomicBool,
     /// The last certificate that it showed was not the one it should have.
@@ -101,13 +102,23 @@ impl Faring {
         until > 0 && until > steady_ms()
     }
 
+    /// By which rule it is ejected, if it is, and by how many failures in a row.
+    pub fn ejected_by(&self) -> Option<(&'static str, u32)> {
+        let rule = match self.ejected_for.load(Ordering::Relaxed) {
+            TIMEOUTS => "timeouts",
+            ERRORS => "5xx",
+            _ => "connects",
+        };
+        self.is_ejected().then(|| (rule, self.ejected_after.load(Ordering::Relaxed)))
+    }
+
     /// It is ejected, or down by its check.
     pub fn rests(&self) -> bool {
         self.checked.is_down() || self.is_ejected()
     }
 
-    /// Ejects it until then; false if it is ejected already.
-    pub fn eject(&self, until_ms: u64, why: u8) -> bool {
+    /// Ejects it until then, for so many failures in a row; false if it is ejected already.
+    pub fn eject(&self, until_ms: u64, why: u8, row: u32) -> bool {
         let before = self.ejected_until_ms.load(Ordering::Relaxed);
         if before > steady_ms() {
             return false;
@@ -116,6 +127,7 @@ impl Faring {
         let first = self.ejected_until_ms.compare_exchange(before, until_ms, order, order).is_ok();
         if first {
             self.ejected_for.store(why, order);
+            self.ejected_after.store(row, order);
             self.on_trial.store(false, order);
         }
         first

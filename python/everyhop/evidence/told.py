@@ -50,6 +50,24 @@ def failure(last: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
+RULES = {
+    "connects": "connects, handshakes or first answers that failed",
+    "timeouts": "requests without an answer within first_byte_s",
+    "5xx": "answers of 500 or more",
+}
+"""By the name of a rule of `eject_on`: what it counts. Connects are counted on every route."""
+
+
+def ejected(address: dict[str, Any]) -> str:
+    """The rule by which it is, with its figures; nothing where it is not, or the engine does not say."""
+    by = address.get("ejected")
+    if not by:
+        return ""
+    row = "one more" if by["row"] < by["after"] else f"{by['row']} in a row"
+    bound = "it was on trial" if by["row"] < by["after"] else f"eject_after = {by['after']}"
+    return f" by {by['rule']}: {RULES[by['rule']]}, {row} ({bound}); looked at again every {by['every_s']} s"
+
+
 def troubles_of(route: dict[str, Any]) -> list[str]:
     """What is not as it should be with one route and its backends."""
     found = []
@@ -60,10 +78,13 @@ def troubles_of(route: dict[str, Any]) -> list[str]:
     for backend in route["backends"]:
         if backend["state"] != "up" and not route["closed"]:
             seen = (backend.get("check") or {}).get("seen") if backend["state"] == "down" else None
-            found.append(f"{backend['at']} {backend['state']}{f' by its check: {seen}' if seen else ''}")
+            by = f" by its check: {seen}" if seen else ""
+            if backend["state"] == "ejected" and len(backend["addresses"]) == 1:
+                by = ejected(backend["addresses"][0])
+            found.append(f"{backend['at']} {backend['state']}{by}")
         for address in backend["addresses"]:
             if len(backend["addresses"]) > 1 and address["state"] != "up":
-                found.append(f"{backend['at']} ({address['at']}) {address['state']}")
+                found.append(f"{backend['at']} ({address['at']}) {address['state']}{ejected(address)}")
             if address["impostor"]:
                 found.append(f"wrong certificate: {failure(address['last_failure'])}")
             elif address["failures"]:

@@ -108,7 +108,7 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
     if !another && !may_go(route, backend) {
         return false;
     }
-    let first = fares.eject(rests_until_ms(limits), by);
+    let first = fares.eject(rests_until_ms(limits), by, failures);
     if first {
         backend.sum_up();
     }

@@ -72,9 +72,9 @@ fn a_connection_to_a_service_serves_until_addresses_of_a_lower_priority_are_back
     it.addresses.store(Arc::new(all.clone()));
     let serves = |it: &BackendRun| ["10.0.0.1:1", "10.0.0.1:2", "10.0.0.2:1"].map(|at| it.is_at(addr(at)));
     assert_eq!(serves(&it), [true, true, false]);
-    all[0].fares.eject(u64::MAX, 0);
+    all[0].fares.eject(u64::MAX, 0, 1);
     assert_eq!(serves(&it), [true, true, false], "one of the lowest is left");
-    all[1].fares.eject(u64::MAX, 0);
+    all[1].fares.eject(u64::MAX, 0, 1);
     assert_eq!(serves(&it), [true, true, true]);
     all[1].fares.back();
     assert_eq!(serves(&it), [true, true, false]);
