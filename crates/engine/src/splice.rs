@@ -23,7 +23,7 @@ use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::pipe::{Moved, Pipe};
 use everyhop_transport::shares::Held;
-use everyhop_transport::sock::{Sock, silent_in_tunnel_ms};
+use everyhop_transport::sock::{self, Sock};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -119,7 +119,7 @@ async fn dial(
             let began = Instant::now();
             let now = it.core.clock().now_ms.get();
             it.watch.at_ms(now + until_ms.saturating_sub(now) / (addresses.len() - i).max(1) as u64);
-            let silent_ms = silent_in_tunnel_ms(route.limits.tunnel_idle_s);
+            let silent_ms = sock::silent_ms(route.limits.tunnel_idle_s);
             let failed = match connect::dial(&backend, address, &it.watch, silent_ms).await {
                 Ok(connect::Dialled { mut sock, held }) => {
                     // Where nothing is asked first, the header goes with the hello.

@@ -61,10 +61,12 @@ impl Sock {
         };
     }
 
-    /// It is one of a tunnel from now on, which may be idle for so long: see [`silent_in_tunnel_ms`].
-    pub fn becomes_tunnel(&self, idle_s: u32) {
-        if let Sock::Tcp(s) = self {
-            let _ = rustix::net::sockopt::set_tcp_user_timeout(s, silent_in_tunnel_ms(idle_s));
+    /// The peer may acknowledge or take nothing for so long, where that is longer than [`SILENT_MS`]: the kernel is not to be
+    /// less patient than a limit that says how long it may pause.
+    pub fn may_be_silent(&self, seconds: u32) {
+        let silent_ms = silent_ms(seconds);
+        if let (Sock::Tcp(s), true) = (self, silent_ms > SILENT_MS) {
+            let _ = rustix::net::sockopt::set_tcp_user_timeout(s, silent_ms);
         }
     }
 
@@ -87,12 +89,12 @@ pub fn notice_its_end(sock: &TcpStream, silent_ms: u32) {
     let _ = sockopt::set_tcp_user_timeout(sock, silent_ms);
 }
 
-/// How long the peer of a request may acknowledge or take nothing of it.
+/// How long a peer may acknowledge or take nothing, where no limit lets it pause for longer.
 pub const SILENT_MS: u32 = 30_000;
 
-/// As [`SILENT_MS`], of a tunnel that may be idle for so many seconds: its peer may have reasons of its own to read nothing.
-pub fn silent_in_tunnel_ms(idle_s: u32) -> u32 {
-    idle_s.saturating_mul(1000).max(SILENT_MS)
+/// As [`SILENT_MS`], of one that a limit of so many seconds lets pause: it may have reasons of its own to read nothing.
+pub fn silent_ms(seconds: u32) -> u32 {
+    seconds.saturating_mul(1000).max(SILENT_MS)
 }
 
 /// One read of a TCP socket into the unused room of `into`.

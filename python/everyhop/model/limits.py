@@ -39,7 +39,7 @@ class Limits(Section):
     head_s: Positive = 15
     """From a head's first byte to its last: ends slow-head attacks."""
     body_progress_s: Positive = 30
-    """Longest silence of a client within a request's body, or of one that takes nothing of its answer; any byte starts it again."""
+    """Longest silence of a client within a request's body, of a backend that takes nothing of it, or of a client that takes nothing of its answer; any byte starts it again."""
     body_bytes: Bytes = 0
     """A request's body, 0 for any length: bodies are streamed, and cost no memory here. What declares more is refused with 413 before a backend sees it, what turns out to be more is broken off."""
     answer_silence_s: Positive = 300

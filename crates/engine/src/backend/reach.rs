@@ -125,7 +125,10 @@ impl Backends {
                 let watches = &self.watches;
                 let opened = connect::open(watches, generation, backend, address, until_ms, preface, &mut room).await;
                 let opened = match opened {
-                    Ok(opened) => speak(opened).await,
+                    Ok(mut opened) => {
+                        opened.wire.sock_mut().may_be_silent(route.limits.body_progress_s);
+                        speak(opened).await
+                    }
                     Err(failed) => Err(failed),
                 };
                 match opened {

@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let demanded = demanded(conn, asked, &ready.running, ready.route);
     drop(ready);
     let (route, limits) = (&*route, &route.limits);
-    up.end.becomes_tunnel(limits.tunnel_idle_s);
+    up.end.may_be_silent(limits.tunnel_idle_s);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;
     let since_ms = core.clock().now_ms.get();
     let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;

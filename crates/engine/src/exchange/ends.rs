@@ -72,10 +72,10 @@ impl End {
         }
     }
 
-    /// A tunnel begins on it, which may be idle for so long; a stream's connection is read by whoever has it all the time.
-    pub(crate) fn becomes_tunnel(&mut self, idle_s: u32) {
+    /// Its peer may pause for so long; a stream's connection is read by whoever has it all the time.
+    pub(crate) fn may_be_silent(&mut self, seconds: u32) {
         if let End::Wire(wire) = self {
-            wire.sock_mut().becomes_tunnel(idle_s);
+            wire.sock_mut().may_be_silent(seconds);
         }
     }
 

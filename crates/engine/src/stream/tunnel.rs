@@ -77,7 +77,7 @@ impl Tunnel {
         let arrived = &stream.opened.arrived;
         let (core, watch) = (&arrived.core, &arrived.watch);
         let clock = core.clock();
-        up.sock_mut().becomes_tunnel(route.limits.tunnel_idle_s);
+        up.sock_mut().may_be_silent(route.limits.tunnel_idle_s);
         let idle_ms = u64::from(route.limits.tunnel_idle_s) * 1000;
         let since_ms = clock.now_ms.get();
         let mut old_ms = since_ms + u64::from(route.limits.max_age_s) * 1000;
