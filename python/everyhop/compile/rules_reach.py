@@ -3,6 +3,8 @@ the same request, and none of the sites by which it is reached may demand less o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from everyhop.compile import names
 from everyhop.compile.keys import route_host, route_match
 from everyhop.compile.rules_requirements import below
@@ -19,9 +21,16 @@ def judge(world: World, ways: WaysIn | None) -> None:
     """`ways` is `None` where nothing can be matched, which is refused elsewhere."""
     if ways is None:
         return
+    # Once for all routes: each looks at all of them.
+    known, unread = owned(world), streaming(world)
+
+    def is_mixed(route: Route, host: str) -> bool:
+        """A route of HTTP in a site that carries TCP, which `rules_streams.py` tells."""
+        return not route.is_stream and owner(known, host) in unread
+
     for i, route in enumerate(world.config.route):
         if route.tls != "passthrough":
-            sited(world, ways, i, route)
+            sited(world, ways, i, route, is_mixed)
             weaker_site(world, ways, i, route)
     ties(world, ways)
 
@@ -39,9 +48,9 @@ def ties(world: World, ways: WaysIn) -> None:
         )
 
 
-def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
+def sited(world: World, ways: WaysIn, i: int, route: Route, is_mixed: Callable[[Route, str], bool]) -> None:
     for host in (names.host(text, wildcard=True) for text in route.hosts):
-        if host is None or is_mixed(world, route, host):
+        if host is None or is_mixed(route, host):
             continue
         owner = ways.owner.get(host)
         site = world.config.site[owner] if owner is not None else None
@@ -62,11 +71,6 @@ def sited(world: World, ways: WaysIn, i: int, route: Route) -> None:
                 f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
                 f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
             )
-
-
-def is_mixed(world: World, route: Route, host: str) -> bool:
-    """A route of HTTP in a site that carries TCP, which `rules_streams.py` tells."""
-    return not route.is_stream and owner(owned(world), host) in streaming(world)
 
 
 def demand(site: Site) -> int:

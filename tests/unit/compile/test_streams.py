@@ -10,6 +10,7 @@ import pytest
 from everyhop.compile import Compiled, compile_file
 from everyhop.diff import compare
 from everyhop.explain import about_route
+from everyhop.model import Route
 from everyhop.plan import AtEdge, Question, decide
 from everyhop.trust import CAPABILITIES, trust_map, unmet
 from everyhop.trust.capabilities import UNREAD
@@ -142,3 +143,23 @@ def test_what_needs_requests_to_be_read_is_not_given_by_a_stream() -> None:
             given = why is None
             assert given or why == (row.reason if name not in reading else UNREAD)
             assert given == (name == "proxy-protocol" or (pattern in row.patterns and name not in reading)), name
+
+
+def test_many_routes_are_each_looked_at_a_few_times_and_not_once_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    is_stream: property = vars(Route)["is_stream"]
+
+    def counted(route: Route) -> bool:
+        asked.append(route.name)
+        return bool(is_stream.__get__(route))
+
+    monkeypatch.setattr(Route, "is_stream", property(counted))
+    times = []
+    for count in (20, 80):
+        asked.clear()
+        more = '[[route]]\nname = "r{i}"\nhost = "r{i}.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+        compiled(tmp_path, "".join(more.format(i=i) for i in range(count)))
+        times.append(len(asked) / (count + 1))
+    assert times[0] == times[1] > 0
