@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 
 from everyhop.compile import names
-from everyhop.compile.reach import in_the_clear
+from everyhop.compile.reach import in_the_clear, serving
 from everyhop.compile.streams import owned
 from everyhop.compile.ways_in import NOTHING, WaysIn
 from everyhop.compile.world import Key, World
@@ -67,7 +67,7 @@ def standing_of(world: World, ways: WaysIn, i: int, route: Route) -> Standing:
         keys = tuple((n, site, name) for n, site in sites if (name := good_for(world, n, site, hosts)))
         return Standing(route, i, (), keys, world.config)
     inside = tuple((n, s) for n, s in sites if n in ways.reached.get(i, {}))
-    open_at = tuple(in_the_clear(world, route, owned(world)))
+    open_at = tuple(in_the_clear(world, route, owned(world))) if serving(world) else ()
     return Standing(route, i, inside, (), world.config, one_key(world), open_at)
 
 

@@ -16,10 +16,14 @@ def judge(world: World) -> None:
     config = world.config
     for i, listener in enumerate(config.listener):
         serves(world, i, listener)
-    carried = streaming(world)
     for i, site in enumerate(config.site):
         certified(world, i, site)
-        there = meet(site.listeners, serving(world))
+    clear = serving(world)
+    if not clear:
+        return
+    carried = streaming(world)
+    for i, site in enumerate(config.site):
+        there = meet(site.listeners, clear)
         if not there:
             continue
         if site.name in carried and site.listeners is not None:
@@ -30,7 +34,7 @@ def judge(world: World) -> None:
     known = owned(world)
     for i, route in enumerate(config.route):
         if route.tls == "passthrough" or route.is_stream:
-            there = meet(route.listeners, serving(world)) if route.listeners is not None else []
+            there = meet(route.listeners, clear) if route.listeners is not None else []
             what = "passes TLS through" if route.tls == "passthrough" else "carries TCP"
             if there:
                 unread(world, ("route", i, "listeners"), f"route {route.name!r} {what}", there)
