@@ -37,9 +37,16 @@ def inode(port: int) -> str | None:
 
 
 def below(pid: int) -> Iterator[int]:
+    """With its children; threads and processes may end meanwhile."""
     yield pid
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for child in (thread / "children").read_text().split():
+    threads: list[Path] = []
+    with contextlib.suppress(OSError):
+        threads = [*Path(f"/proc/{pid}/task").iterdir()]
+    for thread in threads:
+        children = ""
+        with contextlib.suppress(OSError):
+            children = (thread / "children").read_text()
+        for child in children.split():
             yield from below(int(child))
 
 
@@ -47,7 +54,10 @@ def timeout_ms(it: EdgeKit, backend: Raw) -> int:
     """What the edge's own socket to the backend says."""
     wanted = until(lambda: inode(backend.port))
     for pid in below(it.edge.process.pid):
-        for link in Path(f"/proc/{pid}/fd").iterdir():
+        links: list[Path] = []
+        with contextlib.suppress(FileNotFoundError):
+            links = [*Path(f"/proc/{pid}/fd").iterdir()]
+        for link in links:
             with contextlib.suppress(FileNotFoundError):
                 if os.readlink(link) != f"socket:[{wanted}]":
                     continue
