@@ -151,6 +151,13 @@ def uploads(found: dict[str, Any]) -> str:
     return "\n".join(lines) if rows else "Not measured."
 
 
+def checks(found: dict[str, Any]) -> str:
+    rows = found.get("checks", [])
+    lines = ["| hop | of a core | a check |", "|---|---|---|"]
+    lines += [f"| `{it['hop']}` | **{it['part'] * 100:.1f} %** | {number(it['us'])} us |" for it in rows]
+    return "\n".join(lines) if rows else "Not measured."
+
+
 def configs(found: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
@@ -173,6 +180,7 @@ def render(results: Path) -> None:
         "TIMES": times(found),
         "STALLED": stalled(found),
         "UPLOADS": uploads(found),
+        "CHECKS": checks(found),
         "CONFIGS": configs(found),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }
