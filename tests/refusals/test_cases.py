@@ -164,6 +164,10 @@ def fill(it: Path) -> None:
     (it / "empty.pem").write_text("")
     (it / "down.html").write_bytes(b"x" * 65_536)
     (it / "large.html").write_bytes(b"x" * 65_537)
+    (it / "latin.html").write_bytes(b"<p>zur\xfcck</p>")
+    (it / "zero.html").write_bytes(b"<p>\0</p>")
+    (it / "blank.html").write_text(" \n")
+    (it / "folder.html").mkdir()
     (it / "folder").mkdir()
     odd_chains(it, root(authority))
 

@@ -15,6 +15,7 @@ mod health;
 mod hop;
 mod limits;
 mod listener;
+mod pages;
 mod returned;
 mod route;
 mod site;
@@ -29,6 +30,7 @@ pub use health::{HealthAsks, HealthCheck, Statuses};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, Retries, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
+pub use pages::ErrorPage;
 pub use returned::{Cookies, Locations, SameSite};
 pub use route::{
     Answers, Asks, Data, EjectOn, HeaderMatch, MatchOf, PathMatch, Paths, Pattern, Route, SendProxy, UpstreamProtocol,
@@ -53,6 +55,7 @@ pub struct Plan {
     pub log: Log,
     pub status: Status,
     pub limits: Limits,
+    pub pages: Vec<ErrorPage>,
     pub listeners: Vec<Listener>,
     pub sites: Vec<Site>,
     pub identities: Vec<Identity>,

@@ -7,6 +7,7 @@ use crate::carried::{carry_turns, like, redirected_before, retries, sent_before,
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::turns::Turns;
@@ -116,6 +117,7 @@ impl Running {
             sites,
             routes,
             limits,
+            pages: PagesRun::of(&plan.pages, brought.blob)?,
             elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
             plan,
         })

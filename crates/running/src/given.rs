@@ -1,8 +1,6 @@
 //! An answer of the edge's own, made ready: its bytes are there, once for all who are told them.
 
 use crate::material::{Blob, Unusable};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use everyhop_plan::{Content, Edit, Given, Piece};
 
@@ -19,10 +17,7 @@ impl GivenRun {
         let body = match &it.body {
             Content::Nothing {} => Bytes::new(),
             Content::Words { text } => Bytes::copy_from_slice(text.as_bytes()),
-            Content::Page { page } => {
-                let sent = blob.pages.get(page).ok_or_else(|| Unusable(format!("material {page:?} was not sent")))?;
-                STANDARD.decode(sent).map_err(|_| Unusable(format!("{page:?} is not base64")))?.into()
-            }
+            Content::Page { page } => blob.page(page)?,
         };
         Ok(GivenRun { status: it.status, location: it.location.clone(), fields: it.fields.clone(), body })
     }

@@ -15,6 +15,7 @@ pub mod judged;
 pub mod known;
 pub mod material;
 pub mod noted;
+pub mod pages;
 mod pinned;
 pub mod proven;
 pub mod retries;

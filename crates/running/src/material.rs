@@ -8,6 +8,9 @@ use crate::known::{Lasting, Noting};
 use crate::noted::was_asked;
 use crate::pinned::signing_for_themselves;
 use crate::secret::{Seal, SecretPem};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use everyhop_plan::{ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
@@ -50,6 +53,7 @@ pub struct Blob {
 struct Read {
     pairs: RefCell<HashMap<String, Arc<CertifiedKey>>>,
     roots: RefCell<HashMap<String, Roots>>,
+    pages: RefCell<HashMap<String, Bytes>>,
 }
 
 /// A CA bundle: the roots, and those of its certificates that sign for themselves, whole.
@@ -112,6 +116,18 @@ impl Blob {
         let roots = Roots { store: Arc::new(roots), own: Arc::new(signing_for_themselves(certs)) };
         self.read.roots.borrow_mut().insert(id.to_owned(), roots.clone());
         Ok(roots)
+    }
+
+    /// A page's bytes.
+    pub fn page(&self, id: &str) -> Result<Bytes, Unusable> {
+        if let Some(known) = self.read.pages.borrow().get(id) {
+            return Ok(known.clone());
+        }
+        let sent = self.pages.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
+        let page = STANDARD.decode(sent).map_err(|_| Unusable(format!("{id:?} is not base64")))?;
+        let page = Bytes::from(page);
+        self.read.pages.borrow_mut().insert(id.to_owned(), page.clone());
+        Ok(page)
     }
 
     fn crls(&self, id: &str) -> Result<Vec<CertificateRevocationListDer<'static>>, Unusable> {

@@ -6,6 +6,7 @@ use crate::backend::{BackendRun, Connected};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
+use crate::pages::PagesRun;
 use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::spread::{SpreadRun, UnderWay, key};
@@ -38,6 +39,8 @@ pub struct Running {
     pub routes: Vec<Arc<RouteRun>>,
     /// What holds for a connection before its route is known.
     pub limits: Arc<Limits>,
+    /// What errors of the edge's own are told by; `None`: by its own words.
+    pub pages: Option<PagesRun>,
     /// What reached no route.
     pub elsewhere: Arc<Stats>,
     /// What the lines of what reached no route share.

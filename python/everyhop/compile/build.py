@@ -62,6 +62,7 @@ def build(world: World) -> plan.Plan:
         log=plan.Log(access=to, on_full=config.log.on_full),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
+        pages=error_pages(config.pages),
         listeners=[listener(world, i) for i in range(len(config.listener))],
         sites=[site(world, s, carried) for s in config.site],
         identities=[
@@ -69,6 +70,13 @@ def build(world: World) -> plan.Plan:
         ],
         routes=[route(world, r) for r in config.route],
     )
+
+
+def error_pages(given: dict[str, str]) -> list[plan.ErrorPage]:
+    """By status first, then by class."""
+    spans = {of: (int(of[0]) * 100, int(of[0]) * 100 + 99) if of.endswith("xx") else (int(of), int(of)) for of in given}
+    pages = [plan.ErrorPage(first=a, last=b, page=f"page/{given[of]}") for of, (a, b) in spans.items()]
+    return sorted(pages, key=lambda it: (it.first != it.last, it.first))
 
 
 def threads(given: int | None) -> plan.ThreadsCores | plan.ThreadsFixed:

@@ -27,6 +27,7 @@ from everyhop.compile import (
     rules_most,
     rules_names,
     rules_onward,
+    rules_pages,
     rules_plain,
     rules_reach,
     rules_requirements,
@@ -182,6 +183,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_include.judge(world)
     rules_names.judge(world)
     rules_plain.judge(world)
+    rules_pages.judge(world)
     rules_hsts.judge(world)
     guessed = guess_hosts(world)
     ways = ways_in(world)

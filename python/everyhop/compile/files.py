@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from everyhop import identity
 from everyhop.compile import hop_files
 from everyhop.compile.lists import CLIENTS, lists
-from everyhop.compile.pages import read_page
+from everyhop.compile.pages import read_html, read_page
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 from everyhop.screen import ahead
@@ -46,6 +46,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
         one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     hop_files.read(world)
     answers(world)
+    errors(world)
     chains(world)
 
 
@@ -56,6 +57,14 @@ def answers(world: World) -> None:
                 world.pages[label] = read_page(label, world.base)
             except Unusable as e:
                 world.refuse(e.slug, ("route", i, "answer", "file"), f"route {route.name!r}: {e.what}", e.mend)
+
+
+def errors(world: World) -> None:
+    for of, label in world.config.pages.items():
+        try:
+            world.pages[label] = read_html(label, world.base, world.pages.get(label))
+        except Unusable as e:
+            world.refuse(e.slug, ("pages", of), f"the page for {of}: {e.what}", e.mend)
 
 
 def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:

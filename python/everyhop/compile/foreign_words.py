@@ -217,7 +217,7 @@ ROWS = (
         Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own; port 80 is a [[listener]] with speaks")),
     Row("redirect", Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own"), ("", "listener", "site")),
     Row("respond direct_response", Lives("route", 'answer = { status = 404, text = "nothing here" }', "a [[route]] of its own")),
-    Row("error_page error_pages errorfile", Absent("browsers are told by a page, programs in JSON or text; for a service that is down see everyhop maintenance")),
+    Row("error_page error_pages errorfile", Lives("", 'pages = { 404 = "pages/404.html", 5xx = "pages/down.html" }', "for errors of the edge's own; what a backend answers passes as it is, and for a service that is down see everyhop maintenance")),
     Row("proxy_redirect ProxyPassReverse rewrite_location location_rewrite", Lives("route", 'locations = "rewrite"')),
     Row("proxy_cookie_flags proxy_cookie_path proxy_cookie_domain samesite_secure same_site",
         Lives("route", 'cookies = { secure = true, http_only = true, same_site = "lax" }', "paths and domains go back with locations")),

@@ -23,7 +23,7 @@ class Page:
     files: dict[Path, Mark]
 
 
-def read_page(label: str, base: Path) -> Page:
+def read_page(label: str, base: Path, slug: str = "route/answer-file") -> Page:
     """Raises `Unusable`."""
     path = base / label
     try:
@@ -31,5 +31,25 @@ def read_page(label: str, base: Path) -> Page:
     except (OSError, ValueError) as e:
         why = e.strerror if isinstance(e, OSError) else e
         mend = f"check the path, that everyhop may read it, and that it is at most {MOST_BYTES // 1024} KiB"
-        raise Unusable("route/answer-file", f"{path}: {why}", mend) from e
+        raise Unusable(slug, f"{path}: {why}", mend) from e
     return Page(data, hashlib.sha256(data).hexdigest(), {path: mark(before)})
+
+
+def read_html(label: str, base: Path, known: Page | None) -> Page:
+    """A page for people, `known` where it was read before; without a word in it nobody would be told anything.
+
+    Raises `Unusable`.
+    """
+    slug = "pages/file"
+    page = known or read_page(label, base, slug)
+    path = base / label
+    try:
+        text = page.data.decode()
+    except UnicodeDecodeError as e:
+        what = f"{path}: it is no text in UTF-8: its byte {e.start} is none"
+        raise Unusable(slug, what, "save it as UTF-8") from e
+    if "\0" in text:
+        raise Unusable(slug, f"{path}: it has a zero byte, which no text has", "save it as UTF-8")
+    if not text.strip():
+        raise Unusable(slug, f"{path}: it is empty", "write what people are to be told, or take the page out")
+    return page

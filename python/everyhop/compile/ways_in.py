@@ -48,6 +48,7 @@ def ways_in(world: World) -> WaysIn | None:
         log=plan.Log(access=plan.ToOff(to="off"), on_full="drop"),
         status=plan.StatusOff(kind="off"),
         limits=plan.Limits(**world.config.limits.model_dump()),
+        pages=[],
         listeners=listeners(world),
         sites=[
             plan.Site(

@@ -30,7 +30,7 @@ class World:
     roots: dict[str, Roots] = field(default_factory=dict)
     crls: dict[str, Crl] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
-    """What answers of the edge's own have as their bodies, by the name of the file."""
+    """What answers and errors of the edge's own have as their bodies, by the name of the file."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)

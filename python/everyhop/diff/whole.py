@@ -20,6 +20,7 @@ KINDS.update(
         "sandbox-strengthened": ("stronger", "the engine is confined more"),
         "evidence-weakened": ("weaker", "less is recorded of what happens"),
         "evidence-strengthened": ("stronger", "more is recorded of what happens"),
+        "error-pages-changed": ("neutral", "errors of the edge's own are told by other pages"),
         "status-exposed": ("weaker", "metrics can be read from elsewhere"),
         "status-moved": ("neutral", "metrics can be read at another address, and from no farther"),
         "status-closed": ("neutral", "metrics can be read from fewer places"),
@@ -31,7 +32,14 @@ SANDBOXES = ("off", "best-effort", "enforce")
 
 
 def whole_changes(old: Plan, new: Plan) -> list[Change]:
-    return [*keys(old, new), *proof(old, new), *sandbox(old, new), *evidence(old, new), *status(old, new)]
+    return [
+        *keys(old, new),
+        *proof(old, new),
+        *sandbox(old, new),
+        *evidence(old, new),
+        *status(old, new),
+        *pages(old, new),
+    ]
 
 
 def keys(old: Plan, new: Plan) -> list[Change]:
@@ -128,3 +136,11 @@ def status(old: Plan, new: Plan) -> list[Change]:
         return [Change("status-closed", "status", what, so)]
     opened = b > a or (b > 0 and was is not None and address.ip(was) != address.ip(now))
     return [Change("status-exposed" if opened else "status-moved", "status", what, so)]
+
+
+def pages(old: Plan, new: Plan) -> list[Change]:
+    if old.pages == new.pages:
+        return []
+    was, now = (", ".join(map(str, p.pages)) or "by the edge's own page" for p in (old, new))
+    what = f"who prefers HTML was told of errors {was}; now {now}"
+    return [Change("error-pages-changed", "pages", what, "people see other pages; status and programs' words stay")]

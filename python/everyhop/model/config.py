@@ -71,6 +71,8 @@ class Config(Section):
     dns: DnsSection = DnsSection()
     status: StatusSection = StatusSection()
     limits: Limits = Limits()
+    pages: dict[str, str] = {}
+    """Pages of HTML for errors that the edge makes itself, by status or class: `{ 404 = "pages/404.html", 5xx = "pages/down.html" }`. A status goes before its class. Who prefers HTML gets it, with the error's own status; programs are told as ever. A page has 64 KiB at most, in UTF-8; the file is watched."""
     listener: Annotated[list[Listener], Field(min_length=1)]
     site: list[Site] = []
     identity: list[Identity] = []

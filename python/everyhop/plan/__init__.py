@@ -67,6 +67,7 @@ from everyhop.plan.route import (
 from everyhop.plan.settings import (
     NOWHERE,
     Engine,
+    ErrorPage,
     Limits,
     Log,
     RouteLimits,
@@ -133,6 +134,7 @@ __all__ = [
     "Edit",
     "Edits",
     "Engine",
+    "ErrorPage",
     "ExactPath",
     "Fixed",
     "Given",

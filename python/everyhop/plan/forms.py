@@ -14,7 +14,7 @@ from pydantic import Field
 from everyhop.plan.listener import Listener
 from everyhop.plan.part import Part
 from everyhop.plan.route import Route
-from everyhop.plan.settings import Engine, Limits, Log, StatusBound, StatusOff
+from everyhop.plan.settings import Engine, ErrorPage, Limits, Log, StatusBound, StatusOff
 from everyhop.plan.site import Identity, Site
 from everyhop.plan.told import Always, Never
 
@@ -27,6 +27,7 @@ class Plan(Part):
     log: Always[Log]
     status: Always[Annotated[StatusOff | StatusBound, Field(discriminator="kind")]]
     limits: Always[Limits]
+    pages: Always[list[ErrorPage]]
     listeners: Always[list[Listener]]
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it

@@ -95,6 +95,18 @@ class Limits(Part):
     source_ipv6_prefix: Never[int]
 
 
+class ErrorPage(Part):
+    """What those are told who prefer HTML, of errors from the first status to the last. The first that fits is told."""
+
+    first: Always[int]
+    last: Always[int]
+    page: Always[str]
+
+    def __str__(self) -> str:
+        of = self.first if self.first == self.last else f"{self.first // 100}xx"
+        return f"{of} by {self.page.removeprefix('page/')}"
+
+
 class RouteLimits(Part):
     """`null`: the file's holds."""
 

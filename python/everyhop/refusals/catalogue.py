@@ -46,6 +46,18 @@ PAGES: dict[str, Page] = {
         "configurations are copied, diffed and shown; a key in one is a key lost",
         "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential).",
     ),
+    # Pages for errors.
+    "pages/status": Page(
+        "a page stands for what is no error",
+        "it would never be told, and somebody believes that it is",
+        "`[pages]` is for errors that the edge makes itself: by status (`404`) or by class (`4xx`, `5xx`). What a backend answers goes on as it "
+        "is; what a route tells by `answer` has its own file.",
+    ),
+    "pages/file": Page(
+        "a page for errors cannot be used",
+        "whoever meets the error would be told by another page than somebody wrote, or by an empty one",
+        "It is HTML in UTF-8 of 64 KiB at most, read when the configuration is, held in memory, and watched.",
+    ),
     # Listeners.
     "listener/bind": Page("an address cannot be bound", "the listener would not be there"),
     "listener/bind-twice": Page("an address is bound twice", "which of the two a connection reaches would be chance"),

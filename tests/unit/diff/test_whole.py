@@ -64,3 +64,12 @@ def test_a_proof_that_is_believed_longer_is_weaker_and_one_for_shorter_is_not() 
     short, long = (top(f"[limits]\nmax_age_s = {age}\n") for age in (600, 1200))
     assert told(short, long, "proof-lengthened") and not told(short, long, "proof-shortened")
     assert told(long, short, "proof-shortened") and not told(long, short, "proof-lengthened")
+
+
+def test_another_page_for_errors_is_told_and_weakens_nothing() -> None:
+    one, two = (top(f'[pages]\n404 = "one.html"\n5xx = "{name}.html"\n') for name in ("one", "two"))
+    (change,) = compare(one, two)
+    assert change.direction == "neutral"
+    assert change.what == "who prefers HTML was told of errors 404 by one.html, 5xx by one.html; now 404 by one.html, 5xx by two.html"  # fmt: skip
+    (gone,) = compare(two, top(""))
+    assert (gone.direction, gone.what.endswith("; now by the edge's own page")) == ("neutral", True)

@@ -34,18 +34,24 @@ impl Answer {
     }
 }
 
-/// Makes the answer. 499 and 0 are for logs; a client that could still read would get 502.
-pub(crate) fn answer(why: Refusal, id: Id<'_>, to_head: bool, wants: Wants) -> Answer {
+/// Makes the answer. 499 and 0 are for logs; a client that could still read would get 502. `page` has an operator's own for a
+/// status, and is asked for who wants HTML alone; it goes out as it is.
+pub(crate) fn answer(
+    why: Refusal,
+    id: Id<'_>,
+    to_head: bool,
+    wants: Wants,
+    page: impl FnOnce(u16) -> Option<Bytes>,
+) -> Answer {
     let status = match why.status() {
         s @ 400..=599 if s != 499 => s,
         _ => 502,
     };
     let (kind_of_body, body) = match wants {
-        Wants::Plain => ("text/plain; charset=utf-8", plain(why, status, id)),
-        Wants::Html => ("text/html; charset=utf-8", html(why, status, id)),
-        Wants::Problem => ("application/problem+json", problem(why, status, id)),
+        Wants::Plain => ("text/plain; charset=utf-8", plain(why, status, id).into()),
+        Wants::Html => ("text/html; charset=utf-8", page(status).unwrap_or_else(|| html(why, status, id).into())),
+        Wants::Problem => ("application/problem+json", problem(why, status, id).into()),
     };
-    let body = body.into_bytes();
     let mut fields = vec![
         ("content-type".into(), kind_of_body.as_bytes().to_vec()),
         ("cache-control".into(), b"no-store".to_vec()),
@@ -62,7 +68,7 @@ pub(crate) fn answer(why: Refusal, id: Id<'_>, to_head: bool, wants: Wants) -> A
         fields.push(("retry-after".into(), b"1".to_vec()));
     }
     let body_len = BodyLen::Known(body.len() as u64);
-    let mut it = Answer { meta: Meta { status, body: body_len, behind: Behind::Nothing }, fields, body: body.into() };
+    let mut it = Answer { meta: Meta { status, body: body_len, behind: Behind::Nothing }, fields, body };
     if to_head {
         it.without_body();
     }
@@ -212,10 +218,26 @@ mod tests {
 
     #[test]
     fn an_answer_names_its_reason_and_the_request() {
-        let it = answer(Refusal::NotFound, Id::Own(0xabc), false, Wants::Plain);
+        let it = answer(Refusal::NotFound, Id::Own(0xabc), false, Wants::Plain, |_| None);
         let text = String::from_utf8_lossy(&it.body).into_owned();
         assert_eq!(it.meta.status, 404);
         assert!(text.contains("request/not-found") && text.contains("0000000000000abc"), "{text}");
-        assert!(answer(Refusal::NotFound, Id::Own(1), true, Wants::Html).body.is_empty());
+        assert!(answer(Refusal::NotFound, Id::Own(1), true, Wants::Html, |_| None).body.is_empty());
+    }
+
+    #[test]
+    fn an_operators_page_is_for_who_wants_html_alone_and_leaves_the_status() {
+        let page = |status| (status == 404).then(|| Bytes::from_static(b"<h1>gone</h1>"));
+        let told = |why, wants| answer(why, Id::Own(1), false, wants, page);
+        let it = told(Refusal::NotFound, Wants::Html);
+        assert_eq!((it.meta.status, &it.body[..]), (404, &b"<h1>gone</h1>"[..]));
+        for (why, wants) in [
+            (Refusal::NotFound, Wants::Plain),
+            (Refusal::NotFound, Wants::Problem),
+            (Refusal::ConnectFailed, Wants::Html),
+        ] {
+            let it = told(why, wants);
+            assert!(String::from_utf8_lossy(&it.body).contains(why.slug()), "{:?}", it.body);
+        }
     }
 }

@@ -116,7 +116,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     (it.keep, it.version_10) = (false, false);
                     asked.of_refused(it.inb.bytes());
                     refused(&conn, asked, why.into(), began);
-                    it.queue(&answer(why, asked.shown_id(), false, Wants::Plain));
+                    it.queue(&answer(why, asked.shown_id(), false, Wants::Plain, |_| None));
                     break;
                 }
                 Next::Head(len) => len,

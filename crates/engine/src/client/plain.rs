@@ -17,7 +17,8 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
     match (why, conn.https_port()) {
         (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
         _ => {
-            let mut it = answer(why, asked.shown_id(), asked.is_head(), wants);
+            let page = |status| conn.opened.arrived.core.running()?.pages.as_ref()?.page(status);
+            let mut it = answer(why, asked.shown_id(), asked.is_head(), wants, page);
             if let Some(cors) = &asked.cors {
                 cors.each(|name, value| it.fields.push((name.into(), value.to_vec())));
             }
