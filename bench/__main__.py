@@ -172,7 +172,7 @@ def main() -> int:
                     found["times"] = times.measure(folder, back)
                     found["stalled"] = stalled_readers.measure(folder, back, 64)
                     found["uploads"] = uploads.measure(folder, back, 100)
-                    found["checks"] = many_checks.measure(1000, 30)
+                    found["checks"] = many_checks.measure(1000, 60)
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }

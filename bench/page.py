@@ -153,8 +153,10 @@ def uploads(found: dict[str, Any]) -> str:
 
 def checks(found: dict[str, Any]) -> str:
     rows = found.get("checks", [])
-    lines = ["| hop | of a core | a check |", "|---|---|---|"]
-    lines += [f"| `{it['hop']}` | **{it['part'] * 100:.1f} %** | {number(it['us'])} us |" for it in rows]
+    lines = ["| hop | the backend | of a core | a check |", "|---|---|---|---|"]
+    for it in rows:
+        does = "keeps it" if it["kept"] else "closes it"
+        lines.append(f"| `{it['hop']}` | {does} | **{it['part'] * 100:.1f} %** | {number(it['us'])} us |")
     return "\n".join(lines) if rows else "Not measured."
 
 

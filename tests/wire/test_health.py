@@ -298,7 +298,7 @@ def test_a_check_that_is_answered_slowly_wrongly_or_without_end_costs_no_request
     assert ask(it, pki, 8) == [200] * 8 and odd.received.count(b"GET / ") == before
 
 
-def test_a_body_without_end_behind_a_good_head_is_not_read(edge: Edges, pki: Pki, raw: Raws) -> None:
+def test_a_body_without_end_behind_a_good_head_is_not_waited_for(edge: Edges, pki: Pki, raw: Raws) -> None:
     it = edge(route(pki, "plaintext", [raw(only_checks(long_body)).port], BY_PATH))
     until(lambda: checked(it)["passed"] >= 2 or None, 20)
     assert states(it) == ["up"] and checked(it)["failed"] == 0

@@ -71,9 +71,9 @@ impl Secured {
     }
 
     /// What a new connection speaks TLS by, with its memory of sessions. `alone`: it is for that protocol, whatever else the
-    /// backend would choose.
-    pub fn begin(&self, alone: Option<&[u8]>) -> (Arc<ClientConfig>, Arc<Memory>) {
-        let memory = Memory::of(self.sessions.clone());
+    /// backend would choose. `whole`: it takes up no session.
+    pub fn begin(&self, alone: Option<&[u8]>, whole: bool) -> (Arc<ClientConfig>, Arc<Memory>) {
+        let memory = Memory::of(self.sessions.clone(), whole);
         let mut config = self.config.clone();
         if let Some(protocol) = alone {
             config.alpn_protocols = vec![protocol.to_vec()];

@@ -71,6 +71,8 @@ impl Debug for Sessions {
 #[derive(Debug)]
 pub struct Memory {
     hop: Arc<Sessions>,
+    /// It offers none that the hop has.
+    whole: bool,
     mine: Mutex<Mine>,
 }
 
@@ -90,8 +92,9 @@ impl Debug for Mine {
 }
 
 impl Memory {
-    pub fn of(hop: Arc<Sessions>) -> Arc<Memory> {
-        Arc::new(Memory { hop, mine: Mutex::default() })
+    /// `whole`: the handshake takes up no session; what comes of it is kept all the same.
+    pub fn of(hop: Arc<Sessions>, whole: bool) -> Arc<Memory> {
+        Arc::new(Memory { hop, whole, mine: Mutex::default() })
     }
 
     fn mine(&self) -> MutexGuard<'_, Mine> {
@@ -155,7 +158,7 @@ impl ClientSessionStore for Memory {
     }
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        let found = self.hop.kept().tls12.clone();
+        let found = self.hop.kept().tls12.clone().filter(|_| !self.whole);
         self.offers(found)
     }
 
@@ -168,6 +171,10 @@ impl ClientSessionStore for Memory {
     }
 
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        if self.whole {
+            // Those that are there are left to requests.
+            return None;
+        }
         loop {
             // The newest first, as rustls' own memory has it.
             let found = self.hop.kept().tickets.pop_back()?;

@@ -42,6 +42,11 @@ impl Share {
         self.open().saturating_add(others) >= self.most.load(Ordering::Relaxed)
     }
 
+    /// Whoever can do without keeps none open.
+    pub fn is_half_used(&self) -> bool {
+        self.open() >= self.most.load(Ordering::Relaxed) / 2
+    }
+
     /// Counts one whether or not the share is used up.
     pub fn enter(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
@@ -86,8 +91,9 @@ mod tests {
     fn a_share_that_is_used_up_gives_nothing_until_something_is_given_back() {
         static FEW: Share = Share::new();
         FEW.at_most(2);
+        assert!(!FEW.is_half_used());
         let (first, second) = (FEW.take(), FEW.take());
-        assert!(first.is_some() && second.is_some() && FEW.take().is_none());
+        assert!(FEW.is_half_used() && first.is_some() && second.is_some() && FEW.take().is_none());
         assert_eq!(FEW.open(), 2);
         drop(first);
         assert!(!FEW.is_used_up_with(0) && FEW.is_used_up_with(1));

@@ -1,9 +1,10 @@
 //! Health checks of one backend: each of its addresses is asked in turns of `every_s`, over the route's own hop, by a task
-//! of one thread. No request waits for a check, and what a backend answers to one costs no more than its time and the bounds
+//! of one thread, which keeps the connections that checks left open. No request waits for a check, and what a backend answers to one costs no more than its time and the bounds
 //! of a head. Read next: `check_asks.rs`, which asks; `everyhop-running`'s `checked.rs`, which counts.
 
 use crate::backend::check_asks::{Asks, Saw, ask};
-use crate::backend::spread::chance;
+use crate::backend::check_kept::Kept;
+use crate::backend::spread::part;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
@@ -21,20 +22,24 @@ pub(crate) async fn look_after(watches: Rc<Watches>, asks: Rc<RefCell<Rc<Asks>>>
     let watch = watches.watch();
     // Those of a plan begin apart from each other, and none late.
     let mut wait_ms = part(u64::from(asks.borrow().check.every_s).min(4) * 250);
+    let mut kept: Vec<Kept> = Vec::new();
     loop {
         watch.at_ms(watches.clock.now_ms.get() + wait_ms);
         poll_fn(|cx| watch.poll_late(cx)).await;
         let Some(backend) = backend.upgrade() else { return };
         let asks = asks.borrow().clone();
+        // Those to addresses that the name left close.
+        let mut before = std::mem::take(&mut kept);
         let one = |address: &Address| {
-            let it = judge(watches.clone(), asks.clone(), backend.clone(), address.clone());
+            let over = before.iter().position(|it| it.is_to(address)).map(|i| before.swap_remove(i));
+            let it = judge(watches.clone(), asks.clone(), backend.clone(), address.clone(), over);
             tokio::task::spawn_local(it)
         };
         if backend.closed(watches.clock.unix_s.get()).is_none() {
             let each: Vec<_> = backend.addresses.load().iter().map(one).collect();
             for it in each {
                 // One that panicked has no result.
-                let _ = it.await;
+                kept.extend(it.await.ok().flatten());
             }
         }
         // Nine to eleven tenths: what began together drifts apart.
@@ -43,30 +48,35 @@ pub(crate) async fn look_after(watches: Rc<Watches>, asks: Rc<RefCell<Rc<Asks>>>
     }
 }
 
-/// A part of it by chance.
-fn part(of_ms: u64) -> u64 {
-    u64::try_from((u128::from(chance()) * u128::from(of_ms)) >> 64).unwrap_or(0)
-}
-
-async fn judge(watches: Rc<Watches>, asks: Rc<Asks>, backend: Arc<BackendRun>, address: Address) {
+/// Counts what a check saw. Gives: the connection that it left, if it did.
+async fn judge(
+    watches: Rc<Watches>,
+    asks: Rc<Asks>,
+    backend: Arc<BackendRun>,
+    address: Address,
+    over: Option<Kept>,
+) -> Option<Kept> {
     let began = Instant::now();
-    let asked = ask(&watches, &asks, &backend, &address).await;
+    let asked = ask(&watches, &asks, &backend, &address, over).await;
     let (micros, us) = watches.clock.unix_micros(began);
     let (fares, check) = (&address.fares, &asks.check);
+    let mut left = None;
     let turned = match asked {
-        Ok(()) => {
-            if backend.secured.is_some() {
+        Ok(passed) => {
+            // Over a kept connection it proved nothing anew.
+            if passed.fresh && backend.secured.is_some() {
                 fares.impostor.store(false, Ordering::Relaxed);
             }
+            left = passed.kept;
             let up = fares.checked.pass(check);
             // As after the edge's own connection to one that was ejected.
-            if up && fares.is_ejected() {
+            if up && passed.fresh && fares.is_ejected() {
                 fares.back();
             }
             up
         }
         // Ours to answer for, not the backend's.
-        Err(Saw::Failure(it)) if it.why == Refusal::HopDescriptors => return,
+        Err(Saw::Failure(it)) if it.why == Refusal::HopDescriptors => return None,
         Err(saw) => {
             let words = saw.words(check.timeout_s);
             let mut refused = None;
@@ -82,4 +92,5 @@ async fn judge(watches: Rc<Watches>, asks: Rc<Asks>, backend: Arc<BackendRun>, a
     if turned {
         backend.sum_up();
     }
+    left
 }

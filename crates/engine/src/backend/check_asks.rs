@@ -1,9 +1,11 @@
-//! What a health check asks over a new connection, and what it saw: that there is a hop at all, a GET, or a call of
-//! `grpc.health.v1`. Everything that comes is bounded in length, and ends with the check's own time. Read next: `check.rs`.
+//! What a health check asks, over a new connection or one that a check before left, and what it saw: that there is a hop at
+//! all, a GET, or a call of `grpc.health.v1`. Everything that comes is bounded in length, and ends with the check's own time.
+//! Read next: `check_kept.rs`, then `check.rs`.
 
+use crate::backend::check_kept::{Kept, Spoken, died};
 use crate::backend::connect::{self, Opened};
 use crate::backend::h1::H1Up;
-use crate::backend::h2::{self, H2Up};
+use crate::backend::h2::{self, H2Conn, H2Up};
 use crate::backend::preface::{LOCAL, Preface};
 use crate::exchange::words::Got;
 use everyhop_plan::{HealthAsks, HealthCheck, Limits, StartTls, Statuses, UpstreamProtocol};
@@ -14,6 +16,7 @@ use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
+use everyhop_transport::clock::Clock;
 use everyhop_transport::deadlines::{Watches, in_time};
 use http::{Request, Uri};
 use std::future::poll_fn;
@@ -72,51 +75,96 @@ impl Saw {
     }
 }
 
-/// Asks one address, within the check's time.
+/// A check that passed.
+pub(crate) struct Passed {
+    /// By a connection that was opened for it, so the backend proved just now who it is.
+    pub(crate) fresh: bool,
+    /// What the next may be asked over.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// Asks one address, within the check's time: over `kept`, where there is one and it holds, else over a new connection. One
+/// that the backend had closed by then is no failure: it is asked afresh, once.
 pub(crate) async fn ask(
     watches: &Rc<Watches>,
     asks: &Asks,
     backend: &Arc<BackendRun>,
     address: &Address,
-) -> Result<(), Saw> {
-    let until_ms = watches.clock.now_ms.get() + u64::from(asks.check.timeout_s) * 1000;
+    kept: Option<Kept>,
+) -> Result<Passed, Saw> {
+    let clock = &*watches.clock;
+    let until_ms = clock.now_ms.get() + u64::from(asks.check.timeout_s) * 1000;
+    let watch = watches.watch();
+    watch.at_ms(until_ms);
+    if let Some(mut kept) = kept
+        && kept.holds(clock).await
+    {
+        match in_time(&watch, over(clock, asks, kept, true)).await {
+            Ok(Err(Saw::Failure(it))) if died(it.why) => {}
+            Ok(passed) => return passed.map(|kept| Passed { fresh: false, kept }),
+            Err(_) => return Err(Saw::Late),
+        }
+    }
     let is_call = matches!(asks.check.asks, HealthAsks::Grpc { .. });
     let alone: Option<&[u8]> = if is_call && backend.protocol == UpstreamProtocol::Auto { Some(b"h2") } else { None };
-    let preface = Preface { first: asks.first, starttls: asks.starttls, alone, ..Preface::NONE };
+    let preface = Preface { first: asks.first, starttls: asks.starttls, alone, whole: true, ..Preface::NONE };
     let opened =
         connect::open(watches, 0, backend, address, until_ms, &preface, &mut None).await.map_err(Saw::Failure)?;
     opened.link.is_our_own();
-    let watch = watches.watch();
-    watch.at_ms(until_ms);
-    in_time(&watch, over(watches, asks, opened)).await.unwrap_or(Err(Saw::Late))
+    let asked = async {
+        if matches!(asks.check.asks, HealthAsks::Connect {}) {
+            return Ok(None);
+        }
+        let kept = Kept::new(speak(watches, asks, opened).await?, clock);
+        over(clock, asks, kept, false).await
+    };
+    in_time(&watch, asked).await.unwrap_or(Err(Saw::Late)).map(|kept| Passed { fresh: true, kept })
 }
 
-async fn over(watches: &Rc<Watches>, asks: &Asks, opened: Opened) -> Result<(), Saw> {
-    let limits = &*asks.limits;
+async fn speak(watches: &Rc<Watches>, asks: &Asks, opened: Opened) -> Result<Spoken, Saw> {
     let speaks_h2 = match opened.link.backend.protocol {
         UpstreamProtocol::Http2 => true,
         UpstreamProtocol::Auto => opened.agreed_on_h2(),
         UpstreamProtocol::Http1 | UpstreamProtocol::Tcp => false,
     };
-    match &asks.check.asks {
-        HealthAsks::Connect {} => Ok(()),
-        HealthAsks::Http { host, path, statuses } => {
-            let status = if speaks_h2 {
-                get_h2(watches, opened, limits, (host, path)).await?
-            } else {
-                get_h1(opened, limits, (host, path)).await?
-            };
-            let is_well = |it: &Statuses| (it.first..=it.last).contains(&status);
-            if statuses.iter().any(is_well) { Ok(()) } else { Err(Saw::Answer(format!("answered {status}"))) }
-        }
-        HealthAsks::Grpc { host, service } => call(watches, opened, limits, (host, service)).await,
+    if speaks_h2 || matches!(asks.check.asks, HealthAsks::Grpc { .. }) {
+        return h2::open(watches, opened, &asks.limits).await.map(Spoken::Http2).map_err(Saw::Failure);
     }
+    Ok(Spoken::Http1(Box::new(H1Up::new(opened, &asks.limits))))
 }
 
-async fn get_h1(opened: Opened, limits: &Limits, (host, path): (&str, &str)) -> Result<u16, Saw> {
-    let mut up = H1Up::new(opened, limits);
+/// Asks over a connection that is open; what passed leaves it to the next check, where it lasts. `again`: it was asked over
+/// before.
+async fn over(clock: &Clock, asks: &Asks, mut kept: Kept, again: bool) -> Result<Option<Kept>, Saw> {
+    let limits = &*asks.limits;
+    // The next comes a tenth late at most.
+    let next_ms = clock.now_ms.get() + u64::from(asks.check.every_s) * 1100;
+    let lasts = kept.lasts(next_ms);
+    match (&asks.check.asks, &mut kept.spoken) {
+        (HealthAsks::Http { host, path, statuses }, spoken) => {
+            let status = match spoken {
+                Spoken::Http1(up) => get_h1(up, limits, (host, path), lasts).await?,
+                Spoken::Http2(conn) => get_h2(conn, limits, (host, path)).await?,
+            };
+            // RFC 9110 §15.5.9: an idle connection may end so.
+            if let (408, true, Spoken::Http1(up)) = (status, again, &*spoken) {
+                return Err(Saw::Failure(Box::new(up.link.failure(Refusal::BackendClosed, None, 0))));
+            }
+            let is_well = |it: &Statuses| (it.first..=it.last).contains(&status);
+            if !statuses.iter().any(is_well) {
+                return Err(Saw::Answer(format!("answered {status}")));
+            }
+        }
+        (HealthAsks::Grpc { host, service }, Spoken::Http2(conn)) => call(conn, limits, (host, service)).await?,
+        (HealthAsks::Grpc { .. } | HealthAsks::Connect {}, _) => return Ok(None),
+    }
+    Ok(if lasts { kept.after_head(clock, next_ms).await } else { None })
+}
+
+async fn get_h1(up: &mut H1Up, limits: &Limits, (host, path): (&str, &str), lasts: bool) -> Result<u16, Saw> {
+    let then = if lasts { "" } else { "connection: close\r\n" };
     let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {AGENT}\r\naccept: */*\r\nx-forwarded-proto: https\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {AGENT}\r\naccept: */*\r\nx-forwarded-proto: https\r\n{then}\r\n"
     );
     up.ask(head.as_bytes());
     let mut answered = async || {
@@ -134,25 +182,15 @@ async fn get_h1(opened: Opened, limits: &Limits, (host, path): (&str, &str)) -> 
     answered.map_err(|why| Saw::Failure(Box::new(up.link.failure(why, up.rule(), 0))))
 }
 
-async fn get_h2(
-    watches: &Rc<Watches>,
-    opened: Opened,
-    limits: &Limits,
-    (host, path): (&str, &str),
-) -> Result<u16, Saw> {
-    let mut up = H2Up::on(h2::open(watches, opened, limits).await.map_err(Saw::Failure)?);
+async fn get_h2(conn: &Rc<H2Conn>, limits: &Limits, (host, path): (&str, &str)) -> Result<u16, Saw> {
+    let mut up = H2Up::on(conn.clone());
     let request = question("GET", host, path).map(|it| it.header("accept", "*/*").header("x-forwarded-proto", "https"));
     up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, true);
     head_h2(&mut up, limits).await
 }
 
-async fn call(
-    watches: &Rc<Watches>,
-    opened: Opened,
-    limits: &Limits,
-    (host, service): (&str, &str),
-) -> Result<(), Saw> {
-    let mut up = H2Up::on(h2::open(watches, opened, limits).await.map_err(Saw::Failure)?);
+async fn call(conn: &Rc<H2Conn>, limits: &Limits, (host, service): (&str, &str)) -> Result<(), Saw> {
+    let mut up = H2Up::on(conn.clone());
     let request = question("POST", host, "/grpc.health.v1.Health/Check")
         .map(|it| it.header("content-type", "application/grpc").header("te", "trailers"));
     up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, false);

@@ -126,7 +126,7 @@ pub(crate) async fn open(
         let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity), room.take());
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
-    let (config, memory) = secured.begin(preface.alone);
+    let (config, memory) = secured.begin(preface.alone, preface.whole);
     let session = Session::client(config, secured.name.clone()).map_err(|_| failed(Refusal::HopHandshake))?;
     let mut wire = Wire::secured(sock, session, Buf::default()).holding(held);
     let mut noted = Noted::default();

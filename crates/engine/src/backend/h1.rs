@@ -98,6 +98,7 @@ impl H1Up {
     pub(crate) fn ask(&mut self, head: &[u8]) {
         self.out.push(head);
         self.head.reset();
+        (self.answered, self.keep) = (false, false);
     }
 
     /// An interim head is read, and the next may come.

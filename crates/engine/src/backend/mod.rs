@@ -4,6 +4,7 @@
 
 pub(crate) mod check;
 pub(crate) mod check_asks;
+pub(crate) mod check_kept;
 pub(crate) mod choose;
 pub(crate) mod connect;
 pub(crate) mod greeting;

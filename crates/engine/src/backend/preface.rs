@@ -23,6 +23,8 @@ pub(crate) struct Preface<'a> {
     pub(crate) alone: Option<&'a [u8]>,
     /// The client was greeted in these words: a greeting within the session is not for it.
     pub(crate) greeted: Option<StartTls>,
+    /// The handshake is a whole one, whatever sessions there are to take up: the backend shows its certificate.
+    pub(crate) whole: bool,
 }
 
 /// Why it came to nothing.
@@ -40,7 +42,8 @@ impl From<io::Error> for Unsaid {
 
 impl Preface<'_> {
     /// Nothing: HTTP begins with a request.
-    pub(crate) const NONE: Preface<'static> = Preface { first: b"", starttls: None, alone: None, greeted: None };
+    pub(crate) const NONE: Preface<'static> =
+        Preface { first: b"", starttls: None, alone: None, greeted: None, whole: false };
 
     #[inline]
     pub(crate) fn is_nothing(&self) -> bool {

@@ -173,6 +173,11 @@ pub(crate) fn chance() -> u64 {
     mixed(next)
 }
 
+/// A part of it by chance.
+pub(crate) fn part(of: u64) -> u64 {
+    u64::try_from((u128::from(chance()) * u128::from(of)) >> 64).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

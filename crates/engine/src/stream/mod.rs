@@ -118,7 +118,7 @@ impl Stream {
             let header = self.header(&route, &mut tunnel.client);
             // What client and backend speak is agreed on once: the backend hears what the client was told (RFC 7301).
             let alone = self.opened.facts.alpn.as_deref().map(str::as_bytes);
-            let preface = Preface { first: &header, starttls: route.starttls, alone, greeted };
+            let preface = Preface { first: &header, starttls: route.starttls, alone, greeted, whole: false };
             match core.backends.reach_stream(generation, &route, &mut tries, &preface).await {
                 Err(why) => break (None, Ended { why: Err(why), detail: None }),
                 Ok(Reached { wire, link, .. }) => {

@@ -143,9 +143,9 @@ fn a_list_that_is_overdue_ends_what_a_backend_proved_unless_it_holds_all_the_sam
         let secured = running.routes[1].backends[0].secured.as_ref().expect("TLS");
         let peer = Peer::new([], "", String::new(), 3_000_000_000);
         let facts = TlsFacts { peer: Some(peer), ..TlsFacts::default() };
-        assert_eq!(secured.proven(&facts, true, &secured.begin(None).1).ends_s, ends_s);
+        assert_eq!(secured.proven(&facts, true, &secured.begin(None, false).1).ends_s, ends_s);
         assert_eq!(
-            secured.proven(&TlsFacts::default(), true, &secured.begin(None).1).ends_s,
+            secured.proven(&TlsFacts::default(), true, &secured.begin(None, false).1).ends_s,
             i64::MIN,
             "whom nobody knows"
         );

@@ -212,7 +212,8 @@ fn a_backend_that_may_choose_is_offered_both_protocols_unless_it_is_for_one_alon
     ] {
         let mut backend = (*plain(&it.backend, &["1.3"])).clone();
         backend.alpn_protocols = speaks.iter().map(|p| p.as_bytes().to_vec()).collect();
-        let (client, _) = shake(&hop.begin(alone).0, &Arc::new(backend), "b.test").map_err(|(_, e)| e).expect("TLS");
+        let (client, _) =
+            shake(&hop.begin(alone, false).0, &Arc::new(backend), "b.test").map_err(|(_, e)| e).expect("TLS");
         assert_eq!(client.alpn_protocol(), chosen, "{alone:?} {speaks:?}");
     }
 }
@@ -236,7 +237,7 @@ fn a_hop_without_its_identity_or_its_roots_is_not_made() {
 
 /// A handshake of a hop, which stands for what it proved unless `lost`.
 fn opened(hop: &Secured, backend: &Arc<ServerConfig>, lost: bool) -> (Ends, Proven, Arc<Memory>) {
-    let (config, memory) = hop.begin(None);
+    let (config, memory) = hop.begin(None, false);
     let mut noted = Noted::default();
     let ends = noting(&mut noted, || shake(&config, backend, "b.test")).map_err(|(_, e)| e).expect("a handshake");
     let proven = hop.proven(&TlsFacts::of(&ends.0), noted.demanded, &memory);
@@ -321,7 +322,7 @@ fn a_hop_keeps_eight_tickets_and_takes_the_newest_first() {
         memory.stands_for(Proven { ends_s: proven.ends_s - i, ..*proven });
     }
     let newest = (0..10).map(|_| {
-        let (_, memory) = hop.begin(None);
+        let (_, memory) = hop.begin(None, false);
         memory.take_tls13_ticket(&hop.name).and_then(|_| memory.offered()).map(|proven| UNTIL_S - proven.ends_s)
     });
     assert_eq!(newest.flatten().collect::<Vec<_>>(), [9, 8, 7, 6, 5, 4, 3, 2]);
