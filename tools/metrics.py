@@ -38,7 +38,14 @@ health = { connect = true }
 
 OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
-[refusals of traffic](refusals/README.md#of-traffic), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`.
+[refusals of traffic](refusals/README.md#of-traffic), `rule` one of those
+[by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`.
+
+`everyhop_backend_first_byte_seconds` is what of `everyhop_request_duration_seconds` is the backend's: it begins when the head is sent, after any wait for a turn,
+a connection or another backend's answer, and ends at the head of the backend's final answer, before its body. Each backend that answered a request is in it by its own
+status, also where another was asked afterwards (`retries`), and a tunnel when it opens; what the edge answered itself is not. A body that is sent with the request
+is part of it. Where a request goes out at once over an open connection and its answer comes whole, no clock is asked for it but those of the request's beginning
+and end: the microseconds that the edge took for it are in it then.
 
 `deploy/prometheus/everyhop.rules.yml` has alerts on these, and its tests beside it; `deploy/grafana/everyhop.json` is a dashboard to import. Prometheus
 itself judges both in the project's tests, beside an edge.
@@ -83,7 +90,7 @@ def read(port: int) -> str:
 
 
 def emitted() -> str:
-    """What an edge with a route of every pattern, and one with checks, says after it refused one connection and failed at one backend."""
+    """What an edge with a route of every pattern, and one with checks, says after it carried a request, refused one connection and failed at one backend."""
     with tempfile.TemporaryDirectory(prefix="eh-") as folder:
         stage = Stage(Path(folder))
         try:
@@ -95,6 +102,8 @@ def emitted() -> str:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
                 while sock.recv(4096):
                     pass
+            answered, _ = fetch(stage, "shop")
+            assert answered == 200, answered
             stage.relays["shop"].close()
             answered, _ = fetch(stage, "shop")
             assert answered in (502, 503), answered

@@ -5,6 +5,7 @@ mod develop;
 mod fds;
 mod messages;
 mod metrics_text;
+mod metrics_times;
 mod report;
 mod sandbox;
 mod serve;

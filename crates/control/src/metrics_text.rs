@@ -1,13 +1,16 @@
 //! The metrics in Prometheus' text format, made on read. Every label's value comes from the plan, never from a peer.
 //! Read next: `status.rs`, which serves them.
 
+use crate::metrics_times::{durations, first_bytes};
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
-use everyhop_plan::Speaks;
-use everyhop_record::counters::{BUCKETS_US, PerThread};
+use everyhop_plan::{EjectOn, Speaks};
+use everyhop_record::counters::PerThread;
 use everyhop_record::grpc::CODES;
 use everyhop_record::printable::printable;
+use everyhop_record::times::CLASSES;
 use everyhop_record::trouble::{TROUBLES, Trouble};
+use everyhop_running::address::{CONNECTS, ERRORS, TIMEOUTS, rule};
 use everyhop_running::running::Running;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -28,7 +31,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_log_dropped_lines_total {}", shared.log.dropped.load(Ordering::Relaxed));
     counter(&mut out, "everyhop_panics_total", "connections ended by a panic");
     let _ = writeln!(out, "everyhop_panics_total {}", shared.panics.load(Ordering::Relaxed));
-    per_route(&mut out, &running, "everyhop_requests_total", "requests", |t| t.requests.get());
+    per_route(&mut out, &running, "everyhop_requests_total", "requests", |t| t.requests());
     per_route(&mut out, &running, "everyhop_route_connections_total", "connections", |t| t.connections.get());
     per_route(&mut out, &running, "everyhop_received_bytes_total", "bytes from clients", |t| t.bytes_in.get());
     per_route(&mut out, &running, "everyhop_sent_bytes_total", "bytes to clients", |t| t.bytes_out.get());
@@ -38,11 +41,13 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     listeners(&mut out, &running);
     turns(&mut out, &running);
+    under_way(&mut out, &running);
     open(&mut out, &running);
     retries(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
     durations(&mut out, &running);
+    first_bytes(&mut out, &running);
     refusals(&mut out, &running);
     expiries(&mut out, &running);
     backends(&mut out, &running);
@@ -74,7 +79,7 @@ fn gauge(out: &mut String, name: &str, help: &str, value: impl std::fmt::Display
 }
 
 /// A label's value. Names come from the plan, so their number is bounded (threat A03).
-fn label(text: &str) -> String {
+pub(crate) fn label(text: &str) -> String {
     printable(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
@@ -93,10 +98,10 @@ fn classes(out: &mut String, running: &Running) {
     );
     let of_routes = running.routes.iter().map(|r| (&*r.name, &r.stats));
     for (name, stats) in std::iter::once(("", &running.elsewhere)).chain(of_routes) {
-        for class in 0..5usize {
-            let n = stats.sum(|t| t.classes.get(class).map_or(0, |c| c.get()));
+        for class in 1..CLASSES {
+            let n = stats.sum(|t| t.answers(class));
             let name = label(name);
-            let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{}xx\"}} {n}", class + 1);
+            let _ = writeln!(out, "everyhop_responses_total{{route=\"{name}\",class=\"{class}xx\"}} {n}");
         }
     }
 }
@@ -114,18 +119,35 @@ fn listeners(out: &mut String, running: &Running) {
     }
 }
 
-/// Of routes that have a bound.
+/// Of routes that have a bound; what is under way also of those with retries, whose budget is a share of it.
 fn turns(out: &mut String, running: &Running) {
     let bounded = || running.routes.iter().filter_map(|r| Some((label(&r.name), r.turns.as_ref()?)));
     let name = "everyhop_route_requests_under_way";
-    let _ = writeln!(out, "# HELP {name} requests under way, of routes with most\n# TYPE {name} gauge");
-    for (route, turns) in bounded() {
-        let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().0);
+    let _ = writeln!(out, "# HELP {name} requests under way, of routes with most or retries\n# TYPE {name} gauge");
+    for r in &running.routes {
+        let turns = r.turns.as_ref().map(|it| it.counts().0.to_string());
+        if let Some(n) = turns.or_else(|| Some(r.retries.as_ref()?.under_way().to_string())) {
+            let _ = writeln!(out, "{name}{{route=\"{}\"}} {n}", label(&r.name));
+        }
     }
     let name = "everyhop_route_requests_waiting";
     let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");
     for (route, turns) in bounded() {
         let _ = writeln!(out, "{name}{{route=\"{route}\"}} {}", turns.counts().1);
+    }
+}
+
+/// Of routes that spread their requests, which count them for it.
+fn under_way(out: &mut String, running: &Running) {
+    let name = "everyhop_backend_requests_under_way";
+    let help =
+        "requests under way at the backend, or connections, of routes with balance, weights, health and their like";
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+    for r in &running.routes {
+        for (b, share) in r.backends.iter().zip(r.spread.iter().flat_map(|s| &s.shares)) {
+            let n = share.under_way.load(Ordering::Relaxed);
+            let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {n}", label(&r.name), label(&b.at));
+        }
     }
 }
 
@@ -175,25 +197,6 @@ fn calls(out: &mut String, running: &Running) {
                 let _ = writeln!(out, "{name}{{route=\"{}\",status=\"{code}\"}} {n}", label(&r.name));
             }
         }
-    }
-}
-
-fn durations(out: &mut String, running: &Running) {
-    let name = "everyhop_request_duration_seconds";
-    let _ = writeln!(out, "# HELP {name} from the head to the end of the answer\n# TYPE {name} histogram");
-    for r in &running.routes {
-        let route = label(&r.name);
-        let mut sum = 0;
-        for (i, bound) in BUCKETS_US.iter().enumerate() {
-            sum += r.stats.sum(|t| t.durations.get(i).map_or(0, |c| c.get()));
-            let (s, us) = (bound / 1_000_000, bound % 1_000_000);
-            let _ = writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"{s}.{us:06}\"}} {sum}");
-        }
-        let all = r.stats.sum(|t| t.requests.get());
-        let us = r.stats.sum(|t| t.duration_us.get());
-        let _ = writeln!(out, "{name}_bucket{{route=\"{route}\",le=\"+Inf\"}} {all}");
-        let _ = writeln!(out, "{name}_sum{{route=\"{route}\"}} {}.{:06}", us / 1_000_000, us % 1_000_000);
-        let _ = writeln!(out, "{name}_count{{route=\"{route}\"}} {all}");
     }
 }
 
@@ -265,6 +268,7 @@ fn backends(out: &mut String, running: &Running) {
             }
         }
     }
+    ejections(out, running);
     let name = "everyhop_backend_impostor";
     let _ =
         writeln!(out, "# HELP {name} 1 if the last certificate shown was not the expected one\n# TYPE {name} gauge");
@@ -272,6 +276,23 @@ fn backends(out: &mut String, running: &Running) {
         for b in r.backends.iter().filter(|b| b.secured.is_some()) {
             let shows = u8::from(b.addresses.load().iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)));
             let _ = writeln!(out, "{name}{{route=\"{}\",backend=\"{}\"}} {shows}", label(&r.name), label(&b.at));
+        }
+    }
+}
+
+/// By the rules that the route has, so that each is there before the first time.
+fn ejections(out: &mut String, running: &Running) {
+    let name = "everyhop_ejections_total";
+    counter(out, name, "how often an address of the backend was ejected, by the rule that said so");
+    for r in &running.routes {
+        for b in &r.backends {
+            let of = |by| (by, b.health.ejections(by));
+            let has = |by, on| r.eject_on.contains(&on).then(|| of(by));
+            let each = [Some(of(CONNECTS)), has(TIMEOUTS, EjectOn::Timeouts), has(ERRORS, EjectOn::Errors)];
+            for (by, n) in each.into_iter().flatten() {
+                let (route, at, rule) = (label(&r.name), label(&b.at), rule(by));
+                let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\",rule=\"{rule}\"}} {n}");
+            }
         }
     }
 }

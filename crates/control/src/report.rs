@@ -128,7 +128,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         .map(|r| {
             json!({
                 "name": &*r.name, "pattern": r.pattern,
-                "requests": r.stats.sum(|t| t.requests.get()),
+                "requests": r.stats.sum(|t| t.requests()),
                 "connections": r.stats.sum(|t| t.connections.get()),
                 "refused": r.stats.refused(),
                 "refused_last": times(r.stats.refused_last()),

@@ -5,6 +5,7 @@ use crate::grpc::{self, CODES};
 use crate::line::Line;
 use crate::log::ThreadLog;
 use crate::refusal::Refusal;
+use crate::times::{ByClass, CLASSES, Times};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -30,16 +31,12 @@ impl Count {
     }
 }
 
-/// Upper bounds of the duration buckets in microseconds; the last bucket is all the rest.
-pub const BUCKETS_US: [u64; 10] = [500, 1_000, 2_500, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 10_000_000];
-
 /// How long an observation stands as the last one before the next of its kind takes its place.
 const KEEP_US: u64 = 1_000;
 
 /// What one thread counted of one route.
 #[derive(Debug, Default)]
 pub struct PerThread {
-    pub requests: Count,
     pub connections: Count,
     /// Of clients, that went well; what reached no route counts them, since none is known yet.
     pub handshakes: Count,
@@ -47,12 +44,17 @@ pub struct PerThread {
     pub probes: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
-    /// By status class, 1xx to 5xx.
-    pub classes: [Count; 5],
+    /// What calls of gRPC took from their class and added to another, which times know nothing of; it wraps.
+    moved: [Count; CLASSES],
     /// Calls of gRPC by the status that they ended with.
     pub calls: [Count; CODES],
-    pub durations: [Count; BUCKETS_US.len() + 1],
-    pub duration_us: Count,
+    /// From a request's head to the end of its answer, where a backend had it at once and answered it in one piece: it is
+    /// how long the backend took as well, so that one count does for both.
+    whole: ByClass,
+    /// The same of all others.
+    others: ByClass,
+    /// Of the others: from the head being sent to the backend to the head of its answer, of each that was answered.
+    pub first_bytes: ByClass,
     /// How often, and the microseconds since 1970 of the last time.
     refused: Mutex<HashMap<&'static str, (u64, u64)>>,
     /// The last observation, as its line, with the moment, so that the newest of all threads can be told.
@@ -141,7 +143,7 @@ impl PerThread {
         if let Some(count) = self.calls.get(usize::from(code)) {
             count.add(1);
         }
-        let class = |of: u16| self.classes.get(usize::from(of).wrapping_sub(1));
+        let class = |of: u16| self.moved.get(usize::from(of));
         let (said, is) = (status / 100, grpc::class(code));
         if said == 2
             && is != said
@@ -152,15 +154,30 @@ impl PerThread {
         }
     }
 
-    pub fn took(&self, status: u16, us: u64) {
-        self.requests.add(1);
-        if let Some(class) = self.classes.get(usize::from(status / 100).wrapping_sub(1)) {
-            class.add(1);
-        }
-        let at = BUCKETS_US.iter().position(|b| us <= *b).unwrap_or(BUCKETS_US.len());
-        if let Some(bucket) = self.durations.get(at) {
-            bucket.add(1);
-        }
-        self.duration_us.add(us);
+    /// `whole`: the backend took as long, as far as can be told.
+    pub fn took(&self, status: u16, us: u64, whole: bool) {
+        let times = if whole { &self.whole } else { &self.others };
+        times.add(status, us);
+    }
+
+    /// Answers of a status class, 1 to 5.
+    pub fn answers(&self, class: usize) -> u64 {
+        let timed =
+            [&self.whole, &self.others].into_iter().filter_map(|it| it.of(class)).map(Times::count).sum::<u64>();
+        timed.wrapping_add(self.moved.get(class).map_or(0, Count::get))
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.durations(Times::count)
+    }
+
+    /// Of requests, from the head to the end of the answer.
+    pub fn durations(&self, f: impl Fn(&Times) -> u64) -> u64 {
+        self.whole.sum(&f) + self.others.sum(&f)
+    }
+
+    /// Of backends' answers of a class (1 to 5), from the head being sent to the head of the answer.
+    pub fn first_bytes(&self, class: usize, f: impl Fn(&Times) -> u64) -> u64 {
+        [&self.whole, &self.first_bytes].into_iter().filter_map(|it| it.of(class)).map(f).sum()
     }
 }

@@ -16,4 +16,5 @@ pub mod log;
 pub mod printable;
 mod reason;
 pub mod refusal;
+pub mod times;
 pub mod trouble;

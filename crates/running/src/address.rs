@@ -18,6 +18,15 @@ pub const TIMEOUTS: u8 = 1;
 /// Answers with a status of 500 or more.
 pub const ERRORS: u8 = 2;
 
+/// The word for it, as the configuration has it.
+pub fn rule(by: u8) -> &'static str {
+    match by {
+        TIMEOUTS => "timeouts",
+        ERRORS => "5xx",
+        _ => "connects",
+    }
+}
+
 /// What the supervisor says that a name leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -104,11 +113,7 @@ impl Faring {
 
     /// By which rule it is ejected, if it is, and by how many failures in a row.
     pub fn ejected_by(&self) -> Option<(&'static str, u32)> {
-        let rule = match self.ejected_for.load(Ordering::Relaxed) {
-            TIMEOUTS => "timeouts",
-            ERRORS => "5xx",
-            _ => "connects",
-        };
+        let rule = rule(self.ejected_for.load(Ordering::Relaxed));
         self.is_ejected().then(|| (rule, self.ejected_after.load(Ordering::Relaxed)))
     }
 

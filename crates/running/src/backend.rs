@@ -106,6 +106,8 @@ pub struct Health {
     pub back_ms: AtomicU64,
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented, 4 refused: what the last full handshake showed.
     pub identity: AtomicU32,
+    /// How often one of its addresses was ejected, by [`CONNECTS`](crate::address::CONNECTS) and its like.
+    ejections: [AtomicU64; 3],
     /// Failed tries by slug.
     failed: Mutex<Vec<(&'static str, u64)>>,
 }
@@ -122,6 +124,17 @@ impl Health {
     /// Each of its addresses is down by its check.
     pub fn is_down(&self) -> bool {
         self.rests_until_ms.load(Ordering::Relaxed) == DOWN
+    }
+
+    /// Counts an ejection of one of its addresses.
+    pub fn count_ejection(&self, by: u8) {
+        if let Some(count) = self.ejections.get(usize::from(by)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn ejections(&self, by: u8) -> u64 {
+        self.ejections.get(usize::from(by)).map_or(0, |n| n.load(Ordering::Relaxed))
     }
 
     /// Counts a failed try.

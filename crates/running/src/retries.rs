@@ -54,6 +54,11 @@ impl RetriesRun {
         Some(GoesAgain(it.clone()))
     }
 
+    /// Requests of the route that are under way, with those that wait for a turn.
+    pub fn under_way(&self) -> u32 {
+        self.counts.under_way.load(Ordering::Relaxed)
+    }
+
     /// Requests that went again so far, and those that would have but for the budget.
     pub fn counted(&self) -> (u64, u64) {
         (self.counts.sent_again.load(Ordering::Relaxed), self.counts.over_budget.load(Ordering::Relaxed))

@@ -65,7 +65,11 @@ impl Clock {
     #[inline]
     pub fn unix_micros(&self, began: Instant) -> (u64, u64) {
         let now = Instant::now();
-        let since = |from: Instant| u64::try_from((now - from).as_micros()).unwrap_or(u64::MAX);
+        // In 64 bits, which is enough for half a million years.
+        let since = |from: Instant| {
+            let passed = now - from;
+            passed.as_secs().wrapping_mul(1_000_000).wrapping_add(u64::from(passed.subsec_micros()))
+        };
         let unix = match self.ticked.get() {
             Some((at, micros)) => micros.saturating_add(since(at)),
             None => unix_micros(),

@@ -110,6 +110,7 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
     }
     let first = fares.eject(rests_until_ms(limits), by, failures);
     if first {
+        backend.health.count_ejection(by);
         backend.sum_up();
     }
     first

@@ -73,7 +73,9 @@ impl Backends {
             let speak = async |opened| self.speak(backend.protocol, needs, opened, route).await;
             let http1_alone = needs == Needs::Tunnel && backend.protocol == UpstreamProtocol::Auto;
             let preface = Preface { alone: http1_alone.then_some(HTTP1), ..Preface::NONE };
-            match Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await {
+            let opened = Box::pin(self.open(generation, route, &backend, tries, &preface, speak)).await;
+            tries.waited();
+            match opened {
                 Ok(up) if needs == Needs::Tunnel && !Box::pin(self.opens_tunnels(route, &up, tries)).await => {
                     tries.leave_out(backend.hop_id);
                     if tries.hops() >= route.takers() {
@@ -168,6 +170,7 @@ impl Backends {
         let (began, watch) = (Instant::now(), self.watches.watch());
         watch.within_s(route.limits.connect_s);
         let takes = up.takes_tunnels(&watch).await;
+        tries.waited();
         if !takes {
             let link = up.link();
             self.tell(&link.backend, &link.address, link.failure(Refusal::HopNoTunnel, None, 0), began, tries);

@@ -120,6 +120,8 @@ pub(crate) async fn run(
         bytes_in: there.moved,
         bytes_out: back.moved,
         end: ended,
+        // What the backend took was counted when the tunnel was opened.
+        whole: false,
         detail: None,
     };
     if let Some(running) = core.running() {

@@ -15,6 +15,7 @@ use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
 use http::HeaderMap;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// What of a request's body is held after it was handed on, so that it can go again where the backend says that it did not
 /// look at it: what most calls have. A longer one goes once.
@@ -71,6 +72,8 @@ pub(crate) struct Exchange {
     blocked: bool,
     /// What the client was told; 0 before that.
     pub(crate) status: u16,
+    /// When the answer's head was there; `None` while the turn in which it came goes on, whose end tells it as well.
+    pub(crate) head_at: Option<Instant>,
     /// The response is a switch of protocols: bytes follow, no body.
     pub(crate) switched: bool,
     /// What was thrown away of the request's body.
@@ -96,6 +99,7 @@ impl Exchange {
             trailers: None,
             blocked: false,
             status: 0,
+            head_at: None,
             switched: false,
             wasted: 0,
             body_in: 0,
@@ -320,6 +324,8 @@ impl Exchange {
                             let coding = up.give_head(&meta, client, terms.shaping);
                             self.status = meta.status;
                             if let Some(coding) = coding {
+                                // What it takes to code it is not the backend's.
+                                self.head_at = Some(Instant::now());
                                 self.coder = Some(Box::new(Coder::new(coding).map_err(|_| Refusal::ConnectionBroken)?));
                             }
                             self.kept = None;
@@ -351,7 +357,10 @@ impl Exchange {
                     match taken {
                         Poll::Ready(Ok(())) => {}
                         Poll::Ready(Err(Gone)) => return Err(Refusal::ClientGone),
-                        Poll::Pending => return Ok(moved),
+                        Poll::Pending => {
+                            self.goes_on();
+                            return Ok(moved);
+                        }
                     }
                 }
                 Response::Body => match self.poll_piece(cx, client, up, limits) {
@@ -362,6 +371,8 @@ impl Exchange {
                     }
                     Poll::Ready(Err(why)) => return Err(why),
                     Poll::Pending => {
+                        // Before the client can know of it.
+                        self.goes_on();
                         if let Poll::Ready(Err(Gone)) = client.poll_flush(cx) {
                             return Err(Refusal::ClientGone);
                         }
@@ -371,11 +382,20 @@ impl Exchange {
                 Response::Flush => match client.poll_flush(cx) {
                     Poll::Ready(Ok(())) => self.response = Response::Done,
                     Poll::Ready(Err(Gone)) => return Err(Refusal::ClientGone),
-                    Poll::Pending => return Ok(moved),
+                    Poll::Pending => {
+                        self.goes_on();
+                        return Ok(moved);
+                    }
                 },
             }
             moved = true;
         }
+    }
+
+    /// The turn in which the answer began ends before the answer does.
+    #[cold]
+    fn goes_on(&mut self) {
+        self.head_at.get_or_insert_with(Instant::now);
     }
 
     fn poll_piece(

@@ -107,9 +107,10 @@ pub(crate) async fn carry<C: Carrier>(
     let total_ms = if limits.total_s == 0 { u64::MAX } else { now_ms() + u64::from(limits.total_s) * 1000 };
     let _under_way = route.retries.as_ref().map(|it| it.begin());
     let mut sent = 0;
+    let mut tries = Tries::by(asked.returns_by);
     let turn = match &route.turns {
         None => None,
-        Some(turns) => match take(turns, carrier, client, watch).await {
+        Some(turns) => match take(turns, carrier, client, watch, &mut tries).await {
             Ok(turn) => Some(turn),
             Err(why) => {
                 let seen = Seen { status: why.status(), end: Err(why), ..Seen::default() };
@@ -118,7 +119,6 @@ pub(crate) async fn carry<C: Carrier>(
             }
         },
     };
-    let mut tries = Tries::by(asked.returns_by);
     let mut again = false;
     let mut exchange = Exchange::new(asked.body, ready.built.may_be_h2());
     loop {
@@ -186,6 +186,7 @@ pub(crate) async fn carry<C: Carrier>(
         if let Some(granted) = granted {
             // Its own answer counts as any other, and what is left of it is nobody's.
             if answered != 0 {
+                tries.heard(route.stats.of(carrier.observer().thread), answered, began, None);
                 carrier.answered(route, &up, answered);
             }
             carrier.broke(route, (&up, reused), ended.err().unwrap_or(Refusal::BackendUnwell), began, &mut tries);
@@ -193,6 +194,7 @@ pub(crate) async fn carry<C: Carrier>(
             exchange.again();
             tries.under_way = None;
             tries.leave_out(backend.hop_id);
+            tries.waited();
             continue;
         }
         if let Err(why) = ended {
@@ -206,6 +208,7 @@ pub(crate) async fn carry<C: Carrier>(
                 elsewhere && unanswered && exchange.untouched() && is_idempotent(&asked.method) && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
+                tries.waited();
                 exchange.again();
                 tries.under_way = None;
                 if route.takers() > tries.hops() + 1 {
@@ -215,6 +218,7 @@ pub(crate) async fn carry<C: Carrier>(
             }
         }
         if ended.is_ok() && exchange.switched {
+            tries.heard(route.stats.of(carrier.observer().thread), exchange.status, began, None);
             // Observed when the tunnel ends.
             return Carried::Switched(Switched { up, reused, began, tries: Box::new(tries), turn });
         }
@@ -230,6 +234,11 @@ pub(crate) async fn carry<C: Carrier>(
             Err(_) if exchange.status != 0 => Some(grpc::UNAVAILABLE),
             Err(_) => None,
         };
+        let apart = tries.was_held_up() || exchange.head_at.is_some();
+        if apart && exchange.status != 0 {
+            tries.heard(route.stats.of(carrier.observer().thread), exchange.status, began, exchange.head_at);
+        }
+        let whole = !apart && exchange.status != 0;
         let seen = Seen {
             hop: Some((&facts, reused)),
             failed: &tries.failures,
@@ -238,6 +247,7 @@ pub(crate) async fn carry<C: Carrier>(
             bytes_in: exchange.body_in,
             bytes_out: exchange.body_out,
             end: ended,
+            whole,
             detail: None,
         };
         record(&carrier.observer(), asked, running, Some(route), &seen, began);
@@ -277,12 +287,15 @@ async fn take<C: Carrier>(
     carrier: &C,
     client: &mut impl Client,
     watch: &Watch,
+    tries: &mut Tries,
 ) -> Result<Turn, Refusal> {
-    match turns.take() {
-        Some(turn) => Ok(turn),
-        // Apart, so that a request that need not wait keeps no room for waiting.
-        None => Box::pin(turn::wait(turns, client, watch, || carrier.is_overdue())).await,
+    if let Some(turn) = turns.take() {
+        return Ok(turn);
     }
+    // Apart, so that a request that need not wait keeps no room for waiting.
+    let turn = Box::pin(turn::wait(turns, client, watch, || carrier.is_overdue())).await;
+    tries.waited();
+    turn
 }
 
 fn is_of_hop(why: Refusal) -> bool {

@@ -31,13 +31,25 @@ pub(crate) struct Seen<'a> {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) end: Result<(), Refusal>,
+    /// The backend took as long, as far as can be told: it had the request at once and answered in one turn.
+    pub(crate) whole: bool,
     /// What the end alone does not tell.
     pub(crate) detail: Option<&'a str>,
 }
 
 impl Default for Seen<'_> {
     fn default() -> Self {
-        Seen { hop: None, failed: &[], status: 0, grpc: None, bytes_in: 0, bytes_out: 0, end: Ok(()), detail: None }
+        Seen {
+            hop: None,
+            failed: &[],
+            status: 0,
+            grpc: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            end: Ok(()),
+            whole: false,
+            detail: None,
+        }
     }
 }
 
@@ -52,9 +64,10 @@ pub(crate) fn record(
 ) {
     let stats = route.map_or(&running.elsewhere, |r| &r.stats).of(by.thread);
     let (micros, us) = by.clock.unix_micros(began);
-    let grpc = if asked.grpc { seen.grpc.or_else(|| seen.end.err().map(grpc::code)) } else { None };
-    stats.took(seen.status, us);
+    stats.took(seen.status, us, seen.whole);
+    let mut grpc = None;
     if asked.grpc {
+        grpc = seen.grpc.or_else(|| seen.end.err().map(grpc::code));
         stats.called(seen.status, grpc);
     }
     stats.bytes_in.add(seen.bytes_in);
