@@ -103,6 +103,15 @@ def echoed(sock: socket.socket, message: bytes) -> None:
         raise ValueError("the echo differs")
 
 
+def echoes(sock: socket.socket, message: bytes) -> bool:
+    """False once nothing comes back: the tunnel is cut."""
+    try:
+        echoed(sock, message)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def h2(it: Yard, pattern: str = "plaintext") -> Client:
     sock = connect(it, pattern, ["h2"])
     assert sock.selected_alpn_protocol() == "h2"

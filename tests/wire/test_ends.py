@@ -22,7 +22,7 @@ from tests.kit.edge import until
 from tests.kit.flight import Flight
 from tests.kit.forge import HOUR, forged, root, saved
 from tests.promises.backend import Counting
-from tests.promises.clients import UPGRADE, echoed
+from tests.promises.clients import UPGRADE, echoed, echoes
 from tests.promises.clock import Wall, can_run
 from tests.threats.frames import END_HEADERS, END_STREAM, HEADERS, Client, fields, frame
 
@@ -98,15 +98,7 @@ def test_a_tunnel_over_an_accepted_hop_outlives_the_acceptance_by_a_drain_and_no
         until(lambda: status(it, pki) == 503 or None, 20)
         echoed(sock, b"its request was let in")
         wall.jump(3600 + 660)
-
-        def gone() -> bool:
-            try:
-                echoed(sock, b"more")
-            except (OSError, ValueError):
-                return True
-            return False
-
-        until(lambda: gone() or None, 20)
+        until(lambda: not echoes(sock, b"more") or None, 20)
     line = it.line(lambda x: x["route"] == "accepted" and x["status"] == 101)
     assert line["end"] == "hop/acceptance-expired"
 

@@ -24,7 +24,7 @@ from tests.kit.clients import opened
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering
 from tests.promises.backend import Counting
-from tests.promises.clients import UPGRADE, echoed
+from tests.promises.clients import UPGRADE, echoed, echoes
 from tests.promises.clock import Wall, can_run
 
 Edges = Callable[..., EdgeKit]
@@ -246,15 +246,7 @@ def test_when_the_acceptance_ends_nothing_more_is_served_and_what_was_begun_has_
         shown = it.cli("status", "--config", str(it.config)).stdout
         assert "no more: the acceptance of me@a.test ended" in shown and "listener-closed" in shown
         wall.jump(3600 + 660)
-
-        def cut() -> bool:
-            try:
-                echoed(sock, b"more")
-            except (OSError, ValueError):
-                return True
-            return False
-
-        until(lambda: cut() or None, 20)
+        until(lambda: not echoes(sock, b"more") or None, 20)
     assert it.line(lambda x: x["status"] == 101)["end"] == "plain/acceptance-expired"
     assert it.line(lambda x: x["status"] == 503)["end"] == "plain/acceptance-expired"
     with tls(it.port, "a.test", it.pki.public.file) as other:
