@@ -185,8 +185,8 @@ fuzz: $(VENV)/.dev ## libFuzzer on every target, two at a time (MINUTES=5 each, 
 
 CARGO_MUTANTS := 27.1.0
 
-mutants: $(VENV)/.dev target/mutants/env/.there target/tools/.mutants-$(CARGO_MUTANTS) ## Breaks the code, place by place; a test must notice (PIECE=decide; alone, it lists the pieces).
-	@PATH=$(CURDIR)/target/tools/bin:$$PATH nice -n 10 python -m tools.mutants $(PIECE)
+mutants: $(VENV)/.dev target/mutants/env/.there target/tools/.mutants-$(CARGO_MUTANTS) ## Breaks the code, place by place; a test must notice (PIECE=decide; SINCE=COMMIT asks only of lines that changed since; alone, it lists the pieces).
+	@PATH=$(CURDIR)/target/tools/bin:$$PATH nice -n 10 python -m tools.mutants $(PIECE) $(if $(SINCE),--since $(SINCE))
 
 target/tools/.mutants-$(CARGO_MUTANTS):
 	@cargo install -q --locked --root target/tools cargo-mutants@$(CARGO_MUTANTS); touch $@

@@ -21,6 +21,20 @@ class Survivor:
         return f"{self.file} | {self.change} | {self.line}"
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a run says: each mutant that was asked of, and those that no test noticed.
+
+    Several mutants may be one `Survivor`, so `count` is their number.
+    """
+
+    asked: set[Survivor]
+    survived: set[Survivor]
+    count: int
+    partly: bool = False
+    """Only lines that changed since some commit were asked."""
+
+
 class Unreasoned(ValueError):
     """A survivor stands in the list without a reason above it; whoever put it there can say why."""
 
@@ -48,8 +62,14 @@ def accepted(text: str) -> dict[str, str]:
     return found
 
 
-def judged(survivors: set[Survivor], known: dict[str, str], files: set[str]) -> tuple[set[str], set[str]]:
-    """The survivors that nobody accepted, and the accepted ones of `files` that a test kills by now or that are gone."""
-    told = {str(it) for it in survivors}
-    of_these = {it for it in known if it.partition(" | ")[0] in files}
-    return told - known.keys(), of_these - told
+def judged(told: Told, known: dict[str, str]) -> tuple[set[str], set[str]]:
+    """The survivors that nobody accepted, and the accepted ones that a test kills by now or that are gone.
+
+    Of the accepted ones only those count that the run could have met: where a part of the lines was asked, the same mutants;
+    else all of the same files, so that one whose line is gone is found too.
+    """
+    survived = {str(it) for it in told.survived}
+    asked = {str(it) for it in told.asked}
+    files = set() if told.partly else {it.file for it in told.asked}
+    met = {it for it in known if it in asked or it.partition(" | ")[0] in files}
+    return survived - known.keys(), met - survived

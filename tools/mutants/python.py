@@ -7,15 +7,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tools.mutants.accepted import Survivor
+from tools.mutants.accepted import Survivor, Told
 from tools.mutants.pieces import Python
+from tools.mutants.since import Since
 from tools.mutants.warm import TIMEOUT_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,10 +50,10 @@ exclude-operators = {skipped}
 """
 
 
-def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
-    """Survivors, the files that were mutated, and how many mutants there were.
+def run(piece: Python, folder: Path, since: Since | None) -> Told:
+    """What was asked, and what survived.
 
-    Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated.
+    Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated of the whole.
     """
     tree = folder / "tree"
     copy(tree)
@@ -80,9 +82,31 @@ def run(piece: Python, folder: Path) -> tuple[set[Survivor], set[str], int]:
 
     tool("init", config, session)
     tool("filter", session, config)
-    with asked(tree, files, piece.tests, env):
-        tool("exec", config, session)
-    return read(tool("dump", session), tree)
+    if since:
+        keep(session, since)
+    if pending(session):
+        with asked(tree, files, piece.tests, env):
+            tool("exec", config, session)
+    return read(tool("dump", session), tree, since is not None)
+
+
+def keep(session: Path, since: Since) -> None:
+    """Takes out of the session what is on no line that changed.
+
+    cosmic-ray's own filters by lines know one module or a branch of git, and the copy of the tree is no repository.
+    """
+    told = "SELECT job_id, module_path, start_pos_row, end_pos_row FROM mutation_specs"
+    with closing(sqlite3.connect(session)) as db, db:
+        left = [(job,) for job, file, first, last in db.execute(told) if not since.meets(file, first, last)]
+        for table in ("work_results", "mutation_specs", "work_items"):
+            db.executemany(f"DELETE FROM {table} WHERE job_id = ?", left)
+
+
+def pending(session: Path) -> int:
+    """How many mutants are left to be asked of; those that were filtered have a result already."""
+    with closing(sqlite3.connect(session)) as db:
+        told = "SELECT count(*) FROM work_items WHERE job_id NOT IN (SELECT job_id FROM work_results)"
+        return int(db.execute(told).fetchone()[0])
 
 
 @contextmanager
@@ -119,9 +143,9 @@ def copy(tree: Path) -> None:
         shutil.copy2(ROOT / name, tree / name)
 
 
-def read(dump: str, tree: Path) -> tuple[set[Survivor], set[str], int]:
-    survivors: set[Survivor] = set()
-    files: set[str] = set()
+def read(dump: str, tree: Path, partly: bool = False) -> Told:
+    asked: set[Survivor] = set()
+    survived: set[Survivor] = set()
     count = 0
     for line in dump.splitlines():
         item, result = json.loads(line)
@@ -129,17 +153,15 @@ def read(dump: str, tree: Path) -> tuple[set[Survivor], set[str], int]:
             continue
         for mutation in item["mutations"]:
             file, row = mutation["module_path"], mutation["start_pos"][0]
-            files.add(file)
+            change = mutation["operator_name"].removeprefix("core/")
+            if within := mutation.get("definition_name"):
+                change += f" in {within}"
+            it = Survivor(file, change, (tree / file).read_text().splitlines()[row - 1].strip())
+            asked.add(it)
             count += 1
-            if result["test_outcome"] == "survived":
-                source = (tree / file).read_text().splitlines()[row - 1].strip()
-                # That nobody writes to what is frozen is the type checker's to say.
-                if source == "@dataclass(frozen=True)":
-                    continue
-                change = mutation["operator_name"].removeprefix("core/")
-                if within := mutation.get("definition_name"):
-                    change += f" in {within}"
-                survivors.add(Survivor(file, change, source))
-    if not count:
+            # That nobody writes to what is frozen is the type checker's to say.
+            if result["test_outcome"] == "survived" and it.line != "@dataclass(frozen=True)":
+                survived.add(it)
+    if not count and not partly:
         raise RuntimeError("nothing was mutated")
-    return survivors, files, count
+    return Told(asked, survived, count, partly)
