@@ -332,3 +332,72 @@ fn requests_under_way_count_on_over_a_reload_as_long_as_as_many_may_be() {
     assert_eq!(three.routes[0].turns.as_ref().map(|t| t.counts()), Some((0, 0)), "another number begins anew");
     assert!(it.built(&of(Value::Null), Some(&before)).expect("a plan").routes[0].turns.is_none());
 }
+
+#[test]
+fn what_a_listener_sent_to_https_is_counted_on_under_its_name_alone() {
+    let it = Material::new();
+    let mut two = plan();
+    let mut other = two["listeners"][0].clone();
+    (other["name"], other["bind"]) = (json!("other"), json!(["127.0.0.1:8444"]));
+    two["listeners"].as_array_mut().expect("listeners").push(other);
+    let before = it.built(&two, None).expect("a plan");
+    before.listeners[1].redirected.store(7, Ordering::Relaxed);
+    two["listeners"].as_array_mut().expect("listeners").reverse();
+    let mut renamed = two.clone();
+    renamed["listeners"][0]["name"] = json!("third");
+    for (plan, counts) in [(&two, [7, 0]), (&renamed, [0, 0])] {
+        let after = it.built(plan, Some(&before)).expect("a plan");
+        assert_eq!([0, 1].map(|i| after.listeners[i].redirected.load(Ordering::Relaxed)), counts);
+    }
+}
+
+#[test]
+fn what_goes_again_is_counted_on_under_the_name_of_its_route_alone() {
+    let it = Material::new();
+    let mut again = plan();
+    *way(&mut again, 0, "retries") = json!({"attempts": 2, "on": [503], "per_try_s": null, "budget_percent": 20});
+    let before = it.built(&again, None).expect("a plan");
+    let retries = before.routes[0].retries.as_ref().expect("retries");
+    assert!(before.routes[1].retries.is_none());
+    let (_under_way, _again) = (retries.begin(), retries.again().expect("it goes again"));
+    let mut renamed = again.clone();
+    renamed["routes"][0]["name"] = json!("other");
+    for (plan, counted) in [(&again, (1, (1, 0))), (&renamed, (0, (0, 0)))] {
+        let after = it.built(plan, Some(&before)).expect("a plan");
+        let it = after.routes[0].retries.as_ref().expect("retries");
+        assert_eq!((it.under_way(), it.counted()), counted);
+    }
+}
+
+#[test]
+fn ejections_are_counted_by_rule() {
+    let it = Material::new();
+    let running = it.built(&plan(), None).expect("a plan");
+    let health = &running.routes[0].backends[0].health;
+    for by in [1, 2, 2, 3] {
+        health.count_ejection(by);
+    }
+    assert_eq!([0, 1, 2, 3].map(|by| health.ejections(by)), [0, 1, 2, 0]);
+}
+
+#[test]
+fn a_backend_whose_certificate_was_refused_is_refused_only_while_each_of_its_addresses_is() {
+    let it = Material::new();
+    let running = it.built(&checked(json!(5)), None).expect("a plan");
+    let backend = &running.routes[0].backends[1];
+    let check = backend.check.clone().expect("a check");
+    let addresses = backend.addresses.load_full();
+    let fail = |at: usize, refused| {
+        addresses[at].fares.checked.fail(&check, Seen { words: String::new(), refused, micros: 1 });
+        backend.sum_up();
+        backend.refused()
+    };
+    let at_both = || [0, 1].map(|i| backend.is_at(addresses[i].at));
+    assert_eq!(at_both(), [true, true]);
+    assert_eq!(fail(0, Some(Refusal::HopUntrusted)), None, "the other is up");
+    assert_eq!(at_both(), [false, true], "what is open to the one that is down is left");
+    assert_eq!(fail(1, None), None, "the other is down for something else");
+    assert_eq!(at_both(), [true, true], "each is down: what is open is as good as any");
+    assert_eq!(fail(1, Some(Refusal::HopExpired)), Some(Refusal::HopUntrusted), "what the first was refused for");
+    assert_eq!(fail(0, None), None);
+}
