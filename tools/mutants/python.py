@@ -18,7 +18,7 @@ from pathlib import Path
 from tools.mutants.accepted import Survivor, Told
 from tools.mutants.pieces import Python
 from tools.mutants.since import Since
-from tools.mutants.warm import TIMEOUT_S
+from tools.mutants.warm import TIMEOUT_S, WAITING
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "target/mutants/env/bin/cosmic-ray"
@@ -63,7 +63,7 @@ def run(piece: Python, folder: Path, since: Since | None) -> Told:
     config.write_text(
         CONFIG.format(
             modules=json.dumps(files),
-            timeout=TIMEOUT_S * 2,
+            timeout=TIMEOUT_S * WAITING * 2,
             command=json.dumps(" ".join(command)),
             skipped=json.dumps(SKIPPED),
         )

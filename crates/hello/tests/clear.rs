@@ -249,3 +249,105 @@ fn a_reply_whose_lines_contradict_each_other_is_none() {
     assert!(matches!(hear(gone), Answer::No(Unwilling::NotReady(_))));
     assert_eq!(hear(&[YES, b"x"].concat()), Answer::No(Unwilling::NoTls("it said more than it was asked")));
 }
+
+const SSL: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 47];
+const GSS: &[u8] = &[0, 0, 0, 8, 4, 210, 22, 48];
+
+#[test]
+fn a_client_of_postgresql_is_had_by_tls_alone_asked_for_or_at_once() {
+    let nothing = || (String::new(), Heard::Refused { says: Vec::new() });
+    let begins = Heard::Begins { says: b"S".to_vec() };
+    for size in [1, 8, 100] {
+        assert_eq!(told(Protocol::Postgres, SSL, size), (String::new(), begins.clone()));
+        assert_eq!(told(Protocol::Postgres, b"\x16\x03\x01", size).1, Heard::AtOnce);
+        // A request to cancel, and what is none at all.
+        assert_eq!(told(Protocol::Postgres, &[0, 0, 0, 16, 4, 210, 22, 46], size), nothing());
+        assert_eq!(told(Protocol::Postgres, &[0, 0, 0, 8, 0, 2, 0, 0], size), nothing());
+        let (_, end) = told(Protocol::Postgres, &[0, 0, 0, 9, 0, 3, 0, 0, 0], size);
+        let Heard::Refused { says } = end else { panic!("it goes on: {end:?}") };
+        let told = String::from_utf8_lossy(&says).into_owned();
+        assert!(told.starts_with('E') && told.contains("this port takes TLS only: sslmode=verify-full"), "{told}");
+    }
+    // Encryption by GSSAPI is not had: it asks for TLS next, and for nothing twice.
+    let mut talk = Talk::new(Protocol::Postgres, us());
+    assert_eq!(talk.hear(GSS), Heard::Answer { consumed: 8, says: b"N".to_vec() });
+    assert_eq!(talk.hear(SSL), begins);
+    assert_eq!(told(Protocol::Postgres, &[GSS, GSS].concat(), 8), ("N".into(), nothing().1));
+    assert_eq!(told(Protocol::Postgres, &[GSS, SSL].concat(), 100).1, Heard::Early);
+}
+
+#[test]
+fn it_is_known_who_asked_for_what_is_not_had_without_tls() {
+    for (protocol, harmless, denied) in [
+        (Protocol::Smtp, &b"EHLO a\r\nNOOP\r\n"[..], &b"MAIL FROM:<a@b.test>\r\n"[..]),
+        (Protocol::Imap, b"a CAPABILITY\r\na NOOP\r\n", b"a LOGIN b c\r\n"),
+        (Protocol::Ldap, b"\x30\x06\x02\x01\x03\x50\x01\x02", b"\x30\x0c\x02\x01\x02\x60\x07\x02\x01\x03\x04\0\x80\0"),
+    ] {
+        let mut talk = Talk::new(protocol, us());
+        let mut waits = harmless;
+        while let Heard::Answer { consumed, .. } = talk.hear(waits) {
+            waits = &waits[consumed..];
+        }
+        assert!(waits.is_empty() && !talk.was_denied(), "{protocol:?}");
+        assert!(matches!(talk.hear(denied), Heard::Answer { .. }) && talk.was_denied(), "{protocol:?}");
+    }
+}
+
+#[test]
+fn a_command_and_a_tag_are_as_long_as_they_may_be_and_no_longer() {
+    for (protocol, begins, most) in [(Protocol::Smtp, "NOOP ", 512), (Protocol::Imap, "a NOOP ", 2048)] {
+        let whole = |len: usize| format!("{begins}{}\r\n", "x".repeat(len - begins.len() - 2)).into_bytes();
+        assert_eq!(told(protocol, &whole(most), most).1, Heard::NeedMore, "{protocol:?}");
+        for bytes in [whole(most + 1), whole(most + 1)[..most].to_vec()] {
+            assert!(matches!(told(protocol, &bytes, most + 1).1, Heard::Refused { .. }), "{protocol:?}");
+        }
+        assert_eq!(told(protocol, &whole(most)[..most - 1], most).1, Heard::NeedMore, "{protocol:?}");
+    }
+    let (heard, end) = told(Protocol::Imap, format!("{} NOOP\r\n", "a".repeat(64)).as_bytes(), 100);
+    assert!(heard.ends_with("a OK NOOP completed\r\n") && end == Heard::NeedMore);
+    assert!(matches!(told(Protocol::Imap, b"a NOOP\x7f\r\n", 100).1, Heard::Refused { .. }));
+    assert_eq!(
+        told(Protocol::Imap, b"a NOOP~\r\n", 100).1,
+        Heard::NeedMore,
+        "no such command, and the tag has its answer"
+    );
+}
+
+/// An LDAP request that is abandoned, `len` bytes long.
+fn abandon(len: usize) -> Vec<u8> {
+    let inner = u16::try_from(len - 4).expect("a length").to_be_bytes();
+    let value = u16::try_from(len - 4 - 3 - 4).expect("a length").to_be_bytes();
+    let mut out = [&[0x30, 0x82][..], &inner, b"\x02\x01\x03\x50\x82", &value].concat();
+    out.resize(len, 1);
+    out
+}
+
+#[test]
+fn a_request_of_ldap_is_as_long_as_it_may_be_and_its_number_has_one_form() {
+    assert_eq!(told(Protocol::Ldap, &abandon(4096), 4096), (String::new(), Heard::NeedMore));
+    assert!(matches!(told(Protocol::Ldap, &abandon(4097)[..20], 4097).1, Heard::Refused { .. }));
+    let unbind = |id: &[u8]| {
+        let len = u8::try_from(id.len()).expect("a length");
+        told(Protocol::Ldap, &[&[0x30, 4 + len, 2, len][..], id, &[0x42, 0]].concat(), 100).1
+    };
+    for id in [&[1][..], &[0x7f], &[0, 0x80], &[0, 0xff], &[1, 0], &[0x7f, 0xff, 0xff, 0xff], &[0, 0xff, 0xff, 0xff]] {
+        assert_eq!(unbind(id), Heard::Leaves { says: Vec::new() }, "{id:?}");
+    }
+    for id in [&[0, 0x7f][..], &[0x80], &[0xff, 1], &[0, 0x80, 0, 0, 0], &[1, 0, 0, 0, 0], &[0, 0]] {
+        assert!(matches!(unbind(id), Heard::Refused { .. }), "{id:?}");
+    }
+    // Controls may stand behind a request, and nothing else.
+    let with = |more: &[u8]| told(Protocol::Ldap, &[&[0x30, 7, 2, 1, 1, 0x42, 0][..], more].concat(), 100).1;
+    assert_eq!(with(b"\xa0\0"), Heard::Leaves { says: Vec::new() });
+    assert!(matches!(with(b"\xa1\0"), Heard::Refused { .. }));
+    // An extended request for something else, and each request that has an answer, gets the one of its kind.
+    for (request, answers) in
+        [(0x60, 0x61), (0x63, 0x65), (0x66, 0x67), (0x68, 0x69), (0x4a, 0x6b), (0x6c, 0x6d), (0x6e, 0x6f), (0x77, 0x78)]
+    {
+        let mut talk = Talk::new(Protocol::Ldap, us());
+        let Heard::Answer { consumed, says } = talk.hear(&[0x30, 5, 2, 1, 9, request, 0]) else {
+            panic!("{request:#x}")
+        };
+        assert_eq!((consumed, &says[2..6]), (7, &[2, 1, 9, answers][..]), "{request:#x}");
+    }
+}

@@ -87,6 +87,22 @@ fn a_port_that_the_client_named_is_named_again() {
 }
 
 #[test]
+fn an_address_without_a_port_has_that_of_its_scheme_or_of_the_clients() {
+    let at = |port: u16| move |host: Option<&str>, its: u16| host == Some("10.0.1.7") && its == port;
+    for (said, scheme, port) in [
+        ("http://10.0.1.7/x", "https", 80),
+        ("https://10.0.1.7/x", "http", 443),
+        ("//10.0.1.7/x", "http", 80),
+        ("//10.0.1.7/x", "https", 443),
+    ] {
+        let it = Known { scheme, ..KNOWN };
+        let told = format!("{scheme}://shop.test/v1/x");
+        assert_eq!(location(said.as_bytes(), it, at(port)), Some(told), "{said} {scheme}");
+        assert_eq!(location(said.as_bytes(), it, at(523 - port)), None, "{said} {scheme}");
+    }
+}
+
+#[test]
 fn a_path_comes_back_the_way_that_it_went() {
     for (said, strip, under, told) in [
         ("/internal/x", "/v1", "/internal", Some("/v1/x")),
@@ -97,6 +113,8 @@ fn a_path_comes_back_the_way_that_it_went() {
         ("/login", "/v1", "/internal", None),
         ("/internal//evil.test", "", "/internal", None),
         ("/internal/../x", "/v1", "/internal", None),
+        ("/internal\\x", "/v1", "/internal", None),
+        ("/x\\..\\y", "/v1", "", None),
         ("/v1/app/x", "/v1", "/v1/app", Some("/v1/x")),
         ("/x", "", "", None),
     ] {
@@ -141,6 +159,10 @@ fn a_cookie_gets_what_it_lacks_and_keeps_what_it_has() {
         ("a=1; SameSite", "a=1; SameSite; Secure; HttpOnly"),
         ("a=1; Max-Age=0", "a=1; Max-Age=0; Secure; HttpOnly; SameSite=Lax"),
         ("a=secure", "a=secure; Secure; HttpOnly; SameSite=Lax"),
+        (
+            "a=1; secure; Secure; httponly; HttpOnly; samesite=None; SameSite=Lax",
+            "a=1; secure; Secure; httponly; HttpOnly; samesite=None; SameSite=Lax",
+        ),
     ] {
         assert_eq!(guarded(said, ALL), told);
         assert_eq!(guarded(told, ALL), told, "once is enough");

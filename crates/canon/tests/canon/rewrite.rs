@@ -77,7 +77,9 @@ fn an_expression_that_is_none_says_why() {
         assert!(no.is_of_regex() && no.to_string().contains(said), "{regex}: {no}");
         assert!(!no.to_string().contains('\n'), "{no}");
     }
-    assert!(Rewrite::of(&format!("/{}", "x".repeat(1024)), "/x").is_err());
+    let long = |len: usize| Rewrite::of(&format!("/{}", "x".repeat(len - 1)), "/x").err();
+    assert_eq!(long(1024), None);
+    assert_eq!(long(1025), Some(NoRewrite::Regex("it is longer than 1024 bytes".into())));
 }
 
 #[test]
