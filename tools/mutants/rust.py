@@ -1,28 +1,37 @@
-"""Mutations of crates by cargo-mutants, in a copy of the tree. A mutant that does not end in time has been noticed."""
+"""Mutations of crates, in a copy of the tree: cargo-mutants lists them, and all are built at once (`switched.py`), since building
+each by itself took an hour a piece. What does not build is none. Read next: `switched.py`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import shutil
+import resource
 import subprocess
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tools.mutants.accepted import Survivor, Told
 from tools.mutants.pieces import Rust
+from tools.mutants.python import copy
 from tools.mutants.since import Since
+from tools.mutants.switched import VARIABLE, Mutant, broken, write
 
 ROOT = Path(__file__).resolve().parents[2]
-# Each mutant is built once and tested once: what random plans are asked is most of it.
+# Each mutant is tested once: what random plans are asked is most of it.
 QUICK = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_DEV_DEBUG": "none"}
 # What the crates depend on is built once for all pieces.
 BUILT = ROOT / "target/mutants/target"
-JUDGES_S = 120
 PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
+# Of the processor's time: so many times what the tests take with nothing broken, and these at the least. What takes more has been
+# noticed; a machine that is busy with something else makes it no sooner.
+TIMES, LEAST_S = 10, 20
+WAITING = 5
+"""So many times that by the clock, for what waits for ever."""
+MOST_BYTES = 8 << 30
 
 
 def run(piece: Rust, folder: Path, known: Collection[str], since: Since | None) -> Told:
@@ -30,66 +39,168 @@ def run(piece: Rust, folder: Path, known: Collection[str], since: Since | None) 
 
     Raises `RuntimeError` where the tests fail without any mutation, or nothing was mutated of the whole.
     """
-    shutil.rmtree(folder / "mutants.out", ignore_errors=True)
+    tree = folder / "tree"
+    copy(tree)
+    mutants = listed(piece, folder, tree, since)
+    if not mutants:
+        return read([], set(), {}, since is not None)
+    whole = {file: (tree / file).read_text() for file in {it.file for it in mutants}}
+    lines = {file: text.split("\n") for file, text in whole.items()}
+    together, alone = built(tree, mutants, whole, piece.packages, piece.tests)
+    told = {it: together.noticed(it.number) for it in together.mutants}
+    if piece.judges and any(str(survivor(it, lines)) not in known for it, noticed in told.items() if not noticed):
+        # They take longer, so they are asked only of what a crate's own tests did not notice.
+        judges = Programs(tree, piece.judges, piece.judge_tests, together.mutants)
+        told |= {it: judges.noticed(it.number) for it, noticed in told.items() if not noticed}
+    for file, text in whole.items():
+        (tree / file).write_text(text)
+    for it in alone:
+        (tree / it.file).write_text(broken(whole[it.file], it))
+        try:
+            told[it] = Programs(tree, piece.packages, piece.tests, [], rehearsed=together).noticed(0)
+        except Unbuilt:
+            continue
+        finally:
+            (tree / it.file).write_text(whole[it.file])
+    return read([*told], {it for it, noticed in told.items() if not noticed}, lines, since is not None)
+
+
+def listed(piece: Rust, folder: Path, tree: Path, since: Since | None) -> list[Mutant]:
+    """What there is to break."""
     words = [f"--package={p}" for p in piece.packages] + [f"--file={f}" for f in piece.files]
     words += [f"--exclude={f}" for f in piece.without]
     if since:
         (folder / "since.diff").write_text(since.diff)
         words.append(f"--in-diff={folder / 'since.diff'}")
-    # As they are now: whoever goes on working meanwhile moves lines.
-    lines = {str(p.relative_to(ROOT)): p.read_text().splitlines() for p in (ROOT / "crates").rglob("*.rs")}
-    told = read(asked(folder, [*words, *of_cargo(piece.tests)]), lines, since is not None)
-    if piece.judges and any(str(it) not in known for it in told.survived):
-        # Only what its own tests did not notice is asked of those that take longer to build. cargo-mutants would ask for them
-        # with nothing broken in the mutated crate's name, so that is done here.
-        cargo = ["cargo", "test", "-q", *(f"--package={p}" for p in piece.judges), *piece.judge_tests]
-        if subprocess.run(cargo, cwd=ROOT, env=environment(), check=False, stdout=subprocess.DEVNULL).returncode:
-            raise RuntimeError("the tests fail with nothing broken")
-        words += ["--iterate", "--baseline=skip", f"--timeout={JUDGES_S}", f"--test-package={','.join(piece.judges)}"]
-        left = read(asked(folder, [*words, *of_cargo(piece.judge_tests)]), lines)
-        told = replace(told, survived=left.survived)
-    return told
+    command = ["cargo", "mutants", "--list", "--json", *words]
+    done = subprocess.run(command, cwd=tree, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"cargo mutants: {done.stderr[-2000:]}")
+    return [Mutant.of(number, it) for number, it in enumerate(json.loads(done.stdout or "[]"), 1)]
 
 
-def of_cargo(words: tuple[str, ...]) -> list[str]:
-    """Said when tests are built as well as when they run, so that none is built that is not asked."""
-    return [f"--cargo-arg={word}" for word in words]
+class Unbuilt(RuntimeError):
+    """It does not build. `places`: file and line of each error."""
+
+    def __init__(self, told: list[dict[str, Any]]) -> None:
+        super().__init__("".join(it["rendered"] for it in told)[-4000:])
+        self.places = {place for it in told for place in places(it)}
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}
+def places(told: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Where an error of the compiler is, and where the macro stands that it is in."""
+    for span in told["spans"]:
+        it: dict[str, Any] | None = span if span["is_primary"] else None
+        while it:
+            yield it["file_name"], it["line_start"]
+            it = it["expansion"]["span"] if it["expansion"] else None
 
 
-def asked(folder: Path, words: list[str]) -> dict[str, Any]:
-    """What cargo-mutants says of each mutant.
+@dataclass(frozen=True)
+class Program:
+    """A test's program, and what it takes of the processor's time with nothing broken."""
 
-    Raises `RuntimeError`.
+    path: str
+    folder: str
+    seconds: float
+
+    def fails(self, number: int) -> bool:
+        """Whether it notices that mutant."""
+        most = int(max(LEAST_S, self.seconds * TIMES))
+
+        def bounded() -> None:
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+        env = {**os.environ, "CARGO_MANIFEST_DIR": self.folder, VARIABLE: str(number), "RUST_BACKTRACE": "0"}
+        out = subprocess.DEVNULL
+        try:
+            # Nothing else runs here between fork and exec.
+            done = subprocess.run(
+                [self.path, "-q"], cwd=self.folder, env=env, check=False, stdin=out, stdout=out, stderr=out,
+                timeout=most * WAITING, preexec_fn=bounded,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return True
+        return done.returncode != 0
+
+
+class Programs:
+    """Tests that are built.
+
+    Raises `Unbuilt`, and `RuntimeError` where one fails with nothing broken. `rehearsed`: what is broken is no switch's, so what the
+    tests take is known from there.
     """
-    command = ["cargo", "mutants", "--no-shuffle", "--colors=never", "--jobs=1", f"--output={folder}", *words]
-    # 0: all caught; 2: some were missed; 3: some took too long.
-    code = subprocess.run(command, cwd=ROOT, env=environment(), check=False).returncode
-    if code not in {0, 2, 3}:
-        raise RuntimeError(f"cargo mutants ended with {code}")
-    # It writes none where no mutant is on a line that changed.
-    outcomes = folder / "mutants.out/outcomes.json"
-    told: dict[str, Any] = json.loads(outcomes.read_text()) if outcomes.exists() else {"outcomes": []}
-    return told
+
+    def __init__(
+        self, tree: Path, packages: tuple[str, ...], tests: tuple[str, ...], mutants: list[Mutant],
+        rehearsed: Programs | None = None,
+    ) -> None:  # fmt: skip
+        self.mutants = mutants
+        words = ["cargo", "test", "--no-run", "--message-format=json", *(f"--package={p}" for p in packages), *tests]
+        env = {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(BUILT)}
+        done = subprocess.run(words, cwd=tree, env=env, check=False, capture_output=True, text=True)
+        told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode:
+            errors = [it["message"] for it in told if it["reason"] == "compiler-message"]
+            raise Unbuilt([it for it in errors if it["level"].startswith("error")])
+        self.all: list[Program] = []
+        for it in told:
+            if it["reason"] == "compiler-artifact" and it["profile"]["test"] and it["executable"]:
+                program = Program(it["executable"], str(Path(it["manifest_path"]).parent), 600.0)
+                self.all.append(program if rehearsed else rehearse(program))
+        if rehearsed:
+            most = max(it.seconds for it in rehearsed.all)
+            self.all = [Program(it.path, it.folder, most) for it in self.all]
+
+    def noticed(self, number: int) -> bool:
+        """Whether any of them notices that mutant. Who noticed the last is asked first of the next, which is likely its neighbour."""
+        for at, it in enumerate(self.all):
+            if it.fails(number):
+                self.all.insert(0, self.all.pop(at))
+                return True
+        return False
 
 
-def read(told: dict[str, Any], lines: dict[str, list[str]], partly: bool = False) -> Told:
-    asked: set[Survivor] = set()
-    survived: set[Survivor] = set()
-    count = 0
-    for outcome in told["outcomes"]:
-        if outcome["scenario"] == "Baseline":
+def rehearse(program: Program) -> Program:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if program.fails(0):
+        raise RuntimeError(f"{program.path} fails with nothing broken")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Program(program.path, program.folder, seconds)
+
+
+def built(
+    tree: Path, mutants: list[Mutant], whole: dict[str, str], packages: tuple[str, ...], tests: tuple[str, ...]
+) -> tuple[Programs, list[Mutant]]:
+    """The tests with all mutants that build together, and those that a switch cannot hold."""
+    left = mutants
+    while True:
+        whose, alone = write(tree, left, whole)
+        held = [it for it in left if it not in alone]
+        try:
+            programs = Programs(tree, packages, tests, held)
+        except Unbuilt as unbuilt:
+            none = {whose.get(file, {}).get(line) for file, line in unbuilt.places} - {None}
+            if not none:
+                raise
+            left = [it for it in left if it.number not in none]
             continue
-        mutant = outcome["scenario"]["Mutant"]
-        file, row = mutant["file"], mutant["span"]["start"]["line"]
-        it = Survivor(file, PLACE.sub("", mutant["name"]), lines[file][row - 1].strip())
-        asked.add(it)
-        count += 1
-        if outcome["summary"] == "MissedMutant":
-            survived.add(it)
-    if not count and not partly:
+        return programs, alone
+
+
+def survivor(it: Mutant, lines: dict[str, list[str]]) -> Survivor:
+    return Survivor(it.file, PLACE.sub("", it.name), lines[it.file][it.first[0] - 1].strip())
+
+
+def read(asked: list[Mutant], survived: set[Mutant], lines: dict[str, list[str]], partly: bool = False) -> Told:
+    """As what they are known by.
+
+    Raises `RuntimeError` where nothing was mutated of the whole.
+    """
+    if not asked and not partly:
         raise RuntimeError("nothing was mutated")
-    return Told(asked, survived, count, partly)
+    named = {it: survivor(it, lines) for it in asked}
+    return Told({*named.values()}, {named[it] for it in survived}, len(asked), partly)

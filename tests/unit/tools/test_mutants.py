@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tools.mutants import python, rust
 from tools.mutants.__main__ import main, summary
 from tools.mutants.accepted import Survivor, Told, Unreasoned, accepted, judged
 from tools.mutants.since import Since, Unknown, lines, since
+from tools.mutants.switched import SWITCH, VARIABLE, Mutant, broken, switched, write
 
 HERE = Survivor("a.py", "ReplaceTrueWithFalse in f", "return True")
 THERE = Survivor("a.py", "NumberReplacer in g", "return 1")
@@ -147,15 +149,146 @@ def test_what_is_on_no_line_that_changed_leaves_the_session(tmp_path: Path) -> N
     db.close()
 
 
-def rust_outcome(summary: str, row: int) -> dict[str, object]:
-    mutant = {"file": "a.rs", "name": f"a.rs:{row}:3: replace f with ()", "span": {"start": {"line": row}}}
-    return {"scenario": {"Mutant": mutant}, "summary": summary}
+SOURCE = """\
+/// Says it.
+#[inline]
+pub(crate) fn says(
+    a: u8,
+) -> bool {
+    a < 1
+        || a > 5
+}
+
+impl It {
+    fn is(&self) -> bool {
+        fn inner(a: u8) -> bool {
+            a == 1
+        }
+        inner(self.0)
+    }
+}
+
+const MOST: usize = 2 * 3;
+"""
 
 
-def test_a_survivor_of_rust_is_what_cargo_mutants_missed_by_its_line() -> None:
-    told = {"outcomes": [{"scenario": "Baseline"}, rust_outcome("MissedMutant", 1), rust_outcome("Timeout", 2)]}
-    one, two = (Survivor("a.rs", "replace f with ()", line) for line in ("f();", "g();"))
-    assert rust.read(told, {"a.rs": [" f();", " g();"]}) == Told({one, two}, {one}, 2)
+def mutant(number: int, name: str, row: int, part: str, by: str, within: tuple[int, int] | None) -> Mutant:
+    column = SOURCE.split("\n")[row - 1].index(part) + 1
+    return Mutant(number, "a.rs", f"a.rs:{row}:{column}: {name}", (row, column), (row, column + len(part)), by, within)
+
+
+LESS = mutant(1, "replace < with <= in says", 6, "<", "<=", (1, 8))
+WHOLE = Mutant(2, "a.rs", "a.rs:6:5: replace says -> bool with true", (6, 5), (7, 17), "true", (1, 8))
+INNER = mutant(3, "replace == with != in It::is::inner", 13, "==", "!=", (12, 14))
+OUTER = mutant(4, "replace It::is -> bool with true", 15, "inner(self.0)", "true", (11, 16))
+CONST = mutant(5, "replace * with +", 19, "*", "+", None)
+
+
+def test_each_mutant_of_rust_is_one_arm_of_its_function_and_the_last_arm_is_the_function_as_it_was() -> None:
+    text, whose, left = switched(SOURCE, [LESS, WHOLE, INNER, OUTER, CONST])
+    assert (
+        text
+        == """\
+/// Says it.
+#[inline]
+pub(crate) fn says(
+    a: u8,
+) -> bool {
+match crate::switch_of_mutants() {
+1 => {
+    a <= /* broken */ 1
+        || a > 5
+}
+2 => {
+    true /* broken */
+}
+_ => {
+    a < 1
+        || a > 5
+}
+}
+}
+
+impl It {
+    fn is(&self) -> bool {
+match crate::switch_of_mutants() {
+3 => {
+        fn inner(a: u8) -> bool {
+            a != /* broken */ 1
+        }
+        inner(self.0)
+}
+4 => {
+        fn inner(a: u8) -> bool {
+            a == 1
+        }
+        true /* broken */
+}
+_ => {
+        fn inner(a: u8) -> bool {
+            a == 1
+        }
+        inner(self.0)
+}
+}
+    }
+}
+
+const MOST: usize = 2 * 3;
+"""
+    )
+    lines = text.split("\n")
+    assert {lines[row - 1].strip(): number for row, number in whose.items() if "broken" in lines[row - 1]} == {
+        "a <= /* broken */ 1": 1,
+        "true /* broken */": 4,
+        "a != /* broken */ 1": 3,
+    }
+    assert [
+        whose.get(lines.index(line) + 1) for line in ("1 => {", "2 => {", "_ => {", "    fn is(&self) -> bool {")
+    ] == [
+        1,
+        2,
+        None,
+        None,
+    ]
+    assert left == [CONST]
+    assert "2 + /* broken */ 3;" in broken(SOURCE, CONST)
+
+
+def test_mutants_are_written_into_the_tree_with_their_switch_once(tmp_path: Path) -> None:
+    folder = tmp_path / "crates/one/src"
+    folder.mkdir(parents=True)
+    (folder / "lib.rs").write_text("mod a;\n")
+    (folder / "a.rs").write_text(SOURCE)
+    it = replace(LESS, file="crates/one/src/a.rs")
+    for _ in range(2):
+        write(tmp_path, [it], {it.file: SOURCE})
+    assert "1 => {" in (folder / "a.rs").read_text()
+    assert (folder / "lib.rs").read_text() == "mod a;\n" + SWITCH
+
+
+def test_an_error_of_the_compiler_is_where_it_stands_and_where_the_macro_stands_that_it_is_in() -> None:
+    def span(row: int, primary: bool, expansion: dict[str, object] | None = None) -> dict[str, object]:
+        return {"file_name": "a.rs", "line_start": row, "is_primary": primary, "expansion": expansion}
+
+    told = {"spans": [span(1, False), span(2, True, {"span": span(3, False)})]}
+    assert [*rust.places(told)] == [("a.rs", 2), ("a.rs", 3)]
+
+
+def test_a_survivor_of_rust_is_what_no_test_noticed_by_its_line() -> None:
+    it = Survivor("a.rs", "replace < with <= in says", "a < 1")
+    const = Survivor("a.rs", "replace * with +", "const MOST: usize = 2 * 3;")
+    assert rust.read([LESS, CONST], {LESS}, {"a.rs": SOURCE.split("\n")}) == Told({it, const}, {it}, 2)
+
+
+def test_a_test_that_fails_or_takes_too_long_has_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rust, "LEAST_S", 1)
+    script = tmp_path / "test"
+    script.write_text(f"#!/bin/sh\ncase ${VARIABLE} in 0) exit 0;; 1) exit 101;; *) while :; do :; done;; esac\n")
+    script.chmod(0o755)
+    it = rust.Program(str(script), str(tmp_path), 0.0)
+    assert [it.fails(number) for number in (0, 1, 2)] == [False, True, True]
+    assert rust.rehearse(it).seconds < 1
 
 
 def test_a_survivor_of_python_is_what_the_tests_did_not_notice_by_its_line(tmp_path: Path) -> None:
@@ -172,11 +305,11 @@ def test_a_survivor_of_python_is_what_the_tests_did_not_notice_by_its_line(tmp_p
 
 def test_a_whole_piece_of_which_nothing_was_mutated_is_an_error_and_a_part_is_not(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="nothing was mutated"):
-        rust.read({"outcomes": []}, {})
+        rust.read([], set(), {})
     with pytest.raises(RuntimeError, match="nothing was mutated"):
         python.read("", tmp_path)
     nothing = Told(set(), set(), 0, partly=True)
-    assert rust.read({"outcomes": []}, {}, partly=True) == python.read("", tmp_path, partly=True) == nothing
+    assert rust.read([], set(), {}, partly=True) == python.read("", tmp_path, partly=True) == nothing
 
 
 def test_an_accepted_survivor_has_a_reason_above_it() -> None:
