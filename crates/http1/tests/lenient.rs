@@ -121,6 +121,9 @@ fn chunks_that_are_neither_are_refused_leniently_too() {
     ] {
         assert_eq!(decode(bytes, 1, true), Err(Some(why)), "{:?}", String::from_utf8_lossy(bytes));
     }
+    let padded = |white: usize| [b"5".to_vec(), vec![b' '; white], b"\r\nhello\r\n0\r\n\r\n".to_vec()].concat();
+    assert_eq!(decode(&padded(4096), 64, true).map(|it| it.0), Ok(b"hello".to_vec()));
+    assert_eq!(decode(&padded(4097), 64, true), Err(Some(Refused::ChunkExtension)));
     let endless = [&b"5"[..], &[b' '; 5000]].concat();
     assert_eq!(decode(&endless, 64, true), Err(Some(Refused::ChunkExtension)));
     assert_eq!(decode(&[b'0'; 5000], 64, true), Err(Some(Refused::ChunkExtension)));
@@ -132,6 +135,7 @@ fn the_reason_of_an_answer_is_what_stands_behind_its_status() {
         ("HTTP/1.1 200 Very Fine", "Very Fine"),
         ("HTTP/1.1 207 Multi-Status", "Multi-Status"),
         ("HTTP/1.1 200 caf\u{e9}\t(x)", "caf\u{e9}\t(x)"),
+        ("HTTP/1.1 200 x", "x"),
         ("HTTP/1.1 200 ", ""),
         ("HTTP/1.1 200", ""),
     ] {
@@ -140,6 +144,8 @@ fn the_reason_of_an_answer_is_what_stands_behind_its_status() {
         assert_eq!(parsed, Parsed::Head { len: bytes.len() }, "{line:?}");
         assert_eq!(head.reason.of(bytes.as_bytes()), reason.as_bytes(), "{line:?}");
     }
-    let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(300));
-    assert_eq!(read(&long, false).1.reason.of(long.as_bytes()), b"", "bounded");
+    for (len, told) in [(255, 255), (256, 0)] {
+        let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(len));
+        assert_eq!(read(&long, false).1.reason.of(long.as_bytes()).len(), told, "bounded, with its space");
+    }
 }

@@ -211,3 +211,48 @@ fn each_reason_to_refuse_has_a_sentence_and_a_status_that_blames_whoever_sent_it
         assert!((400..=417).contains(&it.status()) || matches!(it.status(), 431 | 501 | 502 | 505), "{it:?}");
     }
 }
+
+/// RFC 2068 §19.7.1.1: an offer; what is none says nothing.
+#[test]
+fn how_long_a_backend_keeps_an_idle_connection_is_what_it_says_as_a_number() {
+    for (said, kept) in [
+        ("timeout=5", Some(5)),
+        ("max=100, timeout=5", Some(5)),
+        ("timeout=5,max=100", Some(5)),
+        ("timeout=0", Some(0)),
+        ("timeout=4294967295", Some(u32::MAX)),
+        ("timeout=4294967296", None),
+        ("timeout=", None),
+        ("timeout=5s", None),
+        ("timeout", None),
+        ("max=5", None),
+        ("xtimeout=5", None),
+    ] {
+        let bytes = format!("HTTP/1.1 200 OK\r\nKeep-Alive: {said}\r\n\r\n");
+        let mut head = ResponseHead::default();
+        assert_eq!(head.parse(bytes.as_bytes(), &LIMITS, false), Parsed::Head { len: bytes.len() }, "{said}");
+        assert_eq!(head.keep_alive_s, kept, "{said}");
+    }
+}
+
+#[test]
+fn a_route_may_change_what_neither_frames_a_message_nor_says_who_the_client_is() {
+    for (name, in_answer, in_request) in [
+        ("X-Own", true, true),
+        ("Server", true, true),
+        ("Authorization", true, true),
+        ("X-Forwarded-For", true, false),
+        ("Forwarded", true, false),
+        ("Host", true, false),
+        ("Expect", true, false),
+        ("Early-Data", true, false),
+        ("Content-Length", false, false),
+        ("Transfer-Encoding", false, false),
+        ("Connection", false, false),
+        ("Upgrade", false, false),
+        ("TE", false, false),
+    ] {
+        let id = field_id(name.as_bytes());
+        assert_eq!((id.is_editable(true), id.is_editable(false)), (in_answer, in_request), "{name}");
+    }
+}
