@@ -46,6 +46,7 @@ drain_s = {drain_s}
 socket = "{folder}/admin.sock"
 [log]
 access = "{folder}/access.log"
+{log}
 [[listener]]
 name = "public"
 bind = ["127.0.0.1:{port}"]
@@ -106,6 +107,7 @@ class EdgeKit:
         threads: int = 1,
         drain_s: int = 5,
         engine: str = "",
+        log: str = "",
         under: Sequence[str] = (),
     ) -> None:
         self.pki = pki
@@ -113,6 +115,9 @@ class EdgeKit:
         self.config = self.folder / "everyhop.toml"
         self.log = self.folder / "access.log"
         self.parts: dict[str, Any] = {"listener": listener, "threads": threads, "drain_s": drain_s, "engine": engine}
+        self.parts["log"] = log
+        self.is_whole = not log
+        """Its lines are observations in their exact form."""
         self.site, self.more = site, more
         for attempt in range(3):
             self.port = free_port()
@@ -171,8 +176,8 @@ class EdgeKit:
     def close(self) -> None:
         code = self.edge.stop()
         said = "\n".join(self.edge.said)
-        for line in self.log.read_text().splitlines() if self.log.exists() else []:
-            read_observation(line)  # every line is an observation in its exact form
+        for line in self.log.read_text().splitlines() if self.is_whole and self.log.exists() else []:
+            read_observation(line)
         shutil.rmtree(self.folder, ignore_errors=True)
         assert "panicked" not in said, said
         assert "Traceback" not in said, said

@@ -389,7 +389,7 @@ def test_an_engine_that_runs_another_plan_is_told_until_it_is_given_the_right_on
     beside.write_text(text.replace('host = "a.test"', 'host = "b.test"'))
     other = compile_file(beside)
     control = Control.connect(engine_socket(it.it.folder / "admin.sock"))
-    give_plan(control, other, {}, None)
+    give_plan(control, other, {}, {})
     control.close()
     told = it.wait("other-plan")
     assert told["why"] == f"it runs plan {other.plan_digest[:16]}" and not told["unready"]

@@ -4,7 +4,7 @@
 use crate::messages::{Ask, Socket};
 use crate::serve::Engine;
 use everyhop_engine::worker::shared::Shared;
-use everyhop_plan::AccessLog;
+use everyhop_plan::STDOUT;
 use everyhop_record::digest::sha256_hex;
 use everyhop_running::material::{Blob, Listed};
 use rustix::fs::MemfdFlags;
@@ -59,16 +59,18 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         }
     }
     told(&engine, Ask::Listen { threads, sockets, status: None }, fds)?;
+    let mut logs = plan.log_places();
+    logs.retain(|it| *it != STDOUT);
     let ask = Ask::Apply {
         plan: text.to_owned(),
         plan_digest: sha256_hex(text.as_bytes()),
         material: list,
         material_digest: sha256_hex(material.as_bytes()),
         names: HashMap::new(),
-        log: matches!(plan.log.access, AccessLog::File { .. }),
+        logs: logs.iter().map(|it| (*it).to_owned()).collect(),
     };
     let mut fds = vec![memory(material).map_err(|e| e.to_string())?];
-    if let AccessLog::File { path } = &plan.log.access {
+    for path in &logs {
         fds.push(File::options().append(true).create(true).open(path).map_err(|e| format!("{path}: {e}"))?.into());
     }
     told(&engine, ask, fds)?;

@@ -95,12 +95,14 @@ pub(crate) enum Ask {
         material: Vec<Listed>,
         material_digest: String,
         names: HashMap<String, Vec<Found>>,
-        log: bool,
+        logs: Vec<String>,
     },
     Names {
         names: HashMap<String, Vec<Found>>,
     },
-    Log {},
+    Log {
+        logs: Vec<String>,
+    },
     Adopt {},
     Reach {},
     Status {},

@@ -28,7 +28,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
         running.digest, running.material_digest
     );
     counter(&mut out, "everyhop_log_dropped_lines_total", "access log lines dropped");
-    let _ = writeln!(out, "everyhop_log_dropped_lines_total {}", shared.log.dropped.load(Ordering::Relaxed));
+    let _ = writeln!(out, "everyhop_log_dropped_lines_total {}", shared.logs.dropped.load(Ordering::Relaxed));
     counter(&mut out, "everyhop_panics_total", "connections ended by a panic");
     let _ = writeln!(out, "everyhop_panics_total {}", shared.panics.load(Ordering::Relaxed));
     per_route(&mut out, &running, "everyhop_requests_total", "requests", |t| t.requests());

@@ -160,7 +160,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},
         "probes": running.elsewhere.sum(|t| t.probes.get()),
-        "log_dropped": shared.log.dropped.load(Ordering::Relaxed),
+        "log_dropped": shared.logs.dropped.load(Ordering::Relaxed),
         "panics": shared.panics.load(Ordering::Relaxed),
         "last_elsewhere": parsed(running.elsewhere.last()),
     })

@@ -6,7 +6,6 @@ use crate::messages::{Ask, Socket, Unread, answer, refused};
 use crate::{fds, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
-use everyhop_plan::AccessLog;
 use everyhop_running::address::Found;
 use everyhop_running::build::Brought;
 use everyhop_running::material::Blob;
@@ -117,8 +116,8 @@ impl Engine {
         let given = match ask {
             Ask::Hello {} => self.welcome(),
             Ask::Listen { threads, sockets, status } => self.listen(threads, sockets, status, fds),
-            Ask::Apply { plan, plan_digest, material, material_digest, names, log } => {
-                self.apply(plan, plan_digest, material, material_digest, &names, log, fds)
+            Ask::Apply { plan, plan_digest, material, material_digest, names, logs } => {
+                self.apply(plan, plan_digest, material, material_digest, &names, &logs, fds)
             }
             Ask::Names { names } => {
                 if let Some(running) = self.shared.running.load_full() {
@@ -126,13 +125,11 @@ impl Engine {
                 }
                 answer("named")
             }
-            Ask::Log {} => match fds.into_iter().next() {
-                Some(fd) => {
-                    self.shared.log.open(fd);
-                    answer("reopened")
-                }
-                None => refused("control/descriptor", "no descriptor came with the log"),
-            },
+            Ask::Log { logs } if logs.len() == fds.len() => {
+                logs.iter().zip(fds).for_each(|(place, fd)| self.shared.logs.open(place, fd));
+                answer("reopened")
+            }
+            Ask::Log { .. } => refused("control/descriptor", "descriptors and logs differ in number"),
             Ask::Adopt {} => return self.adopt(),
             Ask::Reach {} => self.reach(fds),
             Ask::Status {} => report::status(&self.shared),
@@ -219,19 +216,30 @@ impl Engine {
         material: Vec<everyhop_running::material::Listed>,
         material_digest: String,
         names: &HashMap<String, Vec<Found>>,
-        log: bool,
+        logs: &[String],
         fds: Vec<OwnedFd>,
     ) -> Value {
         let mut fds = fds.into_iter();
         let Some(blob) = fds.next().and_then(read_blob) else {
             return refused("engine/material", "the material did not come or cannot be read");
         };
+        if fds.len() != logs.len() {
+            return refused("control/descriptor", "descriptors and logs differ in number");
+        }
         let mut state = self.state();
         let before = self.shared.running.load_full();
         // Sockets come before plans, so that "one for each core" is what the supervisor counted.
         let threads = state.workers.len();
-        let brought =
-            Brought { text: plan, digest: plan_digest, material, material_digest, blob: &blob, names, threads };
+        let brought = Brought {
+            text: plan,
+            digest: plan_digest,
+            material,
+            material_digest,
+            blob: &blob,
+            names,
+            threads,
+            logs: &self.shared.logs,
+        };
         let running = match Running::build(brought, before.as_deref(), |name| self.shared.count_of(name)) {
             Ok(running) => running,
             Err(why) => {
@@ -243,10 +251,8 @@ impl Engine {
             state.forget_unnamed(before.as_deref());
             return refused("engine/restart-needed", "the number of threads cannot change while running");
         }
-        self.shared.log.configure(log && running.plan.log.access != (AccessLog::Off {}), running.plan.log.on_full);
-        if let (true, Some(fd)) = (log, fds.next()) {
-            self.shared.log.open(fd);
-        }
+        self.shared.logs.configure(running.plan.log.on_full);
+        logs.iter().zip(fds).for_each(|(place, fd)| self.shared.logs.open(place, fd));
         // Backends that were carried over have the addresses of the plan before.
         running.resolve(names);
         let (generation, digest) = (running.generation, running.digest.clone());

@@ -72,16 +72,25 @@ pub(crate) fn lines(troubles: &[Trouble]) -> String {
 fn seen(shared: &Shared) -> Vec<Trouble> {
     let mut found = Vec::new();
     let Some(running) = shared.running.load_full() else { return found };
-    if shared.log.must_refuse() {
-        found.push(Trouble::new("log-refuses", "", ""));
-    } else if shared.log.is_broken() {
-        found.push(Trouble::new("log-broken", "", ""));
-    }
+    logs(shared, &running, &mut found);
     routes(&running, &mut found);
     for it in running.listeners.iter().filter(|it| expired(it)) {
         found.push(Trouble::new("listener-closed", format!("listener {}", it.name), Refusal::PlainExpired.slug()));
     }
     found
+}
+
+/// Where the lines of what reached no route go is where every request may have one; at another place those of its routes.
+fn logs(shared: &Shared, running: &Running, found: &mut Vec<Trouble>) {
+    for it in shared.logs.all() {
+        let main = running.lines.is_to(&it);
+        if main && it.must_refuse() {
+            found.push(Trouble::new("log-refuses", "", ""));
+        } else if it.must_refuse() || it.is_broken() {
+            let why = if it.must_refuse() { "the requests of its routes are refused" } else { "" };
+            found.push(Trouble::new("log-broken", if main { "" } else { &it.place }, why));
+        }
+    }
 }
 
 fn routes(running: &Running, found: &mut Vec<Trouble>) {

@@ -9,6 +9,7 @@ use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
 use crate::{client, peek, plain, splice, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::running::Running;
 use std::borrow::Cow;
 
 /// Serves one connection to its end.
@@ -78,12 +79,18 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
     }
     match verdict {
         // Nothing passes unrecorded where that was asked for. Inside a session that ends here each request is told so.
-        Verdict::Splice(_) if arrived.core.shared.log.must_refuse() => Err(Refusal::LogFull),
+        Verdict::Splice(route) if is_log_full(&arrived.running, route) => Err(Refusal::LogFull),
         Verdict::Splice(route) => Ok(Way::Splice(route)),
         Verdict::Terminate(site) => Ok(Way::Terminate(site)),
         Verdict::Refuse(HelloRefusal::NoSni) => Err(Refusal::NoSni),
         Verdict::Refuse(HelloRefusal::UnknownSni) => Err(Refusal::UnknownSni),
     }
+}
+
+/// Of what is refused the line goes where those of no route go.
+fn is_log_full(running: &Running, route: usize) -> bool {
+    let own = running.route(route).map(|r| &r.lines).filter(|it| it.is_own);
+    running.lines.must_refuse() || own.is_some_and(|it| it.must_refuse())
 }
 
 /// What a client reads that is refused before TLS: a word of its protocol, an alert, a word of plain HTTP, or nothing.

@@ -143,6 +143,7 @@ fn built(plan: &str, shared: &Shared) -> Result<Running, String> {
         blob: &Blob::default(),
         names: &HashMap::new(),
         threads: 1,
+        logs: &shared.logs,
     };
     let before = shared.running.load_full();
     Running::build(brought, before.as_deref(), |name| shared.count_of(name)).map_err(|e| e.0)

@@ -64,7 +64,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
     let line = Line {
         conn: &conn,
         id: None,
-        labels: &it.running.labels,
+        lines: &it.running.lines,
         hop: None,
         failed: &[],
         protocol: None,
@@ -79,6 +79,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         end: why.slug(),
         detail: None,
         told_id: None,
+        kept: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -425,7 +425,7 @@ fn end(
     let line = Line {
         conn: &conn,
         id: None,
-        labels: &route.labels,
+        lines: &route.lines,
         hop: hop.map(|h| (h, false)),
         failed: &tries.failures,
         protocol: None,
@@ -440,6 +440,7 @@ fn end(
         end: ended.map_or_else(Refusal::slug, |()| DONE),
         detail: None,
         told_id: None,
+        kept: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -15,6 +15,7 @@ mod health;
 mod hop;
 mod limits;
 mod listener;
+mod log;
 mod pages;
 mod returned;
 mod route;
@@ -30,6 +31,7 @@ pub use health::{HealthAsks, HealthCheck, Statuses};
 pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, TlsPolicy, Verify};
 pub use limits::{Limits, Most, Retries, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
+pub use log::{AccessLog, Log, LogForm, OnFull, RouteLog, STDOUT};
 pub use pages::ErrorPage;
 pub use returned::{Cookies, Locations, SameSite};
 pub use route::{
@@ -111,32 +113,6 @@ impl Threads {
             Threads::Fixed { threads } => usize::from(threads.get()),
         }
     }
-}
-
-/// Where the access log goes and what happens when it cannot keep up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Log {
-    pub access: AccessLog,
-    pub on_full: OnFull,
-}
-
-/// The supervisor opens the file and hands the descriptor over: the engine opens none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "to", rename_all = "snake_case", deny_unknown_fields)]
-pub enum AccessLog {
-    Off {},
-    Stdout {},
-    File { path: String },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFull {
-    /// Drop the line and count it.
-    Drop,
-    /// Refuse new requests until there is room.
-    Refuse,
 }
 
 /// The read-only /metrics, /livez and /readyz address.

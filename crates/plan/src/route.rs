@@ -12,7 +12,7 @@ use crate::present;
 use crate::returned::{Cookies, Locations};
 use crate::spread::Spread;
 use crate::target::Target;
-use crate::{Most, Retries, RouteLimits};
+use crate::{Most, Retries, RouteLimits, RouteLog};
 use serde::{Deserialize, Serialize};
 
 /// A host (and, where TLS ends here, path, method, headers) with one pattern and one upstream.
@@ -31,6 +31,9 @@ pub struct Route {
     /// Capabilities that the route was required to have when the plan was made, sorted.
     pub requires: Vec<String>,
     pub limits: RouteLimits,
+    /// `null`: its lines are those of the file.
+    #[serde(deserialize_with = "present")]
+    pub log: Option<RouteLog>,
     pub way: Way,
 }
 

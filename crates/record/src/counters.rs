@@ -119,9 +119,10 @@ impl PerThread {
     /// Writes an observation to the log, if there is one, and keeps it as the last of its kind; of a thousand like it in a
     /// millisecond one is kept, since nobody looks that often.
     pub fn saw(&self, micros: u64, line: &Line<'_>, log: &mut ThreadLog) {
-        let logged = log.line(|out| line.write(out, micros));
+        let is_ordinary = line.is_ordinary();
+        let logged = line.lines.write(line, is_ordinary, micros, log);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if line.is_ordinary() && micros.wrapping_sub(last.0) < KEEP_US {
+        if is_ordinary && micros.wrapping_sub(last.0) < KEEP_US {
             return;
         }
         last.0 = micros;

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 /// Longest text of a peer's that gets into a field; the rest is cut and marked.
-const FIELD_BYTES: usize = 1024;
+pub(crate) const FIELD_BYTES: usize = 1024;
 
 /// A field whose value is text, or null.
 pub fn field(out: &mut Vec<u8>, name: &str, value: Option<&str>) {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod certificate;
+mod combined;
 pub mod counters;
 pub mod der;
 pub mod digest;
@@ -11,8 +12,11 @@ pub mod facts;
 pub mod failure;
 pub mod grpc;
 pub mod json;
+pub mod kept;
 pub mod line;
+pub mod lines;
 pub mod log;
+mod picked;
 pub mod printable;
 mod reason;
 pub mod refusal;

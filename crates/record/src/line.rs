@@ -2,18 +2,35 @@
 //!
 //! What a connection or an upstream connection fixed once (peers, TLS, identities) is written once, as a fragment; a
 //! request only adds its own fields. Any byte in any field gives one valid JSON line (threat G01). No query, no header,
-//! no body, no key ever gets in. Read next: `json.rs`, then `log.rs`, `counters.rs`.
+//! no body, no key ever gets in. Read next: `json.rs`, then `lines.rs` (other forms of it), `log.rs`, `counters.rs`.
 
 use crate::certificate::Refused;
 use crate::facts::{IdentityUse, TlsFacts};
 use crate::failure::{Failure, address_field, write_all};
 use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
+use crate::kept::Kept;
+use crate::lines::Lines;
 use everyhop_http1::write::number;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// What we know of a client connection, written once it is known.
-pub struct ConnFragment(Vec<u8>);
+pub struct ConnFragment {
+    text: Vec<u8>,
+    /// Where each of its fields ends, in the order of [`OfConn`].
+    ends: [usize; 5],
+}
+
+/// A field of a connection's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfConn {
+    Conn,
+    Listener,
+    Peer,
+    Client,
+    Sni,
+    ClientHop,
+}
 
 pub struct ConnFacts<'a> {
     pub id: u64,
@@ -34,13 +51,19 @@ impl ConnFragment {
         out.extend_from_slice(b"\"conn\":\"");
         hex16(&mut out, it.id);
         out.push(b'"');
+        let conn = out.len();
         field(&mut out, "listener", Some(it.listener));
+        let listener = out.len();
         out.extend_from_slice(b",\"peer\":\"");
         socket_address(&mut out, it.peer);
-        out.extend_from_slice(b"\",\"client\":\"");
+        out.push(b'"');
+        let peer = out.len();
+        out.extend_from_slice(b",\"client\":\"");
         address(&mut out, it.client);
         out.push(b'"');
+        let client = out.len();
         field(&mut out, "sni", it.sni);
+        let ends = [conn, listener, peer, client, out.len()];
         out.extend_from_slice(b",\"client_hop\":{\"tls\":");
         text(&mut out, it.tls.as_bytes());
         field(&mut out, "alpn", it.facts.alpn.as_deref());
@@ -51,7 +74,17 @@ impl ConnFragment {
             None => out.extend_from_slice(b"null"),
         }
         out.push(b'}');
-        ConnFragment(out)
+        ConnFragment { text: out, ends }
+    }
+
+    /// The value of one of its fields, as it is in JSON.
+    pub(crate) fn value(&self, of: OfConn) -> &[u8] {
+        let at = of as usize;
+        let start = at.checked_sub(1).and_then(|i| self.ends.get(i)).copied().unwrap_or(0);
+        let end = self.ends.get(at).copied().unwrap_or(self.text.len());
+        let field = self.text.get(start..end).unwrap_or_default();
+        // No name of a field has a colon in it.
+        field.iter().position(|b| *b == b':').and_then(|colon| field.get(colon + 1..)).unwrap_or_default()
     }
 }
 
@@ -86,7 +119,14 @@ impl HopFragment {
         self.identity.set(identity);
     }
 
-    fn alarm(&self) -> Option<&'static str> {
+    #[inline]
+    pub(crate) fn write(&self, out: &mut Vec<u8>, reused: bool) {
+        out.extend_from_slice(&self.text);
+        plain_field(out, b",\"identity\":", Some(self.identity.get().name()));
+        out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
+    }
+
+    pub(crate) fn alarm(&self) -> Option<&'static str> {
         (self.identity.get() == IdentityUse::NotDemanded).then_some("identity_not_demanded")
     }
 }
@@ -98,8 +138,8 @@ pub const DONE: &str = "done";
 pub struct Line<'a> {
     pub conn: &'a ConnFragment,
     pub id: Option<u64>,
-    /// The [`labels`] of its route, or of what reached no route.
-    pub labels: &'a [u8],
+    /// Those of its route, or of what reached no route.
+    pub lines: &'a Lines,
     pub hop: Option<(&'a HopFragment, bool)>,
     /// Tries at hops that failed, the last one of `hop` included where it did.
     pub failed: &'a [Failure],
@@ -120,16 +160,8 @@ pub struct Line<'a> {
     pub detail: Option<&'a str>,
     /// The id that a trusted proxy told of the request.
     pub told_id: Option<&'a str>,
-}
-
-/// What all lines of a route under a plan share, written once.
-pub fn labels(route: Option<&str>, pattern: Option<&str>, plan: &str, material: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(224);
-    field(&mut out, "route", route);
-    field(&mut out, "pattern", pattern);
-    field(&mut out, "plan", Some(plan));
-    field(&mut out, "material", Some(material));
-    out
+    /// Fields of the request that its lines name; `None` where it has none, or is no request.
+    pub kept: Option<&'a Kept>,
 }
 
 impl Line<'_> {
@@ -146,7 +178,7 @@ impl Line<'_> {
         out.extend_from_slice(b"{\"time\":\"");
         stamp(out, micros);
         out.extend_from_slice(b"\",");
-        out.extend_from_slice(&self.conn.0);
+        out.extend_from_slice(&self.conn.text);
         match self.id {
             Some(id) => {
                 out.extend_from_slice(b",\"id\":\"");
@@ -155,15 +187,11 @@ impl Line<'_> {
             }
             None => out.extend_from_slice(b",\"id\":null"),
         }
-        out.extend_from_slice(self.labels);
+        out.extend_from_slice(&self.lines.labels);
         out.extend_from_slice(b",\"backend_hop\":");
         match self.hop {
             None => out.extend_from_slice(b"null"),
-            Some((hop, reused)) => {
-                out.extend_from_slice(&hop.text);
-                plain_field(out, b",\"identity\":", Some(hop.identity.get().name()));
-                out.extend_from_slice(if reused { b",\"reused\":true}" } else { b",\"reused\":false}" });
-            }
+            Some((hop, reused)) => hop.write(out, reused),
         }
         plain_field(out, b",\"protocol\":", self.protocol);
         bytes_field(out, "method", self.method);

@@ -1,29 +1,70 @@
-//! The access log: a buffer a thread, one writer for all. A full log drops and counts, or refuses, by `log.on_full`;
-//! it never blocks the path of a byte. The supervisor opens the file; this thread is handed the descriptor.
+//! The access log: for each place a buffer a thread and one writer for all. A full log drops and counts, or refuses, by
+//! `log.on_full`; it never blocks the path of a byte, and a place that is slow costs the others nothing. The supervisor opens
+//! the files; a writer is handed its descriptor. Read next: `lines.rs`, which says what goes where.
 
 use everyhop_plan::OnFull;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Bytes that may wait for the writer: some seconds of a slow disk at full load.
+/// Bytes that may wait for a writer: some seconds of a slow disk at full load.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+/// From here on requests are refused, where they are: what is under way by then, and in the threads' hands, has room.
+const REFUSE_BYTES: usize = QUEUE_BYTES / 4 * 3;
 /// A thread hands over when it has this much, or at the next tick.
 const BATCH_BYTES: usize = 64 * 1024;
 
-const ON: u8 = 1;
-const REFUSE: u8 = 2;
+/// The writers that there are, each for as long as somebody may still write to it: a plan that names its place, or what is
+/// open since a plan that did.
+#[derive(Default)]
+pub struct Logs {
+    writers: Mutex<Vec<Weak<Writer>>>,
+    pub dropped: Arc<AtomicU64>,
+}
+
+impl Logs {
+    /// The one writer of a place, whoever asks.
+    pub fn writer(&self, place: &str) -> Arc<Writer> {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.retain(|it| it.strong_count() > 0);
+        if let Some(known) = writers.iter().filter_map(Weak::upgrade).find(|it| &*it.place == place) {
+            return known;
+        }
+        let it = Arc::new(Writer::new(place, self.dropped.clone()));
+        writers.push(Arc::downgrade(&it));
+        it
+    }
+
+    pub fn all(&self) -> Vec<Arc<Writer>> {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub fn configure(&self, on_full: OnFull) {
+        for it in self.all() {
+            it.refuse.store(on_full == OnFull::Refuse, Ordering::Release);
+        }
+    }
+
+    /// Lines of `place` go to `fd` from now on; where nobody writes there it is closed.
+    pub fn open(&self, place: &str, fd: OwnedFd) {
+        if let Some(it) = self.all().into_iter().find(|it| &*it.place == place) {
+            it.open(fd);
+        }
+    }
+}
 
 /// Where the threads hand their batches to.
-#[derive(Default)]
 pub struct Writer {
-    state: AtomicU8,
+    /// What the supervisor calls it: a path, or `stdout`.
+    pub place: Box<str>,
+    refuse: AtomicBool,
     queued: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
-    pub dropped: Arc<AtomicU64>,
+    dropped: Arc<AtomicU64>,
     to: Mutex<Option<Sender<Job>>>,
 }
 
@@ -33,30 +74,31 @@ enum Job {
 }
 
 impl Writer {
-    pub fn configure(&self, on: bool, on_full: OnFull) {
-        let refuse = if on_full == OnFull::Refuse { REFUSE } else { 0 };
-        self.state.store(if on { ON | refuse } else { 0 }, Ordering::Release);
-    }
-
-    #[inline]
-    pub fn is_on(&self) -> bool {
-        self.state.load(Ordering::Acquire) & ON != 0
+    fn new(place: &str, dropped: Arc<AtomicU64>) -> Writer {
+        Writer {
+            place: place.into(),
+            refuse: AtomicBool::default(),
+            queued: Arc::default(),
+            broken: Arc::default(),
+            dropped,
+            to: Mutex::default(),
+        }
     }
 
     /// True while `on_full = "refuse"` and there is no room.
     #[inline]
     pub fn must_refuse(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == ON | REFUSE
-            && (self.queued.load(Ordering::Relaxed) >= QUEUE_BYTES || self.broken.load(Ordering::Relaxed))
+        self.refuse.load(Ordering::Relaxed)
+            && (self.queued.load(Ordering::Relaxed) >= REFUSE_BYTES || self.broken.load(Ordering::Relaxed))
     }
 
     /// True while lines are lost: the last of them could not be written.
     pub fn is_broken(&self) -> bool {
-        self.is_on() && self.broken.load(Ordering::Relaxed)
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Writes to `fd` from now on; the one before is closed after what was queued for it.
-    pub fn open(&self, fd: OwnedFd) {
+    fn open(&self, fd: OwnedFd) {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = to.get_or_insert_with(|| {
             let (sender, jobs) = channel();
@@ -83,13 +125,20 @@ impl Writer {
             self.count_dropped(&lines);
             return;
         }
-        if let Some(sender) = self.to.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            self.queued.fetch_add(n, Ordering::Relaxed);
-            if let Err(e) = sender.send(Job::Lines(lines)) {
-                self.queued.fetch_sub(n, Ordering::Relaxed);
-                if let Job::Lines(lines) = e.0 {
-                    self.count_dropped(&lines);
+        match self.to.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(sender) => {
+                self.queued.fetch_add(n, Ordering::Relaxed);
+                if let Err(e) = sender.send(Job::Lines(lines)) {
+                    self.queued.fetch_sub(n, Ordering::Relaxed);
+                    if let Job::Lines(lines) = e.0 {
+                        self.count_dropped(&lines);
+                    }
                 }
+            }
+            // It could never be opened.
+            None => {
+                self.broken.store(true, Ordering::Relaxed);
+                self.count_dropped(&lines);
             }
         }
     }
@@ -154,37 +203,52 @@ impl To {
     }
 }
 
-/// A thread's lines on their way.
+/// A thread's lines on their way, by where they go.
+#[derive(Default)]
 pub struct ThreadLog {
-    writer: Arc<Writer>,
+    piles: Vec<Pile>,
+}
+
+struct Pile {
+    to: Arc<Writer>,
     lines: Vec<u8>,
 }
 
 impl ThreadLog {
-    pub fn new(writer: Arc<Writer>) -> ThreadLog {
-        ThreadLog { writer, lines: Vec::new() }
+    /// Has a line written for `to`; gives what was written.
+    pub fn line(&mut self, to: &Arc<Writer>, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        // Nearly always there is one, and it is the first.
+        let at = self.piles.iter().position(|it| Arc::ptr_eq(&it.to, to)).unwrap_or_else(|| self.begin(to));
+        let Some(pile) = self.piles.get_mut(at) else { return b"" };
+        if pile.lines.len() >= BATCH_BYTES {
+            pile.hand_over();
+        }
+        let start = pile.lines.len();
+        write(&mut pile.lines);
+        let end = pile.lines.len();
+        pile.lines.push(b'\n');
+        pile.lines.get(start..end).unwrap_or_default()
     }
 
-    /// Has a line written to the log; gives what was written, or nothing where there is no log.
-    pub fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Option<&[u8]> {
-        if !self.writer.is_on() {
-            return None;
-        }
-        if self.lines.len() >= BATCH_BYTES {
-            self.flush();
-        }
-        let start = self.lines.len();
-        write(&mut self.lines);
-        let end = self.lines.len();
-        self.lines.push(b'\n');
-        self.lines.get(start..end)
+    #[cold]
+    fn begin(&mut self, to: &Arc<Writer>) -> usize {
+        self.piles.push(Pile { to: to.clone(), lines: Vec::new() });
+        self.piles.len() - 1
     }
 
     pub fn flush(&mut self) {
+        self.piles.iter_mut().for_each(Pile::hand_over);
+        // A writer whom no plan and nothing open names ends once it is let go.
+        self.piles.retain(|it| Arc::strong_count(&it.to) > 1);
+    }
+}
+
+impl Pile {
+    fn hand_over(&mut self) {
         if !self.lines.is_empty() {
             let room = self.lines.capacity();
             let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
-            self.writer.put(lines);
+            self.to.put(lines);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::backend::{BackendRun, Health, Secured};
 use crate::carried::{carry_turns, like, redirected_before, retries, sent_before, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
+use crate::logging::Logging;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
@@ -20,7 +21,8 @@ use everyhop_plan::{
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
-use everyhop_record::line::labels;
+use everyhop_record::lines::Lines;
+use everyhop_record::log::Logs;
 use rustls::pki_types::ServerName;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -38,6 +40,8 @@ pub struct Brought<'a> {
     pub names: &'a HashMap<String, Vec<Found>>,
     /// Worker threads that are there.
     pub threads: usize,
+    /// Whose writers its lines go to.
+    pub logs: &'a Logs,
 }
 
 impl Running {
@@ -91,6 +95,7 @@ impl Running {
         for (i, _) in plan.sites.iter().enumerate() {
             sites.push(building.site(i)?);
         }
+        let lines = Logging::of(&plan, &brought);
         let mut routes = Vec::new();
         let old_routes: HashMap<&str, &RouteRun> =
             before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &**r)).collect();
@@ -102,12 +107,12 @@ impl Running {
             run.retries = retries(&route.way, old);
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.spread = spread(&route.way, &run, old, threads, brought.blob.sticky.as_ref())?;
-            run.labels = labels(Some(&run.name), Some(run.pattern), &brought.digest, &brought.material_digest);
+            run.lines = lines.of_route(route, run.pattern)?;
             routes.push(Arc::new(run));
         }
         Ok(Running {
             generation: before.map_or(1, |b| b.generation + 1),
-            labels: labels(None, None, &brought.digest, &brought.material_digest),
+            lines: lines.elsewhere()?,
             digest: brought.digest,
             material_digest: brought.material_digest,
             material: brought.material,
@@ -218,7 +223,7 @@ impl Building<'_> {
         let limits = route.limits.over(&self.limits).map_or_else(|| self.limits.clone(), Arc::new);
         let bare = |pattern| RouteRun {
             name: name.clone(),
-            labels: Vec::new(),
+            lines: Lines::default(),
             pattern,
             backends: Vec::new(),
             given: None,

@@ -13,6 +13,7 @@ pub mod given;
 pub mod judge;
 pub mod judged;
 pub mod known;
+mod logging;
 pub mod material;
 pub mod noted;
 pub mod pages;

@@ -16,6 +16,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{Balance, Believe, Compress, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
+use everyhop_record::lines::Lines;
 use everyhop_record::refusal::Refusal;
 use rustls::ServerConfig;
 use std::collections::HashMap;
@@ -43,8 +44,8 @@ pub struct Running {
     pub pages: Option<PagesRun>,
     /// What reached no route.
     pub elsewhere: Arc<Stats>,
-    /// What the lines of what reached no route share.
-    pub labels: Vec<u8>,
+    /// The lines of what reached no route.
+    pub lines: Lines,
 }
 
 /// A listener's own.
@@ -85,8 +86,7 @@ pub struct SiteRun {
 /// A route with its backends and counts.
 pub struct RouteRun {
     pub name: Arc<str>,
-    /// What its lines share.
-    pub labels: Vec<u8>,
+    pub lines: Lines,
     pub pattern: &'static str,
     /// None where the edge answers itself.
     pub backends: Vec<Arc<BackendRun>>,

@@ -28,12 +28,13 @@ from everyhop.compile import Compiled
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost, listening
+from everyhop.engine.logs import close, open_logs
 from everyhop.engine.process import Found, Started, start
 from everyhop.engine.resolver import Found as Addresses
 from everyhop.engine.resolver import Resolver, Target
 from everyhop.engine.resolver import ask as by_the_system
-from everyhop.engine.sockets import Bound, bind_all, open_log
-from everyhop.errors import EveryhopError, Surroundings
+from everyhop.engine.sockets import Bound, bind_all
+from everyhop.errors import EveryhopError
 
 END_S = 5.0
 
@@ -95,9 +96,9 @@ class Keeper:
         except Lost:
             try:
                 self.bound = bind_all(self.running.plan, [], self.holds.threads)
-                self.log.keep(open_log(self.running.plan))
+                self.log.keep(open_logs(self.running.plan))
                 self.launch()
-                self.apply(self.running, self.log.fd)
+                self.apply(self.running, self.log.fds)
             except BaseException:
                 # It has no plan and nobody to serve; the next supervisor would adopt it.
                 self.end_engine()
@@ -124,12 +125,10 @@ class Keeper:
         self.have_status()
         for sentence in differing(self.holds, replace(self.wanted, threads=self.holds.threads)):
             say(f"restart needed: {sentence}")
-        try:
-            log = self.log.anew(self.running.plan)
-        except Surroundings as e:
-            say(f"{e}; the engine goes on with the log that it has")
-            log = None
-        self.bring(self.decided, log)
+        logs, wrong = self.log.anew(self.running.plan)
+        for it in wrong:
+            say(f"{it}; the engine goes on with the log that it has")
+        self.bring(self.decided, logs)
 
     def have_status(self) -> None:
         """An engine that was started without the address of its status can still be given one."""
@@ -145,9 +144,9 @@ class Keeper:
 
     def reload(self, compiled: Compiled) -> None:
         """As `bring`, with the log opened anew. All or nothing: where it raises, everything is as it was."""
-        self.bring(compiled, open_log(compiled.plan))
+        self.bring(compiled, open_logs(compiled.plan))
 
-    def bring(self, decided: Compiled, log: int | None) -> None:
+    def bring(self, decided: Compiled, logs: Mapping[str, int]) -> None:
         """Makes the engine run `decided`: new sockets first, then the plan; sockets that it does not name go."""
         before, compiled = self.resolver, self.switched(decided)
         fresh: list[Bound] = []
@@ -157,7 +156,7 @@ class Keeper:
                 self.resolver = resolver_of(compiled, before.known())
             if fresh:
                 hand_over(self.must_control(), self.holds.threads, fresh)
-            self.apply(compiled, log)
+            self.apply(compiled, logs)
         except BaseException:
             # The engine forgets what came ahead of a plan that it refused, and so do we.
             for bound in fresh:
@@ -165,16 +164,14 @@ class Keeper:
             if self.resolver is not before:
                 self.resolver.stop()
                 self.resolver = before
-            if log is not None:
-                os.close(log)
+            close(logs)
             raise
-        self.retired.bring(compiled, self.resolver.known(), log)
+        self.retired.bring(compiled, self.resolver.known(), logs)
         if self.resolver is not before:
             before.stop()
         self.decided, self.running = decided, compiled
-        if log is not None or compiled.plan.log.access.to == "off":
-            self.log.keep(log)
-            self.log.wrong = None
+        self.log.keep(logs)
+        self.log.only(compiled.plan)
         self.bound += fresh
         named = {(n.name, b) for n in compiled.plan.listeners for b in n.bind}
         for bound in [b for b in self.bound if (b.listener, b.bind) not in named]:
@@ -189,18 +186,18 @@ class Keeper:
 
     def again(self) -> None:
         """What is down for maintenance, or drained, is another now."""
-        self.bring(self.decided, None)
+        self.bring(self.decided, {})
 
     def renew(self, decided: Compiled) -> None:
         """The same plan with other certificates. The log stays as it is."""
         compiled = self.switched(decided)
-        self.apply(compiled, None)
-        self.retired.bring(compiled, self.resolver.known(), None)
+        self.apply(compiled, {})
+        self.retired.bring(compiled, self.resolver.known(), {})
         self.decided, self.running = decided, compiled
 
-    def apply(self, compiled: Compiled, log: int | None) -> None:
+    def apply(self, compiled: Compiled, logs: Mapping[str, int]) -> None:
         try:
-            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), log)
+            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), logs)
         except BaseException:
             # What was new of the names did not reach the engine.
             self.resolver.fresh.set()
@@ -282,7 +279,7 @@ class Keeper:
         """True if it was only not understood, such as an answer that came too late; it runs the last good plan then."""
         try:
             self.control = Control.connect(self.path)
-            self.apply(self.running, None)
+            self.apply(self.running, {})
         except (EveryhopError, OSError):
             self.hang_up()
             return False
@@ -302,17 +299,19 @@ class Keeper:
             self.retired.names(found)
 
     def reopen_log(self) -> None:
-        """Raises `Surroundings` where it cannot be opened; lines go on to where they went."""
-        log = self.log.anew(self.running.plan)
-        if log is not None:
+        """Raises `CannotOpen` for a file that cannot be opened, after the others were; its lines go on to where they went."""
+        logs, wrong = self.log.anew(self.running.plan)
+        if logs:
             try:
-                self.must_control().must(m.Log(), m.Reopened, [log])
+                self.must_control().must(m.Log(logs=list(logs)), m.Reopened, list(logs.values()))
             except EveryhopError:
-                os.close(log)
+                close(logs)
                 raise
-            self.retired.log(log)
-            self.log.keep(log)
+            self.retired.logs(logs)
+            self.log.keep(logs)
             say("access log reopened")
+        if wrong:
+            raise wrong[0]
 
     # An end.
 

@@ -4,6 +4,7 @@ again, whatever it answers. Read next: `keeper.py`, which says when."""
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from everyhop.compile import Compiled
 from everyhop.engine import messages as m
@@ -28,8 +29,8 @@ def hand_over(
             os.close(status_fd)
 
 
-def give_plan(control: Control, compiled: Compiled, names: Places, log: int | None) -> None:
-    """The plan and what it refers to. Without `log` the log that is open stays."""
+def give_plan(control: Control, compiled: Compiled, names: Places, logs: Mapping[str, int]) -> None:
+    """The plan and what it refers to. At a place that is not in `logs` what is open stays."""
     material = sealed(compiled.material.blob)
     try:
         control.must(
@@ -39,10 +40,10 @@ def give_plan(control: Control, compiled: Compiled, names: Places, log: int | No
                 material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
                 material_digest=compiled.material.digest,
                 names=names,
-                log=compiled.plan.log.access.to != "off",
+                logs=list(logs),
             ),
             m.Applied,
-            [material] if log is None else [material, log],
+            [material, *logs.values()],
         )
     finally:
         os.close(material)

@@ -15,7 +15,9 @@ from everyhop.admin.renewal import Renewal, again, what_changed
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
 from everyhop.compile import Compiled, compile_file
+from everyhop.compile.rules_log import unopened
 from everyhop.engine.frames import Lost
+from everyhop.engine.logs import CannotOpen
 from everyhop.engine.sockets import cores
 from everyhop.errors import EveryhopError, Refused
 from everyhop.refusals import Finding, merged, to_json
@@ -65,6 +67,9 @@ class Reload:
                 pass
         try:
             self.keeper.reload(compiled)
+        except CannotOpen as e:
+            found = unopened(compiled.document, compiled.config, e.place, e.why)
+            return self.refused([found], compiled.text)
         except (EveryhopError, OSError) as e:
             return self.failed(str(e))
         self.renewal.follows(compiled)

@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,18 +123,18 @@ class Retirement:
             elif time.monotonic() > it.until_s + LATE_S:
                 self.lose(it, "did not leave in time")
 
-    def bring(self, compiled: Compiled, names: Places, log: int | None) -> None:
+    def bring(self, compiled: Compiled, names: Places, logs: Mapping[str, int]) -> None:
         """The plan that runs now, for what they still carry."""
         for it in list(self.all):
             try:
-                give_plan(it.conversation(), compiled, names, log)
+                give_plan(it.conversation(), compiled, names, logs)
             except (Lost, EngineRefused) as e:
                 if not it.is_gone():
                     self.lose(it, f"cannot take the plan that runs now ({e})")
 
-    def log(self, fd: int) -> None:
+    def logs(self, fds: Mapping[str, int]) -> None:
         """As their lines go where those of the next one go."""
-        self.each(m.Log(), m.Reopened, [fd])
+        self.each(m.Log(logs=list(fds)), m.Reopened, list(fds.values()))
 
     def names(self, found: Places) -> None:
         self.each(m.Names(names=found), m.Named)

@@ -119,8 +119,9 @@ class Watch:
         renewal = changes.renewal
         if renewal.wrong is not None:
             found.append(trouble("renewal-refused", ", ".join(map(str, renewal.unused())), renewal.wrong))
-        if keeper.log.wrong is not None:
-            found.append(trouble("log-not-opened", why=keeper.log.wrong))
+        main = keeper.running.plan.log.access.place
+        for place, why in sorted(keeper.log.wrong.items()):
+            found.append(trouble("log-not-opened", "" if place == main else place, why))
         for name, why in keeper.resolver.unresolved().items():
             found.append(trouble("name-unresolved", name, why))
         found += [trouble("supervisor-fault", name, text) for name, text in self.loop.failing().items()]

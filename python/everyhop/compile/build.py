@@ -9,6 +9,7 @@ from typing import Literal
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.kinds_of_file import kind_of
+from everyhop.compile.logged import logged, own_log
 from everyhop.compile.origins import origin
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
@@ -42,14 +43,6 @@ def ca(label: str) -> str:
 
 def build(world: World) -> plan.Plan:
     config = world.config
-    access = config.log.access
-    to: plan.ToOff | plan.ToStdout | plan.ToFile
-    if access == "off":
-        to = plan.ToOff(to="off")
-    elif access == "stdout":
-        to = plan.ToStdout(to="stdout")
-    else:
-        to = plan.ToFile(to="file", path=access)
     carried = streaming(world)
     bound = names.bind(config.status.bind) if config.status.bind else None
     return plan.Plan(
@@ -59,7 +52,7 @@ def build(world: World) -> plan.Plan:
             drain_s=config.engine.drain_s,
             sandbox=config.engine.sandbox,
         ),
-        log=plan.Log(access=to, on_full=config.log.on_full),
+        log=logged(config.log),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
         pages=error_pages(config.pages),
@@ -270,6 +263,7 @@ def route(world: World, it: Route) -> plan.Route:
         data=it.data or "undeclared",
         requires=sorted(it.requires),
         limits=plan.RouteLimits(**dict(it.limits)),
+        log=own_log(world.config, it),
         way=way,
     )
 

@@ -24,6 +24,7 @@ from everyhop.compile import (
     rules_hsts,
     rules_include,
     rules_listeners,
+    rules_log,
     rules_most,
     rules_names,
     rules_onward,
@@ -200,6 +201,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_health.judge(world)
     rules_retries.judge(world)
     rules_most.judge(world)
+    rules_log.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

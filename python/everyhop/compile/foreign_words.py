@@ -186,6 +186,7 @@ ROWS = (
     Row("uid", Lives("engine", 'user = "everyhop"')),
     # What is seen.
     Row("access_log access_logs httplog logger logging", Lives("log", 'access = "/var/log/everyhop/access.log"')),
+    Row("log_format json_format", Lives("log", 'format = "combined"', "or json, with the fields that you pick")),
     Row("error_log log_level", Absent("the supervisor says what happens on stderr, for the journal")),
     Row("metrics prometheus stats stats_uri stub_status status_page ping healthz livez readyz", Lives("status", 'bind = "127.0.0.1:9180"')),
     Row("admin stats_socket", Lives("admin", 'socket = "/run/everyhop/everyhop.sock"')),

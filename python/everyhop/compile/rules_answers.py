@@ -26,6 +26,7 @@ OF_CLIENTS = frozenset(
         "requires",
         "allow",
         "protocol",
+        "log",
     }
 )
 """What a route can say that has nothing behind it."""

@@ -45,7 +45,7 @@ def ways_in(world: World) -> WaysIn | None:
     shape = plan.Plan.model_construct(
         plan=plan.FORM,
         engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off"),
-        log=plan.Log(access=plan.ToOff(to="off"), on_full="drop"),
+        log=plan.Log(access=plan.ToOff(to="off"), form=plan.InCombined(format="combined"), on_full="drop"),
         status=plan.StatusOff(kind="off"),
         limits=plan.Limits(**world.config.limits.model_dump()),
         pages=[],
@@ -152,5 +152,6 @@ def matching(it: Route) -> plan.Route | None:
         data="undeclared",
         requires=[],
         limits=plan.RouteLimits(**dict(it.limits)),
+        log=None,
         way=way,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.logged import route_lines
 from everyhop.diff.shaped import shaped
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
@@ -53,6 +54,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
     out = [*boundary(name, was.trust, now.trust), *readers(name, was.trust, now.trust)]
     out += hop_changes(was, now)
     out += data(name, was.route, now.route) + requirements(name, was.route, now.route)
+    out += route_lines(name, (was.plan, was.route), (now.plan, now.route))
     if isinstance(a, AtBackend) and isinstance(b, AtBackend):
         if a.send_proxy != b.send_proxy:
             what = f"send_proxy was {a.send_proxy}, now {b.send_proxy}"

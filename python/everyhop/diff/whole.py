@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from everyhop.diff import address
 from everyhop.diff.address import REACHES, reach
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import NOWHERE, Cert, Identity, Log, Plan, StatusBound, ToFile
+from everyhop.diff.logged import NONE, lines, told
+from everyhop.plan import Cert, Identity, Plan, StatusBound
 
 KINDS.update(
     {
@@ -105,22 +106,18 @@ def sandbox(old: Plan, new: Plan) -> list[Change]:
 def evidence(old: Plan, new: Plan) -> list[Change]:
     out = []
     kinds = ("evidence-weakened", "evidence-strengthened")
-    was, now = old.log, new.log
-    if written(was) != written(now):
-        less = not written(now)
+    was, now = lines(old), lines(new)
+    if was.of != now.of:
+        less = now.of == NONE
         what = f"the access log is {'off' if less else 'on'}"
         so = ("nobody can say afterwards what happened", "what happens is written down")
         out.append(either(less, kinds, "log", what, so))
-    if was.on_full != now.on_full:
-        what = f"a full log was {was.on_full}, now {now.on_full}"
+    out += told("log", was, now)
+    if old.log.on_full != new.log.on_full:
+        what = f"a full log was {old.log.on_full}, now {new.log.on_full}"
         so = ("lines may be missing", "no request passes unrecorded")
-        out.append(either(now.on_full == "drop", kinds, "log", what, so))
+        out.append(either(new.log.on_full == "drop", kinds, "log", what, so))
     return out
-
-
-def written(log: Log) -> bool:
-    """Whether the access log is anywhere: it is not where nothing stays."""
-    return log.access.to != "off" and not (isinstance(log.access, ToFile) and log.access.path in NOWHERE)
 
 
 def status(old: Plan, new: Plan) -> list[Change]:

@@ -2,7 +2,7 @@
 `schema/control.json` is generated from here, and a contract test holds the engine to them.
 
 Descriptors ride on a message: for `listen` the sockets in order and then the status socket, for `apply` the sealed
-material and then the log, for `log` the log, for `reach` the socket; with the answer to `adopt` the sockets in order and then the status socket.
+material and then the logs in order, for `log` the logs, for `reach` the socket; with the answer to `adopt` the sockets in order and then the status socket.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Listen(Ask):
 
 
 class Apply(Ask):
-    """Run this plan with this material: all of it or nothing. `log` without a descriptor: the log that is open stays."""
+    """Run this plan with this material: all of it or nothing. `logs` are the places whose descriptors ride along; what is open
+    at any other stays."""
 
     ask: Literal["apply"] = "apply"
     plan: str
@@ -79,7 +80,7 @@ class Apply(Ask):
     material: list[Material]
     material_digest: str
     names: Places
-    log: bool
+    logs: list[str]
 
 
 class Names(Ask):
@@ -90,9 +91,10 @@ class Names(Ask):
 
 
 class Log(Ask):
-    """Write to this file from now on."""
+    """Write to these files from now on."""
 
     ask: Literal["log"] = "log"
+    logs: list[str]
 
 
 class Adopt(Ask):

@@ -143,21 +143,3 @@ def activated() -> dict[str, int]:
                 ip, port = sock.getsockname()[:2]
                 found[f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"] = fd
     return found
-
-
-def open_log(plan: Plan) -> int | None:
-    """The access log's descriptor; `None` for none."""
-    access = plan.log.access
-    if access.to == "off":
-        return None
-    try:
-        if access.to == "stdout":
-            return os.dup(1)
-        # A pipe without a reader is refused by the system, instead of waited for.
-        fd = os.open(access.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
-        os.set_blocking(fd, True)
-        return fd
-    except OSError as e:
-        raise Surroundings(
-            f"cannot write the access log {access.path if access.to == 'file' else 'stdout'}: {e.strerror}"
-        ) from e

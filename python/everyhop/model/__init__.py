@@ -2,7 +2,7 @@
 
 from everyhop.model.acceptance import Acceptance
 from everyhop.model.compress import Compress
-from everyhop.model.config import AdminSection, Config, EngineSection, LogSection, StatusSection
+from everyhop.model.config import AdminSection, Config, EngineSection, StatusSection
 from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
@@ -10,6 +10,7 @@ from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
+from everyhop.model.log import LogSection, RouteLog
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.route import Allow, Backend, Rewrite, Route, Verify
@@ -40,6 +41,7 @@ __all__ = [
     "Rewrite",
     "Route",
     "RouteLimits",
+    "RouteLog",
     "Site",
     "StatusSection",
     "Verify",

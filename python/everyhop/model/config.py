@@ -7,6 +7,7 @@ from pydantic import Field
 from everyhop.model.base import Section
 from everyhop.model.limits import Limits
 from everyhop.model.listener import Listener
+from everyhop.model.log import LogSection
 from everyhop.model.route import Route
 from everyhop.model.site import Identity, Site
 
@@ -24,15 +25,6 @@ class EngineSection(Section):
     """Whom the engine becomes when it is started by root; default: nobody. Not reloadable."""
     sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"
     """The engine opens no file, starts no program and binds no port, and the kernel holds it to that: as far as it can (`status` tells), wholly or not at all. Not reloadable."""
-
-
-class LogSection(Section):
-    """`[log]`"""
-
-    access: str = "stdout"
-    """`stdout`, `off` or a file."""
-    on_full: Literal["drop", "refuse"] = "drop"
-    """When the log cannot keep up: drop and count lines, or refuse requests."""
 
 
 class AdminSection(Section):

@@ -14,6 +14,7 @@ from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.limits import RouteLimits
+from everyhop.model.log import RouteLog
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.sticky import Sticky
@@ -125,6 +126,8 @@ class Route(Section):
     """Which protocols of `Upgrade` may become a tunnel, such as `["websocket", "tcp", "SPDY/3.1"]`: by their names and versions, compared without case (RFC 9110 §7.8). Instead of `websocket`, and all of them: `[]` refuses each. Default where TLS ends here: `["websocket"]`. What asks for another, or for several at once, is refused. Versions of HTTP and TLS itself never pass."""
     limits: RouteLimits = RouteLimits()
     """Times of its own where it needs more patience, or less, than `[limits]` has for all; a passthrough route and one of `tcp` know `connect_s` and `tunnel_idle_s`."""
+    log: Literal[False] | str | RouteLog | None = None
+    """Where its lines of the access log go, in the format of `[log]`; or a table that says more. `false`: what goes as decided leaves no line, for what is asked every second; what is refused or fails is told where `[log] access` says."""
     paths: Literal["faithful", "strict"] | None = None
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2", "auto"] | None = None
@@ -179,6 +182,11 @@ class Route(Section):
     def compressed(self) -> Compress | None:
         """`compress` in its long form."""
         return Compress.model_validate({"with": self.compress}) if isinstance(self.compress, list) else self.compress
+
+    @property
+    def own_log(self) -> RouteLog | None:
+        """`log` in its long form, where it names a place."""
+        return RouteLog(to=self.log) if isinstance(self.log, str) else self.log or None
 
     @property
     def hosts(self) -> list[str]:

@@ -46,6 +46,19 @@ from everyhop.plan.listener import (
     SpeaksTls,
     Unnamed,
 )
+from everyhop.plan.log import (
+    NOWHERE,
+    STDOUT,
+    InCombined,
+    InJson,
+    Log,
+    LogForm,
+    OwnLog,
+    Quiet,
+    ToFile,
+    ToOff,
+    ToStdout,
+)
 from everyhop.plan.part import Part
 from everyhop.plan.route import (
     AnyPath,
@@ -65,19 +78,14 @@ from everyhop.plan.route import (
     Words,
 )
 from everyhop.plan.settings import (
-    NOWHERE,
     Engine,
     ErrorPage,
     Limits,
-    Log,
     RouteLimits,
     StatusBound,
     StatusOff,
     ThreadsCores,
     ThreadsFixed,
-    ToFile,
-    ToOff,
-    ToStdout,
 )
 from everyhop.plan.shape import (
     AsItCame,
@@ -101,6 +109,7 @@ from everyhop.plan.told import Told
 __all__ = [
     "FORM",
     "NOWHERE",
+    "STDOUT",
     "STRENGTH",
     "Acceptance",
     "Accepted",
@@ -144,10 +153,13 @@ __all__ = [
     "Hop",
     "Hsts",
     "Identity",
+    "InCombined",
+    "InJson",
     "IpPlace",
     "Limits",
     "Listener",
     "Log",
+    "LogForm",
     "Most",
     "Moved",
     "MutualHop",
@@ -156,6 +168,7 @@ __all__ = [
     "NoContent",
     "Of",
     "Outcome",
+    "OwnLog",
     "PageContent",
     "Part",
     "Place",
@@ -163,6 +176,7 @@ __all__ = [
     "Plan",
     "PrefixPath",
     "Question",
+    "Quiet",
     "ReencryptHop",
     "Refuse",
     "Request",

@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.plan.listener import Listener
+from everyhop.plan.log import Log, OwnLog
 from everyhop.plan.part import Part
 from everyhop.plan.route import Route
-from everyhop.plan.settings import Engine, ErrorPage, Limits, Log, StatusBound, StatusOff
+from everyhop.plan.settings import Engine, ErrorPage, Limits, StatusBound, StatusOff
 from everyhop.plan.site import Identity, Site
 from everyhop.plan.told import Always, Never
 
@@ -40,6 +41,12 @@ class Plan(Part):
         sites, routes = (it.listeners or [] for it in self.sites), (it.listeners or [] for it in self.routes)
         own = {it.name for it in self.listeners if it.serves_plain}
         return own | {name for named in (*sites, *routes) for name in named}
+
+    @property
+    def log_places(self) -> list[str]:
+        """Every place that lines of the access log go to, once."""
+        own = (route.log.access.place for route in self.routes if isinstance(route.log, OwnLog))
+        return [place for place in dict.fromkeys((self.log.access.place, *own)) if place is not None]
 
 
 def canonical(value: object) -> str:

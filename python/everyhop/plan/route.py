@@ -8,6 +8,7 @@ from pydantic import Field
 
 from everyhop.model.words import Declared, StartTls
 from everyhop.plan.hop import Backend, Place
+from everyhop.plan.log import RouteLog
 from everyhop.plan.part import Part
 from everyhop.plan.settings import RouteLimits
 from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Rewritten, Text
@@ -137,6 +138,7 @@ class Route(Part):
     data: Always[Declared]
     requires: Always[list[str]]
     limits: Never[RouteLimits]
+    log: Always[RouteLog | None]
     way: Always[Annotated[AtBackend | AtEdge | Here, Field(discriminator="ends")]]
 
 

@@ -27,28 +27,6 @@ class Engine(Part):
     sandbox: Always[Literal["off", "best-effort", "enforce"]]
 
 
-class ToOff(Part):
-    to: Literal["off"]
-
-
-class ToStdout(Part):
-    to: Literal["stdout"]
-
-
-class ToFile(Part):
-    to: Literal["file"]
-    path: Never[str]
-
-
-NOWHERE = ("/dev/null", "/dev/zero", "/dev/full")
-"""Files where no line of a log stays."""
-
-
-class Log(Part):
-    access: Always[Annotated[ToOff | ToStdout | ToFile, Field(discriminator="to")]]
-    on_full: Always[Literal["drop", "refuse"]]
-
-
 class StatusOff(Part):
     kind: Literal["off"]
 

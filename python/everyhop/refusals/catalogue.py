@@ -58,6 +58,27 @@ PAGES: dict[str, Page] = {
         "whoever meets the error would be told by another page than somebody wrote, or by an empty one",
         "It is HTML in UTF-8 of 64 KiB at most, read when the configuration is, held in memory, and watched.",
     ),
+    # The access log.
+    "log/fields": Page(
+        "the access log is to tell what no line of it has",
+        "who reads it for evidence would look for what is not there",
+        "`fields` picks from what a line has by itself, and names fields of requests as `header:NAME`. The combined format has its own, and "
+        'is of requests: where TLS passes through, or `protocol = "tcp"`, none is read.',
+    ),
+    "log/secret": Page(
+        "the access log would hold secrets",
+        "logs are copied, shipped and kept, and read by more people than may use what stands in them",
+        "Values of Authorization, Cookie and fields like them are never written down. Who a client is says `client_hop`.",
+    ),
+    "log/two-formats": Page(
+        "two formats go to one file",
+        "no program reads a file whose lines are of two formats, and it would lose one of them",
+    ),
+    "log/cannot-open": Page(
+        "a file of the access log cannot be opened",
+        "what happens would be written down nowhere",
+        "The supervisor opens it, before it lets a plan run; a reload that names a file which cannot be opened changes nothing.",
+    ),
     # Listeners.
     "listener/bind": Page("an address cannot be bound", "the listener would not be there"),
     "listener/bind-twice": Page("an address is bound twice", "which of the two a connection reaches would be chance"),

@@ -384,6 +384,7 @@ NEUTRAL = frozenset(
         "data",
         "requires",
         "limits",
+        "log",
         "answers",
         "eject_on",
         "balance",

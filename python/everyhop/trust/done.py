@@ -14,8 +14,12 @@ from everyhop.plan import (
     Cors,
     Edits,
     HealthCheck,
+    InCombined,
+    InJson,
     Most,
+    Quiet,
     Retries,
+    Route,
     Spread,
     Way,
 )
@@ -39,6 +43,19 @@ def done(way: Way) -> tuple[str, ...]:
         *shared(way.cors),
         *compressed(way.compress),
     )
+
+
+def logged(route: Route) -> list[str]:
+    """Nothing where its lines are those of the file."""
+    it = route.log
+    if it is None:
+        return []
+    if isinstance(it, Quiet):
+        return ["What goes as decided leaves no line in the access log; what is refused or fails does."]
+    form = "in the combined format" if isinstance(it.form, InCombined) else "in JSON"
+    if isinstance(it.form, InJson) and it.form.fields is not None:
+        form = f"with {', '.join(it.form.fields)}"
+    return [f"Its lines of the access log go to {it.access.place}, {form}."]
 
 
 def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:

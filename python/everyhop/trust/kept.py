@@ -147,15 +147,29 @@ def status_bound(it: Standing) -> Missing | None:
     return None
 
 
+ASKED_OF_LINES = ("time", "client", "end")
+"""Without these a line does not say when something happened, who was there, or how it ended."""
+
+
 def access_log(it: Standing) -> Missing | None:
-    """`[log] access` not off, nor a file where no line stays."""
-    if it.config.log.access in {"off", *NOWHERE}:
+    """`[log] access` not off, nor a file where no line stays; or a `log` of the route that is one; lines with `time`, `client` and
+    `end`."""
+    route, log = it.route, it.config.log
+    if route.log is False:
+        return Missing("what goes as decided leaves no line there", ("remove log = false",), (own(it, "log"),))
+    given = route.own_log
+    to = log.access if given is None else given.to
+    at: Key = ("log", "access") if given is None else own(it, "log")
+    if to in {"off", *NOWHERE}:
         mend = ('[log] access = "stdout"', '[log] access = "/var/log/everyhop/access.log"')
-        return Missing(
-            f"the access log is {'' if it.config.log.access == 'off' else 'at '}{it.config.log.access}",
-            mend,
-            (("log", "access"),),
-        )
+        return Missing(f"the access log is {'' if to == 'off' else 'at '}{to}", mend, (at,))
+    fields = log.fields if given is None or given.fields is None else given.fields
+    if (log.format if given is None or given.format is None else given.format) == "combined":
+        fields = None
+    lacking = [name for name in ASKED_OF_LINES if fields is not None and name not in map(str.lower, fields)]
+    if lacking:
+        where: Key = own(it, "log", "fields") if given and given.fields else ("log", "fields")
+        return Missing(f"its lines do not say {' and '.join(lacking)}", ("add it to fields",), (where,))
     return None
 
 

@@ -33,7 +33,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
-from everyhop.trust.done import done
+from everyhop.trust.done import done, logged
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -241,7 +241,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         changers=readers,
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
-        done=done(way),
+        done=(*done(way), *logged(route)),
         believed=(*said_of_clients(proxied, {}), *(HEADER if way.send_proxy == "v2" else ())),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
@@ -284,7 +284,7 @@ def ended(
         changers=tuple(readers),
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
-        done=done(way),
+        done=(*done(way), *logged(route)),
         believed=(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
             *words(way, pattern, bool(signed)),
@@ -323,7 +323,7 @@ def answered(
         changers=readers,
         key_holders=("edge",),
         hops=(first_leg([site for site, _ in inside], clients, way),),
-        done=(),
+        done=tuple(logged(route)),
         believed=tuple(said_of_clients(proxied, trusted)),
         attackers=alone(),
         clients=clients,

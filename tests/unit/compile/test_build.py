@@ -10,7 +10,7 @@ import pytest
 
 from everyhop.compile import compile_file
 from everyhop.errors import Refused
-from everyhop.plan import AtBackend, AtEdge, MutualHop, Plan, ReencryptHop, Route, canonical, read_plan
+from everyhop.plan import AtBackend, AtEdge, MutualHop, OwnLog, Plan, ReencryptHop, Route, canonical, read_plan
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 GOLDEN = Path(__file__).parents[3] / "schema" / "golden"
@@ -74,6 +74,39 @@ def test_a_golden_configuration_gives_its_golden_plan_to_the_byte(name: str) -> 
 )
 def test_the_access_log_goes_where_the_file_says(given: str, to: dict[str, str]) -> None:
     assert built(top=f'[log]\naccess = "{given}"\n').log.access.model_dump() == to
+
+
+NEAR = 'tls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+LOG = '[log]\naccess = "/var/log/all.log"\nformat = "combined"\n'
+FIELDS = '[log]\naccess = "/var/log/all.log"\nfields = ["Time", "header:X-Tenant"]\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "top", "place", "form"),
+    [
+        ('"/r.log"', "", "/r.log", {"format": "json", "fields": None}),
+        ('"/r.log"', LOG, "/r.log", {"format": "combined"}),
+        ('"/r.log"', FIELDS, "/r.log", {"format": "json", "fields": ["time", "header:x-tenant"]}),
+        ('{ to = "/r.log", format = "json" }', LOG, "/r.log", {"format": "json", "fields": None}),
+        ('{ to = "/r.log", format = "combined" }', FIELDS, "/r.log", {"format": "combined"}),
+        ('{ to = "/r.log", fields = ["End"] }', FIELDS, "/r.log", {"format": "json", "fields": ["end"]}),
+        ('"stdout"', LOG, "stdout", {"format": "combined"}),
+        ('"/var/../var/log/./all.log"', LOG, "/var/log/all.log", {"format": "combined"}),
+    ],
+)
+def test_a_route_has_a_log_of_its_own_in_the_form_of_the_file_unless_it_says_another(
+    log: str, top: str, place: str, form: dict[str, object]
+) -> None:
+    own = next(r for r in built(f"{NEAR}log = {log}\n", top=top).routes if r.name == "r").log
+    assert isinstance(own, OwnLog)
+    assert (own.access.place, own.form.model_dump()) == (place, form)
+
+
+def test_every_place_of_lines_is_there_once_and_that_of_the_file_first() -> None:
+    plan = built(NEAR + 'log = "/var/log/./all.log"\n', top=LOG)
+    assert plan.log_places == ["/var/log/all.log"]
+    assert built(NEAR + 'log = "/r.log"\n', top=LOG).log_places == ["/var/log/all.log", "/r.log"]
+    assert built(NEAR + "log = false\n", top='[log]\naccess = "off"\n').log_places == []
 
 
 def test_metrics_are_served_only_where_an_address_is_named_and_threads_are_fixed_only_where_they_are_counted() -> None:

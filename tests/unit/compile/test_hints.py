@@ -14,8 +14,9 @@ from everyhop.compile.hints import answered, folded, hint, known_tables
 from everyhop.compile.reading import read
 from everyhop.errors import Refused
 from everyhop.model import Acceptance, Config, Identity, Listener, Route, Site, Verify
-from everyhop.model.config import AdminSection, DnsSection, EngineSection, LogSection, StatusSection
+from everyhop.model.config import AdminSection, DnsSection, EngineSection, StatusSection
 from everyhop.model.limits import Limits
+from everyhop.model.log import LogSection
 from everyhop.trust import CAPABILITIES
 
 MODELS: dict[str, type[BaseModel]] = {

@@ -18,7 +18,7 @@ from everyhop.diff import compare as compare_plans
 from everyhop.plan import Told
 
 GOLDEN = Path(__file__).parents[3] / "schema" / "golden"
-DISCRIMINATORS = {"count", "to", "kind", "answer", "mode", "tls", "ends"}
+DISCRIMINATORS = {"count", "to", "kind", "answer", "mode", "tls", "ends", "format"}
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
@@ -136,6 +136,10 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return "reencrypt" if value != "reencrypt" else "mutual"
     if value in ("field", "cookie"):
         return "cookie" if value == "field" else "field"
+    if path[-2:] == ("form", "fields"):
+        return ["time"]
+    if path[-1] == "log":
+        return {"kind": "quiet"}
     if path[-2:] == ("cors", "headers"):
         return ["x-other"]
     if key in WORDS:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.engine.sockets import open_log
+from everyhop.engine.logs import open_logs
 from everyhop.errors import EveryhopError, Refused, Surroundings
 from everyhop.files import read_regular, read_text
 from everyhop.identity import Unusable, read_crl, read_pair, read_roots
@@ -127,12 +127,12 @@ to = ["127.0.0.1:1"]
     )
     plan = compile_file(config).plan
     os.mkfifo(tmp_path / "log")
-    got = in_time(lambda: open_log(plan))
+    got = in_time(lambda: open_logs(plan))
     assert isinstance(got, Surroundings) and str(tmp_path / "log") in str(got)
     reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
     try:
-        fd = open_log(plan)
-        assert fd is not None and os.get_blocking(fd), "the engine writes to it as to any other"
+        (fd,) = open_logs(plan).values()
+        assert os.get_blocking(fd), "the engine writes to it as to any other"
         os.close(fd)
     finally:
         os.close(reader)

@@ -74,6 +74,24 @@ def test_a_log_that_is_off_or_nowhere_keeps_no_line(check: Check) -> None:
         assert check(logged(where)) is None
 
 
+def test_a_route_has_its_lines_where_they_stay_and_with_what_they_are_asked_for() -> None:
+    (what, at) = lacks(kept.access_log, standing(log=False))
+    assert "leaves no line" in what and at == (("route", 3, "log"),)
+    off = {"log": {"access": "off", "on_full": "refuse"}}
+    assert kept.access_log(standing(top=off, log="/var/log/r.log")) is None
+    assert lacks(kept.access_log, standing(log="/dev/null"))[1] == (("route", 3, "log"),)
+    little = {"to": "r.log", "fields": ["time", "path"]}
+    assert lacks(kept.access_log, standing(log=little)) == (
+        "its lines do not say client and end",
+        (("route", 3, "log", "fields"),),
+    )
+    assert kept.access_log(standing(log={"to": "r.log", "fields": ["end", "Client", "TIME"]})) is None
+    whole = {"log": {"fields": ["path"]}}
+    assert lacks(kept.access_log, standing(top=whole))[1] == (("log", "fields"),)
+    assert lacks(kept.access_log, standing(top=whole, log="r.log"))[1] == (("log", "fields"),)
+    assert kept.access_log(standing(top=whole, log={"to": "r.log", "format": "combined"})) is None
+
+
 def test_a_log_that_drops_lines_when_it_is_full_is_not_complete() -> None:
     dropping = standing(top={"log": {"access": "stdout", "on_full": "drop"}})
     assert kept.access_log(dropping) is None

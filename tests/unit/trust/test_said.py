@@ -139,6 +139,16 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         'host = "a.test"\nanswer = { status = 404 }\n',
         {"listener": f"{SERVES}\n{ACCEPTANCE}".replace("127.0.0.1:8080", "10.0.0.9:8080")},
     ),
+    "silent about what goes as decided": (VARIANTS["same-host"] + "log = false\n", {}),
+    "with a file of its own": (VARIANTS["passthrough"] + 'log = "/var/log/r.log"\n', {}),
+    "with a file of picked fields": (
+        VARIANTS["same-host"] + 'log = { to = "r.log", fields = ["time", "end", "header:user-agent"] }\n',
+        {},
+    ),
+    "answered by the edge, with lines for other tools": (
+        'host = "a.test"\nanswer = { status = 404 }\nlog = { to = "/var/log/r.log", format = "combined" }\n',
+        {},
+    ),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 

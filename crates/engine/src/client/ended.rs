@@ -16,7 +16,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
     let line = Line {
         conn: &conn.opened.fragment,
         id: None,
-        labels: &running.labels,
+        lines: &running.lines,
         hop: None,
         failed: &[],
         protocol: None,
@@ -31,6 +31,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         end: why.slug(),
         detail: None,
         told_id: None,
+        kept: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());
 }

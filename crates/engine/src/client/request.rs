@@ -42,13 +42,14 @@ pub(crate) fn prepare<V: Fields + Headers>(
 ) -> Result<Ready, Stays> {
     let core = &conn.opened.arrived.core;
     let running = core.running().ok_or(Refusal::Draining)?;
-    if core.shared.log.must_refuse() {
+    if running.lines.must_refuse() {
         return Err(Refusal::LogFull.into());
     }
     asked.chain.clear();
     asked.told = None;
     asked.onward.clear();
     asked.prefix.clear();
+    asked.forget_kept();
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
@@ -58,6 +59,14 @@ pub(crate) fn prepare<V: Fields + Headers>(
     };
     let refused = |why| Refused { route: Some(admitted.route), why };
     let route = running.route(admitted.route);
+    if let Some(lines) = route.map(|r| &r.lines) {
+        if !lines.headers.is_empty() {
+            asked.keep(&lines.headers, view);
+        }
+        if lines.is_own && lines.must_refuse() {
+            return Err(refused(Refusal::LogFull).into());
+        }
+    }
     if let (BodyLen::Known(bytes), Some(route)) = (asked.body, route)
         && is_too_long(bytes, &route.limits)
     {
@@ -176,6 +185,10 @@ fn stays_refused(conn: &Conn, running: &Arc<Running>, asked: &mut Asked, view: &
         if granted.is_preflight && by.why == Refusal::ClientNotAllowed {
             return preflight(running, granted, route);
         }
+    }
+    let lines = by.route.and_then(|r| running.route(r)).map_or(&running.lines, |r| &r.lines);
+    if !lines.headers.is_empty() {
+        asked.keep(&lines.headers, view);
     }
     sent_to_https(conn, running, asked, view).unwrap_or(by).into()
 }

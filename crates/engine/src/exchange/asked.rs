@@ -9,6 +9,7 @@ use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{cookie, host, path};
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
+use everyhop_record::kept::Kept;
 use everyhop_record::refusal::Refusal;
 use h2::ext::Protocol;
 use std::cell::Cell;
@@ -61,6 +62,8 @@ pub struct Asked {
     pub(crate) returns_by: Option<NonZeroU64>,
     /// In which coding it would have its answer; nothing where the route compresses none.
     pub(crate) codes: Option<Codes>,
+    /// Fields that its line names; nothing where it names none.
+    pub(crate) kept: Option<Box<Kept>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -92,6 +95,7 @@ impl Default for Asked {
             cors: None,
             returns_by: None,
             codes: None,
+            kept: None,
             binds: Cell::new(false),
         }
     }
@@ -116,9 +120,35 @@ impl Asked {
         self.chain.clear();
         (self.told, self.switches) = (None, None);
         (self.cors, self.codes) = (None, None);
+        self.forget_kept();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.opens, self.websocket, self.announces) = (false, false, false);
         (self.te_trailers, self.grpc, self.protocol) = (false, false, "http/1.1");
+    }
+
+    /// What was kept of the request before; its memory stays.
+    #[inline]
+    pub(crate) fn forget_kept(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.clear();
+        }
+    }
+
+    /// Keeps the fields that its line names. Of a Referer it is what stands before the query: no query gets into a line.
+    #[cold]
+    pub(crate) fn keep(&mut self, headers: &[Box<str>], view: &impl Fields) {
+        let kept = self.kept.get_or_insert_default();
+        kept.clear();
+        for wanted in headers {
+            kept.next();
+            let is_referer = &**wanted == "referer";
+            view.each(|_, name, value| {
+                if name.eq_ignore_ascii_case(wanted.as_bytes()) {
+                    let until = value.iter().position(|b| is_referer && matches!(b, b'?' | b'#'));
+                    kept.add(until.and_then(|at| value.get(..at)).unwrap_or(value));
+                }
+            });
+        }
     }
 
     /// Canonical; `/` for the asterisk of OPTIONS.

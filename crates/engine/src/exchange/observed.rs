@@ -78,7 +78,7 @@ pub(crate) fn record(
     let line = Line {
         conn: by.conn,
         id: Some(asked.id),
-        labels: route.map_or(&running.labels, |r| &r.labels),
+        lines: route.map_or(&running.lines, |r| &r.lines),
         hop: seen.hop,
         failed: seen.failed,
         protocol: Some(asked.protocol),
@@ -93,6 +93,7 @@ pub(crate) fn record(
         end: seen.end.map_or_else(Refusal::slug, |()| DONE),
         detail: seen.detail,
         told_id: asked.told_id(),
+        kept: asked.kept.as_deref(),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
 }

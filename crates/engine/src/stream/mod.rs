@@ -91,10 +91,16 @@ impl Stream {
         let began = Instant::now();
         let core = self.opened.arrived.core.clone();
         let Some(running) = core.running() else { return };
-        let admitted = match core.shared.log.must_refuse() {
+        let admitted = match running.lines.must_refuse() {
             true => Err(Refusal::LogFull.into()),
             false => self.admit(&running).and_then(|it| self.of_one_protocol(&running, it)),
         };
+        let admitted = admitted.and_then(|it| match running.routes.get(it.route).map(|r| &r.lines) {
+            Some(lines) if lines.is_own && lines.must_refuse() => {
+                Err(Refused { route: Some(it.route), why: Refusal::LogFull })
+            }
+            _ => Ok(it),
+        });
         let route = match admitted {
             Ok(Admitted { route }) => running.routes.get(route).cloned(),
             Err(Refused { route, why }) => {
@@ -214,7 +220,7 @@ impl Stream {
         let line = Line {
             conn: &self.opened.fragment,
             id: None,
-            labels: route.map_or(&running.labels, |r| &r.labels),
+            lines: route.map_or(&running.lines, |r| &r.lines),
             hop: told.hop.map(|h| (h, false)),
             failed: told.failed,
             protocol: Some("tcp"),
@@ -229,6 +235,7 @@ impl Stream {
             end: told.end.map_or_else(Refusal::slug, |()| DONE),
             detail: told.detail,
             told_id: None,
+            kept: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());
     }

@@ -30,13 +30,12 @@ pub struct Core {
 
 impl Core {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Rc<Core> {
-        let log = RefCell::new(ThreadLog::new(shared.log.clone()));
         let ids = Ids::of_thread(shared.ids_from, index);
         Rc::new(Core {
             index,
             shared,
             backends: Backends::new(Rc::default()),
-            log,
+            log: RefCell::default(),
             overdue: Cell::new(false),
             lent: Rc::default(),
             current: RefCell::new(None),

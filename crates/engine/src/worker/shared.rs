@@ -1,10 +1,10 @@
-//! What all threads share: the running plan behind an atomic pointer, the counts of connections, the log's writer.
+//! What all threads share: the running plan behind an atomic pointer, the counts of connections, the logs' writers.
 //! Written where a connection begins or ends and by the control thread, never on the path of a byte.
 
 use crate::worker::ids;
 use crate::worker::sources::Sources;
 use arc_swap::ArcSwapOption;
-use everyhop_record::log::Writer;
+use everyhop_record::log::Logs;
 use everyhop_record::trouble::Trouble;
 use everyhop_running::running::Running;
 use everyhop_transport::shares::Share;
@@ -28,7 +28,7 @@ pub struct Shared {
     pub retiring: AtomicBool,
     /// When a drain must be over, in the milliseconds of the steady clock.
     pub drain_until_ms: AtomicU64,
-    pub log: Arc<Writer>,
+    pub logs: Logs,
     /// Connections now, by listener name; survives reloads.
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
@@ -48,7 +48,7 @@ impl Default for Shared {
             draining: AtomicBool::default(),
             retiring: AtomicBool::default(),
             drain_until_ms: AtomicU64::default(),
-            log: Arc::default(),
+            logs: Logs::default(),
             listeners: Mutex::default(),
             clients: Share::default(),
             sources: Arc::default(),

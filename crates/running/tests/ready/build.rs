@@ -29,9 +29,9 @@ fn a_plan_is_made_ready_with_everything_that_it_names() {
     assert_eq!(routes, [("one", "plaintext", false, false), ("two", "plaintext", true, false)]);
     let connect: Vec<_> = running.routes.iter().map(|r| r.limits.connect_s).collect();
     assert_eq!((connect, running.limits().connect_s), (vec![5, 2], 5));
-    let told: Vec<_> = running.routes.iter().map(|r| String::from_utf8_lossy(&r.labels).into_owned()).collect();
+    let told: Vec<_> = running.routes.iter().map(|r| String::from_utf8_lossy(&r.lines.labels).into_owned()).collect();
     assert!(told[0].contains("\"one\"") && told[1].contains("\"two\"") && told[0].contains(&running.digest));
-    assert!(!running.labels.is_empty() && !String::from_utf8_lossy(&running.labels).contains("\"one\""));
+    assert!(!running.lines.labels.is_empty() && !String::from_utf8_lossy(&running.lines.labels).contains("\"one\""));
     let hops: Vec<_> = backends(&running)
         .iter()
         .map(|b| (b.tls, b.at.as_str(), b.protocol, places(b), b.secured.as_ref().map(|s| (s.presents, s.demand_asks))))

@@ -2,6 +2,7 @@
 
 use super::{Says, UNTIL, blob};
 use everyhop_record::digest::sha256_hex;
+use everyhop_record::log::Logs;
 use everyhop_running::address::Found;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::build::Brought;
@@ -62,6 +63,7 @@ impl Material {
             blob: &self.blob,
             names: &self.names,
             threads: 2,
+            logs: &Logs::default(),
         };
         Running::build(brought, before, |_| Arc::new(AtomicU32::new(7))).map_err(|e| e.0)
     }
