@@ -63,7 +63,7 @@ class Engine:
             material=[m.Material.model_validate(entry) for entry in compiled.material.entries],
             material_digest=compiled.material.digest,
             names={},
-            log=False,
+            logs=[],
         )
         began = time.monotonic()
         self.control.must(apply, m.Applied, [material])
