@@ -22,8 +22,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import extras, many_checks, page, stalled_readers, times, uploads
+from bench import extras, features, many_checks, page, stalled_readers, times, uploads
 from bench.cells import Cannot, Cell, all_cells
+from bench.feature_subjects import MAKERS
 from bench.stage import RESULTS, stage, stop
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
@@ -173,6 +174,7 @@ def main() -> int:
                     found["stalled"] = stalled_readers.measure(folder, back, 64)
                     found["uploads"] = uploads.measure(folder, back, 100)
                     found["checks"] = many_checks.measure(1000, 60)
+                    found["features"] = features.figures(given.rounds, given.scale, list(MAKERS))
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }

@@ -160,10 +160,26 @@ def checks(found: dict[str, Any]) -> str:
     return "\n".join(lines) if rows else "Not measured."
 
 
-def configs(found: dict[str, Any]) -> str:
+def features(found: dict[str, Any]) -> str:
+    """What it costs with the feature, and by how much it is more than without any."""
+    if "features" not in found:
+        return "Not measured."
+    of, rows = found["features"], found["features"]["rows"]
+    names = [n for n in ORDER if n in of["subjects"]]
+    heads = [f"{n} {of['subjects'][n]['version']}" for n in names]
+    lines = [f"| us/request | {' | '.join(heads)} | to the best peer |", "|---|" + "---|" * (len(names) + 1)]
+    for row in rows:
+        name, part = best({"beside": beside(row["costs"])})
+        cells = " | ".join(middle(row["costs"][n]) for n in names)
+        lines.append(f"| {row['title']}{' (noisy)' * row['noisy']} | {cells} | **{part:.2f}** ({name}) |")
+    packed = ", ".join(f"{n} {of['packed'][n]:,} bytes" for n in names)
+    return "\n".join([*lines, "", f"What gzip makes of the 10 KiB: {packed}."])
+
+
+def configs(subjects: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
-        it = found["subjects"].get(name)
+        it = subjects.get(name)
         if it and it["config"]:
             parts.append(
                 f"<details><summary>{name} {it['version']}</summary>\n\n```\n{it['config'].rstrip()}\n```\n\n</details>"
@@ -183,7 +199,9 @@ def render(results: Path) -> None:
         "STALLED": stalled(found),
         "UPLOADS": uploads(found),
         "CHECKS": checks(found),
-        "CONFIGS": configs(found),
+        "FEATURES": features(found),
+        "CONFIGS": configs(found["subjects"]),
+        "FEATURE_CONFIGS": configs(found.get("features", {}).get("subjects", {})),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }
     for key, value in parts.items():
