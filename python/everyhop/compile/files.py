@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Mapping
 
 from everyhop import identity
-from everyhop.compile import hop_files
+from everyhop.compile import hop_files, rules_log
 from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.pages import read_html, read_page
 from everyhop.compile.world import Key, World, soon
@@ -25,6 +25,7 @@ def read_names(world: World) -> None:
 
 def read_files(world: World, environ: Mapping[str, str]) -> None:
     config = world.config
+    rules_log.openable(world)
     for i, site in enumerate(config.site):
         for j, pair in enumerate(site.certs):
             found = one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}", environ)

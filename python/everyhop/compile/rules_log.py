@@ -29,8 +29,6 @@ SECRET = frozenset(
 def judge(world: World) -> None:
     config = world.config
     fields(world, ("log",), "[log]", config.log.format, config.log.fields)
-    if config.log.access not in {"off", STDOUT}:
-        is_file(world, ("log", "access"), config.log.access)
     places: list[tuple[str, str, Key]] = [(config.log.access, config.log.format, ("log", "access"))]
     for i, route in enumerate(config.route):
         it, key = route.own_log, ("route", i, "log")
@@ -41,8 +39,6 @@ def judge(world: World) -> None:
             what = f"route {route.name!r} has its lines go to {it.to!r}, which is no file"
             world.refuse("config/wrong-value", at, what, "log = false", 'or log = "/var/log/everyhop/NAME.log"')
             continue
-        if it.to != STDOUT:
-            is_file(world, at, it.to)
         name = own(world, key, route, it)
         other = next((p for p in places if same(p[0], it.to)), None)
         if other is None:
@@ -105,8 +101,22 @@ def fields(world: World, key: Key, whose: str, name: str, listed: list[str] | No
         seen.setdefault(field, j)
 
 
+def openable(world: World) -> None:
+    """What can be seen to be no file without opening it. Who starts or reloads finds the rest out, and goes on where something
+    runs that has its files open: there a folder that is wrong costs no client anything."""
+    if world.past_dates == "close":
+        return
+    config = world.config
+    is_file(world, ("log", "access"), config.log.access)
+    for i, route in enumerate(config.route):
+        it = route.own_log
+        if it is not None:
+            is_file(world, ("route", i, "log") if isinstance(route.log, str) else ("route", i, "log", "to"), it.to)
+
+
 def is_file(world: World, key: Key, text: str) -> None:
-    """What can be seen to be none without opening it; the rest is found out by who starts or reloads."""
+    if text in {"", "off", STDOUT}:
+        return
     path = Path(text)
     try:
         why = "it is a folder" if path.is_dir() else ""
