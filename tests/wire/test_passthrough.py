@@ -201,6 +201,22 @@ def test_accept_proxy_is_required_from_those_and_believed(edge: Edges, pki: Pki)
     backend.close()
 
 
+V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\7\x7f\0\0\1\x15\xb3\x01\xbb"
+
+
+@pytest.mark.parametrize("header", [proxied("203.0.113.7"), V2], ids=["v1", "v2"])
+def test_a_proxy_header_from_who_is_not_asked_for_one_is_refused_as_what_it_is(
+    edge: Edges, raw: Raws, header: bytes
+) -> None:
+    """A load balancer that sends one, and a listener that was not told of it: the log says which side to mend."""
+    it = edge(route(raw(lambda *_: None).port), site=None, listener='accept_proxy = ["192.0.2.0/24"]')
+    with socket.create_connection(("127.0.0.1", it.port), 20) as sock:
+        sock.sendall(header + hello_bytes("pass.test"))
+        assert receive_all(sock) == b""
+    line = it.line(lambda x: x["end"] == "proxy/unexpected")
+    assert (line["client_hop"]["tls"], line["client"]) == ("none", "127.0.0.1")
+
+
 @pytest.mark.parametrize(("name", "slug"), [(None, "hello/no-sni"), ("nobody.test", "hello/unknown-sni")])
 def test_a_hello_for_nobody_gets_unrecognized_name_and_no_certificate(
     edge: Edges, raw: Raws, name: str | None, slug: str

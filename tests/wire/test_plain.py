@@ -349,6 +349,15 @@ def test_a_proxy_header_is_taken_in_front_of_plain_http(edge: Edges) -> None:
     it.line(lambda x: x["end"] == "proxy/malformed")
 
 
+def test_a_proxy_header_that_nobody_asked_for_is_refused_as_what_it_is_in_front_of_plain_http(edge: Edges) -> None:
+    port = free_port()
+    it = edge(configured(port), site=None)
+    with plain(port) as sock:
+        sock.sendall(b"PROXY TCP4 203.0.113.9 127.0.0.1 9 80\r\nGET /p HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert sock.recv(1) == b""
+    assert it.line(lambda x: x["end"] == "proxy/unexpected")["client"] == "127.0.0.1"
+
+
 def test_the_port_is_in_the_location_unless_it_is_that_of_https(edge: Edges) -> None:
     port = free_port()
     it = edge(configured(port, more="https_port = 443"), site=None)

@@ -35,6 +35,11 @@ impl Header {
     }
 }
 
+/// True if a header begins here, of either version: whoever sends one to a peer that takes none should be told so.
+pub fn begins(buf: &[u8]) -> bool {
+    buf.starts_with(SIGNATURE) || buf.starts_with(b"PROXY ")
+}
+
 /// Reads a header from the first bytes of a connection.
 pub fn read(buf: &[u8]) -> ProxyRead {
     let n = buf.len().min(SIGNATURE.len());

@@ -29,6 +29,9 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Greeting, Refusal> {
             match hello::read(arrived.bytes.bytes(), limit) {
                 Peeked::NeedMore => {}
                 Peeked::Hello(said) => return greeting(said),
+                Peeked::Unreadable(Unreadable::NotTls { .. }) if proxy::begins(arrived.bytes.bytes()) => {
+                    return Err(Refusal::ProxyUnexpected);
+                }
                 Peeked::Unreadable(why) => return Err(unreadable(why)),
             }
         }

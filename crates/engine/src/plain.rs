@@ -4,6 +4,7 @@
 use crate::arrived::Arrived;
 use crate::peek;
 use crate::terminate::Opened;
+use everyhop_canon::proxy;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::side::Wire;
 use everyhop_transport::sock::Sock;
@@ -33,6 +34,7 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Spoken, Refusal> {
         let bytes = arrived.bytes.bytes();
         match bytes.first() {
             Some(&HANDSHAKE) => return Err(Refusal::PlainTls),
+            Some(_) if proxy::begins(bytes) => return Err(Refusal::ProxyUnexpected),
             Some(_) if bytes.starts_with(PREFACE) => return Ok(Spoken::Http2),
             Some(_) if !PREFACE.starts_with(bytes) => return Ok(Spoken::Http1),
             _ => {}

@@ -56,6 +56,7 @@ refusals! {
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
+    ProxyUnexpected "proxy/unexpected" 0 "the client began with a PROXY header, which this listener does not take from it (accept_proxy)";
     ConnectionLimit "connection/limit" 0 "the listener already has as many connections as it may";
     DescriptorLimit "connection/descriptors" 0 "the process holds as many connections as its descriptors allow";
     SourceConnections "connection/source-limit" 0 "the source already has limits.connections_per_source connections";
@@ -105,7 +106,7 @@ refusals! {
     // In the clear, at a listener that speaks plain HTTP.
     PlainRedirected "plain/redirected" 308 "nothing is served here in the clear: the same request with https is";
     PlainChallenge "plain/no-challenge" 404 "nobody here has the answer to that ACME challenge";
-    PlainUnknown "plain/unknown-host" 421 "the request names a host that is not served here with https";
+    PlainUnknown "plain/unknown-host" 421 "the request names a host that this listener neither serves nor redirects";
     PlainHttps "plain/https-already" 421 "the request is one with https already, and came in the clear: sent to https it would come back";
     PlainTls "plain/tls" 400 "the client began TLS at a port that speaks plain HTTP";
     PlainExpired "plain/acceptance-expired" 503 "the acceptance of the listener, which serves requests in the clear, has expired";
