@@ -18,8 +18,9 @@ use everyhop_record::failure::Failure;
 use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::{Address, CONNECTS};
-use everyhop_running::backend::BackendRun;
+use everyhop_running::backend::{BackendRun, Connected};
 use everyhop_running::running::RouteRun;
+use everyhop_running::spread::UnderWay;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::pipe::{Moved, Pipe};
 use everyhop_transport::shares::Held;
@@ -33,43 +34,68 @@ use tokio::net::TcpStream;
 /// A ServerHello is far below this; more without one is not TLS that we know.
 const FIRST_BYTES: usize = 8 * 1024;
 
-/// Carries a passthrough connection to its end.
+/// Reaches a backend for a passthrough connection and lets it be carried to its end, in a task of its own: what peeking and
+/// dialling needed is not held for as long as bytes pass.
 pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
     let Some(route) = it.running.routes.get(route).cloned() else { return };
-    let (route, generation) = (&*route, it.running.generation);
+    let generation = it.running.generation;
     let mut it = it.keeping(Spliced { generation });
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
     let mut tries = Tries::by(route.key_of(it.client.ip()));
-    let header = header(&it, &hello, route);
+    let header = header(&it, &hello, &route);
     let preface = Preface { first: &header, starttls: route.starttls, ..Preface::NONE };
     if !lines_up(it.listening.starttls, route.starttls) {
         let why = Err(Refusal::OtherProtocol);
-        return end(&it, &hello, route, (None, &tries), TlsFacts::default(), (0, 0), why);
+        return end(&it, hello.host.as_deref(), &route, (None, &tries), TlsFacts::default(), (0, 0), why);
     }
-    let (backend, address, up, _held) = match dial(&it, route, &mut tries, &preface).await {
+    let (backend, address, up, held) = match dial(&it, &route, &mut tries, &preface).await {
         Ok(it) => it,
         Err(why) => {
             let hop = tries.failures.last().map(Failure::fragment);
-            return end(&it, &hello, route, (hop.as_ref(), &tries), TlsFacts::default(), (0, 0), Err(why));
+            let facts = TlsFacts::default();
+            return end(&it, hello.host.as_deref(), &route, (hop.as_ref(), &tries), facts, (0, 0), Err(why));
         }
     };
-    let _under_way = (route.sends_to(&backend), backend.connected());
     let Some(client) = it.sock.take() else { return };
-    let mut tunnel = Tunnel::new(&mut it, &header, route, client, up);
-    let began = || choose::healed(&backend, &address);
-    let ended = tunnel.run(&it, route, hello.host.as_deref(), backend.hop_id, began).await;
-    if ended.is_err() {
-        tunnel.abort();
+    let tunnel = Tunnel::new(&mut it, &header, &route, client, up);
+    let under_way = (route.sends_to(&backend), backend.connected());
+    let carried =
+        Carried { it, host: hello.host, route, backend, address, tries, tunnel, _held: held, _under_way: under_way };
+    tokio::task::spawn_local(Box::new(carried).carry());
+}
+
+/// A passthrough connection whose backend was reached.
+struct Carried {
+    it: Arrived<Spliced>,
+    /// The hello's.
+    host: Option<String>,
+    route: Arc<RouteRun>,
+    backend: Arc<BackendRun>,
+    address: Address,
+    tries: Tries,
+    tunnel: Tunnel,
+    _held: Held,
+    _under_way: (Option<UnderWay>, Connected),
+}
+
+impl Carried {
+    /// To its end, and to its line.
+    async fn carry(mut self: Box<Self>) {
+        let Carried { it, host, route, backend, address, tries, tunnel, .. } = &mut *self;
+        let ended = tunnel.run(it, route, host.as_deref(), backend.hop_id, || choose::healed(backend, address)).await;
+        if ended.is_err() {
+            tunnel.abort();
+        }
+        if let Some(why) = tunnel.failure(ended) {
+            it.core.backends.failed(route, backend, address, CONNECTS);
+            let failed = link::failure(backend, address, why);
+            it.core.backends.tell(backend, address, failed, it.started, tries);
+        }
+        let (facts, moved) = (std::mem::take(&mut tunnel.facts), (tunnel.to_backend.moved, tunnel.to_client.moved));
+        let hop = HopFragment::of(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
+        end(it, host.as_deref(), route, (Some(&hop), tries), facts, moved, ended);
     }
-    if let Some(why) = tunnel.failure(ended) {
-        it.core.backends.failed(route, &backend, &address, CONNECTS);
-        let failed = link::failure(&backend, &address, why);
-        it.core.backends.tell(&backend, &address, failed, it.started, &mut tries);
-    }
-    let (facts, moved) = (tunnel.facts, (tunnel.to_backend.moved, tunnel.to_client.moved));
-    let hop = HopFragment::of(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
-    end(&it, &hello, route, (Some(&hop), &tries), facts, moved, ended);
 }
 
 /// Nobody can take a greeting away within a session that passes, or add one: what a client asked for TLS in, the backend is
@@ -398,7 +424,7 @@ fn poll_bulk(cx: &mut Context<'_>, from: &Sock, to: &Sock, way: &mut Way) -> Pol
 
 fn end(
     it: &Arrived<Spliced>,
-    hello: &Greeting,
+    host: Option<&str>,
     route: &RouteRun,
     (hop, tries): (Option<&HopFragment>, &Tries),
     facts: TlsFacts,
@@ -416,7 +442,7 @@ fn end(
         listener: &it.listening.name,
         peer: it.peer,
         client: it.client.ip(),
-        sni: hello.host.as_deref(),
+        sni: host,
         tls: "passed",
         facts,
         refused: None,
