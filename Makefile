@@ -18,6 +18,8 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/target/pycache
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
+APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there
+
 # Says what a long step does and how long it took.
 define step
 @printf '%s ...\n' '$(1)'; began=$$SECONDS; { $(2); }; printf '%s: %d s\n' '$(1)' $$((SECONDS - began))
@@ -28,7 +30,7 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit halves wire beside applications guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit halves wire peers applications guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,24 +47,20 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,Rust tests,cargo test -q --workspace --exclude everyhop-fuzz)
 	$(call step,seeded fuzzing,$(MAKE) -s seeded)
 	$(call step,unit and contract tests,$(MAKE) -s halves)
-	$(call step,wire tests and threats,$(MAKE) -s beside)
-	$(call step,outside suites,$(MAKE) -s suites)
-	$(call step,applications,$(MAKE) -s applications)
+	$(call step,wire tests threats suites and applications,$(MAKE) -s peers)
 	$(call step,promises,pytest tests/promises)
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
-# Three that mostly wait, beside each other; what two of them print comes when all have ended.
-beside:
-	@red=0; pytest tests/threats tests/wire/test_h*.py > target/threats.log 2>&1 & threats=$$!; \
-	pytest tests/wire/test_[a-g]*.py > target/wire.log 2>&1 & wire=$$!; \
-	pytest tests/wire/test_[i-z]*.py tests/docs || red=1; wait $$wire || red=1; wait $$threats || red=1; \
-	cat target/wire.log target/threats.log; exit $$red
+# Tests that mostly wait for peers, in more processes than there are cores; a file stays in one, and what takes long begins.
+BESIDE := -n 4 --dist loadfile
 
-# Unit tests wait for nothing: a half for each of two cores.
+peers: tools $(VENV)/.dev target/suites/.there $(APPLICATIONS)
+	@pytest $(BESIDE) tests/wire tests/threats tests/docs tests/suites tests/applications $(ARGS)
+
+# Unit tests wait for nothing: one process a core.
 halves:
-	@red=0; pytest tests/unit/[a-c]* $(ONLY) > target/unit.log 2>&1 & half=$$!; \
-	pytest tests/unit/[d-z]* tests/contract tests/refusals $(ONLY) || red=1; wait $$half || red=1; cat target/unit.log; exit $$red
+	@pytest -n 2 --dist loadfile tests/unit tests/contract tests/refusals $(ONLY)
 
 quick: $(VENV)/.dev ## The short loop: lint, and what needs no sockets and no seconds.
 	@$(MAKE) -s lint types
@@ -140,7 +138,6 @@ target/suites/.there: requirements/suites.lock requirements/suites-build.lock te
 	  -o $(CURDIR)/target/suites/bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
 	@touch $@
 
-APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there
 
 applications: tools $(VENV)/.dev $(APPLICATIONS) ## Applications of others through the edge, in every pattern: docs/reference/applications.md.
 	@pytest tests/applications $(ARGS)
