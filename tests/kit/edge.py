@@ -19,6 +19,7 @@ from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import Surroundings
 from everyhop.evidence import read_observation
 from tests.kit.logs import whole_lines
+from tests.kit.nursery import Quick
 
 
 class Pki:
@@ -122,7 +123,7 @@ class EdgeKit:
         for attempt in range(3):
             self.port = free_port()
             self.write(routes)
-            self.edge = Edge(self.config, under=under)
+            self.edge = Edge(self.config, under=under) if under else Quick(self.config)
             try:
                 self.edge.wait_for("ready:", 60)
                 return

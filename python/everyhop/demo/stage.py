@@ -129,14 +129,18 @@ class Edge:
         self, config: Path, *, under: Sequence[str] = (), arguments: Sequence[str] = (), pass_fds: Sequence[int] = ()
     ) -> None:
         self.config = config
-        command = [*under, sys.executable, "-m", "everyhop", "run", "--config", str(config), *arguments]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds
-        )
+        self.under, self.pass_fds = under, pass_fds
+        self.process = self.begun(arguments)
         self.said: list[str] = []
         self.heard = threading.Condition()
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
+
+    def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        command = [*self.under, sys.executable, "-m", "everyhop", "run", "--config", str(self.config), *arguments]
+        return subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, pass_fds=self.pass_fds
+        )
 
     def listen(self) -> None:
         assert self.process.stderr is not None

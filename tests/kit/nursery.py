@@ -1,0 +1,99 @@
+"""Edges that are born with everything imported: most of what starting one costs is Python reading the same modules again.
+
+A process imports what `everyhop run` does and waits; each edge is a fork of it that goes on in `main` with a command line of its
+own. From there it is the product: its sockets, its engine, its end. Edges whose start is what a test is about, or that begin under
+another command, are begun as users do (`Edge`).
+
+    pytest  --asks-->  nursery  --forks-->  minder  --forks-->  the edge
+
+The minder waits for its one edge and tells how it ended, so that this process need not be its parent. Read next: `forks.py`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from everyhop.demo.stage import Edge
+
+FORKS = Path(__file__).with_name("forks.py")
+
+
+class Born(subprocess.Popen[str]):
+    """What `subprocess` would have given of such an edge."""
+
+    _child_created = False  # by nobody here: there is nothing to reap
+
+    def __init__(self, args: Sequence[str], status: int, stderr: int) -> None:
+        self.args = args
+        self.stdin = self.stdout = None
+        self.stderr = os.fdopen(stderr, encoding="utf-8")
+        self.returncode = None
+        self.status = os.fdopen(status, "rb", buffering=0)
+        self.telling = threading.Lock()
+        self.pid = int(self.told())
+
+    def told(self) -> bytes:
+        return self.status.read(11)
+
+    def poll(self) -> int | None:
+        return self.ended(0)
+
+    def ended(self, seconds: float | None) -> int | None:
+        with self.telling:
+            if self.returncode is None and select.select([self.status], [], [], seconds)[0]:
+                self.returncode = int(self.told())
+                self.status.close()
+            return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if (code := self.ended(timeout)) is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return code
+
+
+class Nursery:
+    def __init__(self) -> None:
+        self.asking = threading.Lock()
+        self.door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Nothing of the tests is imported there: -P keeps the modules beside it from being taken for others of their names.
+        command = [sys.executable, "-P", str(FORKS), str(theirs.fileno())]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        self.door.close()
+        self.process.wait()
+
+    def bear(self, words: Sequence[str]) -> Born:
+        """A process of `everyhop` with these words, this environment and this folder."""
+        status, tells = os.pipe()
+        stderr, says = os.pipe()
+        asked = json.dumps({"words": list(words), "environment": dict(os.environ), "folder": str(Path.cwd())})
+        with self.asking:
+            socket.send_fds(self.door, [asked.encode()], [tells, says])
+        os.close(tells)
+        os.close(says)
+        return Born(["everyhop", *words], status, stderr)
+
+
+@cache
+def nursery() -> Nursery:
+    return Nursery()
+
+
+class Quick(Edge):
+    """`everyhop run`, begun by the nursery."""
+
+    def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        return nursery().bear(["run", "--config", str(self.config), *arguments])
