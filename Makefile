@@ -52,11 +52,13 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
-# Tests that mostly wait for peers, in more processes than there are cores; a file stays in one, and what takes long begins.
-BESIDE := -n 4 --dist loadfile
+# Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; files begin in this
+# order, those with tests that take long first.
+BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
+SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats
 
 peers: tools $(VENV)/.dev target/suites/.there $(APPLICATIONS)
-	@pytest $(BESIDE) tests/wire tests/threats tests/docs tests/suites tests/applications $(ARGS)
+	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
 halves:

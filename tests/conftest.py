@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +11,6 @@ from everyhop.demo.relay import Relay
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.clients import OPENED
 from tests.kit.raw import Script
-
-# Hundreds of tests start a command; none of them is to compile Everyhop anew.
-os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).resolve().parent.parent / "target" / "pycache"))
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from everyhop.demo.stage import Edge
 
+AT_A_START = ("PYTHON", "LD_", "GLIBC_", "MALLOC_", "LANG", "LC_", "TZ")
+BEFORE = dict(os.environ)
+"""Before any test changed it."""
 FORKS = Path(__file__).with_name("forks.py")
 
 
@@ -67,7 +70,7 @@ class Nursery:
         self.door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Nothing of the tests is imported there: -P keeps the modules beside it from being taken for others of their names.
         command = [sys.executable, "-P", str(FORKS), str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=BEFORE)
         theirs.close()
         atexit.register(self.close)
 
@@ -92,8 +95,15 @@ def nursery() -> Nursery:
     return Nursery()
 
 
+def of_a_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of it takes effect where a process begins, and not in a fork."""
+    return {name: value for name, value in environment.items() if name.startswith(AT_A_START)}
+
+
 class Quick(Edge):
-    """`everyhop run`, begun by the nursery."""
+    """`everyhop run`, begun by the nursery; where the environment asks for a start of its own, as users do."""
 
     def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        if of_a_start(os.environ) != of_a_start(BEFORE):
+            return super().begun(arguments)
         return nursery().bear(["run", "--config", str(self.config), *arguments])

@@ -478,18 +478,18 @@ def test_a_proxy_header_that_is_not_exact_ends_the_connection(listening: Listeni
         got, slug = listening.refused(TRUSTED, header + HELLO, end=True)
         assert (got, slug) == (b"", "proxy/malformed"), what
     got, slug = listening.refused(TRUSTED, V1 + V1 + HELLO)
-    assert slug == "hello/not-tls", "only one is taken off"
+    assert slug == "proxy/unexpected", "only one is taken off"
     got, slug = listening.refused(TRUSTED, v2() + V1 + HELLO)
-    assert slug == "hello/not-tls"
+    assert slug == "proxy/unexpected"
     assert listening.served(TRUSTED, V1 + HELLO) == "203.0.113.7"
 
 
-def test_a_proxy_header_from_anyone_else_is_not_tls(listening: Listening) -> None:
+def test_a_proxy_header_from_anyone_else_is_refused_as_one(listening: Listening) -> None:
     """X03. Who must not send one cannot name somebody else, and nothing is skipped to find a hello behind it."""
     assert listening.served(STRANGER, HELLO) == STRANGER
     for what, header, _ in BELIEVED:
         got, slug = listening.refused(STRANGER, header + HELLO)
-        assert slug == "hello/not-tls" and b"203.0.113.7" not in got, (what, got, slug)
+        assert slug == "proxy/unexpected" and b"203.0.113.7" not in got, (what, got, slug)
     assert listening.served(STRANGER, HELLO) == STRANGER
 
 
