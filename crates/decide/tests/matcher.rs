@@ -1,7 +1,7 @@
 //! The matcher on the golden plan, and on many routes; and one rule for names on both sides of it.
 
 use everyhop_decide::{
-    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Plain, Refused, Verdict, Who, apart,
+    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Plain, Refused, Verdict, Who, apart, named,
 };
 use everyhop_plan::{PathMatch, Plan, Way};
 
@@ -167,6 +167,37 @@ fn what_is_carried_unread_is_told_apart_without_a_method_unless_a_plan_reads_it(
     let api = route(&old, "wiki");
     read.routes[broker].way = old.routes[api].way.clone();
     assert!(methods(&read).contains("GET") && !methods(&read).contains(""), "one of them does");
+}
+
+#[test]
+fn what_is_served_in_the_clear_is_told_apart_from_what_went_on_from_there_before_which_may_be_nothing() {
+    let golden = golden();
+    let inner = golden.listeners.iter().position(|l| l.name == "inner").expect("the listener");
+    let mut gone = golden.clone();
+    gone.listeners.remove(inner);
+    gone.sites.retain(|s| s.name != "inner");
+    gone.routes.retain(|r| r.name != "inner");
+    let mut tls = golden.clone();
+    tls.listeners[inner].speaks = tls.listeners[0].speaks.clone();
+    let [served, gone, tls] = [&golden, &gone, &tls].map(|plan| Matcher::build(plan).expect("tables"));
+    let outcomes = |old: &Matcher, new: &Matcher| {
+        let told = apart(old, new).into_iter().filter(|it| it.listener == "inner");
+        told.map(|it| (it.old, it.new)).unzip::<_, _, Vec<_>, Vec<_>>()
+    };
+    let nothing = Outcome::Refuse { why: HelloRefusal::UnknownSni };
+    let ((before, now), (was, after)) = (outcomes(&gone, &served), outcomes(&served, &gone));
+    for (of_none, of_some) in [(before, now), (after, was)] {
+        assert!(of_none.iter().all(|it| *it == nothing), "nothing went on from there: {of_none:?}");
+        assert!(of_some.iter().any(|it| matches!(it, Outcome::Pass { .. })), "{of_some:?}");
+    }
+    let in_the_clear = |old: &Matcher, new: &Matcher| {
+        let told = named(old, new).into_iter().filter(|it| it.is_plain);
+        told.map(|it| it.pattern).collect::<std::collections::BTreeSet<_>>()
+    };
+    for (old, new) in [(&tls, &served), (&served, &tls), (&gone, &served), (&served, &gone), (&served, &served)] {
+        assert!(in_the_clear(old, new).contains("wiki.example.com"));
+    }
+    assert!(in_the_clear(&gone, &gone).is_empty() && in_the_clear(&tls, &tls).is_empty());
 }
 
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {

@@ -112,4 +112,5 @@ fn a_backend_is_called_as_the_file_calls_it() {
     assert_eq!(said(r#"{"kind":"ip","ip":"::1","port":2}"#), "[::1]:2");
     assert_eq!(said(r#"{"kind":"name","name":"b.test","port":3}"#), "b.test:3");
     assert_eq!(said(r#"{"kind":"unix","path":"/run/x"}"#), "unix:/run/x");
+    assert_eq!(said(r#"{"kind":"service","service":"_x._tcp.b.test"}"#), "srv:_x._tcp.b.test");
 }
