@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from dataclasses import replace
@@ -289,6 +290,68 @@ def test_a_test_that_fails_or_takes_too_long_has_noticed(tmp_path: Path, monkeyp
     it = rust.Program(str(script), str(tmp_path), 0.0)
     assert [it.fails(number) for number in (0, 1, 2)] == [False, True, True]
     assert rust.rehearse(it).seconds < 1
+
+
+CRATE = """\
+pub fn most(a: u8, b: u8) -> u8 {
+    if a > b { a } else { b }
+}
+
+pub fn words(of: &str) -> Vec<String> {
+    of.split(' ').map(str::to_owned).collect()
+}
+
+pub const TWICE: u8 = 2 * 2;
+"""
+
+TESTS = """\
+#[test]
+fn it_is_the_most() {
+    assert_eq!((one::most(1, 2), one::most(2, 1)), (2, 2));
+    assert_eq!(one::words("a b").len(), 2);
+}
+"""
+
+
+@pytest.mark.thorough
+def test_mutants_of_a_crate_are_built_together_and_what_does_not_build_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("cargo"):
+        pytest.skip("no cargo here")
+    monkeypatch.setattr(rust, "BUILT", tmp_path / "target")
+    crate = tmp_path / "crates/one"
+    for name, text in {
+        "Cargo.toml": '[workspace]\nmembers = ["crates/one"]\nresolver = "3"\n',
+        "crates/one/Cargo.toml": '[package]\nname = "one"\nversion = "0.1.0"\nedition = "2024"\n',
+        "crates/one/src/lib.rs": CRATE,
+        "crates/one/tests/most.rs": TESTS,
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def made(number: int, row: int, part: str, by: str, within: tuple[int, int] | None) -> Mutant:
+        column = CRATE.split("\n")[row - 1].index(part) + 1
+        return Mutant(
+            number, "crates/one/src/lib.rs", f"{number}", (row, column), (row, column + len(part)), by, within
+        )
+
+    inside = "of.split(' ').map(str::to_owned).collect()"
+    equal, less, default, none, const = (
+        made(1, 2, ">", ">=", (1, 3)),
+        made(2, 2, ">", "<", (1, 3)),
+        made(3, 6, inside, "vec![]", (5, 7)),
+        made(4, 6, inside, "Some(0)", (5, 7)),
+        made(5, 9, "*", "+", None),
+    )
+    whole = {it.file: CRATE for it in (equal,)}
+    programs, alone = rust.built(tmp_path, [equal, less, default, none, const], whole, ("one",), ("--tests",))
+    assert (programs.mutants, alone) == ([equal, less, default], [const])
+    assert [programs.noticed(it) for it in (0, 1, 2, 3)] == [False, False, True, True]
+    (crate / "src/lib.rs").write_text(broken(CRATE, none))
+    with pytest.raises(rust.Unbuilt, match="mismatched types") as unbuilt:
+        rust.Programs(tmp_path, ("one",), ("--tests",), [])
+    assert ("crates/one/src/lib.rs", 6) in unbuilt.value.places
 
 
 def test_a_survivor_of_python_is_what_the_tests_did_not_notice_by_its_line(tmp_path: Path) -> None:
