@@ -49,10 +49,11 @@ def judge(world: World) -> None:
             # Lines go to standard output where nobody says otherwise.
             also = (other[2],) if world.value(other[2]) is not None else ()
             world.refuse("log/two-formats", at, what, mend, also=also)
-    if len(places) > MOST:
-        what = f"lines of the access log go to {len(places)} places, and {MOST} are the most"
+    named = [place for place in places if place[0] != "off"]
+    if len(named) > MOST:
+        what = f"lines of the access log go to {len(named)} places, and {MOST} are the most"
         world.refuse(
-            "config/wrong-value", places[MOST][2], what, "let several routes have one file: a line names its route"
+            "config/wrong-value", named[MOST][2], what, "let several routes have one file: a line names its route"
         )
 
 
