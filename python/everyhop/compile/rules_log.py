@@ -13,7 +13,7 @@ from everyhop.plan import STDOUT
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
-MOST = 128
+MOST = 64
 """Places: each has a thread, a descriptor and memory of its own in the engine."""
 
 SECRET = frozenset(
