@@ -201,7 +201,8 @@ def render(results: Path) -> None:
         "CHECKS": checks(found),
         "FEATURES": features(found),
         "CONFIGS": configs(found["subjects"]),
-        "FEATURE_CONFIGS": configs(found.get("features", {}).get("subjects", {})),
+        "FEATURE_CONFIGS": "### Of the features\n\n" * ("features" in found)
+        + configs(found.get("features", {}).get("subjects", {})),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }
     for key, value in parts.items():
