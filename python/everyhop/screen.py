@@ -88,6 +88,13 @@ def exact(text: str) -> None:
     print(in_json(text) if sys.stdout.isatty() else text)
 
 
+def few(parts: list[str], most: int = 3) -> str:
+    """The first of them in words, and how many more there are."""
+    rest = len(parts) - most
+    # One more is as short as to say so.
+    return ", ".join(parts) if rest <= 1 else f"{', '.join(parts[:most])} and {rest} more"
+
+
 def ahead(left: dt.timedelta) -> str:
     """How far away, in whole days: `in 3 days`."""
     days = f"{left.days} day{'' if left.days == 1 else 's'}" if left.days else "less than a day"

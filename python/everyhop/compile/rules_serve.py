@@ -8,8 +8,7 @@ from everyhop.compile.reach import in_the_clear, meet, serving
 from everyhop.compile.streams import owned, streaming
 from everyhop.compile.world import Key, World
 from everyhop.model import Listener, Site
-
-SIGNED = 'own the risk: acceptance = { owner = "NAME", why = "TEXT", context = "isolated-network", since = DATE, until = DATE }'
+from everyhop.screen import few
 
 
 def judge(world: World) -> None:
@@ -88,10 +87,10 @@ def serves(world: World, i: int, listener: Listener) -> None:
         world.refuse(
             "listener/serves-without-acceptance",
             (*key, "serve"),
-            f"listener {name} serves requests that come in the clear to {', '.join(away)}, and names no acceptance",
+            f"listener {name} serves requests that come in the clear to {few(away)}, and names no acceptance",
             'let TLS be spoken there: speaks = "tls"',
             f'bind it on this host: bind = ["127.0.0.1:{away[0].rpartition(":")[2]}"]',
-            SIGNED,
+            f"own the risk: everyhop accept {listener.name} --listener --owner NAME --until DATE --context isolated-network --why TEXT",
             of_key=True,
         )
     elif not away and listener.acceptance is not None:

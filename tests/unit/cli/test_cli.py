@@ -119,6 +119,79 @@ def test_accepting_a_route_keeps_comments_and_makes_it_pass(tmp_path: Path) -> N
     assert done.returncode == 1 and "acceptance/expired" in done.stderr
 
 
+SERVES = """version = 1
+[[listener]] # the balancer's
+name = "wiki"
+bind = ["10.0.0.9:8080"]
+speaks = "http"
+serve = true
+[[listener]]
+name = "public"
+bind = ["127.0.0.1:8443"]
+[[listener]]
+name = "web"
+bind = ["127.0.0.1:8081"]
+speaks = "http"
+https_port = 8443
+[[site]]
+name = "s"
+hosts = ["wiki.test"]
+certs = [{ chain = "x", key = "file:y" }]
+[[route]]
+name = "wiki"
+host = "wiki.test"
+tls = "plaintext"
+to = ["127.0.0.1:1"]
+"""
+
+
+def test_accepting_a_listener_writes_to_it_and_not_to_the_route_of_its_name(tmp_path: Path) -> None:
+    import datetime as dt
+
+    path = tmp_path / "everyhop.toml"
+    path.write_text(SERVES)
+    refused = cli("check", "--no-files", str(path))
+    assert refused.returncode == 1 and "everyhop accept wiki --listener --owner NAME" in refused.stdout + refused.stderr
+    until = str(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
+    given = (
+        "--owner",
+        "me",
+        "--until",
+        until,
+        "--why",
+        "VLAN 9",
+        "--context",
+        "isolated-network",
+        "--config",
+        str(path),
+    )
+    for name, why in (("public", "speaks TLS"), ("web", "forwards nothing"), ("other", "has no listener 'other'")):
+        done = cli("accept", name, "--listener", *given)
+        assert done.returncode == 2 and why in done.stderr, done.stderr
+    done = cli("accept", "wiki", "--listener", *given[:2], "--until", "2099-01-01", *given[4:])
+    assert done.returncode == 2 and "a year at most" in done.stderr
+    assert path.read_text() == SERVES, "nothing was written"
+    done = cli("accept", "wiki", "--listener", *given)
+    assert done.returncode == 0, done.stderr
+    text = path.read_text()
+    assert "# the balancer's" in text and text.index("[listener.acceptance]") < text.index('name = "public"')
+    assert "[route.acceptance]" not in text
+    done = cli("check", "--no-files", str(path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_thousand_addresses_in_plaintext_are_told_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "everyhop.toml"
+    to = ", ".join(f'"10.0.{i // 250}.{i % 250 + 1}:3000"' for i in range(1000))
+    path.write_text(GOOD.replace('["10.0.3.9:3000"]', f"[{to}]"))
+    said = cli("check", "--no-files", str(path))
+    assert said.returncode == 1
+    told = " ".join((said.stdout + said.stderr).split())
+    assert (
+        "decrypted traffic to 10.0.0.1:3000, 10.0.0.2:3000, 10.0.0.3:3000 and 997 more and names no acceptance" in told
+    )
+
+
 def test_json_is_json(tmp_path: Path) -> None:
     path = tmp_path / "everyhop.toml"
     path.write_text(GOOD)
