@@ -64,6 +64,7 @@ class Engine:
             material_digest=compiled.material.digest,
             names={},
             logs=[],
+            zone=None,
         )
         began = time.monotonic()
         self.control.must(apply, m.Applied, [material])

@@ -37,6 +37,7 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
             material_digest=DIGEST,
             names={},
             logs=[],
+            zone="a",
         ),
         m.Applied,
         "engine/material",

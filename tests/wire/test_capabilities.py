@@ -240,6 +240,17 @@ def complete_log(at: Ground) -> None:
     until(lambda: it.ask().status == 503)
 
 
+def copied(at: Ground) -> None:
+    """Over a hop of the same pattern, to who proves itself."""
+    own, mirror = at.backend(), at.backend("mirror")
+    it = at.edge(own.port)
+    there = '"127.0.0.1:9443"], share = 0.1'
+    it.again(there, f'"127.0.0.1:{mirror.port}"], share = 1.0')
+    assert "backend: first" in it.ask("/x").text
+    until(lambda: mirror.seen or None)
+    assert len(own.seen) == len(mirror.seen) == 1 and mirror.seen[0]["x-request-id"] == own.seen[0]["x-request-id"]
+
+
 def retried(at: Ground) -> None:
     """A backend that dies over a request: GET goes to the other one, POST to nobody twice."""
     seen: list[bytes] = []
@@ -454,6 +465,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "request-log": request_log,
     "complete-log": complete_log,
     "retries": retried,
+    "mirroring": copied,
     "header-rewriting": identity_fields,
     "canary": by_header,
     "client-certificate-at-edge": clients_proved,

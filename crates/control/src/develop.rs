@@ -68,6 +68,7 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         material_digest: sha256_hex(material.as_bytes()),
         names: HashMap::new(),
         logs: logs.iter().map(|it| (*it).to_owned()).collect(),
+        zone: None,
     };
     let mut fds = vec![memory(material).map_err(|e| e.to_string())?];
     for path in &logs {

@@ -4,8 +4,10 @@
 mod develop;
 mod fds;
 mod messages;
+mod metrics_mirrors;
 mod metrics_text;
 mod metrics_times;
+mod metrics_zones;
 mod report;
 mod sandbox;
 mod serve;

@@ -96,6 +96,8 @@ pub(crate) enum Ask {
         material_digest: String,
         names: HashMap<String, Vec<Found>>,
         logs: Vec<String>,
+        #[serde(deserialize_with = "present")]
+        zone: Option<String>,
     },
     Names {
         names: HashMap<String, Vec<Found>>,

@@ -1,7 +1,9 @@
 //! The metrics in Prometheus' text format, made on read. Every label's value comes from the plan, never from a peer.
 //! Read next: `status.rs`, which serves them.
 
+use crate::metrics_mirrors::mirrors;
 use crate::metrics_times::{durations, first_bytes};
+use crate::metrics_zones::zones;
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::{EjectOn, Speaks};
@@ -10,7 +12,7 @@ use everyhop_record::grpc::CODES;
 use everyhop_record::printable::printable;
 use everyhop_record::times::CLASSES;
 use everyhop_record::trouble::{TROUBLES, Trouble};
-use everyhop_running::address::{CONNECTS, ERRORS, TIMEOUTS, rule};
+use everyhop_running::address::{CONNECTS, ERRORS, SLOW, TIMEOUTS, rule};
 use everyhop_running::running::Running;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -44,6 +46,8 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     under_way(&mut out, &running);
     open(&mut out, &running);
     retries(&mut out, &running);
+    mirrors(&mut out, &running);
+    zones(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
     durations(&mut out, &running);
@@ -216,7 +220,8 @@ fn expiries(out: &mut String, running: &Running) {
     let name = "everyhop_expires_timestamp_seconds";
     let _ = writeln!(out, "# HELP {name} when an acceptance or certificate ends\n# TYPE {name} gauge");
     for r in &running.routes {
-        if let Some(until) = r.backends.iter().map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min() {
+        let mirrors = r.mirror.iter().flat_map(|m| &m.to.backends);
+        if let Some(until) = r.backends.iter().chain(mirrors).map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min() {
             let _ = writeln!(out, "{name}{{kind=\"acceptance\",name=\"{}\"}} {until}", label(&r.name));
         }
     }
@@ -259,9 +264,9 @@ fn backends(out: &mut String, running: &Running) {
         }
     }
     let name = "everyhop_hop_failures_total";
-    counter(out, name, "tries at a backend that failed, by slug");
+    counter(out, name, "tries at a backend or mirror that failed, by slug");
     for r in &running.routes {
-        for b in &r.backends {
+        for b in r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)) {
             for (slug, n) in b.health.failed() {
                 let (route, at) = (label(&r.name), label(&b.at));
                 let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\",slug=\"{slug}\"}} {n}");
@@ -288,7 +293,8 @@ fn ejections(out: &mut String, running: &Running) {
         for b in &r.backends {
             let of = |by| (by, b.health.ejections(by));
             let has = |by, on| r.eject_on.contains(&on).then(|| of(by));
-            let each = [Some(of(CONNECTS)), has(TIMEOUTS, EjectOn::Timeouts), has(ERRORS, EjectOn::Errors)];
+            let slow = r.slow.map(|_| of(SLOW));
+            let each = [Some(of(CONNECTS)), has(TIMEOUTS, EjectOn::Timeouts), has(ERRORS, EjectOn::Errors), slow];
             for (by, n) in each.into_iter().flatten() {
                 let (route, at, rule) = (label(&r.name), label(&b.at), rule(by));
                 let _ = writeln!(out, "{name}{{route=\"{route}\",backend=\"{at}\",rule=\"{rule}\"}} {n}");

@@ -2,12 +2,12 @@
 //! on read; nothing here is on the path of a byte. Read next: `metrics_text.rs`, `where.rs`.
 
 use everyhop_engine::worker::shared::Shared;
-use everyhop_plan::Limits;
 use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::checked::{Checked, Seen};
+use everyhop_running::mirror::MirrorRun;
 use everyhop_running::running::{Listening, RouteRun};
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(crate) fn closed(route: &RouteRun) -> Option<Refusal> {
     if why.all(|w| w.is_some()) { first } else { None }
 }
 
-fn backend(it: &BackendRun, sent: &AtomicU64, limits: &Limits) -> Value {
+fn backend(it: &BackendRun, sent: &AtomicU64, zone: Option<&str>, route: &RouteRun) -> Value {
     let now = now_s();
     let state = match it.closed(now) {
         Some(Refusal::Unresolved) => "unresolved",
@@ -50,13 +50,13 @@ fn backend(it: &BackendRun, sent: &AtomicU64, limits: &Limits) -> Value {
     let addresses = it.addresses.load();
     let last = addresses.iter().filter_map(|a| a.fares.last()).max_by_key(|(micros, _)| *micros);
     json!({
-        "at": it.at, "tls": it.tls, "state": state, "identity": identity,
+        "at": it.at, "tls": it.tls, "zone": zone, "state": state, "identity": identity,
         "failures": addresses.iter().map(|a| a.fares.failures.load(Ordering::Relaxed)).sum::<u32>(),
         "requests": sent.load(Ordering::Relaxed), "open": it.open.load(Ordering::Relaxed),
         "impostor": addresses.iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)),
         "failed": it.health.failed().into_iter().collect::<HashMap<_, _>>(),
         "last_failure": parsed(last.map(|(_, text)| text)),
-        "addresses": addresses.iter().map(|a| address(a, limits)).collect::<Vec<_>>(),
+        "addresses": addresses.iter().map(|a| address(a, route)).collect::<Vec<_>>(),
         "check": it.check.as_ref().map(|_| check(it)),
     })
 }
@@ -82,12 +82,17 @@ pub(crate) fn saw(it: &BackendRun) -> Option<Seen> {
 
 /// The rule by which it is ejected, with its figures: `row` failures, where the route lets `after` pass in a row and one that came
 /// back none; it is asked again each `every_s`.
-fn ejected(it: &Address, limits: &Limits) -> Option<Value> {
+fn ejected(it: &Address, route: &RouteRun) -> Option<Value> {
     let (rule, row) = it.fares.ejected_by()?;
-    Some(json!({"rule": rule, "row": row, "after": limits.eject_after, "every_s": limits.eject_s}))
+    let limits = &route.limits;
+    let mut told = json!({"rule": rule, "row": row, "after": limits.eject_after, "every_s": limits.eject_s});
+    if let ("slow", Some(most), Some(told)) = (rule, route.slow, told.as_object_mut()) {
+        told.insert("slow_ms".to_owned(), json!(most.as_millis()));
+    }
+    Some(told)
 }
 
-fn address(it: &Address, limits: &Limits) -> Value {
+fn address(it: &Address, route: &RouteRun) -> Value {
     json!({
         "at": it.at.map(|at| at.to_string()),
         "state": match &it.fares {
@@ -95,10 +100,24 @@ fn address(it: &Address, limits: &Limits) -> Value {
             fares if fares.is_ejected() => "ejected",
             _ => "up",
         },
-        "ejected": ejected(it, limits),
+        "ejected": ejected(it, route),
         "failures": it.fares.failures.load(Ordering::Relaxed),
         "impostor": it.fares.impostor.load(Ordering::Relaxed),
         "last_failure": parsed(it.fares.last().map(|(_, text)| text)),
+    })
+}
+
+/// The zone of a route's backend, by its index.
+pub(crate) fn zone_of(route: &RouteRun, index: usize) -> Option<&str> {
+    route.spread.as_ref()?.shares.get(index)?.zone.as_deref()
+}
+
+/// Where copies go, and what became of those that were chosen so far.
+fn mirror(it: &MirrorRun) -> Value {
+    json!({
+        "under_way": it.under_way(),
+        "counted": it.counted().collect::<HashMap<_, _>>(),
+        "backends": it.to.backends.iter().zip(&it.to.sent).map(|(b, sent)| backend(b, sent, None, &it.to)).collect::<Vec<_>>(),
     })
 }
 
@@ -135,7 +154,11 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "panics": r.panics(now_s()),
                 "closed": closed(r).map(Refusal::slug),
                 "last": parsed(r.stats.last()),
-                "backends": r.backends.iter().zip(&r.sent).map(|(b, sent)| backend(b, sent, &r.limits)).collect::<Vec<_>>(),
+                "mirror": r.mirror.as_deref().map(mirror),
+                "stays_ppm": r.stays_ppm(now_s()),
+                "backends": r.backends.iter().zip(&r.sent).enumerate().map(|(i, (b, sent))| {
+                    backend(b, sent, zone_of(r, i), r)
+                }).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -151,6 +174,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
     json!({
         "protocol": 1, "answer": "status",
         "generation": running.generation,
+        "zone": running.zone,
         "plan_digest": running.digest, "material_digest": running.material_digest,
         "connections": shared.clients.open(),
         "sandbox": crate::sandbox::closed(),

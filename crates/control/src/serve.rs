@@ -116,8 +116,8 @@ impl Engine {
         let given = match ask {
             Ask::Hello {} => self.welcome(),
             Ask::Listen { threads, sockets, status } => self.listen(threads, sockets, status, fds),
-            Ask::Apply { plan, plan_digest, material, material_digest, names, logs } => {
-                self.apply(plan, plan_digest, material, material_digest, &names, &logs, fds)
+            Ask::Apply { plan, plan_digest, material, material_digest, names, logs, zone } => {
+                self.apply(plan, plan_digest, material, material_digest, &names, &logs, zone.as_deref(), fds)
             }
             Ask::Names { names } => {
                 if let Some(running) = self.shared.running.load_full() {
@@ -217,6 +217,7 @@ impl Engine {
         material_digest: String,
         names: &HashMap<String, Vec<Found>>,
         logs: &[String],
+        zone: Option<&str>,
         fds: Vec<OwnedFd>,
     ) -> Value {
         let mut fds = fds.into_iter();
@@ -239,6 +240,7 @@ impl Engine {
             names,
             threads,
             logs: &self.shared.logs,
+            zone,
         };
         let running = match Running::build(brought, before.as_deref(), |name| self.shared.count_of(name)) {
             Ok(running) => running,

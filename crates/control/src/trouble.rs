@@ -8,7 +8,7 @@ use everyhop_plan::Place;
 use everyhop_record::printable::printable;
 use everyhop_record::refusal::Refusal;
 use everyhop_record::trouble::{TROUBLES, Trouble};
-use everyhop_running::address::{Address, ERRORS};
+use everyhop_running::address::{Address, ERRORS, SLOW};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_transport::clock::steady_ms;
@@ -38,7 +38,7 @@ pub(crate) fn take(shared: &Shared, told: Vec<Told>) -> Value {
 
 /// Names of backends of which an address could not be reached when it was tried last: they may have moved.
 fn unreached(running: &Running) -> BTreeSet<&str> {
-    let backends = running.routes.iter().flat_map(|r| &r.backends);
+    let backends = running.backends();
     let failing = |b: &BackendRun| b.addresses.load().iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0);
     let named = backends.filter_map(|b| match &b.place {
         Place::Name { name, .. } if failing(b) => Some(name.as_str()),
@@ -107,7 +107,12 @@ fn routes(running: &Running, found: &mut Vec<Trouble>) {
         for backend in &route.backends {
             // Routes share backends: what is wrong with one is told once, by the first of them.
             if told.insert(backend.hop_id) {
-                of_backend(route, backend, found);
+                of_backend(&format!("backend {} of route {}", backend.at, route.name), backend, found);
+            }
+        }
+        for backend in route.mirror.iter().flat_map(|m| &m.to.backends) {
+            if told.insert(backend.hop_id) {
+                of_backend(&format!("mirror {} of route {}", backend.at, route.name), backend, found);
             }
         }
     }
@@ -120,13 +125,17 @@ fn route_name(route: &RouteRun) -> String {
     format!("route {}", route.name)
 }
 
-/// It was ejected for answers that came: there is no failure to tell of.
-fn answers_errors(it: &Address) -> bool {
-    it.fares.ejected_for.load(Ordering::Relaxed) == ERRORS
+/// What it was ejected for, where answers came: there is no failure to tell of.
+fn answers_badly(it: &Address) -> Option<&'static str> {
+    match it.fares.ejected_for.load(Ordering::Relaxed) {
+        ERRORS => Some("its answers are 5xx"),
+        SLOW => Some("its answers begin late"),
+        _ => None,
+    }
 }
 
-fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
-    let about = || format!("backend {} of route {}", it.at, route.name);
+fn of_backend(about: &str, it: &BackendRun, found: &mut Vec<Trouble>) {
+    let about = || about.to_owned();
     let addresses = it.addresses.load();
     let last = || {
         let last = addresses.iter().filter_map(|a| a.fares.last()).max_by_key(|(micros, _)| *micros);
@@ -142,7 +151,7 @@ fn of_backend(route: &RouteRun, it: &BackendRun, found: &mut Vec<Trouble>) {
     } else if impostor {
         // It was told.
     } else if it.health.rests() {
-        let why = if addresses.iter().any(answers_errors) { "its answers are 5xx".to_owned() } else { last() };
+        let why = addresses.iter().find_map(answers_badly).map_or_else(last, str::to_owned);
         found.push(Trouble::new("backend-ejected", about(), why));
     } else if addresses.iter().any(|a| a.fares.failures.load(Ordering::Relaxed) > 0) {
         found.push(Trouble::new("backend-failing", about(), last()));

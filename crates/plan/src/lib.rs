@@ -16,6 +16,7 @@ mod hop;
 mod limits;
 mod listener;
 mod log;
+mod mirror;
 mod pages;
 mod returned;
 mod route;
@@ -32,6 +33,7 @@ pub use hop::{Acceptance, Backend, BackendHop, Context, Place, Proof, Reach, Tls
 pub use limits::{Limits, Most, Retries, RouteLimits};
 pub use listener::{Believe, Listener, Speaks, StartTls, Unnamed};
 pub use log::{AccessLog, Log, LogForm, OnFull, RouteLog, STDOUT};
+pub use mirror::Mirror;
 pub use pages::ErrorPage;
 pub use returned::{Cookies, Locations, SameSite};
 pub use route::{

@@ -8,6 +8,7 @@ use crate::edits::Edits;
 use crate::given::Given;
 use crate::hop::{Backend, Place};
 use crate::listener::StartTls;
+use crate::mirror::Mirror;
 use crate::present;
 use crate::returned::{Cookies, Locations};
 use crate::spread::Spread;
@@ -101,10 +102,16 @@ pub enum Way {
         starttls: Option<StartTls>,
         /// What counts as a failure of a backend beside connects and handshakes.
         eject_on: Vec<EjectOn>,
+        /// An answer counts as one, too, that begins later than that after the whole request was sent. `null`: however late.
+        #[serde(deserialize_with = "present")]
+        slow_ms: Option<u32>,
         /// `null`: they take turns, one like the other.
         #[serde(deserialize_with = "present")]
         spread: Option<Box<Spread>>,
         backends: Vec<Backend>,
+        /// `null`: no request goes anywhere else.
+        #[serde(deserialize_with = "present")]
+        mirror: Option<Box<Mirror>>,
     },
     /// At the edge, which answers itself: nothing lies behind.
     Here {

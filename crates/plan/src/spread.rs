@@ -49,11 +49,14 @@ pub struct Sticky {
 }
 
 /// What one backend takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Share {
     /// 0: nothing new, and it stays known.
     pub weight: u16,
     /// Only while none of the others is up.
     pub backup: bool,
+    /// Where it is, for edges that are there too; it says nothing of how the way there is protected. `null`: in none.
+    #[serde(deserialize_with = "present")]
+    pub zone: Option<String>,
 }

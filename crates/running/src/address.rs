@@ -17,12 +17,15 @@ pub const CONNECTS: u8 = 0;
 pub const TIMEOUTS: u8 = 1;
 /// Answers with a status of 500 or more.
 pub const ERRORS: u8 = 2;
+/// Answers that began late.
+pub const SLOW: u8 = 3;
 
 /// The word for it, as the configuration has it.
 pub fn rule(by: u8) -> &'static str {
     match by {
         TIMEOUTS => "timeouts",
         ERRORS => "5xx",
+        SLOW => "slow",
         _ => "connects",
     }
 }

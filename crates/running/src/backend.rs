@@ -107,7 +107,7 @@ pub struct Health {
     /// 0 unknown, 1 demanded, 2 not demanded, 3 not presented, 4 refused: what the last full handshake showed.
     pub identity: AtomicU32,
     /// How often one of its addresses was ejected, by [`CONNECTS`](crate::address::CONNECTS) and its like.
-    ejections: [AtomicU64; 3],
+    ejections: [AtomicU64; 4],
     /// Failed tries by slug.
     failed: Mutex<Vec<(&'static str, u64)>>,
 }

@@ -8,6 +8,7 @@ use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::logging::Logging;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::mirror::MirrorRun;
 use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
@@ -16,8 +17,8 @@ use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Limits, Paths, Pattern, Place, Plan, Proof,
-    Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Limits, Mirror, Paths, Pattern, Place, Plan,
+    Proof, Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -29,6 +30,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::time::Duration;
 
 /// What `apply` brings beside the plan.
 pub struct Brought<'a> {
@@ -42,6 +44,8 @@ pub struct Brought<'a> {
     pub threads: usize,
     /// Whose writers its lines go to.
     pub logs: &'a Logs,
+    /// Where this edge is, if it was told: one plan serves edges in several zones.
+    pub zone: Option<&'a str>,
 }
 
 impl Running {
@@ -59,7 +63,7 @@ impl Running {
         let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
         let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
         let threads = plan.engine.threads.number(brought.threads);
-        let old = || before.iter().flat_map(|b| &b.routes).flat_map(|r| &r.backends);
+        let old = || before.iter().flat_map(|b| b.backends());
         let old_backends: HashMap<u64, &Arc<BackendRun>> = old().map(|b| (b.hop_id, b)).collect();
         let old_checked = old().filter(|b| b.check.is_some()).map(|b| (b.kin_id, b)).collect();
         let old_sites = before.iter().flat_map(|b| &b.sites).map(|s| (s.resume_key.as_str(), s)).collect();
@@ -105,15 +109,19 @@ impl Running {
             let mut run = building.route(i, stats)?;
             carry_turns(&mut run, old);
             run.retries = retries(&route.way, old);
+            if let Some(mirror) = run.mirror.as_mut().and_then(Arc::get_mut) {
+                mirror.follows(old.and_then(|o| o.mirror.as_deref()));
+            }
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
-            run.spread = spread(&route.way, &run, old, threads, brought.blob.sticky.as_ref())?;
             run.lines = lines.of_route(route, run.pattern)?;
+            run.spread = spread(&route.way, &run, old, (threads, brought.zone), brought.blob.sticky.as_ref())?;
             routes.push(Arc::new(run));
         }
         Ok(Running {
             generation: before.map_or(1, |b| b.generation + 1),
             lines: lines.elsewhere()?,
             digest: brought.digest,
+            zone: brought.zone.map(str::to_owned),
             material_digest: brought.material_digest,
             material: brought.material,
             text: brought.text,
@@ -138,6 +146,9 @@ fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
 struct Speaks {
     protocol: UpstreamProtocol,
     lenient_answers: bool,
+    /// What goes there are copies, which share no connection and no health with requests.
+    #[expect(dead_code, reason = "part of what the hop's id is made of")]
+    copies: bool,
 }
 
 /// What a check of a backend's health asks, and what goes first on its connection.
@@ -235,10 +246,12 @@ impl Building<'_> {
             target: None,
             host_header: None,
             eject_on: Vec::new(),
+            slow: None,
             request: None,
             response: None,
             spread: None,
             retries: None,
+            mirror: None,
             turns: None,
             connections: None,
             limits: limits.clone(),
@@ -270,15 +283,18 @@ impl Building<'_> {
                 compress,
                 answers,
                 eject_on,
+                slow_ms,
                 most,
                 send_proxy,
                 starttls,
                 spread,
                 backends,
+                mirror,
                 ..
             } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
-                let speaks = Speaks { protocol: *upstream_protocol, lenient_answers: *answers == Answers::Lenient };
+                let lenient_answers = *answers == Answers::Lenient;
+                let speaks = Speaks { protocol: *upstream_protocol, lenient_answers, copies: false };
                 let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
                 let backends = backends.iter().map(|b| self.backend(b, speaks, checks));
                 let backends = backends.collect::<Result<Vec<_>, _>>()?;
@@ -286,6 +302,10 @@ impl Building<'_> {
                     Pattern::Plaintext => "plaintext",
                     Pattern::Reencrypt => "reencrypt",
                     Pattern::Mutual => "mutual",
+                };
+                let mirror = match mirror.as_deref() {
+                    Some(by) => Some(Arc::new(self.mirror(by, lenient_answers, bare(pattern))?)),
+                    None => None,
                 };
                 let sticks = spread.as_ref().is_some_and(|s| s.sticky.is_some());
                 let asked = (host_header.as_deref(), target);
@@ -298,7 +318,9 @@ impl Building<'_> {
                     host_header: host_header.as_deref().map(Into::into),
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
+                    slow: slow_ms.map(|ms| Duration::from_millis(ms.into())),
                     request: some(request),
+                    mirror,
                     response: shape(response, cors.as_deref(), compress.as_deref(), returned, sticks),
                     turns: most.and_then(Turns::of).map(Arc::new),
                     connections: most.and_then(|m| m.connections).map(|most| self.bound(most)),
@@ -307,6 +329,13 @@ impl Building<'_> {
                 })
             }
         }
+    }
+
+    /// `to`: a route that goes nowhere yet.
+    fn mirror(&self, by: &Mirror, lenient_answers: bool, to: RouteRun) -> Result<MirrorRun, Unusable> {
+        let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, copies: true };
+        let backends = by.backends.iter().map(|b| self.backend(b, speaks, None)).collect::<Result<_, _>>()?;
+        Ok(MirrorRun::new(by, RouteRun { backends, ..to }))
     }
 
     /// A thread has connections of its own: one for each at the least, or some would have none at all.
@@ -324,7 +353,7 @@ impl Building<'_> {
 
     fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {
         let ids = Ids::of(&format!("splice {place:?}"), checks);
-        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false };
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
         self.known(ids, place, "passthrough", None, speaks, i64::MAX, checks)
     }
 

@@ -28,12 +28,12 @@ pub(crate) fn carry_turns(run: &mut RouteRun, old: Option<&RouteRun>) {
     }
 }
 
-/// How it spreads, with what is under way at its backends since before.
+/// How it spreads, in the edge's own `zone` first, with what is under way at its backends since before.
 pub(crate) fn spread(
     way: &Way,
     run: &RouteRun,
     old: Option<&RouteRun>,
-    threads: usize,
+    (threads, zone): (usize, Option<&str>),
     seal: Option<&Seal>,
 ) -> Result<Option<Box<SpreadRun>>, Unusable> {
     let (Way::AtBackend { spread, .. } | Way::AtEdge { spread, .. }) = way else { return Ok(None) };
@@ -42,7 +42,7 @@ pub(crate) fn spread(
         return Err(Unusable(format!("route {:?} has not a share for each backend", run.name)));
     }
     let places: Vec<_> = run.backends.iter().map(|b| &b.place).collect();
-    let mut it = SpreadRun::new(spread, &places, threads, |i| {
+    let mut it = SpreadRun::new(spread, &places, threads, zone, |i| {
         let hop_id = run.backends.get(i).map(|b| b.hop_id);
         let shares = old.and_then(|o| Some(o.backends.iter().zip(&o.spread.as_ref()?.shares)));
         let mut before = shares.into_iter().flatten();

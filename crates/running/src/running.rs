@@ -6,12 +6,14 @@ use crate::backend::{BackendRun, Connected};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::material::{Listed, Resumption};
+use crate::mirror::MirrorRun;
 use crate::pages::PagesRun;
 use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
-use crate::spread::{SpreadRun, UnderWay, key};
+use crate::spread::{ShareRun, SpreadRun, UnderWay, key};
 use crate::sticky::StickyRun;
 use crate::turns::Turns;
+use crate::zones::Weights;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{Balance, Believe, Compress, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
@@ -24,11 +26,14 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The plan that runs.
 pub struct Running {
     pub generation: u64,
     pub digest: String,
+    /// Where this edge is, if it was told.
+    pub zone: Option<String>,
     pub material_digest: String,
     pub material: Vec<Listed>,
     pub text: String,
@@ -106,6 +111,8 @@ pub struct RouteRun {
     pub host_header: Option<Box<str>>,
     /// What counts as a failure of a backend beside connects and handshakes.
     pub eject_on: Vec<EjectOn>,
+    /// An answer that begins later is one, too.
+    pub slow: Option<Duration>,
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
     pub response: Option<Shape>,
@@ -113,6 +120,8 @@ pub struct RouteRun {
     pub spread: Option<Box<SpreadRun>>,
     /// When a request goes again; `None`: only where no backend can have acted on it.
     pub retries: Option<Box<RetriesRun>>,
+    /// Where copies of some of its requests go; `None`: nowhere.
+    pub mirror: Option<Arc<MirrorRun>>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
     /// How many connections may be open to each backend when another is opened for it; `None`: as many as it takes.
@@ -207,6 +216,36 @@ impl RouteRun {
         up * 2 < all
     }
 
+    /// How much its own zone and the others count now, of its backends or of its backups, each by health alone; `None` where that
+    /// makes no difference.
+    #[cold]
+    pub fn zones(&self, unix_s: i64, backups: bool) -> Option<Weights> {
+        let spread = self.spread.as_ref().filter(|s| s.is_zoned)?;
+        let mut it = Weights::default();
+        for (backend, share) in self.backends.iter().zip(&spread.shares).filter(|(_, s)| s.backup == backups) {
+            let weight = u64::from(share.weight);
+            let up = if backend.closed(unix_s).is_none() && !backend.health.rests() { weight } else { 0 };
+            if share.is_near {
+                it.near += weight;
+                it.near_up += up;
+            } else {
+                it.far_up += up;
+            }
+        }
+        (it.near > 0).then_some(it)
+    }
+
+    /// How much of what comes stays in the edge's own zone now, in millionths; `None` where zones make no difference, also while
+    /// all are used since too few are up.
+    pub fn stays_ppm(&self, unix_s: i64) -> Option<u64> {
+        let spread = self.spread.as_ref().filter(|s| s.is_zoned)?;
+        let is_up = |(b, share): (&Arc<BackendRun>, &ShareRun)| {
+            share.weight > 0 && !share.backup && b.closed(unix_s).is_none() && !b.health.rests()
+        };
+        let backups = !self.backends.iter().zip(&spread.shares).any(is_up);
+        if self.panics(unix_s) { None } else { self.zones(unix_s, backups).map(Weights::stays_ppm) }
+    }
+
     /// How many of its backends take anything new.
     pub fn takers(&self) -> usize {
         self.spread.as_ref().map_or(self.backends.len(), |s| s.takers())
@@ -233,12 +272,22 @@ impl Running {
 
     /// Some route sends something new to that hop: an open connection of it is worth keeping.
     pub fn uses_hop(&self, hop_id: u64) -> bool {
-        self.routes.iter().flat_map(|r| r.used()).any(|b| b.hop_id == hop_id)
+        self.used().any(|b| b.hop_id == hop_id)
+    }
+
+    /// What takes something new, mirrors like backends.
+    pub fn used(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
+        self.routes.iter().flat_map(|r| r.used().chain(r.mirror.iter().flat_map(|m| m.to.used())))
+    }
+
+    /// All that anything can go to, mirrors like backends.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
+        self.routes.iter().flat_map(|r| r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)))
     }
 
     /// Takes new addresses for the names of backends.
     pub fn resolve(&self, names: &HashMap<String, Vec<Found>>) {
-        for backend in self.routes.iter().flat_map(|r| &r.backends) {
+        for backend in self.backends() {
             if let Some(found) = resolved(&backend.place, names) {
                 let before = backend.addresses.load_full();
                 let kept = |at| before.iter().find(|a| a.at == Some(at)).cloned();

@@ -21,6 +21,8 @@ pub struct SpreadRun {
     pub health: Option<HealthCheck>,
     /// In how long a backend that came back up takes its own share again; 0: at once.
     pub slow_start_s: u32,
+    /// Some are in the edge's own zone, and some are not: who is near comes first.
+    pub is_zoned: bool,
     /// How far each backend's turn has come, a lane a thread: nobody waits for the lock, which is there because a route is
     /// shared by all.
     pub lanes: Vec<Mutex<Vec<i64>>>,
@@ -30,6 +32,9 @@ pub struct SpreadRun {
 pub struct ShareRun {
     pub weight: u16,
     pub backup: bool,
+    pub zone: Option<String>,
+    /// It is in the edge's own zone.
+    pub is_near: bool,
     /// Of its address as it is written: the same in every thread, after every reload and at every edge.
     pub id: u64,
     /// Requests, or connections whose bytes nobody reads, that are under way from this route.
@@ -53,16 +58,19 @@ impl Drop for UnderWay {
 }
 
 impl SpreadRun {
-    /// `places` are the backends', in order; `under_way` gives what one of them has by its index.
+    /// `places` are the backends', in order; `zone` is the edge's own; `under_way` gives what one of them has by its index.
     pub fn new(
         spread: &Spread,
         places: &[&Place],
         threads: usize,
+        zone: Option<&str>,
         under_way: impl Fn(usize) -> Arc<AtomicU32>,
     ) -> SpreadRun {
         let share = |(i, (share, place)): (usize, (&everyhop_plan::Share, &&Place))| ShareRun {
             weight: share.weight,
             backup: share.backup,
+            zone: share.zone.clone(),
+            is_near: zone.is_some() && share.zone.as_deref() == zone,
             id: key(place.to_string().as_bytes()).get(),
             under_way: under_way(i),
         };
@@ -79,6 +87,7 @@ impl SpreadRun {
         let lanes = (0..threads.max(1)).map(lane).collect();
         SpreadRun {
             by: spread.by.clone(),
+            is_zoned: [true, false].iter().all(|near| shares.iter().any(|s| s.weight > 0 && s.is_near == *near)),
             shares,
             sticky: None,
             health: spread.health.clone(),
@@ -166,15 +175,15 @@ mod tests {
     #[test]
     fn a_share_grows_from_little_to_its_own_and_is_whole_where_nobody_was_away() {
         let place = Place::Unix { path: "/run/b".into() };
-        let shares = vec![everyhop_plan::Share { weight: 3, backup: false }];
+        let shares = vec![everyhop_plan::Share { weight: 3, backup: false, zone: None }];
         let mut spread = Spread { by: Balance::Turns {}, shares, sticky: None, health: None, slow_start_s: 10 };
-        let it = SpreadRun::new(&spread, &[&place], 1, |_| Arc::default());
+        let it = SpreadRun::new(&spread, &[&place], 1, None, |_| Arc::default());
         let of = |back_ms, now_ms| it.weight_of(&it.shares[0], back_ms, now_ms);
         let grows = [1000, 1001, 2000, 6000, 10_999, 11_000, 900_000].map(|now| of(1000, now));
         assert_eq!(grows, [3, 3, 30, 150, 297, 300, 300]);
         assert_eq!((of(0, 1), of(1000, 900)), (300, 3), "never away; a clock of another thread");
         spread.slow_start_s = 0;
-        let it = SpreadRun::new(&spread, &[&place], 1, |_| Arc::default());
+        let it = SpreadRun::new(&spread, &[&place], 1, None, |_| Arc::default());
         assert_eq!(it.weight_of(&it.shares[0], 1000, 1000), 3);
     }
 

@@ -47,7 +47,7 @@ def with_drained(route: Route, drained: frozenset[str]) -> Route:
 
 def spread(way: AtBackend | AtEdge) -> Spread:
     """How its backends take turns, also where nothing is said of it."""
-    alike = [Share(weight=1, backup=False) for _ in way.backends]
+    alike = [Share(weight=1, backup=False, zone=None) for _ in way.backends]
     return way.spread or Spread(by=ByTurns(kind="turns"), shares=alike, sticky=None, health=None, slow_start_s=0)
 
 

@@ -61,9 +61,12 @@ class Keeper:
         maintenance: Maintenance | None = None,
         drains: Drains | None = None,
         stickiness: Stickiness | None = None,
+        zone: str | None = None,
     ) -> None:
         self.path, self.wanted = path, wanted
         self.maintenance, self.drains, self.stickiness = maintenance, drains, stickiness
+        self.zone = zone
+        """Where this edge is, whatever its file says; `None`: as that says."""
         self.decided = running
         """As its file has it, without what is down for maintenance or drained."""
         self.holds = wanted
@@ -179,10 +182,11 @@ class Keeper:
             self.bound.remove(bound)
 
     def switched(self, decided: Compiled) -> Compiled:
-        """With what is drained, what is down for maintenance, and the key by which clients come back."""
+        """With what is drained, what is down for maintenance, the key by which clients come back, and where this edge is."""
         drained = decided if self.drains is None else self.drains.over(decided)
         served = drained if self.maintenance is None else self.maintenance.over(drained)
-        return served if self.stickiness is None else self.stickiness.over(served)
+        kept = served if self.stickiness is None else self.stickiness.over(served)
+        return replace(kept, zone=self.zone or decided.config.engine.zone)
 
     def again(self) -> None:
         """What is down for maintenance, or drained, is another now."""

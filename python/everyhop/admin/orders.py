@@ -41,6 +41,7 @@ def give_plan(control: Control, compiled: Compiled, names: Places, logs: Mapping
                 material_digest=compiled.material.digest,
                 names=names,
                 logs=list(logs),
+                zone=compiled.zone,
             ),
             m.Applied,
             [material, *logs.values()],

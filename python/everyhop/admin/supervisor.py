@@ -33,6 +33,7 @@ from everyhop.compile import Compiled, compile_file
 from everyhop.engine.frames import Lost, connect
 from everyhop.engine.sockets import cores
 from everyhop.errors import Refused, Surroundings
+from everyhop.plan import Here
 
 AFTER_DRAIN_S = 10
 
@@ -48,10 +49,24 @@ def give_up_what_is_not_needed() -> None:
         raise Surroundings(f"cannot close the supervisor's process: {e.strerror or e}") from e
 
 
+def nobody_in(running: Compiled) -> str | None:
+    """What to say where the edge is in a zone in which no backend is: likely one of the names is wrong."""
+    ways = (route.way for route in running.plan.routes)
+    zones = {s.zone for way in ways if not isinstance(way, Here) and way.spread for s in way.spread.shares} - {None}
+    if running.zone is None or not zones or running.zone in zones:
+        return None
+    there = ", ".join(sorted(map(str, zones)))
+    return (
+        f"this edge is in zone {running.zone}, and no backend is (they are in {there}): zones make no difference here"
+    )
+
+
 class Supervisor:
     """Runs one configuration until it is told to stop."""
 
-    def __init__(self, path: Path, *, strict: bool = False, socket_path: Path | None = None) -> None:
+    def __init__(
+        self, path: Path, *, strict: bool = False, socket_path: Path | None = None, zone: str | None = None
+    ) -> None:
         give_up_what_is_not_needed()
         self.path, self.strict = path, strict
         self.loop = Loop()
@@ -63,7 +78,7 @@ class Supervisor:
         self.maintenance = Maintenance(path)
         self.drains = Drains(path)
         self.keeper = Keeper(
-            engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains, Stickiness(path)
+            engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains, Stickiness(path), zone
         )
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
@@ -98,6 +113,8 @@ class Supervisor:
             attach(keeper)
             running = keeper.running
             self.changes.last_good.keep(running.text, running.document.included)
+            if (lonely := nobody_in(running)) is not None:
+                say(lonely)
             for shortfall in shortfalls(running.plan, keeper.bound):
                 say(shortfall)
             where = ", ".join(sorted({b.bind for b in keeper.bound}))

@@ -9,7 +9,20 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 
-from everyhop.plan import STRENGTH, AtBackend, AtEdge, Given, Here, Listener, Plan, Route, heard, in_the_clear, weakest
+from everyhop.plan import (
+    STRENGTH,
+    AtBackend,
+    AtEdge,
+    Backend,
+    Given,
+    Here,
+    Listener,
+    Plan,
+    Route,
+    heard,
+    in_the_clear,
+    weakest,
+)
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
@@ -54,7 +67,7 @@ def hops(route: Route, front: Front = SHUT) -> str:
         return f"client =TLS===(edge)===> {', '.join(map(str, way.backends))}"
     if isinstance(way, Here):
         return f"client {front.wire} edge, which answers {gives(way.gives)}"
-    return f"client {front.wire} edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way))}"
+    return f"client {front.wire} edge{' (tcp)' if way.is_stream else ''} {'; '.join(behind(way) + copies(way))}"
 
 
 def gives(it: Given) -> str:
@@ -64,8 +77,17 @@ def gives(it: Given) -> str:
 
 def behind(way: AtEdge) -> list[str]:
     """The backends by how they are spoken with."""
+    return spoken_with(way.backends)
+
+
+def copies(way: AtEdge) -> list[str]:
+    """Where copies of requests go."""
+    return [f"copies {leg}" for leg in spoken_with(way.mirror.backends)] if way.mirror else []
+
+
+def spoken_with(them: list[Backend]) -> list[str]:
     by: dict[str, list[str]] = {}
-    for backend in sorted(way.backends, key=lambda b: STRENGTH[b.hop.tls]):
+    for backend in sorted(them, key=lambda b: STRENGTH[b.hop.tls]):
         by.setdefault(WIRE[backend.hop.tls], []).append(str(backend.at))
     return [f"{wire} {', '.join(at)}" for wire, at in by.items()]
 
@@ -86,10 +108,10 @@ def readers(route: Route, front: Front = SHUT) -> str:
         return "only the ends"
     if isinstance(way, Here):
         return "edge" + front.readers
-    hop = weakest(way).hop
+    hop, mirror = weakest(way).hop, ", the mirror" if way.mirror else ""
     if hop.tls != "plaintext":
-        return "edge" + front.readers
-    return ("edge, this host" if hop.reach.kind == "same_host" else "edge, that network") + front.readers
+        return "edge" + front.readers + mirror
+    return ("edge, this host" if hop.reach.kind == "same_host" else "edge, that network") + front.readers + mirror
 
 
 def closes_at(route: Route) -> dt.datetime | None:
@@ -99,7 +121,7 @@ def closes_at(route: Route) -> dt.datetime | None:
         return None
     ends = [
         b.hop.reach.acceptance.closes_at_s
-        for b in way.backends
+        for b in way.behind
         if b.hop.tls == "plaintext" and b.hop.reach.kind == "accepted"
     ]
     return dt.datetime.fromtimestamp(min(ends), dt.UTC) if ends else None

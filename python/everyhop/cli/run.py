@@ -10,6 +10,8 @@ import typer
 from everyhop.admin.supervisor import Supervisor
 from everyhop.admin.telling import Times
 from everyhop.cli.options import Config
+from everyhop.compile.names import ZONE
+from everyhop.errors import Misuse
 from everyhop.source import find
 
 
@@ -22,6 +24,15 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit instead of closing routes whose dates are over.")
     ] = False,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            "--zone",
+            envvar="EVERYHOP_ZONE",
+            help="Where this edge is: its backends there come first. Goes before [engine] zone.",
+            show_default=False,
+        ),
+    ] = None,
     times: Annotated[
         bool | None,
         typer.Option(
@@ -30,4 +41,7 @@ def run(
     ] = None,
 ) -> None:
     Times.said = times
-    raise typer.Exit(Supervisor(find(config), strict=strict).run())
+    zone = zone or None  # an empty variable is none
+    if zone is not None and not ZONE.fullmatch(zone):
+        raise Misuse(f"--zone and EVERYHOP_ZONE take a name such as eu-west-1a, not {zone!r}")
+    raise typer.Exit(Supervisor(find(config), strict=strict, zone=zone).run())

@@ -13,7 +13,7 @@ from everyhop.cli.drawing import SHUT, WIRE, days_left, fronts, hops, marked
 from everyhop.cli.options import Config
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
-from everyhop.evidence.told import observed, troubles_of
+from everyhop.evidence.told import observed, of_zone, troubles_of
 from everyhop.plan import Listener, Plan, read_plan
 from everyhop.screen import Paint, beside, line
 
@@ -148,6 +148,8 @@ def rows(plan: Plan, engine: dict[str, Any] | None, *, verbose: bool) -> None:
             put("", "observed", "unknown: the engine does not say")
             continue
         put("", "observed", f"{observed(seen['last'])}  ({seen['requests'] or seen['connections']})")
+        if (zone := of_zone(engine, seen)) is not None:
+            put("", "zone", zone)
         for trouble in troubles_of(seen):
             first, *further = beside(f"{' ' * width}  !         ", trouble).split("\n")
             line(" " * (width + 2), Paint("!", "red"), first[width + 3 :])

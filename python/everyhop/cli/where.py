@@ -17,7 +17,7 @@ from everyhop.cli.console import print_json
 from everyhop.cli.drawing import SHUT, Front, days_left, hops, marked, readers
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
-from everyhop.evidence.told import observed
+from everyhop.evidence.told import observed, of_zone
 from everyhop.plan import AtBackend, Listener, Plan, Route, read_plan
 from everyhop.screen import Paint, beside, line, lines, wrapped
 from everyhop.source import find
@@ -144,6 +144,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
     if by is not None:
         told("came     ", in_the_clear(by))
     told("read by  ", readers(route, front))
+    if (zone := of_zone(judged, judged)) is not None:
+        told("zone     ", zone)
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from functools import cache
 from typing import Literal
 
 from everyhop import plan
 from everyhop.compile import names
+from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.logged import logged, own_log
+from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.origins import origin
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
-from everyhop.compile.world import World, backends, demands_asking, ends_at
-from everyhop.model import Acceptance, Backend, Edits, Listener, Rewrite, Route, Site, Verify
+from everyhop.compile.world import World, backends
+from everyhop.model import Edits, Listener, Rewrite, Route, Site, Slow
 
-TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
-TLS12 = [
-    f"TLS_ECDHE_{key}_WITH_{cipher}"
-    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
-    for key in ("ECDSA", "RSA")
-]
-GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
 NO_EDITS = plan.Edits(remove=[], set=[], add=[])
-
-
-@cache
-def policy(name: str) -> plan.TlsPolicy:
-    """A preset spelt out, so that one that ages changes the digest."""
-    modern = name == "modern"
-    return plan.TlsPolicy(
-        versions=["1.3"] if modern else ["1.2", "1.3"], suites=TLS13 if modern else TLS13 + TLS12, groups=GROUPS
-    )
-
-
-def ca(label: str) -> str:
-    return f"ca/{label}"
 
 
 def build(world: World) -> plan.Plan:
@@ -158,9 +139,28 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         upstream_protocol="tcp" if it.is_stream else it.upstream_protocol or "http/1.1",
         send_proxy=it.send_proxy,
         starttls=it.starttls,
-        eject_on=sorted({"timeouts"} if it.eject_on is None else set(it.eject_on)),
+        eject_on=sorted(
+            {"timeouts"} if it.eject_on is None else {on for on in it.eject_on if not isinstance(on, Slow)}
+        ),
+        slow_ms=next((on.slow_ms for on in it.eject_on or () if isinstance(on, Slow)), None),
         spread=spread(it),
         backends=to,
+        mirror=mirror(it),
+    )
+
+
+def mirror(it: Route) -> plan.Mirror | None:
+    given, as_route = it.mirror, mirrored(it)
+    if given is None or as_route is None:
+        return None
+    return plan.Mirror(
+        share_per_million=max(1, round(given.share * 1_000_000)),
+        upstream_protocol=as_route.upstream_protocol or "http/1.1",
+        request=edits(given.request),
+        body_bytes=given.body_bytes,
+        at_once=given.at_once,
+        timeout_s=given.timeout_s,
+        backends=[plan.Backend(at=place(b.at), hop=hop(as_route, b)) for b in hops_of(given.to)],
     )
 
 
@@ -306,75 +306,3 @@ def target(it: Route) -> plan.AsItCame | plan.Moved | plan.Rewritten | plan.Fixe
         case _ if it.strip:
             return plan.Moved(kind="moved", strip=it.strip, under="")
     return plan.AsItCame(kind="as_it_came")
-
-
-def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.ServicePlace | plan.UnixPlace:
-    at = names.address(text)
-    assert at is not None, "judged before"
-    if at.unix is not None:
-        return plan.UnixPlace(kind="unix", path=at.unix)
-    if at.service is not None:
-        return plan.ServicePlace(kind="service", service=at.service)
-    if at.ip is not None:
-        return plan.IpPlace(kind="ip", ip=at.ip, port=at.port)
-    return plan.NamePlace(kind="name", name=at.name or "", port=at.port)
-
-
-def accepted(given: Acceptance) -> plan.Accepted:
-    return plan.Accepted(
-        kind="accepted",
-        acceptance=plan.Acceptance(
-            owner=given.owner,
-            why=given.why,
-            context=given.context,
-            since=given.since.isoformat(),
-            until=given.until.isoformat(),
-            closes_at_s=int(ends_at(given.until).timestamp()),
-        ),
-    )
-
-
-def hop(it: Route, backend: Backend) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
-    tls = backend.tls or it.tls
-    assert tls is not None
-    at = names.address(backend.at)
-    assert at is not None, "judged before"
-    if tls == "plaintext":
-        off_host = it.off_host if backend.off_host is None else backend.off_host
-        if at.is_literal_loopback and not off_host:
-            return plan.PlaintextHop(tls="plaintext", reach=plan.SameHost(kind="same_host"))
-        given = it.acceptance
-        assert given is not None, "judged before"
-        return plan.PlaintextHop(tls="plaintext", reach=accepted(given))
-    verify = backend.verify or it.verify
-    assert verify is not None, "judged before"
-    expected = expectation(verify, at)
-    if tls == "mutual":
-        present = backend.present or it.present
-        assert present is not None, "judged before"
-        return plan.MutualHop(
-            tls="mutual",
-            verify=expected,
-            present=present,
-            demand_asks=demands_asking(it, backend),
-            policy=policy("intermediate"),
-        )
-    return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=policy("intermediate"))
-
-
-def expectation(verify: Verify, at: names.Address) -> plan.Verify:
-    """Whom a hop expects. A pin needs no name, but TLS asks for one: that of the address, where it is none."""
-    name = (verify.name or at.name or at.ip or at.domain or "").lower()
-    if verify.ca is None:
-        by = plan.ByPins(kind="pins", sha256=sorted(set(pins(verify))), name_too=verify.name is not None)
-        return plan.Verify(by=by, name=name)
-    crl = f"crl/{verify.crl}" if verify.crl else None
-    return plan.Verify(by=plan.ByRoots(kind="roots", ca=ca(verify.ca), crl=crl, stale_crl=verify.stale_crl), name=name)
-
-
-def pins(verify: Verify) -> list[str]:
-    """The fingerprints in their one form."""
-    written = [verify.pin] if isinstance(verify.pin, str) else verify.pin or []
-    found = [names.fingerprint(text) for text in written]
-    assert None not in found, "judged before"
-    return [it for it in found if it is not None]

@@ -19,6 +19,7 @@ from everyhop.compile import (
     rules_answers,
     rules_cors,
     rules_edits,
+    rules_eject,
     rules_health,
     rules_hops,
     rules_hsts,
@@ -39,8 +40,9 @@ from everyhop.compile import (
     rules_streams,
     rules_upgrades,
 )
-from everyhop.compile.build import GROUPS, build
+from everyhop.compile.build import build
 from everyhop.compile.files import read_files, read_names
+from everyhop.compile.hops import GROUPS
 from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
@@ -95,6 +97,8 @@ class Compiled:
     """What the plan and its rules take from certificates."""
     kept: list[Finding] = field(repr=False)
     """The findings that come of that and of the text alone."""
+    zone: str | None = None
+    """Where the edge is that runs it, which stands in no plan."""
     guessed: tuple[str, ...] = ()
     """Sites whose hosts were guessed, since their certificates were not read."""
 
@@ -190,6 +194,7 @@ def compiled(world: World, path: Path) -> Compiled:
     ways = ways_in(world)
     rules_routes.judge(world)
     rules_edits.judge(world)
+    rules_eject.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
@@ -269,7 +274,7 @@ def backend_names(plan: Plan) -> set[str]:
         if isinstance(route.way, AtBackend):
             places += route.way.backends
         elif isinstance(route.way, AtEdge):
-            places += [b.at for b in route.way.backends]
+            places += [b.at for b in route.way.behind]
     named = {p.name for p in places if isinstance(p, NamePlace)}
     return named | {str(p) for p in places if isinstance(p, ServicePlace)}
 

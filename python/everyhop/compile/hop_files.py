@@ -10,9 +10,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everyhop.compile import names
 from everyhop.compile.lists import BACKENDS, lists
+from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.world import Key, World, backends, soon
 from everyhop.identity import Unusable, names_of
-from everyhop.model import Route, Verify
+from everyhop.model import Hop, Route, Verify
 from everyhop.screen import ahead
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -34,13 +35,19 @@ def read(world: World) -> None:
 
 
 def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]]:
-    """Each `verify` with its place and the names that it is to find."""
-    if route.verify:
-        here = [b for b in backends(route) if b.verify is None and (b.tls or route.tls) != "plaintext"]
-        yield ("route", i, "verify"), route.verify, {expected(route.verify, b.at) for b in here}
-    for j, entry in enumerate(route.to):
-        if not isinstance(entry, str) and entry.verify:
-            yield ("route", i, "to", j, "verify"), entry.verify, {expected(entry.verify, entry.at)}
+    """Each `verify` with its place and the names that it is to find, the mirror's like the route's."""
+    own, mirror, as_route = route.verify, route.mirror, mirrored(route)
+    lists: list[tuple[Key, Verify | None, Route, list[Hop]]] = [(("route", i), own, route, hops_of(route.to))]
+    if mirror is not None and as_route is not None:
+        lists.append((("route", i, "mirror"), mirror.verify or own, as_route, hops_of(mirror.to)))
+    for at, verify, of, hops in lists:
+        if verify:
+            here = [b for b in hops if b.verify is None and (b.tls or of.tls) != "plaintext"]
+            place: Key = ("route", i, "verify") if verify is own else (*at, "verify")
+            yield place, verify, {expected(verify, b.at) for b in here}
+        for j, entry in enumerate(hops):
+            if entry.verify:
+                yield (*at, "to", j, "verify"), entry.verify, {expected(entry.verify, entry.at)}
 
 
 def expected(verify: Verify, at: str) -> str:

@@ -15,12 +15,6 @@ def backend_at(config: Config, i: int, j: int) -> Key:
     return ("route", i, "to", j) if isinstance(entry, str) else ("route", i, "to", j, "at")
 
 
-def pattern_of(config: Config, i: int, j: int) -> Key:
-    """What says how a backend is spoken with: its own word, else that of its route."""
-    entry = config.route[i].to[j]
-    return ("route", i, "tls") if isinstance(entry, str) or entry.tls is None else ("route", i, "to", j, "tls")
-
-
 def route_host(config: Config, i: int, host: str) -> Key:
     """A host of a route, given in its canonical form."""
     given = config.route[i].host

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from everyhop import _door
 
+ZONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""The name of a zone, such as clouds have."""
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
 

@@ -15,6 +15,9 @@ def judge(world: World) -> None:
         for side, edits in (("request", route.request), ("response", route.response)):
             if edits is not None and route.tls != "passthrough" and not route.is_answered:
                 fields(world, ("route", i, side), route.name, edits)
+        copied = route.mirror.request if route.mirror else None
+        if copied is not None and route.tls != "passthrough" and not route.is_answered:
+            fields(world, ("route", i, "mirror", "request"), route.name, copied)
         if route.cookies is not None and route.tls != "passthrough" and not route.is_answered:
             cookies(world, ("route", i, "cookies"), route.name, route.cookies)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from everyhop.compile import names
-from everyhop.compile.keys import backend_at
+from everyhop.compile.behind import Behind, behind
 from everyhop.compile.rules_acceptance import dated
 from everyhop.compile.rules_proof import asking, asking_at_all, verified
-from everyhop.compile.world import Key, World, backends
-from everyhop.model import Backend, Route
+from everyhop.compile.world import Key, World
+from everyhop.model import Hop, Route
 from everyhop.plan import STRENGTH
+from everyhop.screen import few
 
 LOCALHOST = "write the address, if it is this host: 127.0.0.1 leads nowhere else, and a name wherever it is told to"
 
@@ -18,76 +19,86 @@ def judge(world: World) -> None:
         if route.is_answered:
             continue
         accepted_needed: list[str] = []
-        in_plaintext: list[str] = []
-        seen: dict[str, int] = {}
-        for j, backend in enumerate(backends(route)):
-            key: Key = ("route", i, "to", j)
-            at = names.address(backend.at)
-            if at is None:
-                world.refuse(
-                    "hop/address",
-                    backend_at(world.config, i, j),
-                    f"route {route.name!r} goes to {backend.at!r}"
-                    + (f": {why}" if (why := names.oddity(backend.at)) else ", which is no address with a port"),
-                    *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
-                    'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443", "unix:/path" or "srv:_https._tcp.api.internal"',
-                )
-                continue
-            if at.service is not None and not world.config.dns.servers:
-                world.refuse(
-                    "hop/service-unasked",
-                    backend_at(world.config, i, j),
-                    f"route {route.name!r} goes to {at}, and [dns] names no servers that could be asked where it is",
-                    '[dns] servers = ["10.0.0.53"]',
-                    'or name what serves it: to = ["name:8443"]',
-                )
-            if str(at) in seen:
-                world.refuse(
-                    "hop/twice",
-                    backend_at(world.config, i, j),
-                    f"route {route.name!r} goes to {at} twice",
-                    "keep one of them",
-                    also=(backend_at(world.config, i, seen[str(at)]),),
-                )
-            seen.setdefault(str(at), j)
-            if route.tls == "passthrough":
-                passthrough_entry(world, key, route, backend)
-                continue
-            assert route.tls is not None
-            tls = backend.tls or route.tls
-            if STRENGTH[tls] < STRENGTH[route.tls]:
-                world.refuse(
-                    "hop/weaker-than-route",
-                    (*key, "tls"),
-                    f"route {route.name!r} is {route.tls} and its backend {at} only {tls}",
-                    f"make the backend {route.tls}, or the route {tls}",
-                    also=(("route", i, "tls"),),
-                )
-            if tls == "plaintext":
-                in_plaintext.append(str(at))
-                off_host = route.off_host if backend.off_host is None else backend.off_host
-                if off_host or not at.is_literal_loopback:
-                    accepted_needed.append(str(at))
-            else:
-                verified(world, i, key, at)
-            asking(world, i, key, route, backend, tls)
+        seen: dict[str, Key] = {}
+        for it in behind(world.config, i):
+            if not it.is_mirror or (route.tls != "passthrough" and not route.is_stream):
+                each(world, it, seen, accepted_needed)
         asking_at_all(world, i, route)
-        choosing(world, i, route, in_plaintext)
         if route.tls != "passthrough":
             acceptance(world, i, route, needed=accepted_needed)
 
 
-def choosing(world: World, i: int, route: Route, in_plaintext: list[str]) -> None:
+def each(world: World, it: Behind, seen: dict[str, Key], accepted_needed: list[str]) -> None:
+    """Every place in a list `to`. `seen`: those that the route names before."""
+    route, least = it.route, world.config.route[int(it.own[1])].tls
+    in_plaintext: list[str] = []
+    for j, backend in enumerate(it.hops):
+        at = names.address(backend.at)
+        if at is None:
+            world.refuse(
+                "hop/address",
+                it.address(j),
+                f"{it.called} goes to {backend.at!r}"
+                + (f": {why}" if (why := names.oddity(backend.at)) else ", which is no address with a port"),
+                *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
+                'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443", "unix:/path" or "srv:_https._tcp.api.internal"',
+            )
+            continue
+        if at.service is not None and not world.config.dns.servers:
+            world.refuse(
+                "hop/service-unasked",
+                it.address(j),
+                f"{it.called} goes to {at}, and [dns] names no servers that could be asked where it is",
+                '[dns] servers = ["10.0.0.53"]',
+                'or name what serves it: to = ["name:8443"]',
+            )
+        if str(at) in seen:
+            twice(world, it, j, at, seen[str(at)])
+        seen.setdefault(str(at), it.address(j))
+        if route.tls == "passthrough":
+            passthrough_entry(world, it.key(j), route, backend)
+            continue
+        assert route.tls is not None and least is not None and least != "passthrough"
+        tls = backend.tls or route.tls
+        if STRENGTH[tls] < STRENGTH[least]:
+            whom = f"its mirror {at}" if it.is_mirror else f"its backend {at}"
+            world.refuse(
+                "hop/weaker-than-route",
+                it.pattern(j),
+                f"route {route.name!r} is {least} and {whom} only {tls}",
+                f"make the {'mirror' if it.is_mirror else 'backend'} {least}, or the route {tls}",
+                also=((*it.own, "tls"),),
+            )
+        if tls == "plaintext":
+            in_plaintext.append(str(at))
+            off_host = route.off_host if backend.off_host is None else backend.off_host
+            if off_host or not at.is_literal_loopback:
+                accepted_needed.append(str(at))
+        else:
+            verified(world, it, j, at)
+        asking(world, it, j, tls)
+    choosing(world, it, in_plaintext)
+
+
+def twice(world: World, it: Behind, j: int, at: names.Address, first: Key) -> None:
+    """A place that the route goes to already; what a backend answers is not answered once more by its copy."""
+    is_copy = it.is_mirror and "mirror" not in first
+    what = f"{it.called} is its backend {at}" if is_copy else f"{it.called} goes to {at} twice"
+    mends = ("name another place: what a request does would be done twice",) if is_copy else ("keep one of them",)
+    world.refuse("hop/twice", it.address(j), what, *mends, also=(first,))
+
+
+def choosing(world: World, it: Behind, in_plaintext: list[str]) -> None:
     """Whether a backend that may choose its protocol has TLS to choose it in."""
-    if route.upstream_protocol != "auto" or not in_plaintext:
+    if it.route.upstream_protocol != "auto" or not in_plaintext:
         return
     world.refuse(
         "hop/nothing-negotiates",
-        ("route", i, "upstream_protocol"),
-        f"route {route.name!r} lets {', '.join(in_plaintext)} choose the protocol, and speaks to it in plaintext",
+        it.said("upstream_protocol"),
+        f"{it.called} lets {few(in_plaintext)} choose the protocol, and speaks to it in plaintext",
         'say which it is: upstream_protocol = "h2", or "http/1.1"',
         'or encrypt the hop: tls = "reencrypt"',
-        also=(("route", i, "tls"),),
+        also=(it.said("tls"),),
     )
 
 
@@ -97,7 +108,7 @@ def ascii_of(at: str) -> str | None:
     return f"{found}{colon}{port}" if found else None
 
 
-def passthrough_entry(world: World, key: Key, route: Route, backend: Backend) -> None:
+def passthrough_entry(world: World, key: Key, route: Route, backend: Hop) -> None:
     for field in ("tls", "verify", "present", "demand_asks"):
         if getattr(backend, field) is not None:
             world.refuse(
@@ -117,7 +128,7 @@ def acceptance(world: World, i: int, route: Route, *, needed: list[str]) -> None
             world.refuse(
                 "hop/plaintext-without-acceptance",
                 ("route", i, "tls"),
-                f"route {route.name!r} sends decrypted traffic to {', '.join(needed)} and names no acceptance",
+                f"route {route.name!r} sends decrypted traffic to {few(needed)} and names no acceptance",
                 'encrypt the hop: tls = "reencrypt" (or "mutual", with present = "'
                 + (world.config.identity[0].name if world.config.identity else "NAME")
                 + '")',

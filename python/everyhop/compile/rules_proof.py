@@ -4,40 +4,38 @@ show, and whether the backend must ask for it. Files are judged in `hop_files.py
 from __future__ import annotations
 
 from everyhop.compile import names
-from everyhop.compile.keys import pattern_of
-from everyhop.compile.world import Key, World, backends
-from everyhop.model import Backend, Route, Verify
+from everyhop.compile.behind import Behind
+from everyhop.compile.world import Key, World
+from everyhop.model import Route, Verify
 
 
-def verified(world: World, i: int, key: Key, at: names.Address) -> None:
-    """The backend at `key` of route `i`, whose hop is TLS."""
-    route = world.config.route[i]
-    backend = backends(route)[int(key[3])]
+def verified(world: World, it: Behind, j: int, at: names.Address) -> None:
+    """The `j`th of them, whose hop is TLS."""
+    route, backend, key = it.route, it.hops[j], it.key(j)
     verify = backend.verify or route.verify
-    encrypts = pattern_of(world.config, i, int(key[3]))
-    here: Key = (*key, "verify") if backend.verify else ("route", i, "verify") if route.verify else encrypts
+    here: Key = (*key, "verify") if backend.verify else it.said("verify") if route.verify else it.pattern(j)
     if verify is None or (verify.ca is None and verify.pin is None):
         world.refuse(
             "hop/no-roots",
             here,
-            f"route {route.name!r} verifies {at} against no roots",
+            f"{it.called} verifies {at} against no roots",
             'verify = { ca = "/etc/everyhop/internal-ca.pem" }',
             'or verify = { ca = "system" } for a public certificate',
             f"or pin its certificate or key: everyhop probe {at}",
         )
     elif verify.pin is not None:
-        pinned(world, here, route, verify)
-    named(world, here, route, at, verify)
-    presented(world, i, key, route, backend, at)
+        pinned(world, here, it.called, verify)
+    named(world, here, it.called, at, verify)
+    presented(world, it, j, at)
 
 
-def pinned(world: World, here: Key, route: Route, verify: Verify) -> None:
+def pinned(world: World, here: Key, called: str, verify: Verify) -> None:
     key: Key = (*here, "pin")
     if verify.ca is not None:
         world.refuse(
             "hop/pin",
             key,
-            f"route {route.name!r} verifies by roots and by pins",
+            f"{called} verifies by roots and by pins",
             "keep one: ca, whose authority may renew the certificate, or pin, which is this certificate or key alone",
             also=((*here, "ca"),),
         )
@@ -45,34 +43,32 @@ def pinned(world: World, here: Key, route: Route, verify: Verify) -> None:
         world.refuse(
             "hop/pin",
             (*here, "crl"),
-            f"route {route.name!r} pins a certificate and has revocation lists for it",
+            f"{called} pins a certificate and has revocation lists for it",
             "remove crl: what is pinned is taken back by removing its pin",
             also=(key,),
         )
     written = [verify.pin] if isinstance(verify.pin, str) else verify.pin or []
     if not written:
-        world.refuse(
-            "hop/pin", key, f"route {route.name!r} pins nothing", 'pin = "sha256:..." of its certificate or public key'
-        )
+        world.refuse("hop/pin", key, f"{called} pins nothing", 'pin = "sha256:..." of its certificate or public key')
     for n, text in enumerate(written):
         if names.fingerprint(text) is None:
             world.refuse(
                 "hop/pin",
                 key if isinstance(verify.pin, str) else (*key, n),
-                f"route {route.name!r} pins {text!r}, which is no SHA-256",
+                f"{called} pins {text!r}, which is no SHA-256",
                 "write sha256: and 64 hexadecimal digits, as openssl x509 -noout -fingerprint -sha256 and everyhop probe "
                 "tell them",
             )
 
 
-def named(world: World, here: Key, route: Route, at: names.Address, verify: Verify | None) -> None:
+def named(world: World, here: Key, called: str, at: names.Address, verify: Verify | None) -> None:
     given = verify.name if verify else None
     name = given or at.name
     if name is None and (verify is None or verify.pin is None):
         world.refuse(
             "hop/no-name",
             here,
-            f"route {route.name!r} expects no name of {at}"
+            f"{called} expects no name of {at}"
             + (", and what DNS answers says where it is, not who" if at.service else ""),
             'verify = { ca = ..., name = "api.internal" }: the name in the backend\'s certificate',
             *([f'or name = "{at.ip}", where its certificate carries that address (an IP SAN)'] if at.ip else []),
@@ -81,7 +77,7 @@ def named(world: World, here: Key, route: Route, at: names.Address, verify: Veri
         world.refuse(
             "hop/no-name",
             here,
-            f"route {route.name!r} has no name to ask {at} for",
+            f"{called} has no name to ask {at} for",
             'verify = { pin = ..., name = "api.internal" }: the name in the backend\'s certificate',
         )
     elif name is not None and not is_name(name):
@@ -100,7 +96,8 @@ def is_name(text: str) -> bool:
     return any(it is not None for it in hosts)
 
 
-def presented(world: World, i: int, key: Key, route: Route, backend: Backend, at: names.Address) -> None:
+def presented(world: World, it: Behind, j: int, at: names.Address) -> None:
+    route, backend, key = it.route, it.hops[j], it.key(j)
     tls = backend.tls or route.tls
     present = backend.present or route.present
     known = [identity.name for identity in world.config.identity]
@@ -108,39 +105,36 @@ def presented(world: World, i: int, key: Key, route: Route, backend: Backend, at
         first = known[0] if known else "edge"
         world.refuse(
             "hop/no-identity",
-            pattern_of(world.config, i, int(key[3])),
-            f"route {route.name!r} is mutual and presents nothing to {at}",
+            it.pattern(j),
+            f"{it.called} is mutual and presents nothing to {at}",
             f'present = "{first}"' + ("" if known else " and an [[identity]] of that name"),
             'or tls = "reencrypt": encrypted, but the backend does not know that it is us',
         )
     elif present is not None and present not in known:
         world.refuse(
             "config/unknown-name",
-            ((*key, "present") if backend.present else ("route", i, "present")),
-            f"route {route.name!r} presents {present!r}, and there is no such [[identity]]",
+            ((*key, "present") if backend.present else it.said("present")),
+            f"{it.called} presents {present!r}, and there is no such [[identity]]",
             f"one of: {', '.join(known) or '(none)'}",
         )
-    elif (
-        present is not None
-        and tls == "reencrypt"
-        and not any((b.tls or route.tls) == "mutual" for b in backends(route))
-    ):
+    elif present is not None and tls == "reencrypt" and not any((b.tls or route.tls) == "mutual" for b in it.hops):
         world.refuse(
             "route/nothing-to-do",
-            ((*key, "present") if backend.present else ("route", i, "present")),
-            f"route {route.name!r} is reencrypt and presents {present!r}, which no backend is shown",
+            ((*key, "present") if backend.present else it.said("present")),
+            f"{it.called} is reencrypt and presents {present!r}, which no backend is shown",
             'tls = "mutual" shows it',
             "or remove present",
         )
 
 
-def asking(world: World, i: int, key: Key, route: Route, backend: Backend, tls: str) -> None:
+def asking(world: World, it: Behind, j: int, tls: str) -> None:
     """A backend's own word on whether it must ask for our certificate."""
+    backend, key = it.hops[j], it.key(j)
     if backend.demand_asks is not None and tls != "mutual":
         world.refuse(
             "route/nothing-to-do",
             (*key, "demand_asks"),
-            f"route {route.name!r} says whether {backend.at} must ask for our certificate, and shows it none: its hop is {tls}",
+            f"{it.called} says whether {backend.at} must ask for our certificate, and shows it none: its hop is {tls}",
             'tls = "mutual", with present = "NAME", shows it one',
             "or remove demand_asks",
             of_key=True,

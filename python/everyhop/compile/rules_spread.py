@@ -11,11 +11,16 @@ from everyhop.model import Route
 
 
 def judge(world: World) -> None:
+    if (zone := world.config.engine.zone) is not None and not names.ZONE.fullmatch(zone):
+        what = f"[engine] has the zone {zone!r}"
+        mend = 'write a name of letters, digits, "-", "_" and ".": zone = "eu-west-1a"'
+        world.refuse("config/wrong-value", ("engine", "zone"), what, mend)
     for i, route in enumerate(world.config.route):
         if route.is_answered:
             continue
         balance(world, i, route)
         sticking(world, i, route)
+        zones(world, i, route)
         takers(world, i, route)
 
 
@@ -105,6 +110,28 @@ def sticking(world: World, i: int, route: Route) -> None:
             "remove sticky",
             "or name another backend in to",
             also=(("route", i, "to"),),
+            of_key=True,
+        )
+
+
+def zones(world: World, i: int, route: Route) -> None:
+    """Whether the zones of its backends are names that an edge can have, and tell some from others."""
+    entries = backends(route)
+    for j, backend in enumerate(entries):
+        if backend.zone is not None and not names.ZONE.fullmatch(backend.zone):
+            world.refuse(
+                "config/wrong-value",
+                ("route", i, "to", j, "zone"),
+                f"route {route.name!r} has a backend in the zone {backend.zone!r}",
+                'write a name of letters, digits, "-", "_" and ".": zone = "eu-west-1a"',
+            )
+    if len({backend.zone for backend in entries}) == 1 and entries[0].zone is not None:
+        world.warn(
+            "route/nothing-to-do",
+            ("route", i, "to", 0, "zone"),
+            f"route {route.name!r} has all its backends in the zone {entries[0].zone!r}: none comes before another",
+            "remove zone",
+            "or name those that are elsewhere, with their zones",
             of_key=True,
         )
 

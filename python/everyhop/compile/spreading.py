@@ -15,10 +15,12 @@ NAMED = ("hash:header:", "hash:cookie:")
 
 def spread(it: Route) -> plan.Spread | None:
     """`None` where they take turns, one like the other, and nobody asks how they are: then nothing is counted and nothing weighed."""
-    shares = [plan.Share(weight=1 if b.weight is None else b.weight, backup=b.backup) for b in backends(it)]
+    shares = [
+        plan.Share(weight=1 if b.weight is None else b.weight, backup=b.backup, zone=b.zone) for b in backends(it)
+    ]
     balance = it.balance or "round-robin"
     asked, slow_start_s = health(it), it.slow_start_s or 0
-    alike = all(s.weight == shares[0].weight > 0 and not s.backup for s in shares)
+    alike = all(s.weight == shares[0].weight > 0 and not s.backup and s.zone is None for s in shares)
     if balance == "round-robin" and alike and it.sticky is None and asked is None and not slow_start_s:
         return None
     return plan.Spread(by=by(balance), shares=shares, sticky=sticky(it), health=asked, slow_start_s=slow_start_s)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from everyhop import plan
 from everyhop.compile import names
-from everyhop.compile.build import at_edge, here, policy
+from everyhop.compile.build import at_edge, here
+from everyhop.compile.hops import policy
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World
 from everyhop.model import Route
@@ -137,6 +138,7 @@ def matching(it: Route) -> plan.Route | None:
                 "cors",
                 "compress",
                 "retries",
+                "mirror",
                 "answers",
                 "sticky",
                 "health",

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from everyhop.compile.pages import Page
 from everyhop.identity import Crl, Pair, Readings, Roots
-from everyhop.model import Backend, Config, Route
+from everyhop.model import Backend, Config, Hop, Route
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
@@ -147,7 +147,8 @@ def own_words(config: Config, key: Key) -> set[str]:
     match key:
         case ("route", int(index), *_):
             route = config.route[index]
-            return called(route.name) | {w for w in (*route.hosts, *(b.at for b in backends(route))) if w}
+            mirrors = [it if isinstance(it, str) else it.at for it in (route.mirror.to if route.mirror else ())]
+            return called(route.name) | {w for w in (*route.hosts, *(b.at for b in backends(route)), *mirrors) if w}
         case ("site", int(index), *_):
             site = config.site[index]
             return called(site.name) | {w for w in site.hosts or [] if w}
@@ -165,7 +166,7 @@ def backends(route: Route) -> list[Backend]:
     return [Backend(at=entry) if isinstance(entry, str) else entry for entry in route.to]
 
 
-def demands_asking(route: Route, backend: Backend) -> bool:
+def demands_asking(route: Route, backend: Hop) -> bool:
     """Whether a backend, which is mutual, must ask for our certificate: as it says, as its route says, or for its data."""
     given = route.demand_asks if backend.demand_asks is None else backend.demand_asks
     return route.data == "major-incident" if given is None else given

@@ -54,6 +54,11 @@ def hops(way: Way) -> dict[str, Hop]:
     return {} if isinstance(way, Here) else {str(b.at): b.hop for b in way.backends}
 
 
+def mirrors(way: Way) -> dict[str, Hop]:
+    """As `hops`, of where copies go."""
+    return {str(b.at): b.hop for b in way.mirror.backends} if isinstance(way, AtEdge) and way.mirror else {}
+
+
 def pattern(hop: Hop) -> str:
     return hop if isinstance(hop, str) else hop.tls
 
@@ -68,19 +73,34 @@ def expected(hop: Hop) -> Verify | None:
 
 def hop_changes(was: Served, now: Served) -> list[Change]:
     name, a, b = now.route.name, hops(was.route.way), hops(now.route.way)
-    come, gone, stay = sorted({*b} - {*a}), sorted({*a} - {*b}), sorted({*a} & {*b})
+    come, gone = sorted({*b} - {*a}), sorted({*a} - {*b})
     out = [
         Change("backend-added", name, f"{at} is a backend", MOVES if at.startswith("srv:") else SHARE) for at in come
     ]
     out += [Change("backend-removed", name, f"{at} is no backend any more", "it gets nothing") for at in gone]
     # Where TLS ends moved: that is told as what it is, and there is no hop of the edge to compare with.
     if isinstance(was.route.way, AtEdge) and isinstance(now.route.way, AtEdge):
-        out += strengths(name, was, now, a, b)
-        out += unsaid(name, a, b)
-        out += verification(name, a, b)
-        out += asking(name, a, b)
-        out += revocation(name, a, b)
-    for at in stay:
+        out += protected(name, was, now, a, b)
+        x, y = mirrors(was.route.way), mirrors(now.route.way)
+        if x and y:
+            out += protected(name, was, now, x, y)
+    return out + known(name, was, now, a, b) + known(name, was, now, mirrors(was.route.way), mirrors(now.route.way))
+
+
+def protected(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    return [
+        *strengths(name, was, now, a, b),
+        *unsaid(name, a, b),
+        *verification(name, a, b),
+        *asking(name, a, b),
+        *revocation(name, a, b),
+    ]
+
+
+def known(name: str, was: Served, now: Served, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
+    """What is shown to those that were there before, and by which ciphers."""
+    out = []
+    for at in sorted({*a} & {*b}):
         out += identity(name, at, (was.plan, a[at]), (now.plan, b[at]))
         x, y = a[at], b[at]
         if not isinstance(x, str | PlaintextHop) and not isinstance(y, str | PlaintextHop):

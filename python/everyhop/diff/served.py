@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.logged import route_lines
+from everyhop.diff.mirrors import copied
 from everyhop.diff.shaped import shaped
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
@@ -66,6 +67,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             + reading(name, a, b)
             + edited(name, a, b)
             + shaped(name, a, b)
+            + copied(name, a, b)
             + answers(name, a, b)
         )
     else:
@@ -93,7 +95,7 @@ def readers(name: str, a: RouteTrust, b: RouteTrust) -> list[Change]:
             "new-reader",
             name,
             f"{reader} can read it",
-            "what it reads it can keep and change",
+            "what it reads it can keep and change" if reader in b.changers else "what it reads it can keep",
             accepted=b.accepted_for if reader == "the backend's network" else (),
         )
         for reader in b.readers

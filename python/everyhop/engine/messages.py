@@ -81,6 +81,8 @@ class Apply(Ask):
     material_digest: str
     names: Places
     logs: list[str]
+    zone: str | None
+    """Where this edge is: it stands in no plan, since one plan serves edges in several zones."""
 
 
 class Names(Ask):

@@ -50,10 +50,24 @@ def failure(last: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
+def of_zone(engine: dict[str, Any] | None, route: dict[str, Any]) -> str | None:
+    """How much of what comes stays in the edge's own zone; `None` where zones make no difference."""
+    stays = route.get("stays_ppm")
+    if engine is None or stays is None:
+        return None
+    zone = engine.get("zone")
+    if stays == 1_000_000:
+        return f"all goes to {zone}, where this edge is, while 70 % of it is up"
+    return (
+        f"{stays / 10_000:.1f} % goes to {zone}, where this edge is, and the rest elsewhere: less than 70 % of it is up"
+    )
+
+
 RULES = {
     "connects": "connects, handshakes or first answers that failed",
     "timeouts": "requests without an answer within first_byte_s",
     "5xx": "answers of 500 or more",
+    "slow": "answers that began later than {slow_ms} ms",
 }
 """By the name of a rule of `eject_on`: what it counts. Connects are counted on every route."""
 
@@ -65,7 +79,8 @@ def ejected(address: dict[str, Any]) -> str:
         return ""
     row = "one more" if by["row"] < by["after"] else f"{by['row']} in a row"
     bound = "it was on trial" if by["row"] < by["after"] else f"eject_after = {by['after']}"
-    return f" by {by['rule']}: {RULES[by['rule']]}, {row} ({bound}); looked at again every {by['every_s']} s"
+    what = RULES[by["rule"]].format(slow_ms=by.get("slow_ms"))
+    return f" by {by['rule']}: {what}, {row} ({bound}); looked at again every {by['every_s']} s"
 
 
 def troubles_of(route: dict[str, Any]) -> list[str]:
@@ -75,7 +90,7 @@ def troubles_of(route: dict[str, Any]) -> list[str]:
         found.append(f"closed: {route['closed']}")
     if route.get("panics"):
         found.append("fewer than half of its backends are up: all are used, but none whose certificate is refused")
-    for backend in route["backends"]:
+    for backend in [*route["backends"], *((route.get("mirror") or {}).get("backends", ()))]:
         if backend["state"] != "up" and not route["closed"]:
             seen = (backend.get("check") or {}).get("seen") if backend["state"] == "down" else None
             by = f" by its check: {seen}" if seen else ""

@@ -53,6 +53,7 @@ def hops(it: RouteTrust) -> str:
         rows = [f"client {first} edge, which reads"]
         rows += [] if it.backends else ["and answers itself: there is nothing behind it"]
         rows += [f"edge {pattern(way)} {text(at)} ({text(HOW[way])})" for at, way in it.backends]
+        rows += [f"edge {pattern(way)} {text(at)}, a mirror: copies alone ({text(HOW[way])})" for at, way in it.mirrors]
     return '<ol class="hops">' + "".join(f"<li>{row}</li>" for row in rows) + "</ol>"
 
 
@@ -190,7 +191,7 @@ def page(maps: list[RouteTrust], sheet: Sheet) -> str:
         (
             f'<a href="#{anchor(m.name)}">{text(m.name)}</a>',
             pattern(m.way),
-            text(", ".join(at for at, _ in m.backends) or "none"),
+            text(", ".join([at for at, _ in m.backends] + [f"{at} (mirror)" for at, _ in m.mirrors]) or "none"),
             text(listed(m.readers)),
             text(m.clients),
         )

@@ -25,9 +25,11 @@ def drawn(it: RouteTrust) -> list[str]:
     edge = f"client {EYE if it.open_at else LOCK} " + ("(edge)" if it.way == "passthrough" else "edge")
     if not it.backends:
         return [edge]
-    legs = [EYE if pattern == "plaintext" else LOCK for _, pattern in it.backends]
+    behind = [(at, pattern, "") for at, pattern in it.backends]
+    behind += [(at, pattern, " (mirror: copies alone)") for at, pattern in it.mirrors]
+    legs = [EYE if pattern == "plaintext" else LOCK for _, pattern, _ in behind]
     wide = max(map(len, legs))
-    rows = [f"{leg.ljust(wide)} {at}" for leg, (at, _) in zip(legs, it.backends, strict=True)]
+    rows = [f"{leg.ljust(wide)} {at}{what}" for leg, (at, _, what) in zip(legs, behind, strict=True)]
     return [f"{edge if n == 0 else ' ' * len(edge)} {row}" for n, row in enumerate(rows)]
 
 
@@ -71,7 +73,9 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         alone = " and ".join(f'"{name}"' for name in it.listeners)
         out.append(f"It is reached by listener {alone} alone; by any other it is as if it were not there.")
     out += opened(it, now)
-    out.append(f"It can be read and changed by {listed(it.readers)}.")
+    out.append(f"It can be read and changed by {listed(it.changers)}.")
+    only = [reader for reader in it.readers if reader not in it.changers]
+    out += [f"It can be read, and not changed, by {listed(only)}."] if only else []
     for hop in it.hops:
         version = f", TLS {hop.oldest} or newer" if hop.oldest else ""
         proofs = f"Proven: {'; '.join(hop.proofs)}." if hop.proofs else "Nobody proves anything."

@@ -62,12 +62,12 @@ def drawing(it: RouteTrust) -> str:
     passed = it.way == "passthrough"
     parts: list[str] = []
     top = TOP
-    for at, pattern in it.backends:
+    for at, pattern, below in [(*b, "reads") for b in it.backends] + [(*m, "mirror, reads copies") for m in it.mirrors]:
         rows = split(at, LETTERS[BACKEND])
         height = ROW * (len(rows) + 1) + 14
         y = top + height // 2
         parts.append(leg(sum(EDGE), BACKEND[0], y, LABELS[pattern], pattern != "plaintext"))
-        parts.append(box(BACKEND, top, height, rows, "reads", True))
+        parts.append(box(BACKEND, top, height, rows, below, True))
         top += height + GAP
     if not it.backends:
         top += ROW * 2 + 14 + GAP

@@ -8,13 +8,16 @@ from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
+from everyhop.model.hop import Backend, Hop, Verify
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection, RouteLog
+from everyhop.model.mirror import Mirror
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
-from everyhop.model.route import Allow, Backend, Rewrite, Route, Verify
+from everyhop.model.route import Allow, Rewrite, Route
 from everyhop.model.site import Clients, Identity, KeyPair, Site
+from everyhop.model.slow import Slow
 
 __all__ = [
     "Acceptance",
@@ -30,11 +33,13 @@ __all__ = [
     "Edits",
     "EngineSection",
     "Health",
+    "Hop",
     "Identity",
     "KeyPair",
     "Limits",
     "Listener",
     "LogSection",
+    "Mirror",
     "Most",
     "Redirect",
     "Retries",
@@ -43,6 +48,7 @@ __all__ = [
     "RouteLimits",
     "RouteLog",
     "Site",
+    "Slow",
     "StatusSection",
     "Verify",
 ]

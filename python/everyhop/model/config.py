@@ -21,6 +21,8 @@ class EngineSection(Section):
     """How long a drain waits for what is in flight."""
     retire_s: Annotated[int, Field(ge=0, le=604_800)] = 3_600
     """After `everyhop upgrade`: how long the engine before may still carry what it carries, such as tunnels."""
+    zone: str | None = None
+    """Where this edge is, so that backends with the same `zone` come first. One file may serve edges in several zones: `everyhop run --zone`, then the environment's `EVERYHOP_ZONE`, go before it. It stands in no plan, so that plans of all edges are the same."""
     user: str | None = None
     """Whom the engine becomes when it is started by root; default: nobody. Not reloadable."""
     sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"

@@ -13,45 +13,17 @@ from everyhop.model.cors import Cors
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
+from everyhop.model.hop import Backend, Verify
 from everyhop.model.limits import RouteLimits
 from everyhop.model.log import RouteLog
+from everyhop.model.mirror import Mirror
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
+from everyhop.model.slow import Slow
 from everyhop.model.sticky import Sticky
-from everyhop.model.words import Data, HopTls, Pattern, StartTls
+from everyhop.model.words import Data, Pattern, StartTls
 
 Capability = str
-
-
-class Verify(Section):
-    """Whom we expect at a backend: by chain and name, always both; or by the fingerprint of its certificate or key."""
-
-    ca: str | None = None
-    """PEM file of the roots, or `system`. Never implied. A certificate that a backend made for itself (`openssl req -x509`) may stand here too: then that very certificate is what it shows, with the name."""
-    name: str | None = None
-    """The name in the backend's certificate, or the IP address in it (an IP SAN); default: the backend's host name. Names are those of subjectAltName; the common name is none (RFC 9525)."""
-    pin: str | list[str] | None = None
-    """Instead of `ca`: `sha256:` and the SHA-256, in hexadecimal digits, of the certificate or of its public key (SubjectPublicKeyInfo). One of several must fit. No chain is asked for, and a name only where `name` is written; the dates must hold all the same."""
-    crl: str | None = None
-    """PEM file of revocation lists (RFC 5280), one for each authority of the backend's chain; what no list speaks of is refused. The file is watched."""
-    stale_crl: Literal["refuse", "allow"] = "refuse"
-    """What a list means whose next update is overdue: no backend passes until it comes, or the old list still holds."""
-
-
-class Backend(Section):
-    """An entry of `to` that says more than an address. It may be stronger than its route, never weaker."""
-
-    at: str
-    """`host:port`, `[ip]:port`, `unix:PATH`, or `srv:_NAME._tcp.DOMAIN` for a service that `[dns] servers` are asked about (SRV)."""
-    tls: HopTls | None = None
-    verify: Verify | None = None
-    present: str | None = None
-    demand_asks: bool | None = None
-    off_host: bool | None = None
-    weight: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """How often it takes its turn beside the others; default 1. 0: it takes nothing new, and what is under way there ends in its own time."""
-    backup: bool = False
-    """It takes requests only while none of the others is up."""
 
 
 class Allow(Section):
@@ -136,6 +108,8 @@ class Route(Section):
     """How many requests it takes at once; without it as many as come."""
     retries: Retries | None = None
     """When a `GET` or `HEAD` goes to another backend after a bad answer of one, or none in time, such as `{ on = [503] }`. Without it only what no backend can have acted on goes again."""
+    mirror: Mirror | None = None
+    """Where a copy of some of its requests goes as well, such as `{ to = ["10.0.9.9:8443"], share = 0.1 }`: [how](../how-to/mirror-requests.md). It is a hop like any other, nobody gets its answers, and no request waits for it."""
     strip: str | None = None
     """What is taken from the beginning of the path before it goes to the backend: `"/v1"` makes `/` of `/v1` and `/x` of `/v1/x`. The route's `path` is that or below it. `X-Forwarded-Prefix` tells the backend. The rest goes on byte for byte; what a backend could then read as the name of a server (`//name`) is refused with 400."""
     rewrite: str | Rewrite | None = None
@@ -164,8 +138,8 @@ class Route(Section):
     """In which codings answers go out that came without one: `["zstd", "br", "gzip"]`, or a table that says more. Off by default: [what it gives away](../how-to/answer-browsers.md#compress-answers)."""
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
-    eject_on: list[Literal["timeouts", "5xx"]] | None = None
-    """What lets a backend be left alone beside connects and handshakes that fail, `limits.eject_after` times in a row: `timeouts`, the default where TLS ends here, that it takes a request and no answer begins within `first_byte_s`; `5xx`, that its answers have such a status. It comes back once the edge itself could connect and shake hands, asked every `limits.eject_s`. Never more than half of a route's backends are left alone."""
+    eject_on: list[Literal["timeouts", "5xx"] | Slow] | None = None
+    """What lets a backend be left alone beside connects and handshakes that fail, `limits.eject_after` times in a row: `timeouts`, the default where TLS ends here, that it takes a request and no answer begins within `first_byte_s`; `5xx`, that its answers have such a status; `{ slow_ms = 800 }`, that they begin later than that. It comes back once the edge itself could connect and shake hands, asked every `limits.eject_s`. Never more than half of a route's backends are left alone."""
 
     @property
     def is_answered(self) -> bool:

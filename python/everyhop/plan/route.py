@@ -50,6 +50,16 @@ class Retries(Part):
     budget_percent: Never[int]
 
 
+class Mirror(Part):
+    share_per_million: Always[Annotated[int, Field(ge=1, le=1_000_000)]]
+    upstream_protocol: Never[Literal["http/1.1", "h2", "auto"]]
+    request: Always[Edits]
+    body_bytes: Always[int]
+    at_once: Never[int]
+    timeout_s: Never[int]
+    backends: Always[list[Backend]]
+
+
 class AtBackend(Part):
     ends: Literal["at_backend"]
     send_proxy: Always[Literal["off", "v2"]]
@@ -82,13 +92,20 @@ class AtEdge(Part):
     send_proxy: ByEffect[Literal["off", "v2"]]  # where it is sent
     starttls: Never[StartTls | None]  # as of a listener
     eject_on: Never[list[Literal["timeouts", "5xx"]]]
+    slow_ms: Never[int | None]
     spread: Never[Spread | None]
     backends: Always[list[Backend]]
+    mirror: Always[Mirror | None]
 
     @property
     def is_stream(self) -> bool:
         """What is inside TLS goes on unread."""
         return self.upstream_protocol == "tcp"
+
+    @property
+    def behind(self) -> list[Backend]:
+        """All that is sent what it carries: backends, and the mirror's."""
+        return [*self.backends, *(self.mirror.backends if self.mirror else ())]
 
 
 class NoContent(Part):

@@ -40,6 +40,7 @@ class ByPath(Part):
 class Share(Part):
     weight: Never[Annotated[int, Field(ge=0, le=65_535)]]
     backup: Never[bool]
+    zone: Never[str | None]
 
 
 class Sticky(Part):

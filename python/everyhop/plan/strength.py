@@ -11,5 +11,9 @@ STRENGTH: dict[str, int] = {pattern: rank for rank, pattern in enumerate(_door.s
 
 
 def weakest(way: AtEdge) -> Backend:
-    """The backend that a route counts as."""
-    return min(way.backends, key=lambda b: STRENGTH[b.hop.tls])
+    """What a route counts as, of all that is sent what it carries: of several in plaintext one that crosses a network."""
+
+    def strength(it: Backend) -> tuple[int, bool]:
+        return STRENGTH[it.hop.tls], it.hop.tls == "plaintext" and it.hop.reach.kind == "same_host"
+
+    return min(way.behind, key=strength)

@@ -417,7 +417,7 @@ PAGES: dict[str, Page] = {
     ),
     "hop/twice": Page(
         "a backend is listed twice",
-        "it would silently get twice its share, or be its own backup: `weight` says the share",
+        "it would silently get twice its share, be its own backup, or do twice what it is asked: `weight` says the share",
     ),
     "route/nobody-takes": Page(
         "no backend of a route takes anything while all is well",

@@ -12,10 +12,11 @@ ATTACKERS = {
     "direct": "somebody who can reach the backend directly",
     "edge": "whoever takes the edge",
     "backend": "whoever takes one backend",
+    "mirror": "whoever takes the mirror",
 }
 
 
-"""`front` is asked of routes alone to which requests come in the clear."""
+"""`front` is asked of routes alone to which requests come in the clear, `mirror` of those that copy theirs."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def alone() -> dict[str, Exposure]:
     """Where TLS ends at the edge, which answers itself."""
     nothing = Exposure(False, False, False, "nothing goes on from the edge: it answers itself")
     edge = Exposure(True, True, False, "TLS ends there: it reads every request, and answers as it likes")
-    return {attacker: edge if attacker == "edge" else nothing for attacker in ATTACKERS if attacker != "front"}
+    asked = (attacker for attacker in ATTACKERS if attacker not in ("front", "mirror"))
+    return {attacker: edge if attacker == "edge" else nothing for attacker in asked}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,18 @@ STREAM = Passing("every byte", "", "", "all that client and backend say passes i
 TOLD_STREAM = Passing("every byte", "forge the PROXY header", "the PROXY header", STREAM.shown)
 
 
-def attackers(way: str, networked: bool, *, demand_asks: bool, passing: Passing) -> dict[str, Exposure]:
+COPIES = Exposure(True, False, False, "copies of requests go there, with what they hold; its answers reach nobody")
+
+
+def attackers(
+    way: str, networked: bool, *, demand_asks: bool, passing: Passing, copies: bool = False
+) -> dict[str, Exposure]:
+    """As `behind`; `copies`: copies of requests go to a mirror."""
+    found = behind(way, networked, demand_asks=demand_asks, passing=passing)
+    return {**found, "mirror": COPIES} if copies else found
+
+
+def behind(way: str, networked: bool, *, demand_asks: bool, passing: Passing) -> dict[str, Exposure]:
     """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
     plaintext crosses a network, `demand_asks` that a backend which asks for no certificate is sent nothing."""
     forging = f" and {passing.forge}" if passing.forge else ""

@@ -157,6 +157,16 @@ CAPABILITIES: dict[str, Capability] = {
         settings=("retries",),
         check=kept.several_backends,
     ),
+    "mirroring": Capability(
+        "copies of requests to another place",
+        TERMINATING,
+        READS,
+        "copy at the backend, which reads requests",
+        settings=("mirror",),
+        check=kept.mirrored,
+        writes=(Setting("route", "mirror", '{ to = ["127.0.0.1:9443"], share = 0.1 }', TERMINATING),),
+        duty="who keeps the mirror is trusted with what requests hold",
+    ),
     "rate-limits": Capability(
         "rate limits by request",
         TERMINATING,

@@ -20,6 +20,7 @@ from everyhop.plan import (
     Quiet,
     Retries,
     Route,
+    Share,
     Spread,
     Way,
 )
@@ -38,6 +39,7 @@ def done(way: Way) -> tuple[str, ...]:
         *edited("a request", way.request),
         *spread(way.spread, [str(b.at) for b in way.backends], what),
         *tried(way.retries),
+        *copied(way),
         *returned(way),
         *edited("an answer", way.response),
         *shared(way.cors),
@@ -70,11 +72,23 @@ def spread(it: Spread | None, backends: list[str], what: str) -> list[str]:
             f"A client comes back to its backend by the cookie {it.sticky.cookie} of the edge, which no backend is shown."
         ]
     out += [f"{at} takes nothing new." for at, share in named if share.weight == 0]
+    out += zones([share for _, share in named])
     backups = [at for at, share in named if share.backup and share.weight]
     out += [f"Only while none of those is up: {', '.join(backups)}."] if backups else []
     slow = f"One that came back up takes a hundredth of its share at first, and the whole after {it.slow_start_s} s."
     out += [slow] if it.slow_start_s else []
     return out + checked(it.health, backups=bool(backups))
+
+
+def zones(shares: list[Share]) -> list[str]:
+    """Which come first at an edge of the same zone. That is said of distance, and of nothing else."""
+    named = sorted({it.zone for it in shares if it.zone is not None})
+    if not named:
+        return []
+    return [
+        f"Zones: {', '.join(named)}. An edge in one of them goes to those in the same zone while 70 % of them, by weight, are up;"
+        " with fewer as much goes elsewhere as is missing. Who is verified, and how, is the same in each zone."
+    ]
 
 
 def checked(it: HealthCheck | None, *, backups: bool) -> list[str]:
@@ -147,6 +161,21 @@ def tried(it: Retries | None) -> list[str]:
     return [
         f"A GET or HEAD goes to another backend, up to {it.attempts} in all, where {', or '.join(when)};"
         f" of the requests under way {it.budget_percent} in a hundred at most, or three."
+    ]
+
+
+def copied(way: AtEdge) -> list[str]:
+    """Where copies of requests go."""
+    it = way.mirror
+    if it is None:
+        return []
+    whom = " or ".join(f"{b.at} ({b.hop.tls})" for b in it.backends)
+    share = "Each request" if it.share_per_million == 1_000_000 else f"{it.share_per_million / 10_000:g} % of requests"
+    go = "goes" if it.share_per_million == 1_000_000 else "go"
+    return [
+        f"{share} {go} to {whom} as well, as a copy, if the body has {it.body_bytes} bytes at most; its answers are thrown away."
+        " What opens a tunnel and what calls gRPC is not copied.",
+        *edited("a copy", it.request),
     ]
 
 

@@ -6,10 +6,10 @@ route, and the mend. It never looks at files or at what runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from everyhop.model import Backend, Config, Route, Site
+from everyhop.model import Config, Hop, Mirror, Route, Site
 from everyhop.plan import NOWHERE
 
 Key = tuple[str | int, ...]
@@ -91,6 +91,13 @@ def fields_edited(it: Standing) -> Missing | None:
         "no field is changed",
         ('request = { set = { x-edge = "{tls.version}" } }', 'response = { remove = ["server"] }'),
     )
+
+
+def mirrored(it: Standing) -> Missing | None:
+    """`mirror`, with the place that copies go to."""
+    if it.route.mirror is None:
+        return Missing("no request is copied", ('mirror = { to = ["10.0.9.9:8443"], share = 0.1 }',))
+    return None
 
 
 def path_moved(it: Standing) -> Missing | None:
@@ -242,21 +249,32 @@ def no_key_here(it: Standing) -> Missing | None:
     return None
 
 
+def everywhere(it: Standing) -> Iterator[tuple[Key, Hop, Mirror | None]]:
+    """All that is sent what the route carries, with its place in the file: backends, then the mirror's with the mirror."""
+    mirror = it.route.mirror
+    lists: list[tuple[Key, Sequence[str | Hop], Mirror | None]] = [(own(it), it.route.to, None)]
+    lists += [(own(it, "mirror"), mirror.to, mirror)] if mirror else []
+    for at, to, of in lists:
+        for j, entry in enumerate(to):
+            yield (*at, "to", j), Hop(at=entry) if isinstance(entry, str) else entry, of
+
+
 def every_hop(*patterns: str) -> Check:
     """A check that each backend, not only the route, has one of `patterns`."""
 
     def check(it: Standing) -> Missing | None:
         if it.route.tls == "passthrough":
             return None
-        for j, backend in enumerate(it.route.to):
-            tls = backend.tls or it.route.tls if isinstance(backend, Backend) else it.route.tls
+        for key, entry, mirror in everywhere(it):
+            whole = (mirror.tls if mirror else None) or it.route.tls
+            tls = entry.tls or whole
             if tls not in patterns:
-                at = backend.at if isinstance(backend, Backend) else backend
-                said = own(it, "to", j, "tls") if isinstance(backend, Backend) and backend.tls else own(it, "tls")
-                return Missing(f"the hop to {at} is {tls}", (f'tls = "{patterns[0]}"',), (said,))
+                whose = own(it, "mirror") if mirror and mirror.tls else own(it)
+                said = (*(key if entry.tls else whose), "tls")
+                return Missing(f"the hop to {entry.at} is {tls}", (f'tls = "{patterns[0]}"',), (said,))
         return None
 
-    check.__doc__ = f"Every backend's hop is {' or '.join(patterns)}."
+    check.__doc__ = f"Every backend's hop is {' or '.join(patterns)}, and every mirror's."
     return check
 
 
@@ -264,21 +282,20 @@ def asking_demanded(it: Standing) -> Missing | None:
     """Every backend's hop is mutual, with `demand_asks` or `data = "major-incident"` and no word against it."""
     if (other := every_hop("mutual")(it)) is not None:
         return other
-    for j, entry in enumerate(it.route.to):
-        own_word = entry.demand_asks if isinstance(entry, Backend) else None
-        given = it.route.demand_asks if own_word is None else own_word
+    for key, entry, _ in everywhere(it):
+        given = it.route.demand_asks if entry.demand_asks is None else entry.demand_asks
         if given is False or (given is None and it.route.data != "major-incident"):
-            at = entry.at if isinstance(entry, Backend) else entry
-            what = f"{at} may ask nobody for a certificate, and is sent requests all the same"
-            said = [own(it, "to", j, "demand_asks")] if own_word is False else []
-            said += [own(it, "demand_asks")] if own_word is None and given is False else []
+            what = f"{entry.at} may ask nobody for a certificate, and is sent requests all the same"
+            said = [(*key, "demand_asks")] if entry.demand_asks is False else []
+            said += [own(it, "demand_asks")] if entry.demand_asks is None and given is False else []
             return Missing(what, ("demand_asks = true",), tuple(said))
     return None
 
 
 def keys_apart(it: Standing) -> Missing | None:
     """No `[[identity]]` of the route's hops that has the key of a site's certificate."""
-    shown = {it.route.present, *(b.present for b in it.route.to if isinstance(b, Backend))}
+    mirror = it.route.mirror
+    shown = {it.route.present, mirror.present if mirror else None, *(entry.present for _, entry, _ in everywhere(it))}
     for i, identity in enumerate(it.config.identity):
         public = [site for n, site in it.sites if (i, n) in it.shared]
         if identity.name in shown and public:

@@ -17,6 +17,7 @@ from everyhop.plan import (
     Acceptance,
     AtBackend,
     AtEdge,
+    Backend,
     ByPins,
     Here,
     Listener,
@@ -121,6 +122,8 @@ class RouteTrust:
     """`answered`: there is nothing behind the edge."""
     backends: tuple[tuple[str, str], ...]
     """Place and the hop's pattern, the weakest first."""
+    mirrors: tuple[tuple[str, str], ...]
+    """As `backends`, of where copies of requests go."""
     readers: tuple[str, ...]
     changers: tuple[str, ...]
     key_holders: tuple[str, ...]
@@ -178,8 +181,8 @@ def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrus
     ways = tuple(
         Open(x.name, tuple(x.bind), a.closes_at_s if (a := x.acceptance) else None, by_whom(x)) for x in listeners
     )
-    others = (way.reader for way in ways if way.reader != CLIENTS_HOST or "this host" not in it.readers)
-    readers = tuple(dict.fromkeys((*it.readers, *others)))
+    others = [way.reader for way in ways if way.reader != CLIENTS_HOST or "this host" not in it.readers]
+    readers, changers = (tuple(dict.fromkeys((*them, *others))) for them in (it.readers, it.changers))
     edge = it.attackers["edge"]
     # Where none ever comes, none ends.
     edge = edge if too else replace(edge, why=edge.why.removeprefix("TLS ends there: "))
@@ -189,7 +192,7 @@ def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrus
         open_at=ways,
         encrypted_too=too,
         readers=readers,
-        changers=readers,
+        changers=changers,
         hops=(Hop(("client", "edge"), False, None, ()), *it.hops[1:]),
         attackers={"front": before(networked), **it.attackers, "edge": edge},
         clients="not asked",
@@ -237,6 +240,7 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         stream=False,
         way="passthrough",
         backends=tuple((str(at), "passthrough") for at in way.backends),
+        mirrors=(),
         readers=readers,
         changers=readers,
         key_holders=("edge", "backend") if keys else ("backend",),
@@ -268,8 +272,10 @@ def ended(
     readers = ["client", "edge", "backend"]
     if pattern == "plaintext":
         readers += ["the backend's network"] if signed else []
-        near = any(isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "same_host" for b in way.backends)
+        near = any(isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "same_host" for b in way.behind)
         readers += ["this host"] if near else []
+    # What a mirror answers reaches nobody: it reads, and changes nothing.
+    changers, readers = tuple(readers), readers + ["the mirror"] * (way.mirror is not None)
     sites, clients = demanded(inside)
     return RouteTrust(
         name=route.name,
@@ -278,10 +284,11 @@ def ended(
         matches=matched(way),
         stream=way.is_stream,
         way=pattern,
-        backends=tuple((str(b.at), b.hop.tls) for b in sorted(way.backends, key=lambda b: STRENGTH[b.hop.tls])),
+        backends=by_strength(way.backends),
+        mirrors=by_strength(way.mirror.backends if way.mirror else []),
         readers=tuple(readers),
         # Who can read a request, or whatever else, can change it; TLS is what keeps the others from both.
-        changers=tuple(readers),
+        changers=changers,
         key_holders=("edge",) if pattern == "plaintext" else ("edge", "backend"),
         hops=legs(pattern, [site for site, _ in inside], clients, way),
         done=(*done(way), *logged(route)),
@@ -289,7 +296,9 @@ def ended(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
             *words(way, pattern, bool(signed)),
         ),
-        attackers=attackers(pattern, bool(signed), demand_asks=demanding(way), passing=goes_on(way)),
+        attackers=attackers(
+            pattern, bool(signed), demand_asks=demanding(way), passing=goes_on(way), copies=way.mirror is not None
+        ),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
         sites=sites,
@@ -319,6 +328,7 @@ def answered(
         stream=False,
         way="answered",
         backends=(),
+        mirrors=(),
         readers=readers,
         changers=readers,
         key_holders=("edge",),
@@ -351,11 +361,16 @@ def goes_on(way: AtEdge) -> Passing:
     return TOLD_STREAM if way.send_proxy == "v2" else STREAM
 
 
+def by_strength(them: list[Backend]) -> tuple[tuple[str, str], ...]:
+    """The weakest first."""
+    return tuple((str(b.at), b.hop.tls) for b in sorted(them, key=lambda b: STRENGTH[b.hop.tls]))
+
+
 def acceptances(way: AtEdge) -> dict[str, Acceptance]:
     """By backend: the word of whoever signed for plaintext across a network to it."""
     return {
         str(b.at): b.hop.reach.acceptance
-        for b in way.backends
+        for b in way.behind
         if isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "accepted"
     }
 
@@ -370,7 +385,7 @@ def first_leg(sites: list[Site], clients: Demand, way: AtEdge | Here) -> Hop:
 
 
 def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple[Hop, ...]:
-    verified = [b.hop for b in way.backends if not isinstance(b.hop, PlaintextHop)]
+    verified = [b.hop for b in way.behind if not isinstance(b.hop, PlaintextHop)]
     backend = f"the backend to the edge, by {' or '.join(dict.fromkeys(by(hop.verify) for hop in verified))}"
     asked = "; one that does not ask for it is sent nothing" if demanding(way) else ", if the backend asks for it"
     proofs = {
@@ -378,7 +393,7 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
         "reencrypt": (backend,),
         "plaintext": (),
     }[pattern]
-    policies = [b.hop.policy for b in way.backends if not isinstance(b.hop, PlaintextHop)]
+    policies = [b.hop.policy for b in way.behind if not isinstance(b.hop, PlaintextHop)]
     back = min((min(p.versions) for p in policies), default=None) if pattern != "plaintext" else None
     return (
         first_leg(sites, clients, way),
@@ -388,7 +403,7 @@ def legs(pattern: str, sites: list[Site], clients: Demand, way: AtEdge) -> tuple
 
 def demanding(way: AtEdge) -> bool:
     """Whether each mutual backend must ask for the edge's certificate to be sent anything."""
-    return all(b.hop.demand_asks for b in way.backends if isinstance(b.hop, MutualHop))
+    return all(b.hop.demand_asks for b in way.behind if isinstance(b.hop, MutualHop))
 
 
 def by(verify: Verify) -> str:

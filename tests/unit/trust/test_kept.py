@@ -147,7 +147,7 @@ def test_a_way_is_encrypted_only_if_every_hop_of_it_is() -> None:
     assert only is not None and only.mend == ('tls = "mutual"',)
     either = check(standing(to=[weak]))
     assert either is not None and either.mend == ('tls = "reencrypt"',), "the least that will do"
-    assert check.__doc__ == "Every backend's hop is reencrypt or mutual."
+    assert check.__doc__ == "Every backend's hop is reencrypt or mutual, and every mirror's."
 
 
 def test_an_identity_with_the_key_of_a_site_is_not_apart_from_it() -> None:

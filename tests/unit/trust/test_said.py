@@ -117,9 +117,24 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         + 'health = { path = "/h", status = "204,300-399" }\nslow_start_s = 60\n',
         {},
     ),
+    "in zones": (
+        VARIANTS["same-host"].replace(
+            '["127.0.0.1:1"]', '[{ at = "127.0.0.1:1", zone = "b" }, { at = "127.0.0.1:2", zone = "a" }, "127.0.0.1:3"]'
+        ),
+        {},
+    ),
     "come back to by a cookie": (
         VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", "127.0.0.1:2"]')
         + 'sticky = { cookie = "edge" }\n',
+        {},
+    ),
+    "copied to a mirror in plaintext on this host": (
+        VARIANTS["same-host"] + 'mirror = { to = ["127.0.0.1:2"], share = 0.125 }\n',
+        {},
+    ),
+    "copied to mirrors, without secrets": (
+        VARIANTS["mutual"]
+        + 'mirror = { to = ["10.0.0.8:1", "10.0.0.9:1"], body_bytes = 9, request = { remove = ["cookie"] } }\n',
         {},
     ),
     "checked by gRPC": (VARIANTS["mutual"] + 'upstream_protocol = "h2"\nhealth = { grpc = "" }\n', {}),

@@ -5,7 +5,7 @@ use crate::backend::spread;
 use crate::exchange::tries::Tries;
 use everyhop_plan::{Limits, Place};
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::{Address, CONNECTS};
+use everyhop_running::address::{Address, CONNECTS, SLOW};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_transport::clock::steady_ms;
@@ -104,6 +104,9 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
     if failures < limits.eject_after && !fares.on_trial.load(Ordering::Relaxed) {
         return false;
     }
+    if by == SLOW && !another_is_quick(route, backend, address) {
+        return false;
+    }
     let another = backend.addresses.load().iter().any(|a| a.at != address.at && !a.fares.rests());
     if !another && !may_go(route, backend) {
         return false;
@@ -114,6 +117,14 @@ pub(crate) fn failed(route: &RouteRun, backend: &BackendRun, address: &Address, 
         backend.sum_up();
     }
     first
+}
+
+/// The last answer of some other that is up counted as no failure: where all are slow, what is behind them is.
+fn another_is_quick(route: &RouteRun, backend: &BackendRun, address: &Address) -> bool {
+    let is_quick = |a: &Address| !a.fares.rests() && a.fares.unanswered.load(Ordering::Relaxed) == 0;
+    let others = route.used().filter(|b| b.hop_id != backend.hop_id);
+    others.into_iter().any(|b| b.addresses.load().iter().any(is_quick))
+        || backend.addresses.load().iter().any(|a| a.at != address.at && is_quick(a))
 }
 
 /// Enough others are left: at least half of those that take anything, or, of a route that has them, a backup that is up.

@@ -15,7 +15,7 @@ use crate::exchange::words::Needs;
 use everyhop_plan::{EjectOn, UpstreamProtocol};
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::{Address, CONNECTS, ERRORS, TIMEOUTS};
+use everyhop_running::address::{Address, CONNECTS, ERRORS, SLOW, TIMEOUTS};
 use everyhop_running::backend::BackendRun;
 use everyhop_running::material::HTTP1;
 use everyhop_running::running::{RouteRun, Running};
@@ -194,6 +194,13 @@ impl Backends {
         } else if link.address.fares.answered() {
             link.backend.sum_up();
         }
+    }
+
+    /// It began its answer late, or has not begun it while its client waited.
+    #[cold]
+    pub(crate) fn slow(&self, route: &RouteRun, up: &Up) {
+        let link = up.link();
+        self.failed(route, &link.backend, &link.address, SLOW);
     }
 
     /// Keeps a failed try for `status`, the counts and the line.

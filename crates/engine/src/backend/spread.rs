@@ -7,6 +7,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::running::RouteRun;
 use everyhop_running::spread::{ShareRun, SpreadRun, mixed, next_turn};
+use everyhop_running::zones::Factors;
 use everyhop_transport::clock::steady_ms;
 use std::cell::Cell;
 use std::num::NonZeroU64;
@@ -55,7 +56,15 @@ pub(crate) fn choose(
             let back_ms = || route.backends.get(i).map_or(0, |b| b.health.back_ms.load(Ordering::Relaxed));
             if takes(i, share) { spread.weight_of(share, back_ms(), steady_ms()) } else { 0 }
         };
-        if let Some(backend) = pick(spread, tries.key, weight).and_then(|i| route.backends.get(i)) {
+        let mut found = back(spread, tries.key, weight);
+        // Where too few are up for a zone to be spared, all are used alike; and who tried those that are near goes on.
+        if let Some(zones) = route.zones(now_s, backups).filter(|_| !panics && found.is_none()) {
+            let Factors { near, far } = zones.factors();
+            let by_zone = |i: usize, share: &ShareRun| weight(i, share) * if share.is_near { near } else { far };
+            found = pick(spread, tries.key, by_zone);
+        }
+        let found = found.or_else(|| pick(spread, tries.key, weight));
+        if let Some(backend) = found.and_then(|i| route.backends.get(i)) {
             return Ok(backend.clone());
         }
     }
@@ -97,15 +106,16 @@ fn state(now_s: i64, backend: &BackendRun, tries: &Tries) -> State {
     backend.refused().map_or(State::Rests, State::Not)
 }
 
-/// One of those that take it, by index; the one that its client had, where the route lets clients come back.
+/// The one that its client had, where the route lets clients come back and it takes it; whichever zone it is in.
+fn back(spread: &SpreadRun, key: Option<NonZeroU64>, of: impl Fn(usize, &ShareRun) -> u32) -> Option<usize> {
+    let (Some(_), Some(key)) = (&spread.sticky, key) else { return None };
+    let known = spread.shares.iter().position(|s| s.id == key.get())?;
+    spread.shares.get(known).filter(|s| of(known, s) > 0).map(|_| known)
+}
+
+/// One of those that take it, by index.
 fn pick(spread: &SpreadRun, key: Option<NonZeroU64>, of: impl Fn(usize, &ShareRun) -> u32) -> Option<usize> {
     let weight = |i: usize| spread.shares.get(i).map_or(0, |s| of(i, s));
-    if let (Some(_), Some(key)) = (&spread.sticky, key)
-        && let Some(known) = spread.shares.iter().position(|s| s.id == key.get())
-        && weight(known) > 0
-    {
-        return Some(known);
-    }
     match (&spread.by, key) {
         (Balance::Least {}, _) => {
             let all: Vec<u32> = (0..spread.shares.len()).map(weight).collect();
@@ -186,9 +196,9 @@ mod tests {
     fn spread(weights: &[u16]) -> SpreadRun {
         let places: Vec<_> =
             (0..weights.len()).map(|i| Place::Ip { ip: [10, 0, 0, i as u8].into(), port: 1 }).collect();
-        let shares = weights.iter().map(|w| Share { weight: *w, backup: false }).collect();
+        let shares = weights.iter().map(|w| Share { weight: *w, backup: false, zone: None }).collect();
         let spread = Spread { by: Balance::Path {}, shares, sticky: None, health: None, slow_start_s: 0 };
-        SpreadRun::new(&spread, &places.iter().collect::<Vec<_>>(), 1, |_| Arc::default())
+        SpreadRun::new(&spread, &places.iter().collect::<Vec<_>>(), 1, None, |_| Arc::default())
     }
 
     fn owners(it: &SpreadRun, without: Option<usize>) -> Vec<usize> {

@@ -158,6 +158,10 @@ impl Carrier for Conn {
         self.opened.arrived.core.backends.answered(route, up, status);
     }
 
+    fn slow(&self, route: &RouteRun, up: &Up) {
+        self.opened.arrived.core.backends.slow(route, up);
+    }
+
     fn is_overdue(&self) -> bool {
         self.opened.arrived.core.overdue.get()
     }

@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod believed;
 pub(crate) mod budget;
 pub(crate) mod conn;
+mod copies;
 mod ended;
 mod given;
 pub(crate) mod h1;

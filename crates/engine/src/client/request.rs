@@ -5,13 +5,14 @@
 use crate::admit::{Admitted, Refused, admit, admit_plain, admit_served};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
+use crate::client::copies;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
-use crate::exchange::edits::{Edited, Editing};
+use crate::exchange::edits::{Edited, Editing, NO_EDITS};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
 use crate::exchange::told::Told;
@@ -23,15 +24,13 @@ use everyhop_canon::host;
 use everyhop_canon::told::Scheme;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
-use everyhop_plan::{Compress, Edits, Limits};
+use everyhop_plan::{Compress, Limits};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// Of a route that changes nothing.
-static NO_EDITS: Edits = Edits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
 
 /// Admits a request and writes its head for the backend. `scratch` is memory to use again.
 pub(crate) fn prepare<V: Fields + Headers>(
@@ -111,7 +110,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
         }
     };
     let built = built.map_err(refused)?;
-    Ok(Ready { route: admitted.route, running, built })
+    let mirror = route.and_then(|r| Some((r, r.mirror.as_ref()?)));
+    let copied = mirror.and_then(|(r, mirror)| copies::begin(conn, to, view, (r, mirror), running.generation));
+    Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied) })
 }
 
 /// Its declared length is more than its route takes.

@@ -112,6 +112,22 @@ impl Asked {
         it
     }
 
+    /// What is told of a copy of it to whoever sends that on: it opens nothing, and nobody waits for it.
+    #[cold]
+    pub(crate) fn to_copy(&self) -> Asked {
+        let (method, host) = (self.method.clone(), self.host.clone());
+        // As of a client of HTTP/2: nothing is read ahead for it.
+        Asked {
+            id: self.id,
+            method,
+            host,
+            body: self.body,
+            announces: self.announces,
+            protocol: "h2",
+            ..Asked::default()
+        }
+    }
+
     /// Forgets the request before, so that nothing of it can be told of the next; keeps the memory.
     pub(crate) fn clear(&mut self) {
         for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target, &mut self.path] {

@@ -6,6 +6,7 @@
 
 use crate::exchange::again::Again;
 use crate::exchange::compress::Coder;
+use crate::exchange::copied::Copied;
 use crate::exchange::edits::Shaping;
 use crate::exchange::sides::{Backend, Client};
 use crate::exchange::words::{Behind, BodyLen, Gone, Got, Meta};
@@ -15,7 +16,7 @@ use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
 use http::HeaderMap;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What of a request's body is held after it was handed on, so that it can go again where the backend says that it did not
 /// look at it: what most calls have. A longer one goes once.
@@ -64,6 +65,8 @@ pub(crate) struct Exchange {
     informational: u32,
     /// What was taken from the client so far, while it may have to go again.
     kept: Option<Buf>,
+    /// What was taken from the client so far, while it is to go to a mirror as well.
+    copied: Option<Box<Copied>>,
     bodiless: bool,
     body_ended: bool,
     /// Behind the request's body, once that has ended.
@@ -74,6 +77,9 @@ pub(crate) struct Exchange {
     pub(crate) status: u16,
     /// When the answer's head was there; `None` while the turn in which it came goes on, whose end tells it as well.
     pub(crate) head_at: Option<Instant>,
+    /// When the whole request was sent, and the answer's head came, is noted.
+    times: bool,
+    sent_at: Option<Instant>,
     /// The response is a switch of protocols: bytes follow, no body.
     pub(crate) switched: bool,
     /// What was thrown away of the request's body.
@@ -94,17 +100,43 @@ impl Exchange {
             response: Response::Head,
             informational: 0,
             kept: (keeps && body != BodyLen::None).then(Buf::default),
+            copied: None,
             bodiless: body == BodyLen::None,
             body_ended: body == BodyLen::None,
             trailers: None,
             blocked: false,
             status: 0,
             head_at: None,
+            times: false,
+            sent_at: None,
             switched: false,
             wasted: 0,
             body_in: 0,
             body_out: 0,
         }
+    }
+
+    /// The request goes to a mirror as well, once all of it is there.
+    #[cold]
+    pub(crate) fn copies(&mut self, it: Box<Copied>) {
+        if self.bodiless {
+            it.goes(None);
+        } else {
+            self.copied = Some(it);
+        }
+    }
+
+    /// How long an answer is waited for is looked at.
+    #[cold]
+    pub(crate) fn times(&mut self) {
+        self.times = true;
+    }
+
+    /// How long the backend took, or has taken by now, to begin its answer after it had the whole request; nothing where it
+    /// began before, or nobody looks.
+    #[cold]
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        Some(self.head_at.unwrap_or_else(Instant::now).saturating_duration_since(self.sent_at?))
     }
 
     /// The whole request reached the backend's side.
@@ -131,6 +163,7 @@ impl Exchange {
         self.request = if self.bodiless { Request::Flush } else { Request::Body };
         self.response = Response::Head;
         self.informational = 0;
+        self.sent_at = None;
     }
 
     /// The request's body is all read, so the client's connection stands at the next request.
@@ -238,7 +271,12 @@ impl Exchange {
                 }
                 Request::Done | Request::Broken => return Ok(moved),
                 Request::Flush => match up.poll_flush(cx) {
-                    Poll::Ready(Ok(())) => self.request = Request::Done,
+                    Poll::Ready(Ok(())) => {
+                        self.request = Request::Done;
+                        if self.times {
+                            self.sent_at = Some(Instant::now());
+                        }
+                    }
                     Poll::Ready(Err(_)) => self.request = Request::Broken,
                     Poll::Pending => return Ok(moved),
                 },
@@ -262,6 +300,9 @@ impl Exchange {
                     Poll::Ready(Ok(Got::End)) => {
                         self.body_ended = true;
                         self.trailers = client.trailers();
+                        if let Some(copied) = self.copied.take() {
+                            copied.goes(self.trailers.as_ref());
+                        }
                     }
                     Poll::Ready(Err(why)) => return Err(why),
                     Poll::Pending => {
@@ -279,6 +320,9 @@ impl Exchange {
 
     /// Holds what was just taken, as long as it is little.
     fn keep(&mut self) {
+        if let Some(copied) = self.copied.take_if(|it| !it.takes(self.to_up.bytes())) {
+            copied.leave();
+        }
         if let Some(kept) = &mut self.kept {
             if self.status == 0 && kept.len() + self.to_up.len() <= KEPT_BYTES {
                 kept.push(self.to_up.bytes());
@@ -323,6 +367,9 @@ impl Exchange {
                         _ => {
                             let coding = up.give_head(&meta, client, terms.shaping);
                             self.status = meta.status;
+                            if self.times {
+                                self.head_at = Some(Instant::now());
+                            }
                             if let Some(coding) = coding {
                                 // What it takes to code it is not the backend's.
                                 self.head_at = Some(Instant::now());

@@ -4,6 +4,7 @@
 use crate::exchange::again::Again;
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
+use crate::exchange::copied::Copied;
 use crate::exchange::edits::{Knows, Shaping};
 use crate::exchange::methods::is_idempotent;
 use crate::exchange::observed::{Observer, Seen, record};
@@ -18,6 +19,7 @@ use everyhop_running::backend::BackendRun;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::turns::{Turn, Turns};
 use everyhop_transport::deadlines::Watch;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -42,6 +44,8 @@ pub(crate) trait Carrier: Knows {
     fn give_back(&self, route: &RouteRun, up: Self::Up, sent_all: bool);
     /// An exchange over it ended well, with that status.
     fn answered(&self, route: &RouteRun, up: &Self::Up, status: u16);
+    /// A backend began its answer late, or has not begun it while its client waited.
+    fn slow(&self, route: &RouteRun, up: &Self::Up);
     /// A drain's time is over.
     fn is_overdue(&self) -> bool;
     /// Unix time at which the client's own hop closes, where it is open and was accepted; `i64::MAX` where nothing expires.
@@ -66,6 +70,8 @@ pub(crate) struct Ready {
     /// The index of its route.
     pub(crate) route: usize,
     pub(crate) built: Built,
+    /// What of it goes to a mirror as well, where its route has one and chance chose it.
+    pub(crate) copied: Cell<Option<Box<Copied>>>,
 }
 
 /// How carrying a request ended.
@@ -121,6 +127,12 @@ pub(crate) async fn carry<C: Carrier>(
     };
     let mut again = false;
     let mut exchange = Exchange::new(asked.body, ready.built.may_be_h2());
+    if let Some(copied) = ready.copied.take() {
+        exchange.copies(copied);
+    }
+    if route.slow.is_some() {
+        exchange.times();
+    }
     loop {
         let reached = match carrier.reach(running.generation, route, asked.needs(), &mut tries, again, client).await {
             // Whoever takes a request back before it was begun costs no backend a handshake each time: the new connection
@@ -197,6 +209,10 @@ pub(crate) async fn carry<C: Carrier>(
             tries.waited();
             continue;
         }
+        let is_slow = route.slow.is_some_and(|most| exchange.waited().is_some_and(|took| took > most));
+        if is_slow && ended == Err(Refusal::ClientGone) {
+            carrier.slow(route, &up);
+        }
         if let Err(why) = ended {
             carrier.broke(route, (&up, reused), why, began, &mut tries);
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
@@ -253,7 +269,11 @@ pub(crate) async fn carry<C: Carrier>(
         record(&carrier.observer(), asked, running, Some(route), &seen, began);
         return match ended {
             Ok(()) => {
-                carrier.answered(route, &up, exchange.status);
+                if is_slow {
+                    carrier.slow(route, &up)
+                } else {
+                    carrier.answered(route, &up, exchange.status)
+                }
                 carrier.give_back(route, up, exchange.sent_all());
                 Carried::Done { read_all: exchange.read_all() }
             }

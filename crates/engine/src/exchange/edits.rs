@@ -10,6 +10,9 @@ use everyhop_plan::{Edit, Edits, Piece, Variable};
 use everyhop_running::running::{Shape, Sticks};
 use std::cell::Cell;
 
+/// Of a route that changes nothing.
+pub(crate) static NO_EDITS: Edits = Edits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
+
 /// Whoever knows what is asked of the client's connection; what is of the request alone is [`Asked`]'s.
 pub(crate) trait Knows {
     fn tell(&self, of: Variable, asked: &Asked, into: &mut Vec<u8>);

@@ -129,7 +129,7 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
 pub(crate) fn take_plan(core: &Core) -> Option<Arc<Running>> {
     core.refresh();
     let running = core.running()?;
-    let hops: HashSet<u64> = running.routes.iter().flat_map(|r| r.used()).map(|b| b.hop_id).collect();
+    let hops: HashSet<u64> = running.used().map(|b| b.hop_id).collect();
     core.backends.pools.keep_only(&hops);
     Some(running)
 }

@@ -123,7 +123,7 @@ fn a_hop_that_several_routes_have_is_one() {
 fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_request() {
     let it = Material::new();
     let spread = |weights: &[u16]| {
-        let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false})).collect();
+        let shares: Vec<_> = weights.iter().map(|w| json!({"weight": w, "backup": false, "zone": null})).collect();
         let mut plan = plan();
         *way(&mut plan, 0, "spread") =
             json!({"by": {"kind": "least"}, "shares": shares, "sticky": null, "health": null, "slow_start_s": 0});
@@ -155,7 +155,7 @@ fn checked(every_s: Value) -> Value {
     if every_s.is_null() {
         health = Value::Null;
     }
-    let share = json!({"weight": 1, "backup": false});
+    let share = json!({"weight": 1, "backup": false, "zone": null});
     *way(&mut plan, 0, "spread") =
         json!({"by": {"kind": "turns"}, "shares": [share, share], "sticky": null, "health": health, "slow_start_s": 0});
     plan
@@ -194,7 +194,7 @@ fn a_route_panics_while_fewer_than_half_of_those_that_take_something_are_up_and_
     let it = Material::new();
     let built = |weights: [u16; 2], backup: bool| {
         let mut plan = checked(json!(5));
-        let share = |weight: u16, backup: bool| json!({"weight": weight, "backup": backup});
+        let share = |weight: u16, backup: bool| json!({"weight": weight, "backup": backup, "zone": null});
         way(&mut plan, 0, "spread")["shares"] = json!([share(weights[0], false), share(weights[1], backup)]);
         let running = it.built(&plan, None).expect("a plan");
         let first = running.routes[0].backends[0].clone();
@@ -374,10 +374,10 @@ fn ejections_are_counted_by_rule() {
     let it = Material::new();
     let running = it.built(&plan(), None).expect("a plan");
     let health = &running.routes[0].backends[0].health;
-    for by in [1, 2, 2, 3] {
+    for by in [1, 2, 2, 3, 4] {
         health.count_ejection(by);
     }
-    assert_eq!([0, 1, 2, 3].map(|by| health.ejections(by)), [0, 1, 2, 0]);
+    assert_eq!([0, 1, 2, 3, 4].map(|by| health.ejections(by)), [0, 1, 2, 1, 0]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod judge;
 mod judged;
 mod kit;
 mod material;
+mod mirrors;
 mod returned;
 mod routes;
 mod sites;

@@ -7,6 +7,7 @@ use everyhop_plan::{EjectOn, StartTls, UpstreamProtocol};
 use everyhop_running::running::{RouteRun, Running};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn built(change: impl Fn(&mut Value)) -> Running {
     let mut plan = plan();
@@ -48,6 +49,8 @@ fn a_backend_is_left_alone_for_what_its_route_counts_and_its_answers_are_read_as
     ] {
         assert_eq!(route("eject_on", words).eject_on, counted);
     }
+    assert_eq!(route("slow_ms", json!(800)).slow, Some(Duration::from_millis(800)));
+    assert_eq!(route("slow_ms", Value::Null).slow, None);
     for (word, lenient) in [("strict", false), ("lenient", true)] {
         let it = route("answers", json!(word));
         assert!(it.backends.iter().all(|b| b.lenient_answers == lenient), "{word}");
@@ -130,7 +133,7 @@ fn a_site_has_its_browsers_insist_only_where_it_says_so() {
 #[test]
 fn a_backend_whose_bytes_are_not_opened_is_checked_and_asked_for_as_its_route_says() {
     let health = json!({"asks": {"kind": "connect"}, "every_s": 5, "timeout_s": 2, "down_after": 1, "up_after": 1});
-    let spread = json!({"by": {"kind": "client_address"}, "shares": [{"weight": 1, "backup": false}], "sticky": null, "health": health, "slow_start_s": 0});
+    let spread = json!({"by": {"kind": "client_address"}, "shares": [{"weight": 1, "backup": false, "zone": null}], "sticky": null, "health": health, "slow_start_s": 0});
     let of = |spread: &Value, starttls: Value| {
         built(|plan| {
             plan["routes"][1]["hosts"] = json!(["p.test"]);

@@ -15,7 +15,8 @@ fn plan_of(weights: [u16; 3], by: Value, sticky: Value) -> Value {
     let mut plan = plan();
     let backends = json!([hop(unix(), same_host()), hop(literal(), same_host()), hop(name(), same_host())]);
     *way(&mut plan, 0, "backends") = backends;
-    let shares: Vec<_> = weights.iter().map(|weight| json!({"weight": weight, "backup": false})).collect();
+    let shares: Vec<_> =
+        weights.iter().map(|weight| json!({"weight": weight, "backup": false, "zone": null})).collect();
     *way(&mut plan, 0, "spread") =
         json!({"by": by, "shares": shares, "sticky": sticky, "health": null, "slow_start_s": 0});
     plan

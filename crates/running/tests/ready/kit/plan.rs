@@ -19,6 +19,8 @@ pub struct Material {
     pub blob: Blob,
     pub listed: Vec<Listed>,
     pub names: HashMap<String, Vec<Found>>,
+    /// Where the edge is.
+    pub zone: Option<&'static str>,
 }
 
 impl Material {
@@ -29,7 +31,7 @@ impl Material {
         let blob = blob(&[("site/edge/0", &site), ("identity/me", &site)], &[("ca/one", root.pem())], &lists);
         let listed = ["site/edge/0", "identity/me", "ca/one", "crl/one"].map(|id| listed(id, "a", None)).to_vec();
         let names = HashMap::from([("b.test".into(), vec![found("10.0.0.1"), found("10.0.0.2")])]);
-        Material { blob, listed, names }
+        Material { blob, listed, names, zone: None }
     }
 
     /// The hash of one of them is another.
@@ -56,6 +58,7 @@ impl Material {
         material: Vec<Listed>,
     ) -> Result<Running, String> {
         let brought = Brought {
+            zone: self.zone,
             text,
             digest,
             material,

@@ -1,0 +1,103 @@
+"""The hops behind the edge, from the file to the plan: a route's, and those of its mirror. Pure. Read next: `build.py`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from everyhop import plan
+from everyhop.compile import names
+from everyhop.compile.world import demands_asking, ends_at
+from everyhop.model import Acceptance, Hop, Route, Verify
+
+TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+TLS12 = [
+    f"TLS_ECDHE_{key}_WITH_{cipher}"
+    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
+    for key in ("ECDSA", "RSA")
+]
+GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
+
+
+@cache
+def policy(name: str) -> plan.TlsPolicy:
+    """A preset spelt out, so that one that ages changes the digest."""
+    modern = name == "modern"
+    return plan.TlsPolicy(
+        versions=["1.3"] if modern else ["1.2", "1.3"], suites=TLS13 if modern else TLS13 + TLS12, groups=GROUPS
+    )
+
+
+def ca(label: str) -> str:
+    return f"ca/{label}"
+
+
+def place(text: str) -> plan.IpPlace | plan.NamePlace | plan.ServicePlace | plan.UnixPlace:
+    at = names.address(text)
+    assert at is not None, "judged before"
+    if at.unix is not None:
+        return plan.UnixPlace(kind="unix", path=at.unix)
+    if at.service is not None:
+        return plan.ServicePlace(kind="service", service=at.service)
+    if at.ip is not None:
+        return plan.IpPlace(kind="ip", ip=at.ip, port=at.port)
+    return plan.NamePlace(kind="name", name=at.name or "", port=at.port)
+
+
+def accepted(given: Acceptance) -> plan.Accepted:
+    return plan.Accepted(
+        kind="accepted",
+        acceptance=plan.Acceptance(
+            owner=given.owner,
+            why=given.why,
+            context=given.context,
+            since=given.since.isoformat(),
+            until=given.until.isoformat(),
+            closes_at_s=int(ends_at(given.until).timestamp()),
+        ),
+    )
+
+
+def hop(it: Route, backend: Hop) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
+    tls = backend.tls or it.tls
+    assert tls is not None
+    at = names.address(backend.at)
+    assert at is not None, "judged before"
+    if tls == "plaintext":
+        off_host = it.off_host if backend.off_host is None else backend.off_host
+        if at.is_literal_loopback and not off_host:
+            return plan.PlaintextHop(tls="plaintext", reach=plan.SameHost(kind="same_host"))
+        given = it.acceptance
+        assert given is not None, "judged before"
+        return plan.PlaintextHop(tls="plaintext", reach=accepted(given))
+    verify = backend.verify or it.verify
+    assert verify is not None, "judged before"
+    expected = expectation(verify, at)
+    if tls == "mutual":
+        present = backend.present or it.present
+        assert present is not None, "judged before"
+        return plan.MutualHop(
+            tls="mutual",
+            verify=expected,
+            present=present,
+            demand_asks=demands_asking(it, backend),
+            policy=policy("intermediate"),
+        )
+    return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=policy("intermediate"))
+
+
+def expectation(verify: Verify, at: names.Address) -> plan.Verify:
+    """Whom a hop expects. A pin needs no name, but TLS asks for one: that of the address, where it is none."""
+    name = (verify.name or at.name or at.ip or at.domain or "").lower()
+    if verify.ca is None:
+        by = plan.ByPins(kind="pins", sha256=sorted(set(pins(verify))), name_too=verify.name is not None)
+        return plan.Verify(by=by, name=name)
+    crl = f"crl/{verify.crl}" if verify.crl else None
+    return plan.Verify(by=plan.ByRoots(kind="roots", ca=ca(verify.ca), crl=crl, stale_crl=verify.stale_crl), name=name)
+
+
+def pins(verify: Verify) -> list[str]:
+    """The fingerprints in their one form."""
+    written = [verify.pin] if isinstance(verify.pin, str) else verify.pin or []
+    found = [names.fingerprint(text) for text in written]
+    assert None not in found, "judged before"
+    return [it for it in found if it is not None]
