@@ -14,6 +14,7 @@ mod oracle;
 mod plan;
 #[cfg(feature = "session")]
 mod session;
+mod token;
 
 pub use canon::{forwarded, host, path, proxy};
 pub use clear::{clear_asking, clear_talk};
@@ -22,6 +23,7 @@ pub use http1::{chunked, request, response};
 pub use plan::plan;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
+pub use token::{key_set, token};
 
 pub type Target = fn(&[u8]);
 
@@ -39,6 +41,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("host", host),
     ("path", path),
     ("plan", plan),
+    ("token", token),
+    ("key_set", key_set),
     #[cfg(feature = "session")]
     ("client_h1", client_h1),
     #[cfg(feature = "session")]

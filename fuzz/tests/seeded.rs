@@ -104,6 +104,8 @@ seeded! {
     host a_host_has_one_form;
     path a_path_has_one_form_and_stays_within_its_segments;
     plan a_plan_reads_back_as_itself_and_routes_as_written;
+    token no_token_passes_that_nobody_signed;
+    key_set every_key_of_a_set_is_used_or_left_out_by_name;
     #[cfg(feature = "session")]
     client_h1 nothing_that_a_client_says_in_http1_becomes_another_request;
     #[cfg(feature = "session")]

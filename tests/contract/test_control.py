@@ -50,7 +50,16 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
     (m.Troubles(troubles=[m.Trouble(kind="reload-refused", about="a", why="b")]), m.Troubled, None),
     (m.Plan(), m.Running, None),
     (
-        m.Where(listener=None, sni=None, host="a.test", path="/", method="GET", headers=[("a", "b")], client=None),
+        m.Where(
+            listener=None,
+            sni=None,
+            host="a.test",
+            path="/",
+            method="GET",
+            headers=[("a", "b")],
+            client=None,
+            token=None,
+        ),
         m.Judged,
         "engine/no-plan",
     ),

@@ -48,6 +48,7 @@ PAGES = (
     "how-to/find-what-is-wrong",
     "how-to/behind-a-load-balancer",
     "how-to/canary",
+    "how-to/let-in-by-token",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
 from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, alone, crl, forged, new_key, of_version_1, public, root
 from tests.kit.forge import saved as save
+from tests.kit.tokens import Issuer, number
 from tests.refusals import said
 
 DAY = 24 * HOUR
@@ -170,6 +172,29 @@ def fill(it: Path) -> None:
     (it / "folder.html").mkdir()
     (it / "folder").mkdir()
     odd_chains(it, root(authority))
+    key_sets(it)
+
+
+KEYS = {kind: Issuer(kind) for kind in ("ES256", "RS256")}
+
+
+def key_sets(folder: Path) -> None:
+    """Of issuers of tokens: one that is good, and each with one thing wrong."""
+    good = KEYS["ES256"].jwk()
+    weak = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
+    for name, keys in {
+        "keys": [good],
+        "several": [good, KEYS["RS256"].jwk(use="enc", kid="for encryption")],
+        "empty": [],
+        "encryption": [{**good, "use": "enc"}],
+        "broken": [good, {**good, "kid": "k2", "y": good["x"]}],
+        "secret": [good, {"kty": "oct", "kid": "shared", "k": "c2VjcmV0"}],
+        "private": [{**good, "d": good["x"]}],
+        "weak": [{"kty": "RSA", "kid": "old", "n": number(weak.n), "e": "AQAB"}],
+    }.items():
+        (folder / f"{name}.json").write_text(json.dumps({"keys": keys}))
+    (folder / "garbage.json").write_text("<html>not found</html>")
+    (folder / "large.json").write_text(json.dumps({"keys": [good]}) + " " * 262_144)
 
 
 def odd_chains(folder: Path, by: Signer) -> None:

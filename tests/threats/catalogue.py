@@ -20,7 +20,6 @@ class Row:
     """The feature that is not built yet."""
 
 
-JWT = "checking tokens (JWT)"
 RATES = "rate limits by key"
 WAF = "inspecting bodies (WAF)"
 API = "an admin interface over the network"
@@ -295,10 +294,26 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
     },
     "JWT": {
-        "J01": Row("tokens of no or another algorithm, with unknown `crit`", "401", "RFC 8725", JWT),
-        "J02": Row("key ids and key sets by the attacker", "header keys ignored; bounded fetches", "RFC 7517", JWT),
-        "J03": Row("times, audiences and issuers at their edges", "rejected unless exact", "RFC 7519 4", JWT),
-        "J04": Row("huge or deep tokens, forged claim headers", "431 or 401, never logged", "RFC 6750", JWT),
+        "J01": Row(
+            "tokens signed by no algorithm, by a secret or by another key's, with signatures of zeros, with unknown `crit` or `b64`, encrypted, nested, padded",
+            "401; a key verifies by its own kind alone",
+            "RFC 8725; CVE-2015-9235; CVE-2026-22817",
+        ),
+        "J02": Row(
+            "names of keys that are paths, SQL or 64 KB; `jku`, `jwk`, `x5u`, `x5c` in a header; sets with secrets, private halves, weak or doubled keys; rotation",
+            "what a header says of keys is not looked at; weak sets are refused, the last good one is kept; nobody is refused while keys rotate",
+            "RFC 7517",
+        ),
+        "J03": Row(
+            "times at the edge of the leeway, as texts, fractions and huge; audiences and issuers that are nearly ours; claims and fields that stand twice",
+            "refused unless exact; 400 for two tokens",
+            "RFC 7519 4; RFC 8725 3.8-3.11",
+        ),
+        "J04": Row(
+            "tokens of 64 KB, of 10,000 levels, in a query or an unasked cookie; fields and trailers in the name of a claim, with `_` and `.`",
+            "401, and no token in any log; what the client says in a claim's place goes no further",
+            "RFC 6750",
+        ),
     },
     "Rate limits and resources": {
         "L01": Row("many addresses of one network, aliases of one key", "one bucket a policy key", "RFC 6177", RATES),

@@ -150,7 +150,7 @@ def test_the_log_names_the_target_that_was_refused_and_both_routes_that_it_could
             "ask for it plainly, or let one route take both"
         )
     asked = {"listener": None, "sni": "a.test", "host": "a.test", "path": "/pub/..%2fadm", "method": "GET"}
-    judged = ground.edge.admin("where", **asked, headers=[], client=None)["judged"]
+    judged = ground.edge.admin("where", **asked, headers=[], client=None, token=None)["judged"]
     assert judged["slug"] == "request/bad-target" and '"admin"' in judged["why"] and '"plaintext"' in judged["why"]
 
 

@@ -25,6 +25,7 @@ from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scr
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
 from tests.kit.raw import OK, answering, head
+from tests.kit.tokens import Issuer, write_keys
 
 CANARY = "canary-77ab"
 
@@ -84,6 +85,16 @@ def by_header(at: Ground) -> None:
     it = at.second('headers = { x-version = "2" }')
     assert "backend: first" in it.ask(more="x-version: 3\r\n").text
     assert "backend: second" in it.ask(more="x-version: 2\r\n").text
+
+
+def by_token(at: Ground) -> None:
+    """A token of the issuer that is advised, for the audience that is advised."""
+    issuer = Issuer(name="https://login.example.com")
+    write_keys(at.pki.folder / "corp.jwks.json", issuer)
+    it = at.edge(at.backend().port)
+    assert it.ask().status == 401
+    assert it.ask(more=f"Authorization: Bearer {issuer.token()}\r\n").status == 200
+    assert it.ask(more=f"Authorization: Bearer {issuer.token(aud='another')}\r\n").status == 401
 
 
 def by_own_answers(at: Ground) -> None:
@@ -480,6 +491,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "backend-verified": verified,
     "survives-a-taken-proxy": taken_proxy,
     "independent-certificates": certificates_apart,
+    "jwt": by_token,
     "tcp-metrics": tcp_metrics,
     "sni-routing": by_sni,
     "proxy-protocol": proxy_header,

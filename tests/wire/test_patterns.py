@@ -174,7 +174,15 @@ def test_where_tells_the_route_its_hops_and_what_really_happened(edge: Edges, pk
     assert ask(it, pki)[0] == 200
     it.line(lambda x: x["route"] == "r")
     judged = it.admin(
-        "where", listener=None, sni="a.test", host="a.test", path="/p", method="GET", headers=[], client=None
+        "where",
+        listener=None,
+        sni="a.test",
+        host="a.test",
+        path="/p",
+        method="GET",
+        headers=[],
+        client=None,
+        token=None,
     )["judged"]
     assert judged["route"] == "r" and judged["verdict"] == "terminate" and judged["last"]["status"] == 200
     told = it.cli("where", "a.test/p", "--config", str(it.config)).stdout.splitlines()

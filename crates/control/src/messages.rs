@@ -136,6 +136,8 @@ pub struct Where {
     pub(crate) headers: Vec<(String, String)>,
     #[serde(deserialize_with = "present")]
     pub(crate) client: Option<Vec<String>>,
+    #[serde(deserialize_with = "present")]
+    pub(crate) token: Option<String>,
 }
 
 /// An answer that says no more than its kind.
@@ -162,7 +164,7 @@ mod tests {
             r#"{"protocol": 1, "ask": "status"}"#,
             r#"{"ask": "drain", "drain_s": 3, "protocol": 1}"#,
             r#"{"protocol": 1, "ask": "listen", "threads": 1, "sockets": [], "status": null}"#,
-            r#"{"protocol": 1, "ask": "where", "listener": null, "sni": null, "host": "a", "path": "/", "method": "GET", "headers": [], "client": null}"#,
+            r#"{"protocol": 1, "ask": "where", "listener": null, "sni": null, "host": "a", "path": "/", "method": "GET", "headers": [], "client": null, "token": null}"#,
         ];
         for text in fine {
             assert_eq!(read(text), Ok(()), "{text}");

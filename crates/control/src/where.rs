@@ -5,7 +5,7 @@ use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};
 use everyhop_canon as canon;
 use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
-use everyhop_engine::admit::{Proved, Refused, admit, admit_plain, admit_served, admit_stream};
+use everyhop_engine::admit::{Proved, Refused, Shows, admit, admit_plain, admit_served, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_plan::{Plan, Way};
@@ -77,6 +77,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     let run = judged.route.and_then(|r| running.and_then(|it| it.route(r)));
     let shut = run.and_then(closed);
     let refusal = judged.refusal.or(shut);
+    let token = token(plan, &judged, ask, running.is_some());
     json!({
         "protocol": 1, "answer": "where",
         "verdict": judged.verdict, "listener": listener_of(plan, ask),
@@ -85,9 +86,22 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
+        "token": token,
         "lost": lost,
         "zone": running.and_then(|it| it.zone.as_deref()), "stays_ppm": run.and_then(|r| r.stays_ppm(now_s())),
         "last": parsed(run.and_then(|r| r.stats.last())),
+    })
+}
+
+/// What becomes of the token that its route asks for; nothing where it asks for none.
+fn token(plan: &Plan, judged: &Judged, ask: &Where, runs: bool) -> Option<&'static str> {
+    let asks = judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.way);
+    let Some(Way::AtEdge { jwt: Some(_), .. }) = asks else { return None };
+    Some(match (&ask.token, judged.refusal) {
+        (None, _) => "asked",
+        (Some(_), _) if !runs => "unjudged",
+        (Some(_), Some(why)) if why.is_of_token() => "refused",
+        (Some(_), _) => "passes",
     })
 }
 
@@ -118,7 +132,7 @@ fn refuse(why: Refusal) -> Judged {
 fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
     let listener = listener_of(plan, ask);
     if matcher.serves_plain(listener) {
-        return served(plan, matcher, listener, it, running);
+        return served(plan, matcher, ask, it, running);
     }
     if matcher.is_plain(listener) {
         let why = admit_plain(matcher, listener, &Asked::of(it));
@@ -149,7 +163,8 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     let admitted = match running {
         Some(running) => {
             let asked = Asked::of(it);
-            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX };
+            let shows = shows(ask);
+            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX, shows };
             admit(running, &proved, &asked, it.headers, now_s()).map(|a| a.route)
         }
         // A plan that does not run has no dates.
@@ -171,12 +186,20 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     }
 }
 
+/// Unless the question shows a token, a route's demand for one is taken as met.
+fn shows(ask: &Where) -> Shows<'_> {
+    ask.token.as_deref().map_or(Shows::Anything, Shows::Token)
+}
+
 /// Of a request in the clear, at a listener that serves.
-fn served(plan: &Plan, matcher: &Matcher, listener: &str, it: &Ask<'_>, running: Option<&Running>) -> Judged {
+fn served(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Option<&Running>) -> Judged {
+    let listener = listener_of(plan, ask);
     let site = matcher.named_site(listener, it.host);
     let admitted = match (running, site) {
         (Some(running), _) => {
-            admit_served(running, listener, &Asked::of(it), it.headers, now_s()).map(|admitted| admitted.route)
+            let (who, shows) = (Who::Proved(&[]), shows(ask));
+            let proved = Proved { listener, site, who, client_not_after_s: i64::MAX, shows };
+            admit_served(running, &proved, &Asked::of(it), it.headers, now_s()).map(|admitted| admitted.route)
         }
         (None, Some(site)) => matcher.admit(listener, site, Who::Proved(&[]), it, None).map_err(Refused::from),
         (None, None) => Err(Refusal::PlainUnknown.into()),
@@ -207,7 +230,8 @@ fn streamed(
 ) -> Judged {
     let admitted = match running {
         Some(running) => {
-            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX };
+            let shows = Shows::Anything;
+            let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX, shows };
             admit_stream(running, &proved, sni, now_s()).map(|a| a.route)
         }
         None => matcher.admit_stream(listener, site, who, sni).map_err(Refused::from),

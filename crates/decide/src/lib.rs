@@ -67,6 +67,9 @@ pub trait Headers {
     /// True if a cookie of that name is there, and each that has it equals `value`.
     fn cookie_equals(&self, name: &str, value: &str) -> bool;
 
+    /// Hands on each value of the field that goes on to a backend under that name; of one that stays behind none.
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8]));
+
     /// True if what a route looks at is as it wants it.
     fn fit(&self, it: &HeaderMatch) -> bool {
         match it.of {
@@ -87,6 +90,8 @@ impl Headers for NoHeaders {
     fn cookie_equals(&self, _: &str, _: &str) -> bool {
         false
     }
+
+    fn each_value(&self, _: &str, _: &mut dyn FnMut(&[u8])) {}
 }
 
 /// A list of pairs, names in lower case: for `where` and the tests.
@@ -106,6 +111,10 @@ impl Headers for [(String, String)] {
         let fields = self.iter().filter(|(n, _)| n.eq_ignore_ascii_case("cookie"));
         canon::cookie::all_equal(fields.map(|(_, v)| v.as_bytes()), name, value)
     }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).for_each(|(_, v)| f(v.as_bytes()));
+    }
 }
 
 impl Headers for Vec<(String, String)> {
@@ -115,6 +124,10 @@ impl Headers for Vec<(String, String)> {
 
     fn cookie_equals(&self, name: &str, value: &str) -> bool {
         self.as_slice().cookie_equals(name, value)
+    }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        self.as_slice().each_value(name, f);
     }
 }
 

@@ -153,6 +153,16 @@ fn judge_lists(py: Python<'_>, roots: &str, lists: &str) -> Option<String> {
     py.detach(|| everyhop_running::judge::revocation(roots, lists)).err()
 }
 
+/// The public keys of an issuer of tokens, as an engine would take them: how many can be used, by which algorithms they verify,
+/// and which are left out, counted from 0, by name and with a word for why. `ValueError` for what is no set of keys.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "plain values, of one answer")]
+fn judge_keys(text: &str) -> PyResult<(usize, Vec<&'static str>, Vec<(usize, Option<String>, &'static str)>)> {
+    let set = everyhop_token::KeySet::read(text.as_bytes()).map_err(|no| PyValueError::new_err(no.sentence()))?;
+    let by = set.algorithms().into_iter().map(everyhop_token::Algorithm::name).collect();
+    Ok((set.len(), by, set.left_out.into_iter().map(|it| (it.at, it.kid, it.why.name())).collect()))
+}
+
 /// Whether a request's field of that name can choose a route.
 #[pyfunction]
 fn is_heard(name: &str) -> bool {
@@ -195,6 +205,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(judge_pair, m)?)?;
     m.add_function(wrap_pyfunction!(judge_roots, m)?)?;
     m.add_function(wrap_pyfunction!(judge_lists, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_keys, m)?)?;
     m.add_function(wrap_pyfunction!(is_heard, m)?)?;
     m.add_function(wrap_pyfunction!(is_editable, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;

@@ -467,6 +467,7 @@ fn end(
         detail: None,
         told_id: None,
         kept: None,
+        token: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

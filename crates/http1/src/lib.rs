@@ -18,7 +18,7 @@ pub mod write;
 pub use chunked::{Chunk, Chunked};
 pub use framing::{Connection, Framing};
 pub use line::{Field, Limits, Parsed, Span, is_token};
-pub use names::{FieldId, binds_the_connection, field_id};
+pub use names::{FieldId, binds_the_connection, field_id, is_twin};
 pub use refused::Refused;
 pub use request::RequestHead;
 pub use response::ResponseHead;

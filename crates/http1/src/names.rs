@@ -166,6 +166,12 @@ fn is_identity(name: &[u8]) -> bool {
     whole.iter().any(|n| n.len() == name.len() && alike(name, n)) || families.iter().any(|f| alike(name, f))
 }
 
+/// True if a backend that reads `_` and `.` as `-`, as CGI's children do, may take `name` for `other`, in any case (X02).
+pub fn is_twin(name: &[u8], other: &[u8]) -> bool {
+    let read = |b: &u8| if matches!(b, b'_' | b'.') { b'-' } else { b.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().zip(other).all(|(a, b)| read(a) == read(b))
+}
+
 /// True if `name` begins with `family` to a backend that reads `_` and `.` as `-` (X02).
 fn alike(name: &[u8], family: &[u8]) -> bool {
     name.len() >= family.len()

@@ -30,8 +30,16 @@ pub struct Edit {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Piece {
-    Text { text: String },
-    Of { of: Variable },
+    Text {
+        text: String,
+    },
+    Of {
+        of: Variable,
+    },
+    /// Of the token that its route asked for: the claim's name, each before the last one that of an object around it.
+    Claim {
+        path: Vec<String>,
+    },
 }
 
 /// What of a request can stand in a value; empty where it is not there.

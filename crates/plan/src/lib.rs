@@ -23,6 +23,7 @@ mod route;
 mod site;
 mod spread;
 mod target;
+mod token;
 
 pub use compress::{Coding, Compress};
 pub use cors::Cors;
@@ -43,6 +44,7 @@ pub use route::{
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};
 pub use target::Target;
+pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -63,6 +65,8 @@ pub struct Plan {
     pub listeners: Vec<Listener>,
     pub sites: Vec<Site>,
     pub identities: Vec<Identity>,
+    /// Whose tokens are believed.
+    pub issuers: Vec<Issuer>,
     pub routes: Vec<Route>,
 }
 

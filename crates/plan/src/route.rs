@@ -13,6 +13,7 @@ use crate::present;
 use crate::returned::{Cookies, Locations};
 use crate::spread::Spread;
 use crate::target::Target;
+use crate::token::Jwt;
 use crate::{Most, Retries, RouteLimits, RouteLog};
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +65,9 @@ pub enum Way {
         /// Names (SAN DNS or URI) of verified client certificates that may pass. `null`: not restricted.
         #[serde(deserialize_with = "present")]
         allow_clients: Option<Vec<String>>,
+        /// `null`: no token is asked for.
+        #[serde(deserialize_with = "present")]
+        jwt: Option<Box<Jwt>>,
         /// The protocols of Upgrade that may become a tunnel, in lower case and sorted.
         upgrades: Vec<String>,
         paths: Paths,

@@ -162,6 +162,23 @@ pub struct Line<'a> {
     pub told_id: Option<&'a str>,
     /// Fields of the request that its lines name; `None` where it has none, or is no request.
     pub kept: Option<&'a Kept>,
+    /// The issuer of its token and whom that is about, where its route asked for one and it passed.
+    pub token: Option<(&'a str, Option<&'a str>)>,
+}
+
+/// Who a token says that somebody is; of the token itself nothing is written. Long names are cut.
+pub(crate) fn token(out: &mut Vec<u8>, it: Option<(&str, Option<&str>)>) {
+    const SUBJECT_BYTES: usize = 256;
+    let Some((issuer, subject)) = it else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    out.extend_from_slice(b"{\"issuer\":");
+    text(out, issuer.as_bytes());
+    let cut =
+        |it: &str| it.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= SUBJECT_BYTES).last();
+    field(out, "subject", subject.map(|it| it.get(..cut(it).unwrap_or(0)).unwrap_or_default()));
+    out.push(b'}');
 }
 
 impl Line<'_> {
@@ -221,12 +238,14 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        if (self.detail, self.told_id) == (None, None) {
+        if (self.detail, self.told_id, self.token) == (None, None, None) {
             // Almost every line: in one piece.
-            out.extend_from_slice(b",\"detail\":null,\"told_id\":null,\"failed_hops\":[");
+            out.extend_from_slice(b",\"detail\":null,\"told_id\":null,\"token\":null,\"failed_hops\":[");
         } else {
             field(out, "detail", self.detail);
             field(out, "told_id", self.told_id);
+            out.extend_from_slice(b",\"token\":");
+            token(out, self.token);
             out.extend_from_slice(b",\"failed_hops\":[");
         }
         write_all(out, self.failed);

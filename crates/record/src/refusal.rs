@@ -95,6 +95,22 @@ refusals! {
     NotFound "request/not-found" 404 "no route matches this request";
     ClientExpired "request/client-certificate-expired" 421 "the client's certificate has ended since the connection was opened";
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
+    TokenMissing "token/missing" 401 "the route asks for a token, and the request has none where the route looks for it";
+    TokenSeveral "token/several" 400 "the request has more than one token, or more than one Authorization";
+    TokenTooLong "token/too-long" 401 "the token is longer than 16 KiB";
+    TokenMalformed "token/malformed" 401 "the token is no signed JWT in its compact form, or says something twice";
+    TokenCritical "token/critical" 401 "the token has an extension that must be understood (crit), and none is";
+    TokenType "token/type" 401 "the token is of another type (typ) than its issuer's tokens are";
+    TokenAlgorithm "token/algorithm" 401 "the token is signed by an algorithm (alg) that its issuer does not use here, or by none";
+    TokenKey "token/unknown-key" 401 "none of its issuer's keys is the one by which the token says to be signed";
+    TokenSignature "token/signature" 401 "the token's signature is not its issuer's";
+    TokenIssuer "token/issuer" 401 "nobody whom the route believes has issued the token (iss)";
+    TokenAudience "token/audience" 401 "the token is for somebody else (aud)";
+    TokenNoEnd "token/no-end" 401 "the token does not say until when it is valid (exp)";
+    TokenExpired "token/expired" 401 "the token has expired (exp)";
+    TokenNotYet "token/not-yet-valid" 401 "the token is not valid yet (nbf, iat)";
+    TokenUntellable "token/untellable" 401 "a claim of the token that goes to the backend cannot stand in a field";
+    TokenClaims "token/claims" 403 "the token does not have the claims that the route wants";
     OriginNotAllowed "request/origin-not-allowed" 403 "the route's cors lets no page of the origin read answers for which this preflight asks";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";
@@ -166,6 +182,11 @@ pub fn all_refusals() -> Vec<(&'static str, u16, &'static str)> {
 }
 
 impl Refusal {
+    /// It is the request's token that was refused, or that it has none.
+    pub fn is_of_token(self) -> bool {
+        self.slug().starts_with("token/")
+    }
+
     /// A client's handshake came to nothing for this: it began and did not end.
     pub fn is_of_handshake(slug: &str) -> bool {
         slug.starts_with("handshake/")

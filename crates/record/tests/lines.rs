@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const MICROS: u64 = 971_186_136_000_042;
-const WHOLE: [&str; 26] = [
+const WHOLE: [&str; 27] = [
     "time",
     "conn",
     "listener",
@@ -42,6 +42,7 @@ const WHOLE: [&str; 26] = [
     "end",
     "detail",
     "told_id",
+    "token",
     "failed_hops",
 ];
 
@@ -91,6 +92,7 @@ fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) ->
         detail: None,
         told_id: None,
         kept,
+        token: None,
     }
 }
 

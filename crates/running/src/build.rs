@@ -12,19 +12,21 @@ use crate::mirror::MirrorRun;
 use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
+use crate::token::{IssuerRun, JwtRun, keys_id};
 use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Limits, Mirror, Paths, Pattern, Place, Plan,
-    Proof, Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, UpstreamProtocol, Way,
+    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Jwt, Limits, Mirror, Paths, Pattern, Place,
+    Plan, Proof, Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::lines::Lines;
 use everyhop_record::log::Logs;
 use rustls::pki_types::ServerName;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -78,8 +80,15 @@ impl Running {
             plan: &plan,
             threads,
             limits: limits.clone(),
+            issuers: Vec::new(),
             built: RefCell::default(),
         };
+        let old_issuers = before.map(|b| b.issuers.as_slice()).unwrap_or_default();
+        for it in &plan.issuers {
+            let digest = building.hash(&keys_id(&it.name));
+            let made = IssuerRun::of(it, brought.blob, digest, old_issuers)?;
+            building.issuers.push(made);
+        }
 
         let mut listeners = Vec::new();
         for l in &plan.listeners {
@@ -117,7 +126,9 @@ impl Running {
             run.spread = spread(&route.way, &run, old, (threads, brought.zone), brought.blob.sticky.as_ref())?;
             routes.push(Arc::new(run));
         }
+        let issuers = std::mem::take(&mut building.issuers);
         Ok(Running {
+            issuers,
             generation: before.map_or(1, |b| b.generation + 1),
             lines: lines.elsewhere()?,
             digest: brought.digest,
@@ -139,6 +150,18 @@ impl Running {
 
 fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
     texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
+}
+
+/// What a route changes on the way to its backends, where its token goes no further too. That of a cookie is taken out of it.
+fn stripped<'a>(request: &'a Edits, jwt: Option<&Jwt>) -> Cow<'a, Edits> {
+    let name = match jwt.filter(|it| it.strip).map(|it| &it.at) {
+        None | Some(TokenFrom::Cookie { .. }) => return Cow::Borrowed(request),
+        Some(TokenFrom::Authorization {}) => "authorization",
+        Some(TokenFrom::Field { name }) => name,
+    };
+    let mut request = request.clone();
+    request.remove.push(name.to_owned());
+    Cow::Owned(request)
 }
 
 /// How a backend is spoken to, and how far it is believed to speak so itself.
@@ -177,6 +200,7 @@ struct Building<'a> {
     plan: &'a Plan,
     threads: usize,
     limits: Arc<Limits>,
+    issuers: Vec<Arc<IssuerRun>>,
     /// Backends of this plan by hop: whatever routes have it, there is one, with one health.
     built: RefCell<HashMap<u64, Arc<BackendRun>>>,
 }
@@ -248,6 +272,7 @@ impl Building<'_> {
             eject_on: Vec::new(),
             slow: None,
             request: None,
+            jwt: None,
             response: None,
             spread: None,
             retries: None,
@@ -275,6 +300,7 @@ impl Building<'_> {
                 paths,
                 target,
                 host_header,
+                jwt,
                 request,
                 response,
                 locations,
@@ -319,8 +345,12 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| target.clone()),
                     eject_on: eject_on.clone(),
                     slow: slow_ms.map(|ms| Duration::from_millis(ms.into())),
-                    request: some(request),
                     mirror,
+                    request: some(&stripped(request, jwt.as_deref())),
+                    jwt: match jwt {
+                        Some(it) => Some(Box::new(JwtRun::of(it, request, &self.issuers)?)),
+                        None => None,
+                    },
                     response: shape(response, cors.as_deref(), compress.as_deref(), returned, sticks),
                     turns: most.and_then(Turns::of).map(Arc::new),
                     connections: most.and_then(|m| m.connections).map(|most| self.bound(most)),

@@ -26,5 +26,6 @@ pub mod running;
 pub mod secret;
 pub mod spread;
 pub mod sticky;
+pub mod token;
 pub mod turns;
 pub mod zones;

@@ -41,6 +41,9 @@ pub struct Blob {
     /// What answers of the edge's own have as their bodies, in base64: a page need not be text.
     #[serde(default)]
     pub pages: HashMap<String, String>,
+    /// Key sets of issuers of tokens, as text of JSON.
+    #[serde(default)]
+    pub issuers: HashMap<String, String>,
     /// What sticky cookies are signed with, where some route has one.
     #[serde(default)]
     pub sticky: Option<Seal>,

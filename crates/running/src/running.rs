@@ -12,6 +12,7 @@ use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::spread::{ShareRun, SpreadRun, UnderWay, key};
 use crate::sticky::StickyRun;
+use crate::token::{IssuerRun, JwtRun};
 use crate::turns::Turns;
 use crate::zones::Weights;
 use everyhop_canon::cidr::Cidr;
@@ -43,6 +44,8 @@ pub struct Running {
     pub sites: Vec<SiteRun>,
     /// What is open for long keeps its route, not the plan.
     pub routes: Vec<Arc<RouteRun>>,
+    /// Whose tokens are believed.
+    pub issuers: Vec<Arc<IssuerRun>>,
     /// What holds for a connection before its route is known.
     pub limits: Arc<Limits>,
     /// What errors of the edge's own are told by; `None`: by its own words.
@@ -115,6 +118,8 @@ pub struct RouteRun {
     pub slow: Option<Duration>,
     /// What it changes in heads; `None` where it changes nothing.
     pub request: Option<Edits>,
+    /// The token that it asks for; `None`: none.
+    pub jwt: Option<Box<JwtRun>>,
     pub response: Option<Shape>,
     /// How its backends take turns; `None`: one like the other.
     pub spread: Option<Box<SpreadRun>>,

@@ -28,6 +28,7 @@ KINDS = {
     "ca": "authorities",
     "crl": "revocation lists",
     "page": "pages",
+    "issuer": "keys of issuers",
 }
 """What the material has, by the first word of its names."""
 

@@ -68,6 +68,8 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
         out.append(
             '[[identity]]\nname  = "edge"\nchain = "/etc/everyhop/identity.pem"\nkey   = "file:/etc/everyhop/identity.key"\n'
         )
+    if issuer := written(every, "issuer"):
+        out.append("[[issuer]]\n" + "\n".join(issuer) + "\n")
     out += [route(s, a) for s, a in fit]
     return "\n".join(out)
 

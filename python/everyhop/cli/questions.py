@@ -21,7 +21,7 @@ class Question:
 NEEDS = {
     "1": ("path-routing",),
     "2": ("waf",),
-    "3": ("jwt", "rate-limits"),
+    "3": ("jwt",),
     "4": ("http-metrics", "request-log"),
     "5": ("end-to-end-confidentiality",),
     "6": ("client-certificate-at-backend",),
@@ -37,7 +37,7 @@ QUESTIONS = (
     ),
     Question(
         "needs",
-        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF (none yet)   3 JWT or rate limits (none yet)\n   4 HTTP metrics and request log\n   5 nobody in between may read   6 the backend sees the client's certificate\n   7 the backend knows that it is us",
+        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF (none yet)   3 check tokens (JWT)\n   4 HTTP metrics and request log\n   5 nobody in between may read   6 the backend sees the client's certificate\n   7 the backend knows that it is us",
         "some of these need a reader at the edge, some forbid one",
         {},
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from everyhop.cli.drawing import SHUT, Front, days_left, hops, marked, readers
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.evidence.told import observed, of_zone
-from everyhop.plan import AtBackend, Listener, Plan, Route, read_plan
+from everyhop.plan import AtBackend, AtEdge, Listener, Plan, Route, read_plan
 from everyhop.screen import Paint, beside, line, lines, wrapped
 from everyhop.source import find
 
@@ -36,6 +37,14 @@ def where(
         list[str] | None,
         typer.Option(
             "--header", metavar="'NAME: VALUE'", help="A request header; may be repeated.", show_default=False
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="A token (JWT) that it shows; - reads one. Judged by the running edge alone.",
+            show_default=False,
         ),
     ] = None,
     alpn: Annotated[
@@ -56,7 +65,7 @@ def where(
 ) -> None:
     if target.startswith("http://") and listener is None:
         listener = plain_listener(target, config, offline=offline)
-    ask = question(target, method, header or [], sni, no_sni, listener)
+    ask = question(target, method, header or [], sni, no_sni, listener, shown(token))
     judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
         print_json(judged)
@@ -101,7 +110,13 @@ def answer_of(
 
 
 def question(
-    target: str, method: str, headers: list[str], sni: str | None, no_sni: bool, listener: str | None
+    target: str,
+    method: str,
+    headers: list[str],
+    sni: str | None,
+    no_sni: bool,
+    listener: str | None,
+    token: str | None = None,
 ) -> dict[str, object]:
     name, slash, path = target.removeprefix("https://").removeprefix("http://").partition("/")
     pairs = []
@@ -120,7 +135,14 @@ def question(
         "method": method,
         "headers": pairs,
         "client": None,
+        "token": token,
     }
+
+
+def shown(token: str | None) -> str | None:
+    """As it was given; `-` keeps it out of the list of processes and the shell's history."""
+    given = sys.stdin.read() if token == "-" else token
+    return None if given is None else given.strip().removeprefix("Bearer ").strip()
 
 
 def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan, alpn: list[str]) -> None:
@@ -146,6 +168,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
     told("read by  ", readers(route, front))
     if (zone := of_zone(judged, judged)) is not None:
         told("zone     ", zone)
+    if (token := asked_for(route, judged)) is not None:
+        told("token    ", token)
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:
@@ -154,6 +178,17 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
             line(Paint(text, "red"))
     for lost in judged["lost"]:
         told("not      ", f"{lost['route']}: {lost['why']}")
+
+
+def asked_for(route: Route, judged: dict[str, Any]) -> str | None:
+    """Of the token that a route asks for: whose, where it is looked for, and what becomes of the one that was shown."""
+    if not isinstance(route.way, AtEdge) or (jwt := route.way.jwt) is None:
+        return None
+    wants = f"of {' or '.join(jwt.issuers)}, in {jwt.at}"
+    if judged["token"] == "refused":
+        return f"{wants}: this one is refused"
+    said = {"passes": "this one passes", "unjudged": "not judged: no edge runs here that has the issuer's keys"}
+    return f"{wants}: {said.get(judged['token'], 'taken as shown; --token TOKEN asks of one')}"
 
 
 def came(plan: Plan, judged: dict[str, Any]) -> Listener | None:

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Literal
 
 from everyhop import plan
-from everyhop.compile import names
+from everyhop.compile import names, tokens
 from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.logged import logged, own_log
@@ -42,6 +42,7 @@ def build(world: World) -> plan.Plan:
         identities=[
             plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.key) for i in config.identity
         ],
+        issuers=[tokens.issuer(it) for it in sorted(config.issuer, key=lambda it: it.name)],
         routes=[route(world, r) for r in config.route],
     )
 
@@ -123,11 +124,12 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         methods=sorted(it.methods),
         headers=looked_at(it),
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
+        jwt=tokens.jwt(it.jwt) if it.jwt else None,
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),
         host_header=names.authority(it.host_header) if it.host_header else None,
-        request=edits(it.request),
+        request=tokens.told(it.jwt, edits(it.request)),
         response=edits(it.response),
         locations=it.locations or locations(it),
         cookies=plan.Cookies(**it.cookies.model_dump()) if it.cookies else None,
@@ -199,7 +201,7 @@ def edits(it: Edits | None) -> plan.Edits:
     if it is None:
         return NO_EDITS
     gone = sorted({name.lower() for name in it.remove})
-    return plan.Edits(remove=gone, set=fields(it.set), add=fields(it.add))
+    return plan.Edits(remove=gone, set=fields(it.set, claims=True), add=fields(it.add, claims=True))
 
 
 def locations(it: Route) -> Literal["rewrite", "keep"]:
@@ -236,8 +238,9 @@ def compress(it: Route) -> plan.Compress | None:
     return plan.Compress(codings=list(dict.fromkeys(given.with_)), with_credentials=given.with_credentials)
 
 
-def fields(table: dict[str, str]) -> list[plan.Edit]:
-    return [plan.Edit(name=name.lower(), value=pieces(value)) for name, value in sorted(table.items())]
+def fields(table: dict[str, str], *, claims: bool = False) -> list[plan.Edit]:
+    """`claims`: of a token may be named; that there is one was judged before."""
+    return [plan.Edit(name=n.lower(), value=pieces(value, claims=claims)) for n, value in sorted(table.items())]
 
 
 def route(world: World, it: Route) -> plan.Route:

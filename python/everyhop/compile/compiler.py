@@ -38,6 +38,7 @@ from everyhop.compile import (
     rules_serve,
     rules_spread,
     rules_streams,
+    rules_tokens,
     rules_upgrades,
 )
 from everyhop.compile.build import build
@@ -195,6 +196,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_routes.judge(world)
     rules_edits.judge(world)
     rules_eject.judge(world)
+    rules_tokens.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
@@ -251,8 +253,14 @@ def watched(world: World) -> dict[Path, Mark]:
 
 def read_for(world: World) -> list[dict[Path, Mark]]:
     pairs, roots, crls = world.pairs.values(), world.roots.values(), world.crls.values()
-    pages = world.pages.values()
-    return [*(p.files for p in pairs), *(r.files for r in roots), *(c.files for c in crls), *(p.files for p in pages)]
+    pages, keys = world.pages.values(), world.key_sets.values()
+    return [
+        *(p.files for p in pairs),
+        *(r.files for r in roots),
+        *(c.files for c in crls),
+        *(p.files for p in pages),
+        *(k.files for k in keys),
+    ]
 
 
 def guess_hosts(world: World) -> tuple[str, ...]:
@@ -310,6 +318,11 @@ def material(world: World, plan: Plan) -> Material:
         crls[f"crl/{label}"] = crl.pem.decode()
         ends = int(crl.next_update.timestamp())
         entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
+    issuers: dict[str, str] = {}
+    for issuer in world.config.issuer:
+        if (keys := world.key_sets.get(issuer.keys.file)) is not None:
+            issuers[id_ := f"issuer/{issuer.name}"] = keys.text
+            entries.append({"id": id_, "chain_sha256": keys.sha256, "key_sha256": None, "not_after_s": None})
     entries.sort(key=lambda e: str(e["id"]))
-    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls, "pages": pages}).encode()
+    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls, "pages": pages, "issuers": issuers}).encode()
     return Material(entries, digest(canonical(entries)), blob)

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 
 from everyhop import identity
 from everyhop.compile import hop_files, rules_log
+from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.pages import read_html, read_page
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
+from everyhop.model import Issuer
 from everyhop.screen import ahead
 
 
@@ -48,6 +50,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     hop_files.read(world)
     answers(world)
     errors(world)
+    key_sets(world)
     chains(world)
 
 
@@ -58,6 +61,37 @@ def answers(world: World) -> None:
                 world.pages[label] = read_page(label, world.base)
             except Unusable as e:
                 world.refuse(e.slug, ("route", i, "answer", "file"), f"route {route.name!r}: {e.what}", e.mend)
+
+
+def key_sets(world: World) -> None:
+    for i, issuer in enumerate(world.config.issuer):
+        label, key = issuer.keys.file, ("issuer", i, "keys", "file")
+        if label.startswith(("http://", "https://")):
+            continue  # refused elsewhere
+        try:
+            found = world.key_sets[label] = world.key_sets.get(label) or read_keys(label, world.base)
+        except Unusable as e:
+            world.refuse(e.slug, key, f"issuer {issuer.name!r}: {e.what}", e.mend)
+            continue
+        if found.unused:
+            what = f"issuer {issuer.name!r}: {world.base / label}: not used: {', '.join(found.unused)}"
+            mend = "leave it: tokens that others sign by it are none of yours"
+            world.find("note", "issuer/unused-key", key, what, mend, mark=found.sha256)
+        verified(world, i, issuer, found)
+
+
+def verified(world: World, i: int, issuer: Issuer, read: KeySet) -> None:
+    """Some key verifies what the issuer signs by."""
+    also: tuple[Key, ...] = (("issuer", i, "keys", "file"),)
+    mend = f"algorithms = {sorted(read.algorithms)}".replace("'", '"')
+    lacking = [j for j, algorithm in enumerate(issuer.algorithms) if algorithm not in read.algorithms]
+    if len(lacking) == len(issuer.algorithms):
+        what = f"no key of issuer {issuer.name!r} verifies what it signs by: every token would be refused"
+        world.refuse("issuer/keys", ("issuer", i, "algorithms"), what, mend, also=also)
+        return
+    for j in lacking:
+        what = f"issuer {issuer.name!r} signs by {issuer.algorithms[j]}, and none of its keys verifies that"
+        world.warn("issuer/no-key-for-algorithm", ("issuer", i, "algorithms", j), what, mend, also=also)
 
 
 def errors(world: World) -> None:

@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "route")
+TABLES = ("listener", "site", "identity", "issuer", "route")
 """Those of which a file has several."""
 
 
@@ -206,7 +206,10 @@ ROWS = (
     Row("stickiness session_affinity affinity stick_table stick cookie", Lives("route", 'sticky = { cookie = "edge" }')),
     Row("health_check health_checks health_uri check httpchk active_health_check health_path", Lives("route", 'health = { path = "/healthz" }')),
     Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Unbuilt("rate-limits")),
-    Row("jwt jwt_authn auth_jwt oidc oauth2 jwt_verify openid", Unbuilt("jwt")),
+    Row("jwt_authn auth_jwt jwt_verify", Lives("route", 'jwt = { issuer = "corp", claims = { scope = "api.read" } }', "the issuer and its keys are an [[issuer]]")),
+    Row("jwt", Lives("route", 'jwt = { issuer = "corp" }', "the issuer and its keys are an [[issuer]]"), ("", "listener", "site", "issuer")),
+    Row("jwks jwks_uri remote_jwks local_jwks auth_jwt_key_file", Lives("issuer", 'keys = { file = "corp.jwks.json" }')),
+    Row("oidc oauth2 openid", Absent("the edge checks tokens and signs nobody in: let a service do that, and name its issuer as an [[issuer]]")),
     Row("waf modsecurity modsecurity_rules coraza security_rules owasp crs", Unbuilt("waf")),
     Row("cache proxy_cache proxy_cache_path caching cache_control", Unbuilt("caching")),
     Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),

@@ -7,8 +7,11 @@ from typing import get_args
 
 from everyhop import plan
 
+Piece = plan.Text | plan.Of | plan.OfClaim
 VARIABLES: tuple[str, ...] = get_args(plan.Variable)
 
+CLAIM = re.compile(r"claim((?:\.[^.{}\s]+)+)")
+"""Of the token that a route asks for; objects around it by their names, with a dot behind each."""
 PIECE = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[^{}]+|[{}]")
 
 
@@ -16,13 +19,16 @@ class NoPiece(ValueError):
     """A brace that opens nothing, or a variable that is none."""
 
 
-def pieces(text: str) -> list[plan.Text | plan.Of]:
-    """Raises `NoPiece` with what is wrong."""
-    found: list[plan.Text | plan.Of] = []
+def pieces(text: str, *, claims: bool = False) -> list[Piece]:
+    """`claims`: those of a token may be named. Raises `NoPiece` with what is wrong."""
+    found: list[Piece] = []
     for word in PIECE.findall(text):
         if word in ("{", "}"):
             raise NoPiece(f"a brace stands alone in {text!r}")
         if word[0] == "{" and word != "{{":
+            if claims and (claim := CLAIM.fullmatch(word[1:-1])):
+                found.append(plan.OfClaim(kind="claim", path=claim[1][1:].split(".")))
+                continue
             if word[1:-1] not in VARIABLES:
                 raise NoPiece(f"{word} is nothing that the edge knows")
             found.append(plan.Of(kind="of", of=word[1:-1]))

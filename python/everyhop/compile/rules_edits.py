@@ -14,10 +14,10 @@ def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         for side, edits in (("request", route.request), ("response", route.response)):
             if edits is not None and route.tls != "passthrough" and not route.is_answered:
-                fields(world, ("route", i, side), route.name, edits)
+                fields(world, ("route", i, side), route.name, edits, claims=side == "request" and route.jwt is not None)
         copied = route.mirror.request if route.mirror else None
         if copied is not None and route.tls != "passthrough" and not route.is_answered:
-            fields(world, ("route", i, "mirror", "request"), route.name, copied)
+            fields(world, ("route", i, "mirror", "request"), route.name, copied, claims=False)
         if route.cookies is not None and route.tls != "passthrough" and not route.is_answered:
             cookies(world, ("route", i, "cookies"), route.name, route.cookies)
 
@@ -49,7 +49,7 @@ def named(edits: Edits) -> Iterator[tuple[Key, str, str | None]]:
             yield (word, name), name, value
 
 
-def fields(world: World, key: Key, route: str, edits: Edits) -> None:
+def fields(world: World, key: Key, route: str, edits: Edits, *, claims: bool) -> None:
     side = str(key[-1])
     seen: dict[str, Key] = {}
     for at, name, value in named(edits):
@@ -82,14 +82,15 @@ def fields(world: World, key: Key, route: str, edits: Edits) -> None:
             )
         seen.setdefault(name.lower(), place)
         if value is not None:
-            judge_value(world, place, route, name, value)
+            judge_value(world, place, route, name, value, claims=claims)
 
 
-def judge_value(world: World, place: Key, route: str, name: str, value: str) -> None:
+def judge_value(world: World, place: Key, route: str, name: str, value: str, *, claims: bool = False) -> None:
+    """`claims`: those of the token that its route asks for may be named."""
     try:
-        pieces(value)
+        pieces(value, claims=claims)
     except NoPiece as e:
-        known = ", ".join(f"{{{it}}}" for it in VARIABLES)
+        known = ", ".join(f"{{{it}}}" for it in (*VARIABLES, *["claim.sub"] * claims))
         what = f"route {route!r} sets {name} to {value!r}: {e}"
         world.refuse("route/variable", place, what, f"write one of {known}, and {{{{ for a brace")
         return

@@ -9,6 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from everyhop import plan
 from everyhop.compile import names
+from everyhop.compile.pieces import Piece
 
 MAY_NAME = ("path", "query", "host")
 HOST, PATH, QUERY = "\ue000", "\ue001", "\ue002"
@@ -46,10 +47,12 @@ class Target:
         return urljoin(f"https://{host}/", led)
 
 
-def target(pieces: list[plan.Text | plan.Of]) -> Target:
+def target(pieces: list[Piece]) -> Target:
     """Raises `NoTarget`."""
     shape = ""
     for piece in pieces:
+        if isinstance(piece, plan.OfClaim):
+            raise NoTarget("route/variable", f"{piece} can stand in no target", "name {path}, {query} or {host}")
         if isinstance(piece, plan.Of):
             if piece.of not in MAY_NAME:
                 what = f"{{{piece.of}}} can stand in no target"

@@ -66,6 +66,7 @@ def ways_in(world: World) -> WaysIn | None:
             for site in world.config.site
         ],
         identities=[],
+        issuers=[],
         routes=[bare for _, bare in routes],
     )
     try:
@@ -129,7 +130,7 @@ def matching(it: Route) -> plan.Route | None:
     else:
         # Whom a route refuses, it has matched.
         unmatched = (
-            *("allow", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
+            *("allow", "jwt", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
             *(
                 "request",
                 "response",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.identity import Crl, Pair, Readings, Roots
 from everyhop.model import Backend, Config, Hop, Route
@@ -31,6 +32,8 @@ class World:
     crls: dict[str, Crl] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
     """What answers and errors of the edge's own have as their bodies, by the name of the file."""
+    key_sets: dict[str, KeySet] = field(default_factory=dict)
+    """Of issuers, by the name of the file."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)
@@ -131,6 +134,8 @@ class World:
                 name = config.site[index].name
             case ("identity", int(index), *rest):
                 name = config.identity[index].name
+            case ("issuer", int(index), *rest):
+                name = config.issuer[index].name
             case ("listener", int(index), *rest):
                 name = config.listener[index].name
             case _:
@@ -154,6 +159,8 @@ def own_words(config: Config, key: Key) -> set[str]:
             return called(site.name) | {w for w in site.hosts or [] if w}
         case ("identity", int(index), *_):
             return called(config.identity[index].name)
+        case ("issuer", int(index), *_):
+            return called(config.issuer[index].name)
         case ("listener", int(index), *_):
             listener = config.listener[index]
             return called(listener.name) | {w for w in listener.bind if w}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hops
 from everyhop.diff.kinds import KINDS, Change, either
@@ -34,16 +34,32 @@ class Proof:
     """Who signed its certificate; `None`: it need not have one."""
     names: frozenset[str] | None
     """Those that it may have; `None`: any."""
+    tokens: frozenset[str] | None = None
+    """Whose token it must have; `None`: it need not have one."""
 
     def __str__(self) -> str:
+        by = "" if self.tokens is None else f" with a token of {' or '.join(sorted(self.tokens))}"
         if self.ca is None:
-            return "any client"
+            return f"any client{by}"
         who = "any client" if self.names is None else ", ".join(sorted(self.names)) or "no client"
-        return f"{who} verified by {self.ca.removeprefix('ca/')}"
+        return f"{who} verified by {self.ca.removeprefix('ca/')}{by}"
+
+    def is_known_as(self, other: Proof) -> bool:
+        """Whether its token would have done for `other`."""
+        return other.tokens is None or (self.tokens is not None and self.tokens <= other.tokens)
 
 
 def proof(plan: Plan, outcome: Outcome) -> Proof:
     """Of a request that is served."""
+    it, way = certified(plan, outcome), plan.routes[outcome.route or 0].way
+    if not isinstance(way, AtEdge) or way.jwt is None:
+        return it
+    names = way.jwt.issuers
+    return replace(it, tokens=frozenset(issuer.issuer for issuer in plan.issuers if issuer.name in names))
+
+
+def certified(plan: Plan, outcome: Outcome) -> Proof:
+    """By a certificate."""
     way = plan.routes[outcome.route or 0].way
     if outcome.site is None or isinstance(way, AtBackend):
         return Proof(None, None)
@@ -58,9 +74,10 @@ def proof(plan: Plan, outcome: Outcome) -> Proof:
 
 def known(proofs: set[Proof], it: Proof) -> bool:
     """Whether all that `it` lets through got through by one of `proofs`."""
-    if it.names == frozenset() or Proof(None, None) in proofs:
+    fit = [p for p in proofs if it.is_known_as(p)]
+    if it.names == frozenset() or any((p.ca, p.names) == (None, None) for p in fit):
         return True
-    alike = [p for p in proofs if p.ca == it.ca]
+    alike = [p for p in fit if p.ca == it.ca]
     if any(p.names is None for p in alike):
         return True
     return it.names is not None and it.names <= frozenset().union(*(p.names or () for p in alike))

@@ -10,6 +10,7 @@ from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.logged import route_lines
 from everyhop.diff.mirrors import copied
 from everyhop.diff.shaped import shaped
+from everyhop.diff.tokens import tokens
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
 from everyhop.trust import CLIENTS_HOST, CLIENTS_NETWORK, RouteTrust, acceptances
@@ -63,6 +64,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
     elif isinstance(a, AtEdge) and isinstance(b, AtEdge):
         out += (
             clients(name, a, b)
+            + tokens(name, was, now)
             + promise(name, a, b)
             + reading(name, a, b)
             + edited(name, a, b)

@@ -149,6 +149,7 @@ class Where(Ask):
     method: str
     headers: list[tuple[str, str]]
     client: list[str] | None
+    token: str | None
 
 
 class Drain(Ask):

@@ -76,6 +76,15 @@ class BackendHop(Facts):
     reused: bool
 
 
+class Token(Part):
+    """Who was let in by a token (JWT)."""
+
+    issuer: str
+    """The name of the `[[issuer]]`."""
+    subject: Annotated[str, Field(max_length=256)] | None
+    """Whom it is about (`sub`), cut to 256 bytes."""
+
+
 class FailedHop(Part):
     """A try at a backend that failed."""
 
@@ -132,6 +141,8 @@ class Observation(Part):
     """What the slug alone does not tell, such as the other route that a path could be read as."""
     told_id: Annotated[str, Field(min_length=1, max_length=128)] | None
     """The X-Request-Id of a trusted proxy that the listener believes in it; sent to the backend in place of `id`."""
+    token: Token | None
+    """What was verified of the token that the route asked for; nothing of the token itself."""
     failed_hops: list[FailedHop]
     """Every try at a backend that failed, in order, also where the next one was good."""
     alarms: list[Literal["identity_not_demanded"]]

@@ -18,6 +18,7 @@ from everyhop.model.retries import Retries
 from everyhop.model.route import Allow, Rewrite, Route
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 from everyhop.model.slow import Slow
+from everyhop.model.token import Issuer, Jwt
 
 __all__ = [
     "Acceptance",
@@ -35,6 +36,8 @@ __all__ = [
     "Health",
     "Hop",
     "Identity",
+    "Issuer",
+    "Jwt",
     "KeyPair",
     "Limits",
     "Listener",

@@ -10,6 +10,7 @@ from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection
 from everyhop.model.route import Route
 from everyhop.model.site import Identity, Site
+from everyhop.model.token import Issuer
 
 
 class EngineSection(Section):
@@ -58,7 +59,7 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[issuer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
@@ -70,4 +71,5 @@ class Config(Section):
     listener: Annotated[list[Listener], Field(min_length=1)]
     site: list[Site] = []
     identity: list[Identity] = []
+    issuer: list[Issuer] = []
     route: list[Route] = []

@@ -21,6 +21,7 @@ from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.slow import Slow
 from everyhop.model.sticky import Sticky
+from everyhop.model.token import Jwt
 from everyhop.model.words import Data, Pattern, StartTls
 
 Capability = str
@@ -88,6 +89,8 @@ class Route(Section):
     covers: list[str] = []
     """On a passthrough route: its names that a site's wildcard certificate also covers, which is known and wanted."""
     allow: Allow | None = None
+    jwt: Jwt | None = None
+    """The token (JWT) that a request must have, such as `{ issuer = "corp", claims = { scope = "api.read" } }`: [how](../how-to/let-in-by-token.md). It is asked for after `allow`; without one, or with one that does not pass, a request is refused with 401, and with 403 where the token is good and its claims are not these."""
     send_proxy: Literal["off", "v2"] = "off"
     """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
     starttls: StartTls | None = None

@@ -98,6 +98,7 @@ from everyhop.plan.shape import (
     Fixed,
     Moved,
     Of,
+    OfClaim,
     Rewritten,
     Text,
     Variable,
@@ -105,6 +106,18 @@ from everyhop.plan.shape import (
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
 from everyhop.plan.strength import STRENGTH, weakest
+from everyhop.plan.token import (
+    ClaimMatch,
+    ClaimText,
+    ClaimTruth,
+    ClaimWhole,
+    FromAuthorization,
+    FromCookie,
+    FromField,
+    Issuer,
+    Jwt,
+    KeysFile,
+)
 from everyhop.plan.told import Told
 
 __all__ = [
@@ -134,6 +147,10 @@ __all__ = [
     "ByRoots",
     "ByTurns",
     "Cert",
+    "ClaimMatch",
+    "ClaimText",
+    "ClaimTruth",
+    "ClaimWhole",
     "ClientsAsk",
     "ClientsNothing",
     "ClientsRequire",
@@ -147,6 +164,9 @@ __all__ = [
     "ErrorPage",
     "ExactPath",
     "Fixed",
+    "FromAuthorization",
+    "FromCookie",
+    "FromField",
     "Given",
     "HeaderMatch",
     "HealthCheck",
@@ -157,6 +177,9 @@ __all__ = [
     "InCombined",
     "InJson",
     "IpPlace",
+    "Issuer",
+    "Jwt",
+    "KeysFile",
     "Limits",
     "Listener",
     "Log",
@@ -169,6 +192,7 @@ __all__ = [
     "NamePlace",
     "NoContent",
     "Of",
+    "OfClaim",
     "Outcome",
     "OwnLog",
     "PageContent",

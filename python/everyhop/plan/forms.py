@@ -17,6 +17,7 @@ from everyhop.plan.part import Part
 from everyhop.plan.route import Route
 from everyhop.plan.settings import Engine, ErrorPage, Limits, StatusBound, StatusOff
 from everyhop.plan.site import Identity, Site
+from everyhop.plan.token import Issuer
 from everyhop.plan.told import Always, Never
 
 FORM = 1
@@ -32,6 +33,7 @@ class Plan(Part):
     listeners: Always[list[Listener]]
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it
+    issuers: Always[list[Issuer]]
     routes: Always[list[Route]]
 
     @property

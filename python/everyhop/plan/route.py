@@ -11,8 +11,22 @@ from everyhop.plan.hop import Backend, Place
 from everyhop.plan.log import RouteLog
 from everyhop.plan.part import Part
 from everyhop.plan.settings import RouteLimits
-from everyhop.plan.shape import AsItCame, Compress, Cookies, Cors, Edit, Edits, Fixed, Moved, Of, Rewritten, Text
+from everyhop.plan.shape import (
+    AsItCame,
+    Compress,
+    Cookies,
+    Cors,
+    Edit,
+    Edits,
+    Fixed,
+    Moved,
+    Of,
+    OfClaim,
+    Rewritten,
+    Text,
+)
 from everyhop.plan.spread import Spread
+from everyhop.plan.token import Jwt
 from everyhop.plan.told import Always, ByEffect, Never
 
 
@@ -75,6 +89,7 @@ class AtEdge(Part):
     methods: Always[list[str]]
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
+    jwt: Always[Jwt | None]
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
     target: Always[Annotated[AsItCame | Moved | Rewritten | Fixed, Field(discriminator="kind")]]
@@ -126,7 +141,7 @@ class Given(Part):
     """An answer of the edge's own."""
 
     status: Always[int]
-    location: Always[list[Annotated[Text | Of, Field(discriminator="kind")]] | None]
+    location: Always[list[Annotated[Text | Of | OfClaim, Field(discriminator="kind")]] | None]
     fields: Always[list[Edit]]
     body: Always[Annotated[NoContent | Words | PageContent, Field(discriminator="kind")]]
 

@@ -65,12 +65,22 @@ class Of(Part):
         return f"{{{self.of}}}"
 
 
+class OfClaim(Part):
+    """Of the token that the route asked for: the claim's name, each before the last one that of an object around it."""
+
+    kind: Literal["claim"]
+    path: Always[list[str]]
+
+    def __str__(self) -> str:
+        return f"{{claim.{'.'.join(self.path)}}}"
+
+
 SameSite = Literal["strict", "lax", "none"]
 
 
 class Edit(Part):
     name: Always[str]
-    value: Always[list[Annotated[Text | Of, Field(discriminator="kind")]]]
+    value: Always[list[Annotated[Text | Of | OfClaim, Field(discriminator="kind")]]]
 
     def __str__(self) -> str:
         return f"{self.name}: {''.join(map(str, self.value))}"

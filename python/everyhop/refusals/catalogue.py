@@ -27,7 +27,7 @@ PAGES: dict[str, Page] = {
     "config/include": Page(
         "a file is included that is not there, or holds what may not stand there",
         "what is left out by a slip of a name would be missing without a word; a setting for the whole edge stands in one place",
-        "An included file holds `[[listener]]`, `[[site]]`, `[[identity]]` and `[[route]]`, and nothing else. A pattern that finds "
+        "An included file holds `[[listener]]`, `[[site]]`, `[[identity]]`, `[[issuer]]` and `[[route]]`, and nothing else. A pattern that finds "
         "nothing yet is a warning.",
     ),
     "config/unknown-key": Page(
@@ -45,6 +45,50 @@ PAGES: dict[str, Page] = {
         "a secret stands in the file",
         "configurations are copied, diffed and shown; a key in one is a key lost",
         "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential).",
+    ),
+    # Tokens.
+    "issuer/keys": Page(
+        "the keys of an issuer of tokens cannot be used",
+        "without a key that verifies them no token would pass, or one that nobody vouches for would",
+        "The file holds a JWK Set (RFC 7517), which issuers publish at their `jwks_uri`: an object of JSON with a list `keys`, of 256 KiB "
+        "and 100 keys at most. Used are public keys of RSA, P-256, P-384, P-521 and Ed25519 for signatures.",
+    ),
+    "issuer/symmetric-key": Page(
+        "a secret is among the keys by which tokens are verified",
+        "whoever verifies by a secret can issue by it: the edge, and whoever reads its files, could let anybody in",
+        "Tokens by HS256, HS384 and HS512 are refused as well, whatever they are signed with: a public key that is taken for a secret is "
+        "the oldest trick against JWT (RFC 8725 §2.1).",
+    ),
+    "issuer/private-key": Page(
+        "a private key is among the keys by which tokens are verified",
+        "whoever reads it can issue tokens in the issuer's name; it has been where it never should be",
+    ),
+    "issuer/weak-key": Page(
+        "a key by which tokens are verified is too short",
+        "who breaks it issues tokens for anybody",
+        "RSA keys have 2048 bits at least (RFC 7518 §3.3).",
+    ),
+    "issuer/unused": Page(
+        "an issuer of tokens is believed by no route",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
+    "issuer/unused-key": Page(
+        "a key of an issuer is not used",
+        "a token that is signed by it is refused, which somebody may not expect",
+        "Keys for encryption, on other curves and of other kinds stand in many sets, and harm nobody.",
+    ),
+    "issuer/no-key-for-algorithm": Page(
+        "an issuer signs by an algorithm that none of its keys verifies",
+        "a token that is signed so is refused, whoever signed it",
+    ),
+    "issuer/said-twice": Page(
+        "two issuers of a route are one to its tokens",
+        "which of the two judges a token would be chance",
+    ),
+    "issuer/own-claim": Page(
+        "a route wants of a token what its issuer's rules judge",
+        "said in two places, one would be believed and the other hold",
+        "`iss`, `aud`, `exp`, `nbf` and `iat` are always looked at: the first two by the `[[issuer]]`, the others by the clock.",
     ),
     # Pages for errors.
     "pages/status": Page(

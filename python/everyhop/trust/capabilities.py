@@ -28,7 +28,7 @@ AT_BACKEND = "do it at the backend, where TLS ends"
 class Setting:
     """What `advise` writes so that a capability is kept: a key of that table with a TOML value."""
 
-    table: Literal["route", "site", "log", "status"]
+    table: Literal["route", "site", "issuer", "log", "status"]
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
@@ -128,7 +128,23 @@ CAPABILITIES: dict[str, Capability] = {
         "put a WAF in front of the edge or at the backend",
         built=False,
     ),
-    "jwt": Capability("checking JWTs at the edge", TERMINATING, READS, "check tokens in the service", built=False),
+    "jwt": Capability(
+        "checking JWTs at the edge",
+        TERMINATING,
+        READS,
+        "check tokens in the service",
+        settings=("jwt",),
+        check=kept.tokens_asked,
+        writes=(
+            Setting("issuer", "name", '"corp"'),
+            Setting("issuer", "issuer", '"https://login.example.com"'),
+            Setting("issuer", "audience", '"api"'),
+            Setting("issuer", "keys", '{ file = "/etc/everyhop/corp.jwks.json" }'),
+            Setting("issuer", "algorithms", '["ES256", "RS256"]'),
+            Setting("route", "jwt", '{ issuer = "corp" }', TERMINATING),
+        ),
+        duty="somebody issues tokens to those who may pass, for this audience, and keeps its keys in the file",
+    ),
     "http-metrics": Capability(
         "HTTP metrics",
         TERMINATING,

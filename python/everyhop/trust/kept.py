@@ -107,6 +107,13 @@ def path_moved(it: Standing) -> Missing | None:
     return Missing("paths go on as they came", ('rewrite = "/prefix{path}"', 'path = "/v1" and strip = "/v1"'))
 
 
+def tokens_asked(it: Standing) -> Missing | None:
+    """`jwt`, with the `[[issuer]]` whose tokens are believed."""
+    if it.route.jwt is None:
+        return Missing("the route asks for no token", ('jwt = { issuer = "corp" }',))
+    return None
+
+
 def origins_said(it: Standing) -> Missing | None:
     """`cors`, with the origins."""
     if it.route.cors is None:

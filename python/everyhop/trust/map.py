@@ -294,6 +294,7 @@ def ended(
         done=(*done(way), *logged(route)),
         believed=(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
+            *issued(way),
             *words(way, pattern, bool(signed)),
         ),
         attackers=attackers(
@@ -381,6 +382,8 @@ def first_leg(sites: list[Site], clients: Demand, way: AtEdge | Here) -> Hop:
     if clients != "not asked":
         must = clients == "required" or way.allow_clients is not None
         proofs.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
+    if isinstance(way, AtEdge) and way.jwt is not None:
+        proofs.append(f"each request to the edge, by a token of {' or '.join(way.jwt.issuers)}")
     return Hop(("client", "edge"), True, oldest, tuple(proofs))
 
 
@@ -423,6 +426,18 @@ def words(way: AtEdge, pattern: str, networked: bool) -> tuple[Believed, ...]:
         why = "anyone who reaches it can say the same" if networked else "any process on this host can say the same"
     what = "the PROXY header" if way.is_stream else "X-Forwarded-For and every other header"
     return (Believed("the backend", what, why),)
+
+
+def issued(way: AtEdge) -> tuple[Believed, ...]:
+    """What the edge takes on the word of those who issue tokens."""
+    if way.jwt is None:
+        return ()
+    claims = ", ".join(map(str, way.jwt.claims))
+    what = f"tokens of {' or '.join(way.jwt.issuers)}" + (f" with {claims}" if claims else "")
+    why = "whoever has such a token, or the issuer's key, gets in" + (
+        "" if way.jwt.strip else "; the backend gets it too"
+    )
+    return (Believed("the edge", what, why),)
 
 
 def said_of_clients(proxied: list[str], trusted: dict[tuple[str, ...], list[str]]) -> list[Believed]:

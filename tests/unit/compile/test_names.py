@@ -287,6 +287,7 @@ def test_offline_the_engines_own_matcher_answers(data: object) -> None:
             "method": "GET",
             "headers": [],
             "client": None,
+            "token": None,
             **more,
         }
         return json.loads(_door.where_in(text, json.dumps(ask)))

@@ -49,7 +49,7 @@ QUERIES = ["", "?x=1", "?//evil.test", "?@evil.test", "?\\evil.test"]
 def led(text: str, host: str, path: str, query: str) -> str:
     """What the engine writes: the pieces one after the other."""
     known = {"host": host, "path": path, "query": query}
-    return "".join(known[p.of] if p.kind == "of" else p.text for p in pieces(text))
+    return "".join(known[p.of] if p.kind == "of" else getattr(p, "text", "") for p in pieces(text))
 
 
 def as_a_browser(location: str, base: str) -> str:

@@ -102,6 +102,7 @@ OTHER: dict[str, Any] = {
     "mirror": {"share_per_million": 7, "upstream_protocol": "http/1.1", "request": {"remove": [], "set": [], "add": []}, "body_bytes": 7, "at_once": 7, "timeout_s": 7, "backends": [{"at": {"kind": "ip", "ip": "10.77.0.9", "port": 1}, "hop": {"tls": "plaintext", "reach": {"kind": "same_host"}}}]},
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
     "headers": [{"of": "field", "name": "x-other", "equals": "y"}],
+    "jwt": {"issuers": ["corp"], "at": {"kind": "authorization"}, "claims": [], "strip": False}, "algorithms": ["PS512"], "audience": ["other"],
     "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "retries": {"attempts": 2, "on": [503], "per_try_s": None, "budget_percent": 20}, "on": [504], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "pages": [{"first": 404, "last": 404, "page": "page/other.html"}], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
@@ -125,6 +126,7 @@ WORDS = {
     "context": ("legacy", "vendor-appliance"),
     "data": ("public", "internal"),
     "stale_crl": ("refuse", "allow"),
+    "type": ("jwt", "at+jwt"),
 }
 """Where a plan takes one of a few words: two of them."""
 
@@ -178,6 +180,7 @@ REFERRED = {
     "Listener.name",
     "Route.name",
     "Identity.name",
+    "Issuer.name",
     "MutualHop.present",
     "AnswerSite.site",
     "AnswerRoute.route",

@@ -4,6 +4,7 @@
 //! A request passes the checks in the order of [`CHECKS`], one file each. A check sees the whole [`Case`], writes down what
 //! it found, and refuses with one reason; a refusal of what a route asks is that route's. Read next: `site.rs`.
 
+mod jwt;
 mod plain;
 mod route;
 mod site;
@@ -16,6 +17,8 @@ use crate::exchange::asked::Asked;
 use everyhop_decide::{Denied, Headers, Who};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
+use everyhop_running::token::Verified;
+use std::sync::Arc;
 
 /// What the handshake proved.
 pub struct Proved<'a> {
@@ -27,6 +30,19 @@ pub struct Proved<'a> {
     pub who: Who<'a>,
     /// The last second of what it was proved by, in Unix time; `i64::MAX` where nothing was.
     pub client_not_after_s: i64,
+    /// The token that a route may ask for.
+    pub shows: Shows<'a>,
+}
+
+/// Where a token is that a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows<'a> {
+    /// Wherever in the request the route looks for it.
+    InRequest,
+    /// This one, wherever the route would look: of a question about one.
+    Token(&'a str),
+    /// Whatever is asked for: of a question that says nothing about it.
+    Anything,
 }
 
 /// A request that may pass.
@@ -34,6 +50,8 @@ pub struct Proved<'a> {
 pub struct Admitted {
     /// The index of its route.
     pub route: usize,
+    /// The token that its route asked for; `None` where it asks for none.
+    pub token: Option<Arc<Verified>>,
 }
 
 /// A request that may not pass: whose it would have been, where a route was found, and why.
@@ -71,13 +89,25 @@ struct Case<'a> {
     headers: &'a dyn Headers,
     now_s: i64,
     route: Option<usize>,
+    token: Option<Arc<Verified>>,
+}
+
+/// A tunnel's token, verified when it was opened, is what its route wants of one now. `None` where there is none.
+pub(crate) fn still_shows(running: &Running, route: usize, token: Option<&Verified>, now_s: i64) -> bool {
+    match (running.route(route).and_then(|r| r.jwt.as_deref()), token) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(jwt), Some(token)) => {
+            jwt.issuers.iter().any(|it| it.rules == token.issuer.rules) && jwt::stands(jwt, token, now_s).is_ok()
+        }
+    }
 }
 
 /// What one check comes to.
 type Checked = Result<(), Refused>;
 
 /// The order. Whatever a route asks of a request beyond its rule stands behind the rule.
-const CHECKS: [fn(&mut Case<'_>) -> Checked; 2] = [site::check, route::check];
+const CHECKS: [fn(&mut Case<'_>) -> Checked; 3] = [site::check, route::check, jwt::check];
 
 /// Judges a request. `now_s` is Unix time.
 pub fn admit(
@@ -87,10 +117,10 @@ pub fn admit(
     headers: &dyn Headers,
     now_s: i64,
 ) -> Result<Admitted, Refused> {
-    let mut case = Case { running, proved, asked, headers, now_s, route: None };
+    let mut case = Case { running, proved, asked, headers, now_s, route: None, token: None };
     for check in CHECKS {
         check(&mut case)?;
     }
     let route = case.route.ok_or(Refusal::NotFound)?;
-    Ok(Admitted { route })
+    Ok(Admitted { route, token: case.token })
 }

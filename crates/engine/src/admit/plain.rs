@@ -2,7 +2,7 @@
 //! that serves it is judged as inside the site whose name it asks for, by somebody who proved nothing.
 //! Read next: `everyhop-decide`, `plain.rs`.
 
-use crate::admit::{Admitted, Refused};
+use crate::admit::{Admitted, Case, Proved, Refused, jwt};
 use crate::exchange::asked::Asked;
 use everyhop_decide::{Ask, Headers, Matcher, Plain, Who};
 use everyhop_record::refusal::Refusal;
@@ -23,11 +23,12 @@ pub fn admit_plain(matcher: &Matcher, listener: &str, asked: &Asked) -> Refusal 
 /// stands for it, so none can be over; its acceptance can.
 pub fn admit_served(
     running: &Running,
-    listener: &str,
+    proved: &Proved<'_>,
     asked: &Asked,
     headers: &dyn Headers,
     now_s: i64,
 ) -> Result<Admitted, Refused> {
+    let listener = proved.listener;
     let at = running.listeners.iter().find(|l| l.name == listener && l.speaks.serves_plain());
     let at = at.ok_or(Refusal::Misdirected)?;
     if now_s >= at.speaks.closes_at_s() {
@@ -36,5 +37,7 @@ pub fn admit_served(
     let site = running.matcher.named_site(listener, &asked.host).ok_or(Refusal::PlainUnknown)?;
     let ask = Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers };
     let route = running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?;
-    Ok(Admitted { route })
+    let mut case = Case { running, proved, asked, headers, now_s, route: Some(route), token: None };
+    jwt::check(&mut case)?;
+    Ok(Admitted { route, token: case.token })
 }

@@ -15,5 +15,5 @@ pub fn admit_stream(
     site::stands(running, proved, now_s)?;
     let at = proved.site.ok_or(Refusal::Misdirected)?;
     let route = running.matcher.admit_stream(proved.listener, at, proved.who, sni)?;
-    Ok(Admitted { route })
+    Ok(Admitted { route, token: None })
 }

@@ -1,7 +1,7 @@
 //! A client's connection whose TLS ended here: what all of its requests share, and what carrying them needs of it.
 //! Read next: `request.rs`.
 
-use crate::admit::Proved;
+use crate::admit::{Proved, Shows};
 use crate::backend::up::Up;
 use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::Observer;
@@ -75,7 +75,13 @@ impl Conn {
     pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         let site = self.site_in(running);
-        Proved { listener: self.listener(), site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s }
+        Proved {
+            listener: self.listener(),
+            site,
+            who: Who::Proved(names),
+            client_not_after_s: self.client_not_after_s,
+            shows: Shows::InRequest,
+        }
     }
 
     /// The one name of the site, where it has no more: the host of a request that names none (HTTP/1.0).

@@ -177,7 +177,7 @@ impl Copy {
             let _ = route.sends_to(&backend);
             up.start(&self.built, &self.asked);
             watch.within_s(limits.body_progress_s);
-            let terms = Terms { limits, upgrade: false, again: None, shaping: None };
+            let terms = Terms { limits, upgrade: false, request: None, again: None, shaping: None };
             let mut exchange = Exchange::new(self.asked.body, false);
             let ended = poll_fn(|cx| exchange.poll(cx, client, &mut up, watch, &terms)).await;
             let Err(why) = ended else {

@@ -9,7 +9,7 @@ use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::owed::{Counted, Ear, Owed};
-use crate::client::plain::refusal;
+use crate::client::plain::{challenge, refusal};
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::wants::Wants;
@@ -247,7 +247,13 @@ async fn stream(
     };
     match carried {
         Carried::Done { .. } => {}
-        Carried::Refused(why) if asked.grpc => client.answer(&call(why, asked.shown_id())),
+        Carried::Refused(why) if asked.grpc => {
+            let mut it = call(why, asked.shown_id());
+            if why.is_of_token() {
+                it.fields.push(("www-authenticate".into(), challenge(why, asked)));
+            }
+            client.answer(&it);
+        }
         Carried::Refused(why) => client.answer(&refusal(&conn, why, asked, wants)),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),

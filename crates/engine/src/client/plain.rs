@@ -19,12 +19,29 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
         _ => {
             let page = |status| conn.opened.arrived.core.running()?.pages.as_ref()?.page(status);
             let mut it = answer(why, asked.shown_id(), asked.is_head(), wants, page);
+            if why.is_of_token() {
+                it.fields.push(("www-authenticate".into(), challenge(why, asked)));
+            }
             if let Some(cors) = &asked.cors {
                 cors.each(|name, value| it.fields.push((name.into(), value.to_vec())));
             }
             it
         }
     }
+}
+
+/// Which token is asked for, and what is wrong with the one that came (RFC 6750 §3). Who showed none is told no error.
+#[cold]
+pub(crate) fn challenge(why: Refusal, asked: &Asked) -> Vec<u8> {
+    let mut it = format!("Bearer realm=\"{}\"", asked.host);
+    let error = match why.status() {
+        _ if why == Refusal::TokenMissing => return it.into_bytes(),
+        400 => "invalid_request",
+        403 => "insufficient_scope",
+        _ => "invalid_token",
+    };
+    let _ = write!(it, ", error=\"{error}\", error_description=\"{} ({})\"", why.sentence(), why.slug());
+    it.into_bytes()
 }
 
 fn redirect(why: Refusal, location: &str, asked: &Asked) -> Answer {

@@ -16,17 +16,19 @@ use crate::exchange::edits::{Edited, Editing, NO_EDITS};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
 use crate::exchange::told::Told;
-use crate::exchange::unstuck::Unstuck;
-use crate::exchange::words::{BodyLen, Fields};
+use crate::exchange::unstuck::{Unstuck, Untold};
+use crate::exchange::words::{BodyLen, Built, Fields};
+use crate::head::identity::Said;
 use crate::head::request as head;
 use crate::head::target::{self, Rewriting};
 use everyhop_canon::host;
 use everyhop_canon::told::Scheme;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
-use everyhop_plan::{Compress, Limits};
+use everyhop_plan::{Compress, Limits, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
+use everyhop_running::sticky::StickyRun;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,6 +51,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     asked.onward.clear();
     asked.prefix.clear();
     asked.forget_kept();
+    asked.token = None;
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
@@ -57,6 +60,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
         Err(by) => in_the_clear(conn, &running, asked, view, by)?,
     };
     let refused = |why| Refused { route: Some(admitted.route), why };
+    asked.token = admitted.token;
     let route = running.route(admitted.route);
     if let Some(lines) = route.map(|r| &r.lines) {
         if !lines.headers.is_empty() {
@@ -97,22 +101,44 @@ pub(crate) fn prepare<V: Fields + Headers>(
         target::moves(asked, to, by).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
-    let built = match (route.and_then(|r| r.request.as_ref()), spread.and_then(|it| it.sticky.as_ref())) {
-        (None, None) => head::build(&conn.said, to, view, backend.protocol, scratch),
-        (edits, Some(sticky)) => {
-            let by = Editing { edits: edits.unwrap_or(&NO_EDITS), asked, knows: conn };
-            let edited = Edited { fields: Unstuck { fields: view, sticky }, by };
-            head::build(&conn.said, to, &edited, backend.protocol, scratch)
-        }
-        (Some(edits), None) => {
-            let edited = Edited { fields: view, by: Editing { edits, asked, knows: conn } };
-            head::build(&conn.said, to, &edited, backend.protocol, scratch)
+    let sticky = spread.and_then(|it| it.sticky.as_ref());
+    let edits = route.and_then(|r| r.request.as_ref());
+    let by = |edits| Editing { edits, asked: &*asked, knows: conn };
+    let built = if let Some(cookie) = route.and_then(|r| r.jwt.as_ref()?.kept_cookie()) {
+        let view = Untold { fields: view, cookie };
+        built(&conn.said, to, (&view, sticky, by(edits.unwrap_or(&NO_EDITS))), backend.protocol, scratch)
+    } else {
+        match (edits, sticky) {
+            (None, None) => head::build(&conn.said, to, view, backend.protocol, scratch),
+            (edits, _) => {
+                built(&conn.said, to, (view, sticky, by(edits.unwrap_or(&NO_EDITS))), backend.protocol, scratch)
+            }
         }
     };
     let built = built.map_err(refused)?;
     let mirror = route.and_then(|r| Some((r, r.mirror.as_ref()?)));
-    let copied = mirror.and_then(|(r, mirror)| copies::begin(conn, to, view, (r, mirror), running.generation));
+    let copied = mirror.and_then(|it| match it.0.jwt.as_ref().and_then(|jwt| jwt.kept_cookie()) {
+        Some(cookie) => copies::begin(conn, to, &Untold { fields: view, cookie }, it, running.generation),
+        None => copies::begin(conn, to, view, it, running.generation),
+    });
     Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied) })
+}
+
+/// The head as its route edits it, without the edge's own cookie where it has one.
+fn built<V: Fields>(
+    said: &Said,
+    to: (&Asked, &str),
+    (view, sticky, by): (&V, Option<&StickyRun>, Editing<'_>),
+    protocol: UpstreamProtocol,
+    scratch: Vec<u8>,
+) -> Result<Built, Refusal> {
+    match sticky {
+        None => head::build(said, to, &Edited { fields: view, by }, protocol, scratch),
+        Some(sticky) => {
+            let edited = Edited { fields: Unstuck { fields: view, sticky }, by };
+            head::build(said, to, &edited, protocol, scratch)
+        }
+    }
 }
 
 /// Its declared length is more than its route takes.
@@ -168,7 +194,7 @@ fn in_the_clear<V: Fields + Headers>(
         asked.told = Some(Box::new(told));
     }
     let now_s = conn.opened.arrived.core.clock().unix_s.get();
-    match admit_served(running, conn.listener(), asked, view, now_s) {
+    match admit_served(running, &conn.proved(running), asked, view, now_s) {
         Ok(admitted) => Ok(admitted),
         Err(by) => Err(stays_refused(conn, running, asked, view, by)),
     }
@@ -183,7 +209,7 @@ fn stays_refused(conn: &Conn, running: &Arc<Running>, asked: &mut Asked, view: &
         && let Some(cors) = running.route(route).and_then(RouteRun::cors)
     {
         let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
-        if granted.is_preflight && by.why == Refusal::ClientNotAllowed {
+        if granted.is_preflight && (by.why == Refusal::ClientNotAllowed || by.why.is_of_token()) {
             return preflight(running, granted, route);
         }
     }

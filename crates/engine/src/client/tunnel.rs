@@ -2,6 +2,7 @@
 //! too idle or too old; whichever protocol either side speaks. Only after the backend agreed, and only to what was asked for:
 //! a WebSocket, or what the route lists.
 
+use crate::admit::still_shows;
 use crate::backend::up::Up;
 use crate::client::conn::Conn;
 use crate::exchange::asked::Asked;
@@ -54,7 +55,9 @@ pub(crate) async fn run(
     let since_ms = core.clock().now_ms.get();
     let mut old_ms = since_ms + u64::from(limits.max_age_s) * 1000;
     let hop_closes_at_s = up.link.backend.closes_at_s;
-    let mut closes_at_s = hop_closes_at_s.min(conn.closes_at_s());
+    // What a token opened ends with it.
+    let token_ends_s = asked.token.as_ref().map_or(i64::MAX, |it| it.ends_s());
+    let mut closes_at_s = hop_closes_at_s.min(conn.closes_at_s()).min(token_ends_s);
     let says_goodbye = asked.websocket;
     let mut there = Way { buf: waiting, ended: false, moved: 0, says_goodbye };
     let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0, says_goodbye };
@@ -63,7 +66,7 @@ pub(crate) async fn run(
         // Asked anew each time: somebody may have set the clock.
         let closes_ms = conn.closes_ms(closes_at_s, arrived.running.drain_s);
         if core.clock().now_ms.get() >= closes_ms {
-            return Poll::Ready(Err(expired(Refusal::AcceptanceExpired, closes_at_s < hop_closes_at_s)));
+            return Poll::Ready(Err(over(closes_at_s, hop_closes_at_s, token_ends_s)));
         }
         let before = there.moved + back.moved;
         let open = pump(cx, &mut client, &mut up.end, &mut there) && pump(cx, &mut up.end, &mut client, &mut back);
@@ -84,7 +87,7 @@ pub(crate) async fn run(
                 return Poll::Ready(Err(Refusal::RouteGone));
             };
             old_ms = since_ms + u64::from(terms.max_age_s) * 1000;
-            closes_at_s = terms.closes_at_s;
+            closes_at_s = terms.closes_at_s.min(token_ends_s);
         }
         watch.at_ms(old_ms.min(idle_at_ms).min(closes_ms));
         if core.is_draining() {
@@ -96,8 +99,8 @@ pub(crate) async fn run(
                 (true, _) => Refusal::TunnelAge,
                 (false, true) => Refusal::TunnelIdle,
                 (false, false) if core.is_draining() => Refusal::Draining,
-                // An acceptance's date: the next look tells.
-                (false, false) => expired(Refusal::AcceptanceExpired, closes_at_s < hop_closes_at_s),
+                // A date: the next look tells.
+                (false, false) => over(closes_at_s, hop_closes_at_s, token_ends_s),
             })
         })
     })
@@ -127,6 +130,15 @@ pub(crate) async fn run(
     if let Some(running) = core.running() {
         record(&conn.observer(), asked, &running, Some(route), &seen, began);
     }
+}
+
+/// What ended at that time.
+#[cold]
+fn over(closes_at_s: i64, hop_closes_at_s: i64, token_ends_s: i64) -> Refusal {
+    if closes_at_s == token_ends_s {
+        return Refusal::TokenExpired;
+    }
+    expired(Refusal::AcceptanceExpired, closes_at_s < hop_closes_at_s)
 }
 
 /// What the running plan says of an open tunnel.
@@ -160,7 +172,8 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let site = open.map_or(proved.site, |(site, _)| Some(site))?;
     let passes =
         running.matcher.admit(proved.listener, site, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
-    if !passes || core.clock().unix_s.get() > proved.client_not_after_s {
+    let now_s = core.clock().unix_s.get();
+    if !passes || now_s > proved.client_not_after_s || !still_shows(&running, index, asked.token.as_deref(), now_s) {
         return None;
     }
     let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;

@@ -11,10 +11,12 @@ use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead, Span};
 use everyhop_record::kept::Kept;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::token::Verified;
 use h2::ext::Protocol;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 /// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ pub struct Asked {
     pub(crate) codes: Option<Codes>,
     /// Fields that its line names; nothing where it names none.
     pub(crate) kept: Option<Box<Kept>>,
+    /// The token that its route asked for; nothing where it asks for none.
+    pub(crate) token: Option<Arc<Verified>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -96,6 +100,7 @@ impl Default for Asked {
             returns_by: None,
             codes: None,
             kept: None,
+            token: None,
             binds: Cell::new(false),
         }
     }
@@ -452,6 +457,14 @@ impl everyhop_decide::Headers for View<'_> {
         !fields().any(|f| self.head.is_hop_by_hop(f, self.buf))
             && cookie::all_equal(fields().map(|f| of(f.value)), name, value)
     }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        for field in self.head.fields.iter().filter(|f| f.name.of(self.buf).eq_ignore_ascii_case(name.as_bytes())) {
+            if !self.head.is_hop_by_hop(field, self.buf) {
+                f(field.value.of(self.buf));
+            }
+        }
+    }
 }
 
 impl Fields for View<'_> {
@@ -498,6 +511,12 @@ impl everyhop_decide::Headers for MapView<'_> {
     fn cookie_equals(&self, name: &str, value: &str) -> bool {
         let crumbs = self.0.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
         cookie::all_equal(crumbs, name, value)
+    }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        if !everyhop_http1::field_id(name.as_bytes()).is_hop_by_hop() {
+            self.0.get_all(name).iter().for_each(|value| f(value.as_bytes()));
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use crate::exchange::compress::Coder;
 use crate::exchange::copied::Copied;
 use crate::exchange::edits::Shaping;
 use crate::exchange::sides::{Backend, Client};
+use crate::exchange::trailers::unsaid;
 use crate::exchange::words::{Behind, BodyLen, Gone, Got, Meta};
-use everyhop_plan::Limits;
+use everyhop_plan::{Edits, Limits};
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
@@ -48,6 +49,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) limits: &'a Limits,
     /// A switch of protocols was asked for.
     pub(crate) upgrade: bool,
+    /// What the route changes in the request's head, which no trailer may say again.
+    pub(crate) request: Option<&'a Edits>,
     /// Another backend may be asked instead.
     pub(crate) again: Option<&'a Again<'a>>,
     /// What the route makes of the answer's head.
@@ -181,13 +184,13 @@ impl Exchange {
         terms: &Terms<'_>,
     ) -> Poll<Result<(), Refusal>> {
         let limits = terms.limits;
-        let mut moved = self.poll_request(cx, client, up, limits)?;
+        let mut moved = self.poll_request(cx, client, up, terms)?;
         moved |= self.poll_response(cx, client, up, terms)?;
         if self.response == Response::Done {
             return Poll::Ready(Ok(()));
         }
         if self.is_stuck() {
-            self.unstick(cx, client, up, limits)?;
+            self.unstick(cx, client, up, terms)?;
         }
         if self.request != Request::Body && !self.wastes(limits) && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Refusal::ClientGone));
@@ -240,10 +243,10 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
-        limits: &Limits,
+        terms: &Terms<'_>,
     ) -> Result<bool, Refusal> {
         self.request = Request::Broken;
-        self.poll_request(cx, client, up, limits)
+        self.poll_request(cx, client, up, terms)
     }
 
     /// In place, for what every request goes through; `unstick` has a copy of its own.
@@ -253,8 +256,9 @@ impl Exchange {
         cx: &mut Context<'_>,
         client: &mut impl Client,
         up: &mut impl Backend,
-        limits: &Limits,
+        terms: &Terms<'_>,
     ) -> Result<bool, Refusal> {
+        let limits = terms.limits;
         let mut moved = false;
         loop {
             match self.request {
@@ -299,7 +303,7 @@ impl Exchange {
                     }
                     Poll::Ready(Ok(Got::End)) => {
                         self.body_ended = true;
-                        self.trailers = client.trailers();
+                        self.trailers = client.trailers().map(|it| unsaid(it, terms.request));
                         if let Some(copied) = self.copied.take() {
                             copied.goes(self.trailers.as_ref());
                         }

@@ -173,7 +173,8 @@ pub(crate) async fn carry<C: Carrier>(
             knows: carrier,
             sticks: route.sticks(&backend, asked.returns_by),
         });
-        let terms = Terms { limits, upgrade: asked.opens, again: next.as_ref(), shaping };
+        let terms =
+            Terms { limits, upgrade: asked.opens, request: route.request.as_ref(), again: next.as_ref(), shaping };
         let bounded = closes_at_s != i64::MAX || total_ms != u64::MAX || next.is_some();
         let ended = poll_fn(|cx| {
             // Before the exchange looks at its own time, which may be shorter for it.

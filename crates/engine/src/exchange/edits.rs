@@ -5,7 +5,7 @@
 use crate::exchange::asked::Asked;
 use crate::exchange::words::Fields;
 use everyhop_decide::Headers;
-use everyhop_http1::{FieldId, field_id};
+use everyhop_http1::{FieldId, field_id, is_twin};
 use everyhop_plan::{Edit, Edits, Piece, Variable};
 use everyhop_running::running::{Shape, Sticks};
 use std::cell::Cell;
@@ -51,7 +51,7 @@ impl<F: Fields> Fields for Edited<'_, F> {
         let Edits { remove, set, add } = self.by.edits;
         let is = |name: &[u8], gone: &str| gone.as_bytes().eq_ignore_ascii_case(name);
         self.fields.each(|id, name, value| {
-            if !remove.iter().any(|it| is(name, it)) && !set.iter().any(|it| is(name, &it.name)) {
+            if !remove.iter().any(|it| is(name, it)) && !set.iter().any(|it| is_twin(name, it.name.as_bytes())) {
                 f(id, name, value);
             }
         });
@@ -74,6 +74,10 @@ impl<F: Headers> Headers for Edited<'_, &F> {
     fn cookie_equals(&self, name: &str, value: &str) -> bool {
         self.fields.cookie_equals(name, value)
     }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        self.fields.each_value(name, f);
+    }
 }
 
 thread_local! {
@@ -88,6 +92,10 @@ pub(crate) fn composed(pieces: &[Piece], asked: &Asked, knows: &dyn Knows, put: 
         match piece {
             Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
             Piece::Of { of } => knows.tell(*of, asked, &mut value),
+            Piece::Claim { path } => {
+                let token = asked.token.as_ref();
+                value.extend_from_slice(token.map_or("".into(), |it| it.told(path)).as_bytes());
+            }
         }
     }
     // A name in a certificate may hold what no field can (RFC 9110 §5.5); nothing of it may end one.

@@ -94,6 +94,7 @@ pub(crate) fn record(
         detail: seen.detail,
         told_id: asked.told_id(),
         kept: asked.kept.as_deref(),
+        token: asked.token.as_ref().map(|it| (&*it.issuer.name, it.claims.subject())),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
 }

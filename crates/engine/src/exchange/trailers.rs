@@ -2,7 +2,7 @@
 //! They frame nothing, whoever sent them, and a request's carry no identity.
 
 use everyhop_http1::{self as http1, FieldId, write};
-use everyhop_plan::Limits;
+use everyhop_plan::{Edits, Limits};
 use everyhop_transport::h2_marks;
 use http::{HeaderMap, HeaderName};
 
@@ -52,6 +52,15 @@ pub(crate) fn of_h2(map: &HeaderMap, secret: &[u8], limits: &Limits) -> Result<O
 /// A request's trailers without what must not stand in them: they vouch for nothing.
 pub(crate) fn of_request(map: HeaderMap) -> HeaderMap {
     without(map, FieldId::is_forbidden_in_trailers)
+}
+
+/// Without what the route says itself in the head, by whatever a backend may read alike: a backend that puts trailers to the
+/// fields before them would believe the client.
+pub(crate) fn unsaid(map: HeaderMap, edits: Option<&Edits>) -> HeaderMap {
+    let Some(edits) = edits else { return map };
+    let named = || edits.set.iter().map(|it| &it.name).chain(&edits.remove);
+    let is_said = |name: &HeaderName| named().any(|it| http1::is_twin(name.as_str().as_bytes(), it.as_bytes()));
+    if map.keys().any(is_said) { only(&map, |name| !is_said(name)) } else { map }
 }
 
 /// An answer's trailers without what frames a message or is of one connection. Nobody believes more of a backend for saying

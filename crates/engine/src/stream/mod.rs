@@ -4,7 +4,7 @@
 
 mod tunnel;
 
-use crate::admit::{Admitted, Proved, Refused, admit_stream};
+use crate::admit::{Admitted, Proved, Refused, Shows, admit_stream};
 use crate::backend::connect::Opened as Reached;
 use crate::backend::link::Link;
 use crate::backend::preface::{Preface, protocol};
@@ -62,7 +62,14 @@ impl Stream {
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         let site = arrived.running.site_in(running);
         let listener = arrived.listening.name.as_str();
-        let proved = Proved { listener, site, who: Who::Proved(names), client_not_after_s: self.client_not_after_s };
+        let proved = Proved {
+            listener,
+            site,
+            who: Who::Proved(names),
+            client_not_after_s: self.client_not_after_s,
+            // Of what is not read nobody asks for one.
+            shows: Shows::Anything,
+        };
         admit_stream(running, &proved, self.sni.as_deref(), arrived.core.clock().unix_s.get())
     }
 
@@ -102,7 +109,7 @@ impl Stream {
             _ => Ok(it),
         });
         let route = match admitted {
-            Ok(Admitted { route }) => running.routes.get(route).cloned(),
+            Ok(Admitted { route, .. }) => running.routes.get(route).cloned(),
             Err(Refused { route, why }) => {
                 client.sock_mut().reset_on_close();
                 let route = route.and_then(|r| running.routes.get(r));
@@ -236,6 +243,7 @@ impl Stream {
             detail: told.detail,
             told_id: None,
             kept: None,
+            token: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());
     }
