@@ -345,7 +345,7 @@ def test_keys_that_change_in_their_file_are_the_ones_from_then_on(stage: Stage) 
     stage.refused(first, "token/unknown-key")
     assert stage.ask(new.token()).status == 200
     stage.keys.write_text("{}")
-    stage.edge.edge.wait_for("issuer/keys", 30)
+    stage.edge.edge.wait_for("the last good ones stay", 30)
     assert stage.ask(new.token()).status == 200, "the last that were good are kept"
 
 

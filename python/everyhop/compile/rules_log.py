@@ -76,6 +76,11 @@ def own(world: World, key: Key, route: Route, it: RouteLog) -> str:
     return name
 
 
+def of_tokens(config: Config) -> set[str]:
+    """Fields of requests in which some route looks for a token."""
+    return {route.jwt.from_.lower().removeprefix(HEADER) for route in config.route if route.jwt}
+
+
 def fields(world: World, key: Key, whose: str, name: str, listed: list[str] | None) -> None:
     if listed is None:
         return
@@ -88,7 +93,7 @@ def fields(world: World, key: Key, whose: str, name: str, listed: list[str] | No
     for j, text in enumerate(listed):
         at, field = (*key, "fields", j), text.lower()
         header = field.removeprefix(HEADER) if field.startswith(HEADER) else None
-        if header in SECRET:
+        if header is not None and (header in SECRET or header in of_tokens(world.config)):
             what = f"{whose} writes the values of {header} down, which are secrets"
             mend = "leave it out: who reads a log could use them"
             world.refuse("log/secret", at, what, mend)

@@ -39,7 +39,7 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 /// The two numbers of an RSAPublicKey (RFC 8017 §A.1.1), without the zero that keeps the first positive.
 fn numbers(der: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    fn take<'a>(der: &'a [u8], tag: u8) -> (&'a [u8], &'a [u8]) {
+    fn take(der: &[u8], tag: u8) -> (&[u8], &[u8]) {
         assert_eq!(der[0], tag);
         let (len, at) = match der[1] {
             n @ 0..0x80 => (usize::from(n), 2),
