@@ -4,7 +4,7 @@ use crate::{cuts, shown};
 use everyhop_canon::cidr::{Cidr, unmapped};
 use everyhop_canon::path::{NotStrict, form_into, has_prefix, path_into, target};
 use everyhop_canon::proxy::{ProxyRead, read, write_v2};
-use everyhop_canon::{forwarded as said, host as named, told as says};
+use everyhop_canon::{forwarded as said, host as named, told as says, trace as of_trace};
 use std::net::{IpAddr, SocketAddr};
 
 /// The longest header that is waited for: a v2 head with 4 KiB of addresses and TLVs.
@@ -199,5 +199,35 @@ pub fn path(data: &[u8]) {
     for (at, _) in canonical.match_indices('/').skip(1) {
         assert!(has_prefix(&canonical, &canonical[..at]), "{canonical} is under {}", &canonical[..at]);
         assert!(at < 2 || !has_prefix(&canonical, &canonical[..at - 1]) || canonical[..at - 1].ends_with('/'));
+    }
+}
+
+/// The first line is one traceparent; each of the others a tracestate.
+pub fn trace(data: &[u8]) {
+    let mut lines = data.split(|b| *b == b'\n');
+    let value = lines.next().unwrap_or_default();
+    let read = of_trace::traceparent(value);
+    for cut in cuts(value.len()) {
+        // A later version may end where ours does; nothing shorter is one.
+        let part = of_trace::traceparent(&value[..cut]);
+        assert!(part.is_none() || (cut >= of_trace::TRACEPARENT_BYTES && part == read), "cut at {cut}");
+    }
+    if let Some(parent) = read {
+        let mut out = Vec::new();
+        of_trace::write_traceparent(&mut out, &parent);
+        assert_eq!((of_trace::traceparent(&out), out.len()), (Some(parent), of_trace::TRACEPARENT_BYTES));
+        assert_eq!(out[2..52], value[2..52], "the trace and the span are as they came");
+    }
+    let states: Vec<&[u8]> = lines.collect();
+    let (mut list, mut again) = (String::new(), String::new());
+    if of_trace::tracestate(states.iter().copied(), &mut list) {
+        assert!(list.len() <= of_trace::TRACESTATE_BYTES && list.split(',').count() <= 32, "{list}");
+        // However many fields it stood in, and once more.
+        let joined = states.join(&b","[..]);
+        for whole in [joined.as_slice(), list.as_bytes()] {
+            assert!(of_trace::tracestate([whole], &mut again) && again == list, "{list:?} {again:?}");
+        }
+    } else {
+        assert!(list.is_empty(), "no part of what is none goes on: {}", shown(data));
     }
 }

@@ -16,7 +16,7 @@ mod plan;
 mod session;
 mod token;
 
-pub use canon::{forwarded, host, path, proxy};
+pub use canon::{forwarded, host, path, proxy, trace};
 pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
@@ -38,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chunked", chunked),
     ("proxy", proxy),
     ("forwarded", forwarded),
+    ("trace", trace),
     ("host", host),
     ("path", path),
     ("plan", plan),

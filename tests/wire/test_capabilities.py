@@ -24,6 +24,7 @@ from tests.kit import Pki, Raw, exchange, tls
 from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scripted
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.otlp import Collector
 from tests.kit.raw import OK, answering, head
 from tests.kit.tokens import Issuer, write_keys
 
@@ -37,7 +38,7 @@ class Ground:
     pki: Pki
     name: str
     pattern: str
-    opened: list[Advised | Backend | Raw | Relay] = field(default_factory=list)
+    opened: list[Advised | Backend | Collector | Raw | Relay] = field(default_factory=list)
 
     def backend(self, name: str = "first", kind: type[Backend] = Backend) -> Backend:
         self.opened.append(made := backend(self.pki, self.pattern, name, kind))
@@ -229,6 +230,17 @@ def tcp_metrics(at: Ground) -> None:
     until(lambda: told()[names[0]] >= len(body) and told()[names[1]] > 0, told=lambda: metrics(it))
     if at.pattern == "passthrough":
         until(lambda: told()["everyhop_route_connections_total"] == 2, told=lambda: metrics(it))
+
+
+def traced(at: Ground) -> None:
+    it = at.edge((behind := at.backend()).port)
+    at.opened.append(to := Collector())
+    told = it.text.replace("127.0.0.1:4318", f"127.0.0.1:{to.port}").replace("[traces]\n", "[traces]\nratio = 1.0\n")
+    assert it.reload(told)["reloaded"]
+    assert it.ask("/told", more="traceparent: 00-bad\r\n").status == 200
+    server, client = to.whole(2)
+    assert server.said["url.path"] == "/told" and client.said["everyhop.hop.tls"] == at.pattern
+    assert [seen["traceparent"] for seen in behind.seen] == [f"00-{server.trace}-{client.id}-01"]
 
 
 def request_log(at: Ground) -> None:
@@ -474,6 +486,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "websocket": websocket,
     "http-metrics": http_metrics,
     "request-log": request_log,
+    "traces": traced,
     "complete-log": complete_log,
     "retries": retried,
     "mirroring": copied,

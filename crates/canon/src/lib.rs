@@ -16,3 +16,4 @@ pub mod readings;
 pub mod returned;
 pub mod rewrite;
 pub mod told;
+pub mod trace;

@@ -10,6 +10,7 @@ use everyhop_plan::{EjectOn, Speaks};
 use everyhop_record::counters::PerThread;
 use everyhop_record::grpc::CODES;
 use everyhop_record::printable::printable;
+use everyhop_record::spans::Lost;
 use everyhop_record::times::CLASSES;
 use everyhop_record::trouble::{TROUBLES, Trouble};
 use everyhop_running::address::{CONNECTS, ERRORS, SLOW, TIMEOUTS, rule};
@@ -55,6 +56,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     refusals(&mut out, &running);
     expiries(&mut out, &running);
     backends(&mut out, &running);
+    spans(&mut out, shared, &running);
     gauge(&mut out, "everyhop_ready", "1 if /readyz says so", u8::from(ready));
     troubles(&mut out, wrong);
     out
@@ -216,6 +218,31 @@ fn refusals(out: &mut String, running: &Running) {
     }
 }
 
+/// Where requests become spans.
+fn spans(out: &mut String, shared: &Shared, running: &Running) {
+    let (all, has) = (&shared.spans, running.traces.is_some());
+    let each = [
+        ("everyhop_traces_sent_total", "spans that a collector took", all.sent.load(Ordering::Relaxed)),
+        ("everyhop_traces_failed_total", "tries to send spans that failed", all.failed.load(Ordering::Relaxed)),
+    ];
+    for (name, help, n) in each {
+        counter(out, name, help);
+        if has {
+            let _ = writeln!(out, "{name} {n}");
+        }
+    }
+    let name = "everyhop_traces_dropped_total";
+    counter(out, name, "spans that came to no collector, by why");
+    for why in Lost::ALL.into_iter().filter(|_| has) {
+        let _ = writeln!(out, "{name}{{reason=\"{}\"}} {}", why.word(), all.lost(why));
+    }
+    let name = "everyhop_traces_waiting";
+    let _ = writeln!(out, "# HELP {name} spans that wait to be sent, or are under way\n# TYPE {name} gauge");
+    if has {
+        let _ = writeln!(out, "{name} {}", all.count());
+    }
+}
+
 fn expiries(out: &mut String, running: &Running) {
     let name = "everyhop_expires_timestamp_seconds";
     let _ = writeln!(out, "# HELP {name} when an acceptance or certificate ends\n# TYPE {name} gauge");
@@ -224,6 +251,12 @@ fn expiries(out: &mut String, running: &Running) {
         if let Some(until) = r.backends.iter().chain(mirrors).map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min() {
             let _ = writeln!(out, "{name}{{kind=\"acceptance\",name=\"{}\"}} {until}", label(&r.name));
         }
+    }
+    if let Some(traces) = &running.traces
+        && let Some(until) = traces.backends.iter().map(|b| b.closes_at_s).filter(|s| *s != i64::MAX).min()
+    {
+        let name_of = label(&traces.collector);
+        let _ = writeln!(out, "{name}{{kind=\"collector-acceptance\",name=\"{name_of}\"}} {until}");
     }
     for it in running.listeners.iter().filter(|it| it.speaks.closes_at_s() != i64::MAX) {
         let until = it.speaks.closes_at_s();

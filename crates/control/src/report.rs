@@ -4,11 +4,13 @@
 use everyhop_engine::worker::shared::Shared;
 use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
+use everyhop_record::spans::Lost;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::checked::{Checked, Seen};
 use everyhop_running::mirror::MirrorRun;
 use everyhop_running::running::{Listening, RouteRun};
+use everyhop_running::traces::TracesRun;
 use everyhop_transport::clock::unix_micros;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -137,6 +139,17 @@ fn time(micros: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// What became of what the edge tells a collector.
+fn traces(shared: &Shared, it: &TracesRun) -> Value {
+    let all = &shared.spans;
+    let lost: HashMap<&str, u64> = Lost::ALL.into_iter().map(|why| (why.word(), all.lost(why))).collect();
+    json!({
+        "collector": it.collector, "at": it.backends.iter().map(|b| &b.at).collect::<Vec<_>>(),
+        "sent": all.sent.load(Ordering::Relaxed), "failed": all.failed.load(Ordering::Relaxed),
+        "dropped": lost, "waiting": all.count(), "trouble": all.trouble(),
+    })
+}
+
 pub(crate) fn status(shared: &Shared) -> Value {
     let Some(running) = shared.running.load_full() else {
         return json!({"protocol": 1, "answer": "status", "generation": 0, "plan_digest": null, "routes": []});
@@ -185,6 +198,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},
         "probes": running.elsewhere.sum(|t| t.probes.get()),
         "log_dropped": shared.logs.dropped.load(Ordering::Relaxed),
+        "traces": running.traces.as_ref().map(|t| traces(shared, t)),
         "panics": shared.panics.load(Ordering::Relaxed),
         "last_elsewhere": parsed(running.elsewhere.last()),
     })

@@ -24,6 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use zeroize::Zeroizing;
 
+/// How long an edge that leaves waits for a collector: less than its supervisor waits for it.
+const FLUSH_MS: u64 = 1500;
+
 /// What all control connections share.
 pub(crate) struct Engine {
     pub(crate) shared: Arc<Shared>,
@@ -37,6 +40,8 @@ pub(crate) struct State {
     /// Our copies, for a new supervisor.
     sockets: Vec<(Socket, OwnedFd)>,
     status: Option<(String, OwnedFd)>,
+    /// A thread sends spans.
+    exports: bool,
 }
 
 impl State {
@@ -257,6 +262,12 @@ impl Engine {
         logs.iter().zip(fds).for_each(|(place, fd)| self.shared.logs.open(place, fd));
         // Backends that were carried over have the addresses of the plan before.
         running.resolve(names);
+        if running.traces.is_some() && !state.exports {
+            let shared = self.shared.clone();
+            let named = std::thread::Builder::new().name("export".into());
+            // Without a thread spans wait until there is no room for more, which is told.
+            state.exports = named.spawn(move || drop(everyhop_engine::export::run(&shared))).is_ok();
+        }
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);
         self.shared.running.store(Some(running.clone()));
@@ -330,6 +341,10 @@ impl Engine {
             for _ in 0..4 {
                 ticker::beat();
             }
+            // What is to be told of the last requests is told, if somebody takes it soon.
+            let flushed_ms = steady_ms() + FLUSH_MS;
+            shared.spans.leave();
+            ticker::until(|| shared.spans.count() == 0 || steady_ms() >= flushed_ms);
             std::process::exit(0);
         };
         match std::thread::Builder::new().name("drain".into()).spawn(watch) {

@@ -74,6 +74,7 @@ fn seen(shared: &Shared) -> Vec<Trouble> {
     let Some(running) = shared.running.load_full() else { return found };
     logs(shared, &running, &mut found);
     routes(&running, &mut found);
+    collector(shared, &running, &mut found);
     for it in running.listeners.iter().filter(|it| expired(it)) {
         found.push(Trouble::new("listener-closed", format!("listener {}", it.name), Refusal::PlainExpired.slug()));
     }
@@ -89,6 +90,26 @@ fn logs(shared: &Shared, running: &Running, found: &mut Vec<Trouble>) {
         } else if it.must_refuse() || it.is_broken() {
             let why = if it.must_refuse() { "the requests of its routes are refused" } else { "" };
             found.push(Trouble::new("log-broken", if main { "" } else { &it.place }, why));
+        }
+    }
+}
+
+/// That nobody takes what the edge tells, and what is wrong with the hop there.
+fn collector(shared: &Shared, running: &Running, found: &mut Vec<Trouble>) {
+    let Some(traces) = &running.traces else { return };
+    let about = format!("collector {}", traces.collector);
+    if let Some(why) = shared.spans.trouble() {
+        found.push(Trouble::new("traces-undelivered", about.clone(), why));
+    }
+    for it in &traces.backends {
+        let at = || format!("{} of {about}", it.at);
+        if it.addresses.load().iter().any(|a| a.fares.impostor.load(Ordering::Relaxed)) {
+            found.push(Trouble::new("impostor", at(), ""));
+        }
+        match it.health.identity.load(Ordering::Relaxed) {
+            2 => found.push(Trouble::new("identity-not-demanded", at(), "")),
+            4 => found.push(Trouble::new("identity-refused", at(), "")),
+            _ => {}
         }
     }
 }

@@ -13,6 +13,7 @@ mod backend;
 mod client;
 mod connection;
 pub mod exchange;
+pub mod export;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod head;

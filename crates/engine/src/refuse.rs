@@ -80,6 +80,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         detail: None,
         told_id: None,
         kept: None,
+        trace: None,
         token: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());

@@ -93,7 +93,7 @@ impl Carried {
             it.core.backends.tell(backend, address, failed, it.started, tries);
         }
         let (facts, moved) = (std::mem::take(&mut tunnel.facts), (tunnel.to_backend.moved, tunnel.to_client.moved));
-        let hop = HopFragment::of(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
+        let hop = HopFragment::passed(&backend.at, address.at, "passthrough", &facts, IdentityUse::Unknown);
         end(it, host.as_deref(), route, (Some(&hop), tries), facts, moved, ended);
     }
 }
@@ -467,6 +467,7 @@ fn end(
         detail: None,
         told_id: None,
         kept: None,
+        trace: None,
         token: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());

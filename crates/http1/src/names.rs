@@ -22,6 +22,9 @@ pub enum FieldId {
     WwwAuthenticate,
     Date,
     XForwardedFor,
+    /// W3C Trace Context: they go on as they came, unless the edge has a span of its own between.
+    Traceparent,
+    Tracestate,
     /// Another field that says who the client is or where the request came from, or its twin with `_` or `.`: only the
     /// edge may say that.
     Identity,
@@ -47,6 +50,11 @@ impl FieldId {
 
     pub fn is_identity(self) -> bool {
         matches!(self, FieldId::XForwardedFor | FieldId::Identity)
+    }
+
+    /// Says which trace a request is part of.
+    pub fn is_of_trace(self) -> bool {
+        matches!(self, FieldId::Traceparent | FieldId::Tracestate)
     }
 
     /// A route may change it, in an answer or in a request: not what frames a message or concerns a connection, and in a
@@ -89,6 +97,8 @@ pub fn field_id(name: &[u8]) -> FieldId {
         (10, b'c') => (b"connection", FieldId::Connection),
         (10, b'k') => (b"keep-alive", FieldId::KeepAlive),
         (10, b'e') => (b"early-data", FieldId::EarlyData),
+        (10, b't') => (b"tracestate", FieldId::Tracestate),
+        (11, b't') => (b"traceparent", FieldId::Traceparent),
         (13, b'a') => (b"authorization", FieldId::Authorization),
         (14, b'c') => (b"content-length", FieldId::ContentLength),
         (14, b'h') => (b"http2-settings", FieldId::Http2Settings),
@@ -185,7 +195,7 @@ fn alike(name: &[u8], family: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const KNOWN: [(&str, FieldId); 18] = [
+    const KNOWN: [(&str, FieldId); 20] = [
         ("proxy", FieldId::Proxy),
         ("te", FieldId::Te),
         ("host", FieldId::Host),
@@ -195,6 +205,8 @@ mod tests {
         ("connection", FieldId::Connection),
         ("keep-alive", FieldId::KeepAlive),
         ("early-data", FieldId::EarlyData),
+        ("tracestate", FieldId::Tracestate),
+        ("traceparent", FieldId::Traceparent),
         ("authorization", FieldId::Authorization),
         ("content-length", FieldId::ContentLength),
         ("http2-settings", FieldId::Http2Settings),

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collector;
 mod compress;
 mod cors;
 mod edits;
@@ -25,6 +26,7 @@ mod spread;
 mod target;
 mod token;
 
+pub use collector::{Attribute, Collector, Traced, Traces};
 pub use compress::{Coding, Compress};
 pub use cors::Cors;
 pub use edits::{Edit, Edits, Piece, Variable};
@@ -62,6 +64,10 @@ pub struct Plan {
     pub status: Status,
     pub limits: Limits,
     pub pages: Vec<ErrorPage>,
+    pub collectors: Vec<Collector>,
+    /// `null`: no request becomes a span.
+    #[serde(deserialize_with = "present")]
+    pub traces: Option<Traces>,
     pub listeners: Vec<Listener>,
     pub sites: Vec<Site>,
     pub identities: Vec<Identity>,

@@ -42,6 +42,8 @@ pub enum Believe {
     Proto,
     /// X-Request-Id.
     RequestId,
+    /// traceparent and tracestate (W3C Trace Context).
+    TraceContext,
 }
 
 /// What is spoken from the first byte on.

@@ -2,6 +2,7 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
+use crate::collector::Traced;
 use crate::compress::Compress;
 use crate::cors::Cors;
 use crate::edits::Edits;
@@ -36,6 +37,8 @@ pub struct Route {
     /// `null`: its lines are those of the file.
     #[serde(deserialize_with = "present")]
     pub log: Option<RouteLog>,
+    /// Where the plan has `traces`.
+    pub traces: Traced,
     pub way: Way,
 }
 

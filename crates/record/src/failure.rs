@@ -32,6 +32,10 @@ pub struct Failure {
     /// The rule or limit that it broke, or what the system said.
     pub detail: Option<String>,
     pub duration_us: u64,
+    /// When, in microseconds since 1970.
+    pub ended_us: u64,
+    /// The span that the backend was told, where it was told one.
+    pub span: Option<[u8; 8]>,
 }
 
 impl Failure {
@@ -67,7 +71,7 @@ impl Failure {
 
     /// The hop of a line where no other was reached.
     pub fn fragment(&self) -> HopFragment {
-        HopFragment::of(&self.at, self.address, self.tls, &TlsFacts::default(), self.identity)
+        HopFragment::of(&self.at, self.address, self.tls, TlsFacts::default(), self.identity)
     }
 
     /// `micros`: when, since 1970; left out in a line, which has its own.

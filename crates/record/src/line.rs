@@ -10,7 +10,9 @@ use crate::failure::{Failure, address_field, write_all};
 use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
 use crate::kept::Kept;
 use crate::lines::Lines;
+use everyhop_canon::trace::write_hex;
 use everyhop_http1::write::number;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
@@ -92,6 +94,11 @@ impl ConnFragment {
 #[derive(Clone)]
 pub struct HopFragment {
     text: Vec<u8>,
+    /// Where in the text the backend's own place stands.
+    at: (usize, usize),
+    address: Option<SocketAddr>,
+    tls: &'static str,
+    facts: TlsFacts,
     identity: Cell<IdentityUse>,
 }
 
@@ -101,17 +108,52 @@ impl HopFragment {
         at: &str,
         address: Option<SocketAddr>,
         tls: &'static str,
+        facts: TlsFacts,
+        identity: IdentityUse,
+    ) -> HopFragment {
+        let text = HopFragment::passed(at, address, tls, &facts, identity);
+        HopFragment { facts, ..text }
+    }
+
+    /// As [`HopFragment::of`], of a session that is not ours: its facts stand in a line and nowhere else.
+    pub fn passed(
+        at: &str,
+        address: Option<SocketAddr>,
+        tls: &'static str,
         facts: &TlsFacts,
         identity: IdentityUse,
     ) -> HopFragment {
         let mut out = Vec::with_capacity(320);
         out.extend_from_slice(b"{\"at\":");
+        let begins = out.len() + 1;
         text(&mut out, at.as_bytes());
+        let at = (begins, out.len() - 1);
         address_field(&mut out, address);
         field(&mut out, "tls", Some(tls));
         field(&mut out, "alpn", facts.alpn.as_deref());
         facts.write(&mut out);
-        HopFragment { text: out, identity: Cell::new(identity) }
+        HopFragment { text: out, at, address, tls, facts: TlsFacts::default(), identity: Cell::new(identity) }
+    }
+
+    /// The backend's place as the plan has it.
+    pub(crate) fn at(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.text.get(self.at.0..self.at.1).unwrap_or_default())
+    }
+
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    pub(crate) fn tls(&self) -> &'static str {
+        self.tls
+    }
+
+    pub(crate) fn facts(&self) -> &TlsFacts {
+        &self.facts
+    }
+
+    pub(crate) fn identity(&self) -> IdentityUse {
+        self.identity.get()
     }
 
     /// The backend showed what it makes of our identity.
@@ -128,6 +170,19 @@ impl HopFragment {
 
     pub(crate) fn alarm(&self) -> Option<&'static str> {
         (self.identity.get() == IdentityUse::NotDemanded).then_some("identity_not_demanded")
+    }
+}
+
+/// As W3C Trace Context writes it.
+#[cold]
+pub(crate) fn trace_id(out: &mut Vec<u8>, trace: Option<[u8; 16]>) {
+    match trace {
+        None => out.extend_from_slice(b"null"),
+        Some(id) => {
+            out.push(b'"');
+            write_hex(out, &id);
+            out.push(b'"');
+        }
     }
 }
 
@@ -162,6 +217,8 @@ pub struct Line<'a> {
     pub told_id: Option<&'a str>,
     /// Fields of the request that its lines name; `None` where it has none, or is no request.
     pub kept: Option<&'a Kept>,
+    /// The trace that it is part of, where its route is traced.
+    pub trace: Option<[u8; 16]>,
     /// The issuer of its token and whom that is about, where its route asked for one and it passed.
     pub token: Option<(&'a str, Option<&'a str>)>,
 }
@@ -238,12 +295,16 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        if (self.detail, self.told_id, self.token) == (None, None, None) {
+        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None) {
             // Almost every line: in one piece.
-            out.extend_from_slice(b",\"detail\":null,\"told_id\":null,\"token\":null,\"failed_hops\":[");
+            out.extend_from_slice(
+                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"failed_hops\":[",
+            );
         } else {
             field(out, "detail", self.detail);
             field(out, "told_id", self.told_id);
+            out.extend_from_slice(b",\"trace_id\":");
+            trace_id(out, self.trace);
             out.extend_from_slice(b",\"token\":");
             token(out, self.token);
             out.extend_from_slice(b",\"failed_hops\":[");

@@ -3,7 +3,7 @@
 
 use crate::failure::write_all;
 use crate::json::{hex16, stamp, text};
-use crate::line::{Line, OfConn, token};
+use crate::line::{Line, OfConn, token, trace_id};
 use crate::lines::Labels;
 use everyhop_http1::write::number;
 
@@ -26,6 +26,7 @@ enum Of {
     End,
     Detail,
     ToldId,
+    TraceId,
     Token,
     FailedHops,
     Alarms,
@@ -55,6 +56,7 @@ const OF: &[(&str, Of)] = &[
     ("end", Of::End),
     ("detail", Of::Detail),
     ("told_id", Of::ToldId),
+    ("trace_id", Of::TraceId),
     ("token", Of::Token),
     ("failed_hops", Of::FailedHops),
     ("alarms", Of::Alarms),
@@ -150,6 +152,7 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
         Of::End => text(out, line.end.as_bytes()),
         Of::Detail => maybe(out, line.detail.map(str::as_bytes)),
         Of::ToldId => maybe(out, line.told_id.map(str::as_bytes)),
+        Of::TraceId => trace_id(out, line.trace),
         Of::Token => token(out, line.token),
         Of::FailedHops => {
             out.push(b'[');

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const MICROS: u64 = 971_186_136_000_042;
-const WHOLE: [&str; 27] = [
+const WHOLE: [&str; 28] = [
     "time",
     "conn",
     "listener",
@@ -42,6 +42,7 @@ const WHOLE: [&str; 27] = [
     "end",
     "detail",
     "told_id",
+    "trace_id",
     "token",
     "failed_hops",
 ];
@@ -92,6 +93,7 @@ fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) ->
         detail: None,
         told_id: None,
         kept,
+        trace: None,
         token: None,
     }
 }
@@ -154,8 +156,10 @@ fn all_fields_picked_in_the_order_of_a_whole_line_are_that_line() {
         alert: None,
         detail: None,
         duration_us: 4,
+        ended_us: 5,
+        span: None,
     };
-    let hop = HopFragment::of("b:1", None, "mutual", &TlsFacts::default(), IdentityUse::NotDemanded);
+    let hop = HopFragment::of("b:1", None, "mutual", TlsFacts::default(), IdentityUse::NotDemanded);
     for (listener, sni) in [("public", Some("a.test")), ("a:b,\"c\"", None), ("", Some("x:\",\"y"))] {
         for full in [false, true] {
             let [whole, picked] = [json(None), json(Some(&all))].map(|form| {
@@ -166,6 +170,7 @@ fn all_fields_picked_in_the_order_of_a_whole_line_are_that_line() {
                         (it.hop, it.grpc, it.status) = (Some((&hop, true)), Some(14), 0);
                         it.failed = std::slice::from_ref(&failure);
                         (it.detail, it.told_id, it.id) = (Some("why"), Some("told"), None);
+                        it.trace = Some([0xab; 16]);
                     }
                     saw(&it);
                 })

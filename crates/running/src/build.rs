@@ -13,6 +13,7 @@ use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::token::{IssuerRun, JwtRun, keys_id};
+use crate::traces::TracesRun;
 use crate::turns::Turns;
 use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
@@ -109,6 +110,7 @@ impl Running {
             sites.push(building.site(i)?);
         }
         let lines = Logging::of(&plan, &brought);
+        let traces = building.traces()?.map(Arc::new);
         let mut routes = Vec::new();
         let old_routes: HashMap<&str, &RouteRun> =
             before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &**r)).collect();
@@ -124,6 +126,9 @@ impl Running {
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.lines = lines.of_route(route, run.pattern)?;
             run.spread = spread(&route.way, &run, old, (threads, brought.zone), brought.blob.sticky.as_ref())?;
+            if matches!(route.way, Way::Here { .. } | Way::AtEdge { .. }) && !route.is_stream() {
+                run.traces = traces.as_ref().and_then(|t| t.share_of(route.traces));
+            }
             routes.push(Arc::new(run));
         }
         let issuers = std::mem::take(&mut building.issuers);
@@ -142,6 +147,7 @@ impl Running {
             routes,
             limits,
             pages: PagesRun::of(&plan.pages, brought.blob)?,
+            traces,
             elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
             plan,
         })
@@ -279,6 +285,7 @@ impl Building<'_> {
             mirror: None,
             turns: None,
             connections: None,
+            traces: None,
             limits: limits.clone(),
         };
         match &route.way {
@@ -366,6 +373,15 @@ impl Building<'_> {
         let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, copies: true };
         let backends = by.backends.iter().map(|b| self.backend(b, speaks, None)).collect::<Result<_, _>>()?;
         Ok(MirrorRun::new(by, RouteRun { backends, ..to }))
+    }
+
+    fn traces(&self) -> Result<Option<TracesRun>, Unusable> {
+        let Some(plan) = &self.plan.traces else { return Ok(None) };
+        let found = self.plan.collectors.iter().find(|c| c.name == plan.collector);
+        let it = found.ok_or_else(|| Unusable(format!("collector {:?} is not there", plan.collector)))?;
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
+        let backends = it.backends.iter().map(|b| self.backend(b, speaks, None)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(TracesRun::new(plan, &it.under, backends, self.limits.clone())))
     }
 
     /// A thread has connections of its own: one for each at the least, or some would have none at all.

@@ -27,5 +27,6 @@ pub mod secret;
 pub mod spread;
 pub mod sticky;
 pub mod token;
+pub mod traces;
 pub mod turns;
 pub mod zones;

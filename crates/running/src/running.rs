@@ -13,6 +13,7 @@ use crate::returned::ReturnedRun;
 use crate::spread::{ShareRun, SpreadRun, UnderWay, key};
 use crate::sticky::StickyRun;
 use crate::token::{IssuerRun, JwtRun};
+use crate::traces::{Share, TracesRun};
 use crate::turns::Turns;
 use crate::zones::Weights;
 use everyhop_canon::cidr::Cidr;
@@ -50,6 +51,8 @@ pub struct Running {
     pub limits: Arc<Limits>,
     /// What errors of the edge's own are told by; `None`: by its own words.
     pub pages: Option<PagesRun>,
+    /// `None`: no request becomes a span.
+    pub traces: Option<Arc<TracesRun>>,
     /// What reached no route.
     pub elsewhere: Arc<Stats>,
     /// The lines of what reached no route.
@@ -131,6 +134,8 @@ pub struct RouteRun {
     pub turns: Option<Arc<Turns>>,
     /// How many connections may be open to each backend when another is opened for it; `None`: as many as it takes.
     pub connections: Option<u32>,
+    /// Which of its requests become spans; `None`: none.
+    pub traces: Option<Share>,
     /// What holds for its requests and hops: its own limits, where it is silent the file's.
     pub limits: Arc<Limits>,
 }
@@ -285,9 +290,11 @@ impl Running {
         self.routes.iter().flat_map(|r| r.used().chain(r.mirror.iter().flat_map(|m| m.to.used())))
     }
 
-    /// All that anything can go to, mirrors like backends.
+    /// All that anything can go to, mirrors and collectors like backends.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
-        self.routes.iter().flat_map(|r| r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)))
+        let of_routes =
+            self.routes.iter().flat_map(|r| r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)));
+        of_routes.chain(self.traces.iter().flat_map(|t| &t.backends))
     }
 
     /// Takes new addresses for the names of backends.

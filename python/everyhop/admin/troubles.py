@@ -57,7 +57,10 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
     for identity in plan.identities:
         if (end := past.get(f"identity/{identity.name}")) is not None:
             routes = [r.name for r in plan.routes if presents(r.way, identity.name)]
-            why = f"it ended at {moment(end)}; backends of {listed('route', routes)} will refuse it"
+            shown_to = [f"backends of {listed('route', routes)}"]
+            collectors = [c.name for c in plan.collectors if presents(c, identity.name)]
+            shown_to += [listed("collector", collectors)] if collectors else []
+            why = f"it ended at {moment(end)}; {' and '.join(shown_to)} will refuse it"
             found.append(trouble("certificate-over", f"identity {identity.name}", why))
     for id_, end in past.items():
         if id_.startswith("crl/"):

@@ -61,7 +61,13 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
     fit = [(s, a) for s, a in services if a.pattern is not None]
     every = list(dict.fromkeys(setting for s, a in fit for setting in settings(s, a)))
     out = ["version = 1\n"]
-    out += [f"[{table}]\n" + "\n".join(lines) + "\n" for table in ("log", "status") if (lines := written(every, table))]
+    for table, head in (
+        ("log", "[log]"),
+        ("status", "[status]"),
+        ("collector", "[[collector]]"),
+        ("traces", "[traces]"),
+    ):
+        out += [head + "\n" + "\n".join(lines) + "\n"] if (lines := written(every, table)) else []
     out += listeners([s.requirements.protocol for s, _ in fit])
     out += sites([(s, a) for s, a in fit if a.pattern != "passthrough"])
     if any(a.pattern == "mutual" for _, a in fit):

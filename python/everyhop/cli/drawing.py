@@ -24,6 +24,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
+from everyhop.trust import collecting
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
@@ -114,6 +115,12 @@ def readers(route: Route, front: Front = SHUT) -> str:
     return ("edge, this host" if hop.reach.kind == "same_host" else "edge, that network") + front.readers + mirror
 
 
+def told(plan: Plan, route: Route) -> str:
+    """`otel =mTLS= 10.0.0.5:4318`: a collector that is told of its requests; empty where none is."""
+    to = collecting(plan, route)
+    return f"{to.name} " + "; ".join(f"{WIRE[pattern]} {at}" for at, pattern in to.hops) if to else ""
+
+
 def closes_at(route: Route) -> dt.datetime | None:
     """When the route's first acceptance ends."""
     way = route.way
@@ -143,14 +150,20 @@ def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
     """One line a route, in columns; where one would not fit, a route on lines of its own."""
     by = fronts(plan)
     each = [(r, by.get(r.name, SHUT)) for r in plan.routes]
-    rows = [(r.name, hops(r, front), f"read by: {readers(r, front)}", days_left(r, now)) for r, front in each]
-    signs = [Paint("!!", "red") if is_open(r, front) else Paint("ok", "green") for r, front in each]
+    whom = {r.name: f"; told: {to}" if (to := told(plan, r)) else "" for r in plan.routes}
+    rows = [
+        (r.name, hops(r, front), f"read by: {readers(r, front)}{whom[r.name]}", days_left(r, now)) for r, front in each
+    ]
+    bare = WIRE["plaintext"]
+    signs = [
+        Paint("!!", "red") if is_open(r, front) or bare in whom[r.name] else Paint("ok", "green") for r, front in each
+    ]
     widths = [max((len(row[i]) for row in rows), default=0) for i in range(3)]
-    told = [
+    lines = [
         "  ".join(cell.ljust(column) for cell, column in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
     ]
-    if all(len(text) + len("ok  ") <= width() for text in told):
-        return [(sign, "  ", *marked(text)) for sign, text in zip(signs, told, strict=True)]
+    if all(len(text) + len("ok  ") <= width() for text in lines):
+        return [(sign, "  ", *marked(text)) for sign, text in zip(signs, lines, strict=True)]
     out: list[tuple[Part, ...]] = []
     for sign, (name, way, read, left) in zip(signs, rows, strict=True):
         out.append((sign, "  ", name))

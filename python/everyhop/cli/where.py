@@ -16,6 +16,7 @@ import typer
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.cli.drawing import SHUT, Front, days_left, hops, marked, readers
+from everyhop.cli.drawing import told as told_to
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.evidence.told import observed, of_zone
@@ -168,6 +169,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
     told("read by  ", readers(route, front))
     if (zone := of_zone(judged, judged)) is not None:
         told("zone     ", zone)
+    if to := told_to(plan, route):
+        told("told     ", to)
     if (token := asked_for(route, judged)) is not None:
         told("token    ", token)
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])

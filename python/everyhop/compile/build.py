@@ -17,7 +17,7 @@ from everyhop.compile.plain import https_port
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends
-from everyhop.model import Edits, Listener, Rewrite, Route, Site, Slow
+from everyhop.model import Collector, Edits, Listener, Rewrite, Route, Site, Slow, Traces
 
 NO_EDITS = plan.Edits(remove=[], set=[], add=[])
 
@@ -37,6 +37,8 @@ def build(world: World) -> plan.Plan:
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
         pages=error_pages(config.pages),
+        collectors=[collector(c) for c in config.collector],
+        traces=traces(config.traces) if config.traces else None,
         listeners=[listener(world, i) for i in range(len(config.listener))],
         sites=[site(world, s, carried) for s in config.site],
         identities=[
@@ -52,6 +54,34 @@ def error_pages(given: dict[str, str]) -> list[plan.ErrorPage]:
     spans = {of: (int(of[0]) * 100, int(of[0]) * 100 + 99) if of.endswith("xx") else (int(of), int(of)) for of in given}
     pages = [plan.ErrorPage(first=a, last=b, page=f"page/{given[of]}") for of, (a, b) in spans.items()]
     return sorted(pages, key=lambda it: (it.first != it.last, it.first))
+
+
+def collector(it: Collector) -> plan.Collector:
+    told = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
+    return plan.Collector(name=it.name, under=it.path, backends=told)
+
+
+def traces(it: Traces) -> plan.Traces:
+    return plan.Traces(
+        collector=it.collector,
+        ppm=ppm(it.ratio),
+        slow_ms=max(1, round(it.slow_s * 1000)),
+        service=it.service,
+        resource=[plan.Attribute(name=name, value=value) for name, value in sorted(it.attributes.items())],
+        query=it.query,
+    )
+
+
+def ppm(ratio: float) -> int:
+    """A plan has no fractions."""
+    return round(ratio * 1_000_000)
+
+
+def traced(given: bool | float | None) -> plan.Traced:
+    if given is None or given is True:
+        return plan.TracedAsFile(kind="as_file")
+    # 0.0 is no false: what went otherwise than it should is told all the same.
+    return plan.TracedNever(kind="never") if given is False else plan.TracedShare(kind="share", ppm=ppm(given))
 
 
 def threads(given: int | None) -> plan.ThreadsCores | plan.ThreadsFixed:
@@ -267,6 +297,7 @@ def route(world: World, it: Route) -> plan.Route:
         requires=sorted(it.requires),
         limits=plan.RouteLimits(**dict(it.limits)),
         log=own_log(world.config, it),
+        traces=traced(it.traces),
         way=way,
     )
 

@@ -17,6 +17,7 @@ from typing import Literal
 from everyhop.compile import (
     rules_acceptance,
     rules_answers,
+    rules_collectors,
     rules_cors,
     rules_edits,
     rules_eject,
@@ -165,6 +166,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
         return compiled(world, before.path)
     world.findings += before.kept
     rules_hops.judge(world)
+    rules_collectors.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     return replace(
@@ -213,6 +215,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]
     rules_hops.judge(world)
+    rules_collectors.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     plan = build(world)
@@ -283,6 +286,7 @@ def backend_names(plan: Plan) -> set[str]:
             places += route.way.backends
         elif isinstance(route.way, AtEdge):
             places += [b.at for b in route.way.behind]
+    places += [b.at for it in plan.collectors for b in it.backends]
     named = {p.name for p in places if isinstance(p, NamePlace)}
     return named | {str(p) for p in places if isinstance(p, ServicePlace)}
 

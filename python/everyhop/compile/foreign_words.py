@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "issuer", "route")
+TABLES = ("listener", "site", "identity", "collector", "issuer", "route")
 """Those of which a file has several."""
 
 
@@ -191,7 +191,6 @@ ROWS = (
     Row("metrics prometheus stats stats_uri stub_status status_page ping healthz livez readyz", Lives("status", 'bind = "127.0.0.1:9180"')),
     Row("admin stats_socket", Lives("admin", 'socket = "/run/everyhop/everyhop.sock"')),
     Row("api dashboard", Absent("everyhop status and everyhop explain --html show what runs")),
-    Row("tracing trace opentelemetry opentracing otlp", Absent("let the services trace: their header fields pass as they are")),
     # What is done by itself.
     Row("retries", Lives("route", "retries = { on = [502, 503, 504] }"), ("", "listener", "site", "limits")),
     Row("retry retry_on num_retries proxy_next_upstream max_retries lb_retries lb_try_duration redispatch",
@@ -246,6 +245,9 @@ ROWS = (
         Lives("route", 'mirror = { to = ["10.0.9.9:8443"], share = 0.1 }')),
     Row("locality locality_lb availability_zone az", Lives("engine", 'zone = "eu-west-1a"', "and zone beside each backend's at")),
     Row("locality availability_zone az", Lives("route", 'to = [{ at = "10.0.0.5:8443", zone = "eu-west-1a" }]'), ("route", "route.to")),
+    Row("tracing trace opentelemetry otel otlp otel_exporter otel_trace otel_service_name opentracing zipkin jaeger",
+        Lives("traces", 'collector = "otel"', "with a [[collector]] that says how it is reached")),
+    Row("sampling sampler sample_rate random_sampling overall_sampling client_sampling", Lives("traces", "ratio = 0.01")),
     Row("udp udp_listener", Absent("only TCP is served")),
     Row("resolver resolvers dns nameserver", Lives("dns", 'servers = ["10.0.0.53"]')),
     Row("includes import providers file_provider conf_d", Lives("", 'include = ["routes/*.toml"]', "it stands in the main file alone")),

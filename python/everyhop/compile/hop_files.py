@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from everyhop.compile import names
 from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.mirroring import hops_of, mirrored
-from everyhop.compile.world import Key, World, backends, soon
+from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Unusable, names_of
 from everyhop.model import Hop, Route, Verify
 from everyhop.screen import ahead
@@ -23,7 +23,7 @@ def read(world: World) -> None:
     for i, route in enumerate(world.config.route):
         if route.tls == "passthrough":
             continue
-        for key, verify, expected in verifications(i, route):
+        for key, verify, wanted in verifications(i, route):
             if verify.ca is None:
                 continue
             roots(world, (*key, "ca"), verify.ca)
@@ -31,7 +31,18 @@ def read(world: World) -> None:
             # Beside a certificate that signs for itself a list is refused, whatever it holds.
             if verify.crl and not (found and found.own):
                 lists(world, (*key, "crl"), verify.crl, verify.ca, verify.stale_crl, BACKENDS)
-            own(world, key, route, verify, expected)
+            own(world, key, f"route {route.name!r}", route.to, verify, wanted)
+    for i, it in enumerate(world.config.collector):
+        if (given := it.verify) is None or it.tls == "plaintext":
+            continue
+        at: Key = ("collector", i, "verify")
+        if given.ca is not None:
+            roots(world, (*at, "ca"), given.ca)
+            found = world.roots.get(given.ca)
+            if given.crl and not (found and found.own):
+                lists(world, (*at, "crl"), given.crl, given.ca, given.stale_crl, BACKENDS)
+            wanted = {expected(given, text) for text in it.to}
+            own(world, at, f"collector {it.name!r}", it.to, given, wanted)
 
 
 def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]]:
@@ -68,12 +79,12 @@ def roots(world: World, key: Key, label: str) -> None:
         world.warn("ca/partly-unusable", key, what, "take it out of the file, or get it anew")
 
 
-def own(world: World, key: Key, route: Route, verify: Verify, wanted: set[str]) -> None:
+def own(world: World, key: Key, thing: str, to: Sequence[str | Hop], verify: Verify, wanted: set[str]) -> None:
     """Certificates that can vouch for none but themselves: what a backend shows is one of them."""
     found = world.roots.get(verify.ca or "")
     if found is None or not found.own:
         return
-    whose = f"route {route.name!r}: the certificate {found.own[0].subject.rfc4514_string()!r} of {verify.ca}"
+    whose = f"{thing}: the certificate {found.own[0].subject.rfc4514_string()!r} of {verify.ca}"
     at: Key = (*key, "ca")
     if verify.crl:
         world.refuse(
@@ -92,7 +103,7 @@ def own(world: World, key: Key, route: Route, verify: Verify, wanted: set[str]) 
                 f"{whose} has to carry {name!r} and carries {carried} in its subjectAltName",
                 *(f'name = "{n}"' for n in names_of(found.own[0])[:1]),
                 f"or have it made anew: openssl req -x509 ... -addext subjectAltName={kind(name)}:{name}",
-                f"or pin it, whatever its name: everyhop probe {backends(route)[0].at}",
+                f"or pin it, whatever its name: everyhop probe {hops_of(to)[0].at}",
             )
     if all(not for_servers(cert) for cert in found.own):
         mend = "have it made anew with extendedKeyUsage=serverAuth, or without one"

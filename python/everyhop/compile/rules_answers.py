@@ -27,6 +27,7 @@ OF_CLIENTS = frozenset(
         "allow",
         "protocol",
         "log",
+        "traces",
     }
 )
 """What a route can say that has nothing behind it."""

@@ -23,6 +23,7 @@ def unique(world: World) -> None:
         ("listener", [x.name for x in config.listener]),
         ("site", [x.name for x in config.site]),
         ("identity", [x.name for x in config.identity]),
+        ("collector", [x.name for x in config.collector]),
         ("issuer", [x.name for x in config.issuer]),
         ("route", [x.name for x in config.route]),
     ]

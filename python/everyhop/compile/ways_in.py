@@ -50,6 +50,8 @@ def ways_in(world: World) -> WaysIn | None:
         status=plan.StatusOff(kind="off"),
         limits=plan.Limits(**world.config.limits.model_dump()),
         pages=[],
+        collectors=[],
+        traces=None,
         listeners=listeners(world),
         sites=[
             plan.Site(
@@ -156,5 +158,6 @@ def matching(it: Route) -> plan.Route | None:
         requires=[],
         limits=plan.RouteLimits(**dict(it.limits)),
         log=None,
+        traces=plan.TracedAsFile(kind="as_file"),
         way=way,
     )

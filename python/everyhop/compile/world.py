@@ -11,7 +11,7 @@ from typing import Any, Literal
 from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.identity import Crl, Pair, Readings, Roots
-from everyhop.model import Backend, Config, Hop, Route
+from everyhop.model import Backend, Collector, Config, Hop, Route
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
@@ -78,7 +78,9 @@ class World:
     ) -> None:
         place = self.document.place(key, of_key=of_key or self.holds_more(key))
         others = tuple(self.document.place(k, of_key=self.holds_more(k)) for k in also)
-        kind = {"route": "routes", "site": "sites", "listener": "listeners"}.get(str(key[0]) if key else "", "things")
+        kind = {"route": "routes", "site": "sites", "listener": "listeners", "collector": "collectors"}.get(
+            str(key[0]) if key else "", "things"
+        )
         mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
             Finding(
@@ -138,6 +140,8 @@ class World:
                 name = config.issuer[index].name
             case ("listener", int(index), *rest):
                 name = config.listener[index].name
+            case ("collector", int(index), *rest):
+                name = config.collector[index].name
             case _:
                 return tuple(map(str, key))
         return (str(key[0]), name, *map(str, rest))
@@ -164,16 +168,19 @@ def own_words(config: Config, key: Key) -> set[str]:
         case ("listener", int(index), *_):
             listener = config.listener[index]
             return called(listener.name) | {w for w in listener.bind if w}
+        case ("collector", int(index), *_):
+            collector = config.collector[index]
+            return called(collector.name) | {w for w in collector.to if w}
         case _:
             return set()
 
 
-def backends(route: Route) -> list[Backend]:
-    """The route's backends, all in the long form."""
-    return [Backend(at=entry) if isinstance(entry, str) else entry for entry in route.to]
+def backends(it: Route | Collector) -> list[Backend]:
+    """The route's backends, or a collector's, all in the long form."""
+    return [Backend(at=entry) if isinstance(entry, str) else entry for entry in it.to]
 
 
-def demands_asking(route: Route, backend: Hop) -> bool:
+def demands_asking(route: Route | Collector, backend: Hop) -> bool:
     """Whether a backend, which is mutual, must ask for our certificate: as it says, as its route says, or for its data."""
     given = route.demand_asks if backend.demand_asks is None else backend.demand_asks
     return route.data == "major-incident" if given is None else given

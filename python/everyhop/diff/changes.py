@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from everyhop.diff import listener, site, whole
+from everyhop.diff import collectors, listener, site, whole
 from everyhop.diff.acceptance import acceptance_changes, excused
 from everyhop.diff.clients import client_changes
 from everyhop.diff.kinds import KINDS, Change
@@ -45,6 +45,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         was = Served(old.routes[a], maps[0][a], old)
         now = Served(new.routes[b], maps[1][b], new)
         tell(served_changes(was, now, moved(was.route, now.route, names, request)))
+        tell(collectors.traced((old, was.route), (new, now.route)))
     tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
     reach, told = reach_changes(old, new, both.requests)
     tell(reach)
@@ -58,6 +59,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
     tell(site.name_changes(old, new, both.names))
     tell(listener.listener_changes(old, new))
     tell(whole.whole_changes(old, new))
+    tell(collectors.collector_changes(old, new))
     by_route = excused(signed)
 
     def covered(it: Change) -> bool:

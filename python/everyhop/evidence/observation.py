@@ -141,6 +141,8 @@ class Observation(Part):
     """What the slug alone does not tell, such as the other route that a path could be read as."""
     told_id: Annotated[str, Field(min_length=1, max_length=128)] | None
     """The X-Request-Id of a trusted proxy that the listener believes in it; sent to the backend in place of `id`."""
+    trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None
+    """Of the trace that it is part of, where its route is traced."""
     token: Token | None
     """What was verified of the token that the route asked for; nothing of the token itself."""
     failed_hops: list[FailedHop]

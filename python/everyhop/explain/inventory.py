@@ -47,6 +47,8 @@ def authorities(config: Config) -> dict[str, list[str]]:
     for site in config.site:
         if site.clients:
             use(site.clients.ca, f"clients of site {site.name!r}")
+    for collector in config.collector:
+        use(collector.verify.ca if collector.verify else None, f"collector {collector.name!r}")
     for route in config.route:
         if route.tls == "passthrough":
             continue

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from everyhop.explain.inventory import Item
 from everyhop.explain.markup import bullets, code, facts, pattern, table, verdict
 from everyhop.explain.seen import Running, of_route, whole
-from everyhop.explain.sentences import ends, listed, opened, ways_in
+from everyhop.explain.sentences import collected, ends, listed, opened, ways_in
 from everyhop.explain.style import STYLE
 from everyhop.explain.svg import drawing, text
 from everyhop.identity import Described
@@ -80,7 +80,13 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
         + bullets(proven)
         + "".join(
             f"<p>{text(sentence)}</p>"
-            for sentence in [*opened(it, sheet.now), *([allowed] if allowed else []), *ways_in(it), *it.done]
+            for sentence in [
+                *opened(it, sheet.now),
+                *([allowed] if allowed else []),
+                *ways_in(it),
+                *it.done,
+                *collected(it),
+            ]
         )
         + (f"<p>Believed without proof:</p>{bullets(believed)}" if believed else "")
         + f"<h3>Observed</h3>{of_route(sheet.running, it.name)}"
@@ -192,7 +198,7 @@ def page(maps: list[RouteTrust], sheet: Sheet) -> str:
             f'<a href="#{anchor(m.name)}">{text(m.name)}</a>',
             pattern(m.way),
             text(", ".join([at for at, _ in m.backends] + [f"{at} (mirror)" for at, _ in m.mirrors]) or "none"),
-            text(listed(m.readers)),
+            text(listed([*m.readers, *([m.collector.reads] if m.collector else [])])),
             text(m.clients),
         )
         for m in maps

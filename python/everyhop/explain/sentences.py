@@ -33,6 +33,15 @@ def drawn(it: RouteTrust) -> list[str]:
     return [f"{edge if n == 0 else ' ' * len(edge)} {row}" for n, row in enumerate(rows)]
 
 
+def told(it: RouteTrust) -> list[str]:
+    """Below the parties: who is told of its requests, by the same signs."""
+    if it.collector is None:
+        return []
+    before = " " * drawn(it)[0].index("edge")
+    legs = [(EYE if pattern == "plaintext" else LOCK, at) for at, pattern in it.collector.hops]
+    return [f"{before}edge {leg} {at}, collector {it.collector.name}: told of paths" for leg, at in legs]
+
+
 def parties(it: RouteTrust) -> str:
     """Below the lines, under each party: whether it reads."""
     first = drawn(it)[0]
@@ -67,7 +76,7 @@ def whole_end(it: RouteTrust) -> str:
 def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     """The paragraphs, one a line."""
     out = [f"{it.name}: {listed(it.hosts)} {it.matches}".rstrip(), ""]
-    out += [f"  {row}" for row in (*drawn(it), parties(it))] + [""]
+    out += [f"  {row}" for row in (*drawn(it), parties(it), *told(it))] + [""]
     out.append(ends(it))
     if it.listeners:
         alone = " and ".join(f'"{name}"' for name in it.listeners)
@@ -86,6 +95,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         out.append(f"Only clients that prove one of these names pass: {', '.join(it.allowed) or 'none'}.")
     out += ways_in(it)
     out += it.done
+    out += collected(it)
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
@@ -107,6 +117,16 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         )
         out.append(f"  {title}: {gets}; {e.why}")
     return out
+
+
+def collected(it: RouteTrust) -> list[str]:
+    """Who is told of its requests, of what, and by whose word in plaintext."""
+    if (to := it.collector) is None:
+        return []
+    word = (
+        f" {to.accepted[0]} accepted that this goes there in plaintext, until {to.accepted[1]}." if to.accepted else ""
+    )
+    return [to.sentence + word]
 
 
 def opened(it: RouteTrust, now: dt.datetime) -> list[str]:

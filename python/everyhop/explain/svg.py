@@ -71,6 +71,12 @@ def drawing(it: RouteTrust) -> str:
         top += height + GAP
     if not it.backends:
         top += ROW * 2 + 14 + GAP
+    for at, pattern in it.collector.hops if it.collector else ():
+        rows = split(at, LETTERS[BACKEND])
+        height = ROW * (len(rows) + 1) + 14
+        parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, LABELS[pattern], pattern != "plaintext"))
+        parts.append(box(BACKEND, top, height, rows, "collector, told of paths", True))
+        top += height + GAP
     whole = top - GAP - TOP
     first = LABELS["plaintext"] if it.open_at else "TLS"
     parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, first, not it.open_at))

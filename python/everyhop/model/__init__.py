@@ -1,6 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.acceptance import Acceptance
+from everyhop.model.collector import Collector, Traces
 from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, StatusSection
 from everyhop.model.cookies import Cookies
@@ -27,6 +28,7 @@ __all__ = [
     "Answer",
     "Backend",
     "Clients",
+    "Collector",
     "Compress",
     "Config",
     "Cookies",
@@ -53,5 +55,6 @@ __all__ = [
     "Site",
     "Slow",
     "StatusSection",
+    "Traces",
     "Verify",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.collector import Collector, Traces
 from everyhop.model.limits import Limits
 from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection
@@ -59,7 +60,7 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[issuer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
@@ -71,5 +72,8 @@ class Config(Section):
     listener: Annotated[list[Listener], Field(min_length=1)]
     site: list[Site] = []
     identity: list[Identity] = []
+    collector: list[Collector] = []
+    traces: Traces | None = None
+    """Without it no request becomes a span, and what clients say of a trace goes on to backends as it came."""
     issuer: list[Issuer] = []
     route: list[Route] = []

@@ -9,7 +9,7 @@ from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
 from everyhop.model.words import StartTls
 
-Believed = Literal["address", "forwarded", "host", "port", "proto", "request-id"]
+Believed = Literal["address", "forwarded", "host", "port", "proto", "request-id", "trace-context"]
 
 FIELDS = {
     "address": "X-Forwarded-For",
@@ -18,6 +18,7 @@ FIELDS = {
     "port": "X-Forwarded-Port",
     "proto": "X-Forwarded-Proto",
     "request-id": "X-Request-Id",
+    "trace-context": "traceparent",
 }
 """By what it is believed in: the field that says it."""
 
@@ -33,7 +34,7 @@ class TrustedProxies(Section):
 
     networks: Annotated[list[str], Field(min_length=1)]
     believe: Annotated[list[Believed], Field(min_length=1)] = ["address"]
-    """Fields that your proxy sets itself on each request, whatever its client sent: `address` (X-Forwarded-For), `proto` (X-Forwarded-Proto), `host` (X-Forwarded-Host), `port` (X-Forwarded-Port), `forwarded` (Forwarded, RFC 7239: addresses, scheme and host), `request-id` (X-Request-Id). The others are taken out, or said anew by the edge. No route is chosen by any of them."""
+    """Fields that your proxy sets itself on each request, whatever its client sent: `address` (X-Forwarded-For), `proto` (X-Forwarded-Proto), `host` (X-Forwarded-Host), `port` (X-Forwarded-Port), `forwarded` (Forwarded, RFC 7239: addresses, scheme and host), `request-id` (X-Request-Id), `trace-context` (traceparent and tracestate, where requests are traced). The others are taken out, or said anew by the edge. No route is chosen by any of them."""
 
 
 class Listener(Section):

@@ -137,6 +137,8 @@ class Route(Section):
     """What the edge asks each backend by itself, such as `{ path = "/healthz" }`: [how](../how-to/check-backends.md). Without it only what requests meet tells which backends are well."""
     slow_start_s: Annotated[int, Field(ge=1, le=3600)] | None = None
     """In how long a backend that came back up takes its own share again, be it that its check passed or that it was ejected: a hundredth at first, then more by the second. Without it at once."""
+    traces: bool | Annotated[float, Field(ge=0, le=1)] | None = None
+    """Where the file has `[traces]`: `false`, none of its requests becomes a span, and what clients say of a trace goes on as it came; or a `ratio` of its own, such as `0.5`."""
     compress: Annotated[list[Coding], Field(min_length=1)] | Compress | None = None
     """In which codings answers go out that came without one: `["zstd", "br", "gzip"]`, or a table that says more. Off by default: [what it gives away](../how-to/answer-browsers.md#compress-answers)."""
     answers: Literal["strict", "lenient"] | None = None

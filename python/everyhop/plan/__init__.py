@@ -1,6 +1,7 @@
 """The compiled plan, as both languages read it: its forms, what requests get under it, and how strong each
 pattern is. Read next: `forms.py`, `judge.py`."""
 
+from everyhop.plan.collector import Attribute, Collector, Traced, TracedAsFile, TracedNever, TracedShare, Traces
 from everyhop.plan.forms import FORM, DoubledKey, Plan, canonical, digest, read_plan
 from everyhop.plan.health import AsksConnect, AsksGrpc, AsksHttp, HealthCheck, Statuses
 from everyhop.plan.hop import (
@@ -137,6 +138,7 @@ __all__ = [
     "AsksHttp",
     "AtBackend",
     "AtEdge",
+    "Attribute",
     "Backend",
     "ByClientAddress",
     "ByCookie",
@@ -154,6 +156,7 @@ __all__ = [
     "ClientsAsk",
     "ClientsNothing",
     "ClientsRequire",
+    "Collector",
     "Compress",
     "Cookies",
     "Cors",
@@ -231,6 +234,11 @@ __all__ = [
     "ToOff",
     "ToStdout",
     "Told",
+    "Traced",
+    "TracedAsFile",
+    "TracedNever",
+    "TracedShare",
+    "Traces",
     "UnixPlace",
     "Unnamed",
     "Variable",

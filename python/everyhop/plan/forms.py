@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.plan.collector import Collector, Traces
 from everyhop.plan.listener import Listener
 from everyhop.plan.log import Log, OwnLog
 from everyhop.plan.part import Part
@@ -30,6 +31,8 @@ class Plan(Part):
     status: Always[Annotated[StatusOff | StatusBound, Field(discriminator="kind")]]
     limits: Always[Limits]
     pages: Always[list[ErrorPage]]
+    collectors: Never[list[Collector]]  # one matters where something is sent to it
+    traces: Always[Traces | None]
     listeners: Always[list[Listener]]
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it

@@ -52,7 +52,7 @@ class Listener(Part):
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
     believe: ByEffect[
-        list[Literal["address", "forwarded", "host", "port", "proto", "request-id"]]
+        list[Literal["address", "forwarded", "host", "port", "proto", "request-id", "trace-context"]]
     ]  # nothing where nobody is trusted
     connections: Never[int]
     starttls: Never[StartTls | None]  # TLS it is in any case

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.words import Declared, StartTls
+from everyhop.plan.collector import Traced
 from everyhop.plan.hop import Backend, Place
 from everyhop.plan.log import RouteLog
 from everyhop.plan.part import Part
@@ -171,6 +172,7 @@ class Route(Part):
     requires: Always[list[str]]
     limits: Never[RouteLimits]
     log: Always[RouteLog | None]
+    traces: Always[Traced]
     way: Always[Annotated[AtBackend | AtEdge | Here, Field(discriminator="ends")]]
 
 

@@ -398,7 +398,16 @@ PAGES: dict[str, Page] = {
         "edge can neither take a greeting away nor add one, so both sides are asked alike. Where it ends at the edge, clients "
         "may begin with TLS or ask for it in the same protocol's words.",
     ),
+    "traces/nowhere": Page(
+        "a route says how many of its requests become spans, and there is nowhere to send them",
+        "whoever looks for its traces finds none, and the file says that there are some",
+        "Spans go to the `[[collector]]` that `[traces]` names.",
+    ),
     # Hops.
+    "hop/nothing-to-prove": Page(
+        "a collector's hop proves nothing, and the file says by what it would",
+        "a proof that is written down is believed to be asked for",
+    ),
     "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),
     "hop/nothing-negotiates": Page(
         "a backend is to choose its protocol on a hop where nothing is negotiated",

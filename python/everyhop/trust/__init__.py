@@ -12,6 +12,7 @@ from everyhop.trust.capabilities import (
     missing,
     unmet,
 )
+from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.kept import Missing, Standing
 from everyhop.trust.map import (
     CLIENTS_HOST,
@@ -40,6 +41,7 @@ __all__ = [
     "PATTERNS",
     "VISIBLE",
     "Capability",
+    "Collecting",
     "Exposure",
     "Hop",
     "Missing",
@@ -50,6 +52,7 @@ __all__ = [
     "Signed",
     "Standing",
     "acceptances",
+    "collecting",
     "matched",
     "missing",
     "trust_map",

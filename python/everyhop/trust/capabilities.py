@@ -28,7 +28,7 @@ AT_BACKEND = "do it at the backend, where TLS ends"
 class Setting:
     """What `advise` writes so that a capability is kept: a key of that table with a TOML value."""
 
-    table: Literal["route", "site", "issuer", "log", "status"]
+    table: Literal["route", "site", "issuer", "log", "status", "collector", "traces"]
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
@@ -89,6 +89,13 @@ class Capability:
 
 
 METRICS = Setting("status", "bind", '"127.0.0.1:9180"')
+COLLECTED = (
+    Setting("collector", "name", '"otel"'),
+    Setting("collector", "to", '["127.0.0.1:4318"]'),
+    Setting("collector", "tls", '"plaintext"'),
+    Setting("traces", "collector", '"otel"'),
+)
+"""One on this host, as it is where each machine has its own: nothing crosses a network."""
 PROXY = Setting("route", "send_proxy", '"v2"', frozenset({PASSTHROUGH}), over_streams=True)
 
 CAPABILITIES: dict[str, Capability] = {
@@ -152,6 +159,16 @@ CAPABILITIES: dict[str, Capability] = {
         "TCP metrics, and HTTP metrics of the backend",
         check=kept.status_bound,
         writes=(METRICS,),
+    ),
+    "traces": Capability(
+        "requests as spans, and backends told of their trace",
+        TERMINATING,
+        READS,
+        "trace in the service",
+        settings=("traces",),
+        check=kept.told_to_collector,
+        writes=COLLECTED,
+        duty="whoever runs the collector reads methods, hosts, paths and who asked",
     ),
     "request-log": Capability(
         "a log line a request", TERMINATING, READS, "a log line a connection", check=kept.access_log
@@ -432,6 +449,7 @@ ANSWERED = frozenset(
         "http-metrics",
         "tcp-metrics",
         "request-log",
+        "traces",
         "complete-log",
         "client-certificate-at-edge",
         "encrypted-from-client",

@@ -161,6 +161,16 @@ def status_bound(it: Standing) -> Missing | None:
     return None
 
 
+def told_to_collector(it: Standing) -> Missing | None:
+    """`[traces]` with a `[[collector]]`, and not `traces = false` on the route."""
+    if it.config.traces is None:
+        mend = '[traces] with collector = "NAME", and a [[collector]] of that name'
+        return Missing("there is no [traces], so that no request becomes a span", (mend,))
+    if it.route.traces is False:
+        return Missing("the route says traces = false", ("remove it",), (own(it, "traces"),))
+    return None
+
+
 ASKED_OF_LINES = ("time", "client", "end")
 """Without these a line does not say when something happened, who was there, or how it ended."""
 

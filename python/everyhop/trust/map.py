@@ -34,6 +34,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
+from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
 
 Demand = Literal["not asked", "asked", "required"]
@@ -149,6 +150,8 @@ class RouteTrust:
     """Where requests come to it in the clear."""
     encrypted_too: bool = True
     """It is also reached with TLS."""
+    collector: Collecting | None = None
+    """Who is told of its requests beside those who carry them."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -170,7 +173,12 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
     by = heard(plan)
     every = sum(listener.goes_on for listener in plan.listeners)
     told = [
-        replace(it, listeners=None if i not in by or len(by[i]) == every else tuple(by[i])) for i, it in enumerate(out)
+        replace(
+            it,
+            listeners=None if i not in by or len(by[i]) == every else tuple(by[i]),
+            collector=collecting(plan, plan.routes[i]),
+        )
+        for i, it in enumerate(out)
     ]
     clear = in_the_clear(plan)
     return [opened(it, clear[i], too=len(by[i]) > len(clear[i])) if i in clear else it for i, it in enumerate(told)]

@@ -167,9 +167,10 @@ def test_what_advise_writes_is_what_the_requirement_needs(name: str) -> None:
         compile_file("advised.toml", files="skip", text=text)
         with pytest.raises(Refused) as caught:
             compile_file("advised.toml", files="skip", text=text.replace(line, ""))
-        # Of an issuer that is there nothing may be left out; without it nobody is believed.
-        slug = "config/missing-key" if setting.table == "issuer" else "route/requirement-not-configured"
-        assert [f.slug for f in caught.value.findings if f.severity == "refused"] == [slug]
+        # Of a thing of its own, such as a collector or an issuer, nothing can be left out.
+        whole = setting.table in ("collector", "traces", "issuer")
+        wanted = "config/missing-key" if whole else "route/requirement-not-configured"
+        assert [f.slug for f in caught.value.findings if f.severity == "refused"] == [wanted]
 
 
 def test_services_that_contradict_each_other_are_told_before_the_file_is_used(tmp_path: Path) -> None:

@@ -93,7 +93,13 @@ def test_what_goes_to_the_engine_is_each_pair_each_ca_and_each_list_with_its_end
     assert by_id["ca/public-ca.pem"]["not_after_s"] is None and by_id["crl/list.crl"]["not_after_s"] is not None
     blob = json.loads(it.blob)
     assert blob["certs"]["site/s/1"] == {k: (folder / f"pass.{s}").read_text() for k, s in (("chain", "pem"), ("key", "key"))}  # fmt: skip
-    assert {k: sorted(v) for k, v in blob.items()} == {"certs": ids[3:], "cas": ids[:2], "crls": ids[2:3], "pages": []}
+    assert {k: sorted(v) for k, v in blob.items()} == {
+        "certs": ids[3:],
+        "cas": ids[:2],
+        "crls": ids[2:3],
+        "issuers": [],
+        "pages": [],
+    }
     assert "PRIVATE" not in repr(it) and "PRIVATE" not in json.dumps(it.entries)
 
 

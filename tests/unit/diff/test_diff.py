@@ -94,7 +94,7 @@ def get(value: Any, path: tuple[Any, ...]) -> Any:
 
 OTHER: dict[str, Any] = {
     "certs": [{"material": "site/x/0", "chain": "x.pem", "key": "file:x.key"}],
-    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "hosts": ["other.example.com"],
+    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "collectors": [{"name": "x", "under": "", "backends": []}], "traces": {"collector": "x", "ppm": 0, "slow_ms": 1, "service": "x", "resource": [], "query": False}, "hosts": ["other.example.com"],
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
     "alpn": ["h2"], "eject_on": ["5xx"], "slow_ms": 77, "zone": "elsewhere", "upgrades": ["tcp"], "requires": ["jwt"], 
@@ -182,6 +182,8 @@ REFERRED = {
     "Identity.name",
     "Issuer.name",
     "MutualHop.present",
+    "Collector.name",
+    "Traces.collector",
     "AnswerSite.site",
     "AnswerRoute.route",
 }
@@ -280,7 +282,11 @@ def test_renaming_and_reordering_are_silent() -> None:
     new["listeners"][0]["no_sni"]["site"] += "-renamed"
     for identity in new["identities"]:
         identity["name"] += "-renamed"
-    for hop in (b["hop"] for route in new["routes"] for b in route["way"].get("backends", []) if "hop" in b):
+    new["traces"]["collector"] += "-renamed"
+    for it in new["collectors"]:
+        it["name"] += "-renamed"
+    backends = [b for route in new["routes"] for b in route["way"].get("backends", [])]
+    for hop in (b["hop"] for b in [*backends, *new["collectors"][0]["backends"]] if "hop" in b):
         if "present" in hop:
             hop["present"] += "-renamed"
     assert compare(old, new) == []

@@ -39,6 +39,16 @@ https_port = 8443
 
 SERVES = '[[listener]]\nname = "inner"\nbind = ["127.0.0.1:8080"]\nspeaks = "http"\nserve = true'
 
+TOLD = """[[collector]]
+name = "otel"
+to = ["10.0.0.9:4318"]
+tls = "mutual"
+verify = { ca = "c.pem", name = "otel" }
+present = "i"
+[traces]
+collector = "otel"
+"""
+
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     **{name: (text, {}) for name, text in VARIANTS.items()},
@@ -164,6 +174,15 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         'host = "a.test"\nanswer = { status = 404 }\nlog = { to = "/var/log/r.log", format = "combined" }\n',
         {},
     ),
+    "told to a collector": (VARIANTS["mutual"], {"listener": TOLD}),
+    "told to a collector with queries, half of it": (
+        VARIANTS["same-host"] + "traces = 0.5\n",
+        {"listener": f"{TOLD}query = true\n"},
+    ),
+    "told to a collector where it is odd alone": (VARIANTS["same-host"] + "traces = 0.0\n", {"listener": TOLD}),
+    "not told to the collector that there is": (VARIANTS["same-host"] + "traces = false\n", {"listener": TOLD}),
+    "passed through beside a collector": (VARIANTS["passthrough"], {"listener": TOLD}),
+    "answered by the edge beside a collector": ('host = "a.test"\nanswer = { status = 404 }\n', {"listener": TOLD}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 
@@ -188,7 +207,7 @@ def said(it: RouteTrust) -> list[str]:
             c if yes else "-" for c, yes in zip("rcp", (gets.reads, gets.changes, gets.pretends), strict=True)
         )
         out.append(f"{name} {letters} {gets.why}")
-    return out + list(it.done)
+    return [*out, *it.done, *([it.collector.sentence] if it.collector else [])]
 
 
 def test_what_is_said_of_each_kind_of_route_is_what_was_read_and_found_true(tmp_path: Path) -> None:

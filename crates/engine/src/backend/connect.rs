@@ -119,10 +119,10 @@ pub(crate) async fn open(
         })?;
     }
     let fragment =
-        |facts: &TlsFacts, identity| Rc::new(HopFragment::of(&backend.at, address.at, backend.tls, facts, identity));
+        |facts: TlsFacts, identity| Rc::new(HopFragment::of(&backend.at, address.at, backend.tls, facts, identity));
     let Some(secured) = &backend.secured else {
         let identity = IdentityUse::NotPresented;
-        let facts = fragment(&TlsFacts::default(), identity);
+        let facts = fragment(TlsFacts::default(), identity);
         let link = Link::new(backend.clone(), address.clone(), facts, Standing::open(identity), room.take());
         return Ok(Opened { wire: Wire::plain(sock).holding(held), link, generation });
     };
@@ -162,7 +162,7 @@ pub(crate) async fn open(
     }
     memory.stands_for(proven);
     let standing = Standing { identity, resumed: facts.resumed, ends_s: proven.ends_s };
-    let link = Link::new(backend.clone(), address.clone(), fragment(&facts, by_now), standing, room.take());
+    let link = Link::new(backend.clone(), address.clone(), fragment(facts, by_now), standing, room.take());
     Ok(Opened { wire, link, generation })
 }
 

@@ -101,6 +101,18 @@ impl H1Up {
         (self.answered, self.keep) = (false, false);
     }
 
+    /// How long the answer whose head was read asks to be left alone (RFC 9110 §10.2.3), where it says that in seconds.
+    #[cold]
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        let mut found = None;
+        ResponseView { head: &self.head, buf: self.inb.bytes() }.each(|_, name, value| {
+            if name.eq_ignore_ascii_case(b"retry-after") {
+                found = std::str::from_utf8(value).ok().and_then(|s| s.parse().ok());
+            }
+        });
+        found
+    }
+
     /// An interim head is read, and the next may come.
     pub(crate) fn pass_over(&mut self) {
         self.done_with_head();

@@ -151,6 +151,8 @@ pub(crate) fn failure(backend: &BackendRun, address: &Address, why: Refusal) -> 
         alert: None,
         detail: None,
         duration_us: 0,
+        ended_us: 0,
+        span: None,
     }
 }
 

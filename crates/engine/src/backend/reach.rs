@@ -213,7 +213,7 @@ impl Backends {
         tries: &mut Tries,
     ) {
         let (micros, us) = self.watches.clock.unix_micros(began);
-        failed.duration_us = us;
+        (failed.duration_us, failed.ended_us) = (us, micros);
         backend.health.count(failed.why.slug());
         address.fares.note(&failed, micros);
         tries.failures.push(failed);

@@ -28,7 +28,7 @@ pub(crate) fn believe(at: &Listening, asked: &mut Asked, view: &impl Fields) {
             None => asked.chain.clear(),
         }
     }
-    if at.believe.as_slice() != [Believe::Address] {
+    if at.believe.iter().any(|b| !matches!(b, Believe::Address | Believe::TraceContext)) {
         believe_more(at, asked, view, said);
     }
 }

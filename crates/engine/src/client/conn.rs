@@ -4,7 +4,7 @@
 use crate::admit::{Proved, Shows};
 use crate::backend::up::Up;
 use crate::exchange::carry::{Carrier, Reached};
-use crate::exchange::observed::Observer;
+use crate::exchange::observed::{Observer, Whose};
 use crate::exchange::sides::Client;
 use crate::exchange::tries::Tries;
 use crate::exchange::words::Needs;
@@ -12,9 +12,12 @@ use crate::head::identity::Said;
 use crate::terminate::Opened;
 use everyhop_decide::Who;
 use everyhop_plan::Speaks;
+use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
+use everyhop_record::spans::Spans;
 use everyhop_running::running::{Listening, RouteRun, Running};
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -187,6 +190,28 @@ impl Carrier for Conn {
 
     fn observer(&self) -> Observer<'_> {
         let core = &self.opened.arrived.core;
-        Observer { conn: &self.opened.fragment, thread: core.index, clock: core.clock(), log: &core.log }
+        Observer { conn: &self.opened.fragment, whose: self, thread: core.index, clock: core.clock(), log: &core.log }
+    }
+}
+
+impl Whose for Conn {
+    fn listener(&self) -> &str {
+        Conn::listener(self)
+    }
+
+    fn peer(&self) -> SocketAddr {
+        self.opened.arrived.peer
+    }
+
+    fn client(&self) -> IpAddr {
+        self.opened.arrived.client.ip()
+    }
+
+    fn facts(&self) -> &TlsFacts {
+        &self.opened.facts
+    }
+
+    fn spans(&self) -> &Spans {
+        &self.opened.arrived.core.shared.spans
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         detail: None,
         told_id: None,
         kept: None,
+        trace: None,
         token: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());

@@ -133,9 +133,9 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
             it.take_head(head, len, asked.switches.as_deref());
             let mut wants = Wants::Plain;
             let carried = match ready {
-                Ok(ready) => {
+                Ok(mut ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
-                    let carried = carry(&*conn, asked, &ready, &mut it, watch, began).await;
+                    let carried = carry(&*conn, asked, &mut ready, &mut it, watch, began).await;
                     if let Carried::Switched(switched) = carried {
                         let client = (End::Wire(it.wire), it.inb);
                         return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;

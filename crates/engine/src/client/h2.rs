@@ -219,9 +219,9 @@ async fn stream(
     let mut wants = Wants::Plain;
     drop(parts);
     let carried = match ready {
-        Ok(ready) => {
+        Ok(mut ready) => {
             let watch = core.watch();
-            let carried = carry(&*conn, asked, &ready, &mut client, &watch, began).await;
+            let carried = carry(&*conn, asked, &mut ready, &mut client, &watch, began).await;
             if matches!(carried, Carried::Refused(_)) {
                 wants = Wants::of_built(&ready.built);
             }

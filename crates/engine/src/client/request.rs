@@ -16,6 +16,7 @@ use crate::exchange::edits::{Edited, Editing, NO_EDITS};
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
 use crate::exchange::told::Told;
+use crate::exchange::trace;
 use crate::exchange::unstuck::{Unstuck, Untold};
 use crate::exchange::words::{BodyLen, Built, Fields};
 use crate::head::identity::Said;
@@ -25,7 +26,7 @@ use everyhop_canon::host;
 use everyhop_canon::told::Scheme;
 use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
-use everyhop_plan::{Compress, Limits, UpstreamProtocol};
+use everyhop_plan::{Believe, Compress, Limits, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::sticky::StickyRun;
@@ -47,13 +48,17 @@ pub(crate) fn prepare<V: Fields + Headers>(
         return Err(Refusal::LogFull.into());
     }
     asked.chain.clear();
-    asked.told = None;
+    (asked.told, asked.trace) = (None, None);
     asked.onward.clear();
     asked.prefix.clear();
     asked.forget_kept();
     asked.token = None;
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
+    }
+    if let Some(traces) = &running.traces {
+        let believed = conn.believes().is_some_and(|at| at.believe.contains(&Believe::TraceContext));
+        asked.trace = Some(trace::begin(believed, view, traces.share));
     }
     let admitted = match admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get()) {
         Ok(admitted) => admitted,
@@ -62,6 +67,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
     let refused = |why| Refused { route: Some(admitted.route), why };
     asked.token = admitted.token;
     let route = running.route(admitted.route);
+    if asked.trace.is_some() {
+        traced(asked, route);
+    }
     if let Some(lines) = route.map(|r| &r.lines) {
         if !lines.headers.is_empty() {
             asked.keep(&lines.headers, view);
@@ -122,6 +130,15 @@ pub(crate) fn prepare<V: Fields + Headers>(
         None => copies::begin(conn, to, view, it, running.generation),
     });
     Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied) })
+}
+
+/// A route may be traced otherwise than others, or not at all.
+#[cold]
+fn traced(asked: &mut Asked, route: Option<&RouteRun>) {
+    match (route.and_then(|r| r.traces), &mut asked.trace) {
+        (Some(share), Some(trace)) => trace.decide(share),
+        _ => asked.trace = None,
+    }
 }
 
 /// The head as its route edits it, without the edge's own cookie where it has one.

@@ -123,9 +123,9 @@ pub(crate) async fn run(
         bytes_in: there.moved,
         bytes_out: back.moved,
         end: ended,
-        // What the backend took was counted when the tunnel was opened.
-        whole: false,
+        // What the backend took was counted when the tunnel was opened: it is not whole.
         detail: None,
+        ..Seen::default()
     };
     if let Some(running) = core.running() {
         record(&conn.observer(), asked, &running, Some(route), &seen, began);

@@ -4,6 +4,7 @@
 use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
 use crate::exchange::told::{Id, Told};
+use crate::exchange::trace::Trace;
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{cookie, host, path};
@@ -58,6 +59,8 @@ pub struct Asked {
     pub(crate) chain: Vec<IpAddr>,
     /// What one of them told of the request; nothing where none is believed in more than addresses.
     pub(crate) told: Option<Box<Told>>,
+    /// The trace that it is part of; nothing where its route is not traced.
+    pub(crate) trace: Option<Box<Trace>>,
     /// What it comes to by the route's CORS; nothing where the route says none.
     pub(crate) cors: Option<Box<Granted>>,
     /// By what its route finds the same backend for it again.
@@ -96,6 +99,7 @@ impl Default for Asked {
             grpc: false,
             chain: Vec::new(),
             told: None,
+            trace: None,
             cors: None,
             returns_by: None,
             codes: None,
@@ -139,7 +143,7 @@ impl Asked {
             text.clear();
         }
         self.chain.clear();
-        (self.told, self.switches) = (None, None);
+        (self.told, self.trace, self.switches) = (None, None, None);
         (self.cors, self.codes) = (None, None);
         self.forget_kept();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);

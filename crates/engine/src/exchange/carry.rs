@@ -101,13 +101,14 @@ pub(crate) struct Switched<U> {
 pub(crate) async fn carry<C: Carrier>(
     carrier: &C,
     asked: &Asked,
-    ready: &Ready,
+    ready: &mut Ready,
     client: &mut impl Client,
     watch: &Watch,
     began: Instant,
 ) -> Carried<C::Up> {
-    let running = &ready.running;
-    let Some(route) = running.route(ready.route) else { return Carried::Refused(Refusal::NotFound) };
+    let Ready { running, route, built, copied } = ready;
+    let running = &*running;
+    let Some(route) = running.route(*route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
     let now_ms = || carrier.observer().clock.now_ms.get();
     let total_ms = if limits.total_s == 0 { u64::MAX } else { now_ms() + u64::from(limits.total_s) * 1000 };
@@ -126,8 +127,8 @@ pub(crate) async fn carry<C: Carrier>(
         },
     };
     let mut again = false;
-    let mut exchange = Exchange::new(asked.body, ready.built.may_be_h2());
-    if let Some(copied) = ready.copied.take() {
+    let mut exchange = Exchange::new(asked.body, built.may_be_h2());
+    if let Some(copied) = copied.take() {
         exchange.copies(copied);
     }
     if route.slow.is_some() {
@@ -149,13 +150,14 @@ pub(crate) async fn carry<C: Carrier>(
                 let last = tries.failures.last().map(Failure::fragment);
                 let hop = last.as_ref().map(|hop| (hop, false));
                 let failed = &tries.failures;
-                let seen = Seen { hop, failed, status: why.status(), end: Err(why), ..Seen::default() };
+                let seen =
+                    Seen { hop, failed, status: why.status(), end: Err(why), unreached: true, ..Seen::default() };
                 record(&carrier.observer(), asked, running, Some(route), &seen, began);
                 return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
             }
         };
         tries.under_way = route.sends_to(&backend);
-        up.start(&ready.built, asked);
+        up.start(built, asked);
         watch.within_s(limits.body_progress_s);
         let closes_at_s = backend.closes_at_s.min(carrier.closes_at_s());
         let closes_ms = || match closes_at_s {
@@ -202,7 +204,9 @@ pub(crate) async fn carry<C: Carrier>(
                 tries.heard(route.stats.of(carrier.observer().thread), answered, began, None);
                 carrier.answered(route, &up, answered);
             }
+            let before = tries.failures.len();
             carrier.broke(route, (&up, reused), ended.err().unwrap_or(Refusal::BackendUnwell), began, &mut tries);
+            told_anew(asked, built, tries.failures.get_mut(before));
             tries.going_again = Some(granted);
             exchange.again();
             tries.under_way = None;
@@ -215,6 +219,7 @@ pub(crate) async fn carry<C: Carrier>(
             carrier.slow(route, &up);
         }
         if let Err(why) = ended {
+            let before = tries.failures.len();
             carrier.broke(route, (&up, reused), why, began, &mut tries);
             // A connection that dies before any answer says nothing of the request, which may go once more if twice is
             // as good as once (RFC 9110 §9.2.2): elsewhere if there is another backend, since this one just broke. A lone
@@ -225,6 +230,7 @@ pub(crate) async fn carry<C: Carrier>(
                 elsewhere && unanswered && exchange.untouched() && is_idempotent(&asked.method) && is_of_hop(why);
             if !again && (retry || (up.was_unprocessed() && unanswered)) {
                 again = true;
+                told_anew(asked, built, tries.failures.get_mut(before));
                 tries.waited();
                 exchange.again();
                 tries.under_way = None;
@@ -265,6 +271,8 @@ pub(crate) async fn carry<C: Carrier>(
             bytes_out: exchange.body_out,
             end: ended,
             whole,
+            head_at: exchange.head_at,
+            unreached: false,
             detail: None,
         };
         record(&carrier.observer(), asked, running, Some(route), &seen, began);
@@ -300,6 +308,16 @@ fn over(now_ms: u64, closes_ms: u64, total_ms: u64, exchange: &Exchange, next: O
         return Some(Refusal::AnswerTooLong);
     }
     next.filter(|it| exchange.status == 0 && it.instead_of_waiting(now_ms)).map(|_| Refusal::BackendFirstByte)
+}
+
+/// It goes again, to a backend which is told of another try than the one that failed.
+fn told_anew(asked: &Asked, built: &mut Built, failed: Option<&mut Failure>) {
+    if let Some(trace) = &asked.trace {
+        if let Some(failed) = failed {
+            trace.failed(failed);
+        }
+        trace.retell(built);
+    }
 }
 
 /// A turn of the route's: at once where one is free.

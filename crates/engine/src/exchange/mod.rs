@@ -21,6 +21,7 @@ pub(crate) mod shape;
 pub(crate) mod sides;
 pub(crate) mod streams;
 pub(crate) mod told;
+pub(crate) mod trace;
 pub(crate) mod trailers;
 pub(crate) mod tries;
 pub(crate) mod turn;

@@ -36,8 +36,11 @@ pub(crate) fn build(
     }
 }
 
-fn goes_on(id: FieldId) -> bool {
-    !id.is_identity() && !matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData | FieldId::Proxy)
+/// `traced`: which trace it is part of the edge says itself.
+fn goes_on(id: FieldId, traced: bool) -> bool {
+    let is_said_anew = matches!(id, FieldId::Host | FieldId::ContentLength | FieldId::EarlyData | FieldId::Proxy);
+    let stays = id.is_identity() || is_said_anew || (traced && id.is_of_trace());
+    !stays
 }
 
 fn h1(
@@ -53,6 +56,7 @@ fn h1(
         out.extend_from_slice(part.as_bytes());
     }
     let key = asked.key.as_ref().filter(|_| asked.websocket && asked.protocol == "h2");
+    let traced = asked.trace.is_some();
     // Several Cookie fields of HTTP/2 become one (RFC 9113 §8.2.3).
     let mut cookies: Vec<u8> = Vec::new();
     fields.each(|id, name, value| {
@@ -63,7 +67,7 @@ fn h1(
             cookies.extend_from_slice(value);
         } else if key.is_some() && name.eq_ignore_ascii_case(KEY) {
             // A client of HTTP/2 has none to send.
-        } else if goes_on(id) && goes_in_h1(id) {
+        } else if goes_on(id, traced) && goes_in_h1(id) {
             if id == FieldId::Authorization && binds_the_connection(value) {
                 asked.binds.set(true);
             }
@@ -74,6 +78,9 @@ fn h1(
         write::field(&mut out, b"cookie", &cookies);
     }
     identity(said, asked, |name, value| write::field(&mut out, name.as_bytes(), value));
+    if let Some(trace) = &asked.trace {
+        trace.tell(|name, value| write::field(&mut out, name.as_bytes(), value));
+    }
     if asked.te_trailers {
         out.extend_from_slice(b"te: trailers\r\nconnection: TE\r\n");
     }
@@ -129,12 +136,16 @@ fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields) -> Resul
         (Ok(name), Ok(value)) => drop(headers.append(name, value)),
         _ => fine = false,
     };
+    let traced = asked.trace.is_some();
     fields.each(|id, name, value| {
-        if goes_on(id) && id != FieldId::Expect && !(asked.websocket && name.eq_ignore_ascii_case(KEY)) {
+        if goes_on(id, traced) && id != FieldId::Expect && !(asked.websocket && name.eq_ignore_ascii_case(KEY)) {
             put(name, value);
         }
     });
     identity(said, asked, |name, value| put(name.as_bytes(), value));
+    if let Some(trace) = &asked.trace {
+        trace.tell(|name, value| put(name.as_bytes(), value));
+    }
     if asked.te_trailers {
         put(b"te", b"trailers");
     }

@@ -243,6 +243,7 @@ impl Stream {
             detail: told.detail,
             told_id: None,
             kept: None,
+            trace: None,
             token: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());

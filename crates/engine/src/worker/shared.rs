@@ -5,6 +5,7 @@ use crate::worker::ids;
 use crate::worker::sources::Sources;
 use arc_swap::ArcSwapOption;
 use everyhop_record::log::Logs;
+use everyhop_record::spans::Spans;
 use everyhop_record::trouble::Trouble;
 use everyhop_running::running::Running;
 use everyhop_transport::shares::Share;
@@ -29,6 +30,8 @@ pub struct Shared {
     /// When a drain must be over, in the milliseconds of the steady clock.
     pub drain_until_ms: AtomicU64,
     pub logs: Logs,
+    /// What of requests is on its way to a collector.
+    pub spans: Spans,
     /// Connections now, by listener name; survives reloads.
     listeners: Mutex<HashMap<String, Arc<AtomicU32>>>,
     /// Clients' connections: what the descriptors allow with one for each backend's side and some for the rest.
@@ -49,6 +52,7 @@ impl Default for Shared {
             retiring: AtomicBool::default(),
             drain_until_ms: AtomicU64::default(),
             logs: Logs::default(),
+            spans: Spans::default(),
             listeners: Mutex::default(),
             clients: Share::default(),
             sources: Arc::default(),

@@ -21,6 +21,8 @@ fn failure(why: Refusal) -> Failure {
         alert: None,
         detail: None,
         duration_us: 7,
+        ended_us: 0,
+        span: None,
     }
 }
 
