@@ -36,7 +36,7 @@ class Plan(Part):
     listeners: Always[list[Listener]]
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it
-    issuers: Always[list[Issuer]]
+    issuers: Never[list[Issuer]]  # one matters where a route believes it
     routes: Always[list[Route]]
 
     @property
