@@ -296,7 +296,7 @@ def test_what_only_the_machine_can_refuse_is_all_or_nothing_as_well(running: Run
         texts = {
             f"{port} is in use": running.good + "".join(listeners),
             "restart needed": running.good.replace("threads = 1", "threads = 2"),
-            "cannot write the access log": running.good.replace(str(running.edge.log), str(tmp_path / "no/such/log")),
+            "log/cannot-open": running.good.replace(str(running.edge.log), str(tmp_path / "no/such/log")),
             "odd.key is Ed448": running.good + listeners[0] + site,
         }
         for why, text in texts.items():
