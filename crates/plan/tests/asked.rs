@@ -1,8 +1,8 @@
 //! What the pieces of a plan answer about themselves, whoever asks.
 
 use everyhop_plan::{
-    Coding, Edits, Hsts, Limits, Listener, Most, PathMatch, Plan, Route, RouteLimits, SameSite, Speaks, StartTls,
-    Target, UpstreamProtocol, Way,
+    AccessLog, Coding, Edits, Hsts, Limits, Listener, Most, PathMatch, Plan, Route, RouteLimits, RouteLog, SameSite,
+    Speaks, StartTls, Target, UpstreamProtocol, Way,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -192,4 +192,27 @@ fn words_for_others_are_as_they_read_them() {
     }
     assert!(Target::AsItCame {}.is_as_it_came());
     assert!(!Target::Fixed { path: "/x".into() }.is_as_it_came());
+}
+
+#[test]
+fn each_place_that_lines_go_to_is_named_once_the_files_own_first() {
+    let file = |path: &str| AccessLog::File { path: path.into() };
+    assert_eq!(
+        [AccessLog::Off {}, AccessLog::Stdout {}].map(|it| it.place().map(str::to_owned)),
+        [None, Some("stdout".into())]
+    );
+    assert_eq!(file("/var/log/a").place(), Some("/var/log/a"));
+    let places = |whole: AccessLog, own: &[AccessLog]| {
+        let mut plan = golden();
+        plan.log.access = whole;
+        plan.routes.iter_mut().for_each(|route| route.log = Some(RouteLog::Quiet {}));
+        for (route, access) in plan.routes.iter_mut().zip(own) {
+            let form = plan.log.form.clone();
+            route.log = Some(RouteLog::Own { access: access.clone(), form });
+        }
+        plan.log_places().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(places(AccessLog::Off {}, &[]), Vec::<String>::new());
+    assert_eq!(places(AccessLog::Off {}, &[file("/b"), AccessLog::Off {}, file("/a")]), ["/b", "/a"]);
+    assert_eq!(places(file("/a"), &[file("/b"), file("/a"), AccessLog::Stdout {}, file("/b")]), ["/a", "/b", "stdout"]);
 }
