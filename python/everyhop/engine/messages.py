@@ -149,7 +149,7 @@ class Where(Ask):
     method: str
     headers: list[tuple[str, str]]
     client: list[str] | None
-    token: str | None
+    token: str | None = None
 
 
 class Drain(Ask):
