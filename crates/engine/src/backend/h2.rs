@@ -4,7 +4,7 @@
 use crate::backend::connect::Opened;
 use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
-use crate::exchange::asked::{Asked, MapView};
+use crate::exchange::asked::Asked;
 use crate::exchange::edits::Shaping;
 use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
@@ -12,6 +12,7 @@ use crate::exchange::shape::give;
 use crate::exchange::sides::Client;
 use crate::exchange::streams::{length, poll_recv, poll_send_some};
 use crate::exchange::trailers::{TooLong, of_answer, of_h2};
+use crate::exchange::views::MapView;
 use crate::exchange::websocket::{Accept, Opening};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
 use bytes::Bytes;

@@ -26,5 +26,6 @@ pub(crate) mod trailers;
 pub(crate) mod tries;
 pub(crate) mod turn;
 pub(crate) mod unstuck;
+pub(crate) mod views;
 pub(crate) mod websocket;
 pub(crate) mod words;

@@ -1,0 +1,116 @@
+//! A request's fields as whoever judges, edits or writes them looks at them: of an HTTP/1 head in its buffer, and of an HTTP/2
+//! field list. Nothing is copied here. Read next: `words.rs`, for what is looked at.
+
+use crate::exchange::words::Fields;
+use everyhop_canon::cookie;
+use everyhop_http1::{FieldId, RequestHead, Span};
+
+const COOKIE: &str = "cookie";
+
+/// An HTTP/1 head with the buffer that it points into.
+pub(crate) struct View<'a> {
+    pub(crate) head: &'a RequestHead,
+    pub(crate) buf: &'a [u8],
+}
+
+impl everyhop_decide::Headers for View<'_> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        let of = |span: Span| span.of(self.buf);
+        let mut seen = false;
+        for field in self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(name.as_bytes())) {
+            // What the backend will not see, or only as the edge says it, decides nothing (threats R03, X01).
+            let stays_behind = field.id.is_identity() || self.head.is_hop_by_hop(field, self.buf);
+            if stays_behind || of(field.value) != value.as_bytes() {
+                return false;
+            }
+            seen = true;
+        }
+        seen
+    }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        let of = |span: Span| span.of(self.buf);
+        let fields = || self.head.fields.iter().filter(|f| of(f.name).eq_ignore_ascii_case(COOKIE.as_bytes()));
+        // As above: what stays behind decides nothing.
+        !fields().any(|f| self.head.is_hop_by_hop(f, self.buf))
+            && cookie::all_equal(fields().map(|f| of(f.value)), name, value)
+    }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        for field in self.head.fields.iter().filter(|f| f.name.of(self.buf).eq_ignore_ascii_case(name.as_bytes())) {
+            if !self.head.is_hop_by_hop(field, self.buf) {
+                f(field.value.of(self.buf));
+            }
+        }
+    }
+}
+
+impl Fields for View<'_> {
+    /// What may go on to the backend; what concerns this connection alone stays behind.
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for field in &self.head.fields {
+            if !self.head.is_hop_by_hop(field, self.buf) {
+                f(field.id, field.name.of(self.buf), field.value.of(self.buf));
+            }
+        }
+    }
+}
+
+/// An HTTP/2 field list.
+pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
+
+impl MapView<'_> {
+    /// RFC 9113 §8.2.1: a value has no white space around it. A rule that judged it with its white space would let pass what a
+    /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (threat R03).
+    pub(crate) fn has_proper_values(&self) -> bool {
+        let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+        self.0.values().map(http::HeaderValue::as_bytes).all(|v| !is_space(v.first()) && !is_space(v.last()))
+    }
+
+    /// The `http` crate takes `"` in a name, which is no token (RFC 9110 §5.1) and must not come to HTTP/1.
+    pub(crate) fn has_proper_names(&self) -> bool {
+        self.0.keys().all(|name| everyhop_http1::is_token(name.as_str().as_bytes()))
+    }
+}
+
+impl everyhop_decide::Headers for MapView<'_> {
+    fn all_equal(&self, name: &str, value: &str) -> bool {
+        let id = everyhop_http1::field_id(name.as_bytes());
+        if id.is_identity() || id.is_hop_by_hop() {
+            return false;
+        }
+        let mut all = self.0.get_all(name).iter().map(http::HeaderValue::as_bytes).peekable();
+        if name.eq_ignore_ascii_case(COOKIE) {
+            return all.peek().is_some() && is_joined(value.as_bytes(), all);
+        }
+        all.peek().is_some() && all.all(|v| v == value.as_bytes())
+    }
+
+    fn cookie_equals(&self, name: &str, value: &str) -> bool {
+        let crumbs = self.0.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
+        cookie::all_equal(crumbs, name, value)
+    }
+
+    fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
+        if !everyhop_http1::field_id(name.as_bytes()).is_hop_by_hop() {
+            self.0.get_all(name).iter().for_each(|value| f(value.as_bytes()));
+        }
+    }
+}
+
+/// True if `whole` is what the crumbs of a cookie become where they are one field again (RFC 9113 §8.2.3).
+fn is_joined<'a>(whole: &[u8], mut crumbs: impl Iterator<Item = &'a [u8]>) -> bool {
+    let rest = crumbs.next().and_then(|first| whole.strip_prefix(first));
+    crumbs.fold(rest, |rest, crumb| rest?.strip_prefix(b"; ")?.strip_prefix(crumb)) == Some(b"")
+}
+
+impl Fields for MapView<'_> {
+    fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for (name, value) in self.0 {
+            let id = everyhop_http1::field_id(name.as_str().as_bytes());
+            if !id.is_hop_by_hop() {
+                f(id, name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+    }
+}
