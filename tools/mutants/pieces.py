@@ -49,7 +49,7 @@ PLAYBOOK = ("--features=everyhop-engine/fuzzing", "--lib", "--test=core")
 
 # Half of a crate each, whose other half is a piece of its own: what is new in the crate is in that.
 TABLE = ("crates/decide/src/table.rs",)
-MATERIAL = tuple(f"crates/running/src/{it}.rs" for it in ("build", "judge", "judged", "material"))
+MATERIAL = tuple(f"crates/running/src/{it}.rs" for it in ("build", "hops", "judge", "judged", "material"))
 
 PIECES: dict[str, Rust | Python] = {
     "plan": Rust(("everyhop-plan",)),

@@ -1,11 +1,11 @@
 //! Makes a plan ready with its material, all or nothing, on the control thread. What did not change is carried over from
-//! the plan before: ticket keys, backends' sessions, health, counters. Read next: `carried.rs`, then `material.rs`.
+//! the plan before: ticket keys, backends' sessions, health, counters. Read next: `hops.rs`, then `carried.rs`.
 
-use crate::address::{Address, Found, resolved};
-use crate::backend::{BackendRun, Health, Secured};
-use crate::carried::{carry_turns, like, redirected_before, retries, sent_before, spread};
+use crate::address::Found;
+use crate::carried::{carry_turns, redirected_before, retries, sent_before, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
+use crate::hops::{Checks, Hops, Lists, Speaks};
 use crate::logging::Logging;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::mirror::MirrorRun;
@@ -15,24 +15,20 @@ use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::token::{IssuerRun, JwtRun, keys_id};
 use crate::traces::TracesRun;
 use crate::turns::Turns;
-use arc_swap::ArcSwap;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, BackendHop, ClientDemand, Compress, Cors, Edits, HealthCheck, Jwt, Limits, Mirror, Paths, Pattern, Place,
-    Plan, Proof, Protocol, Reach, SendProxy, Spread, StaleCrl, StartTls, TokenFrom, UpstreamProtocol, Way,
+    Answers, ClientDemand, Compress, Cors, Edits, Jwt, Limits, Mirror, Paths, Pattern, Plan, Protocol, SendProxy,
+    TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::lines::Lines;
 use everyhop_record::log::Logs;
-use rustls::pki_types::ServerName;
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// What `apply` brings beside the plan.
@@ -64,29 +60,23 @@ impl Running {
             return Err(Unusable("the plan's digest is not that of its text".into()));
         }
         let matcher = Matcher::build(&plan).map_err(|e| Unusable(e.0))?;
-        let hashes: HashMap<&str, &Listed> = brought.material.iter().map(|l| (l.id.as_str(), l)).collect();
+        let listed = Lists::of(&brought.material);
         let threads = plan.engine.threads.number(brought.threads);
-        let old = || before.iter().flat_map(|b| b.backends());
-        let old_backends: HashMap<u64, &Arc<BackendRun>> = old().map(|b| (b.hop_id, b)).collect();
-        let old_checked = old().filter(|b| b.check.is_some()).map(|b| (b.kin_id, b)).collect();
         let old_sites = before.iter().flat_map(|b| &b.sites).map(|s| (s.resume_key.as_str(), s)).collect();
         let limits = Arc::new(plan.limits.clone());
         let mut building = Building {
             blob: brought.blob,
-            hashes: &hashes,
-            names: brought.names,
-            old_backends,
-            old_checked,
+            listed: &listed,
+            hops: Hops::after(before, &plan.identities, &listed, brought.blob, brought.names),
             old_sites,
             plan: &plan,
             threads,
             limits: limits.clone(),
             issuers: Vec::new(),
-            built: RefCell::default(),
         };
         let old_issuers = before.map(|b| b.issuers.as_slice()).unwrap_or_default();
         for it in &plan.issuers {
-            let digest = building.hash(&keys_id(&it.name));
+            let digest = building.listed.hash(&keys_id(&it.name));
             let made = IssuerRun::of(it, brought.blob, digest, old_issuers)?;
             building.issuers.push(made);
         }
@@ -170,56 +160,19 @@ fn stripped<'a>(request: &'a Edits, jwt: Option<&Jwt>) -> Cow<'a, Edits> {
     Cow::Owned(request)
 }
 
-/// How a backend is spoken to, and how far it is believed to speak so itself.
-#[derive(Debug, Clone, Copy)]
-struct Speaks {
-    protocol: UpstreamProtocol,
-    lenient_answers: bool,
-    /// What goes there are copies, which share no connection and no health with requests.
-    #[expect(dead_code, reason = "part of what the hop's id is made of")]
-    copies: bool,
-}
-
-/// What a check of a backend's health asks, and what goes first on its connection.
-#[derive(Debug, Clone, Copy)]
-struct Checks<'a> {
-    check: &'a HealthCheck,
-    #[expect(dead_code, reason = "part of what the hop's id is made of")]
-    first: (SendProxy, Option<StartTls>),
-}
-
-impl<'a> Checks<'a> {
-    fn of(spread: Option<&'a Spread>, first: (SendProxy, Option<StartTls>)) -> Option<Checks<'a>> {
-        spread.and_then(|s| s.health.as_ref()).map(|check| Checks { check, first })
-    }
-}
-
 struct Building<'a> {
     blob: &'a Blob,
-    hashes: &'a HashMap<&'a str, &'a Listed>,
-    names: &'a HashMap<String, Vec<Found>>,
-    old_backends: HashMap<u64, &'a Arc<BackendRun>>,
-    /// Those that were checked, by what they have in common with the same hop checked otherwise.
-    old_checked: HashMap<u64, &'a Arc<BackendRun>>,
+    listed: &'a Lists<'a>,
+    hops: Hops<'a>,
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
     plan: &'a Plan,
     threads: usize,
     limits: Arc<Limits>,
     issuers: Vec<Arc<IssuerRun>>,
-    /// Backends of this plan by hop: whatever routes have it, there is one, with one health.
-    built: RefCell<HashMap<u64, Arc<BackendRun>>>,
 }
 
 impl Building<'_> {
-    fn hash(&self, id: &str) -> &str {
-        self.hashes.get(id).map_or("", |l| l.chain_sha256.as_str())
-    }
-
-    fn end_of(&self, id: &str) -> i64 {
-        self.hashes.get(id).and_then(|l| l.not_after_s).unwrap_or(i64::MAX)
-    }
-
     fn site(&mut self, index: usize) -> Result<SiteRun, Unusable> {
         let Some(site) = self.plan.sites.get(index) else {
             return Err(Unusable("a site is missing".into()));
@@ -227,7 +180,7 @@ impl Building<'_> {
         let (ca, crl, knows_clients) = match &site.clients {
             ClientDemand::Nothing {} => ("", "", false),
             ClientDemand::Ask { ca, crl, .. } | ClientDemand::Require { ca, crl, .. } => {
-                (self.hash(ca), crl.as_deref().map_or("", |id| self.hash(id)), true)
+                (self.listed.hash(ca), crl.as_deref().map_or("", |id| self.listed.hash(id)), true)
             }
         };
         // A ticket carries a client past the question whether it was revoked: another list, other tickets.
@@ -235,8 +188,8 @@ impl Building<'_> {
         let promise = resume_key.as_str().into();
         let old = self.old_sites.get(resume_key.as_str()).copied();
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
-        let end_of = |id: &str| self.end_of(id);
-        let certs: Vec<_> = site.certs.iter().map(|c| self.hashes.get(c.material.as_str())).collect();
+        let end_of = |id: &str| self.listed.end_of(id);
+        let certs: Vec<_> = site.certs.iter().map(|c| self.listed.get(&c.material)).collect();
         let made_of = format!("{resume_key} {site:?} {certs:?}");
         let config = match old.filter(|s| s.made_of == made_of) {
             Some(same) => same.config.clone(),
@@ -292,7 +245,7 @@ impl Building<'_> {
             Way::AtBackend { send_proxy, starttls, backends, spread, .. } => Ok(RouteRun {
                 backends: {
                     let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
-                    backends.iter().map(|p| self.splice(p, checks)).collect()
+                    backends.iter().map(|p| self.hops.splice(p, checks)).collect()
                 },
                 send_proxy: *send_proxy == SendProxy::V2,
                 starttls: *starttls,
@@ -329,7 +282,7 @@ impl Building<'_> {
                 let lenient_answers = *answers == Answers::Lenient;
                 let speaks = Speaks { protocol: *upstream_protocol, lenient_answers, copies: false };
                 let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
-                let backends = backends.iter().map(|b| self.backend(b, speaks, checks));
+                let backends = backends.iter().map(|b| self.hops.backend(b, speaks, checks));
                 let backends = backends.collect::<Result<Vec<_>, _>>()?;
                 let pattern = match pattern {
                     Pattern::Plaintext => "plaintext",
@@ -371,7 +324,7 @@ impl Building<'_> {
     /// `to`: a route that goes nowhere yet.
     fn mirror(&self, by: &Mirror, lenient_answers: bool, to: RouteRun) -> Result<MirrorRun, Unusable> {
         let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, copies: true };
-        let backends = by.backends.iter().map(|b| self.backend(b, speaks, None)).collect::<Result<_, _>>()?;
+        let backends = by.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
         Ok(MirrorRun::new(by, RouteRun { backends, ..to }))
     }
 
@@ -380,7 +333,7 @@ impl Building<'_> {
         let found = self.plan.collectors.iter().find(|c| c.name == plan.collector);
         let it = found.ok_or_else(|| Unusable(format!("collector {:?} is not there", plan.collector)))?;
         let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
-        let backends = it.backends.iter().map(|b| self.backend(b, speaks, None)).collect::<Result<Vec<_>, _>>()?;
+        let backends = it.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(TracesRun::new(plan, &it.under, backends, self.limits.clone())))
     }
 
@@ -396,121 +349,6 @@ impl Building<'_> {
         let upstream_idle_connections = limits.upstream_idle_connections.min(share);
         Arc::new(Limits { upstream_idle_connections, ..Limits::clone(limits) })
     }
-
-    fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {
-        let ids = Ids::of(&format!("splice {place:?}"), checks);
-        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
-        self.known(ids, place, "passthrough", None, speaks, i64::MAX, checks)
-    }
-
-    fn backend(
-        &self,
-        backend: &everyhop_plan::Backend,
-        speaks: Speaks,
-        checks: Option<Checks<'_>>,
-    ) -> Result<Arc<BackendRun>, Unusable> {
-        let protocol = speaks.protocol;
-        let (tls, verify, present, demand_asks, policy) = match &backend.hop {
-            BackendHop::Plaintext { .. } if protocol == UpstreamProtocol::Auto => {
-                let at = &backend.at;
-                return Err(Unusable(format!("the hop to {at} has no TLS in which it could choose its protocol")));
-            }
-            BackendHop::Plaintext { reach } => {
-                let closes = match reach {
-                    Reach::SameHost {} => i64::MAX,
-                    Reach::Accepted { acceptance } => acceptance.closes_at_s,
-                };
-                let ids = Ids::of(&format!("plaintext {:?} {speaks:?} {closes}", backend.at), checks);
-                return Ok(self.known(ids, &backend.at, "plaintext", None, speaks, closes, checks));
-            }
-            BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, false, policy),
-            BackendHop::Mutual { verify, present, demand_asks, policy } => {
-                ("mutual", verify, Some(present), *demand_asks, policy)
-            }
-        };
-        let material = present
-            .map(|name| {
-                let found = self.plan.identities.iter().find(|i| i.name == *name);
-                found.map(|i| i.material.as_str()).ok_or_else(|| Unusable(format!("identity {name:?} is not there")))
-            })
-            .transpose()?;
-        let (ca, crl, lists_end_s) = match &verify.by {
-            Proof::Roots { ca, crl, stale_crl } => {
-                let ends = crl.as_deref().filter(|_| *stale_crl == StaleCrl::Refuse).map(|id| self.end_of(id));
-                (self.hash(ca), crl.as_deref().map_or("", |id| self.hash(id)), ends.unwrap_or(i64::MAX))
-            }
-            Proof::Pins { .. } => ("", "", i64::MAX),
-        };
-        // Open connections and sessions carry a backend past the question whether it was revoked: another list, another hop.
-        let inputs = format!(
-            "{tls} {:?} {verify:?} {ca} {crl} {material:?} {} {demand_asks} {policy:?} {speaks:?}",
-            backend.at,
-            material.map_or("", |m| self.hash(m)),
-        );
-        let ids = Ids::of(&inputs, checks);
-        let name = ServerName::try_from(verify.name.clone())
-            .map_err(|_| Unusable(format!("{:?} is no name of a server", verify.name)))?;
-        if let Some(known) = self.find(ids.hop) {
-            return Ok(known);
-        }
-        let config = material::client(verify, material, policy, protocol, self.blob)?;
-        let secured = Secured::new(config, name, present.is_some(), demand_asks, policy, lists_end_s);
-        Ok(self.known(ids, &backend.at, tls, Some(secured), speaks, i64::MAX, checks))
-    }
-
-    /// The backend of this plan or of the one before that is the same in everything.
-    fn find(&self, hop_id: u64) -> Option<Arc<BackendRun>> {
-        self.built.borrow().get(&hop_id).or_else(|| self.old_backends.get(&hop_id).copied()).cloned()
-    }
-
-    /// As [`Building::find`], else a new one.
-    #[expect(clippy::too_many_arguments, reason = "what a backend is, each once")]
-    fn known(
-        &self,
-        ids: Ids,
-        place: &Place,
-        tls: &'static str,
-        secured: Option<Secured>,
-        speaks: Speaks,
-        closes_at_s: i64,
-        checks: Option<Checks<'_>>,
-    ) -> Arc<BackendRun> {
-        if let Some(known) = self.find(ids.hop) {
-            return known;
-        }
-        let addresses = match place {
-            Place::Ip { ip, port } => vec![Address::new(Some(SocketAddr::new(*ip, *port)))],
-            Place::Name { .. } | Place::Service { .. } => {
-                let found = resolved(place, self.names).unwrap_or_default();
-                found.into_iter().map(|(at, rank)| Address::ranked(Some(at), rank)).collect()
-            }
-            Place::Unix { .. } => vec![Address::new(None)],
-        };
-        let before = checks.and_then(|_| self.old_checked.get(&ids.kin));
-        let addresses = match before {
-            Some(before) => like(addresses, &before.addresses.load()),
-            None => addresses,
-        };
-        let it = Arc::new(BackendRun {
-            hop_id: ids.hop,
-            kin_id: ids.kin,
-            at: place.to_string(),
-            place: place.clone(),
-            addresses: ArcSwap::from_pointee(addresses),
-            tls,
-            secured,
-            protocol: speaks.protocol,
-            lenient_answers: speaks.lenient_answers,
-            closes_at_s,
-            health: Health::default(),
-            check: checks.map(|c| c.check.clone()),
-            open: Arc::default(),
-            turn: AtomicUsize::default(),
-        });
-        it.sum_up();
-        self.built.borrow_mut().insert(ids.hop, it.clone());
-        it
-    }
 }
 
 /// What becomes of an answer; `None` where nothing does. `sticks`: its client may be told which backend it comes back to.
@@ -524,26 +362,4 @@ fn shape(
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
     let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some() || sticks;
     shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
-}
-
-/// What a backend is known by.
-#[derive(Clone, Copy)]
-struct Ids {
-    hop: u64,
-    /// The same however its health is checked.
-    kin: u64,
-}
-
-impl Ids {
-    fn of(inputs: &str, checks: Option<Checks<'_>>) -> Ids {
-        let kin = hop_id(inputs);
-        Ids { hop: checks.map_or(kin, |checks| hop_id(&format!("{inputs} {checks:?}"))), kin }
-    }
-}
-
-/// The first 64 bits of a SHA-256. Whoever has the same id shares pools and TLS sessions, so two different hops must not
-/// have the same: of a thousand hops some two have it with a chance of 1 in 10^13.
-fn hop_id(inputs: &str) -> u64 {
-    let hex = sha256_hex(inputs.as_bytes());
-    hex.get(..16).and_then(|h| u64::from_str_radix(h, 16).ok()).unwrap_or_default()
 }

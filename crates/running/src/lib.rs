@@ -10,6 +10,7 @@ mod carried;
 pub mod checked;
 pub mod cors;
 pub mod given;
+mod hops;
 pub mod judge;
 pub mod judged;
 pub mod known;
