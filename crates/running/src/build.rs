@@ -280,7 +280,7 @@ impl Building<'_> {
             } => {
                 let some = |edits: &Edits| (!edits.is_empty()).then(|| edits.clone());
                 let lenient_answers = *answers == Answers::Lenient;
-                let speaks = Speaks { protocol: *upstream_protocol, lenient_answers, copies: false };
+                let speaks = Speaks { protocol: *upstream_protocol, lenient_answers, apart: false };
                 let checks = Checks::of(spread.as_deref(), (*send_proxy, *starttls));
                 let backends = backends.iter().map(|b| self.hops.backend(b, speaks, checks));
                 let backends = backends.collect::<Result<Vec<_>, _>>()?;
@@ -323,7 +323,7 @@ impl Building<'_> {
 
     /// `to`: a route that goes nowhere yet.
     fn mirror(&self, by: &Mirror, lenient_answers: bool, to: RouteRun) -> Result<MirrorRun, Unusable> {
-        let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, copies: true };
+        let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, apart: true };
         let backends = by.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
         Ok(MirrorRun::new(by, RouteRun { backends, ..to }))
     }
@@ -332,7 +332,7 @@ impl Building<'_> {
         let Some(plan) = &self.plan.traces else { return Ok(None) };
         let found = self.plan.collectors.iter().find(|c| c.name == plan.collector);
         let it = found.ok_or_else(|| Unusable(format!("collector {:?} is not there", plan.collector)))?;
-        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: true };
         let backends = it.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(TracesRun::new(plan, &it.under, backends, self.limits.clone())))
     }

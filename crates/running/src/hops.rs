@@ -44,9 +44,9 @@ impl<'a> Lists<'a> {
 pub(crate) struct Speaks {
     pub(crate) protocol: UpstreamProtocol,
     pub(crate) lenient_answers: bool,
-    /// What goes there are copies, which share no connection and no health with requests.
+    /// What goes there shares no connection and no health with requests: copies of them, and what is told of them.
     #[expect(dead_code, reason = "part of what the hop's id is made of")]
-    pub(crate) copies: bool,
+    pub(crate) apart: bool,
 }
 
 /// What a check of a backend's health asks, and what goes first on its connection.
@@ -91,7 +91,7 @@ impl<'a> Hops<'a> {
 
     pub(crate) fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {
         let ids = Ids::of(&format!("splice {place:?}"), checks);
-        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, copies: false };
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: false };
         self.known(ids, place, "passthrough", None, speaks, i64::MAX, checks)
     }
 

@@ -37,6 +37,19 @@ fn copies_share_neither_a_connection_nor_how_it_fares_with_a_backend_at_the_same
 }
 
 #[test]
+fn what_is_told_of_requests_shares_no_connection_and_no_health_with_them_at_the_same_address() {
+    let mut plan = mirrored(2);
+    plan["collectors"] = json!([{"name": "otel", "under": "", "backends": [hop(literal(), same_host())]}]);
+    plan["traces"] = json!({
+        "collector": "otel", "ppm": 10_000, "slow_ms": 1000, "service": "edge", "resource": [], "query": false,
+    });
+    let running = built(&plan, None);
+    let (own, other) = (&running.routes[0].backends[0], &running.traces.as_ref().expect("traces").backends[0]);
+    assert!(own.at == other.at && own.hop_id != other.hop_id && !Arc::ptr_eq(own, other));
+    assert!(running.backends().any(|b| Arc::ptr_eq(b, other)), "its name is followed as any other's");
+}
+
+#[test]
 fn no_more_copies_are_begun_than_are_let_and_what_ends_is_counted_by_what_became_of_it() {
     let running = built(&mirrored(2), None);
     let mirror = running.routes[0].mirror.as_ref().expect("a mirror");
