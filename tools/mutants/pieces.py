@@ -69,7 +69,7 @@ PIECES: dict[str, Rust | Python] = {
     "material": Rust(("everyhop-running",), MATERIAL, judges=("everyhop-engine",), judge_tests=PLAYBOOK),
     "names": Python(("compile/names.py",), ("tests/unit/compile/test_names.py", CASES)),
     "rules": Python(
-        ("compile/rules_*.py",),
+        ("compile/rules_*.py", "compile/places.py"),
         (
             "tests/unit/compile/test_hop_rules.py",
             "tests/unit/compile/test_name_rules.py",

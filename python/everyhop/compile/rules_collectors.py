@@ -7,8 +7,9 @@ import re
 
 from everyhop.compile import names
 from everyhop.compile.behind import Behind
+from everyhop.compile.places import places
 from everyhop.compile.rules_acceptance import dated
-from everyhop.compile.rules_hops import LOCALHOST, ascii_of
+from everyhop.compile.rules_hops import LOCALHOST
 from everyhop.compile.rules_proof import verified
 from everyhop.compile.world import Key, World
 from everyhop.model import Collector
@@ -26,36 +27,7 @@ def judge(world: World) -> None:
 
 def reached(world: World, by: Behind, it: Collector) -> None:
     in_the_clear: list[str] = []
-    seen: dict[str, int] = {}
-    for j, backend in enumerate(by.hops):
-        at = names.address(backend.at)
-        if at is None:
-            why = names.oddity(backend.at)
-            world.refuse(
-                "hop/address",
-                by.address(j),
-                f"{by.called} is at {backend.at!r}" + (f": {why}" if why else ", which is no address with a port"),
-                *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
-                'write "10.0.0.5:4318", "[2001:db8::1]:4318", "name:4318", "unix:/path" or "srv:_otlp._tcp.internal"',
-            )
-            continue
-        if at.service is not None and not world.config.dns.servers:
-            world.refuse(
-                "hop/service-unasked",
-                by.address(j),
-                f"{by.called} is at {at}, and [dns] names no servers that could be asked where it is",
-                '[dns] servers = ["10.0.0.53"]',
-                'or name what serves it: to = ["name:4318"]',
-            )
-        if str(at) in seen:
-            world.refuse(
-                "hop/twice",
-                by.address(j),
-                f"{by.called} is at {at} twice",
-                "keep one of them",
-                also=(by.address(seen[str(at)]),),
-            )
-        seen.setdefault(str(at), j)
+    for j, _, at in places(world, by, {}, says="is at", example=("_otlp._tcp.internal", 4318)):
         if it.tls != "plaintext":
             verified(world, by, j, at)
         elif it.off_host or not at.is_literal_loopback:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from everyhop.compile import names
 from everyhop.compile.behind import Behind, behind
+from everyhop.compile.places import places
 from everyhop.compile.rules_acceptance import dated
 from everyhop.compile.rules_proof import asking, asking_at_all, verified
 from everyhop.compile.world import Key, World
@@ -32,29 +32,7 @@ def each(world: World, it: Behind, seen: dict[str, Key], accepted_needed: list[s
     """Every place in a list `to`. `seen`: those that the route names before."""
     route, least = it.route, world.config.route[int(it.own[1])].tls
     in_plaintext: list[str] = []
-    for j, backend in enumerate(it.hops):
-        at = names.address(backend.at)
-        if at is None:
-            world.refuse(
-                "hop/address",
-                it.address(j),
-                f"{it.called} goes to {backend.at!r}"
-                + (f": {why}" if (why := names.oddity(backend.at)) else ", which is no address with a port"),
-                *[f'write the name as DNS has it: "{wire}"' for wire in [ascii_of(backend.at)] if wire],
-                'write "10.0.0.5:8443", "[2001:db8::1]:8443", "name:8443", "unix:/path" or "srv:_https._tcp.api.internal"',
-            )
-            continue
-        if at.service is not None and not world.config.dns.servers:
-            world.refuse(
-                "hop/service-unasked",
-                it.address(j),
-                f"{it.called} goes to {at}, and [dns] names no servers that could be asked where it is",
-                '[dns] servers = ["10.0.0.53"]',
-                'or name what serves it: to = ["name:8443"]',
-            )
-        if str(at) in seen:
-            twice(world, it, j, at, seen[str(at)])
-        seen.setdefault(str(at), it.address(j))
+    for j, backend, at in places(world, it, seen):
         if route.tls == "passthrough":
             passthrough_entry(world, it.key(j), route, backend)
             continue
@@ -80,14 +58,6 @@ def each(world: World, it: Behind, seen: dict[str, Key], accepted_needed: list[s
     choosing(world, it, in_plaintext)
 
 
-def twice(world: World, it: Behind, j: int, at: names.Address, first: Key) -> None:
-    """A place that the route goes to already; what a backend answers is not answered once more by its copy."""
-    is_copy = it.is_mirror and "mirror" not in first
-    what = f"{it.called} is its backend {at}" if is_copy else f"{it.called} goes to {at} twice"
-    mends = ("name another place: what a request does would be done twice",) if is_copy else ("keep one of them",)
-    world.refuse("hop/twice", it.address(j), what, *mends, also=(first,))
-
-
 def choosing(world: World, it: Behind, in_plaintext: list[str]) -> None:
     """Whether a backend that may choose its protocol has TLS to choose it in."""
     if isinstance(it.route, Collector) or it.route.upstream_protocol != "auto" or not in_plaintext:
@@ -100,12 +70,6 @@ def choosing(world: World, it: Behind, in_plaintext: list[str]) -> None:
         'or encrypt the hop: tls = "reencrypt"',
         also=(it.said("tls"),),
     )
-
-
-def ascii_of(at: str) -> str | None:
-    name, colon, port = at.rpartition(":")
-    found = names.ascii_form(name)
-    return f"{found}{colon}{port}" if found else None
 
 
 def passthrough_entry(world: World, key: Key, route: Route, backend: Hop) -> None:
