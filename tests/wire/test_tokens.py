@@ -216,6 +216,32 @@ def test_a_token_may_be_in_a_cookie_or_in_a_field_and_is_looked_for_nowhere_else
     it.refused(None, "token/several", 400, f"X-Token: {token}\r\nX-TOKEN: {token}\r\n")
 
 
+@pytest.mark.parametrize(
+    ("at", "field"),
+    [
+        ("", "Authorization: Bearer {}"),
+        (', from = "cookie:token"', "Cookie: token={}"),
+        (', from = "header:X-Token"', "X-Token: {}"),
+    ],
+    ids=["authorization", "cookie", "field"],
+)
+@pytest.mark.parametrize("strip", [True, False])
+def test_a_copy_has_the_token_where_the_backend_has_it_and_nowhere_else(
+    edge: Edges, pki: Pki, raw: Raws, tmp_path: Path, at: str, field: str, strip: bool
+) -> None:
+    """J04. What is taken out on the way to a backend is not told to who takes copies."""
+    mirror = raw(answering(OK))
+    more = f'mirror = {{ to = ["127.0.0.1:{mirror.port}"] }}'
+    jwt = f'{at}, forward = {{ sub = "x-user" }}, strip = {str(strip).lower()}'
+    it = Stage(edge, pki, raw, tmp_path, jwt, more)
+    token = it.issuer.token()
+    assert it.ask(more=field.format(token) + "\r\nX-User: root\r\n").status == 200
+    until(lambda: b"\r\n\r\n" in mirror.received or None)
+    for received in (it.raw.received, mirror.received):
+        assert (token.encode() in received) != strip
+        assert fields(received)["x-user"] == ["alice"]
+
+
 def test_of_several_issuers_each_verifies_its_own_tokens_alone(
     edge: Edges, pki: Pki, raw: Raws, tmp_path: Path
 ) -> None:

@@ -442,9 +442,8 @@ def issued(way: AtEdge) -> tuple[Believed, ...]:
         return ()
     claims = ", ".join(map(str, way.jwt.claims))
     what = f"tokens of {' or '.join(way.jwt.issuers)}" + (f" with {claims}" if claims else "")
-    why = "whoever has such a token, or the issuer's key, gets in" + (
-        "" if way.jwt.strip else "; the backend gets it too"
-    )
+    too = "the backend and the mirror get it too" if way.mirror else "the backend gets it too"
+    why = "whoever has such a token, or the issuer's key, gets in" + ("" if way.jwt.strip else f"; {too}")
     return (Believed("the edge", what, why),)
 
 

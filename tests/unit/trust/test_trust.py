@@ -80,6 +80,23 @@ def test_who_can_read_and_what_attackers_get(tmp_path: Path, variant: str) -> No
     assert all(e.why for e in it.attackers.values())
 
 
+@pytest.mark.parametrize(
+    ("more", "too"),
+    [
+        ("", "; the backend gets it too"),
+        ('mirror = { to = ["10.0.0.9:1"] }\n', "; the backend and the mirror get it too"),
+        ("strip", ""),
+    ],
+)
+def test_who_gets_a_token_is_told_with_whoever_takes_copies(tmp_path: Path, more: str, too: str) -> None:
+    strip = ", strip = true" if more == "strip" else ""
+    issuer = '[[issuer]]\nname = "corp"\nissuer = "https://login.test"\naudience = "api"\nkeys = { file = "k.json" }\nalgorithms = ["ES256"]\n'
+    jwt = f'jwt = {{ issuer = "corp", claims = {{ scope = "api" }}{strip} }}\n'
+    it = mapped(tmp_path, "mutual", listener="", site=issuer, more=jwt + more.removeprefix("strip"))
+    (told,) = (b for b in it.believed if b.what.startswith("tokens of corp with"))
+    assert told.why == f"whoever has such a token, or the issuer's key, gets in{too}"
+
+
 def test_demands_versions_and_believed_words_show(tmp_path: Path) -> None:
     plain = mapped(tmp_path, "mutual")
     assert plain.clients == "not asked" and plain.hops[0].oldest == "1.2" and plain.believed == ()
