@@ -175,6 +175,22 @@ def test_who_is_trusted_in_it_goes_on_with_its_trace_and_anybody_else_begins_one
     assert TRACE not in second and [fields.get("tracestate") for fields in seen()] == ["a=1,b=2", None]
 
 
+def test_nothing_that_a_request_or_its_answer_holds_is_told(
+    edge: Edges, pki: Pki, raw: Raws, opened: contextlib.ExitStack
+) -> None:
+    """Whether it goes well or is refused; but for what its fields say of a trace."""
+    to = collects(opened, pki)
+    answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=secret\r\nX-Secret: secret\r\nContent-Length: 6\r\n\r\nsecret"
+    it = edge(told(pki, to.port) + route(raw(answering(answer)).port, "limits = { body_bytes = 9 }"))
+    sent = "Host: a.test\r\nAuthorization: Bearer secret\r\nCookie: b=secret\r\nUser-Agent: secret\r\nReferer: https://secret/"
+    for length, status in ((6, 200), (10, 413)):
+        head = f"POST /?secret HTTP/1.1\r\n{sent}\r\nTraceparent: {PARENT}\r\nContent-Length: {length}\r\n\r\n"
+        assert ask(it, pki, head + "secret"[:length] + "x" * (length - 6)) == status
+    spans = until(lambda: to.spans if len(to.spans) == 3 else None)
+    assert "secret" not in str(spans)
+    assert [s.said["everyhop.client.traceparent"] for s in spans if not s.parent] == [PARENT] * 2
+
+
 def test_without_traces_what_a_client_says_of_its_trace_goes_on_as_it_came(edge: Edges, pki: Pki, raw: Raws) -> None:
     backend = raw(answering(OK, OK))
     it = edge(route(backend.port))
