@@ -12,7 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.subjects import LOAD_CPU, SUBJECT_CPU, Subject, nginx_frame, pinned, released, version_of, which
+from bench.subjects import (
+    SUBJECT_CPU,
+    Subject,
+    nginx_behind,
+    nginx_frame,
+    pinned,
+    released,
+    version_of,
+    which,
+)
 from everyhop.demo.stage import free_port
 
 FEATURES = ("plain", "edits", "redirect", "gzip", "hash", "routes", "log")
@@ -53,19 +62,13 @@ def origin(folder: Path) -> tuple[Behind, subprocess.Popen[bytes]]:
         "add_header X-Origin yes; add_header X-Port $server_port; add_header X-Asked $uri;\n"
         'add_header X-Heard "$http_x_edge/$http_x_debug";'
     )
-    text = (
-        f"daemon off; worker_processes 1; pid {folder}/f.pid; error_log /dev/null;\n"
-        "events { worker_connections 32768; }\n"
-        f"http {{ {nginx_frame(folder, 'f')} sendfile on; keepalive_timeout 600; types {{ text/html html; }}\n"
+    servers = (
+        "types { text/html html; }\n"
         f"server {{ {' '.join(f'listen 127.0.0.1:{port} backlog=4096;' for port in back.ports)}\n"
         f"root {www}; {told}\n"
-        f"location = /text.html {{ }}\nlocation / {{ return 200 '{'x' * 256}'; }} }} }}\n"
+        f"location = /text.html {{ }}\nlocation / {{ return 200 '{'x' * 256}'; }} }}"
     )
-    (folder / "features-origin.conf").write_text(text)
-    program = which("nginx")
-    if not program:
-        raise SystemExit("nginx is missing: apt-get install nginx-light")
-    return back, pinned(LOAD_CPU, [program, "-c", str(folder / "features-origin.conf"), "-p", str(folder)])
+    return back, nginx_behind(folder, "f", servers)
 
 
 def shortened(text: str, marks: tuple[str, ...]) -> str:

@@ -129,23 +129,31 @@ def origin(folder: Path) -> tuple[Origin, list[subprocess.Popen[bytes]]]:
     )
     tls = f"ssl_certificate {folder}/backend.pem; ssl_certificate_key {folder}/backend.key; ssl_protocols TLSv1.3;\n"
     demand = f"ssl_client_certificate {folder}/bench-ca.pem; ssl_verify_client on;\n"
-    text = (
-        f"daemon off; worker_processes 1; pid {folder}/o.pid; error_log /dev/null;\n"
-        "events { worker_connections 32768; }\n"
-        f"http {{ {nginx_frame(folder, 'o')} sendfile on; keepalive_timeout 600;\n"
+    servers = (
         f"server {{ listen 127.0.0.1:{it.http} backlog=4096; {body} }}\n"
         f"server {{ listen 127.0.0.1:{it.https} ssl backlog=4096; {tls} {body} }}\n"
-        f"server {{ listen 127.0.0.1:{it.mutual} ssl backlog=4096; {tls} {demand} {body} }} }}\n"
+        f"server {{ listen 127.0.0.1:{it.mutual} ssl backlog=4096; {tls} {demand} {body} }}"
     )
-    (folder / "origin.conf").write_text(text)
-    nginx = which("nginx")
-    if not nginx:
-        raise SystemExit("nginx is missing: apt-get install nginx-light")
     started = [
-        pinned(LOAD_CPU, [nginx, "-c", str(folder / "origin.conf"), "-p", str(folder)]),
+        nginx_behind(folder, "o", servers),
         pinned(LOAD_CPU, load("echo", f"listen=127.0.0.1:{it.echo}")),
     ]
     return it, started
+
+
+def nginx_behind(folder: Path, name: str, servers: str) -> subprocess.Popen[bytes]:
+    """What all subjects stand in front of, beside the load."""
+    text = (
+        f"daemon off; worker_processes 1; pid {folder}/{name}.pid; error_log /dev/null;\n"
+        "events { worker_connections 32768; }\n"
+        f"http {{ {nginx_frame(folder, name)} sendfile on; keepalive_timeout 600;\n{servers} }}\n"
+    )
+    conf = folder / f"{name}-behind.conf"
+    conf.write_text(text)
+    program = which("nginx")
+    if not program:
+        raise SystemExit("nginx is missing: apt-get install nginx-light")
+    return pinned(LOAD_CPU, [program, "-c", str(conf), "-p", str(folder)])
 
 
 def configuration(back: Origin, port: int, *, routes: int = 1, log: str = "off", threads: int = 1) -> str:
