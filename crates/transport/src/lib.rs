@@ -10,5 +10,6 @@ pub mod pipe;
 pub mod shares;
 pub mod side;
 pub mod sock;
+pub mod thread;
 pub mod ticker;
 pub mod tls;

@@ -1,7 +1,7 @@
 //! Admit: may this request pass, and by which route? Pure, and the only judge there is: the data path and `where` ask it.
 //! It judges by the plan that runs now, not by the one at accept, so that a tightened rule holds from the next request on.
 //!
-//! A request passes the checks in the order of [`CHECKS`], one file each. A check sees the whole [`Case`], writes down what
+//! A request passes the checks in the order of [`checks`], one file each. A check sees the whole [`Case`], writes down what
 //! it found, and refuses with one reason; a refusal of what a route asks is that route's. Read next: `site.rs`.
 
 mod jwt;
@@ -107,7 +107,12 @@ pub(crate) fn still_shows(running: &Running, route: usize, token: Option<&Verifi
 type Checked = Result<(), Refused>;
 
 /// The order. Whatever a route asks of a request beyond its rule stands behind the rule.
-const CHECKS: [fn(&mut Case<'_>) -> Checked; 3] = [site::check, route::check, jwt::check];
+#[inline]
+fn checks(case: &mut Case<'_>) -> Checked {
+    site::check(case)?;
+    route::check(case)?;
+    jwt::check(case)
+}
 
 /// Judges a request. `now_s` is Unix time.
 pub fn admit(
@@ -118,9 +123,7 @@ pub fn admit(
     now_s: i64,
 ) -> Result<Admitted, Refused> {
     let mut case = Case { running, proved, asked, headers, now_s, route: None, token: None };
-    for check in CHECKS {
-        check(&mut case)?;
-    }
+    checks(&mut case)?;
     let route = case.route.ok_or(Refusal::NotFound)?;
     Ok(Admitted { route, token: case.token })
 }

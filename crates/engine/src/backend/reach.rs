@@ -287,6 +287,7 @@ impl Backends {
     }
 
     /// Takes the connection back if its next byte belongs to the next response. `running` is the plan that runs now.
+    #[inline]
     pub(crate) fn take_back(&self, running: &Running, route: &RouteRun, up: Up, sent_all: bool) {
         if let Up::H1(up) = up
             && sent_all

@@ -8,16 +8,16 @@ mod post;
 use crate::export::deliver::deliver;
 use crate::worker::shared::Shared;
 use everyhop_transport::deadlines::Watches;
+use everyhop_transport::thread;
 use everyhop_transport::ticker::Ticker;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::runtime::{Builder, LocalOptions};
 
 /// Sends until the process ends.
 pub fn run(shared: &Arc<Shared>) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
-    runtime.block_on(async {
+    let shared = shared.clone();
+    thread::run(Box::pin(async move {
         let watches: Rc<Watches> = Rc::default();
         let (ticker, began) = (Ticker::new()?, Instant::now());
         watches.clock.tick(began);
@@ -34,5 +34,5 @@ pub fn run(shared: &Arc<Shared>) -> std::io::Result<()> {
                 sending = begin();
             }
         }
-    })
+    }))
 }

@@ -6,6 +6,7 @@ use crate::worker::checks::Checks;
 use crate::worker::core::Core;
 use crate::worker::shared::Shared;
 use everyhop_running::running::Running;
+use everyhop_transport::thread;
 use everyhop_transport::ticker::Ticker;
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
@@ -13,7 +14,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -41,10 +41,9 @@ pub(crate) fn run(
     mut orders: UnboundedReceiver<Order>,
     accept: Accept,
 ) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     choose::start_at(index);
     spread::start_at(index);
-    runtime.block_on(async move {
+    thread::run(Box::pin(async move {
         let core = Core::new(index, shared);
         let mut accepting = Accepting::default();
         let began = Instant::now();
@@ -72,7 +71,7 @@ pub(crate) fn run(
                 }
             }
         }
-    })
+    }))
 }
 
 /// Sockets of this thread: accepting, or waiting for a plan that names them; and on the first thread what else goes on.
