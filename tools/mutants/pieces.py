@@ -82,7 +82,7 @@ PIECES: dict[str, Rust | Python] = {
         ),
     ),
     "compile": Python(
-        ("compile/compiler.py", "compile/build.py", "compile/files.py"),
+        ("compile/compiler.py", "compile/material.py", "compile/build.py", "compile/files.py"),
         (
             "tests/unit/compile/test_build.py",
             "tests/unit/compile/test_files.py",

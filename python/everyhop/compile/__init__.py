@@ -3,6 +3,7 @@
 Read next: `compiler.py`, which is the order of it all on one page.
 """
 
-from everyhop.compile.compiler import Compiled, Files, Material, compile_file, policy_groups, renewed
+from everyhop.compile.compiler import Compiled, Files, compile_file, policy_groups, renewed
+from everyhop.compile.material import Material
 
 __all__ = ["Compiled", "Files", "Material", "compile_file", "policy_groups", "renewed"]

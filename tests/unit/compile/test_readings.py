@@ -4,6 +4,7 @@ and gives what reading everything would give."""
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ import pytest
 from everyhop.admin.renewal import AT_ONCE, Renewal
 from everyhop.compile import Compiled, compile_file, renewed
 from everyhop.compile import compiler as compiling
+from everyhop.compile.build import build
+from everyhop.compile.world import World
 from everyhop.demo.certificates import Authority, put
 from everyhop.errors import Refused
 from everyhop.identity import Mark, mark_of
+from everyhop.plan import Plan
 from tests.kit.forge import crl, root
 
 SITES = 12
@@ -205,3 +209,21 @@ requires = ["independent-certificates"]
     with pytest.raises(Refused) as found:
         renewed(first)
     assert {f.slug for f in found.value.findings if f.severity == "refused"} == {"route/requirement-not-configured"}
+
+
+def test_nothing_is_collected_while_a_plan_is_made_and_everything_afterwards(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def built(world: World) -> Plan:
+        seen.append(gc.isenabled())
+        return build(world)
+
+    monkeypatch.setattr(compiling, "build", built)
+    ground.whole()
+    assert (seen, gc.isenabled()) == ([False], True)
+    (ground.folder / "c1.pem").write_text("none")
+    with pytest.raises(Refused):
+        ground.whole()
+    assert gc.isenabled()

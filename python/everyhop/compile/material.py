@@ -1,0 +1,60 @@
+"""What the engine is given beside a plan: keys, certificates, revocation lists, pages, keys of issuers."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+
+from everyhop.compile.world import World
+from everyhop.plan import canonical, digest
+
+
+@dataclass(frozen=True)
+class Material:
+    """Keys and certificates for the engine. `entries` and `digest` may be shown; `blob` holds private keys."""
+
+    entries: list[dict[str, object]]
+    digest: str
+    blob: bytes = field(repr=False)
+
+
+def material(world: World) -> Material:
+    """What the plan refers to and nothing else: an engine of passthrough routes alone is sent no key."""
+    certs: dict[str, dict[str, str]] = {}
+    entries: list[dict[str, object]] = []
+
+    def pair(id_: str, key: tuple[str | int, ...]) -> None:
+        it = world.pairs.get(key)
+        if it is None:
+            return
+        certs[id_] = {"chain": it.chain_pem.decode(), "key": it.key_pem.decode()}
+        ends = int(it.not_after.timestamp())
+        entries.append({"id": id_, "chain_sha256": it.chain_sha256, "key_sha256": it.key_sha256, "not_after_s": ends})
+
+    for i, site in enumerate(world.config.site):
+        for j in range(len(site.certs)):
+            pair(f"site/{site.name}/{j}", ("site", i, "certs", j))
+    for i, identity in enumerate(world.config.identity):
+        pair(f"identity/{identity.name}", ("identity", i))
+    cas: dict[str, str] = {}
+    for label, roots in world.roots.items():
+        cas[f"ca/{label}"] = roots.pem.decode()
+        entries.append({"id": f"ca/{label}", "chain_sha256": roots.sha256, "key_sha256": None, "not_after_s": None})
+    pages: dict[str, str] = {}
+    for label, page in world.pages.items():
+        pages[f"page/{label}"] = base64.b64encode(page.data).decode()
+        entries.append({"id": f"page/{label}", "chain_sha256": page.sha256, "key_sha256": None, "not_after_s": None})
+    crls: dict[str, str] = {}
+    for label, crl in world.crls.items():
+        crls[f"crl/{label}"] = crl.pem.decode()
+        ends = int(crl.next_update.timestamp())
+        entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
+    issuers: dict[str, str] = {}
+    for issuer in world.config.issuer:
+        if (keys := world.key_sets.get(issuer.keys.file)) is not None:
+            issuers[id_ := f"issuer/{issuer.name}"] = keys.text
+            entries.append({"id": id_, "chain_sha256": keys.sha256, "key_sha256": None, "not_after_s": None})
+    entries.sort(key=lambda e: str(e["id"]))
+    blob = json.dumps({"certs": certs, "cas": cas, "crls": crls, "pages": pages, "issuers": issuers}).encode()
+    return Material(entries, digest(canonical(entries)), blob)
