@@ -18,7 +18,8 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/target/pycache
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.toml Cargo.lock
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
-APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there
+APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
+  target/applications/collector/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -155,6 +156,15 @@ target/applications/bin/.there: $(wildcard $(PEERS)/go/*.go) $(PEERS)/go/go.mod 
 	@mkdir -p target/applications/bin
 	@cd $(PEERS)/go; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/bin/gopeers .
+	@touch $@
+
+# The collector's modules want a Go of their own age: without one its tests are skipped, and say so. Apart from the others, so
+# that they are built without it.
+target/applications/collector/.there: $(wildcard $(PEERS)/collector/*.go) $(PEERS)/collector/go.mod $(PEERS)/collector/go.sum
+	@mkdir -p target/applications/collector
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/collector; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/collector/collector .; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

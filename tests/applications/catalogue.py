@@ -166,6 +166,12 @@ OTHERS = {
         ),
         note="Clients and the edge ask for TLS (`starttls`), or begin it at once (`sslnegotiation=direct`), each with each.",
     ),
+    "test_collector.py": Other(
+        "A collector of traces",
+        (("the receiver of the OpenTelemetry Collector", "go.opentelemetry.io/collector/receiver/otlpreceiver"),),
+        ("mutual", "reencrypt"),
+        note="It is told by the edge itself, over a hop as one to a backend; built where Go is 1.26 or newer, elsewhere skipped.",
+    ),
     "test_redis.py": Other("Redis", (("Redis of Debian",), ("redis-py", "redis"))),
     "test_mqtt.py": Other(
         "MQTT",

@@ -45,6 +45,15 @@ def found(command: str) -> str:
     return at
 
 
+def collector() -> str:
+    """The receiver of a collector, whose modules want a newer Go than some machines have."""
+    installed("collector", ".there")
+    path = INSTALLED / "collector" / "collector"
+    if not path.exists():
+        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
+    return str(path)
+
+
 def python(script: str, *arguments: object) -> list[str]:
     return [installed("python", "bin", "python"), str(PEERS / script), *map(str, arguments)]
 
