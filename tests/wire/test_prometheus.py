@@ -8,13 +8,14 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-
-import pytest
 
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki
 from tests.kit.edge import until
+from tests.kit.otlp import Collector
 from tests.wire.test_metrics import Told
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ RULES = ROOT / "deploy/prometheus/everyhop.rules.yml"
 DASHBOARD = ROOT / "deploy/grafana/everyhop.json"
 Edges = Callable[..., EdgeKit]
 METRIC = re.compile(r"\beveryhop_[a-z0-9_]+")
+TRACES = '[[collector]]\nname = "otel"\ntls = "plaintext"\nto = ["127.0.0.1:{}"]\n[traces]\ncollector = "otel"\n'
 ROUTE = '[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1", "127.0.0.1:2"]\nmost = { requests = 5 }\n'
 
 
@@ -41,36 +43,37 @@ def test_every_alert_is_one_and_fires_at_what_it_is_for_and_at_nothing_else() ->
     assert tried == set(re.findall(r"- alert: (\w+)", RULES.read_text())), "each is seen firing"
 
 
-def expressions() -> list[str]:
-    """Of the dashboard, with what Grafana puts in."""
+def expressions(of: str = "everyhop_") -> list[str]:
+    """Of the dashboard, with what Grafana puts in: those that speak of that."""
     board = json.loads(DASHBOARD.read_text())
     found = [t["expr"] for panel in board["panels"] for t in panel.get("targets", [])]
     found += [it["expr"] for it in board["annotations"]["list"]]
+    found = [it for it in found if of in it]
     known = {"$instance": ".*", "$route": ".*", "$__rate_interval": "5m"}
     for name, value in known.items():
         found = [it.replace(name, value) for it in found]
-    assert len(found) > 15 and not [it for it in found if "$" in it]
+    assert len(found) > 2 and not [it for it in found if "$" in it]
     return found
 
 
-@pytest.fixture
-def prometheus(edge: Edges, pki: Pki, tmp_path: Path) -> Iterator[Callable[[str], list[dict[str, object]]]]:
-    """Prometheus, which has heard of an edge; asks it."""
-    it = Told(edge, ROUTE)
-    assert [it.ask(pki) for _ in range(8)] == [502] * 8  # One of the two is left alone by now.
-    it.comes(backend_up=1)
+Asks = Callable[[str], list[dict[str, object]]]
+
+
+@contextmanager
+def watching(edge: Told, folder: Path) -> Iterator[Asks]:
+    """Prometheus, which has heard of the edge; asks it."""
     port = free_port()
-    config = tmp_path / "prometheus.yml"
+    config = folder / "prometheus.yml"
     config.write_text(
         f"global: {{ scrape_interval: 250ms, evaluation_interval: 250ms }}\nrule_files: [{RULES}]\n"
-        f"scrape_configs: [{{ job_name: edge, static_configs: [{{ targets: ['127.0.0.1:{it.port}'] }}] }}]\n"
+        f"scrape_configs: [{{ job_name: edge, static_configs: [{{ targets: ['127.0.0.1:{edge.port}'] }}] }}]\n"
     )
     words = [
         f"--config.file={config}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
+        f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    log = tmp_path / "prometheus.log"
+    log = folder / "prometheus.log"
     with log.open("wb") as out, subprocess.Popen(["prometheus", *words], stdout=out, stderr=out) as running:
 
         def ask(expression: str) -> list[dict[str, object]]:
@@ -85,22 +88,53 @@ def prometheus(edge: Edges, pki: Pki, tmp_path: Path) -> Iterator[Callable[[str]
             except OSError:
                 return False
 
-        until(heard, 60, log.read_text)
-        yield ask
-        running.terminate()
+        try:
+            until(heard, 60, log.read_text)
+            yield ask
+        finally:
+            running.terminate()
 
 
 def test_what_an_edge_tells_is_read_by_prometheus_and_is_what_the_dashboard_and_the_alerts_ask_for(
-    prometheus: Callable[[str], list[dict[str, object]]],
+    edge: Edges, pki: Pki, tmp_path: Path
 ) -> None:
     documented = (ROOT / "docs/reference/metrics.md").read_text()
     for name in METRIC.findall("\n".join([*expressions(), RULES.read_text()])):
         family = re.sub(r"_(bucket|sum|count)$", "", name)
         assert f"`{family}`" in documented, name
-    for expression in expressions():
-        prometheus(expression)  # An expression that is none is answered 400.
-    assert prometheus("sum(everyhop_requests_total) > 0")
-    until(lambda: bool(prometheus('ALERTS{alertname="EveryhopBackendDown"}')), 60)
+    it = Told(edge, ROUTE)
+    assert [it.ask(pki) for _ in range(8)] == [502] * 8  # One of the two is left alone by now.
+    it.comes(backend_up=1)
+    with watching(it, tmp_path) as prometheus:
+        for expression in expressions():
+            prometheus(expression)  # An expression that is none is answered 400.
+        assert prometheus("sum(everyhop_requests_total) > 0")
+        until(lambda: bool(prometheus('ALERTS{alertname="EveryhopBackendDown"}')), 60)
+
+
+def test_spans_that_a_collector_takes_and_those_that_it_does_not_are_on_the_dashboard_and_an_alert_tells_of_these(
+    edge: Edges, pki: Pki, tmp_path: Path
+) -> None:
+    collector = Collector()
+    try:
+        it = Told(edge, ROUTE + TRACES.format(collector.port))
+        with watching(it, tmp_path) as prometheus:
+            assert it.ask(pki) == 502  # What failed is told whatever the share: itself, and the try at each backend.
+            it.comes(traces_sent_total=3, traces_waiting=0)
+            assert not prometheus('ALERTS{alertname="EveryhopSpansDropped"}')
+            collector.status = 400
+            assert it.ask(pki) == 502
+            it.comes(traces_sent_total=3, traces_dropped_total=3)
+            (alert,) = until(lambda: prometheus('ALERTS{alertname="EveryhopSpansDropped"}'), 60)
+            assert "'reason': 'refused'" in str(alert)
+            shown = expressions("everyhop_traces_")
+            assert {name for it in shown for name in METRIC.findall(it)} == set(
+                re.findall(r"`(everyhop_traces_\w+)`", (ROOT / "docs/reference/metrics.md").read_text())
+            )
+            for expression in shown:
+                assert until(partial(prometheus, expression), 60), expression
+    finally:
+        collector.close()
 
 
 def test_what_an_edge_tells_has_no_fault_that_promtool_knows(edge: Edges, pki: Pki) -> None:
