@@ -276,10 +276,15 @@ impl Matcher {
 
     #[inline]
     fn ask_in(&self, view: &View, site: usize, ask: &Ask<'_>) -> Answer {
-        if !matches!(view.owners.get(ask.host), Some(Owner::Site(s)) if *s == site) {
+        let exact = view.hosts.exact(ask.host);
+        let (owner, table) = match exact {
+            Some(table) => (table.site, exact),
+            None => (view.site(ask.host), view.hosts.widely(ask.host)),
+        };
+        if owner != Some(site) {
             return Answer::Misdirected;
         }
-        match view.hosts.get(ask.host).map_or(Found::Nothing, |t| t.find(ask)) {
+        match table.map_or(Found::Nothing, |t| t.find(ask)) {
             Found::Route(route) => Answer::Route(route),
             Found::Nothing => Answer::NotFound,
             Found::Ambiguous { route, other } => Answer::Ambiguous { route, other },

@@ -46,9 +46,17 @@ impl<T> Names<T> {
     }
 
     pub fn get(&self, name: &str) -> Option<&T> {
-        if let Some(found) = self.exact.get(name) {
-            return Some(found);
-        }
+        self.exact(name).or_else(|| self.widely(name))
+    }
+
+    /// What was put in by this name itself.
+    #[inline]
+    pub fn exact(&self, name: &str) -> Option<&T> {
+        self.exact.get(name)
+    }
+
+    /// What was put in by the longest wildcard that covers this name.
+    pub fn widely(&self, name: &str) -> Option<&T> {
         if self.wild.is_empty() {
             return None;
         }
@@ -71,6 +79,11 @@ impl<T> Names<T> {
     pub fn iter(&self) -> impl Iterator<Item = (String, &T)> {
         let exact = self.exact.iter().map(|(name, it)| (name.to_string(), it));
         exact.chain(self.wild.iter().map(|(suffix, it)| (format!("*.{suffix}"), it)))
+    }
+
+    /// Those without a wildcard.
+    pub fn each_exact(&mut self, mut f: impl FnMut(&str, &mut T)) {
+        self.exact.iter_mut().for_each(|(name, it)| f(name, it));
     }
 
     pub fn each(&mut self, mut f: impl FnMut(&mut T)) {

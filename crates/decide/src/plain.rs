@@ -43,10 +43,7 @@ impl Matcher {
     /// The site whose name a request in the clear asks for, at a listener that serves: it is judged as inside that site's TLS,
     /// by somebody who proved nothing.
     pub fn named_site(&self, listener: &str, host: &str) -> Option<usize> {
-        match self.view(listener).owners.get(host) {
-            Some(Owner::Site(site)) => Some(*site),
-            _ => None,
-        }
+        self.view(listener).site(host)
     }
 
     /// Judges a request in the clear by the listener of that name; host and path are canonical.

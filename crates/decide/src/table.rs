@@ -79,6 +79,8 @@ pub(crate) struct Table {
     pub(crate) longest: usize,
     /// The same keys as a lenient backend might read them.
     alike: Alike,
+    /// Of a host without a wildcard: the site that owns it, so that one look finds both.
+    pub(crate) site: Option<usize>,
 }
 
 /// What a path leads to under one host.

@@ -59,6 +59,9 @@ impl View {
         }
         it.hosts.each(Table::sort);
         it.streams.each(Table::sort);
+        let mut hosts = std::mem::take(&mut it.hosts);
+        hosts.each_exact(|host, table| table.site = it.site(host));
+        it.hosts = hosts;
         it.only = (0..plan.sites.len()).map(|site| it.only_stream(plan, site, listener)).collect();
         Ok(it)
     }
@@ -71,6 +74,14 @@ impl View {
             });
         let only = all.next().map(|(i, _)| i);
         only.filter(|_| all.next().is_none())
+    }
+
+    /// The site whose requests those for this host are.
+    pub(crate) fn site(&self, host: &str) -> Option<usize> {
+        match self.owners.get(host) {
+            Some(Owner::Site(site)) => Some(*site),
+            _ => None,
+        }
     }
 
     /// As [`Matcher::stream`].

@@ -29,9 +29,20 @@ thread_local! {
 }
 
 /// Memory for at least `n` bytes.
+#[inline]
 fn room(n: usize) -> Vec<u8> {
+    if n <= ROOM
+        && let Some(pooled) = POOL.with_borrow_mut(|p| p.plain.pop())
+    {
+        return pooled;
+    }
+    other_room(n)
+}
+
+#[cold]
+fn other_room(n: usize) -> Vec<u8> {
     let (pooled, size) = match n {
-        0..=ROOM => (POOL.with_borrow_mut(|p| p.plain.pop()), ROOM),
+        0..=ROOM => (None, ROOM),
         _ if n <= WIDE => (POOL.with_borrow_mut(Pool::lend_wide), WIDE),
         _ => (None, n.next_power_of_two()),
     };
@@ -42,6 +53,26 @@ impl Pool {
     fn lend_wide(&mut self) -> Option<Vec<u8>> {
         self.wide_lent += 1;
         self.wide.pop()
+    }
+
+    /// A buffer that grew to another size is freed, so that one large head does not stay paid for.
+    #[inline]
+    fn take_back(&mut self, bytes: Vec<u8>) {
+        if bytes.capacity() != ROOM {
+            self.take_back_wide(bytes);
+        } else if self.plain.len() < SPARE {
+            self.plain.push(bytes);
+        }
+    }
+
+    #[cold]
+    fn take_back_wide(&mut self, bytes: Vec<u8>) {
+        if bytes.capacity() == WIDE {
+            self.wide_lent = self.wide_lent.saturating_sub(1);
+            if self.wide.len() < SPARE_WIDE {
+                self.wide.push(bytes);
+            }
+        }
     }
 }
 
@@ -179,20 +210,7 @@ impl Buf {
         self.start = 0;
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        // A buffer that grew to another size is freed, so that one large head does not stay paid for.
-        POOL.with_borrow_mut(|pool| {
-            if bytes.capacity() == WIDE {
-                pool.wide_lent = pool.wide_lent.saturating_sub(1);
-            }
-            let (list, spare) = match bytes.capacity() {
-                ROOM => (&mut pool.plain, SPARE),
-                WIDE => (&mut pool.wide, SPARE_WIDE),
-                _ => return,
-            };
-            if list.len() < spare {
-                list.push(bytes);
-            }
-        });
+        POOL.with_borrow_mut(|pool| pool.take_back(bytes));
     }
 }
 
