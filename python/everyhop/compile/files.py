@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from everyhop import identity
 from everyhop.compile import hop_files, rules_log
 from everyhop.compile.key_sets import KeySet, read_keys
+from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists
-from everyhop.compile.pages import read_html, read_page
+from everyhop.compile.pages import read_answer, read_html
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 from everyhop.model import Issuer
@@ -56,9 +57,11 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
 
 def answers(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        if route.answer is not None and (label := route.answer.file) is not None and label not in world.pages:
+        if route.answer is not None and (label := route.answer.file) is not None:
+            says_itself = "content-type" in {name.lower() for name in route.answer.headers}
+            is_text = not says_itself and is_utf8(kind_of(label))
             try:
-                world.pages[label] = read_page(label, world.base)
+                world.pages[label] = read_answer(label, world.base, world.pages.get(label), is_text=is_text)
             except Unusable as e:
                 world.refuse(e.slug, ("route", i, "answer", "file"), f"route {route.name!r}: {e.what}", e.mend)
 

@@ -25,3 +25,8 @@ KINDS = {
 def kind_of(name: str) -> str:
     """The value of Content-Type; what nobody knows is bytes."""
     return KINDS.get(PurePath(name).suffix.lower(), "application/octet-stream")
+
+
+def is_utf8(kind: str) -> bool:
+    """It is said to be text in UTF-8, or is by its definition (RFC 8259 §8.1)."""
+    return kind.endswith("charset=utf-8") or kind == "application/json"

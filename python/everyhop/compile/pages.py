@@ -35,6 +35,26 @@ def read_page(label: str, base: Path, slug: str = "route/answer-file") -> Page:
     return Page(data, hashlib.sha256(data).hexdigest(), {path: mark(before)})
 
 
+def text_of(page: Page, path: Path, slug: str) -> str:
+    """Where it is told as text, it is some, and in the charset that is said of it. Raises `Unusable`."""
+    try:
+        text = page.data.decode()
+    except UnicodeDecodeError as e:
+        what = f"{path}: it is no text in UTF-8: its byte {e.start} is none"
+        raise Unusable(slug, what, "save it as UTF-8") from e
+    if "\0" in text:
+        raise Unusable(slug, f"{path}: it has a zero byte, which no text has", "save it as UTF-8")
+    return text
+
+
+def read_answer(label: str, base: Path, known: Page | None, *, is_text: bool) -> Page:
+    """What a route answers with, `known` where it was read before. Raises `Unusable`."""
+    page = known or read_page(label, base)
+    if is_text:
+        text_of(page, base / label, "route/answer-file")
+    return page
+
+
 def read_html(label: str, base: Path, known: Page | None) -> Page:
     """A page for people, `known` where it was read before; without a word in it nobody would be told anything.
 
@@ -43,13 +63,6 @@ def read_html(label: str, base: Path, known: Page | None) -> Page:
     slug = "pages/file"
     page = known or read_page(label, base, slug)
     path = base / label
-    try:
-        text = page.data.decode()
-    except UnicodeDecodeError as e:
-        what = f"{path}: it is no text in UTF-8: its byte {e.start} is none"
-        raise Unusable(slug, what, "save it as UTF-8") from e
-    if "\0" in text:
-        raise Unusable(slug, f"{path}: it has a zero byte, which no text has", "save it as UTF-8")
-    if not text.strip():
+    if not text_of(page, path, slug).strip():
         raise Unusable(slug, f"{path}: it is empty", "write what people are to be told, or take the page out")
     return page

@@ -363,7 +363,8 @@ PAGES: dict[str, Page] = {
     "route/answer-file": Page(
         "a file that the edge answers with cannot be used",
         "its clients would get an answer without what it says",
-        "It is read when the configuration is, held in memory, and watched; it may have 64 KiB.",
+        "It is read when the configuration is, held in memory, and watched; it may have 64 KiB. What its name calls text (`.html`, `.txt`, `.css`, "
+        "`.js`, `.json`) is UTF-8, as the answer says of it; `headers` may say another `content-type`.",
     ),
     "route/variable": Page(
         "a value names something that the edge does not know", "the braces would go out as they stand"

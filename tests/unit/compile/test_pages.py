@@ -107,5 +107,25 @@ def test_a_file_that_is_no_html_by_its_name_is_no_page(folder: Path) -> None:
 def test_a_file_may_be_a_page_of_an_answer_and_of_errors_and_is_held_to_both(folder: Path) -> None:
     answer = '[[site]]\nname = "s"\nhosts = ["b.test"]\ncerts = [{ chain = "none", key = "file:none" }]\n[[route]]\nname = "o"\nhost = "b.test"\nanswer = { status = 503, file = "bytes.html" }\n'
     (folder / "bytes.html").write_bytes(b"\xff")
-    assert "pages/file" in [f.slug for f in found(folder, '503 = "bytes.html"\n' + answer)]
+    slugs = [f.slug for f in found(folder, '503 = "bytes.html"\n' + answer)]
+    assert {"pages/file", "route/answer-file"} <= set(slugs)
     assert "pages/file" not in [f.slug for f in found(folder, answer)]
+    (folder / "bytes.html").write_text(" ")
+    slugs = [f.slug for f in found(folder, '503 = "bytes.html"\n' + answer)]
+    assert "pages/file" in slugs and "route/answer-file" not in slugs, "an answer may be short"
+
+
+def test_what_an_answer_calls_text_is_text_and_what_it_calls_bytes_may_be_any(folder: Path) -> None:
+    for name, headers, is_well in (
+        ("a.html", "", False),
+        ("a.JSON", "", False),
+        ("a.txt", "", False),
+        ("a.txt", ', headers = { Content-Type = "text/plain; charset=latin1" }', True),
+        ("a.png", "", True),
+        ("a.svg", "", True),
+        ("a", "", True),
+    ):
+        (folder / name).write_bytes(b"\xff")
+        more = f'[[route]]\nname = "o"\nhost = "a.test"\npath = "/o"\nanswer = {{ status = 200, file = "{name}"{headers} }}\n'
+        slugs = [f.slug for f in found(folder, more)]
+        assert ("route/answer-file" not in slugs) == is_well, (name, slugs)
