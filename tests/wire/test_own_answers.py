@@ -153,10 +153,14 @@ def test_a_websocket_is_answered_as_anything_else(edge: Edges, pki: Pki) -> None
 
 def test_a_file_is_told_as_what_its_name_says_and_told_anew_once_it_changed(edge: Edges, pki: Pki) -> None:
     page = pki.folder / "down.html"
-    page.write_bytes(b"<h1>down</h1>\xff")
+    page.write_text("<h1>zu, später wieder</h1>", "utf-8")
     it = edge('[[route]]\nname = "r"\nhost = "a.test"\nanswer = { status = 200, file = "{pki}/down.html" }\n')
     answer = get(it, pki, "/")
-    assert (answer.body, answer.headers["content-type"]) == (b"<h1>down</h1>\xff", "text/html; charset=utf-8")
+    assert (answer.text, answer.headers["content-type"]) == ("<h1>zu, später wieder</h1>", "text/html; charset=utf-8")
+    page.write_text("<h1>zu, später wieder</h1>", "latin-1")
+    told = it.admin("reload")
+    assert not told["reloaded"] and "no text in UTF-8" in str(told), "it would be told in a charset that it is not in"
+    assert get(it, pki, "/").text == "<h1>zu, später wieder</h1>"
     page.write_bytes(b"<h1>up</h1>")
     assert it.admin("reload")["reloaded"]
     assert get(it, pki, "/").body == b"<h1>up</h1>"
