@@ -61,6 +61,10 @@ fn a_client_of_imap_is_offered_starttls_and_no_login() {
         );
         assert_eq!(end, Heard::Begins { says: b". OK begin TLS\r\n".to_vec() });
     }
+    for leaves in ["A3 LOGOUT\r\n", "A3 logout\r\nA4 NOOP\r\n"] {
+        let bye = b"* BYE\r\nA3 OK LOGOUT completed\r\n".to_vec();
+        assert_eq!(told(Protocol::Imap, leaves.as_bytes(), 1).1, Heard::Leaves { says: bye });
+    }
     for bad in [
         "+ STARTTLS\r\n",
         " STARTTLS\r\n",
@@ -349,5 +353,7 @@ fn a_request_of_ldap_is_as_long_as_it_may_be_and_its_number_has_one_form() {
             panic!("{request:#x}")
         };
         assert_eq!((consumed, &says[2..6]), (7, &[2, 1, 9, answers][..]), "{request:#x}");
+        // RFC 4511 §4.1.9: confidentialityRequired.
+        assert_eq!(&says[7..10], &[0x0a, 1, 13], "{request:#x}");
     }
 }

@@ -54,3 +54,18 @@ pub(super) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     };
     [head, content.to_vec()].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_of_more_octets_is_refused_before_its_length_is_read_and_every_other_is_one() {
+        for tag in 0..=255u8 {
+            let of_more = tag & 0b1_1111 == 0b1_1111;
+            let alone = if of_more { Whole::Bad } else { Whole::Is(tag, &[], b"x") };
+            assert_eq!(whole(&[tag, 0, b'x'], 3), alone, "{tag:#x}");
+            assert_eq!(whole(&[tag, 1], 3), if of_more { Whole::Bad } else { Whole::NeedMore }, "{tag:#x}");
+        }
+    }
+}
