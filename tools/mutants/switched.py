@@ -124,11 +124,12 @@ def write(
         by_file[it.file].append(it)
     whose: dict[str, dict[int, int]] = {}
     left: list[Mutant] = []
-    for file, its in by_file.items():
-        text, whose[file], cannot = switched(whole[file], its)
+    # Also those whose last mutant was taken out again.
+    for file, before in whole.items():
+        text, whose[file], cannot = switched(before, by_file[file])
         left += cannot
         (tree / file).write_text(text)
-    for root in {re.sub(r"/src/.*", "/src/lib.rs", file) for file in by_file}:
+    for root in {re.sub(r"/src/.*", "/src/lib.rs", file) for file in whole}:
         text = (tree / root).read_text()
         (tree / root).write_text(text if SWITCH in text else text + SWITCH)
     return whose, left

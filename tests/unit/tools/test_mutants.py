@@ -266,6 +266,9 @@ def test_mutants_are_written_into_the_tree_with_their_switch_once(tmp_path: Path
         write(tmp_path, [it], {it.file: SOURCE})
     assert "1 => {" in (folder / "a.rs").read_text()
     assert (folder / "lib.rs").read_text() == "mod a;\n" + SWITCH
+    # What does not build is taken out again, also where a file held nothing else.
+    write(tmp_path, [], {it.file: SOURCE})
+    assert (folder / "a.rs").read_text() == SOURCE
 
 
 def test_an_error_of_the_compiler_is_where_it_stands_and_where_the_macro_stands_that_it_is_in() -> None:
