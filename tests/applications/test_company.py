@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -26,9 +27,10 @@ from tests.applications import curl, peer
 from tests.applications.catalogue import SOCKETS
 from tests.applications.lab import Lab
 from tests.kit import Pki, tls
-from tests.kit.edge import until
+from tests.kit.edge import leaf, until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
 from tests.kit.logs import whole_lines
+from tests.kit.prometheus import watching
 
 EXAMPLE = Path(__file__).parents[2] / "examples/company/everyhop.toml"
 BALANCER = "127.0.0.9"
@@ -45,6 +47,7 @@ class Company:
     log: Path
     pki: Pki
     lab: Lab
+    edge: Edge
 
     def ask(self, host: str, path: str = "/", *more: str, client: str = "curl-h2") -> dict[str, Any]:
         """As curl has it."""
@@ -90,7 +93,7 @@ def moved(text: str, folder: Path, pki: Pki, ports: dict[str, int], shown: bytes
         "10.0.1.11:8443": f"127.0.0.1:{ports['node']}",
         "10.0.1.12:8443": f"127.0.0.1:{ports['aiohttp']}",
         "10.0.1.21:8443": f"127.0.0.1:{ports['node']}",
-        "10.0.1.22:8443": f"127.0.0.1:{ports['hypercorn']}",
+        "10.0.1.22:8443": f"127.0.0.1:{ports['second']}",
         "10.0.1.31:8443": f"127.0.0.1:{ports['grpc']}",
         "127.0.0.1:3000": f"127.0.0.1:{ports['grafana']}",
         "10.0.5.9:443": f"127.0.0.1:{ports['printer']}",
@@ -104,6 +107,14 @@ def moved(text: str, folder: Path, pki: Pki, ports: dict[str, int], shown: bytes
     return text + f'\n[admin]\nsocket = "{folder}/admin.sock"\n'
 
 
+def second_node(lab: Lab, folder: Path) -> dict[str, int]:
+    """Another process of the same program: the company has two."""
+    its = leaf(lab.pki, "application")
+    command = peer.node("servers.mjs", its.chain, its.key, lab.pki.internal.file)
+    ports: dict[str, int] = lab.keep(peer.Peer(command, folder)).read()["ports"]["node"]
+    return ports
+
+
 @pytest.fixture(scope="module")
 def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     folder = tmp_path_factory.mktemp("company")
@@ -115,7 +126,7 @@ def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "grpc": orders.add_secure_port("127.0.0.1:0", asked),
         "node": lab.ports[first]["mutual"],
         "aiohttp": lab.ports["aiohttp"]["mutual"],
-        "hypercorn": lab.ports["hypercorn"]["mutual"],
+        "second": second_node(lab, folder)["mutual"] if peer.NODE else lab.ports["hypercorn"]["mutual"],
         "grafana": lab.ports["uvicorn"]["plain"],
         "printer": lab.ports["aiohttp"]["tls"],
         "pay": lab.ports["go"]["tls"],
@@ -126,7 +137,7 @@ def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Ite
     edge = Edge(config)
     try:
         edge.wait_for("ready:", 60)
-        yield Company(ports["public"], ports["web"], ports["status"], folder / "access.log", pki, lab)
+        yield Company(ports["public"], ports["web"], ports["status"], folder / "access.log", pki, lab, edge)
     finally:
         edge.stop()
         orders.stop(None).wait()
@@ -233,7 +244,10 @@ def test_a_client_behind_the_load_balancer_is_known_by_its_own_address(company: 
     assert line["backend_hop"]["tls"] == "mutual" and line["backend_hop"]["identity"] == "demanded"
 
 
-def test_the_shop_is_closed_for_a_while_and_the_rest_goes_on(company: Company) -> None:
+def test_the_shop_is_closed_for_a_while_and_the_rest_goes_on(company: Company, tmp_path: Path) -> None:
+    page = tmp_path / "closed.html"
+    page.write_text("<h1>back in the morning</h1>")
+
     def maintenance(*words: str) -> None:
         line = [
             sys.executable,
@@ -247,9 +261,12 @@ def test_the_shop_is_closed_for_a_while_and_the_rest_goes_on(company: Company) -
         ]
         subprocess.run(line, check=True, capture_output=True, timeout=60)
 
-    maintenance("--until", "2h", "--text", "back in the morning")
+    maintenance("--until", "2h", "--page", str(page))
     until(lambda: company.ask("company.test")["status"] == 503, 30)
-    assert "back in the morning" in company.ask("company.test")["body"]
+    told = company.ask("company.test", "/cart", "-H", "Accept: text/html")
+    assert told["body"] == page.read_text() and told["fields"]["content-type"].startswith("text/html")
+    assert "retry-after" in told["fields"] and "strict-transport-security" in told["fields"]
+    assert company.ask("company.test", "/robots.txt")["status"] == 200
     assert company.page("api.company.test", "/api/x")[0]["target"] == "/x"
     maintenance("--off")
     until(lambda: company.ask("company.test")["status"] == 200, 30)
@@ -271,3 +288,49 @@ def test_the_services_are_asked_whether_they_are_well(company: Company) -> None:
         return set(re.findall(good, rows, re.M))
 
     until(lambda: len(passed()) == 2, 30)
+
+
+def test_prometheus_hears_of_every_route_and_no_alert_of_those_that_are_shipped_tells_of_a_fault(
+    company: Company, tmp_path: Path
+) -> None:
+    company.page("company.test", "/heard")
+    with watching(company.status, tmp_path) as prometheus:
+        found: list[Any] = prometheus("everyhop_requests_total")
+        routes = {it["metric"]["route"] for it in found}
+        names = re.findall(r'^name += "(\w+)"$', EXAMPLE.read_text().partition("# The shop.")[2], re.M)
+        assert routes == set(names)
+        # All four patterns and the edge's own answers, by their names.
+        patterns = {it["metric"]["pattern"] for it in found}
+        assert patterns == {"passthrough", "mutual", "reencrypt", "plaintext", "answered"}
+        assert prometheus('everyhop_backend_up{route="api"} == 1') and not prometheus(
+            "everyhop_identity_not_demanded == 1"
+        )
+        # The certificates of these tests last for days.
+        assert not prometheus('ALERTS{alertstate="firing",alertname!~"EveryhopEnds.*"}')
+
+
+def test_the_log_is_turned_over_as_logrotate_does_and_no_line_is_lost(company: Company) -> None:
+    old = company.log.with_name("access.log.1")
+    asked: list[str] = []
+
+    def ask() -> None:
+        asked.append(f"/turned/{len(asked):03}")
+        company.page("company.test", asked[-1])
+
+    def asked_once_more() -> list[str]:
+        ask()
+        return told(company.log)
+
+    def told(log: Path) -> list[str]:
+        lines = [json.loads(line)["path"] for line in whole_lines(log)] if log.exists() else []
+        return [path for path in lines if path and path.startswith("/turned/")]
+
+    ask()
+    until(lambda: told(company.log), 30)
+    company.log.rename(old)
+    ask()
+    company.edge.process.send_signal(signal.SIGUSR1)
+    until(asked_once_more, 30)
+    # Each thread writes its lines as it comes to it: a later one may be in front, none is missing or there twice.
+    until(lambda: len(told(old) + told(company.log)) == len(asked) or None, 30)
+    assert sorted(told(old) + told(company.log)) == asked and told(old)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki
 from tests.kit.edge import until
 from tests.kit.otlp import Collector
+from tests.kit.prometheus import RULES, watching
 from tests.wire.test_metrics import Told
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "deploy/prometheus/everyhop.rules.yml"
 DASHBOARD = ROOT / "deploy/grafana/everyhop.json"
 Edges = Callable[..., EdgeKit]
 METRIC = re.compile(r"\beveryhop_[a-z0-9_]+")
@@ -56,45 +53,6 @@ def expressions(of: str = "everyhop_") -> list[str]:
     return found
 
 
-Asks = Callable[[str], list[dict[str, object]]]
-
-
-@contextmanager
-def watching(edge: Told, folder: Path) -> Iterator[Asks]:
-    """Prometheus, which has heard of the edge; asks it."""
-    port = free_port()
-    config = folder / "prometheus.yml"
-    config.write_text(
-        f"global: {{ scrape_interval: 250ms, evaluation_interval: 250ms }}\nrule_files: [{RULES}]\n"
-        f"scrape_configs: [{{ job_name: edge, static_configs: [{{ targets: ['127.0.0.1:{edge.port}'] }}] }}]\n"
-    )
-    words = [
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    log = folder / "prometheus.log"
-    with log.open("wb") as out, subprocess.Popen(["prometheus", *words], stdout=out, stderr=out) as running:
-
-        def ask(expression: str) -> list[dict[str, object]]:
-            url = f"http://127.0.0.1:{port}/api/v1/query?query={urllib.parse.quote(expression)}"
-            with urllib.request.urlopen(url, timeout=20) as answer:
-                found: list[dict[str, object]] = json.load(answer)["data"]["result"]
-                return found
-
-        def heard() -> bool:
-            try:
-                return bool(ask('up{job="edge"} == 1'))
-            except OSError:
-                return False
-
-        try:
-            until(heard, 60, log.read_text)
-            yield ask
-        finally:
-            running.terminate()
-
-
 def test_what_an_edge_tells_is_read_by_prometheus_and_is_what_the_dashboard_and_the_alerts_ask_for(
     edge: Edges, pki: Pki, tmp_path: Path
 ) -> None:
@@ -105,7 +63,7 @@ def test_what_an_edge_tells_is_read_by_prometheus_and_is_what_the_dashboard_and_
     it = Told(edge, ROUTE)
     assert [it.ask(pki) for _ in range(8)] == [502] * 8  # One of the two is left alone by now.
     it.comes(backend_up=1)
-    with watching(it, tmp_path) as prometheus:
+    with watching(it.port, tmp_path) as prometheus:
         for expression in expressions():
             prometheus(expression)  # An expression that is none is answered 400.
         assert prometheus("sum(everyhop_requests_total) > 0")
@@ -118,7 +76,7 @@ def test_spans_that_a_collector_takes_and_those_that_it_does_not_are_on_the_dash
     collector = Collector()
     try:
         it = Told(edge, ROUTE + TRACES.format(collector.port))
-        with watching(it, tmp_path) as prometheus:
+        with watching(it.port, tmp_path) as prometheus:
             assert it.ask(pki) == 502  # What failed is told whatever the share: itself, and the try at each backend.
             it.comes(traces_sent_total=3, traces_waiting=0)
             assert not prometheus('ALERTS{alertname="EveryhopSpansDropped"}')
