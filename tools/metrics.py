@@ -37,10 +37,26 @@ health = { connect = true }
 """
 """What only a route with checks is counted for."""
 
+LIMITED = """
+[[limit]]
+name = "per-client"
+rate = "100/s"
+at_once = 10
+[[route]]
+name = "limited"
+host = "api.demo.test"
+path = "/limited"
+tls = "plaintext"
+to = ["127.0.0.1:1"]
+limited_by = ["per-client"]
+"""
+"""What only a route with limits is counted for."""
+
 OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
 [refusals of traffic](refusals/README.md#of-traffic), `rule` one of those
-[by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`.
+[by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`,
+`limit` the name of a [`[[limit]]`](../how-to/limit-requests.md), `mode` is `refuse` or `observe`.
 
 `everyhop_backend_first_byte_seconds` is what of `everyhop_request_duration_seconds` is the backend's: it begins when the head is sent, after any wait for a turn,
 a connection or another backend's answer, and ends at the head of the backend's final answer, before its body. Each backend that answered a request is in it by its own
@@ -91,13 +107,13 @@ def read(port: int) -> str:
 
 
 def emitted() -> str:
-    """What an edge with a route of every pattern, and one with checks, says after it carried a request, refused one connection and failed at one backend."""
+    """What an edge with a route of every pattern, one with checks and one with limits, says after it carried a request, refused one connection and failed at one backend."""
     with tempfile.TemporaryDirectory(prefix="eh-") as folder:
         stage = Stage(Path(folder))
         try:
             status = free_port()
             until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
-            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}')
+            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}{LIMITED}')
             stage.open()
             with socket.create_connection(("127.0.0.1", stage.port), 10) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -9,7 +9,7 @@ from everyhop.demo.backends import Backend
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
-from tools.metrics import CHECKED, families, read
+from tools.metrics import CHECKED, LIMITED, families, read
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROUTE = '[[route]]\nname = "a"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{}"]\n'
@@ -34,7 +34,7 @@ verify = {{ ca = "{{pki}}/internal-ca.pem", name = "backend.internal" }}
 present = "edge"
 """
     routes = ROUTE.format(backend.port)
-    it = EdgeKit(pki, routes + mutual, more=with_status + CHECKED)
+    it = EdgeKit(pki, routes + mutual, more=with_status + CHECKED + LIMITED.replace("api.demo.test", "a.test"))
     try:
         for host, answered in (("a.test", 200), ("c.test", 502)):
             with tls(it.port, host, pki.public.file) as sock:

@@ -20,7 +20,6 @@ class Row:
     """The feature that is not built yet."""
 
 
-RATES = "rate limits by key"
 WAF = "inspecting bodies (WAF)"
 API = "an admin interface over the network"
 LEDGER = "the ledger of evidence"
@@ -316,8 +315,16 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
     },
     "Rate limits and resources": {
-        "L01": Row("many addresses of one network, aliases of one key", "one bucket a policy key", "RFC 6177", RATES),
-        "L02": Row("a million keys; a clock that jumps; a reload", "a capped table; 429", "RFC 6585", RATES),
+        "L01": Row(
+            "many addresses of one network, an address that is mapped, X-Forwarded-For of a stranger; many connections, both protocols, aliases of a path",
+            "one count a key",
+            "RFC 6177",
+        ),
+        "L02": Row(
+            "a million keys; threads whose clocks differ; a reload",
+            "a table of fixed size that forgets first who has used least; what was used stays used; 429 with Retry-After",
+            "RFC 6585; draft-ietf-httpapi-ratelimit-headers",
+        ),
         "D01": Row(
             "more connections than descriptors; handshakes that never end",
             "accepting does not spin; shed before the expensive step; the admin socket answers; it recovers",

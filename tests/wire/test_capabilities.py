@@ -27,6 +27,7 @@ from tests.kit.grpc_peer import SERVICE, Echo, channel
 from tests.kit.otlp import Collector
 from tests.kit.raw import OK, answering, head
 from tests.kit.tokens import Issuer, write_keys
+from tests.wire.test_http2 import Speaker
 
 CANARY = "canary-77ab"
 
@@ -131,6 +132,15 @@ def by_compression(at: Ground) -> None:
     at.opened.append(peer := scripted(at.pki, at.pattern, answering(head + text)))
     answer = at.edge(peer.port).ask(more="Accept-Encoding: gzip\r\n")
     assert answer.headers["content-encoding"] == "gzip" and gzip.decompress(answer.body) == text
+
+
+def by_rate(at: Ground) -> None:
+    """By both protocols together."""
+    it = at.edge(at.backend().port)
+    it.again('rate = "100/s"', 'rate = "2/h"')
+    assert [it.ask().status for _ in range(3)] == [200, 200, 429]
+    with Speaker(it, at.pki) as speaker:
+        assert speaker.outcome(speaker.headers(authority=it.host)) == "429"
 
 
 def by_turns(at: Ground) -> None:
@@ -475,6 +485,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "path-routing": by_path,
     "host-routing": by_host,
     "header-routing": by_header,
+    "rate-limits": by_rate,
     "circuit-breaking": by_turns,
     "field-edits": by_edits,
     "path-rewriting": by_rewriting,

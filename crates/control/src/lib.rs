@@ -4,6 +4,7 @@
 mod develop;
 mod fds;
 mod messages;
+mod metrics_limits;
 mod metrics_mirrors;
 mod metrics_text;
 mod metrics_times;

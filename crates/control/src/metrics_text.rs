@@ -1,6 +1,7 @@
 //! The metrics in Prometheus' text format, made on read. Every label's value comes from the plan, never from a peer.
 //! Read next: `status.rs`, which serves them.
 
+use crate::metrics_limits::limits;
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_times::{durations, first_bytes};
 use crate::metrics_zones::zones;
@@ -49,6 +50,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     retries(&mut out, &running);
     mirrors(&mut out, &running);
     zones(&mut out, &running);
+    limits(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
     durations(&mut out, &running);
@@ -76,7 +78,7 @@ fn troubles(out: &mut String, wrong: &[Trouble]) {
     }
 }
 
-fn counter(out: &mut String, name: &str, help: &str) {
+pub(crate) fn counter(out: &mut String, name: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
 }
 

@@ -193,6 +193,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "sandbox": crate::sandbox::closed(),
         "listeners": running.listeners.iter().map(listener).collect::<Vec<_>>(),
         "routes": routes,
+        "limits": crate::metrics_limits::told(&running),
         "refused": running.elsewhere.refused(),
         "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},

@@ -8,6 +8,7 @@ use crate::cors::Cors;
 use crate::edits::Edits;
 use crate::given::Given;
 use crate::hop::{Backend, Place};
+use crate::limiter::Limiter;
 use crate::listener::StartTls;
 use crate::mirror::Mirror;
 use crate::present;
@@ -95,6 +96,8 @@ pub enum Way {
         /// `null`: answers go out as they came.
         #[serde(deserialize_with = "present")]
         compress: Option<Box<Compress>>,
+        /// In the order in which they are asked, each name once.
+        limited_by: Vec<Limiter>,
         /// `null`: as many as come.
         #[serde(deserialize_with = "present")]
         most: Option<Most>,

@@ -242,6 +242,7 @@ impl Line<'_> {
     /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
     pub fn is_ordinary(&self) -> bool {
         self.end == DONE
+            && self.detail.is_none()
             && self.grpc.is_none_or(|code| code == 0)
             && self.failed.is_empty()
             && self.hop.is_none_or(|(hop, _)| hop.alarm().is_none())

@@ -118,6 +118,8 @@ refusals! {
     Http2Broken "request/http2-broken" 0 "the client broke the protocol of HTTP/2";
     NoRequest "connection/no-request" 0 "the connection was opened, and ended before any request";
     TooManyAtOnce "request/too-many-at-once" 503 "the route takes no more requests at once (most.requests), and none had its turn before most.waiting and most.wait_s were over";
+    RateLimited "request/rate-limited" 429 "more requests come than a limit of the route lets pass in that time (limited_by, rate)";
+    TooManyOfKey "request/too-many-of-key" 429 "as many requests are under way as a limit of the route lets be at once (limited_by, at_once)";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // In the clear, at a listener that speaks plain HTTP.
     PlainRedirected "plain/redirected" 308 "nothing is served here in the clear: the same request with https is";

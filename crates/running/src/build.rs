@@ -6,6 +6,7 @@ use crate::carried::{carry_turns, redirected_before, retries, sent_before, sprea
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::hops::{Checks, Hops, Lists, Speaks};
+use crate::limiter::{self, LimiterRun, LimitsRun};
 use crate::logging::Logging;
 use crate::material::{self, Blob, Listed, Resumption, Unusable};
 use crate::mirror::MirrorRun;
@@ -102,6 +103,7 @@ impl Running {
         let lines = Logging::of(&plan, &brought);
         let traces = building.traces()?.map(Arc::new);
         let mut routes = Vec::new();
+        let limiters = limiter::limiters(plan.routes.iter().map(|r| &r.way), before)?;
         let old_routes: HashMap<&str, &RouteRun> =
             before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &**r)).collect();
         for (i, route) in plan.routes.iter().enumerate() {
@@ -113,6 +115,8 @@ impl Running {
             if let Some(mirror) = run.mirror.as_mut().and_then(Arc::get_mut) {
                 mirror.follows(old.and_then(|o| o.mirror.as_deref()));
             }
+            run.limited = limiter::of_route(&route.way, &limiters, old);
+            run.response = told(run.response, run.limited.as_deref());
             run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
             run.lines = lines.of_route(route, run.pattern)?;
             run.spread = spread(&route.way, &run, old, (threads, brought.zone), brought.blob.sticky.as_ref())?;
@@ -136,6 +140,7 @@ impl Running {
             sites,
             routes,
             limits,
+            limiters: by_name(limiters),
             pages: PagesRun::of(&plan.pages, brought.blob)?,
             traces,
             elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
@@ -236,6 +241,7 @@ impl Building<'_> {
             spread: None,
             retries: None,
             mirror: None,
+            limited: None,
             turns: None,
             connections: None,
             traces: None,
@@ -362,4 +368,18 @@ fn shape(
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
     let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some() || sticks;
     shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
+}
+
+const NO_EDITS: Edits = Edits { remove: Vec::new(), set: Vec::new(), add: Vec::new() };
+
+/// Where its answers tell what is left of a limit they are shaped, too.
+fn told(shape: Option<Shape>, limited: Option<&LimitsRun>) -> Option<Shape> {
+    let tells = limited.is_some_and(|it| it.tells);
+    shape.or_else(|| tells.then(|| Shape { edits: NO_EDITS, cors: None, compress: None, returned: None }))
+}
+
+fn by_name(all: HashMap<String, Arc<LimiterRun>>) -> Vec<Arc<LimiterRun>> {
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by(|a, b| a.plan.name.cmp(&b.plan.name));
+    all
 }

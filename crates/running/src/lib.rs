@@ -14,6 +14,7 @@ mod hops;
 pub mod judge;
 pub mod judged;
 pub mod known;
+pub mod limiter;
 mod logging;
 pub mod material;
 pub mod mirror;

@@ -5,6 +5,7 @@ use crate::address::{Address, Found, resolved};
 use crate::backend::{BackendRun, Connected};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
+use crate::limiter::{LimiterRun, LimitsRun};
 use crate::material::{Listed, Resumption};
 use crate::mirror::MirrorRun;
 use crate::pages::PagesRun;
@@ -49,6 +50,8 @@ pub struct Running {
     pub issuers: Vec<Arc<IssuerRun>>,
     /// What holds for a connection before its route is known.
     pub limits: Arc<Limits>,
+    /// Each once, however many routes name it.
+    pub limiters: Vec<Arc<LimiterRun>>,
     /// What errors of the edge's own are told by; `None`: by its own words.
     pub pages: Option<PagesRun>,
     /// `None`: no request becomes a span.
@@ -130,6 +133,8 @@ pub struct RouteRun {
     pub retries: Option<Box<RetriesRun>>,
     /// Where copies of some of its requests go; `None`: nowhere.
     pub mirror: Option<Arc<MirrorRun>>,
+    /// How many requests of one kind it takes; `None`: as many as come.
+    pub limited: Option<Box<LimitsRun>>,
     /// How many requests it takes at once; `None`: as many as come.
     pub turns: Option<Arc<Turns>>,
     /// How many connections may be open to each backend when another is opened for it; `None`: as many as it takes.

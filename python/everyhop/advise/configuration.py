@@ -76,6 +76,8 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
         )
     if issuer := written(every, "issuer"):
         out.append("[[issuer]]\n" + "\n".join(issuer) + "\n")
+    if counted := written(every, "limit"):
+        out.append("\n".join(["[[limit]]", 'name = "per-client"', *counted]) + "\n")
     out += [route(s, a) for s, a in fit]
     return "\n".join(out)
 

@@ -61,6 +61,9 @@ def status(
     about(supervisor, engine, verbose=verbose)
     in_the_clear(plan, engine)
     rows(plan, engine, verbose=verbose)
+    for it in engine.get("limits", []):
+        for text in beside(f"limit {it['name']}: ", limit(it)).split("\n"):
+            line(text)
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -157,6 +160,18 @@ def rows(plan: Plan, engine: dict[str, Any] | None, *, verbose: bool) -> None:
                 line(row)
         for text in refusals(seen, verbose=verbose):
             put("", "refused", text)
+
+
+def limit(it: dict[str, Any]) -> str:
+    """What a limit by key counted, and the keys that used most of it, by the signs that the access log has too."""
+    over = "refused" if it["mode"] == "refuse" else "beyond it, and let pass (observe)"
+    told = [f"{it['over']} {over}"]
+    told += [f"{it['under_way']} under way of {it['keys_under_way']} key(s)"] if it["under_way"] else []
+    if it["burst"] is not None:
+        told.append(f"{it['keys']} key(s) have used some of {it['burst']}")
+        told += [f"{busy['key']} {busy['used']}" for busy in it["busiest"][:FEW]]
+    told += [f"{it['forgotten']} forgotten for others: more keys come than it remembers"] if it["forgotten"] else []
+    return ", ".join(told)
 
 
 def refusals(seen: dict[str, Any], *, verbose: bool) -> list[str]:

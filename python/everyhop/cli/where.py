@@ -173,6 +173,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         told("told     ", to)
     if (token := asked_for(route, judged)) is not None:
         told("token    ", token)
+    for limit in route.way.limited_by if isinstance(route.way, AtEdge) else ():
+        told("limited  ", f"{limit.name}: {limit}{'' if limit.mode == 'refuse' else '; observed alone'}")
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:

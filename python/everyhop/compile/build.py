@@ -9,6 +9,7 @@ from everyhop import plan
 from everyhop.compile import names, tokens
 from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
+from everyhop.compile.limiters import limited_by
 from everyhop.compile.logged import logged, own_log
 from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.origins import origin
@@ -144,7 +145,7 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
     )
 
 
-def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
+def at_edge(it: Route, to: list[plan.Backend], limiters: list[plan.Limiter]) -> plan.AtEdge:
     """The one place where a route's settings become the plan's, also for who asks only what it matches."""
     assert it.tls is not None and it.tls != "passthrough"
     return plan.AtEdge(
@@ -165,6 +166,7 @@ def at_edge(it: Route, to: list[plan.Backend]) -> plan.AtEdge:
         cookies=plan.Cookies(**it.cookies.model_dump()) if it.cookies else None,
         cors=cors(it),
         compress=compress(it),
+        limited_by=limiters,
         most=plan.Most(**it.most.model_dump()) if it.most else None,
         retries=retries(it),
         answers=it.answers or "strict",
@@ -286,7 +288,8 @@ def route(world: World, it: Route) -> plan.Route:
             backends=[place(b.at) for b in backends(it)],
         )
     else:
-        way = at_edge(it, [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)])
+        to = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
+        way = at_edge(it, to, limited_by(world.config, it))
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
     return plan.Route(
         name=it.name,

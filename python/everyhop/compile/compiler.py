@@ -25,6 +25,7 @@ from everyhop.compile import (
     rules_hops,
     rules_hsts,
     rules_include,
+    rules_limits,
     rules_listeners,
     rules_log,
     rules_most,
@@ -219,6 +220,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_retries.judge(world)
     rules_most.judge(world)
     rules_log.judge(world)
+    rules_limits.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]

@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "collector", "issuer", "route")
+TABLES = ("listener", "site", "identity", "collector", "issuer", "limit", "route")
 """Those of which a file has several."""
 
 
@@ -204,7 +204,7 @@ ROWS = (
     Row("sticky", Lives("route", 'sticky = { cookie = "edge" }'), ("", "listener", "site", "limits")),
     Row("stickiness session_affinity affinity stick_table stick cookie", Lives("route", 'sticky = { cookie = "edge" }')),
     Row("health_check health_checks health_uri check httpchk active_health_check health_path", Lives("route", 'health = { path = "/healthz" }')),
-    Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Unbuilt("rate-limits")),
+    Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Lives("route", 'limited_by = ["per-client"]', 'a [[limit]] with name and rate = "100/s"')),
     Row("jwt_authn auth_jwt jwt_verify", Lives("route", 'jwt = { issuer = "corp", claims = { scope = "api.read" } }', "the issuer and its keys are an [[issuer]]")),
     Row("jwt", Lives("route", 'jwt = { issuer = "corp" }', "the issuer and its keys are an [[issuer]]"), ("", "listener", "site", "issuer")),
     Row("jwks jwks_uri remote_jwks local_jwks auth_jwt_key_file", Lives("issuer", 'keys = { file = "corp.jwks.json" }')),

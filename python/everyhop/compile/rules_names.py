@@ -25,6 +25,7 @@ def unique(world: World) -> None:
         ("identity", [x.name for x in config.identity]),
         ("collector", [x.name for x in config.collector]),
         ("issuer", [x.name for x in config.issuer]),
+        ("limit", [x.name for x in config.limit]),
         ("route", [x.name for x in config.route]),
     ]
     for kind, given in groups:

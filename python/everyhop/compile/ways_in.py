@@ -148,7 +148,7 @@ def matching(it: Route) -> plan.Route | None:
                 "slow_start_s",
             ),
         )
-        way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [])
+        way = at_edge(it.model_copy(update=dict.fromkeys(unmatched)), [], [])
     return plan.Route(
         name=it.name,
         hosts=hosts,

@@ -142,6 +142,8 @@ class World:
                 name = config.listener[index].name
             case ("collector", int(index), *rest):
                 name = config.collector[index].name
+            case ("limit", int(index), *rest):
+                name = config.limit[index].name
             case _:
                 return tuple(map(str, key))
         return (str(key[0]), name, *map(str, rest))
@@ -165,6 +167,8 @@ def own_words(config: Config, key: Key) -> set[str]:
             return called(config.identity[index].name)
         case ("issuer", int(index), *_):
             return called(config.issuer[index].name)
+        case ("limit", int(index), *_):
+            return called(config.limit[index].name)
         case ("listener", int(index), *_):
             listener = config.listener[index]
             return called(listener.name) | {w for w in listener.bind if w}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hop_changes
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.limited import limited
 from everyhop.diff.logged import route_lines
 from everyhop.diff.mirrors import copied
 from everyhop.diff.shaped import shaped
@@ -70,6 +71,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
             + edited(name, a, b)
             + shaped(name, a, b)
             + copied(name, a, b)
+            + limited(name, a, b)
             + answers(name, a, b)
         )
     else:

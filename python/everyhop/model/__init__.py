@@ -10,6 +10,7 @@ from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.hop import Backend, Hop, Verify
+from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection, RouteLog
@@ -41,6 +42,7 @@ __all__ = [
     "Issuer",
     "Jwt",
     "KeyPair",
+    "Limit",
     "Limits",
     "Listener",
     "LogSection",

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
+from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits
 from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection
@@ -60,7 +61,7 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[limit]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
@@ -76,4 +77,5 @@ class Config(Section):
     traces: Traces | None = None
     """Without it no request becomes a span, and what clients say of a trace goes on to backends as it came."""
     issuer: list[Issuer] = []
+    limit: list[Limit] = []
     route: list[Route] = []

@@ -107,6 +107,8 @@ class Route(Section):
     """`faithful`, the default where TLS ends here: a path goes on byte for byte as it came, and passes if it leads to this route however a backend may read it. `strict`: only paths that every backend reads alike pass, without encoded slashes, empty or dot segments, and go on in their canonical form."""
     upstream_protocol: Literal["http/1.1", "h2", "auto"] | None = None
     """What is spoken to the backends: `http/1.1`, the default where TLS ends here; `h2`, for gRPC, also in plaintext; `auto`: each backend chooses on each connection, by ALPN, so only where the hop is TLS. There a backend that answers nothing speaks HTTP/1.1, a WebSocket is opened on a connection that offers HTTP/1.1 alone, and a call of gRPC to a backend that chose HTTP/1.1 is refused."""
+    limited_by: Annotated[list[str], Field(min_length=1, max_length=16)] | None = None
+    """The `[[limit]]`s by which its requests are counted, asked in this order once a request is admitted; what one of them refuses counts for none. `limits` are times and sizes."""
     most: Most | None = None
     """How many requests it takes at once; without it as many as come."""
     retries: Retries | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from everyhop.model.words import Declared, StartTls
 from everyhop.plan.collector import Traced
 from everyhop.plan.hop import Backend, Place
+from everyhop.plan.limiter import Limiter
 from everyhop.plan.log import RouteLog
 from everyhop.plan.part import Part
 from everyhop.plan.settings import RouteLimits
@@ -101,6 +102,7 @@ class AtEdge(Part):
     cookies: Always[Cookies | None]
     cors: Always[Cors | None]
     compress: Always[Compress | None]
+    limited_by: Always[list[Limiter]]
     most: Never[Most | None]
     retries: Never[Retries | None]
     answers: ByEffect[Literal["strict", "lenient"]]

@@ -27,8 +27,8 @@ PAGES: dict[str, Page] = {
     "config/include": Page(
         "a file is included that is not there, or holds what may not stand there",
         "what is left out by a slip of a name would be missing without a word; a setting for the whole edge stands in one place",
-        "An included file holds `[[listener]]`, `[[site]]`, `[[identity]]`, `[[issuer]]` and `[[route]]`, and nothing else. A pattern that finds "
-        "nothing yet is a warning.",
+        "An included file holds `[[listener]]`, `[[site]]`, `[[identity]]`, `[[issuer]]`, `[[limit]]` and `[[route]]`, and nothing else. A "
+        "pattern that finds nothing yet is a warning.",
     ),
     "config/unknown-key": Page(
         "a key is not known",
@@ -309,6 +309,19 @@ PAGES: dict[str, Page] = {
         "sandboxed frame. With credentials nothing is `*`, and no page without TLS is trusted, but one of this host. Methods "
         "are compared as they are written. A preflight is asked with `OPTIONS` and carries no field that a script sets: the "
         "route must be found without.",
+    ),
+    "limit/limits-nothing": Page(
+        "a limit bounds nothing, or nobody",
+        "who believes that a service is guarded does not look at what comes",
+        "A `[[limit]]` says how many in a time (`rate`, with `burst` beside it), how many at once (`at_once`), or both, and routes name it in "
+        "`limited_by`.",
+    ),
+    "limit/key": Page(
+        "a limit counts by what nobody has, or by what a client chooses",
+        "who can choose the key has a limit of its own for each; and where nobody has it, all share one",
+        "A field or a cookie is whatever a client sends, so a route that is limited by such a key needs another limit beside it, by what a client "
+        "cannot choose: its address, or the name in its certificate. Requests that lack a part of the key share one key. "
+        "A claim is of the token that the route asks for (`jwt`): where it asks for none there is none.",
     ),
     "route/no-retries": Page(
         "a route says of retries what never happens",

@@ -26,9 +26,9 @@ AT_BACKEND = "do it at the backend, where TLS ends"
 
 @dataclass(frozen=True)
 class Setting:
-    """What `advise` writes so that a capability is kept: a key of that table with a TOML value."""
+    """What `advise` writes so that a capability is kept: a key of that table with a TOML value; of `limit` in one that is named per-client."""
 
-    table: Literal["route", "site", "issuer", "log", "status", "collector", "traces"]
+    table: Literal["route", "site", "issuer", "log", "status", "collector", "traces", "limit"]
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
@@ -205,7 +205,12 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "limit connections by source with [limits], and requests in the service",
-        built=False,
+        settings=("limited_by",),
+        check=kept.rate_limited,
+        writes=(
+            Setting("limit", "rate", '"100/s"', TERMINATING),
+            Setting("route", "limited_by", '["per-client"]', TERMINATING),
+        ),
     ),
     "circuit-breaking": Capability(
         "a bound on requests under way, with a queue",

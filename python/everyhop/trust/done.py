@@ -16,6 +16,7 @@ from everyhop.plan import (
     HealthCheck,
     InCombined,
     InJson,
+    Limiter,
     Most,
     Quiet,
     Retries,
@@ -34,6 +35,7 @@ def done(way: Way) -> tuple[str, ...]:
         return ()
     what = "connections" if way.is_stream else "requests"
     return (
+        *limited(way.limited_by),
         *bounded(way.most),
         *moved(way),
         *edited("a request", way.request),
@@ -122,6 +124,14 @@ BY = {
     "cookie": "The same cookie {name} goes to the same backend, as long as that is up and not too busy.",
     "path": "The same path goes to the same backend, as long as that is up and not too busy.",
 }
+
+
+def limited(by: list[Limiter]) -> list[str]:
+    return [
+        f"Limit {it.name}: {it}; "
+        + ("others are answered 429." if it.mode == "refuse" else "others pass, and are counted and logged.")
+        for it in by
+    ]
 
 
 def bounded(most: Most | None) -> list[str]:

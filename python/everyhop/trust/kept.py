@@ -136,6 +136,17 @@ def bounded(it: Standing) -> Missing | None:
     return None
 
 
+def rate_limited(it: Standing) -> Missing | None:
+    """`limited_by`, with a `[[limit]]` that has a `rate` and refuses."""
+    known = {limit.name: limit for limit in it.config.limit}
+    named = [known[name] for name in it.route.limited_by or [] if name in known]
+    mend = ('[[limit]] name = "per-client", rate = "100/s"', 'limited_by = ["per-client"]')
+    if not any(limit.rate is not None and limit.mode == "refuse" for limit in named):
+        what = "no limit with a rate holds the route's clients back"
+        return Missing(what, mend, (own(it, "limited_by"),) if named else ())
+    return None
+
+
 def asks_by_http(it: Standing) -> Missing | None:
     """`health`, with the path that is asked for or the service of gRPC."""
     mend = ('health = { path = "/healthz" }',)

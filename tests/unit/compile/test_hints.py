@@ -138,7 +138,7 @@ def test_a_row_spells_a_word_once_and_speaks_of_tables_that_exist(row: Row) -> N
         ("site", "VERIFY_NONE", "left out, no client is asked"),
         ("route", "weight", "it is a key of [route.to], not of [[route]]"),
         ("route", "lb_policy", 'here it is: balance = "least-requests"'),
-        ("route", "Rate-Limit", "rate limits by request: not built; limit connections by source"),
+        ("route", "Rate-Limit", 'here it is: limited_by = ["per-client"]'),
         ("route.acceptance", "expires", "here it is: until ="),
         ("listener", "accept-proxy", "here it is spelt accept_proxy"),
         ("route", "verifyy", "the nearest key here is verify"),

@@ -103,6 +103,7 @@ OTHER: dict[str, Any] = {
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
     "headers": [{"of": "field", "name": "x-other", "equals": "y"}],
     "jwt": {"issuers": ["corp"], "at": {"kind": "authorization"}, "claims": [], "strip": False}, "algorithms": ["PS512"], "audience": ["other"],
+    "limited_by": [{"name": "other", "rate": None, "at_once": 3, "by": [], "ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "tells": "refusals", "x_ratelimit": False}],
     "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "retries": {"attempts": 2, "on": [503], "per_try_s": None, "budget_percent": 20}, "on": [504], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "pages": [{"first": 404, "last": 404, "page": "page/other.html"}], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
@@ -127,6 +128,8 @@ WORDS = {
     "data": ("public", "internal"),
     "stale_crl": ("refuse", "allow"),
     "type": ("jwt", "at+jwt"),
+    "mode": ("refuse", "observe"),
+    "tells": ("refusals", "answers"),
 }
 """Where a plan takes one of a few words: two of them."""
 

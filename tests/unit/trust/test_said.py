@@ -79,6 +79,14 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         + 'response = { remove = ["server"] }\n',
         {},
     ),
+    "limited by key": (
+        VARIANTS["same-host"] + 'limited_by = ["per-client", "tried", "all"]\n',
+        {
+            "listener": '[[limit]]\nname = "per-client"\nrate = "100/m"\nburst = 20\nat_once = 5\nby = ["client-address", "header:x-a"]\n'
+            '[[limit]]\nname = "tried"\nrate = "5/s"\nmode = "observe"\nby = ["client-address"]\n'
+            '[[limit]]\nname = "all"\nat_once = 100\nby = []'
+        },
+    ),
     "read by pages of other origins, as the user": (
         VARIANTS["same-host"] + 'cors = { origins = ["https://a.test", "https://*.b.test"], credentials = true }\n',
         {},

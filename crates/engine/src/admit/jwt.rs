@@ -27,7 +27,7 @@ pub(super) fn check(case: &mut Case<'_>) -> Checked {
 /// Apart, so that a route that asks for no token pays for no more than looking.
 #[inline(never)]
 fn wanted(case: &mut Case<'_>, route: usize, jwt: &JwtRun) -> Checked {
-    match asked(case, jwt) {
+    match (case.first)(route).and_then(|()| asked(case, jwt)) {
         Ok(token) => {
             case.token = token;
             Ok(())

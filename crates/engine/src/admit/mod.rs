@@ -81,6 +81,10 @@ impl From<everyhop_decide::Refused> for Refused {
     }
 }
 
+/// What is asked before a token is looked at, where a route wants one, by the index of the route: whoever tries tokens has
+/// only so many tries. It may count, which admitting itself never does.
+pub type First<'a> = &'a mut dyn FnMut(usize) -> Result<(), Refusal>;
+
 /// All that a check may look at, and what the checks before it found.
 struct Case<'a> {
     running: &'a Running,
@@ -88,6 +92,7 @@ struct Case<'a> {
     asked: &'a Asked,
     headers: &'a dyn Headers,
     now_s: i64,
+    first: First<'a>,
     route: Option<usize>,
     token: Option<Arc<Verified>>,
 }
@@ -119,10 +124,10 @@ pub fn admit(
     running: &Running,
     proved: &Proved<'_>,
     asked: &Asked,
-    headers: &dyn Headers,
+    (headers, first): (&dyn Headers, First<'_>),
     now_s: i64,
 ) -> Result<Admitted, Refused> {
-    let mut case = Case { running, proved, asked, headers, now_s, route: None, token: None };
+    let mut case = Case { running, proved, asked, headers, now_s, first, route: None, token: None };
     checks(&mut case)?;
     let route = case.route.ok_or(Refusal::NotFound)?;
     Ok(Admitted { route, token: case.token })

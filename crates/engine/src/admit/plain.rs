@@ -2,7 +2,7 @@
 //! that serves it is judged as inside the site whose name it asks for, by somebody who proved nothing.
 //! Read next: `everyhop-decide`, `plain.rs`.
 
-use crate::admit::{Admitted, Case, Proved, Refused, jwt};
+use crate::admit::{Admitted, Case, First, Proved, Refused, jwt};
 use crate::exchange::asked::Asked;
 use everyhop_decide::{Ask, Headers, Matcher, Plain, Who};
 use everyhop_record::refusal::Refusal;
@@ -25,7 +25,7 @@ pub fn admit_served(
     running: &Running,
     proved: &Proved<'_>,
     asked: &Asked,
-    headers: &dyn Headers,
+    (headers, first): (&dyn Headers, First<'_>),
     now_s: i64,
 ) -> Result<Admitted, Refused> {
     let listener = proved.listener;
@@ -37,7 +37,7 @@ pub fn admit_served(
     let site = running.matcher.named_site(listener, &asked.host).ok_or(Refusal::PlainUnknown)?;
     let ask = Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers };
     let route = running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?;
-    let mut case = Case { running, proved, asked, headers, now_s, route: Some(route), token: None };
+    let mut case = Case { running, proved, asked, headers, now_s, first, route: Some(route), token: None };
     jwt::check(&mut case)?;
     Ok(Admitted { route, token: case.token })
 }

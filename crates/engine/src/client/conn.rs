@@ -69,6 +69,11 @@ impl Conn {
         self.is_trusted.then_some(&*self.opened.arrived.listening)
     }
 
+    /// The peer's address, or that which a PROXY header names.
+    pub(crate) fn client_ip(&self) -> std::net::IpAddr {
+        self.opened.arrived.client.ip()
+    }
+
     /// The name of the listener by which it came.
     pub(crate) fn listener(&self) -> &str {
         &self.opened.arrived.listening.name

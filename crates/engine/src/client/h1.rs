@@ -126,8 +126,9 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 let view = View { head, buf: it.inb.bytes() };
                 let unnamed = if head.version_10 { conn.only_host() } else { None };
                 let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
-                let ready =
-                    asking.map_err(Stays::from).and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch)));
+                let ready = asking
+                    .map_err(Stays::from)
+                    .and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch), began));
                 ready.map_err(|stays| (stays, Wants::of_fields(&view)))
             };
             it.take_head(head, len, asked.switches.as_deref());

@@ -2,14 +2,13 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 //! Read next: `h2_side.rs`, one request.
 
-use crate::client::answer::call;
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::owed::{Counted, Ear, Owed};
-use crate::client::plain::{challenge, refusal};
+use crate::client::plain::{called, refusal};
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
 use crate::client::wants::Wants;
@@ -215,7 +214,7 @@ async fn stream(
     asked.grpc = parts.headers.contains_key(http::header::TE)
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
     let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
-    let ready = judge(&conn, &parts, asked, body_len, std::mem::take(scratch));
+    let ready = judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began));
     let ready = ready.map_err(|stays| (stays, Wants::of_fields(&MapView(&parts.headers))));
     let mut wants = Wants::Plain;
     drop(parts);
@@ -248,13 +247,7 @@ async fn stream(
     };
     match carried {
         Carried::Done { .. } => {}
-        Carried::Refused(why) if asked.grpc => {
-            let mut it = call(why, asked.shown_id());
-            if why.is_of_token() {
-                it.fields.push(("www-authenticate".into(), challenge(why, asked)));
-            }
-            client.answer(&it);
-        }
+        Carried::Refused(why) if asked.grpc => client.answer(&called(why, asked)),
         Carried::Refused(why) => client.answer(&refusal(&conn, why, asked, wants)),
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
@@ -287,7 +280,7 @@ fn judge(
     parts: &http::request::Parts,
     asked: &mut Asked,
     body: BodyLen,
-    scratch: Vec<u8>,
+    (scratch, began): (Vec<u8>, Instant),
 ) -> Result<Ready, Stays> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (threat P03).
@@ -309,5 +302,5 @@ fn judge(
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
         return Err(Refusal::BadTarget.into());
     }
-    prepare(conn, asked, &view, scratch)
+    prepare(conn, asked, &view, scratch, began)
 }

@@ -55,7 +55,7 @@ fn each(view: &impl Fields, name: &str, part: impl for<'a> Fn(&'a [u8]) -> Optio
 }
 
 /// The value of that cookie in a `Cookie` field (RFC 6265 §4.2.1); of several of the name the first.
-fn cookie<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(crate) fn cookie<'a>(field: &'a [u8], name: &str) -> Option<&'a [u8]> {
     field.split(|b| *b == b';').find_map(|pair| named(pair, name))
 }
 

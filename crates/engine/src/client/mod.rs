@@ -15,6 +15,7 @@ pub(crate) mod h2;
 mod h2_side;
 pub(crate) mod key;
 pub(crate) mod known;
+mod limited;
 mod owed;
 mod plain;
 pub(crate) mod request;

@@ -1,6 +1,6 @@
 //! The answer to a request that came in the clear: sent to https, or told why not. Read next: `../admit/plain.rs`.
 
-use crate::client::answer::{Answer, answer};
+use crate::client::answer::{Answer, answer, call};
 use crate::client::conn::Conn;
 use crate::client::wants::Wants;
 use crate::exchange::asked::Asked;
@@ -25,6 +25,9 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
             if let Some(cors) = &asked.cors {
                 cors.each(|name, value| it.fields.push((name.into(), value.to_vec())));
             }
+            if let Some(limited) = &asked.limited {
+                limited.each(|name, value| it.fields.push((name.into(), value.to_vec())));
+            }
             it
         }
     }
@@ -42,6 +45,18 @@ pub(crate) fn challenge(why: Refusal, asked: &Asked) -> Vec<u8> {
     };
     let _ = write!(it, ", error=\"{error}\", error_description=\"{} ({})\"", why.sentence(), why.slug());
     it.into_bytes()
+}
+
+/// The same to a call of gRPC.
+pub(crate) fn called(why: Refusal, asked: &Asked) -> Answer {
+    let mut it = call(why, asked.shown_id());
+    if why.is_of_token() {
+        it.fields.push(("www-authenticate".into(), challenge(why, asked)));
+    }
+    if let Some(limited) = &asked.limited {
+        limited.each_of_call(|name, value| it.fields.push((name.into(), value.to_vec())));
+    }
+    it
 }
 
 fn redirect(why: Refusal, location: &str, asked: &Asked) -> Answer {

@@ -1,6 +1,6 @@
 //! The way of a request on one page: asked, admitted, its head written for the backend; then it is carried, or answered here
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
-//! `../admit/mod.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
+//! `../admit/mod.rs`, `limited.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
 use crate::admit::{Admitted, Refused, admit, admit_plain, admit_served};
 use crate::client::believed::believe;
@@ -8,6 +8,7 @@ use crate::client::conn::Conn;
 use crate::client::copies;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
+use crate::client::limited::{self, Within};
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::coding::Codes;
@@ -35,12 +36,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Admits a request and writes its head for the backend. `scratch` is memory to use again.
+/// Admits a request, within its route's limits, and writes its head for the backend. `scratch` is memory to use again.
 pub(crate) fn prepare<V: Fields + Headers>(
     conn: &Conn,
     asked: &mut Asked,
     view: &V,
     scratch: Vec<u8>,
+    began: Instant,
 ) -> Result<Ready, Stays> {
     let core = &conn.opened.arrived.core;
     let running = core.running().ok_or(Refusal::Draining)?;
@@ -60,9 +62,14 @@ pub(crate) fn prepare<V: Fields + Headers>(
         let believed = conn.believes().is_some_and(|at| at.believe.contains(&Believe::TraceContext));
         asked.trace = Some(trace::begin(believed, view, traces.share));
     }
-    let admitted = match admit(&running, &conn.proved(&running), asked, view, core.clock().unix_s.get()) {
+    let mut within = Within::default();
+    let admitted = {
+        let mut first = |route| limited::first(conn, asked, view, (&running, route), began, &mut within);
+        admit(&running, &conn.proved(&running), asked, (view, &mut first), core.clock().unix_s.get())
+    };
+    let admitted = match admitted {
         Ok(admitted) => admitted,
-        Err(by) => in_the_clear(conn, &running, asked, view, by)?,
+        Err(by) => in_the_clear(conn, &running, asked, view, (by, began, &mut within))?,
     };
     let refused = |why| Refused { route: Some(admitted.route), why };
     asked.token = admitted.token;
@@ -99,6 +106,9 @@ pub(crate) fn prepare<V: Fields + Headers>(
             asked.codes = Some(codes(compress, conn, view));
         }
     }
+    if let Some(by) = route.and_then(|r| Some((&*r.name, r.limited.as_deref()?))) {
+        limited::rest(conn, asked, view, by, began, &mut within).map_err(refused)?;
+    }
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
@@ -129,7 +139,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
         Some(cookie) => copies::begin(conn, to, &Untold { fields: view, cookie }, it, running.generation),
         None => copies::begin(conn, to, view, it, running.generation),
     });
-    Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied) })
+    Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied), held: within.held })
 }
 
 /// A route may be traced otherwise than others, or not at all.
@@ -201,8 +211,9 @@ fn in_the_clear<V: Fields + Headers>(
     running: &Arc<Running>,
     asked: &mut Asked,
     view: &V,
-    by: Refused,
+    (by, began, within): (Refused, Instant, &mut Within),
 ) -> Result<Admitted, Stays> {
+    asked.limited = within.told.take();
     if !conn.serves_plain() {
         return Err(stays_refused(conn, running, asked, view, by));
     }
@@ -211,10 +222,14 @@ fn in_the_clear<V: Fields + Headers>(
         asked.told = Some(Box::new(told));
     }
     let now_s = conn.opened.arrived.core.clock().unix_s.get();
-    match admit_served(running, &conn.proved(running), asked, view, now_s) {
-        Ok(admitted) => Ok(admitted),
-        Err(by) => Err(stays_refused(conn, running, asked, view, by)),
-    }
+    let admitted = {
+        let mut first = |route| limited::first(conn, asked, view, (running, route), began, within);
+        admit_served(running, &conn.proved(running), asked, (view, &mut first), now_s)
+    };
+    admitted.map_err(|by| {
+        asked.limited = within.told.take();
+        stays_refused(conn, running, asked, view, by)
+    })
 }
 
 /// What is not admitted. Browsers prove nothing in a preflight (Fetch, "CORS protocol and credentials"), so that one is

@@ -43,12 +43,13 @@ pub(crate) async fn run(
     let Some(mut up) = up.into_end() else { return };
     let arrived = &conn.opened.arrived;
     let core = &arrived.core;
+    let Ready { running, route: index, built, copied, held: _held } = ready;
     // Its route, and not the plan.
-    let Some(route) = ready.running.routes.get(ready.route).cloned() else { return };
+    let Some(route) = running.routes.get(index).cloned() else { return };
     // A plan that came between is asked at once: it may have come before the backend agreed.
-    let mut generation = ready.running.generation;
-    let demanded = demanded(conn, asked, &ready.running, ready.route);
-    drop(ready);
+    let mut generation = running.generation;
+    let demanded = demanded(conn, asked, &running, index);
+    drop((running, built, copied));
     let (route, limits) = (&*route, &route.limits);
     up.end.may_be_silent(limits.tunnel_idle_s);
     let idle_ms = u64::from(limits.tunnel_idle_s) * 1000;

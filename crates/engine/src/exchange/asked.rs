@@ -3,6 +3,7 @@
 
 use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
+use crate::exchange::limited::Limited;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::trace::Trace;
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
@@ -65,6 +66,8 @@ pub struct Asked {
     pub(crate) cors: Option<Box<Granted>>,
     /// By what its route finds the same backend for it again.
     pub(crate) returns_by: Option<NonZeroU64>,
+    /// What it comes to by the route's limits; nothing where they have nothing to tell.
+    pub(crate) limited: Option<Box<Limited>>,
     /// In which coding it would have its answer; nothing where the route compresses none.
     pub(crate) codes: Option<Codes>,
     /// Fields that its line names; nothing where it names none.
@@ -102,6 +105,7 @@ impl Default for Asked {
             trace: None,
             cors: None,
             returns_by: None,
+            limited: None,
             codes: None,
             kept: None,
             token: None,
@@ -144,7 +148,7 @@ impl Asked {
         }
         self.chain.clear();
         (self.told, self.trace, self.switches) = (None, None, None);
-        (self.cors, self.codes) = (None, None);
+        (self.cors, self.limited, self.codes) = (None, None, None);
         self.forget_kept();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.opens, self.websocket, self.announces) = (false, false, false);
@@ -202,6 +206,11 @@ impl Asked {
             self.target.replace_range(..self.path_len, &self.path);
             self.path_len = self.path.len();
         }
+    }
+
+    /// Whose it is: the first of those that trusted proxies vouch for, else the peer.
+    pub(crate) fn client(&self, peer: IpAddr) -> IpAddr {
+        self.chain.first().copied().unwrap_or(peer)
     }
 
     /// By which client and backend know it.

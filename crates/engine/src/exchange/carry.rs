@@ -16,6 +16,7 @@ use everyhop_record::failure::Failure;
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
+use everyhop_running::limiter::LimitHeld;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::turns::{Turn, Turns};
 use everyhop_transport::deadlines::Watch;
@@ -72,6 +73,8 @@ pub(crate) struct Ready {
     pub(crate) built: Built,
     /// What of it goes to a mirror as well, where its route has one and chance chose it.
     pub(crate) copied: Cell<Option<Box<Copied>>>,
+    /// As what its limits count it while it is under way.
+    pub(crate) held: Vec<LimitHeld>,
 }
 
 /// How carrying a request ended.
@@ -106,7 +109,7 @@ pub(crate) async fn carry<C: Carrier>(
     watch: &Watch,
     began: Instant,
 ) -> Carried<C::Up> {
-    let Ready { running, route, built, copied } = ready;
+    let Ready { running, route, built, copied, .. } = ready;
     let running = &*running;
     let Some(route) = running.route(*route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;

@@ -12,6 +12,7 @@ pub(crate) mod copied;
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod ends;
+pub(crate) mod limited;
 pub(crate) mod limits;
 pub(crate) mod methods;
 pub(crate) mod observed;

@@ -112,7 +112,7 @@ pub(crate) fn record(
         bytes_out: seen.bytes_out,
         duration_us: us,
         end: seen.end.map_or_else(Refusal::slug, |()| DONE),
-        detail: seen.detail,
+        detail: seen.detail.or_else(|| asked.limited.as_ref()?.detail.as_deref()),
         told_id: asked.told_id(),
         kept: asked.kept.as_deref(),
         trace: asked.trace.as_ref().map(|it| it.id),

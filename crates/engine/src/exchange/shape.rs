@@ -182,9 +182,13 @@ impl<F: Fields> Fields for Shaped<'_, F> {
 
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         let cors = self.fields.by.asked.cors.as_deref();
+        let limited = self.fields.by.asked.limited.as_deref();
         let Coded { with, weakens, varies } = self.coded;
         self.fields.each(|id, name, value| {
             let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+            if limited.is_some_and(|it| it.replaces(name)) {
+                return;
+            }
             if cors.is_some() && is_of_cors(id, name) {
                 return;
             }
@@ -213,6 +217,9 @@ impl<F: Fields> Fields for Shaped<'_, F> {
         }
         if let Some(cors) = cors {
             cors.each(|name, value| f(FieldId::Other, name.as_bytes(), value));
+        }
+        if let Some(limited) = limited {
+            limited.each(|name, value| f(FieldId::Other, name.as_bytes(), value));
         }
     }
 }
