@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import signal
 import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from tools.mutants.accepted import Survivor, Told
 from tools.mutants.pieces import Rust
 from tools.mutants.python import copy
+from tools.mutants.resting import Resting
 from tools.mutants.since import Since
 from tools.mutants.switched import VARIABLE, Mutant, broken, write
 
@@ -29,8 +31,6 @@ PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
 # Of the processor's time: so many times what the tests take with nothing broken, and these at the least. What takes more has been
 # noticed; a machine that is busy with something else makes it no sooner.
 TIMES, LEAST_S = 10, 20
-WAITING = 5
-"""So many times that by the clock, for what waits for ever."""
 MOST_BYTES = 8 << 30
 
 
@@ -115,15 +115,19 @@ class Program:
 
         env = {**os.environ, "CARGO_MANIFEST_DIR": self.folder, VARIABLE: str(number), "RUST_BACKTRACE": "0"}
         out = subprocess.DEVNULL
-        try:
-            # Nothing else runs here between fork and exec.
-            done = subprocess.run(
-                [self.path, "-q"], cwd=self.folder, env=env, check=False, stdin=out, stdout=out, stderr=out,
-                timeout=most * WAITING, preexec_fn=bounded,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return True
-        return done.returncode != 0
+        # Nothing else runs here between fork and exec.
+        with subprocess.Popen(
+            [self.path, "-q"], cwd=self.folder, env=env, stdin=out, stdout=out, stderr=out, start_new_session=True,
+            preexec_fn=bounded,
+        ) as running:  # fmt: skip
+            resting = Resting(running.pid)
+            while True:
+                try:
+                    return running.wait(1) != 0
+                except subprocess.TimeoutExpired:
+                    if resting.looked():
+                        os.killpg(running.pid, signal.SIGKILL)
+                        return True
 
 
 class Programs:

@@ -83,6 +83,9 @@ def body(lines: list[str], function: tuple[int, int]) -> tuple[int, int] | None:
         indent = lines[row - 1][: -len(lines[row - 1].lstrip())]
         for brace in range(row, last):
             line = lines[brace - 1]
+            # Its arms would each have a type of their own.
+            if "-> impl " in line:
+                return None
             if line.endswith("{") and line.startswith(indent) and not line[len(indent) :].startswith(" "):
                 return (brace + 1, last - 1) if lines[last - 1] == indent + "}" else None
         return None

@@ -28,10 +28,10 @@ from typing import Any
 
 import pytest
 
+from tools.mutants.resting import Resting
+
 TIMEOUT_S = 120.0
 """Of the processor's time: a machine that is busy with something else makes no mutation a noticed one."""
-WAITING = 5
-"""So many times that by the clock, for what waits for ever."""
 OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 Function = tuple[str, int]
 """By its file and its first line."""
@@ -165,16 +165,18 @@ def apart(do: Callable[[], int], seconds: float) -> int:
             wrong = int(do())
         finally:
             os._exit(wrong)
-    until = time.monotonic() + seconds * WAITING
+    resting, look = Resting(child), time.monotonic() + 1
     pause = 0.001
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > until:
-            os.killpg(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return 1
+        if time.monotonic() > look:
+            look += 1
+            if resting.looked():
+                os.killpg(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                return 1
         time.sleep(pause)
         pause = min(pause * 1.2, 0.05)
 

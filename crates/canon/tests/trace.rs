@@ -81,6 +81,15 @@ fn a_list_goes_on_in_its_order_whichever_fields_it_stood_in() {
 }
 
 #[test]
+fn a_list_is_as_long_as_it_may_be_and_no_longer() {
+    // Fifteen members of 256 bytes with their commas, and one that fills up.
+    let begins = (0..15).map(|n| format!("k{n:02}={}", "v".repeat(251))).collect::<Vec<_>>().join(",");
+    let whole = |len: usize| format!("{begins},k={}", "v".repeat(len - begins.len() - 3));
+    assert_eq!(list(&[&whole(4096)]), Some(whole(4096)));
+    assert_eq!(list(&[&whole(4097)]), None);
+}
+
+#[test]
 fn what_is_no_list_goes_on_in_no_part() {
     let many = (0..33).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
     let (long_key, long_value) = (format!("{}=v", "k".repeat(257)), format!("k={}", "v".repeat(257)));

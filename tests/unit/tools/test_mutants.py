@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tools.mutants import python, rust
+from tools.mutants import python, resting, rust
 from tools.mutants.__main__ import main, summary
 from tools.mutants.accepted import Survivor, Told, Unreasoned, accepted, judged
+from tools.mutants.resting import LOOKS, Resting
 from tools.mutants.since import Since, Unknown, lines, since
 from tools.mutants.switched import SWITCH, VARIABLE, Mutant, broken, switched, write
 
@@ -287,12 +291,33 @@ def test_a_survivor_of_rust_is_what_no_test_noticed_by_its_line() -> None:
 
 def test_a_test_that_fails_or_takes_too_long_has_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rust, "LEAST_S", 1)
+    monkeypatch.setattr(resting, "LOOKS", 2)
     script = tmp_path / "test"
-    script.write_text(f"#!/bin/sh\ncase ${VARIABLE} in 0) exit 0;; 1) exit 101;; *) while :; do :; done;; esac\n")
+    script.write_text(
+        f"#!/bin/sh\ncase ${VARIABLE} in 0) exit 0;; 1) exit 101;; 2) while :; do :; done;; *) sleep 99;; esac\n"
+    )
     script.chmod(0o755)
     it = rust.Program(str(script), str(tmp_path), 0.0)
-    assert [it.fails(number) for number in (0, 1, 2)] == [False, True, True]
+    assert [it.fails(number) for number in (0, 1, 2, 3)] == [False, True, True, True]
     assert rust.rehearse(it).seconds < 1
+
+
+def test_who_waits_for_a_processor_does_not_wait_for_ever() -> None:
+    reading, writing = os.pipe()
+    # The second process of a session waits for what never comes, and the first for the second.
+    words = f"import os\nif os.fork(): os.wait()\nelse: os.read({reading}, 1)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", words], pass_fds=[reading], start_new_session=True) as it:
+        looking = Resting(it.pid)
+        looks = [looking.looked()]
+        while not looks[-1]:
+            looks.append(looking.looked())
+        assert len(looks) > LOOKS
+        os.write(writing, b".")
+        looking = Resting(it.pid)
+        assert not any(looking.looked() for _ in range(3 * LOOKS))
+        os.killpg(it.pid, signal.SIGKILL)
+    os.close(reading)
+    os.close(writing)
 
 
 CRATE = """\

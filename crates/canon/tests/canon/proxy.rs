@@ -53,6 +53,14 @@ fn a_header_is_as_long_as_it_says_up_to_the_most_and_no_longer() {
 }
 
 #[test]
+fn a_header_of_either_version_is_known_by_its_beginning_and_nothing_else_is() {
+    assert!(proxy::begins(b"PROXY TCP4 ") && proxy::begins(b"PROXY ") && proxy::begins(SIGNATURE));
+    for other in [&b""[..], b"PROXY", b"PROXYx", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n", &SIGNATURE[..11]] {
+        assert!(!proxy::begins(other), "{}", other.escape_ascii());
+    }
+}
+
+#[test]
 fn who_proxies_says_for_whom_or_that_it_does_not_know() {
     let six = [&[0u8; 15][..], &[1], &[0; 15], &[2], &[0, 80, 1, 187]].concat();
     let paths = [b'/'; 216];
