@@ -16,10 +16,9 @@ impl Span {
         Span { start: u32::try_from(start).unwrap_or(0), end: u32::try_from(end).unwrap_or(0) }
     }
 
-    /// The part of it that `inner`, a part of its bytes in `buf`, is.
-    pub(crate) fn within(&self, buf: &[u8], inner: &[u8]) -> Span {
-        let at = self.start as usize + (inner.as_ptr() as usize).saturating_sub(self.of(buf).as_ptr() as usize);
-        Span::new(at, at + inner.len())
+    /// Its first `len` bytes.
+    pub(crate) fn first(&self, len: usize) -> Span {
+        Span::new(self.start as usize, self.start as usize + len)
     }
 
     pub fn of<'b>(&self, buf: &'b [u8]) -> &'b [u8] {

@@ -109,9 +109,8 @@ impl ResponseHead {
         let mut first = true;
         self.fields.retain(|f| f.id != FieldId::ContentLength || std::mem::take(&mut first));
         for f in self.fields.iter_mut().filter(|f| f.id == FieldId::ContentLength) {
-            let value = f.value.of(buf);
-            let once = value.split(|b| *b == b',').next().map(trim).unwrap_or_default();
-            f.value = f.value.within(buf, once);
+            let once = f.value.of(buf).split(|b| *b == b',').next().map(trim).unwrap_or_default();
+            f.value = f.value.first(once.len());
         }
     }
 

@@ -67,7 +67,7 @@ fn a_target_may_have_characters_of_every_script_and_no_bytes_that_are_none() {
     for good in ["\u{e9}", "\u{4e2d}", "a"] {
         assert!(matches!(target(good.as_bytes()), Parsed::Head { .. }), "{good}");
     }
-    for bad in [&b"\xe9"[..], b"\xc3", b"\xff", b"\xc3\xa9\x7f", b"\x01"] {
+    for bad in [&b"\xe9"[..], b"\xc3", b"\xff", b"\xff\xff", b"\xc3\xc3", b"\xc3\xa9\x7f", b"\x01"] {
         assert_eq!(target(bad), Parsed::Refused(Refused::Target), "{bad:?}");
     }
 }

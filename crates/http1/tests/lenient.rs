@@ -37,6 +37,16 @@ fn a_head_that_can_be_read_in_one_way_is_the_same_at_every_split() {
 }
 
 #[test]
+fn what_stands_beside_a_length_that_is_said_twice_stays_in_its_order() {
+    let bytes = "HTTP/1.1 200 OK\r\nA: 1\r\nContent-Length: 15 , 15\r\nB: 2\r\nContent-Length: 15\r\nC: 3\r\n\r\n";
+    let (parsed, head) = read(bytes, true);
+    assert_eq!(parsed, Parsed::Head { len: bytes.len() });
+    let fields: Vec<_> =
+        head.fields.iter().map(|f| (f.name.of(bytes.as_bytes()), f.value.of(bytes.as_bytes()))).collect();
+    assert_eq!(fields, [(&b"A"[..], &b"1"[..]), (b"Content-Length", b"15"), (b"B", b"2"), (b"C", b"3")]);
+}
+
+#[test]
 fn a_head_that_can_be_read_in_two_ways_is_refused_leniently_too() {
     for (bytes, why) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", Refused::TwoContentLengths),
@@ -109,6 +119,8 @@ fn padded_chunks_and_lines_of_lf_alone_are_the_same_at_every_split() {
 fn chunks_that_are_neither_are_refused_leniently_too() {
     for (bytes, why) in [
         (&b" 5\r\nhello"[..], Refused::ChunkSize),
+        (b" ", Refused::ChunkSize),
+        (b"5\r\nhello\r\n\t", Refused::ChunkSize),
         (b"5 5\r\nhello", Refused::ChunkSize),
         (b"0x5\r\nhello", Refused::ChunkSize),
         (b"\nhello", Refused::ChunkSize),

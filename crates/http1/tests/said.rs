@@ -1,7 +1,7 @@
 //! What a head says of its connection, which fields are for it alone, and how what we say ourselves is written.
 
 use everyhop_http1::{
-    FieldId, Limits, Parsed, Refused, RequestHead, ResponseHead, binds_the_connection, field_id, write,
+    FieldId, Limits, Parsed, Refused, RequestHead, ResponseHead, binds_the_connection, field_id, is_twin, write,
 };
 
 const LIMITS: Limits = Limits { head_bytes: 4096, fields: 20, target_bytes: 200 };
@@ -254,5 +254,26 @@ fn a_route_may_change_what_neither_frames_a_message_nor_says_who_the_client_is()
     ] {
         let id = field_id(name.as_bytes());
         assert_eq!((id.is_editable(true), id.is_editable(false)), (in_answer, in_request), "{name}");
+    }
+}
+
+#[test]
+fn two_names_are_twins_where_a_backend_that_reads_underscores_and_dots_as_hyphens_takes_one_for_the_other() {
+    for (name, other) in [("X-User", "x_user"), ("x.user", "X-USER"), ("x_user", "x.user"), ("a", "A"), ("", "")] {
+        assert!(is_twin(name.as_bytes(), other.as_bytes()), "{name} {other}");
+    }
+    for (name, other) in
+        [("x-user", "x-use"), ("x-user", "x-usex"), ("x-use", "x-user"), ("xuser", "x-user"), ("a", "b")]
+    {
+        assert!(!is_twin(name.as_bytes(), other.as_bytes()), "{name} {other}");
+    }
+}
+
+#[test]
+fn two_fields_say_which_trace_a_request_is_part_of() {
+    for (name, says) in
+        [("Traceparent", true), ("TraceState", true), ("Trace", false), ("Baggage", false), ("B3", false)]
+    {
+        assert_eq!(field_id(name.as_bytes()).is_of_trace(), says, "{name}");
     }
 }
