@@ -1,5 +1,6 @@
 //! What the edge asks a route's backends by itself, to know which of them are well. Read next: `spread.rs`.
 
+use crate::present;
 use serde::{Deserialize, Serialize};
 
 /// What is asked of each backend, how often, and how many answers in a row say something.
@@ -21,8 +22,14 @@ pub struct HealthCheck {
 pub enum HealthAsks {
     /// That it takes a connection and, where the hop has TLS that ends here, proves who it is.
     Connect {},
-    /// A GET of that path, to be answered with one of these statuses.
-    Http { host: String, path: String, statuses: Vec<Statuses> },
+    /// A GET of that path, to be answered with one of these statuses, and with a body that has this text in it.
+    Http {
+        host: String,
+        path: String,
+        statuses: Vec<Statuses>,
+        #[serde(deserialize_with = "present")]
+        body: Option<String>,
+    },
     /// `grpc.health.v1.Health/Check` of that service; an empty name is the server as a whole.
     Grpc { host: String, service: String },
 }

@@ -20,7 +20,7 @@ def health(it: Route) -> plan.HealthCheck | None:
     if given.path is not None:
         found = statuses(given.status or USUAL)
         assert found is not None, "judged before"
-        asks = plan.AsksHttp(kind="http", host=asked_host(it) or "", path=given.path, statuses=found)
+        asks = plan.AsksHttp(kind="http", host=asked_host(it) or "", path=given.path, statuses=found, body=given.body)
     elif given.grpc is not None:
         asks = plan.AsksGrpc(kind="grpc", host=asked_host(it) or "", service=given.grpc)
     return plan.HealthCheck(

@@ -52,7 +52,7 @@ def reads(world: World, key: Key, route: Route, kind: str) -> bool:
 
 def fits(world: World, key: Key, route: Route, it: Health, kind: str) -> None:
     name = route.name
-    for field, of in (("status", ("path",)), ("host", ("path", "grpc"))):
+    for field, of in (("status", ("path",)), ("body", ("path",)), ("host", ("path", "grpc"))):
         if getattr(it, field) is not None and kind not in of:
             what = f"health of route {name!r} asks by {kind} and sets {field}"
             world.refuse("route/wrong-health", (*key, field), what, f"remove {field}", of_key=True)

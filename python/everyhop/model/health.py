@@ -14,9 +14,11 @@ class Health(Section):
     """One of `path`, `grpc` and `connect`: what each backend is asked over the route's own hop, with its proof of who it is. A backend that does not pass takes nothing new until it does; before the first result it counts as up. While fewer than half of them are up, and no backup is, all are used, but never one whose certificate is refused."""
 
     path: str | None = None
-    """A GET of this path, with a query or without, is to be answered with `status`. The body of the answer is not read."""
+    """A GET of this path, with a query or without, is to be answered with `status`. The body of the answer is not waited for, unless `body` says what it holds."""
     status: str | None = None
     """Which statuses are well, such as `"200-299,401"`; default `"200-299"`."""
+    body: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """A text that stands in the body of the answer to `path`, within its first 16 KiB, letter by letter, such as `"ready"`. What comes in a coding, which nobody asked for, is not unpacked."""
     host: str | None = None
     """The host that `path` or `grpc` asks for; default: the route's `host_header`, else its first `host` that is no wildcard."""
     grpc: str | None = None
@@ -26,7 +28,7 @@ class Health(Section):
     every_s: Seconds = 5
     """From the end of one check to the next, give or take a tenth, so that checks do not come all at once."""
     timeout_s: Seconds = 2
-    """For the connection, the handshake and the head of the answer together."""
+    """For the connection, the handshake and the head of the answer together, and for its `body` where that is asked for."""
     down_after: Row = 2
     """Checks in a row that fail before a backend takes nothing new. A certificate that is refused needs one."""
     up_after: Row = 1

@@ -24,6 +24,7 @@ class AsksHttp(Part):
     host: Never[str]
     path: Never[str]
     statuses: Never[list[Statuses]]
+    body: Never[str | None]
 
 
 class AsksGrpc(Part):

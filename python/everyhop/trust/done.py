@@ -3,6 +3,8 @@ once. An edge that ends TLS can do it; who audits one must see where it does. Re
 
 from __future__ import annotations
 
+import json
+
 from everyhop.plan import (
     AsItCame,
     AsksGrpc,
@@ -100,7 +102,7 @@ def checked(it: HealthCheck | None, *, backups: bool) -> list[str]:
     asks, answer = it.asks, ""
     what = "connects, with the handshake where the hop has TLS that ends here"
     if isinstance(asks, AsksHttp):
-        what, answer = f"asks for {asks.path} of {asks.host}", f", to be answered {ranges(asks)}"
+        what, answer = f"asks for {asks.path} of {asks.host}", f", to be answered {ranges(asks)}{saying(asks)}"
     elif isinstance(asks, AsksGrpc):
         whom = f"the service {asks.service}" if asks.service else "the server"
         what, answer = f"calls grpc.health.v1 for {whom} of {asks.host}", ", to be answered SERVING"
@@ -109,6 +111,10 @@ def checked(it: HealthCheck | None, *, backups: bool) -> list[str]:
         f"fails {it.down_after} in a row takes nothing new until it passes {it.up_after}.",
         f"While fewer than half are up{', and no backup is,' if backups else ''} all are used, but none whose certificate is refused.",
     ]
+
+
+def saying(asks: AsksHttp) -> str:
+    return "" if asks.body is None else f" with {json.dumps(asks.body, ensure_ascii=False)} in its body"
 
 
 def ranges(asks: AsksHttp) -> str:

@@ -34,7 +34,8 @@ def test_a_check_asks_for_the_host_that_it_names_else_that_of_backends_else_the_
 def test_what_is_left_out_has_its_default() -> None:
     found = health(route(health={"path": "/h"}))
     assert found is not None
-    assert found.asks == AsksHttp(kind="http", host="a.test", path="/h", statuses=[Statuses(first=200, last=299)])
+    usual = [Statuses(first=200, last=299)]
+    assert found.asks == AsksHttp(kind="http", host="a.test", path="/h", statuses=usual, body=None)
     assert (found.every_s, found.timeout_s, found.down_after, found.up_after) == (5, 2, 2, 1)
     called = health(route(health={"grpc": "", "down_after": 3}))
     assert called is not None and called.asks == AsksGrpc(kind="grpc", host="a.test", service="")

@@ -132,7 +132,7 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "checked by a path, with a backup": (
         VARIANTS["same-host"].replace('["127.0.0.1:1"]', '["127.0.0.1:1", { at = "127.0.0.1:2", backup = true }]')
-        + 'health = { path = "/h", status = "204,300-399" }\nslow_start_s = 60\n',
+        + 'health = { path = "/h", status = "204,300-399", body = "it is \\"up\\"" }\nslow_start_s = 60\n',
         {},
     ),
     "in zones": (

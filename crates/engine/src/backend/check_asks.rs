@@ -2,7 +2,8 @@
 //! all, a GET, or a call of `grpc.health.v1`. Everything that comes is bounded in length, and ends with the check's own time.
 //! Read next: `check_kept.rs`, then `check.rs`.
 
-use crate::backend::check_kept::{Kept, Spoken, died};
+use crate::backend::check_kept::{BODY_BYTES, Kept, Spoken, died};
+use crate::backend::check_text::Sought;
 use crate::backend::connect::{self, Opened};
 use crate::backend::h1::H1Up;
 use crate::backend::h2::{self, H2Conn, H2Up};
@@ -141,9 +142,9 @@ async fn over(clock: &Clock, asks: &Asks, mut kept: Kept, again: bool) -> Result
     let next_ms = clock.now_ms.get() + u64::from(asks.check.every_s) * 1100;
     let lasts = kept.lasts(next_ms);
     match (&asks.check.asks, &mut kept.spoken) {
-        (HealthAsks::Http { host, path, statuses }, spoken) => {
-            let status = match spoken {
-                Spoken::Http1(up) => get_h1(up, limits, (host, path), lasts).await?,
+        (HealthAsks::Http { host, path, statuses, body }, spoken) => {
+            let (status, stream) = match spoken {
+                Spoken::Http1(up) => (get_h1(up, limits, (host, path), lasts).await?, None),
                 Spoken::Http2(conn) => get_h2(conn, limits, (host, path)).await?,
             };
             // RFC 9110 §15.5.9: an idle connection may end so.
@@ -154,11 +155,17 @@ async fn over(clock: &Clock, asks: &Asks, mut kept: Kept, again: bool) -> Result
             if !statuses.iter().any(is_well) {
                 return Err(Saw::Answer(format!("answered {status}")));
             }
+            kept.at_body(clock);
+            if let Some(text) = body
+                && !says(&mut kept, stream, limits, text).await?
+            {
+                return Err(Saw::Answer(format!("answered {status} without {text:?}")));
+            }
         }
         (HealthAsks::Grpc { host, service }, Spoken::Http2(conn)) => call(conn, limits, (host, service)).await?,
         (HealthAsks::Grpc { .. } | HealthAsks::Connect {}, _) => return Ok(None),
     }
-    Ok(if lasts { kept.after_head(clock, next_ms).await } else { None })
+    Ok(if lasts { kept.after(next_ms).await } else { None })
 }
 
 async fn get_h1(up: &mut H1Up, limits: &Limits, (host, path): (&str, &str), lasts: bool) -> Result<u16, Saw> {
@@ -182,11 +189,30 @@ async fn get_h1(up: &mut H1Up, limits: &Limits, (host, path): (&str, &str), last
     answered.map_err(|why| Saw::Failure(Box::new(up.link.failure(why, up.rule(), 0))))
 }
 
-async fn get_h2(conn: &Rc<H2Conn>, limits: &Limits, (host, path): (&str, &str)) -> Result<u16, Saw> {
+async fn get_h2(conn: &Rc<H2Conn>, limits: &Limits, (host, path): (&str, &str)) -> Result<(u16, Option<H2Up>), Saw> {
     let mut up = H2Up::on(conn.clone());
     let request = question("GET", host, path).map(|it| it.header("accept", "*/*").header("x-forwarded-proto", "https"));
     up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, true);
-    head_h2(&mut up, limits).await
+    let status = head_h2(&mut up, limits).await?;
+    Ok((status, Some(up)))
+}
+
+/// Whether the answer's body has that text, within what is read of one; no more of it is waited for than that takes.
+async fn says(kept: &mut Kept, mut stream: Option<H2Up>, limits: &Limits, text: &str) -> Result<bool, Saw> {
+    let mut sought = Sought::new(text);
+    loop {
+        let mut some = Buf::default();
+        let got = match &mut stream {
+            Some(up) => poll_fn(|cx| up.poll_data(cx, &mut some, limits)).await.map_err(|why| broke(up, why))?,
+            None => kept.some_of_body(&mut some).await.map_err(Saw::Failure)?,
+        };
+        if sought.is_in(some.bytes()) {
+            return Ok(true);
+        }
+        if got == Got::End || sought.read > BODY_BYTES {
+            return Ok(false);
+        }
+    }
 }
 
 async fn call(conn: &Rc<H2Conn>, limits: &Limits, (host, service): (&str, &str)) -> Result<(), Saw> {

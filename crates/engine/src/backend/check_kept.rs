@@ -8,6 +8,7 @@ use crate::backend::h2::H2Conn;
 use crate::backend::link::Link;
 use crate::backend::spread::part;
 use crate::exchange::words::Got;
+use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_transport::buf::Buf;
@@ -22,7 +23,7 @@ use std::task::Poll;
 /// How long one is asked over; the docs say so.
 const KEPT_S: u32 = 60;
 /// What of an answer's body is read, so that the next answer may come behind it.
-const BODY_BYTES: usize = 16 * 1024;
+pub(crate) const BODY_BYTES: usize = 16 * 1024;
 
 pub(crate) enum Spoken {
     Http1(Box<H1Up>),
@@ -81,14 +82,27 @@ impl Kept {
         }
     }
 
-    /// The check passed by an answer's head; the next one comes at `next_ms` at the latest. Nothing where there is no other
-    /// answer to come.
-    pub(crate) async fn after_head(mut self, clock: &Clock, next_ms: u64) -> Option<Kept> {
+    /// The head of an answer was read, and its body follows.
+    pub(crate) fn at_body(&mut self, clock: &Clock) {
         if let Spoken::Http1(up) = &mut self.spoken {
             self.until_ms = self.until_ms.min(clock.now_ms.get() + up.idle_ms(KEPT_S));
             up.pass_over();
             (self.read, self.body_ended) = (0, false);
         }
+    }
+
+    /// More of the body of an answer by HTTP/1.1; it is waited for.
+    pub(crate) async fn some_of_body(&mut self, some: &mut Buf) -> Result<Got, Box<Failure>> {
+        let Kept { spoken: Spoken::Http1(up), read, body_ended, .. } = self else { return Ok(Got::End) };
+        let got = poll_fn(|cx| up.poll_data(cx, some)).await;
+        let got = got.map_err(|why| Box::new(up.link.failure(why, up.rule(), 0)))?;
+        *read += some.len();
+        *body_ended = got == Got::End;
+        Ok(got)
+    }
+
+    /// The check passed, and the next one comes at `next_ms` at the latest. Nothing where there is no other answer to come.
+    pub(crate) async fn after(mut self, next_ms: u64) -> Option<Kept> {
         let lasts = self.lasts(next_ms) && self.reads_on().await;
         let says_so = match &self.spoken {
             Spoken::Http1(up) => !self.body_ended || up.is_reusable(),

@@ -5,6 +5,7 @@
 pub(crate) mod check;
 pub(crate) mod check_asks;
 pub(crate) mod check_kept;
+pub(crate) mod check_text;
 pub(crate) mod choose;
 pub(crate) mod connect;
 pub(crate) mod greeting;

@@ -150,7 +150,8 @@ fn what_is_under_way_at_a_backend_counts_on_in_the_next_plan_and_ends_with_its_r
 /// The plan with its first route's two backends checked each so often.
 fn checked(every_s: Value) -> Value {
     let mut plan = plan();
-    let asks = json!({"kind": "http", "host": "a.test", "path": "/", "statuses": [{"first": 200, "last": 299}]});
+    let asks =
+        json!({"kind": "http", "host": "a.test", "path": "/", "statuses": [{"first": 200, "last": 299}], "body": null});
     let mut health = json!({"asks": asks, "every_s": every_s, "timeout_s": 2, "down_after": 1, "up_after": 1});
     if every_s.is_null() {
         health = Value::Null;
