@@ -165,7 +165,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
             let asked = Asked::of(it);
             let shows = shows(ask);
             let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX, shows };
-            admit(running, &proved, &asked, (it.headers, &mut |_| Ok(())), now_s()).map(|a| a.route)
+            admit(running, &proved, &asked, it.headers, now_s())
         }
         // A plan that does not run has no dates.
         None => matcher.admit(listener, site, who, it, None).map_err(Refused::from),
@@ -199,8 +199,7 @@ fn served(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         (Some(running), _) => {
             let (who, shows) = (Who::Proved(&[]), shows(ask));
             let proved = Proved { listener, site, who, client_not_after_s: i64::MAX, shows };
-            admit_served(running, &proved, &Asked::of(it), (it.headers, &mut |_| Ok(())), now_s())
-                .map(|admitted| admitted.route)
+            admit_served(running, &proved, &Asked::of(it), it.headers, now_s())
         }
         (None, Some(site)) => matcher.admit(listener, site, Who::Proved(&[]), it, None).map_err(Refused::from),
         (None, None) => Err(Refusal::PlainUnknown.into()),
@@ -233,7 +232,7 @@ fn streamed(
         Some(running) => {
             let shows = Shows::Anything;
             let proved = Proved { listener, site: Some(site), who, client_not_after_s: i64::MAX, shows };
-            admit_stream(running, &proved, sni, now_s()).map(|a| a.route)
+            admit_stream(running, &proved, sni, now_s())
         }
         None => matcher.admit_stream(listener, site, who, sni).map_err(Refused::from),
     };

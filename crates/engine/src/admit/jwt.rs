@@ -2,7 +2,7 @@
 //! that the route wants. What was verified once is remembered by the thread, by the whole token, until it ends, its issuer's
 //! keys change or five minutes are over. Read next: `everyhop-token`, which judges.
 
-use crate::admit::{Case, Checked, Refused, Shows};
+use crate::admit::Shows;
 use everyhop_canon::cookie;
 use everyhop_decide::Headers;
 use everyhop_plan::TokenFrom;
@@ -15,34 +15,19 @@ use std::sync::Arc;
 /// How long what was verified is believed without asking again.
 const REMEMBERED_S: i64 = 300;
 
-#[inline]
-pub(super) fn check(case: &mut Case<'_>) -> Checked {
-    let Some(route) = case.route else { return Ok(()) };
-    match case.running.route(route).and_then(|r| r.jwt.as_deref()) {
-        None => Ok(()),
-        Some(jwt) => wanted(case, route, jwt),
-    }
-}
-
-/// Apart, so that a route that asks for no token pays for no more than looking.
+/// The one that a route wants; nothing where the question says nothing of one.
 #[inline(never)]
-fn wanted(case: &mut Case<'_>, route: usize, jwt: &JwtRun) -> Checked {
-    match (case.first)(route).and_then(|()| asked(case, jwt)) {
-        Ok(token) => {
-            case.token = token;
-            Ok(())
-        }
-        Err(why) => Err(Refused { route: Some(route), why }),
-    }
-}
-
-fn asked(case: &Case<'_>, jwt: &JwtRun) -> Result<Option<Arc<Verified>>, Refusal> {
-    match case.proved.shows {
+pub(crate) fn token(
+    jwt: &JwtRun,
+    (shows, headers): (Shows<'_>, &dyn Headers),
+    now_s: i64,
+) -> Result<Option<Arc<Verified>>, Refusal> {
+    match shows {
         Shows::Anything => Ok(None),
-        Shows::Token(text) => judged(jwt, text.as_bytes(), case.now_s).map(Some),
+        Shows::Token(text) => judged(jwt, text.as_bytes(), now_s).map(Some),
         Shows::InRequest => {
-            let text = found(case.headers, &jwt.at)?;
-            judged(jwt, &text, case.now_s).map(Some)
+            let text = found(headers, &jwt.at)?;
+            judged(jwt, &text, now_s).map(Some)
         }
     }
 }

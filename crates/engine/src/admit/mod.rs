@@ -10,6 +10,8 @@ mod route;
 mod site;
 mod stream;
 
+pub(crate) use jwt::token;
+pub(crate) use plain::admit_served_to_route;
 pub use plain::{admit_plain, admit_served};
 pub use stream::admit_stream;
 
@@ -18,7 +20,6 @@ use everyhop_decide::{Denied, Headers, Who};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
 use everyhop_running::token::Verified;
-use std::sync::Arc;
 
 /// What the handshake proved.
 pub struct Proved<'a> {
@@ -43,15 +44,6 @@ pub enum Shows<'a> {
     Token(&'a str),
     /// Whatever is asked for: of a question that says nothing about it.
     Anything,
-}
-
-/// A request that may pass.
-#[derive(Debug)]
-pub struct Admitted {
-    /// The index of its route.
-    pub route: usize,
-    /// The token that its route asked for; `None` where it asks for none.
-    pub token: Option<Arc<Verified>>,
 }
 
 /// A request that may not pass: whose it would have been, where a route was found, and why.
@@ -81,10 +73,6 @@ impl From<everyhop_decide::Refused> for Refused {
     }
 }
 
-/// What is asked before a token is looked at, where a route wants one, by the index of the route: whoever tries tokens has
-/// only so many tries. It may count, which admitting itself never does.
-pub type First<'a> = &'a mut dyn FnMut(usize) -> Result<(), Refusal>;
-
 /// All that a check may look at, and what the checks before it found.
 struct Case<'a> {
     running: &'a Running,
@@ -92,9 +80,7 @@ struct Case<'a> {
     asked: &'a Asked,
     headers: &'a dyn Headers,
     now_s: i64,
-    first: First<'a>,
     route: Option<usize>,
-    token: Option<Arc<Verified>>,
 }
 
 /// A tunnel's token, verified when it was opened, is what its route wants of one now. `None` where there is none.
@@ -111,24 +97,50 @@ pub(crate) fn still_shows(running: &Running, route: usize, token: Option<&Verifi
 /// What one check comes to.
 type Checked = Result<(), Refused>;
 
-/// The order. Whatever a route asks of a request beyond its rule stands behind the rule.
+/// The order, up to what a route asks for beyond its rule: that stands behind it, in [`token`].
 #[inline]
 fn checks(case: &mut Case<'_>) -> Checked {
     site::check(case)?;
-    route::check(case)?;
-    jwt::check(case)
+    route::check(case)
 }
 
-/// Judges a request. `now_s` is Unix time.
+/// Judges a request as far as it can be without its token: which route's it is. Whoever tries tokens is to have only so many
+/// tries, so that limits by address are asked between this and [`token`]. `now_s` is Unix time.
+#[inline]
+pub(crate) fn admit_to_route(
+    running: &Running,
+    proved: &Proved<'_>,
+    asked: &Asked,
+    headers: &dyn Headers,
+    now_s: i64,
+) -> Result<usize, Refused> {
+    let mut case = Case { running, proved, asked, headers, now_s, route: None };
+    checks(&mut case)?;
+    case.route.ok_or(Refusal::NotFound.into())
+}
+
+/// Judges a request, whole.
 pub fn admit(
     running: &Running,
     proved: &Proved<'_>,
     asked: &Asked,
-    (headers, first): (&dyn Headers, First<'_>),
+    headers: &dyn Headers,
     now_s: i64,
-) -> Result<Admitted, Refused> {
-    let mut case = Case { running, proved, asked, headers, now_s, first, route: None, token: None };
-    checks(&mut case)?;
-    let route = case.route.ok_or(Refusal::NotFound)?;
-    Ok(Admitted { route, token: case.token })
+) -> Result<usize, Refused> {
+    let route = admit_to_route(running, proved, asked, headers, now_s)?;
+    shows_token(running, route, (proved.shows, headers), now_s)?;
+    Ok(route)
+}
+
+/// It has the token that its route asks for, if that asks for one.
+fn shows_token(
+    running: &Running,
+    route: usize,
+    (shows, headers): (Shows<'_>, &dyn Headers),
+    now_s: i64,
+) -> Result<(), Refused> {
+    if let Some(jwt) = running.route(route).and_then(|r| r.jwt.as_deref()) {
+        token(jwt, (shows, headers), now_s).map_err(|why| Refused { route: Some(route), why })?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //! that serves it is judged as inside the site whose name it asks for, by somebody who proved nothing.
 //! Read next: `everyhop-decide`, `plain.rs`.
 
-use crate::admit::{Admitted, Case, First, Proved, Refused, jwt};
+use crate::admit::{Proved, Refused, shows_token};
 use crate::exchange::asked::Asked;
 use everyhop_decide::{Ask, Headers, Matcher, Plain, Who};
 use everyhop_record::refusal::Refusal;
@@ -19,15 +19,15 @@ pub fn admit_plain(matcher: &Matcher, listener: &str, asked: &Asked) -> Refusal 
     }
 }
 
-/// Judges a request at a listener that serves what comes in the clear, as it is in the plan that runs now. No certificate
-/// stands for it, so none can be over; its acceptance can.
-pub fn admit_served(
+/// Judges a request at a listener that serves what comes in the clear, as it is in the plan that runs now, as far as it can be
+/// without its token. No certificate stands for it, so none can be over; its acceptance can.
+pub(crate) fn admit_served_to_route(
     running: &Running,
     proved: &Proved<'_>,
     asked: &Asked,
-    (headers, first): (&dyn Headers, First<'_>),
+    headers: &dyn Headers,
     now_s: i64,
-) -> Result<Admitted, Refused> {
+) -> Result<usize, Refused> {
     let listener = proved.listener;
     let at = running.listeners.iter().find(|l| l.name == listener && l.speaks.serves_plain());
     let at = at.ok_or(Refusal::Misdirected)?;
@@ -36,8 +36,18 @@ pub fn admit_served(
     }
     let site = running.matcher.named_site(listener, &asked.host).ok_or(Refusal::PlainUnknown)?;
     let ask = Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers };
-    let route = running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?;
-    let mut case = Case { running, proved, asked, headers, now_s, first, route: Some(route), token: None };
-    jwt::check(&mut case)?;
-    Ok(Admitted { route, token: case.token })
+    Ok(running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?)
+}
+
+/// The same, whole.
+pub fn admit_served(
+    running: &Running,
+    proved: &Proved<'_>,
+    asked: &Asked,
+    headers: &dyn Headers,
+    now_s: i64,
+) -> Result<usize, Refused> {
+    let route = admit_served_to_route(running, proved, asked, headers, now_s)?;
+    shows_token(running, route, (proved.shows, headers), now_s)?;
+    Ok(route)
 }

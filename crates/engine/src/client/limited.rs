@@ -7,29 +7,16 @@ use crate::client::conn::Conn;
 use crate::client::key::cookie;
 use crate::exchange::asked::Asked;
 use crate::exchange::cors::Granted;
-use crate::exchange::limited::{Left, Limited};
+use crate::exchange::limited::{Left, Limited, Within};
 use crate::exchange::words::Fields;
 use everyhop_plan::{KeyPart, Limiter};
 use everyhop_record::refusal::Refusal;
-use everyhop_running::limiter::{LimitHeld, LimiterRun, LimitsRun, Over, Taken, sign};
-use everyhop_running::running::Running;
+use everyhop_running::limiter::{LimiterRun, LimitsRun, Over, Taken, sign};
+use everyhop_running::running::RouteRun;
 use everyhop_running::token::Verified;
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
-
-/// How far a request has come with the limits of its route.
-#[derive(Default)]
-pub(crate) struct Within {
-    /// What is counted as under way, until it is dropped.
-    pub(crate) held: Vec<LimitHeld>,
-    /// What its answer and its line tell.
-    pub(crate) told: Option<Box<Limited>>,
-    /// Which have counted it, a bit each in their order.
-    counted: u64,
-    /// Those by address were asked before its token.
-    had_first: bool,
-}
 
 /// Those that are asked before the token of a route that wants one. A preflight has none, and is answered here.
 #[inline(never)]
@@ -37,15 +24,15 @@ pub(crate) fn first<V: Fields>(
     conn: &Conn,
     asked: &Asked,
     view: &V,
-    (running, route): (&Running, usize),
+    route: &RouteRun,
     now: Instant,
-    within: &mut Within,
+    within: &mut Option<Box<Within>>,
 ) -> Result<(), Refusal> {
-    let Some(route) = running.route(route) else { return Ok(()) };
     let Some(by) = route.limited.as_deref() else { return Ok(()) };
     if route.cors().is_some_and(|cors| Granted::of(cors, &asked.method, view).is_preflight) {
         return Ok(());
     }
+    let within = within.get_or_insert_default();
     within.had_first = true;
     each(conn, asked, view, (&route.name, by), now, (within, LimiterRun::is_by_address))
 }
@@ -58,8 +45,9 @@ pub(crate) fn rest(
     view: &impl Fields,
     (route, by): (&str, &LimitsRun),
     now: Instant,
-    within: &mut Within,
+    within: &mut Option<Box<Within>>,
 ) -> Result<(), Refusal> {
+    let within = within.get_or_insert_default();
     let had_first = within.had_first;
     let is_left = |run: &LimiterRun| !(had_first && run.is_by_address());
     let passes = each(conn, asked, view, (route, by), now, (within, is_left));

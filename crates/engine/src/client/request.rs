@@ -2,18 +2,19 @@
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
 //! `../admit/mod.rs`, `limited.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
-use crate::admit::{Admitted, Refused, admit, admit_plain, admit_served};
+use crate::admit::{Refused, Shows, admit_plain, admit_served_to_route, admit_to_route, token};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::copies;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
-use crate::client::limited::{self, Within};
+use crate::client::limited;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
 use crate::exchange::edits::{Edited, Editing, NO_EDITS};
+use crate::exchange::limited::Within;
 use crate::exchange::observed::{Seen, record};
 use crate::exchange::shape::lists;
 use crate::exchange::told::Told;
@@ -31,6 +32,7 @@ use everyhop_plan::{Believe, Compress, Limits, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::sticky::StickyRun;
+use everyhop_running::token::JwtRun;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,18 +64,20 @@ pub(crate) fn prepare<V: Fields + Headers>(
         let believed = conn.believes().is_some_and(|at| at.believe.contains(&Believe::TraceContext));
         asked.trace = Some(trace::begin(believed, view, traces.share));
     }
-    let mut within = Within::default();
-    let admitted = {
-        let mut first = |route| limited::first(conn, asked, view, (&running, route), began, &mut within);
-        admit(&running, &conn.proved(&running), asked, (view, &mut first), core.clock().unix_s.get())
+    let now_s = core.clock().unix_s.get();
+    let index = match admit_to_route(&running, &conn.proved(&running), asked, view, now_s) {
+        Ok(index) => index,
+        Err(by) => in_the_clear(conn, &running, asked, view, by)?,
     };
-    let admitted = match admitted {
-        Ok(admitted) => admitted,
-        Err(by) => in_the_clear(conn, &running, asked, view, (by, began, &mut within))?,
+    let refused = |why| Refused { route: Some(index), why };
+    let route = running.route(index);
+    let mut within = match route.and_then(|r| Some((r, r.jwt.as_deref()?))) {
+        None => None,
+        Some((route, jwt)) => {
+            let tried = tried(conn, asked, view, (route, jwt), (began, now_s));
+            tried.map_err(|why| stays_refused(conn, &running, asked, view, refused(why)))?
+        }
     };
-    let refused = |why| Refused { route: Some(admitted.route), why };
-    asked.token = admitted.token;
-    let route = running.route(admitted.route);
     if asked.trace.is_some() {
         traced(asked, route);
     }
@@ -92,14 +96,14 @@ pub(crate) fn prepare<V: Fields + Headers>(
     }
     let Some(backend) = route.and_then(|r| r.backends.first()) else {
         let own = route.is_some_and(|r| r.given.is_some());
-        let it = Own { running: running.clone(), route: admitted.route, says: Says::Given };
+        let it = Own { running: running.clone(), route: index, says: Says::Given };
         return Err(if own { Stays::Given(it) } else { refused(Refusal::Unresolved).into() });
     };
     if let Some(shape) = route.and_then(|r| r.response.as_ref()) {
         if let Some(cors) = &shape.cors {
             let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
             if granted.is_preflight {
-                return Err(preflight(&running, granted, admitted.route));
+                return Err(preflight(&running, granted, index));
             }
         }
         if let Some(compress) = shape.compress.as_ref().filter(|_| !asked.grpc) {
@@ -115,7 +119,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     let spread = route.and_then(|r| r.spread.as_ref());
     asked.returns_by = spread.and_then(|spread| key::of(conn, asked, view, spread));
     if let Some((route, to)) = route.and_then(|r| Some((r, r.target.as_ref()?))) {
-        let by = Rewriting { rewrite: running.matcher.rewrite(admitted.route), strict: route.strict_paths };
+        let by = Rewriting { rewrite: running.matcher.rewrite(index), strict: route.strict_paths };
         target::moves(asked, to, by).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
@@ -139,7 +143,31 @@ pub(crate) fn prepare<V: Fields + Headers>(
         Some(cookie) => copies::begin(conn, to, &Untold { fields: view, cookie }, it, running.generation),
         None => copies::begin(conn, to, view, it, running.generation),
     });
-    Ok(Ready { route: admitted.route, running, built, copied: Cell::new(copied), held: within.held })
+    Ok(Ready { route: index, running, built, copied: Cell::new(copied), within })
+}
+
+/// The token that its route asks for, which is looked at only where the limits by address let it be.
+#[inline(never)]
+fn tried<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    (route, jwt): (&RouteRun, &JwtRun),
+    (began, now_s): (Instant, i64),
+) -> Result<Option<Box<Within>>, Refusal> {
+    let mut within = None;
+    let shown = limited::first(conn, asked, view, route, began, &mut within)
+        .and_then(|()| token(jwt, (Shows::InRequest, view), now_s));
+    match shown {
+        Ok(token) => {
+            asked.token = token;
+            Ok(within)
+        }
+        Err(why) => {
+            asked.limited = within.and_then(|it| it.told);
+            Err(why)
+        }
+    }
 }
 
 /// A route may be traced otherwise than others, or not at all.
@@ -211,9 +239,8 @@ fn in_the_clear<V: Fields + Headers>(
     running: &Arc<Running>,
     asked: &mut Asked,
     view: &V,
-    (by, began, within): (Refused, Instant, &mut Within),
-) -> Result<Admitted, Stays> {
-    asked.limited = within.told.take();
+    by: Refused,
+) -> Result<usize, Stays> {
     if !conn.serves_plain() {
         return Err(stays_refused(conn, running, asked, view, by));
     }
@@ -222,14 +249,8 @@ fn in_the_clear<V: Fields + Headers>(
         asked.told = Some(Box::new(told));
     }
     let now_s = conn.opened.arrived.core.clock().unix_s.get();
-    let admitted = {
-        let mut first = |route| limited::first(conn, asked, view, (running, route), began, within);
-        admit_served(running, &conn.proved(running), asked, (view, &mut first), now_s)
-    };
-    admitted.map_err(|by| {
-        asked.limited = within.told.take();
-        stays_refused(conn, running, asked, view, by)
-    })
+    admit_served_to_route(running, &conn.proved(running), asked, view, now_s)
+        .map_err(|by| stays_refused(conn, running, asked, view, by))
 }
 
 /// What is not admitted. Browsers prove nothing in a preflight (Fetch, "CORS protocol and credentials"), so that one is

@@ -43,7 +43,7 @@ pub(crate) async fn run(
     let Some(mut up) = up.into_end() else { return };
     let arrived = &conn.opened.arrived;
     let core = &arrived.core;
-    let Ready { running, route: index, built, copied, held: _held } = ready;
+    let Ready { running, route: index, built, copied, within: _within } = ready;
     // Its route, and not the plan.
     let Some(route) = running.routes.get(index).cloned() else { return };
     // A plan that came between is asked at once: it may have come before the backend agreed.

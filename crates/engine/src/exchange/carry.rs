@@ -6,6 +6,7 @@ use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
 use crate::exchange::copied::Copied;
 use crate::exchange::edits::{Knows, Shaping};
+use crate::exchange::limited::Within;
 use crate::exchange::methods::is_idempotent;
 use crate::exchange::observed::{Observer, Seen, record};
 use crate::exchange::sides::{Backend, Client, is_gone};
@@ -16,7 +17,6 @@ use everyhop_record::failure::Failure;
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::backend::BackendRun;
-use everyhop_running::limiter::LimitHeld;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::turns::{Turn, Turns};
 use everyhop_transport::deadlines::Watch;
@@ -73,8 +73,8 @@ pub(crate) struct Ready {
     pub(crate) built: Built,
     /// What of it goes to a mirror as well, where its route has one and chance chose it.
     pub(crate) copied: Cell<Option<Box<Copied>>>,
-    /// As what its limits count it while it is under way.
-    pub(crate) held: Vec<LimitHeld>,
+    /// As what its limits count it while it is under way; nothing where its route has none.
+    pub(crate) within: Option<Box<Within>>,
 }
 
 /// How carrying a request ended.

@@ -2,7 +2,21 @@
 //! draft-ietf-httpapi-ratelimit-headers and, where a limit says so, in those that came before it; and what its line says. None
 //! of it names whose request it was. Read next: `../client/limited.rs`, which asks the limits.
 
+use everyhop_running::limiter::LimitHeld;
 use std::io::Write;
+
+/// How far a request has come with the limits of its route.
+#[derive(Default)]
+pub(crate) struct Within {
+    /// What is counted as under way, until it is dropped.
+    pub(crate) held: Vec<LimitHeld>,
+    /// What its answer and its line tell.
+    pub(crate) told: Option<Box<Limited>>,
+    /// Which have counted it, a bit each in their order.
+    pub(crate) counted: u64,
+    /// Those by address were asked before its token.
+    pub(crate) had_first: bool,
+}
 
 /// Nothing where no limit has anything to tell.
 #[derive(Debug, Default)]

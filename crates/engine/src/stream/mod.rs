@@ -4,7 +4,7 @@
 
 mod tunnel;
 
-use crate::admit::{Admitted, Proved, Refused, Shows, admit_stream};
+use crate::admit::{Proved, Refused, Shows, admit_stream};
 use crate::backend::connect::Opened as Reached;
 use crate::backend::link::Link;
 use crate::backend::preface::{Preface, protocol};
@@ -57,7 +57,7 @@ struct Told<'a> {
 
 impl Stream {
     /// The route that takes it under `running`.
-    fn admit(&self, running: &Running) -> Result<Admitted, Refused> {
+    fn admit(&self, running: &Running) -> Result<usize, Refused> {
         let arrived = &self.opened.arrived;
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         let site = arrived.running.site_in(running);
@@ -74,11 +74,11 @@ impl Stream {
     }
 
     /// A client that asked for TLS in one protocol's words does not speak another within it.
-    fn of_one_protocol(&self, running: &Running, it: Admitted) -> Result<Admitted, Refused> {
+    fn of_one_protocol(&self, running: &Running, it: usize) -> Result<usize, Refused> {
         let client = self.opened.arrived.listening.starttls;
-        let backend = running.routes.get(it.route).and_then(|r| r.starttls);
+        let backend = running.routes.get(it).and_then(|r| r.starttls);
         match client.zip(backend).is_some_and(|(one, other)| one != other) {
-            true => Err(Refused { route: Some(it.route), why: Refusal::OtherProtocol }),
+            true => Err(Refused { route: Some(it), why: Refusal::OtherProtocol }),
             false => Ok(it),
         }
     }
@@ -102,14 +102,14 @@ impl Stream {
             true => Err(Refusal::LogFull.into()),
             false => self.admit(&running).and_then(|it| self.of_one_protocol(&running, it)),
         };
-        let admitted = admitted.and_then(|it| match running.routes.get(it.route).map(|r| &r.lines) {
+        let admitted = admitted.and_then(|it| match running.routes.get(it).map(|r| &r.lines) {
             Some(lines) if lines.is_own && lines.must_refuse() => {
-                Err(Refused { route: Some(it.route), why: Refusal::LogFull })
+                Err(Refused { route: Some(it), why: Refusal::LogFull })
             }
             _ => Ok(it),
         });
         let route = match admitted {
-            Ok(Admitted { route, .. }) => running.routes.get(route).cloned(),
+            Ok(route) => running.routes.get(route).cloned(),
             Err(Refused { route, why }) => {
                 client.sock_mut().reset_on_close();
                 let route = route.and_then(|r| running.routes.get(r));
@@ -263,7 +263,7 @@ fn reached_at(client: &mut Wire) -> Option<SocketAddr> {
 fn terms(stream: &Stream, own: &RouteRun, link: &Rc<Link>) -> Option<tunnel::Terms> {
     let core = &stream.opened.arrived.core;
     let running = core.running()?;
-    let now = running.routes.get(stream.admit(&running).ok()?.route)?;
+    let now = running.routes.get(stream.admit(&running).ok()?)?;
     if now.name != own.name {
         return None;
     }
