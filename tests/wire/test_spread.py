@@ -6,13 +6,16 @@ import collections
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from everyhop.demo.backends import Backend
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
+from tests.kit.clients import read_answer
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering, head
 
@@ -153,6 +156,44 @@ def test_who_has_no_key_goes_by_turns(edge: Edges, pki: Pki, backends: list[Back
     it = edge(route([entry(b.port) for b in backends], 'balance = "hash:cookie:user"'))
     assert ask(it, pki, ["GET / HTTP/1.1\r\nCookie: other=1"] * 6) == [200] * 6
     assert taken(backends) == [2, 2, 2]
+
+
+def test_a_key_that_everybody_asks_for_fills_its_backend_to_a_bound_and_goes_on_to_the_next(
+    edge: Edges, pki: Pki, raw: Raws
+) -> None:
+    """Judged while all that came is under way: by the backend of each, in the order in which they came."""
+    came: list[int] = []
+    over = threading.Event()
+
+    def holds(number: int) -> Callable[[socket.socket, bytearray], None]:
+        def held(sock: socket.socket, record: bytearray) -> None:
+            if head(sock, record) is not None:
+                came.append(number)
+                over.wait(60)
+                sock.sendall(OK)
+
+        return held
+
+    def arrived(count: int) -> bool:
+        return len(came) == count
+
+    entries = [entry(raw(holds(i)).port) for i in range(3)]
+    it = edge(route(entries, 'balance = "hash:header:X-User"'))
+    with contextlib.ExitStack() as opened:
+        opened.callback(over.set)
+        clients = []
+        for count in range(1, 25):
+            clients.append(opened.enter_context(tls(it.port, "a.test", pki.public.file)))
+            clients[-1].sendall(b"GET /hot HTTP/1.1\r\nHost: a.test\r\nX-User: hot\r\n\r\n")
+            until(partial(arrived, count))
+        owner = came[0]
+        assert came[:6] == [owner] * 6, "so few are no load"
+        # Of 24 at three backends 8 are a share, and five quarters of it 10.
+        assert [came[:at].count(owner) for at in (12, 24)] == [6, 10], came
+        counts = collections.Counter(came)
+        assert len(counts) == 3 and max(counts.values()) == 10, "the next is held to it as well"
+        over.set()
+        assert [read_answer(sock).status for sock in clients] == [200] * 24
 
 
 def announced(port: int, host: str, pki: Pki, address: str) -> ssl.SSLSocket:
