@@ -179,5 +179,11 @@ OTHERS = {
         note="Over TLS, and over WebSockets by HTTP; versions 3.1.1 and 5.",
     ),
     "test_chromium.py": Other("A browser", (("Chromium, headless",), ("aiohttp's server", "aiohttp"))),
+    "test_chromium_shapes.py": Other(
+        "A browser, and answers shaped for it",
+        (("Chromium, headless",),),
+        ("plaintext",),
+        note="CORS, compression and the edge's sticky cookie; where Chromium is, elsewhere skipped.",
+    ),
 }
 """By the file of their tests."""

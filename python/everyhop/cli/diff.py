@@ -16,12 +16,13 @@ import typer
 from everyhop import __version__
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
+from everyhop.cli.running_plan import running_plan
 from everyhop.compile import compile_file
 from everyhop.compile.reading import read_document
 from everyhop.diff import KINDS, Change, compare, settings_changes
 from everyhop.errors import Misuse, Surroundings
 from everyhop.model import Config
-from everyhop.plan import Plan, read_plan
+from everyhop.plan import Plan
 from everyhop.screen import Paint, beside, line, lines, printable
 from everyhop.source import Texts, find
 
@@ -101,7 +102,7 @@ def plan_of(path: Path, text: str | None = None, included: Texts | None = None) 
 def running(config: str) -> Side:
     supervisor = Client(config).ask("status").get("supervisor")
     assert isinstance(supervisor, dict)
-    return Side(read_plan(str(supervisor["plan"])))
+    return Side(running_plan(supervisor["plan"]))
 
 
 def unknown(old: Side, new: Side) -> list[Change]:

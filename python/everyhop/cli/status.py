@@ -11,10 +11,11 @@ from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.cli.drawing import SHUT, WIRE, days_left, fronts, hops, marked
 from everyhop.cli.options import Config
+from everyhop.cli.running_plan import running_plan
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
 from everyhop.evidence.told import observed, of_zone, troubles_of
-from everyhop.plan import Listener, Plan, read_plan
+from everyhop.plan import Listener, Plan
 from everyhop.screen import Paint, beside, line
 
 FEW = 3
@@ -54,7 +55,7 @@ def status(
     if not isinstance(supervisor, dict):
         raise Surroundings("the supervisor answered something else than its status; is it of this version?")
     show(troubles(answer), dt.datetime.now(dt.UTC))
-    plan = read_plan(str(supervisor["plan"]))
+    plan = running_plan(supervisor["plan"])
     if not isinstance(engine, dict) or engine["plan_digest"] is None:
         rows(plan, None, verbose=verbose)
         raise Surroundings("the engine does not answer; the supervisor is looking after it")

@@ -17,10 +17,11 @@ from everyhop.admin import Client
 from everyhop.cli.console import print_json
 from everyhop.cli.drawing import SHUT, Front, days_left, hops, marked, readers
 from everyhop.cli.drawing import told as told_to
+from everyhop.cli.running_plan import running_plan
 from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.evidence.told import observed, of_zone
-from everyhop.plan import AtBackend, AtEdge, Listener, Plan, Route, read_plan
+from everyhop.plan import AtBackend, AtEdge, Listener, Plan, Route
 from everyhop.screen import Paint, beside, line, lines, wrapped
 from everyhop.source import find
 
@@ -80,7 +81,7 @@ def plain_listener(target: str, config: str | None, *, offline: bool) -> str:
     plan = None
     if not offline:
         with contextlib.suppress(Surroundings):  # nobody runs it: the file can still be asked
-            plan = read_plan(str(Client(config).ask("status")["supervisor"]["plan"]))  # type: ignore[index]
+            plan = running_plan(Client(config).ask("status")["supervisor"]["plan"])  # type: ignore[index]
     plan = plan or compile_file(find(config), past_dates="close", files="if-there").plan
     plain = [it for it in plan.listeners if it.is_plain]
     if not plain:
@@ -102,7 +103,7 @@ def answer_of(
         else:
             found, named = answer["judged"], answer["places"]
             assert isinstance(found, dict) and isinstance(named, dict)
-            return found, named, read_plan(str(answer["plan"]))
+            return found, named, running_plan(answer["plan"])
     from everyhop import _door
 
     compiled = compile_file(find(config), past_dates="close", files="if-there")
