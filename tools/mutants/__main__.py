@@ -7,6 +7,7 @@ With `--since COMMIT` it asks only of lines that changed since, and says so.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
 import time
 from pathlib import Path
@@ -27,14 +28,26 @@ def main(words: list[str]) -> int:
     if not it.names or not PIECES.keys() >= {*it.names}:
         print(f"make mutants PIECE=NAME [SINCE=COMMIT], of: {' '.join(PIECES)}")
         return 2
+    # What is built is built in one folder for all pieces.
+    (ROOT / "target/mutants").mkdir(parents=True, exist_ok=True)
+    with (ROOT / "target/mutants/alone").open("w") as alone:
+        try:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another run is under way in this tree")
+            return 2
+        return asked(it.names, it.since)
+
+
+def asked(names: list[str], commit: str | None) -> int:
     known, wrong = accepted(FILE.read_text()), 0
-    for name in it.names:
+    for name in names:
         piece, began = PIECES[name], time.monotonic()
         folder = ROOT / "target/mutants" / name
         folder.mkdir(parents=True, exist_ok=True)
         try:
             code = "*.rs" if isinstance(piece, Rust) else "*.py"
-            changed = since(ROOT, it.since, code, folder) if it.since else None
+            changed = since(ROOT, commit, code, folder) if commit else None
         except Unknown as unknown:
             print(unknown)
             return 2
@@ -47,7 +60,7 @@ def main(words: list[str]) -> int:
         for survivor in sorted(gone):
             print(f"killed    {survivor}\n          take it out of {FILE.relative_to(ROOT)}")
         wrong += len(fresh) + len(gone)
-        print(summary(name, told, len(fresh), it.since, time.monotonic() - began))
+        print(summary(name, told, len(fresh), commit, time.monotonic() - began))
     return 1 if wrong else 0
 
 
