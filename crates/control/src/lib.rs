@@ -3,6 +3,7 @@
 
 mod develop;
 mod fds;
+mod fetch;
 mod messages;
 mod metrics_limits;
 mod metrics_mirrors;
@@ -19,6 +20,7 @@ mod r#where;
 pub use develop::develop;
 pub use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
 pub use everyhop_record::trouble::TROUBLES;
+pub use fetch::fetch_keys;
 pub use sandbox::{Sandbox, User, close_supervisor};
 pub use r#where::where_in;
 

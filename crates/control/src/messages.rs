@@ -78,6 +78,18 @@ pub(crate) struct Told {
     pub(crate) why: String,
 }
 
+/// What came of asking for the keys of an issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    pub(crate) issuer: String,
+    /// It was asked for all questions of the engine's up to that number.
+    pub(crate) question: u64,
+    pub(crate) failed: bool,
+    #[serde(deserialize_with = "present")]
+    pub(crate) fetched_s: Option<i64>,
+}
+
 /// What the supervisor asks or orders.
 #[derive(Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
@@ -112,6 +124,12 @@ pub(crate) enum Ask {
         troubles: Vec<Told>,
     },
     Plan {},
+    Wanted {
+        wait_ms: u64,
+    },
+    Keys {
+        issuers: Vec<Asked>,
+    },
     Where(Where),
     Drain {
         drain_s: u64,

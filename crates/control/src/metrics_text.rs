@@ -57,6 +57,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     first_bytes(&mut out, &running);
     refusals(&mut out, &running);
     expiries(&mut out, &running);
+    keys(&mut out, &running);
     backends(&mut out, &running);
     spans(&mut out, shared, &running);
     gauge(&mut out, "everyhop_ready", "1 if /readyz says so", u8::from(ready));
@@ -268,6 +269,21 @@ fn expiries(out: &mut String, running: &Running) {
         if let Some(until) = m.not_after_s {
             let _ = writeln!(out, "{name}{{kind=\"certificate\",name=\"{}\"}} {until}", label(&m.id));
         }
+    }
+}
+
+/// Of issuers whose keys are fetched. How old they are is what a clock says beside it.
+fn keys(out: &mut String, running: &Running) {
+    let fetched = || running.issuers.iter().filter_map(|it| Some((it, it.server.as_ref()?)));
+    let name = "everyhop_issuer_keys_fetched_timestamp_seconds";
+    let _ = writeln!(out, "# HELP {name} when an issuer's keys were last fetched, 0 if never\n# TYPE {name} gauge");
+    for (it, server) in fetched() {
+        let _ = writeln!(out, "{name}{{issuer=\"{}\"}} {}", label(&it.name), server.fetched_s().unwrap_or(0));
+    }
+    let name = "everyhop_issuer_keys";
+    let _ = writeln!(out, "# HELP {name} keys of an issuer that tokens are verified by\n# TYPE {name} gauge");
+    for it in &running.issuers {
+        let _ = writeln!(out, "{name}{{issuer=\"{}\"}} {}", label(&it.name), it.keys.len());
     }
 }
 

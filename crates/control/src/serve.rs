@@ -2,7 +2,7 @@
 //! `apply` is all or nothing: a refused plan leaves what runs. Runs on the process's first thread and a thread a
 //! connection; no worker ever waits for it. Read next: `messages.rs`, then `everyhop-running`.
 
-use crate::messages::{Ask, Socket, Unread, answer, refused};
+use crate::messages::{Ask, Asked, Socket, Unread, answer, refused};
 use crate::{fds, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
@@ -21,11 +21,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use zeroize::Zeroizing;
 
 /// How long an edge that leaves waits for a collector: less than its supervisor waits for it.
 const FLUSH_MS: u64 = 1500;
+
+/// How long a question may wait for its answer.
+const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// What all control connections share.
 pub(crate) struct Engine {
@@ -140,6 +144,11 @@ impl Engine {
             Ask::Status {} => report::status(&self.shared),
             Ask::Troubles { troubles } => trouble::take(&self.shared, troubles),
             Ask::Plan {} => self.plan(),
+            Ask::Wanted { wait_ms } => self.wanted(wait_ms),
+            Ask::Keys { issuers } => {
+                self.heard(&issuers);
+                answer("heard")
+            }
             Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
             Ask::Drain { drain_s } => self.leave(drain_s, Order::Drain),
             Ask::Retire { retire_s } => self.leave(retire_s, Order::Retire),
@@ -300,6 +309,24 @@ impl Engine {
         match std::thread::Builder::new().name("control".into()).spawn(move || meet(&listener, &engine)) {
             Ok(_) => answer("listening"),
             Err(_) => refused("engine/thread", "no thread could be started to answer there"),
+        }
+    }
+
+    /// Whose keys are to be asked for; this conversation's thread waits a while for the first.
+    fn wanted(&self, wait_ms: u64) -> Value {
+        let found = self.shared.wanted.take(Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS)));
+        let issuers: Vec<Value> =
+            found.iter().map(|(issuer, question)| json!({"issuer": issuer, "question": question})).collect();
+        json!({"protocol": 1, "answer": "wanted", "issuers": issuers})
+    }
+
+    fn heard(&self, asked: &[Asked]) {
+        let Some(running) = self.shared.running.load_full() else { return };
+        for it in asked {
+            let named = running.issuers.iter().find(|i| *i.name == *it.issuer);
+            if let Some(server) = named.and_then(|i| i.server.as_ref()) {
+                server.tell(it.question, it.failed, it.fetched_s);
+            }
         }
     }
 

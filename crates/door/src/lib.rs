@@ -182,6 +182,12 @@ fn probe(py: Python<'_>, ask: &str) -> PyResult<String> {
     py.detach(|| look::probe(&ask)).map_err(PyOSError::new_err)
 }
 
+/// Asks the server of an issuer for its keys, as the hop to it is in the plan, and tells what came, as JSON. Waits for it.
+#[pyfunction]
+fn fetch_keys(py: Python<'_>, plan: &str, blob: &[u8], ask: &str) -> PyResult<String> {
+    py.detach(|| everyhop_control::fetch_keys(plan, blob, ask)).map_err(PyValueError::new_err)
+}
+
 #[pymodule]
 fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LIBC_TUNABLES", everyhop_control::LIBC_TUNABLES)?;
@@ -209,5 +215,6 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(is_heard, m)?)?;
     m.add_function(wrap_pyfunction!(is_editable, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;
+    m.add_function(wrap_pyfunction!(fetch_keys, m)?)?;
     Ok(())
 }

@@ -14,6 +14,7 @@ mod client;
 mod connection;
 pub mod exchange;
 pub mod export;
+pub mod fetch;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod head;

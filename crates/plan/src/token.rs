@@ -1,5 +1,6 @@
 //! Tokens that somebody else issues: whose are believed, and what a route wants of them.
 
+use crate::hop::Backend;
 use crate::present;
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,17 @@ pub enum TokenType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Keys {
-    File { path: String },
+    File {
+        path: String,
+    },
+    /// The supervisor fetches them, by a hop that is opened as one to a backend.
+    Server {
+        /// What a request there names as its host.
+        authority: String,
+        /// With its query, if it has one.
+        path: String,
+        backend: Box<Backend>,
+    },
 }
 
 /// The token that a route asks for.

@@ -161,6 +161,14 @@ impl HopFragment {
         self.identity.set(identity);
     }
 
+    /// By itself, as JSON.
+    #[cold]
+    pub fn told(&self) -> String {
+        let mut out = Vec::new();
+        self.write(&mut out, false);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
     #[inline]
     pub(crate) fn write(&self, out: &mut Vec<u8>, reused: bool) {
         out.extend_from_slice(&self.text);

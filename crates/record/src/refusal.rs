@@ -110,6 +110,7 @@ refusals! {
     TokenExpired "token/expired" 401 "the token has expired (exp)";
     TokenNotYet "token/not-yet-valid" 401 "the token is not valid yet (nbf, iat)";
     TokenUntellable "token/untellable" 401 "a claim of the token that goes to the backend cannot stand in a field";
+    TokenKeysUnavailable "token/keys-unavailable" 503 "the keys of the token's issuer could not be fetched, so that nobody can say whether it is good";
     TokenClaims "token/claims" 403 "the token does not have the claims that the route wants";
     OriginNotAllowed "request/origin-not-allowed" 403 "the route's cors lets no page of the origin read answers for which this preflight asks";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
@@ -187,6 +188,11 @@ impl Refusal {
     /// It is the request's token that was refused, or that it has none.
     pub fn is_of_token(self) -> bool {
         self.slug().starts_with("token/")
+    }
+
+    /// Another token might pass.
+    pub fn asks_for_token(self) -> bool {
+        self.is_of_token() && self != Refusal::TokenKeysUnavailable
     }
 
     /// A client's handshake came to nothing for this: it began and did not end.

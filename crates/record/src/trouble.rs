@@ -18,6 +18,12 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
         false,
         "files of certificates, lists or pages changed and cannot be used; the last good ones are served",
     ),
+    ("keys-missing", false, "there are no keys of an issuer: its tokens are refused until its server can be asked"),
+    (
+        "keys-stale",
+        false,
+        "an issuer's keys could not be fetched when they were due; the last good ones are used, for a day",
+    ),
     ("revocation-stale", false, "a revocation list is older than its authority allows"),
     ("identity-refused", false, "a backend refuses our certificate"),
     ("identity-not-demanded", false, "a mutual backend does not ask for our certificate: it would take anybody for us"),

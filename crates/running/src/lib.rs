@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod alone;
 pub mod backend;
 pub mod build;
 mod carried;
@@ -13,6 +14,7 @@ pub mod given;
 mod hops;
 pub mod judge;
 pub mod judged;
+pub mod key_server;
 pub mod known;
 pub mod limiter;
 mod logging;

@@ -44,6 +44,9 @@ pub struct Blob {
     /// Key sets of issuers of tokens, as text of JSON.
     #[serde(default)]
     pub issuers: HashMap<String, String>,
+    /// Those that were fetched.
+    #[serde(default)]
+    pub fetched: HashMap<String, String>,
     /// What sticky cookies are signed with, where some route has one.
     #[serde(default)]
     pub sticky: Option<Seal>,

@@ -1,8 +1,9 @@
 //! Issuers of tokens and what routes want of them, made ready. A plan without any has none of this.
 //! Read next: `everyhop-token`, which judges.
 
+use crate::key_server::KeyServer;
 use crate::material::{Blob, Unusable};
-use everyhop_plan::{Algorithm, ClaimValue, Edits, Issuer, Jwt, Piece, TokenFrom, TokenType};
+use everyhop_plan::{Algorithm, ClaimValue, Edits, Issuer, Jwt, Keys, Piece, TokenFrom, TokenType};
 use everyhop_token::{Claims, KeySet, Kind, NoText, Rules, Wanted};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub struct IssuerRun {
     pub name: Arc<str>,
     pub rules: Rules,
     pub keys: KeySet,
+    /// Who is asked for its keys; `None` where they stand in a file.
+    pub server: Option<Arc<KeyServer>>,
     /// What it was made of: the issuer as the plan has it, and the digest of its keys.
     made_of: (Issuer, String),
 }
@@ -29,13 +32,14 @@ impl IssuerRun {
         if let Some(same) = before.iter().find(|old| old.made_of == made_of) {
             return Ok(same.clone());
         }
-        let id = keys_id(&it.name);
-        let sent = blob.issuers.get(&id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
-        let keys = KeySet::read(sent.as_bytes()).map_err(|why| Unusable(format!("{id:?}: {}", why.sentence())))?;
-        // Every token would be refused for ever: whoever meant that would have no such route.
-        if keys.is_empty() {
-            return Err(Unusable(format!("{id:?} has no key by which a token could be verified")));
-        }
+        let keys = keys_of(it, blob)?;
+        let server = match &it.keys {
+            Keys::File { .. } => None,
+            Keys::Server { .. } => {
+                let same = before.iter().find(|old| old.made_of.0.name == it.name && old.made_of.0.keys == it.keys);
+                Some(same.and_then(|old| old.server.clone()).unwrap_or_default())
+            }
+        };
         let rules = Rules {
             issuer: it.issuer.clone(),
             audience: it.audience.clone(),
@@ -47,8 +51,26 @@ impl IssuerRun {
             },
             leeway_s: it.leeway_s,
         };
-        Ok(Arc::new(IssuerRun { name: it.name.as_str().into(), rules, keys, made_of }))
+        Ok(Arc::new(IssuerRun { name: it.name.as_str().into(), rules, keys, server, made_of }))
     }
+}
+
+fn keys_of(it: &Issuer, blob: &Blob) -> Result<KeySet, Unusable> {
+    let id = keys_id(&it.name);
+    let sent = match &it.keys {
+        Keys::File { .. } => blob.issuers.get(&id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?,
+        // They did not come yet, or are too old to be believed: its tokens are refused until they do.
+        Keys::Server { .. } => match blob.fetched.get(&id) {
+            None => return Ok(KeySet::empty()),
+            Some(sent) => sent,
+        },
+    };
+    let keys = KeySet::read(sent.as_bytes()).map_err(|why| Unusable(format!("{id:?}: {}", why.sentence())))?;
+    // Every token would be refused for ever: whoever meant that would have no such route.
+    if keys.is_empty() {
+        return Err(Unusable(format!("{id:?} has no key by which a token could be verified")));
+    }
+    Ok(keys)
 }
 
 /// By which its keys are among the material.

@@ -18,6 +18,7 @@ from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
 from everyhop.admin.drains import Drains
+from everyhop.admin.key_servers import KeyServers
 from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
@@ -62,7 +63,9 @@ class Keeper:
         drains: Drains | None = None,
         stickiness: Stickiness | None = None,
         zone: str | None = None,
+        key_servers: KeyServers | None = None,
     ) -> None:
+        self.key_servers = key_servers
         self.path, self.wanted = path, wanted
         self.maintenance, self.drains, self.stickiness = maintenance, drains, stickiness
         self.zone = zone
@@ -182,10 +185,12 @@ class Keeper:
             self.bound.remove(bound)
 
     def switched(self, decided: Compiled) -> Compiled:
-        """With what is drained, what is down for maintenance, the key by which clients come back, and where this edge is."""
+        """With what is drained, what is down for maintenance, the key by which clients come back, the keys of issuers
+        that were fetched, and where this edge is."""
         drained = decided if self.drains is None else self.drains.over(decided)
         served = drained if self.maintenance is None else self.maintenance.over(drained)
         kept = served if self.stickiness is None else self.stickiness.over(served)
+        kept = kept if self.key_servers is None else self.key_servers.over(kept)
         return replace(kept, zone=self.zone or decided.config.engine.zone)
 
     def again(self) -> None:
@@ -339,6 +344,8 @@ class Keeper:
         self.end_engine()
         self.retired.end()
         self.resolver.stop()
+        if self.key_servers is not None:
+            self.key_servers.stop()
         self.path.unlink(missing_ok=True)
 
     def end_engine(self) -> None:

@@ -6,6 +6,7 @@ one step. It never decides what to do; `supervisor.py` tells it.
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import signal
 import socket
@@ -55,6 +56,11 @@ class Loop:
         self.catch((*REQUESTS, *ENDS))
         # It does nothing but write to `wakeup`: an engine that ended is looked after at once.
         signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def wake(self) -> None:
+        """From another thread: there is something to look at."""
+        with contextlib.suppress(OSError):
+            self.wakeup.send(b"\0")
 
     def run(
         self,

@@ -72,6 +72,8 @@ class Reload:
             return self.refused([found], compiled.text)
         except (EveryhopError, OSError) as e:
             return self.failed(str(e))
+        if self.keeper.key_servers is not None:
+            self.keeper.key_servers.ask_all()
         self.renewal.follows(compiled)
         self.last_good.keep(compiled.text, compiled.document.included)
         tell(compiled.findings, self.path, compiled.text)

@@ -17,6 +17,8 @@ from everyhop.admin.answers import answered
 from everyhop.admin.change import lasting
 from everyhop.admin.drains import Drains
 from everyhop.admin.keeper import Keeper
+from everyhop.admin.key_servers import KeyServers
+from everyhop.admin.key_talk import KeyTalk
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.loop import TICK_S, Loop
 from everyhop.admin.maintenance import Maintenance
@@ -77,9 +79,18 @@ class Supervisor:
         self.admin_path = socket_path or admin_socket(wanted.admin)
         self.maintenance = Maintenance(path)
         self.drains = Drains(path)
+        self.key_servers = KeyServers(path)
         self.keeper = Keeper(
-            engine_socket(self.admin_path), wanted, running, self.maintenance, self.drains, Stickiness(path), zone
+            engine_socket(self.admin_path),
+            wanted,
+            running,
+            self.maintenance,
+            self.drains,
+            Stickiness(path),
+            zone,
+            self.key_servers,
         )
+        self.keys = KeyTalk(self.keeper, self.key_servers)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop)
@@ -110,6 +121,7 @@ class Supervisor:
         keeper, loop = self.keeper, self.loop
         with Server(self.admin_path, loop.selector, lambda q: answered(self, q), keeper.is_engine) as server:
             loop.catch_signals()
+            self.key_servers.wake = loop.wake
             attach(keeper)
             running = keeper.running
             self.changes.last_good.keep(running.text, running.document.included)
@@ -130,6 +142,7 @@ class Supervisor:
                 "maintenance": lambda: self.maintenance.look(keeper.again),
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
+                "keys of issuers": self.keys.look,
                 "what is wrong": self.watch.look,
                 "the admin socket": lambda: server.look(time.monotonic()),
             }

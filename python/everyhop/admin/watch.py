@@ -12,6 +12,8 @@ import time
 from dataclasses import dataclass
 
 from everyhop.admin.keeper import Keeper
+from everyhop.admin.key_answers import Set
+from everyhop.admin.key_servers import Server
 from everyhop.admin.loop import Loop
 from everyhop.admin.reload import Reload
 from everyhop.admin.telling import say
@@ -124,8 +126,13 @@ class Watch:
             found.append(trouble("log-not-opened", "" if place == main else place, why))
         for name, why in keeper.resolver.unresolved().items():
             found.append(trouble("name-unresolved", name, why))
+        found += [of_keys(server, used) for server, used in self.keys_failing()]
         found += [trouble("supervisor-fault", name, text) for name, text in self.loop.failing().items()]
         return found
+
+    def keys_failing(self) -> list[tuple[Server, Set | None]]:
+        servers = self.keeper.key_servers
+        return [] if servers is None else servers.failing()
 
     def theirs(self, mine: list[m.Trouble]) -> list[m.Trouble]:
         """What the engine sees; while it does not say, what it saw last: silence is no recovery."""
@@ -185,6 +192,14 @@ class Watch:
         self.known = {key: Wrong(it, since.get(key, now)) for key, it in there.items()}
         tell([broke_line(it) for it in broke if it.kind not in SAID | QUIET])
         tell([healed_line(w, now) for w in healed if w.it.kind not in HEALED | QUIET])
+
+
+def of_keys(server: Server, used: Set | None) -> m.Trouble:
+    about = f"issuer {server.issuer.name}"
+    if used is None:
+        return trouble("keys-missing", about, f"{server.keys}: {server.why}")
+    since = dt.datetime.fromtimestamp(used.fetched_s, dt.UTC)
+    return trouble("keys-stale", about, f"{server.keys}: {server.why}; those of {since:%Y-%m-%dT%H:%M:%SZ} are used")
 
 
 def tell(sentences: list[str]) -> None:

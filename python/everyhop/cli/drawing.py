@@ -24,7 +24,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
-from everyhop.trust import collecting
+from everyhop.trust import collecting, keyed
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
@@ -119,6 +119,11 @@ def told(plan: Plan, route: Route) -> str:
     """`otel =mTLS= 10.0.0.5:4318`: a collector that is told of its requests; empty where none is."""
     to = collecting(plan, route)
     return f"{to.name} " + "; ".join(f"{WIRE[pattern]} {at}" for at, pattern in to.hops) if to else ""
+
+
+def keys_from(plan: Plan, route: Route) -> str:
+    """`corp =TLS= login.example.com:443`: who says whose tokens pass; empty where keys stand in files."""
+    return "; ".join(f"{it.name} {WIRE[it.pattern]} {it.at}" for it in keyed(plan, route))
 
 
 def closes_at(route: Route) -> dt.datetime | None:

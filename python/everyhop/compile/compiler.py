@@ -25,6 +25,7 @@ from everyhop.compile import (
     rules_hops,
     rules_hsts,
     rules_include,
+    rules_key_servers,
     rules_limits,
     rules_listeners,
     rules_log,
@@ -176,6 +177,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
     world.findings += before.kept
     rules_hops.judge(world)
     rules_collectors.judge(world)
+    rules_key_servers.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     return replace(
@@ -226,6 +228,7 @@ def compiled(world: World, path: Path) -> Compiled:
     kept = world.findings[of_files:]
     rules_hops.judge(world)
     rules_collectors.judge(world)
+    rules_key_servers.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     plan = build(world)

@@ -69,8 +69,8 @@ def answers(world: World) -> None:
 def key_sets(world: World) -> None:
     for i, issuer in enumerate(world.config.issuer):
         label, key = issuer.keys.file, ("issuer", i, "keys", "file")
-        if label.startswith(("http://", "https://")):
-            continue  # refused elsewhere
+        if label is None or label.startswith(("http://", "https://")):
+            continue  # fetched while it runs, or refused elsewhere
         try:
             found = world.key_sets[label] = world.key_sets.get(label) or read_keys(label, world.base)
         except Unusable as e:

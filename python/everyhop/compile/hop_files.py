@@ -9,11 +9,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everyhop.compile import names
+from everyhop.compile.key_servers import servers
 from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Unusable, names_of
-from everyhop.model import Hop, Route, Verify
+from everyhop.model import Collector, Hop, Route, Verify
 from everyhop.screen import ahead
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -33,16 +34,22 @@ def read(world: World) -> None:
                 lists(world, (*key, "crl"), verify.crl, verify.ca, verify.stale_crl, BACKENDS)
             own(world, key, f"route {route.name!r}", route.to, verify, wanted)
     for i, it in enumerate(world.config.collector):
-        if (given := it.verify) is None or it.tls == "plaintext":
-            continue
-        at: Key = ("collector", i, "verify")
-        if given.ca is not None:
-            roots(world, (*at, "ca"), given.ca)
-            found = world.roots.get(given.ca)
-            if given.crl and not (found and found.own):
-                lists(world, (*at, "crl"), given.crl, given.ca, given.stale_crl, BACKENDS)
-            wanted = {expected(given, text) for text in it.to}
-            own(world, at, f"collector {it.name!r}", it.to, given, wanted)
+        aside(world, ("collector", i, "verify"), f"collector {it.name!r}", it)
+    for _, _, by in servers(world.config):
+        aside(world, (*by.own, "verify"), by.called, by.server)
+
+
+def aside(world: World, at: Key, thing: str, it: Collector) -> None:
+    """Of one that is beside the way of requests."""
+    if (given := it.verify) is None or it.tls == "plaintext":
+        return
+    if given.ca is not None:
+        roots(world, (*at, "ca"), given.ca)
+        found = world.roots.get(given.ca)
+        if given.crl and not (found and found.own):
+            lists(world, (*at, "crl"), given.crl, given.ca, given.stale_crl, BACKENDS)
+        wanted = {expected(given, text) for text in it.to}
+        own(world, at, thing, it.to, given, wanted)
 
 
 def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]]:

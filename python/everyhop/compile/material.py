@@ -52,7 +52,7 @@ def material(world: World) -> Material:
         entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
     issuers: dict[str, str] = {}
     for issuer in world.config.issuer:
-        if (keys := world.key_sets.get(issuer.keys.file)) is not None:
+        if (keys := world.key_sets.get(issuer.keys.file or "")) is not None:
             issuers[id_ := f"issuer/{issuer.name}"] = keys.text
             entries.append({"id": id_, "chain_sha256": keys.sha256, "key_sha256": None, "not_after_s": None})
     entries.sort(key=lambda e: str(e["id"]))

@@ -39,8 +39,11 @@ def reached(world: World, by: Behind, it: Collector) -> None:
         world.refuse("config/wrong-value", (*by.own, "path"), what, 'write it without its last "/": path = "/otlp"')
 
 
-def idle(world: World, by: Behind, it: Collector) -> None:
-    """What is said of a proof that nobody gives."""
+MUTUAL = 'tls = "mutual", with present = "NAME"'
+
+
+def idle(world: World, by: Behind, it: Collector, mend: str = MUTUAL) -> None:
+    """What is said of a proof that nobody gives, to a collector or to another beside the way of requests."""
     said = [("demand_asks", it.demand_asks, it.tls != "mutual"), ("present", it.present, it.tls == "plaintext")]
     for field, given, is_idle in [*said, ("verify", it.verify, it.tls == "plaintext")]:
         if given and is_idle:
@@ -48,7 +51,7 @@ def idle(world: World, by: Behind, it: Collector) -> None:
                 "hop/nothing-to-prove",
                 (*by.own, field),
                 f"{by.called} is {it.tls} and sets {field}, which has no effect there",
-                'tls = "mutual", with present = "NAME"',
+                mend,
                 f"or remove {field}",
                 of_key=True,
             )

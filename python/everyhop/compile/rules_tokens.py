@@ -46,9 +46,10 @@ def issuers(world: World) -> None:
         if not it.audiences:
             what = f"issuer {it.name!r} has no audience: a token that somebody got for any other service would do"
             world.refuse("config/wrong-value", ("issuer", i, "audience"), what, 'name yours: audience = "api"')
-        if it.keys.file.startswith(("http://", "https://")):
-            what = f"the keys of issuer {it.name!r} are a file, and {it.keys.file} is a URL"
-            world.refuse("issuer/keys", ("issuer", i, "keys", "file"), what, 'keys = { file = "corp.jwks.json" }')
+        if (file := it.keys.file) is not None and file.startswith(("http://", "https://")):
+            what = f"the keys of issuer {it.name!r} are a file, and {file} is a URL"
+            mend = f'keys = {{ from = "{file}", verify = {{ ca = "system" }} }}'
+            world.refuse("issuer/keys", ("issuer", i, "keys", "file"), what, mend)
 
 
 def wanted_of(world: World, key: Key, route: Route, it: Jwt) -> None:

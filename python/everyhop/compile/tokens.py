@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from everyhop import plan
+from everyhop.compile.key_servers import keys
 from everyhop.model import Issuer, Jwt
 
 
@@ -16,7 +17,7 @@ def issuer(it: Issuer) -> plan.Issuer:
         algorithms=sorted(set(it.algorithms)),
         type=it.type,
         leeway_s=it.leeway_s,
-        keys=plan.KeysFile(kind="file", path=it.keys.file),
+        keys=keys(it),
     )
 
 

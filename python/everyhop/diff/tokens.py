@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from everyhop.diff.ciphers import cipher_changes
+from everyhop.diff.hops import Hop, asking, identity, pattern, rank, revocation, unsaid, verification
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import AtEdge, ClaimMatch, Issuer, Plan
+from everyhop.plan import AtEdge, ClaimMatch, Issuer, KeysServer, PlaintextHop, Plan
 
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
@@ -18,6 +20,8 @@ KINDS.update(
         "token-moved": ("neutral", "a route looks for its token elsewhere"),
         "issuer-believed": ("weaker", "tokens are believed that were not"),
         "issuer-doubted": ("stronger", "tokens are believed no more"),
+        "issuer-hop-weakened": ("weaker", "the hop to an issuer's keys protects less"),
+        "issuer-hop-strengthened": ("stronger", "the hop to an issuer's keys protects more"),
         "issuer-keys-moved": ("weaker", "an issuer's keys come from somewhere else"),
     }
 )
@@ -46,7 +50,7 @@ def tokens(name: str, was: Served, now: Served) -> list[Change]:
         out.append(Change("token-dropped", name, what, "whoever reads there can use it until it ends"))
     elif b.jwt.strip and not a.jwt.strip:
         out.append(Change("token-demanded", name, "the token goes no further", "nobody behind the edge can use it"))
-    return out + issuers(name, believed(was.plan, a.jwt.issuers), believed(now.plan, b.jwt.issuers))
+    return out + issuers(name, was.plan, now.plan, a.jwt.issuers, b.jwt.issuers)
 
 
 def claims(name: str, was: list[ClaimMatch], now: list[ClaimMatch]) -> list[Change]:
@@ -71,8 +75,9 @@ def believed(plan: Plan, names: list[str]) -> dict[str, Issuer]:
     return {it.issuer: it for it in plan.issuers if it.name in names}
 
 
-def issuers(name: str, was: dict[str, Issuer], now: dict[str, Issuer]) -> list[Change]:
-    out = []
+def issuers(name: str, was_plan: Plan, now_plan: Plan, before: list[str], after: list[str]) -> list[Change]:
+    was, now = believed(was_plan, before), believed(now_plan, after)
+    out: list[Change] = []
     for who in sorted({*was, *now}):
         a, b = was.get(who), now.get(who)
         if a is None or b is None:
@@ -96,7 +101,31 @@ def issuers(name: str, was: dict[str, Issuer], now: dict[str, Issuer]) -> list[C
             what = f"leeway_s of {who} was {a.leeway_s}, now {b.leeway_s}"
             so = ("tokens are believed for longer", "tokens are believed for a shorter time")
             out.append(either(b.leeway_s > a.leeway_s, BELIEVED, name, what, so))
-        if a.keys != b.keys:
+        if isinstance(a.keys, KeysServer) and isinstance(b.keys, KeysServer) and same_place(a.keys, b.keys):
+            out += hop_there(who, (was_plan, a.keys), (now_plan, b.keys))
+        elif a.keys != b.keys:
             what = f"the keys of {who} were from {a.keys}, now from {b.keys}"
-            out.append(Change("issuer-keys-moved", name, what, "whoever can write there says who gets in"))
+            out.append(Change("issuer-keys-moved", name, what, "whoever can write or answer there says who gets in"))
     return out
+
+
+def same_place(a: KeysServer, b: KeysServer) -> bool:
+    return (a.authority, a.path, a.backend.at) == (b.authority, b.path, b.backend.at)
+
+
+def hop_there(who: str, was: tuple[Plan, KeysServer], now: tuple[Plan, KeysServer]) -> list[Change]:
+    """The hop to where its keys are, weighed as one to a backend."""
+    a, b = was[1].backend.hop, now[1].backend.hop
+    about, at = f"issuer/{who}", str(now[1])
+    out = []
+    if rank(a) != rank(b):
+        what = f"the hop to {at} was {pattern(a)}, now {pattern(b)}"
+        so = ("whoever can answer in its place says who gets in", "less of what could answer in its place is believed")
+        kinds = ("issuer-hop-weakened", "issuer-hop-strengthened")
+        out.append(either(rank(b) < rank(a), kinds, about, what, so))
+    out += identity(about, at, (was[0], a), (now[0], b))
+    if not isinstance(a, PlaintextHop) and not isinstance(b, PlaintextHop):
+        out += cipher_changes(about, f"towards {at}", a.policy, b.policy)
+    x: dict[str, Hop] = {at: a}
+    y: dict[str, Hop] = {at: b}
+    return [*out, *unsaid(about, x, y), *verification(about, x, y), *asking(about, x, y), *revocation(about, x, y)]

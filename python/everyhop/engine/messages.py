@@ -152,6 +152,30 @@ class Where(Ask):
     token: str | None = None
 
 
+class Wanted(Ask):
+    """Whose keys are to be asked for? Answer once there is one, or after so long."""
+
+    ask: Literal["wanted"] = "wanted"
+    wait_ms: int
+
+
+class Asked(Form):
+    """An issuer's server was asked for its keys, for all questions of the engine's up to that one."""
+
+    issuer: str
+    question: int
+    failed: bool
+    fetched_s: int | None
+    """When the set came that is used."""
+
+
+class Keys(Ask):
+    """Keys were asked for; those that came are in the plan's material."""
+
+    ask: Literal["keys"] = "keys"
+    issuers: list[Asked]
+
+
 class Drain(Ask):
     """Accept no more, finish what is in flight, end by then."""
 
@@ -261,6 +285,26 @@ class Troubled(Answer):
     """Names of backends of which an address could not be reached when it was tried last."""
 
 
+class Lacking(Form):
+    """An issuer of whom a token names a key that is not there, and the number of the question."""
+
+    issuer: str
+    question: int
+
+
+class WantedKeys(Answer):
+    """To `wanted`."""
+
+    answer: Literal["wanted"]
+    issuers: list[Lacking]
+
+
+class Heard(Answer):
+    """To `keys`."""
+
+    answer: Literal["heard"]
+
+
 class Running(Answer):
     """To `plan`."""
 
@@ -294,7 +338,22 @@ class Stopping(Answer):
 
 
 Question = Annotated[
-    Hello | Listen | Apply | Names | Log | Adopt | Reach | Status | Troubles | Plan | Where | Drain | Retire | Stop,
+    Hello
+    | Listen
+    | Apply
+    | Names
+    | Log
+    | Adopt
+    | Reach
+    | Status
+    | Troubles
+    | Plan
+    | Wanted
+    | Keys
+    | Where
+    | Drain
+    | Retire
+    | Stop,
     Field(discriminator="ask"),
 ]
 QUESTIONS: TypeAdapter[Question] = TypeAdapter(Question)
@@ -309,6 +368,8 @@ Told = Annotated[
     | Seen
     | Troubled
     | Running
+    | WantedKeys
+    | Heard
     | Judged
     | Draining
     | Stopping,

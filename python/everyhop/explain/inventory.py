@@ -49,6 +49,8 @@ def authorities(config: Config) -> dict[str, list[str]]:
             use(site.clients.ca, f"clients of site {site.name!r}")
     for collector in config.collector:
         use(collector.verify.ca if collector.verify else None, f"collector {collector.name!r}")
+    for issuer in config.issuer:
+        use(issuer.keys.verify.ca if issuer.keys.verify else None, f"the key server of issuer {issuer.name!r}")
     for route in config.route:
         if route.tls == "passthrough":
             continue

@@ -34,12 +34,12 @@ def drawn(it: RouteTrust) -> list[str]:
 
 
 def told(it: RouteTrust) -> list[str]:
-    """Below the parties: who is told of its requests, by the same signs."""
-    if it.collector is None:
-        return []
+    """Below the parties: who is told of its requests, and who says whose tokens pass, by the same signs."""
+    aside = [(it.collector.name, at, pattern) for at, pattern in it.collector.hops] if it.collector else []
+    lines = [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
+    lines += [(key.pattern, f"{key.at}, keys of issuer {key.name}: say whose tokens pass") for key in it.keyed]
     before = " " * drawn(it)[0].index("edge")
-    legs = [(EYE if pattern == "plaintext" else LOCK, at) for at, pattern in it.collector.hops]
-    return [f"{before}edge {leg} {at}, collector {it.collector.name}: told of paths" for leg, at in legs]
+    return [f"{before}edge {EYE if pattern == 'plaintext' else LOCK} {what}" for pattern, what in lines]
 
 
 def parties(it: RouteTrust) -> str:
@@ -120,13 +120,14 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
 
 
 def collected(it: RouteTrust) -> list[str]:
-    """Who is told of its requests, of what, and by whose word in plaintext."""
+    """Who is told of its requests, of what, and by whose word in plaintext; and who says whose tokens pass."""
+    keys = [key.sentence for key in it.keyed]
     if (to := it.collector) is None:
-        return []
+        return keys
     word = (
         f" {to.accepted[0]} accepted that this goes there in plaintext, until {to.accepted[1]}." if to.accepted else ""
     )
-    return [to.sentence + word]
+    return [to.sentence + word, *keys]
 
 
 def opened(it: RouteTrust, now: dt.datetime) -> list[str]:

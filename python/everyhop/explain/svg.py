@@ -77,6 +77,12 @@ def drawing(it: RouteTrust) -> str:
         parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, LABELS[pattern], pattern != "plaintext"))
         parts.append(box(BACKEND, top, height, rows, "collector, told of paths", True))
         top += height + GAP
+    for key in it.keyed:
+        rows = split(key.at, LETTERS[BACKEND])
+        height = ROW * (len(rows) + 1) + 14
+        parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, LABELS[key.pattern], key.pattern != "plaintext"))
+        parts.append(box(BACKEND, top, height, rows, "keys: says whose tokens pass", False))
+        top += height + GAP
     whole = top - GAP - TOP
     first = LABELS["plaintext"] if it.open_at else "TLS"
     parts.append(leg(sum(CLIENT), EDGE[0], TOP + whole // 2, first, not it.open_at))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.base import Section
+from everyhop.model.hop import Verify
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """By public keys alone: a secret that the edge knew it could issue tokens by."""
@@ -17,10 +18,18 @@ Names = dict[str, str | dict[str, str | dict[str, str]]]
 
 
 class IssuerKeys(Section):
-    """Where an issuer's public keys are."""
+    """Where an issuer's public keys are: in a `file`, or fetched `from` its server."""
 
-    file: str
+    file: str | None = None
     """A JWK Set (RFC 7517), as issuers publish it at their `jwks_uri`; 256 KiB at most. It is watched: with other keys in it, tokens are verified by those from then on."""
+    from_: Annotated[str | None, Field(alias="from")] = None
+    """The URL of such a set, which the supervisor asks for: before it is ready, then as often as the answer says (`Cache-Control: max-age`, between 1 minute and 1 hour; else every 10 minutes), at a reload, and when a token names a key that is not there, at most once in 30 s. The last good set is believed for 24 hours. `https://`; `http://` of this host alone. No redirect is followed."""
+    verify: Verify | None = None
+    """Whom we expect there, as at a backend."""
+    present: str | None = None
+    """The `[[identity]]` shown to it."""
+    demand_asks: bool = False
+    """Whether nothing is asked of one that did not ask for our certificate."""
 
 
 class Issuer(Section):

@@ -130,6 +130,7 @@ from everyhop.plan.token import (
     Issuer,
     Jwt,
     KeysFile,
+    KeysServer,
 )
 from everyhop.plan.told import Told
 
@@ -203,6 +204,7 @@ __all__ = [
     "KeyPart",
     "KeyRoute",
     "KeysFile",
+    "KeysServer",
     "Limiter",
     "Limits",
     "Listener",

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.token import Algorithm, TokenType
+from everyhop.plan.hop import Backend
 from everyhop.plan.part import Part
 from everyhop.plan.told import Always, Never
 
@@ -19,6 +20,19 @@ class KeysFile(Part):
         return self.path
 
 
+class KeysServer(Part):
+    """Fetched by the supervisor; the hop there is one as to a backend."""
+
+    kind: Literal["server"]
+    authority: Always[str]
+    path: Always[str]
+    backend: Always[Backend]
+
+    def __str__(self) -> str:
+        scheme = "http" if self.backend.hop.tls == "plaintext" else "https"
+        return f"{scheme}://{self.authority}{self.path}"
+
+
 class Issuer(Part):
     name: Never[str]
     issuer: Always[str]
@@ -26,7 +40,7 @@ class Issuer(Part):
     algorithms: Always[list[Algorithm]]
     type: Always[TokenType | None]
     leeway_s: Always[Annotated[int, Field(ge=0, le=4_294_967_295)]]
-    keys: Always[KeysFile]
+    keys: Always[Annotated[KeysFile | KeysServer, Field(discriminator="kind")]]
 
 
 class FromAuthorization(Part):

@@ -50,8 +50,14 @@ PAGES: dict[str, Page] = {
     "issuer/keys": Page(
         "the keys of an issuer of tokens cannot be used",
         "without a key that verifies them no token would pass, or one that nobody vouches for would",
-        "The file holds a JWK Set (RFC 7517), which issuers publish at their `jwks_uri`: an object of JSON with a list `keys`, of 256 KiB "
+        "They stand in a `file`, or are fetched `from` a URL: `https://`, without a user, a fragment or what must be escaped. It is a JWK Set (RFC 7517), which issuers publish at their `jwks_uri`: an object of JSON with a list `keys`, of 256 KiB "
         "and 100 keys at most. Used are public keys of RSA, P-256, P-384, P-521 and Ed25519 for signatures.",
+    ),
+    "issuer/keys-in-the-clear": Page(
+        "the keys of an issuer are fetched in the clear",
+        "whoever is on the way there can put in keys of their own, and so says who gets in",
+        "There is no acceptance for it: what travels there is public, and everything depends on whose it is. `http://` may name a "
+        "server on this host by its loopback address.",
     ),
     "issuer/symmetric-key": Page(
         "a secret is among the keys by which tokens are verified",
@@ -419,7 +425,7 @@ PAGES: dict[str, Page] = {
     ),
     # Hops.
     "hop/nothing-to-prove": Page(
-        "a collector's hop proves nothing, and the file says by what it would",
+        "a hop proves nothing, and the file says by what it would",
         "a proof that is written down is believed to be asked for",
     ),
     "hop/address": Page("a backend's address cannot be read", "nothing could be connected to"),

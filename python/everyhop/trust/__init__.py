@@ -13,6 +13,7 @@ from everyhop.trust.capabilities import (
     unmet,
 )
 from everyhop.trust.collectors import Collecting, collecting
+from everyhop.trust.issuers import Keyed, keyed
 from everyhop.trust.kept import Missing, Standing
 from everyhop.trust.map import (
     CLIENTS_HOST,
@@ -44,6 +45,7 @@ __all__ = [
     "Collecting",
     "Exposure",
     "Hop",
+    "Keyed",
     "Missing",
     "Open",
     "Reachable",
@@ -53,6 +55,7 @@ __all__ = [
     "Standing",
     "acceptances",
     "collecting",
+    "keyed",
     "matched",
     "missing",
     "trust_map",

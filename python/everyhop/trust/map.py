@@ -36,6 +36,7 @@ from everyhop.plan import (
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
 from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
+from everyhop.trust.issuers import Keyed, keyed
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -152,6 +153,8 @@ class RouteTrust:
     """It is also reached with TLS."""
     collector: Collecting | None = None
     """Who is told of its requests beside those who carry them."""
+    keyed: tuple[Keyed, ...] = ()
+    """Who says by which keys its tokens are verified."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -177,6 +180,7 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             it,
             listeners=None if i not in by or len(by[i]) == every else tuple(by[i]),
             collector=collecting(plan, plan.routes[i]),
+            keyed=keyed(plan, plan.routes[i]),
         )
         for i, it in enumerate(out)
     ]

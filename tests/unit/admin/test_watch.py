@@ -139,7 +139,7 @@ class Names(Resolver):
 def test_a_name_that_no_longer_resolves_is_told_until_it_does(said: list[str], compiled: Compiled) -> None:
     class Keeper:
         running, control, restarted, upgrade_wrong = compiled, None, None, None
-        died, pid, path, log = "", 0, None, AccessLog()
+        died, pid, path, log, key_servers = "", 0, None, AccessLog(), None
         resolver = Names({"b.test": "Name or service not known"})
 
     class Changes:

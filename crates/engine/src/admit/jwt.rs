@@ -7,7 +7,7 @@ use everyhop_canon::cookie;
 use everyhop_decide::Headers;
 use everyhop_plan::TokenFrom;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::token::{JwtRun, Verified};
+use everyhop_running::token::{IssuerRun, JwtRun, Verified};
 use everyhop_token::{No, Remembered, read};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -118,8 +118,19 @@ pub(super) fn stands(jwt: &JwtRun, token: &Verified, now_s: i64) -> Result<(), R
 fn verified(jwt: &JwtRun, text: &[u8], now_s: i64) -> Result<Verified, Refusal> {
     let token = read(text).map_err(refusal)?;
     let issuer = token.issuer().and_then(|iss| jwt.issuer(iss)).ok_or(Refusal::TokenIssuer)?.clone();
-    let claims = token.judged(&issuer.rules, &issuer.keys, now_s).map_err(refusal)?;
+    let claims = token.judged(&issuer.rules, &issuer.keys, now_s).map_err(|no| match no {
+        No::UnknownKey if issuer.keys.is_empty() => Refusal::TokenKeysUnavailable,
+        no => refusal(no),
+    })?;
     Ok(Verified { issuer, claims })
+}
+
+/// Whose key is not there by which a request's token says to be signed, where somebody can be asked for it.
+#[cold]
+pub(super) fn lacking(jwt: &JwtRun, headers: &dyn Headers) -> Option<Arc<IssuerRun>> {
+    let text = found(headers, &jwt.at).ok()?;
+    let issuer = read(&text).ok()?.issuer().and_then(|iss| jwt.issuer(iss))?.clone();
+    issuer.server.is_some().then_some(issuer)
 }
 
 fn refusal(no: No) -> Refusal {

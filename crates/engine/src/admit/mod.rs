@@ -19,7 +19,8 @@ use crate::exchange::asked::Asked;
 use everyhop_decide::{Denied, Headers, Who};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
-use everyhop_running::token::Verified;
+use everyhop_running::token::{IssuerRun, Verified};
+use std::sync::Arc;
 
 /// What the handshake proved.
 pub struct Proved<'a> {
@@ -92,6 +93,16 @@ pub(crate) fn still_shows(running: &Running, route: usize, token: Option<&Verifi
             jwt.issuers.iter().any(|it| it.rules == token.issuer.rules) && jwt::stands(jwt, token, now_s).is_ok()
         }
     }
+}
+
+/// Whose keys are to be asked for anew before a request is refused for that: those of its token, which names one that is not there.
+#[cold]
+pub(crate) fn lacking(running: &Running, by: Refused, headers: &dyn Headers) -> Option<Arc<IssuerRun>> {
+    if !matches!(by.why, Refusal::TokenKey | Refusal::TokenKeysUnavailable) {
+        return None;
+    }
+    let jwt = running.route(by.route?)?.jwt.as_deref()?;
+    jwt::lacking(jwt, headers)
 }
 
 /// What one check comes to.

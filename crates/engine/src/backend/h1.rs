@@ -104,10 +104,16 @@ impl H1Up {
     /// How long the answer whose head was read asks to be left alone (RFC 9110 §10.2.3), where it says that in seconds.
     #[cold]
     pub(crate) fn retry_after_s(&self) -> Option<u64> {
-        let mut found = None;
+        std::str::from_utf8(self.says(b"retry-after").last()?).ok()?.parse().ok()
+    }
+
+    /// What the answer whose head was read says in the fields of a name.
+    #[cold]
+    pub(crate) fn says(&self, field: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
         ResponseView { head: &self.head, buf: self.inb.bytes() }.each(|_, name, value| {
-            if name.eq_ignore_ascii_case(b"retry-after") {
-                found = std::str::from_utf8(value).ok().and_then(|s| s.parse().ok());
+            if name.eq_ignore_ascii_case(field) {
+                found.push(value.to_vec());
             }
         });
         found

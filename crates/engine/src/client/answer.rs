@@ -162,6 +162,7 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::LogFull
         | Refusal::Drained => "destination_unavailable",
         Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
+        Refusal::TokenKeysUnavailable => "destination_unavailable",
         _ if why.is_of_token() => "http_request_denied",
         _ => "http_request_error",
     }

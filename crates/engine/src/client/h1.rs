@@ -5,6 +5,7 @@ use crate::client::answer::{Answer, answer};
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
+use crate::client::keys::{self, Waited};
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
 use crate::client::tunnel;
@@ -122,14 +123,25 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 Next::Head(len) => len,
             };
             asked_any = true;
-            let ready = {
+            let mut waited = Waited::Not;
+            let ready = loop {
                 let view = View { head, buf: it.inb.bytes() };
                 let unnamed = if head.version_10 { conn.only_host() } else { None };
                 let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
                 let ready = asking
                     .map_err(Stays::from)
                     .and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch), began));
-                ready.map_err(|stays| (stays, Wants::of_fields(&view)))
+                let (stays, asks_for) = match ready {
+                    Ok(ready) => break Ok(ready),
+                    Err(stays) => (stays, Wants::of_fields(&view)),
+                };
+                if asked.lacks.is_none() {
+                    break Err((stays, asks_for));
+                }
+                match Box::pin(keys::again(core, asked, stays, &mut waited)).await {
+                    Ok(()) => {}
+                    Err(stays) => break Err((stays, asks_for)),
+                }
             };
             it.take_head(head, len, asked.switches.as_deref());
             let mut wants = Wants::Plain;

@@ -7,6 +7,7 @@ use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
+use crate::client::keys::{self, Waited};
 use crate::client::owed::{Counted, Ear, Owed};
 use crate::client::plain::{called, refusal};
 use crate::client::request::{prepare, refused};
@@ -214,8 +215,21 @@ async fn stream(
     asked.grpc = parts.headers.contains_key(http::header::TE)
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
     let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
-    let ready = judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began));
-    let ready = ready.map_err(|stays| (stays, Wants::of_fields(&MapView(&parts.headers))));
+    let mut waited = Waited::Not;
+    let ready = loop {
+        let stays = match judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began)) {
+            Ok(ready) => break Ok(ready),
+            Err(stays) => stays,
+        };
+        let asks_for = Wants::of_fields(&MapView(&parts.headers));
+        if asked.lacks.is_none() {
+            break Err((stays, asks_for));
+        }
+        match Box::pin(keys::again(core, asked, stays, &mut waited)).await {
+            Ok(()) => {}
+            Err(stays) => break Err((stays, asks_for)),
+        }
+    };
     let mut wants = Wants::Plain;
     drop(parts);
     let carried = match ready {

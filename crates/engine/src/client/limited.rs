@@ -34,6 +34,9 @@ pub(crate) fn first<V: Fields>(
     }
     let within = within.get_or_insert_default();
     within.had_first = true;
+    if asked.again {
+        return Ok(());
+    }
     each(conn, asked, view, (&route.name, by), now, (within, LimiterRun::is_by_address))
 }
 

@@ -14,6 +14,7 @@ mod h1_side;
 pub(crate) mod h2;
 mod h2_side;
 pub(crate) mod key;
+mod keys;
 pub(crate) mod known;
 mod limited;
 mod owed;

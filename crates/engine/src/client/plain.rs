@@ -19,7 +19,7 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
         _ => {
             let page = |status| conn.opened.arrived.core.running()?.pages.as_ref()?.page(status);
             let mut it = answer(why, asked.shown_id(), asked.is_head(), wants, page);
-            if why.is_of_token() {
+            if why.asks_for_token() {
                 it.fields.push(("www-authenticate".into(), challenge(why, asked)));
             }
             if let Some(cors) = &asked.cors {
@@ -50,7 +50,7 @@ pub(crate) fn challenge(why: Refusal, asked: &Asked) -> Vec<u8> {
 /// The same to a call of gRPC.
 pub(crate) fn called(why: Refusal, asked: &Asked) -> Answer {
     let mut it = call(why, asked.shown_id());
-    if why.is_of_token() {
+    if why.asks_for_token() {
         it.fields.push(("www-authenticate".into(), challenge(why, asked)));
     }
     if let Some(limited) = &asked.limited {

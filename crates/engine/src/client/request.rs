@@ -2,7 +2,7 @@
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
 //! `../admit/mod.rs`, `limited.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
-use crate::admit::{Refused, Shows, admit_plain, admit_served_to_route, admit_to_route, token};
+use crate::admit::{Refused, Shows, admit_plain, admit_served_to_route, admit_to_route, lacking, token};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::copies;
@@ -257,7 +257,14 @@ fn in_the_clear<V: Fields + Headers>(
 /// answered before its route asks who the client is: what it tells is the route's CORS and no more. A page that may read
 /// answers may read why it was refused.
 #[cold]
-fn stays_refused(conn: &Conn, running: &Arc<Running>, asked: &mut Asked, view: &impl Fields, by: Refused) -> Stays {
+fn stays_refused<V: Fields + Headers>(
+    conn: &Conn,
+    running: &Arc<Running>,
+    asked: &mut Asked,
+    view: &V,
+    by: Refused,
+) -> Stays {
+    asked.lacks = lacking(running, by, view);
     if let Some(route) = by.route
         && let Some(cors) = running.route(route).and_then(RouteRun::cors)
     {

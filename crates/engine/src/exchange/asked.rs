@@ -13,7 +13,7 @@ use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead};
 use everyhop_record::kept::Kept;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::token::Verified;
+use everyhop_running::token::{IssuerRun, Verified};
 use h2::ext::Protocol;
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -74,6 +74,10 @@ pub struct Asked {
     pub(crate) kept: Option<Box<Kept>>,
     /// The token that its route asked for; nothing where it asks for none.
     pub(crate) token: Option<Arc<Verified>>,
+    /// Whose key is not there by which its token says to be signed; taken by whoever asks for it.
+    pub(crate) lacks: Option<Arc<IssuerRun>>,
+    /// It was judged before: what is counted of it was counted then.
+    pub(crate) again: bool,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -109,6 +113,8 @@ impl Default for Asked {
             codes: None,
             kept: None,
             token: None,
+            lacks: None,
+            again: false,
             binds: Cell::new(false),
         }
     }
@@ -152,6 +158,7 @@ impl Asked {
         self.forget_kept();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.opens, self.websocket, self.announces) = (false, false, false);
+        self.again = false;
         (self.te_trailers, self.grpc, self.protocol) = (false, false, "http/1.1");
     }
 

@@ -71,6 +71,12 @@ impl Core {
         self.current.borrow().as_ref().map_or(0, |r| r.generation)
     }
 
+    /// No plan waits to become this thread's.
+    pub(crate) fn is_current(&self) -> bool {
+        let shared = self.shared.running.load();
+        self.current.borrow().as_ref().map(|r| r.generation) == shared.as_ref().map(|r| r.generation)
+    }
+
     pub(crate) fn refresh(&self) {
         *self.current.borrow_mut() = self.shared.running.load_full();
     }

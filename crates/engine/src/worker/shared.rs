@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use everyhop_record::log::Logs;
 use everyhop_record::spans::Spans;
 use everyhop_record::trouble::Trouble;
+use everyhop_running::key_server::Wanted;
 use everyhop_running::running::Running;
 use everyhop_transport::shares::Share;
 use std::collections::HashMap;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub panics: AtomicU64,
     /// What the supervisor says is wrong now.
     pub told: Mutex<Told>,
+    /// Issuers whose keys the supervisor is to ask for.
+    pub wanted: Wanted,
     /// Where the ids of this process begin.
     pub(crate) ids_from: u64,
 }
@@ -58,6 +61,7 @@ impl Default for Shared {
             sources: Arc::default(),
             panics: AtomicU64::default(),
             told: Mutex::default(),
+            wanted: Wanted::default(),
             ids_from: ids::anywhere(),
         }
     }
