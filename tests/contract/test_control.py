@@ -49,6 +49,8 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
     (m.Status(), m.Seen, None),
     (m.Troubles(troubles=[m.Trouble(kind="reload-refused", about="a", why="b")]), m.Troubled, None),
     (m.Plan(), m.Running, None),
+    (m.Wanted(wait_ms=1), m.WantedKeys, None),
+    (m.Keys(issuers=[m.Asked(issuer="corp", question=1, failed=False, fetched_s=None)]), m.Heard, None),
     (
         m.Where(
             listener=None,
