@@ -113,7 +113,6 @@ impl Matcher {
         for listener in plan.listeners.iter().filter(|l| l.speaks.serves_plain()) {
             self.views.insert(listener.name.clone(), View::of(plan, Some(&listener.name))?);
         }
-        self.nothing = View { is_plain: true, ..View::default() };
         let going_on = plan.listeners.iter().filter(|l| l.goes_on());
         self.listeners = going_on.map(|l| (l.name.clone(), l.bind.clone())).collect();
         Ok(())

@@ -2,7 +2,8 @@
 //! that did not get it.
 
 use everyhop_decide::{
-    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart, named,
+    Answer, Ask, Denied, Headers, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart,
+    meeting, named,
 };
 use everyhop_plan::{HeaderMatch, MatchOf, PathMatch, Paths, Plan, Route, Target, Unnamed, Way};
 
@@ -629,6 +630,58 @@ fn a_route_is_chosen_by_a_cookie_wherever_it_stands_and_by_every_value_of_it() {
     }
     let lost = it.lost(&plan, "", &get("/p"), Some(0));
     assert_eq!(lost.iter().map(|l| l.why.as_str()).collect::<Vec<_>>(), ["it wants the cookie canary=1"]);
+}
+
+#[test]
+fn what_an_expression_makes_of_a_path_is_judged_before_it_goes_on() {
+    let mut one = route("it", PathMatch::Any {}).0;
+    let Way::AtEdge { target, .. } = &mut one.way else { unreachable!() };
+    *target = Target::Rewritten { regex: "/old/(?<rest>.*)".into(), to: "/{rest}".into() };
+    let it = matcher(&plan(vec![one, any("plain").hosts(&["b.test"]).0]));
+    for (sent, passes) in [("/old/x", true), ("/new", true), ("*", true), ("/oldx", true), ("/old//evil.test", false)] {
+        let path = if sent == "*" { "/" } else { sent };
+        let method = if sent == "*" { "OPTIONS" } else { "GET" };
+        let ask = Ask { host: "a.test", path, sent, method, headers: &NoHeaders };
+        let refused = Err(Refused { route: Some(0), why: Denied::Ambiguous });
+        assert_eq!(it.admit("", 0, Who::Anybody, &ask, None), if passes { Ok(0) } else { refused }, "{sent}");
+    }
+    let mut onward = String::new();
+    let by = it.rewrite(0).expect("an expression");
+    assert!(by.apply("/old/x", false, &mut onward).is_ok() && onward == "/x");
+    assert!(it.rewrite(1).is_none() && it.rewrite(2).is_none());
+}
+
+#[test]
+fn fields_that_meet_all_demands_meet_them_and_there_are_none_where_two_contradict_each_other() {
+    let field = |name: &str, value: &str| ((MatchOf::Field, name.to_owned()), value.to_owned());
+    let cookie = |name: &str, value: &str| ((MatchOf::Cookie, name.to_owned()), value.to_owned());
+    for (demands, met_by) in [
+        (vec![], Some(fields(&[]))),
+        (vec![field("b", "2"), field("a", "1"), field("b", "2")], Some(fields(&[("a", "1"), ("b", "2")]))),
+        (
+            vec![cookie("y", "2"), field("a", "1"), cookie("x", "1")],
+            Some(fields(&[("a", "1"), ("cookie", "x=1; y=2")])),
+        ),
+        (vec![field("cookie", "x=1; y=2"), cookie("y", "2")], Some(fields(&[("cookie", "x=1; y=2")]))),
+        (vec![field("a", "1"), field("a", "2")], None),
+        (vec![cookie("x", "1"), cookie("x", "2")], None),
+        (vec![field("cookie", "x=1"), cookie("y", "2")], None),
+        (vec![field("cookie", "x=1"), cookie("x", "2")], None),
+    ] {
+        assert_eq!(meeting(&demands), met_by, "{demands:?}");
+    }
+}
+
+#[test]
+fn each_value_of_a_field_is_given_in_its_order_whatever_the_case_of_its_name() {
+    let all = fields(&[("A", "1"), ("b", "x"), ("a", "2")]);
+    let values = |headers: &dyn Headers, name: &str| {
+        let mut out = Vec::new();
+        headers.each_value(name, &mut |value| out.push(value.to_vec()));
+        out
+    };
+    assert_eq!(values(&all, "a"), [b"1", b"2"]);
+    assert!(values(&all, "c").is_empty() && values(&NoHeaders, "a").is_empty());
 }
 
 #[test]

@@ -198,6 +198,13 @@ fn what_is_served_in_the_clear_is_told_apart_from_what_went_on_from_there_before
         assert!(in_the_clear(old, new).contains("wiki.example.com"));
     }
     assert!(in_the_clear(&gone, &gone).is_empty() && in_the_clear(&tls, &tls).is_empty());
+    // What is only passed through owns its name there, and is not served.
+    let pay = named(&served, &served).into_iter().find(|it| it.is_plain && it.pattern == "pay.example.com");
+    let refused = Verdict::Refuse(HelloRefusal::UnknownSni);
+    assert_eq!(pay.map(|it| (it.old, it.new)), Some((refused, refused)));
+    // What begins to be reached by a listener of TLS was reached there by whoever came to any other.
+    let (before, _) = outcomes(&gone, &tls);
+    assert!(before.iter().any(|it| matches!(it, Outcome::Pass { .. })), "{before:?}");
 }
 
 fn ambiguous(plan: &Plan, own: &str, other: &str) -> Answer {
