@@ -46,9 +46,8 @@ class Front:
         return f"=TLS= or {WIRE['plaintext']}" if self.encrypted_too else WIRE["plaintext"]
 
     @property
-    def readers(self) -> str:
-        named = dict.fromkeys("the clients' network" if it.acceptance else "this host" for it in self.open_at)
-        return "".join(f", {name}" for name in named)
+    def readers(self) -> list[str]:
+        return ["the clients' network" if it.acceptance else "this host" for it in self.open_at]
 
 
 SHUT = Front()
@@ -104,15 +103,16 @@ def is_open(route: Route, front: Front = SHUT) -> bool:
 
 
 def readers(route: Route, front: Front = SHUT) -> str:
-    way = route.way
+    """Each once, on whichever side of the edge it reads."""
+    way, named = route.way, ["edge"]
     if isinstance(way, AtBackend):
         return "only the ends"
-    if isinstance(way, Here):
-        return "edge" + front.readers
-    hop, mirror = weakest(way).hop, ", the mirror" if way.mirror else ""
-    if hop.tls != "plaintext":
-        return "edge" + front.readers + mirror
-    return ("edge, this host" if hop.reach.kind == "same_host" else "edge, that network") + front.readers + mirror
+    if isinstance(way, AtEdge) and (hop := weakest(way).hop).tls == "plaintext":
+        named.append("this host" if hop.reach.kind == "same_host" else "that network")
+    named += front.readers
+    if isinstance(way, AtEdge) and way.mirror:
+        named.append("the mirror")
+    return ", ".join(dict.fromkeys(named))
 
 
 def told(plan: Plan, route: Route) -> str:
