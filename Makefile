@@ -31,10 +31,10 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format lint types layers deny generated generate unit halves wire peers applications guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.demo ## The argument in four acts, with real traffic (ARGS=--once ends after them).
 	@everyhop demo $(ARGS)
@@ -58,7 +58,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
 SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats
 
-peers: tools $(VENV)/.dev target/suites/.there $(APPLICATIONS)
+peers: tools $(VENV)/.dev target/suites/.there target/waf/.there $(APPLICATIONS)
 	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
@@ -126,10 +126,10 @@ generate: $(VENV)/.dev ## Writes schemas and the generated reference anew.
 unit: $(VENV)/.dev ## Unit, contract and refusal tests.
 	@pytest tests/unit tests/contract tests/refusals $(ARGS)
 
-wire: tools $(VENV)/.dev ## Tests on real sockets with real peers.
+wire: tools $(VENV)/.dev target/waf/.there ## Tests on real sockets with real peers.
 	@pytest tests/wire tests/threats $(ARGS)
 
-suites: tools $(VENV)/.dev target/suites/.there ## Suites that others wrote: h2spec, sslyze, slowhttptest, h2load, curl, openssl.
+suites: tools $(VENV)/.dev target/suites/.there target/waf/.there ## Suites that others wrote: h2spec, sslyze, slowhttptest, h2load, curl, openssl.
 	@pytest tests/suites $(ARGS)
 
 # What no Debian package has, pinned by hashes, out of the project's own environment.
@@ -141,6 +141,26 @@ target/suites/.there: requirements/suites.lock requirements/suites-build.lock te
 	  -o $(CURDIR)/target/suites/bin/h2spec github.com/summerwind/h2spec/cmd/h2spec
 	@touch $@
 
+
+waf: target/waf/.there ## The inspector, a program in Go: target/waf/everyhop-waf (everyhop waf test finds it there).
+	@test -x target/waf/everyhop-waf || { echo 'Go 1.25 or newer is missing, of which the inspector is built: golang-go, or https://go.dev/dl'; exit 1; }
+
+WAF := $(shell find waf -name '*.go' 2>/dev/null) waf/go.mod waf/go.sum waf/inspect/rules/coraza.conf-recommended
+
+# Where Go is absent or too old its tests are skipped, and say so.
+target/waf/.there: $(WAF)
+	@mkdir -p target/waf
+	@if $(GO) version 2>/dev/null | grep -Eq 'go1\.(2[5-9]|[3-9][0-9])'; then cd waf; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0 $(GO) build -tags no_fs_access -trimpath -buildvcs=false \
+	  -ldflags=-s -o $(CURDIR)/target/waf/everyhop-waf . && rm -rf $(CURDIR)/target/waf/crs-tests && \
+  cp -r "$$($(GO) list -m -f '{{.Dir}}' github.com/corazawaf/coraza-coreruleset/v4)/tests" $(CURDIR)/target/waf/crs-tests && \
+  chmod -R u+w $(CURDIR)/target/waf/crs-tests && touch $(CURDIR)/$@; fi
+
+waf-conformance: $(VENV)/.dev waf ## All regression cases of the rule set through the inspector; a minute.
+	@python -m tests.suites.crs
+
+waf-bench: $(VENV)/.dev waf ## What inspecting one request costs, by kind; a minute.
+	@cd waf; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) test -tags no_fs_access -run '^$$' -bench . -benchtime 2s ./inspect
 
 applications: tools $(VENV)/.dev $(APPLICATIONS) ## Applications of others through the edge, in every pattern: docs/reference/applications.md.
 	@pytest tests/applications $(ARGS)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.demo.stage import free_port
+from tests.kit.inspector import built
 
 ROOT = Path(__file__).parents[2]
 MARK = "@@next@@"
@@ -49,11 +50,14 @@ PAGES = (
     "how-to/behind-a-load-balancer",
     "how-to/canary",
     "how-to/let-in-by-token",
+    "how-to/try-waf-rules",
 )
 
 
 @pytest.mark.parametrize("page", [f"docs/{page}.md" for page in PAGES])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+    if "waf" in page:
+        built()
     port = free_port()
     all_ = commands((ROOT / page).read_text().replace("8443", str(port)).replace("8444", str(free_port())))
     script = ["set -m"]

@@ -16,6 +16,7 @@ mod serve;
 mod status;
 mod trouble;
 mod r#where;
+mod whole;
 
 pub use develop::develop;
 pub use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
@@ -23,6 +24,7 @@ pub use everyhop_record::trouble::TROUBLES;
 pub use fetch::fetch_keys;
 pub use sandbox::{Sandbox, User, close_supervisor};
 pub use r#where::where_in;
+pub use whole::{NoWhole, Whole, read_request};
 
 use everyhop_engine::worker::shared::Shared;
 use everyhop_transport::shares;

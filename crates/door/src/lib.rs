@@ -77,6 +77,21 @@ fn decide(py: Python<'_>, plan: &str, questions: &str) -> PyResult<String> {
     py.detach(|| judge::decide(plan, questions)).map_err(PyValueError::new_err)
 }
 
+/// What a request is as an edge reads it: method, target, whether it is HTTP/1.0, host, fields, body, and how many bytes it took.
+type Read = (String, Vec<u8>, bool, String, Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>, usize);
+
+/// Reads the first HTTP/1.1 request of some bytes as an edge would, under `limits`: bytes of a head, fields, bytes of a target.
+/// `ValueError` with slug, status and sentence where one refuses it; with `ends` and where, if it is not whole.
+#[pyfunction]
+fn read_request(py: Python<'_>, bytes: &[u8], limits: (usize, usize, usize)) -> PyResult<Read> {
+    use everyhop_control::NoWhole;
+    match py.detach(|| everyhop_control::read_request(bytes, limits.0, limits.1, limits.2)) {
+        Ok(it) => Ok((it.method, it.target, it.version_10, it.host, it.fields, it.body, it.len)),
+        Err(NoWhole::Refused(slug, status, sentence)) => Err(PyValueError::new_err((slug, status, sentence))),
+        Err(NoWhole::Ends(at)) => Err(PyValueError::new_err(("ends", 0, at))),
+    }
+}
+
 /// What two plans do differently, as JSON: with each name, and with each kind of request.
 #[pyfunction]
 fn differences(py: Python<'_>, old: &str, new: &str) -> PyResult<String> {
@@ -200,6 +215,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(troubles, m)?)?;
     m.add_function(wrap_pyfunction!(where_in, m)?)?;
     m.add_function(wrap_pyfunction!(decide, m)?)?;
+    m.add_function(wrap_pyfunction!(read_request, m)?)?;
     m.add_function(wrap_pyfunction!(differences, m)?)?;
     m.add_function(wrap_pyfunction!(ties, m)?)?;
     m.add_function(wrap_pyfunction!(strengths, m)?)?;

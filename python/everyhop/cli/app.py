@@ -45,6 +45,7 @@ COMMANDS = (
     "fmt",
     "demo",
     "probe",
+    "waf",
 )
 """In the order of the help, each a module beside this one."""
 

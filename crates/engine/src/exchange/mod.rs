@@ -29,4 +29,5 @@ pub(crate) mod turn;
 pub(crate) mod unstuck;
 pub(crate) mod views;
 pub(crate) mod websocket;
+pub mod whole;
 pub(crate) mod words;
