@@ -143,7 +143,7 @@ target/suites/.there: requirements/suites.lock requirements/suites-build.lock te
 
 
 waf: target/waf/.there ## The inspector, a program in Go: target/waf/everyhop-waf (everyhop waf test finds it there).
-	@test -x target/waf/everyhop-waf || { echo 'Go 1.25 or newer is missing, of which the inspector is built: golang-go, or https://go.dev/dl'; exit 1; }
+	@test -x target/waf/everyhop-waf || { echo 'Go 1.25 or newer is missing, of which the inspector is built: https://go.dev/dl'; exit 1; }
 
 WAF := $(shell find waf -name '*.go' 2>/dev/null) waf/go.mod waf/go.sum waf/inspect/rules/coraza.conf-recommended
 
