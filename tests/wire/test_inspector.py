@@ -166,7 +166,7 @@ def test_serving_it_opens_nothing_and_starts_nothing(tmp_path: Path) -> None:
     assert not names & opening
 
 
-def test_memory_is_bounded_and_what_needs_more_is_the_end_of_the_process_and_of_no_other() -> None:
+def test_its_memory_and_files_are_bounded_by_the_kernel_and_it_is_closed() -> None:
     limits = {}
     with Inspector([Policy()], memory_mb=256) as it:
         for text in Path(f"/proc/{it.process.pid}/limits").read_text().splitlines():
