@@ -55,7 +55,7 @@ impl Token<'_> {
         Ok(Claims { all: self.claims, exp_s })
     }
 
-    fn is_signed(&self, keys: &KeySet) -> Result<(), No> {
+    pub(crate) fn is_signed(&self, keys: &KeySet) -> Result<(), No> {
         let named = |key: &&Key| self.kid.is_none() || key.kid == self.kid;
         let mut tried = 0;
         for key in keys.keys.iter().filter(named).filter_map(|key| key.of(self.algorithm)) {

@@ -13,6 +13,8 @@ mod judge;
 mod keys;
 mod remembered;
 mod strict;
+#[cfg(test)]
+mod vectors;
 
 pub use algorithm::Algorithm;
 pub use claims::{Claims, NoText, Wanted};
