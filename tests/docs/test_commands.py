@@ -51,6 +51,7 @@ PAGES = (
     "how-to/canary",
     "how-to/let-in-by-token",
     "how-to/try-waf-rules",
+    "how-to/ask-an-authorizer",
 )
 
 

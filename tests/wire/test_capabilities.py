@@ -22,6 +22,7 @@ from everyhop.demo.stage import free_port
 from everyhop.trust import CAPABILITIES
 from tests.kit import Pki, Raw, exchange, tls
 from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scripted
+from tests.kit.authorizer import NO, Asked
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
 from tests.kit.otlp import Collector
@@ -97,6 +98,20 @@ def by_token(at: Ground) -> None:
     assert it.ask().status == 401
     assert it.ask(more=f"Authorization: Bearer {issuer.token()}\r\n").status == 200
     assert it.ask(more=f"Authorization: Bearer {issuer.token(aud='another')}\r\n").status == 401
+
+
+def by_asking(at: Ground) -> None:
+    """Of one on this host, as it is advised: it is shown what is advised, and so is the backend."""
+    verdicts = [b"HTTP/1.1 200 OK\r\nX-Auth-Request-User: kim\r\nContent-Length: 0\r\n\r\n", NO]
+    asked = Asked(lambda _: verdicts.pop(0))
+    at.opened.append(who := Raw(asked))
+    it = at.edge((behind := at.backend()).port)
+    assert it.ask().status == 503, "nobody is there"
+    assert it.reload(it.text.replace("127.0.0.1:4180", f"127.0.0.1:{who.port}"))["reloaded"]
+    forged = "Cookie: a=b\r\nX_Auth_Request_User: root\r\n"
+    assert it.ask("/private", more=forged).status == 200 and it.ask().status == 403
+    assert (asked.questions[0].one("cookie"), asked.questions[0].one("x-forwarded-uri")) == ("a=b", "/private")
+    assert [seen["x-auth-request-user"] for seen in behind.seen] == ["kim"] and "root" not in str(behind.seen)
 
 
 def by_own_answers(at: Ground) -> None:
@@ -516,6 +531,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "survives-a-taken-proxy": taken_proxy,
     "independent-certificates": certificates_apart,
     "jwt": by_token,
+    "forward-auth": by_asking,
     "tcp-metrics": tcp_metrics,
     "sni-routing": by_sni,
     "proxy-protocol": proxy_header,

@@ -5,6 +5,7 @@ mod develop;
 mod fds;
 mod fetch;
 mod messages;
+mod metrics_asks;
 mod metrics_limits;
 mod metrics_mirrors;
 mod metrics_text;

@@ -1,6 +1,7 @@
 //! The metrics in Prometheus' text format, made on read. Every label's value comes from the plan, never from a peer.
 //! Read next: `status.rs`, which serves them.
 
+use crate::metrics_asks::{self, asks};
 use crate::metrics_limits::limits;
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_times::{durations, first_bytes};
@@ -49,6 +50,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     open(&mut out, &running);
     retries(&mut out, &running);
     mirrors(&mut out, &running);
+    asks(&mut out, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);
     classes(&mut out, &running);
@@ -261,6 +263,7 @@ fn expiries(out: &mut String, running: &Running) {
         let name_of = label(&traces.collector);
         let _ = writeln!(out, "{name}{{kind=\"collector-acceptance\",name=\"{name_of}\"}} {until}");
     }
+    metrics_asks::expiries(out, name, running);
     for it in running.listeners.iter().filter(|it| it.speaks.closes_at_s() != i64::MAX) {
         let until = it.speaks.closes_at_s();
         let _ = writeln!(out, "{name}{{kind=\"listener-acceptance\",name=\"{}\"}} {until}", label(&it.name));

@@ -6,6 +6,7 @@ use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_record::spans::Lost;
 use everyhop_running::address::Address;
+use everyhop_running::asks::AsksRun;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::checked::{Checked, Seen};
 use everyhop_running::mirror::MirrorRun;
@@ -123,6 +124,15 @@ fn mirror(it: &MirrorRun) -> Value {
     })
 }
 
+/// Who is asked about requests, and what came of that.
+fn asks(it: &AsksRun) -> Value {
+    json!({
+        "name": it.by.name, "under_way": it.under_way(),
+        "counted": it.counted().collect::<HashMap<_, _>>(),
+        "backends": it.to.backends.iter().zip(&it.to.sent).map(|(b, sent)| backend(b, sent, None, &it.to)).collect::<Vec<_>>(),
+    })
+}
+
 /// Its acceptance is over: it serves nothing of what comes in the clear.
 pub(crate) fn expired(it: &Listening) -> bool {
     now_s() >= it.speaks.closes_at_s()
@@ -194,6 +204,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "listeners": running.listeners.iter().map(listener).collect::<Vec<_>>(),
         "routes": routes,
         "limits": crate::metrics_limits::told(&running),
+        "authorizers": running.asks.iter().map(|it| asks(it)).collect::<Vec<_>>(),
         "refused": running.elsewhere.refused(),
         "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},

@@ -137,6 +137,13 @@ fn routes(running: &Running, found: &mut Vec<Trouble>) {
             }
         }
     }
+    for it in &running.asks {
+        for backend in &it.to.backends {
+            if told.insert(backend.hop_id) {
+                of_backend(&format!("authorizer {} at {}", it.by.name, backend.at), backend, found);
+            }
+        }
+    }
     if shut > 0 && shut == running.routes.len() {
         found.push(Trouble::new("nothing-served", "", ""));
     }

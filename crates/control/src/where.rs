@@ -78,6 +78,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     let shut = run.and_then(closed);
     let refusal = judged.refusal.or(shut);
     let token = token(plan, &judged, ask, running.is_some());
+    let who = asks(plan, &judged);
     json!({
         "protocol": 1, "answer": "where",
         "verdict": judged.verdict, "listener": listener_of(plan, ask),
@@ -86,7 +87,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
-        "token": token,
+        "token": token, "ask": who,
         "lost": lost,
         "zone": running.and_then(|it| it.zone.as_deref()), "stays_ppm": run.and_then(|r| r.stays_ppm(now_s())),
         "last": parsed(run.and_then(|r| r.stats.last())),
@@ -103,6 +104,14 @@ fn token(plan: &Plan, judged: &Judged, ask: &Where, runs: bool) -> Option<&'stat
         (Some(_), Some(why)) if why.is_of_token() => "refused",
         (Some(_), _) => "passes",
     })
+}
+
+/// Who would be asked about such a request before it goes on, and is not asked now.
+fn asks<'a>(plan: &'a Plan, judged: &Judged) -> Option<&'a str> {
+    match judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.way) {
+        Some(Way::AtEdge { ask, .. }) => ask.as_deref(),
+        _ => None,
+    }
 }
 
 /// The listener that is asked of: by default the first that speaks TLS.

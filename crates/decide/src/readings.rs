@@ -38,8 +38,8 @@ pub(crate) fn told(plan: &Plan, ask: &Ask<'_>, route: usize, reading: Option<&Re
                 "it fits route {own:?}, but what is left of it without {prefix:?} {so}; ask for it plainly"
             );
         }
-        if let Some(Way::AtEdge { target: Target::Rewritten { regex, to }, .. }) =
-            plan.routes.get(route).map(|r| &r.way)
+        if let Some(Way::AtEdge { target, .. }) = plan.routes.get(route).map(|r| &r.way)
+            && let Target::Rewritten { regex, to } = &**target
             && Rewrite::of(regex, to).is_ok_and(|by| by.apply(ask.path, is_strict, &mut String::new()).is_err())
         {
             let so = "leaves the root, names a server to some backends, or is not read alike by all";

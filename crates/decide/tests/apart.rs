@@ -66,7 +66,7 @@ fn random(dice: &mut Dice) -> Plan {
         route.priority = i32::try_from(dice.roll(2)).expect("small");
         route.listeners = named(dice);
         let Way::AtEdge { path, methods, headers, target, .. } = &mut route.way else { unreachable!("it ends TLS") };
-        *target = Target::AsItCame {};
+        **target = Target::AsItCame {};
         let text = dice.pick(&PATHS).to_owned();
         *path = match dice.roll(3) {
             0 if !text.is_empty() => PathMatch::Exact { path: text },

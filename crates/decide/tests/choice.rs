@@ -241,7 +241,7 @@ fn what_is_left_of_a_path_is_judged_where_a_prefix_is_taken_away_and_goes_on_alo
     ] {
         let mut one = route("it", prefix("/v1")).0;
         let Way::AtEdge { target: to, .. } = &mut one.way else { unreachable!() };
-        *to = target.clone();
+        **to = target.clone();
         let it = matcher(&plan(vec![one]));
         for (sent, passes) in [("/v1", plain), ("/v1/x", plain), ("/v1//evil.test", odd)] {
             let ask = Ask { host: "a.test", path: sent, sent, method: "GET", headers: &NoHeaders };
@@ -579,7 +579,7 @@ fn why_a_path_is_taken_for_none_names_both_routes_and_what_mends_it() {
     assert!(told("/plain", 0).starts_with(r#"it fits route "all", but not every backend"#));
     let mut moved = plan.clone();
     if let Way::AtEdge { target, path, .. } = &mut moved.routes[1].way {
-        (*target, *path) = (Target::Moved { strip: "/adm".into(), under: String::new() }, prefix("/adm"));
+        (**target, *path) = (Target::Moved { strip: "/adm".into(), under: String::new() }, prefix("/adm"));
     }
     let of_a_server = matcher(&moved).told(&moved, "", &get("/adm//internal/x"), 1);
     assert_eq!(
@@ -636,7 +636,7 @@ fn a_route_is_chosen_by_a_cookie_wherever_it_stands_and_by_every_value_of_it() {
 fn what_an_expression_makes_of_a_path_is_judged_before_it_goes_on() {
     let mut one = route("it", PathMatch::Any {}).0;
     let Way::AtEdge { target, .. } = &mut one.way else { unreachable!() };
-    *target = Target::Rewritten { regex: "/old/(?<rest>.*)".into(), to: "/{rest}".into() };
+    **target = Target::Rewritten { regex: "/old/(?<rest>.*)".into(), to: "/{rest}".into() };
     let it = matcher(&plan(vec![one, any("plain").hosts(&["b.test"]).0]));
     for (sent, passes) in [("/old/x", true), ("/new", true), ("*", true), ("/oldx", true), ("/old//evil.test", false)] {
         let path = if sent == "*" { "/" } else { sent };

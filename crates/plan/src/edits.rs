@@ -40,6 +40,10 @@ pub enum Piece {
     Claim {
         path: Vec<String>,
     },
+    /// Of the answer of whoever was asked whether the request may pass: the values of that field.
+    Answer {
+        name: String,
+    },
 }
 
 /// What of a request can stand in a value; empty where it is not there.

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod authorizer;
 mod collector;
 mod compress;
 mod cors;
@@ -27,6 +28,7 @@ mod spread;
 mod target;
 mod token;
 
+pub use authorizer::{Authorizer, PassAcceptance, WhenDown};
 pub use collector::{Attribute, Collector, Traced, Traces};
 pub use compress::{Coding, Compress};
 pub use cors::Cors;
@@ -75,6 +77,8 @@ pub struct Plan {
     pub identities: Vec<Identity>,
     /// Whose tokens are believed.
     pub issuers: Vec<Issuer>,
+    /// Who is asked whether requests may pass.
+    pub authorizers: Vec<Authorizer>,
     pub routes: Vec<Route>,
 }
 

@@ -72,11 +72,14 @@ pub enum Way {
         /// `null`: no token is asked for.
         #[serde(deserialize_with = "present")]
         jwt: Option<Box<Jwt>>,
+        /// The name of an authorizer. `null`: nobody else is asked.
+        #[serde(deserialize_with = "present")]
+        ask: Option<Box<str>>,
         /// The protocols of Upgrade that may become a tunnel, in lower case and sorted.
         upgrades: Vec<String>,
         paths: Paths,
         /// What of the path goes to the backend.
-        target: Target,
+        target: Box<Target>,
         /// The host that backends are asked for. `null`: the one that the client asked for.
         #[serde(deserialize_with = "present")]
         host_header: Option<String>,

@@ -229,6 +229,39 @@ pub struct Line<'a> {
     pub trace: Option<[u8; 16]>,
     /// The issuer of its token and whom that is about, where its route asked for one and it passed.
     pub token: Option<(&'a str, Option<&'a str>)>,
+    /// Who was asked about it, where its route asks.
+    pub ask: Option<AskedBy<'a>>,
+}
+
+/// Who was asked about a request, and what came of that.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedBy<'a> {
+    pub by: &'a str,
+    pub verdict: &'static str,
+    /// 0 where nothing was answered.
+    pub status: u16,
+    pub duration_us: u64,
+    /// Nobody decided, and it passed.
+    pub is_unasked: bool,
+}
+
+#[cold]
+pub(crate) fn asked_by(out: &mut Vec<u8>, it: Option<&AskedBy<'_>>) {
+    let Some(it) = it else {
+        out.extend_from_slice(b"null");
+        return;
+    };
+    out.extend_from_slice(b"{\"by\":");
+    text(out, it.by.as_bytes());
+    plain_field(out, b",\"verdict\":", Some(it.verdict));
+    out.extend_from_slice(b",\"status\":");
+    match it.status {
+        0 => out.extend_from_slice(b"null"),
+        status => number(out, u64::from(status)),
+    }
+    out.extend_from_slice(b",\"duration_us\":");
+    number(out, it.duration_us);
+    out.push(b'}');
 }
 
 /// Who a token says that somebody is; of the token itself nothing is written. Long names are cut.
@@ -253,7 +286,22 @@ impl Line<'_> {
             && self.detail.is_none()
             && self.grpc.is_none_or(|code| code == 0)
             && self.failed.is_empty()
-            && self.hop.is_none_or(|(hop, _)| hop.alarm().is_none())
+            && self.alarms().next().is_none()
+    }
+
+    pub(crate) fn write_alarms(&self, out: &mut Vec<u8>) {
+        for (i, alarm) in self.alarms().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            text(out, alarm.as_bytes());
+        }
+    }
+
+    /// What went otherwise than whoever wrote the plan would have it, and not so that anything failed.
+    pub(crate) fn alarms(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let unasked = self.ask.is_some_and(|it| it.is_unasked).then_some("passed_unasked");
+        self.hop.and_then(|(hop, _)| hop.alarm()).into_iter().chain(unasked)
     }
 
     /// `micros`: now, since 1970.
@@ -304,10 +352,10 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None) {
+        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None) && self.ask.is_none() {
             // Almost every line: in one piece.
             out.extend_from_slice(
-                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"failed_hops\":[",
+                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"ask\":null,\"failed_hops\":[",
             );
         } else {
             field(out, "detail", self.detail);
@@ -316,13 +364,13 @@ impl Line<'_> {
             trace_id(out, self.trace);
             out.extend_from_slice(b",\"token\":");
             token(out, self.token);
+            out.extend_from_slice(b",\"ask\":");
+            asked_by(out, self.ask.as_ref());
             out.extend_from_slice(b",\"failed_hops\":[");
         }
         write_all(out, self.failed);
         out.extend_from_slice(b"],\"alarms\":[");
-        if let Some(alarm) = self.hop.and_then(|(h, _)| h.alarm()) {
-            text(out, alarm.as_bytes());
-        }
+        self.write_alarms(out);
         out.extend_from_slice(b"]}");
     }
 }

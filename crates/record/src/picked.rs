@@ -3,7 +3,7 @@
 
 use crate::failure::write_all;
 use crate::json::{hex16, stamp, text};
-use crate::line::{Line, OfConn, token, trace_id};
+use crate::line::{Line, OfConn, asked_by, token, trace_id};
 use crate::lines::Labels;
 use everyhop_http1::write::number;
 
@@ -28,6 +28,7 @@ enum Of {
     ToldId,
     TraceId,
     Token,
+    Ask,
     FailedHops,
     Alarms,
     /// A field of the request, by the index of its name.
@@ -58,6 +59,7 @@ const OF: &[(&str, Of)] = &[
     ("told_id", Of::ToldId),
     ("trace_id", Of::TraceId),
     ("token", Of::Token),
+    ("ask", Of::Ask),
     ("failed_hops", Of::FailedHops),
     ("alarms", Of::Alarms),
 ];
@@ -154,6 +156,7 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
         Of::ToldId => maybe(out, line.told_id.map(str::as_bytes)),
         Of::TraceId => trace_id(out, line.trace),
         Of::Token => token(out, line.token),
+        Of::Ask => asked_by(out, line.ask.as_ref()),
         Of::FailedHops => {
             out.push(b'[');
             write_all(out, line.failed);
@@ -161,9 +164,7 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
         }
         Of::Alarms => {
             out.push(b'[');
-            if let Some(alarm) = line.hop.and_then(|(hop, _)| hop.alarm()) {
-                text(out, alarm.as_bytes());
-            }
+            line.write_alarms(out);
             out.push(b']');
         }
         Of::Header(index) => maybe(out, line.kept.and_then(|kept| kept.get(index))),

@@ -112,6 +112,11 @@ refusals! {
     TokenUntellable "token/untellable" 401 "a claim of the token that goes to the backend cannot stand in a field";
     TokenKeysUnavailable "token/keys-unavailable" 503 "the keys of the token's issuer could not be fetched, so that nobody can say whether it is good";
     TokenClaims "token/claims" 403 "the token does not have the claims that the route wants";
+    AskDenied "ask/denied" 403 "whoever is asked about the route's requests did not let this one pass";
+    AskUnreached "ask/unreached" 503 "nobody is reached who is asked about the route's requests";
+    AskLate "ask/late" 503 "whoever is asked about the route's requests said nothing in time";
+    AskUnfit "ask/unfit-answer" 503 "whoever is asked about the route's requests answered with what lets nobody pass and refuses nobody";
+    AskBusy "ask/too-many-at-once" 503 "as many requests are being asked about as the route's authorizer takes at once";
     OriginNotAllowed "request/origin-not-allowed" 403 "the route's cors lets no page of the origin read answers for which this preflight asks";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";

@@ -71,6 +71,24 @@ pub struct Request<'a> {
     pub bytes_out: u64,
     pub end: Result<(), Refusal>,
     pub detail: Option<&'a str>,
+    /// Who was asked about it.
+    pub ask: Option<AskedOf<'a>>,
+}
+
+/// The question whether it may pass, to somebody else.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedOf<'a> {
+    pub by: &'a str,
+    pub verdict: &'a str,
+    /// 0 where nothing was answered.
+    pub status: u16,
+    pub ended_us: u64,
+    pub duration_us: u64,
+    /// What that one was told.
+    pub span: Option<[u8; 8]>,
+    pub detail: Option<&'a str>,
+    /// There was a verdict, whichever.
+    pub is_decided: bool,
 }
 
 /// The try at a backend that the answer came of, or that was the last.
@@ -94,6 +112,12 @@ pub fn written(
     message(&mut out, 2, |out| server(out, of, it));
     let mut spans = 1;
     let mut from_us = it.began_us;
+    if let Some(ask) = &it.ask {
+        let span = ask.span.unwrap_or_else(&mut fresh);
+        message(&mut out, 2, |out| question(out, of, it, ask, span));
+        spans += 1;
+        from_us = ask.ended_us.clamp(from_us, it.ended_us.max(from_us));
+    }
     for (n, failure) in failed.iter().take(TRIES).enumerate() {
         let ended_us = failure.ended_us.clamp(from_us, it.ended_us.max(from_us));
         let began_us = ended_us.saturating_sub(failure.duration_us).max(from_us);
@@ -130,6 +154,22 @@ pub fn written(
         spans += 1;
     }
     Written { bytes: out, spans }
+}
+
+fn question(out: &mut Vec<u8>, of: Context<'_>, it: &Request<'_>, ask: &AskedOf<'_>, span: [u8; 8]) {
+    let ended_us = ask.ended_us.clamp(it.began_us, it.ended_us.max(it.began_us));
+    let began_us = ended_us.saturating_sub(ask.duration_us).max(it.began_us);
+    begin(out, of, span, Some((of.span, false)), (it, CLIENT), (began_us, ended_us));
+    said(out, "http.request.method", "GET");
+    said(out, "everyhop.authorizer", ask.by);
+    said(out, "everyhop.verdict", ask.verdict);
+    if ask.status != 0 {
+        counted(out, "http.response.status_code", ask.status.into());
+    }
+    ask.detail.iter().for_each(|v| said(out, "everyhop.detail", v));
+    if !ask.is_decided {
+        failed_with(out, ask.verdict, "");
+    }
 }
 
 fn server(out: &mut Vec<u8>, of: Context<'_>, it: &Request<'_>) {

@@ -95,6 +95,7 @@ fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) ->
         kept,
         trace: None,
         token: None,
+        ask: None,
     }
 }
 

@@ -11,6 +11,7 @@ use everyhop_transport::clock::steady_ms;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -197,6 +198,15 @@ impl BackendRun {
         let mut each = addresses.iter().map(|a| a.fares.checked.refused());
         let first = each.next().flatten();
         if each.all(|why| why.is_some()) { first } else { None }
+    }
+
+    /// By what it is called where it is asked something by the edge itself.
+    pub fn host(&self) -> Cow<'_, str> {
+        match (&self.place, &self.secured) {
+            (Place::Ip { .. } | Place::Name { .. }, _) => self.at.as_str().into(),
+            (_, Some(secured)) => secured.name.to_str(),
+            _ => "localhost".into(),
+        }
     }
 
     /// True if an open connection to `addr` is still one to this backend: its name may have moved meanwhile, and a

@@ -2,6 +2,7 @@
 //! the plan before: ticket keys, backends' sessions, health, counters. Read next: `hops.rs`, then `carried.rs`.
 
 use crate::address::Found;
+use crate::asks::AsksRun;
 use crate::carried::{carry_turns, redirected_before, retries, sent_before, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
@@ -19,8 +20,8 @@ use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, ClientDemand, Compress, Cors, Edits, Jwt, Limits, Mirror, Paths, Pattern, Plan, Protocol, SendProxy,
-    TokenFrom, UpstreamProtocol, Way,
+    Answers, Authorizer, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror, Paths, Pattern, Plan,
+    Protocol, SendProxy, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -74,12 +75,18 @@ impl Running {
             threads,
             limits: limits.clone(),
             issuers: Vec::new(),
+            asks: Vec::new(),
         };
         let old_issuers = before.map(|b| b.issuers.as_slice()).unwrap_or_default();
         for it in &plan.issuers {
             let digest = building.listed.hash(&keys_id(&it.name));
             let made = IssuerRun::of(it, brought.blob, digest, old_issuers)?;
             building.issuers.push(made);
+        }
+        for it in &plan.authorizers {
+            let old = before.and_then(|b| b.asks.iter().find(|old| old.by.name == it.name));
+            let made = building.asks(it, old.map(|it| &**it))?;
+            building.asks.push(Arc::new(made));
         }
 
         let mut listeners = Vec::new();
@@ -126,8 +133,10 @@ impl Running {
             routes.push(Arc::new(run));
         }
         let issuers = std::mem::take(&mut building.issuers);
+        let asks = std::mem::take(&mut building.asks);
         Ok(Running {
             issuers,
+            asks,
             generation: before.map_or(1, |b| b.generation + 1),
             lines: lines.elsewhere()?,
             digest: brought.digest,
@@ -175,6 +184,7 @@ struct Building<'a> {
     threads: usize,
     limits: Arc<Limits>,
     issuers: Vec<Arc<IssuerRun>>,
+    asks: Vec<Arc<AsksRun>>,
 }
 
 impl Building<'_> {
@@ -220,33 +230,7 @@ impl Building<'_> {
         };
         let name: Arc<str> = route.name.as_str().into();
         let limits = route.limits.over(&self.limits).map_or_else(|| self.limits.clone(), Arc::new);
-        let bare = |pattern| RouteRun {
-            name: name.clone(),
-            lines: Lines::default(),
-            pattern,
-            backends: Vec::new(),
-            given: None,
-            sent: Vec::new(),
-            stats: stats.clone(),
-            send_proxy: false,
-            starttls: None,
-            strict_paths: false,
-            target: None,
-            host_header: None,
-            eject_on: Vec::new(),
-            slow: None,
-            request: None,
-            jwt: None,
-            response: None,
-            spread: None,
-            retries: None,
-            mirror: None,
-            limited: None,
-            turns: None,
-            connections: None,
-            traces: None,
-            limits: limits.clone(),
-        };
+        let bare = |pattern| bare(&name, pattern, &stats, &limits);
         match &route.way {
             Way::AtBackend { send_proxy, starttls, backends, spread, .. } => Ok(RouteRun {
                 backends: {
@@ -267,6 +251,7 @@ impl Building<'_> {
                 target,
                 host_header,
                 jwt,
+                ask,
                 request,
                 response,
                 locations,
@@ -299,8 +284,13 @@ impl Building<'_> {
                     Some(by) => Some(Arc::new(self.mirror(by, lenient_answers, bare(pattern))?)),
                     None => None,
                 };
-                let sticks = spread.as_ref().is_some_and(|s| s.sticky.is_some());
-                let asked = (host_header.as_deref(), target);
+                let asks = match ask.as_deref() {
+                    Some(name) => Some(self.asked(name)?),
+                    None => None,
+                };
+                // Its client may be told by a cookie where it comes back to, or who it is.
+                let sets = asks.is_some() || spread.as_ref().is_some_and(|s| s.sticky.is_some());
+                let asked = (host_header.as_deref(), &**target);
                 let returned = ReturnedRun::of(*locations, asked, cookies.as_deref(), &backends);
                 Ok(RouteRun {
                     backends,
@@ -308,16 +298,17 @@ impl Building<'_> {
                     starttls: starttls.filter(|_| route.is_stream()),
                     strict_paths: *paths == Paths::Strict,
                     host_header: host_header.as_deref().map(Into::into),
-                    target: (!target.is_as_it_came()).then(|| target.clone()),
+                    target: (!target.is_as_it_came()).then(|| (**target).clone()),
                     eject_on: eject_on.clone(),
                     slow: slow_ms.map(|ms| Duration::from_millis(ms.into())),
+                    asks,
                     mirror,
                     request: some(&stripped(request, jwt.as_deref())),
                     jwt: match jwt {
                         Some(it) => Some(Box::new(JwtRun::of(it, request, &self.issuers)?)),
                         None => None,
                     },
-                    response: shape(response, cors.as_deref(), compress.as_deref(), returned, sticks),
+                    response: shape(response, cors.as_deref(), compress.as_deref(), returned, sets),
                     turns: most.and_then(Turns::of).map(Arc::new),
                     connections: most.and_then(|m| m.connections).map(|most| self.bound(most)),
                     limits: self.limits_within(&limits, most.and_then(|m| m.connections)),
@@ -332,6 +323,25 @@ impl Building<'_> {
         let speaks = Speaks { protocol: by.upstream_protocol, lenient_answers, apart: true };
         let backends = by.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
         Ok(MirrorRun::new(by, RouteRun { backends, ..to }))
+    }
+
+    /// Who is asked, with what was counted `before`. It shares no connection and no health with requests.
+    fn asks(&self, by: &Authorizer, before: Option<&AsksRun>) -> Result<AsksRun, Unusable> {
+        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: true };
+        let backends = by.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
+        let (name, stats) = (by.name.as_str().into(), Arc::new(Stats::new(self.threads)));
+        // One that cannot be connected to, or does not answer, is left alone where there is another.
+        let connect_s = by.deadline_ms.div_ceil(1000).min(self.limits.connect_s);
+        let limits = Arc::new(Limits { connect_s, ..Limits::clone(&self.limits) });
+        let to = RouteRun { backends, eject_on: vec![EjectOn::Timeouts], ..bare(&name, "authorizer", &stats, &limits) };
+        let mut made = AsksRun::new(by, to);
+        made.follows(before);
+        Ok(made)
+    }
+
+    fn asked(&self, name: &str) -> Result<Arc<AsksRun>, Unusable> {
+        let found = self.asks.iter().find(|it| it.by.name == name);
+        found.cloned().ok_or_else(|| Unusable(format!("authorizer {name:?} is not there")))
     }
 
     fn traces(&self) -> Result<Option<TracesRun>, Unusable> {
@@ -357,16 +367,49 @@ impl Building<'_> {
     }
 }
 
-/// What becomes of an answer; `None` where nothing does. `sticks`: its client may be told which backend it comes back to.
+/// A route that goes nowhere yet, and does nothing with what it takes.
+fn bare(name: &Arc<str>, pattern: &'static str, stats: &Arc<Stats>, limits: &Arc<Limits>) -> RouteRun {
+    RouteRun {
+        name: name.clone(),
+        lines: Lines::default(),
+        pattern,
+        backends: Vec::new(),
+        given: None,
+        sent: Vec::new(),
+        stats: stats.clone(),
+        send_proxy: false,
+        starttls: None,
+        strict_paths: false,
+        target: None,
+        host_header: None,
+        eject_on: Vec::new(),
+        slow: None,
+        request: None,
+        jwt: None,
+        response: None,
+        spread: None,
+        retries: None,
+        asks: None,
+        limited: None,
+        mirror: None,
+        turns: None,
+        connections: None,
+        traces: None,
+        limits: limits.clone(),
+    }
+}
+
+/// What becomes of an answer; `None` where nothing does. `sets`: its client may be told something in a cookie of the edge's, or of
+/// whoever was asked about it.
 fn shape(
     edits: &Edits,
     cors: Option<&Cors>,
     compress: Option<&Compress>,
     returned: Option<Box<ReturnedRun>>,
-    sticks: bool,
+    sets: bool,
 ) -> Option<Shape> {
     let cors = cors.map(|it| Arc::new(CorsRun::of(it)));
-    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some() || sticks;
+    let shapes = !edits.is_empty() || cors.is_some() || compress.is_some() || returned.is_some() || sets;
     shapes.then(|| Shape { edits: edits.clone(), cors, compress: compress.cloned(), returned })
 }
 

@@ -2,6 +2,7 @@
 //! atomic pointer; nothing of it changes but counts, health and addresses. Read next: `build.rs`, which makes it.
 
 use crate::address::{Address, Found, resolved};
+use crate::asks::AsksRun;
 use crate::backend::{BackendRun, Connected};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
@@ -48,6 +49,8 @@ pub struct Running {
     pub routes: Vec<Arc<RouteRun>>,
     /// Whose tokens are believed.
     pub issuers: Vec<Arc<IssuerRun>>,
+    /// Who is asked whether requests may pass.
+    pub asks: Vec<Arc<AsksRun>>,
     /// What holds for a connection before its route is known.
     pub limits: Arc<Limits>,
     /// Each once, however many routes name it.
@@ -131,6 +134,8 @@ pub struct RouteRun {
     pub spread: Option<Box<SpreadRun>>,
     /// When a request goes again; `None`: only where no backend can have acted on it.
     pub retries: Option<Box<RetriesRun>>,
+    /// Who is asked whether its requests may pass; `None`: nobody.
+    pub asks: Option<Arc<AsksRun>>,
     /// Where copies of some of its requests go; `None`: nowhere.
     pub mirror: Option<Arc<MirrorRun>>,
     /// How many requests of one kind it takes; `None`: as many as come.
@@ -290,16 +295,18 @@ impl Running {
         self.used().any(|b| b.hop_id == hop_id)
     }
 
-    /// What takes something new, mirrors like backends.
+    /// What takes something new, mirrors and authorizers like backends.
     pub fn used(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
-        self.routes.iter().flat_map(|r| r.used().chain(r.mirror.iter().flat_map(|m| m.to.used())))
+        let of_routes = self.routes.iter().flat_map(|r| r.used().chain(r.mirror.iter().flat_map(|m| m.to.used())));
+        of_routes.chain(self.asks.iter().flat_map(|it| it.to.used()))
     }
 
-    /// All that anything can go to, mirrors and collectors like backends.
+    /// All that anything can go to, mirrors, authorizers and collectors like backends.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
         let of_routes =
             self.routes.iter().flat_map(|r| r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)));
-        of_routes.chain(self.traces.iter().flat_map(|t| &t.backends))
+        let asked = self.asks.iter().flat_map(|it| &it.to.backends);
+        of_routes.chain(asked).chain(self.traces.iter().flat_map(|t| &t.backends))
     }
 
     /// Takes new addresses for the names of backends.

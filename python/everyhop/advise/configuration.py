@@ -78,6 +78,8 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
         out.append("[[issuer]]\n" + "\n".join(issuer) + "\n")
     if counted := written(every, "limit"):
         out.append("\n".join(["[[limit]]", 'name = "per-client"', *counted]) + "\n")
+    if authorizer := written(every, "authorizer"):
+        out.append("[[authorizer]]\n" + "\n".join(authorizer) + "\n")
     out += [route(s, a) for s, a in fit]
     return "\n".join(out)
 

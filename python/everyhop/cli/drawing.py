@@ -24,7 +24,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
-from everyhop.trust import collecting, keyed
+from everyhop.trust import asking, collecting, keyed
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
@@ -126,6 +126,15 @@ def keys_from(plan: Plan, route: Route) -> str:
     return "; ".join(f"{it.name} {WIRE[it.pattern]} {it.at}" for it in keyed(plan, route))
 
 
+def asked(plan: Plan, route: Route) -> str:
+    """`sso =mTLS= 10.0.0.5:4180`: whoever is asked about its requests; empty where nobody is."""
+    to = asking(plan, route)
+    if to is None:
+        return ""
+    down = f"; PASSES UNASKED while it is down, until {to.unasked[1]}" if to.unasked else ""
+    return f"{to.name} " + "; ".join(f"{WIRE[pattern]} {at}" for at, pattern in to.hops) + down
+
+
 def closes_at(route: Route) -> dt.datetime | None:
     """When the route's first acceptance ends."""
     way = route.way
@@ -156,6 +165,8 @@ def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
     by = fronts(plan)
     each = [(r, by.get(r.name, SHUT)) for r in plan.routes]
     whom = {r.name: f"; told: {to}" if (to := told(plan, r)) else "" for r in plan.routes}
+    for r in plan.routes:
+        whom[r.name] += f"; asks: {to}" if (to := asked(plan, r)) else ""
     rows = [
         (r.name, hops(r, front), f"read by: {readers(r, front)}{whom[r.name]}", days_left(r, now)) for r, front in each
     ]

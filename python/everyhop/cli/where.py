@@ -15,7 +15,7 @@ import typer
 
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
-from everyhop.cli.drawing import SHUT, Front, days_left, hops, keys_from, marked, readers
+from everyhop.cli.drawing import SHUT, Front, asked, days_left, hops, keys_from, marked, readers
 from everyhop.cli.drawing import told as told_to
 from everyhop.cli.running_plan import running_plan
 from everyhop.compile import compile_file
@@ -178,6 +178,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         told("keys     ", keys)
     for limit in route.way.limited_by if isinstance(route.way, AtEdge) else ():
         told("limited  ", f"{limit.name}: {limit}{'' if limit.mode == 'refuse' else '; observed alone'}")
+    if to := asked(plan, route):
+        told("asks     ", f"{to}; it is not asked now, and what it would say is not known")
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Literal
 
 from everyhop import plan
-from everyhop.compile import names, tokens
+from everyhop.compile import asking, names, tokens
 from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.limiters import limited_by
@@ -46,6 +46,7 @@ def build(world: World) -> plan.Plan:
             plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.key) for i in config.identity
         ],
         issuers=[tokens.issuer(it) for it in sorted(config.issuer, key=lambda it: it.name)],
+        authorizers=[asking.authorizer(it) for it in sorted(config.authorizer, key=lambda it: it.name)],
         routes=[route(world, r) for r in config.route],
     )
 
@@ -156,6 +157,7 @@ def at_edge(it: Route, to: list[plan.Backend], limiters: list[plan.Limiter]) -> 
         headers=looked_at(it),
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         jwt=tokens.jwt(it.jwt) if it.jwt else None,
+        ask=it.ask,
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),
@@ -289,7 +291,8 @@ def route(world: World, it: Route) -> plan.Route:
         )
     else:
         to = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
-        way = at_edge(it, to, limited_by(world.config, it))
+        made = at_edge(it, to, limited_by(world.config, it))
+        way = made.model_copy(update={"request": asking.taken(world, it.ask, made.request)})
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
     return plan.Route(
         name=it.name,

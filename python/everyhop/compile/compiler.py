@@ -17,6 +17,7 @@ from typing import Literal
 from everyhop.compile import (
     rules_acceptance,
     rules_answers,
+    rules_authorizers,
     rules_collectors,
     rules_cors,
     rules_edits,
@@ -178,6 +179,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
     rules_hops.judge(world)
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
+    rules_authorizers.judge_dates(world)
     rules_acceptance.judge(world)
     refuse(world)
     return replace(
@@ -210,6 +212,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_edits.judge(world)
     rules_eject.judge(world)
     rules_tokens.judge(world)
+    rules_authorizers.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
@@ -229,6 +232,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_hops.judge(world)
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
+    rules_authorizers.judge_dates(world)
     rules_acceptance.judge(world)
     refuse(world)
     plan = build(world)
@@ -300,5 +304,6 @@ def backend_names(plan: Plan) -> set[str]:
         elif isinstance(route.way, AtEdge):
             places += [b.at for b in route.way.behind]
     places += [b.at for it in plan.collectors for b in it.backends]
+    places += [b.at for it in plan.authorizers for b in it.backends]
     named = {p.name for p in places if isinstance(p, NamePlace)}
     return named | {str(p) for p in places if isinstance(p, ServicePlace)}

@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "collector", "issuer", "limit", "route")
+TABLES = ("listener", "site", "identity", "collector", "issuer", "limit", "authorizer", "route")
 """Those of which a file has several."""
 
 
@@ -208,12 +208,12 @@ ROWS = (
     Row("jwt_authn auth_jwt jwt_verify", Lives("route", 'jwt = { issuer = "corp", claims = { scope = "api.read" } }', "the issuer and its keys are an [[issuer]]")),
     Row("jwt", Lives("route", 'jwt = { issuer = "corp" }', "the issuer and its keys are an [[issuer]]"), ("", "listener", "site", "issuer")),
     Row("jwks jwks_uri remote_jwks local_jwks auth_jwt_key_file", Lives("issuer", 'keys = { file = "corp.jwks.json" }')),
-    Row("oidc oauth2 openid", Absent("the edge checks tokens and signs nobody in: let a service do that, and name its issuer as an [[issuer]]")),
+    Row("oidc oauth2 openid", Absent("the edge checks tokens and signs nobody in: let a service do that, and name it as an [[authorizer]], or its issuer as an [[issuer]]")),
     Row("waf modsecurity modsecurity_rules coraza security_rules owasp crs", Unbuilt("waf")),
     Row("cache proxy_cache proxy_cache_path caching cache_control", Unbuilt("caching")),
     Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),
     Row("basic_auth auth_basic auth_basic_user_file userlist http_auth", Absent("check passwords in the service, or ask clients for certificates: clients of a site")),
-    Row("forwardAuth auth_request ext_authz external_auth", Absent("check who asks in the service, or ask clients for certificates: clients of a site")),
+    Row("forward_auth forwardAuth auth_request external_auth ext_authz", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
         Absent("let a firewall say which addresses may come; clients with certificates are allow of a route")),
     Row("redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect",

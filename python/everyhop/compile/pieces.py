@@ -7,7 +7,7 @@ from typing import get_args
 
 from everyhop import plan
 
-Piece = plan.Text | plan.Of | plan.OfClaim
+Piece = plan.Text | plan.Of | plan.OfClaim | plan.OfAnswer
 VARIABLES: tuple[str, ...] = get_args(plan.Variable)
 
 CLAIM = re.compile(r"claim((?:\.[^.{}\s]+)+)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from everyhop.compile import names
 from everyhop.compile.key_servers import AtIssuer, Url, servers, url
-from everyhop.compile.rules_collectors import idle
 from everyhop.compile.rules_proof import verified
+from everyhop.compile.rules_side import idle
 from everyhop.compile.world import Key, World
 from everyhop.model import Issuer
 

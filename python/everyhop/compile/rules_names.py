@@ -26,6 +26,7 @@ def unique(world: World) -> None:
         ("collector", [x.name for x in config.collector]),
         ("issuer", [x.name for x in config.issuer]),
         ("limit", [x.name for x in config.limit]),
+        ("authorizer", [x.name for x in config.authorizer]),
         ("route", [x.name for x in config.route]),
     ]
     for kind, given in groups:

@@ -69,6 +69,7 @@ def ways_in(world: World) -> WaysIn | None:
         ],
         identities=[],
         issuers=[],
+        authorizers=[],
         routes=[bare for _, bare in routes],
     )
     try:
@@ -132,7 +133,7 @@ def matching(it: Route) -> plan.Route | None:
     else:
         # Whom a route refuses, it has matched.
         unmatched = (
-            *("allow", "jwt", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
+            *("allow", "jwt", "ask", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
             *(
                 "request",
                 "response",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.identity import Crl, Pair, Readings, Roots
-from everyhop.model import Backend, Collector, Config, Hop, Route
+from everyhop.model import Authorizer, Backend, Collector, Config, Hop, Route
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
@@ -78,9 +78,13 @@ class World:
     ) -> None:
         place = self.document.place(key, of_key=of_key or self.holds_more(key))
         others = tuple(self.document.place(k, of_key=self.holds_more(k)) for k in also)
-        kind = {"route": "routes", "site": "sites", "listener": "listeners", "collector": "collectors"}.get(
-            str(key[0]) if key else "", "things"
-        )
+        kind = {
+            "route": "routes",
+            "site": "sites",
+            "listener": "listeners",
+            "collector": "collectors",
+            "authorizer": "authorizers",
+        }.get(str(key[0]) if key else "", "things")
         mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
             Finding(
@@ -144,6 +148,8 @@ class World:
                 name = config.collector[index].name
             case ("limit", int(index), *rest):
                 name = config.limit[index].name
+            case ("authorizer", int(index), *rest):
+                name = config.authorizer[index].name
             case _:
                 return tuple(map(str, key))
         return (str(key[0]), name, *map(str, rest))
@@ -175,16 +181,19 @@ def own_words(config: Config, key: Key) -> set[str]:
         case ("collector", int(index), *_):
             collector = config.collector[index]
             return called(collector.name) | {w for w in collector.to if w}
+        case ("authorizer", int(index), *_):
+            authorizer = config.authorizer[index]
+            return called(authorizer.name) | {w for w in authorizer.to if w}
         case _:
             return set()
 
 
-def backends(it: Route | Collector) -> list[Backend]:
-    """The route's backends, or a collector's, all in the long form."""
+def backends(it: Route | Collector | Authorizer) -> list[Backend]:
+    """The route's backends, a collector's or an authorizer's, all in the long form."""
     return [Backend(at=entry) if isinstance(entry, str) else entry for entry in it.to]
 
 
-def demands_asking(route: Route | Collector, backend: Hop) -> bool:
+def demands_asking(route: Route | Collector | Authorizer, backend: Hop) -> bool:
     """Whether a backend, which is mutual, must ask for our certificate: as it says, as its route says, or for its data."""
     given = route.demand_asks if backend.demand_asks is None else backend.demand_asks
     return route.data == "major-incident" if given is None else given

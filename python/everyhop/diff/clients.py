@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hops
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
+from everyhop.trust.authorizers import authorizer_of
 
 KINDS.update(
     {
@@ -36,23 +37,32 @@ class Proof:
     """Those that it may have; `None`: any."""
     tokens: frozenset[str] | None = None
     """Whose token it must have; `None`: it need not have one."""
+    asked: str | None = None
+    """Where it is asked about; `None`: nowhere."""
 
     def __str__(self) -> str:
         by = "" if self.tokens is None else f" with a token of {' or '.join(sorted(self.tokens))}"
+        by += "" if self.asked is None else f" that {self.asked} lets in"
         if self.ca is None:
             return f"any client{by}"
         who = "any client" if self.names is None else ", ".join(sorted(self.names)) or "no client"
         return f"{who} verified by {self.ca.removeprefix('ca/')}{by}"
 
     def is_known_as(self, other: Proof) -> bool:
-        """Whether its token would have done for `other`."""
+        """Whether its token would have done for `other`, and whoever is asked the same."""
+        if other.asked is not None and self.asked != other.asked:
+            return False
         return other.tokens is None or (self.tokens is not None and self.tokens <= other.tokens)
 
 
 def proof(plan: Plan, outcome: Outcome) -> Proof:
     """Of a request that is served."""
     it, way = certified(plan, outcome), plan.routes[outcome.route or 0].way
-    if not isinstance(way, AtEdge) or way.jwt is None:
+    if not isinstance(way, AtEdge):
+        return it
+    if (by := authorizer_of(plan, plan.routes[outcome.route or 0])) is not None:
+        it = replace(it, asked=" or ".join(sorted(str(b.at) for b in by.backends)))
+    if way.jwt is None:
         return it
     names = way.jwt.issuers
     return replace(it, tokens=frozenset(issuer.issuer for issuer in plan.issuers if issuer.name in names))

@@ -85,6 +85,21 @@ class Token(Part):
     """Whom it is about (`sub`), cut to 256 bytes."""
 
 
+class AskedBy(Part):
+    """Who was asked whether the request may pass, and what came of that."""
+
+    by: str
+    """The name of the `[[authorizer]]`."""
+    verdict: Literal[
+        "passed", "denied", "led-elsewhere", "unreached", "late", "unfit", "busy", "passed-unasked", "client-left"
+    ]
+    """`led-elsewhere`: a redirect, such as to where one signs in; `unfit`: an answer by which nobody passes and nobody is refused;
+    `passed-unasked`: it could not be asked, and the request passed by somebody's acceptance."""
+    status: Annotated[int, Field(ge=100, le=599)] | None
+    """Of its answer."""
+    duration_us: Annotated[int, Field(ge=0)]
+
+
 class FailedHop(Part):
     """A try at a backend that failed."""
 
@@ -145,9 +160,11 @@ class Observation(Part):
     """Of the trace that it is part of, where its route is traced."""
     token: Token | None
     """What was verified of the token that the route asked for; nothing of the token itself."""
+    ask: AskedBy | None
+    """Who was asked about it, where its route asks."""
     failed_hops: list[FailedHop]
     """Every try at a backend that failed, in order, also where the next one was good."""
-    alarms: list[Literal["identity_not_demanded"]]
+    alarms: list[Literal["identity_not_demanded", "passed_unasked"]]
 
 
 def read_observation(line: str) -> Observation:

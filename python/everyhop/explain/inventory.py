@@ -51,6 +51,8 @@ def authorities(config: Config) -> dict[str, list[str]]:
         use(collector.verify.ca if collector.verify else None, f"collector {collector.name!r}")
     for issuer in config.issuer:
         use(issuer.keys.verify.ca if issuer.keys.verify else None, f"the key server of issuer {issuer.name!r}")
+    for authorizer in config.authorizer:
+        use(authorizer.verify.ca if authorizer.verify else None, f"authorizer {authorizer.name!r}")
     for route in config.route:
         if route.tls == "passthrough":
             continue

@@ -34,9 +34,11 @@ def drawn(it: RouteTrust) -> list[str]:
 
 
 def told(it: RouteTrust) -> list[str]:
-    """Below the parties: who is told of its requests, and who says whose tokens pass, by the same signs."""
+    """Below the parties: who is asked about its requests, who is told of them, and who says whose tokens pass, by the same signs."""
+    asked = [(it.asks.name, at, pattern) for at, pattern in it.asks.hops] if it.asks else []
+    lines = [(pattern, f"{at}, authorizer {name}: asked about each request") for name, at, pattern in asked]
     aside = [(it.collector.name, at, pattern) for at, pattern in it.collector.hops] if it.collector else []
-    lines = [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
+    lines += [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
     lines += [(key.pattern, f"{key.at}, keys of issuer {key.name}: say whose tokens pass") for key in it.keyed]
     before = " " * drawn(it)[0].index("edge")
     return [f"{before}edge {EYE if pattern == 'plaintext' else LOCK} {what}" for pattern, what in lines]
@@ -120,14 +122,15 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
 
 
 def collected(it: RouteTrust) -> list[str]:
-    """Who is told of its requests, of what, and by whose word in plaintext; and who says whose tokens pass."""
-    keys = [key.sentence for key in it.keyed]
-    if (to := it.collector) is None:
-        return keys
-    word = (
-        f" {to.accepted[0]} accepted that this goes there in plaintext, until {to.accepted[1]}." if to.accepted else ""
-    )
-    return [to.sentence + word, *keys]
+    """Who is asked about its requests, and who is told of them: of what, and by whose word in plaintext; and who says whose tokens
+    pass."""
+    out = []
+    for to in (it.asks, it.collector):
+        if to is not None:
+            signed = to.accepted
+            word = f" {signed[0]} accepted that this goes there in plaintext, until {signed[1]}." if signed else ""
+            out.append(to.sentence + word)
+    return [*out, *(key.sentence for key in it.keyed)]
 
 
 def opened(it: RouteTrust, now: dt.datetime) -> list[str]:

@@ -71,11 +71,13 @@ def drawing(it: RouteTrust) -> str:
         top += height + GAP
     if not it.backends:
         top += ROW * 2 + 14 + GAP
-    for at, pattern in it.collector.hops if it.collector else ():
+    beside = [(hop, "authorizer, asked") for hop in (it.asks.hops if it.asks else ())]
+    beside += [(hop, "collector, told of paths") for hop in (it.collector.hops if it.collector else ())]
+    for (at, pattern), below in beside:
         rows = split(at, LETTERS[BACKEND])
         height = ROW * (len(rows) + 1) + 14
         parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, LABELS[pattern], pattern != "plaintext"))
-        parts.append(box(BACKEND, top, height, rows, "collector, told of paths", True))
+        parts.append(box(BACKEND, top, height, rows, below, True))
         top += height + GAP
     for key in it.keyed:
         rows = split(key.at, LETTERS[BACKEND])

@@ -1,6 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.acceptance import Acceptance
+from everyhop.model.authorizer import Authorizer, PassAcceptance
 from everyhop.model.collector import Collector, Traces
 from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, StatusSection
@@ -27,6 +28,7 @@ __all__ = [
     "AdminSection",
     "Allow",
     "Answer",
+    "Authorizer",
     "Backend",
     "Clients",
     "Collector",
@@ -48,6 +50,7 @@ __all__ = [
     "LogSection",
     "Mirror",
     "Most",
+    "PassAcceptance",
     "Redirect",
     "Retries",
     "Rewrite",

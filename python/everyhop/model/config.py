@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.model.authorizer import Authorizer
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
 from everyhop.model.limit import Limit
@@ -61,7 +62,7 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[limit]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[limit]]`, `[[authorizer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
@@ -78,4 +79,5 @@ class Config(Section):
     """Without it no request becomes a span, and what clients say of a trace goes on to backends as it came."""
     issuer: list[Issuer] = []
     limit: list[Limit] = []
+    authorizer: list[Authorizer] = []
     route: list[Route] = []

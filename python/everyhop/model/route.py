@@ -91,6 +91,8 @@ class Route(Section):
     allow: Allow | None = None
     jwt: Jwt | None = None
     """The token (JWT) that a request must have, such as `{ issuer = "corp", claims = { scope = "api.read" } }`: [how](../how-to/let-in-by-token.md). It is asked for after `allow`; without one, or with one that does not pass, a request is refused with 401, and with 403 where the token is good and its claims are not these."""
+    ask: str | None = None
+    """The `[[authorizer]]` that is asked about each of its requests, such as `"sso"`: [how](../how-to/ask-an-authorizer.md). After `allow` and `jwt`, before anything is changed or a backend hears of it, and before a byte of the body is asked for."""
     send_proxy: Literal["off", "v2"] = "off"
     """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
     starttls: StartTls | None = None

@@ -1,6 +1,7 @@
 """The compiled plan, as both languages read it: its forms, what requests get under it, and how strong each
 pattern is. Read next: `forms.py`, `judge.py`."""
 
+from everyhop.plan.authorizer import Authorizer, PassAcceptance, WhenDownPass, WhenDownRefuse
 from everyhop.plan.collector import Attribute, Collector, Traced, TracedAsFile, TracedNever, TracedShare, Traces
 from everyhop.plan.forms import FORM, DoubledKey, Plan, canonical, digest, read_plan
 from everyhop.plan.health import AsksConnect, AsksGrpc, AsksHttp, HealthCheck, Statuses
@@ -111,6 +112,7 @@ from everyhop.plan.shape import (
     Fixed,
     Moved,
     Of,
+    OfAnswer,
     OfClaim,
     Rewritten,
     Text,
@@ -152,6 +154,7 @@ __all__ = [
     "AtBackend",
     "AtEdge",
     "Attribute",
+    "Authorizer",
     "Backend",
     "ByClientAddress",
     "ByCookie",
@@ -218,11 +221,13 @@ __all__ = [
     "NamePlace",
     "NoContent",
     "Of",
+    "OfAnswer",
     "OfClaim",
     "Outcome",
     "OwnLog",
     "PageContent",
     "Part",
+    "PassAcceptance",
     "Place",
     "PlaintextHop",
     "Plan",
@@ -268,6 +273,8 @@ __all__ = [
     "Variable",
     "Verify",
     "Way",
+    "WhenDownPass",
+    "WhenDownRefuse",
     "Words",
     "apart",
     "canonical",

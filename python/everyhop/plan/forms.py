@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.plan.authorizer import Authorizer
 from everyhop.plan.collector import Collector, Traces
 from everyhop.plan.listener import Listener
 from everyhop.plan.log import Log, OwnLog
@@ -37,6 +38,7 @@ class Plan(Part):
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it
     issuers: Never[list[Issuer]]  # one matters where a route believes it
+    authorizers: Never[list[Authorizer]]  # one matters where a route asks it
     routes: Always[list[Route]]
 
     @property

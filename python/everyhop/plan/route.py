@@ -23,6 +23,7 @@ from everyhop.plan.shape import (
     Fixed,
     Moved,
     Of,
+    OfAnswer,
     OfClaim,
     Rewritten,
     Text,
@@ -92,6 +93,7 @@ class AtEdge(Part):
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
     jwt: Always[Jwt | None]
+    ask: Always[str | None]
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
     target: Always[Annotated[AsItCame | Moved | Rewritten | Fixed, Field(discriminator="kind")]]
@@ -144,7 +146,7 @@ class Given(Part):
     """An answer of the edge's own."""
 
     status: Always[int]
-    location: Always[list[Annotated[Text | Of | OfClaim, Field(discriminator="kind")]] | None]
+    location: Always[list[Annotated[Text | Of | OfClaim | OfAnswer, Field(discriminator="kind")]] | None]
     fields: Always[list[Edit]]
     body: Always[Annotated[NoContent | Words | PageContent, Field(discriminator="kind")]]
 

@@ -75,12 +75,22 @@ class OfClaim(Part):
         return f"{{claim.{'.'.join(self.path)}}}"
 
 
+class OfAnswer(Part):
+    """Of the answer of whoever was asked about the request: the values of that field."""
+
+    kind: Literal["answer"]
+    name: Always[str]
+
+    def __str__(self) -> str:
+        return f"what the authorizer says in {self.name}"
+
+
 SameSite = Literal["strict", "lax", "none"]
 
 
 class Edit(Part):
     name: Always[str]
-    value: Always[list[Annotated[Text | Of | OfClaim, Field(discriminator="kind")]]]
+    value: Always[list[Annotated[Text | Of | OfClaim | OfAnswer, Field(discriminator="kind")]]]
 
     def __str__(self) -> str:
         return f"{self.name}: {''.join(map(str, self.value))}"

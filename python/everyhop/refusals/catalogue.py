@@ -96,6 +96,23 @@ PAGES: dict[str, Page] = {
         "said in two places, one would be believed and the other hold",
         "`iss`, `aud`, `exp`, `nbf` and `iat` are always looked at: the first two by the `[[issuer]]`, the others by the clock.",
     ),
+    # Authorizers.
+    "authorizer/pass-without-acceptance": Page(
+        "requests are to pass unasked where an authorizer is down, and nobody answers for it",
+        "whoever can make it unreachable, or slow, gets in everywhere that it guards",
+        '`pass_acceptance` says whose word that is, why, and until when: `{ owner = "NAME", why = "TEXT", since = DATE, until = DATE }`. '
+        "After its end requests are refused again while nobody can be asked. What passes so is told in the log (`ask`, and the alarm "
+        "`passed_unasked`), in `everyhop_asks_total` and by `everyhop explain`.",
+    ),
+    "authorizer/field": Page(
+        "an authorizer is shown a field, or says one, that is not its to see or to say",
+        "what frames a message, where it goes and who its client is the edge alone says: a second word on it would be believed by somebody",
+        "`sends` names fields of the request as the client wrote them; `takes` fields that the backend is told in their place.",
+    ),
+    "authorizer/unused": Page(
+        "no route asks an authorizer",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
     # Pages for errors.
     "pages/status": Page(
         "a page stands for what is no error",

@@ -1,6 +1,7 @@
 """What each pattern can give, and a map of who must be trusted with what. Read next: `capabilities.py`, `kept.py`, `map.py`."""
 
 from everyhop.trust.attackers import ATTACKERS, Exposure
+from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.capabilities import (
     ALONE,
     ANSWERED,
@@ -41,6 +42,7 @@ __all__ = [
     "NEUTRAL",
     "PATTERNS",
     "VISIBLE",
+    "Asking",
     "Capability",
     "Collecting",
     "Exposure",
@@ -54,6 +56,7 @@ __all__ = [
     "Signed",
     "Standing",
     "acceptances",
+    "asking",
     "collecting",
     "keyed",
     "matched",

@@ -28,7 +28,7 @@ AT_BACKEND = "do it at the backend, where TLS ends"
 class Setting:
     """What `advise` writes so that a capability is kept: a key of that table with a TOML value; of `limit` in one that is named per-client."""
 
-    table: Literal["route", "site", "issuer", "log", "status", "collector", "traces", "limit"]
+    table: Literal["route", "site", "issuer", "authorizer", "log", "status", "collector", "traces", "limit"]
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
@@ -151,6 +151,24 @@ CAPABILITIES: dict[str, Capability] = {
             Setting("route", "jwt", '{ issuer = "corp" }', TERMINATING),
         ),
         duty="somebody issues tokens to those who may pass, for this audience, and keeps its keys in the file",
+    ),
+    "forward-auth": Capability(
+        "asking another service whether a request may pass",
+        TERMINATING,
+        READS,
+        "let the service ask who decides",
+        settings=("ask",),
+        check=kept.asks,
+        writes=(
+            Setting("authorizer", "name", '"sso"'),
+            Setting("authorizer", "to", '["127.0.0.1:4180"]'),
+            Setting("authorizer", "tls", '"plaintext"'),
+            Setting("authorizer", "path", '"/oauth2/auth"'),
+            Setting("authorizer", "sends", '["cookie"]'),
+            Setting("authorizer", "takes", '["x-auth-request-user"]'),
+            Setting("route", "ask", '"sso"', TERMINATING),
+        ),
+        duty="whoever is asked is there, reads what it is shown, and says who gets in",
     ),
     "http-metrics": Capability(
         "HTTP metrics",

@@ -114,6 +114,17 @@ def tokens_asked(it: Standing) -> Missing | None:
     return None
 
 
+def asks(it: Standing) -> Missing | None:
+    """`ask`, with the `[[authorizer]]` that is asked; and that nobody's word lets requests pass unasked."""
+    if it.route.ask is None:
+        return Missing("the route asks nobody about its requests", ('ask = "sso"',))
+    for i, by in enumerate(it.config.authorizer):
+        if by.name == it.route.ask and by.when_down == "pass":
+            what = f"requests pass unasked while authorizer {by.name!r} is down"
+            return Missing(what, ('when_down = "refuse"',), (("authorizer", i, "when_down"),))
+    return None
+
+
 def origins_said(it: Standing) -> Missing | None:
     """`cors`, with the origins."""
     if it.route.cors is None:

@@ -34,6 +34,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
+from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
 from everyhop.trust.issuers import Keyed, keyed
@@ -155,6 +156,8 @@ class RouteTrust:
     """Who is told of its requests beside those who carry them."""
     keyed: tuple[Keyed, ...] = ()
     """Who says by which keys its tokens are verified."""
+    asks: Asking | None = None
+    """Who is asked whether they may pass."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -181,6 +184,7 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             listeners=None if i not in by or len(by[i]) == every else tuple(by[i]),
             collector=collecting(plan, plan.routes[i]),
             keyed=keyed(plan, plan.routes[i]),
+            asks=asking(plan, plan.routes[i]),
         )
         for i, it in enumerate(out)
     ]
@@ -307,6 +311,7 @@ def ended(
         believed=(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
             *issued(way),
+            *decided(way),
             *words(way, pattern, bool(signed)),
         ),
         attackers=attackers(
@@ -396,6 +401,8 @@ def first_leg(sites: list[Site], clients: Demand, way: AtEdge | Here) -> Hop:
         proofs.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
     if isinstance(way, AtEdge) and way.jwt is not None:
         proofs.append(f"each request to the edge, by a token of {' or '.join(way.jwt.issuers)}")
+    if isinstance(way, AtEdge) and way.ask is not None:
+        proofs.append(f"each request to the edge, by the word of authorizer {way.ask}")
     return Hop(("client", "edge"), True, oldest, tuple(proofs))
 
 
@@ -449,6 +456,19 @@ def issued(way: AtEdge) -> tuple[Believed, ...]:
     too = "the backend and the mirror get it too" if way.mirror else "the backend gets it too"
     why = "whoever has such a token, or the issuer's key, gets in" + ("" if way.jwt.strip else f"; {too}")
     return (Believed("the edge", what, why),)
+
+
+def decided(way: AtEdge) -> tuple[Believed, ...]:
+    """What the edge takes on the word of whoever is asked about requests."""
+    if way.ask is None:
+        return ()
+    return (
+        Believed(
+            "the edge",
+            f"authorizer {way.ask}'s word on who may pass",
+            "whoever runs it, or gets its place, lets anybody in",
+        ),
+    )
 
 
 def said_of_clients(proxied: list[str], trusted: dict[tuple[str, ...], list[str]]) -> list[Believed]:

@@ -49,6 +49,27 @@ present = "i"
 collector = "otel"
 """
 
+ASKED_OF = """[[authorizer]]
+name = "sso"
+to = ["10.0.0.8:4180"]
+tls = "mutual"
+verify = { ca = "c.pem", name = "sso" }
+present = "i"
+path = "/oauth2/auth"
+sends = ["cookie", "authorization"]
+takes = ["x-user"]
+"""
+
+UNASKED = """[[authorizer]]
+name = "sso"
+to = ["127.0.0.1:4180"]
+tls = "plaintext"
+path = "/auth"
+deadline_ms = 300
+when_down = "pass"
+pass_acceptance = { owner = "o", why = "w", since = 2026-11-01, until = 2027-02-01 }
+"""
+
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     **{name: (text, {}) for name, text in VARIANTS.items()},
@@ -191,6 +212,10 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "not told to the collector that there is": (VARIANTS["same-host"] + "traces = false\n", {"listener": TOLD}),
     "passed through beside a collector": (VARIANTS["passthrough"], {"listener": TOLD}),
     "answered by the edge beside a collector": ('host = "a.test"\nanswer = { status = 404 }\n', {"listener": TOLD}),
+    "asked about": (VARIANTS["mutual"] + 'ask = "sso"\n', {"listener": ASKED_OF}),
+    "asked about, and passed unasked": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": UNASKED}),
+    "asked about and told": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": ASKED_OF + TOLD}),
+    "passed through beside an authorizer": (VARIANTS["passthrough"], {"listener": ASKED_OF}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 
@@ -215,7 +240,7 @@ def said(it: RouteTrust) -> list[str]:
             c if yes else "-" for c, yes in zip("rcp", (gets.reads, gets.changes, gets.pretends), strict=True)
         )
         out.append(f"{name} {letters} {gets.why}")
-    return [*out, *it.done, *([it.collector.sentence] if it.collector else [])]
+    return [*out, *it.done, *(to.sentence for to in (it.asks, it.collector) if to)]
 
 
 def test_what_is_said_of_each_kind_of_route_is_what_was_read_and_found_true(tmp_path: Path) -> None:

@@ -119,6 +119,12 @@ impl H1Up {
         found
     }
 
+    /// The fields of the answer whose head was read.
+    #[cold]
+    pub(crate) fn each_field(&self, mut f: impl FnMut(&[u8], &[u8])) {
+        ResponseView { head: &self.head, buf: self.inb.bytes() }.each(|_, name, value| f(name, value));
+    }
+
     /// An interim head is read, and the next may come.
     pub(crate) fn pass_over(&mut self) {
         self.done_with_head();

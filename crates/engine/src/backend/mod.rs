@@ -2,6 +2,7 @@
 //! Upstream TLS verifies chain and name before a byte of the request is sent; nothing falls back to plaintext.
 //! It knows no client and no thread. Read next: `reach.rs`, then `choose.rs`, `connect.rs`, `pool.rs`.
 
+pub(crate) mod ask;
 pub(crate) mod check;
 pub(crate) mod check_asks;
 pub(crate) mod check_kept;

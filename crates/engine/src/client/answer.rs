@@ -64,7 +64,7 @@ pub(crate) fn answer(
     if status == 405 {
         fields.push(("allow".into(), b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
     }
-    if matches!(why, Refusal::TooManyAtOnce | Refusal::HopFull) {
+    if matches!(why, Refusal::TooManyAtOnce | Refusal::HopFull | Refusal::AskBusy) {
         fields.push(("retry-after".into(), b"1".to_vec()));
     }
     let body_len = BodyLen::Known(body.len() as u64);
@@ -162,7 +162,10 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::LogFull
         | Refusal::Drained => "destination_unavailable",
         Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
-        Refusal::TokenKeysUnavailable => "destination_unavailable",
+        Refusal::AskDenied => "http_request_denied",
+        Refusal::TokenKeysUnavailable | Refusal::AskUnreached | Refusal::AskLate | Refusal::AskUnfit => {
+            "destination_unavailable"
+        }
         _ if why.is_of_token() => "http_request_denied",
         _ => "http_request_error",
     }

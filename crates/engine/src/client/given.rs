@@ -5,6 +5,7 @@
 use crate::admit::Refused;
 use crate::client::answer::Answer;
 use crate::client::conn::Conn;
+use crate::client::question::Question;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::Carrier;
 use crate::exchange::cors::Granted;
@@ -16,7 +17,7 @@ use everyhop_plan::Variable;
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::given::GivenRun;
-use everyhop_running::running::Running;
+use everyhop_running::running::{RouteRun, Running};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ use std::time::Instant;
 pub(crate) enum Stays {
     Refused(Refused),
     Given(Own),
+    /// Somebody else has to be asked first.
+    Asks(Box<Question>),
 }
 
 impl From<Refused> for Stays {
@@ -44,6 +47,8 @@ pub(crate) enum Says {
     Given,
     /// Whether a page of another origin may ask.
     Preflight,
+    /// What somebody says who was asked about it, and did not let it pass.
+    Denied(Box<Answer>),
 }
 
 /// A request to which the edge has an answer of its own.
@@ -56,11 +61,12 @@ pub(crate) struct Own {
 
 impl Own {
     /// The answer; it is counted and observed at its route.
-    pub(crate) fn answer(&self, conn: &Conn, asked: &Asked, began: Instant) -> Option<Answer> {
+    pub(crate) fn answer(self, conn: &Conn, asked: &Asked, began: Instant) -> Option<Answer> {
         let route = self.running.route(self.route)?;
         let mut answer = match self.says {
             Says::Given => written(conn, asked, route.given.as_ref()?),
             Says::Preflight => preflight(asked.cors.as_deref()?),
+            Says::Denied(it) => return Some(said_no(conn, asked, (&self.running, route), *it, began)),
         };
         // What the answer is stays told in the log, beside what a call was told.
         let (status, mut told) = (answer.meta.status, None);
@@ -72,6 +78,28 @@ impl Own {
         record(&conn.observer(), asked, &self.running, Some(route), &seen, began);
         Some(answer)
     }
+}
+
+/// Refused by somebody else's word, and told by it: the line has the status that this one gave.
+#[cold]
+fn said_no(
+    conn: &Conn,
+    asked: &Asked,
+    (running, route): (&Running, &RouteRun),
+    answer: Answer,
+    began: Instant,
+) -> Answer {
+    let status = asked.verdict.as_ref().map_or(answer.meta.status, |it| it.status);
+    let told = answer.fields.iter().find(|(name, _)| asked.grpc && name == "grpc-status");
+    let seen = Seen {
+        status,
+        grpc: told.map(|(_, value)| grpc::read(value)),
+        bytes_out: answer.body.len() as u64,
+        end: Err(Refusal::AskDenied),
+        ..Seen::default()
+    };
+    record(&conn.observer(), asked, running, Some(route), &seen, began);
+    answer
 }
 
 /// The same in the words of gRPC: trailers alone, whose status is what HTTP's stands for there. Its words are the message; a page

@@ -2,6 +2,7 @@
 //! After anything that leaves doubt about where the next request begins, the connection closes. Read next: `h1_side.rs`.
 
 use crate::client::answer::{Answer, answer};
+use crate::client::asks::settled;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
@@ -143,7 +144,19 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     Err(stays) => break Err((stays, asks_for)),
                 }
             };
+            // While somebody else is asked about it, whether its client is still there is looked at behind its head.
+            let kept = match &ready {
+                Err((Stays::Asks(_), _)) => it.inb.bytes().get(..len).unwrap_or_default().to_vec(),
+                _ => Vec::new(),
+            };
             it.take_head(head, len, asked.switches.as_deref());
+            let ready = match ready {
+                Err((Stays::Asks(question), wants)) => {
+                    let view = View { head, buf: &kept };
+                    Box::pin(settled(&conn, asked, &view, question, &mut it)).await.map_err(|stays| (stays, wants))
+                }
+                ready => ready,
+            };
             let mut wants = Wants::Plain;
             let carried = match ready {
                 Ok(mut ready) => {
@@ -162,8 +175,10 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 Err((Stays::Refused(by), asks_for)) => {
                     wants = asks_for;
                     refused(&conn, asked, by, began);
-                    Carried::Refused(by.why)
+                    if by.why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(by.why) }
                 }
+                // It was settled above.
+                Err((Stays::Asks(_), _)) => Carried::Cut,
                 Err((Stays::Given(own), _)) => {
                     it.give(own.answer(&conn, asked, began));
                     if it.flush().await.is_err() {

@@ -2,6 +2,7 @@
 //! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
 //! Read next: `h2_side.rs`, one request.
 
+use crate::client::asks::settled;
 use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
@@ -230,6 +231,13 @@ async fn stream(
             Err(stays) => break Err((stays, asks_for)),
         }
     };
+    let ready = match ready {
+        Err((Stays::Asks(question), wants)) => {
+            let view = MapView(&parts.headers);
+            Box::pin(settled(&conn, asked, &view, question, &mut client)).await.map_err(|stays| (stays, wants))
+        }
+        ready => ready,
+    };
     let mut wants = Wants::Plain;
     drop(parts);
     let carried = match ready {
@@ -250,8 +258,10 @@ async fn stream(
         Err((Stays::Refused(by), asks_for)) => {
             wants = asks_for;
             refused(&conn, asked, by, began);
-            Carried::Refused(by.why)
+            if by.why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(by.why) }
         }
+        // It was settled above.
+        Err((Stays::Asks(_), _)) => Carried::Cut,
         Err((Stays::Given(own), _)) => {
             if let Some(it) = own.answer(&conn, asked, began) {
                 client.answer(&it);

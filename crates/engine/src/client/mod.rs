@@ -3,10 +3,12 @@
 //! Read next: `request.rs`, then `h1.rs`.
 
 pub(crate) mod answer;
+mod asks;
 pub(crate) mod believed;
 pub(crate) mod budget;
 pub(crate) mod conn;
 mod copies;
+mod denied;
 mod ended;
 mod given;
 pub(crate) mod h1;
@@ -19,6 +21,7 @@ pub(crate) mod known;
 mod limited;
 mod owed;
 mod plain;
+mod question;
 pub(crate) mod request;
 pub(crate) mod tunnel;
 mod wants;

@@ -9,6 +9,7 @@ use crate::client::copies;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
 use crate::client::limited;
+use crate::client::question::Question;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::coding::Codes;
@@ -51,8 +52,41 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if running.lines.must_refuse() {
         return Err(Refusal::LogFull.into());
     }
+    (asked.trace, asked.verdict) = (None, None);
+    judged(conn, asked, view, (scratch, began), running)
+}
+
+/// Goes on with a request about which somebody else was asked: as it was admitted, or where a plan came meanwhile, by that one.
+#[cold]
+pub(crate) fn resumed<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    it: Question,
+) -> Result<Ready, Stays> {
+    let Question { running, route, scratch, began, within, .. } = it;
+    let now = conn.opened.arrived.core.running().ok_or(Refusal::Draining)?;
+    if now.generation == running.generation {
+        return onward(conn, asked, view, scratch, (running, route, within));
+    }
+    // What is counted of its address was counted then.
+    asked.again = true;
+    drop(within);
+    judged(conn, asked, view, (scratch, began), now)
+}
+
+/// Admits it, and asks for nobody else's word where there is none to be had or it was had.
+#[inline]
+fn judged<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    (scratch, began): (Vec<u8>, Instant),
+    running: Arc<Running>,
+) -> Result<Ready, Stays> {
+    let core = &conn.opened.arrived.core;
     asked.chain.clear();
-    (asked.told, asked.trace) = (None, None);
+    asked.told = None;
     asked.onward.clear();
     asked.prefix.clear();
     asked.forget_kept();
@@ -60,7 +94,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
-    if let Some(traces) = &running.traces {
+    if let Some(traces) = running.traces.as_ref().filter(|_| asked.trace.is_none()) {
         let believed = conn.believes().is_some_and(|at| at.believe.contains(&Believe::TraceContext));
         asked.trace = Some(trace::begin(believed, view, traces.share));
     }
@@ -94,11 +128,11 @@ pub(crate) fn prepare<V: Fields + Headers>(
     {
         return Err(refused(Refusal::BodyTooLong).into());
     }
-    let Some(backend) = route.and_then(|r| r.backends.first()) else {
+    if route.is_none_or(|r| r.backends.is_empty()) {
         let own = route.is_some_and(|r| r.given.is_some());
         let it = Own { running: running.clone(), route: index, says: Says::Given };
         return Err(if own { Stays::Given(it) } else { refused(Refusal::Unresolved).into() });
-    };
+    }
     if let Some(shape) = route.and_then(|r| r.response.as_ref()) {
         if let Some(cors) = &shape.cors {
             let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
@@ -113,13 +147,36 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if let Some(by) = route.and_then(|r| Some((&*r.name, r.limited.as_deref()?))) {
         limited::rest(conn, asked, view, by, began, &mut within).map_err(refused)?;
     }
+    if let Some(by) = route.and_then(|r| r.asks.as_ref())
+        && asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by))
+    {
+        let (by, route) = (by.clone(), index);
+        return Err(Stays::Asks(Box::new(Question { running, route, by, scratch, began, within })));
+    }
+    onward(conn, asked, view, scratch, (running, index, within))
+}
+
+/// Writes the head of a request for its backend that passed everything.
+#[inline]
+fn onward<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    scratch: Vec<u8>,
+    (running, at, within): (Arc<Running>, usize, Option<Box<Within>>),
+) -> Result<Ready, Stays> {
+    let refused = |why| Refused { route: Some(at), why };
+    let route = running.route(at);
+    let Some(backend) = route.and_then(|r| r.backends.first()) else {
+        return Err(refused(Refusal::Unresolved).into());
+    };
     if route.is_some_and(|r| r.strict_paths) {
         asked.send_canonical();
     }
     let spread = route.and_then(|r| r.spread.as_ref());
     asked.returns_by = spread.and_then(|spread| key::of(conn, asked, view, spread));
     if let Some((route, to)) = route.and_then(|r| Some((r, r.target.as_ref()?))) {
-        let by = Rewriting { rewrite: running.matcher.rewrite(index), strict: route.strict_paths };
+        let by = Rewriting { rewrite: running.matcher.rewrite(at), strict: route.strict_paths };
         target::moves(asked, to, by).map_err(refused)?;
     }
     let to = (&*asked, route.and_then(|r| r.host_header.as_deref()).unwrap_or(&asked.authority));
@@ -143,7 +200,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
         Some(cookie) => copies::begin(conn, to, &Untold { fields: view, cookie }, it, running.generation),
         None => copies::begin(conn, to, view, it, running.generation),
     });
-    Ok(Ready { route: index, running, built, copied: Cell::new(copied), within })
+    Ok(Ready { route: at, running, built, copied: Cell::new(copied), within })
 }
 
 /// The token that its route asks for, which is looked at only where the limits by address let it be.

@@ -177,6 +177,11 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     if !passes || now_s > proved.client_not_after_s || !still_shows(&running, index, asked.token.as_deref(), now_s) {
         return None;
     }
+    // Who was let in by nobody who is asked now is not in.
+    let mut word = now.asks.iter();
+    if word.any(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by))) {
+        return None;
+    }
     let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;
     let closes_at_s = open.map_or(i64::MAX, |(_, closes_at_s)| closes_at_s).min(backend.closes_at_s);
     Some(Terms { max_age_s: now.limits.max_age_s, closes_at_s })

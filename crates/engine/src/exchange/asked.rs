@@ -6,6 +6,7 @@ use crate::exchange::cors::Granted;
 use crate::exchange::limited::Limited;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::trace::Trace;
+use crate::exchange::verdict::Verdict;
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
@@ -78,6 +79,8 @@ pub struct Asked {
     pub(crate) lacks: Option<Arc<IssuerRun>>,
     /// It was judged before: what is counted of it was counted then.
     pub(crate) again: bool,
+    /// What came of asking somebody else about it; nothing where its route does not, or before that.
+    pub(crate) verdict: Option<Box<Verdict>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -115,6 +118,7 @@ impl Default for Asked {
             token: None,
             lacks: None,
             again: false,
+            verdict: None,
             binds: Cell::new(false),
         }
     }
@@ -155,6 +159,7 @@ impl Asked {
         self.chain.clear();
         (self.told, self.trace, self.switches) = (None, None, None);
         (self.cors, self.limited, self.codes) = (None, None, None);
+        (self.token, self.verdict) = (None, None);
         self.forget_kept();
         (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
         (self.opens, self.websocket, self.announces) = (false, false, false);

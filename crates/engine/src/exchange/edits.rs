@@ -92,6 +92,11 @@ pub(crate) fn composed(pieces: &[Piece], asked: &Asked, knows: &dyn Knows, put: 
         match piece {
             Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
             Piece::Of { of } => knows.tell(*of, asked, &mut value),
+            Piece::Answer { name } => {
+                if let Some(verdict) = &asked.verdict {
+                    verdict.tell(name, &mut value);
+                }
+            }
             Piece::Claim { path } => {
                 let token = asked.token.as_ref();
                 value.extend_from_slice(token.map_or("".into(), |it| it.told(path)).as_bytes());

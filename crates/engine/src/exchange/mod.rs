@@ -27,6 +27,7 @@ pub(crate) mod trailers;
 pub(crate) mod tries;
 pub(crate) mod turn;
 pub(crate) mod unstuck;
+pub(crate) mod verdict;
 pub(crate) mod views;
 pub(crate) mod websocket;
 pub mod whole;

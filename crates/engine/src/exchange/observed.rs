@@ -112,11 +112,15 @@ pub(crate) fn record(
         bytes_out: seen.bytes_out,
         duration_us: us,
         end: seen.end.map_or_else(Refusal::slug, |()| DONE),
-        detail: seen.detail.or_else(|| asked.limited.as_ref()?.detail.as_deref()),
+        detail: seen
+            .detail
+            .or_else(|| asked.limited.as_ref()?.detail.as_deref())
+            .or_else(|| asked.verdict.as_ref()?.detail.as_deref()),
         told_id: asked.told_id(),
         kept: asked.kept.as_deref(),
         trace: asked.trace.as_ref().map(|it| it.id),
         token: asked.token.as_ref().map(|it| (&*it.issuer.name, it.claims.subject())),
+        ask: asked.verdict.as_ref().map(|it| it.told()),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
     if running.traces.is_some() {
@@ -156,8 +160,12 @@ fn tell(
         return;
     }
     let spans = by.whose.spans();
-    // One for itself, and for each try.
-    if !spans.has_room(1 + seen.failed.len() + usize::from(seen.hop.is_some() && !seen.unreached)) {
+    // One for itself, for the question about it, and for each try.
+    if !spans.has_room(
+        1 + usize::from(asked.verdict.is_some())
+            + seen.failed.len()
+            + usize::from(seen.hop.is_some() && !seen.unreached),
+    ) {
         return;
     }
     let mut failed = seen.failed;
@@ -199,6 +207,7 @@ fn tell(
         bytes_out: seen.bytes_out,
         end: seen.end,
         detail,
+        ask: asked.verdict.as_ref().map(|it| it.spanned()),
     };
     spans.put(span::written(it.context(), &request, failed, answered, fresh));
 }

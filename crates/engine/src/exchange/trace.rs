@@ -84,9 +84,22 @@ impl Trace {
         }
     }
 
+    /// What somebody is told who is asked about the request, and whose own spans hang below `span`.
+    #[cold]
+    pub(crate) fn tell_as(&self, span: [u8; 8], mut put: impl FnMut(&'static str, &[u8])) {
+        put(TRACEPARENT, &self.traceparent_of(span));
+        if !self.state.is_empty() {
+            put("tracestate", self.state.as_bytes());
+        }
+    }
+
     fn traceparent(&self) -> Vec<u8> {
+        self.traceparent_of(self.told.get())
+    }
+
+    fn traceparent_of(&self, span: [u8; 8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(TRACEPARENT_BYTES);
-        trace::write_traceparent(&mut out, &Parent { trace: self.id, span: self.told.get(), sampled: self.sampled });
+        trace::write_traceparent(&mut out, &Parent { trace: self.id, span, sampled: self.sampled });
         out
     }
 

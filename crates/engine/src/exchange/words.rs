@@ -68,6 +68,13 @@ pub(crate) enum Needs {
     Http2,
 }
 
+/// The head of a question to whoever decides about a request.
+pub(crate) struct Question {
+    pub(crate) head: Vec<u8>,
+    /// A field of it proves who the connection is: that is nobody else's.
+    pub(crate) binds: bool,
+}
+
 /// A head for the backend, ready to be sent, once or again.
 pub(crate) enum Built {
     H1(Vec<u8>),

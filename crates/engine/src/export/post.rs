@@ -6,7 +6,6 @@ use crate::backend::connect;
 use crate::backend::h1::H1Up;
 use crate::backend::preface::Preface;
 use crate::exchange::words::Got;
-use everyhop_plan::Place;
 use everyhop_record::failure::Failure;
 use everyhop_record::otlp;
 use everyhop_record::refusal::Refusal;
@@ -148,7 +147,7 @@ impl Line {
     ) -> Result<Heard, Box<Failure>> {
         let watch = self.watches.watch();
         watch.at_ms(until_ms);
-        let host = host_of(backend);
+        let host = backend.host();
         let head = format!(
             "POST {} HTTP/1.1\r\nhost: {host}\r\nuser-agent: everyhop/{}\r\ncontent-type: application/x-protobuf\r\n\
              content-length: {}\r\n\r\n",
@@ -178,15 +177,6 @@ impl Line {
         }
         let more = it.detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default();
         Answer::Later { why: format!("{} at {}{more}", it.why.slug(), backend.at), after_ms: None }
-    }
-}
-
-/// By what it is called.
-fn host_of(backend: &BackendRun) -> String {
-    match (&backend.place, &backend.secured) {
-        (Place::Ip { .. } | Place::Name { .. }, _) => backend.at.clone(),
-        (_, Some(secured)) => secured.name.to_str().into_owned(),
-        _ => "localhost".to_owned(),
     }
 }
 

@@ -1,0 +1,167 @@
+//! One question to whoever decides about requests, by HTTP/1.1 over a hop as any other: to another of its backends where one
+//! cannot be reached, and once more where a kept connection had died of age. What is read of an answer is its head, and of its body no more than may go to a
+//! client. Read next: `reach.rs`.
+
+use crate::backend::h1::H1Up;
+use crate::backend::reach::Backends;
+use crate::backend::up::Up;
+use crate::exchange::carry::Reached;
+use crate::exchange::sides::Client;
+use crate::exchange::tries::Tries;
+use crate::exchange::words::{Fields, Gone, Got, Meta, Needs, Question};
+use everyhop_plan::Limits;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::backend::BackendRun;
+use everyhop_running::running::RouteRun;
+use everyhop_transport::buf::Buf;
+use everyhop_transport::deadlines::in_time;
+use http::HeaderMap;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// What is read of an answer's body: a page that says no, or who may sign in where.
+const ANSWER_BYTES: usize = 64 * 1024;
+/// Interim answers before one.
+const INTERIM: u32 = 16;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// No question was sent.
+    Unreached,
+    Late,
+    /// It broke off, or what it answered is no HTTP.
+    Broke,
+}
+
+/// An answer.
+pub(crate) struct Heard {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Buf,
+    /// Its body was read to the end.
+    pub(crate) is_whole: bool,
+    /// The connection, where it may be asked the next question.
+    pub(crate) up: Option<Up>,
+}
+
+impl Heard {
+    /// The first of that name, which is written in lower case.
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    }
+}
+
+impl Backends {
+    /// Asks, until `until_ms` of the thread's milliseconds. `head`: the question, as one of `to`'s backends is asked it.
+    pub(crate) async fn ask(
+        &self,
+        (generation, to): (u64, &RouteRun),
+        head: impl Fn(&BackendRun) -> Question,
+        until_ms: u64,
+        tries: &mut Tries,
+    ) -> Result<Heard, Failed> {
+        let began = Instant::now();
+        let mut again = false;
+        loop {
+            let reached = self.reach(generation, to, Needs::Either, tries, again, &mut Nobody).await;
+            let Reached { backend, up, reused } = reached.map_err(|why| match why {
+                Refusal::ConnectTimeout => Failed::Late,
+                _ => Failed::Unreached,
+            })?;
+            let Up::H1(mut up) = up else { return Err(Failed::Unreached) };
+            let _ = to.sends_to(&backend);
+            let question = head(&backend);
+            let watch = self.watches.watch();
+            watch.at_ms(until_ms);
+            let heard = in_time(&watch, read(&mut up, &question.head, &to.limits)).await;
+            let (up, is_reusable) = (Up::H1(up), !question.binds);
+            let why = match heard {
+                Ok(Ok(mut heard)) => {
+                    self.answered(to, &up, heard.status);
+                    heard.up = Some(up).filter(|_| is_reusable && heard.is_whole);
+                    return Ok(heard);
+                }
+                Ok(Err(why)) => why,
+                Err(_) => Refusal::BackendFirstByte,
+            };
+            let Up::H1(it) = &up else { return Err(Failed::Broke) };
+            let answered = it.answered();
+            self.broke(to, (&up, reused), why, began, tries);
+            if why == Refusal::BackendFirstByte {
+                return Err(Failed::Late);
+            }
+            // A question does nothing, so that twice is as good as once.
+            if again || answered || !(reused || to.takers() > 1) {
+                return Err(Failed::Broke);
+            }
+            again = true;
+            if to.takers() > tries.hops() + 1 {
+                tries.leave_out(backend.hop_id);
+            }
+        }
+    }
+}
+
+async fn read(up: &mut H1Up, head: &[u8], limits: &Limits) -> Result<Heard, Refusal> {
+    up.ask(head);
+    poll_fn(|cx| up.poll_flush(cx)).await?;
+    let mut status = 0;
+    for _ in 0..=INTERIM {
+        status = poll_fn(|cx| up.poll_head(cx, limits)).await?.status;
+        if status >= 200 {
+            break;
+        }
+        up.pass_over();
+    }
+    if status < 200 {
+        return Err(Refusal::BackendInformational);
+    }
+    let (mut fields, mut body) = (Vec::new(), Buf::default());
+    up.each_field(|name, value| fields.push((String::from_utf8_lossy(name).into_owned(), value.to_vec())));
+    up.pass_over();
+    let mut is_whole = true;
+    while poll_fn(|cx| up.poll_data(cx, &mut body)).await? == Got::Some {
+        if body.len() > ANSWER_BYTES {
+            is_whole = false;
+            break;
+        }
+    }
+    Ok(Heard { status, fields, body, is_whole, up: None })
+}
+
+/// The side of a client who is not spoken to: whether it left is looked at elsewhere.
+struct Nobody;
+
+impl Client for Nobody {
+    fn poll_body(&mut self, _: &mut Context<'_>, _: &mut Buf) -> Poll<Result<Got, Refusal>> {
+        Poll::Ready(Ok(Got::End))
+    }
+
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
+
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn informational(&mut self, _: u16, _: &impl Fields) {}
+
+    fn head(&mut self, _: &Meta, _: &impl Fields) {}
+
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_take(&mut self, _: &mut Context<'_>, _: &mut Buf) -> Poll<Result<(), Gone>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn finish(&mut self, _: Option<HeaderMap>) {}
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+        Poll::Ready(Ok(()))
+    }
+}

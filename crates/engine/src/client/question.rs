@@ -1,0 +1,20 @@
+//! A request that passed all that can be judged here, and about which somebody else has to be asked. Read next: `asks.rs`.
+
+use crate::exchange::limited::Within;
+use everyhop_running::asks::AsksRun;
+use everyhop_running::running::Running;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is known by then.
+pub(crate) struct Question {
+    pub(crate) running: Arc<Running>,
+    /// The index of its route.
+    pub(crate) route: usize,
+    pub(crate) by: Arc<AsksRun>,
+    /// Memory for the head to the backend.
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) began: Instant,
+    /// What it counts to of its route's limits, while it is asked about too.
+    pub(crate) within: Option<Box<Within>>,
+}

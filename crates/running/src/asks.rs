@@ -1,0 +1,171 @@
+//! Who is asked whether requests may pass, made ready, with what came of it so far. The way there is a route of its own, so that its
+//! hops are chosen, opened, kept and told of like any other's; no request is ever routed to it. Counts of all threads together; a
+//! reload keeps them. It asks nothing: that is the engine's `client/asks.rs`.
+
+use crate::carried::sent_before;
+use crate::running::RouteRun;
+use everyhop_plan::{Authorizer, WhenDown};
+use everyhop_record::times::BUCKETS_US;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Passed,
+    /// 401 or 403.
+    Denied,
+    /// 3xx: the client is led elsewhere, such as to where it signs in.
+    Led,
+    /// Nobody was reached, or the connection broke before an answer.
+    Unreached,
+    /// No answer in time.
+    Late,
+    /// An answer by which nobody passes and nobody is refused.
+    Unfit,
+    /// Too many were asked about already.
+    Busy,
+    /// Nobody decided, and the request passed on somebody's word.
+    Unasked,
+    /// The client left first.
+    Left,
+}
+
+/// All of them, with the words of log and metrics.
+pub const OUTCOMES: [(Outcome, &str); 9] = [
+    (Outcome::Passed, "passed"),
+    (Outcome::Denied, "denied"),
+    (Outcome::Led, "led-elsewhere"),
+    (Outcome::Unreached, "unreached"),
+    (Outcome::Late, "late"),
+    (Outcome::Unfit, "unfit"),
+    (Outcome::Busy, "busy"),
+    (Outcome::Unasked, "passed-unasked"),
+    (Outcome::Left, "client-left"),
+];
+
+impl Outcome {
+    pub fn word(self) -> &'static str {
+        OUTCOMES.iter().find(|(it, _)| *it == self).map_or("", |(_, word)| word)
+    }
+
+    /// The request goes on.
+    pub fn passes(self) -> bool {
+        matches!(self, Outcome::Passed | Outcome::Unasked)
+    }
+}
+
+/// An authorizer.
+pub struct AsksRun {
+    pub by: Authorizer,
+    pub to: RouteRun,
+    counts: Arc<Counts>,
+}
+
+impl std::fmt::Debug for AsksRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("AsksRun").field(&self.by.name).finish()
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    under_way: AtomicU32,
+    outcomes: [AtomicU64; OUTCOMES.len()],
+    /// How long answers took, by the buckets that every histogram has.
+    took: [AtomicU64; BUCKETS_US.len() + 1],
+    took_us: AtomicU64,
+}
+
+/// A request that is being asked about, for as long as it is held.
+pub struct Asking(Arc<Counts>);
+
+impl AsksRun {
+    pub fn new(by: &Authorizer, to: RouteRun) -> AsksRun {
+        AsksRun { by: by.clone(), to, counts: Arc::default() }
+    }
+
+    /// With what the same authorizer counted before.
+    pub(crate) fn follows(&mut self, before: Option<&AsksRun>) {
+        if let Some(before) = before {
+            self.counts = before.counts.clone();
+        }
+        let old = before.map(|it| &it.to);
+        self.to.sent = self.to.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
+    }
+
+    /// Its word is worth what the other's was: the same is asked in the same words, and taken of what it says.
+    pub fn judges_as(&self, other: &AsksRun) -> bool {
+        let hops = |it: &AsksRun| it.to.backends.iter().map(|b| b.hop_id).collect::<Vec<_>>();
+        let (a, b) = (&self.by, &other.by);
+        (&a.name, &a.target, &a.sends, &a.takes) == (&b.name, &b.target, &b.sends, &b.takes)
+            && hops(self) == hops(other)
+    }
+
+    /// Somebody answers for it that requests pass unasked now. `unix_s`: now.
+    pub fn passes_unasked(&self, unix_s: i64) -> bool {
+        matches!(&self.by.when_down, WhenDown::Pass { acceptance } if unix_s < acceptance.closes_at_s)
+    }
+
+    /// Begins to ask; `None` where that are too many.
+    pub fn begin(&self) -> Option<Asking> {
+        let (order, most) = (Ordering::Relaxed, self.by.at_once);
+        let begun = self.counts.under_way.fetch_update(order, order, |n| (n < most).then_some(n + 1));
+        begun.ok().map(|_| Asking(self.counts.clone()))
+    }
+
+    /// Counts what came of it; `us`: after so many microseconds.
+    pub fn came(&self, outcome: Outcome, us: u64) {
+        if let Some(n) = self.counts.outcomes.get(outcome as usize) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
+        let bucket = BUCKETS_US.iter().position(|most| us <= *most).unwrap_or(BUCKETS_US.len());
+        if let Some(n) = self.counts.took.get(bucket) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
+        self.counts.took_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    pub fn under_way(&self) -> u32 {
+        self.counts.under_way.load(Ordering::Relaxed)
+    }
+
+    /// In the order of [`OUTCOMES`].
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let of = |(outcome, word): &(Outcome, &'static str)| {
+            let n = self.counts.outcomes.get(*outcome as usize).map_or(0, |n| n.load(Ordering::Relaxed));
+            (*word, n)
+        };
+        OUTCOMES.iter().map(of)
+    }
+
+    /// How many took as long, by bucket; and all of it in microseconds.
+    pub fn took(&self) -> ([u64; BUCKETS_US.len() + 1], u64) {
+        let mut out = [0; BUCKETS_US.len() + 1];
+        for (out, n) in out.iter_mut().zip(&self.counts.took) {
+            *out = n.load(Ordering::Relaxed);
+        }
+        (out, self.counts.took_us.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_a_place_and_a_word_of_its_own() {
+        for (i, (outcome, word)) in OUTCOMES.iter().enumerate() {
+            assert_eq!((*outcome as usize, outcome.word()), (i, *word));
+        }
+        let words: std::collections::HashSet<_> = OUTCOMES.iter().map(|(_, word)| word).collect();
+        assert_eq!(words.len(), OUTCOMES.len());
+        assert_eq!(OUTCOMES.iter().filter(|(it, _)| it.passes()).count(), 2);
+    }
+}
