@@ -20,6 +20,7 @@ from tests.kit.authorizer import NO, YES, Asked, Question, block, route
 from tests.kit.clients import Answer, read_answer
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, channel, server
+from tests.kit.otlp import Collector
 from tests.kit.raw import OK, Record, answering, head, rest
 from tests.wire.test_http2 import Speaker
 
@@ -726,3 +727,51 @@ def test_status_and_metrics_tell_what_came_of_asking(edge: Edges, raw: Raws, pki
     assert (found["name"], counted) == ("sso", {"passed": 2, "denied": 1, "led-elsewhere": 1, "unfit": 1})
     text = json.dumps(it.status())
     assert '"under_way": 0' in text
+
+
+def test_a_trace_has_the_question_as_a_span_that_the_authorizer_is_told_of(edge: Edges, raw: Raws, pki: Pki) -> None:
+    verdicts = [YES, NO, said("500 Oh")]
+    asked, own, to = Asked(lambda _: verdicts.pop(0)), raw(answering(OK)), Collector()
+    traces = (
+        f'[[collector]]\nname = "otel"\nto = ["127.0.0.1:{to.port}"]\ntls = "plaintext"\n'
+        '[traces]\ncollector = "otel"\nratio = 1.0\n'
+    )
+    try:
+        it = edge(block(raw(asked).port) + route(own.port) + traces)
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            for path, status in (("/yes", 200), ("/no", 403), ("/odd", 503)):
+                assert exchange(sock, GET.replace("/ ", f"{path} ")).status == status
+        server, *spans = to.whole(3, **{"url.path": "/yes"})
+        question, client = sorted(spans, key=lambda span: span.began_ns)
+        assert (question.said["everyhop.authorizer"], question.said["everyhop.verdict"]) == ("sso", "passed")
+        assert (question.said["http.response.status_code"], question.failed) == (202, False)
+        assert question.parent == client.parent == server.id and question.ended_ns <= client.ended_ns
+        assert asked.questions[0].one("traceparent") == f"00-{server.trace}-{question.id}-01"
+        assert f"traceparent: 00-{server.trace}-{client.id}-01".encode() in own.received
+        for path, verdict, failed in (("/no", "denied", False), ("/odd", "unfit", True)):
+            _, question = to.whole(2, **{"url.path": path})
+            assert (question.said["everyhop.verdict"], question.failed) == (verdict, failed)
+    finally:
+        to.close()
+
+
+def test_metrics_count_each_verdict_and_tell_how_long_it_took(edge: Edges, raw: Raws, pki: Pki) -> None:
+    port, verdicts = free_port(), [YES, NO]
+    it = edge(
+        f'[status]\nbind = "127.0.0.1:{port}"\n'
+        + block(raw(Asked(lambda _: verdicts.pop(0))).port, unasked())
+        + route(raw(answering(OK)).port)
+    )
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        assert [exchange(sock, GET).status for _ in range(2)] == [200, 403]
+    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+    for line in (
+        'everyhop_asks_total{authorizer="sso",verdict="passed"} 1',
+        'everyhop_asks_total{authorizer="sso",verdict="denied"} 1',
+        'everyhop_ask_duration_seconds_count{authorizer="sso"} 2',
+        'everyhop_asks_under_way{authorizer="sso"} 0',
+    ):
+        assert f"\n{line}\n" in text, line
+    assert 'everyhop_expires_timestamp_seconds{kind="pass-acceptance",name="sso"} ' in text
