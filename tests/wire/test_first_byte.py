@@ -144,6 +144,39 @@ def test_the_same_is_told_of_a_backend_of_http_2(edge: Edges, pki: Pki, raw: Raw
     assert first >= sum(held) >= 0.3 and beside >= 0
 
 
+@pytest.mark.parametrize("ends", ["answered", "left"])
+@pytest.mark.parametrize("client", ["h1", "h2"])
+def test_a_request_is_under_way_until_it_is_over_also_where_its_client_leaves(
+    edge: Edges, pki: Pki, raw: Raws, client: str, ends: str
+) -> None:
+    script = Holds()
+    it = Told(edge, route(raw(script).port))
+    it.comes(route_requests_under_way=0)
+    if client == "h2":
+        speaker = Speaker(it.it, pki)
+        stream = speaker.headers()
+        script.comes(1)
+        it.comes(route_requests_under_way=1)
+        if ends == "answered":
+            script.may_begin.release()
+            script.may_end.release()
+            speaker.outcome(stream)
+        else:
+            speaker.sock.close()
+    else:
+        with tls(it.it.port, "a.test", pki.public.file) as sock:
+            sock.sendall(ASK)
+            script.comes(1)
+            it.comes(route_requests_under_way=1)
+            if ends == "answered":
+                script.may_begin.release()
+                script.may_end.release()
+                assert read_answer(sock).status == 200
+    it.comes(route_requests_under_way=0)
+    script.may_begin.release()
+    script.may_end.release()
+
+
 def test_a_turn_that_was_waited_for_is_not_the_backends_time(edge: Edges, pki: Pki, raw: Raws) -> None:
     script = Holds()
     script.may_end.release(100)
@@ -233,7 +266,9 @@ def test_what_no_backend_answered_is_not_in_it_and_a_tunnel_is_when_it_opens(edg
         assert sock.recv(4096).startswith(b"HTTP/1.1 101")
         it.comes(backend_first_byte_seconds_count=1)
         told(it, 1, {"1xx": 1})
+        it.comes(route_requests_under_way=1)
     told(it, 2, {"1xx": 1})
+    it.comes(route_requests_under_way=0)
 
 
 def test_ejections_are_counted_by_the_rule_and_the_backend_and_stand_at_nought_before(

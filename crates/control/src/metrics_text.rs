@@ -130,16 +130,15 @@ fn listeners(out: &mut String, running: &Running) {
     }
 }
 
-/// Of routes that have a bound; what is under way also of those with retries, whose budget is a share of it.
+/// What is under way, and what waits where that has a bound.
 fn turns(out: &mut String, running: &Running) {
     let bounded = || running.routes.iter().filter_map(|r| Some((label(&r.name), r.turns.as_ref()?)));
     let name = "everyhop_route_requests_under_way";
-    let _ = writeln!(out, "# HELP {name} requests under way, of routes with most or retries\n# TYPE {name} gauge");
+    let _ = writeln!(out, "# HELP {name} requests and tunnels under way; with most, those whose turn it is\n# TYPE {name} gauge");
     for r in &running.routes {
-        let turns = r.turns.as_ref().map(|it| it.counts().0.to_string());
-        if let Some(n) = turns.or_else(|| Some(r.retries.as_ref()?.under_way().to_string())) {
-            let _ = writeln!(out, "{name}{{route=\"{}\"}} {n}", label(&r.name));
-        }
+        let carried = || r.stats.sum(|t| t.under_way.get());
+        let n = r.turns.as_ref().map_or_else(carried, |it| it.counts().0.into());
+        let _ = writeln!(out, "{name}{{route=\"{}\"}} {n}", label(&r.name));
     }
     let name = "everyhop_route_requests_waiting";
     let _ = writeln!(out, "# HELP {name} requests that wait for their turn, of routes with most\n# TYPE {name} gauge");

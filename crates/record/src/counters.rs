@@ -21,6 +21,7 @@ impl Count {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
+    #[inline]
     fn take_back(&self) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
     }
@@ -44,6 +45,8 @@ pub struct PerThread {
     pub probes: Count,
     pub bytes_in: Count,
     pub bytes_out: Count,
+    /// Requests that are carried now, and tunnels.
+    pub under_way: Count,
     /// What calls of gRPC took from their class and added to another, which times know nothing of; it wraps.
     moved: [Count; CLASSES],
     /// Calls of gRPC by the status that they ended with.
@@ -104,7 +107,26 @@ impl Stats {
     }
 }
 
+/// A request that is under way as long as this lives.
+#[derive(Debug)]
+pub struct Going<'a>(&'a Count);
+
+impl Drop for Going<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.take_back();
+    }
+}
+
 impl PerThread {
+    /// By the thread that counts here.
+    #[inline]
+    #[must_use]
+    pub fn going(&self) -> Going<'_> {
+        self.under_way.add(1);
+        Going(&self.under_way)
+    }
+
     pub fn refuse(&self, why: Refusal) {
         // Who is sent on to https was not refused; its listener counts it.
         if why == Refusal::PlainRedirected {

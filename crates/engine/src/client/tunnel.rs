@@ -63,6 +63,7 @@ pub(crate) async fn run(
     let mut there = Way { buf: waiting, ended: false, moved: 0, says_goodbye };
     let mut back = Way { buf: std::mem::take(&mut up.waiting), ended: false, moved: 0, says_goodbye };
     let mut idle_at_ms = core.clock().now_ms.get() + idle_ms;
+    let _going = route.stats.of(conn.observer().thread).going();
     let ended = poll_fn(|cx| {
         // Asked anew each time: somebody may have set the clock.
         let closes_ms = conn.closes_ms(closes_at_s, arrived.running.drain_s);

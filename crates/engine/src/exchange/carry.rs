@@ -115,6 +115,7 @@ pub(crate) async fn carry<C: Carrier>(
     let limits = &*route.limits;
     let now_ms = || carrier.observer().clock.now_ms.get();
     let total_ms = if limits.total_s == 0 { u64::MAX } else { now_ms() + u64::from(limits.total_s) * 1000 };
+    let _going = route.stats.of(carrier.observer().thread).going();
     let _under_way = route.retries.as_ref().map(|it| it.begin());
     let mut sent = 0;
     let mut tries = Tries::by(asked.returns_by);
