@@ -134,7 +134,10 @@ fn listeners(out: &mut String, running: &Running) {
 fn turns(out: &mut String, running: &Running) {
     let bounded = || running.routes.iter().filter_map(|r| Some((label(&r.name), r.turns.as_ref()?)));
     let name = "everyhop_route_requests_under_way";
-    let _ = writeln!(out, "# HELP {name} requests and tunnels under way; with most, those whose turn it is\n# TYPE {name} gauge");
+    let _ = writeln!(
+        out,
+        "# HELP {name} requests and tunnels under way; with most, those whose turn it is\n# TYPE {name} gauge"
+    );
     for r in &running.routes {
         let carried = || r.stats.sum(|t| t.under_way.get());
         let n = r.turns.as_ref().map_or_else(carried, |it| it.counts().0.into());
