@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"everyhop.invalid/waf/closed"
@@ -23,14 +24,24 @@ import (
 	"everyhop.invalid/waf/inspect"
 )
 
-// waiting is how many requests a core may have before it; one more is answered at once that it is too many.
-const waiting = 64
+// waiting is how many requests a core may have before it, and share which part of the memory they may take together; one more
+// is answered at once that it is too many.
+const (
+	waiting = 64
+	share   = 8
+)
 
 func main() {
 	fd := flag.Uint("fd", 3, "the descriptor of a connected Unix socket")
 	cores := flag.Int("cores", 1, "how many requests are inspected at a time")
 	memory := flag.Uint64("memory-mb", 512, "how much memory the process may take beside what it starts with")
 	flag.Parse()
+	if *cores < 1 || *cores > 1024 || *memory < 256 || *memory > 1<<20 {
+		fmt.Fprintln(os.Stderr, "everyhop-waf: cores are 1 to 1024, and memory-mb 256 to 1048576")
+		os.Exit(2)
+	}
+	// What a stack holds of a request is not for a log.
+	debug.SetTraceback("none")
 	// Said, so that the runtime does not read it again and again from files.
 	runtime.GOMAXPROCS(*cores)
 	// A local time zone would be read from a file by the first rule that asks for an hour.
@@ -51,15 +62,18 @@ func run(socket io.ReadWriteCloser, cores int, memory uint64) error {
 	}
 	// What loading took is given back before the bound is drawn.
 	debug.FreeOSMemory()
-	// The collector works harder from here on; the limit of the kernel is the last word.
-	debug.SetMemoryLimit(int64(memory / 4 * 3))
+	var now runtime.MemStats
+	runtime.ReadMemStats(&now)
+	// The collector works harder from here on. The limit of the kernel is the last word; it is of address space, which Go takes
+	// in pieces of 64 MB.
+	debug.SetMemoryLimit(int64(now.Sys-now.HeapReleased) + int64(memory/2))
 	if err := closed.Close(memory); err != nil {
 		return err
 	}
 	if _, err := socket.Write(ready); err != nil {
 		return err
 	}
-	return serve(socket, policies, cores)
+	return serve(socket, policies, cores, int64(memory/share))
 }
 
 func load(socket io.ReadWriter) ([]*inspect.Policy, []byte, error) {
@@ -84,9 +98,16 @@ func load(socket io.ReadWriter) ([]*inspect.Policy, []byte, error) {
 	return policies, ready.Frame(), nil
 }
 
+// asked is a request that waits, and how many bytes it takes.
+type asked struct {
+	request *frame.Request
+	bytes   int64
+}
+
 // serve answers until the socket ends. Answers come as they are ready, in no order.
-func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int) error {
-	queue := make(chan *frame.Request, cores*waiting)
+func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int, most int64) error {
+	queue := make(chan asked, cores*waiting)
+	var held atomic.Int64
 	var inspecting sync.WaitGroup
 	var writing sync.Mutex
 	answer := func(made []byte) {
@@ -97,18 +118,30 @@ func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int) error {
 	}
 	for range cores {
 		inspecting.Go(func() {
-			for q := range queue {
-				answer(inspect.Ask(policies, q))
+			for it := range queue {
+				answer(inspect.Ask(policies, it.request))
+				held.Add(-it.bytes)
 			}
 		})
 	}
-	err := receive(socket, queue, answer)
+	err := receive(socket, func(it asked) {
+		// One alone is always taken: its frame has a bound of its own.
+		if now := held.Add(it.bytes); now <= most || now == it.bytes {
+			select {
+			case queue <- it:
+				return
+			default:
+			}
+		}
+		held.Add(-it.bytes)
+		answer(frame.Failed(it.request.ID, frame.Overloaded))
+	})
 	close(queue)
 	inspecting.Wait()
 	return err
 }
 
-func receive(socket io.Reader, queue chan<- *frame.Request, answer func([]byte)) error {
+func receive(socket io.Reader, take func(asked)) error {
 	for {
 		kind, payload, err := frame.Read(socket)
 		if errors.Is(err, io.EOF) {
@@ -124,10 +157,6 @@ func receive(socket io.Reader, queue chan<- *frame.Request, answer func([]byte))
 		if err != nil {
 			return err
 		}
-		select {
-		case queue <- q:
-		default:
-			answer(frame.Failed(q.ID, frame.Overloaded))
-		}
+		take(asked{q, int64(len(payload))})
 	}
 }

@@ -77,16 +77,37 @@ def test_more_requests_than_may_wait_are_answered_at_once_and_all_are_answered()
         it.socket.settimeout(60)
         # One that takes long first: behind it 64 may wait.
         it.socket.sendall(slow + b"".join(frames.request_frame(n, 0, get()) for n in range(1, many)))
-        answered: dict[int, bool] = {}
-        while len(answered) < many:
-            length, kind = struct.unpack(">IB", exactly(it.socket, 5))
-            payload = exactly(it.socket, length - 1)
-            number = struct.unpack(">Q", payload[:8])[0]
-            assert number not in answered
-            answered[number] = kind == frames.VERDICT
-            if kind == frames.FAILED:
-                assert frames.read_failed(payload)[1] == "too many requests wait"
+        answered = answers(it.socket, many)
     assert answered[0] and sum(answered.values()) >= 64 and not all(answered.values())
+
+
+def test_requests_that_wait_take_an_eighth_of_its_memory_at_most_and_one_alone_is_always_taken() -> None:
+    many, big = 60, bytes(1 << 20)
+    # Denied for their heads: what they take is memory.
+    heads = (*USUAL, Field(b"Cookie", b"; ".join(b"a=b" for _ in range(1002))))
+    with Inspector([Policy(body_bytes=1 << 20)], memory_mb=256) as it:
+        it.socket.settimeout(60)
+        it.socket.sendall(frames.request_frame(0, 0, Request("POST", b"/", "shop.test", (*USUAL, JSON), SLOW)))
+        for number in range(1, many):
+            it.socket.sendall(frames.request_frame(number, 0, Request("POST", b"/", "shop.test", heads, big)))
+        answered = answers(it.socket, many)
+        assert answered[0] and 30 <= sum(answered.values()) < many
+    with Inspector([Policy(body_bytes=4 << 20)], memory_mb=256) as alone:
+        assert alone.ask(Request("POST", b"/", "shop.test", heads, bytes(4 << 20))).rules
+
+
+def answers(from_: socket.socket, many: int) -> dict[int, bool]:
+    """Of each request whether it got a verdict; the others were too many."""
+    answered: dict[int, bool] = {}
+    while len(answered) < many:
+        length, kind = struct.unpack(">IB", exactly(from_, 5))
+        payload = exactly(from_, length - 1)
+        number = struct.unpack(">Q", payload[:8])[0]
+        assert number not in answered
+        answered[number] = kind == frames.VERDICT
+        if kind == frames.FAILED:
+            assert frames.read_failed(payload)[1] == "too many requests wait"
+    return answered
 
 
 JSON = Field(b"Content-Type", b"application/json")
@@ -235,6 +256,8 @@ def test_the_command_says_it_to_programs_with_rules_taken_back_and_added(tmp_pat
     [
         (["--exclude", "424242"], 1, "rule 424242, and there is none"),
         (["--exclude", "942100 a b"], 2, "--exclude takes"),
+        (["--exclude", ""], 2, "--exclude takes"),
+        (["--exclude", "942100 /search?q=1"], 1, "/search?q=1"),
         (["--extra", "own.conf"], 1, "own.conf:2: "),
         (["--extra", "nowhere.conf"], 4, "nowhere.conf cannot be read"),
         (["--paranoia", "5"], 2, "paranoia"),

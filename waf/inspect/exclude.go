@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"path"
 	"strings"
 
 	"everyhop.invalid/waf/frame"
@@ -20,6 +21,10 @@ func exclusions(list []frame.Exclusion) (before, after string, wrong *frame.Wron
 	for at, it := range list {
 		if it.Argument != "" && !isArgument(it.Argument) {
 			return "", "", &frame.Wrong{What: fmt.Sprintf("the exclusion of rule %d names the argument %q: letters, digits, and . _ - [ ] : $ alone", it.Rule, it.Argument)}
+		}
+		if strings.ContainsAny(it.Path, "?#%") || it.Path != "" && path.Clean(it.Path)+"/" != strings.TrimSuffix(it.Path, "/")+"/" && it.Path != "/" {
+			return "", "", &frame.Wrong{What: fmt.Sprintf("the exclusion of rule %d names the path %q, which no request has: a path is written "+
+				"decoded, without dot segments, empty segments and query", it.Rule, it.Path)}
 		}
 		switch {
 		case it.Path == "" && it.Argument == "":

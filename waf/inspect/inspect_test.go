@@ -246,3 +246,19 @@ func TestARuleThatPanicsIsARequestWithoutAVerdict(t *testing.T) {
 		t.Error(id, why, err)
 	}
 }
+
+// Whatever a request says, there is one answer to it, and it is in the form of an answer.
+func FuzzRequest(f *testing.F) {
+	f.Add("POST", "/a?b=c", "Content-Type", "application/json", []byte(`{"a":[1,"x"]}`), true)
+	f.Add("POST", "/", "Content-Type", "text/xml", []byte("<a b='c'>d<!--e--></a>"), false)
+	f.Add("POST", "/", "Content-Type", "multipart/form-data; boundary=x", []byte("--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--"), true)
+	f.Add("PUT", "http://a/%zz?%zz=%", "Cookie", "a=b; c; =d", []byte("a=%zz&b"), false)
+	f.Fuzz(func(t *testing.T, method, target, name, value string, body []byte, whole bool) {
+		q := get(target)
+		q.Method, q.Body, q.Whole = method, body, whole
+		q.Fields = append(q.Fields, frame.Field{Name: name, Value: value})
+		if v, err := usual().inspect(q); err != nil || v.Action > frame.WouldDeny || (v.Action == frame.Deny) != (v.Status >= 400) {
+			t.Errorf("%v %+v", err, v)
+		}
+	})
+}

@@ -92,6 +92,19 @@ func TestAnExclusionOfARuleThatDoesNotExistIsAnError(t *testing.T) {
 	}
 }
 
+func TestAnExclusionOfAPathThatNoRequestHasIsAnError(t *testing.T) {
+	for _, path := range []string{"/search?q=1", "/a#b", "/a%20b", "/a/../b", "/a/./b", "/a//b", "//a", "/.."} {
+		it := frame.Exclusion{Rule: 942100, Path: path}
+		if wrong := refused(t, func(p *frame.Policy) { p.Exclusions = []frame.Exclusion{it} }); !strings.Contains(wrong.What, path) {
+			t.Errorf("%s: %+v", path, wrong)
+		}
+	}
+	for _, path := range []string{"/", "/a", "/a/", "/a b/c.d", "/\u00fc"} {
+		it := frame.Exclusion{Rule: 942100, Path: path}
+		loaded(t, func(p *frame.Policy) { p.Exclusions = []frame.Exclusion{it} })
+	}
+}
+
 func TestAnExclusionTakesBackItsRuleThereAndNowhereElse(t *testing.T) {
 	at := func(path, argument string) *frame.Request {
 		return get(path + strings.Replace(inQuery[1:], "q=", argument+"=", 1))

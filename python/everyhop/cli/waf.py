@@ -72,7 +72,7 @@ def content(path: Path) -> bytes:
 
 def exclusion(text: str) -> Exclusion:
     """Of `942100`, `942100 /search`, `942100 q` or `942100 /search q`."""
-    rule, *rest = text.split()
+    rule, *rest = text.split() or [""]
     path = rest.pop(0) if rest and rest[0].startswith("/") else ""
     argument = rest.pop(0) if rest else ""
     if not rule.isascii() or not rule.isdigit() or len(rule) > 9 or rest:
@@ -85,7 +85,7 @@ def asked(inspector: Inspector, it: Found) -> Verdict | str:
     if it.request is None:
         return it.why
     try:
-        return inspector.ask(it.request)
+        return inspector.ask(it.request, deadline_s=60)
     except NoVerdict as e:
         return str(e)
 
