@@ -158,6 +158,11 @@ func TestAnInjectionBehindTheLastArgumentThatIsReadIsRefusedByARule(t *testing.T
 	}
 }
 
+func parts(count int, more string) *frame.Request {
+	part := "--x\r\nContent-Disposition: form-data; name=\"a\"" + more + "\r\n\r\nb\r\n"
+	return post("multipart/form-data; boundary=x", strings.Repeat(part, count)+"--x--\r\n")
+}
+
 func TestWhatIsTooDeepOrTooManyIsRefusedByARule(t *testing.T) {
 	xml := func(inner string) *frame.Request { return post("text/xml", `<?xml version="1.0"?><r>`+inner+"</r>") }
 	cookies := get("/")
@@ -172,6 +177,8 @@ func TestWhatIsTooDeepOrTooManyIsRefusedByARule(t *testing.T) {
 		"XML of 1,001 texts":           {xml(strings.Repeat("<a>x</a>", 1001)), ownRules + 3},
 		"XML of 1,001 attributes":      {xml("<a " + strings.Repeat("b='c' ", 1001) + "/>"), ownRules + 3},
 		"XML that is none":             {xml("<a <b"), 200002},
+		"a form of 1,001 parts":        {parts(1001, ""), ownRules + 5},
+		"a form of 1,001 files":        {parts(1001, `; filename="f"`), ownRules + 5},
 		"1,002 cookies":                {cookies, ownRules + 2},
 		"a multipart body without end": {post("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb"), 200003},
 	} {
@@ -180,9 +187,10 @@ func TestWhatIsTooDeepOrTooManyIsRefusedByARule(t *testing.T) {
 		}
 	}
 	for name, q := range map[string]*frame.Request{
-		"JSON of depth 31":     post("application/json", strings.Repeat("[", 31)+"1"+strings.Repeat("]", 31)),
-		"XML of 1,000 texts":   xml(strings.Repeat("<a>x</a>", 1000)),
-		"XML of 10,000 depths": xml(strings.Repeat("<a>", 10_000) + "x" + strings.Repeat("</a>", 10_000)),
+		"JSON of depth 31":      post("application/json", strings.Repeat("[", 31)+"1"+strings.Repeat("]", 31)),
+		"XML of 1,000 texts":    xml(strings.Repeat("<a>x</a>", 1000)),
+		"a form of 1,000 parts": parts(1000, ""),
+		"XML of 10,000 depths":  xml(strings.Repeat("<a>", 10_000) + "x" + strings.Repeat("</a>", 10_000)),
 	} {
 		if v := asked(t, usual(), q); v.Action != frame.Allow {
 			t.Errorf("%s: %+v", name, v)

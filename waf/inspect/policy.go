@@ -138,9 +138,10 @@ SecRequestBodyJsonDepthLimit %[4]d
 SecAction "id:%[5]d,phase:1,pass,nolog,t:none,setvar:tx.blocking_paranoia_level=%[1]d"
 SecRule &REQUEST_COOKIES "@gt %[3]d" "id:%[6]d,phase:1,t:none,log,deny,status:400,severity:2,msg:'More than %[3]d cookies'"
 SecRule TX:everyhop_xml_values "@gt %[3]d" "id:%[7]d,phase:2,t:none,log,deny,status:400,severity:2,msg:'More than %[3]d texts and attributes of XML'"
+SecRule &ARGS_POST|&FILES "@gt %[3]d" "id:%[9]d,phase:2,t:none,log,deny,status:400,severity:2,msg:'More than %[3]d parts of a form'"
 SecRule TX:everyhop_prefix "@eq 1" "id:%[8]d,phase:1,pass,nolog,t:none,chain"
 SecRule REQBODY_PROCESSOR "!@streq XML" "t:none,ctl:ruleRemoveById=200002,ctl:ruleRemoveById=200003"
-`, p.Paranoia, body, MostValues, jsonDepth, ownRules+1, ownRules+2, ownRules+3, ownRules+4)
+`, p.Paranoia, body, MostValues, jsonDepth, ownRules+1, ownRules+2, ownRules+3, ownRules+4, ownRules+5)
 }
 
 // whichIsWrong finds the first directive of the user's with which loading fails: with fewer it does not, with more it does.
