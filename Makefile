@@ -19,7 +19,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
 APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
-  target/applications/collector/.there
+  target/applications/collector/.there target/applications/sign_in/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -185,6 +185,14 @@ target/applications/collector/.there: $(wildcard $(PEERS)/collector/*.go) $(PEER
 	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/collector; \
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/collector/collector .; fi
+	@touch $@
+
+# As the collector.
+target/applications/sign_in/.there: $(PEERS)/sign_in/go.mod $(PEERS)/sign_in/go.sum
+	@mkdir -p target/applications/sign_in
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/sign_in; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/sign_in/oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

@@ -172,6 +172,15 @@ OTHERS = {
         ("mutual", "reencrypt"),
         note="It is told by the edge itself, over a hop as one to a backend; built where Go is 1.26 or newer, elsewhere skipped.",
     ),
+    "test_sign_in.py": Other(
+        "Sign-in by another service",
+        (
+            ("oauth2-proxy", "github.com/oauth2-proxy/oauth2-proxy/v7"),
+            ("a provider of OpenID Connect, oidc-provider-mock", "oidc-provider-mock"),
+        ),
+        ("reencrypt",),
+        note="Asked about each request (`ask`), and signed in at through the same host; built where Go is 1.26 or newer, elsewhere skipped.",
+    ),
     "test_redis.py": Other("Redis", (("Redis of Debian",), ("redis-py", "redis"))),
     "test_mqtt.py": Other(
         "MQTT",

@@ -54,6 +54,20 @@ def collector() -> str:
     return str(path)
 
 
+def sign_in() -> str:
+    """oauth2-proxy, whose modules want a newer Go than some machines have."""
+    installed("sign_in", ".there")
+    path = INSTALLED / "sign_in" / "oauth2-proxy"
+    if not path.exists():
+        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
+    return str(path)
+
+
+def module(name: str) -> list[str]:
+    """A program that a package of Python's is."""
+    return [installed("python", "bin", "python"), "-m", name]
+
+
 def python(script: str, *arguments: object) -> list[str]:
     return [installed("python", "bin", "python"), str(PEERS / script), *map(str, arguments)]
 
