@@ -107,6 +107,7 @@ fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
             return;
         }
         let (answer, given) = match Ask::read(&body) {
+            Ok(Ask::Wanted { wait_ms }) => (engine.wanted(wait_ms, || fds::is_left(&stream)), Vec::new()),
             Ok(ask) => engine.answer(ask, fds),
             Err(Unread(slug, why)) => (refused(slug, &why), Vec::new()),
         };
@@ -144,7 +145,7 @@ impl Engine {
             Ask::Status {} => report::status(&self.shared),
             Ask::Troubles { troubles } => trouble::take(&self.shared, troubles),
             Ask::Plan {} => self.plan(),
-            Ask::Wanted { wait_ms } => self.wanted(wait_ms),
+            Ask::Wanted { wait_ms } => self.wanted(wait_ms, || false),
             Ask::Keys { issuers } => {
                 self.heard(&issuers);
                 answer("heard")
@@ -313,8 +314,8 @@ impl Engine {
     }
 
     /// Whose keys are to be asked for; this conversation's thread waits a while for the first.
-    fn wanted(&self, wait_ms: u64) -> Value {
-        let found = self.shared.wanted.take(Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS)));
+    fn wanted(&self, wait_ms: u64, has_left: impl Fn() -> bool) -> Value {
+        let found = self.shared.wanted.take(Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS)), has_left);
         let issuers: Vec<Value> =
             found.iter().map(|(issuer, question)| json!({"issuer": issuer, "question": question})).collect();
         json!({"protocol": 1, "answer": "wanted", "issuers": issuers})

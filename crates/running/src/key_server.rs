@@ -94,11 +94,11 @@ impl Wanted {
         self.some.notify_all();
     }
 
-    /// Takes them, and waits so long for the first.
-    pub fn take(&self, wait: Duration) -> BTreeMap<String, u64> {
+    /// Takes them, and waits so long for the first. Whoever asked and left by then takes nothing: the next who asks does.
+    pub fn take(&self, wait: Duration, has_left: impl Fn() -> bool) -> BTreeMap<String, u64> {
         let waited = self.some.wait_timeout_while(self.issuers(), wait, |all| all.is_empty());
         let (mut all, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *all)
+        if has_left() { BTreeMap::new() } else { std::mem::take(&mut *all) }
     }
 }
 
@@ -130,11 +130,12 @@ mod tests {
     #[test]
     fn whoever_waits_for_what_is_wanted_has_it_at_once_and_nobody_waits_for_ever() {
         let it = Wanted::default();
-        assert!(it.take(Duration::from_millis(1)).is_empty());
+        assert!(it.take(Duration::from_millis(1), || false).is_empty());
         std::thread::scope(|all| {
             all.spawn(|| it.put("corp", 3));
-            assert_eq!(it.take(Duration::from_secs(60)), BTreeMap::from([("corp".to_owned(), 3)]));
+            assert!(it.take(Duration::from_secs(60), || true).is_empty(), "nobody is there to hear it");
+            assert_eq!(it.take(Duration::from_secs(60), || false), BTreeMap::from([("corp".to_owned(), 3)]));
         });
-        assert!(it.take(Duration::ZERO).is_empty());
+        assert!(it.take(Duration::ZERO, || false).is_empty());
     }
 }

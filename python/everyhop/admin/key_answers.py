@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from everyhop import _door
@@ -33,6 +33,8 @@ class Set:
     """What of it is not used, and why: only what no issuer should publish."""
     fetched_s: float
     holds_s: float = USUAL_S
+    over: str = ""
+    """What TLS came to on the way."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,13 @@ def judged(told: Mapping[str, object], algorithms: Iterable[str], now_s: float) 
     found = read_set(str(told["body"]), now_s, holds_s(said, age))
     if isinstance(found, Set) and not found.algorithms & {*algorithms}:
         return NotUsed("none of its keys verifies what the issuer signs by (algorithms)")
-    return found
+    return replace(found, over=way(told["hop"])) if isinstance(found, Set) else found
+
+
+def way(hop: object) -> str:
+    """`, by TLS 1.3 X25519MLKEM768`: of what an observation has of a hop."""
+    said = [str(hop[of]) for of in ("version", "group") if hop.get(of)] if isinstance(hop, dict) else []
+    return f", by {' '.join(said)}" if said else ""
 
 
 def read_set(text: str, fetched_s: float, holds: float = USUAL_S) -> Set | NotUsed:

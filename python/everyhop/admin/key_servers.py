@@ -84,8 +84,6 @@ class KeyServers:
         self.changed = threading.Condition()
         self.servers: dict[str, Server] = {}
         self.good: dict[str, Set] = {}
-        self.used: dict[str, str] = {}
-        """Which set each issuer's tokens are verified by, as the engine has it."""
         self.fresh: set[str] = set()
         """Issuers of which the engine is to be told."""
         self.threads: list[threading.Thread] = []
@@ -95,18 +93,20 @@ class KeyServers:
 
     def over(self, compiled: Compiled, wait_s: float = FIRST_S) -> Compiled:
         """The same with the keys that were fetched among its material. Who was never asked is asked now, and waited for a while."""
-        wanted = [it for it in compiled.plan.issuers if isinstance(it.keys, KeysServer)]
-        if not wanted and not self.servers:
+        wanted = self.follow(compiled)
+        if not wanted:
             return compiled
-        self.follow(compiled, wanted)
         with self.changed:
             self.changed.wait_for(lambda: self.stopped or all(self.is_known(it) for it in wanted), wait_s)
             found = {it.name: fits for it in wanted if (fits := self.set_of(it)) is not None}
-            self.used = {name: it.sha256 for name, it in found.items()}
             self.fresh |= {it.name for it in wanted}
         return with_keys(compiled, found) if found else compiled
 
-    def follow(self, compiled: Compiled, wanted: list[Issuer]) -> None:
+    def follow(self, compiled: Compiled) -> list[Issuer]:
+        """From now on the servers of that plan are asked, whether or not an engine takes it. Gives their issuers."""
+        wanted = [it for it in compiled.plan.issuers if isinstance(it.keys, KeysServer)]
+        if not wanted and not self.servers:
+            return wanted
         if not self.threads:
             self.good = self.kept()
         with self.changed:
@@ -125,6 +125,7 @@ class KeyServers:
                 self.threads.append(thread)
                 thread.start()
             self.changed.notify_all()
+        return wanted
 
     def is_known(self, it: Issuer) -> bool:
         return self.servers[it.name].tried or self.set_of(it) is not None
@@ -203,11 +204,17 @@ class KeyServers:
 
     # What became of it.
 
-    def is_new(self) -> bool:
-        """Tokens are to be verified by other keys than the engine has, or by none any more."""
+    def is_new(self, running: Compiled) -> bool:
+        """Tokens are to be verified by other keys than those that the engine has, or by none any more."""
+        has = {str(e["id"]): e["chain_sha256"] for e in running.material.entries}
         with self.changed:
-            now = {name: it.sha256 for name, s in self.servers.items() if (it := self.set_of(s.issuer)) is not None}
-            return now != self.used
+            now = {name: self.set_of(it.issuer) for name, it in self.servers.items()}
+        return any(has.get(f"issuer/{name}") != (it.sha256 if it else None) for name, it in now.items())
+
+    def is_of(self, running: Compiled) -> bool:
+        """The servers of that plan are the ones that are asked: one that was refused may have named others."""
+        named = {it.name: known_by(it) for it in running.plan.issuers if isinstance(it.keys, KeysServer)}
+        return named == {name: it.id for name, it in self.servers.items()}
 
     def told(self) -> list[Server]:
         """Of whom the engine is to be told, each once."""

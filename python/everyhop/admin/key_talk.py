@@ -14,7 +14,6 @@ from everyhop.admin.telling import say
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
-from everyhop.errors import EveryhopError
 
 WAIT_S = 10.0
 """How long the engine keeps a question that has no answer yet."""
@@ -36,24 +35,22 @@ class KeyTalk:
     def look(self) -> None:
         """Brings keys that are new and tells what was asked for. What does not get there is brought at the next look."""
         servers, keeper = self.servers, self.keeper
+        if not servers.is_of(keeper.running):
+            servers.follow(keeper.decided)
         if not servers.servers:
             return
-        if self.thread is None:
-            self.thread = threading.Thread(target=self.hear, name="keys-wanted", daemon=True)
-            self.thread.start()
         if keeper.pid != self.pid:
             self.pid = keeper.pid
             servers.forget_told()
             self.hang_up()
+        if self.thread is None:
+            self.thread = threading.Thread(target=self.hear, name="keys-wanted", daemon=True)
+            self.thread.start()
         if keeper.control is None:
             return
-        if servers.is_new():
-            try:
-                keeper.renew(keeper.decided)
-            except EveryhopError as e:
-                servers.used = {}
-                raise e
-            self.tell()
+        if servers.is_new(keeper.running):
+            keeper.renew(keeper.decided)
+        self.tell()
         told = servers.told()
         if not told:
             return
@@ -79,10 +76,10 @@ class KeyTalk:
                 continue
             self.said[name] = now
             if found is None:
-                say(f"issuer {name}: no keys, so its tokens are refused; {it.keys} {it.why or 'was not asked yet'}")
+                say(f"issuer {name}: no keys, so its tokens are refused; {it.keys}: {it.why or 'it was not asked yet'}")
             else:
                 odd = f"; not used: {'; '.join(found.left_out)}" if found.left_out else ""
-                say(f"issuer {name}: {found.keys} key(s) from {it.keys}{odd}")
+                say(f"issuer {name}: {found.keys} key(s) from {it.keys}{found.over}{odd}")
 
     # The engine's own word.
 

@@ -87,7 +87,7 @@ def test_the_first_plan_waits_for_its_keys_and_they_are_listed_with_the_material
     assert json.loads(after.material.blob)["fetched"]["issuer/corp"] == stage.told["body"]
     assert [e["id"] for e in after.material.entries if e not in before.material.entries] == ["issuer/corp"]
     assert (after.plan_digest, after.material.digest != before.material.digest) == (before.plan_digest, True)
-    assert not stage.it.is_new(), "the engine has them"
+    assert stage.it.is_new(before) and not stage.it.is_new(after), "the engine has them"
     assert stage.asked == 1
 
 
@@ -101,7 +101,7 @@ def test_who_is_slow_holds_a_plan_back_no_longer_than_that(runtime: Path) -> Non
     it = KeyServers(runtime / "c.toml", fetch=fetch)
     assert "fetched" not in json.loads(it.over(compiled(), wait_s=0.01).material.blob)
     go.set()
-    until(it.is_new)
+    until(lambda: it.is_new(compiled()))
     it.stop()
 
 
@@ -111,9 +111,10 @@ def test_the_last_good_set_is_believed_for_a_day_and_no_longer(stage: Stage) -> 
     stage.it.ask_all()
     until(stage.it.failing)
     stage.now += DAY_S - 1
-    assert stage.sent() == good and not stage.it.is_new()
+    running = stage.it.over(compiled())
+    assert stage.sent() == good and not stage.it.is_new(running)
     stage.now += 1
-    assert stage.it.is_new() and stage.sent() is None
+    assert stage.it.is_new(running) and stage.sent() is None
     ((_, used),) = stage.it.failing()
     assert used is None
 
@@ -131,6 +132,14 @@ def test_what_was_good_is_there_after_a_start_and_only_for_the_same_server(runti
     assert "fetched" not in json.loads(second.it.over(moved).material.blob), "it was known by another authority"
     for it in (second, third):
         it.it.stop()
+
+
+def test_a_plan_that_no_engine_took_changes_nothing_of_who_is_asked(stage: Stage) -> None:
+    running = stage.it.over(compiled())
+    stage.it.over(compiled(TEXT.replace("https://login.test/keys", "https://other.test/keys")))
+    assert not stage.it.is_of(running)
+    stage.it.follow(running)
+    assert stage.it.is_of(running) and not stage.it.is_new(running)
 
 
 def test_a_key_that_is_not_there_is_asked_for_at_once_and_then_not_for_a_while(stage: Stage) -> None:
