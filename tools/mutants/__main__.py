@@ -18,6 +18,7 @@ from tools.mutants.pieces import PIECES, Rust
 from tools.mutants.since import Unknown, since
 
 ROOT = Path(__file__).resolve().parents[2]
+ALONE = ROOT / "target/mutants/alone"
 
 
 def main(words: list[str]) -> int:
@@ -29,8 +30,8 @@ def main(words: list[str]) -> int:
         print(f"make mutants PIECE=NAME [SINCE=COMMIT], of: {' '.join(PIECES)}")
         return 2
     # What is built is built in one folder for all pieces.
-    (ROOT / "target/mutants").mkdir(parents=True, exist_ok=True)
-    with (ROOT / "target/mutants/alone").open("w") as alone:
+    ALONE.parent.mkdir(parents=True, exist_ok=True)
+    with ALONE.open("w") as alone:
         try:
             fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

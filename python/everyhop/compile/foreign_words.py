@@ -213,7 +213,7 @@ ROWS = (
     Row("cache proxy_cache proxy_cache_path caching cache_control", Unbuilt("caching")),
     Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),
     Row("basic_auth auth_basic auth_basic_user_file userlist http_auth", Absent("check passwords in the service, or ask clients for certificates: clients of a site")),
-    Row("forward_auth forwardAuth auth_request external_auth ext_authz", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
+    Row("forward_auth auth_request external_auth ext_authz", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
         Absent("let a firewall say which addresses may come; clients with certificates are allow of a route")),
     Row("redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect",

@@ -76,7 +76,10 @@ def test_the_last_line_of_a_part_names_the_commit_and_that_no_other_line_was_ask
     assert whole == "hello: 1 mutants of the whole piece: 1 survived, 1 of them unexplained, 2 s"
 
 
-def test_a_piece_or_a_commit_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_piece_or_a_commit_that_nobody_knows_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tools.mutants.__main__.ALONE", tmp_path / "alone")
     assert main(["nothing"]) == 2
     assert main([]) == 2
     assert "of: plan canon" in capsys.readouterr().out
