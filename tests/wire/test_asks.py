@@ -324,15 +324,15 @@ def test_a_slow_one_is_waited_for_no_longer_than_its_time_and_others_not_at_all(
 ) -> None:
     own = raw(answering(OK))
     other = route(own.port).replace('"r"', '"other"').replace('ask = "sso"', 'path = "/free"')
-    it = edge(block(raw(script).port, "deadline_ms = 600") + route(own.port) + other)
+    it = edge(block(raw(script).port, "deadline_ms = 3000") + route(own.port) + other)
     with tls(it.port, "a.test", pki.public.file) as slow, tls(it.port, "a.test", pki.public.file) as free:
         began = time.monotonic()
         slow.sendall(GET.encode())
         assert exchange(free, GET.replace("/ ", "/free ")).status == 200
-        assert time.monotonic() - began < 0.6, "who asks nobody waits for nobody"
+        assert time.monotonic() - began < 2.8, "who asks nobody waits for nobody"
         answer = read_answer(slow)
         took = time.monotonic() - began
-    assert (answer.status, "ask/late" in answer.text) == (503, True) and 0.45 <= took < 6, took
+    assert (answer.status, "ask/late" in answer.text) == (503, True) and took >= 2.8, took
     assert own.received.count(b"GET / ") == 0
     line = next(line for line in it.all_lines() if line["route"] == "r")
     assert (line["ask"]["verdict"], line["ask"]["status"]) == ("late", None)
