@@ -44,6 +44,7 @@ const WHOLE: [&str; 28] = [
     "told_id",
     "trace_id",
     "token",
+    "ask",
     "failed_hops",
 ];
 

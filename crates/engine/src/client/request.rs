@@ -76,7 +76,7 @@ pub(crate) fn resumed<V: Fields + Headers>(
 }
 
 /// Admits it, and asks for nobody else's word where there is none to be had or it was had.
-#[inline]
+#[inline(always)]
 fn judged<V: Fields + Headers>(
     conn: &Conn,
     asked: &mut Asked,
@@ -157,7 +157,8 @@ fn judged<V: Fields + Headers>(
 }
 
 /// Writes the head of a request for its backend that passed everything.
-#[inline]
+// Always in one piece with what comes before: what is known of the route by then is not looked up anew.
+#[inline(always)]
 fn onward<V: Fields + Headers>(
     conn: &Conn,
     asked: &mut Asked,
