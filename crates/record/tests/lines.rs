@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const MICROS: u64 = 971_186_136_000_042;
-const WHOLE: [&str; 28] = [
+const WHOLE: [&str; 29] = [
     "time",
     "conn",
     "listener",
