@@ -5,6 +5,7 @@ use crate::admit::{Case, Checked};
 use everyhop_decide::Ask;
 use everyhop_record::refusal::Refusal;
 
+#[inline]
 pub(super) fn check(case: &mut Case<'_>) -> Checked {
     let site = case.proved.site.ok_or(Refusal::Misdirected)?;
     let asked = case.asked;

@@ -125,39 +125,33 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
             };
             asked_any = true;
             let mut waited = Waited::Not;
-            let ready = loop {
+            let mut wants = Wants::Plain;
+            let mut ready = loop {
                 let view = View { head, buf: it.inb.bytes() };
                 let unnamed = if head.version_10 { conn.only_host() } else { None };
-                let asking = asked.of_h1(head, view.buf, unnamed.as_deref());
-                let ready = asking
-                    .map_err(Stays::from)
-                    .and_then(|()| prepare(&conn, asked, &view, std::mem::take(scratch), began));
-                let (stays, asks_for) = match ready {
-                    Ok(ready) => break Ok(ready),
-                    Err(stays) => (stays, Wants::of_fields(&view)),
+                let ready = match asked.of_h1(head, view.buf, unnamed.as_deref()) {
+                    Ok(()) => prepare(&conn, asked, &view, std::mem::take(scratch), began),
+                    Err(why) => Err(why.into()),
                 };
+                let Err(stays) = ready else { break ready };
+                wants = Wants::of_fields(&view);
                 if asked.lacks.is_none() {
-                    break Err((stays, asks_for));
+                    break Err(stays);
                 }
-                match Box::pin(keys::again(core, asked, stays, &mut waited)).await {
-                    Ok(()) => {}
-                    Err(stays) => break Err((stays, asks_for)),
+                if let Err(stays) = Box::pin(keys::again(core, asked, stays, &mut waited)).await {
+                    break Err(stays);
                 }
             };
             // While somebody else is asked about it, whether its client is still there is looked at behind its head.
-            let kept = match &ready {
-                Err((Stays::Asks(_), _)) => it.inb.bytes().get(..len).unwrap_or_default().to_vec(),
-                _ => Vec::new(),
-            };
+            let kept =
+                matches!(ready, Err(Stays::Asks(_))).then(|| it.inb.bytes().get(..len).unwrap_or_default().to_vec());
             it.take_head(head, len, asked.switches.as_deref());
-            let ready = match ready {
-                Err((Stays::Asks(question), wants)) => {
-                    let view = View { head, buf: &kept };
-                    Box::pin(settled(&conn, asked, &view, question, &mut it)).await.map_err(|stays| (stays, wants))
-                }
-                ready => ready,
-            };
-            let mut wants = Wants::Plain;
+            if let Some(kept) = &kept
+                && let Err(Stays::Asks(question)) = ready
+            {
+                let view = View { head, buf: kept };
+                ready = Box::pin(settled(&conn, asked, &view, question, &mut it)).await;
+            }
             let carried = match ready {
                 Ok(mut ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
@@ -172,14 +166,13 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     *scratch = ready.built.scratch().unwrap_or_default();
                     carried
                 }
-                Err((Stays::Refused(by), asks_for)) => {
-                    wants = asks_for;
+                Err(Stays::Refused(by)) => {
                     refused(&conn, asked, by, began);
                     if by.why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(by.why) }
                 }
                 // It was settled above.
-                Err((Stays::Asks(_), _)) => Carried::Cut,
-                Err((Stays::Given(own), _)) => {
+                Err(Stays::Asks(_)) => Carried::Cut,
+                Err(Stays::Given(own)) => {
                     it.give(own.answer(&conn, asked, began));
                     if it.flush().await.is_err() {
                         return;

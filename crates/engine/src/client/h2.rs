@@ -217,28 +217,22 @@ async fn stream(
         && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
     let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
     let mut waited = Waited::Not;
-    let ready = loop {
-        let stays = match judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began)) {
-            Ok(ready) => break Ok(ready),
-            Err(stays) => stays,
-        };
-        let asks_for = Wants::of_fields(&MapView(&parts.headers));
-        if asked.lacks.is_none() {
-            break Err((stays, asks_for));
-        }
-        match Box::pin(keys::again(core, asked, stays, &mut waited)).await {
-            Ok(()) => {}
-            Err(stays) => break Err((stays, asks_for)),
-        }
-    };
-    let ready = match ready {
-        Err((Stays::Asks(question), wants)) => {
-            let view = MapView(&parts.headers);
-            Box::pin(settled(&conn, asked, &view, question, &mut client)).await.map_err(|stays| (stays, wants))
-        }
-        ready => ready,
-    };
     let mut wants = Wants::Plain;
+    let mut ready = loop {
+        let ready = judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began));
+        let Err(stays) = ready else { break ready };
+        wants = Wants::of_fields(&MapView(&parts.headers));
+        if asked.lacks.is_none() {
+            break Err(stays);
+        }
+        if let Err(stays) = Box::pin(keys::again(core, asked, stays, &mut waited)).await {
+            break Err(stays);
+        }
+    };
+    if let Err(Stays::Asks(question)) = ready {
+        let view = MapView(&parts.headers);
+        ready = Box::pin(settled(&conn, asked, &view, question, &mut client)).await;
+    }
     drop(parts);
     let carried = match ready {
         Ok(mut ready) => {
@@ -255,14 +249,13 @@ async fn stream(
             *scratch = ready.built.scratch().unwrap_or_default();
             carried
         }
-        Err((Stays::Refused(by), asks_for)) => {
-            wants = asks_for;
+        Err(Stays::Refused(by)) => {
             refused(&conn, asked, by, began);
             if by.why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(by.why) }
         }
         // It was settled above.
-        Err((Stays::Asks(_), _)) => Carried::Cut,
-        Err((Stays::Given(own), _)) => {
+        Err(Stays::Asks(_)) => Carried::Cut,
+        Err(Stays::Given(own)) => {
             if let Some(it) = own.answer(&conn, asked, began) {
                 client.answer(&it);
             }
