@@ -2,12 +2,12 @@
 //! hops are chosen, opened, kept and told of like any other's; no request is ever routed to it. Counts of all threads together; a
 //! reload keeps them. It asks nothing: that is the engine's `client/asks.rs`.
 
-use crate::carried::sent_before;
 use crate::running::RouteRun;
+use crate::tally::Tally;
 use everyhop_plan::{Authorizer, WhenDown};
 use everyhop_record::times::BUCKETS_US;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +70,7 @@ impl std::fmt::Debug for AsksRun {
 
 #[derive(Default)]
 struct Counts {
-    under_way: AtomicU32,
-    outcomes: [AtomicU64; OUTCOMES.len()],
+    tally: Tally<{ OUTCOMES.len() }>,
     /// How long answers took, by the buckets that every histogram has.
     took: [AtomicU64; BUCKETS_US.len() + 1],
     took_us: AtomicU64,
@@ -90,8 +89,7 @@ impl AsksRun {
         if let Some(before) = before {
             self.counts = before.counts.clone();
         }
-        let old = before.map(|it| &it.to);
-        self.to.sent = self.to.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
+        self.to.counts_on(before.map(|it| &it.to));
     }
 
     /// Its word is worth what the other's was: the same is asked in the same words, and taken of what it says.
@@ -109,16 +107,12 @@ impl AsksRun {
 
     /// Begins to ask; `None` where that are too many.
     pub fn begin(&self) -> Option<Asking> {
-        let (order, most) = (Ordering::Relaxed, self.by.at_once);
-        let begun = self.counts.under_way.fetch_update(order, order, |n| (n < most).then_some(n + 1));
-        begun.ok().map(|_| Asking(self.counts.clone()))
+        self.counts.tally.begins(self.by.at_once).then(|| Asking(self.counts.clone()))
     }
 
     /// Counts what came of it; `us`: after so many microseconds.
     pub fn came(&self, outcome: Outcome, us: u64) {
-        if let Some(n) = self.counts.outcomes.get(outcome as usize) {
-            n.fetch_add(1, Ordering::Relaxed);
-        }
+        self.counts.tally.add(outcome as usize);
         let bucket = BUCKETS_US.iter().position(|most| us <= *most).unwrap_or(BUCKETS_US.len());
         if let Some(n) = self.counts.took.get(bucket) {
             n.fetch_add(1, Ordering::Relaxed);
@@ -127,16 +121,12 @@ impl AsksRun {
     }
 
     pub fn under_way(&self) -> u32 {
-        self.counts.under_way.load(Ordering::Relaxed)
+        self.counts.tally.under_way()
     }
 
     /// In the order of [`OUTCOMES`].
     pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let of = |(outcome, word): &(Outcome, &'static str)| {
-            let n = self.counts.outcomes.get(*outcome as usize).map_or(0, |n| n.load(Ordering::Relaxed));
-            (*word, n)
-        };
-        OUTCOMES.iter().map(of)
+        OUTCOMES.iter().zip(self.counts.tally.counted()).map(|((_, word), n)| (*word, n))
     }
 
     /// How many took as long, by bucket; and all of it in microseconds.
@@ -151,7 +141,7 @@ impl AsksRun {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.tally.ends();
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::address::Found;
 use crate::asks::AsksRun;
-use crate::carried::{carry_turns, redirected_before, retries, sent_before, spread};
+use crate::carried::{carry_turns, redirected_before, retries, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::hops::{Checks, Hops, Lists, Speaks};
@@ -124,7 +124,7 @@ impl Running {
             }
             run.limited = limiter::of_route(&route.way, &limiters, old);
             run.response = told(run.response, run.limited.as_deref());
-            run.sent = run.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
+            run.counts_on(old);
             run.lines = lines.of_route(route, run.pattern)?;
             run.spread = spread(&route.way, &run, old, (threads, brought.zone), brought.blob.sticky.as_ref())?;
             if matches!(route.way, Way::Here { .. } | Way::AtEdge { .. }) && !route.is_stream() {

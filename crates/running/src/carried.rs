@@ -60,10 +60,15 @@ pub(crate) fn retries(way: &Way, old: Option<&RouteRun>) -> Option<Box<RetriesRu
     Some(RetriesRun::new(by, old.and_then(|o| o.retries.as_deref())))
 }
 
-/// What a route of that name sent to that hop so far.
-pub(crate) fn sent_before(old: Option<&RouteRun>, hop_id: u64) -> Arc<AtomicU64> {
-    let mut each = old.iter().flat_map(|r| r.backends.iter().zip(&r.sent));
-    each.find(|(b, _)| b.hop_id == hop_id).map(|(_, sent)| sent.clone()).unwrap_or_default()
+impl RouteRun {
+    /// With what the route of that name sent to each of its hops so far.
+    pub(crate) fn counts_on(&mut self, old: Option<&RouteRun>) {
+        let before = |hop_id| {
+            let mut each = old.iter().flat_map(|r| r.backends.iter().zip(&r.sent));
+            each.find(|(b, _)| b.hop_id == hop_id).map(|(_, sent)| sent.clone()).unwrap_or_default()
+        };
+        self.sent = self.backends.iter().map(|b| before(b.hop_id)).collect();
+    }
 }
 
 /// Those that were there before stand as their checks left them: another interval, or another path, is no reason to send

@@ -2,11 +2,10 @@
 //! hops are chosen, opened, kept and told of like any other's; no request is ever routed to it. Counts of all threads
 //! together; a reload keeps them. It sends nothing: that is the engine's `client/copies.rs`.
 
-use crate::carried::sent_before;
 use crate::running::RouteRun;
+use crate::tally::Tally;
 use everyhop_plan::{Edits, Mirror};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// What became of a request that was chosen to be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,19 +49,7 @@ pub struct MirrorRun {
     counts: Arc<Counts>,
 }
 
-#[derive(Default)]
-struct Counts {
-    under_way: AtomicU32,
-    outcomes: [AtomicU64; OUTCOMES.len()],
-}
-
-impl Counts {
-    fn add(&self, outcome: Outcome) {
-        if let Some(n) = self.outcomes.get(outcome as usize) {
-            n.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
+type Counts = Tally<{ OUTCOMES.len() }>;
 
 /// A copy that is being made or under way, as long as it is held; dropped, it is counted by what became of it.
 pub struct Copying {
@@ -81,16 +68,13 @@ impl MirrorRun {
         if let Some(before) = before {
             self.counts = before.counts.clone();
         }
-        let old = before.map(|it| &it.to);
-        self.to.sent = self.to.backends.iter().map(|b| sent_before(old, b.hop_id)).collect();
+        self.to.counts_on(before.map(|it| &it.to));
     }
 
     /// Begins a copy; where that are too many it is counted, and none.
     pub fn begin(&self) -> Option<Copying> {
-        let (order, most) = (Ordering::Relaxed, self.by.at_once);
-        let begun = self.counts.under_way.fetch_update(order, order, |n| (n < most).then_some(n + 1));
-        if begun.is_err() {
-            self.counts.add(Outcome::Busy);
+        if !self.counts.begins(self.by.at_once) {
+            self.counts.add(Outcome::Busy as usize);
             return None;
         }
         Some(Copying { counts: self.counts.clone(), outcome: Outcome::Incomplete })
@@ -98,20 +82,16 @@ impl MirrorRun {
 
     /// Counts a request that was chosen, and of which no copy is made.
     pub fn count(&self, outcome: Outcome) {
-        self.counts.add(outcome);
+        self.counts.add(outcome as usize);
     }
 
     pub fn under_way(&self) -> u32 {
-        self.counts.under_way.load(Ordering::Relaxed)
+        self.counts.under_way()
     }
 
     /// In the order of [`OUTCOMES`].
     pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let of = |(outcome, word): &(Outcome, &'static str)| {
-            let n = self.counts.outcomes.get(*outcome as usize).map_or(0, |n| n.load(Ordering::Relaxed));
-            (*word, n)
-        };
-        OUTCOMES.iter().map(of)
+        OUTCOMES.iter().zip(self.counts.counted()).map(|((_, word), n)| (*word, n))
     }
 }
 
@@ -124,8 +104,8 @@ impl Copying {
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        self.counts.under_way.fetch_sub(1, Ordering::Relaxed);
-        self.counts.add(self.outcome);
+        self.counts.ends();
+        self.counts.add(self.outcome as usize);
     }
 }
 
@@ -138,9 +118,9 @@ mod tests {
         let counts = Counts::default();
         for (i, (outcome, _)) in OUTCOMES.iter().enumerate() {
             assert_eq!(*outcome as usize, i);
-            counts.add(*outcome);
+            counts.add(*outcome as usize);
         }
-        assert!(counts.outcomes.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+        assert!(counts.counted().all(|n| n == 1));
         let words: std::collections::HashSet<_> = OUTCOMES.iter().map(|(_, word)| word).collect();
         assert_eq!(words.len(), OUTCOMES.len());
     }
