@@ -1,3 +1,5 @@
+// What is in the program is listed with its licence.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// The system calls of this architecture that are let be. Read next: closed.go.
+
 package closed
 
 import "syscall"

@@ -1,3 +1,5 @@
+// What is closed stays closed, in a process of its own.
+
 package closed
 
 import (

@@ -1,9 +1,9 @@
+// The caller's side of the frames: what the tests, the fuzzers and the measurement ask with. The product's own callers are
+// not in Go.
+
 package frame
 
 import "encoding/binary"
-
-// The caller's side of the frames: what the tests, the fuzzers and the measurement ask with. The product's own callers are
-// not in Go.
 
 // PoliciesFrame is the first frame.
 func PoliciesFrame(policies []Policy) []byte {

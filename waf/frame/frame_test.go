@@ -1,3 +1,5 @@
+// Frames are read as they were written, however they arrive, and whatever else is none.
+
 package frame
 
 import (

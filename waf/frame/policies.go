@@ -1,3 +1,5 @@
+// Policies, which come first, and the word whether their rules are good.
+
 package frame
 
 import "strings"

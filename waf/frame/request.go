@@ -1,3 +1,5 @@
+// A request, as far as rules are asked about it.
+
 package frame
 
 import "net/netip"

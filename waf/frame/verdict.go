@@ -1,3 +1,5 @@
+// What is said of a request: a verdict, or why there is none.
+
 package frame
 
 // Action is what a verdict says.

@@ -1,3 +1,5 @@
+// What a request costs, in the processor's time: make waf-bench.
+
 package inspect
 
 import (

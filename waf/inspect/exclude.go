@@ -1,3 +1,5 @@
+// Exclusions, as the rules that stand before and after those that they are taken from.
+
 package inspect
 
 import (

@@ -1,3 +1,5 @@
+// What is asked of rules, and what they say, by requests of each kind.
+
 package inspect
 
 import (

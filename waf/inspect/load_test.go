@@ -1,3 +1,5 @@
+// Rule files and exclusions: what is loaded works, and what is wrong is told with its place.
+
 package inspect
 
 import (

@@ -1,3 +1,5 @@
+// One request before the rules, phase by phase. Read next: policy.go.
+
 package inspect
 
 import (

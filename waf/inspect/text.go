@@ -1,3 +1,5 @@
+// A rule file read into its directives, each with its line, before the engine sees it.
+
 package inspect
 
 import (

@@ -1,3 +1,5 @@
+// All policies made ready at once, with the versions of the engine and its rules.
+
 package inspect
 
 import (

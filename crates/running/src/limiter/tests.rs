@@ -1,3 +1,5 @@
+//! A limit goes on counting over a reload; and what one of several limits of a request refuses, the others do not count.
+
 use super::*;
 use everyhop_plan::{KeyPart, Rate};
 
