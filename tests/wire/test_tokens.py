@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
-from tests.kit.clients import Answer
+from tests.kit.clients import Answer, read_answer
 from tests.kit.edge import EVERY_PATTERN, until
 from tests.kit.grpc_peer import SERVICE, channel, server
 from tests.kit.raw import OK, Record, answering, head, take
@@ -387,3 +387,18 @@ def test_a_tighter_rule_holds_for_the_next_request_of_an_open_connection(stage: 
         assert stage.edge.reload(other)["reloaded"]
         answer = exchange(sock, ask)
         assert (answer.status, "token/audience" in answer.text) == (401, True), "what was remembered of it is not"
+
+
+def test_nothing_of_a_request_is_told_of_the_next_one_that_the_same_thread_cannot_read(
+    edge: Edges, pki: Pki, raw: Raws, tmp_path: Path
+) -> None:
+    it = Stage(edge, pki, raw, tmp_path)
+    for bad in (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", b"GET /\x01 HTTP/1.1\r\n\r\n", b"nothing\r\n\r\n"):
+        assert it.ask(it.issuer.token(sub="kim")).status == 200
+        with tls(it.edge.port, "a.test", pki.public.file) as sock:
+            sock.sendall(bad)
+            assert read_answer(sock).status == 400
+    lines = it.edge.all_lines()
+    assert [line["token"]["subject"] for line in lines if line["status"] == 200] == ["kim"] * 3
+    refused = [line for line in lines if line["status"] == 400]
+    assert [(line["token"], line["ask"], line["route"], line["trace_id"]) for line in refused] == [(None,) * 4] * 3

@@ -112,3 +112,14 @@ fn every_reason_has_a_slug_of_its_own_and_the_codecs_are_among_them() {
         assert!(slug.contains('/') && told && !sentence.is_empty(), "{slug}");
     }
 }
+
+#[test]
+fn a_refused_token_is_told_apart_and_another_is_asked_for_unless_nobody_can_tell_which_are_good() {
+    for why in [Refusal::TokenMissing, Refusal::TokenExpired, Refusal::TokenClaims, Refusal::TokenKey] {
+        assert!(why.is_of_token() && why.asks_for_token(), "{why:?}");
+    }
+    assert!(Refusal::TokenKeysUnavailable.is_of_token() && !Refusal::TokenKeysUnavailable.asks_for_token());
+    for why in [Refusal::NotFound, Refusal::ClientNotAllowed, Refusal::BadTarget] {
+        assert!(!why.is_of_token() && !why.asks_for_token(), "{why:?}");
+    }
+}

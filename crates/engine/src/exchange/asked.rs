@@ -153,18 +153,53 @@ impl Asked {
 
     /// Forgets the request before, so that nothing of it can be told of the next; keeps the memory.
     pub(crate) fn clear(&mut self) {
-        for text in [&mut self.method, &mut self.host, &mut self.authority, &mut self.target, &mut self.path] {
+        self.forget_kept();
+        // Each by its name: whoever adds one is asked here what becomes of it.
+        let Asked {
+            id,
+            method,
+            host,
+            authority,
+            target,
+            path_len,
+            onward,
+            prefix,
+            path,
+            body,
+            secure,
+            opens,
+            websocket,
+            switches,
+            key,
+            announces,
+            te_trailers,
+            protocol,
+            grpc,
+            chain,
+            told,
+            trace,
+            cors,
+            returns_by,
+            limited,
+            codes,
+            kept: _,
+            token,
+            lacks,
+            again,
+            verdict,
+            binds,
+        } = self;
+        for text in [method, host, authority, target, onward, prefix, path] {
             text.clear();
         }
-        self.chain.clear();
-        (self.told, self.trace, self.switches) = (None, None, None);
-        (self.cors, self.limited, self.codes) = (None, None, None);
-        (self.token, self.verdict) = (None, None);
-        self.forget_kept();
-        (self.id, self.path_len, self.body) = (0, 0, BodyLen::None);
-        (self.opens, self.websocket, self.announces) = (false, false, false);
-        self.again = false;
-        (self.te_trailers, self.grpc, self.protocol) = (false, false, "http/1.1");
+        chain.clear();
+        (*id, *path_len, *body, *protocol) = (0, 0, BodyLen::None, "http/1.1");
+        (*secure, *opens, *websocket, *announces) = (false, false, false, false);
+        (*te_trailers, *grpc, *again) = (false, false, false);
+        (*told, *trace, *switches, *key) = (None, None, None, None);
+        (*cors, *returns_by, *limited, *codes) = (None, None, None, None);
+        (*token, *lacks, *verdict) = (None, None, None);
+        binds.set(false);
     }
 
     /// What was kept of the request before; its memory stays.
