@@ -103,17 +103,20 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
         while it.keep {
             let mut work = None;
             let next = it.next_head(&mut work).await;
+            if matches!(next, Next::Over | Next::Broken) {
+                let why = if matches!(next, Next::Broken) { Refusal::ConnectionBroken } else { Refusal::NoRequest };
+                if !asked_any || why != Refusal::NoRequest {
+                    ended(&conn, why, it.wire.bytes_in, it.wire.bytes_out);
+                }
+                Work::give(work);
+                break;
+            }
             let began = Instant::now();
             let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
             asked.id = core.next_id();
             let len = match next {
-                Next::Over | Next::Broken => {
-                    let why = if matches!(next, Next::Broken) { Refusal::ConnectionBroken } else { Refusal::NoRequest };
-                    if !asked_any || why != Refusal::NoRequest {
-                        ended(&conn, why, it.wire.bytes_in, it.wire.bytes_out);
-                    }
-                    break;
-                }
+                // Left above.
+                Next::Over | Next::Broken => break,
                 Next::Refused(why) => {
                     (it.keep, it.version_10) = (false, false);
                     asked.of_refused(it.inb.bytes());
