@@ -178,6 +178,12 @@ fn judge_keys(text: &str) -> PyResult<(usize, Vec<&'static str>, Vec<(usize, Opt
     Ok((set.len(), by, set.left_out.into_iter().map(|it| (it.at, it.kid, it.why.name())).collect()))
 }
 
+/// The checks that a request passes, in their order: name, what it asks of a request, slugs by which it refuses.
+#[pyfunction]
+fn checks() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+    everyhop_record::order::ORDER.iter().map(|it| (it.name, it.asks, it.slugs())).collect()
+}
+
 /// Whether a request's field of that name can choose a route.
 #[pyfunction]
 fn is_heard(name: &str) -> bool {
@@ -212,6 +218,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
     m.add_function(wrap_pyfunction!(wire_refusals, m)?)?;
+    m.add_function(wrap_pyfunction!(checks, m)?)?;
     m.add_function(wrap_pyfunction!(troubles, m)?)?;
     m.add_function(wrap_pyfunction!(where_in, m)?)?;
     m.add_function(wrap_pyfunction!(decide, m)?)?;

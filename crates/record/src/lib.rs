@@ -16,6 +16,7 @@ pub mod kept;
 pub mod line;
 pub mod lines;
 pub mod log;
+pub mod order;
 pub mod otlp;
 mod picked;
 pub mod printable;

@@ -1,5 +1,6 @@
 //! What a TLS library says of a handshake, in our words: each word stands for what went wrong and for nothing else.
 
+use everyhop_record::order::ORDER;
 use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
 use rustls::{
     AlertDescription as A, CertRevocationListError as L, CertificateError as C, Error as E, InvalidMessage,
@@ -121,5 +122,47 @@ fn a_refused_token_is_told_apart_and_another_is_asked_for_unless_nobody_can_tell
     assert!(Refusal::TokenKeysUnavailable.is_of_token() && !Refusal::TokenKeysUnavailable.asks_for_token());
     for why in [Refusal::NotFound, Refusal::ClientNotAllowed, Refusal::BadTarget] {
         assert!(!why.is_of_token() && !why.asks_for_token(), "{why:?}");
+    }
+}
+
+/// What is no check on a request's way to its backend: what befalls a body, a connection or an answer that is under way.
+const UNDER_WAY: &[&str] = &[
+    "request/body-too-slow",
+    "request/body-truncated",
+    "request/body-malformed",
+    "request/trailers-too-long",
+    "request/client-gone",
+    "request/http2-flood",
+    "request/http2-broken",
+    "http1/chunk-size",
+    "http1/chunk-extension",
+    "http1/chunk-end",
+    "http1/trailer",
+    "http1/trailer-too-long",
+    "http1/status-line",
+];
+
+#[test]
+fn each_reason_for_which_a_request_is_refused_is_that_of_a_check_or_of_what_is_under_way() {
+    let by_checks: HashSet<_> = ORDER.iter().flat_map(|it| it.slugs()).collect();
+    let elsewhere = ["hello/", "proxy/", "connection/", "handshake/", "splice/", "tunnel/", "hop/", "plain/"];
+    for (slug, ..) in all_refusals() {
+        let is_checked = by_checks.contains(slug);
+        let is_under_way = UNDER_WAY.contains(&slug);
+        assert!(!(is_checked && is_under_way), "{slug} is of both");
+        if !elsewhere.iter().any(|it| slug.starts_with(it)) {
+            assert!(is_checked || is_under_way, "{slug} is of no check");
+        }
+    }
+}
+
+#[test]
+fn each_check_has_a_name_of_its_own_a_sentence_and_a_reason() {
+    let names: HashSet<_> = ORDER.iter().map(|it| it.name).collect();
+    assert_eq!(names.len(), ORDER.len());
+    for it in ORDER {
+        let once: HashSet<_> = it.slugs().into_iter().collect();
+        assert!(!it.asks.is_empty() && !it.asks.ends_with('.') && !once.is_empty(), "{}", it.name);
+        assert_eq!(once.len(), it.slugs().len(), "{} names a reason twice", it.name);
     }
 }

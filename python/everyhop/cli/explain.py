@@ -18,7 +18,18 @@ from everyhop.cli.console import print_json
 from everyhop.cli.troubles import told, troubles
 from everyhop.compile import Compiled, compile_file
 from everyhop.errors import EveryhopError, Misuse, Surroundings
-from everyhop.explain import Running, Sheet, about_capability, about_plain, about_route, drawing, inventory, page
+from everyhop.explain import (
+    Running,
+    Sheet,
+    about_capability,
+    about_checks,
+    about_plain,
+    about_route,
+    checks,
+    drawing,
+    inventory,
+    page,
+)
 from everyhop.explain.sentences import EYE, LOCK
 from everyhop.refusals import PAGES
 from everyhop.screen import beside, line, lines, paint_all, wrapped
@@ -41,7 +52,14 @@ def explain(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="A slug, a capability, a route or a file; nothing: the whole configuration.", show_default=False
+            help="A slug, a capability, a route or a file; nothing: the whole configuration. `checks`: what ROUTE checks.",
+            show_default=False,
+        ),
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ROUTE]", help="With `checks`: in which order, and by which reasons.", show_default=False
         ),
     ] = None,
     config: Annotated[
@@ -59,6 +77,8 @@ def explain(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
+    if of is not None:
+        return of_route(what, of, config, as_json)
     on_wire = wire()
     if slugs:
         return listing(on_wire, as_json)
@@ -89,6 +109,23 @@ def explain(
             )
         maps, plain = chosen, []
     tell(maps, plain, compiled, html, svg, as_json, offline=offline)
+
+
+def of_route(what: str | None, name: str, config: str | None, as_json: bool) -> None:
+    """The checks of a route."""
+    if what != "checks":
+        raise Misuse(f"of a route its checks can be told: everyhop explain checks {name}")
+    plan = compile_file(find(config), files="if-there", past_dates="close").plan
+    route = next((it for it in plan.routes if it.name == name), None)
+    if route is None:
+        near = difflib.get_close_matches(name, [it.name for it in plan.routes])
+        raise Misuse(f"there is no route {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
+    if as_json:
+        return print_json([dataclasses.asdict(it) for it in checks(plan, route)])
+    above, rows = about_checks(plan, route)
+    lines(wrapped(above))
+    for head, text in rows:
+        lines(beside(head, text))
 
 
 def tell(

@@ -1,5 +1,6 @@
 """A map of trust made readable: sentences, a line for the terminal, a drawing, a page. Read next: `sentences.py`."""
 
+from everyhop.explain.checks import about_checks, checks
 from everyhop.explain.inventory import inventory
 from everyhop.explain.page import Sheet, page
 from everyhop.explain.plain import about_plain
@@ -11,8 +12,10 @@ __all__ = [
     "Running",
     "Sheet",
     "about_capability",
+    "about_checks",
     "about_plain",
     "about_route",
+    "checks",
     "drawing",
     "drawn",
     "inventory",

@@ -1,0 +1,172 @@
+"""Which checks a request of a route passes, in the order of the engine's own list. Read next: `order.rs` of `everyhop-record`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from everyhop.plan import AtBackend, AtEdge, Here, Limiter, Plan, Route
+from everyhop.plan.limiter import KeyClaim, KeyClientAddress
+from everyhop.plan.log import OwnLog, ToFile
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check. `here`: what the route has for it to ask, in a few words; empty where it is the same for all."""
+
+    name: str
+    asks: str
+    here: str
+    slugs: tuple[str, ...]
+
+
+def checks(plan: Plan, route: Route) -> list[Checked]:
+    """Those that the route has; none where the edge sees no request."""
+    from everyhop import _door
+
+    way = route.way
+    if isinstance(way, AtBackend):
+        return []
+    found = []
+    for name, asks, slugs in _door.checks():
+        if way.is_stream and name not in OF_STREAMS:
+            continue
+        here = HERE[name](plan, route, way)
+        if here is not None:
+            found.append(Checked(name, asks, here, tuple(slugs)))
+    return found
+
+
+OF_STREAMS = frozenset({"log", "session", "route", "clients", "own-log", "acceptance"})
+"""What can be asked of a connection that is not read."""
+
+
+def always(_: Plan, __: Route, ___: AtEdge | Here) -> str:
+    return ""
+
+
+def clients(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    return None if way.allow_clients is None else ", ".join(way.allow_clients) or "none"
+
+
+def path(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here):
+        return None
+    moved = {"as_it_came": "", "moved": "moved", "rewritten": "rewritten", "fixed": "replaced"}[way.target.kind]
+    said = [*(["paths = strict"] if way.paths == "strict" else []), *([moved] if moved else [])]
+    return ", ".join(said) or None
+
+
+def upgrade(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    return None if isinstance(way, Here) else ", ".join(way.upgrades) or "none is taken"
+
+
+def is_by_address(it: Limiter) -> bool:
+    """As the engine has it: each address by itself, and nothing that a token says."""
+    kinds = [type(part) for part in it.by]
+    return KeyClientAddress in kinds and KeyClaim not in kinds
+
+
+def limited(*, first: bool) -> Callable[[Plan, Route, AtEdge | Here], str | None]:
+    """Those by address are asked first where the route wants a token, else all together."""
+
+    def of(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+        if isinstance(way, Here):
+            return None
+        chosen = [it for it in way.limited_by if (way.jwt is not None and is_by_address(it)) == first]
+        said = [f"{it.name} ({it}{'' if it.mode == 'refuse' else '; observed alone'})" for it in chosen]
+        return "; ".join(said) or None
+
+    return of
+
+
+def token(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here) or way.jwt is None:
+        return None
+    wants = f", with {', '.join(map(str, way.jwt.claims))}" if way.jwt.claims else ""
+    return f"of {' or '.join(way.jwt.issuers)}, in {way.jwt.at}{wants}"
+
+
+def own_log(_: Plan, route: Route, __: AtEdge | Here) -> str | None:
+    return "" if isinstance(route.log, OwnLog) and isinstance(route.log.access, ToFile) else None
+
+
+def body(plan: Plan, route: Route, _: AtEdge | Here) -> str | None:
+    most = plan.limits.body_bytes if route.limits.body_bytes is None else route.limits.body_bytes
+    return f"{most} bytes" if most else None
+
+
+def preflight(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    return None if isinstance(way, Here) or way.cors is None else ""
+
+
+def ask(plan: Plan, _: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here) or way.ask is None:
+        return None
+    return way.ask
+
+
+def turn(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here) or way.most is None or way.most.requests is None:
+        return None
+    return f"{way.most.requests} at once, {way.most.waiting} waiting for {way.most.wait_s} s at most"
+
+
+def acceptance(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here):
+        return None
+    words = [
+        b.hop.reach.acceptance for b in way.backends if b.hop.tls == "plaintext" and b.hop.reach.kind == "accepted"
+    ]
+    return "; ".join(dict.fromkeys(f"of {it.owner}, until {it.until}" for it in words)) or None
+
+
+HERE: dict[str, Callable[[Plan, Route, AtEdge | Here], str | None]] = {
+    "head": always,
+    "log": always,
+    "session": always,
+    "route": always,
+    "clients": clients,
+    "path": path,
+    "upgrade": upgrade,
+    "address-limits": limited(first=True),
+    "token": token,
+    "own-log": own_log,
+    "body": body,
+    "preflight": preflight,
+    "limits": limited(first=False),
+    "ask": ask,
+    "turn": turn,
+    "acceptance": acceptance,
+}
+"""What each check has to ask at a route; `None`: it is not there."""
+
+
+BLIND = (
+    "TLS passes through, and the edge sees no request: it checks none. The server name of a hello decides where a connection "
+    "goes, and the backend checks what is in it."
+)
+
+
+def about_checks(plan: Plan, route: Route) -> tuple[str, list[tuple[str, str]]]:
+    """What stands above, and a row a check: its number and name, and what it asks."""
+    found = checks(plan, route)
+    if not found:
+        return f"{route.name}: {BLIND}", []
+    is_stream = isinstance(route.way, AtEdge) and route.way.is_stream
+    one = "a connection" if is_stream else "a request"
+    wide = max(len(it.name) for it in found)
+    above = f"{route.name}: {one} passes these checks, in this order. The first that refuses ends its way; those behind do not run."
+    rows = [
+        (f"  {n:2}  {it.name.ljust(wide)}  ", f"{it.asks}{f': {it.here}' if it.here else ''}  [{reasons(it.slugs)}]")
+        for n, it in enumerate(found, 1)
+    ]
+    return above, rows
+
+
+def reasons(slugs: tuple[str, ...]) -> str:
+    """By name where they are few."""
+    if len(slugs) <= 2:
+        return ", ".join(slugs)
+    families = dict.fromkeys(it.partition("/")[0] for it in slugs)
+    return f"{len(slugs)} reasons, {', '.join(f'{it}/...' for it in families)}"
