@@ -63,6 +63,10 @@ def sign_in() -> str:
     return str(path)
 
 
+def has_sign_in() -> bool:
+    return (INSTALLED / "sign_in" / "oauth2-proxy").exists()
+
+
 def module(name: str) -> list[str]:
     """A program that a package of Python's is."""
     return [installed("python", "bin", "python"), "-m", name]

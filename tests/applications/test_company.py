@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -23,14 +25,16 @@ import pytest
 from everyhop.demo.certificates import Leaf
 from everyhop.demo.stage import Edge, free_port
 from everyhop.source.toml_form import formed
-from tests.applications import curl, peer
+from tests.applications import curl, peer, signs_in
 from tests.applications.catalogue import SOCKETS
 from tests.applications.lab import Lab
 from tests.kit import Pki, tls
 from tests.kit.edge import leaf, until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.key_server import KeyServer
 from tests.kit.logs import whole_lines
 from tests.kit.prometheus import watching
+from tests.kit.tokens import ISSUER, Issuer
 
 EXAMPLE = Path(__file__).parents[2] / "examples/company/everyhop.toml"
 BALANCER = "127.0.0.9"
@@ -48,6 +52,13 @@ class Company:
     pki: Pki
     lab: Lab
     edge: Edge
+    login: Issuer
+    has_sso: bool
+    """oauth2-proxy could be built here."""
+
+    def customer(self, sub: str = "kim", **more: Any) -> tuple[str, str]:
+        """For curl: a token of the customer's."""
+        return "-H", f"Authorization: Bearer {self.login.token(sub=sub, **{'scope': 'api', **more})}"
 
     def ask(self, host: str, path: str = "/", *more: str, client: str = "curl-h2") -> dict[str, Any]:
         """As curl has it."""
@@ -99,6 +110,10 @@ def moved(text: str, folder: Path, pki: Pki, ports: dict[str, int], shown: bytes
         "10.0.5.9:443": f"127.0.0.1:{ports['printer']}",
         "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08": hashlib.sha256(shown).hexdigest(),
         "10.0.7.5:8443": f"127.0.0.1:{ports['pay']}",
+        "https://login.company.test/keys": f"https://127.0.0.1:{ports['keys']}/keys",
+        'verify = { ca = "system" }': f'verify = {{ ca = "{pki.internal.file}", name = "backend.internal" }}',
+        "https://login.company.test": ISSUER,
+        "10.0.1.41:4180": f"127.0.0.1:{ports['sso']}",
     }.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -118,11 +133,14 @@ def second_node(lab: Lab, folder: Path) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     folder = tmp_path_factory.mktemp("company")
+    login = Issuer()
+    keys = KeyServer(login, leaf=pki.backend)
     orders = grpc.server(ThreadPoolExecutor(4), handlers=(Echo(),))
     asked = grpc.ssl_server_credentials([lab.pair], pki.internal.file.read_bytes(), require_client_auth=True)
     first = "node" if "node" in lab.ports else "uvicorn"
     ports = {
-        **{name: free_port() for name in ("public", "web", "status")},
+        **{name: free_port() for name in ("public", "web", "status", "sso", "provider")},
+        "keys": keys.raw.port,
         "grpc": orders.add_secure_port("127.0.0.1:0", asked),
         "node": lab.ports[first]["mutual"],
         "aiohttp": lab.ports["aiohttp"]["mutual"],
@@ -134,13 +152,21 @@ def company(lab: Lab, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Ite
     orders.start()
     config = folder / "everyhop.toml"
     config.write_text(moved(EXAMPLE.read_text(), folder, pki, ports, shown(lab)))
-    edge = Edge(config)
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(keys.close)
+        opened.callback(lambda: orders.stop(None).wait())
+        if has_sso := peer.has_sign_in():
+            signs_in.provider(opened, folder, ports["provider"])
+            its = leaf(pki, "application")
+            signs_in.proxy(
+                opened, folder, its, (ports["sso"], ports["provider"]), ("grafana.company.test", ports["public"])
+            )
+        edge = Edge(config)
+        opened.callback(edge.stop)
         edge.wait_for("ready:", 60)
-        yield Company(ports["public"], ports["web"], ports["status"], folder / "access.log", pki, lab, edge)
-    finally:
-        edge.stop()
-        orders.stop(None).wait()
+        yield Company(
+            ports["public"], ports["web"], ports["status"], folder / "access.log", pki, lab, edge, login, has_sso
+        )
 
 
 def test_the_example_is_in_its_one_form() -> None:
@@ -193,8 +219,37 @@ def test_tabs_of_customers_hold_their_websockets(company: Company) -> None:
 def test_what_programs_call_is_asked_without_the_prefix_of_the_edge(company: Company) -> None:
     for path, target in (("/api/orders/7?x=%2F", "/orders/7?x=%2F"), ("/api", "/"), ("/api/", "/")):
         for _ in range(2):
-            assert company.page("api.company.test", path)[0]["target"] == target
+            assert company.page("api.company.test", path, *company.customer())[0]["target"] == target
     assert company.ask("api.company.test", "/other")["status"] == 404
+
+
+def test_programs_show_a_token_and_the_services_are_told_whose(company: Company) -> None:
+    for more, status in {
+        (): 401,
+        ("-H", "Authorization: Bearer " + Issuer().token(scope="api")): 401,
+        company.customer(scope="shop"): 403,
+    }.items():
+        assert company.ask("api.company.test", "/api/x", *more)["status"] == status
+    seen, _ = company.page("api.company.test", "/api/x", *company.customer(), "-H", "X-Customer: root")
+    fields = [(name.lower(), value) for name, value in seen["fields"]]
+    assert [value for name, value in fields if name == "x-customer"] == ["kim"]
+    assert "authorization" not in dict(fields), "the services have no use for it"
+
+
+def test_staff_signs_in_at_the_provider_and_grafana_is_told_who_it_is(company: Company) -> None:
+    peer.sign_in()
+    key = "--cert", str(company.pki.client.chain), "--key", str(company.pki.client.key)
+    jar = company.log.parent / "cookies"
+    keeps = "-b", str(jar), "-c", str(jar)
+    leads = company.ask("grafana.company.test", "/d/1", *key, *keeps)["fields"]["location"]
+    line = [peer.found("curl"), "-sS", "-o", "/dev/null", "-w", "%{redirect_url}", *keeps, "-d", "sub=kim", leads]
+    back = subprocess.run(line, capture_output=True, check=True, timeout=60).stdout.decode()
+    url = urlsplit(back)
+    assert url.hostname == "grafana.company.test" and url.path == "/oauth2/callback", back
+    again = company.ask("grafana.company.test", f"{url.path}?{url.query}", *key, *keeps)
+    assert (again["status"], urlsplit(again["fields"]["location"]).path) == (302, "/d/1")
+    seen, _ = company.page("grafana.company.test", "/d/1", *key, *keeps, "-H", "X-Auth-Request-User: root")
+    assert [value for name, value in seen["fields"] if name.lower() == "x-auth-request-user"] == ["kim"]
 
 
 def test_orders_are_called_by_grpc(company: Company) -> None:
@@ -208,8 +263,9 @@ def test_orders_are_called_by_grpc(company: Company) -> None:
 def test_only_staff_gets_a_word_with_what_only_staff_opens(company: Company) -> None:
     key = Leaf(company.pki.client.chain, company.pki.client.key)
     for host in ("grafana.company.test", "printer.company.test"):
-        seen, _ = company.page(host, "/d/1", "--cert", str(key.chain), "--key", str(key.key))
-        assert seen["target"] == "/d/1"
+        answer = company.ask(host, "/d/1", "--cert", str(key.chain), "--key", str(key.key))
+        # Whoever has a certificate is still asked who it is, where somebody is there to ask.
+        assert answer["status"] == (200 if host.startswith("printer") else 302 if company.has_sso else 503)
         line = [*curl.command("curl-h2", company.pki.public.file, f"https://{host}:{company.port}/"), "-f"]
         refused = subprocess.run(
             [*line, f"https://{host}:{company.port}/"], capture_output=True, timeout=60, check=False
@@ -267,7 +323,7 @@ def test_the_shop_is_closed_for_a_while_and_the_rest_goes_on(company: Company, t
     assert told["body"] == page.read_text() and told["fields"]["content-type"].startswith("text/html")
     assert "retry-after" in told["fields"] and "strict-transport-security" in told["fields"]
     assert company.ask("company.test", "/robots.txt")["status"] == 200
-    assert company.page("api.company.test", "/api/x")[0]["target"] == "/x"
+    assert company.page("api.company.test", "/api/x", *company.customer())[0]["target"] == "/x"
     maintenance("--off")
     until(lambda: company.ask("company.test")["status"] == 200, 30)
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
-import os
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 
 from everyhop.demo.backends import Backend
 from everyhop.demo.stage import free_port
-from tests.applications import peer
+from tests.applications import signs_in
+from tests.applications.browser import Tab, needs_chromium, tab
 from tests.kit import EdgeKit, Pki
-from tests.kit.edge import until
+from tests.kit.edge import leaf, until
 
 HOP = 'tls = "reencrypt"\nverify = {{ ca = "{pki}/internal-ca.pem", name = "backend.internal" }}'
 EDGE = """
@@ -47,7 +47,6 @@ path = "/oauth2"
 to = ["127.0.0.1:{sso}"]
 {hop}
 """
-KIM = {"sub": "kim", "email": "kim@example.com", "email_verified": True}
 
 
 class Browser:
@@ -114,71 +113,40 @@ class Secured(http.client.HTTPSConnection):
         self.sock = self.own.wrap_socket(raw, server_hostname=self.host)
 
 
-def started(opened: contextlib.ExitStack, command: list[str], folder: Path, name: str, port: int) -> None:
-    errors = opened.enter_context((folder / f"{name}.log").open("wb"))
-    clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-    process = subprocess.Popen(command, stdout=errors, stderr=errors, env=clean, cwd=folder)
-
-    def ends() -> None:
-        process.kill()
-        process.wait()
-
-    opened.callback(ends)
-
-    def there() -> bool | None:
-        assert process.poll() is None, (folder / f"{name}.log").read_text()[-2000:]
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        return None
-
-    until(there, 60, lambda: (folder / f"{name}.log").read_text()[-2000:])
-
-
 @pytest.fixture
 def opened() -> Iterator[contextlib.ExitStack]:
     with contextlib.ExitStack() as stack:
         yield stack
 
 
-def test_who_signs_in_is_known_to_the_backend_and_who_does_not_is_led_there(
-    opened: contextlib.ExitStack, pki: Pki, tmp_path: Path
-) -> None:
+@dataclass(frozen=True)
+class House:
+    """An edge, the provider, oauth2-proxy and a backend."""
+
+    edge: EdgeKit
+    provider: int
+    backend: Backend
+
+    @property
+    def site(self) -> str:
+        return f"https://a.test:{self.edge.port}"
+
+
+@pytest.fixture
+def house(opened: contextlib.ExitStack, pki: Pki, tmp_path: Path) -> House:
     provider, sso = free_port(), free_port()
     backend = Backend("wiki", pki.backend)
     opened.callback(backend.close)
     text = EDGE.replace("{hop}", HOP).format(sso=sso, backend=backend.port, pki="{pki}")
     edge = EdgeKit(pki, text)
     opened.callback(edge.close)
-    site = f"https://a.test:{edge.port}"
-    started(
-        opened,
-        [*peer.module("oidc_provider_mock"), "--port", str(provider), "--user-claims", json.dumps(KIM)],
-        tmp_path,
-        "provider",
-        provider,
-    )
-    flags = {
-        "provider": "oidc",
-        "oidc-issuer-url": f"http://127.0.0.1:{provider}",
-        "client-id": "everyhop",
-        "client-secret": "s",
-        "cookie-secret": "0123456789abcdef0123456789abcdef",
-        "email-domain": "*",
-        "redirect-url": f"{site}/oauth2/callback",
-        "whitelist-domain": f"a.test:{edge.port}",
-        "reverse-proxy": "true",
-        "trusted-proxy-ip": "127.0.0.1",
-        "set-xauthrequest": "true",
-        "skip-provider-button": "true",
-        "code-challenge-method": "S256",
-        "upstream": "static://202",
-        "http-address": "",
-        "https-address": f"127.0.0.1:{sso}",
-        "tls-cert-file": str(pki.backend.chain),
-        "tls-key-file": str(pki.backend.key),
-    }
-    started(opened, [peer.sign_in(), *(f"--{k}={v}" for k, v in flags.items())], tmp_path, "oauth2-proxy", sso)
+    signs_in.provider(opened, tmp_path, provider)
+    signs_in.proxy(opened, tmp_path, pki.backend, (sso, provider), ("a.test", edge.port))
+    return House(edge, provider, backend)
 
+
+def test_who_signs_in_is_known_to_the_backend_and_who_does_not_is_led_there(house: House, pki: Pki) -> None:
+    edge, provider, backend, site = house.edge, house.provider, house.backend, house.site
     browser = Browser(pki, edge.port)
     status, at, page = browser.browse(f"{site}/page?x=1&y=%2f")
     assert (status, urlsplit(at).port) == (200, provider), browser.seen
@@ -202,3 +170,27 @@ def test_who_signs_in_is_known_to_the_backend_and_who_does_not_is_led_there(
     assert browser.once(f"{site}/next")[0] == 302 and len(backend.seen) == 2
     verdicts = [line["ask"]["verdict"] for line in edge.all_lines() if line["route"] == "wiki"]
     assert verdicts == ["led-elsewhere", "passed", "passed", "led-elsewhere", "led-elsewhere"]
+
+
+def test_a_real_browser_is_led_to_the_provider_and_back_to_where_it_wanted(
+    house: House, pki: Pki, tmp_path: Path
+) -> None:
+    needs_chromium()
+    trusted = leaf(pki, "edge")
+    wanted = f"{house.site}/page?x=1"
+
+    def once(tab: Tab, of: str) -> Any:
+        """As soon as the page is there."""
+        return until(lambda: tab.value(of), 60, lambda: tab.value("location.href + document.body.innerText"))
+
+    with tab(tmp_path / "profile", trusted) as browser:
+        browser.opens(wanted)
+        once(browser, f"location.port === '{house.provider}' && !!document.querySelector('form')")
+        assert house.backend.seen == [], "nobody who has not signed in gets there"
+        browser.value("document.querySelector('[name=sub]').value = 'kim'; document.querySelector('form').submit()")
+        once(browser, f"location.href === '{wanted}' && document.readyState === 'complete'")
+        assert {seen["x-auth-request-user"] for seen in house.backend.seen} == {"kim"}
+        # Its session is a cookie of the edge's site, which no page of it can read.
+        assert "_oauth2_proxy" not in browser.value("document.cookie")
+        browser.opens(f"{house.site}/oauth2/sign_out?rd=%2Fpage")
+        once(browser, f"location.port === '{house.provider}'")
