@@ -160,20 +160,29 @@ def checks(found: dict[str, Any]) -> str:
     return "\n".join(lines) if rows else "Not measured."
 
 
+def each(of: dict[str, Any]) -> list[str]:
+    """A row a feature: what it costs each who has it, and by how much that is more than the best peer's."""
+    names = [n for n in ORDER if n in of["subjects"]]
+    heads = [f"{n} {of['subjects'][n]['version']}" for n in names]
+    lines = [f"| us/request | {' | '.join(heads)} | to the best peer |", "|---|" + "---|" * (len(names) + 1)]
+    for row in of["rows"]:
+        name, part = best({"beside": beside(row["costs"])})
+        cells = " | ".join(middle(row["costs"][n]) if n in row["costs"] else "-" for n in names)
+        lines.append(f"| {row['title']}{' (noisy)' * row['noisy']} | {cells} | **{part:.2f}** ({name}) |")
+    return lines
+
+
 def features(found: dict[str, Any]) -> str:
     """What it costs with the feature, and by how much it is more than without any."""
     if "features" not in found:
         return "Not measured."
-    of, rows = found["features"], found["features"]["rows"]
-    names = [n for n in ORDER if n in of["subjects"]]
-    heads = [f"{n} {of['subjects'][n]['version']}" for n in names]
-    lines = [f"| us/request | {' | '.join(heads)} | to the best peer |", "|---|" + "---|" * (len(names) + 1)]
-    for row in rows:
-        name, part = best({"beside": beside(row["costs"])})
-        cells = " | ".join(middle(row["costs"][n]) for n in names)
-        lines.append(f"| {row['title']}{' (noisy)' * row['noisy']} | {cells} | **{part:.2f}** ({name}) |")
-    packed = ", ".join(f"{n} {of['packed'][n]:,} bytes" for n in names)
-    return "\n".join([*lines, "", f"What gzip makes of the 10 KiB: {packed}."])
+    of = found["features"]
+    packed = ", ".join(f"{n} {of['packed'][n]:,} bytes" for n in ORDER if n in of["subjects"])
+    return "\n".join([*each(of), "", f"What gzip makes of the 10 KiB: {packed}."])
+
+
+def passing(found: dict[str, Any]) -> str:
+    return "\n".join(each(found["passing"])) if "passing" in found else "Not measured."
 
 
 def configs(subjects: dict[str, Any]) -> str:
@@ -200,9 +209,12 @@ def render(results: Path) -> None:
         "UPLOADS": uploads(found),
         "CHECKS": checks(found),
         "FEATURES": features(found),
+        "PASSING": passing(found),
         "CONFIGS": configs(found["subjects"]),
         "FEATURE_CONFIGS": "### Of the features\n\n" * ("features" in found)
         + configs(found.get("features", {}).get("subjects", {})),
+        "PASSING_CONFIGS": "### Of who passes\n\n" * ("passing" in found)
+        + configs(found.get("passing", {}).get("subjects", {})),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }
     for key, value in parts.items():
