@@ -158,6 +158,26 @@ def test_keys_rotate_under_load_without_one_wrong_refusal(
     assert server.asked <= 4, "one at the start, one for the new key, one for the reload"
 
 
+def test_a_key_that_an_engine_sees_first_which_another_has_followed_is_asked_for_too(
+    edge: Edges, pki: Pki, raw: Raws, key_server: Servers
+) -> None:
+    """J02. A connection that was open before an upgrade has its next request there."""
+    old, new = Issuer(kid="old"), Issuer(kid="new")
+    server = key_server(old, leaf=pki.backend)
+    it = Stage(edge, pki, raw, server)
+
+    def sent(by: Issuer) -> str:
+        return f"GET / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {by.token()}\r\n\r\n"
+
+    with tls(it.edge.port, "a.test", pki.public.file) as sock:
+        assert exchange(sock, sent(old)).status == 200
+        assert it.edge.admin("upgrade")["upgraded"]
+        server.publish(old, new)
+        assert exchange(sock, sent(new)).status == 200
+    assert server.asked == 2
+    assert it.ask(new.token()).status == 200, "and the next engine has it by then"
+
+
 def test_names_of_keys_that_are_made_up_make_the_server_be_asked_once(
     edge: Edges, pki: Pki, raw: Raws, key_server: Servers
 ) -> None:

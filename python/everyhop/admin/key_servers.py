@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -47,9 +47,10 @@ class Server:
     why: str = ""
     """Why it was not to be had when it was asked last; empty where it was."""
     asked: float | None = None
-    question: int = 0
-    """The last one of the engine's."""
-    told: int = 0
+    question: dict[int, int] = field(default_factory=dict)
+    """The last one of each engine, by its pid."""
+    told: dict[int, int] = field(default_factory=dict)
+    """Of those, up to which it was asked."""
 
     @property
     def id(self) -> str:
@@ -85,7 +86,8 @@ class KeyServers:
         self.servers: dict[str, Server] = {}
         self.good: dict[str, Set] = {}
         self.fresh: set[str] = set()
-        """Issuers of which the engine is to be told."""
+        """Issuers of which engines are to be told."""
+        self.engines: frozenset[int] = frozenset()
         self.threads: list[threading.Thread] = []
         self.stopped = False
 
@@ -148,7 +150,7 @@ class KeyServers:
                 got = NotUsed(f"our fault: {type(e).__name__}: {e}")
             self.answered(server, got, question)
 
-    def next(self) -> tuple[Server, Issuer, Compiled, int] | None:
+    def next(self) -> tuple[Server, Issuer, Compiled, dict[int, int]] | None:
         """A server that is due, once one is; nobody else asks it meanwhile."""
         with self.changed:
             while not self.stopped:
@@ -157,11 +159,11 @@ class KeyServers:
                 if ripe := [it for it in idle if it.due <= now]:
                     it = min(ripe, key=lambda s: s.due)
                     it.busy = True
-                    return it, it.issuer, it.of, it.question
+                    return it, it.issuer, it.of, dict(it.question)
                 self.changed.wait(min((it.due for it in idle), default=now + LONGEST_PAUSE_S) - now)
             return None
 
-    def answered(self, it: Server, got: Set | NotUsed, question: int) -> None:
+    def answered(self, it: Server, got: Set | NotUsed, question: dict[int, int]) -> None:
         now = time.monotonic()
         with self.changed:
             it.busy, it.tried, it.told = False, True, question
@@ -173,25 +175,25 @@ class KeyServers:
                 it.why = got.why
                 it.failures += 1
                 it.due = now + min(2.0**it.failures, LONGEST_PAUSE_S)
-            if it.question > question:
+            if it.question.items() - question.items():
                 it.due = now  # what was asked meanwhile may be about a newer set
             self.fresh.add(it.issuer.name)
             self.changed.notify_all()
         self.wake()
 
-    def lacks(self, issuer: str, question: int) -> None:
-        """The engine was shown a token that names a key which is not there."""
+    def lacks(self, issuer: str, question: int, engine: int) -> None:
+        """The engine of that pid was shown a token that names a key which is not there."""
         now = time.monotonic()
         with self.changed:
             it = self.servers.get(issuer)
             if it is None:
                 return
-            it.question = question
+            it.question[engine] = question
             if it.asked is None or now - it.asked >= COOLDOWN_S:
                 it.asked = it.due = now
                 self.changed.notify_all()
             else:
-                it.told = question
+                it.told = {**it.told, engine: question}
                 self.fresh.add(issuer)
         self.wake()
 
@@ -222,12 +224,17 @@ class KeyServers:
             names, self.fresh = self.fresh, set()
             return [replace(it) for name in sorted(names) if (it := self.servers.get(name)) is not None]
 
-    def forget_told(self) -> None:
-        """Another engine knows nothing yet, and counts its questions anew."""
+    def are(self, engines: frozenset[int]) -> None:
+        """Those that there are, by their pids. One that is new knows nothing yet, and counts its questions from the beginning."""
+        if engines == self.engines:
+            return
         with self.changed:
-            self.fresh |= set(self.servers)
+            if engines - self.engines:
+                self.fresh |= set(self.servers)
             for it in self.servers.values():
-                it.question = it.told = 0
+                it.question = {pid: n for pid, n in it.question.items() if pid in engines & self.engines}
+                it.told = {pid: n for pid, n in it.told.items() if pid in engines & self.engines}
+            self.engines = engines
 
     def fetched_s(self, it: Server) -> int | None:
         found = self.good.get(it.id)

@@ -1,4 +1,4 @@
-"""What the supervisor and its engine say to each other of issuers' keys: the engine, that a token names one which is not there,
+"""What the supervisor and its engines say to each other of issuers' keys: an engine, that a token names one which is not there,
 by a conversation of its own in which an answer may wait; the supervisor, what came of asking. Read next: `key_servers.py`.
 """
 
@@ -7,9 +7,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from pathlib import Path
 
 from everyhop.admin.keeper import Keeper
-from everyhop.admin.key_servers import KeyServers
+from everyhop.admin.key_servers import KeyServers, Server
 from everyhop.admin.telling import say
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
@@ -21,14 +22,47 @@ PATIENCE_S = WAIT_S + 10.0
 AGAIN_S = 0.25
 
 
+class Ear:
+    """For what one engine asks, on a thread of its own. `path` is where it is found; it changes when another follows it."""
+
+    def __init__(self, pid: int, path: Path, servers: KeyServers) -> None:
+        self.pid, self.path, self.servers = pid, path, servers
+        self.control: Control | None = None
+        self.over = False
+        self.thread = threading.Thread(target=self.hear, name=f"keys-wanted-{pid}", daemon=True)
+        self.thread.start()
+
+    def hear(self) -> None:
+        servers = self.servers
+        while not (self.over or servers.stopped):
+            try:
+                control = self.control = self.control or Control.connect(self.path, PATIENCE_S)
+                told = control.must(m.Wanted(wait_ms=int(WAIT_S * 1000)), m.WantedKeys)
+                for it in told.issuers:
+                    servers.lacks(it.issuer, it.question, self.pid)
+            except (Lost, EngineRefused, OSError):
+                self.hang_up()
+                with servers.changed:
+                    servers.changed.wait_for(lambda: self.over or servers.stopped, AGAIN_S)
+
+    def end(self) -> None:
+        self.over = True
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        control, self.control = self.control, None
+        if control is not None:
+            with contextlib.suppress(OSError):
+                control.sock.shutdown(socket.SHUT_RDWR)
+            control.close()
+
+
 class KeyTalk:
-    """Of one supervisor. `look` is called in its loop; `hear` runs on a thread of its own once some plan has a key server."""
+    """Of one supervisor, with the engine that accepts and with those before it. `look` is called in its loop."""
 
     def __init__(self, keeper: Keeper, servers: KeyServers) -> None:
         self.keeper, self.servers = keeper, servers
-        self.pid = 0
-        self.ear: Control | None = None
-        self.thread: threading.Thread | None = None
+        self.ears: dict[int, Ear] = {}
         self.said: dict[str, str] = {}
         """Of each issuer, the set that was told of last."""
 
@@ -39,13 +73,7 @@ class KeyTalk:
             servers.follow(keeper.decided)
         if not servers.servers:
             return
-        if keeper.pid != self.pid:
-            self.pid = keeper.pid
-            servers.forget_told()
-            self.hang_up()
-        if self.thread is None:
-            self.thread = threading.Thread(target=self.hear, name="keys-wanted", daemon=True)
-            self.thread.start()
+        self.listen()
         if keeper.control is None:
             return
         if servers.is_new(keeper.running):
@@ -54,19 +82,43 @@ class KeyTalk:
         told = servers.told()
         if not told:
             return
-        asked = [
-            m.Asked(issuer=it.issuer.name, question=it.told, failed=bool(it.why), fetched_s=servers.fetched_s(it))
-            for it in told
-        ]
         try:
-            keeper.must_control().must(m.Keys(issuers=asked), m.Heard)
+            keeper.must_control().must(self.keys(told, keeper.pid), m.Heard)
         except EngineRefused:
             # One of a version before this one: it has no such issuers, or keeps the keys that it was given.
             return
         except Lost:
             servers.fresh |= {it.issuer.name for it in told}
             raise
+        for retired in list(keeper.retired.all):
+            with contextlib.suppress(Lost, EngineRefused):  # it is looked after elsewhere
+                retired.conversation().must(self.keys(told, retired.pid), m.Heard)
         servers.keep()
+
+    def listen(self) -> None:
+        """To every engine that there is."""
+        found = {it.pid: it.path for it in self.keeper.retired.all} | {self.keeper.pid: self.keeper.path}
+        self.servers.are(frozenset(found))
+        for pid in self.ears.keys() - found.keys():
+            self.ears.pop(pid).end()
+        for pid, path in found.items():
+            if (ear := self.ears.get(pid)) is None:
+                self.ears[pid] = Ear(pid, path, self.servers)
+            else:
+                ear.path = path
+
+    def keys(self, told: list[Server], pid: int) -> m.Keys:
+        """What came of asking, for the engine of that pid."""
+        asked = [
+            m.Asked(
+                issuer=it.issuer.name,
+                question=it.told.get(pid, 0),
+                failed=bool(it.why),
+                fetched_s=self.servers.fetched_s(it),
+            )
+            for it in told
+        ]
+        return m.Keys(issuers=asked)
 
     def tell(self) -> None:
         for name, it in sorted(self.servers.servers.items()):
@@ -80,26 +132,3 @@ class KeyTalk:
             else:
                 odd = f"; not used: {'; '.join(found.left_out)}" if found.left_out else ""
                 say(f"issuer {name}: {found.keys} key(s) from {it.keys}{found.over}{odd}")
-
-    # The engine's own word.
-
-    def hear(self) -> None:
-        servers = self.servers
-        while not servers.stopped:
-            try:
-                ear = self.ear = self.ear or Control.connect(self.keeper.path, PATIENCE_S)
-                told = ear.must(m.Wanted(wait_ms=int(WAIT_S * 1000)), m.WantedKeys)
-                for it in told.issuers:
-                    servers.lacks(it.issuer, it.question)
-            except (Lost, EngineRefused, OSError):
-                self.hang_up()
-                with servers.changed:
-                    servers.changed.wait_for(lambda: servers.stopped, AGAIN_S)
-
-    def hang_up(self) -> None:
-        """The engine that is spoken with may be another by now."""
-        ear, self.ear = self.ear, None
-        if ear is not None:
-            with contextlib.suppress(OSError):
-                ear.sock.shutdown(socket.SHUT_RDWR)
-            ear.close()

@@ -144,13 +144,29 @@ def test_a_plan_that_no_engine_took_changes_nothing_of_who_is_asked(stage: Stage
 
 def test_a_key_that_is_not_there_is_asked_for_at_once_and_then_not_for_a_while(stage: Stage) -> None:
     stage.sent()
-    stage.it.lacks("corp", 1)
+    stage.it.are(frozenset({7}))
+    stage.it.told()
+    stage.it.lacks("corp", 1, 7)
     until(lambda: stage.asked == 2)
-    until(lambda: [it.told for it in stage.it.told()] == [1] or None)
-    stage.it.lacks("corp", 2)
-    assert [it.told for it in stage.it.told()] == [2], "who waits for it is told that it was asked a moment ago"
-    stage.it.lacks("nobody", 1)
+    until(lambda: [it.told for it in stage.it.told()] == [{7: 1}] or None)
+    stage.it.lacks("corp", 2, 7)
+    assert [it.told for it in stage.it.told()] == [{7: 2}], "who waits for it is told that it was asked a moment ago"
+    stage.it.lacks("nobody", 1, 7)
     assert stage.asked == 2
+
+
+def test_engines_count_their_questions_each_by_itself_and_one_that_is_new_is_told_of_all(stage: Stage) -> None:
+    stage.sent()
+    stage.it.are(frozenset({7}))
+    assert [it.told for it in stage.it.told()] == [{}]
+    stage.it.lacks("corp", 5, 7)
+    until(lambda: [it.told for it in stage.it.told()] == [{7: 5}] or None)
+    stage.it.are(frozenset({7, 8}))
+    assert [it.told for it in stage.it.told()] == [{7: 5}], "8 has asked nothing"
+    stage.it.lacks("corp", 1, 8)
+    assert [it.told for it in stage.it.told()] == [{7: 5, 8: 1}]
+    stage.it.are(frozenset({8}))
+    assert stage.it.told() == [] and stage.it.servers["corp"].told == {8: 1}
 
 
 def test_a_question_that_comes_while_the_server_is_asked_is_asked_again(runtime: Path) -> None:
@@ -164,12 +180,12 @@ def test_a_question_that_comes_while_the_server_is_asked_is_asked_again(runtime:
     it = KeyServers(runtime / "c.toml", fetch=fetch)
     it.over(compiled(), wait_s=0)
     until(lambda: len(asked) == 1)
-    it.lacks("corp", 1)
+    it.lacks("corp", 1, 7)
     go.release()
     until(lambda: len(asked) == 2)
-    assert all(s.told == 0 for s in it.told()), "what was under way may be about an older set"
+    assert all(s.told == {} for s in it.told()), "what was under way may be about an older set"
     go.release()
-    until(lambda: any(s.told == 1 for s in it.told()))
+    until(lambda: any(s.told == {7: 1} for s in it.told()))
     it.stop()
 
 
