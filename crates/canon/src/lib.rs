@@ -13,6 +13,7 @@ pub mod onward;
 pub mod path;
 pub mod proxy;
 pub mod readings;
+pub mod resp;
 pub mod returned;
 pub mod rewrite;
 pub mod told;

@@ -5,10 +5,11 @@ use crate::metrics_text::{counter, label};
 use everyhop_plan::LimitMode;
 use everyhop_running::limiter::LimiterRun;
 use everyhop_running::running::Running;
+use everyhop_running::store::Questions;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Keys that `status` shows of a limit: those that have used most.
 const SHOWN: usize = 5;
@@ -44,6 +45,41 @@ pub(crate) fn limits(out: &mut String, running: &Running) {
     for it in running.limiters.iter().filter(|it| it.plan.at_once.is_some()) {
         let _ = writeln!(out, "{name}{{limit=\"{}\"}} {}", label(&it.plan.name), it.under_way().0);
     }
+}
+
+/// Where limits are counted together with other edges.
+pub(crate) fn stores(out: &mut String, running: &Running) {
+    let name = "everyhop_store_up";
+    let _ = writeln!(out, "# HELP {name} whether a store answers, in which limits are counted\n# TYPE {name} gauge");
+    for it in &running.stores {
+        let _ = writeln!(out, "{name}{{store=\"{}\"}} {}", label(&it.plan.name), u8::from(it.questions.is_up()));
+    }
+    type Count = fn(&Questions) -> &AtomicU64;
+    let each: [(&str, &str, Count); 3] = [
+        ("everyhop_store_asked_total", "questions to a store, each for some requests of a key", |q| &q.asked),
+        ("everyhop_store_late_total", "questions to a store that were not answered in time", |q| &q.late),
+        ("everyhop_store_downs_total", "how often a store stopped answering", |q| &q.downs),
+    ];
+    for (name, help, of) in each {
+        counter(out, name, help);
+        for it in &running.stores {
+            let n = of(&it.questions).load(Ordering::Relaxed);
+            let _ = writeln!(out, "{name}{{store=\"{}\"}} {n}", label(&it.plan.name));
+        }
+    }
+}
+
+/// Of each store: where it is, and whether it answers.
+pub(crate) fn stores_told(running: &Running) -> Vec<Value> {
+    let each = running.stores.iter().map(|it| {
+        json!({
+            "name": it.plan.name, "at": it.backends.iter().map(|b| &b.at).collect::<Vec<_>>(),
+            "up": it.questions.is_up(), "why": it.questions.trouble(),
+            "asked": it.questions.asked.load(Ordering::Relaxed), "late": it.questions.late.load(Ordering::Relaxed),
+            "downs": it.questions.downs.load(Ordering::Relaxed),
+        })
+    });
+    each.collect()
 }
 
 fn mode(it: &LimiterRun) -> &'static str {

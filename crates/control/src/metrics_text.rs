@@ -2,7 +2,7 @@
 //! Read next: `status.rs`, which serves them.
 
 use crate::metrics_asks::{self, asks};
-use crate::metrics_limits::limits;
+use crate::metrics_limits::{limits, stores};
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_times::{durations, first_bytes};
 use crate::metrics_zones::zones;
@@ -53,6 +53,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     asks(&mut out, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);
+    stores(&mut out, &running);
     classes(&mut out, &running);
     calls(&mut out, &running);
     durations(&mut out, &running);

@@ -205,6 +205,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "routes": routes,
         "limits": crate::metrics_limits::told(&running),
         "authorizers": running.asks.iter().map(|it| asks(it)).collect::<Vec<_>>(),
+        "stores": crate::metrics_limits::stores_told(&running),
         "refused": running.elsewhere.refused(),
         "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},

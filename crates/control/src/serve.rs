@@ -44,6 +44,8 @@ pub(crate) struct State {
     /// Our copies, for a new supervisor.
     sockets: Vec<(Socket, OwnedFd)>,
     status: Option<(String, OwnedFd)>,
+    /// A thread asks stores.
+    asks: bool,
     /// A thread sends spans.
     exports: bool,
 }
@@ -277,6 +279,12 @@ impl Engine {
             let named = std::thread::Builder::new().name("export".into());
             // Without a thread spans wait until there is no room for more, which is told.
             state.exports = named.spawn(move || drop(everyhop_engine::export::run(&shared))).is_ok();
+        }
+        if !running.stores.is_empty() && !state.asks {
+            let shared = self.shared.clone();
+            let named = std::thread::Builder::new().name("store".into());
+            // Without a thread no store answers, which is told.
+            state.asks = named.spawn(move || drop(everyhop_engine::store::run(&shared))).is_ok();
         }
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);

@@ -75,6 +75,7 @@ fn seen(shared: &Shared) -> Vec<Trouble> {
     logs(shared, &running, &mut found);
     routes(&running, &mut found);
     collector(shared, &running, &mut found);
+    stores(&running, &mut found);
     for it in running.listeners.iter().filter(|it| expired(it)) {
         found.push(Trouble::new("listener-closed", format!("listener {}", it.name), Refusal::PlainExpired.slug()));
     }
@@ -110,6 +111,15 @@ fn collector(shared: &Shared, running: &Running, found: &mut Vec<Trouble>) {
             2 => found.push(Trouble::new("identity-not-demanded", at(), "")),
             4 => found.push(Trouble::new("identity-refused", at(), "")),
             _ => {}
+        }
+    }
+}
+
+/// That limits are counted here alone, or nothing of them passes.
+fn stores(running: &Running, found: &mut Vec<Trouble>) {
+    for it in &running.stores {
+        if let Some(why) = it.questions.trouble() {
+            found.push(Trouble::new("store-silent", format!("store {}", it.plan.name), why));
         }
     }
 }

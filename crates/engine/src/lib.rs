@@ -23,6 +23,7 @@ mod plain;
 mod refuse;
 mod splice;
 mod starttls;
+pub mod store;
 mod stream;
 mod terminate;
 pub mod worker;

@@ -25,6 +25,7 @@ mod returned;
 mod route;
 mod site;
 mod spread;
+mod store;
 mod target;
 mod token;
 
@@ -49,6 +50,7 @@ pub use route::{
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};
+pub use store::{Shared, Store, WhenDown};
 pub use target::Target;
 pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
 
@@ -72,6 +74,8 @@ pub struct Plan {
     /// `null`: no request becomes a span.
     #[serde(deserialize_with = "present")]
     pub traces: Option<Traces>,
+    /// Where limits are counted together with other edges.
+    pub stores: Vec<Store>,
     pub listeners: Vec<Listener>,
     pub sites: Vec<Site>,
     pub identities: Vec<Identity>,

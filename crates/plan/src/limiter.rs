@@ -2,6 +2,7 @@
 //! Routes that name the same limit count together. Read next: `route.rs`.
 
 use crate::present;
+use crate::store::Shared;
 use serde::{Deserialize, Serialize};
 
 /// A limit, whole, as each route has it that names it.
@@ -22,6 +23,9 @@ pub struct Limiter {
     /// How many keys are remembered at a time.
     pub keys: u32,
     pub mode: LimitMode,
+    /// `null`: each edge counts by itself.
+    #[serde(deserialize_with = "present")]
+    pub shared: Option<Shared>,
     /// Which answers tell what is left.
     pub tells: LimitTells,
     /// They tell it in `X-RateLimit-*` too.

@@ -125,6 +125,7 @@ refusals! {
     NoRequest "connection/no-request" 0 "the connection was opened, and ended before any request";
     TooManyAtOnce "request/too-many-at-once" 503 "the route takes no more requests at once (most.requests), and none had its turn before most.waiting and most.wait_s were over";
     RateLimited "request/rate-limited" 429 "more requests come than a limit of the route lets pass in that time (limited_by, rate)";
+    LimitUnknown "request/limit-unknown" 503 "a limit of the route is counted in a store that does not answer, and refuses then (when_store_down)";
     TooManyOfKey "request/too-many-of-key" 429 "as many requests are under way as a limit of the route lets be at once (limited_by, at_once)";
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // In the clear, at a listener that speaks plain HTTP.

@@ -31,6 +31,7 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("backend-down", false, "a backend does not pass its health check and takes nothing new"),
     ("backend-ejected", false, "a backend failed too often and rests"),
     ("backend-failing", false, "the last try at a backend failed"),
+    ("store-silent", false, "a store does not answer: what is counted there is counted by each edge alone, or refused"),
     ("traces-undelivered", false, "spans come to no collector: those that wait too long are dropped"),
     ("name-unresolved", false, "a backend's name no longer resolves; its last addresses are used"),
     ("log-broken", false, "the access log cannot be written and lines are lost"),

@@ -14,6 +14,7 @@ use crate::mirror::MirrorRun;
 use crate::pages::PagesRun;
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
+use crate::store::StoreRun;
 use crate::token::{IssuerRun, JwtRun, keys_id};
 use crate::traces::TracesRun;
 use crate::turns::Turns;
@@ -21,7 +22,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
     Answers, Authorizer, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror, Paths, Pattern, Plan,
-    Protocol, SendProxy, TokenFrom, UpstreamProtocol, Way,
+    Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -109,8 +110,9 @@ impl Running {
         }
         let lines = Logging::of(&plan, &brought);
         let traces = building.traces()?.map(Arc::new);
+        let stores = building.stores(before)?;
         let mut routes = Vec::new();
-        let limiters = limiter::limiters(plan.routes.iter().map(|r| &r.way), before)?;
+        let limiters = limiter::limiters(plan.routes.iter().map(|r| &r.way), before, &stores)?;
         let old_routes: HashMap<&str, &RouteRun> =
             before.iter().flat_map(|b| &b.routes).map(|r| (&*r.name, &**r)).collect();
         for (i, route) in plan.routes.iter().enumerate() {
@@ -152,6 +154,7 @@ impl Running {
             limiters: by_name(limiters),
             pages: PagesRun::of(&plan.pages, brought.blob)?,
             traces,
+            stores,
             elsewhere: before.map_or_else(|| Arc::new(Stats::new(threads)), |b| b.elsewhere.clone()),
             plan,
         })
@@ -351,6 +354,26 @@ impl Building<'_> {
         let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: true };
         let backends = it.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<Vec<_>, _>>()?;
         Ok(Some(TracesRun::new(plan, &it.under, backends, self.limits.clone())))
+    }
+
+    fn stores(&self, before: Option<&Running>) -> Result<Vec<Arc<StoreRun>>, Unusable> {
+        let speaks = Speaks { protocol: UpstreamProtocol::Tcp, lenient_answers: false, apart: true };
+        let store = |plan: &Store| {
+            let backends =
+                plan.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
+            let id = format!("store/{}", plan.name);
+            let password = match &plan.password {
+                None => None,
+                Some(_) => {
+                    let sent = self.blob.stores.get(&id).cloned();
+                    Some(sent.ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?)
+                }
+            };
+            let old = before.iter().flat_map(|b| &b.stores).find(|it| it.plan.name == plan.name);
+            let questions = old.map(|it| it.questions.clone()).unwrap_or_default();
+            Ok(Arc::new(StoreRun { plan: plan.clone(), backends, password, questions }))
+        };
+        self.plan.stores.iter().map(store).collect()
     }
 
     /// A thread has connections of its own: one for each at the least, or some would have none at all.

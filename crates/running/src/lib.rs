@@ -31,6 +31,7 @@ pub mod running;
 pub mod secret;
 pub mod spread;
 pub mod sticky;
+pub mod store;
 mod tally;
 pub mod token;
 pub mod traces;

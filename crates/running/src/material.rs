@@ -7,7 +7,7 @@ use crate::judged::{By, Judge};
 use crate::known::{Lasting, Noting};
 use crate::noted::was_asked;
 use crate::pinned::signing_for_themselves;
-use crate::secret::{Seal, SecretPem};
+use crate::secret::{Seal, SecretPem, SecretText};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -47,6 +47,9 @@ pub struct Blob {
     /// Those that were fetched.
     #[serde(default)]
     pub fetched: HashMap<String, String>,
+    /// Passwords of stores.
+    #[serde(default)]
+    pub stores: HashMap<String, SecretText>,
     /// What sticky cookies are signed with, where some route has one.
     #[serde(default)]
     pub sticky: Option<Seal>,

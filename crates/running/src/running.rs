@@ -14,6 +14,7 @@ use crate::retries::RetriesRun;
 use crate::returned::ReturnedRun;
 use crate::spread::{ShareRun, SpreadRun, UnderWay, key};
 use crate::sticky::StickyRun;
+use crate::store::StoreRun;
 use crate::token::{IssuerRun, JwtRun};
 use crate::traces::{Share, TracesRun};
 use crate::turns::Turns;
@@ -59,6 +60,8 @@ pub struct Running {
     pub pages: Option<PagesRun>,
     /// `None`: no request becomes a span.
     pub traces: Option<Arc<TracesRun>>,
+    /// Where limits are counted together with other edges.
+    pub stores: Vec<Arc<StoreRun>>,
     /// What reached no route.
     pub elsewhere: Arc<Stats>,
     /// The lines of what reached no route.
@@ -301,12 +304,13 @@ impl Running {
         of_routes.chain(self.asks.iter().flat_map(|it| it.to.used()))
     }
 
-    /// All that anything can go to, mirrors, authorizers and collectors like backends.
+    /// All that anything can go to, mirrors, authorizers, collectors and stores like backends.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<BackendRun>> {
         let of_routes =
             self.routes.iter().flat_map(|r| r.backends.iter().chain(r.mirror.iter().flat_map(|m| &m.to.backends)));
         let asked = self.asks.iter().flat_map(|it| &it.to.backends);
-        of_routes.chain(asked).chain(self.traces.iter().flat_map(|t| &t.backends))
+        let told = self.traces.iter().flat_map(|t| &t.backends);
+        of_routes.chain(asked).chain(told).chain(self.stores.iter().flat_map(|s| &s.backends))
     }
 
     /// Takes new addresses for the names of backends.

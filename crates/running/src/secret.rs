@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::PrivateKeyDer;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// A private key as PEM. `Debug` is not derived.
@@ -66,6 +67,29 @@ impl<'de> Deserialize<'de> for Seal {
 impl Seal {
     pub fn bytes(&self) -> &[u8] {
         &*self.0
+    }
+}
+
+/// A password; all copies are one. `Debug` is not derived.
+#[derive(Clone)]
+pub struct SecretText(Arc<Zeroizing<Vec<u8>>>);
+
+impl<'de> Deserialize<'de> for SecretText {
+    /// As that of a [`SecretPem`]: in base64.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        let text = unescaped(raw.get().as_bytes()).ok_or_else(|| D::Error::custom("a password is no base64"))?;
+        // The decoder asks for room in whole groups.
+        let mut room = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
+        let len = STANDARD.decode_slice(&*text, &mut room).map_err(|_| D::Error::custom("a password is no base64"))?;
+        room.truncate(len);
+        Ok(SecretText(Arc::new(room)))
+    }
+}
+
+impl SecretText {
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 

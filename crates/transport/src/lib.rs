@@ -1,6 +1,7 @@
 //! Bytes and time: buffers, clocks and deadlines, shares of descriptors, TLS sessions, one side of a connection.
 //! It knows no plan, no HTTP and nobody's reasons. Read next: `side.rs`, then `deadlines.rs`.
 
+pub mod alarm;
 pub mod buf;
 pub mod clock;
 pub mod deadlines;

@@ -62,6 +62,8 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
             shown_to += [listed("collector", collectors)] if collectors else []
             authorizers = [a.name for a in plan.authorizers if presents(a, identity.name)]
             shown_to += [listed("authorizer", authorizers)] if authorizers else []
+            stores = [it.name for it in plan.stores if presents(it, identity.name)]
+            shown_to += [listed("store", stores)] if stores else []
             why = f"it ended at {moment(end)}; {' and '.join(shown_to)} will refuse it"
             found.append(trouble("certificate-over", f"identity {identity.name}", why))
     for id_, end in past.items():

@@ -24,7 +24,7 @@ from everyhop.plan import (
     weakest,
 )
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
-from everyhop.trust import asking, collecting, keyed
+from everyhop.trust import asking, collecting, counting, keyed
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
@@ -133,6 +133,11 @@ def asked(plan: Plan, route: Route) -> str:
         return ""
     down = f"; PASSES UNASKED while it is down, until {to.unasked[1]}" if to.unasked else ""
     return f"{to.name} " + "; ".join(f"{WIRE[pattern]} {at}" for at, pattern in to.hops) + down
+
+
+def counted(plan: Plan, route: Route) -> list[str]:
+    """`counters =mTLS= 10.0.0.5:6379`: where its requests are counted together with other edges."""
+    return [f"{it.name} " + "; ".join(f"{WIRE[p]} {at}" for at, p in it.hops) for it in counting(plan, route)]
 
 
 def closes_at(route: Route) -> dt.datetime | None:

@@ -1,5 +1,5 @@
 """What lies behind a route: its backends, or those of its mirror, with where each word about them stands in the file; and where
-a collector or an authorizer is. The rules of hops hold for all. It judges nothing."""
+a collector, a store or an authorizer is. The rules of hops hold for all. It judges nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.world import Key
-from everyhop.model import Authorizer, Collector, Config, Hop, Mirror, Route
+from everyhop.model import Authorizer, Config, Hop, Mirror, Route, Side
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Behind:
 
     own: Key
     """The route's own place."""
-    given: Route | Mirror | Collector | Authorizer
+    given: Route | Mirror | Side | Authorizer
     """What has the list."""
-    route: Route | Collector | Authorizer
+    route: Route | Side | Authorizer
     """What holds for it: of a mirror its route's words, where it has none of its own."""
 
     @property
@@ -31,8 +31,8 @@ class Behind:
 
     @property
     def called(self) -> str:
-        if isinstance(self.given, Collector):
-            return f"collector {self.given.name!r}"
+        if isinstance(self.given, Side):
+            return f"{self.own[0]} {self.given.name!r}"
         if isinstance(self.given, Authorizer):
             return f"authorizer {self.given.name!r}"
         return f"the mirror of route {self.route.name!r}" if self.is_mirror else f"route {self.route.name!r}"

@@ -18,7 +18,7 @@ from everyhop.compile.plain import https_port
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends
-from everyhop.model import Collector, Edits, Listener, Rewrite, Route, Site, Slow, Traces
+from everyhop.model import Collector, Edits, Listener, Rewrite, Route, Site, Slow, Store, Traces
 
 NO_EDITS = plan.Edits(remove=[], set=[], add=[])
 
@@ -40,6 +40,7 @@ def build(world: World) -> plan.Plan:
         pages=error_pages(config.pages),
         collectors=[collector(c) for c in config.collector],
         traces=traces(config.traces) if config.traces else None,
+        stores=[store(it) for it in sorted(config.store, key=lambda it: it.name)],
         listeners=[listener(world, i) for i in range(len(config.listener))],
         sites=[site(world, s, carried) for s in config.site],
         identities=[
@@ -61,6 +62,11 @@ def error_pages(given: dict[str, str]) -> list[plan.ErrorPage]:
 def collector(it: Collector) -> plan.Collector:
     told = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
     return plan.Collector(name=it.name, under=it.path, backends=told)
+
+
+def store(it: Store) -> plan.Store:
+    asked = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
+    return plan.Store(name=it.name, backends=asked, user=it.user, password=it.password, database=it.database)
 
 
 def traces(it: Traces) -> plan.Traces:

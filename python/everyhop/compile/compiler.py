@@ -41,6 +41,7 @@ from everyhop.compile import (
     rules_routes,
     rules_serve,
     rules_spread,
+    rules_stores,
     rules_streams,
     rules_tokens,
     rules_upgrades,
@@ -180,6 +181,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
     rules_authorizers.judge_dates(world)
+    rules_stores.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     return replace(
@@ -233,6 +235,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
     rules_authorizers.judge_dates(world)
+    rules_stores.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
     plan = build(world)
@@ -280,6 +283,7 @@ def read_for(world: World) -> list[dict[Path, Mark]]:
         *(c.files for c in crls),
         *(p.files for p in pages),
         *(k.files for k in keys),
+        *(p.files for p in world.passwords.values()),
     ]
 
 
@@ -305,5 +309,6 @@ def backend_names(plan: Plan) -> set[str]:
             places += [b.at for b in route.way.behind]
     places += [b.at for it in plan.collectors for b in it.backends]
     places += [b.at for it in plan.authorizers for b in it.backends]
+    places += [b.at for it in plan.stores for b in it.backends]
     named = {p.name for p in places if isinstance(p, NamePlace)}
     return named | {str(p) for p in places if isinstance(p, ServicePlace)}

@@ -12,6 +12,7 @@ from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.pages import read_answer, read_html
+from everyhop.compile.passwords import read_password
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 from everyhop.model import Issuer
@@ -52,6 +53,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     answers(world)
     errors(world)
     key_sets(world)
+    passwords(world, environ)
     chains(world)
 
 
@@ -81,6 +83,17 @@ def key_sets(world: World) -> None:
             mend = "leave it: tokens that others sign by it are none of yours"
             world.find("note", "issuer/unused-key", key, what, mend, mark=found.sha256)
         verified(world, i, issuer, found)
+
+
+def passwords(world: World, environ: Mapping[str, str]) -> None:
+    for i, store in enumerate(world.config.store):
+        given = store.password
+        if given is None or not given.startswith(("file:", "env:", "cred:")):
+            continue  # refused elsewhere, without the secret in the message
+        try:
+            world.passwords[i] = read_password(given, world.base, environ)
+        except Unusable as e:
+            world.refuse(e.slug, ("store", i, "password"), f"store {store.name!r}: {e.what}", e.mend)
 
 
 def verified(world: World, i: int, issuer: Issuer, read: KeySet) -> None:

@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "collector", "issuer", "limit", "authorizer", "route")
+TABLES = ("listener", "site", "identity", "collector", "issuer", "store", "limit", "authorizer", "route")
 """Those of which a file has several."""
 
 

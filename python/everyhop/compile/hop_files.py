@@ -14,7 +14,7 @@ from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Unusable, names_of
-from everyhop.model import Authorizer, Collector, Hop, Route, Verify
+from everyhop.model import Authorizer, Hop, Route, Side, Verify
 from everyhop.screen import ahead
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -37,11 +37,13 @@ def read(world: World) -> None:
         aside(world, ("collector", i, "verify"), f"collector {it.name!r}", it)
     for i, asked in enumerate(world.config.authorizer):
         aside(world, ("authorizer", i, "verify"), f"authorizer {asked.name!r}", asked)
+    for i, store in enumerate(world.config.store):
+        aside(world, ("store", i, "verify"), f"store {store.name!r}", store)
     for _, _, by in servers(world.config):
         aside(world, (*by.own, "verify"), by.called, by.server)
 
 
-def aside(world: World, at: Key, thing: str, it: Collector | Authorizer) -> None:
+def aside(world: World, at: Key, thing: str, it: Side | Authorizer) -> None:
     """Of one that is beside the way of requests."""
     if (given := it.verify) is None or it.tls == "plaintext":
         return

@@ -1,4 +1,4 @@
-"""The hops behind the edge, from the file to the plan: a route's, those of its mirror, a collector's and an authorizer's. Pure. Read next: `build.py`."""
+"""The hops behind the edge, from the file to the plan: a route's, those of its mirror, a collector's, a store's and an authorizer's. Pure. Read next: `build.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.world import demands_asking, ends_at
-from everyhop.model import Acceptance, Authorizer, Collector, Hop, Route, Verify
+from everyhop.model import Acceptance, Authorizer, Hop, Route, Side, Verify
 
 TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 TLS12 = [
@@ -57,7 +57,7 @@ def accepted(given: Acceptance) -> plan.Accepted:
     )
 
 
-def hop(it: Route | Collector | Authorizer, backend: Hop) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
+def hop(it: Route | Side | Authorizer, backend: Hop) -> plan.MutualHop | plan.ReencryptHop | plan.PlaintextHop:
     tls = backend.tls or it.tls
     assert tls is not None
     at = names.address(backend.at)

@@ -41,6 +41,7 @@ def limiter(it: Limit, ipv6_prefix: int) -> plan.Limiter:
         ipv6_prefix=it.ipv6_prefix or ipv6_prefix,
         keys=it.keys,
         mode=it.mode,
+        shared=plan.Shared(store=it.store, when_down=it.when_store_down) if it.store is not None else None,
         tells=it.tells,
         x_ratelimit=it.x_ratelimit,
     )

@@ -7,7 +7,7 @@ from everyhop.compile.places import places
 from everyhop.compile.rules_acceptance import dated
 from everyhop.compile.rules_proof import asking, asking_at_all, verified
 from everyhop.compile.world import Key, World
-from everyhop.model import Authorizer, Collector, Hop, Route
+from everyhop.model import Authorizer, Hop, Route, Side
 from everyhop.plan import STRENGTH
 from everyhop.screen import few
 
@@ -60,7 +60,7 @@ def each(world: World, it: Behind, seen: dict[str, Key], accepted_needed: list[s
 
 def choosing(world: World, it: Behind, in_plaintext: list[str]) -> None:
     """Whether a backend that may choose its protocol has TLS to choose it in."""
-    if isinstance(it.route, Collector | Authorizer) or it.route.upstream_protocol != "auto" or not in_plaintext:
+    if isinstance(it.route, Side | Authorizer) or it.route.upstream_protocol != "auto" or not in_plaintext:
         return
     world.refuse(
         "hop/nothing-negotiates",

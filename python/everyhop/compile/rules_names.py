@@ -25,6 +25,7 @@ def unique(world: World) -> None:
         ("identity", [x.name for x in config.identity]),
         ("collector", [x.name for x in config.collector]),
         ("issuer", [x.name for x in config.issuer]),
+        ("store", [x.name for x in config.store]),
         ("limit", [x.name for x in config.limit]),
         ("authorizer", [x.name for x in config.authorizer]),
         ("route", [x.name for x in config.route]),

@@ -1,4 +1,4 @@
-"""Rules about the way to somebody who is beside the requests: a collector, who is told of them, and an authorizer, who is asked about
+"""Rules about the way to somebody who is beside the requests: a collector, who is told of them, a store, which counts them, and an authorizer, who is asked about
 them. It is held to what a way to a backend is. Read next: `rules_proof.py`."""
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from everyhop.compile.rules_acceptance import dated
 from everyhop.compile.rules_hops import LOCALHOST
 from everyhop.compile.rules_proof import verified
 from everyhop.compile.world import Key, World
-from everyhop.model import Authorizer, Collector
+from everyhop.model import Authorizer, Side
 
-Side = Collector | Authorizer
+Beside = Side | Authorizer
 
 
-def reached(world: World, by: Behind, it: Side, example: tuple[str, int], hears: str) -> None:
+def reached(world: World, by: Behind, it: Beside, example: tuple[str, int], hears: str) -> None:
     """`example`: a service and a port, of what is offered to write; `hears`: what of requests it gets, as a verb."""
     in_the_clear: list[str] = []
     for j, _, at in places(world, by, {}, says="is at", example=example):
@@ -29,7 +29,7 @@ def reached(world: World, by: Behind, it: Side, example: tuple[str, int], hears:
 MUTUAL = 'tls = "mutual", with present = "NAME"'
 
 
-def idle(world: World, by: Behind, it: Side, mend: str = MUTUAL) -> None:
+def idle(world: World, by: Behind, it: Beside, mend: str = MUTUAL) -> None:
     """What is said of a proof that nobody gives, to whoever is beside the way of requests."""
     said = [("demand_asks", it.demand_asks, it.tls != "mutual"), ("present", it.present, it.tls == "plaintext")]
     for field, given, is_idle in [*said, ("verify", it.verify, it.tls == "plaintext")]:
@@ -44,7 +44,7 @@ def idle(world: World, by: Behind, it: Side, mend: str = MUTUAL) -> None:
             )
 
 
-def acceptance(world: World, by: Behind, it: Side, needed: list[str], hears: str) -> None:
+def acceptance(world: World, by: Behind, it: Beside, needed: list[str], hears: str) -> None:
     key: Key = (*by.own, "acceptance")
     encrypt = 'encrypt the hop: tls = "reencrypt" or "mutual"'
     again = "decide again: write a later until, and whose word it is"

@@ -52,6 +52,7 @@ def ways_in(world: World) -> WaysIn | None:
         pages=[],
         collectors=[],
         traces=None,
+        stores=[],
         listeners=listeners(world),
         sites=[
             plan.Site(

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
+from everyhop.compile.passwords import Password
 from everyhop.identity import Crl, Pair, Readings, Roots
-from everyhop.model import Authorizer, Backend, Collector, Config, Hop, Route
+from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document
 
@@ -34,6 +35,8 @@ class World:
     """What answers and errors of the edge's own have as their bodies, by the name of the file."""
     key_sets: dict[str, KeySet] = field(default_factory=dict)
     """Of issuers, by the name of the file."""
+    passwords: dict[int, Password] = field(default_factory=dict)
+    """Of stores by their index."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class World:
             "listener": "listeners",
             "collector": "collectors",
             "authorizer": "authorizers",
+            "store": "stores",
         }.get(str(key[0]) if key else "", "things")
         mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
@@ -146,6 +150,8 @@ class World:
                 name = config.listener[index].name
             case ("collector", int(index), *rest):
                 name = config.collector[index].name
+            case ("store", int(index), *rest):
+                name = config.store[index].name
             case ("limit", int(index), *rest):
                 name = config.limit[index].name
             case ("authorizer", int(index), *rest):
@@ -184,16 +190,18 @@ def own_words(config: Config, key: Key) -> set[str]:
         case ("authorizer", int(index), *_):
             authorizer = config.authorizer[index]
             return called(authorizer.name) | {w for w in authorizer.to if w}
+        case ("store", int(index), *_):
+            return called(config.store[index].name) | {w for w in config.store[index].to if w}
         case _:
             return set()
 
 
-def backends(it: Route | Collector | Authorizer) -> list[Backend]:
-    """The route's backends, a collector's or an authorizer's, all in the long form."""
+def backends(it: Route | Side | Authorizer) -> list[Backend]:
+    """The route's backends, a collector's, a store's or an authorizer's, all in the long form."""
     return [Backend(at=entry) if isinstance(entry, str) else entry for entry in it.to]
 
 
-def demands_asking(route: Route | Collector | Authorizer, backend: Hop) -> bool:
+def demands_asking(route: Route | Side | Authorizer, backend: Hop) -> bool:
     """Whether a backend, which is mutual, must ask for our certificate: as it says, as its route says, or for its data."""
     given = route.demand_asks if backend.demand_asks is None else backend.demand_asks
     return route.data == "major-incident" if given is None else given

@@ -4,7 +4,7 @@ they do; what they are called is silence."""
 from __future__ import annotations
 
 from everyhop.diff.kinds import KINDS, Change
-from everyhop.plan import AtEdge, Limiter, Rate
+from everyhop.plan import AtEdge, Limiter, Rate, Shared
 
 KINDS.update(
     {
@@ -37,7 +37,16 @@ def refusing(way: AtEdge) -> list[Limiter]:
 def holds(it: Limiter, other: Limiter) -> bool:
     """Whether nothing passes `it` that `other` would refuse: as far as can be told of two that count by the same."""
     alike = it.by == other.by and (it.ipv6_prefix <= other.ipv6_prefix or "client address" not in map(str, it.by))
-    return alike and slower(it.rate, other.rate) and fewer(it.at_once, other.at_once)
+    return (
+        alike and together(it.shared, other.shared) and slower(it.rate, other.rate) and fewer(it.at_once, other.at_once)
+    )
+
+
+def together(it: Shared | None, other: Shared | None) -> bool:
+    """Edges that count together let no more pass than one of them alone."""
+    if it is None or other is None:
+        return other is None
+    return other.when_down == "local" or it.when_down == "refuse"
 
 
 def slower(it: Rate | None, other: Rate | None) -> bool:

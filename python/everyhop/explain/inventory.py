@@ -53,6 +53,8 @@ def authorities(config: Config) -> dict[str, list[str]]:
         use(issuer.keys.verify.ca if issuer.keys.verify else None, f"the key server of issuer {issuer.name!r}")
     for authorizer in config.authorizer:
         use(authorizer.verify.ca if authorizer.verify else None, f"authorizer {authorizer.name!r}")
+    for store in config.store:
+        use(store.verify.ca if store.verify else None, f"store {store.name!r}")
     for route in config.route:
         if route.tls == "passthrough":
             continue

@@ -39,6 +39,7 @@ def told(it: RouteTrust) -> list[str]:
     lines = [(pattern, f"{at}, authorizer {name}: asked about each request") for name, at, pattern in asked]
     aside = [(it.collector.name, at, pattern) for at, pattern in it.collector.hops] if it.collector else []
     lines += [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
+    lines += [(by, f"{at}, store {store.name}: counts who comes") for store in it.stores for at, by in store.hops]
     lines += [(key.pattern, f"{key.at}, keys of issuer {key.name}: say whose tokens pass") for key in it.keyed]
     before = " " * drawn(it)[0].index("edge")
     return [f"{before}edge {EYE if pattern == 'plaintext' else LOCK} {what}" for pattern, what in lines]
@@ -125,7 +126,7 @@ def collected(it: RouteTrust) -> list[str]:
     """Who is asked about its requests, and who is told of them: of what, and by whose word in plaintext; and who says whose tokens
     pass."""
     out = []
-    for to in (it.asks, it.collector):
+    for to in (it.asks, it.collector, *it.stores):
         if to is not None:
             signed = to.accepted
             word = f" {signed[0]} accepted that this goes there in plaintext, until {signed[1]}." if signed else ""

@@ -19,8 +19,10 @@ from everyhop.model.mirror import Mirror
 from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.route import Allow, Rewrite, Route
+from everyhop.model.side import Side
 from everyhop.model.site import Clients, Identity, KeyPair, Site
 from everyhop.model.slow import Slow
+from everyhop.model.store import Store
 from everyhop.model.token import Issuer, Jwt
 
 __all__ = [
@@ -57,9 +59,11 @@ __all__ = [
     "Route",
     "RouteLimits",
     "RouteLog",
+    "Side",
     "Site",
     "Slow",
     "StatusSection",
+    "Store",
     "Traces",
     "Verify",
 ]

@@ -4,37 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
-from everyhop.model.hop import Verify
-from everyhop.model.words import HopTls
+from everyhop.model.side import Side
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 
-class Collector(Section):
+class Collector(Side):
     """`[[collector]]`: takes OTLP by HTTP, as an OpenTelemetry Collector does. The hop to it is as that to a backend: nothing goes there before it proved who it is."""
 
-    name: str
-    to: Annotated[list[str], Field(min_length=1)]
-    """Where it is, such as `"otel.internal:4318"`, in the forms that a backend has. Of several one is told; the next where that one cannot be reached."""
-    tls: HopTls
-    """How it is reached: `mutual`, `reencrypt`, or `plaintext`, which takes an `acceptance` unless it is on this host."""
-    verify: Verify | None = None
-    present: str | None = None
-    """The `[[identity]]` shown to it."""
-    demand_asks: bool = False
-    """Whether nothing is sent to one that did not ask for our certificate, where `tls = "mutual"`."""
-    off_host: bool = False
-    """A loopback address that leads elsewhere (a tunnel, a port-forward)."""
-    acceptance: Acceptance | None = None
     path: str = ""
     """What stands before `/v1/traces`, such as `/otlp`."""
-
-    @property
-    def data(self) -> None:
-        """What a leak would be is said of routes."""
-        return None
 
 
 class Traces(Section):

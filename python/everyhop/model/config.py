@@ -13,6 +13,7 @@ from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection
 from everyhop.model.route import Route
 from everyhop.model.site import Identity, Site
+from everyhop.model.store import Store
 from everyhop.model.token import Issuer
 
 
@@ -62,7 +63,7 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[limit]]`, `[[authorizer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[store]]`, `[[limit]]`, `[[authorizer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
@@ -78,6 +79,7 @@ class Config(Section):
     traces: Traces | None = None
     """Without it no request becomes a span, and what clients say of a trace goes on to backends as it came."""
     issuer: list[Issuer] = []
+    store: list[Store] = []
     limit: list[Limit] = []
     authorizer: list[Authorizer] = []
     route: list[Route] = []

@@ -25,6 +25,10 @@ class Limit(Section):
     """Bits of an IPv6 address that count, since who has one address of a network has all; default: `limits.source_ipv6_prefix`."""
     keys: Annotated[int, Field(ge=1_000, le=10_000_000)] = 100_000
     """Keys that are remembered at a time, 16 bytes each. Where more come, those are forgotten first that have used least."""
+    store: str | None = None
+    """The `[[store]]` in which all edges that name it count together; without it each edge counts by itself. An edge asks for some requests at a time, one in a hundred of `burst`, and holds no request for more than 20 ms."""
+    when_store_down: Literal["local", "refuse"] = "local"
+    """While the store does not answer: `local`, each edge counts by itself; `refuse`, what the store was not asked of is answered 503."""
     mode: Literal["refuse", "observe"] = "refuse"
     """`observe`: what is beyond it passes, and is counted and logged, so that a limit can be tried on what really comes."""
     tells: Literal["refusals", "answers"] = "refusals"

@@ -120,6 +120,7 @@ from everyhop.plan.shape import (
 )
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
+from everyhop.plan.store import Shared, Store
 from everyhop.plan.strength import STRENGTH, weakest
 from everyhop.plan.token import (
     ClaimMatch,
@@ -245,6 +246,7 @@ __all__ = [
     "SameHost",
     "ServicePlace",
     "Share",
+    "Shared",
     "Site",
     "SpeaksRedirect",
     "SpeaksServe",
@@ -254,6 +256,7 @@ __all__ = [
     "StatusOff",
     "Statuses",
     "Sticky",
+    "Store",
     "Text",
     "ThreadsCores",
     "ThreadsFixed",

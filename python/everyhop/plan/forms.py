@@ -19,6 +19,7 @@ from everyhop.plan.part import Part
 from everyhop.plan.route import Route
 from everyhop.plan.settings import Engine, ErrorPage, Limits, StatusBound, StatusOff
 from everyhop.plan.site import Identity, Site
+from everyhop.plan.store import Store
 from everyhop.plan.token import Issuer
 from everyhop.plan.told import Always, Never
 
@@ -34,6 +35,7 @@ class Plan(Part):
     pages: Always[list[ErrorPage]]
     collectors: Never[list[Collector]]  # one matters where something is sent to it
     traces: Always[Traces | None]
+    stores: Never[list[Store]]  # one matters where a limit is counted in it
     listeners: Always[list[Listener]]
     sites: Always[list[Site]]
     identities: Never[list[Identity]]  # an identity matters where a hop presents it

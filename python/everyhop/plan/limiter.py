@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.plan.part import Part
+from everyhop.plan.store import Shared
 from everyhop.plan.told import Always, ByEffect, Never
 
 
@@ -87,6 +88,7 @@ class Limiter(Part):
     ipv6_prefix: ByEffect[int]  # where addresses count
     keys: Never[int]
     mode: Always[Literal["refuse", "observe"]]
+    shared: Always[Shared | None]
     tells: Never[Literal["refusals", "answers"]]
     x_ratelimit: Never[bool]
 
@@ -102,4 +104,7 @@ class Limiter(Part):
     def __str__(self) -> str:
         most = [str(self.rate)] if self.rate else []
         most += [f"{self.at_once} at once"] if self.at_once else []
-        return f"{' and '.join(most)}, {self.key}"
+        if self.shared is None:
+            return f"{' and '.join(most)}, {self.key}"
+        down = "each edge by itself" if self.shared.when_down == "local" else "none passes"
+        return f"{' and '.join(most)}, {self.key}, all edges together in store {self.shared.store} (while it is silent {down})"

@@ -440,6 +440,26 @@ PAGES: dict[str, Page] = {
         "whoever looks for its traces finds none, and the file says that there are some",
         "Spans go to the `[[collector]]` that `[traces]` names.",
     ),
+    "store/password": Page(
+        "a store's password cannot be used",
+        "what stands in a configuration is read by whoever may read that",
+        "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential); the file holds the password alone, in one line.",
+    ),
+    "store/password-exposed": Page(
+        "others than the owner can read a store's password",
+        "whoever has it can let anybody pass, and nobody",
+        "The supervisor reads it, and the engine is given it sealed in memory: nobody else needs to.",
+    ),
+    "store/password-readable": Page(
+        "a store's password goes over a network in plaintext",
+        "whoever reads it on the way can let anybody pass, and nobody",
+        "An acceptance says that what is counted may be read; whoever has the password can change it as well.",
+    ),
+    "store/counts-nothing": Page(
+        "a store counts nothing, or cannot count what it is named for",
+        "who believes that edges count together does not look at what each of them lets pass",
+        'A `[[limit]]` with a `rate` names it: `store = "NAME"`. What is under way at once each edge counts by itself.',
+    ),
     # Hops.
     "hop/nothing-to-prove": Page(
         "a hop proves nothing, and the file says by what it would",

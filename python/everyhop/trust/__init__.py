@@ -30,6 +30,7 @@ from everyhop.trust.map import (
     matched,
     trust_map,
 )
+from everyhop.trust.stores import Counting, counting
 
 __all__ = [
     "ALONE",
@@ -45,6 +46,7 @@ __all__ = [
     "Asking",
     "Capability",
     "Collecting",
+    "Counting",
     "Exposure",
     "Hop",
     "Keyed",
@@ -58,6 +60,7 @@ __all__ = [
     "acceptances",
     "asking",
     "collecting",
+    "counting",
     "keyed",
     "matched",
     "missing",

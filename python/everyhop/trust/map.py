@@ -38,6 +38,7 @@ from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
 from everyhop.trust.issuers import Keyed, keyed
+from everyhop.trust.stores import Counting, counting
 
 Demand = Literal["not asked", "asked", "required"]
 DEMANDS: dict[str, Demand] = {"nothing": "not asked", "ask": "asked", "require": "required"}
@@ -158,6 +159,8 @@ class RouteTrust:
     """Who says by which keys its tokens are verified."""
     asks: Asking | None = None
     """Who is asked whether they may pass."""
+    stores: tuple[Counting, ...] = ()
+    """Where they are counted together with other edges."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -185,6 +188,7 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             collector=collecting(plan, plan.routes[i]),
             keyed=keyed(plan, plan.routes[i]),
             asks=asking(plan, plan.routes[i]),
+            stores=counting(plan, plan.routes[i]),
         )
         for i, it in enumerate(out)
     ]

@@ -7,11 +7,11 @@ use crate::client::conn::Conn;
 use crate::client::key::cookie;
 use crate::exchange::asked::Asked;
 use crate::exchange::cors::Granted;
-use crate::exchange::limited::{Left, Limited, Within};
+use crate::exchange::limited::{Waits, Within, exceeded, tell};
 use crate::exchange::words::Fields;
-use everyhop_plan::{KeyPart, Limiter};
+use everyhop_plan::KeyPart;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::limiter::{LimiterRun, LimitsRun, Over, Taken, sign};
+use everyhop_running::limiter::{Leased, LimiterRun, LimitsRun, Over};
 use everyhop_running::running::RouteRun;
 use everyhop_running::token::Verified;
 use std::hash::Hasher;
@@ -69,10 +69,32 @@ fn each(
 ) -> Result<(), Refusal> {
     for (i, limit) in by.each.iter().enumerate().filter(|(_, limit)| is_asked(&limit.by)) {
         let run = &*limit.by;
-        let key = key(conn, asked, view, run, route);
-        let (taken, over) = run.take(key, now);
+        let key_of = |run: &LimiterRun| {
+            let mut hasher = run.hasher();
+            key(conn, asked, view, (run, route), &mut hasher);
+            hasher.finish()
+        };
+        let key = key_of(run);
+        let (mut taken, mut over) = run.take(key, now);
+        if over.is_none() && run.is_shared() {
+            let named = || named(conn, asked, view, (run, route));
+            match run.lease(key, named, now) {
+                Leased::Yes => {}
+                Leased::No { wait_ns } => {
+                    run.give_back(key);
+                    over = Some(Over::Rate { wait_ns });
+                    taken.held.take_if(|_| !run.observes());
+                }
+                Leased::Wait(question) => within.waits.push(Waits { limit: i, key, named: named(), question }),
+                Leased::Down if run.passes_unasked() => {}
+                Leased::Down => over = Some(Over::Unknown),
+            }
+        }
         let Some(over) = over else {
             within.counted |= 1 << (i % 64);
+            if by.shares {
+                within.keys.push((i, key));
+            }
             if run.tells() {
                 tell(&mut within.told, run, &taken);
             }
@@ -85,63 +107,43 @@ fn each(
             within.held.extend(taken.held);
             continue;
         }
-        for (_, before) in by.each.iter().enumerate().filter(|(i, _)| within.counted & (1 << (i % 64)) != 0) {
-            before.by.give_back(self::key(conn, asked, view, &before.by, route));
+        for (i, before) in by.each.iter().enumerate().filter(|(i, _)| within.counted & (1 << (i % 64)) != 0) {
+            let key = key_of(&before.by);
+            before.by.give_back(key);
+            if within.waits.iter().all(|it| it.limit != i) {
+                before.by.give_lease_back(key);
+            }
         }
-        return Err(match over {
-            Over::Rate { .. } => Refusal::RateLimited,
-            Over::AtOnce => Refusal::TooManyOfKey,
-        });
+        return Err(over.into_refusal());
     }
     Ok(())
 }
 
-#[cold]
-#[inline(never)]
-fn tell(told: &mut Option<Box<Limited>>, run: &LimiterRun, taken: &Taken) {
-    let Some((burst, window_s)) = run.policy() else { return };
-    let after_s = taken.earned_ns.div_ceil(1_000_000_000);
-    let left = Left { burst, window_s, left: taken.left, after_s };
-    told.get_or_insert_default().tell(&run.plan.name, left, run.plan.x_ratelimit);
+/// What makes the key, as all edges write it.
+fn named(conn: &Conn, asked: &Asked, view: &impl Fields, by: (&LimiterRun, &str)) -> Vec<u8> {
+    let mut all = Written(Vec::new());
+    key(conn, asked, view, by, &mut all);
+    all.0
 }
 
-/// It goes on all the same where the limit only observes; then its line alone tells.
-#[cold]
-#[inline(never)]
-fn exceeded(told: &mut Option<Box<Limited>>, run: &LimiterRun, key: u64, over: Over) {
-    let it = told.get_or_insert_default();
-    let retry_ms = match over {
-        Over::Rate { wait_ns } => wait_ns.div_ceil(1_000_000),
-        // When one ends nobody knows.
-        Over::AtOnce => 1000,
-    };
-    let says = format!("limit {}: {}, key {}", run.plan.name, said(&run.plan, over), sign(key));
-    if run.observes() {
-        let before = it.detail.take().map(|d| format!("{d}; ")).unwrap_or_default();
-        it.detail = Some(format!("{before}{says}; observed alone, it would be refused").into());
-        return;
-    }
-    it.detail = Some(says.into());
-    it.refuse(retry_ms);
-    if let (Over::Rate { .. }, Some((burst, window_s))) = (over, run.policy()) {
-        let left = Left { burst, window_s, left: 0, after_s: retry_ms.div_ceil(1000).max(1) };
-        it.tell(&run.plan.name, left, run.plan.x_ratelimit);
-    }
-}
+/// What is hashed, as it is, and on every machine the same.
+struct Written(Vec<u8>);
 
-fn said(plan: &Limiter, over: Over) -> String {
-    match (over, plan.rate, plan.at_once) {
-        (Over::Rate { .. }, Some(rate), _) => {
-            let per = match rate.per_s {
-                1 => "s".to_owned(),
-                60 => "m".to_owned(),
-                3600 => "h".to_owned(),
-                86_400 => "d".to_owned(),
-                s => format!("{s}s"),
-            };
-            format!("{}/{per}, burst {}", rate.count, rate.burst)
-        }
-        (_, _, most) => format!("{} at once", most.unwrap_or_default()),
+impl Hasher for Written {
+    fn finish(&self) -> u64 {
+        0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+    fn write_u64(&mut self, n: u64) {
+        self.write(&n.to_be_bytes());
+    }
+    fn write_u128(&mut self, n: u128) {
+        self.write(&n.to_be_bytes());
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.write(&u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes());
     }
 }
 
@@ -156,8 +158,13 @@ fn put(hasher: &mut impl Hasher, part: &[u8]) {
     hasher.write(part);
 }
 
-fn key(conn: &Conn, asked: &Asked, view: &impl Fields, run: &LimiterRun, route: &str) -> u64 {
-    let mut hasher = run.hasher();
+fn key(
+    conn: &Conn,
+    asked: &Asked,
+    view: &impl Fields,
+    (run, route): (&LimiterRun, &str),
+    mut hasher: &mut impl Hasher,
+) {
     for part in &run.plan.by {
         match part {
             KeyPart::ClientAddress {} => address(&mut hasher, asked.client(conn.client_ip()), run.plan.ipv6_prefix),
@@ -173,7 +180,6 @@ fn key(conn: &Conn, asked: &Asked, view: &impl Fields, run: &LimiterRun, route: 
             KeyPart::Claim { path } => claim(&mut hasher, asked.token.as_deref(), path),
         }
     }
-    hasher.finish()
 }
 
 /// However the kernel writes it; of an IPv6 address the first bits, since whoever has one of a network has all.

@@ -2,8 +2,11 @@
 //! draft-ietf-httpapi-ratelimit-headers and, where a limit says so, in those that came before it; and what its line says. None
 //! of it names whose request it was. Read next: `../client/limited.rs`, which asks the limits.
 
-use everyhop_running::limiter::LimitHeld;
+use everyhop_plan::Limiter;
+use everyhop_running::limiter::{LimitHeld, LimiterRun, Over, Taken, sign};
+use everyhop_running::store::Question;
 use std::io::Write;
+use std::sync::Arc;
 
 /// How far a request has come with the limits of its route.
 #[derive(Default)]
@@ -16,6 +19,19 @@ pub(crate) struct Within {
     pub(crate) counted: u64,
     /// Those by address were asked before its token.
     pub(crate) had_first: bool,
+    /// Where some of the route's limits are counted together with other edges, the keys by which it was counted.
+    pub(crate) keys: Vec<(usize, u64)>,
+    /// What stores were asked, and have not answered yet.
+    pub(crate) waits: Vec<Waits>,
+}
+
+/// A store was asked whether one more passes.
+pub(crate) struct Waits {
+    /// The place of its limit among the route's.
+    pub(crate) limit: usize,
+    pub(crate) key: u64,
+    pub(crate) named: Vec<u8>,
+    pub(crate) question: Arc<Question>,
 }
 
 /// Nothing where no limit has anything to tell.
@@ -92,6 +108,56 @@ impl Limited {
             number(ms.max(1), |value| f("grpc-retry-pushback-ms", value));
         }
         self.each(f);
+    }
+}
+
+#[cold]
+#[inline(never)]
+pub(crate) fn tell(told: &mut Option<Box<Limited>>, run: &LimiterRun, taken: &Taken) {
+    let Some((burst, window_s)) = run.policy() else { return };
+    let after_s = taken.earned_ns.div_ceil(1_000_000_000);
+    let left = Left { burst, window_s, left: taken.left, after_s };
+    told.get_or_insert_default().tell(&run.plan.name, left, run.plan.x_ratelimit);
+}
+
+/// It goes on all the same where the limit only observes; then its line alone tells.
+#[cold]
+#[inline(never)]
+pub(crate) fn exceeded(told: &mut Option<Box<Limited>>, run: &LimiterRun, key: u64, over: Over) {
+    let it = told.get_or_insert_default();
+    let retry_ms = match over {
+        Over::Rate { wait_ns } => wait_ns.div_ceil(1_000_000),
+        // When one ends nobody knows, or when a store answers again.
+        Over::AtOnce | Over::Unknown => 1000,
+    };
+    let says = format!("limit {}: {}, key {}", run.plan.name, said(&run.plan, over), sign(key));
+    if run.observes() {
+        let before = it.detail.take().map(|d| format!("{d}; ")).unwrap_or_default();
+        it.detail = Some(format!("{before}{says}; observed alone, it would be refused").into());
+        return;
+    }
+    it.detail = Some(says.into());
+    it.refuse(retry_ms);
+    if let (Over::Rate { .. }, Some((burst, window_s))) = (over, run.policy()) {
+        let left = Left { burst, window_s, left: 0, after_s: retry_ms.div_ceil(1000).max(1) };
+        it.tell(&run.plan.name, left, run.plan.x_ratelimit);
+    }
+}
+
+fn said(plan: &Limiter, over: Over) -> String {
+    match (over, plan.rate, plan.at_once) {
+        (Over::Rate { .. }, Some(rate), _) => {
+            let per = match rate.per_s {
+                1 => "s".to_owned(),
+                60 => "m".to_owned(),
+                3600 => "h".to_owned(),
+                86_400 => "d".to_owned(),
+                s => format!("{s}s"),
+            };
+            format!("{}/{per}, burst {}", rate.count, rate.burst)
+        }
+        (Over::Unknown, ..) => "its store does not answer".to_owned(),
+        (_, _, most) => format!("{} at once", most.unwrap_or_default()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! It knows neither a client's connection nor a backend's. Read next: `words.rs`, then `carry.rs`.
 
 pub(crate) mod again;
+pub(crate) mod agreed;
 pub mod asked;
 pub(crate) mod body;
 pub(crate) mod both_ways;

@@ -3,13 +3,18 @@
 //! it. Read next: `pace.rs`, `table.rs`, `counts.rs`.
 
 mod counts;
+mod leases;
 mod pace;
 mod table;
 
 use crate::material::Unusable;
 use crate::running::{RouteRun, Running};
+use crate::store::StoreRun;
 use counts::{Counts, UnderWay};
-use everyhop_plan::{KeyPart, LimitMode, LimitTells, Limiter, Way};
+use everyhop_plan::{KeyPart, LimitMode, LimitTells, Limiter, Way, WhenDown};
+use everyhop_record::digest::sha256_hex;
+use everyhop_record::refusal::Refusal;
+use leases::{Leases, Terms};
 use pace::Pace;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,6 +24,7 @@ use std::time::Instant;
 use table::Table;
 
 pub use counts::UnderWay as LimitHeld;
+pub use leases::Leased;
 
 /// What a limit remembers.
 struct Memory {
@@ -28,6 +34,7 @@ struct Memory {
     began: Instant,
     owed: Option<Table>,
     under_way: Arc<Counts>,
+    leases: Option<Leases>,
 }
 
 /// A limit, whichever routes name it.
@@ -36,6 +43,7 @@ pub struct LimiterRun {
     pace: Option<Pace>,
     memory: Arc<Memory>,
     is_by_address: bool,
+    store: Option<Arc<StoreRun>>,
 }
 
 /// A limit of one route, and how often it was beyond it there.
@@ -49,6 +57,8 @@ pub struct LimitsRun {
     pub each: Vec<Limited>,
     /// Some of them tell in all answers what is left.
     pub tells: bool,
+    /// Some of them are counted together with other edges.
+    pub shares: bool,
 }
 
 /// A request that a limit lets pass.
@@ -68,6 +78,18 @@ pub enum Over {
         wait_ns: u64,
     },
     AtOnce,
+    /// Its store does not answer.
+    Unknown,
+}
+
+impl Over {
+    pub fn into_refusal(self) -> Refusal {
+        match self {
+            Over::Rate { .. } => Refusal::RateLimited,
+            Over::AtOnce => Refusal::TooManyOfKey,
+            Over::Unknown => Refusal::LimitUnknown,
+        }
+    }
 }
 
 /// A key that owes much, by its sign.
@@ -83,9 +105,10 @@ pub fn sign(key: u64) -> String {
 }
 
 impl LimiterRun {
-    fn new(plan: &Limiter, before: Option<&LimiterRun>) -> LimiterRun {
+    fn new(plan: &Limiter, before: Option<&LimiterRun>, store: Option<Arc<StoreRun>>) -> LimiterRun {
         let alike = |b: &&LimiterRun| {
-            let of = |it: &Limiter| (it.by.clone(), it.ipv6_prefix, it.keys);
+            let store = |it: &Limiter| it.shared.as_ref().map(|s| s.store.clone());
+            let of = |it: &Limiter| (it.by.clone(), it.ipv6_prefix, it.keys, store(it));
             of(&b.plan) == of(plan) && b.plan.rate.is_some() == plan.rate.is_some()
         };
         let memory = before.filter(alike).map(|b| b.memory.clone()).unwrap_or_else(|| {
@@ -94,12 +117,13 @@ impl LimiterRun {
                 began: Instant::now(),
                 owed: plan.rate.map(|_| Table::new(plan.keys)),
                 under_way: Arc::default(),
+                leases: plan.shared.as_ref().map(|_| Leases::new(plan.keys)),
             })
         });
         let has = |is: fn(&KeyPart) -> bool| plan.by.iter().any(is);
         let is_by_address =
             has(|it| matches!(it, KeyPart::ClientAddress {})) && !has(|it| matches!(it, KeyPart::Claim { .. }));
-        LimiterRun { plan: plan.clone(), pace: plan.rate.map(Pace::of), memory, is_by_address }
+        LimiterRun { plan: plan.clone(), pace: plan.rate.map(Pace::of), memory, is_by_address, store }
     }
 
     /// What a key is made with: whoever makes it writes each part with its length.
@@ -160,11 +184,44 @@ impl LimiterRun {
         }
     }
 
+    /// It counts together with other edges.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// What becomes of one that its store is not asked of.
+    pub fn passes_unasked(&self) -> bool {
+        self.plan.shared.as_ref().is_none_or(|it| it.when_down == WhenDown::Local)
+    }
+
+    /// Whether one that passes here passes where all edges count together. `named`: what of the request makes the key, as each of
+    /// them writes it.
+    pub fn lease(&self, key: u64, named: impl Fn() -> Vec<u8>, now: Instant) -> Leased {
+        let (Some(store), Some(leases), Some(pace)) = (&self.store, &self.memory.leases, self.pace) else {
+            return Leased::Yes;
+        };
+        let terms = Terms { step_ns: pace.step_ns(), burst: pace.burst };
+        let named = || {
+            let digest = sha256_hex(&named());
+            format!("everyhop:{}:{}", self.plan.name, digest.get(..32).unwrap_or(&digest))
+        };
+        leases.take(key, named, self.ns(now), (terms, &store.questions))
+    }
+
     /// A request that it let pass was refused by another limit: it counts for nothing here.
     #[cold]
     pub fn give_back(&self, key: u64) {
         if let (Some(pace), Some(owed)) = (self.pace, &self.memory.owed) {
             owed.give_back(key, pace);
+        }
+    }
+
+    /// And the same where it was leased.
+    #[cold]
+    pub fn give_lease_back(&self, key: u64) {
+        if let Some(leases) = &self.memory.leases {
+            leases.give_back(key);
         }
     }
 
@@ -195,6 +252,7 @@ impl LimiterRun {
 pub(crate) fn limiters(
     ways: impl Iterator<Item = impl std::borrow::Borrow<Way>>,
     before: Option<&Running>,
+    stores: &[Arc<StoreRun>],
 ) -> Result<HashMap<String, Arc<LimiterRun>>, Unusable> {
     let mut all: HashMap<String, Arc<LimiterRun>> = HashMap::new();
     for way in ways {
@@ -206,7 +264,14 @@ pub(crate) fn limiters(
                 None => {
                     let mut old = before.iter().flat_map(|b| &b.limiters);
                     let old = old.find(|b| b.plan.name == plan.name).map(|b| &**b);
-                    all.insert(plan.name.clone(), Arc::new(LimiterRun::new(plan, old)));
+                    let store = match &plan.shared {
+                        None => None,
+                        Some(by) => {
+                            let found = stores.iter().find(|it| it.plan.name == by.store).cloned();
+                            Some(found.ok_or_else(|| Unusable(format!("store {:?} is not there", by.store)))?)
+                        }
+                    };
+                    all.insert(plan.name.clone(), Arc::new(LimiterRun::new(plan, old, store)));
                 }
             }
         }
@@ -228,7 +293,8 @@ pub(crate) fn of_route(
     let named = limited_by.iter().filter_map(|plan| all.get(&plan.name));
     let each: Vec<_> = named.map(|by| Limited { by: by.clone(), over: counted(&by.plan.name) }).collect();
     let tells = each.iter().any(|it| it.by.tells());
-    (!each.is_empty()).then(|| Box::new(LimitsRun { each, tells }))
+    let shares = each.iter().any(|it| it.by.is_shared());
+    (!each.is_empty()).then(|| Box::new(LimitsRun { each, tells, shares }))
 }
 
 impl Limited {

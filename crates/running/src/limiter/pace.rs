@@ -37,6 +37,10 @@ impl Pace {
         until_ns.clamp(now_ns, now_ns.saturating_add(self.span_ns))
     }
 
+    pub fn step_ns(&self) -> u64 {
+        self.step_ns
+    }
+
     /// Takes one back that came to nothing.
     pub fn give_back(&self, until_ns: u64) -> u64 {
         until_ns.saturating_sub(self.step_ns)

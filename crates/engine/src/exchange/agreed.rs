@@ -1,0 +1,92 @@
+//! A request waits for a store where its limit is counted together with other edges and this one has nothing leased for it: a
+//! few milliseconds at the most, and not at all where the store does not answer. Read next: `limited.rs`, `carry.rs`.
+
+use crate::exchange::limited::{Waits, Within, exceeded};
+use crate::exchange::sides::Client;
+use everyhop_record::refusal::Refusal;
+use everyhop_running::limiter::{Leased, Over};
+use everyhop_running::running::RouteRun;
+use everyhop_running::store::ANSWERS_WITHIN;
+use everyhop_transport::deadlines::Watch;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Instant;
+
+/// Beyond what the store's own thread lets anybody wait: should that be gone.
+const WAITS_S: u32 = 1;
+
+/// Waits for what was asked. What one refuses counts for none.
+pub(crate) async fn agreed(
+    route: &RouteRun,
+    within: &mut Within,
+    client: &mut impl Client,
+    watch: &Watch,
+    overdue: impl Fn() -> bool,
+) -> Result<(), Refusal> {
+    watch.within_s(WAITS_S);
+    for wait in std::mem::take(&mut within.waits) {
+        let Some(limit) = route.limited.as_ref().and_then(|all| all.each.get(wait.limit)) else { continue };
+        let run = &*limit.by;
+        let over = match leased(run, &wait, client, watch, &overdue).await? {
+            Leased::No { wait_ns } => Over::Rate { wait_ns },
+            Leased::Yes => continue,
+            _ if run.passes_unasked() => continue,
+            _ => Over::Unknown,
+        };
+        limit.exceeded();
+        exceeded(&mut within.told, run, wait.key, over);
+        if !run.observes() {
+            give_back(route, within, &wait);
+            return Err(over.into_refusal());
+        }
+        run.give_back(wait.key);
+    }
+    Ok(())
+}
+
+async fn leased(
+    run: &everyhop_running::limiter::LimiterRun,
+    wait: &Waits,
+    client: &mut impl Client,
+    watch: &Watch,
+    overdue: &impl Fn() -> bool,
+) -> Result<Leased, Refusal> {
+    let began = Instant::now();
+    let mut question = wait.question.clone();
+    loop {
+        let answered = poll_fn(|cx| {
+            if question.poll(cx).is_ready() {
+                return Poll::Ready(Ok(true));
+            }
+            if client.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Refusal::ClientGone));
+            }
+            if overdue() {
+                return Poll::Ready(Err(Refusal::Draining));
+            }
+            watch.poll_late(cx).map(|_| Ok(false))
+        })
+        .await?;
+        let now = Instant::now();
+        if !answered || now.saturating_duration_since(began) > ANSWERS_WITHIN {
+            return Ok(Leased::Down);
+        }
+        match run.lease(wait.key, || wait.named.clone(), now) {
+            Leased::Wait(next) => question = next,
+            it => return Ok(it),
+        }
+    }
+}
+
+#[cold]
+fn give_back(route: &RouteRun, within: &Within, wait: &Waits) {
+    let Some(all) = route.limited.as_ref() else { return };
+    for (i, key) in &within.keys {
+        if let Some(limit) = all.each.get(*i) {
+            limit.by.give_back(*key);
+            if *i != wait.limit {
+                limit.by.give_lease_back(*key);
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Stores in which edges count together: Valkey or Redis. The hop to one is as that to a backend. Read next: `limiter.rs`.
+
+use crate::hop::Backend;
+use crate::present;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    pub name: String,
+    pub backends: Vec<Backend>,
+    /// As whom it is spoken to. `null`: as its default user.
+    #[serde(deserialize_with = "present")]
+    pub user: Option<String>,
+    /// Where the password is. `null`: it asks for none.
+    #[serde(deserialize_with = "present")]
+    pub password: Option<String>,
+    /// The number of its database.
+    pub database: u32,
+}
+
+/// A limit counts in a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// The name of the store.
+    pub store: String,
+    pub when_down: WhenDown,
+}
+
+/// What holds while a store does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenDown {
+    /// The edge's own count alone.
+    Local,
+    /// Nothing passes that the store was not asked of.
+    Refuse,
+}

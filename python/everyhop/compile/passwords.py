@@ -1,0 +1,35 @@
+"""Passwords by which the edge is known elsewhere: read by the supervisor, sealed for the engine, and told nowhere."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from everyhop.identity import Mark, Unusable
+from everyhop.identity.keys import key_bytes
+
+MOST_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Password:
+    """What stands in the file, without the end of its line."""
+
+    sealed: str = field(repr=False)
+    files: dict[Path, Mark]
+
+
+def read_password(reference: str, base: Path, environ: Mapping[str, str]) -> Password:
+    """Raises `Unusable`."""
+    try:
+        data, files = key_bytes(reference, base, environ)
+    except Unusable as e:
+        slug = "store/password-exposed" if e.slug == "certificate/key-exposed" else "store/password"
+        raise Unusable(slug, e.what.replace("the key's PEM", "the password"), e.mend) from e
+    data = data.rstrip(b"\r\n")
+    if not data or len(data) > MOST_BYTES or b"\n" in data:
+        what = f"{reference}: a password is one line, of at most {MOST_BYTES} bytes"
+        raise Unusable("store/password", what, "write the password alone into it")
+    return Password(base64.b64encode(data).decode(), files)

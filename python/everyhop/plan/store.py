@@ -1,0 +1,22 @@
+"""Stores in which edges count together: as `crates/plan/src/store.rs` has it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from everyhop.plan.hop import Backend
+from everyhop.plan.part import Part
+from everyhop.plan.told import Always, ByEffect, Never
+
+
+class Store(Part):
+    name: Never[str]
+    backends: ByEffect[list[Backend]]  # where some limit is counted there
+    user: Never[str | None]
+    password: Never[str | None]
+    database: Never[int]
+
+
+class Shared(Part):
+    store: ByEffect[str]  # who is behind the name counts
+    when_down: Always[Literal["local", "refuse"]]

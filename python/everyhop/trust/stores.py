@@ -1,0 +1,50 @@
+"""Where a route's requests are counted together with other edges: by which hop, and what is seen there. Read next: `map.py`,
+which puts it beside the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from everyhop.plan import AtEdge, PlaintextHop, Plan, Route
+
+
+@dataclass(frozen=True)
+class Counting:
+    """One that counts some of a route's requests."""
+
+    name: str
+    hops: tuple[tuple[str, str], ...]
+    """Each of its addresses, and the pattern of the hop there."""
+    accepted: tuple[str, str] | None
+    """Whose word the plaintext there is, and until when."""
+    sentence: str
+
+    @property
+    def reads(self) -> str:
+        return f"store {self.name}, of who comes"
+
+
+def counting(plan: Plan, route: Route) -> tuple[Counting, ...]:
+    """Nothing where all of its limits are counted by each edge alone."""
+    if not isinstance(route.way, AtEdge):
+        return ()
+    limits: dict[str, list[str]] = {}
+    for it in route.way.limited_by:
+        if it.shared is not None:
+            limits.setdefault(it.shared.store, []).append(it.name)
+    return tuple(one(plan, name, by) for name, by in limits.items())
+
+
+def one(plan: Plan, name: str, limits: list[str]) -> Counting:
+    backends = [b for it in plan.stores if it.name == name for b in it.backends]
+    accepted = [
+        b.hop.reach.acceptance for b in backends if isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "accepted"
+    ]
+    where = ", ".join(f"{b.at} ({b.hop.tls})" for b in backends)
+    return Counting(
+        name=name,
+        hops=tuple((str(b.at), b.hop.tls) for b in backends),
+        accepted=next(((a.owner, a.until) for a in accepted), None),
+        sentence=f"Store {name} at {where} counts its requests for limit {' and '.join(limits)}: it is told how many come "
+        f"of each key, by a digest from which whoever has a list of addresses or names finds which come; nothing else of a request.",
+    )
