@@ -42,6 +42,11 @@ LIMITED = """
 name = "per-client"
 rate = "100/s"
 at_once = 10
+store = "counters"
+[[store]]
+name = "counters"
+to = ["127.0.0.1:1"]
+tls = "plaintext"
 [[route]]
 name = "limited"
 host = "api.demo.test"
@@ -56,7 +61,7 @@ OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
 [refusals of traffic](refusals/README.md#of-traffic), `rule` one of those
 [by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`,
-`limit` the name of a [`[[limit]]`](../how-to/limit-requests.md), `mode` is `refuse` or `observe`.
+`limit` the name of a [`[[limit]]`](../how-to/limit-requests.md), `store` that of a [`[[store]]`](../how-to/limit-requests.md#several-edges-one-limit), `mode` is `refuse` or `observe`.
 
 `everyhop_backend_first_byte_seconds` is what of `everyhop_request_duration_seconds` is the backend's: it begins when the head is sent, after any wait for a turn,
 a connection or another backend's answer, and ends at the head of the backend's final answer, before its body. Each backend that answered a request is in it by its own

@@ -194,6 +194,8 @@ def key_sets(folder: Path) -> None:
     }.items():
         (folder / f"{name}.json").write_text(json.dumps({"keys": keys}))
     (folder / "garbage.json").write_text("<html>not found</html>")
+    (folder / "store.password").touch(0o600)
+    (folder / "store.password").write_text("hunter2\n")
     (folder / "large.json").write_text(json.dumps({"keys": [good]}) + " " * 262_144)
 
 

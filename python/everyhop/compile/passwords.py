@@ -27,7 +27,7 @@ def read_password(reference: str, base: Path, environ: Mapping[str, str]) -> Pas
         data, files = key_bytes(reference, base, environ)
     except Unusable as e:
         slug = "store/password-exposed" if e.slug == "certificate/key-exposed" else "store/password"
-        raise Unusable(slug, e.what.replace("the key's PEM", "the password"), e.mend) from e
+        raise Unusable(slug, e.what, e.mend.replace("the key's PEM", "the password")) from e
     data = data.rstrip(b"\r\n")
     if not data or len(data) > MOST_BYTES or b"\n" in data:
         what = f"{reference}: a password is one line, of at most {MOST_BYTES} bytes"

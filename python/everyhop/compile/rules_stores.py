@@ -36,7 +36,7 @@ def judge(world: World) -> None:
 def spoken(world: World, key: Key, it: Store) -> None:
     if it.password is not None and not it.password.startswith(("file:", "env:", "cred:")):
         what = f"store {it.name!r} has its password in the configuration"
-        world.refuse("store/password", (*key, "password"), what, 'password = "file:/etc/everyhop/store.password"')
+        world.refuse("secret/inline", (*key, "password"), what, 'password = "file:/etc/everyhop/store.password"')
     if it.user is not None and it.password is None:
         what = f"store {it.name!r} has a user and no password"
         world.refuse("store/password", (*key, "user"), what, 'password = "file:PATH"', "or remove user", of_key=True)

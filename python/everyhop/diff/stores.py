@@ -26,9 +26,16 @@ def store_changes(old: Plan, new: Plan) -> list[Change]:
     """Of those in which some limit of a route is counted."""
     was, now = hops(old), hops(new)
     out: list[Change] = []
-    for name in sorted({*was, *now}):
-        out += one(f"store/{name}", (old, was.get(name, {})), (new, now.get(name, {})))
+    for before, name in renamed(was, now):
+        out += one(f"store/{name}", (old, was.get(before, {})), (new, now.get(name, {})))
     return out
+
+
+def renamed(was: dict[str, dict[str, Hop]], now: dict[str, dict[str, Hop]]) -> list[tuple[str, str]]:
+    """Which is which: by its name, and where that is new by where it is; what it is called is silence."""
+    gone = {frozenset(was[name]): name for name in sorted(was) if name not in now}
+    come = [(gone.pop(frozenset(now[name]), name), name) for name in sorted(now) if name not in was]
+    return [(name, name) for name in sorted({*was} & {*now})] + come + [(name, name) for name in gone.values()]
 
 
 def one(about: str, old: tuple[Plan, dict[str, Hop]], new: tuple[Plan, dict[str, Hop]]) -> list[Change]:

@@ -442,7 +442,7 @@ PAGES: dict[str, Page] = {
     ),
     "store/password": Page(
         "a store's password cannot be used",
-        "what stands in a configuration is read by whoever may read that",
+        "without it the store answers nobody, and no edge counts together with another",
         "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential); the file holds the password alone, in one line.",
     ),
     "store/password-exposed": Page(

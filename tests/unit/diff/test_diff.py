@@ -103,7 +103,8 @@ OTHER: dict[str, Any] = {
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
     "headers": [{"of": "field", "name": "x-other", "equals": "y"}],
     "jwt": {"issuers": ["corp"], "at": {"kind": "authorization"}, "claims": [], "strip": False}, "algorithms": ["PS512"], "audience": ["other"],
-    "limited_by": [{"name": "other", "rate": None, "at_once": 3, "by": [], "ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "tells": "refusals", "x_ratelimit": False}],
+    "limited_by": [{"name": "other", "rate": None, "at_once": 3, "by": [], "ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "shared": None, "tells": "refusals", "x_ratelimit": False}],
+    "shared": {"store": "counters", "when_down": "local"}, "stores": [{"name": "x", "backends": [], "user": None, "password": None, "database": 0}],
     "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "retries": {"attempts": 2, "on": [503], "per_try_s": None, "budget_percent": 20}, "on": [504], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "pages": [{"first": 404, "last": 404, "page": "page/other.html"}], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
@@ -129,6 +130,7 @@ WORDS = {
     "stale_crl": ("refuse", "allow"),
     "type": ("jwt", "at+jwt"),
     "mode": ("refuse", "observe"),
+    "when_down": ("local", "refuse"),
     "tells": ("refusals", "answers"),
     "ask": ("sso", "policy"),
 }
@@ -192,6 +194,8 @@ REFERRED = {
     "Collector.name",
     "Traces.collector",
     "Authorizer.name",
+    "Store.name",
+    "Shared.store",
     "AnswerSite.site",
     "AnswerRoute.route",
 }
@@ -293,8 +297,16 @@ def test_renaming_and_reordering_are_silent() -> None:
     new["traces"]["collector"] += "-renamed"
     for it in new["collectors"]:
         it["name"] += "-renamed"
+    for it in new["stores"]:
+        it["name"] += "-renamed"
+    for route in new["routes"]:
+        for it in route["way"].get("limited_by", []):
+            if it["shared"]:
+                it["shared"]["store"] += "-renamed"
     backends = [b for route in new["routes"] for b in route["way"].get("backends", [])]
-    for hop in (b["hop"] for b in [*backends, *new["collectors"][0]["backends"]] if "hop" in b):
+    for hop in (
+        b["hop"] for b in [*backends, *new["collectors"][0]["backends"], *new["stores"][0]["backends"]] if "hop" in b
+    ):
         if "present" in hop:
             hop["present"] += "-renamed"
     assert compare(old, new) == []

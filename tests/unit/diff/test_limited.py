@@ -15,7 +15,14 @@ ADDRESS = {"kind": "client_address"}
 
 def limit(**more: object) -> dict[str, Any]:
     bare = {"name": "one", "rate": {"count": 100, "per_s": 1, "burst": 200}, "at_once": 20, "by": [ADDRESS]}
-    rest = {"ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "tells": "refusals", "x_ratelimit": False}
+    rest = {
+        "ipv6_prefix": 64,
+        "keys": 1000,
+        "mode": "refuse",
+        "shared": None,
+        "tells": "refusals",
+        "x_ratelimit": False,
+    }
     return {**bare, **rest, **more}
 
 

@@ -108,6 +108,13 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
             '[[limit]]\nname = "all"\nat_once = 100\nby = []'
         },
     ),
+    "limited by key, all edges together": (
+        VARIANTS["same-host"] + 'limited_by = ["per-client"]\n',
+        {
+            "listener": '[[store]]\nname = "counters"\nto = ["10.0.0.77:6379"]\ntls = "reencrypt"\nverify = { ca = "c", name = "n" }\n'
+            '[[limit]]\nname = "per-client"\nrate = "100/m"\nstore = "counters"\nwhen_store_down = "refuse"'
+        },
+    ),
     "read by pages of other origins, as the user": (
         VARIANTS["same-host"] + 'cors = { origins = ["https://a.test", "https://*.b.test"], credentials = true }\n',
         {},
