@@ -50,7 +50,7 @@ pub use route::{
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};
-pub use store::{Shared, Store, WhenDown};
+pub use store::{Shared, Store, WhenSilent};
 pub use target::Target;
 pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
 

@@ -25,13 +25,13 @@ pub struct Store {
 pub struct Shared {
     /// The name of the store.
     pub store: String,
-    pub when_down: WhenDown,
+    pub when_down: WhenSilent,
 }
 
 /// What holds while a store does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum WhenDown {
+pub enum WhenSilent {
     /// The edge's own count alone.
     Local,
     /// Nothing passes that the store was not asked of.

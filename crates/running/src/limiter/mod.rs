@@ -11,7 +11,7 @@ use crate::material::Unusable;
 use crate::running::{RouteRun, Running};
 use crate::store::StoreRun;
 use counts::{Counts, UnderWay};
-use everyhop_plan::{KeyPart, LimitMode, LimitTells, Limiter, Way, WhenDown};
+use everyhop_plan::{KeyPart, LimitMode, LimitTells, Limiter, Way, WhenSilent};
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::refusal::Refusal;
 use leases::{Leases, Terms};
@@ -192,7 +192,7 @@ impl LimiterRun {
 
     /// What becomes of one that its store is not asked of.
     pub fn passes_unasked(&self) -> bool {
-        self.plan.shared.as_ref().is_none_or(|it| it.when_down == WhenDown::Local)
+        self.plan.shared.as_ref().is_none_or(|it| it.when_down == WhenSilent::Local)
     }
 
     /// Whether one that passes here passes where all edges count together. `named`: what of the request makes the key, as each of
