@@ -4,6 +4,7 @@ use crate::{cuts, shown};
 use everyhop_canon::cidr::{Cidr, unmapped};
 use everyhop_canon::path::{NotStrict, form_into, has_prefix, path_into, target};
 use everyhop_canon::proxy::{ProxyRead, read, write_v2};
+use everyhop_canon::resp::{self, Reply};
 use everyhop_canon::{forwarded as said, host as named, told as says, trace as of_trace};
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,6 +32,32 @@ pub fn proxy(data: &[u8]) {
                 let of = |it: SocketAddr| (it.ip(), it.port());
                 assert_eq!((again.source().map(of), again.consumed), (Some(of(source)), out.len()));
             }
+        }
+    }
+}
+
+/// What a store answers: what was read does not depend on where it was cut, nothing behind it is of it, and no list is deeper or
+/// longer than anybody asked for.
+pub fn reply(data: &[u8]) {
+    let whole = resp::read(data);
+    for cut in cuts(data.len()) {
+        match (resp::read(&data[..cut]), &whole) {
+            (Ok(None), _) => {}
+            (so_far, whole) => assert_eq!(&so_far, whole, "cut at {cut}"),
+        }
+    }
+    let Ok(Some((reply, len))) = whole else { return };
+    assert!(len <= data.len() && data[..len].ends_with(b"\r\n"));
+    assert_eq!(resp::read(&data[..len]), Ok(Some((reply.clone(), len))), "what follows is not of it");
+    // A list of texts is how a command is written.
+    if let Reply::List(Some(parts)) = &reply {
+        assert!(parts.len() <= 64);
+        let words: Option<Vec<&[u8]>> =
+            parts.iter().map(|it| if let Reply::Text(Some(text)) = it { Some(&**text) } else { None }).collect();
+        if let Some(words) = words {
+            let mut out = Vec::new();
+            resp::write(&mut out, &words);
+            assert_eq!(resp::read(&out), Ok(Some((reply.clone(), out.len()))));
         }
     }
 }

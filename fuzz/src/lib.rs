@@ -16,7 +16,7 @@ mod plan;
 mod session;
 mod token;
 
-pub use canon::{forwarded, host, path, proxy, trace};
+pub use canon::{forwarded, host, path, proxy, reply, trace};
 pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
@@ -39,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("proxy", proxy),
     ("forwarded", forwarded),
     ("trace", trace),
+    ("reply", reply),
     ("host", host),
     ("path", path),
     ("plan", plan),
