@@ -83,7 +83,7 @@ pub const ORDER: &[Check] = &[
     check(
         "address-limits",
         "its client's address is within the limits that ask for nothing else: before tokens can be tried",
-        &[RateLimited, TooManyOfKey],
+        &[RateLimited, TooManyOfKey, LimitUnknown],
     ),
     check(
         "token",
@@ -119,7 +119,7 @@ pub const ORDER: &[Check] = &[
         "a browser's question about another origin is answered here, before it is refused for a client or a token that it cannot have",
         &[OriginNotAllowed],
     ),
-    check("limits", "it is within the route's other limits", &[RateLimited, TooManyOfKey]),
+    check("limits", "it is within the route's other limits", &[RateLimited, TooManyOfKey, LimitUnknown]),
     check(
         "ask",
         "whoever is asked about the route's requests lets it pass",
