@@ -316,7 +316,7 @@ CATALOGUE: dict[str, dict[str, Row]] = {
     },
     "Rate limits and resources": {
         "L01": Row(
-            "many addresses of one network, an address that is mapped, X-Forwarded-For of a stranger; many connections, both protocols, aliases of a path",
+            "many addresses of one network, an address that is mapped, X-Forwarded-For of a stranger; many connections, both protocols, aliases of a path; several edges",
             "one count a key",
             "RFC 6177",
         ),

@@ -77,6 +77,7 @@ def used_up(it: EdgeKit, pki: Pki) -> int:
 def test_two_edges_let_pass_together_what_one_may_and_no_more(
     edge: Edges, pki: Pki, backend: Raw, redis: Redis, pattern: str
 ) -> None:
+    """L01."""
     text = shared() + store(pki, redis.port(pattern), pattern) + route(backend.port)
     both = [comes_up(edge(text)) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:

@@ -55,10 +55,13 @@ pub(crate) fn stores(out: &mut String, running: &Running) {
         let _ = writeln!(out, "{name}{{store=\"{}\"}} {}", label(&it.plan.name), u8::from(it.questions.is_up()));
     }
     type Count = fn(&Questions) -> &AtomicU64;
-    let each: [(&str, &str, Count); 3] = [
+    let each: [(&str, &str, Count); 4] = [
         ("everyhop_store_asked_total", "questions to a store, each for some requests of a key", |q| &q.asked),
         ("everyhop_store_late_total", "questions to a store that were not answered in time", |q| &q.late),
         ("everyhop_store_downs_total", "how often a store stopped answering", |q| &q.downs),
+        ("everyhop_store_alone_total", "requests let pass by an edge's own count, as its store was silent", |q| {
+            &q.alone
+        }),
     ];
     for (name, help, of) in each {
         counter(out, name, help);
@@ -69,7 +72,7 @@ pub(crate) fn stores(out: &mut String, running: &Running) {
     }
 }
 
-/// Of each store: where it is, and whether it answers.
+/// Of each store: where it is, whether it answers, and what its last connection was.
 pub(crate) fn stores_told(running: &Running) -> Vec<Value> {
     let each = running.stores.iter().map(|it| {
         json!({
@@ -77,6 +80,8 @@ pub(crate) fn stores_told(running: &Running) -> Vec<Value> {
             "up": it.questions.is_up(), "why": it.questions.trouble(),
             "asked": it.questions.asked.load(Ordering::Relaxed), "late": it.questions.late.load(Ordering::Relaxed),
             "downs": it.questions.downs.load(Ordering::Relaxed),
+            "alone": it.questions.alone.load(Ordering::Relaxed),
+            "hop": it.questions.hop().and_then(|text| serde_json::from_str::<Value>(&text).ok()),
         })
     });
     each.collect()

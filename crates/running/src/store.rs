@@ -49,6 +49,10 @@ pub struct Questions {
     pub late: AtomicU64,
     /// How often it stopped answering.
     pub downs: AtomicU64,
+    /// Requests that this edge let pass by its own count alone.
+    pub alone: AtomicU64,
+    /// What the last connection there came to, as JSON; empty before the first.
+    hop: Mutex<String>,
 }
 
 fn locked<T>(it: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,6 +63,15 @@ impl Questions {
     /// It answers.
     pub fn is_up(&self) -> bool {
         self.up.load(Ordering::Acquire)
+    }
+
+    /// A connection there came to this.
+    pub fn proved(&self, hop: String) {
+        *locked(&self.hop) = hop;
+    }
+
+    pub fn hop(&self) -> Option<String> {
+        Some(locked(&self.hop).clone()).filter(|it| !it.is_empty())
     }
 
     pub fn now_up(&self) {

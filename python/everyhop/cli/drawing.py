@@ -172,6 +172,7 @@ def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
     whom = {r.name: f"; told: {to}" if (to := told(plan, r)) else "" for r in plan.routes}
     for r in plan.routes:
         whom[r.name] += f"; asks: {to}" if (to := asked(plan, r)) else ""
+        whom[r.name] += "".join(f"; counted at: {to}" for to in counted(plan, r))
     rows = [
         (r.name, hops(r, front), f"read by: {readers(r, front)}{whom[r.name]}", days_left(r, now)) for r, front in each
     ]

@@ -14,7 +14,7 @@ from everyhop.cli.options import Config
 from everyhop.cli.running_plan import running_plan
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
-from everyhop.evidence.told import observed, of_zone, troubles_of
+from everyhop.evidence.told import hop_observed, observed, of_zone, troubles_of
 from everyhop.plan import Listener, Plan
 from everyhop.screen import Paint, beside, line
 
@@ -65,6 +65,9 @@ def status(
     for it in engine.get("limits", []):
         for text in beside(f"limit {it['name']}: ", limit(it)).split("\n"):
             line(text)
+    for it in engine.get("stores", []):
+        for text in beside(f"store {it['name']}: ", store(it)).split("\n"):
+            line(*marked(text))
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -172,6 +175,18 @@ def limit(it: dict[str, Any]) -> str:
         told.append(f"{it['keys']} key(s) have used some of {it['burst']}")
         told += [f"{busy['key']} {busy['used']}" for busy in it["busiest"][:FEW]]
     told += [f"{it['forgotten']} forgotten for others: more keys come than it remembers"] if it["forgotten"] else []
+    return ", ".join(told)
+
+
+def store(it: dict[str, Any]) -> str:
+    """Where edges count together: whether it answers, what its hop was, and how often this edge decided alone."""
+    told = ["answers" if it["up"] else f"SILENT: {it['why'] or 'not reached yet'}"]
+    if it["hop"]:
+        told.append(f"{it['hop']['at']} {hop_observed(it['hop'])}{'' if it['up'] else ' before'}")
+    told.append(f"asked {it['asked']} time(s)")
+    told += [f"{it['late']} not answered in time"] if it["late"] else []
+    told += [f"fell silent {it['downs']} time(s)"] if it["downs"] else []
+    told += [f"{it['alone']} request(s) let pass by this edge's own count"] if it["alone"] else []
     return ", ".join(told)
 
 

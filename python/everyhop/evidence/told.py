@@ -29,10 +29,15 @@ def observed(last: dict[str, Any] | None) -> str:
     hop = last.get("backend_hop")
     if not hop or hop["tls"] == "passthrough":
         return first
+    return f"{first} | {hop_observed(hop)}"
+
+
+def hop_observed(hop: dict[str, Any]) -> str:
+    """One hop from the edge on, as it really was."""
     if hop["tls"] == "plaintext":
-        return f"{first} | {OPEN}"
+        return OPEN
     version = f"TLS {hop['version']}" if hop["version"] else "no TLS came about"
-    return f"{first} | {hop['tls']} {version} {hop['group'] or ''} {IDENTITY.get(hop['identity'], '')}".rstrip()
+    return f"{hop['tls']} {version} {hop['group'] or ''} {IDENTITY.get(hop['identity'], '')}".rstrip()
 
 
 def failure(last: dict[str, Any]) -> str:

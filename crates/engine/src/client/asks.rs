@@ -1,5 +1,5 @@
 //! Asking somebody else whether a request may pass, where its route says so: between the checks that need nobody and everything that
-//! is done with the request. It waits, and nothing of its body is asked for meanwhile; who has no such route never comes here. The
+//! is done with the request. Stores of its limits come first: nobody is asked about what a limit refuses. It waits, and nothing of its body is asked for meanwhile; who has no such route never comes here. The
 //! verdict is the request's alone, by the plan that runs when it is there. Read next: `../backend/ask.rs`, which puts the question,
 //! then `denied.rs`.
 
@@ -9,6 +9,7 @@ use crate::client::denied::denied;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::question::Question;
 use crate::client::request::resumed;
+use crate::exchange::agreed::agreed;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::sides::Client;
@@ -20,10 +21,11 @@ use crate::head::question;
 use everyhop_decide::Headers;
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::asks::Outcome;
+use everyhop_running::asks::{AsksRun, Outcome};
 use everyhop_running::backend::BackendRun;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -41,16 +43,17 @@ pub(crate) async fn settled<V: Fields + Headers>(
     client: &mut impl Client,
 ) -> Result<Ready, Stays> {
     for _ in 0..ANEW {
-        let (verdict, heard) = verdict(conn, asked, view, &it, client).await;
-        it.by.came(verdict.outcome, verdict.took_us);
-        let (passes, why) = (verdict.outcome.passes(), verdict.why());
-        asked.verdict = Some(Box::new(verdict));
-        if !passes {
-            let Some(heard) = heard.filter(|_| why == Refusal::AskDenied) else {
-                return Err(Stays::Refused(crate::admit::Refused { route: Some(it.route), why }));
-            };
-            let says = Says::Denied(Box::new(denied(asked, heard)));
-            return Err(Stays::Given(Own { running: it.running, route: it.route, says }));
+        within_limits(conn, asked, &mut it, client).await.map_err(|why| refused(&it, why))?;
+        if let Some(by) = &it.by {
+            let (verdict, heard) = verdict(conn, asked, view, (&it, by), client).await;
+            by.came(verdict.outcome, verdict.took_us);
+            let (passes, why) = (verdict.outcome.passes(), verdict.why());
+            asked.verdict = Some(Box::new(verdict));
+            if !passes {
+                let Some(heard) = heard.filter(|_| why == Refusal::AskDenied) else { return Err(refused(&it, why)) };
+                let says = Says::Denied(Box::new(denied(asked, heard)));
+                return Err(Stays::Given(Own { running: it.running, route: it.route, says }));
+            }
         }
         match resumed(conn, asked, view, *it) {
             // The plan that came meanwhile has somebody else asked.
@@ -64,25 +67,45 @@ pub(crate) async fn settled<V: Fields + Headers>(
     Err(Refusal::AskLate.into())
 }
 
+fn refused(it: &Question, why: Refusal) -> Stays {
+    Stays::Refused(crate::admit::Refused { route: Some(it.route), why })
+}
+
+/// Waits for the stores that were asked, if any were. What they refuse is told as what this edge refuses by itself.
+async fn within_limits(
+    conn: &Conn,
+    asked: &mut Asked,
+    it: &mut Question,
+    client: &mut impl Client,
+) -> Result<(), Refusal> {
+    let Some(within) = it.within.as_mut().filter(|it| !it.waits.is_empty()) else { return Ok(()) };
+    let Some(route) = it.running.route(it.route) else { return Ok(()) };
+    let watch = conn.opened.arrived.core.watch();
+    within.told = asked.limited.take();
+    let agreed = agreed(route, within, client, &watch, || conn.is_overdue()).await;
+    asked.limited = within.told.take();
+    agreed
+}
+
 /// What came of it; the answer where there was one.
 async fn verdict<V: Fields + Headers>(
     conn: &Conn,
     asked: &Asked,
     view: &V,
-    it: &Question,
+    (it, by): (&Question, &Arc<AsksRun>),
     client: &mut impl Client,
 ) -> (Verdict, Option<Heard>) {
     let core = &conn.opened.arrived.core;
     let (began, span) = (Instant::now(), asked.trace.as_ref().map(|_| crate::exchange::trace::fresh()));
     let mut tries = Tries::default();
-    let answered = match it.by.begin() {
+    let answered = match by.begin() {
         None => Err(Outcome::Busy),
         Some(_asking) => {
-            let head = |backend: &BackendRun| question_to(conn, asked, view, it, (backend, span));
-            let until_ms = core.clock().now_ms.get() + u64::from(it.by.by.deadline_ms);
+            let head = |backend: &BackendRun| question_to(conn, asked, view, (it, by), (backend, span));
+            let until_ms = core.clock().now_ms.get() + u64::from(by.by.deadline_ms);
             let whole = core.watch();
             whole.at_ms(until_ms + MOMENT_MS);
-            let put = core.backends.ask((it.running.generation, &it.by.to), head, until_ms, &mut tries);
+            let put = core.backends.ask((it.running.generation, &by.to), head, until_ms, &mut tries);
             let mut put = pin!(put);
             poll_fn(|cx| {
                 if client.poll_gone(cx).is_ready() {
@@ -105,16 +128,16 @@ async fn verdict<V: Fields + Headers>(
     // Somebody's word is for who cannot be reached or does not answer: a request that makes whoever is asked fail passes on
     // nobody's.
     let is_down = matches!(outcome, Outcome::Unreached | Outcome::Late);
-    if is_down && !conn.is_overdue() && it.by.passes_unasked(core.clock().unix_s.get()) {
+    if is_down && !conn.is_overdue() && by.passes_unasked(core.clock().unix_s.get()) {
         outcome = Outcome::Unasked;
     }
     let mut heard = answered.ok();
     if let (Some(up), Some(now)) = (heard.as_mut().and_then(|it| it.up.take()), core.running()) {
-        core.backends.take_back(&now, &it.by.to, up, true);
+        core.backends.take_back(&now, &by.to, up, true);
     }
     let (ended_us, took_us) = core.clock().unix_micros(began);
     let mut verdict = Verdict {
-        by: it.by.clone(),
+        by: by.clone(),
         outcome,
         status: heard.as_ref().map_or(0, |heard| heard.status),
         took_us,
@@ -183,13 +206,13 @@ fn question_to<V: Fields>(
     conn: &Conn,
     asked: &Asked,
     view: &V,
-    it: &Question,
+    (it, by): (&Question, &AsksRun),
     (to, span): (&BackendRun, Option<[u8; 8]>),
 ) -> words::Question {
     let route = it.running.route(it.route);
     let sticky = route.and_then(|r| r.spread.as_ref()?.sticky.as_ref());
     let token = route.and_then(|r| r.jwt.as_ref()?.kept_cookie());
-    let by = (&it.by.by, &*to.host(), span);
+    let by = (&by.by, &*to.host(), span);
     match (sticky, token) {
         (None, None) => question::write(&conn.said, asked, view, by),
         (Some(sticky), None) => question::write(&conn.said, asked, &Unstuck { fields: view, sticky }, by),

@@ -165,7 +165,6 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     }
                     if matches!(carried, Carried::Refused(_)) {
                         wants = Wants::of_built(&ready.built);
-                        ready.tells(asked);
                     }
                     *scratch = ready.built.scratch().unwrap_or_default();
                     carried

@@ -240,7 +240,6 @@ async fn stream(
             let carried = carry(&*conn, asked, &mut ready, &mut client, &watch, began).await;
             if matches!(carried, Carried::Refused(_)) {
                 wants = Wants::of_built(&ready.built);
-                ready.tells(asked);
             }
             if let Carried::Switched(switched) = carried {
                 let Some(stream) = client.into_stream() else { return };

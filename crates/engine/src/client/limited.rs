@@ -7,7 +7,7 @@ use crate::client::conn::Conn;
 use crate::client::key::cookie;
 use crate::exchange::asked::Asked;
 use crate::exchange::cors::Granted;
-use crate::exchange::limited::{Waits, Within, exceeded, tell};
+use crate::exchange::limited::{Waits, Within, bit, exceeded, tell};
 use crate::exchange::words::Fields;
 use everyhop_plan::KeyPart;
 use everyhop_record::refusal::Refusal;
@@ -76,29 +76,32 @@ fn each(
         };
         let key = key_of(run);
         let (mut taken, mut over) = run.take(key, now);
+        let mut question = None;
         if over.is_none() && run.is_shared() {
             let named = || named(conn, asked, view, (run, route));
             match run.lease(key, named, now) {
-                Leased::Yes => {}
+                Leased::Yes => within.leased |= bit(i),
                 Leased::No { wait_ns } => {
                     run.give_back(key);
                     over = Some(Over::Rate { wait_ns });
                     taken.held.take_if(|_| !run.observes());
                 }
-                Leased::Wait(question) => within.waits.push(Waits { limit: i, key, named: named(), question }),
-                Leased::Down if run.passes_unasked() => {}
+                Leased::Wait(it) => question = Some((named(), it)),
+                Leased::Down if run.passes_alone() => {}
                 Leased::Down => over = Some(Over::Unknown),
             }
         }
         let Some(over) = over else {
-            within.counted |= 1 << (i % 64);
+            within.counted |= bit(i);
             if by.shares {
                 within.keys.push((i, key));
             }
-            if run.tells() {
+            within.held.extend(taken.held.take());
+            if let Some((named, question)) = question {
+                within.waits.push(Waits { limit: i, key, named, taken, question });
+            } else if run.tells() {
                 tell(&mut within.told, run, &taken);
             }
-            within.held.extend(taken.held);
             continue;
         };
         limit.exceeded();
@@ -107,10 +110,10 @@ fn each(
             within.held.extend(taken.held);
             continue;
         }
-        for (i, before) in by.each.iter().enumerate().filter(|(i, _)| within.counted & (1 << (i % 64)) != 0) {
+        for (i, before) in by.each.iter().enumerate().filter(|(i, _)| within.counted & bit(*i) != 0) {
             let key = key_of(&before.by);
             before.by.give_back(key);
-            if within.waits.iter().all(|it| it.limit != i) {
+            if within.leased & bit(i) != 0 {
                 before.by.give_lease_back(key);
             }
         }

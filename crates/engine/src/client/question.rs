@@ -1,4 +1,5 @@
-//! A request that passed all that can be judged here, and about which somebody else has to be asked. Read next: `asks.rs`.
+//! A request that passed all that can be judged here, and about which somebody else has to be asked: a store in which its limits
+//! are counted, an authorizer, or first the one and then the other. Read next: `asks.rs`.
 
 use crate::exchange::limited::Within;
 use everyhop_running::asks::AsksRun;
@@ -11,10 +12,11 @@ pub(crate) struct Question {
     pub(crate) running: Arc<Running>,
     /// The index of its route.
     pub(crate) route: usize,
-    pub(crate) by: Arc<AsksRun>,
+    /// The authorizer of its route, where that has one whose word is not known yet.
+    pub(crate) by: Option<Arc<AsksRun>>,
     /// Memory for the head to the backend.
     pub(crate) scratch: Vec<u8>,
     pub(crate) began: Instant,
-    /// What it counts to of its route's limits, while it is asked about too.
+    /// What it counts to of its route's limits, while it is asked about too; and which stores have not answered.
     pub(crate) within: Option<Box<Within>>,
 }

@@ -147,10 +147,11 @@ fn judged<V: Fields + Headers>(
     if let Some(by) = route.and_then(|r| Some((&*r.name, r.limited.as_deref()?))) {
         limited::rest(conn, asked, view, by, began, &mut within).map_err(refused)?;
     }
-    if let Some(by) = route.and_then(|r| r.asks.as_ref())
-        && asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by))
-    {
-        let (by, route) = (by.clone(), index);
+    let waits = within.as_ref().is_some_and(|it| !it.waits.is_empty());
+    let by = route.and_then(|r| r.asks.as_ref());
+    let by = by.filter(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by)));
+    if waits || by.is_some() {
+        let (by, route) = (by.cloned(), index);
         return Err(Stays::Asks(Box::new(Question { running, route, by, scratch, began, within })));
     }
     onward(conn, asked, view, scratch, (running, index, within))

@@ -1,10 +1,10 @@
 //! A request waits for a store where its limit is counted together with other edges and this one has nothing leased for it: a
-//! few milliseconds at the most, and not at all where the store does not answer. Read next: `limited.rs`, `carry.rs`.
+//! few milliseconds at the most, and not at all where the store does not answer. Read next: `limited.rs`, `../client/asks.rs`.
 
-use crate::exchange::limited::{Waits, Within, exceeded};
+use crate::exchange::limited::{Waits, Within, bit, exceeded, tell};
 use crate::exchange::sides::Client;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::limiter::{Leased, Over};
+use everyhop_running::limiter::{Leased, LimiterRun, Over};
 use everyhop_running::running::RouteRun;
 use everyhop_running::store::ANSWERS_WITHIN;
 use everyhop_transport::deadlines::Watch;
@@ -28,24 +28,34 @@ pub(crate) async fn agreed(
         let Some(limit) = route.limited.as_ref().and_then(|all| all.each.get(wait.limit)) else { continue };
         let run = &*limit.by;
         let over = match leased(run, &wait, client, watch, &overdue).await? {
-            Leased::No { wait_ns } => Over::Rate { wait_ns },
-            Leased::Yes => continue,
-            _ if run.passes_unasked() => continue,
-            _ => Over::Unknown,
+            Leased::No { wait_ns } => Some(Over::Rate { wait_ns }),
+            Leased::Yes => {
+                within.leased |= bit(wait.limit);
+                None
+            }
+            _ => (!run.passes_alone()).then_some(Over::Unknown),
+        };
+        let Some(over) = over else {
+            if run.tells() {
+                tell(&mut within.told, run, &wait.taken);
+            }
+            continue;
         };
         limit.exceeded();
         exceeded(&mut within.told, run, wait.key, over);
         if !run.observes() {
-            give_back(route, within, &wait);
+            give_back(route, within);
             return Err(over.into_refusal());
         }
+        // It counts for nothing there, as what this edge itself finds beyond it.
         run.give_back(wait.key);
+        within.keys.retain(|(i, _)| *i != wait.limit);
     }
     Ok(())
 }
 
 async fn leased(
-    run: &everyhop_running::limiter::LimiterRun,
+    run: &LimiterRun,
     wait: &Waits,
     client: &mut impl Client,
     watch: &Watch,
@@ -79,12 +89,12 @@ async fn leased(
 }
 
 #[cold]
-fn give_back(route: &RouteRun, within: &Within, wait: &Waits) {
+fn give_back(route: &RouteRun, within: &Within) {
     let Some(all) = route.limited.as_ref() else { return };
     for (i, key) in &within.keys {
         if let Some(limit) = all.each.get(*i) {
             limit.by.give_back(*key);
-            if *i != wait.limit {
+            if within.leased & bit(*i) != 0 {
                 limit.by.give_lease_back(*key);
             }
         }

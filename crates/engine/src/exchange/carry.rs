@@ -2,7 +2,6 @@
 //! Sent again is only what no backend can have acted on. Read next: `both_ways.rs`, then `observed.rs`.
 
 use crate::exchange::again::Again;
-use crate::exchange::agreed::agreed;
 use crate::exchange::asked::Asked;
 use crate::exchange::both_ways::{Exchange, Terms};
 use crate::exchange::copied::Copied;
@@ -78,16 +77,6 @@ pub(crate) struct Ready {
     pub(crate) within: Option<Box<Within>>,
 }
 
-impl Ready {
-    /// What was found of its limits since it was made ready.
-    #[cold]
-    pub(crate) fn tells(&mut self, asked: &mut Asked) {
-        if let Some(told) = self.within.as_mut().and_then(|it| it.told.take()) {
-            asked.limited = Some(told);
-        }
-    }
-}
-
 /// How carrying a request ended.
 pub(crate) enum Carried<U> {
     /// The response is complete. `read_all`: so is the request.
@@ -120,7 +109,7 @@ pub(crate) async fn carry<C: Carrier>(
     watch: &Watch,
     began: Instant,
 ) -> Carried<C::Up> {
-    let Ready { running, route, built, copied, within } = ready;
+    let Ready { running, route, built, copied, within: _ } = ready;
     let running = &*running;
     let Some(route) = running.route(*route) else { return Carried::Refused(Refusal::NotFound) };
     let limits = &*route.limits;
@@ -130,14 +119,6 @@ pub(crate) async fn carry<C: Carrier>(
     let _under_way = route.retries.as_ref().map(|it| it.begin());
     let mut sent = 0;
     let mut tries = Tries::by(asked.returns_by);
-    if let Some(within) = within.as_mut().filter(|it| !it.waits.is_empty())
-        && let Err(why) = Box::pin(agreed(route, within, client, watch, || carrier.is_overdue())).await
-    {
-        let detail = within.told.as_ref().and_then(|it| it.detail.as_deref());
-        let seen = Seen { status: why.status(), end: Err(why), detail, ..Seen::default() };
-        record(&carrier.observer(), asked, running, Some(route), &seen, began);
-        return if why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(why) };
-    }
     let turn = match &route.turns {
         None => None,
         Some(turns) => match take(turns, carrier, client, watch, &mut tries).await {

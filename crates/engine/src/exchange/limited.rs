@@ -21,6 +21,8 @@ pub(crate) struct Within {
     pub(crate) had_first: bool,
     /// Where some of the route's limits are counted together with other edges, the keys by which it was counted.
     pub(crate) keys: Vec<(usize, u64)>,
+    /// Which of them took it from what a store leased, a bit each.
+    pub(crate) leased: u64,
     /// What stores were asked, and have not answered yet.
     pub(crate) waits: Vec<Waits>,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Waits {
     pub(crate) limit: usize,
     pub(crate) key: u64,
     pub(crate) named: Vec<u8>,
+    /// What is told of it once it passes there too.
+    pub(crate) taken: Taken,
     pub(crate) question: Arc<Question>,
 }
 
@@ -109,6 +113,11 @@ impl Limited {
         }
         self.each(f);
     }
+}
+
+/// The bit of a limit, by its place among the route's.
+pub(crate) fn bit(place: usize) -> u64 {
+    1 << (place % 64)
 }
 
 #[cold]

@@ -195,6 +195,7 @@ impl Line {
 
     /// Asks and hears until it ends: with why, or with nothing where `goes_on` says that it is another one now.
     pub(crate) async fn talk(&mut self, goes_on: impl Fn() -> bool) -> Option<String> {
+        self.store.questions.proved(self.link.facts.told());
         self.store.questions.now_up();
         self.beats();
         poll_fn(|cx| self.poll_talk(cx, &goes_on)).await

@@ -190,9 +190,14 @@ impl LimiterRun {
         self.store.is_some()
     }
 
-    /// What becomes of one that its store is not asked of.
-    pub fn passes_unasked(&self) -> bool {
-        self.plan.shared.as_ref().is_none_or(|it| it.when_down == WhenSilent::Local)
+    /// Whether one that is within this edge's own count passes though its store says nothing; then it is counted as that.
+    #[cold]
+    pub fn passes_alone(&self) -> bool {
+        let passes = self.plan.shared.as_ref().is_none_or(|it| it.when_down == WhenSilent::Local);
+        if let Some(store) = self.store.as_ref().filter(|_| passes) {
+            store.questions.alone.fetch_add(1, Ordering::Relaxed);
+        }
+        passes
     }
 
     /// Whether one that passes here passes where all edges count together. `named`: what of the request makes the key, as each of
