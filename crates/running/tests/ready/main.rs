@@ -15,4 +15,5 @@ mod returned;
 mod routes;
 mod sites;
 mod spread;
+mod tokens;
 mod turns;
