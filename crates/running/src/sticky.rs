@@ -147,6 +147,18 @@ mod tests {
         }
     }
 
+    /// A backend that sets a cookie of that name would lead the edge's clients.
+    #[test]
+    fn a_cookie_of_that_name_is_the_edges_own_whoever_sets_it_and_no_other_is() {
+        let it = run(KEY, "r");
+        for ours in [&b"__Host-edge=x; Path=/"[..], b" __Host-edge =x", b"__Host-edge="] {
+            assert!(it.is_ours(ours), "{ours:?}");
+        }
+        for other in [&b"__Host-edgy=x"[..], b"__host-edge=x", b"a=__Host-edge=x", b"__Host-edge", b""] {
+            assert!(!it.is_ours(other), "{other:?}");
+        }
+    }
+
     #[test]
     fn without_a_key_there_is_no_route() {
         let by = Sticky { cookie: "__Host-edge".into() };

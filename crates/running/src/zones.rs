@@ -34,11 +34,14 @@ impl Weights {
 
     pub fn factors(self) -> Factors {
         let (stays, whole) = (self.near_up * 100, self.near * ENOUGH_PERCENT);
-        if self.far_up == 0 || (stays >= whole && self.near_up > 0) {
+        if self.far_up == 0 {
             return Factors { near: 1, far: 0 };
         }
         if self.near_up == 0 {
             return Factors { near: 0, far: 1 };
+        }
+        if stays >= whole {
+            return Factors { near: 1, far: 0 };
         }
         // What each set gets is its weight times its factor: near_up * near to far_up * far is stays to what is missing.
         let (near, far) = (stays * self.far_up, (whole - stays) * self.near_up);

@@ -188,4 +188,17 @@ mod tests {
         }
         assert_eq!((table.forgotten(), table.owing(200_000_000_000_000, 9)), (0, (0, Vec::new())));
     }
+
+    #[test]
+    fn all_keys_that_owe_are_counted_until_the_moment_in_which_they_owe_nothing_and_those_that_owe_most_are_shown() {
+        let pace = Pace::of(Rate { count: 1, per_s: 1, burst: 100 });
+        let table = Table::new(1_000);
+        assert_eq!(table.owing(0, 9), (0, Vec::new()), "nobody owes before anybody came");
+        let ends: Vec<u64> = (1..=100).map(|n| table.take(key(n), n, pace).expect("a new key passes")).collect();
+        let (first, last) = (ends[0], ends[99]);
+        assert_eq!((table.owing(first - 1, 0).0, table.owing(first, 0).0), (100, 99));
+        assert_eq!((table.owing(last - 1, 0).0, table.owing(last, 0).0), (1, 0));
+        let most: Vec<_> = [100, 99].map(|n| Owes { key: key(n), until_ns: ends[n as usize - 1] }).to_vec();
+        assert_eq!(table.owing(first, 2), (99, most));
+    }
 }

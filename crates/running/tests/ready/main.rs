@@ -1,6 +1,7 @@
 //! What is made ready: in one program, so that it is linked once.
 
 mod address;
+mod again;
 mod backend;
 mod build;
 mod carried;
@@ -9,11 +10,16 @@ mod hops;
 mod judge;
 mod judged;
 mod kit;
+mod limits;
+mod logs;
 mod material;
 mod mirrors;
 mod returned;
 mod routes;
+mod services;
 mod sites;
 mod spread;
 mod tokens;
+mod traces;
 mod turns;
+mod zones;

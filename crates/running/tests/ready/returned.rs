@@ -95,3 +95,15 @@ fn what_was_taken_from_a_path_and_put_before_it_is_known_and_the_host_that_was_a
         assert_eq!(of(target, Value::Null), (none.0.clone(), none.1.clone(), None));
     }
 }
+
+#[test]
+fn a_name_that_leads_nowhere_yet_is_known_as_a_backends_all_the_same() {
+    let mut plan = plan();
+    *way(&mut plan, 0, "locations") = json!("rewrite");
+    let mut material = Material::new();
+    material.names.clear();
+    let running = material.built(&plan, None).expect("a plan");
+    let it = returned(&running, 0).expect("it is rewritten");
+    assert!(it.is_backend(Some("b.test"), 1) && it.is_backend(None, 1));
+    assert!(!it.is_backend(Some("10.0.0.1"), 1) && !it.is_backend(None, 2));
+}

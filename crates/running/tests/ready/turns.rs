@@ -2,6 +2,8 @@
 
 use everyhop_plan::Most;
 use everyhop_running::turns::Turns;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 fn turns(requests: u32, waiting: u32) -> Turns {
     Turns::of(Most { connections: None, requests: Some(requests), waiting, wait_s: 5 }).expect("a bound")
@@ -29,4 +31,32 @@ fn whoever_finds_no_place_to_wait_at_leaves_none_taken() {
     drop(places);
     assert_eq!(it.counts(), (0, 0));
     assert!(it.queue().is_some());
+}
+
+/// What it comes to, if it is ready now.
+fn now<T>(it: &mut Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+    match it.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(it) => Some(it),
+        Poll::Pending => None,
+    }
+}
+
+#[test]
+fn who_came_first_has_the_next_turn_nobody_overtakes_and_who_leaves_passes_it_on() {
+    let it = turns(1, 3);
+    let held = it.take().expect("a turn");
+    let places = [(); 3].map(|()| it.queue().expect("a place"));
+    let [mut first, mut second, mut third] = places.each_ref().map(|place| Box::pin(place.turn()));
+    assert!([&mut first, &mut second, &mut third].into_iter().all(|it| now(it).is_none()), "no turn is free");
+    drop(held);
+    assert!(now(&mut second).is_none() && now(&mut third).is_none() && it.take().is_none());
+    let turn = now(&mut first).flatten().expect("the first one's turn");
+    drop(second);
+    assert!(now(&mut third).is_none());
+    drop(turn);
+    let turn = now(&mut third).flatten().expect("the second left");
+    assert_eq!(it.counts().0, 1);
+    drop(turn);
+    assert_eq!(it.counts().0, 0);
+    assert!(it.take().is_some());
 }

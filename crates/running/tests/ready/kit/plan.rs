@@ -21,6 +21,8 @@ pub struct Material {
     pub names: HashMap<String, Vec<Found>>,
     /// Where the edge is.
     pub zone: Option<&'static str>,
+    /// Where lines go.
+    pub logs: Logs,
 }
 
 impl Material {
@@ -31,7 +33,7 @@ impl Material {
         let blob = blob(&[("site/edge/0", &site), ("identity/me", &site)], &[("ca/one", root.pem())], &lists);
         let listed = ["site/edge/0", "identity/me", "ca/one", "crl/one"].map(|id| listed(id, "a", None)).to_vec();
         let names = HashMap::from([("b.test".into(), vec![found("10.0.0.1"), found("10.0.0.2")])]);
-        Material { blob, listed, names, zone: None }
+        Material { blob, listed, names, zone: None, logs: Logs::default() }
     }
 
     /// The hash of one of them is another.
@@ -66,7 +68,7 @@ impl Material {
             blob: &self.blob,
             names: &self.names,
             threads: 2,
-            logs: &Logs::default(),
+            logs: &self.logs,
         };
         Running::build(brought, before, |_| Arc::new(AtomicU32::new(7))).map_err(|e| e.0)
     }
