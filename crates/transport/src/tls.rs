@@ -57,12 +57,10 @@ impl Session {
     pub fn drive(&mut self, incoming: &mut Buf, plain: &mut Buf, outgoing: &mut Buf) -> Result<Driven, rustls::Error> {
         let driven = self.run(Step { incoming, plain, outgoing, last: Last::Nothing });
         if driven.is_err() {
-            // rustls queued the alert; it comes out on the next call. What was received is not shown to it again: it would
-            // fail on that a second time.
-            incoming.release();
-            let mut nothing = (Buf::default(), Buf::default());
-            let step = Step { incoming: &mut nothing.0, plain: &mut nothing.1, outgoing, last: Last::Nothing };
-            let _ = self.run(step);
+            // rustls queued the alert; it comes out on the next call, before anything else is looked at: what is left is
+            // refused again. It is shown to it, since there may be messages behind the one that failed in its record (BoringSSL
+            // writes a whole flight into one), and rustls keeps offsets to them.
+            let _ = self.run(Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Nothing });
         }
         driven.map(|(driven, _)| driven)
     }
