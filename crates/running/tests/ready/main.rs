@@ -2,6 +2,7 @@
 
 mod address;
 mod again;
+mod asks;
 mod backend;
 mod build;
 mod carried;
@@ -19,6 +20,7 @@ mod routes;
 mod services;
 mod sites;
 mod spread;
+mod stores;
 mod tokens;
 mod traces;
 mod turns;
