@@ -147,6 +147,7 @@ impl Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::{Context, Waker};
 
     const TERMS: Terms = Terms { step_ns: 10_000_000, burst: 400 };
 
@@ -223,5 +224,80 @@ mod tests {
         }
         let all: usize = it.shards.iter().map(|s| s.lock().expect("no panic").len()).sum();
         assert!(all <= SHARDS * 4, "{all}");
+    }
+
+    /// How many pass of a key, one after the other, until one does not.
+    fn passes(it: &Leases, at: u64, store: &Questions) -> usize {
+        (0..100).take_while(|_| matches!(take(it, at, store), Leased::Yes)).count()
+    }
+
+    #[test]
+    fn what_is_left_of_a_lease_is_added_to_the_next_as_long_as_it_holds_and_not_after() {
+        for (heard_at, all) in [(HOLDS_NS - 1, 2 + 4), (HOLDS_NS, 4), (HOLDS_NS * 2, 4)] {
+            let (it, store) = (Leases::new(1000), up());
+            asked(take(&it, 0, &store)).answer(Answer::Given { n: 4, left: 9 });
+            assert!(matches!((take(&it, 0, &store), take(&it, 0, &store)), (Leased::Yes, Leased::Yes)));
+            let again = store.take(&Context::from_waker(Waker::noop())).pop_back().expect("half is left");
+            again.answer(Answer::Given { n: 4, left: 5 });
+            assert_eq!(passes(&it, heard_at, &store), all, "{heard_at}");
+        }
+    }
+
+    /// Keys of one shard, of which it remembers so many.
+    fn of_one_shard(most: u32) -> (Leases, impl Fn(&Leases, u64, u64, &Questions) -> Leased) {
+        let take = |it: &Leases, n: u64, at: u64, store: &Questions| {
+            it.take(n * SHARDS as u64, || n.to_string(), at, (TERMS, store))
+        };
+        (Leases::new(SHARDS as u32 * most), take)
+    }
+
+    #[test]
+    fn a_new_key_takes_the_place_of_one_that_has_nothing_left_and_not_of_one_that_has() {
+        let ends = HOLDS_NS;
+        for (what, answer) in [
+            ("its lease is over", Answer::Given { n: 5, left: 0 }),
+            ("it was told no until now", Answer::Over { wait_us: ends / 1000 }),
+        ] {
+            let ((it, take), store) = (of_one_shard(2), up());
+            asked(take(&it, 1, 0, &store)).answer(Answer::Given { n: 300, left: 0 });
+            assert!(matches!(take(&it, 1, 0, &store), Leased::Yes));
+            asked(take(&it, 2, 0, &store)).answer(answer);
+            let _ = take(&it, 2, 0, &store);
+            asked(take(&it, 3, ends, &store));
+            assert!(matches!(take(&it, 1, ends, &store), Leased::Yes), "{what}");
+        }
+        let ((it, take), store) = (of_one_shard(2), up());
+        for (n, gives) in [(1, 300), (2, 1)] {
+            asked(take(&it, n, 0, &store)).answer(Answer::Given { n: gives, left: 0 });
+        }
+        store.now_down("gone");
+        assert!(matches!((take(&it, 1, 0, &store), take(&it, 2, 0, &store)), (Leased::Yes, Leased::Yes)));
+        assert!(matches!(take(&it, 3, 1, &store), Leased::Down));
+        assert!(matches!(take(&it, 1, 1, &store), Leased::Yes), "of the other all was used");
+    }
+
+    #[test]
+    fn a_key_that_waits_or_was_told_no_is_not_asked_for_anew_since_another_came() {
+        let ((it, take), store) = (of_one_shard(3), up());
+        asked(take(&it, 1, 0, &store)).answer(Answer::Given { n: 5, left: 0 });
+        assert!(matches!(take(&it, 1, 0, &store), Leased::Yes));
+        asked(take(&it, 2, 0, &store)).answer(Answer::Over { wait_us: 5_000_000 });
+        assert!(matches!(take(&it, 2, 0, &store), Leased::No { .. }));
+        let waits = asked(take(&it, 3, 0, &store));
+        asked(take(&it, 4, HOLDS_NS, &store));
+        assert!(matches!(take(&it, 2, HOLDS_NS, &store), Leased::No { wait_ns: 4_000_000_000 }));
+        assert!(Arc::ptr_eq(&waits, &asked(take(&it, 3, HOLDS_NS, &store))));
+    }
+
+    #[test]
+    fn a_key_that_is_known_takes_nobodys_place_and_keys_of_other_shards_neither() {
+        let ((it, take), store) = (of_one_shard(1), up());
+        asked(take(&it, 1, 0, &store)).answer(Answer::Given { n: 3, left: 0 });
+        assert!(matches!((take(&it, 1, 0, &store), take(&it, 1, 0, &store)), (Leased::Yes, Leased::Yes)));
+        let it = Leases::new(SHARDS as u32);
+        let each = |at| (0..SHARDS as u64).map(move |key| (key, at));
+        let take = |(key, at): (u64, u64)| it.take(key, || key.to_string(), at, (TERMS, &store));
+        each(0).for_each(|of| asked(take(of)).answer(Answer::Given { n: 3, left: 0 }));
+        assert!(each(1).all(|of| matches!(take(of), Leased::Yes)));
     }
 }
