@@ -7,8 +7,9 @@ use crate::backend::ask::{Failed, Heard};
 use crate::client::conn::Conn;
 use crate::client::denied::denied;
 use crate::client::given::{Own, Says, Stays};
+use crate::client::keys::{self, Waited};
 use crate::client::question::Question;
-use crate::client::request::resumed;
+use crate::client::request::{prepare, resumed};
 use crate::exchange::agreed::agreed;
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
@@ -30,7 +31,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 /// How often a request is asked about anew, where plans come faster than verdicts.
-const ANEW: usize = 3;
+const ANEW: usize = 4;
 /// Beyond its time somebody is still waited for so long who is about to be given up: two ticks.
 const MOMENT_MS: u64 = 200;
 
@@ -42,6 +43,7 @@ pub(crate) async fn settled<V: Fields + Headers>(
     mut it: Box<Question>,
     client: &mut impl Client,
 ) -> Result<Ready, Stays> {
+    let (core, began, mut waited) = (&conn.opened.arrived.core, it.began, Waited::Not);
     for _ in 0..ANEW {
         within_limits(conn, asked, &mut it, client).await.map_err(|why| refused(&it, why))?;
         if let Some(by) = &it.by {
@@ -55,12 +57,16 @@ pub(crate) async fn settled<V: Fields + Headers>(
                 return Err(Stays::Given(Own { running: it.running, route: it.route, says }));
             }
         }
-        match resumed(conn, asked, view, *it) {
-            // The plan that came meanwhile has somebody else asked.
-            Err(Stays::Asks(anew)) => it = anew,
-            settled => {
-                asked.lacks = None;
-                return settled;
+        let mut ready = resumed(conn, asked, view, *it);
+        loop {
+            match ready {
+                // The plan that came meanwhile has somebody else asked, or only now it is known whose request it is.
+                Err(Stays::Asks(anew)) => break it = anew,
+                Err(stays) if asked.lacks.is_some() => {
+                    keys::again(core, asked, stays, &mut waited).await?;
+                    ready = prepare(conn, asked, view, Vec::new(), began);
+                }
+                settled => return settled,
             }
         }
     }
@@ -81,9 +87,14 @@ async fn within_limits(
     let Some(within) = it.within.as_mut().filter(|it| !it.waits.is_empty()) else { return Ok(()) };
     let Some(route) = it.running.route(it.route) else { return Ok(()) };
     let watch = conn.opened.arrived.core.watch();
-    within.told = asked.limited.take();
+    if let Some(told) = asked.limited.take() {
+        within.told = Some(told);
+    }
     let agreed = agreed(route, within, client, &watch, || conn.is_overdue()).await;
-    asked.limited = within.told.take();
+    // What is told of those that were asked before its token stays with them until the others were asked.
+    if agreed.is_err() || !it.is_early {
+        asked.limited = within.told.take();
+    }
     agreed
 }
 

@@ -19,4 +19,6 @@ pub(crate) struct Question {
     pub(crate) began: Instant,
     /// What it counts to of its route's limits, while it is asked about too; and which stores have not answered.
     pub(crate) within: Option<Box<Within>>,
+    /// It came no further than to the limits that are asked before its token is looked at.
+    pub(crate) is_early: bool,
 }

@@ -53,7 +53,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
         return Err(Refusal::LogFull.into());
     }
     (asked.trace, asked.verdict) = (None, None);
-    judged(conn, asked, view, (scratch, began), running)
+    judged(conn, asked, view, (scratch, began, None), running)
 }
 
 /// Goes on with a request about which somebody else was asked: as it was admitted, or where a plan came meanwhile, by that one.
@@ -64,15 +64,15 @@ pub(crate) fn resumed<V: Fields + Headers>(
     view: &V,
     it: Question,
 ) -> Result<Ready, Stays> {
-    let Question { running, route, scratch, began, within, .. } = it;
+    let Question { running, route, scratch, began, within, is_early, .. } = it;
     let now = conn.opened.arrived.core.running().ok_or(Refusal::Draining)?;
-    if now.generation == running.generation {
+    let is_same = now.generation == running.generation;
+    if is_same && !is_early {
         return onward(conn, asked, view, scratch, (running, route, within));
     }
     // What is counted of its address was counted then.
     asked.again = true;
-    drop(within);
-    judged(conn, asked, view, (scratch, began), now)
+    judged(conn, asked, view, (scratch, began, within.filter(|_| is_same)), now)
 }
 
 /// Admits it, and asks for nobody else's word where there is none to be had or it was had.
@@ -81,7 +81,7 @@ fn judged<V: Fields + Headers>(
     conn: &Conn,
     asked: &mut Asked,
     view: &V,
-    (scratch, began): (Vec<u8>, Instant),
+    (scratch, began, counted): (Vec<u8>, Instant, Option<Box<Within>>),
     running: Arc<Running>,
 ) -> Result<Ready, Stays> {
     let core = &conn.opened.arrived.core;
@@ -108,8 +108,16 @@ fn judged<V: Fields + Headers>(
     let mut within = match route.and_then(|r| Some((r, r.jwt.as_deref()?))) {
         None => None,
         Some((route, jwt)) => {
-            let tried = tried(conn, asked, view, (route, jwt), (began, now_s));
-            tried.map_err(|why| stays_refused(conn, &running, asked, view, refused(why)))?
+            let mut within = counted;
+            match tried(conn, asked, view, (route, jwt), (began, now_s), &mut within) {
+                Ok(Tried::Passed) => within,
+                Ok(Tried::Waits) => {
+                    let route = index;
+                    let it = Question { running, route, by: None, scratch, began, within, is_early: true };
+                    return Err(Stays::Asks(Box::new(it)));
+                }
+                Err(why) => return Err(stays_refused(conn, &running, asked, view, refused(why))),
+            }
         }
     };
     if asked.trace.is_some() {
@@ -152,7 +160,8 @@ fn judged<V: Fields + Headers>(
     let by = by.filter(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by)));
     if waits || by.is_some() {
         let (by, route) = (by.cloned(), index);
-        return Err(Stays::Asks(Box::new(Question { running, route, by, scratch, began, within })));
+        let it = Question { running, route, by, scratch, began, within, is_early: false };
+        return Err(Stays::Asks(Box::new(it)));
     }
     onward(conn, asked, view, scratch, (running, index, within))
 }
@@ -205,6 +214,13 @@ fn onward<V: Fields + Headers>(
     Ok(Ready { route: at, running, built, copied: Cell::new(copied), within })
 }
 
+/// How far a request came with its token.
+enum Tried {
+    Passed,
+    /// It was not looked at: a store says first whether there are too many of its address.
+    Waits,
+}
+
 /// The token that its route asks for, which is looked at only where the limits by address let it be.
 #[inline(never)]
 fn tried<V: Fields + Headers>(
@@ -213,17 +229,19 @@ fn tried<V: Fields + Headers>(
     view: &V,
     (route, jwt): (&RouteRun, &JwtRun),
     (began, now_s): (Instant, i64),
-) -> Result<Option<Box<Within>>, Refusal> {
-    let mut within = None;
-    let shown = limited::first(conn, asked, view, route, began, &mut within)
-        .and_then(|()| token(jwt, (Shows::InRequest, view), now_s));
-    match shown {
+    within: &mut Option<Box<Within>>,
+) -> Result<Tried, Refusal> {
+    let first = limited::first(conn, asked, view, route, began, within);
+    if first.is_ok() && within.as_ref().is_some_and(|it| !it.waits.is_empty()) {
+        return Ok(Tried::Waits);
+    }
+    match first.and_then(|()| token(jwt, (Shows::InRequest, view), now_s)) {
         Ok(token) => {
             asked.token = token;
-            Ok(within)
+            Ok(Tried::Passed)
         }
         Err(why) => {
-            asked.limited = within.and_then(|it| it.told);
+            asked.limited = within.take().and_then(|it| it.told);
             Err(why)
         }
     }
