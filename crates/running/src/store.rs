@@ -75,9 +75,7 @@ impl Questions {
     }
 
     pub fn now_up(&self) {
-        if !self.up.swap(true, Ordering::AcqRel) {
-            locked(&self.why).clear();
-        }
+        self.up.store(true, Ordering::Release);
     }
 
     /// Whoever waits is told so.

@@ -4,7 +4,7 @@ use everyhop_plan::{HealthAsks, HealthCheck};
 use everyhop_record::facts::IdentityUse;
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::{Address, CONNECTS, ERRORS, Faring, TIMEOUTS};
+use everyhop_running::address::{Address, CONNECTS, ERRORS, Faring, SLOW, TIMEOUTS};
 use everyhop_running::checked::Seen;
 use everyhop_transport::clock::steady_ms;
 use std::sync::atomic::Ordering::Relaxed;
@@ -89,7 +89,7 @@ const LATER: u64 = u64::MAX;
 fn an_address_is_ejected_once_and_by_the_rule_that_was_first() {
     let it = Faring::default();
     assert_eq!(it.ejected_by(), None);
-    for (rule, word) in [(CONNECTS, "connects"), (TIMEOUTS, "timeouts"), (ERRORS, "5xx")] {
+    for (rule, word) in [(CONNECTS, "connects"), (TIMEOUTS, "timeouts"), (ERRORS, "5xx"), (SLOW, "slow")] {
         it.on_trial.store(true, Relaxed);
         assert!(it.eject(LATER, rule, 4), "{word}");
         assert_eq!((it.ejected_by(), it.on_trial.load(Relaxed)), (Some((word, 4)), false));

@@ -127,3 +127,9 @@ fn a_route_that_asks_somebody_who_is_not_there_makes_no_plan_and_one_that_asks_n
     *way(&mut gone, 0, "ask") = json!("gone");
     assert!(Material::new().built(&gone, None).is_err_and(|why| why.contains("gone")));
 }
+
+#[test]
+fn of_an_authorizer_nothing_but_its_name_is_written_where_something_is_written_for_debugging() {
+    let running = built(|_| (), None);
+    assert_eq!(format!("{:?}", asks(&running)), "AsksRun(\"auth\")");
+}

@@ -99,6 +99,19 @@ fn the_busiest_keys_are_shown_by_how_much_they_used_and_all_are_counted_however_
 }
 
 #[test]
+fn of_what_a_key_used_up_only_the_one_is_given_back_that_came_to_nothing() {
+    let (it, now) = (limit(rate(1, 3600, 3), 1000), Instant::now());
+    let passes = || (0..9).take_while(|_| it.take(7, now).1.is_none()).count();
+    assert_eq!(passes(), 3);
+    it.give_back(7);
+    it.give_back(8);
+    assert_eq!(passes(), 1);
+    it.give_back(7);
+    it.give_back(7);
+    assert_eq!(passes(), 2);
+}
+
+#[test]
 fn a_key_is_shown_by_a_sign_that_tells_it_from_others() {
     let (it, now) = (limit(rate(1, 3600, 9), 1000), Instant::now());
     assert!(it.take(0x1234_5678_9abc_def0, now).1.is_none());

@@ -7,8 +7,8 @@ use everyhop_running::secret::SecretText;
 use everyhop_running::store::{Answer, Question, StoreRun};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 fn limit(name: &str, shared: Value) -> Value {
@@ -178,4 +178,35 @@ fn what_a_store_does_is_told_when_it_is_up_when_it_stops_and_why_and_what_its_la
     it.now_up();
     it.now_down("again");
     assert_eq!(it.downs.load(Ordering::Relaxed), 2);
+}
+
+/// How often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn whoever_waits_for_an_answer_is_woken_once_by_it_and_whoever_sends_questions_by_the_next_one() {
+    let running = built(limit("one", shared("local")), None);
+    let (it, store) = (&running.limiters[0], &running.stores[0].questions);
+    store.now_up();
+    let [sends, waits, too] = [(); 3].map(|()| Arc::new(Woken::default()));
+    let wakers = [&sends, &waits, &too].map(|it| Waker::from(it.clone()));
+    let [sending, waiting, other] = wakers.each_ref().map(|it| Context::from_waker(it));
+    assert!(store.take(&sending).is_empty());
+    let question = asked(leased(it, 7, Instant::now()));
+    let woken = || [&sends, &waits, &too].map(|it| it.0.load(Ordering::Relaxed));
+    assert_eq!(woken(), [1, 0, 0]);
+    for cx in [&waiting, &waiting, &other] {
+        assert!(question.poll(cx).is_pending());
+    }
+    question.answer(Answer::Given { n: 1, left: 0 });
+    question.answer(Answer::Unknown);
+    assert_eq!(woken(), [1, 1, 1]);
+    assert_eq!(question.poll(&waiting), Poll::Ready(Answer::Given { n: 1, left: 0 }));
 }
