@@ -2,6 +2,7 @@
 
 mod address;
 mod again;
+mod asked;
 mod asks;
 mod backend;
 mod build;

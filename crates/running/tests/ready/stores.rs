@@ -197,7 +197,7 @@ fn whoever_waits_for_an_answer_is_woken_once_by_it_and_whoever_sends_questions_b
     store.now_up();
     let [sends, waits, too] = [(); 3].map(|()| Arc::new(Woken::default()));
     let wakers = [&sends, &waits, &too].map(|it| Waker::from(it.clone()));
-    let [sending, waiting, other] = wakers.each_ref().map(|it| Context::from_waker(it));
+    let [sending, waiting, other] = wakers.each_ref().map(Context::from_waker);
     assert!(store.take(&sending).is_empty());
     let question = asked(leased(it, 7, Instant::now()));
     let woken = || [&sends, &waits, &too].map(|it| it.0.load(Ordering::Relaxed));
