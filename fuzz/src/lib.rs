@@ -6,6 +6,7 @@
 //! (`tests/seeded.rs`) call the same ones. Read next: `http1.rs`, then `oracle.rs`.
 
 mod canon;
+mod check_response;
 mod clear;
 mod hello;
 mod http1;
@@ -17,6 +18,7 @@ mod session;
 mod token;
 
 pub use canon::{forwarded, host, path, proxy, reply, trace};
+pub use check_response::check_response;
 pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("forwarded", forwarded),
     ("trace", trace),
     ("reply", reply),
+    ("check_response", check_response),
     ("host", host),
     ("path", path),
     ("plan", plan),

@@ -103,6 +103,7 @@ seeded! {
     forwarded a_chain_of_proxies_is_believed_up_to_the_first_that_nobody_trusts;
     trace a_trace_that_is_read_is_told_as_it_was;
     reply an_answer_of_a_store_ends_where_it_says;
+    check_response no_answer_of_an_authorizer_is_two;
     host a_host_has_one_form;
     path a_path_has_one_form_and_stays_within_its_segments;
     plan a_plan_reads_back_as_itself_and_routes_as_written;

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check_response;
 pub mod cidr;
 pub mod client;
 pub mod cookie;
@@ -11,6 +12,7 @@ pub mod forwarded;
 pub mod host;
 pub mod onward;
 pub mod path;
+pub mod protobuf;
 pub mod proxy;
 pub mod readings;
 pub mod resp;

@@ -4,13 +4,12 @@
 use crate::hop::Backend;
 use serde::{Deserialize, Serialize};
 
-/// Is asked by a GET of its own for each request, and answers by its status.
+/// Is asked a question of its own for each request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Authorizer {
     pub name: String,
-    /// What it is asked by: a path, perhaps with a query.
-    pub target: String,
+    pub speaks: AuthorizerSpeaks,
     /// Fields of the request that it is shown, in lower case.
     pub sends: Vec<String>,
     /// Fields of its answer that the backend is shown, in lower case.
@@ -21,6 +20,16 @@ pub struct Authorizer {
     /// Requests that are asked about at once, of all threads together; above it none is.
     pub at_once: u32,
     pub backends: Vec<Backend>,
+}
+
+/// In which words it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AuthorizerSpeaks {
+    /// By GET of a path, perhaps with a query; it answers by its status.
+    Http { target: String },
+    /// By a call of gRPC, `envoy.service.auth.v3.Authorization/Check`.
+    Envoy {},
 }
 
 /// What becomes of a request that nobody decides about.

@@ -29,7 +29,7 @@ mod store;
 mod target;
 mod token;
 
-pub use authorizer::{Authorizer, PassAcceptance, WhenDown};
+pub use authorizer::{Authorizer, AuthorizerSpeaks, PassAcceptance, WhenDown};
 pub use collector::{Attribute, Collector, Traced, Traces};
 pub use compress::{Coding, Compress};
 pub use cors::Cors;

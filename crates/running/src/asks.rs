@@ -96,7 +96,7 @@ impl AsksRun {
     pub fn judges_as(&self, other: &AsksRun) -> bool {
         let hops = |it: &AsksRun| it.to.backends.iter().map(|b| b.hop_id).collect::<Vec<_>>();
         let (a, b) = (&self.by, &other.by);
-        (&a.name, &a.target, &a.sends, &a.takes) == (&b.name, &b.target, &b.sends, &b.takes)
+        (&a.name, &a.speaks, &a.sends, &a.takes) == (&b.name, &b.speaks, &b.sends, &b.takes)
             && hops(self) == hops(other)
     }
 

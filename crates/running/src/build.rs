@@ -21,8 +21,8 @@ use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, Authorizer, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror, Paths, Pattern, Plan,
-    Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
+    Answers, Authorizer, AuthorizerSpeaks, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror, Paths,
+    Pattern, Plan, Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -330,7 +330,11 @@ impl Building<'_> {
 
     /// Who is asked, with what was counted `before`. It shares no connection and no health with requests.
     fn asks(&self, by: &Authorizer, before: Option<&AsksRun>) -> Result<AsksRun, Unusable> {
-        let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: true };
+        let protocol = match by.speaks {
+            AuthorizerSpeaks::Http { .. } => UpstreamProtocol::Http1,
+            AuthorizerSpeaks::Envoy {} => UpstreamProtocol::Http2,
+        };
+        let speaks = Speaks { protocol, lenient_answers: false, apart: true };
         let backends = by.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
         let (name, stats) = (by.name.as_str().into(), Arc::new(Stats::new(self.threads)));
         // One that cannot be connected to, or does not answer, is left alone where there is another.

@@ -13,9 +13,13 @@ def authorizer(it: Authorizer) -> plan.Authorizer:
     if it.when_down == "pass":
         assert it.pass_acceptance is not None, "judged before"
         down = plan.WhenDownPass(kind="pass", acceptance=accepted(it.pass_acceptance))
+    speaks: plan.SpeaksHttp | plan.SpeaksEnvoy = plan.SpeaksEnvoy(kind="envoy")
+    if it.speaks == "http":
+        assert it.path is not None, "judged before"
+        speaks = plan.SpeaksHttp(kind="http", target=it.path)
     return plan.Authorizer(
         name=it.name,
-        target=it.path,
+        speaks=speaks,
         sends=sorted({name.lower() for name in it.sends}),
         takes=sorted({name.lower() for name in it.takes}),
         when_down=down,

@@ -40,6 +40,7 @@ def judge(world: World) -> None:
             world.refuse("config/unknown-name", ("route", i, "ask"), what, f"one of: {listed}")
         else:
             beside(world, i, route, known[route.ask])
+            alike(world, i, route)
     for i, it in enumerate(world.config.authorizer):
         asked(world, ("authorizer", i), it)
         if it.name not in used:
@@ -49,10 +50,7 @@ def judge(world: World) -> None:
 
 def asked(world: World, key: Key, it: Authorizer) -> None:
     called = f"authorizer {it.name!r}"
-    path = it.path.partition("?")[0]
-    if not TARGET.match(it.path) or "#" in it.path or names.path(path) is None:
-        what = f"{called} is asked for {it.path!r}, which is no path in its one form"
-        world.refuse("config/wrong-value", (*key, "path"), what, 'write it as it goes there: path = "/oauth2/auth"')
+    target(world, key, called, it)
     for word, given in (("sends", it.sends), ("takes", it.takes)):
         seen: dict[str, Key] = {}
         for j, name in enumerate(given):
@@ -61,6 +59,34 @@ def asked(world: World, key: Key, it: Authorizer) -> None:
                 what = f"{called} has {name} twice in {word}"
                 world.refuse("authorizer/field", (*key, word, j), what, "keep one of them", also=(seen[twin(name)],))
             seen.setdefault(twin(name), (*key, word, j))
+
+
+def target(world: World, key: Key, called: str, it: Authorizer) -> None:
+    """By which path it is asked: in Envoy's words there is but one."""
+    if it.speaks == "envoy":
+        if it.path is not None:
+            what = f'{called} is asked for {it.path!r}, and speaks = "envoy" asks by envoy.service.auth.v3.Authorization/Check'
+            mend = 'ask it by that path: speaks = "http"'
+            world.refuse("config/wrong-value", (*key, "path"), what, "remove path", mend, of_key=True)
+    elif it.path is None:
+        what = f"{called} has no 'path'"
+        mend = 'say by what it is asked: path = "/oauth2/auth"'
+        world.refuse("config/missing-key", key, what, mend, 'or that it speaks gRPC: speaks = "envoy"', of_key=True)
+    elif not TARGET.match(it.path) or "#" in it.path or names.path(it.path.partition("?")[0]) is None:
+        what = f"{called} is asked for {it.path!r}, which is no path in its one form"
+        world.refuse("config/wrong-value", (*key, "path"), what, 'write it as it goes there: path = "/oauth2/auth"')
+
+
+def alike(world: World, i: int, route: Route) -> None:
+    """Whoever is asked is told a path in its canonical form, and its backend gets what came: of what can be read in two ways one decides
+    about the one, and the other does the other. One path alone is read so by both, or does not pass."""
+    if route.paths != "strict" and route.path_exact is None:
+        what = (
+            f"route {route.name!r} asks authorizer {route.ask!r} about paths that its backend may read in another way"
+        )
+        world.warn(
+            "authorizer/paths", ("route", i, "ask"), what, 'let only paths pass that all read alike: paths = "strict"'
+        )
 
 
 def field(world: World, at: Key, called: str, word: str, name: str) -> None:

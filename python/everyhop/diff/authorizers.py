@@ -7,7 +7,17 @@ from everyhop.diff import acceptance
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.hops import Hop, asking, identity, pattern, rank, revocation, unsaid, verification
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import Acceptance, AtEdge, Authorizer, PassAcceptance, PlaintextHop, Plan, Route, WhenDownPass
+from everyhop.plan import (
+    Acceptance,
+    AtEdge,
+    Authorizer,
+    PassAcceptance,
+    PlaintextHop,
+    Plan,
+    Route,
+    SpeaksHttp,
+    WhenDownPass,
+)
 from everyhop.trust.authorizers import authorizer_of
 
 KINDS.update(
@@ -48,8 +58,8 @@ def asked(old: tuple[Plan, Route], new: tuple[Plan, Route]) -> list[Change]:
     out = []
     about = f"authorizer/{b.name}"
     # Who is behind a name counts, and no name.
-    if a.target != b.target or not {*hops(a)} & {*hops(b)}:
-        what = f"{listed(hops(a))} was asked for {a.target}, now {listed(hops(b))} for {b.target}"
+    if a.speaks != b.speaks or not {*hops(a)} & {*hops(b)}:
+        what = f"{listed(hops(a))} was asked {question(a)}, now {listed(hops(b))} {question(b)}"
         out.append(Change("ask-changed", name, what, "its word says who gets in"))
     return [
         *out,
@@ -130,6 +140,10 @@ def unasked(name: str, was: PassAcceptance | None, now: PassAcceptance | None) -
         what = f"{now.owner} answers for requests that pass unasked, {was.owner} did"
         out.append(Change("acceptance-owner-changed", about, what, "ask them whether they know"))
     return out
+
+
+def question(it: Authorizer) -> str:
+    return f"for {it.speaks.target}" if isinstance(it.speaks, SpeaksHttp) else "by gRPC, as Envoy asks"
 
 
 def word(it: Authorizer) -> PassAcceptance | None:

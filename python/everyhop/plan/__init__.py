@@ -1,7 +1,7 @@
 """The compiled plan, as both languages read it: its forms, what requests get under it, and how strong each
 pattern is. Read next: `forms.py`, `judge.py`."""
 
-from everyhop.plan.authorizer import Authorizer, PassAcceptance, WhenDownPass, WhenDownRefuse
+from everyhop.plan.authorizer import Authorizer, PassAcceptance, SpeaksEnvoy, SpeaksHttp, WhenDownPass, WhenDownRefuse
 from everyhop.plan.collector import Attribute, Collector, Traced, TracedAsFile, TracedNever, TracedShare, Traces
 from everyhop.plan.forms import FORM, DoubledKey, Plan, canonical, digest, read_plan
 from everyhop.plan.health import AsksConnect, AsksGrpc, AsksHttp, HealthCheck, Statuses
@@ -248,6 +248,8 @@ __all__ = [
     "Share",
     "Shared",
     "Site",
+    "SpeaksEnvoy",
+    "SpeaksHttp",
     "SpeaksRedirect",
     "SpeaksServe",
     "SpeaksTls",

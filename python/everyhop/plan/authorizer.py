@@ -28,11 +28,20 @@ class WhenDownPass(Part):
     acceptance: ByEffect[PassAcceptance]
 
 
+class SpeaksHttp(Part):
+    kind: Literal["http"]
+    target: ByEffect[str]
+
+
+class SpeaksEnvoy(Part):
+    kind: Literal["envoy"]
+
+
 class Authorizer(Part):
     """Each of it counts where a route asks it."""
 
     name: Never[str]
-    target: ByEffect[str]
+    speaks: ByEffect[Annotated[SpeaksHttp | SpeaksEnvoy, Field(discriminator="kind")]]
     sends: ByEffect[list[str]]
     takes: ByEffect[list[str]]
     when_down: ByEffect[Annotated[WhenDownRefuse | WhenDownPass, Field(discriminator="kind")]]

@@ -113,6 +113,13 @@ PAGES: dict[str, Page] = {
         "no route asks an authorizer",
         "a setting that is silently ignored is a setting that is believed to hold",
     ),
+    "authorizer/paths": Page(
+        "whoever is asked about a request may read its path otherwise than the backend does",
+        "a word on `/a` that is taken for one on `/a;x/../b` lets somebody in who was not",
+        "An authorizer is told the path by which routes are matched, in its canonical form; a backend gets it byte for byte as it came, unless its "
+        'route says `paths = "strict"`: then it is 400 what can be read in two ways, and both get the same. Where no word hangs on the path '
+        "this does no harm, and it is a warning alone. A route of one path (`path_exact`) takes nothing that could be read otherwise.",
+    ),
     # Pages for errors.
     "pages/status": Page(
         "a page stands for what is no error",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from everyhop.plan import AtEdge, Authorizer, PlaintextHop, Plan, Route, WhenDownPass
+from everyhop.plan import AtEdge, Authorizer, PlaintextHop, Plan, Route, SpeaksHttp, WhenDownPass
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ def sentence(it: Authorizer) -> str:
     if isinstance(it.when_down, WhenDownPass):
         word = it.when_down.acceptance
         down = f"PASSES UNASKED: {word.owner} accepted that until {word.until} ({word.why})"
+    by = f"GET {it.speaks.target}" if isinstance(it.speaks, SpeaksHttp) else "gRPC, as Envoy asks (ext_authz v3)"
+    passes = "2xx" if isinstance(it.speaks, SpeaksHttp) else "a status of OK"
     return (
-        f"Authorizer {it.name} at {where} is asked about each of its requests, by GET {it.target}: it is shown what is asked for and "
-        f"who asks{shown}; no body. It lets a request pass by 2xx; by 401, 403 or a redirect the client is told its answer.{told} "
+        f"Authorizer {it.name} at {where} is asked about each of its requests, by {by}: it is shown what is asked for and "
+        f"who asks{shown}; no body. It lets a request pass by {passes}; by 401, 403 or a redirect the client is told its answer.{told} "
         f"What it says nothing about within {it.deadline_ms / 1000:g} s {down}."
     )
 

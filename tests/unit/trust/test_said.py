@@ -221,6 +221,10 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "answered by the edge beside a collector": ('host = "a.test"\nanswer = { status = 404 }\n', {"listener": TOLD}),
     "asked about": (VARIANTS["mutual"] + 'ask = "sso"\n', {"listener": ASKED_OF}),
     "asked about, and passed unasked": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": UNASKED}),
+    "asked about as Envoy asks": (
+        VARIANTS["mutual"] + 'ask = "sso"\n',
+        {"listener": ASKED_OF.replace('path = "/oauth2/auth"', 'speaks = "envoy"')},
+    ),
     "asked about and told": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": ASKED_OF + TOLD}),
     "passed through beside an authorizer": (VARIANTS["passthrough"], {"listener": ASKED_OF}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),

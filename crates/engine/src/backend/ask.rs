@@ -1,18 +1,19 @@
-//! One question to whoever decides about requests, by HTTP/1.1 over a hop as any other: to another of its backends where one
+//! One question to whoever decides about requests, by HTTP/1.1, or by gRPC (`ask_call.rs`), over a hop as any other: to another of its backends where one
 //! cannot be reached, and once more where a kept connection had died of age. What is read of an answer is its head, and of its body no more than may go to a
-//! client. Read next: `reach.rs`.
+//! client. Read next: `reach.rs`, `ask_call.rs`.
 
+use crate::backend::ask_call::call;
 use crate::backend::h1::H1Up;
 use crate::backend::reach::Backends;
 use crate::backend::up::Up;
 use crate::exchange::carry::Reached;
-use crate::exchange::sides::Client;
+use crate::exchange::sides::{Backend, Client};
 use crate::exchange::tries::Tries;
 use crate::exchange::words::{Fields, Gone, Got, Meta, Needs, Question};
-use everyhop_plan::Limits;
+use everyhop_plan::{AuthorizerSpeaks, Limits};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::asks::AsksRun;
 use everyhop_running::backend::BackendRun;
-use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::in_time;
 use http::HeaderMap;
@@ -21,9 +22,9 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 /// What is read of an answer's body: a page that says no, or who may sign in where.
-const ANSWER_BYTES: usize = 64 * 1024;
+pub(super) const ANSWER_BYTES: usize = 64 * 1024;
 /// Interim answers before one.
-const INTERIM: u32 = 16;
+pub(super) const INTERIM: u32 = 16;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub(crate) struct Heard {
     pub(crate) body: Buf,
     /// Its body was read to the end.
     pub(crate) is_whole: bool,
+    /// Why it is neither a yes nor a no, where its status does not tell.
+    pub(crate) unfit: Option<String>,
     /// The connection, where it may be asked the next question.
     pub(crate) up: Option<Up>,
 }
@@ -54,29 +57,39 @@ impl Heard {
 }
 
 impl Backends {
-    /// Asks, until `until_ms` of the thread's milliseconds. `head`: the question, as one of `to`'s backends is asked it.
+    /// Asks, until `until_ms` of the thread's milliseconds. `question`: as one of its backends is asked it.
     pub(crate) async fn ask(
         &self,
-        (generation, to): (u64, &RouteRun),
-        head: impl Fn(&BackendRun) -> Question,
+        (generation, by): (u64, &AsksRun),
+        question: impl Fn(&BackendRun) -> Option<Question>,
         until_ms: u64,
         tries: &mut Tries,
     ) -> Result<Heard, Failed> {
-        let began = Instant::now();
+        let (began, to) = (Instant::now(), &by.to);
+        let needs = if matches!(by.by.speaks, AuthorizerSpeaks::Envoy {}) { Needs::Http2 } else { Needs::Either };
         let mut again = false;
         loop {
-            let reached = self.reach(generation, to, Needs::Either, tries, again, &mut Nobody).await;
-            let Reached { backend, up, reused } = reached.map_err(|why| match why {
+            let reached = self.reach(generation, to, needs, tries, again, &mut Nobody).await;
+            let Reached { backend, mut up, reused } = reached.map_err(|why| match why {
                 Refusal::ConnectTimeout => Failed::Late,
                 _ => Failed::Unreached,
             })?;
-            let Up::H1(mut up) = up else { return Err(Failed::Unreached) };
             let _ = to.sends_to(&backend);
-            let question = head(&backend);
+            let Some(question) = question(&backend) else { return Err(Failed::Unreached) };
             let watch = self.watches.watch();
             watch.at_ms(until_ms);
-            let heard = in_time(&watch, read(&mut up, &question.head, &to.limits)).await;
-            let (up, is_reusable) = (Up::H1(up), !question.binds);
+            let asking = async {
+                match (&mut up, &question) {
+                    (Up::H1(up), Question::Get { head, .. }) => read(up, head, &to.limits).await,
+                    (Up::H2(up), Question::Call { head, message }) => {
+                        call(up, (head, message), &to.limits, &by.by.takes).await
+                    }
+                    // Each kind has a protocol of its own, by which it is reached.
+                    _ => Err(Refusal::HopNoProtocol),
+                }
+            };
+            let heard = in_time(&watch, asking).await;
+            let is_reusable = !matches!(question, Question::Get { binds: true, .. });
             let why = match heard {
                 Ok(Ok(mut heard)) => {
                     self.answered(to, &up, heard.status);
@@ -86,8 +99,7 @@ impl Backends {
                 Ok(Err(why)) => why,
                 Err(_) => Refusal::BackendFirstByte,
             };
-            let Up::H1(it) = &up else { return Err(Failed::Broke) };
-            let answered = it.answered();
+            let answered = up.answered();
             self.broke(to, (&up, reused), why, began, tries);
             if why == Refusal::BackendFirstByte {
                 return Err(Failed::Late);
@@ -128,7 +140,7 @@ async fn read(up: &mut H1Up, head: &[u8], limits: &Limits) -> Result<Heard, Refu
             break;
         }
     }
-    Ok(Heard { status, fields, body, is_whole, up: None })
+    Ok(Heard { status, fields, body, is_whole, unfit: None, up: None })
 }
 
 /// The side of a client who is not spoken to: whether it left is looked at elsewhere.

@@ -18,6 +18,7 @@ use crate::exchange::tries::Tries;
 use crate::exchange::unstuck::{Unstuck, Untold};
 use crate::exchange::verdict::Verdict;
 use crate::exchange::words::{self, Fields};
+use crate::head::envoy::From;
 use crate::head::question;
 use everyhop_decide::Headers;
 use everyhop_record::failure::Failure;
@@ -112,11 +113,11 @@ async fn verdict<V: Fields + Headers>(
     let answered = match by.begin() {
         None => Err(Outcome::Busy),
         Some(_asking) => {
-            let head = |backend: &BackendRun| question_to(conn, asked, view, (it, by), (backend, span));
             let until_ms = core.clock().now_ms.get() + u64::from(by.by.deadline_ms);
+            let head = |backend: &BackendRun| question_to(conn, asked, view, (it, by), (backend, span, until_ms));
             let whole = core.watch();
             whole.at_ms(until_ms + MOMENT_MS);
-            let put = core.backends.ask((it.running.generation, &by.to), head, until_ms, &mut tries);
+            let put = core.backends.ask((it.running.generation, by), head, until_ms, &mut tries);
             let mut put = pin!(put);
             poll_fn(|cx| {
                 if client.poll_gone(cx).is_ready() {
@@ -179,6 +180,7 @@ fn taken(verdict: &mut Verdict, heard: &Heard) {
 
 fn outcome(heard: &Heard) -> Outcome {
     match heard.status {
+        _ if heard.unfit.is_some() => Outcome::Unfit,
         200..=299 => Outcome::Passed,
         // Whoever is told no is told it whole.
         _ if !heard.is_whole => Outcome::Unfit,
@@ -199,6 +201,7 @@ fn outcome_of(why: Failed) -> Outcome {
 #[cold]
 fn detail(outcome: Outcome, heard: Option<&Heard>, failed: Option<&Failure>) -> Option<String> {
     match (outcome, heard, failed) {
+        (Outcome::Unfit, Some(Heard { unfit: Some(why), .. }), _) => Some(why.clone()),
         (Outcome::Unfit, Some(heard), _) if !heard.is_whole => {
             Some(format!("answered {}, with too long a body", heard.status))
         }
@@ -212,25 +215,28 @@ fn detail(outcome: Outcome, heard: Option<&Heard>, failed: Option<&Failure>) -> 
     }
 }
 
-/// The question's head. What goes no further than the edge does not go there, either: its own cookie, and one with a token in it.
+/// The question. What goes no further than the edge does not go there, either: its own cookie, and one with a token in it.
 fn question_to<V: Fields>(
     conn: &Conn,
     asked: &Asked,
     view: &V,
     (it, by): (&Question, &AsksRun),
-    (to, span): (&BackendRun, Option<[u8; 8]>),
-) -> words::Question {
+    (to, span, until_ms): (&BackendRun, Option<[u8; 8]>, u64),
+) -> Option<words::Question> {
     let route = it.running.route(it.route);
     let sticky = route.and_then(|r| r.spread.as_ref()?.sticky.as_ref());
     let token = route.and_then(|r| r.jwt.as_ref()?.kept_cookie());
-    let by = (&by.by, &*to.host(), span);
+    let arrived = &conn.opened.arrived;
+    let from = From { peer: arrived.client, proved: conn.opened.facts.peer.as_ref() };
+    let within_ms = until_ms.saturating_sub(arrived.core.clock().now_ms.get());
+    let asks = question::Asks { by: &by.by, host: &to.host(), span, from, within_ms };
     match (sticky, token) {
-        (None, None) => question::write(&conn.said, asked, view, by),
-        (Some(sticky), None) => question::write(&conn.said, asked, &Unstuck { fields: view, sticky }, by),
-        (None, Some(cookie)) => question::write(&conn.said, asked, &Untold { fields: view, cookie }, by),
+        (None, None) => question::write(&conn.said, asked, view, &asks),
+        (Some(sticky), None) => question::write(&conn.said, asked, &Unstuck { fields: view, sticky }, &asks),
+        (None, Some(cookie)) => question::write(&conn.said, asked, &Untold { fields: view, cookie }, &asks),
         (Some(sticky), Some(cookie)) => {
             let fields = Untold { fields: view, cookie };
-            question::write(&conn.said, asked, &Unstuck { fields, sticky }, by)
+            question::write(&conn.said, asked, &Unstuck { fields, sticky }, &asks)
         }
     }
 }

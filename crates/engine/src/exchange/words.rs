@@ -68,11 +68,16 @@ pub(crate) enum Needs {
     Http2,
 }
 
-/// The head of a question to whoever decides about a request.
-pub(crate) struct Question {
-    pub(crate) head: Vec<u8>,
-    /// A field of it proves who the connection is: that is nobody else's.
-    pub(crate) binds: bool,
+/// A question to whoever decides about a request.
+pub(crate) enum Question {
+    /// By HTTP/1.1.
+    Get {
+        head: Vec<u8>,
+        /// A field of it proves who the connection is: that is nobody else's.
+        binds: bool,
+    },
+    /// By gRPC.
+    Call { head: Box<Request<()>>, message: Vec<u8> },
 }
 
 /// A head for the backend, ready to be sent, once or again.

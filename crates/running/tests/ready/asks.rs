@@ -11,7 +11,7 @@ use std::sync::Arc;
 fn plan_of(change: impl Fn(&mut Value)) -> Value {
     let mut plan = plan();
     plan["authorizers"] = json!([{
-        "name": "auth", "target": "/verify", "sends": ["cookie"], "takes": ["x-user"], "when_down": {"kind": "refuse"},
+        "name": "auth", "speaks": {"kind": "http", "target": "/verify"}, "sends": ["cookie"], "takes": ["x-user"], "when_down": {"kind": "refuse"},
         "deadline_ms": 1500, "at_once": 2, "backends": [hop(literal(), same_host())],
     }]);
     *way(&mut plan, 0, "ask") = json!("auth");
@@ -86,7 +86,8 @@ fn a_word_is_worth_the_same_only_of_the_same_asked_the_same_and_taken_the_same()
     };
     assert!(judges_as(&|_| ()));
     assert!(judges_as(&|it| (it["at_once"], it["deadline_ms"]) = (json!(9), json!(9))));
-    assert!(!judges_as(&|it| it["target"] = json!("/other")));
+    assert!(!judges_as(&|it| it["speaks"]["target"] = json!("/other")));
+    assert!(!judges_as(&|it| it["speaks"] = json!({"kind": "envoy"})));
     assert!(!judges_as(&|it| it["sends"] = json!([])));
     assert!(!judges_as(&|it| it["takes"] = json!([])));
     assert!(!judges_as(&|it| it["backends"] = json!([hop(unix(), same_host())])));
