@@ -57,10 +57,11 @@ impl Session {
     pub fn drive(&mut self, incoming: &mut Buf, plain: &mut Buf, outgoing: &mut Buf) -> Result<Driven, rustls::Error> {
         let driven = self.run(Step { incoming, plain, outgoing, last: Last::Nothing });
         if driven.is_err() {
-            // rustls queued the alert; it comes out on the next call, before anything else is looked at: what is left is
-            // refused again. It is shown to it, since there may be messages behind the one that failed in its record (BoringSSL
-            // writes a whole flight into one), and rustls keeps offsets to them.
-            let _ = self.run(Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Nothing });
+            // rustls queued the alert, which comes out before anything else is looked at; then nothing is asked of it any more:
+            // it would fail once more. What is left is shown to it, since there may be messages behind the one that failed in
+            // its record (BoringSSL writes a whole flight into one), and rustls keeps offsets to them.
+            let mut step = Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Nothing };
+            while self.common().wants_write() && self.step(&mut step).is_ok() {}
         }
         driven.map(|(driven, _)| driven)
     }
@@ -90,15 +91,7 @@ impl Session {
     fn run(&mut self, mut step: Step<'_>) -> Result<(Driven, bool), rustls::Error> {
         let mut driven = Driven::More;
         loop {
-            // The buffer is lent to rustls for the call and put back after it.
-            let mut incoming = std::mem::take(step.incoming);
-            let (discard, next) = match self {
-                Session::Server(c) => step.server(c.process_tls_records(incoming.bytes_mut())),
-                Session::Client(c) => step.client(c.process_tls_records(incoming.bytes_mut())),
-            };
-            incoming.consume_keep(discard);
-            *step.incoming = incoming;
-            match next? {
+            match self.step(&mut step)? {
                 Next::Again => {}
                 Next::PeerClosed => driven = Driven::PeerClosed,
                 Next::Blocked => return Ok((driven, false)),
@@ -106,6 +99,19 @@ impl Session {
                 Next::Closed => return Ok((Driven::PeerClosed, false)),
             }
         }
+    }
+
+    #[inline(always)]
+    fn step(&mut self, step: &mut Step<'_>) -> Result<Next, rustls::Error> {
+        // The buffer is lent to rustls for the call and put back after it.
+        let mut incoming = std::mem::take(step.incoming);
+        let (discard, next) = match self {
+            Session::Server(c) => step.server(c.process_tls_records(incoming.bytes_mut())),
+            Session::Client(c) => step.client(c.process_tls_records(incoming.bytes_mut())),
+        };
+        incoming.consume_keep(discard);
+        *step.incoming = incoming;
+        next
     }
 }
 
