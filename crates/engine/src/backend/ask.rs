@@ -4,6 +4,7 @@
 
 use crate::backend::ask_call::call;
 use crate::backend::h1::H1Up;
+use crate::backend::heard::{ANSWER_BYTES, Heard, INTERIM};
 use crate::backend::reach::Backends;
 use crate::backend::up::Up;
 use crate::exchange::carry::Reached;
@@ -21,11 +22,6 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// What is read of an answer's body: a page that says no, or who may sign in where.
-pub(super) const ANSWER_BYTES: usize = 64 * 1024;
-/// Interim answers before one.
-pub(super) const INTERIM: u32 = 16;
-
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failed {
@@ -34,26 +30,6 @@ pub(crate) enum Failed {
     Late,
     /// It broke off, or what it answered is no HTTP.
     Broke,
-}
-
-/// An answer.
-pub(crate) struct Heard {
-    pub(crate) status: u16,
-    pub(crate) fields: Vec<(String, Vec<u8>)>,
-    pub(crate) body: Buf,
-    /// Its body was read to the end.
-    pub(crate) is_whole: bool,
-    /// Why it is neither a yes nor a no, where its status does not tell.
-    pub(crate) unfit: Option<String>,
-    /// The connection, where it may be asked the next question.
-    pub(crate) up: Option<Up>,
-}
-
-impl Heard {
-    /// The first of that name, which is written in lower case.
-    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
-    }
 }
 
 impl Backends {

@@ -1,8 +1,8 @@
 //! A question by gRPC to whoever decides about requests in the words of Envoy's authorizers, over HTTP/2: what comes of it is an
 //! answer as one by HTTP would have it, so that it is judged by the same rules. Whatever is no answer says why. Read next: `ask.rs`.
 
-use crate::backend::ask::{ANSWER_BYTES, Heard, INTERIM};
 use crate::backend::h2::H2Up;
+use crate::backend::heard::{ANSWER_BYTES, Heard, INTERIM};
 use crate::exchange::words::Got;
 use everyhop_canon::check_response::{How, Said, Word, read};
 use everyhop_canon::protobuf::{NoMessage, unframed};

@@ -14,6 +14,7 @@ pub(crate) mod greeting;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2_task;
+pub(crate) mod heard;
 pub(crate) mod link;
 pub(crate) mod pool;
 pub(crate) mod preface;

@@ -3,7 +3,8 @@
 //! verdict is the request's alone, by the plan that runs when it is there. Read next: `../backend/ask.rs`, which puts the question,
 //! then `denied.rs`.
 
-use crate::backend::ask::{Failed, Heard};
+use crate::backend::ask::Failed;
+use crate::backend::heard::Heard;
 use crate::client::conn::Conn;
 use crate::client::denied::denied;
 use crate::client::given::{Own, Says, Stays};
@@ -18,8 +19,8 @@ use crate::exchange::tries::Tries;
 use crate::exchange::unstuck::{Unstuck, Untold};
 use crate::exchange::verdict::Verdict;
 use crate::exchange::words::{self, Fields};
-use crate::head::envoy::From;
 use crate::head::question;
+use crate::head::shown::{Asks, From};
 use everyhop_decide::Headers;
 use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
@@ -229,7 +230,7 @@ fn question_to<V: Fields>(
     let arrived = &conn.opened.arrived;
     let from = From { peer: arrived.client, proved: conn.opened.facts.peer.as_ref() };
     let within_ms = until_ms.saturating_sub(arrived.core.clock().now_ms.get());
-    let asks = question::Asks { by: &by.by, host: &to.host(), span, from, within_ms };
+    let asks = Asks { by: &by.by, host: &to.host(), span, from, within_ms };
     match (sticky, token) {
         (None, None) => question::write(&conn.said, asked, view, &asks),
         (Some(sticky), None) => question::write(&conn.said, asked, &Unstuck { fields: view, sticky }, &asks),

@@ -1,7 +1,7 @@
 //! What a client is told whom the one that was asked did not let pass: that one's word, with what leads a client further or lets it try
 //! again, and nothing else of its answer. It is kept by nobody on the way. Read next: `given.rs`.
 
-use crate::backend::ask::Heard;
+use crate::backend::heard::Heard;
 use crate::client::answer::Answer;
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{Behind, BodyLen, Meta};

@@ -4,19 +4,12 @@
 
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{Fields, Question};
-use crate::head::question::{Asks, named};
+use crate::head::shown::{Asks, From, named};
 use everyhop_canon::protobuf::{bytes, framed, message, number, string};
 use everyhop_record::facts::Peer;
 use http::{Request, Uri};
-use std::net::SocketAddr;
 
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
-
-/// Who asks.
-pub(crate) struct From<'a> {
-    pub(crate) peer: SocketAddr,
-    pub(crate) proved: Option<&'a Peer>,
-}
 
 pub(super) fn call(asked: &Asked, fields: &impl Fields, it: &Asks<'_>) -> Option<Question> {
     let uri = Uri::builder().scheme("https").authority(it.host).path_and_query(PATH).build().ok()?;

@@ -3,22 +3,11 @@
 
 use crate::exchange::asked::Asked;
 use crate::exchange::words::{Fields, Question};
-use crate::head::envoy::{self, From};
+use crate::head::envoy;
 use crate::head::identity::{Said, identity};
+use crate::head::shown::{Asks, named};
 use everyhop_http1::{FieldId, binds_the_connection, write as put};
-use everyhop_plan::{Authorizer, AuthorizerSpeaks};
-
-/// Who asks, and as what.
-pub(crate) struct Asks<'a> {
-    pub(crate) by: &'a Authorizer,
-    /// By what it is called who is asked.
-    pub(crate) host: &'a str,
-    /// As which it is told of the request's trace.
-    pub(crate) span: Option<[u8; 8]>,
-    pub(crate) from: From<'a>,
-    /// How long an answer is waited for.
-    pub(crate) within_ms: u64,
-}
+use everyhop_plan::AuthorizerSpeaks;
 
 /// `None`: what cannot be said, which the file's judge refuses before.
 pub(crate) fn write(said: &Said, asked: &Asked, fields: &impl Fields, it: &Asks<'_>) -> Option<Question> {
@@ -46,26 +35,4 @@ fn get(said: &Said, asked: &Asked, fields: &impl Fields, (it, target): (&Asks<'_
     }
     head.extend_from_slice(b"\r\n");
     Question::Get { head, binds }
-}
-
-/// The fields that it is shown. Several Cookie fields of HTTP/2 become one (RFC 9113 §8.2.3).
-pub(super) fn named(by: &Authorizer, fields: &impl Fields, mut put: impl FnMut(FieldId, &[u8], &[u8])) {
-    let mut cookies: Vec<u8> = Vec::new();
-    fields.each(|id, name, value| {
-        let is_named = by.sends.iter().any(|it| it.as_bytes().eq_ignore_ascii_case(name));
-        if !is_named || !id.is_editable(false) {
-            return;
-        }
-        if name.eq_ignore_ascii_case(b"cookie") {
-            if !cookies.is_empty() {
-                cookies.extend_from_slice(b"; ");
-            }
-            cookies.extend_from_slice(value);
-            return;
-        }
-        put(id, name, value);
-    });
-    if !cookies.is_empty() {
-        put(FieldId::Other, b"cookie", &cookies);
-    }
 }
