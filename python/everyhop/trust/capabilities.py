@@ -167,6 +167,7 @@ CAPABILITIES: dict[str, Capability] = {
             Setting("authorizer", "sends", '["cookie"]'),
             Setting("authorizer", "takes", '["x-auth-request-user"]'),
             Setting("route", "ask", '"sso"', TERMINATING),
+            Setting("route", "paths", '"strict"', TERMINATING),
         ),
         duty="whoever is asked is there, reads what it is shown, and says who gets in",
     ),
