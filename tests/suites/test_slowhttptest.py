@@ -77,6 +77,10 @@ class Bystander:
         self.thread.join(30)
 
 
+def ended(it: EdgeKit, end: str) -> int:
+    return sum(one["end"] == end for one in it.lines())
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_slow_clients_are_closed_at_their_deadline_and_others_are_served(
     edge: Edges, nginx: Nginx, pki: Pki, way: str
@@ -101,16 +105,18 @@ def test_slow_clients_are_closed_at_their_deadline_and_others_are_served(
         "-r",
         str(CONNECTIONS),
     ]
-    attack = subprocess.Popen([*command, "-u", f"https://localhost:{it.port}{path}"], stdout=subprocess.PIPE, text=True)
-
-    def ended() -> int:
-        return sum(one["end"] == end for one in it.lines())
-
-    # Judged here: who reads a byte a second learns only much later that it was cut.
-    until(lambda: ended() >= CONNECTIONS, 60, lambda: f"{ended()} ended")
-    peak = resident_bytes(pid)
-    attack.send_signal(signal.SIGINT)  # upon which it tells how it went
-    told, _ = attack.communicate(timeout=60)
+    with subprocess.Popen(
+        [*command, "-u", f"https://localhost:{it.port}{path}"], stdout=subprocess.PIPE, text=True
+    ) as attack:
+        try:
+            # Judged here: who reads a byte a second learns only much later that it was cut. Of its connections one or another
+            # does not come as far as to be slow, where the machine is.
+            until(lambda: ended(it, end) >= CONNECTIONS * 0.95, 60, lambda: f"{ended(it, end)} ended")
+            peak = resident_bytes(pid)
+            attack.send_signal(signal.SIGINT)  # upon which it tells how it went
+            told, _ = attack.communicate(timeout=60)
+        finally:
+            attack.kill()
     bystander.stop()
     assert bystander.failures == [] and bystander.answered > 5
     told = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", told)

@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -421,8 +422,13 @@ class Listening:
 
     def refused(self, source: str, *pieces: bytes, end: bool = False) -> tuple[bytes, str]:
         """What came back, and the slug."""
+        before = len(self.edge.lines())
         got, name = self.cut_off(source, *pieces, end=end)
-        return got, str(self.edge.line(lambda x: x["peer"] == name)["end"])
+        return got, str(self.line(before, name)["end"])
+
+    def line(self, before: int, name: str) -> dict[str, Any]:
+        """Of the connection of that name: a port may be taken again, and be another one's in an earlier line."""
+        return until(lambda: next((x for x in self.edge.lines()[before:] if x["peer"] == name), None))
 
     def passes(self, source: str, *pieces: bytes) -> str:
         """Who we were; what reached the backend is the hello, to the byte."""
@@ -434,8 +440,9 @@ class Listening:
 
     def served(self, source: str, *pieces: bytes) -> str:
         """Whom the log names as the client."""
+        before = len(self.edge.lines())
         name = self.passes(source, *pieces)
-        return str(self.edge.line(lambda x: x["peer"] == name)["client"])
+        return str(self.line(before, name)["client"])
 
 
 def name_of(sock: socket.socket) -> str:

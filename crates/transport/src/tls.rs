@@ -60,8 +60,7 @@ impl Session {
             // rustls queued the alert, which comes out before anything else is looked at; then nothing is asked of it any more:
             // it would fail once more. What is left is shown to it, since there may be messages behind the one that failed in
             // its record (BoringSSL writes a whole flight into one), and rustls keeps offsets to them.
-            let mut step = Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Nothing };
-            while self.common().wants_write() && self.step(&mut step).is_ok() {}
+            let _ = self.run(Step { incoming, plain: &mut Buf::default(), outgoing, last: Last::Queued });
         }
         driven.map(|(driven, _)| driven)
     }
@@ -91,7 +90,18 @@ impl Session {
     fn run(&mut self, mut step: Step<'_>) -> Result<(Driven, bool), rustls::Error> {
         let mut driven = Driven::More;
         loop {
-            match self.step(&mut step)? {
+            if matches!(step.last, Last::Queued) && !self.common().wants_write() {
+                return Ok((driven, false));
+            }
+            // The buffer is lent to rustls for the call and put back after it.
+            let mut incoming = std::mem::take(step.incoming);
+            let (discard, next) = match self {
+                Session::Server(c) => step.server(c.process_tls_records(incoming.bytes_mut())),
+                Session::Client(c) => step.client(c.process_tls_records(incoming.bytes_mut())),
+            };
+            incoming.consume_keep(discard);
+            *step.incoming = incoming;
+            match next? {
                 Next::Again => {}
                 Next::PeerClosed => driven = Driven::PeerClosed,
                 Next::Blocked => return Ok((driven, false)),
@@ -99,19 +109,6 @@ impl Session {
                 Next::Closed => return Ok((Driven::PeerClosed, false)),
             }
         }
-    }
-
-    #[inline(always)]
-    fn step(&mut self, step: &mut Step<'_>) -> Result<Next, rustls::Error> {
-        // The buffer is lent to rustls for the call and put back after it.
-        let mut incoming = std::mem::take(step.incoming);
-        let (discard, next) = match self {
-            Session::Server(c) => step.server(c.process_tls_records(incoming.bytes_mut())),
-            Session::Client(c) => step.client(c.process_tls_records(incoming.bytes_mut())),
-        };
-        incoming.consume_keep(discard);
-        *step.incoming = incoming;
-        next
     }
 }
 
@@ -126,6 +123,8 @@ struct Step<'a> {
 /// What to do once everything that came is processed.
 enum Last<'a> {
     Nothing,
+    /// Not even that: what is queued comes out, and nothing more.
+    Queued,
     Seal(&'a [u8], usize),
     Close,
 }
@@ -175,7 +174,7 @@ macro_rules! step {
                 Ok(ConnectionState::ReadEarlyData(_)) => Err(rustls::Error::General("early data".into())),
                 Ok(ConnectionState::BlockedHandshake) => Ok(Next::Blocked),
                 Ok(ConnectionState::WriteTraffic(mut w)) => match self.last {
-                    Last::Nothing => Ok(Next::Blocked),
+                    Last::Nothing | Last::Queued => Ok(Next::Blocked),
                     Last::Seal(bytes, small) => {
                         // What fits one full record anyway is not worth cutting.
                         let small = if bytes.len() > SMALL_FIRST_BYTES { small } else { 0 };
