@@ -63,12 +63,13 @@ class Tab:
 
     def __init__(self, into: int, out: int) -> None:
         self.into, self.out, self.rest, self.asked = into, out, b"", 0
+        self.session = ""
         target = self.tell("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
 
     def tell(self, method: str, **params: Any) -> Any:
         self.asked += 1
-        session = {"sessionId": self.session} if hasattr(self, "session") else {}
+        session = {"sessionId": self.session} if self.session else {}
         os.write(
             self.into, json.dumps({"id": self.asked, "method": method, "params": params, **session}).encode() + b"\0"
         )

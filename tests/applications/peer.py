@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / "target" / "applications"
 PEERS = Path(__file__).parent / "peers"
 NODE = shutil.which("node")
+SIGN_IN = INSTALLED / "sign_in" / "oauth2-proxy"
 PATIENCE_S = 90.0
 """More than any client waits by itself."""
 
@@ -57,14 +58,13 @@ def collector() -> str:
 def sign_in() -> str:
     """oauth2-proxy, whose modules want a newer Go than some machines have."""
     installed("sign_in", ".there")
-    path = INSTALLED / "sign_in" / "oauth2-proxy"
-    if not path.exists():
+    if not has_sign_in():
         pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(path)
+    return str(SIGN_IN)
 
 
 def has_sign_in() -> bool:
-    return (INSTALLED / "sign_in" / "oauth2-proxy").exists()
+    return SIGN_IN.exists()
 
 
 def module(name: str) -> list[str]:

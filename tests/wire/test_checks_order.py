@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from everyhop.explain import checks
 from tests.kit import Answer, EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.authorizer import NO, YES, Asked, block
 from tests.kit.edge import until
+from tests.kit.raw import OK, answering
 from tests.kit.tokens import Issuer, write_keys
 from tests.kit.tokens import block as issuer
 from tests.wire.test_limits import limit
@@ -159,7 +161,39 @@ def test_what_is_said_of_a_route_is_what_it_has(stage: Stage) -> None:
     plan = compile_file(stage.edge.config).plan
     (route,) = plan.routes
     found = {it.name: it for it in checks(plan, route)}
-    assert [*found] == [name for name, _, _ in _door.checks() if name not in ("own-log", "acceptance")]
+    assert [*found] == [name for name, _, _ in _door.checks() if name not in ("log", "own-log", "acceptance")]
     assert found["clients"].here == "client.test" and found["ask"].here == "sso" and found["body"].here == "100 bytes"
     assert "by-address" in found["address-limits"].here and "by-field" in found["limits"].here
     assert "corp" in found["token"].here and "paths = strict" in found["path"].here
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        [],
+        ["client-address"],
+        ["client-address", "route"],
+        ["client-address", "header:x-key"],
+        ["client-address", "claim:sub"],
+        ["claim:sub"],
+        ["host"],
+        ["cookie:a"],
+    ],
+)
+def test_a_limit_is_asked_before_the_token_where_it_is_said_to_be(
+    edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, by: list[str]
+) -> None:
+    corp, port = Issuer(), raw(answering(OK)).port
+    few = limit("1/h", f"by = {json.dumps(by)}", "few") + issuer(write_keys(tmp_path / "corp.jwks.json", corp))
+    more = 'jwt = { issuer = "corp" }\nlimited_by = ["few"]\n'
+    it = edge(f'{few}[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n{more}')
+
+    def asked(shown: str) -> Answer:
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            return exchange(sock, f"GET / HTTP/1.1\r\nHost: a.test\r\n{shown}\r\n")
+
+    assert asked(f"Authorization: Bearer {corp.token()}\r\n").status == 200
+    plan = compile_file(it.config).plan
+    has = {check.name for check in checks(plan, plan.routes[0])}
+    assert len(has & {"address-limits", "limits"}) == 1
+    assert asked("").status == (429 if "address-limits" in has else 401)

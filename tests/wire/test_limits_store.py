@@ -6,14 +6,14 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from everyhop.demo.stage import free_port
-from tests.kit import EdgeKit, Pki, Raw, exchange, tls
+from tests.kit import Answer, EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import OK, Record, answering
 from tests.kit.redis import Redis
@@ -36,13 +36,6 @@ def shared(rate: str = "200/h", down: str = "refuse", more: str = "") -> str:
 
 
 @pytest.fixture
-def redis(pki: Pki, tmp_path: Path) -> Iterator[Redis]:
-    it = Redis(pki, tmp_path)
-    yield it
-    it.close()
-
-
-@pytest.fixture
 def backend(raw: Raws) -> Raw:
     return raw(answering(OK))
 
@@ -55,6 +48,16 @@ def is_up(it: EdgeKit) -> bool:
 def comes_up(it: EdgeKit) -> EdgeKit:
     until(lambda: is_up(it) or None, 30, lambda: str(it.status()["stores"]))
     return it
+
+
+def decided(it: EdgeKit, pki: Pki, fields: str = "") -> Answer:
+    """The answer once the store had the time to say something."""
+
+    def once() -> Answer | None:
+        answer = ask(it, pki, fields)
+        return None if answer.status == 503 else answer
+
+    return until(once, 30)
 
 
 def troubles(it: EdgeKit) -> list[str]:

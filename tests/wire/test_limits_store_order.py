@@ -5,15 +5,14 @@ nothing is earned back while a test runs."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
 
 from everyhop.demo.stage import free_port
-from tests.kit import Answer, EdgeKit, Pki, Raw
+from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.authorizer import Asked, block
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, channel, server
@@ -21,32 +20,15 @@ from tests.kit.raw import OK, answering
 from tests.kit.redis import Redis
 from tests.wire.test_http2 import GRPC
 from tests.wire.test_limits import ask, came, limit, metric, route
-from tests.wire.test_limits_store import comes_up, is_up, shared, store
+from tests.wire.test_limits_store import comes_up, decided, is_up, shared, store
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
 
 
 @pytest.fixture
-def redis(pki: Pki, tmp_path: Path) -> Iterator[Redis]:
-    it = Redis(pki, tmp_path)
-    yield it
-    it.close()
-
-
-@pytest.fixture
 def backend(raw: Raws) -> Raw:
     return raw(answering(OK))
-
-
-def decided(it: EdgeKit, pki: Pki, fields: str = "") -> Answer:
-    """The answer once the store had the time to say something."""
-
-    def once() -> Answer | None:
-        answer = ask(it, pki, fields)
-        return None if answer.status == 503 else answer
-
-    return until(once, 30)
 
 
 def test_nobody_is_asked_about_a_request_that_the_store_refuses(

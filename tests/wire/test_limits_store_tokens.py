@@ -4,21 +4,20 @@ runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.kit import Answer, EdgeKit, Pki, Raw
 from tests.kit.authorizer import Asked, block
-from tests.kit.edge import until
 from tests.kit.key_server import KeyServer, fetched
 from tests.kit.raw import OK, answering
 from tests.kit.redis import Redis
 from tests.kit.tokens import Issuer, write_keys
 from tests.kit.tokens import block as issuer_of
 from tests.wire.test_limits import ask, came, limit
-from tests.wire.test_limits_store import comes_up, shared, store
+from tests.wire.test_limits_store import comes_up, decided, shared, store
 from tests.wire.test_tokens import route
 
 Edges = Callable[..., EdgeKit]
@@ -27,25 +26,12 @@ BY_ADDRESS = 'by = ["client-address"]'
 
 
 @pytest.fixture
-def redis(pki: Pki, tmp_path: Path) -> Iterator[Redis]:
-    it = Redis(pki, tmp_path)
-    yield it
-    it.close()
-
-
-@pytest.fixture
 def backend(raw: Raws) -> Raw:
     return raw(answering(OK))
 
 
 def shows(it: EdgeKit, pki: Pki, token: str, more: str = "") -> Answer:
-    """The answer once the store had the time to say something."""
-
-    def once() -> Answer | None:
-        answer = ask(it, pki, f"Authorization: Bearer {token}\r\n{more}")
-        return None if answer.status == 503 else answer
-
-    return until(once, 30)
+    return decided(it, pki, f"Authorization: Bearer {token}\r\n{more}")
 
 
 def test_whoever_tries_tokens_has_only_so_many_tries_at_all_edges_together(

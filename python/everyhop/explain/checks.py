@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from everyhop.plan import AtBackend, AtEdge, Here, Limiter, Plan, Route
 from everyhop.plan.limiter import KeyClaim, KeyClientAddress
-from everyhop.plan.log import OwnLog, ToFile
+from everyhop.plan.log import OwnLog
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ OF_STREAMS = frozenset({"log", "session", "route", "clients", "own-log", "accept
 
 def always(_: Plan, __: Route, ___: AtEdge | Here) -> str:
     return ""
+
+
+def log(plan: Plan, _: Route, __: AtEdge | Here) -> str | None:
+    """Only where nothing passes without its line."""
+    return "" if plan.log.on_full == "refuse" and plan.log.access.place is not None else None
 
 
 def clients(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
@@ -87,8 +92,9 @@ def token(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
     return f"of {' or '.join(way.jwt.issuers)}, in {way.jwt.at}{wants}"
 
 
-def own_log(_: Plan, route: Route, __: AtEdge | Here) -> str | None:
-    return "" if isinstance(route.log, OwnLog) and isinstance(route.log.access, ToFile) else None
+def own_log(plan: Plan, route: Route, _: AtEdge | Here) -> str | None:
+    place = route.log.access.place if isinstance(route.log, OwnLog) else None
+    return "" if plan.log.on_full == "refuse" and place not in (None, plan.log.access.place) else None
 
 
 def body(plan: Plan, route: Route, _: AtEdge | Here) -> str | None:
@@ -123,7 +129,7 @@ def acceptance(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
 
 HERE: dict[str, Callable[[Plan, Route, AtEdge | Here], str | None]] = {
     "head": always,
-    "log": always,
+    "log": log,
     "session": always,
     "route": always,
     "clients": clients,

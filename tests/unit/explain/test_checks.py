@@ -52,14 +52,37 @@ def test_each_check_of_the_engine_is_judged_of_each_route_and_no_other() -> None
     ("route", "has"),
     [
         (PASSED, []),
-        (STREAM, ["log", "session", "route", "clients"]),
-        (GIVEN, ["head", "log", "session", "route"]),
-        (SIGNED, ["head", "log", "session", "route", "upgrade", "acceptance"]),
+        (STREAM, ["session", "route", "clients"]),
+        (GIVEN, ["head", "session", "route"]),
+        (SIGNED, ["head", "session", "route", "upgrade", "acceptance"]),
     ],
     ids=["passthrough", "a stream", "an answer of the edge's own", "a plaintext hop by somebody's word"],
 )
 def test_a_route_has_those_that_can_refuse_what_comes_to_it(tmp_path: Path, route: str, has: list[str]) -> None:
     assert names(tmp_path, route) == has
+
+
+FULL = '[log]\naccess = "{}"\non_full = "refuse"\n'
+
+
+@pytest.mark.parametrize(
+    ("log", "own", "has"),
+    [
+        (FULL.format("stdout"), "", {"log"}),
+        (FULL.format("stdout"), 'log = "stdout"\n', {"log"}),
+        (FULL.format("stdout"), 'log = "/tmp/own.log"\n', {"log", "own-log"}),
+        (FULL.format("off"), 'log = "/tmp/own.log"\n', {"own-log"}),
+        (FULL.format("stdout"), "log = false\n", {"log"}),
+        (FULL.format("stdout").replace("refuse", "drop"), 'log = "/tmp/own.log"\n', set()),
+    ],
+)
+def test_a_log_is_a_check_only_where_nothing_passes_without_its_line(
+    tmp_path: Path, log: str, own: str, has: set[str]
+) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(BEGINS.replace("version = 1\n", f"version = 1\n{log}") + GIVEN + own)
+    plan = compile_file(path, files="skip").plan
+    assert {it.name for it in checks(plan, plan.routes[0])} & {"log", "own-log"} == has
 
 
 def test_where_tls_passes_through_it_says_that_nothing_is_checked(tmp_path: Path) -> None:
