@@ -11,7 +11,9 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bench.envoy import EXTENSIONS, cluster, listener, routed, router
 from bench.subjects import (
     SUBJECT_CPU,
     Subject,
@@ -220,10 +222,6 @@ def envoy(folder: Path, back: Behind) -> Subject | None:
     if not program:
         return None
     ports = {name: free_port() for name in FEATURES}
-    kind = "type.googleapis.com/envoy.extensions."
-
-    def at(port: int) -> dict[str, object]:
-        return {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
 
     def to(cluster: str, **more: object) -> dict[str, object]:
         return {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s", **more}}
@@ -258,14 +256,14 @@ def envoy(folder: Path, back: Behind) -> Subject | None:
         "routes": rows,  # type: ignore[dict-item]
         "log": [to("plain")],
     }
-    library = {"@type": f"{kind}compression.gzip.compressor.v3.Gzip", "compression_level": "COMPRESSION_LEVEL_4"}
+    library = {"@type": f"{EXTENSIONS}compression.gzip.compressor.v3.Gzip", "compression_level": "COMPRESSION_LEVEL_4"}
     packs = {
-        "@type": f"{kind}filters.http.compressor.v3.Compressor",
+        "@type": f"{EXTENSIONS}filters.http.compressor.v3.Compressor",
         "response_direction_config": {"common_config": {"content_type": ["text/html"]}},
         "compressor_library": {"name": "gzip", "typed_config": library},
     }
     writes = {
-        "@type": f"{kind}access_loggers.file.v3.FileAccessLog",
+        "@type": f"{EXTENSIONS}access_loggers.file.v3.FileAccessLog",
         "path": f"{folder}/envoy.log",
         "log_format": {
             "json_format": {
@@ -281,57 +279,19 @@ def envoy(folder: Path, back: Behind) -> Subject | None:
         },
     }
 
-    def listener(name: str, routes: list[dict[str, object]]) -> dict[str, object]:
-        filters: list[dict[str, object]] = [
-            {"name": "r", "typed_config": {"@type": f"{kind}filters.http.router.v3.Router"}}
-        ]
-        if name == "gzip":
-            filters.insert(0, {"name": "envoy.filters.http.compressor", "typed_config": packs})
+    def served(name: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
+        packing = [{"name": "envoy.filters.http.compressor", "typed_config": packs}] if name == "gzip" else []
         manager = {
-            "@type": f"{kind}filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": name,
             "codec_type": "AUTO",
-            "use_remote_address": True,
-            "route_config": {"virtual_hosts": [{"name": "v", "domains": ["*"], "routes": routes}]},
-            "http_filters": filters,
+            "route_config": routed(routes),
+            "http_filters": [*packing, router()],
             **({"access_log": [{"name": "f", "typed_config": writes}]} if name == "log" else {}),
         }
-        tls = {
-            "@type": f"{kind}transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": {
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "ecdh_curves": ["X25519"]},
-                "tls_certificates": [
-                    {
-                        "certificate_chain": {"filename": f"{folder}/edge.pem"},
-                        "private_key": {"filename": f"{folder}/edge.key"},
-                    }
-                ],
-                "alpn_protocols": ["h2", "http/1.1"],
-            },
-        }
-        chain = {
-            "filters": [{"name": "h", "typed_config": manager}],
-            "transport_socket": {"name": "t", "typed_config": tls},
-        }
-        return {"name": name, **at(ports[name]), "filter_chains": [chain]}
-
-    def cluster(name: str, ends: tuple[int, ...], **more: object) -> dict[str, object]:
-        wide = {"thresholds": [{"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}]}
-        return {
-            "name": name,
-            "type": "STATIC",
-            "connect_timeout": "5s",
-            "circuit_breakers": wide,
-            "load_assignment": {
-                "cluster_name": name,
-                "endpoints": [{"lb_endpoints": [{"endpoint": at(port)} for port in ends]}],
-            },
-            **more,
-        }
+        return listener(name, ports[name], manager, folder, ["h2", "http/1.1"])
 
     whole = {
         "static_resources": {
-            "listeners": [listener(name, routes) for name, routes in inside.items()],
+            "listeners": [served(name, routes) for name, routes in inside.items()],
             "clusters": [cluster("plain", (back.one,)), cluster("many", back.ports, lb_policy="RING_HASH")],
         }
     }

@@ -9,12 +9,10 @@ backend was asked for. `--write` puts the figures into `bench/results.json` and 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gzip
 import http.client
 import json
-import os
 import re
 import socket
 import ssl
@@ -28,8 +26,8 @@ from pathlib import Path
 
 from bench.cells import run
 from bench.feature_subjects import BACKENDS, FEATURES, MAKERS, ROUTES, TEXT_BYTES, Behind, origin, text_of
-from bench.stage import put, stop
-from bench.subjects import LOAD_CPU, Subject, begun_with, wait_port, which
+from bench.stage import called, stop
+from bench.subjects import Subject, begun_with, wait_port, which
 from everyhop.demo.certificates import Authority
 
 NOISY = 0.2
@@ -225,20 +223,5 @@ def masked(text: str, folder: Path) -> str:
     return re.sub(r"(127\.0\.0\.1:|port_value\": )\d+", r"\1PORT", text.replace(str(folder), "DIR"))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the load, to see that it works")
-    parser.add_argument("--only", default="", help="one of " + ", ".join(FEATURES))
-    parser.add_argument("--peers", default=",".join(MAKERS))
-    parser.add_argument("--write", action="store_true")
-    given = parser.parse_args()
-    os.sched_setaffinity(0, {int(LOAD_CPU)})
-    found = figures(given.rounds, given.scale, given.peers.split(","), given.only)
-    if given.write:
-        put("features", found)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(called(__doc__, "features", figures, FEATURES, MAKERS))

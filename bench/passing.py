@@ -10,9 +10,7 @@ for somebody else, from somebody else and of yesterday, and whom the other servi
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import os
 import re
 import socket
 import ssl
@@ -27,8 +25,8 @@ from pathlib import Path
 from bench.cells import run
 from bench.features import ask, masked, noisy
 from bench.passing_subjects import MAKERS, origin
-from bench.stage import put, stop
-from bench.subjects import LOAD_CPU, Subject, begun_with, wait_port, which
+from bench.stage import called, stop
+from bench.subjects import Subject, begun_with, wait_port, which
 from everyhop.demo.certificates import Authority
 from tests.kit.tokens import ISSUER, Issuer
 
@@ -178,20 +176,5 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
     return {"rows": rows, "subjects": of}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the load, to see that it works")
-    parser.add_argument("--only", default="", help="one of " + ", ".join(WHAT))
-    parser.add_argument("--peers", default=",".join(MAKERS))
-    parser.add_argument("--write", action="store_true")
-    given = parser.parse_args()
-    os.sched_setaffinity(0, {int(LOAD_CPU)})
-    found = figures(given.rounds, given.scale, given.peers.split(","), given.only)
-    if given.write:
-        put("passing", found)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(called(__doc__, "passing", figures, WHAT, MAKERS))

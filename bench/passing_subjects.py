@@ -15,6 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from bench.envoy import EXTENSIONS, cluster, listener, routed, router
 from bench.subjects import SUBJECT_CPU, Subject, nginx_behind, nginx_frame, pinned, released, version_of, which
 from everyhop.demo.stage import free_port
 from tests.kit.tokens import Issuer
@@ -169,15 +170,11 @@ def envoy(folder: Path, back: Behind, issuer: Issuer) -> Subject | None:
     if not program:
         return None
     ports = {name: free_port() for name in ("plain", "limit", "few", "jwt", "ask")}
-    kind = "type.googleapis.com/envoy.extensions."
-
-    def at(port: int) -> dict[str, Any]:
-        return {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
 
     def limited(most: int, every: str) -> dict[str, Any]:
         on = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
         return {
-            "@type": f"{kind}filters.http.local_ratelimit.v3.LocalRateLimit",
+            "@type": f"{EXTENSIONS}filters.http.local_ratelimit.v3.LocalRateLimit",
             "stat_prefix": "l",
             "token_bucket": {"max_tokens": most, "tokens_per_fill": most, "fill_interval": every},
             "filter_enabled": on,
@@ -185,7 +182,7 @@ def envoy(folder: Path, back: Behind, issuer: Issuer) -> Subject | None:
         }
 
     tokens = {
-        "@type": f"{kind}filters.http.jwt_authn.v3.JwtAuthentication",
+        "@type": f"{EXTENSIONS}filters.http.jwt_authn.v3.JwtAuthentication",
         "providers": {
             "corp": {
                 "issuer": issuer.name,
@@ -197,7 +194,7 @@ def envoy(folder: Path, back: Behind, issuer: Issuer) -> Subject | None:
         "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "corp"}}],
     }
     asks = {
-        "@type": f"{kind}filters.http.ext_authz.v3.ExtAuthz",
+        "@type": f"{EXTENSIONS}filters.http.ext_authz.v3.ExtAuthz",
         "http_service": {
             "server_uri": {"uri": "http://asked", "cluster": "asked", "timeout": "1s"},
             "authorization_request": {"allowed_headers": {"patterns": [{"exact": "x-fails"}]}},
@@ -205,56 +202,18 @@ def envoy(folder: Path, back: Behind, issuer: Issuer) -> Subject | None:
     }
     inside = {"plain": None, "limit": limited(RATE, "1s"), "few": limited(3, "3600s"), "jwt": tokens, "ask": asks}
 
-    def listener(name: str, check: dict[str, Any] | None) -> dict[str, Any]:
-        router = {"name": "r", "typed_config": {"@type": f"{kind}filters.http.router.v3.Router"}}
+    def served(name: str, check: dict[str, Any] | None) -> dict[str, Any]:
         manager = {
-            "@type": f"{kind}filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": name,
             "codec_type": "HTTP1",
-            "use_remote_address": True,
-            "route_config": {
-                "virtual_hosts": [
-                    {
-                        "name": "v",
-                        "domains": ["*"],
-                        "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "plain", "timeout": "0s"}}],
-                    }
-                ]
-            },
-            "http_filters": [*([{"name": "c", "typed_config": check}] if check else []), router],
+            "route_config": routed([{"match": {"prefix": "/"}, "route": {"cluster": "plain", "timeout": "0s"}}]),
+            "http_filters": [*([{"name": "c", "typed_config": check}] if check else []), router()],
         }
-        tls = {
-            "@type": f"{kind}transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": {
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "ecdh_curves": ["X25519"]},
-                "tls_certificates": [
-                    {
-                        "certificate_chain": {"filename": f"{folder}/edge.pem"},
-                        "private_key": {"filename": f"{folder}/edge.key"},
-                    }
-                ],
-            },
-        }
-        chain = {
-            "filters": [{"name": "h", "typed_config": manager}],
-            "transport_socket": {"name": "t", "typed_config": tls},
-        }
-        return {"name": name, **at(ports[name]), "filter_chains": [chain]}
-
-    def cluster(name: str, port: int) -> dict[str, Any]:
-        wide = {"thresholds": [{"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}]}
-        return {
-            "name": name,
-            "type": "STATIC",
-            "connect_timeout": "5s",
-            "circuit_breakers": wide,
-            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": at(port)}]}]},
-        }
+        return listener(name, ports[name], manager, folder, ["http/1.1"])
 
     whole = {
         "static_resources": {
-            "listeners": [listener(name, check) for name, check in inside.items()],
-            "clusters": [cluster("plain", back.one), cluster("asked", back.asked)],
+            "listeners": [served(name, check) for name, check in inside.items()],
+            "clusters": [cluster("plain", (back.one,)), cluster("asked", (back.asked,))],
         }
     }
     config = folder / "passing.json"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bench import page
-from bench.subjects import Origin, Subject, origin, wait_port
+from bench.subjects import LOAD_CPU, Origin, Subject, origin, wait_port
 from everyhop.demo.certificates import Authority
 
+Figures = Callable[[int, float, list[str], str], dict[str, object]]
+"""Of so many rounds of so much of the load, of those peers, and of one thing alone where it is named."""
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -47,3 +50,19 @@ def stop(subject: Subject) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     subject.process.wait()
+
+
+def called(doc: str, key: str, figures: Figures, names: Iterable[str], makers: Iterable[str]) -> int:
+    """A measurement by name, from the command line: `--write` puts what it found under `key`."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="0.1: a tenth of the load, to see that it works")
+    parser.add_argument("--only", default="", help="one of " + ", ".join(names))
+    parser.add_argument("--peers", default=",".join(makers))
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    os.sched_setaffinity(0, {int(LOAD_CPU)})
+    found = figures(given.rounds, given.scale, given.peers.split(","), given.only)
+    if given.write:
+        put(key, found)
+    return 0
