@@ -113,6 +113,8 @@ def judge(made: Made, text: str, *, yaml: bool = False) -> tuple[list[Finding], 
 def stands_at_a_word(finding: Finding, text: str) -> None:
     """At a key or a value, not at a table or list that holds it among others; only a key that is missing stands nowhere."""
     for place in (finding.place, *finding.also):
+        if not place.shown:
+            continue  # in another file, of which nothing is told
         row = text.split("\n")[place.line - 1]
         marked = row[place.column - 1 :][: place.width]
         if finding.slug not in {"config/missing-key", "config/foreign", "config/syntax"}:
@@ -173,6 +175,36 @@ def fill(it: Path) -> None:
     (it / "folder").mkdir()
     odd_chains(it, root(authority))
     key_sets(it)
+    users(it)
+
+
+BCRYPT = "$2y$10$4EdzJ7Uti4XCmlxOOf6O/uQKcQxedCw.IlzOmSBv5wrlF1IvZ1BEK"
+"""Of htpasswd."""
+ARGON2 = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$IWJR6forQfRjS4Y1mffdqnUx3GwYyJwSZsDZt9LHzUM"
+
+
+def users(folder: Path) -> None:
+    """Files of users: one that is good, and each with one thing wrong."""
+    good = f"alice:{BCRYPT}\n"
+    for name, text in {
+        "users": f"# ours\n\n{good}bob:{ARGON2}:since 2024\n",
+        "empty": "# nobody yet\n",
+        "md5": f"{good}carol:$apr1$N0Rtrqza$535Gm7EyeYPAVawtcJWPh0\n",
+        "sha1": "carol:{SHA}6dcfXufJLW3J6S/9rRe4vUlBj5g=\n",
+        "crypt": f"carol:eBdFn5YQE6hJA\n{good}",
+        "plain": f"carol:hunter2 is secret\n{good}",
+        "argon2i": f"carol:{ARGON2.replace('argon2id', 'argon2i')}\n",
+        "pasted": f"{good}hunter2 is secret\n",
+        "blank": f" alice:{BCRYPT}\n",
+        "cut": f"{good}carol:{BCRYPT[:40]}\n",
+        "costly": f"carol:{BCRYPT.replace('$10$', '$16$')}\ndave:{ARGON2.replace('m=19456', 'm=1048576')}\n",
+        "cheap": f"{good}carol:{BCRYPT.replace('$10$', '$05$')}\n",
+        "twice": f"{good}bob:{ARGON2}\nalice:{ARGON2}\n",
+    }.items():
+        (folder / f"{name}.users").write_text(text)
+    (folder / "latin.users").write_bytes(b"j\xf6rg:" + BCRYPT.encode() + b"\n")
+    (folder / "large.users").write_text(good + "#" * 1_048_576)
+    (folder / "many.users").write_text("".join(f"u{i}:{BCRYPT}\n" for i in range(10_001)))
 
 
 KEYS = {kind: Issuer(kind) for kind in ("ES256", "RS256")}

@@ -28,6 +28,7 @@ from tests.kit.grpc_peer import SERVICE, Echo, channel
 from tests.kit.otlp import Collector
 from tests.kit.raw import OK, answering, head
 from tests.kit.tokens import Issuer, write_keys
+from tests.kit.users import basic, by_htpasswd
 from tests.wire.test_http2 import Speaker
 
 CANARY = "canary-77ab"
@@ -98,6 +99,14 @@ def by_token(at: Ground) -> None:
     assert it.ask().status == 401
     assert it.ask(more=f"Authorization: Bearer {issuer.token()}\r\n").status == 200
     assert it.ask(more=f"Authorization: Bearer {issuer.token(aud='another')}\r\n").status == 401
+
+
+def by_password(at: Ground) -> None:
+    (at.pki.folder / "users").write_text(by_htpasswd("alice", "secret"))
+    it = at.edge(at.backend().port)
+    assert it.ask().headers["www-authenticate"].startswith("Basic ")
+    assert it.ask(more=f"Authorization: {basic('alice', 'secret')}\r\n").status == 200
+    assert it.ask(more=f"Authorization: {basic('alice', 'guessed')}\r\n").status == 401
 
 
 def by_asking(at: Ground) -> None:
@@ -531,6 +540,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "survives-a-taken-proxy": taken_proxy,
     "independent-certificates": certificates_apart,
     "jwt": by_token,
+    "passwords": by_password,
     "forward-auth": by_asking,
     "tcp-metrics": tcp_metrics,
     "sni-routing": by_sni,

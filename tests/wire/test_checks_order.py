@@ -18,6 +18,7 @@ from tests.kit.edge import until
 from tests.kit.raw import OK, answering
 from tests.kit.tokens import Issuer, write_keys
 from tests.kit.tokens import block as issuer
+from tests.kit.users import basic, by_htpasswd
 from tests.wire.test_limits import limit
 from tests.wire.test_turns import Holding
 
@@ -30,6 +31,7 @@ REFUSES = {
     "path": "request/bad-target",
     "upgrade": "request/upgrade-refused",
     "address-limits": "request/rate-limited",
+    "password": "password/wrong",
     "token": "token/missing",
     "body": "request/body-too-long",
     "limits": "request/rate-limited",
@@ -49,7 +51,6 @@ MORE = """
 path = "/api"
 paths = "strict"
 allow = { clients = ["client.test"] }
-jwt = { issuer = "corp" }
 limited_by = ["by-address", "by-field"]
 ask = "sso"
 most = { requests = 1, waiting = 0 }
@@ -58,10 +59,18 @@ cors = { origins = ["https://app.test"], methods = ["PUT"] }
 """
 
 
-class Stage:
-    """An edge with one route that has every check, one request under way, and both limits used up for one key."""
+SHOWN = ("token", "password")
+"""A route asks for one of them."""
 
-    def __init__(self, edge: Edges, raw: Raws, pki: Pki, folder: Path) -> None:
+
+class Stage:
+    """An edge with one route that has every check, one request under way, and both limits used up for one key. `shows`: what it asks
+    clients for."""
+
+    def __init__(self, edge: Edges, raw: Raws, pki: Pki, folder: Path, shows: str) -> None:
+        self.shows, users = shows, folder / "users"
+        users.write_text(by_htpasswd("alice", "secret"))
+        asks = {"token": 'jwt = { issuer = "corp" }', "password": f'basic = {{ file = "{users}" }}'}[shows]
         self.pki, self.corp, self.backend = pki, Issuer(), Holding()
         self.raw, self.asked = raw(self.backend), Asked(lambda it: NO if it.one("x-fails") else YES)
         self.keys = 0
@@ -69,10 +78,8 @@ class Stage:
             "1/h", 'by = ["header:x-key"]', "by-field"
         )
         who = block(raw(self.asked).port, 'sends = ["x-fails"]')
-        route = (
-            f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{self.raw.port}"]\n{MORE}\n'
-        )
-        keys = issuer(write_keys(folder / "corp.jwks.json", self.corp))
+        route = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{self.raw.port}"]\n{MORE}{asks}\n'
+        keys = issuer(write_keys(folder / "corp.jwks.json", self.corp)) if shows == "token" else ""
         site = 'clients = { ca = "{pki}/public-ca.pem", mode = "ask" }'
         self.edge = edge(limits + who + route + keys, site=site, listener='trusted_proxies = ["127.0.0.1"]')
         self.held = self.connected(proves=True)
@@ -97,7 +104,10 @@ class Stage:
         if "upgrade" in fails and "body" not in fails:
             lines = [it for it in lines if not it.startswith("Content-Length")]
         lines += ["Connection: upgrade", "Upgrade: other"] if "upgrade" in fails else []
-        lines += [] if "token" in fails else [f"Authorization: Bearer {self.corp.token()}"]
+        fine = {"token": f"Bearer {self.corp.token()}", "password": basic("alice", "secret")}[self.shows]
+        # Of a password it is not said that it is missing, but that it is wrong: that is found out elsewhere.
+        bad = {"token": [], "password": [f"Authorization: {basic('alice', 'wrong')}"]}[self.shows]
+        lines += bad if self.shows in fails else [f"Authorization: {fine}"]
         lines += ["X-Fails: yes"] if "ask" in fails else []
         return "\r\n".join(lines) + "\r\n\r\n"
 
@@ -110,9 +120,9 @@ class Stage:
         return self.edge.line(lambda it: it["id"] == answer.headers["x-request-id"])["end"]
 
 
-@pytest.fixture
-def stage(edge: Edges, raw: Raws, pki: Pki, tmp_path: Path) -> Iterator[Stage]:
-    it = Stage(edge, raw, pki, tmp_path)
+@pytest.fixture(params=SHOWN)
+def stage(edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    it = Stage(edge, raw, pki, tmp_path, request.param)
     yield it
     it.backend.go.release(1000)
     it.held.close()
@@ -122,7 +132,7 @@ def test_each_check_is_met_before_those_behind_it_in_the_list(stage: Stage) -> N
     order = [name for name, _, _ in _door.checks()]
     assert set(order) == REFUSES.keys() | ELSEWHERE.keys()
     reasons = {name: slugs for name, _, slugs in _door.checks()}
-    failing = [name for name in order if name in REFUSES]
+    failing = [name for name in order if name in REFUSES and (name not in SHOWN or name == stage.shows)]
     for n, name in enumerate(failing):
         assert stage.end(stage.ask(set(failing[n:]))) == REFUSES[name], name
         assert REFUSES[name] in reasons[name]
@@ -135,8 +145,8 @@ NOT_ALLOWED = "request/origin-not-allowed"
 PREFLIGHTS = {
     "a path that reads in two ways": ({"path", "limits", "ask", "turn"}, "request/bad-target"),
     "a body that is too long": ({"body", "limits", "ask", "turn"}, "request/body-too-long"),
-    "no client that is allowed": ({"clients", "path", "token", "body", "limits", "ask", "turn"}, NOT_ALLOWED),
-    "no token": ({"address-limits", "token", "limits", "ask", "turn"}, NOT_ALLOWED),
+    "no client that is allowed": ({"clients", "path", *SHOWN, "body", "limits", "ask", "turn"}, NOT_ALLOWED),
+    "no token or password": ({"address-limits", *SHOWN, "limits", "ask", "turn"}, NOT_ALLOWED),
     "nothing but what comes behind it": ({"limits", "ask", "turn"}, NOT_ALLOWED),
 }
 
@@ -161,10 +171,15 @@ def test_what_is_said_of_a_route_is_what_it_has(stage: Stage) -> None:
     plan = compile_file(stage.edge.config).plan
     (route,) = plan.routes
     found = {it.name: it for it in checks(plan, route)}
-    assert [*found] == [name for name, _, _ in _door.checks() if name not in ("log", "own-log", "acceptance")]
+    assert [*found] == [
+        name
+        for name, _, _ in _door.checks()
+        if name not in ("log", "own-log", "acceptance", *({*SHOWN} - {stage.shows}))
+    ]
     assert found["clients"].here == "client.test" and found["ask"].here == "sso" and found["body"].here == "100 bytes"
     assert "by-address" in found["address-limits"].here and "by-field" in found["limits"].here
-    assert "corp" in found["token"].here and "paths = strict" in found["path"].here
+    assert {"token": "corp", "password": "users, 1 user"}[stage.shows] in found[stage.shows].here
+    assert "paths = strict" in found["path"].here
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ mod messages;
 mod metrics_asks;
 mod metrics_limits;
 mod metrics_mirrors;
+mod metrics_passwords;
 mod metrics_text;
 mod metrics_times;
 mod metrics_zones;

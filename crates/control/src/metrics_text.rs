@@ -4,6 +4,7 @@
 use crate::metrics_asks::{self, asks};
 use crate::metrics_limits::{limits, stores};
 use crate::metrics_mirrors::mirrors;
+use crate::metrics_passwords::passwords;
 use crate::metrics_times::{durations, first_bytes};
 use crate::metrics_zones::zones;
 use crate::report::now_s;
@@ -51,6 +52,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     retries(&mut out, &running);
     mirrors(&mut out, &running);
     asks(&mut out, &running);
+    passwords(&mut out, shared, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);
     stores(&mut out, &running);

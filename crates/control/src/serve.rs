@@ -9,6 +9,7 @@ use everyhop_engine::worker::shared::Shared;
 use everyhop_running::address::Found;
 use everyhop_running::build::Brought;
 use everyhop_running::material::Blob;
+use everyhop_running::passwords::Passwords;
 use everyhop_running::running::Running;
 use everyhop_transport::clock::steady_ms;
 use everyhop_transport::ticker;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     status: Option<(String, OwnedFd)>,
     /// A thread asks stores.
     asks: bool,
+    /// Threads that verify passwords.
+    verifies: usize,
     /// A thread sends spans.
     exports: bool,
 }
@@ -285,6 +288,14 @@ impl Engine {
             let named = std::thread::Builder::new().name("store".into());
             // Without a thread no store answers, which is told.
             state.asks = named.spawn(move || drop(everyhop_engine::store::run(&shared))).is_ok();
+        }
+        if running.routes.iter().any(|r| r.basic.is_some()) {
+            // Without a thread every password waits in vain, which is told to who shows it.
+            for index in state.verifies..Passwords::threads(threads) {
+                let passwords = self.shared.passwords.clone();
+                let named = std::thread::Builder::new().name(format!("password-{index}"));
+                state.verifies += usize::from(named.spawn(move || passwords.work()).is_ok());
+            }
         }
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);

@@ -78,6 +78,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     let shut = run.and_then(closed);
     let refusal = judged.refusal.or(shut);
     let token = token(plan, &judged, ask, running.is_some());
+    let password = password(plan, &judged, ask, running.is_some());
     let who = asks(plan, &judged);
     json!({
         "protocol": 1, "answer": "where",
@@ -87,7 +88,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
-        "token": token, "ask": who,
+        "token": token, "password": password, "ask": who,
         "lost": lost,
         "zone": running.and_then(|it| it.zone.as_deref()), "stays_ppm": run.and_then(|r| r.stays_ppm(now_s())),
         "last": parsed(run.and_then(|r| r.stats.last())),
@@ -103,6 +104,19 @@ fn token(plan: &Plan, judged: &Judged, ask: &Where, runs: bool) -> Option<&'stat
         (Some(_), _) if !runs => "unjudged",
         (Some(_), Some(why)) if why.is_of_token() => "refused",
         (Some(_), _) => "passes",
+    })
+}
+
+/// What becomes of the name and password that its route asks for; nothing where it asks for none.
+fn password(plan: &Plan, judged: &Judged, ask: &Where, runs: bool) -> Option<&'static str> {
+    let asks = judged.route.and_then(|r| plan.routes.get(r)).map(|r| &r.way);
+    let Some(Way::AtEdge { basic: Some(_), .. }) = asks else { return None };
+    let shows = ask.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    Some(match (shows, judged.refusal) {
+        (false, _) => "asked",
+        (true, _) if !runs => "unjudged",
+        (true, Some(why)) if why.is_of_password() => "refused",
+        (true, _) => "passes",
     })
 }
 

@@ -178,6 +178,42 @@ fn judge_keys(text: &str) -> PyResult<(usize, Vec<&'static str>, Vec<(usize, Opt
     Ok((set.len(), by, set.left_out.into_iter().map(|it| (it.at, it.kid, it.why.name())).collect()))
 }
 
+/// A user by name, line and whether the hash is guessed quickly.
+type Known = (String, usize, bool);
+/// What is wrong with a line: its number, column and width, whose it is, a word for why, and more of that.
+type Wrong = (usize, usize, usize, String, &'static str, String);
+
+/// A file of users, as an engine would read it: who is in it, or what is wrong.
+#[pyfunction]
+fn judge_users(text: &str) -> (Vec<Known>, Vec<Wrong>) {
+    use everyhop_password::{NoHash, Users, Why};
+    match Users::read(text) {
+        Ok(users) => (users.each().map(|it| (it.name.to_string(), it.line, it.hash.is_cheap())).collect(), Vec::new()),
+        Err(wrong) => {
+            let told = wrong.into_iter().map(|it| {
+                let (why, more) = match it.why {
+                    Why::Form => ("form", String::new()),
+                    Why::Name => ("name", String::new()),
+                    Why::Twice(line) => ("twice", line.to_string()),
+                    Why::TooMany => ("too-many", String::new()),
+                    Why::Hash(NoHash::Broken) => ("broken", String::new()),
+                    Why::Hash(NoHash::Costly) => ("costly", String::new()),
+                    Why::Hash(NoHash::Other(kind)) => ("other", kind.name().to_owned()),
+                };
+                (it.line, it.column, it.width, it.name, why, more)
+            });
+            (Vec::new(), told.collect())
+        }
+    }
+}
+
+/// A hash of a password, for a file of users. `OSError` where the system gives nothing at random.
+#[pyfunction]
+fn hash_password(py: Python<'_>, password: &[u8]) -> PyResult<String> {
+    let hashed = py.detach(|| everyhop_password::hashed(password));
+    hashed.ok_or_else(|| PyOSError::new_err("the system gives nothing at random"))
+}
+
 /// The checks that a request passes, in their order: name, what it asks of a request, slugs by which it refuses.
 #[pyfunction]
 fn checks() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
@@ -235,6 +271,8 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(judge_roots, m)?)?;
     m.add_function(wrap_pyfunction!(judge_lists, m)?)?;
     m.add_function(wrap_pyfunction!(judge_keys, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_users, m)?)?;
+    m.add_function(wrap_pyfunction!(hash_password, m)?)?;
     m.add_function(wrap_pyfunction!(is_heard, m)?)?;
     m.add_function(wrap_pyfunction!(is_editable, m)?)?;
     m.add_function(wrap_pyfunction!(probe, m)?)?;

@@ -82,6 +82,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         kept: None,
         trace: None,
         token: None,
+        user: None,
         ask: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());

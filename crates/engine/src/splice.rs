@@ -469,6 +469,7 @@ fn end(
         kept: None,
         trace: None,
         token: None,
+        user: None,
         ask: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());

@@ -12,13 +12,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("canon", &[]),
     ("http1", &[]),
     ("token", &[]),
+    ("password", &[]),
     ("decide", &["plan", "hello", "canon"]),
     ("transport", &[]),
     ("record", &["plan", "hello", "canon", "http1"]),
-    ("running", &["plan", "hello", "canon", "token", "decide", "transport", "record"]),
-    ("engine", &["plan", "hello", "canon", "http1", "token", "decide", "transport", "record", "running"]),
+    ("running", &["plan", "hello", "canon", "token", "password", "decide", "transport", "record"]),
+    ("engine", &["plan", "hello", "canon", "http1", "token", "password", "decide", "transport", "record", "running"]),
     ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine"]),
-    ("door", &["plan", "hello", "canon", "http1", "token", "decide", "record", "running", "control"]),
+    ("door", &["plan", "hello", "canon", "http1", "token", "password", "decide", "record", "running", "control"]),
 ];
 
 /// What a part of the engine must never know, beside what a circle would show.

@@ -40,6 +40,8 @@ pub enum Piece {
     Claim {
         path: Vec<String>,
     },
+    /// The name that its route asked for with its password.
+    User {},
     /// Of the answer of whoever was asked whether the request may pass: the values of that field.
     Answer {
         name: String,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod authorizer;
+mod basic;
 mod collector;
 mod compress;
 mod cors;
@@ -30,6 +31,7 @@ mod target;
 mod token;
 
 pub use authorizer::{Authorizer, AuthorizerSpeaks, PassAcceptance, WhenDown};
+pub use basic::Basic;
 pub use collector::{Attribute, Collector, Traced, Traces};
 pub use compress::{Coding, Compress};
 pub use cors::Cors;

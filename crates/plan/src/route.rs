@@ -2,6 +2,7 @@
 //! `Way` is the boundary: a passthrough route has no place to write a path, a terminating one no way to send bytes blind.
 //! Read next: `hop.rs`.
 
+use crate::basic::Basic;
 use crate::collector::Traced;
 use crate::compress::Compress;
 use crate::cors::Cors;
@@ -72,6 +73,9 @@ pub enum Way {
         /// `null`: no token is asked for.
         #[serde(deserialize_with = "present")]
         jwt: Option<Box<Jwt>>,
+        /// `null`: no name and password are asked for. Never with `jwt`.
+        #[serde(deserialize_with = "present")]
+        basic: Option<Box<Basic>>,
         /// The name of an authorizer. `null`: nobody else is asked.
         #[serde(deserialize_with = "present")]
         ask: Option<Box<str>>,

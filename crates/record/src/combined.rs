@@ -18,8 +18,14 @@ const MONTHS: [&[u8]; 12] =
 pub(crate) fn write(line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
     let client = line.conn.value(OfConn::Client);
     out.extend_from_slice(client.get(1..client.len().saturating_sub(1)).unwrap_or_default());
-    // Nobody logs in here by HTTP.
-    out.extend_from_slice(b" - - [");
+    match line.user {
+        None => out.extend_from_slice(b" - - ["),
+        Some(user) => {
+            out.extend_from_slice(b" - ");
+            escaped(out, user.as_bytes());
+            out.extend_from_slice(b" [");
+        }
+    }
     time(out, micros / 1_000_000);
     out.extend_from_slice(b"] \"");
     request(line, out);

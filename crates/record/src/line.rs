@@ -229,6 +229,8 @@ pub struct Line<'a> {
     pub trace: Option<[u8; 16]>,
     /// The issuer of its token and whom that is about, where its route asked for one and it passed.
     pub token: Option<(&'a str, Option<&'a str>)>,
+    /// The name by which it was let in with a password, where its route asked for one.
+    pub user: Option<&'a str>,
     /// Who was asked about it, where its route asks.
     pub ask: Option<AskedBy<'a>>,
 }
@@ -352,10 +354,12 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None) && self.ask.is_none() {
+        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None)
+            && (self.user, self.ask.is_none()) == (None, true)
+        {
             // Almost every line: in one piece.
             out.extend_from_slice(
-                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"ask\":null,\"failed_hops\":[",
+                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"user\":null,\"ask\":null,\"failed_hops\":[",
             );
         } else {
             field(out, "detail", self.detail);
@@ -364,6 +368,7 @@ impl Line<'_> {
             trace_id(out, self.trace);
             out.extend_from_slice(b",\"token\":");
             token(out, self.token);
+            field(out, "user", self.user);
             out.extend_from_slice(b",\"ask\":");
             asked_by(out, self.ask.as_ref());
             out.extend_from_slice(b",\"failed_hops\":[");

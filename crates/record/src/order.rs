@@ -82,8 +82,13 @@ pub const ORDER: &[Check] = &[
     check("upgrade", "the route takes the protocol to which it wants to switch", &[UpgradeRefused]),
     check(
         "address-limits",
-        "its client's address is within the limits that ask for nothing else: before tokens can be tried",
+        "its client's address is within the limits that ask for nothing else: before passwords and tokens can be tried",
         &[RateLimited, TooManyOfKey, LimitUnknown],
+    ),
+    check(
+        "password",
+        "it shows one name and password, and the route's file of users has them",
+        &[PasswordMissing, PasswordSeveral, PasswordMalformed, PasswordWrong, PasswordBusy],
     ),
     check(
         "token",

@@ -28,6 +28,7 @@ enum Of {
     ToldId,
     TraceId,
     Token,
+    User,
     Ask,
     FailedHops,
     Alarms,
@@ -59,6 +60,7 @@ const OF: &[(&str, Of)] = &[
     ("told_id", Of::ToldId),
     ("trace_id", Of::TraceId),
     ("token", Of::Token),
+    ("user", Of::User),
     ("ask", Of::Ask),
     ("failed_hops", Of::FailedHops),
     ("alarms", Of::Alarms),
@@ -156,6 +158,7 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
         Of::ToldId => maybe(out, line.told_id.map(str::as_bytes)),
         Of::TraceId => trace_id(out, line.trace),
         Of::Token => token(out, line.token),
+        Of::User => maybe(out, line.user.map(str::as_bytes)),
         Of::Ask => asked_by(out, line.ask.as_ref()),
         Of::FailedHops => {
             out.push(b'[');

@@ -95,6 +95,11 @@ refusals! {
     NotFound "request/not-found" 404 "no route matches this request";
     ClientExpired "request/client-certificate-expired" 421 "the client's certificate has ended since the connection was opened";
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
+    PasswordMissing "password/missing" 401 "the route asks for a name and a password (Basic), and the request shows none";
+    PasswordSeveral "password/several" 400 "the request has more than one Authorization";
+    PasswordMalformed "password/malformed" 401 "what the request shows by the Basic scheme is no name and password in UTF-8, in base64 and within 8 KiB";
+    PasswordWrong "password/wrong" 401 "nobody of that name may sign in with that password";
+    PasswordBusy "password/too-many-at-once" 503 "so many passwords wait to be verified that this one had no turn";
     TokenMissing "token/missing" 401 "the route asks for a token, and the request has none where the route looks for it";
     TokenSeveral "token/several" 400 "the request has more than one token, or more than one Authorization";
     TokenTooLong "token/too-long" 401 "the token is longer than 16 KiB";
@@ -199,6 +204,16 @@ impl Refusal {
     /// Another token might pass.
     pub fn asks_for_token(self) -> bool {
         self.is_of_token() && self != Refusal::TokenKeysUnavailable
+    }
+
+    /// It is the request's name and password that were refused, or that it has none.
+    pub fn is_of_password(self) -> bool {
+        self.slug().starts_with("password/")
+    }
+
+    /// Another name or password might pass.
+    pub fn asks_for_password(self) -> bool {
+        self.is_of_password() && self.status() == 401
     }
 
     /// A client's handshake came to nothing for this: it began and did not end.

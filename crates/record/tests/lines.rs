@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const MICROS: u64 = 971_186_136_000_042;
-const WHOLE: [&str; 29] = [
+const WHOLE: [&str; 30] = [
     "time",
     "conn",
     "listener",
@@ -44,6 +44,7 @@ const WHOLE: [&str; 29] = [
     "told_id",
     "trace_id",
     "token",
+    "user",
     "ask",
     "failed_hops",
 ];
@@ -96,6 +97,7 @@ fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) ->
         kept,
         trace: None,
         token: None,
+        user: None,
         ask: None,
     }
 }

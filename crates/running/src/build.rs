@@ -3,6 +3,7 @@
 
 use crate::address::Found;
 use crate::asks::AsksRun;
+use crate::basic::{BasicRun, UsersRun, users_id};
 use crate::carried::{carry_turns, redirected_before, retries, spread};
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
@@ -21,8 +22,8 @@ use crate::turns::Turns;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, Authorizer, AuthorizerSpeaks, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror, Paths,
-    Pattern, Plan, Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
+    Answers, Authorizer, AuthorizerSpeaks, Basic, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror,
+    Paths, Pattern, Plan, Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -77,6 +78,7 @@ impl Running {
             limits: limits.clone(),
             issuers: Vec::new(),
             asks: Vec::new(),
+            users: Vec::new(),
         };
         let old_issuers = before.map(|b| b.issuers.as_slice()).unwrap_or_default();
         for it in &plan.issuers {
@@ -118,7 +120,7 @@ impl Running {
         for (i, route) in plan.routes.iter().enumerate() {
             let old = old_routes.get(route.name.as_str()).copied();
             let stats = old.map_or_else(|| Arc::new(Stats::new(threads)), |r| r.stats.clone());
-            let mut run = building.route(i, stats)?;
+            let mut run = building.route(i, stats, old)?;
             carry_turns(&mut run, old);
             run.retries = retries(&route.way, old);
             if let Some(mirror) = run.mirror.as_mut().and_then(Arc::get_mut) {
@@ -165,9 +167,11 @@ fn cidrs(texts: &[String]) -> Result<Vec<Cidr>, Unusable> {
     texts.iter().map(|t| t.parse().map_err(|_| Unusable(format!("{t:?} is not a network")))).collect()
 }
 
-/// What a route changes on the way to its backends, where its token goes no further too. That of a cookie is taken out of it.
-fn stripped<'a>(request: &'a Edits, jwt: Option<&Jwt>) -> Cow<'a, Edits> {
+/// What a route changes on the way to its backends, where its token or password goes no further too. That of a cookie is taken
+/// out of it.
+fn stripped<'a>(request: &'a Edits, jwt: Option<&Jwt>, basic: Option<&Basic>) -> Cow<'a, Edits> {
     let name = match jwt.filter(|it| it.strip).map(|it| &it.at) {
+        None if basic.is_some_and(|it| it.strip) => "authorization",
         None | Some(TokenFrom::Cookie { .. }) => return Cow::Borrowed(request),
         Some(TokenFrom::Authorization {}) => "authorization",
         Some(TokenFrom::Field { name }) => name,
@@ -188,6 +192,8 @@ struct Building<'a> {
     limits: Arc<Limits>,
     issuers: Vec<Arc<IssuerRun>>,
     asks: Vec<Arc<AsksRun>>,
+    /// Files of users, each once.
+    users: Vec<Arc<UsersRun>>,
 }
 
 impl Building<'_> {
@@ -227,7 +233,7 @@ impl Building<'_> {
         })
     }
 
-    fn route(&mut self, index: usize, stats: Arc<Stats>) -> Result<RouteRun, Unusable> {
+    fn route(&mut self, index: usize, stats: Arc<Stats>, before: Option<&RouteRun>) -> Result<RouteRun, Unusable> {
         let Some(route) = self.plan.routes.get(index) else {
             return Err(Unusable("a route is missing".into()));
         };
@@ -254,6 +260,7 @@ impl Building<'_> {
                 target,
                 host_header,
                 jwt,
+                basic,
                 ask,
                 request,
                 response,
@@ -291,6 +298,10 @@ impl Building<'_> {
                     Some(name) => Some(self.asked(name)?),
                     None => None,
                 };
+                let by_password = match basic.as_deref() {
+                    Some(it) => Some(Box::new(self.basic(it, before)?)),
+                    None => None,
+                };
                 // Its client may be told by a cookie where it comes back to, or who it is.
                 let sets = asks.is_some() || spread.as_ref().is_some_and(|s| s.sticky.is_some());
                 let asked = (host_header.as_deref(), &**target);
@@ -306,11 +317,12 @@ impl Building<'_> {
                     slow: slow_ms.map(|ms| Duration::from_millis(ms.into())),
                     asks,
                     mirror,
-                    request: some(&stripped(request, jwt.as_deref())),
+                    request: some(&stripped(request, jwt.as_deref(), basic.as_deref())),
                     jwt: match jwt {
                         Some(it) => Some(Box::new(JwtRun::of(it, request, &self.issuers)?)),
                         None => None,
                     },
+                    basic: by_password,
                     response: shape(response, cors.as_deref(), compress.as_deref(), returned, sets),
                     turns: most.and_then(Turns::of).map(Arc::new),
                     connections: most.and_then(|m| m.connections).map(|most| self.bound(most)),
@@ -343,6 +355,17 @@ impl Building<'_> {
         let to = RouteRun { backends, eject_on: vec![EjectOn::Timeouts], ..bare(&name, "authorizer", &stats, &limits) };
         let mut made = AsksRun::new(by, to);
         made.follows(before);
+        Ok(made)
+    }
+
+    /// Whose names and passwords it asks for.
+    fn basic(&mut self, it: &Basic, before: Option<&RouteRun>) -> Result<BasicRun, Unusable> {
+        let digest = self.listed.hash(&users_id(&it.file));
+        let old = before.and_then(|b| b.basic.as_deref());
+        let made = BasicRun::of(it, self.blob, digest, old, &self.users)?;
+        if self.users.iter().all(|known| !Arc::ptr_eq(known, &made.users)) {
+            self.users.push(made.users.clone());
+        }
         Ok(made)
     }
 
@@ -413,6 +436,7 @@ fn bare(name: &Arc<str>, pattern: &'static str, stats: &Arc<Stats>, limits: &Arc
         slow: None,
         request: None,
         jwt: None,
+        basic: None,
         response: None,
         spread: None,
         retries: None,

@@ -47,6 +47,9 @@ pub struct Blob {
     /// Those that were fetched.
     #[serde(default)]
     pub fetched: HashMap<String, String>,
+    /// Files of users, each with the hashes of their passwords.
+    #[serde(default)]
+    pub users: HashMap<String, SecretText>,
     /// Passwords of stores.
     #[serde(default)]
     pub stores: HashMap<String, SecretText>,

@@ -4,6 +4,7 @@
 use crate::address::{Address, Found, resolved};
 use crate::asks::AsksRun;
 use crate::backend::{BackendRun, Connected};
+use crate::basic::BasicRun;
 use crate::cors::CorsRun;
 use crate::given::GivenRun;
 use crate::limiter::{LimiterRun, LimitsRun};
@@ -132,6 +133,8 @@ pub struct RouteRun {
     pub request: Option<Edits>,
     /// The token that it asks for; `None`: none.
     pub jwt: Option<Box<JwtRun>>,
+    /// Whose names and passwords it asks for; `None`: none.
+    pub basic: Option<Box<BasicRun>>,
     pub response: Option<Shape>,
     /// How its backends take turns; `None`: one like the other.
     pub spread: Option<Box<SpreadRun>>,

@@ -128,7 +128,7 @@ impl JwtRun {
         let mut tells: Vec<Vec<String>> = pieces
             .filter_map(|piece| match piece {
                 Piece::Claim { path } => Some(path.clone()),
-                Piece::Text { .. } | Piece::Of { .. } | Piece::Answer { .. } => None,
+                Piece::Text { .. } | Piece::Of { .. } | Piece::User {} | Piece::Answer { .. } => None,
             })
             .collect();
         tells.dedup();

@@ -29,6 +29,7 @@ KINDS = {
     "crl": "revocation lists",
     "page": "pages",
     "issuer": "keys of issuers",
+    "users": "users",
     "store": "passwords",
 }
 """What the material has, by the first word of its names."""

@@ -42,6 +42,7 @@ COMMANDS = (
     "drain",
     "upgrade",
     "accept",
+    "password",
     "fmt",
     "demo",
     "probe",

@@ -5,8 +5,10 @@ It asks the engine's own matcher: the running one, or where none runs the same c
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
+import getpass
 import json
 import sys
 from typing import Annotated, Any
@@ -49,6 +51,15 @@ def where(
             show_default=False,
         ),
     ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            help="Whose password it shows, which is asked for. Judged by the running edge alone.",
+            show_default=False,
+        ),
+    ] = None,
     alpn: Annotated[
         list[str] | None, typer.Option("--alpn", help="Protocols that the client offers.", show_default=False)
     ] = None,
@@ -67,7 +78,8 @@ def where(
 ) -> None:
     if target.startswith("http://") and listener is None:
         listener = plain_listener(target, config, offline=offline)
-    ask = question(target, method, header or [], sni, no_sni, listener, shown(token))
+    headers = [*(header or []), *([f"authorization: {signed(user)}"] if user is not None else [])]
+    ask = question(target, method, headers, sni, no_sni, listener, shown(token))
     judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
         print_json(judged)
@@ -147,6 +159,13 @@ def shown(token: str | None) -> str | None:
     return None if given is None else given.strip().removeprefix("Bearer ").strip()
 
 
+def signed(user: str) -> str:
+    """As a client shows it (RFC 7617). The password is asked for, or is the one line of standard input: what stands among the
+    arguments can be read by others on the machine."""
+    given = getpass.getpass("password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    return f"Basic {base64.b64encode(f'{user}:{given}'.encode()).decode()}"
+
+
 def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan, alpn: list[str]) -> None:
     route = next((r for r in plan.routes if r.name == judged["route"]), None)
     if judged["verdict"] == "redirect":
@@ -174,6 +193,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         told("told     ", to)
     if (token := asked_for(route, judged)) is not None:
         told("token    ", token)
+    if (password := password_of(route, judged)) is not None:
+        told("password ", password)
     if keys := keys_from(plan, route):
         told("keys     ", keys)
     for limit in route.way.limited_by if isinstance(route.way, AtEdge) else ():
@@ -199,6 +220,18 @@ def asked_for(route: Route, judged: dict[str, Any]) -> str | None:
         return f"{wants}: this one is refused"
     said = {"passes": "this one passes", "unjudged": "not judged: no edge runs here that has the issuer's keys"}
     return f"{wants}: {said.get(judged['token'], 'taken as shown; --token TOKEN asks of one')}"
+
+
+def password_of(route: Route, judged: dict[str, Any]) -> str | None:
+    """Of the password that a route asks for: whose, and what becomes of the one that was shown."""
+    if not isinstance(route.way, AtEdge) or (basic := route.way.basic) is None:
+        return None
+    said = {
+        "refused": "this one is refused",
+        "passes": "this one passes",
+        "unjudged": "not judged: no edge runs here that has the file",
+    }
+    return f"of {basic.file}: {said.get(judged['password'], 'taken as shown; --user NAME asks of one')}"
 
 
 def came(plan: Plan, judged: dict[str, Any]) -> Listener | None:

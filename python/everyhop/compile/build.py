@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Literal
 
 from everyhop import plan
-from everyhop.compile import asking, names, tokens
+from everyhop.compile import asking, names, tokens, users
 from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.limiters import limited_by
@@ -152,7 +152,9 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
     )
 
 
-def at_edge(it: Route, to: list[plan.Backend], limiters: list[plan.Limiter]) -> plan.AtEdge:
+def at_edge(
+    it: Route, to: list[plan.Backend], limiters: list[plan.Limiter], known: users.Users | None = None
+) -> plan.AtEdge:
     """The one place where a route's settings become the plan's, also for who asks only what it matches."""
     assert it.tls is not None and it.tls != "passthrough"
     return plan.AtEdge(
@@ -163,12 +165,13 @@ def at_edge(it: Route, to: list[plan.Backend], limiters: list[plan.Limiter]) -> 
         headers=looked_at(it),
         allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
         jwt=tokens.jwt(it.jwt) if it.jwt else None,
+        basic=users.basic(it.basic, known) if it.basic else None,
         ask=it.ask,
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),
         host_header=names.authority(it.host_header) if it.host_header else None,
-        request=tokens.told(it.jwt, edits(it.request)),
+        request=users.signed(it.basic, tokens.told(it.jwt, edits(it.request))),
         response=edits(it.response),
         locations=it.locations or locations(it),
         cookies=plan.Cookies(**it.cookies.model_dump()) if it.cookies else None,
@@ -280,7 +283,7 @@ def compress(it: Route) -> plan.Compress | None:
 
 def fields(table: dict[str, str], *, claims: bool = False) -> list[plan.Edit]:
     """`claims`: of a token may be named; that there is one was judged before."""
-    return [plan.Edit(name=n.lower(), value=pieces(value, claims=claims)) for n, value in sorted(table.items())]
+    return [plan.Edit(name=n.lower(), value=[*pieces(value, claims=claims)]) for n, value in sorted(table.items())]
 
 
 def route(world: World, it: Route) -> plan.Route:
@@ -297,7 +300,7 @@ def route(world: World, it: Route) -> plan.Route:
         )
     else:
         to = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
-        made = at_edge(it, to, limited_by(world.config, it))
+        made = at_edge(it, to, limited_by(world.config, it), world.users.get(it.basic.file) if it.basic else None)
         way = made.model_copy(update={"request": asking.taken(world, it.ask, made.request)})
     hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
     return plan.Route(

@@ -18,6 +18,7 @@ from everyhop.compile import (
     rules_acceptance,
     rules_answers,
     rules_authorizers,
+    rules_basic,
     rules_collectors,
     rules_cors,
     rules_edits,
@@ -97,21 +98,25 @@ class Compiled:
     """The findings that come of that and of the text alone."""
     zone: str | None = None
     """Where the edge is that runs it, which stands in no plan."""
+    unread: tuple[str, ...] = ()
+    """Files of users that were not read, so that the plan names nobody of them."""
     guessed: tuple[str, ...] = ()
     """Sites whose hosts were guessed, since their certificates were not read."""
 
     @property
     def comparable(self) -> bool:
         """Whether the digest is that of the plan that an edge would run from this file."""
-        return not self.guessed
+        return not self.guessed and not self.unread
 
     @property
     def reservation(self) -> str:
         """What must stand beside the digest wherever it is shown; empty where it may be compared."""
-        if not self.guessed:
-            return ""
         whose = ", ".join(map(repr, self.guessed))
-        return f" (not comparable: the certificates of site {whose} were not read, and its hosts come from them)"
+        sites = (
+            [f"the certificates of site {whose} were not read, and its hosts come from them"] if self.guessed else []
+        )
+        users = [f"{', '.join(self.unread)} was not read, and who may sign in stands there"] if self.unread else []
+        return f" (not comparable: {'; '.join([*sites, *users])})" if sites or users else ""
 
     def places(self) -> dict[str, Place]:
         """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
@@ -214,6 +219,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_edits.judge(world)
     rules_eject.judge(world)
     rules_tokens.judge(world)
+    rules_basic.judge(world)
     rules_authorizers.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
@@ -257,17 +263,21 @@ def compiled(world: World, path: Path) -> Compiled:
         said=said(world),
         kept=kept,
         guessed=guessed,
+        unread=tuple(sorted({r.basic.file for r in config.route if r.basic} - {*world.users})),
     )
 
 
 def said(world: World) -> object:
-    """The names in certificates, and which identities have the key of a site: all that rules other than those of files and
+    """The names in certificates and of users, and which identities have the key of a site: all that rules other than those of files and
     dates take from them."""
     keys: dict[str, set[object]] = {"site": set(), "identity": set()}
     for key, pair in world.pairs.items():
         keys[str(key[0])].add(pair.key_sha256)
     both = keys["site"] & keys["identity"]
-    return {key: (pair.names, pair.key_sha256 if pair.key_sha256 in both else "") for key, pair in world.pairs.items()}
+    who = {label: read.names for label, read in world.users.items()}
+    return who, {
+        key: (pair.names, pair.key_sha256 if pair.key_sha256 in both else "") for key, pair in world.pairs.items()
+    }
 
 
 def watched(world: World) -> dict[Path, Mark]:
@@ -283,6 +293,7 @@ def read_for(world: World) -> list[dict[Path, Mark]]:
         *(c.files for c in crls),
         *(p.files for p in pages),
         *(k.files for k in keys),
+        *(u.files for u in world.users.values()),
         *(p.files for p in world.passwords.values()),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Mapping
+from typing import Literal
 
 from everyhop import identity
 from everyhop.compile import hop_files, rules_log
@@ -13,18 +14,24 @@ from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists
 from everyhop.compile.pages import read_answer, read_html
 from everyhop.compile.passwords import read_password
+from everyhop.compile.users import Unfit, Wrong, read_users
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
 from everyhop.model import Issuer
 from everyhop.screen import ahead
+from everyhop.source import Place
 
 
 def read_names(world: World) -> None:
-    """Only what a plan itself holds of files: the names of sites that take their hosts from a certificate."""
+    """Only what a plan itself holds of files: the names of sites that take their hosts from a certificate, and of users."""
     for i, site in enumerate(world.config.site):
         if site.hosts is None and site.certs:
             with contextlib.suppress(Unusable):
                 world.certified[i] = identity.read_names(site.certs[0].chain, world.base)
+    for route in world.config.route:
+        if route.basic is not None:
+            with contextlib.suppress(Unusable, Unfit):
+                world.users[route.basic.file] = read_users(route.basic.file, world.base)
 
 
 def read_files(world: World, environ: Mapping[str, str]) -> None:
@@ -53,6 +60,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     answers(world)
     errors(world)
     key_sets(world)
+    users(world)
     passwords(world, environ)
     chains(world)
 
@@ -83,6 +91,32 @@ def key_sets(world: World) -> None:
             mend = "leave it: tokens that others sign by it are none of yours"
             world.find("note", "issuer/unused-key", key, what, mend, mark=found.sha256)
         verified(world, i, issuer, found)
+
+
+def users(world: World) -> None:
+    seen: set[str] = set()
+    for i, route in enumerate(world.config.route):
+        if route.basic is None or (label := route.basic.file) in seen:
+            continue
+        seen.add(label)
+        key, whose = ("route", i, "basic", "file"), f"route {route.name!r}"
+        try:
+            found = world.users[label] = read_users(label, world.base)
+        except Unusable as e:
+            world.refuse(e.slug, key, f"{whose}: {e.what}", e.mend)
+        except Unfit as e:
+            for it in e.wrong:
+                of_user(world, key, "refused", it)
+        else:
+            for it in found.cheap:
+                of_user(world, key, "warning", it)
+
+
+def of_user(world: World, key: Key, severity: Literal["refused", "warning"], it: Wrong) -> None:
+    """At its line, of which nothing is shown: a password may stand there."""
+    file = str(world.document.path.parent / str(world.value(key)))
+    place = Place(file, it.line, it.column, it.width, shown=False)
+    world.find(severity, it.slug, key, it.what, it.mend, mark=it.name or str(it.line), at=place)
 
 
 def passwords(world: World, environ: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What the engine is given beside a plan: keys, certificates, revocation lists, pages, keys of issuers, passwords."""
+"""What the engine is given beside a plan: keys, certificates, revocation lists, pages, keys of issuers, users, passwords."""
 
 from __future__ import annotations
 
@@ -55,6 +55,10 @@ def material(world: World) -> Material:
         if (keys := world.key_sets.get(issuer.keys.file or "")) is not None:
             issuers[id_ := f"issuer/{issuer.name}"] = keys.text
             entries.append({"id": id_, "chain_sha256": keys.sha256, "key_sha256": None, "not_after_s": None})
+    users: dict[str, str] = {}
+    for label, read in world.users.items():
+        users[f"users/{label}"] = read.sealed
+        entries.append({"id": f"users/{label}", "chain_sha256": read.sha256, "key_sha256": None, "not_after_s": None})
     stores: dict[str, str] = {}
     for i, password in world.passwords.items():
         stores[id_ := f"store/{world.config.store[i].name}"] = password.sealed
@@ -62,5 +66,8 @@ def material(world: World) -> Material:
         mark = digest(canonical([str(it) for it in password.files.items()]))
         entries.append({"id": id_, "chain_sha256": mark, "key_sha256": None, "not_after_s": None})
     entries.sort(key=lambda e: str(e["id"]))
-    blob = {"certs": certs, "cas": cas, "crls": crls, "pages": pages, "issuers": issuers, "stores": stores}
+    blob = {
+        **{"certs": certs, "cas": cas, "crls": crls, "pages": pages},
+        **{"issuers": issuers, "users": users, "stores": stores},
+    }
     return Material(entries, digest(canonical(entries)), json.dumps(blob).encode())

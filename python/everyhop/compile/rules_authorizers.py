@@ -118,6 +118,8 @@ def beside(world: World, i: int, route: Route, it: Authorizer) -> None:
         for word, table in (("set", route.request.set), ("add", route.request.add)):
             said.update({twin(name): ("route", i, "request", word, name) for name in table})
         said.update({twin(name): ("route", i, "request", "remove", j) for j, name in enumerate(route.request.remove)})
+    if route.basic is not None and route.basic.forward is not None:
+        said[twin(route.basic.forward)] = ("route", i, "basic", "forward")
     if route.jwt is not None:
         said.update({twin(str(name)): ("route", i, "jwt", "forward", *path) for path, name in named(route.jwt.forward)})
     for name in it.takes:
@@ -125,6 +127,15 @@ def beside(world: World, i: int, route: Route, it: Authorizer) -> None:
             what = f"route {route.name!r} says what becomes of {name} of a request, which authorizer {it.name!r} says"
             mend = "keep one of them, or take it in a field of another name"
             world.refuse("route/edited-twice", said[twin(name)], what, mend, also=(("route", i, "ask"),), of_key=True)
+    if route.basic is not None and route.basic.strip and "authorization" in {name.lower() for name in it.sends}:
+        world.refuse(
+            "authorizer/field",
+            ("route", i, "basic", "strip"),
+            f"the password of route {route.name!r} goes no further, and authorizer {it.name!r} is shown authorization",
+            "take authorization out of its sends",
+            "or let the password go on: strip = false",
+            also=(("route", i, "ask"),),
+        )
     if route.jwt is None:
         return
     kind, _, name = route.jwt.from_.partition(":")

@@ -134,7 +134,7 @@ def matching(it: Route) -> plan.Route | None:
     else:
         # Whom a route refuses, it has matched.
         unmatched = (
-            *("allow", "jwt", "ask", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
+            *("allow", "jwt", "basic", "ask", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
             *(
                 "request",
                 "response",

@@ -11,10 +11,11 @@ from typing import Any, Literal
 from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.compile.passwords import Password
+from everyhop.compile.users import Users
 from everyhop.identity import Crl, Pair, Readings, Roots
 from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
 from everyhop.refusals import PAGES, Finding
-from everyhop.source import Document
+from everyhop.source import Document, Place
 
 Key = tuple[str | int, ...]
 
@@ -35,6 +36,8 @@ class World:
     """What answers and errors of the edge's own have as their bodies, by the name of the file."""
     key_sets: dict[str, KeySet] = field(default_factory=dict)
     """Of issuers, by the name of the file."""
+    users: dict[str, Users] = field(default_factory=dict)
+    """Who may sign in, by the name of the file."""
     passwords: dict[int, Password] = field(default_factory=dict)
     """Of stores by their index."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
@@ -78,9 +81,14 @@ class World:
         also: tuple[Key, ...] = (),
         of_key: bool = False,
         mark: str = "",
+        at: Place | None = None,
     ) -> None:
+        """`at`: the place in another file that is named at `key`."""
         place = self.document.place(key, of_key=of_key or self.holds_more(key))
-        others = tuple(self.document.place(k, of_key=self.holds_more(k)) for k in also)
+        if at is not None:
+            at, place = place, at
+        others: tuple[Place, ...] = () if at is None else (at,)
+        others += tuple(self.document.place(k, of_key=self.holds_more(k)) for k in also)
         kind = {
             "route": "routes",
             "site": "sites",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from everyhop.diff.hops import hops
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
+from everyhop.screen import few
 from everyhop.trust.authorizers import authorizer_of
 
 KINDS.update(
@@ -37,11 +38,14 @@ class Proof:
     """Those that it may have; `None`: any."""
     tokens: frozenset[str] | None = None
     """Whose token it must have; `None`: it need not have one."""
+    users: frozenset[str] | None = None
+    """Of whom it must show the password; `None`: of nobody."""
     asked: str | None = None
     """Where it is asked about; `None`: nowhere."""
 
     def __str__(self) -> str:
         by = "" if self.tokens is None else f" with a token of {' or '.join(sorted(self.tokens))}"
+        by += "" if self.users is None else f" with the password of {few(sorted(self.users))}"
         by += "" if self.asked is None else f" that {self.asked} lets in"
         if self.ca is None:
             return f"any client{by}"
@@ -49,8 +53,10 @@ class Proof:
         return f"{who} verified by {self.ca.removeprefix('ca/')}{by}"
 
     def is_known_as(self, other: Proof) -> bool:
-        """Whether its token would have done for `other`, and whoever is asked the same."""
+        """Whether its token or password would have done for `other`, and whoever is asked the same."""
         if other.asked is not None and self.asked != other.asked:
+            return False
+        if other.users is not None and (self.users is None or not self.users <= other.users):
             return False
         return other.tokens is None or (self.tokens is not None and self.tokens <= other.tokens)
 
@@ -62,6 +68,9 @@ def proof(plan: Plan, outcome: Outcome) -> Proof:
         return it
     if (by := authorizer_of(plan, plan.routes[outcome.route or 0])) is not None:
         it = replace(it, asked=" or ".join(sorted(str(b.at) for b in by.backends)))
+    if way.basic is not None:
+        named = way.basic.names
+        it = replace(it, users=frozenset([f"anybody in {way.basic.file}"] if named is None else named))
     if way.jwt is None:
         return it
     names = way.jwt.issuers

@@ -10,6 +10,7 @@ from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.limited import limited
 from everyhop.diff.logged import route_lines
 from everyhop.diff.mirrors import copied
+from everyhop.diff.passwords import passwords
 from everyhop.diff.shaped import shaped
 from everyhop.diff.tokens import tokens
 from everyhop.model.words import DECLARED
@@ -66,6 +67,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
         out += (
             clients(name, a, b)
             + tokens(name, was, now)
+            + passwords(name, a, b)
             + promise(name, a, b)
             + reading(name, a, b)
             + edited(name, a, b)

@@ -160,6 +160,8 @@ class Observation(Part):
     """Of the trace that it is part of, where its route is traced."""
     token: Token | None
     """What was verified of the token that the route asked for; nothing of the token itself."""
+    user: str | None
+    """The name that signed in, where the route asked for one with its password; nothing of the password."""
     ask: AskedBy | None
     """Who was asked about it, where its route asks."""
     failed_hops: list[FailedHop]

@@ -73,12 +73,16 @@ def is_by_address(it: Limiter) -> bool:
 
 
 def limited(*, first: bool) -> Callable[[Plan, Route, AtEdge | Here], str | None]:
-    """Those by address are asked first where the route wants a token, else all together."""
+    """Those by address are asked first where the route wants a token or a password, else all together."""
 
     def of(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
         if isinstance(way, Here):
             return None
-        chosen = [it for it in way.limited_by if (way.jwt is not None and is_by_address(it)) == first]
+        chosen = [
+            it
+            for it in way.limited_by
+            if ((way.jwt is not None or way.basic is not None) and is_by_address(it)) == first
+        ]
         said = [f"{it.name} ({it}{'' if it.mode == 'refuse' else '; observed alone'})" for it in chosen]
         return "; ".join(said) or None
 
@@ -90,6 +94,15 @@ def token(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
         return None
     wants = f", with {', '.join(map(str, way.jwt.claims))}" if way.jwt.claims else ""
     return f"of {' or '.join(way.jwt.issuers)}, in {way.jwt.at}{wants}"
+
+
+def password(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
+    if isinstance(way, Here) or way.basic is None:
+        return None
+    count = (
+        "" if way.basic.names is None else f", {len(way.basic.names)} user{'' if len(way.basic.names) == 1 else 's'}"
+    )
+    return f"of {way.basic.file}{count}"
 
 
 def own_log(plan: Plan, route: Route, _: AtEdge | Here) -> str | None:
@@ -136,6 +149,7 @@ HERE: dict[str, Callable[[Plan, Route, AtEdge | Here], str | None]] = {
     "path": path,
     "upgrade": upgrade,
     "address-limits": limited(first=True),
+    "password": password,
     "token": token,
     "own-log": own_log,
     "body": body,

@@ -2,6 +2,7 @@
 
 from everyhop.model.acceptance import Acceptance
 from everyhop.model.authorizer import Authorizer, PassAcceptance
+from everyhop.model.basic import Basic
 from everyhop.model.collector import Collector, Traces
 from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, StatusSection
@@ -32,6 +33,7 @@ __all__ = [
     "Answer",
     "Authorizer",
     "Backend",
+    "Basic",
     "Clients",
     "Collector",
     "Compress",

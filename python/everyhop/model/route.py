@@ -7,6 +7,7 @@ from pydantic import Field
 
 from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
+from everyhop.model.basic import Basic
 from everyhop.model.compress import Coding, Compress
 from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
@@ -91,8 +92,10 @@ class Route(Section):
     allow: Allow | None = None
     jwt: Jwt | None = None
     """The token (JWT) that a request must have, such as `{ issuer = "corp", claims = { scope = "api.read" } }`: [how](../how-to/let-in-by-token.md). It is asked for after `allow`; without one, or with one that does not pass, a request is refused with 401, and with 403 where the token is good and its claims are not these."""
+    basic: Basic | None = None
+    """Whose name and password a request must show (HTTP's Basic scheme), such as `{ file = "users", forward = "x-user" }`: [how](../how-to/let-in-by-password.md). It is asked for after `allow`, by 401 where there is none or it is wrong. Not beside `jwt`."""
     ask: str | None = None
-    """The `[[authorizer]]` that is asked about each of its requests, such as `"sso"`: [how](../how-to/ask-an-authorizer.md). After `allow` and `jwt`, before anything is changed or a backend hears of it, and before a byte of the body is asked for."""
+    """The `[[authorizer]]` that is asked about each of its requests, such as `"sso"`: [how](../how-to/ask-an-authorizer.md). After `allow`, `jwt` and `basic`, before anything is changed or a backend hears of it, and before a byte of the body is asked for."""
     send_proxy: Literal["off", "v2"] = "off"
     """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
     starttls: StartTls | None = None

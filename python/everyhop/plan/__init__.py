@@ -2,6 +2,7 @@
 pattern is. Read next: `forms.py`, `judge.py`."""
 
 from everyhop.plan.authorizer import Authorizer, PassAcceptance, SpeaksEnvoy, SpeaksHttp, WhenDownPass, WhenDownRefuse
+from everyhop.plan.basic import Basic
 from everyhop.plan.collector import Attribute, Collector, Traced, TracedAsFile, TracedNever, TracedShare, Traces
 from everyhop.plan.forms import FORM, DoubledKey, Plan, canonical, digest, read_plan
 from everyhop.plan.health import AsksConnect, AsksGrpc, AsksHttp, HealthCheck, Statuses
@@ -114,6 +115,7 @@ from everyhop.plan.shape import (
     Of,
     OfAnswer,
     OfClaim,
+    OfUser,
     Rewritten,
     Text,
     Variable,
@@ -157,6 +159,7 @@ __all__ = [
     "Attribute",
     "Authorizer",
     "Backend",
+    "Basic",
     "ByClientAddress",
     "ByCookie",
     "ByHeader",
@@ -224,6 +227,7 @@ __all__ = [
     "Of",
     "OfAnswer",
     "OfClaim",
+    "OfUser",
     "Outcome",
     "OwnLog",
     "PageContent",

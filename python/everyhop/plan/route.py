@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from everyhop.model.words import Declared, StartTls
+from everyhop.plan.basic import Basic
 from everyhop.plan.collector import Traced
 from everyhop.plan.hop import Backend, Place
 from everyhop.plan.limiter import Limiter
@@ -93,6 +94,7 @@ class AtEdge(Part):
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
     jwt: Always[Jwt | None]
+    basic: Always[Basic | None]
     ask: Always[str | None]
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]

@@ -75,6 +75,15 @@ class OfClaim(Part):
         return f"{{claim.{'.'.join(self.path)}}}"
 
 
+class OfUser(Part):
+    """The name that the route asked for with its password."""
+
+    kind: Literal["user"]
+
+    def __str__(self) -> str:
+        return "the name that signed in"
+
+
 class OfAnswer(Part):
     """Of the answer of whoever was asked about the request: the values of that field."""
 
@@ -90,7 +99,7 @@ SameSite = Literal["strict", "lax", "none"]
 
 class Edit(Part):
     name: Always[str]
-    value: Always[list[Annotated[Text | Of | OfClaim | OfAnswer, Field(discriminator="kind")]]]
+    value: Always[list[Annotated[Text | Of | OfClaim | OfUser | OfAnswer, Field(discriminator="kind")]]]
 
     def __str__(self) -> str:
         return f"{self.name}: {''.join(map(str, self.value))}"

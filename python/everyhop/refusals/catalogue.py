@@ -96,6 +96,48 @@ PAGES: dict[str, Page] = {
         "said in two places, one would be believed and the other hold",
         "`iss`, `aud`, `exp`, `nbf` and `iat` are always looked at: the first two by the `[[issuer]]`, the others by the clock.",
     ),
+    # Names and passwords.
+    "users/file": Page(
+        "a file of users cannot be used",
+        "whoever should get in by it would not, or somebody who should not would",
+        "It is text in UTF-8, `name:hash` a line as htpasswd writes it, of 1 MiB and 10,000 users at most; empty lines and those that "
+        "begin with `#` are passed over, and so is what follows another colon. A file without anybody would refuse everybody.",
+    ),
+    "users/line": Page(
+        "a line of a file of users cannot be read",
+        "a user who is left out by a slip cannot sign in, and nobody says why",
+        "What stands there is shown nowhere: it may be a password that somebody pasted.",
+    ),
+    "users/said-twice": Page(
+        "a user stands twice in a file",
+        "which of the two passwords holds would be chance, and one that was taken out would still be in",
+    ),
+    "users/other-hash": Page(
+        "the hash of a password is of a kind that is not taken",
+        "whoever gets a copy of the file would have the passwords: what is not made to be slow is guessed by the billion",
+        "Taken are argon2id of version 1.3 (`$argon2id$v=19$...`) and bcrypt (`$2y$`, `$2b$`, `$2a$`). A hash cannot be turned into "
+        "another one: its owner chooses a password again.",
+    ),
+    "users/costly-hash": Page(
+        "the hash of a password costs too much to verify",
+        "whoever asks the edge to verify many, right or wrong, takes its memory and its cores",
+        "At most 64 MiB, 256 MiB times passes and 16 lanes of argon2id, and cost 14 of bcrypt: about a second.",
+    ),
+    "users/cheap-hash": Page(
+        "the hash of a password is guessed quickly",
+        "a file of users is copied sooner or later, with a backup or a disk, and then only the work of a guess protects it",
+        "At least 19 MiB and two passes of argon2id or as much in another way, and cost 10 of bcrypt, as OWASP advises; `htpasswd -B` "
+        "makes cost 5 where nothing is said.",
+    ),
+    "route/two-sign-ins": Page(
+        "a route asks for a token and for a password",
+        "where both are in Authorization nobody could pass; elsewhere a request would be one user's here and another's there",
+    ),
+    "listener/serves-passwords": Page(
+        "passwords are asked for where they come in the clear",
+        "whoever is on the way reads them, and a password is good for everything that its owner has it for",
+        "There is no acceptance for it. A listener of this host alone is behind something that ended TLS, and may ask.",
+    ),
     # Authorizers.
     "authorizer/pass-without-acceptance": Page(
         "requests are to pass unasked where an authorizer is down, and nobody answers for it",

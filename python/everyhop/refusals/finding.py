@@ -76,7 +76,7 @@ def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> 
     """The line and marks below what is meant; of a line that does not fit, the part around it."""
     # As editors count: `splitlines` would begin a line at a mere form feed or U+2028, and show another one than is meant.
     rows = texts.get(place.file, "").removesuffix("\n").split("\n")
-    if not 1 <= place.line <= len(rows) or rows == [""]:
+    if not place.shown or not 1 <= place.line <= len(rows) or rows == [""]:
         return []
     number = f"{place.line:>5}"
     row = masked(rows[place.line - 1].expandtabs(1))

@@ -28,6 +28,8 @@ class Place:
     line: int = 0
     column: int = 0
     width: int = 1
+    shown: bool = True
+    """Whether what stands there may be shown."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file

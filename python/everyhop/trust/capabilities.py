@@ -152,6 +152,16 @@ CAPABILITIES: dict[str, Capability] = {
         ),
         duty="somebody issues tokens to those who may pass, for this audience, and keeps its keys in the file",
     ),
+    "passwords": Capability(
+        "names and passwords asked for at the edge",
+        TERMINATING,
+        READS,
+        "ask for them in the service",
+        settings=("basic",),
+        check=kept.passwords_asked,
+        writes=(Setting("route", "basic", '{ file = "/etc/everyhop/users" }', TERMINATING),),
+        duty="somebody keeps the file of users, which holds a hash of each password and no more",
+    ),
     "forward-auth": Capability(
         "asking another service whether a request may pass",
         TERMINATING,

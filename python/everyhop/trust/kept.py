@@ -114,6 +114,13 @@ def tokens_asked(it: Standing) -> Missing | None:
     return None
 
 
+def passwords_asked(it: Standing) -> Missing | None:
+    """`basic`, with the file of users who may sign in."""
+    if it.route.basic is None:
+        return Missing("the route asks for no password", ('basic = { file = "users" }',))
+    return None
+
+
 def asks(it: Standing) -> Missing | None:
     """`ask`, with the `[[authorizer]]` that is asked; and that nobody's word lets requests pass unasked."""
     if it.route.ask is None:

@@ -315,6 +315,7 @@ def ended(
         believed=(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
             *issued(way),
+            *signed_in(way),
             *decided(way),
             *words(way, pattern, bool(signed)),
         ),
@@ -405,6 +406,8 @@ def first_leg(sites: list[Site], clients: Demand, way: AtEdge | Here) -> Hop:
         proofs.append("the client to the edge, by its certificate" + ("" if must else ", if it has one"))
     if isinstance(way, AtEdge) and way.jwt is not None:
         proofs.append(f"each request to the edge, by a token of {' or '.join(way.jwt.issuers)}")
+    if isinstance(way, AtEdge) and way.basic is not None:
+        proofs.append(f"each request to the edge, by a name and password of {way.basic.file}")
     if isinstance(way, AtEdge) and way.ask is not None:
         proofs.append(f"each request to the edge, by the word of authorizer {way.ask}")
     return Hop(("client", "edge"), True, oldest, tuple(proofs))
@@ -460,6 +463,20 @@ def issued(way: AtEdge) -> tuple[Believed, ...]:
     too = "the backend and the mirror get it too" if way.mirror else "the backend gets it too"
     why = "whoever has such a token, or the issuer's key, gets in" + ("" if way.jwt.strip else f"; {too}")
     return (Believed("the edge", what, why),)
+
+
+def signed_in(way: AtEdge) -> tuple[Believed, ...]:
+    """What the edge takes on the word of who knows a password, and who comes to know it."""
+    if way.basic is None:
+        return ()
+    many = "users" if way.basic.names is None else f"{len(way.basic.names)} user{'s' * (len(way.basic.names) != 1)}"
+    too = "the backend and the mirror get them too" if way.mirror else "the backend gets them too"
+    why = "the edge reads each password as it is typed; whoever has one, or can write to the file, gets in"
+    return (
+        Believed(
+            "the edge", f"passwords of the {many} in {way.basic.file}", why + ("" if way.basic.strip else f"; {too}")
+        ),
+    )
 
 
 def decided(way: AtEdge) -> tuple[Believed, ...]:

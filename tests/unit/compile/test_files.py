@@ -100,6 +100,7 @@ def test_what_goes_to_the_engine_is_each_pair_each_ca_and_each_list_with_its_end
         "issuers": [],
         "pages": [],
         "stores": [],
+        "users": [],
     }
     assert "PRIVATE" not in repr(it) and "PRIVATE" not in json.dumps(it.entries)
 

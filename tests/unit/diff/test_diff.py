@@ -102,6 +102,7 @@ OTHER: dict[str, Any] = {
     "mirror": {"share_per_million": 7, "upstream_protocol": "http/1.1", "request": {"remove": [], "set": [], "add": []}, "body_bytes": 7, "at_once": 7, "timeout_s": 7, "backends": [{"at": {"kind": "ip", "ip": "10.77.0.9", "port": 1}, "hop": {"tls": "plaintext", "reach": {"kind": "same_host"}}}]},
     "health": {"asks": {"kind": "connect"}, "every_s": 9, "timeout_s": 9, "down_after": 9, "up_after": 9},
     "headers": [{"of": "field", "name": "x-other", "equals": "y"}],
+    "names": ["mallory"], "basic": {"file": "other.users", "names": ["mallory"], "realm": None, "strip": False},
     "jwt": {"issuers": ["corp"], "at": {"kind": "authorization"}, "claims": [], "strip": False}, "algorithms": ["PS512"], "audience": ["other"],
     "limited_by": [{"name": "other", "rate": None, "at_once": 3, "by": [], "ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "shared": None, "tells": "refusals", "x_ratelimit": False}],
     "shared": {"store": "counters", "when_down": "local"}, "stores": [{"name": "x", "backends": [], "user": None, "password": None, "database": 0}],

@@ -219,6 +219,11 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     "not told to the collector that there is": (VARIANTS["same-host"] + "traces = false\n", {"listener": TOLD}),
     "passed through beside a collector": (VARIANTS["passthrough"], {"listener": TOLD}),
     "answered by the edge beside a collector": ('host = "a.test"\nanswer = { status = 404 }\n', {"listener": TOLD}),
+    "let in by a password": (VARIANTS["mutual"] + 'basic = { file = "users", strip = true }\n', {}),
+    "let in by a password, which goes on": (
+        VARIANTS["same-host"] + 'basic = { file = "users" }\nmirror = { to = ["127.0.0.1:2"] }\n',
+        {},
+    ),
     "asked about": (VARIANTS["mutual"] + 'ask = "sso"\n', {"listener": ASKED_OF}),
     "asked about, and passed unasked": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": UNASKED}),
     "asked about as Envoy asks": (

@@ -4,12 +4,14 @@
 //! A request passes the checks in the order of [`checks`], one file each. A check sees the whole [`Case`], writes down what
 //! it found, and refuses with one reason; a refusal of what a route asks is that route's. Read next: `site.rs`.
 
+mod basic;
 mod jwt;
 mod plain;
 mod route;
 mod site;
 mod stream;
 
+pub(crate) use basic::{Signed, password};
 pub(crate) use jwt::token;
 pub(crate) use plain::admit_served_to_route;
 pub use plain::{admit_plain, admit_served};
@@ -17,6 +19,7 @@ pub use stream::admit_stream;
 
 use crate::exchange::asked::Asked;
 use everyhop_decide::{Denied, Headers, Who};
+use everyhop_password::User;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
 use everyhop_running::token::{IssuerRun, Verified};
@@ -84,8 +87,18 @@ struct Case<'a> {
     route: Option<usize>,
 }
 
-/// A tunnel's token, verified when it was opened, is what its route wants of one now. `None` where there is none.
-pub(crate) fn still_shows(running: &Running, route: usize, token: Option<&Verified>, now_s: i64) -> bool {
+/// A tunnel's token or password, verified when it was opened, is what its route wants of one now. `None` where there is none.
+pub(crate) fn still_shows(
+    running: &Running,
+    route: usize,
+    (token, user): (Option<&Verified>, Option<&User>),
+    now_s: i64,
+) -> bool {
+    if let Some(basic) = running.route(route).and_then(|r| r.basic.as_deref())
+        && !user.is_some_and(|user| basic.still_has(user))
+    {
+        return false;
+    }
     match (running.route(route).and_then(|r| r.jwt.as_deref()), token) {
         (None, _) => true,
         (Some(_), None) => false,
@@ -143,7 +156,7 @@ pub fn admit(
     Ok(route)
 }
 
-/// It has the token that its route asks for, if that asks for one.
+/// It has the token or password that its route asks for, if that asks for one. Asked without a password it is taken as shown.
 fn shows_token(
     running: &Running,
     route: usize,
@@ -152,6 +165,9 @@ fn shows_token(
 ) -> Result<(), Refused> {
     if let Some(jwt) = running.route(route).and_then(|r| r.jwt.as_deref()) {
         token(jwt, (shows, headers), now_s).map_err(|why| Refused { route: Some(route), why })?;
+    }
+    if let Some(basic) = running.route(route).and_then(|r| r.basic.as_deref()) {
+        basic::tried(basic, headers).map_err(|why| Refused { route: Some(route), why })?;
     }
     Ok(())
 }

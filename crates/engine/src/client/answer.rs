@@ -64,7 +64,7 @@ pub(crate) fn answer(
     if status == 405 {
         fields.push(("allow".into(), b"GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH".to_vec()));
     }
-    if matches!(why, Refusal::TooManyAtOnce | Refusal::HopFull | Refusal::AskBusy) {
+    if matches!(why, Refusal::TooManyAtOnce | Refusal::HopFull | Refusal::AskBusy | Refusal::PasswordBusy) {
         fields.push(("retry-after".into(), b"1".to_vec()));
     }
     let body_len = BodyLen::Known(body.len() as u64);
@@ -163,10 +163,12 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::Drained => "destination_unavailable",
         Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
         Refusal::AskDenied => "http_request_denied",
-        Refusal::TokenKeysUnavailable | Refusal::AskUnreached | Refusal::AskLate | Refusal::AskUnfit => {
-            "destination_unavailable"
-        }
-        _ if why.is_of_token() => "http_request_denied",
+        Refusal::TokenKeysUnavailable
+        | Refusal::AskUnreached
+        | Refusal::AskLate
+        | Refusal::AskUnfit
+        | Refusal::PasswordBusy => "destination_unavailable",
+        _ if why.is_of_token() || why.is_of_password() => "http_request_denied",
         _ => "http_request_error",
     }
 }

@@ -26,9 +26,11 @@ use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::asks::{AsksRun, Outcome};
 use everyhop_running::backend::BackendRun;
+use everyhop_running::passwords::{Mark, Try, Verdict as Proven};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -36,6 +38,8 @@ use std::time::Instant;
 const ANEW: usize = 4;
 /// Beyond its time somebody is still waited for so long who is about to be given up: two ticks.
 const MOMENT_MS: u64 = 200;
+/// How long a password waits to be verified, behind those of others.
+const VERIFIES_S: u32 = 10;
 
 /// Asks, and goes on with what came of it. `view`: the request's fields, which nobody has any more once they were read over.
 pub(crate) async fn settled<V: Fields + Headers>(
@@ -48,6 +52,10 @@ pub(crate) async fn settled<V: Fields + Headers>(
     let (core, began, mut waited) = (&conn.opened.arrived.core, it.began, Waited::Not);
     for _ in 0..ANEW {
         within_limits(conn, asked, &mut it, client).await.map_err(|why| refused(&it, why))?;
+        if let Some(password) = it.password.take() {
+            let tried = tried(conn, password, client).await.map_err(|why| refused(&it, why))?;
+            asked.tried = Some(Box::new(tried));
+        }
         if let Some(by) = &it.by {
             let (verdict, heard) = verdict(conn, asked, view, (&it, by), client).await;
             by.came(verdict.outcome, verdict.took_us);
@@ -98,6 +106,40 @@ async fn within_limits(
         asked.limited = within.told.take();
     }
     agreed
+}
+
+/// Waits until somebody has verified the password.
+async fn tried(conn: &Conn, it: Box<Try>, client: &mut impl Client) -> Result<(Mark, Proven), Refusal> {
+    let (core, mark) = (&conn.opened.arrived.core, it.mark);
+    let Some(mut told) = core.shared.passwords.ask(it) else { return Ok((mark, Proven::Busy)) };
+    let watch = core.watch();
+    watch.within_s(VERIFIES_S);
+    let is_right = poll_fn(|cx| {
+        if let Poll::Ready(is_right) = Pin::new(&mut told).poll(cx) {
+            return Poll::Ready(Ok(is_right.ok()));
+        }
+        if client.poll_gone(cx).is_ready() {
+            return Poll::Ready(Err(Refusal::ClientGone));
+        }
+        if conn.is_overdue() {
+            return Poll::Ready(Err(Refusal::Draining));
+        }
+        watch.poll_late(cx).map(|_| Ok(None))
+    });
+    Ok((
+        mark,
+        match is_right.await? {
+            Some(true) => {
+                core.shared.passwords.remember(mark, core.clock().unix_s.get());
+                Proven::Right
+            }
+            Some(false) => Proven::Wrong,
+            None => {
+                core.shared.passwords.counts.busy.fetch_add(1, Ordering::Relaxed);
+                Proven::Busy
+            }
+        },
+    ))
 }
 
 /// What came of it; the answer where there was one.

@@ -34,6 +34,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         kept: None,
         trace: None,
         token: None,
+        user: None,
         ask: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());

@@ -19,7 +19,7 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
         _ => {
             let page = |status| conn.opened.arrived.core.running()?.pages.as_ref()?.page(status);
             let mut it = answer(why, asked.shown_id(), asked.is_head(), wants, page);
-            if why.asks_for_token() {
+            if why.asks_for_token() || why.asks_for_password() {
                 it.fields.push(("www-authenticate".into(), challenge(why, asked)));
             }
             if let Some(cors) = &asked.cors {
@@ -33,9 +33,14 @@ pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) ->
     }
 }
 
-/// Which token is asked for, and what is wrong with the one that came (RFC 6750 §3). Who showed none is told no error.
+/// Which token is asked for, and what is wrong with the one that came (RFC 6750 §3). Who showed none is told no error. Of a
+/// password nothing is told but that one is asked for (RFC 7617 §2).
 #[cold]
 pub(crate) fn challenge(why: Refusal, asked: &Asked) -> Vec<u8> {
+    if why.is_of_password() {
+        let realm = asked.realm.as_deref().unwrap_or(&asked.host);
+        return format!("Basic realm=\"{realm}\", charset=\"UTF-8\"").into_bytes();
+    }
     let mut it = format!("Bearer realm=\"{}\"", asked.host);
     let error = match why.status() {
         _ if why == Refusal::TokenMissing => return it.into_bytes(),
@@ -50,7 +55,7 @@ pub(crate) fn challenge(why: Refusal, asked: &Asked) -> Vec<u8> {
 /// The same to a call of gRPC.
 pub(crate) fn called(why: Refusal, asked: &Asked) -> Answer {
     let mut it = call(why, asked.shown_id());
-    if why.asks_for_token() {
+    if why.asks_for_token() || why.asks_for_password() {
         it.fields.push(("www-authenticate".into(), challenge(why, asked)));
     }
     if let Some(limited) = &asked.limited {

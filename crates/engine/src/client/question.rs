@@ -1,8 +1,9 @@
 //! A request that passed all that can be judged here, and about which somebody else has to be asked: a store in which its limits
-//! are counted, an authorizer, or first the one and then the other. Read next: `asks.rs`.
+//! are counted, whoever verifies passwords, an authorizer, or one after the other. Read next: `asks.rs`.
 
 use crate::exchange::limited::Within;
 use everyhop_running::asks::AsksRun;
+use everyhop_running::passwords::Try;
 use everyhop_running::running::Running;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,11 +15,13 @@ pub(crate) struct Question {
     pub(crate) route: usize,
     /// The authorizer of its route, where that has one whose word is not known yet.
     pub(crate) by: Option<Arc<AsksRun>>,
+    /// The password that it shows, where that has to be verified first.
+    pub(crate) password: Option<Box<Try>>,
     /// Memory for the head to the backend.
     pub(crate) scratch: Vec<u8>,
     pub(crate) began: Instant,
     /// What it counts to of its route's limits, while it is asked about too; and which stores have not answered.
     pub(crate) within: Option<Box<Within>>,
-    /// It came no further than to the limits that are asked before its token is looked at.
+    /// It came no further than to the limits that are asked before its token is looked at, or to its password.
     pub(crate) is_early: bool,
 }

@@ -2,7 +2,9 @@
 //! where its route has nothing behind it. Nothing is connected here. Read next, in this order: `../exchange/asked.rs`,
 //! `../admit/mod.rs`, `limited.rs`, `../head/request.rs`, `../exchange/carry.rs`, `given.rs`.
 
-use crate::admit::{Refused, Shows, admit_plain, admit_served_to_route, admit_to_route, lacking, token};
+use crate::admit::{
+    Refused, Shows, Signed, admit_plain, admit_served_to_route, admit_to_route, lacking, password, token,
+};
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
 use crate::client::copies;
@@ -31,9 +33,10 @@ use everyhop_decide::{Ask, Headers, NoHeaders};
 use everyhop_http1::FieldId;
 use everyhop_plan::{Believe, Compress, Limits, UpstreamProtocol};
 use everyhop_record::refusal::Refusal;
+use everyhop_running::basic::BasicRun;
+use everyhop_running::passwords::Try;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::sticky::StickyRun;
-use everyhop_running::token::JwtRun;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -90,7 +93,7 @@ fn judged<V: Fields + Headers>(
     asked.onward.clear();
     asked.prefix.clear();
     asked.forget_kept();
-    asked.token = None;
+    (asked.token, asked.user) = (None, None);
     if let Some(at) = conn.believes() {
         believe(at, asked, view);
     }
@@ -105,15 +108,15 @@ fn judged<V: Fields + Headers>(
     };
     let refused = |why| Refused { route: Some(index), why };
     let route = running.route(index);
-    let mut within = match route.and_then(|r| Some((r, r.jwt.as_deref()?))) {
+    let mut within = match route.filter(|r| r.jwt.is_some() || r.basic.is_some()) {
         None => None,
-        Some((route, jwt)) => {
+        Some(route) => {
             let mut within = counted;
-            match tried(conn, asked, view, (route, jwt), (began, now_s), &mut within) {
+            match tried(conn, asked, view, route, (began, now_s), &mut within) {
                 Ok(Tried::Passed) => within,
-                Ok(Tried::Waits) => {
+                Ok(Tried::Waits(password)) => {
                     let route = index;
-                    let it = Question { running, route, by: None, scratch, began, within, is_early: true };
+                    let it = Question { running, route, by: None, password, scratch, began, within, is_early: true };
                     return Err(Stays::Asks(Box::new(it)));
                 }
                 Err(why) => return Err(stays_refused(conn, &running, asked, view, refused(why))),
@@ -160,7 +163,7 @@ fn judged<V: Fields + Headers>(
     let by = by.filter(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by)));
     if waits || by.is_some() {
         let (by, route) = (by.cloned(), index);
-        let it = Question { running, route, by, scratch, began, within, is_early: false };
+        let it = Question { running, route, by, password: None, scratch, began, within, is_early: false };
         return Err(Stays::Asks(Box::new(it)));
     }
     onward(conn, asked, view, scratch, (running, index, within))
@@ -214,34 +217,60 @@ fn onward<V: Fields + Headers>(
     Ok(Ready { route: at, running, built, copied: Cell::new(copied), within })
 }
 
-/// How far a request came with its token.
+/// How far a request came with its token or password.
 enum Tried {
     Passed,
-    /// It was not looked at: a store says first whether there are too many of its address.
-    Waits,
+    /// For a store, which says first whether there are too many of its address: nothing of it was looked at. Or until its
+    /// password was verified.
+    Waits(Option<Box<Try>>),
 }
 
-/// The token that its route asks for, which is looked at only where the limits by address let it be.
+/// The token or password that its route asks for, which is looked at only where the limits by address let it be.
 #[inline(never)]
 fn tried<V: Fields + Headers>(
     conn: &Conn,
     asked: &mut Asked,
     view: &V,
-    (route, jwt): (&RouteRun, &JwtRun),
+    route: &RouteRun,
     (began, now_s): (Instant, i64),
     within: &mut Option<Box<Within>>,
 ) -> Result<Tried, Refusal> {
     let first = limited::first(conn, asked, view, route, began, within);
     if first.is_ok() && within.as_ref().is_some_and(|it| !it.waits.is_empty()) {
-        return Ok(Tried::Waits);
+        return Ok(Tried::Waits(None));
     }
-    match first.and_then(|()| token(jwt, (Shows::InRequest, view), now_s)) {
-        Ok(token) => {
-            asked.token = token;
+    let shown = first.and_then(|()| match (route.jwt.as_deref(), route.basic.as_deref()) {
+        (Some(jwt), _) => {
+            asked.token = token(jwt, (Shows::InRequest, view), now_s)?;
             Ok(Tried::Passed)
         }
+        (None, Some(basic)) => signs_in(conn, asked, view, basic, now_s),
+        (None, None) => Ok(Tried::Passed),
+    });
+    if shown.is_err() {
+        asked.limited = within.take().and_then(|it| it.told);
+    }
+    shown
+}
+
+/// The name and password that its route asks for.
+fn signs_in<V: Fields + Headers>(
+    conn: &Conn,
+    asked: &mut Asked,
+    view: &V,
+    basic: &BasicRun,
+    now_s: i64,
+) -> Result<Tried, Refusal> {
+    let by = (basic, &*conn.opened.arrived.core.shared.passwords);
+    let from = asked.client(conn.client_ip());
+    match password(by, asked, view, (from, now_s)) {
+        Ok(Signed::In(user)) => {
+            asked.user = Some(user);
+            Ok(Tried::Passed)
+        }
+        Ok(Signed::Asks(it)) => Ok(Tried::Waits(Some(it))),
         Err(why) => {
-            asked.limited = within.take().and_then(|it| it.told);
+            asked.realm.clone_from(&basic.realm);
             Err(why)
         }
     }
@@ -346,7 +375,9 @@ fn stays_refused<V: Fields + Headers>(
         && let Some(cors) = running.route(route).and_then(RouteRun::cors)
     {
         let granted = asked.cors.insert(Box::new(Granted::of(cors, &asked.method, view)));
-        if granted.is_preflight && (by.why == Refusal::ClientNotAllowed || by.why.is_of_token()) {
+        if granted.is_preflight
+            && (by.why == Refusal::ClientNotAllowed || by.why.is_of_token() || by.why.is_of_password())
+        {
             return preflight(running, granted, route);
         }
     }

@@ -175,7 +175,8 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let passes =
         running.matcher.admit(proved.listener, site, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
     let now_s = core.clock().unix_s.get();
-    if !passes || now_s > proved.client_not_after_s || !still_shows(&running, index, asked.token.as_deref(), now_s) {
+    let shown = (asked.token.as_deref(), asked.user.as_deref());
+    if !passes || now_s > proved.client_not_after_s || !still_shows(&running, index, shown, now_s) {
         return None;
     }
     // Who was let in by nobody who is asked now is not in.

@@ -12,8 +12,10 @@ use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead};
+use everyhop_password::User;
 use everyhop_record::kept::Kept;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::passwords::{Mark, Verdict as Proven};
 use everyhop_running::token::{IssuerRun, Verified};
 use h2::ext::Protocol;
 use std::cell::Cell;
@@ -75,6 +77,12 @@ pub struct Asked {
     pub(crate) kept: Option<Box<Kept>>,
     /// The token that its route asked for; nothing where it asks for none.
     pub(crate) token: Option<Arc<Verified>>,
+    /// Who signed in by a password, where its route asked for that.
+    pub(crate) user: Option<Arc<User>>,
+    /// What came of verifying the password that it shows, where that was not known.
+    pub(crate) tried: Option<Box<(Mark, Proven)>>,
+    /// What its client is told that a password is for, where the route has a word for it.
+    pub(crate) realm: Option<Arc<str>>,
     /// Whose key is not there by which its token says to be signed; taken by whoever asks for it.
     pub(crate) lacks: Option<Arc<IssuerRun>>,
     /// It was judged before: what is counted of it was counted then.
@@ -116,6 +124,9 @@ impl Default for Asked {
             codes: None,
             kept: None,
             token: None,
+            user: None,
+            tried: None,
+            realm: None,
             lacks: None,
             again: false,
             verdict: None,
@@ -184,6 +195,9 @@ impl Asked {
             codes,
             kept: _,
             token,
+            user,
+            tried,
+            realm,
             lacks,
             again,
             verdict,
@@ -199,6 +213,7 @@ impl Asked {
         (*told, *trace, *switches, *key) = (None, None, None, None);
         (*cors, *returns_by, *limited, *codes) = (None, None, None, None);
         (*token, *lacks, *verdict) = (None, None, None);
+        (*user, *tried, *realm) = (None, None, None);
         binds.set(false);
     }
 

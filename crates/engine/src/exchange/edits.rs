@@ -97,6 +97,9 @@ pub(crate) fn composed(pieces: &[Piece], asked: &Asked, knows: &dyn Knows, put: 
                     verdict.tell(name, &mut value);
                 }
             }
+            Piece::User {} => {
+                value.extend_from_slice(asked.user.as_ref().map_or("", |it| &it.name).as_bytes());
+            }
             Piece::Claim { path } => {
                 let token = asked.token.as_ref();
                 value.extend_from_slice(token.map_or("".into(), |it| it.told(path)).as_bytes());

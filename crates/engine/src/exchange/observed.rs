@@ -120,6 +120,7 @@ pub(crate) fn record(
         kept: asked.kept.as_deref(),
         trace: asked.trace.as_ref().map(|it| it.id),
         token: asked.token.as_ref().map(|it| (&*it.issuer.name, it.claims.subject())),
+        user: asked.user.as_ref().map(|it| &*it.name),
         ask: asked.verdict.as_ref().map(|it| it.told()),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());

@@ -245,6 +245,7 @@ impl Stream {
             kept: None,
             trace: None,
             token: None,
+            user: None,
             ask: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());

@@ -8,6 +8,7 @@ use everyhop_record::log::Logs;
 use everyhop_record::spans::Spans;
 use everyhop_record::trouble::Trouble;
 use everyhop_running::key_server::Wanted;
+use everyhop_running::passwords::Passwords;
 use everyhop_running::running::Running;
 use everyhop_transport::shares::Share;
 use std::collections::HashMap;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub panics: AtomicU64,
     /// What the supervisor says is wrong now.
     pub told: Mutex<Told>,
+    /// Whether passwords are right, of routes that ask for them.
+    pub passwords: Arc<Passwords>,
     /// Issuers whose keys the supervisor is to ask for.
     pub wanted: Wanted,
     /// Where the ids of this process begin.
@@ -61,6 +64,7 @@ impl Default for Shared {
             sources: Arc::default(),
             panics: AtomicU64::default(),
             told: Mutex::default(),
+            passwords: Arc::default(),
             wanted: Wanted::default(),
             ids_from: ids::anywhere(),
         }
