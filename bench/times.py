@@ -65,6 +65,7 @@ class Engine:
             names={},
             logs=[],
             zone=None,
+            inspector=None,
         )
         began = time.monotonic()
         self.control.must(apply, m.Applied, [material])

@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"everyhop.invalid/waf/closed"
@@ -35,6 +36,9 @@ func main() {
 	fd := flag.Uint("fd", 3, "the descriptor of a connected Unix socket")
 	cores := flag.Int("cores", 1, "how many requests are inspected at a time")
 	memory := flag.Uint64("memory-mb", 512, "how much memory the process may take beside what it starts with")
+	uid := flag.Int("uid", -1, "whom the process becomes; -1: it stays who it is")
+	gid := flag.Int("gid", -1, "as which group")
+	nice := flag.Int("nice", 0, "by how much others go before it, 0 to 19")
 	flag.Parse()
 	if *cores < 1 || *cores > 1024 || *memory < 256 || *memory > 1<<20 {
 		fmt.Fprintln(os.Stderr, "everyhop-waf: cores are 1 to 1024, and memory-mb 256 to 1048576")
@@ -46,10 +50,32 @@ func main() {
 	runtime.GOMAXPROCS(*cores)
 	// A local time zone would be read from a file by the first rule that asks for an hour.
 	time.Local = time.UTC
+	// Of the group, since it leads one: of all threads that there are, and those to come have it from them.
+	if os.Getpid() == syscall.Getpgrp() && *nice > 0 {
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, 0, *nice)
+	}
+	if err := become(*uid, *gid); err != nil {
+		fmt.Fprintln(os.Stderr, "everyhop-waf: cannot become another user:", err)
+		os.Exit(1)
+	}
 	if err := run(os.NewFile(uintptr(*fd), "socket"), *cores, *memory<<20); err != nil {
 		fmt.Fprintln(os.Stderr, "everyhop-waf:", err)
 		os.Exit(1)
 	}
+}
+
+// become gives up who started it, for all threads.
+func become(uid, gid int) error {
+	if uid < 0 || gid < 0 {
+		return nil
+	}
+	if err := syscall.Setgroups([]int{}); err != nil {
+		return err
+	}
+	if err := syscall.Setresgid(gid, gid, gid); err != nil {
+		return err
+	}
+	return syscall.Setresuid(uid, uid, uid)
 }
 
 // errRefused was told to the other side, in full.
@@ -108,7 +134,6 @@ type asked struct {
 func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int, most int64) error {
 	queue := make(chan asked, cores*waiting)
 	var held atomic.Int64
-	var inspecting sync.WaitGroup
 	var writing sync.Mutex
 	answer := func(made []byte) {
 		writing.Lock()
@@ -117,12 +142,12 @@ func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int, most int
 		_, _ = socket.Write(made)
 	}
 	for range cores {
-		inspecting.Go(func() {
+		go func() {
 			for it := range queue {
 				answer(inspect.Ask(policies, it.request))
 				held.Add(-it.bytes)
 			}
-		})
+		}()
 	}
 	err := receive(socket, func(it asked) {
 		// One alone is always taken: its frame has a bound of its own.
@@ -136,8 +161,7 @@ func serve(socket io.ReadWriter, policies []*inspect.Policy, cores int, most int
 		held.Add(-it.bytes)
 		answer(frame.Failed(it.request.ID, frame.Overloaded))
 	})
-	close(queue)
-	inspecting.Wait()
+	// Nobody reads what is answered from here on, and a rule that never ends must not keep the process.
 	return err
 }
 

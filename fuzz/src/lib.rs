@@ -10,6 +10,8 @@ mod check_response;
 mod clear;
 mod hello;
 mod http1;
+#[cfg(feature = "session")]
+mod inspector;
 pub mod mutate;
 mod oracle;
 mod plan;
@@ -22,6 +24,8 @@ pub use check_response::check_response;
 pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
+#[cfg(feature = "session")]
+pub use inspector::inspector;
 pub use plan::plan;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
@@ -48,6 +52,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plan", plan),
     ("token", token),
     ("key_set", key_set),
+    #[cfg(feature = "session")]
+    ("inspector", inspector),
     #[cfg(feature = "session")]
     ("client_h1", client_h1),
     #[cfg(feature = "session")]

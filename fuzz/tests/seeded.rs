@@ -110,6 +110,8 @@ seeded! {
     token no_token_passes_that_nobody_signed;
     key_set every_key_of_a_set_is_used_or_left_out_by_name;
     #[cfg(feature = "session")]
+    inspector no_verdict_is_read_that_is_not_whole;
+    #[cfg(feature = "session")]
     client_h1 nothing_that_a_client_says_in_http1_becomes_another_request;
     #[cfg(feature = "session")]
     client_h2 nothing_that_a_client_says_in_http2_becomes_another_request;

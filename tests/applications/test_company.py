@@ -24,13 +24,16 @@ import pytest
 
 from everyhop.demo.certificates import Leaf
 from everyhop.demo.stage import Edge, free_port
+from everyhop.errors import Surroundings
 from everyhop.source.toml_form import formed
+from everyhop.waf import found
 from tests.applications import curl, peer, signs_in
 from tests.applications.catalogue import SOCKETS
 from tests.applications.lab import Lab
 from tests.kit import Pki, tls
 from tests.kit.edge import leaf, until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.inspector import built
 from tests.kit.key_server import KeyServer
 from tests.kit.logs import whole_lines
 from tests.kit.prometheus import watching
@@ -119,7 +122,18 @@ def moved(text: str, folder: Path, pki: Pki, ports: dict[str, int], shown: bytes
         text = text.replace(old, new)
     text = re.sub(r'name = "\w+\.internal"', 'name = "backend.internal"', text)
     assert not re.search(r"\b10\.|/etc/|\.example\b", text)
+    if not has_rules():
+        text, changes = re.subn(r'\[\[waf\]\].*\nname = "crs"\n|waf +=.*\n', "", text)
+        assert changes == 2
     return text + f'\n[admin]\nsocket = "{folder}/admin.sock"\n'
+
+
+def has_rules() -> bool:
+    """Somebody is there who inspects requests."""
+    try:
+        return found().exists()
+    except Surroundings:
+        return False
 
 
 def second_node(lab: Lab, folder: Path) -> dict[str, int]:
@@ -204,6 +218,18 @@ def test_a_long_page_of_the_shop_comes_compressed_but_not_to_who_is_logged_in(co
     seen, fields = company.page("company.test", path, "--compressed")
     assert seen["target"] == path and fields["content-encoding"] in {"zstd", "br", "gzip"}
     assert "content-encoding" not in company.page("company.test", path, "--compressed", "-b", "session=1")[1]
+
+
+def test_what_looks_like_an_attack_does_not_come_to_the_shop(company: Company) -> None:
+    built()
+    attack = "/search?q=%3Cscript%3Ealert(1)%3C/script%3E"
+    told = company.ask("company.test", attack)
+    assert told["status"] == 403 and "waf/denied" in told["body"]
+    form = "-d", "comment=1' OR '1'='1"
+    assert company.ask("company.test", "/review", *form)["status"] == 403
+    seen, _ = company.page("company.test", "/review", "-d", "comment=it's fine, isn't it?")
+    assert seen["target"] == "/review"
+    assert company.page("api.company.test", "/api" + attack, *company.customer())[0], "a route without rules asks none"
 
 
 def test_tabs_of_customers_hold_their_websockets(company: Company) -> None:

@@ -52,12 +52,13 @@ PAGES = (
     "how-to/let-in-by-token",
     "how-to/try-waf-rules",
     "how-to/ask-an-authorizer",
+    "how-to/inspect-requests",
 )
 
 
 @pytest.mark.parametrize("page", [f"docs/{page}.md" for page in PAGES])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
-    if "waf" in page:
+    if "waf" in page or "inspect" in page:
         built()
     port = free_port()
     all_ = commands((ROOT / page).read_text().replace("8443", str(port)).replace("8444", str(free_port())))

@@ -26,6 +26,7 @@ from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
 from tests.kit.forge import BOTH, FETCHED, HOUR, Signer, alone, crl, forged, new_key, of_version_1, public, root
 from tests.kit.forge import saved as save
+from tests.kit.inspector import built
 from tests.kit.tokens import Issuer, number
 from tests.refusals import said
 
@@ -176,6 +177,7 @@ def fill(it: Path) -> None:
     odd_chains(it, root(authority))
     key_sets(it)
     users(it)
+    rules(it)
 
 
 BCRYPT = "$2y$10$4EdzJ7Uti4XCmlxOOf6O/uQKcQxedCw.IlzOmSBv5wrlF1IvZ1BEK"
@@ -205,6 +207,14 @@ def users(folder: Path) -> None:
     (folder / "latin.users").write_bytes(b"j\xf6rg:" + BCRYPT.encode() + b"\n")
     (folder / "large.users").write_text(good + "#" * 1_048_576)
     (folder / "many.users").write_text("".join(f"u{i}:{BCRYPT}\n" for i in range(10_001)))
+
+
+def rules(folder: Path) -> None:
+    """Of one's own, for the inspector: one file that is good, and others with one thing wrong each."""
+    (folder / "own.conf").write_text('SecRule ARGS:q "@streq five" "id:101,phase:2,deny,status:403,msg:\'five\'"\n')
+    (folder / "broken.conf").write_text('# ours\nSecRule ARGS "@rx (" "id:102,phase:2,deny"\n')
+    (folder / "opens.conf").write_text('SecRule ARGS "@pmFromFile /etc/passwd" "id:103,phase:2,deny"\n')
+    (folder / "latin.conf").write_bytes(b"# zur\xfcck\n")
 
 
 KEYS = {kind: Issuer(kind) for kind in ("ES256", "RS256")}
@@ -275,7 +285,12 @@ def test_a_wrong_configuration_is_refused_for_its_reason_and_in_its_words_and_it
         return text
 
     slug, _, severity = head.split(" ")[0].partition("!")
-    found, told = judge(made, filled(wrong), yaml="yaml" in head)
+    if "[[waf]]" in wrong + mended and "!no-inspector" not in wrong:
+        built()
+    with pytest.MonkeyPatch.context() as patch:
+        if "!no-inspector" in wrong:
+            patch.setenv("EVERYHOP_WAF", "/nowhere/everyhop-waf")
+        found, told = judge(made, filled(wrong), yaml="yaml" in head)
     told = said.lasting(told, made.folder, today, wrong)
     if said.WRITES:
         SAID[path][head] = told

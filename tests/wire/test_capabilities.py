@@ -25,6 +25,7 @@ from tests.kit.advised import Advised, Proxied, Tampering, backend, metrics, scr
 from tests.kit.authorizer import NO, Asked
 from tests.kit.edge import until
 from tests.kit.grpc_peer import SERVICE, Echo, channel
+from tests.kit.inspector import built
 from tests.kit.otlp import Collector
 from tests.kit.raw import OK, answering, head
 from tests.kit.tokens import Issuer, write_keys
@@ -505,6 +506,17 @@ def certificates_apart(at: Ground) -> None:
     assert len(keys) == len(set(keys)), "no key is used on both sides"
 
 
+def by_rules(at: Ground) -> None:
+    """An attack in a query, or in a body, gets no further."""
+    built()
+    peer = at.backend()
+    it = at.edge(peer.port)
+    assert it.ask("/?q=plain").status == 200 and len(peer.seen) == 1
+    refused = it.ask("/?q=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert refused.status == 403 and "waf/denied" in refused.text
+    assert len(peer.seen) == 1
+
+
 SHOWN: dict[str, Callable[[Ground], None]] = {
     "path-routing": by_path,
     "host-routing": by_host,
@@ -542,6 +554,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "jwt": by_token,
     "passwords": by_password,
     "forward-auth": by_asking,
+    "waf": by_rules,
     "tcp-metrics": tcp_metrics,
     "sni-routing": by_sni,
     "proxy-protocol": proxy_header,

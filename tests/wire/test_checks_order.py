@@ -15,6 +15,7 @@ from everyhop.explain import checks
 from tests.kit import Answer, EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.authorizer import NO, YES, Asked, block
 from tests.kit.edge import until
+from tests.kit.inspector import built
 from tests.kit.raw import OK, answering
 from tests.kit.tokens import Issuer, write_keys
 from tests.kit.tokens import block as issuer
@@ -36,6 +37,7 @@ REFUSES = {
     "body": "request/body-too-long",
     "limits": "request/rate-limited",
     "ask": "ask/denied",
+    "waf": "waf/denied",
     "turn": "request/too-many-at-once",
 }
 """What the request of these tests fails each check by."""
@@ -53,6 +55,7 @@ paths = "strict"
 allow = { clients = ["client.test"] }
 limited_by = ["by-address", "by-field"]
 ask = "sso"
+waf = "crs"
 most = { requests = 1, waiting = 0 }
 limits = { body_bytes = 100 }
 cors = { origins = ["https://app.test"], methods = ["PUT"] }
@@ -78,10 +81,15 @@ class Stage:
             "1/h", 'by = ["header:x-key"]', "by-field"
         )
         who = block(raw(self.asked).port, 'sends = ["x-fails"]')
+        built()
         route = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{self.raw.port}"]\n{MORE}{asks}\n'
         keys = issuer(write_keys(folder / "corp.jwks.json", self.corp)) if shows == "token" else ""
         site = 'clients = { ca = "{pki}/public-ca.pem", mode = "ask" }'
-        self.edge = edge(limits + who + route + keys, site=site, listener='trusted_proxies = ["127.0.0.1"]')
+        self.edge = edge(
+            limits + who + '[[waf]]\nname = "crs"\n' + route + keys,
+            site=site,
+            listener='trusted_proxies = ["127.0.0.1"]',
+        )
         self.held = self.connected(proves=True)
         self.held.sendall(self.request(set(), key="used", address="192.0.2.1").encode())
         until(lambda: self.backend.asked == 1)
@@ -93,8 +101,10 @@ class Stage:
         """Each with a key and an address of its own, unless it is to fail by what they have used up."""
         self.keys += 1
         lines = [
-            f"{how} {'/elsewhere' if 'route' in fails else '/api'}{'/a%2f..%2fb' if 'path' in fails else ''} HTTP/1.1",
+            f"{how} {'/elsewhere' if 'route' in fails else '/api'}{'/a%2f..%2fb' if 'path' in fails else ''}"
+            f"{'?q=%3Cscript%3Ealert(1)%3C/script%3E' if 'waf' in fails else ''} HTTP/1.1",
             "Host: a.test",
+            "User-Agent: tests",
             f"X-Forwarded-For: {'192.0.2.1' if 'address-limits' in fails else address or f'198.51.100.{self.keys}'}",
             f"X-Key: {'used' if 'limits' in fails else key or self.keys}",
             f"Content-Length: {101 if 'body' in fails else 0}",
@@ -136,7 +146,7 @@ def test_each_check_is_met_before_those_behind_it_in_the_list(stage: Stage) -> N
     for n, name in enumerate(failing):
         assert stage.end(stage.ask(set(failing[n:]))) == REFUSES[name], name
         assert REFUSES[name] in reasons[name]
-    assert stage.backend.asked == 1 and len(stage.asked.questions) == 3, (
+    assert stage.backend.asked == 1 and len(stage.asked.questions) == 4, (
         "the backend and whoever is asked hear of no other"
     )
 

@@ -69,6 +69,7 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         names: HashMap::new(),
         logs: logs.iter().map(|it| (*it).to_owned()).collect(),
         zone: None,
+        inspector: None,
     };
     let mut fds = vec![memory(material).map_err(|e| e.to_string())?];
     for path in &logs {

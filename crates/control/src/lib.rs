@@ -11,6 +11,7 @@ mod metrics_mirrors;
 mod metrics_passwords;
 mod metrics_text;
 mod metrics_times;
+mod metrics_waf;
 mod metrics_zones;
 mod report;
 mod sandbox;

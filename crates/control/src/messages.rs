@@ -110,6 +110,8 @@ pub(crate) enum Ask {
         logs: Vec<String>,
         #[serde(deserialize_with = "present")]
         zone: Option<String>,
+        #[serde(deserialize_with = "present")]
+        inspector: Option<String>,
     },
     Names {
         names: HashMap<String, Vec<Found>>,
@@ -126,6 +128,12 @@ pub(crate) enum Ask {
     Plan {},
     Wanted {
         wait_ms: u64,
+    },
+    /// An inspector is ready; its socket comes with this.
+    Inspector {
+        id: String,
+        /// Questions that it has before it at once.
+        at_once: usize,
     },
     Keys {
         issuers: Vec<Asked>,

@@ -19,23 +19,27 @@ pub(crate) fn asks(out: &mut String, running: &Running) {
     let help = "from a request being admitted to the verdict of its authorizer";
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} histogram");
     for (by, it) in each() {
-        let (took, us) = it.took();
-        let mut sum = 0;
-        for (bound, n) in BUCKETS_US.iter().zip(&took) {
-            sum += n;
-            let (s, us) = (bound / 1_000_000, bound % 1_000_000);
-            let _ = writeln!(out, "{name}_bucket{{authorizer=\"{by}\",le=\"{s}.{us:06}\"}} {sum}");
-        }
-        sum += took.last().copied().unwrap_or(0);
-        let _ = writeln!(out, "{name}_bucket{{authorizer=\"{by}\",le=\"+Inf\"}} {sum}");
-        let _ = writeln!(out, "{name}_sum{{authorizer=\"{by}\"}} {}.{:06}", us / 1_000_000, us % 1_000_000);
-        let _ = writeln!(out, "{name}_count{{authorizer=\"{by}\"}} {sum}");
+        durations(out, name, &format!("authorizer=\"{by}\""), it.took());
     }
     let name = "everyhop_asks_under_way";
     let _ = writeln!(out, "# HELP {name} requests that an authorizer is being asked about\n# TYPE {name} gauge");
     for (by, it) in each() {
         let _ = writeln!(out, "{name}{{authorizer=\"{by}\"}} {}", it.under_way());
     }
+}
+
+/// The rows of a histogram of microseconds, in seconds.
+pub(crate) fn durations(out: &mut String, name: &str, label: &str, (took, us): ([u64; BUCKETS_US.len() + 1], u64)) {
+    let mut sum = 0;
+    for (bound, n) in BUCKETS_US.iter().zip(&took) {
+        sum += n;
+        let (s, us) = (bound / 1_000_000, bound % 1_000_000);
+        let _ = writeln!(out, "{name}_bucket{{{label},le=\"{s}.{us:06}\"}} {sum}");
+    }
+    sum += took.last().copied().unwrap_or(0);
+    let _ = writeln!(out, "{name}_bucket{{{label},le=\"+Inf\"}} {sum}");
+    let _ = writeln!(out, "{name}_sum{{{label}}} {}.{:06}", us / 1_000_000, us % 1_000_000);
+    let _ = writeln!(out, "{name}_count{{{label}}} {sum}");
 }
 
 /// When somebody's word ends: for plaintext to whoever is asked, and for what passes unasked.

@@ -6,6 +6,7 @@ use crate::metrics_limits::{limits, stores};
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_passwords::passwords;
 use crate::metrics_times::{durations, first_bytes};
+use crate::metrics_waf;
 use crate::metrics_zones::zones;
 use crate::report::now_s;
 use everyhop_engine::worker::shared::Shared;
@@ -53,6 +54,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     mirrors(&mut out, &running);
     asks(&mut out, &running);
     passwords(&mut out, shared, &running);
+    metrics_waf::wafs(&mut out, shared, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);
     stores(&mut out, &running);
@@ -269,6 +271,7 @@ fn expiries(out: &mut String, running: &Running) {
         let _ = writeln!(out, "{name}{{kind=\"collector-acceptance\",name=\"{name_of}\"}} {until}");
     }
     metrics_asks::expiries(out, name, running);
+    metrics_waf::expiries(out, name, running);
     for it in running.listeners.iter().filter(|it| it.speaks.closes_at_s() != i64::MAX) {
         let until = it.speaks.closes_at_s();
         let _ = writeln!(out, "{name}{{kind=\"listener-acceptance\",name=\"{}\"}} {until}", label(&it.name));

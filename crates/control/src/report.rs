@@ -206,6 +206,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
         "limits": crate::metrics_limits::told(&running),
         "authorizers": running.asks.iter().map(|it| asks(it)).collect::<Vec<_>>(),
         "stores": crate::metrics_limits::stores_told(&running),
+        "wafs": crate::metrics_waf::told(shared, &running),
         "refused": running.elsewhere.refused(),
         "refused_last": times(running.elsewhere.refused_last()),
         "handshakes": {"ok": running.elsewhere.sum(|t| t.handshakes.get()), "failed": failed},

@@ -131,8 +131,9 @@ impl Engine {
         let given = match ask {
             Ask::Hello {} => self.welcome(),
             Ask::Listen { threads, sockets, status } => self.listen(threads, sockets, status, fds),
-            Ask::Apply { plan, plan_digest, material, material_digest, names, logs, zone } => {
-                self.apply(plan, plan_digest, material, material_digest, &names, &logs, zone.as_deref(), fds)
+            Ask::Apply { plan, plan_digest, material, material_digest, names, logs, zone, inspector } => {
+                let here = (zone.as_deref(), inspector.as_deref());
+                self.apply(plan, plan_digest, material, material_digest, &names, &logs, here, fds)
             }
             Ask::Names { names } => {
                 if let Some(running) = self.shared.running.load_full() {
@@ -151,6 +152,7 @@ impl Engine {
             Ask::Troubles { troubles } => trouble::take(&self.shared, troubles),
             Ask::Plan {} => self.plan(),
             Ask::Wanted { wait_ms } => self.wanted(wait_ms, || false),
+            Ask::Inspector { id, at_once } => self.inspector(&id, at_once, fds),
             Ask::Keys { issuers } => {
                 self.heard(&issuers);
                 answer("heard")
@@ -237,7 +239,7 @@ impl Engine {
         material_digest: String,
         names: &HashMap<String, Vec<Found>>,
         logs: &[String],
-        zone: Option<&str>,
+        (zone, inspector): (Option<&str>, Option<&str>),
         fds: Vec<OwnedFd>,
     ) -> Value {
         let mut fds = fds.into_iter();
@@ -261,6 +263,7 @@ impl Engine {
             threads,
             logs: &self.shared.logs,
             zone,
+            inspector,
         };
         let running = match Running::build(brought, before.as_deref(), |name| self.shared.count_of(name)) {
             Ok(running) => running,
@@ -297,6 +300,7 @@ impl Engine {
                 state.verifies += usize::from(named.spawn(move || passwords.work()).is_ok());
             }
         }
+        self.shared.inspectors.keep(running.wafs.first().map(|it| &*it.inspector));
         let (generation, digest) = (running.generation, running.digest.clone());
         let running = Arc::new(running);
         self.shared.running.store(Some(running.clone()));
@@ -329,6 +333,17 @@ impl Engine {
         match std::thread::Builder::new().name("control".into()).spawn(move || meet(&listener, &engine)) {
             Ok(_) => answer("listening"),
             Err(_) => refused("engine/thread", "no thread could be started to answer there"),
+        }
+    }
+
+    /// Requests are inspected there from now on, by the policies of that name.
+    fn inspector(&self, id: &str, at_once: usize, fds: Vec<OwnedFd>) -> Value {
+        let Some(socket) = fds.into_iter().next() else {
+            return refused("control/descriptor", "no descriptor came with the inspector");
+        };
+        match self.shared.inspectors.hand(id, at_once, UnixStream::from(socket)) {
+            Ok(()) => answer("heard"),
+            Err(_) => refused("engine/thread", "no thread could be started to speak with the inspector"),
         }
     }
 

@@ -76,6 +76,7 @@ fn seen(shared: &Shared) -> Vec<Trouble> {
     routes(&running, &mut found);
     collector(shared, &running, &mut found);
     stores(&running, &mut found);
+    crate::metrics_waf::trouble(shared, &running, &mut found);
     for it in running.listeners.iter().filter(|it| expired(it)) {
         found.push(Trouble::new("listener-closed", format!("listener {}", it.name), Refusal::PlainExpired.slug()));
     }

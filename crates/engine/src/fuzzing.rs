@@ -137,6 +137,7 @@ impl Edge {
 fn built(plan: &str, shared: &Shared) -> Result<Running, String> {
     let brought = Brought {
         zone: None,
+        inspector: None,
         text: plan.to_owned(),
         digest: sha256_hex(plan.as_bytes()),
         material: Vec::new(),

@@ -18,6 +18,7 @@ pub mod fetch;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod head;
+pub mod inspect;
 mod peek;
 mod plain;
 mod refuse;

@@ -83,7 +83,7 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
         trace: None,
         token: None,
         user: None,
-        ask: None,
+        beside: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

@@ -470,7 +470,7 @@ fn end(
         trace: None,
         token: None,
         user: None,
-        ask: None,
+        beside: None,
     };
     stats.saw(micros, &line, &mut it.core.log.borrow_mut());
 }

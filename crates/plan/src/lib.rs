@@ -29,6 +29,7 @@ mod spread;
 mod store;
 mod target;
 mod token;
+mod waf;
 
 pub use authorizer::{Authorizer, AuthorizerSpeaks, PassAcceptance, WhenDown};
 pub use basic::Basic;
@@ -55,6 +56,7 @@ pub use spread::{Balance, Share, Spread, Sticky};
 pub use store::{Shared, Store, WhenSilent};
 pub use target::Target;
 pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
+pub use waf::{Exclusion, OverBody, Waf, WafMode};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -85,6 +87,8 @@ pub struct Plan {
     pub issuers: Vec<Issuer>,
     /// Who is asked whether requests may pass.
     pub authorizers: Vec<Authorizer>,
+    /// What requests are inspected by.
+    pub wafs: Vec<Waf>,
     pub routes: Vec<Route>,
 }
 

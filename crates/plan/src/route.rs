@@ -79,6 +79,9 @@ pub enum Way {
         /// The name of an authorizer. `null`: nobody else is asked.
         #[serde(deserialize_with = "present")]
         ask: Option<Box<str>>,
+        /// The name of a policy. `null`: requests are not inspected.
+        #[serde(deserialize_with = "present")]
+        waf: Option<Box<str>>,
         /// The protocols of Upgrade that may become a tunnel, in lower case and sorted.
         upgrades: Vec<String>,
         paths: Paths,

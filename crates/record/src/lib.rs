@@ -11,6 +11,7 @@ pub mod digest;
 pub mod facts;
 pub mod failure;
 pub mod grpc;
+pub mod inspected;
 pub mod json;
 pub mod kept;
 pub mod line;

@@ -7,6 +7,7 @@
 use crate::certificate::Refused;
 use crate::facts::{IdentityUse, TlsFacts};
 use crate::failure::{Failure, address_field, write_all};
+use crate::inspected::{InspectedBy, inspected_by};
 use crate::json::{address, bytes_field, field, hex16, plain_field, socket_address, stamp, text};
 use crate::kept::Kept;
 use crate::lines::Lines;
@@ -197,6 +198,9 @@ pub(crate) fn trace_id(out: &mut Vec<u8>, trace: Option<[u8; 16]>) {
 /// The end of what went as decided.
 pub const DONE: &str = "done";
 
+/// The end of what is told beside a request's own line: rules that only detect would have denied it.
+pub const WOULD_DENY: &str = "waf/would-deny";
+
 /// What one line says beside its fragments.
 pub struct Line<'a> {
     pub conn: &'a ConnFragment,
@@ -231,8 +235,17 @@ pub struct Line<'a> {
     pub token: Option<(&'a str, Option<&'a str>)>,
     /// The name by which it was let in with a password, where its route asked for one.
     pub user: Option<&'a str>,
+    /// What others said of it, where its route has it asked of anybody.
+    pub beside: Option<&'a Beside<'a>>,
+}
+
+/// What others than the edge said of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
     /// Who was asked about it, where its route asks.
     pub ask: Option<AskedBy<'a>>,
+    /// What it was inspected by, where its route has rules for that.
+    pub waf: Option<InspectedBy<'a>>,
 }
 
 /// Who was asked about a request, and what came of that.
@@ -281,6 +294,14 @@ pub(crate) fn token(out: &mut Vec<u8>, it: Option<(&str, Option<&str>)>) {
     out.push(b'}');
 }
 
+impl Beside<'_> {
+    fn alarms(&self) -> impl Iterator<Item = &'static str> {
+        let unasked = self.ask.is_some_and(|it| it.is_unasked).then_some("passed_unasked");
+        let uninspected = self.waf.is_some_and(|it| it.is_uninspected).then_some("passed_uninspected");
+        unasked.into_iter().chain(uninspected)
+    }
+}
+
 impl Line<'_> {
     /// It went as decided: whoever looks for the last one misses nothing if this is not kept.
     pub fn is_ordinary(&self) -> bool {
@@ -288,6 +309,7 @@ impl Line<'_> {
             && self.detail.is_none()
             && self.grpc.is_none_or(|code| code == 0)
             && self.failed.is_empty()
+            && self.waf().is_none_or(|it| it.rules.is_empty())
             && self.alarms().next().is_none()
     }
 
@@ -302,8 +324,16 @@ impl Line<'_> {
 
     /// What went otherwise than whoever wrote the plan would have it, and not so that anything failed.
     pub(crate) fn alarms(&self) -> impl Iterator<Item = &'static str> + '_ {
-        let unasked = self.ask.is_some_and(|it| it.is_unasked).then_some("passed_unasked");
-        self.hop.and_then(|(hop, _)| hop.alarm()).into_iter().chain(unasked)
+        let beside = self.beside.into_iter().flat_map(|it| it.alarms());
+        self.hop.and_then(|(hop, _)| hop.alarm()).into_iter().chain(beside)
+    }
+
+    pub(crate) fn ask(&self) -> Option<&AskedBy<'_>> {
+        self.beside?.ask.as_ref()
+    }
+
+    pub(crate) fn waf(&self) -> Option<&InspectedBy<'_>> {
+        self.beside?.waf.as_ref()
     }
 
     /// `micros`: now, since 1970.
@@ -354,12 +384,11 @@ impl Line<'_> {
             number(out, value);
         }
         plain_field(out, b",\"end\":", Some(self.end));
-        if (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None)
-            && (self.user, self.ask.is_none()) == (None, true)
-        {
+        let is_plain = (self.detail, self.told_id, self.trace, self.token) == (None, None, None, None);
+        if is_plain && self.user.is_none() && self.beside.is_none() {
             // Almost every line: in one piece.
             out.extend_from_slice(
-                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"user\":null,\"ask\":null,\"failed_hops\":[",
+                b",\"detail\":null,\"told_id\":null,\"trace_id\":null,\"token\":null,\"user\":null,\"ask\":null,\"waf\":null,\"failed_hops\":[",
             );
         } else {
             field(out, "detail", self.detail);
@@ -370,7 +399,9 @@ impl Line<'_> {
             token(out, self.token);
             field(out, "user", self.user);
             out.extend_from_slice(b",\"ask\":");
-            asked_by(out, self.ask.as_ref());
+            asked_by(out, self.ask());
+            out.extend_from_slice(b",\"waf\":");
+            inspected_by(out, self.waf());
             out.extend_from_slice(b",\"failed_hops\":[");
         }
         write_all(out, self.failed);

@@ -95,6 +95,15 @@ impl Lines {
         self.to.as_ref().is_some_and(|to| Arc::ptr_eq(to, writer))
     }
 
+    /// Writes what is told of a request beside its own line, which was written or will be. A form of other servers has no
+    /// place for it.
+    #[cold]
+    pub fn beside(&self, line: &Line<'_>, micros: u64, log: &mut ThreadLog) {
+        if !matches!(self.form, Form::Combined) {
+            self.write(line, false, micros, log);
+        }
+    }
+
     /// Writes a line of them, if it is written; gives it where it is whole.
     #[inline]
     pub(crate) fn write<'a>(

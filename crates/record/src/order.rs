@@ -130,6 +130,11 @@ pub const ORDER: &[Check] = &[
         "whoever is asked about the route's requests lets it pass",
         &[AskDenied, AskUnreached, AskLate, AskUnfit, AskBusy],
     ),
+    check(
+        "waf",
+        "the rules of the route's waf let it pass, its body too",
+        &[WafDenied, WafDown, WafLate, WafBusy, WafFailed, WafBodyTooLong],
+    ),
     check("turn", "the route has room for it, or has within its time of waiting", &[TooManyAtOnce]),
     check("acceptance", "somebody's word for plaintext to its backend is still in force", &[AcceptanceExpired]),
 ];

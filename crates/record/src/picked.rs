@@ -2,6 +2,7 @@
 //! a whole line are that line. What a plan fixes is written once. Read next: `kept.rs`.
 
 use crate::failure::write_all;
+use crate::inspected::inspected_by;
 use crate::json::{hex16, stamp, text};
 use crate::line::{Line, OfConn, asked_by, token, trace_id};
 use crate::lines::Labels;
@@ -30,6 +31,7 @@ enum Of {
     Token,
     User,
     Ask,
+    Waf,
     FailedHops,
     Alarms,
     /// A field of the request, by the index of its name.
@@ -62,6 +64,7 @@ const OF: &[(&str, Of)] = &[
     ("token", Of::Token),
     ("user", Of::User),
     ("ask", Of::Ask),
+    ("waf", Of::Waf),
     ("failed_hops", Of::FailedHops),
     ("alarms", Of::Alarms),
 ];
@@ -159,7 +162,8 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
         Of::TraceId => trace_id(out, line.trace),
         Of::Token => token(out, line.token),
         Of::User => maybe(out, line.user.map(str::as_bytes)),
-        Of::Ask => asked_by(out, line.ask.as_ref()),
+        Of::Ask => asked_by(out, line.ask()),
+        Of::Waf => inspected_by(out, line.waf()),
         Of::FailedHops => {
             out.push(b'[');
             write_all(out, line.failed);

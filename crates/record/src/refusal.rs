@@ -122,6 +122,12 @@ refusals! {
     AskLate "ask/late" 503 "whoever is asked about the route's requests said nothing in time";
     AskUnfit "ask/unfit-answer" 503 "whoever is asked about the route's requests answered with what lets nobody pass and refuses nobody";
     AskBusy "ask/too-many-at-once" 503 "as many requests are being asked about as the route's authorizer takes at once";
+    WafDenied "waf/denied" 403 "a rule of the route's waf refuses the request";
+    WafDown "waf/down" 503 "nobody is there who inspects the route's requests";
+    WafLate "waf/late" 503 "the inspector said nothing about the request in time";
+    WafBusy "waf/too-many-at-once" 503 "as many requests are held and inspected as the route's waf takes at once";
+    WafFailed "waf/failed" 503 "the inspector could not inspect the request";
+    WafBodyTooLong "waf/body-too-long" 413 "the request body is longer than the route's waf inspects";
     OriginNotAllowed "request/origin-not-allowed" 403 "the route's cors lets no page of the origin read answers for which this preflight asks";
     UpgradeRefused "request/upgrade-refused" 400 "this upgrade is not allowed here";
     ClientGone "request/client-gone" 499 "the client left before the answer was complete";

@@ -4,6 +4,7 @@
 
 use crate::facts::TlsFacts;
 use crate::failure::Failure;
+use crate::inspected::{InspectedBy, rules_in_words};
 use crate::line::{DONE, HopFragment};
 use crate::otlp::{Value, attribute, bytes, fixed32, fixed64, message, number, string};
 use crate::refusal::Refusal;
@@ -73,6 +74,8 @@ pub struct Request<'a> {
     pub detail: Option<&'a str>,
     /// Who was asked about it.
     pub ask: Option<AskedOf<'a>>,
+    /// What it was inspected by.
+    pub waf: Option<InspectedBy<'a>>,
 }
 
 /// The question whether it may pass, to somebody else.
@@ -209,6 +212,9 @@ fn server(out: &mut Vec<u8>, of: Context<'_>, it: &Request<'_>) {
     for (name, value) in optional.into_iter().chain([("everyhop.client.traceparent", of.told)]) {
         value.iter().for_each(|v| said(out, name, v));
     }
+    if let Some(waf) = &it.waf {
+        inspected(out, waf);
+    }
     said(out, "everyhop.plan", it.plan);
     said(out, "everyhop.end", it.end.map_or_else(Refusal::slug, |()| DONE));
     let is_ours = it.grpc.is_some_and(|code| matches!(code, 2 | 4 | 12 | 13 | 14 | 15));
@@ -218,6 +224,18 @@ fn server(out: &mut Vec<u8>, of: Context<'_>, it: &Request<'_>) {
         _ if is_ours => failed_with(out, &it.grpc.unwrap_or_default().to_string(), ""),
         _ => {}
     }
+}
+
+fn inspected(out: &mut Vec<u8>, it: &InspectedBy<'_>) {
+    said(out, "everyhop.waf", it.by);
+    said(out, "everyhop.waf.verdict", it.verdict);
+    if let Some(score) = it.score {
+        counted(out, "everyhop.waf.score", score.into());
+    }
+    if !it.rules.is_empty() {
+        said(out, "everyhop.waf.rules", &rules_in_words(it));
+    }
+    counted(out, "everyhop.waf.duration_us", it.duration_us);
 }
 
 /// What all spans begin with.

@@ -32,6 +32,11 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("backend-ejected", false, "a backend failed too often and rests"),
     ("backend-failing", false, "the last try at a backend failed"),
     ("store-silent", false, "a store does not answer: what is counted there is counted by each edge alone, or refused"),
+    (
+        "inspector-down",
+        false,
+        "nobody inspects requests by the rules of a waf: its routes refuse them, or let them pass on somebody's word",
+    ),
     ("traces-undelivered", false, "spans come to no collector: those that wait too long are dropped"),
     ("name-unresolved", false, "a backend's name no longer resolves; its last addresses are used"),
     ("log-broken", false, "the access log cannot be written and lines are lost"),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 const MICROS: u64 = 971_186_136_000_042;
-const WHOLE: [&str; 30] = [
+const WHOLE: [&str; 31] = [
     "time",
     "conn",
     "listener",
@@ -46,6 +46,7 @@ const WHOLE: [&str; 30] = [
     "token",
     "user",
     "ask",
+    "waf",
     "failed_hops",
 ];
 
@@ -98,7 +99,7 @@ fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) ->
         trace: None,
         token: None,
         user: None,
-        ask: None,
+        beside: None,
     }
 }
 

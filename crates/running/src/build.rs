@@ -19,6 +19,7 @@ use crate::store::StoreRun;
 use crate::token::{IssuerRun, JwtRun, keys_id};
 use crate::traces::TracesRun;
 use crate::turns::Turns;
+use crate::waf::WafRun;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
@@ -49,6 +50,8 @@ pub struct Brought<'a> {
     pub logs: &'a Logs,
     /// Where this edge is, if it was told: one plan serves edges in several zones.
     pub zone: Option<&'a str>,
+    /// By which the inspector is known that was given the plan's policies; `None` where it has none.
+    pub inspector: Option<&'a str>,
 }
 
 impl Running {
@@ -79,6 +82,7 @@ impl Running {
             issuers: Vec::new(),
             asks: Vec::new(),
             users: Vec::new(),
+            wafs: Vec::new(),
         };
         let old_issuers = before.map(|b| b.issuers.as_slice()).unwrap_or_default();
         for it in &plan.issuers {
@@ -91,6 +95,7 @@ impl Running {
             let made = building.asks(it, old.map(|it| &**it))?;
             building.asks.push(Arc::new(made));
         }
+        building.wafs = wafs(&plan, brought.inspector, before)?;
 
         let mut listeners = Vec::new();
         for l in &plan.listeners {
@@ -138,9 +143,11 @@ impl Running {
         }
         let issuers = std::mem::take(&mut building.issuers);
         let asks = std::mem::take(&mut building.asks);
+        let wafs = std::mem::take(&mut building.wafs);
         Ok(Running {
             issuers,
             asks,
+            wafs,
             generation: before.map_or(1, |b| b.generation + 1),
             lines: lines.elsewhere()?,
             digest: brought.digest,
@@ -194,6 +201,7 @@ struct Building<'a> {
     asks: Vec<Arc<AsksRun>>,
     /// Files of users, each once.
     users: Vec<Arc<UsersRun>>,
+    wafs: Vec<Arc<WafRun>>,
 }
 
 impl Building<'_> {
@@ -262,6 +270,7 @@ impl Building<'_> {
                 jwt,
                 basic,
                 ask,
+                waf,
                 request,
                 response,
                 locations,
@@ -302,6 +311,10 @@ impl Building<'_> {
                     Some(it) => Some(Box::new(self.basic(it, before)?)),
                     None => None,
                 };
+                let waf = match waf.as_deref() {
+                    Some(name) => Some(self.inspected(name)?),
+                    None => None,
+                };
                 // Its client may be told by a cookie where it comes back to, or who it is.
                 let sets = asks.is_some() || spread.as_ref().is_some_and(|s| s.sticky.is_some());
                 let asked = (host_header.as_deref(), &**target);
@@ -315,7 +328,10 @@ impl Building<'_> {
                     target: (!target.is_as_it_came()).then(|| (**target).clone()),
                     eject_on: eject_on.clone(),
                     slow: slow_ms.map(|ms| Duration::from_millis(ms.into())),
+                    asks_others: asks.is_some() || waf.as_ref().is_some_and(|it| it.blocks()),
+                    is_copied: mirror.is_some() || waf.as_ref().is_some_and(|it| !it.blocks()),
                     asks,
+                    waf,
                     mirror,
                     request: some(&stripped(request, jwt.as_deref(), basic.as_deref())),
                     jwt: match jwt {
@@ -374,6 +390,11 @@ impl Building<'_> {
         found.cloned().ok_or_else(|| Unusable(format!("authorizer {name:?} is not there")))
     }
 
+    fn inspected(&self, name: &str) -> Result<Arc<WafRun>, Unusable> {
+        let found = self.wafs.iter().find(|it| it.by.name == name);
+        found.cloned().ok_or_else(|| Unusable(format!("waf {name:?} is not there")))
+    }
+
     fn traces(&self) -> Result<Option<TracesRun>, Unusable> {
         let Some(plan) = &self.plan.traces else { return Ok(None) };
         let found = self.plan.collectors.iter().find(|c| c.name == plan.collector);
@@ -417,6 +438,21 @@ impl Building<'_> {
     }
 }
 
+/// The policies, each with what one of its name counted before.
+fn wafs(plan: &Plan, inspector: Option<&str>, before: Option<&Running>) -> Result<Vec<Arc<WafRun>>, Unusable> {
+    if plan.wafs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let id = inspector.ok_or_else(|| Unusable("policies without their inspector's name".into()))?;
+    let id: Arc<str> = id.into();
+    let numbered = plan.wafs.iter().zip(0..=u16::MAX);
+    let made = numbered.map(|(it, number)| {
+        let old = before.and_then(|b| b.wafs.iter().find(|old| old.by.name == it.name));
+        Arc::new(WafRun::new(it, number, id.clone(), old.map(|it| &**it)))
+    });
+    Ok(made.collect())
+}
+
 /// A route that goes nowhere yet, and does nothing with what it takes.
 fn bare(name: &Arc<str>, pattern: &'static str, stats: &Arc<Stats>, limits: &Arc<Limits>) -> RouteRun {
     RouteRun {
@@ -441,6 +477,9 @@ fn bare(name: &Arc<str>, pattern: &'static str, stats: &Arc<Stats>, limits: &Arc
         spread: None,
         retries: None,
         asks: None,
+        waf: None,
+        asks_others: false,
+        is_copied: false,
         limited: None,
         mirror: None,
         turns: None,

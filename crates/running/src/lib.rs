@@ -38,4 +38,5 @@ mod tally;
 pub mod token;
 pub mod traces;
 pub mod turns;
+pub mod waf;
 pub mod zones;

@@ -19,6 +19,7 @@ use crate::store::StoreRun;
 use crate::token::{IssuerRun, JwtRun};
 use crate::traces::{Share, TracesRun};
 use crate::turns::Turns;
+use crate::waf::WafRun;
 use crate::zones::Weights;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
@@ -53,6 +54,8 @@ pub struct Running {
     pub issuers: Vec<Arc<IssuerRun>>,
     /// Who is asked whether requests may pass.
     pub asks: Vec<Arc<AsksRun>>,
+    /// What requests are inspected by.
+    pub wafs: Vec<Arc<WafRun>>,
     /// What holds for a connection before its route is known.
     pub limits: Arc<Limits>,
     /// Each once, however many routes name it.
@@ -142,6 +145,12 @@ pub struct RouteRun {
     pub retries: Option<Box<RetriesRun>>,
     /// Who is asked whether its requests may pass; `None`: nobody.
     pub asks: Option<Arc<AsksRun>>,
+    /// What its requests are inspected by; `None`: they are not.
+    pub waf: Option<Arc<WafRun>>,
+    /// Somebody else says of each of its requests whether it passes: whoever it asks, or its rules.
+    pub asks_others: bool,
+    /// Somebody takes a copy of some of its requests: its mirror, or rules that only detect.
+    pub is_copied: bool,
     /// Where copies of some of its requests go; `None`: nowhere.
     pub mirror: Option<Arc<MirrorRun>>,
     /// How many requests of one kind it takes; `None`: as many as come.

@@ -18,6 +18,7 @@ from everyhop.admin.accesslog import AccessLog
 from everyhop.admin.adoption import adopt
 from everyhop.admin.change import Lasting, differing
 from everyhop.admin.drains import Drains
+from everyhop.admin.inspection import Inspection
 from everyhop.admin.key_servers import KeyServers
 from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
@@ -88,7 +89,8 @@ class Keeper:
         self.pace = Pace()
         self.adopted = ""
         """The version of an engine that was there before us."""
-        self.retired = Retirement()
+        self.inspection = Inspection()
+        self.retired = Retirement(self.inspection)
         self.upgrade_wrong: str | None = None
         """Why the last upgrade failed; `None` once another engine was started."""
 
@@ -206,7 +208,7 @@ class Keeper:
 
     def apply(self, compiled: Compiled, logs: Mapping[str, int]) -> None:
         try:
-            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), logs)
+            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), logs, self.inspection)
         except BaseException:
             # What was new of the names did not reach the engine.
             self.resolver.fresh.set()
@@ -231,6 +233,16 @@ class Keeper:
         self.pace.died(now)
         if self.pace.may_start(now):
             self.restart()
+
+    def look_at_inspectors(self, *, given_up: bool) -> None:
+        """One that died, or that the engine speaks with no more (`given_up`), is followed by another; and where an exclusion is
+        over, its rule is asked again."""
+        engines = {it.pid: it.control for it in self.retired.all}
+        mine = {self.pid: self.control} if self.pid else {}
+        self.inspection.look({**engines, **mine}, self.pid if given_up else 0)
+        if self.control is not None and self.inspection.is_over_an_exclusion():
+            say("an exclusion is over: its rule is asked again")
+            self.renew(self.decided)
 
     def be_found(self) -> None:
         """Who cleans up temporary files takes the name of the engine's socket: the next supervisor would not find it, and

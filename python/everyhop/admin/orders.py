@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from everyhop.admin.inspection import Inspection
 from everyhop.compile import Compiled
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, sealed
@@ -29,8 +30,12 @@ def hand_over(
             os.close(status_fd)
 
 
-def give_plan(control: Control, compiled: Compiled, names: Places, logs: Mapping[str, int]) -> None:
-    """The plan and what it refers to. At a place that is not in `logs` what is open stays."""
+def give_plan(
+    control: Control, compiled: Compiled, names: Places, logs: Mapping[str, int], inspection: Inspection
+) -> None:
+    """The plan and what it refers to, once somebody is there who inspects as it says. At a place that is not in `logs` what is
+    open stays."""
+    inspector = inspection.ready(control, compiled)
     material = sealed(compiled.material.blob)
     try:
         control.must(
@@ -42,6 +47,7 @@ def give_plan(control: Control, compiled: Compiled, names: Places, logs: Mapping
                 names=names,
                 logs=list(logs),
                 zone=compiled.zone,
+                inspector=inspector,
             ),
             m.Applied,
             [material, *logs.values()],

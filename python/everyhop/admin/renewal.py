@@ -31,6 +31,7 @@ KINDS = {
     "issuer": "keys of issuers",
     "users": "users",
     "store": "passwords",
+    "rules": "rules of a waf",
 }
 """What the material has, by the first word of its names."""
 

@@ -98,7 +98,8 @@ def follow(keeper: Keeper) -> m.Welcome:
         raise
     try:
         hand_over(fresh.control, threads, [*keeper.bound, *sockets])
-        give_plan(fresh.control, keeper.running, keeper.resolver.answers(), keeper.log.opened(keeper.running))
+        logs = keeper.log.opened(keeper.running)
+        give_plan(fresh.control, keeper.running, keeper.resolver.answers(), logs, keeper.inspection)
         with status_of(before) as status_fd:
             # Not before: it would tell scrapers that it has no plan.
             hand_over(fresh.control, threads, [], keeper.holds.status, status_fd)

@@ -100,6 +100,10 @@ class Watch:
         self.note([*mine, *self.theirs(mine)], now)
         return sorted(self.known.values(), key=lambda w: (rank(w.it.kind), w.since, w.it.about))
 
+    def sees(self, kind: str) -> bool:
+        """Whether the engine saw it when it was asked last."""
+        return any(it.kind == kind for it in self.seen)
+
     def is_silent(self) -> bool:
         """Whether the engine did not answer just now."""
         return ("engine-silent", "") in self.known

@@ -80,6 +80,8 @@ def configuration(services: list[tuple[Service, Advice]]) -> str:
         out.append("\n".join(["[[limit]]", 'name = "per-client"', *counted]) + "\n")
     if authorizer := written(every, "authorizer"):
         out.append("[[authorizer]]\n" + "\n".join(authorizer) + "\n")
+    if waf := written(every, "waf"):
+        out.append("[[waf]]\n" + "\n".join(waf) + "\n")
     out += [route(s, a) for s, a in fit]
     return "\n".join(out)
 

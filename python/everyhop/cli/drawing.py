@@ -19,12 +19,14 @@ from everyhop.plan import (
     Listener,
     Plan,
     Route,
+    WhenDownPass,
     heard,
     in_the_clear,
     weakest,
 )
 from everyhop.screen import Paint, Part, paint_all, width, wrapped
 from everyhop.trust import asking, collecting, counting, keyed
+from everyhop.trust.inspection import waf_of
 
 WIRE = {"mutual": "=mTLS=", "reencrypt": "=TLS=", "plaintext": "-!plaintext!-"}
 OPEN = re.compile(re.escape(WIRE["plaintext"]))
@@ -135,6 +137,19 @@ def asked(plan: Plan, route: Route) -> str:
     return f"{to.name} " + "; ".join(f"{WIRE[pattern]} {at}" for at, pattern in to.hops) + down
 
 
+def inspects(plan: Plan, route: Route) -> str:
+    """`crs, paranoia 1`: the rules by which its requests are inspected; empty where they are not."""
+    it = waf_of(plan, route)
+    if it is None:
+        return ""
+    does = "" if it.mode == "block" else "; ONLY DETECTS"
+    gone = f"; {len(it.exclude)} rule(s) left out" if it.exclude else ""
+    down = ""
+    if isinstance(it.when_down, WhenDownPass) and it.mode == "block":
+        down = f"; PASSES UNINSPECTED while it is down, until {it.when_down.acceptance.until}"
+    return f"{it.name}, paranoia {it.paranoia}{does}{gone}{down}"
+
+
 def counted(plan: Plan, route: Route) -> list[str]:
     """`counters =mTLS= 10.0.0.5:6379`: where its requests are counted together with other edges."""
     return [f"{it.name} " + "; ".join(f"{WIRE[p]} {at}" for at, p in it.hops) for it in counting(plan, route)]
@@ -172,6 +187,7 @@ def table(plan: Plan, now: dt.datetime) -> list[tuple[Part, ...]]:
     whom = {r.name: f"; told: {to}" if (to := told(plan, r)) else "" for r in plan.routes}
     for r in plan.routes:
         whom[r.name] += f"; asks: {to}" if (to := asked(plan, r)) else ""
+        whom[r.name] += f"; inspected by: {by_waf}" if (by_waf := inspects(plan, r)) else ""
         whom[r.name] += "".join(f"; counted at: {to}" for to in counted(plan, r))
     rows = [
         (r.name, hops(r, front), f"read by: {readers(r, front)}{whom[r.name]}", days_left(r, now)) for r, front in each

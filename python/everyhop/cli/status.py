@@ -68,6 +68,9 @@ def status(
     for it in engine.get("stores", []):
         for text in beside(f"store {it['name']}: ", store(it)).split("\n"):
             line(*marked(text))
+    for it in engine.get("wafs", []):
+        for text in beside(f"waf {it['name']}: ", waf(it, supervisor.get("inspector"))).split("\n"):
+            line(*marked(text))
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -187,6 +190,17 @@ def store(it: dict[str, Any]) -> str:
     told += [f"{it['late']} not answered in time"] if it["late"] else []
     told += [f"fell silent {it['downs']} time(s)"] if it["downs"] else []
     told += [f"{it['alone']} request(s) let pass by this edge's own count"] if it["alone"] else []
+    return ", ".join(told)
+
+
+def waf(it: dict[str, Any], inspector: dict[str, Any] | None) -> str:
+    """By what requests are inspected, whether that is there, and what came of it so far."""
+    by = inspector or {}
+    up = f"inspected by {by.get('engine')}, {by.get('rules')}" if it["inspector"] == "up" and by.get("engine") else None
+    told = [up or (f"INSPECTOR {it['inspector'].upper()}" if it["inspector"] != "up" else "inspected")]
+    told += ["only detects"] if it["mode"] == "detect" else []
+    told += [f"{n} {word}" for word, n in it["counted"].items() if n]
+    told += [f"{it['under_way']} under way"] if it["under_way"] else []
     return ", ".join(told)
 
 

@@ -17,7 +17,7 @@ import typer
 
 from everyhop.admin import Client
 from everyhop.cli.console import print_json
-from everyhop.cli.drawing import SHUT, Front, asked, days_left, hops, keys_from, marked, readers
+from everyhop.cli.drawing import SHUT, Front, asked, days_left, hops, inspects, keys_from, marked, readers
 from everyhop.cli.drawing import told as told_to
 from everyhop.cli.running_plan import running_plan
 from everyhop.compile import compile_file
@@ -201,6 +201,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         told("limited  ", f"{limit.name}: {limit}{'' if limit.mode == 'refuse' else '; observed alone'}")
     if to := asked(plan, route):
         told("asks     ", f"{to}; it is not asked now, and what it would say is not known")
+    if rules := inspects(plan, route):
+        told("rules    ", f"waf {rules}; it is not asked now: everyhop waf test asks it of requests in a file")
     last = "unknown: asked of the file, not of a running edge" if judged.get("offline") else observed(judged["last"])
     told("last     ", last)
     if judged["slug"]:

@@ -6,7 +6,7 @@ from collections.abc import Container
 from typing import Literal
 
 from everyhop import plan
-from everyhop.compile import asking, names, tokens, users
+from everyhop.compile import asking, inspecting, names, tokens, users
 from everyhop.compile.hops import accepted, ca, hop, place, policy
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.limiters import limited_by
@@ -48,6 +48,7 @@ def build(world: World) -> plan.Plan:
         ],
         issuers=[tokens.issuer(it) for it in sorted(config.issuer, key=lambda it: it.name)],
         authorizers=[asking.authorizer(it) for it in sorted(config.authorizer, key=lambda it: it.name)],
+        wafs=[inspecting.waf(it) for it in sorted(config.waf, key=lambda it: it.name)],
         routes=[route(world, r) for r in config.route],
     )
 
@@ -167,6 +168,7 @@ def at_edge(
         jwt=tokens.jwt(it.jwt) if it.jwt else None,
         basic=users.basic(it.basic, known) if it.basic else None,
         ask=it.ask,
+        waf=it.waf,
         upgrades=upgrades(it),
         paths=it.paths or "faithful",
         target=target(it),

@@ -46,6 +46,7 @@ from everyhop.compile import (
     rules_streams,
     rules_tokens,
     rules_upgrades,
+    rules_waf,
 )
 from everyhop.compile.build import build
 from everyhop.compile.files import read_files, read_names
@@ -96,6 +97,8 @@ class Compiled:
     """What the plan and its rules take from certificates."""
     kept: list[Finding] = field(repr=False)
     """The findings that come of that and of the text alone."""
+    rules: dict[str, str] = field(repr=False, default_factory=dict)
+    """What requests are inspected by beside the shipped rules, by the name of the file; the engine is given none of it."""
     zone: str | None = None
     """Where the edge is that runs it, which stands in no plan."""
     unread: tuple[str, ...] = ()
@@ -186,6 +189,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
     rules_authorizers.judge_dates(world)
+    rules_waf.judge_dates(world)
     rules_stores.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
@@ -195,6 +199,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
         findings=world.findings,
         watched=watched(world),
         readings=world.readings,
+        rules={label: it.text for label, it in world.rules.items()},
     )
 
 
@@ -221,6 +226,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_tokens.judge(world)
     rules_basic.judge(world)
     rules_authorizers.judge(world)
+    rules_waf.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
@@ -241,6 +247,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_collectors.judge(world)
     rules_key_servers.judge(world)
     rules_authorizers.judge_dates(world)
+    rules_waf.judge_dates(world)
     rules_stores.judge(world)
     rules_acceptance.judge(world)
     refuse(world)
@@ -262,6 +269,7 @@ def compiled(world: World, path: Path) -> Compiled:
         readings=world.readings,
         said=said(world),
         kept=kept,
+        rules={label: it.text for label, it in world.rules.items()},
         guessed=guessed,
         unread=tuple(sorted({r.basic.file for r in config.route if r.basic} - {*world.users})),
     )
@@ -295,6 +303,7 @@ def read_for(world: World) -> list[dict[Path, Mark]]:
         *(k.files for k in keys),
         *(u.files for u in world.users.values()),
         *(p.files for p in world.passwords.values()),
+        *(r.files for r in world.rules.values()),
     ]
 
 

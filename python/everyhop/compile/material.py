@@ -65,6 +65,9 @@ def material(world: World) -> Material:
         # A digest of a password would let it be guessed: what is listed tells a change of it alone.
         mark = digest(canonical([str(it) for it in password.files.items()]))
         entries.append({"id": id_, "chain_sha256": mark, "key_sha256": None, "not_after_s": None})
+    for label, rules in world.rules.items():
+        # Listed, so that a change of it is one; the engine asks who was given it.
+        entries.append({"id": f"rules/{label}", "chain_sha256": rules.sha256, "key_sha256": None, "not_after_s": None})
     entries.sort(key=lambda e: str(e["id"]))
     blob = {
         **{"certs": certs, "cas": cas, "crls": crls, "pages": pages},

@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt
 
 from everyhop.compile.world import Key, World, ends_at, soon
-from everyhop.model import Acceptance, PassAcceptance
+from everyhop.model import Acceptance, Exclusion, PassAcceptance
 from everyhop.screen import ahead
 
 YEAR = dt.timedelta(days=366)
@@ -19,7 +19,9 @@ def judge(world: World) -> None:
             dated(world, ("listener", i, "acceptance"), given, f"listener {listener.name!r}", mend)
 
 
-def dated(world: World, key: Key, given: Acceptance | PassAcceptance, whose: str, mend: tuple[str, ...]) -> None:
+def dated(
+    world: World, key: Key, given: Acceptance | PassAcceptance | Exclusion, whose: str, mend: tuple[str, ...]
+) -> None:
     """`whose`: what it is of, by its name; `mend`: what to do where it is over, or soon will be."""
     ends = ends_at(given.until)
     begins = dt.datetime.combine(given.since, dt.time(), dt.UTC)

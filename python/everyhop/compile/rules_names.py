@@ -28,6 +28,7 @@ def unique(world: World) -> None:
         ("store", [x.name for x in config.store]),
         ("limit", [x.name for x in config.limit]),
         ("authorizer", [x.name for x in config.authorizer]),
+        ("waf", [x.name for x in config.waf]),
         ("route", [x.name for x in config.route]),
     ]
     for kind, given in groups:

@@ -71,6 +71,7 @@ def ways_in(world: World) -> WaysIn | None:
         identities=[],
         issuers=[],
         authorizers=[],
+        wafs=[],
         routes=[bare for _, bare in routes],
     )
     try:
@@ -134,7 +135,19 @@ def matching(it: Route) -> plan.Route | None:
     else:
         # Whom a route refuses, it has matched.
         unmatched = (
-            *("allow", "jwt", "basic", "ask", "websocket", "upgrades", "paths", "strip", "rewrite", "host_header"),
+            *(
+                "allow",
+                "jwt",
+                "basic",
+                "ask",
+                "waf",
+                "websocket",
+                "upgrades",
+                "paths",
+                "strip",
+                "rewrite",
+                "host_header",
+            ),
             *(
                 "request",
                 "response",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.compile.passwords import Password
+from everyhop.compile.rule_files import Rules
 from everyhop.compile.users import Users
 from everyhop.identity import Crl, Pair, Readings, Roots
 from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
@@ -40,6 +41,8 @@ class World:
     """Who may sign in, by the name of the file."""
     passwords: dict[int, Password] = field(default_factory=dict)
     """Of stores by their index."""
+    rules: dict[str, Rules] = field(default_factory=dict)
+    """What requests are inspected by beside the shipped rules, by the name of the file."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class World:
             "collector": "collectors",
             "authorizer": "authorizers",
             "store": "stores",
+            "waf": "wafs",
         }.get(str(key[0]) if key else "", "things")
         mends = tuple(m.removeprefix("or ") for m in mend)
         self.findings.append(
@@ -164,6 +168,8 @@ class World:
                 name = config.limit[index].name
             case ("authorizer", int(index), *rest):
                 name = config.authorizer[index].name
+            case ("waf", int(index), *rest):
+                name = config.waf[index].name
             case _:
                 return tuple(map(str, key))
         return (str(key[0]), name, *map(str, rest))
@@ -198,6 +204,8 @@ def own_words(config: Config, key: Key) -> set[str]:
         case ("authorizer", int(index), *_):
             authorizer = config.authorizer[index]
             return called(authorizer.name) | {w for w in authorizer.to if w}
+        case ("waf", int(index), *_):
+            return called(config.waf[index].name)
         case ("store", int(index), *_):
             return called(config.store[index].name) | {w for w in config.store[index].to if w}
         case _:

@@ -7,7 +7,7 @@ import datetime as dt
 from collections import defaultdict
 
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import Acceptance, AtEdge, PassAcceptance, Plan
+from everyhop.plan import Acceptance, AtEdge, Exclusion, PassAcceptance, Plan
 from everyhop.trust import acceptances
 
 KINDS.update(
@@ -76,6 +76,6 @@ def changes(name: str, was: dict[str, Acceptance], now: dict[str, Acceptance]) -
     return out
 
 
-def day(it: Acceptance | PassAcceptance) -> str:
+def day(it: Acceptance | PassAcceptance | Exclusion) -> str:
     """The last day on which it holds."""
     return dt.datetime.fromtimestamp(it.closes_at_s - 1, dt.UTC).date().isoformat()

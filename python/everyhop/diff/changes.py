@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from everyhop.diff import authorizers, collectors, listener, site, stores, whole
+from everyhop.diff import authorizers, collectors, inspected, listener, site, stores, whole
 from everyhop.diff.acceptance import acceptance_changes, excused
 from everyhop.diff.clients import client_changes
 from everyhop.diff.kinds import KINDS, Change
@@ -47,6 +47,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
         tell(served_changes(was, now, moved(was.route, now.route, names, request)))
         tell(collectors.traced((old, was.route), (new, now.route)))
         tell(authorizers.asked((old, was.route), (new, now.route)))
+        tell(inspected.inspected((old, was.route), (new, now.route)))
     tell(client_changes(old, new, both.requests, lambda a, b, it: moved(a, b, names, it)))
     reach, told = reach_changes(old, new, both.requests)
     tell(reach)

@@ -2,7 +2,7 @@
 `schema/control.json` is generated from here, and a contract test holds the engine to them.
 
 Descriptors ride on a message: for `listen` the sockets in order and then the status socket, for `apply` the sealed
-material and then the logs in order, for `log` the logs, for `reach` the socket; with the answer to `adopt` the sockets in order and then the status socket.
+material and then the logs in order, for `log` the logs, for `reach` and `inspector` the socket; with the answer to `adopt` the sockets in order and then the status socket.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ class Apply(Ask):
     logs: list[str]
     zone: str | None
     """Where this edge is: it stands in no plan, since one plan serves edges in several zones."""
+    inspector: str | None
+    """By which the inspector is known that was given the plan's policies."""
 
 
 class Names(Ask):
@@ -174,6 +176,15 @@ class Keys(Ask):
 
     ask: Literal["keys"] = "keys"
     issuers: list[Asked]
+
+
+class Inspector(Ask):
+    """An inspector is ready, by the policies that it is known by; its socket rides along."""
+
+    ask: Literal["inspector"] = "inspector"
+    id: str
+    at_once: int
+    """Questions that it has before it at once."""
 
 
 class Drain(Ask):
@@ -300,7 +311,7 @@ class WantedKeys(Answer):
 
 
 class Heard(Answer):
-    """To `keys`."""
+    """To `keys` and to `inspector`."""
 
     answer: Literal["heard"]
 
@@ -350,6 +361,7 @@ Question = Annotated[
     | Plan
     | Wanted
     | Keys
+    | Inspector
     | Where
     | Drain
     | Retire

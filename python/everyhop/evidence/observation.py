@@ -100,6 +100,43 @@ class AskedBy(Part):
     duration_us: Annotated[int, Field(ge=0)]
 
 
+class MatchedRule(Part):
+    """A rule that matched."""
+
+    rule: int
+    """Its number."""
+    on: Annotated[str, Field(max_length=256)]
+    """In which part of the request, such as `ARGS:q`; never what stood there."""
+
+
+class InspectedBy(Part):
+    """What the request was inspected by, and what came of that."""
+
+    by: str
+    """The name of the `[[waf]]`."""
+    verdict: Literal[
+        "allowed",
+        "denied",
+        "late",
+        "down",
+        "busy",
+        "failed",
+        "body-too-long",
+        "client-left",
+        "passed-uninspected",
+        "would-deny",
+    ]
+    """`failed`: it could not be inspected; `passed-uninspected`: nobody inspected it, and it passed by somebody's acceptance; `would-deny`:
+    of rules that only detect, in a line of its own beside that of the request with the same `id`, whose `end` is `waf/would-deny`."""
+    score: Annotated[int, Field(ge=0)] | None
+    """Of the rules."""
+    matched: Annotated[int, Field(ge=0)]
+    """How many rules did."""
+    rules: Annotated[list[MatchedRule], Field(max_length=16)]
+    """The first of them."""
+    duration_us: Annotated[int, Field(ge=0)]
+
+
 class FailedHop(Part):
     """A try at a backend that failed."""
 
@@ -164,9 +201,11 @@ class Observation(Part):
     """The name that signed in, where the route asked for one with its password; nothing of the password."""
     ask: AskedBy | None
     """Who was asked about it, where its route asks."""
+    waf: InspectedBy | None
+    """What it was inspected by, where its route has rules that refuse."""
     failed_hops: list[FailedHop]
     """Every try at a backend that failed, in order, also where the next one was good."""
-    alarms: list[Literal["identity_not_demanded", "passed_unasked"]]
+    alarms: list[Literal["identity_not_demanded", "passed_unasked", "passed_uninspected"]]
 
 
 def read_observation(line: str) -> Observation:

@@ -125,6 +125,15 @@ def ask(plan: Plan, _: Route, way: AtEdge | Here) -> str | None:
     return way.ask
 
 
+def waf(plan: Plan, _: Route, way: AtEdge | Here) -> str | None:
+    """One that only detects refuses nothing, and is no check."""
+    it = next((it for it in plan.wafs if isinstance(way, AtEdge) and it.name == way.waf), None)
+    if it is None or it.mode == "detect":
+        return None
+    left_out = f", {len(it.exclude)} rule(s) left out" if it.exclude else ""
+    return f"{it.name}, paranoia {it.paranoia}, {it.body_bytes} bytes of a body{left_out}"
+
+
 def turn(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
     if isinstance(way, Here) or way.most is None or way.most.requests is None:
         return None
@@ -156,6 +165,7 @@ HERE: dict[str, Callable[[Plan, Route, AtEdge | Here], str | None]] = {
     "preflight": preflight,
     "limits": limited(first=False),
     "ask": ask,
+    "waf": waf,
     "turn": turn,
     "acceptance": acceptance,
 }

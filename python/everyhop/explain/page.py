@@ -198,7 +198,7 @@ def page(maps: list[RouteTrust], sheet: Sheet) -> str:
             f'<a href="#{anchor(m.name)}">{text(m.name)}</a>',
             pattern(m.way),
             text(", ".join([at for at, _ in m.backends] + [f"{at} (mirror)" for at, _ in m.mirrors]) or "none"),
-            text(listed([*m.readers, *[to.reads for to in (m.asks, m.collector, *m.stores) if to]])),
+            text(listed([*m.readers, *[to.reads for to in (m.asks, m.inspected, m.collector, *m.stores) if to]])),
             text(m.clients),
         )
         for m in maps

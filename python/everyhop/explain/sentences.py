@@ -34,13 +34,16 @@ def drawn(it: RouteTrust) -> list[str]:
 
 
 def told(it: RouteTrust) -> list[str]:
-    """Below the parties: who is asked about its requests, who is told of them, and who says whose tokens pass, by the same signs."""
+    """Below the parties: who is asked about its requests, who is told of them, who inspects them, and who says whose tokens pass, by the same signs."""
     asked = [(it.asks.name, at, pattern) for at, pattern in it.asks.hops] if it.asks else []
     lines = [(pattern, f"{at}, authorizer {name}: asked about each request") for name, at, pattern in asked]
     aside = [(it.collector.name, at, pattern) for at, pattern in it.collector.hops] if it.collector else []
     lines += [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
     lines += [(by, f"{at}, store {store.name}: counts who comes") for store in it.stores for at, by in store.hops]
     lines += [(key.pattern, f"{key.at}, keys of issuer {key.name}: say whose tokens pass") for key in it.keyed]
+    if it.inspected is not None:
+        does = "inspects each request" if it.inspected.blocks else "inspects copies, and refuses nothing"
+        lines.append(("same-host", f"this host, waf {it.inspected.name}: {does}"))
     before = " " * drawn(it)[0].index("edge")
     return [f"{before}edge {EYE if pattern == 'plaintext' else LOCK} {what}" for pattern, what in lines]
 
@@ -131,6 +134,8 @@ def collected(it: RouteTrust) -> list[str]:
             signed = to.accepted
             word = f" {signed[0]} accepted that this goes there in plaintext, until {signed[1]}." if signed else ""
             out.append(to.sentence + word)
+    if it.inspected is not None:
+        out.append(it.inspected.sentence)
     return [*out, *(key.sentence for key in it.keyed)]
 
 

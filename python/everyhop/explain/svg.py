@@ -80,6 +80,13 @@ def drawing(it: RouteTrust) -> str:
         parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, LABELS[pattern], pattern != "plaintext"))
         parts.append(box(BACKEND, top, height, rows, below, True))
         top += height + GAP
+    if it.inspected is not None:
+        rows = split(f"waf {it.inspected.name}", LETTERS[BACKEND])
+        height = ROW * (len(rows) + 1) + 14
+        parts.append(leg(sum(EDGE), BACKEND[0], top + height // 2, "this host", True))
+        below = "inspects, reads" if it.inspected.blocks else "inspects copies, reads"
+        parts.append(box(BACKEND, top, height, rows, below, True))
+        top += height + GAP
     for key in it.keyed:
         rows = split(key.at, LETTERS[BACKEND])
         height = ROW * (len(rows) + 1) + 14

@@ -25,6 +25,7 @@ from everyhop.model.site import Clients, Identity, KeyPair, Site
 from everyhop.model.slow import Slow
 from everyhop.model.store import Store
 from everyhop.model.token import Issuer, Jwt
+from everyhop.model.waf import Exclusion, InspectorSection, Waf
 
 __all__ = [
     "Acceptance",
@@ -42,9 +43,11 @@ __all__ = [
     "Cors",
     "Edits",
     "EngineSection",
+    "Exclusion",
     "Health",
     "Hop",
     "Identity",
+    "InspectorSection",
     "Issuer",
     "Jwt",
     "KeyPair",
@@ -68,4 +71,5 @@ __all__ = [
     "Store",
     "Traces",
     "Verify",
+    "Waf",
 ]

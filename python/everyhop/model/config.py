@@ -15,6 +15,7 @@ from everyhop.model.route import Route
 from everyhop.model.site import Identity, Site
 from everyhop.model.store import Store
 from everyhop.model.token import Issuer
+from everyhop.model.waf import InspectorSection, Waf
 
 
 class EngineSection(Section):
@@ -63,13 +64,14 @@ class Config(Section):
     version: Literal[1]
     """The form of this file."""
     include: list[str] = []
-    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[store]]`, `[[limit]]`, `[[authorizer]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
+    """Files whose `[[listener]]`, `[[site]]`, `[[identity]]`, `[[collector]]`, `[[issuer]]`, `[[store]]`, `[[limit]]`, `[[authorizer]]`, `[[waf]]` and `[[route]]` follow this file's own, by name or by a pattern such as `routes/*.toml`. Paths in them mean what they would mean here."""
     engine: EngineSection = EngineSection()
     log: LogSection = LogSection()
     admin: AdminSection = AdminSection()
     dns: DnsSection = DnsSection()
     status: StatusSection = StatusSection()
     limits: Limits = Limits()
+    inspector: InspectorSection = InspectorSection()
     pages: dict[str, str] = {}
     """Pages of HTML for errors that the edge makes itself, by status or class: `{ 404 = "pages/404.html", 5xx = "pages/down.html" }`. A status goes before its class. Who prefers HTML gets it, with the error's own status; programs are told as ever. A page has 64 KiB at most, in UTF-8; the file is watched."""
     listener: Annotated[list[Listener], Field(min_length=1)]
@@ -82,4 +84,5 @@ class Config(Section):
     store: list[Store] = []
     limit: list[Limit] = []
     authorizer: list[Authorizer] = []
+    waf: list[Waf] = []
     route: list[Route] = []

@@ -9,7 +9,7 @@ from everyhop.model.base import Section
 LINE = (
     *("time", "conn", "listener", "peer", "client", "sni", "client_hop", "id", "route", "pattern", "plan", "material"),
     *("backend_hop", "protocol", "method", "host", "path", "status", "grpc_status", "bytes_in", "bytes_out"),
-    *("duration_us", "end", "detail", "told_id", "trace_id", "token", "user", "ask", "failed_hops", "alarms"),
+    *("duration_us", "end", "detail", "told_id", "trace_id", "token", "user", "ask", "waf", "failed_hops", "alarms"),
 )
 """The fields of a line, in the order of one that is whole."""
 HEADER = "header:"

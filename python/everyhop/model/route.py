@@ -96,6 +96,8 @@ class Route(Section):
     """Whose name and password a request must show (HTTP's Basic scheme), such as `{ file = "users", forward = "x-user" }`: [how](../how-to/let-in-by-password.md). It is asked for after `allow`, by 401 where there is none or it is wrong. Not beside `jwt`."""
     ask: str | None = None
     """The `[[authorizer]]` that is asked about each of its requests, such as `"sso"`: [how](../how-to/ask-an-authorizer.md). After `allow`, `jwt` and `basic`, before anything is changed or a backend hears of it, and before a byte of the body is asked for."""
+    waf: str | None = None
+    """The `[[waf]]` by whose rules each of its requests is inspected, such as `"crs"`: [how](../how-to/inspect-requests.md). After all who say who passes, before a backend hears of it."""
     send_proxy: Literal["off", "v2"] = "off"
     """Tells a backend the client's address by a PROXY header, where TLS passes through or `protocol = "tcp"`; in the latter case also what TLS came to and whether the client was verified."""
     starttls: StartTls | None = None

@@ -138,6 +138,7 @@ from everyhop.plan.token import (
     KeysServer,
 )
 from everyhop.plan.told import Told
+from everyhop.plan.waf import Exclusion, Waf
 
 __all__ = [
     "FORM",
@@ -186,6 +187,7 @@ __all__ = [
     "Engine",
     "ErrorPage",
     "ExactPath",
+    "Exclusion",
     "Fixed",
     "FromAuthorization",
     "FromCookie",
@@ -281,6 +283,7 @@ __all__ = [
     "Unnamed",
     "Variable",
     "Verify",
+    "Waf",
     "Way",
     "WhenDownPass",
     "WhenDownRefuse",

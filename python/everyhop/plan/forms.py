@@ -22,6 +22,7 @@ from everyhop.plan.site import Identity, Site
 from everyhop.plan.store import Store
 from everyhop.plan.token import Issuer
 from everyhop.plan.told import Always, Never
+from everyhop.plan.waf import Waf
 
 FORM = 1
 
@@ -41,6 +42,7 @@ class Plan(Part):
     identities: Never[list[Identity]]  # an identity matters where a hop presents it
     issuers: Never[list[Issuer]]  # one matters where a route believes it
     authorizers: Never[list[Authorizer]]  # one matters where a route asks it
+    wafs: Never[list[Waf]]  # one matters where a route names it
     routes: Always[list[Route]]
 
     @property

@@ -96,6 +96,7 @@ class AtEdge(Part):
     jwt: Always[Jwt | None]
     basic: Always[Basic | None]
     ask: Always[str | None]
+    waf: ByEffect[str | None]
     upgrades: ByEffect[list[str]]
     paths: ByEffect[Literal["faithful", "strict"]]
     target: Always[Annotated[AsItCame | Moved | Rewritten | Fixed, Field(discriminator="kind")]]

@@ -162,6 +162,36 @@ PAGES: dict[str, Page] = {
         'route says `paths = "strict"`: then it is 400 what can be read in two ways, and both get the same. Where no word hangs on the path '
         "this does no harm, and it is a warning alone. A route of one path (`path_exact`) takes nothing that could be read otherwise.",
     ),
+    # Inspection.
+    "waf/no-inspector": Page(
+        "nobody is there who inspects requests",
+        "rules that nobody asks are believed to hold",
+        "Requests are inspected by a program of its own, `everyhop-waf`, built of Go 1.25 or newer: in a checkout by `make waf`. It is found "
+        "beside `everyhop`, on the PATH, or where `EVERYHOP_WAF` says.",
+    ),
+    "waf/rules": Page(
+        "rules by which requests are to be inspected cannot be used",
+        "a rule that is left out in silence is believed to hold",
+        "The inspector itself reads them, when the file is checked: it says which file and line. Rules that read or write files, start programs, "
+        "speak with others or change what the inspector itself is set to are refused, too.",
+    ),
+    "waf/exclusion": Page(
+        "a rule is taken back that is not there, or where no request is",
+        "somebody believes that a rule is not asked, and it refuses what it should not",
+        "An exclusion names a rule by its number, and may name a path below which (decoded, without dot segments) and an argument of which it is "
+        'not asked: `{ rule = 942100, path = "/search", argument = "q", owner = "shop", why = "free text", since = DATE, until = DATE }`.',
+    ),
+    "waf/pass-without-acceptance": Page(
+        "requests are to pass where nobody inspects them, and nobody answers for it",
+        "whoever can keep the inspector busy, or end it, gets past its rules everywhere",
+        '`pass_acceptance` says whose word that is, why, and until when: `{ owner = "NAME", why = "TEXT", since = DATE, until = DATE }`. '
+        "After its end requests are refused again while nobody inspects. What passes so is told in the log (`waf`, and the alarm "
+        "`passed_uninspected`), in `everyhop_waf_requests_total` and by `everyhop explain`. What the rules say nothing of in time never passes.",
+    ),
+    "waf/unused": Page(
+        "no route is inspected by a waf",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
     # Pages for errors.
     "pages/status": Page(
         "a page stands for what is no error",

@@ -14,7 +14,7 @@ from pathlib import Path
 from everyhop.errors import Surroundings
 from everyhop.source.document import Document, Key, Place, Syntax, load
 
-LISTS = ("listener", "site", "identity", "collector", "issuer", "store", "limit", "authorizer", "route")
+LISTS = ("listener", "site", "identity", "collector", "issuer", "store", "limit", "authorizer", "waf", "route")
 """What an included file may hold."""
 SLUG = "config/include"
 

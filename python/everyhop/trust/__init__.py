@@ -14,6 +14,7 @@ from everyhop.trust.capabilities import (
     unmet,
 )
 from everyhop.trust.collectors import Collecting, collecting
+from everyhop.trust.inspection import Inspected, inspected
 from everyhop.trust.issuers import Keyed, keyed
 from everyhop.trust.kept import Missing, Standing
 from everyhop.trust.map import (
@@ -49,6 +50,7 @@ __all__ = [
     "Counting",
     "Exposure",
     "Hop",
+    "Inspected",
     "Keyed",
     "Missing",
     "Open",
@@ -61,6 +63,7 @@ __all__ = [
     "asking",
     "collecting",
     "counting",
+    "inspected",
     "keyed",
     "matched",
     "missing",

@@ -28,7 +28,7 @@ AT_BACKEND = "do it at the backend, where TLS ends"
 class Setting:
     """What `advise` writes so that a capability is kept: a key of that table with a TOML value; of `limit` in one that is named per-client."""
 
-    table: Literal["route", "site", "issuer", "authorizer", "log", "status", "collector", "traces", "limit"]
+    table: Literal["route", "site", "issuer", "authorizer", "waf", "log", "status", "collector", "traces", "limit"]
     key: str
     value: str
     patterns: frozenset[str] = EVERYWHERE
@@ -133,7 +133,13 @@ CAPABILITIES: dict[str, Capability] = {
         TERMINATING,
         READS,
         "put a WAF in front of the edge or at the backend",
-        built=False,
+        settings=("waf",),
+        check=kept.inspected,
+        writes=(
+            Setting("waf", "name", '"crs"'),
+            Setting("route", "waf", '"crs"', TERMINATING),
+        ),
+        duty="the inspector is built, of Go: make waf; and somebody looks at what it refuses: rules refuse what is no attack, too",
     ),
     "jwt": Capability(
         "checking JWTs at the edge",

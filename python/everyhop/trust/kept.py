@@ -132,6 +132,24 @@ def asks(it: Standing) -> Missing | None:
     return None
 
 
+def inspected(it: Standing) -> Missing | None:
+    """`waf`, with the `[[waf]]` whose rules are asked; that it blocks, and sees bodies to their end; and that nobody's word lets requests pass uninspected."""
+    if it.route.waf is None:
+        return Missing("the route's requests are not inspected", ('waf = "crs"',))
+    for i, by in enumerate(it.config.waf):
+        if by.name != it.route.waf:
+            continue
+        if by.mode == "detect":
+            return Missing(f"waf {by.name!r} only detects", ('mode = "block"',), (("waf", i, "mode"),))
+        if by.when_down == "pass":
+            what = f"requests pass uninspected while the inspector of waf {by.name!r} is down"
+            return Missing(what, ('when_down = "refuse"',), (("waf", i, "when_down"),))
+        if by.over_body != "refuse":
+            what = f"of a body waf {by.name!r} sees only the beginning"
+            return Missing(what, ('over_body = "refuse"',), (("waf", i, "over_body"),))
+    return None
+
+
 def origins_said(it: Standing) -> Missing | None:
     """`cors`, with the origins."""
     if it.route.cors is None:

@@ -37,6 +37,7 @@ from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Pa
 from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
+from everyhop.trust.inspection import Inspected, inspected
 from everyhop.trust.issuers import Keyed, keyed
 from everyhop.trust.stores import Counting, counting
 
@@ -159,6 +160,8 @@ class RouteTrust:
     """Who says by which keys its tokens are verified."""
     asks: Asking | None = None
     """Who is asked whether they may pass."""
+    inspected: Inspected | None = None
+    """By which rules they are inspected."""
     stores: tuple[Counting, ...] = ()
     """Where they are counted together with other edges."""
 
@@ -188,6 +191,7 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
             collector=collecting(plan, plan.routes[i]),
             keyed=keyed(plan, plan.routes[i]),
             asks=asking(plan, plan.routes[i]),
+            inspected=inspected(plan, plan.routes[i]),
             stores=counting(plan, plan.routes[i]),
         )
         for i, it in enumerate(out)

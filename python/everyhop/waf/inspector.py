@@ -30,6 +30,10 @@ class RulesRefused(EveryhopError):
 
     code = 1
 
+    def __init__(self, wrong: tuple[frames.Wrong, ...]) -> None:
+        super().__init__("the rules cannot be used", *map(told, wrong))
+        self.wrong = wrong
+
 
 class NoVerdict(EveryhopError):
     """The inspector said why it has no verdict on one request; it goes on."""
@@ -43,7 +47,9 @@ def found() -> Path:
     """The program: what EVERYHOP_WAF names, beside this command, on the PATH, or built in the checkout."""
     if named := os.environ.get("EVERYHOP_WAF"):
         if not os.access(named, os.X_OK):
-            raise Surroundings(f"EVERYHOP_WAF names {named}, which is no program")
+            raise Surroundings(
+                f"EVERYHOP_WAF names {named}, which is no program", "name the one that make waf builds, or leave it out"
+            )
         return Path(named)
     checkout = Path(__file__).resolve().parents[3]
     places = [Path(sys.prefix) / "bin" / NAME]
@@ -68,8 +74,18 @@ class Inspector:
     """
 
     def __init__(
-        self, policies: list[Policy], *, cores: int = 1, memory_mb: int = 512, program: Path | None = None
+        self,
+        policies: list[Policy],
+        *,
+        cores: int = 1,
+        memory_mb: int = 512,
+        program: Path | None = None,
+        user: tuple[int, int] | None = None,
+        nice: int = 0,
+        loaded_s: float = LOADED_S,
     ) -> None:
+        """`user`: the numbers of the user and group that it becomes; `nice`: by how much others go before it; `loaded_s`: how long
+        its rules may take to load."""
         ours, its = socket.socketpair()
         self.socket = ours
         with its:
@@ -79,6 +95,8 @@ class Inspector:
                     f"-fd={its.fileno()}",
                     f"-cores={cores}",
                     f"-memory-mb={memory_mb}",
+                    f"-nice={nice}",
+                    *([f"-uid={user[0]}", f"-gid={user[1]}"] if user else []),
                 ],
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -89,18 +107,17 @@ class Inspector:
             )
         self.asked = 0
         try:
-            self.ready = self._load(policies)
+            self.ready = self._load(policies, time.monotonic() + loaded_s)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, policies: list[Policy]) -> frames.Ready:
-        until = time.monotonic() + LOADED_S
+    def _load(self, policies: list[Policy], until: float) -> frames.Ready:
         self._send(frames.policies_frame(policies))
         kind, payload = self._read(until)
         if kind == frames.REFUSED:
             wrong = frames.read_refused(payload)
-            raise RulesRefused("the rules cannot be used", *map(told, wrong))
+            raise RulesRefused(tuple(wrong))
         if kind != frames.READY:
             raise frames.Broken(f"the inspector answers policies with kind {kind}")
         return frames.read_ready(payload)

@@ -100,7 +100,7 @@ def test_where_tls_ends_at_the_edge_it_is_said_what_is_given_up_and_whose_duty_f
 def test_passthrough_gives_up_what_is_built_and_needs_http_and_nothing_that_nobody_has() -> None:
     advice = asked("blind-proxy", backend_tls="yes")
     assert {"routing by path", "HTTP metrics"} <= {*advice.gives_up}
-    assert not {"a web application firewall", BLIND, CAPABILITIES["client-address"].title} & {*advice.gives_up}
+    assert not {"caching", BLIND, CAPABILITIES["client-address"].title} & {*advice.gives_up}
     assert [d.partition(":")[0] for d in advice.duties] == ["the backend's certificate is the public one"]
 
 
@@ -205,12 +205,12 @@ DROP = "drop the requirement"
             ],
         ),
         (
-            asked("waf"),
+            asked("caching"),
             [
                 Conflict(
-                    ("a web application firewall", "what Everyhop has"),
+                    ("caching", "what Everyhop has"),
                     "Everyhop has none yet",
-                    ("put a WAF in front of the edge or at the backend", DROP),
+                    ("cache in the service, or at a CDN in front of the edge", DROP),
                 )
             ],
         ),
@@ -224,9 +224,9 @@ def test_what_cannot_be_had_together_is_told_with_both_sides_the_reason_and_the_
 
 
 def test_all_that_stands_in_the_way_is_told_at_once() -> None:
-    both = asked("waf end-to-end-confidentiality path-routing")
+    both = asked("caching end-to-end-confidentiality path-routing")
     assert [c.between for c in both.conflicts] == [
-        ("a web application firewall", "what Everyhop has"),
+        ("caching", "what Everyhop has"),
         (BLIND, "routing by path"),
     ]
     several = asked("blind-proxy end-to-end-confidentiality path-routing grpc")
@@ -322,7 +322,7 @@ def test_the_file_that_is_written_holds_what_was_asked_and_nothing_else() -> Non
             of("r", at="b.test:1", role="control", **ONLY_TLS),
             of("o", owner='a "b"', until="2027-01-01", role="control", data="internal", **NO),
             of("n", role="control", **NO),
-            of("none", "waf"),
+            of("none", "caching"),
         ]
     )
     today = dt.datetime.now(dt.UTC).date()

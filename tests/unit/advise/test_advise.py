@@ -92,7 +92,8 @@ SERVICES = [
         "mutual",
         Requirements(needs=frozenset({"grpc", "backend-knows-edge"}), backend_tls="yes", backend_asks="yes"),
     ),
-    ("shop behind a waf that nobody built", None, Requirements(needs=frozenset({"waf"}), data="confidential")),
+    ("shop behind a waf", "mutual", Requirements(needs=frozenset({"waf"}), data="confidential")),
+    ("blog behind a cache that nobody built", None, Requirements(needs=frozenset({"caching"}), data="public")),
     ("retries on one backend", None, Requirements(needs=frozenset({"retries"}), several="no")),
     ("chat over grpc", "mutual", Requirements(needs=frozenset({"grpc", "websocket"}))),
     ("saas with its own certificate", "reencrypt", Requirements(role="control", backend_tls="yes", backend_asks="no")),
@@ -170,7 +171,7 @@ def test_what_advise_writes_is_what_the_requirement_needs(name: str) -> None:
         with pytest.raises(Refused) as caught:
             compile_file("advised.toml", files="skip", text=text.replace(line, ""))
         # Of a thing of its own, such as a collector or an issuer, nothing can be left out.
-        whole = setting.table in ("collector", "traces", "issuer", "authorizer")
+        whole = setting.table in ("collector", "traces", "issuer", "authorizer", "waf")
         wanted = "config/missing-key" if whole else "route/requirement-not-configured"
         also = ["limit/limits-nothing"] if setting.table == "limit" else []
         assert [f.slug for f in caught.value.findings if f.severity == "refused"] == [*also, wanted]
@@ -259,15 +260,17 @@ def test_several_services_make_one_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [it for it in PROTOCOLS if it != "http"])
-@pytest.mark.parametrize("need", ["path-routing", "request-log", "waf", "proxy-protocol", "client-certificate-at-edge"])
+@pytest.mark.parametrize(
+    "need", ["path-routing", "request-log", "waf", "caching", "proxy-protocol", "client-certificate-at-edge"]
+)
 def test_what_needs_requests_read_is_a_conflict_for_a_service_that_has_none(protocol: str, need: str) -> None:
     advice = advise(Requirements(needs=frozenset({need}), protocol=protocol, role="control"))  # type: ignore[arg-type]
-    if need in ("path-routing", "request-log"):
+    if need in ("path-routing", "request-log", "waf"):
         ((between, _), because) = advice.conflicts[0].between, advice.conflicts[0].because
         assert advice.pattern is None and between == CAPABILITIES[need].title
         assert because == "a route of tcp carries bytes, and the edge reads no HTTP in them"
     else:
-        assert advice.pattern == (None if need == "waf" else "mutual")
+        assert advice.pattern == (None if need == "caching" else "mutual")
 
 
 def test_services_of_several_protocols_make_one_configuration_with_a_port_for_each(tmp_path: Path) -> None:

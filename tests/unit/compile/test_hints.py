@@ -13,7 +13,7 @@ from everyhop.compile.foreign_words import ANYWHERE, ROWS, Absent, Lives, Row, U
 from everyhop.compile.hints import answered, folded, hint, known_tables
 from everyhop.compile.reading import read
 from everyhop.errors import Refused
-from everyhop.model import Acceptance, Config, Identity, Issuer, Listener, Route, Site, Traces, Verify
+from everyhop.model import Acceptance, Config, Identity, Issuer, Listener, Route, Site, Traces, Verify, Waf
 from everyhop.model.config import AdminSection, DnsSection, EngineSection, StatusSection
 from everyhop.model.limits import Limits
 from everyhop.model.log import LogSection
@@ -31,6 +31,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site": Site,
     "identity": Identity,
     "issuer": Issuer,
+    "waf": Waf,
     "route": Route,
     "traces": Traces,
     "route.verify": Verify,

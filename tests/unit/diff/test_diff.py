@@ -94,7 +94,7 @@ def get(value: Any, path: tuple[Any, ...]) -> Any:
 
 OTHER: dict[str, Any] = {
     "certs": [{"material": "site/x/0", "chain": "x.pem", "key": "file:x.key"}],
-    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "collectors": [{"name": "x", "under": "", "backends": []}], "traces": {"collector": "x", "ppm": 0, "slow_ms": 1, "service": "x", "resource": [], "query": False}, "authorizers": [{"name": "x", "speaks": {"kind": "http", "target": "/x"}, "sends": [], "takes": [], "when_down": {"kind": "refuse"}, "deadline_ms": 1000, "at_once": 1000, "backends": []}], "hosts": ["other.example.com"],
+    "bind": ["[::]:9443"], "accept_proxy": ["10.77.0.0/16"], "trusted_proxies": ["10.77.0.0/16"], "believe": ["address"], "collectors": [{"name": "x", "under": "", "backends": []}], "traces": {"collector": "x", "ppm": 0, "slow_ms": 1, "service": "x", "resource": [], "query": False}, "authorizers": [{"name": "x", "speaks": {"kind": "http", "target": "/x"}, "sends": [], "takes": [], "when_down": {"kind": "refuse"}, "deadline_ms": 1000, "at_once": 1000, "backends": []}], "wafs": [{"name": "x", "mode": "block", "paranoia": 1, "extra": [], "exclude": [], "body_bytes": 9, "over_body": "refuse", "when_down": {"kind": "refuse"}, "deadline_ms": 1000, "at_once": 10}], "extra": ["other.conf"], "exclude": [{"rule": 941100, "path": "", "argument": "", "owner": "o", "why": "w", "until": "2027-03-01", "closes_at_s": 4_000_000_000}], "hosts": ["other.example.com"],
     "versions": ["1.3"], "suites": ["TLS_AES_128_GCM_SHA256"], "groups": ["X25519"], "priority": 99, 
     "pattern": "mutual", "methods": ["PUT"], "allow_clients": ["someone"], "ip": "10.99.0.1", "port": 1, "closes_at_s": 4_000_000_000,
     "alpn": ["h2"], "eject_on": ["5xx"], "slow_ms": 77, "zone": "elsewhere", "upgrades": ["tcp"], "requires": ["jwt"], 
@@ -134,6 +134,8 @@ WORDS = {
     "when_down": ("local", "refuse"),
     "tells": ("refusals", "answers"),
     "ask": ("sso", "policy"),
+    "waf": ("crs", "watch"),
+    "over_body": ("refuse", "pass-inspected"),
 }
 """Where a plan takes one of a few words: two of them."""
 
@@ -147,6 +149,8 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return "0.0.0.0:9180"
     if key == "pattern":
         return "reencrypt" if value != "reencrypt" else "mutual"
+    if value in ("block", "detect"):
+        return "detect" if value == "block" else "block"
     if value in ("field", "cookie"):
         return "cookie" if value == "field" else "field"
     if path[-2:] == ("form", "fields"):
@@ -195,6 +199,7 @@ REFERRED = {
     "Collector.name",
     "Traces.collector",
     "Authorizer.name",
+    "Waf.name",
     "Store.name",
     "Shared.store",
     "AnswerSite.site",

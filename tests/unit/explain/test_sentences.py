@@ -66,7 +66,7 @@ def test_a_capability_is_told_with_who_gives_it_and_what_it_needs() -> None:
     )
     assert any(p.startswith("What must be configured: `upstream_protocol") for p in some)
     assert "Settings: upstream_protocol." in some
-    unbuilt = about_capability("waf")
+    unbuilt = about_capability("caching")
     assert "Everyhop does not have it yet; the pattern would allow it." in unbuilt
     assert not any(p.startswith("What must be configured") for p in unbuilt)
     assert not any(p.startswith(("Not by", "There instead")) for p in about_capability("sni-routing"))

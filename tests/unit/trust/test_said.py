@@ -70,6 +70,20 @@ when_down = "pass"
 pass_acceptance = { owner = "o", why = "w", since = 2026-11-01, until = 2027-02-01 }
 """
 
+INSPECTED_BY = """[[waf]]
+name = "crs"
+"""
+SEEN_LESS = """[[waf]]
+name = "crs"
+paranoia = 3
+extra = ["own.conf"]
+body_bytes = 4096
+over_body = "pass-inspected"
+when_down = "pass"
+pass_acceptance = { owner = "o", why = "w", since = 2026-11-01, until = 2027-02-01 }
+exclude = [{ rule = 942100, path = "/search", argument = "q", owner = "p", why = "free text", since = 2026-11-01, until = 2027-02-01 }]
+"""
+
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
     **{name: (text, {}) for name, text in VARIANTS.items()},
@@ -232,6 +246,13 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "asked about and told": (VARIANTS["same-host"] + 'ask = "sso"\n', {"listener": ASKED_OF + TOLD}),
     "passed through beside an authorizer": (VARIANTS["passthrough"], {"listener": ASKED_OF}),
+    "inspected": (VARIANTS["mutual"] + 'waf = "crs"\n', {"listener": INSPECTED_BY}),
+    "inspected, and some of it not": (VARIANTS["same-host"] + 'waf = "crs"\n', {"listener": SEEN_LESS}),
+    "inspected by rules that only detect": (
+        VARIANTS["same-host"] + 'waf = "crs"\n',
+        {"listener": INSPECTED_BY + 'mode = "detect"\n'},
+    ),
+    "passed through beside rules": (VARIANTS["passthrough"], {"listener": INSPECTED_BY}),
     "bounded, and nobody waits": (VARIANTS["same-host"] + "most = { requests = 7 }\n", {}),
 }
 
@@ -256,7 +277,7 @@ def said(it: RouteTrust) -> list[str]:
             c if yes else "-" for c, yes in zip("rcp", (gets.reads, gets.changes, gets.pretends), strict=True)
         )
         out.append(f"{name} {letters} {gets.why}")
-    return [*out, *it.done, *(to.sentence for to in (it.asks, it.collector) if to)]
+    return [*out, *it.done, *(to.sentence for to in (it.asks, it.inspected, it.collector) if to)]
 
 
 def test_what_is_said_of_each_kind_of_route_is_what_was_read_and_found_true(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ use crate::backend::heard::Heard;
 use crate::client::conn::Conn;
 use crate::client::denied::denied;
 use crate::client::given::{Own, Says, Stays};
+use crate::client::held::Held;
+use crate::client::inspected::inspected;
 use crate::client::keys::{self, Waited};
 use crate::client::question::Question;
 use crate::client::request::{prepare, resumed};
@@ -47,7 +49,7 @@ pub(crate) async fn settled<V: Fields + Headers>(
     asked: &mut Asked,
     view: &V,
     mut it: Box<Question>,
-    client: &mut impl Client,
+    (client, held): (&mut impl Client, &mut Option<Box<Held>>),
 ) -> Result<Ready, Stays> {
     let (core, began, mut waited) = (&conn.opened.arrived.core, it.began, Waited::Not);
     for _ in 0..ANEW {
@@ -60,12 +62,17 @@ pub(crate) async fn settled<V: Fields + Headers>(
             let (verdict, heard) = verdict(conn, asked, view, (&it, by), client).await;
             by.came(verdict.outcome, verdict.took_us);
             let (passes, why) = (verdict.outcome.passes(), verdict.why());
-            asked.verdict = Some(Box::new(verdict));
+            asked.others.get_or_insert_default().verdict = Some(verdict);
             if !passes {
                 let Some(heard) = heard.filter(|_| why == Refusal::AskDenied) else { return Err(refused(&it, why)) };
                 let says = Says::Denied(Box::new(denied(asked, heard)));
                 return Err(Stays::Given(Own { running: it.running, route: it.route, says }));
             }
+        }
+        if let Some(by) = it.waf.take()
+            && let Some(why) = inspected(conn, asked, view, &by, (client, held)).await
+        {
+            return Err(refused(&it, why));
         }
         let mut ready = resumed(conn, asked, view, *it);
         loop {

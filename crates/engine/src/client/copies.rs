@@ -143,7 +143,7 @@ impl Goes for Copy {
         }
     }
 
-    fn is_too_long(mut self: Box<Self>) {
+    fn is_too_long(mut self: Box<Self>, _: Buf) {
         self.copying.is(Outcome::TooLong);
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
         trace: None,
         token: None,
         user: None,
-        ask: None,
+        beside: None,
     };
     stats.saw(micros, &line, &mut core.log.borrow_mut());
 }

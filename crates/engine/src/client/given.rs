@@ -89,7 +89,7 @@ fn said_no(
     answer: Answer,
     began: Instant,
 ) -> Answer {
-    let status = asked.verdict.as_ref().map_or(answer.meta.status, |it| it.status);
+    let status = asked.verdict().map_or(answer.meta.status, |it| it.status);
     let told = answer.fields.iter().find(|(name, _)| asked.grpc && name == "grpc-status");
     let seen = Seen {
         status,

@@ -6,6 +6,7 @@ use crate::client::asks::settled;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
+use crate::client::held::Holding;
 use crate::client::keys::{self, Waited};
 use crate::client::plain::refusal;
 use crate::client::request::{prepare, refused};
@@ -61,7 +62,7 @@ pub(super) struct H1 {
     /// The client waits for `100 Continue` and nobody but us will send it.
     pub(super) owes_continue: bool,
     /// It said that it waits for `100 Continue` before it sends its body.
-    expects: bool,
+    pub(super) expects: bool,
     /// The protocol that the request asks to switch to, if it is no WebSocket's.
     pub(super) switches: Option<Box<str>>,
     /// Its socket ended in its direction: until when it is waited for, and how much it had been sent by then.
@@ -149,16 +150,24 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
             let kept =
                 matches!(ready, Err(Stays::Asks(_))).then(|| it.inb.bytes().get(..len).unwrap_or_default().to_vec());
             it.take_head(head, len, asked.switches.as_deref());
+            let mut held = None;
             if let Some(kept) = &kept
                 && let Err(Stays::Asks(question)) = ready
             {
                 let view = View { head, buf: kept };
-                ready = Box::pin(settled(&conn, asked, &view, question, &mut it)).await;
+                ready = Box::pin(settled(&conn, asked, &view, question, (&mut it, &mut held))).await;
             }
             let carried = match ready {
                 Ok(mut ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
-                    let carried = carry(&*conn, asked, &mut ready, &mut it, watch, began).await;
+                    let carried = match held {
+                        None => carry(&*conn, asked, &mut ready, &mut it, watch, began).await,
+                        Some(held) => {
+                            it.owes_continue = false;
+                            let mut client = Holding { client: &mut it, held };
+                            Box::pin(carry(&*conn, asked, &mut ready, &mut client, watch, began)).await
+                        }
+                    };
                     if let Carried::Switched(switched) = carried {
                         let client = (End::Wire(it.wire), it.inb);
                         return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;

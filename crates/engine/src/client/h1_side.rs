@@ -37,6 +37,10 @@ impl Client for H1 {
         }
     }
 
+    fn wants_body(&mut self) {
+        self.owes_continue = self.expects;
+    }
+
     fn trailers(&mut self) -> Option<HeaderMap> {
         self.body.trailers.take().map(of_request)
     }

@@ -8,6 +8,7 @@ use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
+use crate::client::held::Holding;
 use crate::client::keys::{self, Waited};
 use crate::client::owed::{Counted, Ear, Owed};
 use crate::client::plain::{called, refusal};
@@ -229,15 +230,22 @@ async fn stream(
             break Err(stays);
         }
     };
+    let mut held = None;
     if let Err(Stays::Asks(question)) = ready {
         let view = MapView(&parts.headers);
-        ready = Box::pin(settled(&conn, asked, &view, question, &mut client)).await;
+        ready = Box::pin(settled(&conn, asked, &view, question, (&mut client, &mut held))).await;
     }
     drop(parts);
     let carried = match ready {
         Ok(mut ready) => {
             let watch = core.watch();
-            let carried = carry(&*conn, asked, &mut ready, &mut client, &watch, began).await;
+            let carried = match held {
+                None => carry(&*conn, asked, &mut ready, &mut client, &watch, began).await,
+                Some(held) => {
+                    let mut client = Holding { client: &mut client, held };
+                    Box::pin(carry(&*conn, asked, &mut ready, &mut client, &watch, began)).await
+                }
+            };
             if matches!(carried, Carried::Refused(_)) {
                 wants = Wants::of_built(&ready.built);
             }

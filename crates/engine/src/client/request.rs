@@ -7,11 +7,11 @@ use crate::admit::{
 };
 use crate::client::believed::believe;
 use crate::client::conn::Conn;
-use crate::client::copies;
 use crate::client::given::{Own, Says, Stays};
 use crate::client::key;
 use crate::client::limited;
-use crate::client::question::Question;
+use crate::client::overheard;
+use crate::client::question::{self, Question};
 use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Ready};
 use crate::exchange::coding::Codes;
@@ -55,7 +55,7 @@ pub(crate) fn prepare<V: Fields + Headers>(
     if running.lines.must_refuse() {
         return Err(Refusal::LogFull.into());
     }
-    (asked.trace, asked.verdict) = (None, None);
+    (asked.trace, asked.others) = (None, None);
     judged(conn, asked, view, (scratch, began, None), running)
 }
 
@@ -116,7 +116,8 @@ fn judged<V: Fields + Headers>(
                 Ok(Tried::Passed) => within,
                 Ok(Tried::Waits(password)) => {
                     let route = index;
-                    let it = Question { running, route, by: None, password, scratch, began, within, is_early: true };
+                    let (by, waf) = (None, None);
+                    let it = Question { running, route, by, waf, password, scratch, began, within, is_early: true };
                     return Err(Stays::Asks(Box::new(it)));
                 }
                 Err(why) => return Err(stays_refused(conn, &running, asked, view, refused(why))),
@@ -159,11 +160,12 @@ fn judged<V: Fields + Headers>(
         limited::rest(conn, asked, view, by, began, &mut within).map_err(refused)?;
     }
     let waits = within.as_ref().is_some_and(|it| !it.waits.is_empty());
-    let by = route.and_then(|r| r.asks.as_ref());
-    let by = by.filter(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by)));
-    if waits || by.is_some() {
-        let (by, route) = (by.cloned(), index);
-        let it = Question { running, route, by, password: None, scratch, began, within, is_early: false };
+    let (by, waf) = match route {
+        Some(route) if route.asks_others => question::others(asked, route),
+        _ => (None, None),
+    };
+    if waits || by.is_some() || waf.is_some() {
+        let it = Question { running, route: index, by, waf, password: None, scratch, began, within, is_early: false };
         return Err(Stays::Asks(Box::new(it)));
     }
     onward(conn, asked, view, scratch, (running, index, within))
@@ -209,11 +211,10 @@ fn onward<V: Fields + Headers>(
         }
     };
     let built = built.map_err(refused)?;
-    let mirror = route.and_then(|r| Some((r, r.mirror.as_ref()?)));
-    let copied = mirror.and_then(|it| match it.0.jwt.as_ref().and_then(|jwt| jwt.kept_cookie()) {
-        Some(cookie) => copies::begin(conn, to, &Untold { fields: view, cookie }, it, running.generation),
-        None => copies::begin(conn, to, view, it, running.generation),
-    });
+    let copied = match route {
+        Some(route) if route.is_copied => overheard::copied(conn, to, view, (&running, at, route)),
+        _ => None,
+    };
     Ok(Ready { route: at, running, built, copied: Cell::new(copied), within })
 }
 

@@ -181,7 +181,12 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     }
     // Who was let in by nobody who is asked now is not in.
     let mut word = now.asks.iter();
-    if word.any(|by| asked.verdict.as_ref().is_none_or(|it| !it.by.judges_as(by))) {
+    if word.any(|by| asked.verdict().is_none_or(|it| !it.by.judges_as(by))) {
+        return None;
+    }
+    // Its head was inspected by the rules of then; what is in it never is.
+    if now.waf.as_ref().is_some_and(|by| by.blocks() && asked.inspected().is_none_or(|it| it.by.by.name != by.by.name))
+    {
         return None;
     }
     let backend = now.backends.iter().find(|b| b.hop_id == hop_id)?;

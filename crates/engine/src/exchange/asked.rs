@@ -3,10 +3,11 @@
 
 use crate::exchange::coding::Codes;
 use crate::exchange::cors::Granted;
+use crate::exchange::inspection::Inspection;
 use crate::exchange::limited::Limited;
 use crate::exchange::told::{Id, Told};
 use crate::exchange::trace::Trace;
-use crate::exchange::verdict::Verdict;
+use crate::exchange::verdict::{Others, Verdict};
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::{host, path};
@@ -87,8 +88,8 @@ pub struct Asked {
     pub(crate) lacks: Option<Arc<IssuerRun>>,
     /// It was judged before: what is counted of it was counted then.
     pub(crate) again: bool,
-    /// What came of asking somebody else about it; nothing where its route does not, or before that.
-    pub(crate) verdict: Option<Box<Verdict>>,
+    /// What others said of it; nothing where its route asks nobody, or before that.
+    pub(crate) others: Option<Box<Others>>,
     /// Its Authorization proves who the connection to the backend is, not the request.
     pub(crate) binds: Cell<bool>,
 }
@@ -129,7 +130,7 @@ impl Default for Asked {
             realm: None,
             lacks: None,
             again: false,
-            verdict: None,
+            others: None,
             binds: Cell::new(false),
         }
     }
@@ -144,6 +145,16 @@ impl Asked {
         it.path_len = ask.sent.len();
         it.path.push_str(ask.path);
         it
+    }
+
+    /// What came of asking somebody else about it.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.others.as_ref()?.verdict.as_ref()
+    }
+
+    /// What came of inspecting it.
+    pub(crate) fn inspected(&self) -> Option<&Inspection> {
+        self.others.as_ref()?.inspected.as_ref()
     }
 
     /// What is told of a copy of it to whoever sends that on: it opens nothing, and nobody waits for it.
@@ -200,7 +211,7 @@ impl Asked {
             realm,
             lacks,
             again,
-            verdict,
+            others,
             binds,
         } = self;
         for text in [method, host, authority, target, onward, prefix, path] {
@@ -212,7 +223,7 @@ impl Asked {
         (*te_trailers, *grpc, *again) = (false, false, false);
         (*told, *trace, *switches, *key) = (None, None, None, None);
         (*cors, *returns_by, *limited, *codes) = (None, None, None, None);
-        (*token, *lacks, *verdict) = (None, None, None);
+        (*token, *lacks, *others) = (None, None, None);
         (*user, *tried, *realm) = (None, None, None);
         binds.set(false);
     }

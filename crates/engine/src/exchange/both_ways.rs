@@ -68,7 +68,7 @@ pub(crate) struct Exchange {
     informational: u32,
     /// What was taken from the client so far, while it may have to go again.
     kept: Option<Buf>,
-    /// What was taken from the client so far, while it is to go to a mirror as well.
+    /// What was taken from the client so far, while somebody else takes a copy.
     copied: Option<Box<Copied>>,
     bodiless: bool,
     body_ended: bool,
@@ -119,7 +119,7 @@ impl Exchange {
         }
     }
 
-    /// The request goes to a mirror as well, once all of it is there.
+    /// Somebody else takes a copy of the request, once all of it is there.
     #[cold]
     pub(crate) fn copies(&mut self, it: Box<Copied>) {
         if self.bodiless {
@@ -324,9 +324,7 @@ impl Exchange {
 
     /// Holds what was just taken, as long as it is little.
     fn keep(&mut self) {
-        if let Some(copied) = self.copied.take_if(|it| !it.takes(self.to_up.bytes())) {
-            copied.leave();
-        }
+        self.copied.take_if(|it| !it.takes(self.to_up.bytes()));
         if let Some(kept) = &mut self.kept {
             if self.status == 0 && kept.len() + self.to_up.len() <= KEPT_BYTES {
                 kept.push(self.to_up.bytes());

@@ -71,7 +71,7 @@ pub(crate) struct Ready {
     /// The index of its route.
     pub(crate) route: usize,
     pub(crate) built: Built,
-    /// What of it goes to a mirror as well, where its route has one and chance chose it.
+    /// Who takes a copy of it, where its route has a mirror and chance chose it, or it is inspected while it goes on.
     pub(crate) copied: Cell<Option<Box<Copied>>>,
     /// As what its limits count it while it is under way; nothing where its route has none.
     pub(crate) within: Option<Box<Within>>,

@@ -93,7 +93,7 @@ pub(crate) fn composed(pieces: &[Piece], asked: &Asked, knows: &dyn Knows, put: 
             Piece::Text { text } => value.extend_from_slice(text.as_bytes()),
             Piece::Of { of } => knows.tell(*of, asked, &mut value),
             Piece::Answer { name } => {
-                if let Some(verdict) = &asked.verdict {
+                if let Some(verdict) = asked.verdict() {
                     verdict.tell(name, &mut value);
                 }
             }

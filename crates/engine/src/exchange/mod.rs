@@ -13,6 +13,7 @@ pub(crate) mod copied;
 pub(crate) mod cors;
 pub(crate) mod edits;
 pub(crate) mod ends;
+pub(crate) mod inspection;
 pub(crate) mod limited;
 pub(crate) mod limits;
 pub(crate) mod methods;

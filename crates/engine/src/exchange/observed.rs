@@ -96,6 +96,7 @@ pub(crate) fn record(
     if let Err(why) = seen.end {
         stats.refuse(why);
     }
+    let beside = asked.others.as_ref().map(|it| it.told());
     let line = Line {
         conn: by.conn,
         id: Some(asked.id),
@@ -115,13 +116,14 @@ pub(crate) fn record(
         detail: seen
             .detail
             .or_else(|| asked.limited.as_ref()?.detail.as_deref())
-            .or_else(|| asked.verdict.as_ref()?.detail.as_deref()),
+            .or_else(|| asked.inspected()?.found.detail)
+            .or_else(|| asked.verdict()?.detail.as_deref()),
         told_id: asked.told_id(),
         kept: asked.kept.as_deref(),
         trace: asked.trace.as_ref().map(|it| it.id),
         token: asked.token.as_ref().map(|it| (&*it.issuer.name, it.claims.subject())),
         user: asked.user.as_ref().map(|it| &*it.name),
-        ask: asked.verdict.as_ref().map(|it| it.told()),
+        beside: beside.as_ref(),
     };
     stats.saw(micros, &line, &mut by.log.borrow_mut());
     if running.traces.is_some() {
@@ -163,7 +165,7 @@ fn tell(
     let spans = by.whose.spans();
     // One for itself, for the question about it, and for each try.
     if !spans.has_room(
-        1 + usize::from(asked.verdict.is_some())
+        1 + usize::from(asked.verdict().is_some())
             + seen.failed.len()
             + usize::from(seen.hop.is_some() && !seen.unreached),
     ) {
@@ -208,7 +210,8 @@ fn tell(
         bytes_out: seen.bytes_out,
         end: seen.end,
         detail,
-        ask: asked.verdict.as_ref().map(|it| it.spanned()),
+        ask: asked.verdict().map(|it| it.spanned()),
+        waf: asked.inspected().map(|it| it.told()),
     };
     spans.put(span::written(it.context(), &request, failed, answered, fresh));
 }

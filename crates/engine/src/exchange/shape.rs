@@ -212,7 +212,7 @@ impl<F: Fields> Fields for Shaped<'_, F> {
         if varies {
             f(FieldId::Other, b"vary", b"Accept-Encoding");
         }
-        if let Some(verdict) = &self.fields.by.asked.verdict {
+        if let Some(verdict) = self.fields.by.asked.verdict() {
             verdict.cookies.iter().for_each(|it| f(FieldId::Other, b"set-cookie", it));
         }
         if let Some(sets) = self.sticks.and_then(|it| it.sets) {

@@ -22,6 +22,8 @@ pub(crate) async fn is_gone(client: &mut impl Client) -> bool {
 pub(crate) trait Client {
     /// Appends decoded bytes of the request's body.
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>>;
+    /// The body is wanted now: a client that waits to be asked for it is.
+    fn wants_body(&mut self) {}
     /// The request's trailers, once after [`Got::End`].
     fn trailers(&mut self) -> Option<HeaderMap>;
     /// Ready when the client left while it only waits.

@@ -1,11 +1,25 @@
 //! What came of asking somebody else whether a request may pass: what its line, its backend and its client are told of that. Read
 //! next: `../client/asks.rs`, where it is asked.
 
-use everyhop_record::line::AskedBy;
+use crate::exchange::inspection::Inspection;
+use everyhop_record::line::{AskedBy, Beside};
 use everyhop_record::refusal::Refusal;
 use everyhop_record::span::AskedOf;
 use everyhop_running::asks::{AsksRun, Outcome};
 use std::sync::Arc;
+
+/// What others than the edge said of a request, each where it was asked.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) inspected: Option<Inspection>,
+}
+
+impl Others {
+    pub(crate) fn told(&self) -> Beside<'_> {
+        Beside { ask: self.verdict.as_ref().map(Verdict::told), waf: self.inspected.as_ref().map(Inspection::told) }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Verdict {

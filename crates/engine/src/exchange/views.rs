@@ -54,6 +54,12 @@ impl Fields for View<'_> {
             }
         }
     }
+
+    fn each_as_sent(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
+        for field in &self.head.fields {
+            f(field.id, field.name.of(self.buf), field.value.of(self.buf));
+        }
+    }
 }
 
 /// An HTTP/2 field list.

@@ -26,7 +26,13 @@ pub(crate) trait Fields {
         b""
     }
 
+    /// What may go on.
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
+
+    /// All of them as they came, also what concerns one connection alone.
+    fn each_as_sent(&self, f: impl FnMut(FieldId, &[u8], &[u8])) {
+        self.each(f);
+    }
 }
 
 impl<F: Fields> Fields for &F {

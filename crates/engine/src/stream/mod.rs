@@ -246,7 +246,7 @@ impl Stream {
             trace: None,
             token: None,
             user: None,
-            ask: None,
+            beside: None,
         };
         stats.saw(micros, &line, &mut core.log.borrow_mut());
     }

@@ -1,6 +1,7 @@
 //! What all threads share: the running plan behind an atomic pointer, the counts of connections, the logs' writers.
 //! Written where a connection begins or ends and by the control thread, never on the path of a byte.
 
+use crate::inspect::Inspectors;
 use crate::worker::ids;
 use crate::worker::sources::Sources;
 use arc_swap::ArcSwapOption;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub passwords: Arc<Passwords>,
     /// Issuers whose keys the supervisor is to ask for.
     pub wanted: Wanted,
+    /// Who inspects requests.
+    pub inspectors: Inspectors,
     /// Where the ids of this process begin.
     pub(crate) ids_from: u64,
 }
@@ -66,6 +69,7 @@ impl Default for Shared {
             told: Mutex::default(),
             passwords: Arc::default(),
             wanted: Wanted::default(),
+            inspectors: Inspectors::default(),
             ids_from: ids::anywhere(),
         }
     }

@@ -61,6 +61,7 @@ impl Material {
     ) -> Result<Running, String> {
         let brought = Brought {
             zone: self.zone,
+            inspector: None,
             text,
             digest,
             material,

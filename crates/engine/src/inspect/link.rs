@@ -1,0 +1,241 @@
+//! The conversation with one inspector, on the thread of all of them: questions of all data threads go out as they come, answers
+//! go to whoever waits, in no order. Read next: `../client/inspected.rs`, where a request waits.
+
+use crate::inspect::frames::{Answer, Broken, Said, answer, head, numbered};
+use everyhop_transport::clock::steady_ms;
+use everyhop_transport::thread;
+use everyhop_transport::ticker::Ticker;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream as Std;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Questions that wait to be sent.
+const WAITING: usize = 1024;
+/// Whoever has said nothing about a request for so long never will: a rule that does not end cannot be stopped from within.
+const STUCK_MS: u64 = 10_000;
+/// One that no plan names any more is spoken with for so long yet: requests that came before are inspected there.
+const LEAVES_MS: u64 = 30_000;
+
+/// A request that is asked about.
+struct Job {
+    frame: Vec<u8>,
+    reply: oneshot::Sender<Said>,
+}
+
+/// One inspector, known by the policies that it was given.
+pub struct Link {
+    id: Box<str>,
+    jobs: mpsc::Sender<Job>,
+    is_up: AtomicBool,
+    /// Questions that it has before it at once: what it cannot begin with waits here, where it can still be given up.
+    at_once: usize,
+    /// When it is left; `u64::MAX` while a plan names it.
+    leaves_ms: AtomicU64,
+}
+
+/// What is said of a request, once that is there; nothing where the inspector is gone by then.
+pub(crate) type Answered = oneshot::Receiver<Said>;
+
+/// Why a request was not asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unasked {
+    Down,
+    Busy,
+}
+
+impl Link {
+    /// Puts the question; the answer is awaited.
+    pub(crate) fn ask(&self, frame: Vec<u8>) -> Result<Answered, Unasked> {
+        if !self.is_up.load(Ordering::Acquire) {
+            return Err(Unasked::Down);
+        }
+        let (reply, answered) = oneshot::channel();
+        match self.jobs.try_send(Job { frame, reply }) {
+            Ok(()) => Ok(answered),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Unasked::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Unasked::Down),
+        }
+    }
+}
+
+/// A conversation that begins.
+struct Begun {
+    socket: Std,
+    jobs: mpsc::Receiver<Job>,
+    link: Arc<Link>,
+}
+
+/// All inspectors that are spoken with.
+#[derive(Default)]
+pub struct Inspectors {
+    links: Mutex<Vec<Arc<Link>>>,
+    thread: Mutex<Option<mpsc::UnboundedSender<Begun>>>,
+}
+
+impl Inspectors {
+    /// The one that has those policies, if it is there.
+    pub(crate) fn of(&self, id: &str) -> Option<Arc<Link>> {
+        self.all().iter().find(|it| *it.id == *id).cloned()
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Link>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An inspector that is ready, in the place of one that had the same policies.
+    pub fn hand(&self, id: &str, at_once: usize, socket: Std) -> io::Result<()> {
+        socket.set_nonblocking(true)?;
+        let (jobs, asked) = mpsc::channel(WAITING);
+        let (is_up, leaves_ms) = (AtomicBool::new(true), AtomicU64::new(u64::MAX));
+        let link = Arc::new(Link { id: id.into(), jobs, is_up, at_once: at_once.max(1), leaves_ms });
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.is_none() {
+            let (begin, begun) = mpsc::unbounded_channel();
+            std::thread::Builder::new().name("inspector".into()).spawn(move || drop(run(begun)))?;
+            *thread = Some(begin);
+        }
+        let begun = Begun { socket, jobs: asked, link: link.clone() };
+        let sent = thread.as_ref().is_some_and(|it| it.send(begun).is_ok());
+        if !sent {
+            *thread = None;
+            return Err(io::Error::other("the thread of inspectors ended"));
+        }
+        let mut all = self.all();
+        all.retain(|it| *it.id != *id);
+        all.push(link);
+        Ok(())
+    }
+
+    /// A plan names this one alone; others are left in a while.
+    pub fn keep(&self, id: Option<&str>) {
+        let mut all = self.all();
+        all.retain(|it| it.is_up.load(Ordering::Acquire) || Some(&*it.id) == id);
+        for it in all.iter() {
+            let leaves_ms = if Some(&*it.id) == id { u64::MAX } else { steady_ms() + LEAVES_MS };
+            let _ = it.leaves_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+                Some(if leaves_ms == u64::MAX { leaves_ms } else { before.min(leaves_ms) })
+            });
+        }
+    }
+
+    /// Somebody has those policies, and answers.
+    pub fn is_up(&self, id: &str) -> bool {
+        self.of(id).is_some_and(|it| it.is_up.load(Ordering::Acquire))
+    }
+}
+
+fn run(mut begun: mpsc::UnboundedReceiver<Begun>) -> io::Result<()> {
+    thread::run(Box::pin(async move {
+        while let Some(it) = begun.recv().await {
+            tokio::task::spawn_local(converse(it));
+        }
+        Ok(())
+    }))
+}
+
+/// Who waits for what is said of a request, and since when.
+type Waiting = Rc<RefCell<HashMap<u64, (oneshot::Sender<Said>, u64)>>>;
+
+/// Until its socket ends, nobody can ask any more, or it is stuck. Who waits is told by a channel that closes.
+async fn converse(Begun { socket, jobs, link }: Begun) {
+    let _ = conversed(socket, jobs, &link).await;
+    link.is_up.store(false, Ordering::Release);
+}
+
+async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> io::Result<()> {
+    let (waiting, is_left, freed) = (Waiting::default(), Cell::new(false), Notify::new());
+    let ends = socket.try_clone()?;
+    let socket = UnixStream::from_std(socket)?;
+    let ticker = Ticker::new()?;
+    let sends = async {
+        let mut next = 0;
+        loop {
+            while waiting.borrow().len() >= link.at_once {
+                freed.notified().await;
+            }
+            let Some(Job { mut frame, reply }) = jobs.recv().await else { break };
+            // Whoever gave up meanwhile is not asked about.
+            if reply.is_closed() {
+                continue;
+            }
+            next += 1;
+            numbered(&mut frame, next);
+            waiting.borrow_mut().insert(next, (reply, steady_ms()));
+            write_all(&socket, &frame).await?;
+        }
+        // Nobody can ask any more; whoever did is answered.
+        is_left.set(true);
+        std::future::pending().await
+    };
+    let hears = async {
+        loop {
+            let it = hear(&socket).await?;
+            let asked = waiting.borrow_mut().remove(&it.id);
+            let Some((reply, _)) = asked else { return Err(io::ErrorKind::InvalidData.into()) };
+            let _ = reply.send(it.said);
+            freed.notify_one();
+        }
+    };
+    let looks = async {
+        loop {
+            ticker.tick().await?;
+            let now = steady_ms();
+            let leaves = is_left.get() || link.leaves_ms.load(Ordering::Relaxed) < now;
+            if leaves && waiting.borrow().is_empty() {
+                return Ok(());
+            }
+            if waiting.borrow().values().any(|(_, since)| now.saturating_sub(*since) > STUCK_MS) {
+                return Ok(());
+            }
+        }
+    };
+    let done: io::Result<()> = tokio::select! {
+        it = sends => it,
+        it = hears => it,
+        it = looks => it,
+    };
+    let _ = ends.shutdown(Shutdown::Both);
+    done
+}
+
+async fn hear(socket: &UnixStream) -> io::Result<Answer> {
+    let broken = |Broken| io::Error::from(io::ErrorKind::InvalidData);
+    let mut five = [0; 5];
+    read_exact(socket, &mut five).await?;
+    let (length, kind) = head(five).map_err(broken)?;
+    let mut payload = vec![0; length];
+    read_exact(socket, &mut payload).await?;
+    answer(kind, &payload).map_err(broken)
+}
+
+async fn read_exact(socket: &UnixStream, mut into: &mut [u8]) -> io::Result<()> {
+    while !into.is_empty() {
+        socket.readable().await?;
+        match socket.try_read(into) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => into = into.get_mut(n..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+async fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        socket.writable().await?;
+        match socket.try_write(bytes) {
+            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}

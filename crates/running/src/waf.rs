@@ -1,0 +1,207 @@
+//! A policy of rules that requests are inspected by, made ready, with what came of it so far. Counts of all threads together; a
+//! reload keeps them. It inspects nothing: that is another process, which the engine's `inspect` speaks with.
+
+use crate::tally::Tally;
+use everyhop_plan::{Waf, WafMode, WhenDown};
+use everyhop_record::times::BUCKETS_US;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What came of inspecting a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspected {
+    Allowed,
+    Denied,
+    /// Nothing was said in time.
+    Late,
+    /// The inspector is not there, or left meanwhile.
+    Down,
+    /// Too many were held or inspected already.
+    Busy,
+    /// It could not inspect it.
+    Failed,
+    /// The body is longer than what is inspected.
+    TooLong,
+    /// The client left, or its request was not whole.
+    Left,
+    /// Nobody inspected it, and it passed on somebody's word.
+    Uninspected,
+    /// It would have been denied, where rules only detect.
+    WouldDeny,
+}
+
+/// All of them, with the words of log and metrics.
+pub const INSPECTED: [(Inspected, &str); 10] = [
+    (Inspected::Allowed, "allowed"),
+    (Inspected::Denied, "denied"),
+    (Inspected::Late, "late"),
+    (Inspected::Down, "down"),
+    (Inspected::Busy, "busy"),
+    (Inspected::Failed, "failed"),
+    (Inspected::TooLong, "body-too-long"),
+    (Inspected::Left, "client-left"),
+    (Inspected::Uninspected, "passed-uninspected"),
+    (Inspected::WouldDeny, "would-deny"),
+];
+
+impl Inspected {
+    pub fn word(self) -> &'static str {
+        INSPECTED.iter().find(|(it, _)| *it == self).map_or("", |(_, word)| word)
+    }
+
+    /// The request goes on.
+    pub fn passes(self) -> bool {
+        matches!(self, Inspected::Allowed | Inspected::Uninspected | Inspected::WouldDeny)
+    }
+}
+
+/// A policy.
+pub struct WafRun {
+    pub by: Waf,
+    /// Its place among those that the inspector was given.
+    pub number: u16,
+    /// Which inspector has it: one that was given exactly the policies of this plan.
+    pub inspector: Arc<str>,
+    counts: Arc<Counts>,
+}
+
+impl std::fmt::Debug for WafRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("WafRun").field(&self.by.name).finish()
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    tally: Tally<{ INSPECTED.len() }>,
+    took: [AtomicU64; BUCKETS_US.len() + 1],
+    took_us: AtomicU64,
+    /// Bytes of bodies that are held.
+    held: AtomicU64,
+}
+
+/// A request that is inspected, for as long as it is kept.
+pub struct Inspecting(Arc<Counts>);
+
+/// How much of a body is held until its request was inspected, for as long as that is kept.
+pub struct HeldBytes {
+    of: Arc<Counts>,
+    bytes: u64,
+}
+
+impl HeldBytes {
+    /// So many by now; false where all bodies together would be too many.
+    pub fn are(&mut self, bytes: usize, most: u64) -> bool {
+        let bytes = bytes as u64;
+        let more = bytes.saturating_sub(self.bytes);
+        let order = Ordering::Relaxed;
+        let fits = self.of.held.fetch_update(order, order, |n| (n + more <= most).then_some(n + more)).is_ok();
+        if fits {
+            self.bytes += more;
+        }
+        fits
+    }
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        self.of.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl WafRun {
+    /// With what the policy of the same name counted before.
+    pub(crate) fn new(by: &Waf, number: u16, inspector: Arc<str>, before: Option<&WafRun>) -> WafRun {
+        let counts = before.map_or_else(Arc::default, |it| it.counts.clone());
+        WafRun { by: by.clone(), number, inspector, counts }
+    }
+
+    /// Its verdict is worth what the other's was: the same rules were asked in the same way.
+    pub fn judges_as(&self, other: &WafRun) -> bool {
+        self.inspector == other.inspector && self.number == other.number && self.by.over_body == other.by.over_body
+    }
+
+    pub fn blocks(&self) -> bool {
+        self.by.mode == WafMode::Block
+    }
+
+    /// Somebody answers for it that requests pass uninspected now. `unix_s`: now.
+    pub fn passes_uninspected(&self, unix_s: i64) -> bool {
+        matches!(&self.by.when_down, WhenDown::Pass { acceptance } if unix_s < acceptance.closes_at_s)
+    }
+
+    /// Bodies that are held may have so many bytes together: as if each of those that are inspected at once held the most.
+    pub fn most_held(&self) -> u64 {
+        u64::from(self.by.at_once) * u64::from(self.by.body_bytes)
+    }
+
+    pub fn holds(&self) -> HeldBytes {
+        HeldBytes { of: self.counts.clone(), bytes: 0 }
+    }
+
+    /// Begins to inspect a request; `None` where that are too many.
+    pub fn begin(&self) -> Option<Inspecting> {
+        self.counts.tally.begins(self.by.at_once).then(|| Inspecting(self.counts.clone()))
+    }
+
+    /// Counts what came of it; `us`: the inspector took so many microseconds.
+    pub fn came(&self, what: Inspected, us: u64) {
+        self.counts.tally.add(what as usize);
+        let bucket = BUCKETS_US.iter().position(|most| us <= *most).unwrap_or(BUCKETS_US.len());
+        if let Some(n) = self.counts.took.get(bucket) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
+        self.counts.took_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    pub fn under_way(&self) -> u32 {
+        self.counts.tally.under_way()
+    }
+
+    /// In the order of [`INSPECTED`].
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        INSPECTED.iter().zip(self.counts.tally.counted()).map(|((_, word), n)| (*word, n))
+    }
+
+    /// How many took as long, by bucket; and all of it in microseconds.
+    pub fn took(&self) -> ([u64; BUCKETS_US.len() + 1], u64) {
+        let mut out = [0; BUCKETS_US.len() + 1];
+        for (out, n) in out.iter_mut().zip(&self.counts.took) {
+            *out = n.load(Ordering::Relaxed);
+        }
+        (out, self.counts.took_us.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Inspecting {
+    fn drop(&mut self) {
+        self.0.tally.ends();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_has_a_place_and_a_word_of_its_own() {
+        for (i, (what, word)) in INSPECTED.iter().enumerate() {
+            assert_eq!((*what as usize, what.word()), (i, *word));
+        }
+        let words: std::collections::HashSet<_> = INSPECTED.iter().map(|(_, word)| word).collect();
+        assert_eq!(words.len(), INSPECTED.len());
+    }
+
+    #[test]
+    fn what_is_held_of_all_bodies_together_has_a_bound_and_is_let_go_with_them() {
+        let counts = Arc::new(Counts::default());
+        let holds = || HeldBytes { of: counts.clone(), bytes: 0 };
+        let (mut a, mut b) = (holds(), holds());
+        assert!(a.are(6, 10) && b.are(4, 10));
+        assert!(!b.are(5, 10) && a.are(6, 10), "{:?}", counts.held);
+        drop(a);
+        assert!(b.are(10, 10) && !holds().are(1, 10));
+        drop(b);
+        assert_eq!(counts.held.load(Ordering::Relaxed), 0);
+    }
+}
