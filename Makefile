@@ -19,7 +19,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
 APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
-  target/applications/collector/.there target/applications/sign_in/.there
+  target/applications/collector/.there target/applications/sign_in/.there target/applications/istio/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -193,6 +193,14 @@ target/applications/sign_in/.there: $(PEERS)/sign_in/go.mod $(PEERS)/sign_in/go.
 	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/sign_in; \
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/sign_in/oauth2-proxy github.com/oauth2-proxy/oauth2-proxy/v7; fi
+	@touch $@
+
+# As the collector.
+target/applications/istio/.there: $(PEERS)/istio/go.mod $(PEERS)/istio/go.sum
+	@mkdir -p target/applications/istio
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/istio; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/istio/extauthz istio.io/istio/samples/extauthz/cmd/extauthz; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

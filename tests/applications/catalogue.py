@@ -181,6 +181,12 @@ OTHERS = {
         ("reencrypt",),
         note="Asked about each request (`ask`), and signed in at through the same host; built where Go is 1.26 or newer, elsewhere skipped.",
     ),
+    "test_istio.py": Other(
+        "A server of ext_authz",
+        (("the one of Istio's examples", "istio.io/istio"), ("nginx before it, for TLS",)),
+        ("mutual", "plaintext"),
+        note="Asked in the words of Envoy and by HTTP, directly and behind a proxy that ends TLS for it; built where Go is 1.26 or newer, elsewhere skipped.",
+    ),
     "test_redis.py": Other("Redis", (("Redis of Debian",), ("redis-py", "redis"))),
     "test_mqtt.py": Other(
         "MQTT",

@@ -67,6 +67,15 @@ def has_sign_in() -> bool:
     return SIGN_IN.exists()
 
 
+def istio() -> str:
+    """Istio's server of ext_authz, whose modules want a newer Go than some machines have."""
+    installed("istio", ".there")
+    path = INSTALLED / "istio" / "extauthz"
+    if not path.exists():
+        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
+    return str(path)
+
+
 def module(name: str) -> list[str]:
     """A program that a package of Python's is."""
     return [installed("python", "bin", "python"), "-m", name]

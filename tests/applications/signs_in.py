@@ -16,7 +16,9 @@ from tests.kit.edge import until
 KIM = {"sub": "kim", "email": "kim@example.com", "email_verified": True}
 
 
-def started(opened: contextlib.ExitStack, command: list[str], folder: Path, name: str, port: int) -> None:
+def started(
+    opened: contextlib.ExitStack, command: list[str], folder: Path, name: str, port: int
+) -> subprocess.Popen[bytes]:
     errors = opened.enter_context((folder / f"{name}.log").open("wb"))
     clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     process = subprocess.Popen(command, stdout=errors, stderr=errors, env=clean, cwd=folder)
@@ -34,6 +36,7 @@ def started(opened: contextlib.ExitStack, command: list[str], folder: Path, name
         return None
 
     until(there, 60, lambda: (folder / f"{name}.log").read_text()[-2000:])
+    return process
 
 
 def provider(opened: contextlib.ExitStack, folder: Path, port: int) -> None:
