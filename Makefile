@@ -58,7 +58,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
 SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats
 
-peers: tools $(VENV)/.dev target/suites/.there target/waf/.there $(APPLICATIONS)
+peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)
 	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.

@@ -149,9 +149,11 @@ fn said(message: &[u8]) -> Result<Said<'_>, Unfit> {
     if !value.is_empty() && !raw.is_empty() {
         return Err(Unfit::Malformed);
     }
+    // Where nothing is said the later one stands: `append` is false by default in these messages, and an `append_action` of 0 is
+    // written as none.
     let how = match (append.map(|it| last_number(it, 1)).transpose()?, action) {
-        (Some(0), _) | (None, 2) => How::Set,
-        (Some(_), _) | (None, 0) => How::Add,
+        (Some(0), _) | (None, 0 | 2) => How::Set,
+        (Some(_), _) => How::Add,
         (None, 1) => How::AddIfAbsent,
         (None, 3) => How::SetIfThere,
         _ => return Err(Unfit::Malformed),
@@ -257,7 +259,7 @@ mod tests {
         let it = a_yes();
         let Ok(Word::Passes { says, removes, edits_query, tells }) = read(&it) else { panic!("a yes") };
         let hows: Vec<_> = says.iter().map(|it| it.how).collect();
-        assert_eq!(hows, [How::Add, How::Add, How::Set, How::AddIfAbsent, How::SetIfThere]);
+        assert_eq!(hows, [How::Set, How::Add, How::Set, How::AddIfAbsent, How::SetIfThere]);
         assert_eq!((says[0].name, says[0].value), (&b"x-user"[..], &b"kim"[..]));
         assert_eq!((removes, edits_query), (vec![&b"x-secret"[..]], false));
         assert_eq!((tells[0].name, tells[0].value), (&b"set-cookie"[..], &b"a=b"[..]));

@@ -100,7 +100,12 @@ fn heard(message: &[u8], takes: &[String]) -> Result<Heard, String> {
                 _ => return Err(format!("answered a no with status {status}")),
             };
             said.push(body);
-            (status, all(&says)?)
+            let mut fields = all(&says)?;
+            // Nobody guesses what a body is of which nothing is said.
+            if !body.is_empty() && fields.iter().all(|(name, _)| name != "content-type") {
+                fields.push(("content-type".to_owned(), b"text/plain".to_vec()));
+            }
+            (status, fields)
         }
     };
     Ok(Heard { status, fields, body: said, is_whole: true, unfit: None, up: None })
