@@ -83,11 +83,13 @@ def run_with(folder: Path, run: Run, *watched: str) -> None:
     source = Path(__file__).with_name("still.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(still), str(source)], check=True)
 
-    def pinned(cpu: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def pinned(
+        cpu: str, command: list[str], env: dict[str, str] | None = None, stdin: int | None = None
+    ) -> subprocess.Popen[bytes]:
         # What the C library is told is set beforehand: the engine would start anew to set it.
         env = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "LD_PRELOAD": str(still)}
         is_engine = command[0].endswith("everyhop-engine")
-        return plain(cpu, [*(watched if is_engine else ()), *command], env)
+        return plain(cpu, [*(watched if is_engine else ()), *command], env, stdin)
 
     subjects.pinned = pinned
     try:

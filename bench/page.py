@@ -185,6 +185,38 @@ def passing(found: dict[str, Any]) -> str:
     return "\n".join(each(found["passing"])) if "passing" in found else "Not measured."
 
 
+def inspecting(found: dict[str, Any]) -> str:
+    """What inspecting costs each, and what others feel of it."""
+    it = found.get("inspecting")
+    if it is None:
+        return "Not measured."
+    lines = [
+        "| us/request | everyhop, the edge | everyhop, its inspector | nginx with ModSecurity |",
+        "|---|---|---|---|",
+    ]
+    for row in it["rows"]:
+        name = row["title"] + (" (noisy)" if row["noisy"] else "")
+        cells = [ranged(row["costs"].get(of)) for of in ("everyhop", "inspector", "nginx")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    waits = it["waits"]
+    lines += [
+        "",
+        "| latency, us | p50 | p99 |",
+        "|---|---|---|",
+        f"| not inspected, alone | {waits['p50']} | {waits['p99']} |",
+        f"| not inspected, beside a flood of 64 KiB of JSON that is inspected | {waits['p50 beside']} | {waits['p99 beside']} |",
+        f"| of rules that only detect, alone | {waits['p50 detect']} | {waits['p99 detect']} |",
+    ]
+    return "\n".join(lines)
+
+
+def ranged(costs: list[float] | None) -> str:
+    if not costs:
+        return "-"
+    middle = statistics.median(costs)
+    return f"{middle:,.1f} ({min(costs):,.1f}-{max(costs):,.1f})"
+
+
 def configs(subjects: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
@@ -210,11 +242,14 @@ def render(results: Path) -> None:
         "CHECKS": checks(found),
         "FEATURES": features(found),
         "PASSING": passing(found),
+        "INSPECTING": inspecting(found),
         "CONFIGS": configs(found["subjects"]),
         "FEATURE_CONFIGS": "### Of the features\n\n" * ("features" in found)
         + configs(found.get("features", {}).get("subjects", {})),
         "PASSING_CONFIGS": "### Of who passes\n\n" * ("passing" in found)
         + configs(found.get("passing", {}).get("subjects", {})),
+        "INSPECTING_CONFIGS": "### Of inspecting\n\n" * ("inspecting" in found)
+        + configs(found.get("inspecting", {}).get("subjects", {})),
         "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
     }
     for key, value in parts.items():

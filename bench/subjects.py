@@ -82,9 +82,12 @@ def begun_with(subjects: list[Subject], number: int) -> list[Subject]:
     return subjects[first:] + subjects[:first]
 
 
-def pinned(cpu: str, command: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+def pinned(
+    cpu: str, command: list[str], env: dict[str, str] | None = None, stdin: int | None = None
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         ["taskset", "-c", cpu, *command],
+        stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, **(env or {})},
@@ -183,9 +186,15 @@ def everyhop(
 
 
 def released(
-    folder: Path, name: str, text: str, ports: dict[str, int], cpus: str = SUBJECT_CPU, shown: str = ""
+    folder: Path,
+    name: str,
+    text: str,
+    ports: dict[str, int],
+    cpus: str = SUBJECT_CPU,
+    shown: str = "",
+    inspector: int | None = None,
 ) -> Subject:
-    """The released engine alone, with this configuration."""
+    """The released engine alone, with this configuration. `inspector`: the socket of who inspects for it."""
     config = folder / f"{name}.toml"
     config.write_text(text)
     compiled = compile_file(config)
@@ -193,7 +202,7 @@ def released(
     plan.write_text(compiled.plan_json)
     material.write_bytes(compiled.material.blob)
     command = [str(ROOT / "target/release/everyhop-engine"), "--plan", str(plan), "--material", str(material)]
-    return Subject(name, "0.1.0", ports, pinned(cpus, command), shown)
+    return Subject(name, "0.1.0", ports, pinned(cpus, command, stdin=inspector), shown)
 
 
 def before(folder: Path, back: Origin, checkout: Path) -> Subject:

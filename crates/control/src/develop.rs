@@ -1,5 +1,6 @@
 //! The engine on its own, for bench, callgrind and sandbox tests: binds what a plan names and applies it, through the
-//! same orders that a supervisor sends. Not in the wheel.
+//! same orders that a supervisor sends. Where the plan has rules to inspect by, who asks them is at the other end of its
+//! standard input. Not in the wheel.
 
 use crate::messages::{Ask, Socket};
 use crate::serve::Engine;
@@ -13,7 +14,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -59,6 +60,11 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         }
     }
     told(&engine, Ask::Listen { threads, sockets, status: None }, fds)?;
+    let inspector = (!plan.wafs.is_empty()).then(|| "stdin".to_owned());
+    if let Some(id) = &inspector {
+        let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| e.to_string())?;
+        told(&engine, Ask::Inspector { id: id.clone(), at_once: 2 }, vec![socket])?;
+    }
     let mut logs = plan.log_places();
     logs.retain(|it| *it != STDOUT);
     let ask = Ask::Apply {
@@ -69,7 +75,7 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
         names: HashMap::new(),
         logs: logs.iter().map(|it| (*it).to_owned()).collect(),
         zone: None,
-        inspector: None,
+        inspector,
     };
     let mut fds = vec![memory(material).map_err(|e| e.to_string())?];
     for path in &logs {

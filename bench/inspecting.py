@@ -1,0 +1,287 @@
+"""What it costs to inspect a request by the OWASP Core Rule Set, beside nginx with ModSecurity of Debian: CPU time, of the edge and of
+its inspector each by itself; and what requests that are not inspected feel of those that are.
+
+    python -m bench.inspecting [--rounds N] [--scale 0.1] [--only CHECK] [--peers everyhop,nginx] [--write]
+
+Each subject is asked first whether it refuses an injection in a query and in a body, and lets the measured requests pass. The rule sets
+are those that each comes with (CRS 4 here, 3 of Debian), at their first level.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cells import run
+from bench.features import ask, masked, noisy
+from bench.stage import called, stop
+from bench.subjects import (
+    LOAD_CPU,
+    SUBJECT_CPU,
+    Subject,
+    begun_with,
+    nginx_behind,
+    nginx_frame,
+    pinned,
+    released,
+    version_of,
+    wait_port,
+    which,
+)
+from everyhop.compile import compile_file
+from everyhop.compile.inspecting import policies
+from everyhop.demo.certificates import Authority
+from everyhop.demo.stage import free_port
+from everyhop.waf import Inspector, found
+
+BROWSER = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Accept-Language": "en-US,en;q=0.5",
+    "Cookie": "session=0123456789abcdef0123456789abcdef; theme=dark",
+}
+PATH = "/articles/2026/11?page=2&sort=date"
+JSON = json.dumps({f"key{n}": f"value {n}" for n in range(80)})
+LARGE = json.dumps({f"key{n}": "a plain value of some length, as forms have " * 2 for n in range(640)})
+"""64 KiB, of 640 values."""
+
+
+@dataclass(frozen=True)
+class What:
+    title: str
+    port: str
+    count: int
+    body: str = ""
+
+
+WHAT = {
+    "plain": What("a browser's GET, not inspected", "plain", 10_000),
+    "get": What("a browser's GET, inspected", "waf", 1_000),
+    "json": What("2 KB of JSON, inspected", "waf", 100, JSON),
+    "detect": What("a browser's GET, of rules that only detect", "detect", 1_000),
+}
+
+
+def origin(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    port = free_port()
+    answer = f"server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{'x' * 256}'; }} }}"
+    return port, nginx_behind(folder, "i", answer)
+
+
+def everyhop(folder: Path, back: int) -> tuple[Subject, Inspector]:
+    ports = {name: free_port() for name in ("plain", "waf", "detect")}
+    uses = {"plain": "", "waf": 'waf = "crs"\n', "detect": 'waf = "watch"\n'}
+    text = (
+        'version = 1\n[engine]\nthreads = 1\n[log]\naccess = "off"\n'
+        + "".join(f'[[listener]]\nname = "{name}"\nbind = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
+        + '[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{ chain = "edge.pem", key = "file:edge.key" }]\n'
+        '[[waf]]\nname = "crs"\ndeadline_ms = 10000\n[[waf]]\nname = "watch"\nmode = "detect"\ndeadline_ms = 10000\n'
+        + "".join(
+            f'[[route]]\nname = "{name}"\nhost = "a.test"\nlisteners = ["{name}"]\ntls = "plaintext"\n'
+            f'to = ["127.0.0.1:{back}"]\n{more}'
+            for name, more in uses.items()
+        )
+    )
+    (config := folder / "everyhop.toml").write_text(text)
+    compiled = compile_file(config)
+    inspector = Inspector(policies(compiled.plan.wafs, compiled.rules, 0), nice=5)
+    subprocess.run(["taskset", "-apc", SUBJECT_CPU, str(inspector.process.pid)], check=True, capture_output=True)
+    subject = released(folder, "everyhop", text, ports, shown=text, inspector=inspector.socket.fileno())
+    inspector.socket.close()
+    return subject, inspector
+
+
+def nginx(folder: Path, back: int) -> Subject | None:
+    """Debian's, with its module and its rules."""
+    program = which("nginx")
+    module, rules = (
+        Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"),
+        Path("/usr/share/modsecurity-crs/rules"),
+    )
+    if not program or not module.exists() or not rules.exists():
+        return None
+    ports = {name: free_port() for name in ("plain", "waf")}
+    (folder / "modsecurity.conf").write_text(
+        "SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 13107200\nSecAuditEngine Off\n"
+        'SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,'
+        'ctl:requestBodyProcessor=JSON"\n'
+        f"Include /etc/modsecurity/crs/crs-setup.conf\nInclude {rules}/REQUEST-*.conf\n"
+    )
+    keep = "keepalive 1024; keepalive_requests 100000000;"
+    on = "proxy_set_header Connection ''; proxy_set_header Host $host; proxy_pass http://plain;"
+    asks = f"modsecurity on; modsecurity_rules_file {folder}/modsecurity.conf; "
+    inside = {"plain": on, "waf": asks + on}
+    text = (
+        f"load_module {module};\ndaemon off; worker_processes 1; pid {folder}/inspecting.pid; error_log /dev/null;\n"
+        "events { worker_connections 4096; }\n"
+        f"http {{ {nginx_frame(folder, 'inspecting')}"
+        f"ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.key; ssl_protocols TLSv1.3;\n"
+        "ssl_ecdh_curve X25519; proxy_http_version 1.1; client_body_buffer_size 256k;\n"
+        f"upstream plain {{ server 127.0.0.1:{back}; {keep} }}\n"
+        + "".join(
+            f"server {{ listen 127.0.0.1:{ports[name]} ssl backlog=4096;\nlocation / {{ {what} }} }}\n"
+            for name, what in inside.items()
+        )
+        + "}\n"
+    )
+    (config := folder / "inspecting.conf").write_text(text)
+    command = [program, "-c", str(config), "-p", str(folder)]
+    version = f"{version_of(program, '-v')} with ModSecurity 3"
+    return Subject("nginx", version, ports, pinned(SUBJECT_CPU, command), text)
+
+
+def prove(folder: Path, subject: Subject) -> None:
+    """Ends the run where it does not do what is measured."""
+    attack = "/?q=1%27%20OR%20%271%27=%271"
+    for path, status in ((attack, 403), (PATH, 200)):
+        seen = ask(folder, subject, "waf", path, BROWSER).status
+        if seen != status:
+            raise SystemExit(f"{subject.name} does not inspect: {seen} for {path}")
+
+
+def load(folder: Path, port: int, what: What, count: int, log: Path | None = None, clients: int = 8) -> list[str]:
+    """h2load, as one asks so."""
+    words = [which("h2load") or "h2load", "-n", str(count), "-t", "1", "--h1", "-c", str(clients)]
+    words += [word for name, value in BROWSER.items() for word in ("-H", f"{name}: {value}")]
+    if what.body:
+        (body := folder / f"{len(what.body)}.json").write_text(what.body)
+        words += ["-d", str(body), "-H", "Content-Type: application/json"]
+    words += [f"--log-file={log}"] if log else []
+    return [*words, "--connect-to", f"127.0.0.1:{port}", f"https://a.test:{port}{PATH}"]
+
+
+def drive(folder: Path, subject: Subject, what: What, scale: float) -> int:
+    count = max(16, int(what.count * scale))
+    out = run(*load(folder, subject.ports[what.port], what, count))
+    seen = re.search(r"status codes: (\d+) 2xx", out)
+    if not seen or int(seen[1]) != count:
+        raise SystemExit(f"{subject.name} failed requests:\n{out}")
+    return count
+
+
+def spent(pid: int) -> float:
+    """Seconds of CPU of all threads of one process."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def measure(
+    folder: Path, subjects: list[Subject], inspector: Inspector, what: What, rounds: int, scale: float
+) -> dict[str, list[float]]:
+    costs: dict[str, list[float]] = {}
+    able = [it for it in subjects if what.port in it.ports]
+    for done in range(rounds + 1):
+        for subject in begun_with(able, done):
+            before, beside = subject.cpu_s(), spent(inspector.process.pid)
+            count = drive(folder, subject, what, scale)
+            if not done:
+                continue
+            costs.setdefault(subject.name, []).append(round((subject.cpu_s() - before) * 1e6 / count, 2))
+            if subject.name == "everyhop":
+                its = round((spent(inspector.process.pid) - beside) * 1e6 / count, 2)
+                costs.setdefault("inspector", []).append(its)
+    return costs
+
+
+def latencies(folder: Path, subject: Subject, port: str, count: int) -> list[int]:
+    """Of requests one after the other, in microseconds, the shortest first."""
+    log = folder / "latencies.tsv"
+    log.unlink(missing_ok=True)
+    run(*load(folder, subject.ports[port], WHAT["plain"], count, log, clients=1))
+    return sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+
+
+def p(sorted_: list[int], of: float) -> int:
+    """So many of them were shorter."""
+    return sorted_[min(len(sorted_) - 1, int(len(sorted_) * of))]
+
+
+def felt(folder: Path, subject: Subject, scale: float) -> dict[str, float]:
+    """Half and 99 of 100 requests that are not inspected take so long, alone and while as many large bodies as there can be are
+    inspected; and half of those of rules that only detect."""
+    count = max(200, int(4_000 * scale))
+    alone = latencies(folder, subject, "plain", count)
+    flood = What("", "waf", 1_000_000, LARGE)
+    command = load(folder, subject.ports["waf"], flood, flood.count, clients=16)
+    flooding = subprocess.Popen(
+        ["taskset", "-c", LOAD_CPU, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        beside = latencies(folder, subject, "plain", count)
+        if flooding.poll() is not None:
+            raise SystemExit("the flood ended before it was measured")
+    finally:
+        flooding.kill()
+        flooding.wait()
+    detected = latencies(folder, subject, "detect", count)
+    return {
+        "p50": p(alone, 0.5),
+        "p99": p(alone, 0.99),
+        "p50 beside": p(beside, 0.5),
+        "p99 beside": p(beside, 0.99),
+        "p50 detect": p(detected, 0.5),
+        "p99 detect": p(detected, 0.99),
+    }
+
+
+@contextlib.contextmanager
+def ground(folder: Path, peers: list[str]) -> Iterator[tuple[list[Subject], Inspector]]:
+    Authority(folder, "Bench CA").leaf("edge", "a.test")
+    back, behind = origin(folder)
+    subjects: list[Subject] = []
+    inspector = None
+    try:
+        wait_port(back)
+        own, inspector = everyhop(folder, back)
+        subjects.append(own)
+        if "nginx" in peers and (peer := nginx(folder, back)) is not None:
+            subjects.append(peer)
+        for subject in subjects:
+            for port in subject.ports.values():
+                wait_port(port)
+        yield subjects, inspector
+    finally:
+        for subject in subjects:
+            stop(subject)
+        if inspector is not None:
+            inspector.close()
+        behind.terminate()
+        behind.wait(10)
+
+
+def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict[str, object]:
+    """All of it, as the page takes it."""
+    found()
+    with tempfile.TemporaryDirectory(prefix="eh-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with ground(folder, peers) as (subjects, inspector):
+            for subject in subjects:
+                prove(folder, subject)
+            rows: list[dict[str, object]] = []
+            for key, what in WHAT.items():
+                if only not in ("", key):
+                    continue
+                costs = measure(folder, subjects, inspector, what, rounds, scale)
+                rows.append({"key": key, "title": what.title, "costs": costs, "noisy": noisy(costs)})
+                told = "  ".join(f"{k} {statistics.median(v):.1f}" for k, v in costs.items())
+                print(f"{key:<10} us/request  {told}{'  (noisy)' * noisy(costs)}", flush=True)
+            waits = felt(folder, subjects[0], scale)
+            print("  ".join(f"{k} {v} us" for k, v in waits.items()), flush=True)
+            of = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
+    return {"rows": rows, "waits": waits, "subjects": of}
+
+
+if __name__ == "__main__":
+    sys.exit(called(__doc__, "inspecting", figures, WHAT, ("everyhop", "nginx")))
