@@ -62,10 +62,10 @@ peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.t
 	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
-halves:
+halves: target/waf/.there
 	@pytest -n 2 --dist loadfile tests/unit tests/contract tests/refusals $(ONLY)
 
-quick: $(VENV)/.dev ## The short loop: lint, and what needs no sockets and no seconds.
+quick: $(VENV)/.dev target/waf/.there ## The short loop: lint, and what needs no sockets and no seconds.
 	@$(MAKE) -s lint types
 	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
 	@$(MAKE) -s halves ONLY='-m "not thorough"'
@@ -123,7 +123,7 @@ generate: $(VENV)/.dev ## Writes schemas and the generated reference anew.
 	@python tools/generate.py
 	@if command -v systemd-analyze >/dev/null; then python tools/systemd_hardening.py; fi
 
-unit: $(VENV)/.dev ## Unit, contract and refusal tests.
+unit: $(VENV)/.dev target/waf/.there ## Unit, contract and refusal tests.
 	@pytest tests/unit tests/contract tests/refusals $(ARGS)
 
 wire: tools $(VENV)/.dev target/waf/.there ## Tests on real sockets with real peers.
