@@ -14,6 +14,7 @@ mod http1;
 mod inspector;
 pub mod mutate;
 mod oracle;
+mod password;
 mod plan;
 #[cfg(feature = "session")]
 mod session;
@@ -26,6 +27,7 @@ pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
 #[cfg(feature = "session")]
 pub use inspector::inspector;
+pub use password::{authorization, users};
 pub use plan::plan;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
@@ -52,6 +54,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("plan", plan),
     ("token", token),
     ("key_set", key_set),
+    ("users", users),
+    ("authorization", authorization),
     #[cfg(feature = "session")]
     ("inspector", inspector),
     #[cfg(feature = "session")]

@@ -50,6 +50,7 @@ PAGES = (
     "how-to/behind-a-load-balancer",
     "how-to/canary",
     "how-to/let-in-by-token",
+    "how-to/let-in-by-password",
     "how-to/try-waf-rules",
     "how-to/ask-an-authorizer",
     "how-to/inspect-requests",

@@ -314,6 +314,28 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "RFC 6750",
         ),
     },
+    "Passwords": {
+        "S01": Row(
+            "passwords that are wrong, nearly right, of others, of nobody, empty, of 4 KB; names in another case; times compared",
+            "401, the same whatever it was; whoever is not there is verified like who is; what was wrong is never remembered",
+            "RFC 7617; CVE-2016-6210",
+        ),
+        "S02": Row(
+            "Authorization that stands twice, is no base64 or has bits that mean nothing, control characters, bytes that are no UTF-8; in a field that concerns the connection",
+            "400 or 401, and nothing is verified",
+            "RFC 7617 2; RFC 4648 3.5",
+        ),
+        "S03": Row(
+            "passwords by the dozen at once, of one address and of several; each costs the edge a second",
+            "503 for what has no turn, and nobody passes by that; others are served; addresses take turns",
+            "CVE-2013-1443",
+        ),
+        "S04": Row(
+            "files with hashes by MD5, SHA-1, crypt, with the password itself, with costs without bound, with a name twice; a file that changes under way",
+            "refused with the line, of which nothing is shown; who is taken out is out, and so are the tunnels that they opened",
+            "OWASP Password Storage Cheat Sheet",
+        ),
+    },
     "Rate limits and resources": {
         "L01": Row(
             "many addresses of one network, an address that is mapped, X-Forwarded-For of a stranger; many connections, both protocols, aliases of a path; several edges",

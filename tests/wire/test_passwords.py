@@ -116,6 +116,7 @@ def test_who_shows_the_right_password_passes_and_who_shows_none_is_asked_for_one
 
 
 def test_whoever_shows_anything_else_is_refused_and_is_told_the_same_whatever_it_was(stage: Stage) -> None:
+    """S01."""
     wrong = [
         ("alice", ALICE[:-1]),
         ("alice", ALICE + " "),
@@ -138,6 +139,7 @@ def test_whoever_shows_anything_else_is_refused_and_is_told_the_same_whatever_it
 
 
 def test_what_is_no_name_and_password_in_its_one_form_is_refused_without_verifying_anything(stage: Stage) -> None:
+    """S02."""
     fine = basic("alice", ALICE)
     for shown in (
         "Basic !!!!",
@@ -157,6 +159,7 @@ def test_what_is_no_name_and_password_in_its_one_form_is_refused_without_verifyi
 
 
 def test_a_request_with_two_of_them_is_malformed(stage: Stage) -> None:
+    """S02."""
     fine = basic("alice", ALICE)
     for second in (fine, "Bearer a.b.c", basic("alice", "wrong")):
         stage.refused(fine, "http1/two-authorizations", 400, f"Authorization: {second}\r\n")
@@ -215,6 +218,7 @@ def test_the_backend_and_a_mirror_are_told_the_name_and_the_password_where_it_go
 
 
 def test_a_password_is_verified_once_and_one_that_was_wrong_is_never_remembered(stage: Stage) -> None:
+    """S01."""
     with tls(stage.edge.port, "a.test", stage.pki.public.file) as sock:
         for _ in range(5):
             assert exchange(sock, request(basic("alice", ALICE))).status == 200
@@ -245,7 +249,7 @@ def test_the_same_password_that_several_connections_show_at_once_is_verified_onc
 
 
 def test_others_are_served_while_a_password_is_verified(edge: Edges, pki: Pki, raw: Raws, tmp_path: Path) -> None:
-    """There is one thread: it waits for nothing."""
+    """S03. There is one thread: it waits for nothing."""
     it = Stage(edge, pki, raw, tmp_path)
     write(it.users, by_htpasswd("alice", ALICE), by_htpasswd("slow", ALICE, *SLOW))
     assert it.edge.admin("reload")["reloaded"]
@@ -264,6 +268,7 @@ def test_others_are_served_while_a_password_is_verified(edge: Edges, pki: Pki, r
 def test_where_too_many_are_shown_the_rest_is_refused_and_nobody_passes_by_that(
     edge: Edges, pki: Pki, raw: Raws, tmp_path: Path
 ) -> None:
+    """S03."""
     it = Stage(edge, pki, raw, tmp_path, listener='trusted_proxies = ["127.0.0.1"]')
     write(it.users, by_htpasswd("alice", ALICE, "-B", "-C", "12"))
     assert it.edge.admin("reload")["reloaded"]
@@ -298,6 +303,7 @@ def test_whoever_tries_passwords_has_as_many_tries_as_its_address_has_requests(
 
 
 def test_a_file_that_changes_lets_in_whom_it_has_from_then_on_and_nobody_else(stage: Stage) -> None:
+    """S04."""
     assert [stage.signs_in("alice", ALICE), stage.signs_in("böb", BOB)] == [200, 200]
     bob = by_argon2("böb", BOB)
     write(stage.users, by_htpasswd("alice", "another"), bob, by_htpasswd("carol", "hers"))
@@ -317,6 +323,7 @@ def test_a_file_that_changes_lets_in_whom_it_has_from_then_on_and_nobody_else(st
 def test_a_tunnel_outlives_other_users_and_ends_with_the_password_that_opened_it(
     edge: Edges, pki: Pki, raw: Raws, tmp_path: Path
 ) -> None:
+    """S04."""
     it = Stage(edge, pki, raw, tmp_path, more='upgrades = ["tcp"]', backend=Daemon())
     alice = it.users.read_text().split("\n")[0] + "\n"
     with tls(it.edge.port, "a.test", pki.public.file) as sock:

@@ -1,15 +1,10 @@
 //! Passwords that were verified, and those that needed no verifying. Read next: `metrics_text.rs`, which has everything else.
 
 use everyhop_engine::worker::shared::Shared;
-use everyhop_running::running::Running;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-/// Nothing where no route asks for one.
-pub(crate) fn passwords(out: &mut String, shared: &Shared, running: &Running) {
-    if running.routes.iter().all(|r| r.basic.is_none()) {
-        return;
-    }
+pub(crate) fn passwords(out: &mut String, shared: &Shared) {
     let (counts, name) = (&shared.passwords.counts, "everyhop_passwords_total");
     let help = "passwords that requests showed, by what came of them: remembered ones were verified before";
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");

@@ -53,7 +53,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     retries(&mut out, &running);
     mirrors(&mut out, &running);
     asks(&mut out, &running);
-    passwords(&mut out, shared, &running);
+    passwords(&mut out, shared);
     metrics_waf::wafs(&mut out, shared, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);
