@@ -213,7 +213,7 @@ ROWS = (
     Row("modsecurity_rules modsecurity_rules_file security_rules", Lives("waf", 'extra = ["rules.conf"]')),
     Row("cache proxy_cache proxy_cache_path caching cache_control", Unbuilt("caching")),
     Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),
-    Row("basic_auth auth_basic auth_basic_user_file basicauth userlist http_auth htpasswd", Lives("route", 'basic = { file = "users" }', "a line of the file is made by everyhop password NAME, or htpasswd -B")),
+    Row("basic_auth auth_basic auth_basic_user_file userlist http_auth htpasswd", Lives("route", 'basic = { file = "users" }', "a line of the file is made by everyhop password NAME, or htpasswd -B")),
     Row("forward_auth auth_request external_auth", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
     Row("ext_authz", Lives("route", 'ask = "sso"', 'who is asked is an [[authorizer]] with speaks = "envoy"')),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
