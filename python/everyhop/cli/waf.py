@@ -1,7 +1,11 @@
-"""`everyhop waf test FILE`: what the inspector says of requests in a file, by the rules that an edge would ask."""
+"""`everyhop waf`: what the inspector says of requests in a file, by the rules that an edge would ask; and what those that an edge
+asked found, out of its log."""
 
 from __future__ import annotations
 
+import datetime as dt
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,19 +14,24 @@ import typer
 from everyhop.cli.console import print_json
 from everyhop.errors import Misuse, Surroundings
 from everyhop.files import read_regular
-from everyhop.screen import Paint, line
+from everyhop.screen import Paint, line, lines, wrapped
 from everyhop.waf import Exclusion, Inspector, NoVerdict, Policy, RuleFile, Verdict
+from everyhop.waf.families import looks_for
+from everyhop.waf.findings import Found as Denied
+from everyhop.waf.findings import counted, in_log
 from everyhop.waf.requests import MOST_BYTES, Found, in_file
 
 LONGEST = 72
 """Of a request's first line; the rest tells nothing more of which one it is."""
+MOST_ROWS = 20
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Rules of a web application firewall: what they say of requests.")
     group.command("test", help="Say of each request in a file which rules match. Exit code 1: one is denied.")(test)
-    # A group of one command would be that command.
-    group.callback()(lambda: None)
+    group.command("explain", help="Say which rules denied requests, out of an access log, and how one is taken back.")(
+        explain
+    )
     app.add_typer(group, name="waf")
 
 
@@ -118,3 +127,52 @@ def as_data(it: Found, answer: Verdict | str) -> dict[str, object]:
         return base | {"action": None, "refused_by_edge": it.slug or None, "why": answer}
     rules = [rule._asdict() for rule in answer.rules]
     return base | {"action": answer.action, "status": answer.status or None, "score": answer.score, "rules": rules}
+
+
+def explain(
+    log: Annotated[Path, typer.Argument(help="The access log; - reads from a pipe.")],
+    id_: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Of one request: X-Request-Id.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    found = list(in_log(lines_of(log)))
+    if id_ is not None:
+        tell_one([it for it in found if it.id == id_], id_, as_json=as_json)
+        return
+    rows = counted(found)
+    if as_json:
+        names = ("times", "rule", "on", "at", "last_id")
+        print_json({"requests": len(found), "matches": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    line(f"{len(found)} request(s) that rules denied, or would have")
+    for n, rule, on, at, last in rows[:MOST_ROWS]:
+        lines(wrapped(f"{n} x {rule} on {on} at {at}: {looks_for(rule)} (such as {last})", 2, "  "))
+    if len(rows) > MOST_ROWS:
+        line(f"  and {len(rows) - MOST_ROWS} more kind(s): --json has all")
+    if rows:
+        line("one by one, and how a rule is taken back: everyhop waf explain LOG --id ID")
+
+
+def tell_one(found: list[Denied], id_: str, *, as_json: bool) -> None:
+    if not found:
+        raise Misuse(f"the log has no request {id_} that rules denied, or would have")
+    today = dt.datetime.now(dt.UTC).date()
+    if as_json:
+        print_json({"requests": [asdict(it) | {"exclude": it.taken_back(today)} for it in found]})
+        return
+    for it in found:
+        for text in it.told:
+            lines(wrapped(text, 4, ""))
+        line("if that was no attack, and somebody answers for it:")
+        for text in it.taken_back(today):
+            line(f"  exclude = [{text}]")
+
+
+def lines_of(log: Path) -> list[str]:
+    if str(log) == "-":
+        return sys.stdin.read().splitlines()
+    try:
+        return log.read_text(errors="replace").splitlines()
+    except OSError as e:
+        raise Surroundings(f"{log} cannot be read: {e.strerror}") from e
