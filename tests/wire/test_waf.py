@@ -20,7 +20,7 @@ from tests.kit.clients import Answer, read_answer
 from tests.kit.edge import until
 from tests.kit.inspector import built
 from tests.kit.raw import OK, Record, head, rest
-from tests.wire.test_http2 import Speaker
+from tests.wire.test_http2 import Speaker, curl
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -190,6 +190,34 @@ def test_of_http2_each_request_is_inspected_by_itself_and_its_body_goes_on_whole
         client.flush()
         assert client.outcome(good) == "200"
     assert it.raw.received.endswith(b"b" * 9000 + b"c" * 9000)
+
+
+def test_a_body_of_http2_that_is_larger_than_its_window_is_held_and_goes_on(
+    stage: Callable[..., Stage], tmp_path: Path
+) -> None:
+    it = stage("body_bytes = 1048576\ndeadline_ms = 10000")
+    body = "b" * 300_000
+    (file := tmp_path / "body").write_text(body)
+    # Of a file that is uploaded no rule reads the content.
+    done = curl(it.edge, "--http2", "-F", f"file=@{file}", "-w", "%{http_code}", f"https://a.test:{it.edge.port}/")
+    assert done.stdout.endswith(b"200"), done
+    assert body.encode() in it.raw.received
+
+
+def test_other_methods_and_calls_of_grpc_pass_where_the_set_is_told_of_them_and_not_else(
+    stage: Callable[..., Stage], tmp_path: Path
+) -> None:
+    (own := tmp_path / "own.conf").write_text(
+        """SecAction "id:100,phase:1,pass,nolog,setvar:'tx.allowed_methods=GET HEAD POST OPTIONS PUT PATCH DELETE'"\n"""
+    )
+    put = post('{"a":"b"}', "application/json").replace("POST", "PUT")
+    call = post("\0\0\0\0\0", "application/grpc", "TE: trailers\r\n", "/a.B/C")
+    before = stage()
+    before.refused(403, "waf/denied", put)
+    before.refused(403, "waf/denied", call)
+    it = stage(f'extra = ["{own}"]')
+    assert it.ask(put).status == 200
+    it.refused(403, "waf/denied", put.replace('"b"', '"<script>alert(1)</script>"'))
 
 
 def test_a_body_in_chunks_goes_on_as_it_came_and_who_waits_to_be_asked_for_it_is(stage: Callable[..., Stage]) -> None:
