@@ -316,10 +316,39 @@ def test_a_file_that_changes_lets_in_whom_it_has_from_then_on_and_nobody_else(st
     write(stage.users, bob)
     until(lambda: stage.signs_in("carol", "hers") == 401)
     assert stage.signs_in("alice", "another") == 401
-    write(stage.users, "alice:plain\n")
+    write(stage.users, bob, "alice:hunter2 is secret\nhunter3 is pasted\n")
     stage.edge.edge.wait_for("the last good ones stay", 30)
     assert stage.signs_in("böb", BOB) == 200, "the last that could be used are kept"
-    assert "plain" not in "\n".join(line for line in stage.edge.edge.said if "alice" in line and "no hash" not in line)
+
+
+def test_nothing_of_a_line_that_is_refused_is_shown_by_anybody(stage: Stage) -> None:
+    """S04. A password may stand there."""
+    write(stage.users, by_argon2("böb", BOB), "alice:hunter2 is secret\nhunter3 is pasted\n")
+    checked = stage.edge.cli("check", str(stage.edge.config))
+    assert checked.returncode == 1 and f"{stage.users}:2:7: refused [users/other-hash]" in checked.stderr
+    assert f"{stage.users}:3:1: refused [users/line]" in checked.stderr
+    asked = stage.edge.cli("check", str(stage.edge.config), "--json")
+    reloaded = stage.edge.cli("reload", "--config", str(stage.edge.config))
+    assert reloaded.returncode == 1
+    stage.edge.edge.wait_for("the last good ones stay", 30)
+    told = "\n".join([*stage.edge.edge.said, *(it.stdout + it.stderr for it in (checked, asked, reloaded))])
+    assert "users/other-hash" in told and "hunter" not in told and "$argon2" not in told
+
+
+def test_nginxs_format_has_the_name_in_its_place(edge: Edges, pki: Pki, raw: Raws, tmp_path: Path) -> None:
+    users = write(tmp_path / "users", by_htpasswd('al "ice"', ALICE))
+    asks = f'basic = {{ file = "{users}" }}\n'
+    port = raw(answering(OK)).port
+    it = edge(
+        f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n{asks}',
+        log='format = "combined"',
+    )
+    for shown, status in ((basic('al "ice"', ALICE), 200), (None, 401)):
+        with tls(it.port, "a.test", pki.public.file) as sock:
+            assert exchange(sock, request(shown)).status == status
+    it.edge.stop()
+    first, second = it.log.read_text().splitlines()
+    assert first.startswith("127.0.0.1 - al \\x22ice\\x22 [") and second.startswith("127.0.0.1 - - [")
 
 
 def test_a_tunnel_outlives_other_users_and_ends_with_the_password_that_opened_it(
