@@ -41,7 +41,7 @@ const ANEW: usize = 4;
 /// Beyond its time somebody is still waited for so long who is about to be given up: two ticks.
 const MOMENT_MS: u64 = 200;
 /// How long a password waits to be verified, behind those of others.
-const VERIFIES_S: u32 = 10;
+const VERIFIES_S: u32 = 30;
 
 /// Asks, and goes on with what came of it. `view`: the request's fields, which nobody has any more once they were read over.
 pub(crate) async fn settled<V: Fields + Headers>(
