@@ -1,6 +1,7 @@
 //! Who is asked whether requests may pass: what is counted of it, when requests pass unasked, and whose word is worth what.
 
 use crate::kit::plan::*;
+use everyhop_plan::EjectOn;
 use everyhop_record::times::BUCKETS_US;
 use everyhop_running::asks::{AsksRun, OUTCOMES, Outcome};
 use everyhop_running::running::Running;
@@ -124,6 +125,7 @@ fn a_route_that_asks_somebody_who_is_not_there_makes_no_plan_and_one_that_asks_n
     let it = &running.asks[0].to;
     assert!(running.uses_hop(it.backends[0].hop_id) && running.backends().any(|b| Arc::ptr_eq(b, &it.backends[0])));
     assert_eq!(it.limits.connect_s, 2, "no longer than it has for all of it");
+    assert_eq!(it.eject_on, [EjectOn::Timeouts], "one that does not answer is left alone for a while");
     let mut gone = plan_of(|_| ());
     *way(&mut gone, 0, "ask") = json!("gone");
     assert!(Material::new().built(&gone, None).is_err_and(|why| why.contains("gone")));

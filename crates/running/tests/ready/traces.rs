@@ -58,3 +58,25 @@ fn a_route_keeps_as_many_traces_as_the_file_says_or_as_it_says_itself_or_none() 
     }
     assert!(built(&plan(), None).routes.iter().all(|r| r.traces.is_none()), "without a collector none");
 }
+
+/// Of what nobody reads as requests there is nothing that a span could say.
+#[test]
+fn only_routes_whose_requests_the_edge_reads_have_traces_those_of_backends_that_speak_http_and_those_it_answers() {
+    let here: Value = serde_json::from_str(include_str!("../../../../fuzz/plan.json")).expect("a plan");
+    let mut plan = plan_to("", &[literal()]);
+    plan["routes"].as_array_mut().expect("routes").push(here["routes"][2].clone());
+    let of = |plan: &Value| built(plan, None).routes.iter().map(|r| r.traces.is_some()).collect::<Vec<_>>();
+    assert_eq!(of(&plan), [true, true, true], "the third is answered by the edge itself");
+    let mut stream = plan.clone();
+    let mut site = plan["sites"][0].clone();
+    (site["name"], site["hosts"], site["protocol"]) = (json!("stream"), json!(["b.test"]), json!("tcp"));
+    site["alpn"] = json!([]);
+    stream["sites"][0]["hosts"] = json!(["a.test", "c.test"]);
+    stream["sites"].as_array_mut().expect("sites").push(site);
+    *way(&mut stream, 1, "upstream_protocol") = json!("tcp");
+    assert_eq!(of(&stream), [true, false, true], "bytes of any protocol");
+    plan["routes"][1]["hosts"] = json!(["p.test"]);
+    plan["routes"][1]["way"] =
+        json!({"ends": "at_backend", "send_proxy": "off", "starttls": null, "spread": null, "backends": [literal()]});
+    assert_eq!(of(&plan), [true, false, true], "TLS that the edge does not end");
+}
