@@ -19,7 +19,8 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml 2>/dev/null) Cargo.
 GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
 APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
-  target/applications/collector/.there target/applications/sign_in/.there target/applications/istio/.there
+  target/applications/collector/.there target/applications/sign_in/.there target/applications/istio/.there \
+  target/applications/ratelimit/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -201,6 +202,14 @@ target/applications/istio/.there: $(PEERS)/istio/go.mod $(PEERS)/istio/go.sum
 	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/istio; \
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/istio/extauthz istio.io/istio/samples/extauthz/cmd/extauthz; fi
+	@touch $@
+
+# As the collector.
+target/applications/ratelimit/.there: $(PEERS)/ratelimit/go.mod $(PEERS)/ratelimit/go.sum
+	@mkdir -p target/applications/ratelimit
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/ratelimit; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/ratelimit/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

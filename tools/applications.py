@@ -23,7 +23,13 @@ def versions() -> dict[str, str]:
     lock = (ROOT / "requirements" / "applications.lock").read_text(encoding="utf-8")
     development = (ROOT / "requirements" / "dev.lock").read_text(encoding="utf-8")
     found = dict(re.findall(r"^([\w.-]+)==([\w.]+)", development + lock, re.M))
-    for modules in ("istio", "sign_in", "collector", "go"):  # What two have is spoken of as the later has it.
+    for modules in (
+        "ratelimit",
+        "istio",
+        "sign_in",
+        "collector",
+        "go",
+    ):  # What two have is spoken of as the later has it.
         text = (TESTS / "peers" / modules / "go.mod").read_text(encoding="utf-8")
         found |= dict(re.findall(r"^\s*(?:require )?(\S+\.\S+/\S+) v(\S+)", text, re.M))
     npm = json.loads((TESTS / "peers" / "package.json").read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ pub mod mutate;
 mod oracle;
 mod password;
 mod plan;
+mod rate_limit_response;
 #[cfg(feature = "session")]
 mod session;
 mod token;
@@ -29,6 +30,7 @@ pub use http1::{chunked, request, response};
 pub use inspector::inspector;
 pub use password::{authorization, users};
 pub use plan::plan;
+pub use rate_limit_response::rate_limit_response;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
 pub use token::{key_set, token};
@@ -49,6 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("trace", trace),
     ("reply", reply),
     ("check_response", check_response),
+    ("rate_limit_response", rate_limit_response),
     ("host", host),
     ("path", path),
     ("plan", plan),

@@ -104,6 +104,7 @@ seeded! {
     trace a_trace_that_is_read_is_told_as_it_was;
     reply an_answer_of_a_store_ends_where_it_says;
     check_response no_answer_of_an_authorizer_is_two;
+    rate_limit_response a_refusal_of_a_service_of_limits_ends_and_is_no_yes;
     host a_host_has_one_form;
     path a_path_has_one_form_and_stays_within_its_segments;
     plan a_plan_reads_back_as_itself_and_routes_as_written;

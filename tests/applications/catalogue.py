@@ -187,6 +187,12 @@ OTHERS = {
         ("mutual", "plaintext"),
         note="Asked in the words of Envoy and by HTTP, directly and behind a proxy that ends TLS for it; built where Go is 1.26 or newer, elsewhere skipped.",
     ),
+    "test_ratelimit.py": Other(
+        "A service of rate limits",
+        (("ratelimit of Envoy's authors", "github.com/envoyproxy/ratelimit"), ("Redis of Debian, in which it counts",)),
+        ("plaintext",),
+        note="Asked by edges of each request; built where Go is 1.26 or newer, elsewhere skipped.",
+    ),
     "test_redis.py": Other("Redis", (("Redis of Debian",), ("redis-py", "redis"))),
     "test_mqtt.py": Other(
         "MQTT",

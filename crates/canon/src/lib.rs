@@ -14,6 +14,7 @@ pub mod onward;
 pub mod path;
 pub mod protobuf;
 pub mod proxy;
+pub mod rate_limit_response;
 pub mod readings;
 pub mod resp;
 pub mod returned;

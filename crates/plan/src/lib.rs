@@ -53,7 +53,7 @@ pub use route::{
 };
 pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};
-pub use store::{Shared, Store, WhenSilent};
+pub use store::{Shared, Store, StoreSpeaks, WhenSilent};
 pub use target::Target;
 pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
 pub use waf::{Exclusion, OverBody, Waf, WafMode};

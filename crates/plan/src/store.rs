@@ -1,4 +1,4 @@
-//! Stores in which edges count together: Valkey or Redis. The hop to one is as that to a backend. Read next: `limiter.rs`.
+//! Stores in which edges count together: Valkey or Redis, or a service of Envoy's rate limits. The hop to one is as that to a backend. Read next: `limiter.rs`.
 
 use crate::hop::Backend;
 use crate::present;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Store {
     pub name: String,
+    pub speaks: StoreSpeaks,
     pub backends: Vec<Backend>,
     /// As whom it is spoken to. `null`: as its default user.
     #[serde(deserialize_with = "present")]
@@ -17,6 +18,19 @@ pub struct Store {
     pub password: Option<String>,
     /// The number of its database.
     pub database: u32,
+}
+
+/// In which words it is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoreSpeaks {
+    /// Those of Valkey and Redis: some requests at a time are leased there.
+    Redis {},
+    /// By a call of gRPC for each request, `envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit`.
+    Envoy {
+        /// Which of its limits are meant.
+        domain: String,
+    },
 }
 
 /// A limit counts in a store.

@@ -24,7 +24,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
     Answers, Authorizer, AuthorizerSpeaks, Basic, ClientDemand, Compress, Cors, Edits, EjectOn, Jwt, Limits, Mirror,
-    Paths, Pattern, Plan, Protocol, SendProxy, Store, TokenFrom, UpstreamProtocol, Way,
+    Paths, Pattern, Plan, Protocol, SendProxy, Store, StoreSpeaks, TokenFrom, UpstreamProtocol, Way,
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
@@ -405,8 +405,12 @@ impl Building<'_> {
     }
 
     fn stores(&self, before: Option<&Running>) -> Result<Vec<Arc<StoreRun>>, Unusable> {
-        let speaks = Speaks { protocol: UpstreamProtocol::Tcp, lenient_answers: false, apart: true };
         let store = |plan: &Store| {
+            let protocol = match plan.speaks {
+                StoreSpeaks::Redis {} => UpstreamProtocol::Tcp,
+                StoreSpeaks::Envoy { .. } => UpstreamProtocol::Http2,
+            };
+            let speaks = Speaks { protocol, lenient_answers: false, apart: true };
             let backends =
                 plan.backends.iter().map(|b| self.hops.backend(b, speaks, None)).collect::<Result<_, _>>()?;
             let id = format!("store/{}", plan.name);
@@ -419,7 +423,7 @@ impl Building<'_> {
             };
             let old = before.iter().flat_map(|b| &b.stores).find(|it| it.plan.name == plan.name);
             let questions = old.map(|it| it.questions.clone()).unwrap_or_default();
-            Ok(Arc::new(StoreRun { plan: plan.clone(), backends, password, questions }))
+            Ok(Arc::new(StoreRun { plan: plan.clone(), backends, password, questions, limits: self.limits.clone() }))
         };
         self.plan.stores.iter().map(store).collect()
     }

@@ -3,7 +3,7 @@
 
 use crate::backend::BackendRun;
 use crate::secret::SecretText;
-use everyhop_plan::Store;
+use everyhop_plan::{Limits, Store, StoreSpeaks};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,16 +22,22 @@ pub struct StoreRun {
     pub password: Option<SecretText>,
     /// It outlives plans as long as the store keeps its name.
     pub questions: Arc<Questions>,
+    pub limits: Arc<Limits>,
 }
 
 impl StoreRun {
+    /// It is asked of each request, and leases nothing: a service that counts by its own limits counts what nobody used too, and says
+    /// yes or no to all that it is asked of at once.
+    pub fn is_asked_of_each(&self) -> bool {
+        matches!(self.plan.speaks, StoreSpeaks::Envoy { .. })
+    }
+
     /// What is asked of the one may be asked of the other, over the same connection.
     pub fn is_the_same(&self, other: &StoreRun) -> bool {
         let hops = |it: &StoreRun| it.backends.iter().map(|b| b.hop_id).collect::<Vec<_>>();
         let words = |it: &StoreRun| it.password.as_ref().map(|p| p.bytes().to_vec());
-        (&self.plan.user, self.plan.database) == (&other.plan.user, other.plan.database)
-            && hops(self) == hops(other)
-            && words(self) == words(other)
+        let said = |it: &StoreRun| (it.plan.speaks.clone(), it.plan.user.clone(), it.plan.database);
+        said(self) == said(other) && hops(self) == hops(other) && words(self) == words(other)
     }
 }
 
@@ -132,8 +138,8 @@ pub struct Asks {
 pub enum Answer {
     /// So many may pass here; so many more are left.
     Given { n: u32, left: u64 },
-    /// None now; one after so long.
-    Over { wait_us: u64 },
+    /// None now; one after so long. `limit`: so many in so many seconds, where it says by what.
+    Over { wait_us: u64, limit: Option<(u32, u64)> },
     /// It said nothing in time.
     Unknown,
 }

@@ -67,7 +67,12 @@ def collector(it: Collector) -> plan.Collector:
 
 def store(it: Store) -> plan.Store:
     asked = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
-    return plan.Store(name=it.name, backends=asked, user=it.user, password=it.password, database=it.database)
+    speaks: plan.StoreRedis | plan.StoreEnvoy = plan.StoreRedis(kind="redis")
+    if it.speaks == "envoy":
+        speaks = plan.StoreEnvoy(kind="envoy", domain=it.domain or "everyhop")
+    return plan.Store(
+        name=it.name, speaks=speaks, backends=asked, user=it.user, password=it.password, database=it.database
+    )
 
 
 def traces(it: Traces) -> plan.Traces:

@@ -15,7 +15,9 @@ def judge(world: World) -> None:
     """Of files and dates as well, so that it is judged anew whenever they are."""
     named = {it.store for it in world.config.limit}
     for i, it in enumerate(world.config.store):
-        reached(world, Behind(("store", i), it, it), it, ("_redis._tcp.internal", 6379), "is asked")
+        example = ("_redis._tcp.internal", 6379) if it.speaks == "redis" else ("_ratelimit._tcp.internal", 8081)
+        reached(world, Behind(("store", i), it, it), it, example, "is asked")
+        idle(world, ("store", i), it)
         spoken(world, ("store", i), it)
         if it.name not in named:
             what = f"no limit counts in store {it.name!r}"
@@ -31,6 +33,19 @@ def judge(world: World) -> None:
         if limit.rate is None:
             what = f"limit {limit.name!r} has no rate that could be counted in store {limit.store!r}"
             world.refuse(UNUSED, ("limit", i, "store"), what, 'rate = "100/s"', "or remove store", of_key=True)
+
+
+def idle(world: World, key: Key, it: Store) -> None:
+    """What is said to one that speaks otherwise, and so would be said to nobody."""
+    given = {"user": it.user, "password": it.password, "database": it.database or None}
+    for field, value in given.items() if it.speaks == "envoy" else [("domain", it.domain)]:
+        if value is None:
+            continue
+        other = "redis" if it.speaks == "envoy" else "envoy"
+        what = f'store {it.name!r} has a {field}, and speaks = "{it.speaks}" knows none'
+        world.refuse(
+            "config/wrong-value", (*key, field), what, f"remove {field}", f'or speaks = "{other}"', of_key=True
+        )
 
 
 def spoken(world: World, key: Key, it: Store) -> None:

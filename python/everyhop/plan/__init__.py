@@ -122,7 +122,7 @@ from everyhop.plan.shape import (
 )
 from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire, Hsts, Identity, Site, TlsPolicy
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
-from everyhop.plan.store import Shared, Store
+from everyhop.plan.store import Shared, Store, StoreEnvoy, StoreRedis
 from everyhop.plan.strength import STRENGTH, weakest
 from everyhop.plan.token import (
     ClaimMatch,
@@ -265,6 +265,8 @@ __all__ = [
     "Statuses",
     "Sticky",
     "Store",
+    "StoreEnvoy",
+    "StoreRedis",
     "Text",
     "ThreadsCores",
     "ThreadsFixed",

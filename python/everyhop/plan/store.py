@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from everyhop.plan.hop import Backend
 from everyhop.plan.part import Part
 from everyhop.plan.told import Always, ByEffect, Never
 
 
+class StoreRedis(Part):
+    kind: Literal["redis"]
+
+
+class StoreEnvoy(Part):
+    kind: Literal["envoy"]
+    domain: Never[str]
+
+
 class Store(Part):
     name: Never[str]
+    speaks: Never[Annotated[StoreRedis | StoreEnvoy, Field(discriminator="kind")]]
     backends: ByEffect[list[Backend]]  # where some limit is counted there
     user: Never[str | None]
     password: Never[str | None]

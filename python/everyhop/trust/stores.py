@@ -41,10 +41,14 @@ def one(plan: Plan, name: str, limits: list[str]) -> Counting:
         b.hop.reach.acceptance for b in backends if isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "accepted"
     ]
     where = ", ".join(f"{b.at} ({b.hop.tls})" for b in backends)
+    decides = any(it.name == name and it.speaks.kind == "envoy" for it in plan.stores)
+    told = ": it is told how many come of each key"
+    if decides:
+        told = ", and says of each by its own configuration whether it passes: it is told of which key each comes"
     return Counting(
         name=name,
         hops=tuple((str(b.at), b.hop.tls) for b in backends),
         accepted=next(((a.owner, a.until) for a in accepted), None),
-        sentence=f"Store {name} at {where} counts its requests for limit {' and '.join(limits)}: it is told how many come "
-        f"of each key, by a digest from which whoever has a list of addresses or names finds which come; nothing else of a request.",
+        sentence=f"Store {name} at {where} counts its requests for limit {' and '.join(limits)}{told}, "
+        f"by a digest from which whoever has a list of addresses or names finds which come; nothing else of a request.",
     )

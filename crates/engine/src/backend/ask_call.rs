@@ -16,10 +16,31 @@ use std::future::poll_fn;
 /// Asks, and reads what comes to its end. `takes`: fields of its answer that are told, in the place of the client's.
 pub(super) async fn call(
     up: &mut H2Up,
-    (head, message): (&Request<()>, &[u8]),
+    question: (&Request<()>, &[u8]),
     limits: &Limits,
     takes: &[String],
 ) -> Result<Heard, Refusal> {
+    Ok(match unary(up, question, limits, ANSWER_BYTES).await? {
+        Ok(came) => match unframed(came.bytes(), ANSWER_BYTES) {
+            Ok(Some((message, _))) => heard(message, takes).unwrap_or_else(|why| unfit(0, why)),
+            Ok(None) => unfit(0, NOTHING),
+            Err(why) => unfit(0, no_message(why)),
+        },
+        Err((status, why)) => unfit(status, why),
+    })
+}
+
+const NOTHING: &str = "answered without a message";
+
+/// One question, and its one answer as gRPC frames it, which is `most` bytes long at most; or which status of HTTP came in its place, where
+/// one did, and why it is none.
+pub(crate) async fn unary(
+    up: &mut H2Up,
+    (head, message): (&Request<()>, &[u8]),
+    limits: &Limits,
+    most: usize,
+) -> Result<Result<Buf, (u16, String)>, Refusal> {
+    let unfit = |why: &str| Ok(Err((0, why.to_owned())));
     up.ask(head.clone(), false);
     let mut body = Buf::default();
     body.push(message);
@@ -38,14 +59,14 @@ pub(super) async fn call(
         return Err(Refusal::BackendInformational);
     }
     if status != 200 || !up.field("content-type").is_some_and(|it| it.starts_with(b"application/grpc")) {
-        return Ok(unfit(status, format!("answered {status}, which is no answer of gRPC")));
+        return Ok(Err((status, format!("answered {status}, which is no answer of gRPC"))));
     }
     let mut code = up.field("grpc-status").map(grpc::read);
     let mut came = Buf::default();
     while poll_fn(|cx| up.poll_data(cx, &mut came, limits)).await? == Got::Some {
-        match unframed(came.bytes(), ANSWER_BYTES) {
-            Err(why) => return Ok(unfit(0, no_message(why))),
-            Ok(Some((_, len))) if came.len() > len => return Ok(unfit(0, "answered more than one message")),
+        match unframed(came.bytes(), most) {
+            Err(why) => return unfit(no_message(why)),
+            Ok(Some((_, len))) if came.len() > len => return unfit("answered more than one message"),
             Ok(_) => {}
         }
     }
@@ -54,14 +75,14 @@ pub(super) async fn call(
     }
     match code {
         Some(0) => {}
-        Some(code) => return Ok(unfit(0, format!("answered gRPC status {code}"))),
-        None => return Ok(unfit(0, "answered without a status of gRPC")),
+        Some(code) => return unfit(&format!("answered gRPC status {code}")),
+        None => return unfit("answered without a status of gRPC"),
     }
-    Ok(match unframed(came.bytes(), ANSWER_BYTES) {
-        Ok(Some((message, _))) => heard(message, takes).unwrap_or_else(|why| unfit(0, why)),
-        Ok(None) => unfit(0, "answered without a message"),
-        Err(why) => unfit(0, no_message(why)),
-    })
+    match unframed(came.bytes(), most) {
+        Ok(Some(_)) => Ok(Ok(came)),
+        Ok(None) => unfit(NOTHING),
+        Err(why) => unfit(no_message(why)),
+    }
 }
 
 fn no_message(why: NoMessage) -> &'static str {

@@ -3,7 +3,7 @@
 //! It knows no client and no thread. Read next: `reach.rs`, then `choose.rs`, `connect.rs`, `pool.rs`.
 
 pub(crate) mod ask;
-mod ask_call;
+pub(crate) mod ask_call;
 pub(crate) mod check;
 pub(crate) mod check_asks;
 pub(crate) mod check_kept;

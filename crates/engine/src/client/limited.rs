@@ -81,9 +81,9 @@ fn each(
             let named = || named(conn, asked, view, (run, route));
             match run.lease(key, named, now) {
                 Leased::Yes => within.leased |= bit(i),
-                Leased::No { wait_ns } => {
+                Leased::No { wait_ns, by } => {
                     run.give_back(key);
-                    over = Some(Over::Rate { wait_ns });
+                    over = Some(Over::Rate { wait_ns, by });
                     taken.held.take_if(|_| !run.observes());
                 }
                 Leased::Wait(it) => question = Some((named(), it)),

@@ -28,7 +28,7 @@ pub(crate) async fn agreed(
         let Some(limit) = route.limited.as_ref().and_then(|all| all.each.get(wait.limit)) else { continue };
         let run = &*limit.by;
         let over = match leased(run, &wait, client, watch, &overdue).await? {
-            Leased::No { wait_ns } => Some(Over::Rate { wait_ns }),
+            Leased::No { wait_ns, by } => Some(Over::Rate { wait_ns, by }),
             Leased::Yes => {
                 within.leased |= bit(wait.limit);
                 None
@@ -78,10 +78,13 @@ async fn leased(
         })
         .await?;
         let now = Instant::now();
-        if !answered || now.saturating_duration_since(began) > ANSWERS_WITHIN {
+        if !answered {
             return Ok(Leased::Down);
         }
-        match run.lease(wait.key, || wait.named.clone(), now) {
+        // What was answered holds also where this thread was late to hear it: it is counted there.
+        let is_late = now.saturating_duration_since(began) > ANSWERS_WITHIN;
+        match run.heard(wait.key, &question, || wait.named.clone(), now) {
+            Leased::Wait(_) if is_late => return Ok(Leased::Down),
             Leased::Wait(next) => question = next,
             it => return Ok(it),
         }

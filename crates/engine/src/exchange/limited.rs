@@ -135,7 +135,7 @@ pub(crate) fn tell(told: &mut Option<Box<Limited>>, run: &LimiterRun, taken: &Ta
 pub(crate) fn exceeded(told: &mut Option<Box<Limited>>, run: &LimiterRun, key: u64, over: Over) {
     let it = told.get_or_insert_default();
     let retry_ms = match over {
-        Over::Rate { wait_ns } => wait_ns.div_ceil(1_000_000),
+        Over::Rate { wait_ns, .. } => wait_ns.div_ceil(1_000_000),
         // When one ends nobody knows, or when a store answers again.
         Over::AtOnce | Over::Unknown => 1000,
     };
@@ -147,7 +147,8 @@ pub(crate) fn exceeded(told: &mut Option<Box<Limited>>, run: &LimiterRun, key: u
     }
     it.detail = Some(says.into());
     it.refuse(retry_ms);
-    if let (Over::Rate { .. }, Some((burst, window_s))) = (over, run.policy()) {
+    if let (Over::Rate { by, .. }, Some(own)) = (over, run.policy()) {
+        let (burst, window_s) = by.unwrap_or(own);
         let left = Left { burst, window_s, left: 0, after_s: retry_ms.div_ceil(1000).max(1) };
         it.tell(&run.plan.name, left, run.plan.x_ratelimit);
     }
@@ -155,6 +156,7 @@ pub(crate) fn exceeded(told: &mut Option<Box<Limited>>, run: &LimiterRun, key: u
 
 fn said(plan: &Limiter, over: Over) -> String {
     match (over, plan.rate, plan.at_once) {
+        (Over::Rate { by: Some((count, per_s)), .. }, ..) => format!("{count} in {per_s} s, by its store"),
         (Over::Rate { .. }, Some(rate), _) => {
             let per = match rate.per_s {
                 1 => "s".to_owned(),

@@ -2,18 +2,14 @@
 //! not answered within [`ANSWERS_WITHIN`] is answered here with nothing, and nobody is asked more before all that is under way
 //! was answered. Read next: `resp.rs` of `everyhop-canon`; `lease.lua`, which does the counting.
 
-use crate::backend::connect;
+use crate::backend::connect::Opened;
 use crate::backend::link::Link;
-use crate::backend::preface::Preface;
 use everyhop_canon::resp::{self, Reply};
-use everyhop_record::failure::Failure;
 use everyhop_record::refusal::Refusal;
-use everyhop_running::address::Address;
-use everyhop_running::backend::BackendRun;
 use everyhop_running::store::{ANSWERS_WITHIN, Answer, Question, StoreRun};
 use everyhop_transport::alarm::Alarm;
 use everyhop_transport::buf::Buf;
-use everyhop_transport::deadlines::{Watched, Watches, in_time};
+use everyhop_transport::deadlines::{Watched, Watches};
 use everyhop_transport::side::Wire;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -24,10 +20,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 const SCRIPT: &str = include_str!("lease.lua");
-/// For opening a connection, and for what is said first on it.
-const OPENS_MS: u64 = 2_000;
 /// After so long without an answer the connection is given up.
-const SILENT: Duration = Duration::from_secs(1);
+pub(super) const SILENT: Duration = Duration::from_secs(1);
 /// How often one is asked whether it is there, where nobody asks it anything.
 const PINGS: Duration = Duration::from_secs(1);
 
@@ -66,70 +60,27 @@ impl Drop for Line {
 }
 
 impl Line {
-    /// To the first of its addresses that takes one, in turns. Refuses: with why none does.
-    pub(crate) async fn open(watches: &Rc<Watches>, store: &Arc<StoreRun>, turn: &mut usize) -> Result<Line, String> {
-        let of = |b: &Arc<BackendRun>| {
-            let all = b.addresses.load_full();
-            (0..all.len()).filter_map(|i| Some((b.clone(), all.get(i)?.clone()))).collect::<Vec<_>>()
-        };
-        let mut all: Vec<(Arc<BackendRun>, Address)> = store.backends.iter().flat_map(of).collect();
-        if let Some(turns) = turn.checked_rem(all.len()) {
-            all.rotate_left(turns);
-        }
-        let mut why = Refusal::Unresolved.slug().to_owned();
-        for (i, (backend, address)) in all.into_iter().enumerate() {
-            match Self::open_one(watches, store, &backend, &address).await {
-                Ok(line) => {
-                    *turn = turn.wrapping_add(i);
-                    return Ok(line);
-                }
-                Err(it) => why = it,
-            }
-        }
-        *turn = turn.wrapping_add(1);
-        Err(why)
-    }
-
-    async fn open_one(
-        watches: &Rc<Watches>,
-        store: &Arc<StoreRun>,
-        backend: &Arc<BackendRun>,
-        address: &Address,
-    ) -> Result<Line, String> {
+    /// On a hop that is open, before anything was said on it.
+    pub(crate) fn on(watches: &Rc<Watches>, store: &Arc<StoreRun>, opened: Opened) -> Result<Line, String> {
         let clock = watches.clock.clone();
-        if let Some(closed) = backend.closed(clock.unix_s.get()) {
-            return Err(closed.slug().to_owned());
-        }
-        let until_ms = clock.now_ms.get() + OPENS_MS;
-        let opened = connect::open(watches, 0, backend, address, until_ms, &Preface::NONE, &mut None).await;
-        let opened = opened.map_err(|it| failed(watches, backend, address, &it))?;
-        opened.link.is_our_own();
-        let alarm = Alarm::new().map_err(|e| e.to_string())?;
-        let mut line = Line {
+        Ok(Line {
             store: store.clone(),
             wire: opened.wire,
             link: opened.link,
             watch: watches.watch(),
             unix_s: Box::new(move || clock.unix_s.get()),
-            alarm,
+            alarm: Alarm::new().map_err(|e| e.to_string())?,
             digest: None,
             asked: VecDeque::new(),
             heard_at: Instant::now(),
             is_slow: false,
             out: Buf::default(),
             inb: Buf::default(),
-        };
-        let watch = watches.watch();
-        watch.at_ms(until_ms);
-        match in_time(&watch, line.begin()).await {
-            Ok(Ok(())) => Ok(line),
-            Ok(Err(why)) => Err(format!("{}: {why}", backend.at)),
-            Err(_) => Err(format!("{}: it does not answer", backend.at)),
-        }
+        })
     }
 
     /// Who we are, and which database; then the script, which is kept there.
-    async fn begin(&mut self) -> Result<(), String> {
+    pub(crate) async fn begin(&mut self) -> Result<(), String> {
         let store = self.store.clone();
         let (user, password) = (store.plan.user.as_deref(), store.password.as_ref());
         let mut first = Vec::new();
@@ -327,7 +278,7 @@ fn answer(reply: &Reply, to: &Question) -> Result<Answer, String> {
         _ => (None, None, None),
     };
     match said {
-        (Some(0), Some(_), Some(wait_us)) => Ok(Answer::Over { wait_us }),
+        (Some(0), Some(_), Some(wait_us)) => Ok(Answer::Over { wait_us, limit: None }),
         (Some(n), Some(left), Some(_)) if n <= to.asked.want => Ok(Answer::Given { n, left }),
         _ => Err("its answer is not what was asked for".to_owned()),
     }
@@ -337,13 +288,4 @@ fn answer(reply: &Reply, to: &Question) -> Result<Answer, String> {
 fn said(why: &[u8]) -> String {
     let text = String::from_utf8_lossy(why.get(..80).unwrap_or(why)).into_owned();
     format!("it says {}", text.escape_debug())
-}
-
-fn failed(watches: &Watches, backend: &BackendRun, address: &Address, it: &Failure) -> String {
-    let (micros, _) = watches.clock.unix_micros(Instant::now());
-    backend.health.count(it.why.slug());
-    address.fares.failures.fetch_add(1, Ordering::Relaxed);
-    address.fares.note(it, micros);
-    let more = it.detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default();
-    format!("{} at {}{more}", it.why.slug(), backend.at)
 }

@@ -1,10 +1,11 @@
 //! What the edge asks of stores, on a thread of its own: threads of requests leave their questions with the store
 //! (`everyhop-running`'s `store.rs`), and here they go out over a hop that is opened as one to a backend. A store that is slow
-//! or gone holds no request: what is not answered in time is answered here. Read next: `line.rs`.
+//! or gone holds no request: what is not answered in time is answered here. Read next: `open.rs`.
 
 mod line;
+mod open;
+mod service;
 
-use crate::store::line::Line;
 use crate::worker::shared::Shared;
 use everyhop_running::store::{Questions, StoreRun};
 use everyhop_transport::deadlines::Watches;
@@ -57,11 +58,16 @@ async fn ask(shared: Arc<Shared>, watches: Rc<Watches>, questions: Arc<Questions
     let mut pause_ms = PAUSE_MS;
     let mut turn = 0;
     while let Some(store) = store_of(&shared, &questions) {
-        let why = match Line::open(&watches, &store, &mut turn).await {
-            Ok(mut line) => {
-                pause_ms = PAUSE_MS;
+        let why = match open::open(&watches, &store, &mut turn).await {
+            Ok(mut it) => {
+                let since_ms = watches.clock.now_ms.get();
                 let goes_on = || store_of(&shared, &questions).is_some_and(|now| now.is_the_same(&store));
-                line.talk(goes_on).await.inspect(|_| turn += 1)
+                let why = it.talk(goes_on).await.inspect(|_| turn += 1);
+                // One that takes connections and then fails at once is no better than one that takes none.
+                if watches.clock.now_ms.get().saturating_sub(since_ms) > LONGEST_PAUSE_MS {
+                    pause_ms = PAUSE_MS;
+                }
+                why
             }
             Err(why) => Some(why),
         };

@@ -1,5 +1,6 @@
 //! What a store let this edge let pass, by key: some at a time, so that most requests ask nobody. What is left of it is nobody
-//! else's, and is given up where it is not used within the time in which it is earned back. Read next: `../store.rs`.
+//! else's, and is given up where it is not used within the time in which it is earned back. Of a store that is asked of each request
+//! nothing is leased but what came to nothing elsewhere. Read next: `../store.rs`.
 
 use crate::store::{Answer, Asks, Question, Questions};
 use std::collections::HashMap;
@@ -16,7 +17,12 @@ const HOLDS_NS: u64 = 1_000_000_000;
 pub struct Terms {
     pub step_ns: u64,
     pub burst: u32,
+    /// The store is asked of each request.
+    pub each: bool,
 }
+
+/// So many in so many seconds, by which a store said no.
+pub type Limit = (u32, u64);
 
 impl Terms {
     /// As many as are leased at a time.
@@ -41,6 +47,7 @@ struct Lease {
     until_ns: u64,
     /// The store said no until then.
     no_until_ns: u64,
+    no_by: Option<Limit>,
     /// How many waited since it was asked last.
     waiting: u32,
     asked: Option<Arc<Question>>,
@@ -51,6 +58,8 @@ pub enum Leased {
     Yes,
     No {
         wait_ns: u64,
+        /// By another limit than the plan's, where it says that.
+        by: Option<Limit>,
     },
     /// The store was asked.
     Wait(Arc<Question>),
@@ -95,13 +104,16 @@ impl Leases {
         }
         if it.left > 0 {
             it.left -= 1;
-            if it.left <= terms.batch() / 2 && it.asked.is_none() {
+            if !terms.each && it.left <= terms.batch() / 2 && it.asked.is_none() {
                 it.asked = store.ask(terms.asks(&named(), terms.batch()));
             }
             return Leased::Yes;
         }
         if it.no_until_ns > now_ns {
-            return Leased::No { wait_ns: it.no_until_ns - now_ns };
+            return Leased::No { wait_ns: it.no_until_ns - now_ns, by: it.no_by };
+        }
+        if terms.each {
+            return store.ask(terms.asks(&named(), 1)).map_or(Leased::Down, Leased::Wait);
         }
         if it.asked.is_none() {
             let want = terms.batch().saturating_add(it.waiting);
@@ -114,6 +126,24 @@ impl Leases {
                 it.waiting = it.waiting.saturating_add(1);
                 Leased::Wait(asked.clone())
             }
+        }
+    }
+
+    /// What a store that is asked of each request answered of one.
+    pub fn heard(&self, key: u64, answer: Option<Answer>, now_ns: u64, terms: Terms) -> Leased {
+        let mut shard = self.shard(key);
+        let it = shard.entry(key).or_default();
+        match answer {
+            Some(answer @ Answer::Given { .. }) => {
+                it.answered(answer, now_ns, terms);
+                it.left = it.left.saturating_sub(1);
+                Leased::Yes
+            }
+            Some(answer @ Answer::Over { wait_us, limit }) => {
+                it.answered(answer, now_ns, terms);
+                Leased::No { wait_ns: wait_us.saturating_mul(1000), by: limit }
+            }
+            Some(Answer::Unknown) | None => Leased::Down,
         }
     }
 
@@ -130,6 +160,10 @@ impl Lease {
     fn hears(&mut self, now_ns: u64, terms: Terms) {
         let Some(answer) = self.asked.as_ref().and_then(|it| it.answered()) else { return };
         self.asked = None;
+        self.answered(answer, now_ns, terms);
+    }
+
+    fn answered(&mut self, answer: Answer, now_ns: u64, terms: Terms) {
         match answer {
             Answer::Given { n, .. } => {
                 if self.until_ns <= now_ns {
@@ -138,7 +172,10 @@ impl Lease {
                 self.left = self.left.saturating_add(n);
                 self.until_ns = now_ns.saturating_add(terms.holds_ns(n));
             }
-            Answer::Over { wait_us } => self.no_until_ns = now_ns.saturating_add(wait_us.saturating_mul(1000)),
+            Answer::Over { wait_us, limit } => {
+                self.no_until_ns = now_ns.saturating_add(wait_us.saturating_mul(1000));
+                self.no_by = limit;
+            }
             Answer::Unknown => {}
         }
     }
@@ -149,7 +186,7 @@ mod tests {
     use super::*;
     use std::task::{Context, Waker};
 
-    const TERMS: Terms = Terms { step_ns: 10_000_000, burst: 400 };
+    const TERMS: Terms = Terms { step_ns: 10_000_000, burst: 400, each: false };
 
     fn up() -> Questions {
         let it = Questions::default();
@@ -179,8 +216,8 @@ mod tests {
         assert_eq!(store.asked.load(std::sync::atomic::Ordering::Relaxed), 2);
         assert!(matches!((take(&it, 3, &store), take(&it, 3, &store)), (Leased::Yes, Leased::Yes)));
         let second = asked(take(&it, 4, &store));
-        second.answer(Answer::Over { wait_us: 5 });
-        assert!(matches!(take(&it, 1000, &store), Leased::No { wait_ns: 5000 }));
+        second.answer(Answer::Over { wait_us: 5, limit: None });
+        assert!(matches!(take(&it, 1000, &store), Leased::No { wait_ns: 5000, by: None }));
         asked(take(&it, 6000, &store));
     }
 
@@ -256,7 +293,7 @@ mod tests {
         let ends = HOLDS_NS;
         for (what, answer) in [
             ("its lease is over", Answer::Given { n: 5, left: 0 }),
-            ("it was told no until now", Answer::Over { wait_us: ends / 1000 }),
+            ("it was told no until now", Answer::Over { wait_us: ends / 1000, limit: None }),
         ] {
             let ((it, take), store) = (of_one_shard(2), up());
             asked(take(&it, 1, 0, &store)).answer(Answer::Given { n: 300, left: 0 });
@@ -281,11 +318,11 @@ mod tests {
         let ((it, take), store) = (of_one_shard(3), up());
         asked(take(&it, 1, 0, &store)).answer(Answer::Given { n: 5, left: 0 });
         assert!(matches!(take(&it, 1, 0, &store), Leased::Yes));
-        asked(take(&it, 2, 0, &store)).answer(Answer::Over { wait_us: 5_000_000 });
+        asked(take(&it, 2, 0, &store)).answer(Answer::Over { wait_us: 5_000_000, limit: None });
         assert!(matches!(take(&it, 2, 0, &store), Leased::No { .. }));
         let waits = asked(take(&it, 3, 0, &store));
         asked(take(&it, 4, HOLDS_NS, &store));
-        assert!(matches!(take(&it, 2, HOLDS_NS, &store), Leased::No { wait_ns: 4_000_000_000 }));
+        assert!(matches!(take(&it, 2, HOLDS_NS, &store), Leased::No { wait_ns: 4_000_000_000, by: None }));
         assert!(Arc::ptr_eq(&waits, &asked(take(&it, 3, HOLDS_NS, &store))));
     }
 
@@ -299,5 +336,26 @@ mod tests {
         let take = |(key, at): (u64, u64)| it.take(key, || key.to_string(), at, (TERMS, &store));
         each(0).for_each(|of| asked(take(of)).answer(Answer::Given { n: 3, left: 0 }));
         assert!(each(1).all(|of| matches!(take(of), Leased::Yes)));
+    }
+
+    #[test]
+    fn a_store_that_is_asked_of_each_request_is_asked_of_each_and_says_no_until_a_time() {
+        let (it, store) = (Leases::new(1000), up());
+        let terms = Terms { each: true, ..TERMS };
+        let take = |at| it.take(7, || "seven".into(), at, (terms, &store));
+        let (first, second) = (asked(take(0)), asked(take(0)));
+        assert!(!Arc::ptr_eq(&first, &second) && (first.asked.want, second.asked.want) == (1, 1));
+        assert!(matches!(it.heard(7, Some(Answer::Given { n: 1, left: 9 }), 1, terms), Leased::Yes));
+        asked(take(2));
+        it.give_back(7);
+        assert!(matches!(take(3), Leased::Yes), "one that came to nothing is used");
+        asked(take(4));
+        assert!(matches!(it.heard(7, Some(Answer::Unknown), 5, terms), Leased::Down));
+        assert!(matches!(it.heard(7, None, 5, terms), Leased::Down));
+        asked(take(6));
+        let over = Answer::Over { wait_us: 5, limit: Some((10, 60)) };
+        assert!(matches!(it.heard(7, Some(over), 1000, terms), Leased::No { wait_ns: 5000, by: Some((10, 60)) }));
+        assert!(matches!(take(2000), Leased::No { wait_ns: 4000, by: Some((10, 60)) }));
+        asked(take(6000));
     }
 }

@@ -9,12 +9,12 @@ mod table;
 
 use crate::material::Unusable;
 use crate::running::{RouteRun, Running};
-use crate::store::StoreRun;
+use crate::store::{Question, StoreRun};
 use counts::{Counts, UnderWay};
 use everyhop_plan::{KeyPart, LimitMode, LimitTells, Limiter, Way, WhenSilent};
 use everyhop_record::digest::sha256_hex;
 use everyhop_record::refusal::Refusal;
-use leases::{Leases, Terms};
+use leases::{Leases, Limit, Terms};
 use pace::Pace;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -76,6 +76,8 @@ pub enum Over {
     /// One would pass after so many nanoseconds.
     Rate {
         wait_ns: u64,
+        /// By so many in so many seconds, where that is not the plan's own.
+        by: Option<Limit>,
     },
     AtOnce,
     /// Its store does not answer.
@@ -179,7 +181,7 @@ impl LimiterRun {
                 if !self.observes() {
                     it.held = None;
                 }
-                (it, Some(Over::Rate { wait_ns }))
+                (it, Some(Over::Rate { wait_ns, by: None }))
             }
         }
     }
@@ -203,15 +205,26 @@ impl LimiterRun {
     /// Whether one that passes here passes where all edges count together. `named`: what of the request makes the key, as each of
     /// them writes it.
     pub fn lease(&self, key: u64, named: impl Fn() -> Vec<u8>, now: Instant) -> Leased {
-        let (Some(store), Some(leases), Some(pace)) = (&self.store, &self.memory.leases, self.pace) else {
-            return Leased::Yes;
-        };
-        let terms = Terms { step_ns: pace.step_ns(), burst: pace.burst };
+        let Some((store, leases, terms)) = self.leasing() else { return Leased::Yes };
         let named = || {
             let digest = sha256_hex(&named());
             format!("everyhop:{}:{}", self.plan.name, digest.get(..32).unwrap_or(&digest))
         };
         leases.take(key, named, self.ns(now), (terms, &store.questions))
+    }
+
+    fn leasing(&self) -> Option<(&StoreRun, &Leases, Terms)> {
+        let (store, pace) = (self.store.as_ref()?, self.pace?);
+        let terms = Terms { step_ns: pace.step_ns(), burst: pace.burst, each: store.is_asked_of_each() };
+        Some((store, self.memory.leases.as_ref()?, terms))
+    }
+
+    /// What became of a request for which that was asked. `Wait`: something else was.
+    pub fn heard(&self, key: u64, question: &Question, named: impl Fn() -> Vec<u8>, now: Instant) -> Leased {
+        match self.leasing() {
+            Some((_, leases, terms)) if terms.each => leases.heard(key, question.answered(), self.ns(now), terms),
+            _ => self.lease(key, named, now),
+        }
     }
 
     /// A request that it let pass was refused by another limit: it counts for nothing here.

@@ -39,7 +39,7 @@ fn what_one_refuses_is_not_under_way_and_owes_nothing() {
     let (_held, over) = it.take(5, now);
     assert_eq!((over, it.under_way()), (None, (1, 1)));
     let (_refused, over) = it.take(5, now);
-    assert!(matches!(over, Some(Over::Rate { wait_ns }) if wait_ns > 0));
+    assert!(matches!(over, Some(Over::Rate { wait_ns, .. }) if wait_ns > 0));
     assert_eq!(it.under_way(), (1, 1));
     it.give_back(5);
     assert_eq!(it.take(5, now).1, None);

@@ -59,7 +59,7 @@ fn a_key_that_used_up_its_burst_waits_as_long_as_it_is_told_and_after_all_of_tha
         assert_eq!((taken.left, over), (left, None));
     }
     let (_, over) = it.take(7, begin);
-    let Some(Over::Rate { wait_ns }) = over else { panic!("{over:?}") };
+    let Some(Over::Rate { wait_ns, .. }) = over else { panic!("{over:?}") };
     assert_eq!(Duration::from_nanos(wait_ns), Duration::from_secs(60));
     assert!(it.take(7, begin + Duration::from_nanos(wait_ns - 1)).1.is_some());
     assert!(it.take(8, begin).1.is_none(), "another key owes nothing of that");
@@ -147,7 +147,7 @@ fn a_limit_counts_each_address_by_itself_only_where_that_is_in_its_key_and_no_to
 
 #[test]
 fn each_way_to_be_beyond_a_limit_is_told_by_its_own_refusal() {
-    assert_eq!(Over::Rate { wait_ns: 1 }.into_refusal(), Refusal::RateLimited);
+    assert_eq!(Over::Rate { wait_ns: 1, by: None }.into_refusal(), Refusal::RateLimited);
     assert_eq!(Over::AtOnce.into_refusal(), Refusal::TooManyOfKey);
     assert_eq!(Over::Unknown.into_refusal(), Refusal::LimitUnknown);
 }

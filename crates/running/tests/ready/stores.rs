@@ -26,7 +26,7 @@ fn shared(when_down: &str) -> Value {
 fn plan_of(limit: Value, change: impl Fn(&mut Value)) -> Value {
     let mut plan = plan();
     plan["stores"] = json!([{
-        "name": "main", "backends": [hop(literal(), same_host())], "user": null, "password": null, "database": 0,
+        "name": "main", "speaks": {"kind": "redis"}, "backends": [hop(literal(), same_host())], "user": null, "password": null, "database": 0,
     }]);
     *way(&mut plan, 0, "limited_by") = json!([limit]);
     change(&mut plan["stores"][0]);
@@ -82,11 +82,11 @@ fn what_is_leased_passes_until_it_is_used_or_over_and_what_comes_to_nothing_can_
     assert!(matches!(leased(it, 7, now), Leased::Yes));
     it.give_lease_back(7);
     assert!(matches!(leased(it, 7, now), Leased::Yes));
-    asked(leased(it, 7, now)).answer(Answer::Over { wait_us: 1_000_000 });
-    let Leased::No { wait_ns } = leased(it, 7, now) else { panic!("it passed") };
+    asked(leased(it, 7, now)).answer(Answer::Over { wait_us: 1_000_000, limit: None });
+    let Leased::No { wait_ns, .. } = leased(it, 7, now) else { panic!("it passed") };
     assert_eq!(wait_ns, 1_000_000_000);
     let half = now + Duration::from_millis(500);
-    assert!(matches!(leased(it, 7, half), Leased::No { wait_ns: 500_000_000 }));
+    assert!(matches!(leased(it, 7, half), Leased::No { wait_ns: 500_000_000, .. }));
     asked(leased(it, 7, now + Duration::from_secs(1))).answer(Answer::Given { n: 1, left: 9 });
     let later = now + Duration::from_secs(1);
     assert!(matches!(leased(it, 7, later), Leased::Yes));
