@@ -134,3 +134,33 @@ def test_a_host_without_a_site_is_told_apart_from_one_that_its_sites_wildcard_do
     assert told("b.test") == ["route 'r' ends TLS for b.test, and no site serves it"]
     deep = "route 'r' ends TLS for x.y.w.test, and no site has a certificate's name for it"
     assert told("x.y.w.test") == [deep]
+
+
+STICKS = 'to = ["127.0.0.1:1", "127.0.0.1:2"]\nsticky = { cookie = "edge" }\n'
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("b.test", "b.test", "b.test"),
+        ("x.b.test", "*.b.test", "x.b.test"),
+        ("*.b.test", "x.b.test", "x.b.test"),
+        ("*.x.b.test", "*.b.test", "*.x.b.test"),
+        ("xb.test", "*.b.test", None),
+        ("b.test", "*.b.test", None),
+        ("b.test", "c.test", None),
+    ],
+)
+def test_one_cookie_is_refused_where_two_routes_have_a_name_in_common(one: str, other: str, shared: str | None) -> None:
+    first, second = (
+        f'[[route]]\nname = "{name}"\ntls = "plaintext"\n{STICKS}host = "{host}"\n'
+        for name, host in (("one", one), ("other", other))
+    )
+    head = HEAD.partition("[[route]]")[0].replace('"a.test"', '"*.b.test", "*.x.b.test", "b.test", "c.test", "xb.test"')
+    try:
+        compile_file("routes.toml", now=NOW, files="skip", text=head + first + second)
+        told: list[str] = []
+    except Refused as e:
+        told = [f.what for f in e.findings if "cookie" in f.what]
+    said = f"routes 'one' and 'other' stick by one cookie at {shared}: each would undo the other's"
+    assert told == ([said] if shared else [])

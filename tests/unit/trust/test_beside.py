@@ -9,11 +9,14 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.explain.sentences import ends
 from everyhop.trust import RouteTrust, trust_map
+from everyhop.trust.stores import Counting
 from tests.unit.trust.test_trust import ACCEPTANCE, VARIANTS, VERIFY, mapped, mapped_route
 
 OTEL = '[[collector]]\nname = "otel"\nto = ["{at}:4318"]\ntls = "{tls}"\n{more}[traces]\ncollector = "otel"\n'
 ISSUER = '[[issuer]]\nname = "corp"\nissuer = "https://login.test"\naudience = "api"\nalgorithms = ["ES256"]\nkeys = {{ from = "{url}"{more} }}\n'
 STREAM = 'host = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\nprotocol = "tcp"\n'
+STORE = '[[store]]\nname = "{name}"\nto = ["{at}:6379"]\n{hop}'
+LIMIT = '[[limit]]\nname = "{name}"\nrate = "9/s"\n{store}'
 JWT = 'jwt = { issuer = "corp" }\n'
 SERVES = 'speaks = "http"\nserve = true\n'
 
@@ -61,6 +64,31 @@ def test_who_answers_for_an_issuers_keys_is_told_by_how_it_is_known(
 def test_nobody_says_whose_tokens_pass_a_route_that_asks_for_none(tmp_path: Path) -> None:
     issuer = ISSUER.format(url="https://login.test/keys", more=', verify = { ca = "c.pem" }')
     assert mapped(tmp_path, "same-host", listener=issuer).keyed == ()
+
+
+def test_who_counts_requests_is_told_once_by_the_store_of_a_routes_own_limits_and_nobody_where_an_edge_counts_alone(
+    tmp_path: Path,
+) -> None:
+    proved, signed = f'tls = "reencrypt"\n{VERIFY}', f'tls = "plaintext"\n{ACCEPTANCE}'
+    listener = STORE.format(name="counters", at="10.0.0.9", hop=proved)
+    listener += STORE.format(name="others", at="10.0.0.8", hop=signed)
+    for name, store in (("few", "counters"), ("many", "counters"), ("rest", "others"), ("own", "")):
+        listener += LIMIT.format(name=name, store=f'store = "{store}"\n' if store else "")
+
+    def stores(*limits: str) -> tuple[Counting, ...]:
+        named = ", ".join(f'"{it}"' for it in limits)
+        return mapped(tmp_path, "same-host", more=f"limited_by = [{named}]\n", listener=listener).stores
+
+    (one,) = stores("few", "own", "many")
+    assert (one.name, one.hops, one.accepted) == ("counters", (("10.0.0.9:6379", "reencrypt"),), None)
+    assert (
+        "for limit few and many: it is told" in one.sentence and "at 10.0.0.9:6379 (reencrypt) counts" in one.sentence
+    )
+    (other,) = stores("rest")
+    assert (other.name, other.hops) == ("others", (("10.0.0.8:6379", "plaintext"),))
+    assert other.accepted is not None and other.accepted[0] == "o"
+    assert [it.name for it in stores("rest", "few")] == ["others", "counters"]
+    assert stores("own") == () and mapped(tmp_path, "passthrough", listener=listener).stores == ()
 
 
 def test_a_body_that_a_check_looks_for_is_told_as_it_is_written(tmp_path: Path) -> None:
