@@ -109,9 +109,9 @@ seeded! {
     path a_path_has_one_form_and_stays_within_its_segments;
     plan a_plan_reads_back_as_itself_and_routes_as_written;
     token no_token_passes_that_nobody_signed;
+    key_set every_key_of_a_set_is_used_or_left_out_by_name;
     users whoever_is_read_stands_in_a_line_and_nobody_is_passed_over;
     authorization what_is_shown_reads_back_as_the_same;
-    key_set every_key_of_a_set_is_used_or_left_out_by_name;
     #[cfg(feature = "session")]
     inspector no_verdict_is_read_that_is_not_whole;
     #[cfg(feature = "session")]
