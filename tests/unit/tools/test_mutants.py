@@ -17,6 +17,7 @@ import pytest
 from tools.mutants import python, resting, rust
 from tools.mutants.__main__ import main, summary
 from tools.mutants.accepted import Survivor, Told, Unreasoned, accepted, judged
+from tools.mutants.pieces import PIECES, Python
 from tools.mutants.resting import LOOKS, Resting
 from tools.mutants.since import Since, Unknown, lines, since
 from tools.mutants.switched import SWITCH, VARIABLE, Mutant, broken, switched, write
@@ -414,3 +415,24 @@ def test_an_accepted_survivor_has_a_reason_above_it() -> None:
     }
     with pytest.raises(Unreasoned):
         accepted("# why\na\n\nb\n")
+
+
+# What takes long and finds nothing that those of one plan do not find, and what tells nothing of the modules that are mutated.
+UNASKED = {
+    "tests/unit/advise/test_starting.py",
+    "tests/unit/compile/test_hints.py",
+    "tests/unit/compile/test_origins.py",
+    "tests/unit/diff/test_properties.py",
+    "tests/unit/explain/test_checks.py",
+    "tests/unit/explain/test_page.py",
+    "tests/unit/refusals/test_narrow.py",
+}
+
+
+def test_whoever_adds_a_file_of_tests_beside_those_of_a_piece_says_which_piece_is_asked_of_them() -> None:
+    """Else what they notice survives, and a person looks for a test that is there."""
+    asked = {test.partition("::")[0] for it in PIECES.values() if isinstance(it, Python) for test in it.tests}
+    root = Path(__file__).parents[3]
+    beside = {str(it.relative_to(root)) for file in asked for it in (root / file).parent.glob("test_*.py")}
+    assert {it for it in beside if it.startswith("tests/unit/")} - asked == UNASKED
+    assert all((root / file).is_file() for file in asked)
