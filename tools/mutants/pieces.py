@@ -73,6 +73,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/compile/test_hop_rules.py",
             "tests/unit/compile/test_name_rules.py",
+            "tests/unit/compile/test_each_is_judged.py",
             "tests/unit/compile/test_route_rules.py",
             "tests/unit/compile/test_site_rules.py",
             "tests/unit/compile/test_answer_rules.py",
