@@ -20,7 +20,7 @@ from tests.kit.clients import tls
 from tests.kit.edge import EdgeKit, Pki
 from tests.kit.envoy import Envoy
 from tests.kit.ext_authz import OK, Authorizer
-from tests.kit.raw import Raw, Record, head, rest
+from tests.kit.raw import Raw, Record, whole
 
 SENDS = ["cookie", "authorization", "x-a"]
 TAKES = ["x-user", "x-role"]
@@ -40,9 +40,7 @@ class Ask:
 
 
 def serves(sock: socket.socket, record: Record) -> None:
-    while (got := head(sock, record)) is not None:
-        fields = dict(line.lower().partition(": ")[::2] for line in got.decode("latin-1").split("\r\n"))
-        rest(sock, record, int(fields.get("content-length", "0")))
+    while (got := whole(sock, record)) is not None:
         body = "" if got.startswith(b"HEAD ") else "ok"
         sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{body}".encode())
 

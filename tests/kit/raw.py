@@ -202,6 +202,31 @@ def rest(sock: socket.socket, record: bytearray, count: int) -> bytes:
     return bytes(data)
 
 
+def whole(sock: socket.socket, record: bytearray) -> bytes | None:
+    """The next request to its end, recorded, also in chunks; gives its head, or `None` at the end of the connection. Who answers before
+    that end, and takes what follows for the next head, has an answer too many."""
+    got = head(sock, record)
+    if got is None:
+        return None
+    fields = dict(line.lower().partition(": ")[::2] for line in got.decode("latin-1").split("\r\n"))
+    if "chunked" not in fields.get("transfer-encoding", ""):
+        rest(sock, record, int(fields.get("content-length") or 0))
+        return got
+    while size := int(line_of(sock, record) or b"0", 16):
+        rest(sock, record, size + 2)
+    while line_of(sock, record).strip():
+        pass  # trailers
+    return got
+
+
+def line_of(sock: socket.socket, record: bytearray) -> bytes:
+    """With its end, recorded; less where the connection ends."""
+    line = b""
+    while not line.endswith(b"\r\n") and (more := rest(sock, record, 1)):
+        line += more
+    return line
+
+
 def answering(*answers: bytes) -> Script:
     """Reads a head and sends an answer, as often as there are answers; the last is for all that follow."""
 

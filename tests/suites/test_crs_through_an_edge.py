@@ -12,7 +12,7 @@ from everyhop.waf import Inspector, NoVerdict
 from everyhop.waf.requests import read
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.inspector import built
-from tests.kit.raw import OK, Record, head, rest
+from tests.kit.raw import OK, Record, whole
 from tests.suites.crs.cases import Case, every, sample
 from tests.suites.crs.judge import POLICY, SETTINGS, differs
 
@@ -22,10 +22,7 @@ TOLD = 16
 
 def answers(sock: Any, record: Record) -> None:
     """Reads each request to its end, and answers."""
-    while (got := head(sock, record)) is not None:
-        lines = got.decode("latin-1").lower().split("\r\n")
-        length = next((int(x.partition(":")[2]) for x in lines if x.startswith("content-length:")), 0)
-        rest(sock, record, length)
+    while whole(sock, record) is not None:
         sock.sendall(OK)
 
 

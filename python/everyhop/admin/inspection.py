@@ -8,6 +8,7 @@ Read next: `../waf/inspector.py`, the process; `orders.py`, which asks for one b
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import time
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from everyhop.waf.frames import Policy
 
 NICE = 5
 """Requests that are not inspected do not wait for those that are."""
-LOADED_S = 20.0
+LOADED_S = 10.0
 LIVED_S = 10.0
 SETTLED_S = 5.0
 """What an engine says of its inspector may be some seconds old."""
@@ -93,7 +94,7 @@ class Inspection:
 
     def ready(self, control: Control, compiled: Compiled) -> str | None:
         """Sees to it that the engine has the inspector that the plan wants; gives by what it is known. One that does not start
-        refuses no plan: its rules were judged before, and what is to be inspected is refused until it is there."""
+        refuses a plan where another inspects; else it refuses none: what is to be inspected is refused until it is there."""
         wanted = wanted_by(compiled, time.time())
         if wanted is None and not self.all:
             return None
@@ -103,15 +104,19 @@ class Inspection:
             return None
         there = self.all.get(pid)
         if there is None or there.wanted.id != wanted.id or there.is_over():
+            fresh = Beside(wanted, None, time.monotonic())
+            self.start(fresh, control)
+            if fresh.running is None and there is not None and not there.is_over():
+                # What inspects goes on, and so does the plan that it is of.
+                raise EveryhopError("the inspector does not start with these rules")
             self.leave(pid)
-            self.all[pid] = there = Beside(wanted, None, time.monotonic())
-            self.start(there, control)
+            self.all[pid] = fresh
         return wanted.id
 
     def start(self, it: Beside, control: Control) -> None:
         """Starts it and hands it over; what goes wrong is said, and tried again later."""
-        wanted, now = it.wanted, time.monotonic()
-        it.running, it.began_s = None, now
+        wanted = it.wanted
+        it.running = None
         try:
             running = Inspector(
                 wanted.policies,
@@ -136,7 +141,7 @@ class Inspection:
             raise
         # The engine has the only other end: when it lets go, the inspector ends.
         running.socket.close()
-        it.running = running
+        it.running, it.began_s = running, time.monotonic()
 
     def failed(self, it: Beside, why: str) -> None:
         it.failures += 1
@@ -155,14 +160,17 @@ class Inspection:
             if pid == given_up and it.running is not None and now - it.began_s > SETTLED_S:
                 # A rule held it, or something else does: it does not end by itself.
                 it.running.process.kill()
-                it.running.process.wait(1.0)
-            if not it.is_over() or control is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    it.running.process.wait(1.0)
+            if not it.is_over() or control is None or control.is_closed():
                 continue
             if it.running is not None:
                 self.died(it, it.running, now)
             if now >= it.again_s:
-                with contextlib.suppress(Lost):  # the engine is looked after elsewhere
+                try:
                     self.start(it, control)
+                except Lost as e:
+                    self.failed(it, str(e))
                 if it.running is not None:
                     say("the inspector is back")
 

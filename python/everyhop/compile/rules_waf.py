@@ -12,6 +12,7 @@ from everyhop.compile.world import Key, World
 from everyhop.errors import EveryhopError
 from everyhop.identity import Unusable
 from everyhop.model import Exclusion, Waf
+from everyhop.waf.families import is_sum
 from everyhop.waf.frames import Policy, Wrong, policies_frame
 from everyhop.waf.inspector import Inspector, RulesRefused, found
 
@@ -128,6 +129,10 @@ def twice(world: World, i: int, it: Waf) -> None:
             world.refuse("waf/rules", ("waf", i, "extra", j), what, "keep one of them", also=(seen[label],))
         seen.setdefault(label, ("waf", i, "extra", j))
     for j, one in enumerate(it.exclude):
+        if is_sum(one.rule):
+            what = f"waf {it.name!r} takes back rule {one.rule}, by which all others refuse, or what a request may cost is bounded"
+            mend = "take back the rule that found something: the log and everyhop waf explain name it"
+            world.refuse("waf/exclusion", ("waf", i, "exclude", j, "rule"), what, mend)
         same = (one.rule, one.path, one.argument)
         if same in seen:
             what = f"waf {it.name!r} takes {called(one)} back twice"

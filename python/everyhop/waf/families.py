@@ -25,7 +25,8 @@ BASE = {
     200003: "a multipart body of an odd form",
     200005: "more arguments than are read",
 }
-SUM = 949
+SUMS = (901, 949, 980)
+OURS = 99_000_000
 
 
 def looks_for(rule: int) -> str:
@@ -36,11 +37,11 @@ def looks_for(rule: int) -> str:
         return FAMILIES[rule // 1000]
     if 200_000 <= rule < 201_000:
         return "a body that is not as it says"
-    if rule >= 99_000_000:
+    if rule >= OURS:
         return "more parts than are inspected"
     return "a rule of one's own"
 
 
 def is_sum(rule: int) -> bool:
-    """It only adds up what others found: taken back, it takes back all of them."""
-    return rule // 1000 in (SUM, 980)
+    """It adds up what others found, or bounds what a request costs: taken back, it takes back all of them."""
+    return rule // 1000 in SUMS or rule >= OURS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -43,7 +44,8 @@ class Found:
 
 def exclusion(rule: int, on: str, path: str, today: dt.date) -> str:
     """`path`: as it came; one that is not its own decoded form is left out, and to be written by hand."""
-    where = f', path = "{path}"' if re.fullmatch(r"/[A-Za-z0-9._~/-]*", path) and path != "/" else ""
+    is_plain = re.fullmatch(r"/[A-Za-z0-9._~/-]+", path) and posixpath.normpath(path) == path.rstrip("/")
+    where = f', path = "{path}"' if is_plain else ""
     which = f', argument = "{found[1]}"' if (found := ARGUMENT.match(on)) else ""
     word = f'owner = "NAME", why = "TEXT", since = {today}, until = {today + HALF_A_YEAR}'
     return f"{{ rule = {rule}{where}{which}, {word} }}"

@@ -15,6 +15,8 @@ pub(crate) struct Held {
     pub(crate) body: Buf,
     /// That is all of it.
     pub(crate) is_whole: bool,
+    /// Behind it, once it is whole.
+    pub(crate) trailers: Option<HeaderMap>,
     /// As what its policy counts it.
     pub(crate) counted: Option<HeldBytes>,
 }
@@ -29,13 +31,14 @@ impl<C: Client> Client for Holding<'_, C> {
         let n = self.held.body.len();
         if n > 0 {
             into.take_from(&mut self.held.body, n);
+            self.held.counted = None;
             return Poll::Ready(Ok(Got::Some));
         }
         if self.held.is_whole { Poll::Ready(Ok(Got::End)) } else { self.client.poll_body(cx, into) }
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.client.trailers()
+        if self.held.is_whole { self.held.trailers.take() } else { self.client.trailers() }
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+/// So many times as long as a client may send nothing, a body that is held may take as a whole.
+const TIMES: u64 = 4;
 pub(super) const TOO_LARGE: &str = "it has more fields, or larger ones, than can be inspected";
 
 /// Inspects it; why it does not pass, if so.
@@ -80,14 +82,15 @@ async fn hold(
     match asked.body {
         BodyLen::None => return Ok(()),
         BodyLen::Known(n) if refuses && n > u64::from(by.by.body_bytes) => return Err(Unheld::By(Inspected::TooLong)),
-        // A tunnel's bytes are no body.
-        _ if asked.opens => return Ok(()),
         BodyLen::Known(_) | BodyLen::Unknown => {}
     }
     let core = &conn.opened.arrived.core;
     let progress_s = conn.opened.arrived.running.limits().body_progress_s;
-    let watch = core.watch();
-    watch.within_s(progress_s);
+    let (watch, now_ms) = (core.watch(), || core.clock().now_ms.get());
+    // Who sends a byte now and then holds nothing for ever.
+    let until_ms = now_ms() + u64::from(progress_s) * 1000 * TIMES;
+    let more = || watch.at_ms(until_ms.min(now_ms() + u64::from(progress_s) * 1000));
+    more();
     let held = held.get_or_insert_default();
     let (counted, most_held) = (held.counted.get_or_insert_with(|| by.holds()), by.most_held());
     client.wants_body();
@@ -97,8 +100,8 @@ async fn hold(
                 Poll::Ready(Ok(Got::Some)) if !counted.are(held.body.len().min(most), most_held) => {
                     return Poll::Ready(Err(Unheld::By(Inspected::Busy)));
                 }
-                Poll::Ready(Ok(Got::Some)) => watch.within_s(progress_s),
-                Poll::Ready(Ok(Got::End)) => held.is_whole = true,
+                Poll::Ready(Ok(Got::Some)) => more(),
+                Poll::Ready(Ok(Got::End)) => (held.is_whole, held.trailers) = (true, client.trailers()),
                 Poll::Ready(Err(why)) => return Poll::Ready(Err(Unheld::Client(why))),
                 Poll::Pending if conn.is_overdue() => return Poll::Ready(Err(Unheld::Client(Refusal::ClientGone))),
                 Poll::Pending => return watch.poll_late(cx).map(|_| Err(Unheld::Client(Refusal::BodyTooSlow))),
@@ -123,7 +126,9 @@ async fn verdict<V: Fields>(
     let most = usize::try_from(by.by.body_bytes).unwrap_or(usize::MAX);
     let body = held.map(|it| it.body.bytes()).unwrap_or_default();
     let is_whole = held.is_none_or(|it| it.is_whole) && body.len() <= most;
-    let frame = frame(conn, asked, view, by).end(body.get(..most).unwrap_or(body), is_whole);
+    let mut frame = frame(conn, asked, view, by);
+    frame.trailers(held.and_then(|it| it.trailers.as_ref()));
+    let frame = frame.end(body.get(..most).unwrap_or(body), is_whole);
     let answered = match asking(core, by, frame) {
         Ok(it) => it,
         Err(found) => return found,
@@ -133,7 +138,7 @@ async fn verdict<V: Fields>(
     let mut answered = pin!(answered);
     let said = poll_fn(|cx| {
         if let Poll::Ready(said) = answered.as_mut().poll(cx) {
-            return Poll::Ready(said.map_err(|_| Inspected::Down));
+            return Poll::Ready(said.map_err(|_| Inspected::Failed));
         }
         if client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Inspected::Left));

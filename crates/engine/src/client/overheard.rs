@@ -15,7 +15,7 @@ use crate::worker::core::Core;
 use everyhop_plan::OverBody;
 use everyhop_record::line::{Beside, ConnFragment, Line, WOULD_DENY};
 use everyhop_running::running::{RouteRun, Running};
-use everyhop_running::waf::{HeldBytes, Inspected, Inspecting, WafRun};
+use everyhop_running::waf::{HeldBytes, Inspected, WafRun};
 use everyhop_transport::buf::Buf;
 use http::HeaderMap;
 use std::future::{Future, poll_fn};
@@ -64,10 +64,10 @@ fn begin<V: Fields>(
         BodyLen::Known(n) => usize::try_from(n).map_or(most, |n| n.min(most)),
         BodyLen::Unknown => most,
     };
-    let Some(inspecting) = by.begin().filter(|_| held.are(room, by.most_held())) else {
+    if !held.are(room, by.most_held()) {
         by.came(Inspected::Busy, 0);
         return other;
-    };
+    }
     let it = Overheard {
         core: conn.opened.arrived.core.clone(),
         conn: conn.opened.fragment.clone(),
@@ -80,7 +80,7 @@ fn begin<V: Fields>(
         host: asked.host.as_bytes().into(),
         path: asked.sent().as_bytes().into(),
         frame: Some(frame(conn, asked, view, by)),
-        _held: (inspecting, held),
+        _held: held,
     };
     Some(Box::new(Copied::new(most, Box::new(it))).beside(other))
 }
@@ -99,17 +99,24 @@ struct Overheard {
     host: Box<[u8]>,
     path: Box<[u8]>,
     frame: Option<Request>,
-    _held: (Inspecting, HeldBytes),
+    _held: HeldBytes,
 }
 
 impl Goes for Overheard {
-    fn goes(self: Box<Self>, body: Buf, _: Option<HeaderMap>) {
+    fn goes(mut self: Box<Self>, body: Buf, trailers: Option<HeaderMap>) {
+        if let Some(frame) = &mut self.frame {
+            frame.trailers(trailers.as_ref());
+        }
         self.inspect(&body, true);
     }
 
     fn is_too_long(self: Box<Self>, beginning: Buf) {
         if self.by.by.over_body == OverBody::Refuse {
             self.by.came(Inspected::TooLong, 0);
+            self.tell(
+                Instant::now(),
+                &Inspection { by: self.by.clone(), found: Inspected::TooLong.into(), took_us: 0 },
+            );
         } else {
             self.inspect(&beginning, false);
         }
@@ -121,10 +128,14 @@ impl Overheard {
         let frame = self.frame.take().and_then(|it| it.end(body.bytes(), is_whole));
         tokio::task::spawn_local(Box::pin(async move {
             let began = Instant::now();
-            let found = self.found(frame).await;
+            let inspecting = self.by.begin();
+            let found = match inspecting {
+                Some(_) => self.found(frame).await,
+                None => Inspected::Busy.into(),
+            };
             let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.by.came(found.what, took_us);
-            if found.what == Inspected::WouldDeny {
+            if found.what != Inspected::Allowed {
                 self.tell(began, &Inspection { by: self.by.clone(), found, took_us });
             }
         }));
@@ -139,7 +150,7 @@ impl Overheard {
         watch.at_ms(self.core.clock().now_ms.get() + u64::from(self.by.by.deadline_ms));
         let mut answered = pin!(answered);
         let said = poll_fn(|cx| match answered.as_mut().poll(cx) {
-            Poll::Ready(said) => Poll::Ready(said.map_err(|_| Inspected::Down)),
+            Poll::Ready(said) => Poll::Ready(said.map_err(|_| Inspected::Failed)),
             Poll::Pending => watch.poll_late(cx).map(|_| Err(Inspected::Late)),
         })
         .await;

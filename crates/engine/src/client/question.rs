@@ -6,7 +6,7 @@ use crate::exchange::limited::Within;
 use everyhop_running::asks::AsksRun;
 use everyhop_running::passwords::Try;
 use everyhop_running::running::{RouteRun, Running};
-use everyhop_running::waf::WafRun;
+use everyhop_running::waf::{Inspected, WafRun};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,6 +35,8 @@ pub(crate) struct Question {
 pub(super) fn others(asked: &Asked, route: &RouteRun) -> (Option<Arc<AsksRun>>, Option<Arc<WafRun>>) {
     let by = route.asks.as_ref().filter(|by| asked.verdict().is_none_or(|it| !it.by.judges_as(by)));
     let waf = route.waf.as_ref().filter(|it| it.blocks());
-    let waf = waf.filter(|waf| asked.inspected().is_none_or(|it| !it.by.judges_as(waf)));
+    // One that passed uninspected is taken over by no other plan.
+    let waf = waf
+        .filter(|waf| asked.inspected().is_none_or(|it| it.found.what != Inspected::Allowed || !it.by.judges_as(waf)));
     (by.cloned(), waf.cloned())
 }

@@ -43,6 +43,10 @@ impl<F: Fields> Fields for &F {
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8])) {
         (**self).each(f);
     }
+
+    fn each_as_sent(&self, f: impl FnMut(FieldId, &[u8], &[u8])) {
+        (**self).each_as_sent(f);
+    }
 }
 
 /// A final response head, without its fields.

@@ -2,6 +2,7 @@
 //! big-endian; a text is a length and its bytes, of two bytes where it is short and of four where it may be long. Everything is
 //! bounded, and what is too short, too long or says what it may not is refused as a whole. The other side: `waf/frame`.
 
+use http::HeaderMap;
 use std::net::SocketAddr;
 
 const KIND_REQUEST: u8 = 4;
@@ -12,8 +13,10 @@ const MOST_ANSWER: usize = 1 << 20;
 const MOST_RULES: usize = 200;
 const MOST_FIELDS: usize = 1000;
 const MOST_METHOD: usize = 100;
-const MOST_HOST: usize = 1024;
+const MOST_HOST: usize = 1000;
 const MOST_LONG: usize = 256 << 10;
+/// Of a whole frame, without its head.
+const MOST_REQUEST: usize = 5 << 20;
 
 /// What is asked about.
 pub(crate) struct Subject<'a> {
@@ -69,6 +72,13 @@ impl Request {
         self.long(value, MOST_LONG);
     }
 
+    /// Those behind its body: a backend may take them for fields like any other.
+    pub(crate) fn trailers(&mut self, trailers: Option<&HeaderMap>) {
+        for (name, value) in trailers.into_iter().flatten() {
+            self.field(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
     /// The whole of its body, or what that begins with. `None`: it is more than can be asked about.
     pub(crate) fn end(mut self, body: &[u8], whole: bool) -> Option<Vec<u8>> {
         self.fits &= usize::from(self.fields) <= MOST_FIELDS;
@@ -78,6 +88,7 @@ impl Request {
         }
         self.bytes.push(u8::from(whole));
         self.long(body, 4 << 20);
+        self.fits &= self.bytes.len() - 5 <= MOST_REQUEST;
         let length = u32::try_from(self.bytes.len() - 4).ok()?.to_be_bytes();
         self.bytes.get_mut(..4)?.copy_from_slice(&length);
         self.fits.then_some(self.bytes)

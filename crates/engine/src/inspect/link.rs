@@ -17,11 +17,11 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Questions that wait to be sent.
-const WAITING: usize = 1024;
+const WAITING: usize = 256;
 /// Whoever has said nothing about a request for so long never will: a rule that does not end cannot be stopped from within.
 const STUCK_MS: u64 = 10_000;
 /// One that no plan names any more is spoken with for so long yet: requests that came before are inspected there.
-const LEAVES_MS: u64 = 30_000;
+const LEAVES_MS: u64 = 180_000;
 
 /// A request that is asked about.
 struct Job {
