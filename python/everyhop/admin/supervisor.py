@@ -143,7 +143,9 @@ class Supervisor:
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "keys of issuers": self.keys.look,
-                "inspectors": lambda: keeper.look_at_inspectors(given_up=self.watch.sees("inspector-down") and not self.watch.is_silent()),
+                "inspectors": lambda: keeper.look_at_inspectors(
+                    given_up=self.watch.sees("inspector-down") and not self.watch.is_silent()
+                ),
                 "what is wrong": self.watch.look,
                 "the admin socket": lambda: server.look(time.monotonic()),
             }
