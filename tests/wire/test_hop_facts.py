@@ -265,11 +265,21 @@ def test_no_address_alive_is_told_for_each(edge: Edges, pki: Pki, tmp_path: Path
 
 
 @can_name
+def beside(serves: Callable[[], Raw]) -> tuple[Raw, socket.socket]:
+    """One that serves, and a socket at another address with the same port, which nobody has there."""
+    for _ in range(20):
+        it = serves()
+        with contextlib.suppress(OSError):
+            return it, socket.create_server(("127.0.0.1", it.port), backlog=0)
+    raise AssertionError("no port is free at both addresses")
+
+
 def test_an_address_that_swallows_costs_its_share_and_is_ejected_by_itself(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path
 ) -> None:
-    serves = raw(answering(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")), pki.backend, host="127.0.0.2")
-    with socket.create_server(("127.0.0.1", serves.port), backlog=0) as full, contextlib.ExitStack() as held:
+    closes = answering(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    serves, swallows = beside(lambda: raw(closes, pki.backend, host="127.0.0.2"))
+    with swallows as full, contextlib.ExitStack() as held:
         for _ in range(4):
             filler = held.enter_context(socket.socket())
             filler.setblocking(False)
