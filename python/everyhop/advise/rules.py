@@ -150,6 +150,14 @@ def unkept(it: Requirements) -> list[Conflict]:
         for n in sorted(it.needs)
         if CAPABILITIES[n].built and is_unread(n, it)
     ]
+    if {"jwt", "passwords"} <= it.needs and not it.is_stream:
+        found.append(
+            Conflict(
+                (CAPABILITIES["jwt"].title, CAPABILITIES["passwords"].title),
+                "a request has one Authorization, and a route asks for one kind of it",
+                ("two routes: by a path, or by a field that one kind of clients has", "drop one of the two"),
+            )
+        )
     if it.several == "no":
         found += [
             Conflict(

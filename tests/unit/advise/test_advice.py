@@ -205,6 +205,16 @@ DROP = "drop the requirement"
             ],
         ),
         (
+            asked("jwt passwords"),
+            [
+                Conflict(
+                    ("checking JWTs at the edge", "names and passwords asked for at the edge"),
+                    "a request has one Authorization, and a route asks for one kind of it",
+                    ("two routes: by a path, or by a field that one kind of clients has", "drop one of the two"),
+                )
+            ],
+        ),
+        (
             asked("caching"),
             [
                 Conflict(
