@@ -20,7 +20,7 @@ GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
 APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
   target/applications/collector/.there target/applications/sign_in/.there target/applications/istio/.there \
-  target/applications/ratelimit/.there
+  target/applications/ratelimit/.there target/applications/opa/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -210,6 +210,14 @@ target/applications/ratelimit/.there: $(PEERS)/ratelimit/go.mod $(PEERS)/ratelim
 	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/ratelimit; \
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/ratelimit/ratelimit github.com/envoyproxy/ratelimit/src/service_cmd; fi
+	@touch $@
+
+# As the collector.
+target/applications/opa/.there: $(PEERS)/opa/go.mod $(PEERS)/opa/go.sum
+	@mkdir -p target/applications/opa
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/opa; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/opa/opa github.com/open-policy-agent/opa; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

@@ -24,6 +24,7 @@ def versions() -> dict[str, str]:
     development = (ROOT / "requirements" / "dev.lock").read_text(encoding="utf-8")
     found = dict(re.findall(r"^([\w.-]+)==([\w.]+)", development + lock, re.M))
     for modules in (
+        "opa",
         "ratelimit",
         "istio",
         "sign_in",

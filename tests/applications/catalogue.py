@@ -187,6 +187,12 @@ OTHERS = {
         ("mutual", "plaintext"),
         note="Asked in the words of Envoy and by HTTP, directly and behind a proxy that ends TLS for it; built where Go is 1.26 or newer, elsewhere skipped.",
     ),
+    "test_opa.py": Other(
+        "Open Policy Agent",
+        (("its server", "github.com/open-policy-agent/opa"),),
+        ("mutual", "reencrypt", "plaintext"),
+        note="Asked by HTTP: its own authorization decides about each question by a policy in Rego; built where Go is 1.26 or newer, elsewhere skipped.",
+    ),
     "test_ratelimit.py": Other(
         "A service of rate limits",
         (("ratelimit of Envoy's authors", "github.com/envoyproxy/ratelimit"), ("Redis of Debian, in which it counts",)),

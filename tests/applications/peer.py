@@ -76,6 +76,15 @@ def istio() -> str:
     return str(path)
 
 
+def opa() -> str:
+    """Open Policy Agent, whose modules want a newer Go than some machines have."""
+    installed("opa", ".there")
+    path = INSTALLED / "opa" / "opa"
+    if not path.exists():
+        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
+    return str(path)
+
+
 def ratelimit() -> str:
     """A service of rate limits, whose modules want a newer Go than some machines have."""
     installed("ratelimit", ".there")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.demo.stage import free_port
+from tests.applications.peer import opa
 from tests.kit.inspector import built
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,7 @@ PAGES = (
     "how-to/let-in-by-password",
     "how-to/try-waf-rules",
     "how-to/ask-an-authorizer",
+    "how-to/ask-open-policy-agent",
     "how-to/inspect-requests",
 )
 
@@ -61,6 +63,7 @@ PAGES = (
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     if "waf" in page or "inspect" in page:
         built()
+    more = [str(Path(opa()).parent)] if "open-policy-agent" in page else []
     port = free_port()
     all_ = commands((ROOT / page).read_text().replace("8443", str(port)).replace("8444", str(free_port())))
     script = ["set -m"]
@@ -71,7 +74,7 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
         waits = [WAITS[word] for word in WAITS if word in line]
         script += ["rm -f background.log", line, *waits, f"echo; echo '{MARK}'"]
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin",
+        "PATH": ":".join([str(Path(sys.executable).parent), *more, "/usr/bin", "/bin", "/usr/sbin"]),
         "HOME": str(tmp_path),
         "TERM": "dumb",
         "COLUMNS": "80",
