@@ -1,17 +1,21 @@
-"""What it costs to inspect a request by the OWASP Core Rule Set, beside nginx with ModSecurity of Debian: CPU time, of the edge and of
-its inspector each by itself; and what requests that are not inspected feel of those that are.
+"""What it costs to inspect a request by the OWASP Core Rule Set, beside nginx with ModSecurity of Debian and beside plain Coraza:
+CPU time, of the edge and of its inspector each by itself; and what requests that are not inspected feel of those that are.
 
     python -m bench.inspecting [--rounds N] [--scale 0.1] [--only CHECK] [--peers everyhop,nginx] [--write]
 
-Each subject is asked first whether it refuses an injection in a query and in a body, and lets the measured requests pass. The rule sets
-are those that each comes with (CRS 4 here, 3 of Debian), at their first level.
+Each subject is asked first whether it refuses an injection in a query, and lets the measured requests pass. The rules are one copy
+of CRS 4 for all, at its first level; nginx is measured with Debian's CRS 3 as well, which has fewer. What inspecting costs the edge
+itself is told by one that asks an inspector which allows everything at once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -42,6 +46,8 @@ from everyhop.demo.certificates import Authority
 from everyhop.demo.stage import free_port
 from everyhop.waf import Inspector, found
 
+WAF = Path(__file__).parents[1] / "waf"
+
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -64,6 +70,7 @@ class What:
 
 WHAT = {
     "plain": What("a browser's GET, not inspected", "plain", 10_000),
+    "edge": What("a browser's GET, asked about and allowed at once", "at once", 10_000),
     "get": What("a browser's GET, inspected", "waf", 1_000),
     "json": What("2 KB of JSON, inspected", "waf", 100, JSON),
     "detect": What("a browser's GET, of rules that only detect", "detect", 1_000),
@@ -76,20 +83,23 @@ def origin(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
     return port, nginx_behind(folder, "i", answer)
 
 
+class AtOnce:
+    """What stands in an inspector's place and allows everything, beside the load: what is left is the edge's own."""
+
+    def __init__(self) -> None:
+        self.socket, its = socket.socketpair()
+        command = [sys.executable, "-m", "bench.allowing"]
+        self.process = pinned(LOAD_CPU, command, stdin=its.fileno())
+        its.close()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
 def everyhop(folder: Path, back: int) -> tuple[Subject, Inspector]:
     ports = {name: free_port() for name in ("plain", "waf", "detect")}
-    uses = {"plain": "", "waf": 'waf = "crs"\n', "detect": 'waf = "watch"\n'}
-    text = (
-        'version = 1\n[engine]\nthreads = 1\n[log]\naccess = "off"\n'
-        + "".join(f'[[listener]]\nname = "{name}"\nbind = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
-        + '[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{ chain = "edge.pem", key = "file:edge.key" }]\n'
-        '[[waf]]\nname = "crs"\ndeadline_ms = 10000\n[[waf]]\nname = "watch"\nmode = "detect"\ndeadline_ms = 10000\n'
-        + "".join(
-            f'[[route]]\nname = "{name}"\nhost = "a.test"\nlisteners = ["{name}"]\ntls = "plaintext"\n'
-            f'to = ["127.0.0.1:{back}"]\n{more}'
-            for name, more in uses.items()
-        )
-    )
+    text = configuration(back, ports)
     (config := folder / "everyhop.toml").write_text(text)
     compiled = compile_file(config)
     inspector = Inspector(policies(compiled.plan.wafs, compiled.rules, 0), nice=5)
@@ -99,30 +109,53 @@ def everyhop(folder: Path, back: int) -> tuple[Subject, Inspector]:
     return subject, inspector
 
 
-def nginx(folder: Path, back: int) -> Subject | None:
-    """Debian's, with its module and its rules."""
-    program = which("nginx")
-    module, rules = (
-        Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so"),
-        Path("/usr/share/modsecurity-crs/rules"),
+def asked_for_nothing(folder: Path, back: int) -> tuple[Subject, AtOnce]:
+    """An edge whose inspector allows everything at once."""
+    ports = {"at once": free_port()}
+    text = configuration(back, {"waf": ports["at once"]})
+    inspector = AtOnce()
+    subject = released(folder, "allowed", text, ports, inspector=inspector.socket.fileno())
+    inspector.socket.close()
+    return subject, inspector
+
+
+def configuration(back: int, ports: dict[str, int]) -> str:
+    uses = {"plain": "", "waf": 'waf = "crs"\n', "detect": 'waf = "watch"\n'}
+    return (
+        'version = 1\n[engine]\nthreads = 1\n[log]\naccess = "off"\n'
+        + "".join(f'[[listener]]\nname = "{name}"\nbind = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
+        + '[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{ chain = "edge.pem", key = "file:edge.key" }]\n'
+        '[[waf]]\nname = "crs"\ndeadline_ms = 10000\n'
+        + '[[waf]]\nname = "watch"\nmode = "detect"\ndeadline_ms = 10000\n' * ("detect" in ports)
+        + "".join(
+            f'[[route]]\nname = "{name}"\nhost = "a.test"\nlisteners = ["{name}"]\ntls = "plaintext"\n'
+            f'to = ["127.0.0.1:{back}"]\n{uses[name]}'
+            for name in ports
+        )
     )
+
+
+def nginx(folder: Path, back: int, name: str, setup: Path, rules: Path) -> Subject | None:
+    """Debian's, with its module and these rules."""
+    program = which("nginx")
+    module = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
     if not program or not module.exists() or not rules.exists():
         return None
     ports = {name: free_port() for name in ("plain", "waf")}
-    (folder / "modsecurity.conf").write_text(
+    (settings := folder / f"{name}.modsecurity").write_text(
         "SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 13107200\nSecAuditEngine Off\n"
         'SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,'
         'ctl:requestBodyProcessor=JSON"\n'
-        f"Include /etc/modsecurity/crs/crs-setup.conf\nInclude {rules}/REQUEST-*.conf\n"
+        f"Include {setup}\nInclude {rules}/REQUEST-*.conf\n"
     )
     keep = "keepalive 1024; keepalive_requests 100000000;"
     on = "proxy_set_header Connection ''; proxy_set_header Host $host; proxy_pass http://plain;"
-    asks = f"modsecurity on; modsecurity_rules_file {folder}/modsecurity.conf; "
+    asks = f"modsecurity on; modsecurity_rules_file {settings}; "
     inside = {"plain": on, "waf": asks + on}
     text = (
-        f"load_module {module};\ndaemon off; worker_processes 1; pid {folder}/inspecting.pid; error_log /dev/null;\n"
+        f"load_module {module};\ndaemon off; worker_processes 1; pid {folder}/{name}.pid; error_log /dev/null;\n"
         "events { worker_connections 4096; }\n"
-        f"http {{ {nginx_frame(folder, 'inspecting')}"
+        f"http {{ {nginx_frame(folder, name)}"
         f"ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.key; ssl_protocols TLSv1.3;\n"
         "ssl_ecdh_curve X25519; proxy_http_version 1.1; client_body_buffer_size 256k;\n"
         f"upstream plain {{ server 127.0.0.1:{back}; {keep} }}\n"
@@ -132,10 +165,48 @@ def nginx(folder: Path, back: int) -> Subject | None:
         )
         + "}\n"
     )
-    (config := folder / "inspecting.conf").write_text(text)
+    (config := folder / f"{name}.conf").write_text(text)
     command = [program, "-c", str(config), "-p", str(folder)]
     version = f"{version_of(program, '-v')} with ModSecurity 3"
-    return Subject("nginx", version, ports, pinned(SUBJECT_CPU, command), text)
+    return Subject(name, version, ports, pinned(SUBJECT_CPU, command), text)
+
+
+def coraza(folder: Path, back: int) -> Subject | None:
+    """Its own handler before Go's reverse proxy, as a program of a hundred lines would have it."""
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    if go is None:
+        return None
+    program = folder / "plain"
+    build = [go, "build", "-tags", "no_fs_access", "-trimpath", "-buildvcs=false", "-o", str(program), "./plain"]
+    closed = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0"}
+    subprocess.run(build, cwd=WAF, env=os.environ | closed, check=True)
+    ports = {name: free_port() for name in ("plain", "waf")}
+    words = {"listen": f"127.0.0.1:{ports['waf']}", "uninspected": f"127.0.0.1:{ports['plain']}"}
+    words |= {"to": f"http://127.0.0.1:{back}", "chain": f"{folder}/edge.pem", "key": f"{folder}/edge.key"}
+    command = [str(program), *(f"-{name}={value}" for name, value in words.items())]
+    return Subject("coraza", f"{coraza_version()} before Go's proxy", ports, pinned(SUBJECT_CPU, command))
+
+
+def same_rules(folder: Path) -> tuple[Path, Path]:
+    """The rules that the inspector has, where another program reads them from: a path without an @, and no rule at the end of a
+    chain that says nothing of what it does."""
+    to = folder / "crs"
+    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
+    if go is None:
+        return to, to
+    command = [go, "list", "-m", "-f", "{{.Dir}}", "github.com/corazawaf/coraza-coreruleset/v4"]
+    module = subprocess.run(command, cwd=WAF, check=True, capture_output=True, text=True).stdout.strip()
+    to.mkdir()
+    for it in Path(module, "rules/@owasp_crs").iterdir():
+        text = it.read_text()
+        (to / it.name).write_text(re.sub(r'(?m)^(\s+SecRule TX:EARLY_BLOCKING "@eq 1")$', r'\1 "t:none"', text))
+    (setup := to / "setup.conf").write_text(Path(module, "rules/@crs-setup.conf.example").read_text())
+    return setup, to
+
+
+def coraza_version() -> str:
+    found = re.search(r"corazawaf/coraza/v3 v(\S+)", (WAF / "go.mod").read_text())
+    return found[1] if found else "?"
 
 
 def prove(folder: Path, subject: Subject) -> None:
@@ -241,12 +312,18 @@ def ground(folder: Path, peers: list[str]) -> Iterator[tuple[list[Subject], Insp
     Authority(folder, "Bench CA").leaf("edge", "a.test")
     back, behind = origin(folder)
     subjects: list[Subject] = []
-    inspector = None
+    inspector = at_once = None
     try:
         wait_port(back)
         own, inspector = everyhop(folder, back)
-        subjects.append(own)
-        if "nginx" in peers and (peer := nginx(folder, back)) is not None:
+        allowed, at_once = asked_for_nothing(folder, back)
+        subjects += [own, allowed]
+        if "nginx" in peers:
+            debians = Path("/etc/modsecurity/crs/crs-setup.conf"), Path("/usr/share/modsecurity-crs/rules")
+            for name, (setup, files) in (("nginx", same_rules(folder)), ("nginx-crs-3", debians)):
+                if (peer := nginx(folder, back, name, setup, files)) is not None:
+                    subjects.append(peer)
+        if "coraza" in peers and (peer := coraza(folder, back)) is not None:
             subjects.append(peer)
         for subject in subjects:
             for port in subject.ports.values():
@@ -255,8 +332,9 @@ def ground(folder: Path, peers: list[str]) -> Iterator[tuple[list[Subject], Insp
     finally:
         for subject in subjects:
             stop(subject)
-        if inspector is not None:
-            inspector.close()
+        for it in (inspector, at_once):
+            if it is not None:
+                it.close()
         behind.terminate()
         behind.wait(10)
 
@@ -269,7 +347,8 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
         folder.chmod(0o755)
         with ground(folder, peers) as (subjects, inspector):
             for subject in subjects:
-                prove(folder, subject)
+                if "waf" in subject.ports:
+                    prove(folder, subject)
             rows: list[dict[str, object]] = []
             for key, what in WHAT.items():
                 if only not in ("", key):
@@ -287,4 +366,4 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
 
 
 if __name__ == "__main__":
-    sys.exit(called(__doc__, "inspecting", figures, WHAT, ("everyhop", "nginx")))
+    sys.exit(called(__doc__, "inspecting", figures, WHAT, ("everyhop", "nginx", "coraza")))

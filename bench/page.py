@@ -191,12 +191,14 @@ def inspecting(found: dict[str, Any]) -> str:
     if it is None:
         return "Not measured."
     lines = [
-        "| us/request | everyhop, the edge | everyhop, its inspector | nginx with ModSecurity |",
-        "|---|---|---|---|",
+        "| us/request | everyhop, the edge | everyhop, its inspector | nginx with ModSecurity | the same, CRS 3 | Coraza before Go's proxy |",
+        "|---|---|---|---|---|---|",
     ]
     for row in it["rows"]:
         name = row["title"] + (" (noisy)" if row["noisy"] else "")
-        cells = [ranged(row["costs"].get(of)) for of in ("everyhop", "inspector", "nginx")]
+        costs = row["costs"]
+        cells = [ranged(costs.get("everyhop", costs.get("allowed")))]
+        cells += [ranged(costs.get(of)) for of in ("inspector", "nginx", "nginx-crs-3", "coraza")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     waits = it["waits"]
     lines += [

@@ -175,8 +175,9 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
         std::future::pending().await
     };
     let hears = async {
+        let mut heard = Heard::default();
         loop {
-            let it = hear(&socket).await?;
+            let it = heard.answer(&socket).await?;
             let asked = waiting.borrow_mut().remove(&it.id);
             let Some((reply, _)) = asked else { return Err(io::ErrorKind::InvalidData.into()) };
             let _ = reply.send(it.said);
@@ -205,27 +206,43 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
     done
 }
 
-async fn hear(socket: &UnixStream) -> io::Result<Answer> {
-    let broken = |Broken| io::Error::from(io::ErrorKind::InvalidData);
-    let mut five = [0; 5];
-    read_exact(socket, &mut five).await?;
-    let (length, kind) = head(five).map_err(broken)?;
-    let mut payload = vec![0; length];
-    read_exact(socket, &mut payload).await?;
-    answer(kind, &payload).map_err(broken)
+/// What came of answers and was not read yet: one call to the system takes what is there, which is often a whole answer or more.
+#[derive(Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    read: usize,
 }
 
-async fn read_exact(socket: &UnixStream, mut into: &mut [u8]) -> io::Result<()> {
-    while !into.is_empty() {
-        socket.readable().await?;
-        match socket.try_read(into) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => into = into.get_mut(n..).unwrap_or_default(),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
+/// What is asked of the socket for at once.
+const AT_ONCE: usize = 4096;
+
+impl Heard {
+    async fn answer(&mut self, socket: &UnixStream) -> io::Result<Answer> {
+        let broken = |Broken| io::Error::from(io::ErrorKind::InvalidData);
+        let mut five = [0; 5];
+        five.copy_from_slice(self.take(socket, 5).await?);
+        let (length, kind) = head(five).map_err(broken)?;
+        answer(kind, self.take(socket, length).await?).map_err(broken)
     }
-    Ok(())
+
+    /// The next of them.
+    async fn take(&mut self, socket: &UnixStream, n: usize) -> io::Result<&[u8]> {
+        while self.bytes.len() - self.read < n {
+            self.bytes.drain(..self.read);
+            self.read = 0;
+            socket.readable().await?;
+            self.bytes.reserve(AT_ONCE);
+            match socket.try_read_buf(&mut self.bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let from = self.read;
+        self.read += n;
+        self.bytes.get(from..self.read).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
 }
 
 async fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
