@@ -20,7 +20,6 @@ class Row:
     """The feature that is not built yet."""
 
 
-WAF = "inspecting bodies (WAF)"
 API = "an admin interface over the network"
 LEDGER = "the ledger of evidence"
 CA = "a certificate authority of its own, and ACME"
@@ -352,7 +351,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "accepting does not spin; shed before the expensive step; the admin socket answers; it recovers",
             "Envoy edge best practices",
         ),
-        "D02": Row("compression and multipart bombs at the WAF", "413 or 400", "CVE-2026-48044", WAF),
+        "D02": Row(
+            "compression and multipart bombs at the WAF",
+            "403 by their rule, or 413 where it is longer than is inspected; nobody unpacks them",
+            "CVE-2026-48044",
+        ),
     },
     "Backend faults": {
         "U01": Row(
