@@ -3,6 +3,7 @@
 use crate::metrics_text::label;
 use everyhop_record::times::BUCKETS_US;
 use everyhop_running::running::Running;
+use everyhop_running::timed::Took;
 use std::fmt::Write;
 
 pub(crate) fn asks(out: &mut String, running: &Running) {
@@ -29,7 +30,7 @@ pub(crate) fn asks(out: &mut String, running: &Running) {
 }
 
 /// The rows of a histogram of microseconds, in seconds.
-pub(crate) fn durations(out: &mut String, name: &str, label: &str, (took, us): ([u64; BUCKETS_US.len() + 1], u64)) {
+pub(crate) fn durations(out: &mut String, name: &str, label: &str, (took, us): Took) {
     let mut sum = 0;
     for (bound, n) in BUCKETS_US.iter().zip(&took) {
         sum += n;

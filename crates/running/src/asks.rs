@@ -3,11 +3,9 @@
 //! reload keeps them. It asks nothing: that is the engine's `client/asks.rs`.
 
 use crate::running::RouteRun;
-use crate::tally::Tally;
+use crate::timed::{Timed, Took};
 use everyhop_plan::{Authorizer, WhenDown};
-use everyhop_record::times::BUCKETS_US;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +66,7 @@ impl std::fmt::Debug for AsksRun {
     }
 }
 
-#[derive(Default)]
-struct Counts {
-    tally: Tally<{ OUTCOMES.len() }>,
-    /// How long answers took, by the buckets that every histogram has.
-    took: [AtomicU64; BUCKETS_US.len() + 1],
-    took_us: AtomicU64,
-}
+type Counts = Timed<{ OUTCOMES.len() }>;
 
 /// A request that is being asked about, for as long as it is held.
 pub struct Asking(Arc<Counts>);
@@ -112,12 +104,7 @@ impl AsksRun {
 
     /// Counts what came of it; `us`: after so many microseconds.
     pub fn came(&self, outcome: Outcome, us: u64) {
-        self.counts.tally.add(outcome as usize);
-        let bucket = BUCKETS_US.iter().position(|most| us <= *most).unwrap_or(BUCKETS_US.len());
-        if let Some(n) = self.counts.took.get(bucket) {
-            n.fetch_add(1, Ordering::Relaxed);
-        }
-        self.counts.took_us.fetch_add(us, Ordering::Relaxed);
+        self.counts.came(outcome as usize, us);
     }
 
     pub fn under_way(&self) -> u32 {
@@ -129,13 +116,8 @@ impl AsksRun {
         OUTCOMES.iter().zip(self.counts.tally.counted()).map(|((_, word), n)| (*word, n))
     }
 
-    /// How many took as long, by bucket; and all of it in microseconds.
-    pub fn took(&self) -> ([u64; BUCKETS_US.len() + 1], u64) {
-        let mut out = [0; BUCKETS_US.len() + 1];
-        for (out, n) in out.iter_mut().zip(&self.counts.took) {
-            *out = n.load(Ordering::Relaxed);
-        }
-        (out, self.counts.took_us.load(Ordering::Relaxed))
+    pub fn took(&self) -> Took {
+        self.counts.took()
     }
 }
 

@@ -35,6 +35,7 @@ pub mod spread;
 pub mod sticky;
 pub mod store;
 mod tally;
+pub mod timed;
 pub mod token;
 pub mod traces;
 pub mod turns;

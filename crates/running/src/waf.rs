@@ -1,9 +1,8 @@
 //! A policy of rules that requests are inspected by, made ready, with what came of it so far. Counts of all threads together; a
 //! reload keeps them. It inspects nothing: that is another process, which the engine's `inspect` speaks with.
 
-use crate::tally::Tally;
+use crate::timed::{Timed, Took};
 use everyhop_plan::{Waf, WafMode, WhenDown};
-use everyhop_record::times::BUCKETS_US;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -73,9 +72,7 @@ impl std::fmt::Debug for WafRun {
 
 #[derive(Default)]
 struct Counts {
-    tally: Tally<{ INSPECTED.len() }>,
-    took: [AtomicU64; BUCKETS_US.len() + 1],
-    took_us: AtomicU64,
+    timed: Timed<{ INSPECTED.len() }>,
     /// Bytes of bodies that are held.
     held: AtomicU64,
 }
@@ -141,41 +138,31 @@ impl WafRun {
 
     /// Begins to inspect a request; `None` where that are too many.
     pub fn begin(&self) -> Option<Inspecting> {
-        self.counts.tally.begins(self.by.at_once).then(|| Inspecting(self.counts.clone()))
+        self.counts.timed.tally.begins(self.by.at_once).then(|| Inspecting(self.counts.clone()))
     }
 
     /// Counts what came of it; `us`: the inspector took so many microseconds.
     pub fn came(&self, what: Inspected, us: u64) {
-        self.counts.tally.add(what as usize);
-        let bucket = BUCKETS_US.iter().position(|most| us <= *most).unwrap_or(BUCKETS_US.len());
-        if let Some(n) = self.counts.took.get(bucket) {
-            n.fetch_add(1, Ordering::Relaxed);
-        }
-        self.counts.took_us.fetch_add(us, Ordering::Relaxed);
+        self.counts.timed.came(what as usize, us);
     }
 
     pub fn under_way(&self) -> u32 {
-        self.counts.tally.under_way()
+        self.counts.timed.tally.under_way()
     }
 
     /// In the order of [`INSPECTED`].
     pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        INSPECTED.iter().zip(self.counts.tally.counted()).map(|((_, word), n)| (*word, n))
+        INSPECTED.iter().zip(self.counts.timed.tally.counted()).map(|((_, word), n)| (*word, n))
     }
 
-    /// How many took as long, by bucket; and all of it in microseconds.
-    pub fn took(&self) -> ([u64; BUCKETS_US.len() + 1], u64) {
-        let mut out = [0; BUCKETS_US.len() + 1];
-        for (out, n) in out.iter_mut().zip(&self.counts.took) {
-            *out = n.load(Ordering::Relaxed);
-        }
-        (out, self.counts.took_us.load(Ordering::Relaxed))
+    pub fn took(&self) -> Took {
+        self.counts.timed.took()
     }
 }
 
 impl Drop for Inspecting {
     fn drop(&mut self) {
-        self.0.tally.ends();
+        self.0.timed.tally.ends();
     }
 }
 
