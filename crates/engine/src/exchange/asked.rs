@@ -10,7 +10,7 @@ use crate::exchange::trace::Trace;
 use crate::exchange::verdict::{Others, Verdict};
 use crate::exchange::websocket::{KEY, Key, PROTOCOL};
 use crate::exchange::words::{BodyLen, Fields, Needs};
-use everyhop_canon::{host, path};
+use everyhop_canon::host;
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead};
 use everyhop_password::User;
@@ -23,6 +23,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+
+mod named;
+use named::set;
 
 /// Kept per HTTP/1 connection and filled again for each request, so that nothing is allocated.
 #[derive(Debug)]
@@ -370,81 +373,6 @@ impl Asked {
         Ok(())
     }
 
-    /// Method, host and target, each in its one form. An authority in the target wins over Host (RFC 9112 §3.2.2).
-    fn names(&mut self, target: &[u8], host_field: Option<&[u8]>) -> Result<(), Refusal> {
-        self.target.clear();
-        self.path.clear();
-        self.path_len = 0;
-        let named = self.parts(target, host_field);
-        if named.is_err() {
-            self.tells(target);
-        }
-        named
-    }
-
-    fn parts(&mut self, target: &[u8], host_field: Option<&[u8]>) -> Result<(), Refusal> {
-        if self.method == "CONNECT" {
-            return Err(Refusal::ConnectMethod);
-        }
-        let parts = path::target(target).map_err(|_| Refusal::BadTarget)?;
-        let named = parts.authority.or(host_field).ok_or(Refusal::BadHost)?;
-        // Of the two schemes in which a target names a host this is the longer one.
-        self.secure = parts.authority.is_some() && target.get(4).is_some_and(|b| b.eq_ignore_ascii_case(&b's'));
-        self.host_of(named)?;
-        if parts.path.is_empty() {
-            if self.method != "OPTIONS" {
-                return Err(Refusal::BadTarget);
-            }
-            // It asks about the server, which is who answers for its root (RFC 9110 §9.3.7).
-            self.path.push('/');
-            self.target.push('*');
-        } else {
-            path::form_into(parts.path, &mut self.path).map_err(|_| Refusal::BadTarget)?;
-            self.target.push_str(parts.path);
-        }
-        self.path_len = self.target.len();
-        if let Some(query) = parts.query {
-            self.target.push('?');
-            self.target.push_str(query);
-        }
-        Ok(())
-    }
-
-    /// What can be told of an HTTP/1 head that is refused before it was read to its end.
-    #[cold]
-    pub(crate) fn of_refused(&mut self, head: &[u8]) {
-        let line = head.trim_ascii_start().split(|b| matches!(b, b'\r' | b'\n')).next().unwrap_or_default();
-        let mut words = line.split(|b| *b == b' ');
-        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if everyhop_http1::is_token(method) && !target.is_empty() {
-            set(&mut self.method, method.get(..32).unwrap_or(method));
-            self.tells(target);
-        }
-    }
-
-    /// Of a request that is refused for its target, what the log may say: the path, as far as it is one, and no more of it
-    /// than tells which one it was.
-    #[cold]
-    pub(crate) fn tells(&mut self, target: &[u8]) {
-        const TOLD_BYTES: usize = 512;
-        let path = target.split(|b| matches!(b, b'?' | b'#')).next().unwrap_or_default();
-        let told = path.get(..TOLD_BYTES).unwrap_or(path);
-        self.target.clear();
-        self.target.push_str(&String::from_utf8_lossy(told));
-        self.path_len = self.target.len();
-    }
-
-    fn host_of(&mut self, named: &[u8]) -> Result<(), Refusal> {
-        let port = host::host_into(named, &mut self.host).map_err(|_| Refusal::BadHost)?;
-        self.authority.clear();
-        self.authority.push_str(&self.host);
-        if let Some(port) = port {
-            use std::fmt::Write;
-            let _ = write!(self.authority, ":{port}");
-        }
-        Ok(())
-    }
-
     /// Fills in from an HTTP/2 head, whose pseudo-fields `h2` has checked for presence and syntax (RFC 9113 §8.3.1).
     pub(crate) fn of_h2(&mut self, head: &http::request::Parts, body: BodyLen) -> Result<(), Refusal> {
         set(&mut self.method, head.method.as_str().as_bytes());
@@ -505,10 +433,4 @@ impl Asked {
         (self.body, self.key) = (BodyLen::None, Key::new());
         Ok(())
     }
-}
-
-fn set(text: &mut String, bytes: &[u8]) {
-    text.clear();
-    // Tokens are ASCII.
-    text.extend(bytes.iter().map(|b| char::from(*b)));
 }
