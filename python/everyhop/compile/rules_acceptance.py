@@ -4,9 +4,10 @@ Read next: `rules_serve.py`."""
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
 
 from everyhop.compile.world import Key, World, ends_at, soon
-from everyhop.model import Acceptance, Exclusion, PassAcceptance
+from everyhop.model import Acceptance, Authorizer, Exclusion, PassAcceptance, Waf
 from everyhop.screen import ahead
 
 YEAR = dt.timedelta(days=366)
@@ -17,6 +18,35 @@ def judge(world: World) -> None:
         if listener.serve and (given := listener.acceptance) is not None:
             mend = ("let TLS be spoken there", "decide again: write a later until, and whose word it is")
             dated(world, ("listener", i, "acceptance"), given, f"listener {listener.name!r}", mend)
+
+
+class Passing(NamedTuple):
+    """What passes where somebody who decides cannot, in words: how it passes, what that is, when, and the other choice."""
+
+    un: str
+    what: str
+    when: str
+    refuse: str
+
+
+def passing(world: World, key: Key, it: Authorizer | Waf, called: str, words: Passing) -> None:
+    """Whose word it is that requests pass where nobody decides."""
+    given = it.pass_acceptance
+    again = "decide again: write a later until, and whose word it is"
+    if it.when_down == "refuse":
+        if given is not None:
+            what = f"{called} has somebody's word that requests pass {words.un}, and none passes"
+            world.warn("acceptance/needless", (*key, "pass_acceptance"), what, "remove it")
+    elif given is None:
+        world.refuse(
+            f"{key[0]}/pass-without-acceptance",
+            (*key, "when_down"),
+            f"{called} {words.when}, and nobody answers for it",
+            words.refuse,
+            'own the risk: pass_acceptance = { owner = "NAME", why = "TEXT", since = DATE, until = DATE }',
+        )
+    else:
+        dated(world, (*key, "pass_acceptance"), given, words.what, (words.refuse, again))
 
 
 def dated(

@@ -7,7 +7,7 @@ import re
 
 from everyhop.compile import names
 from everyhop.compile.behind import Behind
-from everyhop.compile.rules_acceptance import dated
+from everyhop.compile.rules_acceptance import Passing, passing
 from everyhop.compile.rules_side import reached
 from everyhop.compile.tokens import named
 from everyhop.compile.world import Key, World
@@ -24,7 +24,18 @@ def judge_dates(world: World) -> None:
     for i, it in enumerate(world.config.authorizer):
         key: Key = ("authorizer", i)
         reached(world, Behind(key, it, it), it, ("_sso._tcp.internal", 4180), "is asked about requests")
-        passing(world, key, it)
+        passing(
+            world,
+            key,
+            it,
+            f"authorizer {it.name!r}",
+            Passing(
+                "unasked",
+                f"what passes unasked at authorizer {it.name!r}",
+                "lets requests pass where it cannot be asked",
+                'refuse where nobody can be asked: when_down = "refuse"',
+            ),
+        )
 
 
 def judge(world: World) -> None:
@@ -154,23 +165,3 @@ def beside(world: World, i: int, route: Route, it: Authorizer) -> None:
 def twin(name: str) -> str:
     """What a backend that reads `_` and `.` as `-` takes it for."""
     return name.lower().replace("_", "-").replace(".", "-")
-
-
-def passing(world: World, key: Key, it: Authorizer) -> None:
-    called, given = f"authorizer {it.name!r}", it.pass_acceptance
-    refuse = 'refuse where nobody can be asked: when_down = "refuse"'
-    again = "decide again: write a later until, and whose word it is"
-    if it.when_down == "refuse":
-        if given is not None:
-            what = f"{called} has somebody's word that requests pass unasked, and none passes"
-            world.warn("acceptance/needless", (*key, "pass_acceptance"), what, "remove it")
-    elif given is None:
-        world.refuse(
-            "authorizer/pass-without-acceptance",
-            (*key, "when_down"),
-            f"{called} lets requests pass where it cannot be asked, and nobody answers for it",
-            refuse,
-            'own the risk: pass_acceptance = { owner = "NAME", why = "TEXT", since = DATE, until = DATE }',
-        )
-    else:
-        dated(world, (*key, "pass_acceptance"), given, f"what passes unasked at {called}", (refuse, again))

@@ -7,7 +7,7 @@ import re
 
 from everyhop.compile import inspecting
 from everyhop.compile.rule_files import read_rules
-from everyhop.compile.rules_acceptance import dated
+from everyhop.compile.rules_acceptance import Passing, dated, passing
 from everyhop.compile.world import Key, World
 from everyhop.errors import EveryhopError
 from everyhop.identity import Unusable
@@ -147,28 +147,19 @@ def judge_dates(world: World) -> None:
         for j, one in enumerate(it.exclude):
             mend = ("let the rule be asked: remove it", "decide again: write a later until, and whose word it is")
             dated(world, ("waf", i, "exclude", j), one, f"what waf {it.name!r} leaves out, {called(one)}", mend)
-        passing(world, ("waf", i), it)
+        passing(
+            world,
+            ("waf", i),
+            it,
+            f"waf {it.name!r}",
+            Passing(
+                "uninspected",
+                f"what passes uninspected by waf {it.name!r}",
+                "lets requests pass where nobody inspects them",
+                'refuse where nobody inspects: when_down = "refuse"',
+            ),
+        )
 
 
 def called(it: Exclusion) -> str:
     return inspecting.exclusion(it).of
-
-
-def passing(world: World, key: Key, it: Waf) -> None:
-    name, given = f"waf {it.name!r}", it.pass_acceptance
-    refuse = 'refuse where nobody inspects: when_down = "refuse"'
-    again = "decide again: write a later until, and whose word it is"
-    if it.when_down == "refuse":
-        if given is not None:
-            what = f"{name} has somebody's word that requests pass uninspected, and none passes"
-            world.warn("acceptance/needless", (*key, "pass_acceptance"), what, "remove it")
-    elif given is None:
-        world.refuse(
-            "waf/pass-without-acceptance",
-            (*key, "when_down"),
-            f"{name} lets requests pass where nobody inspects them, and nobody answers for it",
-            refuse,
-            'own the risk: pass_acceptance = { owner = "NAME", why = "TEXT", since = DATE, until = DATE }',
-        )
-    else:
-        dated(world, (*key, "pass_acceptance"), given, f"what passes uninspected by {name}", (refuse, again))
