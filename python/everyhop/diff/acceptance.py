@@ -76,6 +76,30 @@ def changes(name: str, was: dict[str, Acceptance], now: dict[str, Acceptance]) -
     return out
 
 
+def passing(
+    about: str, was: PassAcceptance | None, now: PassAcceptance | None, words: tuple[str, str, str]
+) -> list[Change]:
+    """Whose word it is that requests pass where nobody decides; `words`: how they pass, where, and what comes of it."""
+    un, where, so = words
+    if was is None and now is None:
+        return []
+    if now is None:
+        return [Change("acceptance-gone", about, f"requests pass {un} no more {where}", "they are refused with 503")]
+    if was is None:
+        what = f"{now.owner} accepts that requests pass {un} {where}, until {day(now)}"
+        return [Change("acceptance-added", about, what, so)]
+    out = []
+    if was.closes_at_s != now.closes_at_s:
+        what = f"requests passed {un} {where} until {day(was)}, now until {day(now)}"
+        thus = (f"{now.owner} answers for the time in between", "they are refused sooner")
+        kinds = ("acceptance-lengthened", "acceptance-shortened")
+        out.append(either(now.closes_at_s > was.closes_at_s, kinds, about, what, thus))
+    if was.owner != now.owner:
+        what = f"{now.owner} answers for requests that pass {un}, {was.owner} did"
+        out.append(Change("acceptance-owner-changed", about, what, "ask them whether they know"))
+    return out
+
+
 def day(it: Acceptance | PassAcceptance | Exclusion) -> str:
     """The last day on which it holds."""
     return dt.datetime.fromtimestamp(it.closes_at_s - 1, dt.UTC).date().isoformat()

@@ -118,28 +118,8 @@ def shown(about: str, a: Authorizer, b: Authorizer) -> list[Change]:
 
 def unasked(name: str, was: PassAcceptance | None, now: PassAcceptance | None) -> list[Change]:
     """Whose word it is that requests pass where nobody can be asked."""
-    about = f"authorizer/{name}"
-    if was is None and now is None:
-        return []
-    if now is None:
-        what = "requests pass unasked no more where it is down"
-        return [Change("acceptance-gone", about, what, "they are refused with 503")]
-    ends = f"until {acceptance.day(now)}"
-    if was is None:
-        what = f"{now.owner} accepts that requests pass unasked where it is down, {ends}"
-        return [
-            Change("acceptance-added", about, what, "whoever makes it unreachable gets in everywhere that it guards")
-        ]
-    out = []
-    if was.closes_at_s != now.closes_at_s:
-        what = f"requests passed unasked where it is down until {acceptance.day(was)}, now {ends}"
-        so = (f"{now.owner} answers for the time in between", "they are refused sooner")
-        kinds = ("acceptance-lengthened", "acceptance-shortened")
-        out.append(either(now.closes_at_s > was.closes_at_s, kinds, about, what, so))
-    if was.owner != now.owner:
-        what = f"{now.owner} answers for requests that pass unasked, {was.owner} did"
-        out.append(Change("acceptance-owner-changed", about, what, "ask them whether they know"))
-    return out
+    so = "whoever makes it unreachable gets in everywhere that it guards"
+    return acceptance.passing(f"authorizer/{name}", was, now, ("unasked", "where it is down", so))
 
 
 def question(it: Authorizer) -> str:

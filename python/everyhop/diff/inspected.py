@@ -102,23 +102,5 @@ def word_of(it: Waf) -> PassAcceptance | None:
 
 def uninspected(name: str, was: PassAcceptance | None, now: PassAcceptance | None) -> list[Change]:
     """Whose word it is that requests pass where nobody inspects them."""
-    about = f"waf/{name}"
-    if was is None and now is None:
-        return []
-    if now is None:
-        what = "requests pass uninspected no more where the inspector is down"
-        return [Change("acceptance-gone", about, what, "they are refused with 503")]
-    ends = f"until {acceptance.day(now)}"
-    if was is None:
-        what = f"{now.owner} accepts that requests pass uninspected where the inspector is down or busy, {ends}"
-        return [Change("acceptance-added", about, what, "whoever keeps it busy gets past its rules")]
-    out = []
-    if was.closes_at_s != now.closes_at_s:
-        what = f"requests passed uninspected where the inspector is down until {acceptance.day(was)}, now {ends}"
-        so = (f"{now.owner} answers for the time in between", "they are refused sooner")
-        kinds = ("acceptance-lengthened", "acceptance-shortened")
-        out.append(either(now.closes_at_s > was.closes_at_s, kinds, about, what, so))
-    if was.owner != now.owner:
-        what = f"{now.owner} answers for requests that pass uninspected, {was.owner} did"
-        out.append(Change("acceptance-owner-changed", about, what, "ask them whether they know"))
-    return out
+    words = ("uninspected", "where the inspector is down or busy", "whoever keeps it busy gets past its rules")
+    return acceptance.passing(f"waf/{name}", was, now, words)
