@@ -47,11 +47,6 @@ impl Inspected {
     pub fn word(self) -> &'static str {
         INSPECTED.iter().find(|(it, _)| *it == self).map_or("", |(_, word)| word)
     }
-
-    /// The request goes on.
-    pub fn passes(self) -> bool {
-        matches!(self, Inspected::Allowed | Inspected::Uninspected | Inspected::WouldDeny)
-    }
 }
 
 /// A policy.

@@ -58,7 +58,7 @@ pub(crate) async fn inspected<V: Fields>(
     }
     by.came(found.what, took_us);
     let it = Inspection { by: by.clone(), found, took_us };
-    let why = (!it.found.what.passes()).then(|| it.why());
+    let why = it.why();
     asked.others.get_or_insert_default().inspected = Some(it);
     why
 }

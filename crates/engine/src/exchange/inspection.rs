@@ -31,18 +31,17 @@ impl From<Inspected> for Found {
 }
 
 impl Inspection {
-    /// As which a request is refused that does not pass.
-    pub(crate) fn why(&self) -> Refusal {
+    /// As which the request is refused, if it is.
+    pub(crate) fn why(&self) -> Option<Refusal> {
         match self.found.what {
-            Inspected::Allowed | Inspected::Uninspected | Inspected::WouldDeny | Inspected::Denied => {
-                Refusal::WafDenied
-            }
-            Inspected::Late => Refusal::WafLate,
-            Inspected::Down => Refusal::WafDown,
-            Inspected::Busy => Refusal::WafBusy,
-            Inspected::Failed => Refusal::WafFailed,
-            Inspected::TooLong => Refusal::WafBodyTooLong,
-            Inspected::Left => Refusal::ClientGone,
+            Inspected::Allowed | Inspected::Uninspected | Inspected::WouldDeny => None,
+            Inspected::Denied => Some(Refusal::WafDenied),
+            Inspected::Late => Some(Refusal::WafLate),
+            Inspected::Down => Some(Refusal::WafDown),
+            Inspected::Busy => Some(Refusal::WafBusy),
+            Inspected::Failed => Some(Refusal::WafFailed),
+            Inspected::TooLong => Some(Refusal::WafBodyTooLong),
+            Inspected::Left => Some(Refusal::ClientGone),
         }
     }
 

@@ -22,6 +22,8 @@ const WAITING: usize = 256;
 const STUCK_MS: u64 = 10_000;
 /// One that no plan names any more is spoken with for so long yet: requests that came before are inspected there.
 const LEAVES_MS: u64 = 180_000;
+/// Of those so many: each is a process, and rules that are written are read again at each change.
+const LEFT: usize = 2;
 
 /// A request that is asked about.
 struct Job {
@@ -113,15 +115,20 @@ impl Inspectors {
         Ok(())
     }
 
-    /// A plan names this one alone; others are left in a while.
+    /// A plan names this one alone; others are left in a while, and at once where many were named since.
     pub fn keep(&self, id: Option<&str>) {
         let mut all = self.all();
         all.retain(|it| it.is_up.load(Ordering::Acquire) || Some(&*it.id) == id);
-        for it in all.iter() {
-            let leaves_ms = if Some(&*it.id) == id { u64::MAX } else { steady_ms() + LEAVES_MS };
-            let _ = it.leaves_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
-                Some(if leaves_ms == u64::MAX { leaves_ms } else { before.min(leaves_ms) })
-            });
+        let soon_ms = steady_ms() + LEAVES_MS;
+        let mut left = 0;
+        for it in all.iter().rev() {
+            if Some(&*it.id) == id {
+                it.leaves_ms.store(u64::MAX, Ordering::Relaxed);
+                continue;
+            }
+            left += 1;
+            let most_ms = if left <= LEFT { soon_ms } else { 0 };
+            it.leaves_ms.fetch_min(most_ms, Ordering::Relaxed);
         }
     }
 
@@ -255,4 +262,27 @@ async fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_that_no_plan_names_any_more_the_last_are_kept_a_while_and_the_others_leave() {
+        let all = Inspectors::default();
+        let mut theirs = Vec::new();
+        for id in ["a", "b", "c", "d"] {
+            let (ours, its) = Std::pair().expect("a pair of sockets");
+            all.hand(id, 1, ours).expect("a thread");
+            all.keep(Some(id));
+            theirs.push(its);
+        }
+        let leaves = |id: &str| all.of(id).map(|it| it.leaves_ms.load(Ordering::Relaxed));
+        assert_eq!((leaves("a"), leaves("d")), (Some(0), Some(u64::MAX)));
+        let soon = leaves("b").zip(leaves("c")).expect("both");
+        assert!(soon.0 > steady_ms() && soon.1 >= soon.0 && soon.1 <= steady_ms() + LEAVES_MS, "{soon:?}");
+        all.keep(Some("b"));
+        assert_eq!(leaves("b"), Some(u64::MAX), "it is named again");
+    }
 }
