@@ -3,6 +3,7 @@ on byte for byte, and where nobody inspects nothing passes unless somebody answe
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -10,6 +11,7 @@ import signal
 import threading
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,11 +61,13 @@ def answers(sock: object, record: Record) -> None:
 class Stage:
     """An edge with one route that is inspected, and its backend."""
 
-    def __init__(self, edge: Edges, raw: Raws, pki: Pki, by: str = "", more: str = "", whole: str = "") -> None:
+    def __init__(
+        self, edge: Edges, raw: Raws, pki: Pki, by: str = "", more: str = "", whole: str = "", listener: str = ""
+    ) -> None:
         self.pki, self.raw = pki, raw(answers)
         route = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{self.raw.port}"]\n'
         self.text = waf(by) + f'{route}waf = "crs"\n{more}\n{whole}'
-        self.edge = edge(self.text)
+        self.edge = edge(self.text, listener=listener)
 
     def ask(self, request: str = GET) -> Answer:
         with tls(self.edge.port, "a.test", self.pki.public.file) as sock:
@@ -87,7 +91,7 @@ class Stage:
 
 @pytest.fixture
 def stage(edge: Edges, raw: Raws, pki: Pki) -> Callable[..., Stage]:
-    return lambda by="", more="", whole="": Stage(edge, raw, pki, by, more, whole)
+    return lambda by="", more="", whole="", listener="": Stage(edge, raw, pki, by, more, whole, listener)
 
 
 class Lonely(Stage):
@@ -119,6 +123,10 @@ def lonely(edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, monkeypatch: pytest
         return it
 
     return start
+
+
+def under_way(it: Stage, count: int) -> bool:
+    return bool(it.edge.admin("status")["engine"]["wafs"][0]["under_way"] == count)
 
 
 def troubled(it: Stage, kind: str) -> bool:
@@ -388,10 +396,28 @@ def test_more_than_may_be_inspected_at_once_are_refused_and_those_before_are_not
     os.kill(pid, signal.SIGSTOP)
     with tls(it.edge.port, "a.test", it.pki.public.file) as first:
         first.sendall(GET.encode())
-        until(lambda: it.edge.admin("status")["engine"]["wafs"][0]["under_way"] == 1)
+        until(lambda: under_way(it, 1))
         it.refused(503, "waf/too-many-at-once", GET)
         os.kill(pid, signal.SIGCONT)
         assert read_answer(first).status == 200
+
+
+def test_one_address_has_a_part_of_what_is_inspected_at_once_and_the_others_have_theirs(
+    stage: Callable[..., Stage],
+) -> None:
+    it = stage("at_once = 4\ndeadline_ms = 10000", listener='trusted_proxies = ["127.0.0.1/32"]')
+    pid = it.inspector_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    by = [GET.replace("\r\n\r\n", f"\r\nX-Forwarded-For: 192.0.2.{n}\r\n\r\n") for n in range(3)]
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(tls(it.edge.port, "a.test", it.pki.public.file)) for _ in by]
+        for n, sock in enumerate(held):
+            sock.sendall(by[n].encode())
+            until(partial(under_way, it, n + 1))
+            it.refused(503, "waf/too-many-at-once", by[n])
+        os.kill(pid, signal.SIGCONT)
+        assert [read_answer(sock).status for sock in held] == [200, 200, 200]
 
 
 def test_a_client_that_leaves_is_not_waited_for(stage: Callable[..., Stage]) -> None:

@@ -12,6 +12,7 @@ pub mod build;
 mod carried;
 pub mod checked;
 pub mod cors;
+pub mod fair;
 pub mod given;
 mod hops;
 pub mod judge;

@@ -4,9 +4,10 @@
 //! another hash is another question; what was wrong never is. Read next: `basic.rs`.
 
 use crate::basic::BasicRun;
+use crate::fair::{Fair, Whose};
 use everyhop_password::{Hash, Shown, User};
 use everyhop_token::Remembered;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,6 @@ use zeroize::Zeroizing;
 const REMEMBERED_S: i64 = 900;
 /// Waiting for their turn, each for one password.
 const MOST_WAITING: usize = 64;
-/// Those of one address, so that who tries many passwords leaves room for others.
-const MOST_OF_ONE: usize = MOST_WAITING / 4;
 /// Of threads: each may take as much memory as a hash may cost.
 const MOST_THREADS: usize = 4;
 const SHARDS: usize = 16;
@@ -45,7 +44,7 @@ pub struct Try {
     /// It is that of the name that was shown, and not one that stands in for somebody who is not there.
     is_there: bool,
     password: Zeroizing<Vec<u8>>,
-    from: u128,
+    from: Whose,
 }
 
 impl Try {
@@ -86,12 +85,8 @@ pub struct Counts {
 #[derive(Default)]
 struct Waiting {
     tries: HashMap<Mark, Waits>,
-    /// Those that no thread is at, by address, in their order.
-    of: HashMap<u128, VecDeque<Mark>>,
-    /// Addresses take turns, so that nobody waits for all that another one asks.
-    turns: VecDeque<u128>,
-    /// How many those are together.
-    count: usize,
+    /// Those that no thread is at.
+    line: Fair<Mark>,
 }
 
 /// One try; whoever asks the same meanwhile waits for the same answer.
@@ -137,7 +132,7 @@ impl Passwords {
             return Compared::Known(user.clone());
         }
         let password = Zeroizing::new(shown.password().to_vec());
-        Compared::Asks(Box::new(Try { mark, user: user.clone(), is_there, password, from: network(from) }))
+        Compared::Asks(Box::new(Try { mark, user: user.clone(), is_there, password, from: from.into() }))
     }
 
     /// Always the same for a name, and nothing that anybody could reckon.
@@ -185,13 +180,11 @@ impl Passwords {
             same.told.push(tell);
             return Some(told);
         }
-        let of_one = all.of.get(&it.from).map_or(0, VecDeque::len);
-        if all.count >= MOST_WAITING || of_one >= MOST_OF_ONE {
+        if all.line.put(it.from, it.mark, MOST_WAITING).is_err() {
             drop(all);
             self.counts.busy.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        all.put(it.from, it.mark);
         all.tries.insert(it.mark, Waits { it, told: vec![tell] });
         drop(all);
         self.some.notify_one();
@@ -223,7 +216,7 @@ impl Passwords {
     fn turn(&self) -> (Mark, Arc<User>, bool, Zeroizing<Vec<u8>>) {
         let mut all = self.waiting();
         loop {
-            while let Some(mark) = all.take() {
+            while let Some(mark) = all.line.take() {
                 let Some(waits) = all.tries.get_mut(&mark) else { continue };
                 waits.told.retain(|it| !it.is_closed());
                 if waits.told.is_empty() {
@@ -240,39 +233,6 @@ impl Passwords {
     /// Somebody waits, or is being verified.
     pub fn under_way(&self) -> usize {
         self.waiting().tries.len()
-    }
-}
-
-impl Waiting {
-    fn put(&mut self, from: u128, mark: Mark) {
-        let own = self.of.entry(from).or_default();
-        if own.is_empty() {
-            self.turns.push_back(from);
-        }
-        own.push_back(mark);
-        self.count += 1;
-    }
-
-    /// The first of the address whose turn it is.
-    fn take(&mut self) -> Option<Mark> {
-        let from = self.turns.pop_front()?;
-        let own = self.of.get_mut(&from)?;
-        let mark = own.pop_front();
-        if own.is_empty() {
-            self.of.remove(&from);
-        } else {
-            self.turns.push_back(from);
-        }
-        self.count -= 1;
-        mark
-    }
-}
-
-/// Whoever has an address of an IPv6 network has all of them.
-fn network(from: IpAddr) -> u128 {
-    match from.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) | 0xffff_0000_0000,
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
     }
 }
 
@@ -373,6 +333,7 @@ mod tests {
 
     #[test]
     fn so_many_wait_and_of_one_address_a_part_of_them() {
+        const MOST_OF_ONE: usize = MOST_WAITING / 4;
         let (all, by) = (Passwords::default(), route(&format!("alice:{HASH}\n")));
         let ask = |n: usize, at: u8| all.ask(asks(&all, &by, &basic("alice", &n.to_string()), at));
         let mut waiting: Vec<_> = (0..MOST_OF_ONE).map(|n| ask(n, 1).expect("room")).collect();
@@ -387,7 +348,7 @@ mod tests {
         let mut told = None;
         for _ in 0..2 {
             told = told.or_else(|| ask(1000, 9));
-            all.waiting().take();
+            all.waiting().line.take();
         }
         assert!(told.is_some());
     }
@@ -409,15 +370,5 @@ mod tests {
         all.next();
         assert_eq!(last.try_recv(), Ok(false));
         assert_eq!(all.under_way(), 0);
-    }
-
-    #[test]
-    fn whoever_has_a_network_of_ipv6_has_one_turn() {
-        let of = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
-        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
-        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
-        assert_ne!(of("192.0.2.1"), of("::"));
     }
 }

@@ -1,10 +1,10 @@
 //! A policy of rules that requests are inspected by, made ready, with what came of it so far. Counts of all threads together; a
 //! reload keeps them. It inspects nothing: that is another process, which the engine's `inspect` speaks with.
 
+use crate::fair::{Shares, Whose, part};
 use crate::timed::{Timed, Took};
 use everyhop_plan::{Waf, WafMode, WhenDown};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What came of inspecting a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,26 +68,34 @@ impl std::fmt::Debug for WafRun {
 #[derive(Default)]
 struct Counts {
     timed: Timed<{ INSPECTED.len() }>,
-    /// Bytes of bodies that are held.
-    held: AtomicU64,
+    /// Bytes of bodies that are held, and requests that are inspected, each with whose they are.
+    held: Mutex<Shares>,
+    inspected: Mutex<Shares>,
 }
 
 /// A request that is inspected, for as long as it is kept.
-pub struct Inspecting(Arc<Counts>);
+pub struct Inspecting {
+    of: Arc<Counts>,
+    whose: Whose,
+}
 
 /// How much of a body is held until its request was inspected, for as long as that is kept.
 pub struct HeldBytes {
     of: Arc<Counts>,
+    whose: Whose,
     bytes: u64,
 }
 
+fn shares(it: &Mutex<Shares>) -> MutexGuard<'_, Shares> {
+    it.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl HeldBytes {
-    /// So many by now; false where all bodies together would be too many.
-    pub fn are(&mut self, bytes: usize, most: u64) -> bool {
+    /// So many by now; false where those of all bodies together would be too many, or those of one address. `most`: of both.
+    pub fn are(&mut self, bytes: usize, most: (u64, u64)) -> bool {
         let bytes = bytes as u64;
         let more = bytes.saturating_sub(self.bytes);
-        let order = Ordering::Relaxed;
-        let fits = self.of.held.fetch_update(order, order, |n| (n + more <= most).then_some(n + more)).is_ok();
+        let fits = shares(&self.of.held).takes(self.whose, more, most);
         if fits {
             self.bytes += more;
         }
@@ -97,7 +105,7 @@ impl HeldBytes {
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.of.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        shares(&self.of.held).gives(self.whose, self.bytes);
     }
 }
 
@@ -122,18 +130,26 @@ impl WafRun {
         matches!(&self.by.when_down, WhenDown::Pass { acceptance } if unix_s < acceptance.closes_at_s)
     }
 
-    /// Bodies that are held may have so many bytes together: as if each of those that are inspected at once held the most.
-    pub fn most_held(&self) -> u64 {
-        u64::from(self.by.at_once) * u64::from(self.by.body_bytes)
+    /// Bodies that are held may have so many bytes together, as if each of those that are inspected at once held the most; and
+    /// those of one address, of which one is always held.
+    pub fn most_held(&self) -> (u64, u64) {
+        let body = u64::from(self.by.body_bytes);
+        let most = u64::from(self.by.at_once) * body;
+        (most, part(most).max(body))
     }
 
-    pub fn holds(&self) -> HeldBytes {
-        HeldBytes { of: self.counts.clone(), bytes: 0 }
+    pub fn holds(&self, whose: Whose) -> HeldBytes {
+        HeldBytes { of: self.counts.clone(), whose, bytes: 0 }
     }
 
-    /// Begins to inspect a request; `None` where that are too many.
-    pub fn begin(&self) -> Option<Inspecting> {
-        self.counts.timed.tally.begins(self.by.at_once).then(|| Inspecting(self.counts.clone()))
+    /// Begins to inspect a request; `None` where that are too many, or too many of that address.
+    pub fn begin(&self, whose: Whose) -> Option<Inspecting> {
+        let most = u64::from(self.by.at_once);
+        if !shares(&self.counts.inspected).takes(whose, 1, (most, part(most))) {
+            return None;
+        }
+        self.counts.timed.tally.begins(self.by.at_once);
+        Some(Inspecting { of: self.counts.clone(), whose })
     }
 
     /// Counts what came of it; `us`: the inspector took so many microseconds.
@@ -157,7 +173,8 @@ impl WafRun {
 
 impl Drop for Inspecting {
     fn drop(&mut self) {
-        self.0.timed.tally.ends();
+        shares(&self.of.inspected).gives(self.whose, 1);
+        self.of.timed.tally.ends();
     }
 }
 
@@ -175,15 +192,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_of_all_bodies_together_has_a_bound_and_is_let_go_with_them() {
+    fn what_is_held_of_all_bodies_together_and_of_one_address_has_a_bound_and_is_let_go_with_them() {
         let counts = Arc::new(Counts::default());
-        let holds = || HeldBytes { of: counts.clone(), bytes: 0 };
-        let (mut a, mut b) = (holds(), holds());
-        assert!(a.are(6, 10) && b.are(4, 10));
-        assert!(!b.are(5, 10) && a.are(6, 10), "{:?}", counts.held);
+        let whose = |n: u8| Whose::from(std::net::IpAddr::from([192, 0, 2, n]));
+        let holds = |n: u8| HeldBytes { of: counts.clone(), whose: whose(n), bytes: 0 };
+        let (mut a, mut b) = (holds(1), holds(2));
+        assert!(a.are(2, (8, 2)) && b.are(2, (8, 2)) && a.are(1, (8, 2)), "one that has less by now keeps what it had");
+        assert!(!a.are(3, (8, 2)) && !holds(1).are(1, (8, 2)), "that address has its part");
+        let (mut c, mut d) = (holds(3), holds(4));
+        assert!(c.are(2, (8, 2)) && d.are(2, (8, 2)) && !holds(5).are(1, (8, 2)));
         drop(a);
-        assert!(b.are(10, 10) && !holds().are(1, 10));
-        drop(b);
-        assert_eq!(counts.held.load(Ordering::Relaxed), 0);
+        assert!(holds(5).are(1, (8, 2)));
     }
 }

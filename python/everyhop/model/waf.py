@@ -49,7 +49,7 @@ class Waf(Section):
     deadline_ms: Annotated[int, Field(ge=10, le=10_000)] = 2_000
     """For the rules; what they have said nothing of by then is refused with 503. An ordinary request takes 2 to 50 ms, 64 KiB of JSON a second."""
     at_once: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Requests that are inspected, or wait for it, at once, all threads together; bodies that are held come to as many times `body_bytes` at most."""
+    """Requests that are inspected, or wait for it, at once, all threads together; bodies that are held come to as many times `body_bytes` at most. Of one address, or one /64 of IPv6, a quarter of both, and the addresses take turns."""
 
     @property
     def data(self) -> None:

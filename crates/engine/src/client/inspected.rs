@@ -14,6 +14,7 @@ use crate::inspect::{Answered, Unasked};
 use crate::worker::core::Core;
 use everyhop_plan::OverBody;
 use everyhop_record::refusal::Refusal;
+use everyhop_running::fair::Whose;
 use everyhop_running::waf::{Inspected, WafRun};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -34,8 +35,9 @@ pub(crate) async fn inspected<V: Fields>(
     by: &Arc<WafRun>,
     (client, held): (&mut impl Client, &mut Option<Box<Held>>),
 ) -> Option<Refusal> {
-    let began = match hold(conn, asked, by, client, held).await {
-        Ok(()) => by.begin().ok_or(Inspected::Busy),
+    let whose = Whose::from(asked.client(conn.opened.arrived.client.ip()));
+    let began = match hold(conn, asked, (by, whose), client, held).await {
+        Ok(()) => by.begin(whose).ok_or(Inspected::Busy),
         Err(Unheld::By(what)) => Err(what),
         // It is the client's own, and told as that.
         Err(Unheld::Client(why)) => {
@@ -73,7 +75,7 @@ enum Unheld {
 async fn hold(
     conn: &Conn,
     asked: &Asked,
-    by: &WafRun,
+    (by, whose): (&WafRun, Whose),
     client: &mut impl Client,
     held: &mut Option<Box<Held>>,
 ) -> Result<(), Unheld> {
@@ -92,7 +94,7 @@ async fn hold(
     let more = || watch.at_ms(until_ms.min(now_ms() + u64::from(progress_s) * 1000));
     more();
     let held = held.get_or_insert_default();
-    let (counted, most_held) = (held.counted.get_or_insert_with(|| by.holds()), by.most_held());
+    let (counted, most_held) = (held.counted.get_or_insert_with(|| by.holds(whose)), by.most_held());
     client.wants_body();
     poll_fn(|cx| {
         while !held.is_whole && held.body.len() <= most {
@@ -129,7 +131,8 @@ async fn verdict<V: Fields>(
     let mut frame = frame(conn, asked, view, by);
     frame.trailers(held.and_then(|it| it.trailers.as_ref()));
     let frame = frame.end(body.get(..most).unwrap_or(body), is_whole);
-    let answered = match asking(core, by, frame) {
+    let whose = asked.client(conn.opened.arrived.client.ip()).into();
+    let answered = match asking(core, (by, whose), frame) {
         Ok(it) => it,
         Err(found) => return found,
     };
@@ -150,12 +153,12 @@ async fn verdict<V: Fields>(
 }
 
 /// Puts the question; or what comes of it at once.
-pub(super) fn asking(core: &Core, by: &WafRun, frame: Option<Vec<u8>>) -> Result<Answered, Found> {
+pub(super) fn asking(core: &Core, (by, whose): (&WafRun, Whose), frame: Option<Vec<u8>>) -> Result<Answered, Found> {
     let Some(frame) = frame else {
         return Err(Found { detail: Some(TOO_LARGE), ..Inspected::Failed.into() });
     };
     let link = core.shared.inspectors.of(&by.inspector).ok_or(Inspected::Down)?;
-    Ok(link.ask(frame).map_err(|why| match why {
+    Ok(link.ask(whose, frame).map_err(|why| match why {
         Unasked::Down => Inspected::Down,
         Unasked::Busy => Inspected::Busy,
     })?)

@@ -14,6 +14,7 @@ use crate::inspect::frames::Request;
 use crate::worker::core::Core;
 use everyhop_plan::OverBody;
 use everyhop_record::line::{Beside, ConnFragment, Line, WOULD_DENY};
+use everyhop_running::fair::Whose;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::waf::{HeldBytes, Inspected, WafRun};
 use everyhop_transport::buf::Buf;
@@ -57,7 +58,8 @@ fn begin<V: Fields>(
     (running, route, by): (&Arc<Running>, usize, &Arc<WafRun>),
     other: Option<Box<Copied>>,
 ) -> Option<Box<Copied>> {
-    let mut held = by.holds();
+    let whose = Whose::from(asked.client(conn.opened.arrived.client.ip()));
+    let mut held = by.holds(whose);
     let most = usize::try_from(by.by.body_bytes).unwrap_or(usize::MAX);
     let room = match asked.body {
         BodyLen::None => 0,
@@ -74,6 +76,7 @@ fn begin<V: Fields>(
         running: running.clone(),
         route,
         by: by.clone(),
+        whose,
         id: asked.id,
         protocol: asked.protocol,
         method: asked.method.as_bytes().into(),
@@ -93,6 +96,7 @@ struct Overheard {
     /// The index of its route.
     route: usize,
     by: Arc<WafRun>,
+    whose: Whose,
     id: u64,
     protocol: &'static str,
     method: Box<[u8]>,
@@ -128,7 +132,7 @@ impl Overheard {
         let frame = self.frame.take().and_then(|it| it.end(body.bytes(), is_whole));
         tokio::task::spawn_local(Box::pin(async move {
             let began = Instant::now();
-            let inspecting = self.by.begin();
+            let inspecting = self.by.begin(self.whose);
             let found = match inspecting {
                 Some(_) => self.found(frame).await,
                 None => Inspected::Busy.into(),
@@ -142,7 +146,7 @@ impl Overheard {
     }
 
     async fn found(&self, frame: Option<Vec<u8>>) -> Found {
-        let answered = match asking(&self.core, &self.by, frame) {
+        let answered = match asking(&self.core, (&self.by, self.whose), frame) {
             Ok(it) => it,
             Err(found) => return found,
         };

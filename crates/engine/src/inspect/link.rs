@@ -2,6 +2,7 @@
 //! go to whoever waits, in no order. Read next: `../client/inspected.rs`, where a request waits.
 
 use crate::inspect::frames::{Answer, Broken, Said, answer, head, numbered};
+use everyhop_running::fair::{Fair, Whose};
 use everyhop_transport::clock::steady_ms;
 use everyhop_transport::thread;
 use everyhop_transport::ticker::Ticker;
@@ -27,6 +28,7 @@ const LEFT: usize = 2;
 
 /// A request that is asked about.
 struct Job {
+    whose: Whose,
     frame: Vec<u8>,
     reply: oneshot::Sender<Said>,
 }
@@ -54,12 +56,12 @@ pub(crate) enum Unasked {
 
 impl Link {
     /// Puts the question; the answer is awaited.
-    pub(crate) fn ask(&self, frame: Vec<u8>) -> Result<Answered, Unasked> {
+    pub(crate) fn ask(&self, whose: Whose, frame: Vec<u8>) -> Result<Answered, Unasked> {
         if !self.is_up.load(Ordering::Acquire) {
             return Err(Unasked::Down);
         }
         let (reply, answered) = oneshot::channel();
-        match self.jobs.try_send(Job { frame, reply }) {
+        match self.jobs.try_send(Job { whose, frame, reply }) {
             Ok(()) => Ok(answered),
             Err(mpsc::error::TrySendError::Full(_)) => Err(Unasked::Busy),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(Unasked::Down),
@@ -162,12 +164,24 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
     let socket = UnixStream::from_std(socket)?;
     let ticker = Ticker::new()?;
     let sends = async {
-        let mut next = 0;
+        let (mut next, mut line) = (0, Fair::default());
         loop {
-            while waiting.borrow().len() >= link.at_once {
-                freed.notified().await;
+            while let Ok(it) = jobs.try_recv() {
+                stands(&mut line, it);
             }
-            let Some(Job { mut frame, reply }) = jobs.recv().await else { break };
+            if waiting.borrow().len() >= link.at_once {
+                tokio::select! {
+                    () = freed.notified() => {}
+                    // Nobody else can ask any more; who stands in line is asked about yet.
+                    Some(it) = jobs.recv() => stands(&mut line, it),
+                }
+                continue;
+            }
+            let Some(Job { mut frame, reply, .. }) = line.take() else {
+                let Some(it) = jobs.recv().await else { break };
+                stands(&mut line, it);
+                continue;
+            };
             // Whoever gave up meanwhile is not asked about.
             if reply.is_closed() {
                 continue;
@@ -211,6 +225,13 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
     };
     let _ = ends.shutdown(Shutdown::Both);
     done
+}
+
+/// Addresses take turns, so that nobody waits for all that another one sends.
+fn stands(line: &mut Fair<Job>, it: Job) {
+    if let Err(it) = line.put(it.whose, it, WAITING) {
+        let _ = it.reply.send(Said::Overloaded);
+    }
 }
 
 /// What came of answers and was not read yet: one call to the system takes what is there, which is often a whole answer or more.
