@@ -89,6 +89,7 @@ def chosen(plan: str, field: str) -> bool:
         "headers": [[field.lower(), "yes"]],
         "client": None,
         "token": None,
+        "address": None,
     }
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return bool(json.loads(_door.where_in(text, json.dumps(question)))["route"] == "wiki")

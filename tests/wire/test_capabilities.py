@@ -406,6 +406,19 @@ def proxy_header(at: Ground) -> None:
     assert peer.told == [mine], "it is told the client's own address and port"
 
 
+def from_networks(at: Ground) -> None:
+    """What is advised takes 10.0.0.0/8, and this host is not there, but in what is written then."""
+    backend = at.backend()
+    it = at.edge(backend.port)
+    if at.pattern == "passthrough":
+        with pytest.raises(OSError):
+            it.ask()
+    else:
+        assert it.ask().status == 403
+    it.again("10.0.0.0/8", "127.0.0.0/8")
+    assert it.ask().status == 200
+
+
 def client_address(at: Ground) -> None:
     if at.pattern == "passthrough":
         return proxy_header(at)
@@ -541,6 +554,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "canary": by_header,
     "client-certificate-at-edge": clients_proved,
     "client-certificate-at-backend": clients_own_handshake,
+    "client-networks": from_networks,
     "client-address": client_address,
     "end-to-end-confidentiality": no_key,
     "blind-proxy": no_key,

@@ -28,6 +28,7 @@ Raws = Callable[..., Raw]
 REFUSES = {
     "head": "http1/two-hosts",
     "route": "request/not-found",
+    "networks": "request/address-not-allowed",
     "clients": "request/client-not-allowed",
     "path": "request/bad-target",
     "upgrade": "request/upgrade-refused",
@@ -52,7 +53,7 @@ ELSEWHERE = {
 MORE = """
 path = "/api"
 paths = "strict"
-allow = { clients = ["client.test"] }
+allow = { clients = ["client.test"], networks = ["192.0.2.0/24", "198.51.100.0/24"] }
 limited_by = ["by-address", "by-field"]
 ask = "sso"
 waf = "crs"
@@ -105,7 +106,7 @@ class Stage:
             f"{'?q=%3Cscript%3Ealert(1)%3C/script%3E' if 'waf' in fails else ''} HTTP/1.1",
             "Host: a.test",
             "User-Agent: tests",
-            f"X-Forwarded-For: {'192.0.2.1' if 'address-limits' in fails else address or f'198.51.100.{self.keys}'}",
+            f"X-Forwarded-For: {'203.0.113.1' if 'networks' in fails else '192.0.2.1' if 'address-limits' in fails else address or f'198.51.100.{self.keys}'}",
             f"X-Key: {'used' if 'limits' in fails else key or self.keys}",
             f"Content-Length: {101 if 'body' in fails else 0}",
         ]
@@ -155,6 +156,7 @@ NOT_ALLOWED = "request/origin-not-allowed"
 PREFLIGHTS = {
     "a path that reads in two ways": ({"path", "limits", "ask", "turn"}, "request/bad-target"),
     "a body that is too long": ({"body", "limits", "ask", "turn"}, "request/body-too-long"),
+    "an address that is not allowed": ({"networks", "clients", "limits", "ask", "turn"}, "request/address-not-allowed"),
     "no client that is allowed": ({"clients", "path", *SHOWN, "body", "limits", "ask", "turn"}, NOT_ALLOWED),
     "no token or password": ({"address-limits", *SHOWN, "limits", "ask", "turn"}, NOT_ALLOWED),
     "nothing but what comes behind it": ({"limits", "ask", "turn"}, NOT_ALLOWED),
@@ -186,6 +188,7 @@ def test_what_is_said_of_a_route_is_what_it_has(stage: Stage) -> None:
         for name, _, _ in _door.checks()
         if name not in ("log", "own-log", "acceptance", *({*SHOWN} - {stage.shows}))
     ]
+    assert found["networks"].here == "192.0.2.0/24, 198.51.100.0/24"
     assert found["clients"].here == "client.test" and found["ask"].here == "sso" and found["body"].here == "100 bytes"
     assert "by-address" in found["address-limits"].here and "by-field" in found["limits"].here
     assert {"token": "corp", "password": "users, 1 user"}[stage.shows] in found[stage.shows].here

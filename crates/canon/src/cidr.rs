@@ -62,6 +62,11 @@ impl std::fmt::Display for Cidr {
 }
 
 impl Cidr {
+    /// The address that it is written with, and how many of its bits count.
+    pub(crate) fn parts(&self) -> (IpAddr, u8) {
+        (self.addr, self.len)
+    }
+
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.addr, unmapped(ip)) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {

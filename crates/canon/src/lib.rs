@@ -10,6 +10,7 @@ pub mod client;
 pub mod cookie;
 pub mod forwarded;
 pub mod host;
+pub mod networks;
 pub mod onward;
 pub mod path;
 pub mod protobuf;

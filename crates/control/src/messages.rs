@@ -164,6 +164,9 @@ pub struct Where {
     pub(crate) client: Option<Vec<String>>,
     #[serde(deserialize_with = "present")]
     pub(crate) token: Option<String>,
+    /// Where it is asked from; `null` for where every list of networks would take it.
+    #[serde(deserialize_with = "present")]
+    pub(crate) address: Option<std::net::IpAddr>,
 }
 
 /// An answer that says no more than its kind.

@@ -4,7 +4,7 @@
 use crate::messages::{Where, refused};
 use crate::report::{closed, now_s, parsed};
 use everyhop_canon as canon;
-use everyhop_decide::{Ask, HelloRefusal, Matcher, Verdict, Who};
+use everyhop_decide::{Ask, At, HelloRefusal, Matcher, Proof, Verdict, Who};
 use everyhop_engine::admit::{Proved, Refused, Shows, admit, admit_plain, admit_served, admit_stream};
 use everyhop_engine::exchange::asked::Asked;
 use everyhop_engine::worker::shared::Shared;
@@ -79,7 +79,7 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
     let refusal = judged.refusal.or(shut);
     let token = token(plan, &judged, ask, running.is_some());
     let password = password(plan, &judged, ask, running.is_some());
-    let who = asks(plan, &judged);
+    let (who, from) = (asks(plan, &judged), address(plan, matcher, &judged, ask));
     json!({
         "protocol": 1, "answer": "where",
         "verdict": judged.verdict, "listener": listener_of(plan, ask),
@@ -88,10 +88,26 @@ fn judge(plan: &Plan, matcher: &Matcher, ask: &Where, running: Option<&Running>)
         "status": refusal.map_or(if judged.is_unread() { 0 } else { given(plan, judged.route) }, Refusal::status),
         "slug": refusal.map(Refusal::slug),
         "why": shut.map_or(judged.why, |s| s.sentence().to_owned()),
-        "token": token, "password": password, "ask": who,
+        "token": token, "password": password, "ask": who, "address": from,
         "lost": lost,
         "zone": running.and_then(|it| it.zone.as_deref()), "stays_ppm": run.and_then(|r| r.stays_ppm(now_s())),
         "last": parsed(run.and_then(|r| r.stats.last())),
+    })
+}
+
+/// What becomes of the address that its route asks about, whatever else it is refused for; nothing where it may be any.
+fn address(plan: &Plan, matcher: &Matcher, judged: &Judged, ask: &Where) -> Option<&'static str> {
+    let route = judged.route?;
+    let nets = match &plan.routes.get(route)?.way {
+        Way::AtBackend { allow_networks, .. }
+        | Way::AtEdge { allow_networks, .. }
+        | Way::Here { allow_networks, .. } => allow_networks,
+    };
+    nets.as_ref()?;
+    Some(match (ask.address, matcher.admit_passed(route, at(ask))) {
+        (None, _) => "asked",
+        (Some(_), Err(_)) => "refused",
+        (Some(_), Ok(())) => "passes",
     })
 }
 
@@ -165,6 +181,10 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
         Verdict::Refuse(HelloRefusal::NoSni) => return refuse(Refusal::NoSni),
         Verdict::Refuse(HelloRefusal::UnknownSni) => return refuse(Refusal::UnknownSni),
         Verdict::Splice(route) => {
+            if let Err(why) = matcher.admit_passed(route, at(ask)) {
+                let by = Refused::from(everyhop_decide::Refused { route: Some(route), why });
+                return Judged { is_stream: true, route: Some(route), ..refuse(by.why) };
+            }
             return Judged {
                 verdict: "splice",
                 is_stream: false,
@@ -179,7 +199,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     // Unless the question says who the client proved to be, an allow-list is taken as passed.
     let names: Option<Vec<String>> =
         ask.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
-    let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
+    let who = Who { proof: names.as_deref().map_or(Proof::Any, Proof::Names), at: at(ask) };
     if matcher.is_streaming(site) {
         return streamed(matcher, (listener, site), who, ask.sni.as_deref(), running);
     }
@@ -209,6 +229,11 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     }
 }
 
+/// Unless the question says where it comes from, a list of networks is taken as passed.
+fn at(ask: &Where) -> At {
+    ask.address.map_or(At::Anywhere, At::Address)
+}
+
 /// Unless the question shows a token, a route's demand for one is taken as met.
 fn shows(ask: &Where) -> Shows<'_> {
     ask.token.as_deref().map_or(Shows::Anything, Shows::Token)
@@ -220,11 +245,11 @@ fn served(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     let site = matcher.named_site(listener, it.host);
     let admitted = match (running, site) {
         (Some(running), _) => {
-            let (who, shows) = (Who::Proved(&[]), shows(ask));
+            let (who, shows) = (Who::proved(&[], at(ask)), shows(ask));
             let proved = Proved { listener, site, who, client_not_after_s: i64::MAX, shows };
             admit_served(running, &proved, &Asked::of(it), it.headers, now_s())
         }
-        (None, Some(site)) => matcher.admit(listener, site, Who::Proved(&[]), it, None).map_err(Refused::from),
+        (None, Some(site)) => matcher.admit(listener, site, Who::proved(&[], at(ask)), it, None).map_err(Refused::from),
         (None, None) => Err(Refusal::PlainUnknown.into()),
     };
     match admitted {

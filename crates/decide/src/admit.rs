@@ -5,18 +5,53 @@
 
 use crate::view::View;
 use crate::{Answer, Ask, HelloRefusal, Matcher, Plain, Unmatchable, Verdict};
+use everyhop_canon::cidr::Cidr;
+use everyhop_canon::networks::Networks;
 use everyhop_canon::onward::without;
 use everyhop_canon::path::{path, reads_one_way};
 use everyhop_canon::rewrite::{NoRewrite, Rewrite};
 use everyhop_plan::{Paths, Plan, Target, Way};
+use std::net::IpAddr;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Who<'a> {
+    pub proof: Proof<'a>,
+    pub at: At,
+}
 
 /// What a client proved in its handshake.
 #[derive(Debug, Clone, Copy)]
-pub enum Who<'a> {
+pub enum Proof<'a> {
     /// These names stand in its verified certificate; none where nobody proved anything.
-    Proved(&'a [String]),
+    Names(&'a [String]),
     /// The question is asked for a client that every allow-list would take.
-    Anybody,
+    Any,
+}
+
+/// Where a client asks from. It proves nothing of who that is.
+#[derive(Debug, Clone, Copy)]
+pub enum At {
+    Address(IpAddr),
+    /// The question is asked for a client that every list of networks would take.
+    Anywhere,
+}
+
+impl<'a> Who<'a> {
+    pub const ANYBODY: Who<'static> = Who { proof: Proof::Any, at: At::Anywhere };
+
+    pub fn proved(names: &'a [String], at: At) -> Who<'a> {
+        Who { proof: Proof::Names(names), at }
+    }
+
+    /// Nobody proves anything where there is no handshake; an address is an address.
+    #[must_use]
+    pub fn in_the_clear(self) -> Who<'a> {
+        match self.proof {
+            Proof::Names(_) => Who { proof: Proof::Names(&[]), ..self },
+            Proof::Any => self,
+        }
+    }
 }
 
 /// Why a request inside a site is refused.
@@ -25,6 +60,7 @@ pub enum Denied {
     NotFound,
     Misdirected,
     Ambiguous,
+    AddressNotAllowed,
     ClientNotAllowed,
     UpgradeRefused,
 }
@@ -36,6 +72,7 @@ impl Denied {
             Denied::NotFound => "request/not-found",
             Denied::Misdirected => "request/misdirected",
             Denied::Ambiguous => "request/bad-target",
+            Denied::AddressNotAllowed => "request/address-not-allowed",
             Denied::ClientNotAllowed => "request/client-not-allowed",
             Denied::UpgradeRefused => "request/upgrade-refused",
         }
@@ -72,6 +109,7 @@ enum Upgrades {
 #[derive(Debug)]
 pub(crate) struct Rule {
     allow: Option<Vec<String>>,
+    networks: Option<Networks>,
     upgrades: Upgrades,
     strict_paths: bool,
     onward: Option<Onward>,
@@ -104,9 +142,18 @@ impl Onward {
 
 impl Rule {
     #[inline]
-    fn refuses(&self, who: Who<'_>) -> bool {
-        let (Some(allow), Who::Proved(names)) = (&self.allow, who) else { return false };
-        !names.iter().any(|name| allow.contains(name))
+    fn takes_client(&self, who: Who<'_>) -> Result<(), Denied> {
+        self.takes_address(who.at)?;
+        let (Some(allow), Proof::Names(names)) = (&self.allow, who.proof) else { return Ok(()) };
+        if names.iter().any(|name| allow.contains(name)) { Ok(()) } else { Err(Denied::ClientNotAllowed) }
+    }
+
+    #[inline]
+    fn takes_address(&self, at: At) -> Result<(), Denied> {
+        match (&self.networks, at) {
+            (Some(networks), At::Address(ip)) if !networks.contain(ip) => Err(Denied::AddressNotAllowed),
+            _ => Ok(()),
+        }
     }
 
     /// Names of protocols are compared without case (RFC 9110 §7.8), and with their version, where they have one.
@@ -118,23 +165,37 @@ impl Rule {
         }
     }
 
-    pub(crate) fn of(way: &Way) -> Result<Rule, NoRewrite> {
+    pub(crate) fn of(way: &Way) -> Result<Rule, String> {
         Ok(match way {
-            Way::AtBackend { .. } => {
-                Rule { allow: None, upgrades: Upgrades::Of(Vec::new()), strict_paths: false, onward: None }
-            }
-            Way::AtEdge { allow_clients, upgrades, paths, target, .. } => Rule {
+            Way::AtBackend { allow_networks, .. } => Rule {
+                allow: None,
+                networks: networks(allow_networks.as_deref())?,
+                upgrades: Upgrades::Of(Vec::new()),
+                strict_paths: false,
+                onward: None,
+            },
+            Way::AtEdge { allow_clients, allow_networks, upgrades, paths, target, .. } => Rule {
                 allow: allow_clients.clone(),
+                networks: networks(allow_networks.as_deref())?,
                 upgrades: Upgrades::Of(upgrades.clone()),
                 strict_paths: *paths == Paths::Strict,
-                onward: Onward::of(target)?,
+                onward: Onward::of(target).map_err(|why| format!("rewrites paths: {why}"))?,
             },
             // There is no backend to read a path in another way.
-            Way::Here { allow_clients, .. } => {
-                Rule { allow: allow_clients.clone(), upgrades: Upgrades::Any, strict_paths: false, onward: None }
-            }
+            Way::Here { allow_clients, allow_networks, .. } => Rule {
+                allow: allow_clients.clone(),
+                networks: networks(allow_networks.as_deref())?,
+                upgrades: Upgrades::Any,
+                strict_paths: false,
+                onward: None,
+            },
         })
     }
+}
+
+fn networks(listed: Option<&[String]>) -> Result<Option<Networks>, String> {
+    let net = |text: &String| text.parse::<Cidr>().map_err(|_| format!("allows {text:?}, which is no network"));
+    listed.map(|them| them.iter().map(net).collect()).transpose()
 }
 
 /// What is taken from the beginning of paths, and whether what is left goes on by itself.
@@ -150,6 +211,8 @@ pub(crate) fn stripped(target: &Target) -> Option<(&str, bool)> {
 pub enum Outcome {
     /// Bytes go to the backends of this passthrough route; no request is seen.
     Splice { route: usize },
+    /// They would, if the route took the client.
+    Shut { route: usize, why: Denied },
     /// TLS ends at the site, the request goes to the route's backends, or is answered by the edge where it has none.
     Pass { site: usize, route: usize },
     /// TLS ends at the site, the request is refused there.
@@ -200,9 +263,7 @@ impl Matcher {
             Answer::Ambiguous { route, .. } => return Err(Refused { route: Some(route), why: Denied::Ambiguous }),
         };
         let Some(rule) = self.rules.get(route) else { return Err(Refused { route: None, why: Denied::NotFound }) };
-        if rule.refuses(who) {
-            return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
-        }
+        rule.takes_client(who).map_err(|why| Refused { route: Some(route), why })?;
         if rule.strict_paths && !reads_one_way(ask.path) && path(ask.sent.as_bytes()).is_err() {
             return Err(Refused { route: Some(route), why: Denied::Ambiguous });
         }
@@ -219,7 +280,7 @@ impl Matcher {
 
     /// May a connection pass whose TLS ended at `site` and carries what is not read? Gives the route.
     ///
-    /// Refuses: [`Denied::NotFound`] where no route takes it, [`Denied::ClientNotAllowed`].
+    /// Refuses: [`Denied::NotFound`] where no route takes it, [`Denied::AddressNotAllowed`], [`Denied::ClientNotAllowed`].
     pub fn admit_stream(&self, listener: &str, site: usize, who: Who<'_>, sni: Option<&str>) -> Result<usize, Refused> {
         self.admit_stream_in(self.view(listener), site, who, sni)
     }
@@ -228,10 +289,16 @@ impl Matcher {
         let none = Refused { route: None, why: Denied::NotFound };
         let route = view.stream(site, sni).ok_or(none)?;
         let rule = self.rules.get(route).ok_or(none)?;
-        if rule.refuses(who) {
-            return Err(Refused { route: Some(route), why: Denied::ClientNotAllowed });
-        }
+        rule.takes_client(who).map_err(|why| Refused { route: Some(route), why })?;
         Ok(route)
+    }
+
+    /// May a connection pass whose hello is a passthrough route's? Of whoever it is nothing is proved here: only where it comes
+    /// from counts.
+    ///
+    /// Refuses: [`Denied::AddressNotAllowed`].
+    pub fn admit_passed(&self, route: usize, at: At) -> Result<(), Denied> {
+        self.rules.get(route).map_or(Ok(()), |rule| rule.takes_address(at))
     }
 
     /// What becomes of a connection whose hello names `sni` (canonical; `None`: none, or an IP literal) at the listener of
@@ -245,7 +312,7 @@ impl Matcher {
         upgrade: Option<&str>,
     ) -> Outcome {
         if self.serves_plain(listener) {
-            let who = self.named_site(listener, ask.host).map(|site| (site, in_the_clear(who)));
+            let who = self.named_site(listener, ask.host).map(|site| (site, who.in_the_clear()));
             return match who.map(|(site, who)| (site, self.admit(listener, site, who, ask, upgrade))) {
                 None => Outcome::Plain { what: Plain::Unknown },
                 Some((site, Ok(route))) => Outcome::Pass { site, route },
@@ -270,7 +337,10 @@ impl Matcher {
     ) -> Outcome {
         match hello {
             Verdict::Refuse(why) => Outcome::Refuse { why },
-            Verdict::Splice(route) => Outcome::Splice { route },
+            Verdict::Splice(route) => match self.admit_passed(route, who.at) {
+                Ok(()) => Outcome::Splice { route },
+                Err(why) => Outcome::Shut { route, why },
+            },
             Verdict::Terminate(site) => {
                 let admitted = if self.is_streaming(site) {
                     self.admit_stream_in(view, site, who, sni)
@@ -286,22 +356,14 @@ impl Matcher {
     }
 }
 
-/// Nobody proves anything where there is no handshake.
-fn in_the_clear(who: Who<'_>) -> Who<'_> {
-    match who {
-        Who::Proved(_) => Who::Proved(&[]),
-        Who::Anybody => Who::Anybody,
-    }
-}
-
 /// How much each pattern protects the way to a backend, weakest first. Passthrough is no hop of ours: it is another place
 /// where TLS ends, and it is last because nobody in between reads.
 pub const STRENGTHS: [&str; 4] = ["plaintext", "reencrypt", "mutual", "passthrough"];
 
 /// The rules of a plan, by route.
 ///
-/// Refuses: a rewrite that is none.
+/// Refuses: a rewrite or a network that is none.
 pub(crate) fn rules(plan: &Plan) -> Result<Vec<Rule>, Unmatchable> {
-    let wrong = |name: &str, why: &NoRewrite| Unmatchable(format!("route {name:?} rewrites paths: {why}"));
+    let wrong = |name: &str, why: &str| Unmatchable(format!("route {name:?} {why}"));
     plan.routes.iter().map(|r| Rule::of(&r.way).map_err(|why| wrong(&r.name, &why))).collect()
 }

@@ -83,8 +83,8 @@ pub fn apart(old: &Matcher, new: &Matcher) -> Vec<Asked> {
             each(&sides, |path, method, headers| {
                 let ask = Ask { host: &host, path, sent: path, method, headers };
                 let sni = Some(host.as_str());
-                let was = old.outcome(was, hellos[0], sni, Who::Anybody, &ask, None);
-                let now = new.outcome(now, hellos[1], sni, Who::Anybody, &ask, None);
+                let was = old.outcome(was, hellos[0], sni, Who::ANYBODY, &ask, None);
+                let now = new.outcome(now, hellos[1], sni, Who::ANYBODY, &ask, None);
                 if seen.insert((was, now)) {
                     out.push(Asked {
                         host: host.clone(),

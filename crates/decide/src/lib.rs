@@ -15,7 +15,7 @@ mod readings;
 mod table;
 mod view;
 
-pub use admit::{Denied, Outcome, Refused, STRENGTHS, Who};
+pub use admit::{At, Denied, Outcome, Proof, Refused, STRENGTHS, Who};
 pub use apart::{Asked, Named, apart, meeting, named};
 pub use lost::Lost;
 pub use names::{Names, NoPattern};

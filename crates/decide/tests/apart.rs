@@ -1,6 +1,6 @@
 //! No request is treated in a way that `apart` does not tell of: random plans over a small world, asked everything.
 
-use everyhop_decide::{Ask, Denied, Matcher, Outcome, Refused, Who, apart};
+use everyhop_decide::{Ask, At, Denied, Matcher, Outcome, Refused, Who, apart};
 use everyhop_plan::{HeaderMatch, Listener, MatchOf, PathMatch, Plan, Site, Target, Unnamed, Way};
 use std::collections::HashSet;
 
@@ -118,7 +118,7 @@ fn what_any_request_gets_under_two_plans_is_told_of() {
         let mut got = HashSet::new();
         for listener in LISTENERS {
             everything(|ask| {
-                let pair = [old, new].map(|m| m.judge(listener, Some(ask.host), Who::Anybody, ask, None));
+                let pair = [old, new].map(|m| m.judge(listener, Some(ask.host), Who::ANYBODY, ask, None));
                 // A lenient reading of the path is refused: it reaches nothing that is not told of.
                 let ambiguous = |o: &Outcome| matches!(o, Outcome::Deny { why: Denied::Ambiguous, .. });
                 let nobodys = pair.iter().all(|o| matches!(o, Outcome::Refuse { .. }));
@@ -139,7 +139,7 @@ fn each_pair_of_answers_is_told_once_and_the_question_gets_it() {
         let mut pairs = HashSet::new();
         for it in apart(old, new) {
             let ask = Ask { host: &it.host, path: &it.path, sent: &it.path, method: &it.method, headers: &it.headers };
-            let again = [old, new].map(|m| m.judge(&it.listener, Some(ask.host), Who::Anybody, &ask, None));
+            let again = [old, new].map(|m| m.judge(&it.listener, Some(ask.host), Who::ANYBODY, &ask, None));
             assert_eq!(again, [it.old, it.new]);
             assert!(pairs.insert((it.listener.clone(), again)), "told twice: {it:?}");
         }
@@ -158,17 +158,17 @@ fn a_refused_request_names_the_route_that_refused_it() {
     let ask =
         Ask { host: "api.example.com", path: "/v1", sent: "/v1", method: "GET", headers: &everyhop_decide::NoHeaders };
     let (one, two) = (["one".to_owned()], ["two".to_owned()]);
-    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &ask, None), Ok(api));
-    assert_eq!(matcher.admit("", 0, Who::Anybody, &ask, None), Ok(api));
+    assert_eq!(matcher.admit("", 0, Who::proved(&one, At::Anywhere), &ask, None), Ok(api));
+    assert_eq!(matcher.admit("", 0, Who::ANYBODY, &ask, None), Ok(api));
     for nobody in [&two[..], &[]] {
         let refused = Refused { route: Some(api), why: Denied::ClientNotAllowed };
-        assert_eq!(matcher.admit("", 0, Who::Proved(nobody), &ask, None), Err(refused));
+        assert_eq!(matcher.admit("", 0, Who::proved(nobody, At::Anywhere), &ask, None), Err(refused));
     }
     let refused = Refused { route: Some(api), why: Denied::UpgradeRefused };
-    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &ask, Some("websocket")), Err(refused));
+    assert_eq!(matcher.admit("", 0, Who::proved(&one, At::Anywhere), &ask, Some("websocket")), Err(refused));
     let elsewhere = Ask { host: "pay.example.com", ..ask };
     let refused = Refused { route: None, why: Denied::Misdirected };
-    assert_eq!(matcher.admit("", 0, Who::Proved(&one), &elsewhere, None), Err(refused));
+    assert_eq!(matcher.admit("", 0, Who::proved(&one, At::Anywhere), &elsewhere, None), Err(refused));
 }
 
 #[test]

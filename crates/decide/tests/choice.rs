@@ -2,8 +2,8 @@
 //! that did not get it.
 
 use everyhop_decide::{
-    Answer, Ask, Denied, Headers, HelloRefusal, Matcher, NoHeaders, Outcome, Refused, Unmatchable, Verdict, Who, apart,
-    meeting, named,
+    Answer, Ask, At, Denied, Headers, HelloRefusal, Matcher, NoHeaders, Outcome, Proof, Refused, Unmatchable, Verdict,
+    Who, apart, meeting, named,
 };
 use everyhop_plan::{HeaderMatch, MatchOf, PathMatch, Paths, Plan, Route, Target, Unnamed, Way};
 
@@ -75,6 +75,12 @@ impl Made {
     fn strict(mut self) -> Made {
         let Way::AtEdge { paths, .. } = &mut self.0.way else { unreachable!() };
         *paths = Paths::Strict;
+        self
+    }
+
+    fn allow(mut self, name: &str) -> Made {
+        let Way::AtEdge { allow_clients, .. } = &mut self.0.way else { unreachable!() };
+        *allow_clients = Some(vec![name.to_owned()]);
         self
     }
 
@@ -208,12 +214,12 @@ fn names_belong_to_one_site_or_passthrough_route_and_everybody_else_is_told_so()
         assert_eq!((it.hello("", Some(host)), it.ask("", 0, &ask(host))), (hello, answer), "{host}");
         assert_eq!(it.ask("", 1, &ask(host)), Answer::Misdirected, "of another site: {host}");
     }
-    let pass = it.judge("", Some("p.test"), Who::Anybody, &ask("p.test"), None);
+    let pass = it.judge("", Some("p.test"), Who::ANYBODY, &ask("p.test"), None);
     assert_eq!(pass, Outcome::Splice { route: 1 });
-    let nobody = it.judge("", None, Who::Anybody, &ask("a.test"), None);
+    let nobody = it.judge("", None, Who::ANYBODY, &ask("a.test"), None);
     assert_eq!(nobody, Outcome::Refuse { why: HelloRefusal::NoSni });
-    assert_eq!(it.judge("", Some("a.test"), Who::Anybody, &ask("a.test"), None), Outcome::Pass { site: 0, route: 0 });
-    let other = it.judge("", Some("a.test"), Who::Anybody, &ask("b.test"), None);
+    assert_eq!(it.judge("", Some("a.test"), Who::ANYBODY, &ask("a.test"), None), Outcome::Pass { site: 0, route: 0 });
+    let other = it.judge("", Some("a.test"), Who::ANYBODY, &ask("b.test"), None);
     assert_eq!(other, Outcome::Deny { site: 0, route: None, why: Denied::Misdirected });
 }
 
@@ -222,11 +228,11 @@ fn an_upgrade_passes_where_the_route_has_it_and_nowhere_else() {
     let plan = plan(vec![any("plain").0, route("ws", prefix("/ws")).upgrades("websocket").0, passed("pass", "p.test")]);
     let it = matcher(&plan);
     let at = |path| Ask { host: "a.test", path, sent: path, method: "GET", headers: &NoHeaders };
-    assert_eq!(it.admit("", 0, Who::Anybody, &at("/ws"), Some("WebSocket")), Ok(1));
-    assert_eq!(it.admit("", 0, Who::Anybody, &at("/ws"), None), Ok(1));
-    assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), None), Ok(0));
+    assert_eq!(it.admit("", 0, Who::ANYBODY, &at("/ws"), Some("WebSocket")), Ok(1));
+    assert_eq!(it.admit("", 0, Who::ANYBODY, &at("/ws"), None), Ok(1));
+    assert_eq!(it.admit("", 0, Who::ANYBODY, &at("/"), None), Ok(0));
     let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
-    assert_eq!(it.admit("", 0, Who::Anybody, &at("/"), Some("websocket")), Err(refused));
+    assert_eq!(it.admit("", 0, Who::ANYBODY, &at("/"), Some("websocket")), Err(refused));
 }
 
 #[test]
@@ -247,7 +253,7 @@ fn what_is_left_of_a_path_is_judged_where_a_prefix_is_taken_away_and_goes_on_alo
             let ask = Ask { host: "a.test", path: sent, sent, method: "GET", headers: &NoHeaders };
             let refused = Err(Refused { route: Some(0), why: Denied::Ambiguous });
             let expected = if passes { Ok(0) } else { refused };
-            assert_eq!(it.admit("", 0, Who::Anybody, &ask, None), expected, "{sent} by {target:?}");
+            assert_eq!(it.admit("", 0, Who::ANYBODY, &ask, None), expected, "{sent} by {target:?}");
         }
     }
 }
@@ -257,11 +263,11 @@ fn a_protocol_to_switch_to_is_listed_as_it_is_named_with_its_version_and_in_any_
     let it = matcher(&plan(vec![route("exec", prefix("/exec")).upgrades("spdy/3.1").upgrades("tcp").0]));
     let ask = Ask { host: "a.test", path: "/exec", sent: "/exec", method: "POST", headers: &NoHeaders };
     for listed in ["SPDY/3.1", "spdy/3.1", "tcp", "TCP"] {
-        assert_eq!(it.admit("", 0, Who::Anybody, &ask, Some(listed)), Ok(0), "{listed}");
+        assert_eq!(it.admit("", 0, Who::ANYBODY, &ask, Some(listed)), Ok(0), "{listed}");
     }
     for other in ["spdy", "SPDY/3", "SPDY/3.10", "tcp/1", "websocket", "", "tcp,spdy/3.1"] {
         let refused = Refused { route: Some(0), why: Denied::UpgradeRefused };
-        assert_eq!(it.admit("", 0, Who::Anybody, &ask, Some(other)), Err(refused), "{other}");
+        assert_eq!(it.admit("", 0, Who::ANYBODY, &ask, Some(other)), Err(refused), "{other}");
     }
 }
 
@@ -531,7 +537,7 @@ fn a_strict_route_takes_what_every_backend_reads_alike_and_another_takes_more() 
         ("/f/a%2Fb", Ok(1)),
         ("/f//a", Ok(1)),
     ] {
-        assert_eq!(it.admit("", 0, Who::Anybody, &get(path), None), found, "{path}");
+        assert_eq!(it.admit("", 0, Who::ANYBODY, &get(path), None), found, "{path}");
     }
 }
 
@@ -625,7 +631,7 @@ fn a_route_is_chosen_by_a_cookie_wherever_it_stands_and_by_every_value_of_it() {
     ] {
         let headers = fields(sent);
         let ask = Ask { headers: &headers, ..get("/p") };
-        let judged = it.judge("", Some(ask.host), Who::Anybody, &ask, None);
+        let judged = it.judge("", Some(ask.host), Who::ANYBODY, &ask, None);
         assert!(matches!(judged, Outcome::Pass { route: r, .. } if r == route), "{sent:?}: {judged:?}");
     }
     let lost = it.lost(&plan, "", &get("/p"), Some(0));
@@ -643,7 +649,7 @@ fn what_an_expression_makes_of_a_path_is_judged_before_it_goes_on() {
         let method = if sent == "*" { "OPTIONS" } else { "GET" };
         let ask = Ask { host: "a.test", path, sent, method, headers: &NoHeaders };
         let refused = Err(Refused { route: Some(0), why: Denied::Ambiguous });
-        assert_eq!(it.admit("", 0, Who::Anybody, &ask, None), if passes { Ok(0) } else { refused }, "{sent}");
+        assert_eq!(it.admit("", 0, Who::ANYBODY, &ask, None), if passes { Ok(0) } else { refused }, "{sent}");
     }
     let mut onward = String::new();
     let by = it.rewrite(0).expect("an expression");
@@ -693,4 +699,53 @@ fn what_is_demanded_of_fields_on_the_way_to_a_route_is_told_in_order() {
     assert_eq!(it.demanded("", &get("/p"), 1), Some(vec![red, Vec::new()]));
     assert_eq!(it.demanded("", &get("/p"), 2), None, "whatever the fields are, it comes to `all` before");
     assert_eq!(it.demanded("", &Ask { host: "nobody.test", ..get("/p") }, 0), None);
+}
+
+fn from(net: &str, mut it: Route) -> Route {
+    let (Way::AtBackend { allow_networks, .. } | Way::AtEdge { allow_networks, .. } | Way::Here { allow_networks, .. }) =
+        &mut it.way;
+    *allow_networks = Some(vec![net.into()]);
+    it
+}
+
+fn at(ip: &str) -> At {
+    At::Address(ip.parse().expect(ip))
+}
+
+#[test]
+fn a_route_takes_whoever_is_in_its_networks_by_any_name_and_nobody_else_by_one() {
+    let named = any("r").allow("one").0;
+    let it = matcher(&plan(vec![from("10.0.0.0/8", named)]));
+    let (one, two) = (["one".to_owned()], ["two".to_owned()]);
+    let told = |names, ip| it.admit("", 0, Who::proved(names, at(ip)), &get("/"), None).map_err(|by| by.why);
+    assert_eq!(told(&one, "10.1.2.3"), Ok(0));
+    assert_eq!(told(&one, "::ffff:10.1.2.3"), Ok(0));
+    assert_eq!(told(&two, "10.1.2.3"), Err(Denied::ClientNotAllowed));
+    // Where it is comes first: whoever is elsewhere is not told that it was the wrong name.
+    for names in [&one[..], &two, &[]] {
+        assert_eq!(told(names, "11.1.2.3"), Err(Denied::AddressNotAllowed));
+        assert_eq!(told(names, "::1"), Err(Denied::AddressNotAllowed));
+    }
+    let asked = Who { proof: Proof::Any, at: at("11.1.2.3") };
+    let refused = Refused { route: Some(0), why: Denied::AddressNotAllowed };
+    assert_eq!(it.admit("", 0, asked, &get("/"), None), Err(refused));
+    assert_eq!(it.admit("", 0, Who::ANYBODY, &get("/"), None), Ok(0));
+}
+
+#[test]
+fn a_hello_is_passed_on_from_the_networks_of_its_route_alone() {
+    let it = matcher(&plan(vec![any("r").0, from("10.0.0.0/8", passed("p", "p.test"))]));
+    assert_eq!(it.admit_passed(1, at("10.1.2.3")), Ok(()));
+    assert_eq!(it.admit_passed(1, At::Anywhere), Ok(()));
+    assert_eq!(it.admit_passed(1, at("11.1.2.3")), Err(Denied::AddressNotAllowed));
+    assert_eq!(it.admit_passed(0, at("11.1.2.3")), Ok(()), "it names none");
+    let judged = |ip| it.judge("", Some("p.test"), Who::proved(&[], at(ip)), &get("/"), None);
+    assert_eq!(judged("10.1.2.3"), Outcome::Splice { route: 1 });
+    assert_eq!(judged("11.1.2.3"), Outcome::Shut { route: 1, why: Denied::AddressNotAllowed });
+}
+
+#[test]
+fn a_plan_with_what_is_no_network_is_none() {
+    let why = Matcher::build(&plan(vec![from("office", any("r").0)])).expect_err("no network");
+    assert_eq!(why.0, "route \"r\" allows \"office\", which is no network");
 }

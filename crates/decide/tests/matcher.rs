@@ -1,7 +1,7 @@
 //! The matcher on the golden plan, and on many routes; and one rule for names on both sides of it.
 
 use everyhop_decide::{
-    Answer, Ask, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Plain, Refused, Verdict, Who, apart, named,
+    Answer, Ask, At, Denied, HelloRefusal, Matcher, NoHeaders, Outcome, Plain, Refused, Verdict, Who, apart, named,
 };
 use everyhop_plan::{PathMatch, Plan, Way};
 
@@ -75,14 +75,17 @@ fn a_stream_passes_for_whom_its_route_takes_and_nobody_else() {
     let matcher = Matcher::build(&plan).expect("tables");
     let (one, two) = (["dns:one".to_owned()], ["dns:two".to_owned()]);
     let sni = Some(name.as_str());
-    assert_eq!(matcher.admit_stream("public", site, Who::Proved(&one), sni), Ok(broker));
+    assert_eq!(matcher.admit_stream("public", site, Who::proved(&one, At::Anywhere), sni), Ok(broker));
     for nobody in [&two[..], &[]] {
         let refused = Refused { route: Some(broker), why: Denied::ClientNotAllowed };
-        assert_eq!(matcher.admit_stream("public", site, Who::Proved(nobody), sni), Err(refused));
+        assert_eq!(matcher.admit_stream("public", site, Who::proved(nobody, At::Anywhere), sni), Err(refused));
     }
     let none = Refused { route: None, why: Denied::NotFound };
-    assert_eq!(matcher.admit_stream("public", 0, Who::Proved(&one), sni), Err(none), "of another site");
-    assert_eq!(matcher.admit_stream("public", site, Who::Proved(&one), Some("idle.example.com")), Err(none));
+    assert_eq!(matcher.admit_stream("public", 0, Who::proved(&one, At::Anywhere), sni), Err(none), "of another site");
+    assert_eq!(
+        matcher.admit_stream("public", site, Who::proved(&one, At::Anywhere), Some("idle.example.com")),
+        Err(none)
+    );
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn what_comes_in_the_clear_is_sent_to_https_where_the_name_is_ours_and_http_is_b
     ] {
         assert_eq!((matcher.plain("web", host, path), what.slug()), (what, slug), "{host}{path}");
         let ask = Ask { host, path, sent: path, method: "GET", headers: &NoHeaders };
-        assert_eq!(matcher.judge("web", None, Who::Anybody, &ask, None), Outcome::Plain { what });
+        assert_eq!(matcher.judge("web", None, Who::ANYBODY, &ask, None), Outcome::Plain { what });
     }
 }
 
@@ -120,7 +123,7 @@ fn what_comes_in_the_clear_to_a_listener_that_serves_is_judged_inside_the_site_t
     };
     let shop = plan.sites.iter().position(|s| s.name == "shop").expect("the site");
     let found = Outcome::Pass { site: shop, route: route(&plan, "wiki") };
-    assert_eq!(judged("wiki.example.com", "/x", Who::Proved(&[])), found);
+    assert_eq!(judged("wiki.example.com", "/x", Who::proved(&[], At::Anywhere)), found);
     // Whoever the question says it is: nobody proves anything without a handshake.
     let caller = ["spiffe://example.com/caller".to_owned()];
     let old = Ask {
@@ -132,18 +135,18 @@ fn what_comes_in_the_clear_to_a_listener_that_serves_is_judged_inside_the_site_t
     };
     let why = Denied::ClientNotAllowed;
     let refused = Outcome::Deny { site: shop, route: Some(route(&plan, "old")), why };
-    assert_eq!(matcher.judge("inner", None, Who::Proved(&caller), &old, None), refused);
+    assert_eq!(matcher.judge("inner", None, Who::proved(&caller, At::Anywhere), &old, None), refused);
     assert_eq!(
-        judged("shop.example.com", "/nothing", Who::Anybody),
+        judged("shop.example.com", "/nothing", Who::ANYBODY),
         Outcome::Pass { site: shop, route: route(&plan, "shop") }
     );
     // What is passed through or not read owns its names, and is not there; nor is a challenge anybody's but its route's.
     for host in ["pay.example.com", "mq.example.com", "nobody.example.com"] {
-        assert_eq!(judged(host, "/", Who::Anybody), Outcome::Plain { what: Plain::Unknown }, "{host}");
+        assert_eq!(judged(host, "/", Who::ANYBODY), Outcome::Plain { what: Plain::Unknown }, "{host}");
         assert_eq!(matcher.named_site("inner", host), None);
     }
     let challenge = "/.well-known/acme-challenge/x";
-    assert_eq!(judged("wiki.example.com", challenge, Who::Anybody), found);
+    assert_eq!(judged("wiki.example.com", challenge, Who::ANYBODY), found);
 }
 
 #[test]

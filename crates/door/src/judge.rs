@@ -2,7 +2,7 @@
 //! Everything is answered by the crates that the data path uses; Python has no matcher of its own.
 
 use everyhop_canon as canon;
-use everyhop_decide::{Ask, Asked, Matcher, Named, Outcome, Plain, Tie, Verdict, Who, apart, named};
+use everyhop_decide::{Ask, Asked, At, Matcher, Named, Outcome, Plain, Proof, Tie, Verdict, Who, apart, named};
 use everyhop_plan::Plan;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ struct Question {
     headers: Vec<(String, String)>,
     /// The names that the client proved; `null` for a client that every allow-list would take.
     client: Option<Vec<String>>,
+    /// Where it comes from; `null` for where every list of networks would take it.
+    address: Option<std::net::IpAddr>,
     /// The protocol that it asks to switch to.
     upgrade: Option<String>,
 }
@@ -50,7 +52,10 @@ impl Judge {
         let ask = Ask { host: &host, path: &path, sent: &it.path, method: &it.method, headers: &headers };
         let names: Option<Vec<String>> =
             it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
-        let who = names.as_deref().map_or(Who::Anybody, Who::Proved);
+        let who = Who {
+            proof: names.as_deref().map_or(Proof::Any, Proof::Names),
+            at: it.address.map_or(At::Anywhere, At::Address),
+        };
         shown(&self.matcher.judge(listener.unwrap_or_default(), it.sni.as_deref(), who, &ask, it.upgrade.as_deref()))
     }
 }
@@ -59,6 +64,9 @@ impl Judge {
 fn shown(outcome: &Outcome) -> Value {
     match *outcome {
         Outcome::Splice { route } => json!({"verdict": "splice", "site": null, "route": route, "slug": null}),
+        Outcome::Shut { route, why } => {
+            json!({"verdict": "refuse", "site": null, "route": route, "slug": why.slug()})
+        }
         Outcome::Pass { site, route } => json!({"verdict": "terminate", "site": site, "route": route, "slug": null}),
         Outcome::Deny { site, route, why } => {
             json!({"verdict": "refuse", "site": site, "route": route, "slug": why.slug()})

@@ -10,7 +10,7 @@ use crate::backend::{choose, connect, link};
 use crate::exchange::tries::Tries;
 use crate::peek::Greeting;
 use everyhop_canon::proxy;
-use everyhop_decide::Verdict;
+use everyhop_decide::{At, Verdict};
 use everyhop_hello::{self as hello, ServerFirst};
 use everyhop_plan::StartTls;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
@@ -37,12 +37,17 @@ const FIRST_BYTES: usize = 8 * 1024;
 /// Reaches a backend for a passthrough connection and lets it be carried to its end, in a task of its own: what peeking and
 /// dialling needed is not held for as long as bytes pass.
 pub(crate) async fn splice(it: Arrived, hello: Greeting, route: usize) {
+    let from = it.running.matcher.admit_passed(route, At::Address(it.client.ip()));
     let Some(route) = it.running.routes.get(route).cloned() else { return };
     let generation = it.running.generation;
     let mut it = it.keeping(Spliced { generation });
     let stats = route.stats.of(it.core.index);
     stats.connections.add(1);
     let mut tries = Tries::by(route.key_of(it.client.ip()));
+    if from.is_err() {
+        let why = Err(Refusal::AddressNotAllowed);
+        return end(&it, hello.host.as_deref(), &route, (None, &tries), TlsFacts::default(), (0, 0), why);
+    }
     let header = header(&it, &hello, &route);
     let preface = Preface { first: &header, starttls: route.starttls, ..Preface::NONE };
     if !lines_up(it.listening.starttls, route.starttls) {
@@ -320,6 +325,7 @@ impl Tunnel {
 fn still_routed(it: &Arrived<Spliced>, own: &RouteRun, host: Option<&str>, hop_id: u64) -> Option<u32> {
     let now = it.core.running()?;
     let Verdict::Splice(route) = now.matcher.hello(&it.listening.name, host) else { return None };
+    now.matcher.admit_passed(route, At::Address(it.client.ip())).ok()?;
     let route = now.route(route).filter(|r| r.name == own.name)?;
     route.backends.iter().any(|b| b.hop_id == hop_id).then_some(route.limits.max_age_s)
 }

@@ -50,6 +50,9 @@ pub struct Route {
 pub enum Way {
     /// At the backend: one session through us, routed by SNI.
     AtBackend {
+        /// As in `AtEdge`.
+        #[serde(deserialize_with = "present")]
+        allow_networks: Option<Vec<String>>,
         send_proxy: SendProxy,
         /// As in `AtEdge`.
         #[serde(deserialize_with = "present")]
@@ -70,6 +73,9 @@ pub enum Way {
         /// Names (SAN DNS or URI) of verified client certificates that may pass. `null`: not restricted.
         #[serde(deserialize_with = "present")]
         allow_clients: Option<Vec<String>>,
+        /// Networks that the client's address must be in, whatever else is asked of it. `null`: it may be any.
+        #[serde(deserialize_with = "present")]
+        allow_networks: Option<Vec<String>>,
         /// `null`: no token is asked for.
         #[serde(deserialize_with = "present")]
         jwt: Option<Box<Jwt>>,
@@ -136,11 +142,13 @@ pub enum Way {
     /// At the edge, which answers itself: nothing lies behind.
     Here {
         path: PathMatch,
-        /// As in `AtEdge`, like the next two.
+        /// As in `AtEdge`, like the next three.
         methods: Vec<String>,
         headers: Vec<HeaderMatch>,
         #[serde(deserialize_with = "present")]
         allow_clients: Option<Vec<String>>,
+        #[serde(deserialize_with = "present")]
+        allow_networks: Option<Vec<String>>,
         gives: Given,
     },
 }

@@ -77,6 +77,7 @@ pub const ORDER: &[Check] = &[
         &[Misdirected, ClientExpired, SiteExpired, PlainExpired, PlainUnknown],
     ),
     check("route", "a route of that site takes its host, path, method and fields", &[NotFound, Misdirected, BadTarget]),
+    check("networks", "its client's address is in a network that the route allows", &[AddressNotAllowed]),
     check("clients", "its client is one that the route allows", &[ClientNotAllowed]),
     check("path", "its path reads in one way, also once it is moved or rewritten", &[BadTarget]),
     check("upgrade", "the route takes the protocol to which it wants to switch", &[UpgradeRefused]),

@@ -94,6 +94,7 @@ refusals! {
     Misdirected "request/misdirected" 421 "this connection's TLS session is not for that host";
     NotFound "request/not-found" 404 "no route matches this request";
     ClientExpired "request/client-certificate-expired" 421 "the client's certificate has ended since the connection was opened";
+    AddressNotAllowed "request/address-not-allowed" 403 "the client's address is in none of the networks that the route allows";
     ClientNotAllowed "request/client-not-allowed" 403 "the route does not allow this client certificate";
     PasswordMissing "password/missing" 401 "the route asks for a name and a password (Basic), and the request shows none";
     PasswordSeveral "password/several" 400 "the request has more than one Authorization";

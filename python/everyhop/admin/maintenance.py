@@ -79,6 +79,7 @@ def shut(route: Route, down: Down) -> Here:
         methods=way.methods,
         headers=way.headers,
         allow_clients=way.allow_clients,
+        allow_networks=way.allow_networks,
         gives=down.given(),
     )
 

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import datetime as dt
 import getpass
+import ipaddress
 import json
 import sys
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from everyhop.compile import compile_file
 from everyhop.errors import Misuse, Surroundings
 from everyhop.evidence.told import observed, of_zone
 from everyhop.plan import AtBackend, AtEdge, Listener, Plan, Route
-from everyhop.screen import Paint, beside, line, lines, wrapped
+from everyhop.screen import Paint, beside, few, line, lines, wrapped
 from everyhop.source import find
 
 
@@ -60,6 +61,10 @@ def where(
             show_default=False,
         ),
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="Where the client is; default: where the route takes it.", show_default=False),
+    ] = None,
     alpn: Annotated[
         list[str] | None, typer.Option("--alpn", help="Protocols that the client offers.", show_default=False)
     ] = None,
@@ -79,7 +84,7 @@ def where(
     if target.startswith("http://") and listener is None:
         listener = plain_listener(target, config, offline=offline)
     headers = [*(header or []), *([f"authorization: {signed(user)}"] if user is not None else [])]
-    ask = question(target, method, headers, sni, no_sni, listener, shown(token))
+    ask = question(target, method, headers, sni, no_sni, listener, shown(token), whereabouts(address))
     judged, places, plan = answer_of(ask, config, offline=offline)
     if as_json:
         print_json(judged)
@@ -131,6 +136,7 @@ def question(
     no_sni: bool,
     listener: str | None,
     token: str | None = None,
+    address: str | None = None,
 ) -> dict[str, object]:
     name, slash, path = target.removeprefix("https://").removeprefix("http://").partition("/")
     pairs = []
@@ -150,7 +156,18 @@ def question(
         "headers": pairs,
         "client": None,
         "token": token,
+        "address": address,
     }
+
+
+def whereabouts(address: str | None) -> str | None:
+    """Of a client; which link of this host it came by does not count, and nothing can be said of it."""
+    if address is None:
+        return None
+    with contextlib.suppress(ValueError):
+        if "%" not in address:
+            return str(ipaddress.ip_address(address))
+    raise Misuse(f"--address takes an IP address, such as 192.0.2.7, not {address!r}")
 
 
 def shown(token: str | None) -> str | None:
@@ -191,6 +208,8 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
         told("zone     ", zone)
     if to := told_to(plan, route):
         told("told     ", to)
+    if (nets := route.way.allow_networks) is not None:
+        told("from     ", where_from(nets, judged))
     if (token := asked_for(route, judged)) is not None:
         told("token    ", token)
     if (password := password_of(route, judged)) is not None:
@@ -211,6 +230,13 @@ def tell(target: str, judged: dict[str, Any], places: dict[str, str], plan: Plan
             line(Paint(text, "red"))
     for lost in judged["lost"]:
         told("not      ", f"{lost['route']}: {lost['why']}")
+
+
+def where_from(networks: list[str], judged: dict[str, Any]) -> str:
+    """Of the addresses that a route takes, and the one that was asked of."""
+    said = {"passes": "this one is", "refused": "this one is not"}
+    found = said.get(judged["address"], "taken as there; --address IP asks of one")
+    return f"addresses in {few(networks)}: {found}"
 
 
 def asked_for(route: Route, judged: dict[str, Any]) -> str | None:

@@ -169,7 +169,8 @@ def at_edge(
         path=path(it),
         methods=sorted(it.methods),
         headers=looked_at(it),
-        allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
+        allow_clients=allowed_clients(it),
+        allow_networks=allowed_networks(it),
         jwt=tokens.jwt(it.jwt) if it.jwt else None,
         basic=users.basic(it.basic, known) if it.basic else None,
         ask=it.ask,
@@ -224,6 +225,20 @@ def looked_at(it: Route) -> list[plan.HeaderMatch]:
     ]
 
 
+def allowed_clients(it: Route) -> list[str] | None:
+    """In the one form that they are compared in; `None` where any may pass."""
+    if it.allow is None or it.allow.clients is None:
+        return None
+    return sorted({names.client(text) for text in it.allow.clients})
+
+
+def allowed_networks(it: Route) -> list[str] | None:
+    """As few as they come to, however the file has them; `None` where any address will do."""
+    if it.allow is None or it.allow.networks is None:
+        return None
+    return [str(net) for net in names.merged(filter(None, map(names.network, it.allow.networks)))]
+
+
 def upgrades(it: Route) -> list[str]:
     """The protocols that may be switched to, in their one form."""
     if it.is_stream:
@@ -240,7 +255,8 @@ def here(it: Route, gives: plan.Given) -> plan.Here:
         path=path(it),
         methods=sorted(it.methods),
         headers=looked_at(it),
-        allow_clients=sorted({names.client(c) for c in it.allow.clients}) if it.allow else None,
+        allow_clients=allowed_clients(it),
+        allow_networks=allowed_networks(it),
         gives=gives,
     )
 
@@ -300,6 +316,7 @@ def route(world: World, it: Route) -> plan.Route:
     elif it.tls == "passthrough":
         way = plan.AtBackend(
             ends="at_backend",
+            allow_networks=allowed_networks(it),
             send_proxy=it.send_proxy,
             starttls=it.starttls,
             spread=spread(it),

@@ -33,6 +33,7 @@ from everyhop.compile import (
     rules_log,
     rules_most,
     rules_names,
+    rules_networks,
     rules_onward,
     rules_pages,
     rules_plain,
@@ -221,6 +222,7 @@ def compiled(world: World, path: Path) -> Compiled:
     guessed = guess_hosts(world)
     ways = ways_in(world)
     rules_routes.judge(world)
+    rules_networks.judge(world)
     rules_edits.judge(world)
     rules_eject.judge(world)
     rules_tokens.judge(world)

@@ -217,7 +217,7 @@ ROWS = (
     Row("forward_auth auth_request external_auth", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
     Row("ext_authz", Lives("route", 'ask = "sso"', 'who is asked is an [[authorizer]] with speaks = "envoy"')),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
-        Absent("let a firewall say which addresses may come; clients with certificates are allow of a route")),
+        Lives("route", 'allow = { networks = ["10.0.0.0/8"] }', "clients with certificates are its clients; whom it does not name gets in nowhere, so there is no deny")),
     Row("redirects redirectScheme redirectRegex redir return https_redirect force_https ssl_redirect",
         Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own; port 80 is a [[listener]] with speaks")),
     Row("redirect", Lives("route", 'redirect = { to = "https://shop.example.com{path}{query}" }', "a [[route]] of its own"), ("", "listener", "site")),

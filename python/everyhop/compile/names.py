@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -78,6 +79,15 @@ def network(text: str) -> Network | None:
     """The network that is compared with: an IPv4-mapped one is the IPv4 network that it stands for, or none."""
     found = _door.canon_network(text)
     return ipaddress.ip_network(found) if found else None
+
+
+def merged(them: Iterable[Network]) -> list[Network]:
+    """As few networks as hold the same addresses, IPv4 first."""
+    nets = list(them)
+    return [
+        *ipaddress.collapse_addresses(net for net in nets if net.version == 4),
+        *ipaddress.collapse_addresses(net for net in nets if net.version == 6),
+    ]
 
 
 def dns_server(text: str) -> tuple[str, int] | None:

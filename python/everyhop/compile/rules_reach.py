@@ -64,10 +64,10 @@ def sited(world: World, ways: WaysIn, i: int, route: Route, is_mixed: Callable[[
                 f'add "{host}" to the hosts of a [[site]]',
                 'or let the backend end TLS: tls = "passthrough"',
             )
-        elif route.allow is not None and site.clients is None:
+        elif route.names_clients and site.clients is None:
             world.refuse(
                 "route/nothing-to-do",
-                ("route", i, "allow"),
+                ("route", i, "allow", "clients"),
                 f"route {route.name!r} allows only some clients, and site {site.name!r} asks none for a certificate",
                 f'give site {site.name!r} clients = {{ ca = ..., mode = "require" }}',
             )
@@ -85,7 +85,7 @@ def taken_by(route: Route, name: str) -> str:
 
 def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
     """A name that a route's wildcard takes may belong to another site than the wildcard itself."""
-    if route.allow is not None:
+    if route.names_clients:
         return
     written = {names.host(text, wildcard=True) for text in route.hosts}
     inside = {s: (world.config.site[s], request) for s, request in ways.reached.get(i, {}).items()}

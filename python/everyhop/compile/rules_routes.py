@@ -71,8 +71,8 @@ def form(world: World, i: int, route: Route) -> None:
     if route.tls == "passthrough":
         for row in (c for c in CAPABILITIES.values() if route.tls not in c.patterns):
             for field in row.settings:
-                # What it says of being asked is told in words of its own.
-                if field != "demand_asks" and getattr(route, field) not in (None, {}, 0):
+                # What it says of being asked is told in words of its own, and so is whom it allows: where they are is seen here, too.
+                if field not in ("demand_asks", "allow") and getattr(route, field) not in (None, {}, 0):
                     world.refuse(
                         "route/layer-7-on-passthrough",
                         (*key, field),
@@ -81,6 +81,16 @@ def form(world: World, i: int, route: Route) -> None:
                         'or end TLS here: tls = "mutual"',
                         of_key=True,
                     )
+        if route.names_clients:
+            row = CAPABILITIES["client-certificate-at-edge"]
+            world.refuse(
+                "route/layer-7-on-passthrough",
+                (*key, "allow", "clients"),
+                f"route {route.name!r} passes TLS through and sets allow.clients: {row.reason}",
+                f"remove clients: {row.instead}",
+                'or end TLS here: tls = "mutual"',
+                of_key=True,
+            )
         for field, what in (
             ("answers", "how HTTP is read"),
             ("eject_on", "what of requests and answers ejects a backend"),
@@ -130,7 +140,7 @@ def form(world: World, i: int, route: Route) -> None:
                 f"route {route.name!r} matches {path!r}, which is not in the one form that requests are compared in",
                 "start with /, without . or .. or //, with upper-case percent digits and nothing encoded that need not be",
             )
-    for j, text in enumerate(route.allow.clients if route.allow else []):
+    for j, text in enumerate((route.allow and route.allow.clients) or []):
         try:
             names.client(text)
         except ValueError as why:

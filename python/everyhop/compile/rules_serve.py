@@ -39,9 +39,9 @@ def judge(world: World) -> None:
                 unread(world, ("route", i, "listeners"), f"route {route.name!r} {what}", there)
             continue
         open_at = in_the_clear(world, route, known)
-        if open_at and route.allow is not None:
+        if open_at and route.names_clients:
             what = f"route {route.name!r} allows only clients that prove a name"
-            proofless(world, ("route", i, "allow"), what, [config.listener[n].name for n in open_at])
+            proofless(world, ("route", i, "allow", "clients"), what, [config.listener[n].name for n in open_at])
         signed = [n for n in open_at if config.listener[n].acceptance is not None]
         if signed and route.data == "major-incident" and route.despite != "major-incident":
             world.refuse(

@@ -131,7 +131,9 @@ def matching(it: Route) -> plan.Route | None:
     if it.is_answered:
         way = here(it.model_copy(update={"allow": None}), NOTHING_SAID)
     elif it.tls == "passthrough":
-        way = plan.AtBackend(ends="at_backend", send_proxy="off", starttls=None, spread=None, backends=[])
+        way = plan.AtBackend(
+            ends="at_backend", allow_networks=None, send_proxy="off", starttls=None, spread=None, backends=[]
+        )
     else:
         # Whom a route refuses, it has matched.
         unmatched = (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hops
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.networks import left
 from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
 from everyhop.screen import few
 from everyhop.trust.authorizers import authorizer_of
@@ -42,19 +43,24 @@ class Proof:
     """Of whom it must show the password; `None`: of nobody."""
     asked: str | None = None
     """Where it is asked about; `None`: nowhere."""
+    networks: tuple[str, ...] | None = None
+    """Where it must be, whoever it is; `None`: anywhere."""
 
     def __str__(self) -> str:
         by = "" if self.tokens is None else f" with a token of {' or '.join(sorted(self.tokens))}"
         by += "" if self.users is None else f" with the password of {few(sorted(self.users))}"
         by += "" if self.asked is None else f" that {self.asked} lets in"
+        by += "" if self.networks is None else f" from {few(list(self.networks))}"
         if self.ca is None:
             return f"any client{by}"
         who = "any client" if self.names is None else ", ".join(sorted(self.names)) or "no client"
         return f"{who} verified by {self.ca.removeprefix('ca/')}{by}"
 
     def is_known_as(self, other: Proof) -> bool:
-        """Whether its token or password would have done for `other`, and whoever is asked the same."""
+        """Whether its token or password would have done for `other`, and where it is, and whoever is asked the same."""
         if other.asked is not None and self.asked != other.asked:
+            return False
+        if other.networks is not None and (self.networks is None or left(self.networks, other.networks)):
             return False
         if other.users is not None and (self.users is None or not self.users <= other.users):
             return False
@@ -63,7 +69,9 @@ class Proof:
 
 def proof(plan: Plan, outcome: Outcome) -> Proof:
     """Of a request that is served."""
-    it, way = certified(plan, outcome), plan.routes[outcome.route or 0].way
+    way = plan.routes[outcome.route or 0].way
+    nets = None if way.allow_networks is None else tuple(way.allow_networks)
+    it = replace(certified(plan, outcome), networks=nets)
     if not isinstance(way, AtEdge):
         return it
     if (by := authorizer_of(plan, plan.routes[outcome.route or 0])) is not None:

@@ -3,12 +3,12 @@ Matched by address: a listener's name is only a name."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
 from everyhop.diff.acceptance import day
 from everyhop.diff.address import REACHES, meet, reach
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.networks import left
 from everyhop.model.listener import FIELDS, fields
 from everyhop.plan import Acceptance, AnswerRoute, AnswerSite, Listener, Plan, Refuse, SpeaksTls, Unnamed
 
@@ -34,8 +34,6 @@ KINDS.update(
         "plain-narrowed": ("stronger", "requests in the clear come from this host alone"),
     }
 )
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def listener_changes(old: Plan, new: Plan) -> list[Change]:
@@ -169,31 +167,6 @@ SO = {
     "request-id": "whoever is there can give a request an id that others have",
 }
 """What follows where a trusted proxy is believed in it."""
-
-
-def left(those: list[str], without: list[str]) -> list[str]:
-    """The networks that hold the addresses of `those` which are not in `without`, however either is cut into pieces."""
-    out: list[Network] = []
-    for version in (4, 6):
-        rest = merged(those, version)
-        for other in merged(without, version):
-            rest = [piece for net in rest for piece in pieces(net, other)]
-        out += rest
-    return [str(net) for net in out]
-
-
-def merged(texts: list[str], version: int) -> list[Network]:
-    nets = [net for net in map(ipaddress.ip_network, texts) if net.version == version]
-    return list(ipaddress.collapse_addresses(nets))  # type: ignore[type-var]
-
-
-def pieces(net: Network, other: Network) -> list[Network]:
-    """`net` without `other`."""
-    if net.subnet_of(other):  # type: ignore[arg-type]
-        return []
-    if other.subnet_of(net):  # type: ignore[arg-type]
-        return list(net.address_exclude(other))  # type: ignore[arg-type]
-    return [net]
 
 
 def unnamed(at: str, field: str, was: tuple[Plan, Unnamed], now: tuple[Plan, Unnamed]) -> list[Change]:

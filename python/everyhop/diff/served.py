@@ -10,11 +10,13 @@ from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.limited import limited
 from everyhop.diff.logged import route_lines
 from everyhop.diff.mirrors import copied
+from everyhop.diff.networks import left
 from everyhop.diff.passwords import passwords
 from everyhop.diff.shaped import shaped
 from everyhop.diff.tokens import tokens
 from everyhop.model.words import DECLARED
 from everyhop.plan import STRENGTH, AsItCame, AtBackend, AtEdge, Edit, Given, Here, PageContent, Plan, Route, Way, Words
+from everyhop.screen import few
 from everyhop.trust import CLIENTS_HOST, CLIENTS_NETWORK, RouteTrust, acceptances
 
 KINDS.update(
@@ -27,6 +29,8 @@ KINDS.update(
         "reader-gone": ("stronger", "somebody cannot read any more"),
         "clients-widened": ("weaker", "more clients may pass"),
         "clients-narrowed": ("stronger", "fewer clients may pass"),
+        "networks-widened": ("weaker", "clients may come from more addresses"),
+        "networks-narrowed": ("stronger", "clients may come from fewer addresses"),
         "data-lowered": ("weaker", "the data is said to matter less"),
         "data-raised": ("stronger", "the data is said to matter more"),
         "path-rewritten": ("neutral", "backends are asked for another path than before"),
@@ -56,6 +60,7 @@ def served_changes(was: Served, now: Served, moved: str) -> list[Change]:
     """`moved` begins each sentence where the requests went from one route to another."""
     name, a, b = now.route.name, was.route.way, now.route.way
     out = [*boundary(name, was.trust, now.trust), *readers(name, was.trust, now.trust)]
+    out += networks(name, a, b)
     out += hop_changes(was, now)
     out += data(name, was.route, now.route) + requirements(name, was.route, now.route)
     out += route_lines(name, (was.plan, was.route), (now.plan, now.route))
@@ -151,6 +156,24 @@ def clients(name: str, a: AtEdge | Here, b: AtEdge | Here) -> list[Change]:
         return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]
     refused = "the others are refused" if b.is_stream else "the others get 403"
     return [Change("clients-narrowed", name, "fewer clients may pass", refused)]
+
+
+def networks(name: str, a: Way, b: Way) -> list[Change]:
+    """From where clients may come, whatever else is asked of them."""
+    was, now = a.allow_networks, b.allow_networks
+    if was == now:
+        return []
+    more = None if now is None else left(now, was) if was is not None else []
+    less = None if was is None else left(was, now) if now is not None else []
+    out = []
+    if more != []:
+        where = "anywhere" if more is None else few(more)
+        out.append(Change("networks-widened", name, f"clients may come from {where}", "they reach this route"))
+    if less != []:
+        refused = "the others are refused" if isinstance(b, AtBackend) or b.is_stream else "the others get 403"
+        where = f"{few(now or [])} alone" if less is None else f"{few(less)} no more"
+        out.append(Change("networks-narrowed", name, f"clients may come from {where}", refused))
+    return out
 
 
 def own(name: str, a: Way, b: Way) -> list[Change]:

@@ -152,6 +152,7 @@ class Where(Ask):
     headers: list[tuple[str, str]]
     client: list[str] | None
     token: str | None = None
+    address: str | None = None
 
 
 class Wanted(Ask):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from everyhop.plan import AtBackend, AtEdge, Here, Limiter, Plan, Route
+from everyhop.plan import AtBackend, AtEdge, Here, Limiter, Plan, Route, Way
 from everyhop.plan.limiter import KeyClaim, KeyClientAddress
 from everyhop.plan.log import OwnLog
+from everyhop.screen import few
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,13 @@ def checks(plan: Plan, route: Route) -> list[Checked]:
 
     way = route.way
     if isinstance(way, AtBackend):
-        return []
+        # Where a connection comes from is seen also where nothing of it is read.
+        here = networks(plan, route, way)
+        return [
+            Checked(name, asks, here, tuple(slugs))
+            for name, asks, slugs in _door.checks()
+            if name == "networks" and here
+        ]
     found = []
     for name, asks, slugs in _door.checks():
         if way.is_stream and name not in OF_STREAMS:
@@ -37,7 +44,7 @@ def checks(plan: Plan, route: Route) -> list[Checked]:
     return found
 
 
-OF_STREAMS = frozenset({"log", "session", "route", "clients", "own-log", "acceptance"})
+OF_STREAMS = frozenset({"log", "session", "route", "networks", "clients", "own-log", "acceptance"})
 """What can be asked of a connection that is not read."""
 
 
@@ -48,6 +55,10 @@ def always(_: Plan, __: Route, ___: AtEdge | Here) -> str:
 def log(plan: Plan, _: Route, __: AtEdge | Here) -> str | None:
     """Only where nothing passes without its line."""
     return "" if plan.log.on_full == "refuse" and plan.log.access.place is not None else None
+
+
+def networks(_: Plan, __: Route, way: Way) -> str | None:
+    return None if way.allow_networks is None else few(way.allow_networks)
 
 
 def clients(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
@@ -154,6 +165,7 @@ HERE: dict[str, Callable[[Plan, Route, AtEdge | Here], str | None]] = {
     "log": log,
     "session": always,
     "route": always,
+    "networks": networks,
     "clients": clients,
     "path": path,
     "upgrade": upgrade,
@@ -183,8 +195,10 @@ def about_checks(plan: Plan, route: Route) -> tuple[str, list[tuple[str, str]]]:
     found = checks(plan, route)
     if not found:
         return f"{route.name}: {BLIND}", []
-    is_stream = isinstance(route.way, AtEdge) and route.way.is_stream
-    one = "a connection" if is_stream else "a request"
+    if isinstance(route.way, AtBackend):
+        found_here = "; ".join(f"{it.asks}: {it.here}  [{reasons(it.slugs)}]" for it in found)
+        return f"{route.name}: {BLIND} Before a backend is connected to, the edge checks that {found_here}.", []
+    one = "a connection" if route.way.is_stream else "a request"
     wide = max(len(it.name) for it in found)
     above = f"{route.name}: {one} passes these checks, in this order. The first that refuses ends its way; those behind do not run."
     rows = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from everyhop.explain.inventory import Item
 from everyhop.explain.markup import bullets, code, facts, pattern, table, verdict
 from everyhop.explain.seen import Running, of_route, whole
-from everyhop.explain.sentences import collected, ends, listed, opened, ways_in
+from everyhop.explain.sentences import allowed, collected, ends, listed, opened, ways_in
 from everyhop.explain.style import STYLE
 from everyhop.explain.svg import drawing, text
 from everyhop.identity import Described
@@ -71,7 +71,6 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
         for h in it.hops
     ]
     believed = [f"{b.who} believes {b.what}: {b.why}" for b in it.believed]
-    allowed = "" if it.allowed is None else f"Only clients that prove one of these names pass: {', '.join(it.allowed)}."
     matched = f"{', '.join(it.hosts)} {it.matches}".rstrip()
     return (
         f'<section class="route"><div class="top"><h2 id="{anchor(it.name)}">{text(it.name)} {pattern(it.way)}</h2>'
@@ -82,7 +81,7 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
             f"<p>{text(sentence)}</p>"
             for sentence in [
                 *opened(it, sheet.now),
-                *([allowed] if allowed else []),
+                *allowed(it),
                 *ways_in(it),
                 *it.done,
                 *collected(it),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from everyhop.screen import ahead
+from everyhop.screen import ahead, few
 from everyhop.trust import ATTACKERS, CAPABILITIES, PATTERNS, VISIBLE, RouteTrust, Signed
 
 ENDS = {
@@ -97,8 +97,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
         out.append(
             f"Between {hop.between[0]} and {hop.between[1]}: {'encrypted' if hop.encrypted else 'in the clear'}{version}. {proofs}"
         )
-    if it.allowed is not None:
-        out.append(f"Only clients that prove one of these names pass: {', '.join(it.allowed) or 'none'}.")
+    out += allowed(it)
     out += ways_in(it)
     out += it.done
     out += collected(it)
@@ -122,6 +121,19 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
             or "nothing"
         )
         out.append(f"  {title}: {gets}; {e.why}")
+    return out
+
+
+def allowed(it: RouteTrust) -> list[str]:
+    """Who passes, by name and by address. An address proves nothing, and is not said to."""
+    out = []
+    if it.allowed is not None:
+        out.append(f"Only clients that prove one of these names pass: {', '.join(it.allowed) or 'none'}.")
+    if it.networks is not None:
+        where = f"from addresses in {few([*it.networks])}"
+        out.append(
+            f"They pass only {where}." if it.allowed is not None else f"Clients pass only {where}, whoever is there."
+        )
     return out
 
 

@@ -29,10 +29,12 @@ Capability = str
 
 
 class Allow(Section):
-    """Which verified clients may pass."""
+    """Which clients may pass. What is said of both is asked of both."""
 
-    clients: list[str]
-    """DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case."""
+    clients: list[str] | None = None
+    """Verified clients, by DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case. On passthrough it cannot be said: nobody proves anything to the edge."""
+    networks: list[str] | None = None
+    """Networks of which the client's address must be in one: `10.0.0.0/8`, `2001:db8::/32`, or one address. The address is that of the log: the peer's, or the client's whom a PROXY header or `trusted_proxies` name. It proves nothing of who is there. On passthrough the connection is closed before a backend is connected to; requests elsewhere get 403."""
 
 
 class Rewrite(Section):
@@ -160,6 +162,11 @@ class Route(Section):
         """The edge answers itself, and nothing lies behind. What cannot read requests cannot answer any: that is refused."""
         given = self.redirect is not None or self.answer is not None
         return given and self.tls != "passthrough" and self.protocol == "http"
+
+    @property
+    def names_clients(self) -> bool:
+        """It takes those alone who prove a name that it has: where they are is no such name."""
+        return self.allow is not None and self.allow.clients is not None
 
     @property
     def is_stream(self) -> bool:

@@ -29,6 +29,8 @@ class Question:
     """`None`: the plan's first that speaks TLS."""
     client: tuple[str, ...] | None = None
     """Names that the client proved; `None`: one that every allow-list would take."""
+    address: str | None = None
+    """Where it comes from; `None`: where every list of networks would take it."""
     upgrade: str | None = None
     """The protocol that it asks to switch to."""
 

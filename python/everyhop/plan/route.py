@@ -80,6 +80,7 @@ class Mirror(Part):
 
 class AtBackend(Part):
     ends: Literal["at_backend"]
+    allow_networks: Always[list[str] | None]
     send_proxy: Always[Literal["off", "v2"]]
     starttls: Never[StartTls | None]  # as of a listener
     spread: Never[Spread | None]
@@ -93,6 +94,7 @@ class AtEdge(Part):
     methods: Always[list[str]]
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
+    allow_networks: Always[list[str] | None]
     jwt: Always[Jwt | None]
     basic: Always[Basic | None]
     ask: Always[str | None]
@@ -162,6 +164,7 @@ class Here(Part):
     methods: Always[list[str]]
     headers: Always[list[HeaderMatch]]
     allow_clients: Always[list[str] | None]
+    allow_networks: Always[list[str] | None]
     gives: Always[Given]
 
     @property

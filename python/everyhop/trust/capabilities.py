@@ -320,6 +320,14 @@ CAPABILITIES: dict[str, Capability] = {
         writes=(Setting("site", "clients", '{ ca = "/etc/everyhop/client-ca.pem", mode = "require" }'),),
         duty="an authority gives clients certificates, and its CA file is at the edge",
     ),
+    "client-networks": Capability(
+        "only clients at addresses of named networks",
+        EVERYWHERE,
+        settings=("allow",),
+        check=kept.networks_named,
+        writes=(Setting("route", "allow", '{ networks = ["10.0.0.0/8"] }', EVERYWHERE),),
+        duty="whoever is in those networks gets in: an address proves nothing of who is there",
+    ),
     "client-certificate-at-backend": Capability(
         "the backend sees the client's own handshake",
         frozenset({PASSTHROUGH}),

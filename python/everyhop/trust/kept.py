@@ -275,7 +275,7 @@ def from_clients(it: Standing) -> Missing | None:
 
 
 def clients_proved(it: Standing) -> Missing | None:
-    """`clients` with `mode = "require"` in every site by which the route can be reached; or `ask`, with `allow` on the route; and no listener that serves it in the clear."""
+    """`clients` with `mode = "require"` in every site by which the route can be reached; or `ask`, with `allow.clients` on the route; and no listener that serves it in the clear."""
     if (open_hop := from_clients(it)) is not None:
         return open_hop
     for i, site in it.sites:
@@ -283,10 +283,18 @@ def clients_proved(it: Standing) -> Missing | None:
             what = f"a request can reach the route through site {site.name!r}, which asks no client for a certificate"
             mend = f'give site {site.name!r} clients = {{ ca = "/etc/everyhop/client-ca.pem", mode = "require" }}'
             return Missing(what, (mend,), (("site", i, "name"),))
-        if site.clients.mode != "require" and it.route.allow is None:
+        if site.clients.mode != "require" and not it.route.names_clients:
             what = f"a client may come to site {site.name!r} without a certificate, and the route takes it"
             whom = "or say on the route whom it takes: allow = { clients = [...] }"
             return Missing(what, ('mode = "require"', whom), (("site", i, "clients", "mode"),))
+    return None
+
+
+def networks_named(it: Standing) -> Missing | None:
+    """`allow` with `networks`."""
+    if it.route.allow is None or it.route.allow.networks is None:
+        mend = 'allow = { networks = ["10.0.0.0/8"] }'
+        return Missing("the route takes clients wherever they are", (mend,))
     return None
 
 

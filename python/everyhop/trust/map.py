@@ -33,6 +33,7 @@ from everyhop.plan import (
     reached,
     weakest,
 )
+from everyhop.screen import few
 from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
 from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.collectors import Collecting, collecting
@@ -141,6 +142,8 @@ class RouteTrust:
     """The weakest demand of all sites by which the route is reached."""
     allowed: tuple[str, ...] | None
     """Names of which a client must prove one; `None`: whoever its site lets in passes."""
+    networks: tuple[str, ...] | None
+    """Networks of which its address must be in one, which proves nothing of who it is; `None`: it may be any."""
     sites: tuple[Reachable, ...]
     """Empty for passthrough, and where no request gets to the route."""
     closes_at_s: int | None
@@ -270,10 +273,11 @@ def passed(route: Route, way: AtBackend, keys: list[str], proxied: list[str]) ->
         key_holders=("edge", "backend") if keys else ("backend",),
         hops=(Hop(("client", "backend"), True, None, proof),),
         done=(*done(way), *logged(route)),
-        believed=(*said_of_clients(proxied, {}), *(HEADER if way.send_proxy == "v2" else ())),
+        believed=(*said_of_clients(proxied, {}), *addressed(way), *(HEADER if way.send_proxy == "v2" else ())),
         attackers=passing(way.send_proxy == "v2", keys),
         clients="at the backend",
         allowed=None,
+        networks=from_networks(way),
         sites=(),
         closes_at_s=None,
         accepted_by=None,
@@ -318,6 +322,7 @@ def ended(
         done=(*done(way), *logged(route)),
         believed=(
             *said_of_clients(proxied, {} if way.is_stream else trusted),
+            *addressed(way),
             *issued(way),
             *signed_in(way),
             *decided(way),
@@ -328,6 +333,7 @@ def ended(
         ),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
+        networks=from_networks(way),
         sites=sites,
         closes_at_s=min((a.closes_at_s for a in signed.values()), default=None),
         accepted_by=next((a.owner for a in signed.values()), None),
@@ -361,10 +367,11 @@ def answered(
         key_holders=("edge",),
         hops=(first_leg([site for site, _ in inside], clients, way),),
         done=tuple(logged(route)),
-        believed=tuple(said_of_clients(proxied, trusted)),
+        believed=(*said_of_clients(proxied, trusted), *addressed(way)),
         attackers=alone(),
         clients=clients,
         allowed=None if way.allow_clients is None else tuple(way.allow_clients),
+        networks=from_networks(way),
         sites=sites,
         closes_at_s=None,
         accepted_by=None,
@@ -373,6 +380,10 @@ def answered(
         data=route.data,
         same_host=False,
     )
+
+
+def from_networks(way: Way) -> tuple[str, ...] | None:
+    return None if way.allow_networks is None else tuple(way.allow_networks)
 
 
 def demanded(inside: list[tuple[Site, str]]) -> tuple[tuple[Reachable, ...], Demand]:
@@ -494,6 +505,14 @@ def decided(way: AtEdge) -> tuple[Believed, ...]:
             "whoever runs it, or gets its place, lets anybody in",
         ),
     )
+
+
+def addressed(way: Way) -> tuple[Believed, ...]:
+    """What an address is taken for."""
+    if way.allow_networks is None:
+        return ()
+    what = f"an address in {few(way.allow_networks)}"
+    return (Believed("the edge", what, "it says where a client is, and not who that is"),)
 
 
 def said_of_clients(proxied: list[str], trusted: dict[tuple[str, ...], list[str]]) -> list[Believed]:

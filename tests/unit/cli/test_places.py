@@ -104,7 +104,7 @@ def test_a_thing_has_the_same_number_in_a_refusal_and_in_the_plan() -> None:
         (TWO.replace('name = "two"\n', ""), "route[2] has no 'name'"),
         (TWO.replace('name = "two"\n', "name = 2\n"), "route[2].name is 2"),
         (TWO + "nonsense = 1\n", "route 'two': nonsense is not a key here"),
-        (TWO + "allow = {}\n", "route 'two': allow has no 'clients'"),
+        (TWO + "mirror = {}\n", "route 'two': mirror has no 'to'"),
         ("version = 1\nroute = [1, 2]\n", "route[1] is 1"),
     ):
         with pytest.raises(Refused) as told:

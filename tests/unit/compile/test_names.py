@@ -288,6 +288,7 @@ def test_offline_the_engines_own_matcher_answers(data: object) -> None:
             "headers": [],
             "client": None,
             "token": None,
+            "address": None,
             **more,
         }
         return json.loads(_door.where_in(text, json.dumps(ask)))

@@ -99,7 +99,7 @@ ENTRY = PASSED.replace('["127.0.0.1:1"]', '[{ at = "127.0.0.1:1", present = "i" 
     [
         (f'{HEAD}host = "a.test"\nsend_proxy = "v2"\n', "route/nothing-to-do", "send_proxy"),
         (f'{HEAD}host = "a.test"\ncovers = ["p.test"]\n', "route/nothing-to-do", "covers"),
-        (f'{HEAD}host = "a.test"\nallow = {{ clients = ["c"] }}\n', "route/nothing-to-do", "allow"),
+        (f'{HEAD}host = "a.test"\nallow = {{ clients = ["c"] }}\n', "route/nothing-to-do", "clients"),
         (
             f'{HEAD}host = "a.test"\nheaders = {{ x-forwarded-proto = "v" }}\n',
             "route/nothing-to-do",

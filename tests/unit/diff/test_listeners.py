@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from everyhop.diff.kinds import KINDS, either
-from everyhop.diff.listener import come, left
+from everyhop.diff.listener import come
+from everyhop.diff.networks import left
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from everyhop.compile import compile_file
 from everyhop.diff import compare
+from everyhop.diff.networks import left
 from everyhop.errors import Refused
 from everyhop.plan import AtBackend, Here, Outcome, Plan, Question, decide, read_plan
 from everyhop.trust import trust_map
@@ -37,7 +38,14 @@ BACKENDS = {
 }
 
 
-ALLOWED = ["", "", 'allow = { clients = ["one"] }\n', 'allow = { clients = ["one", "two"] }\n']
+ALLOWED = ["", "", 'clients = ["one"]', 'clients = ["one", "two"]']
+NETWORKS = [
+    "",
+    "",
+    'networks = ["10.0.0.0/8"]',
+    'networks = ["10.0.0.0/9", "192.0.2.7"]',
+    'networks = ["2001:db8::/32"]',
+]
 CLIENTS = ["", 'clients = { ca = "d" }\n', 'clients = { ca = "d", mode = "ask" }\n']
 
 
@@ -52,7 +60,7 @@ def route(draw: st.DrawFn, name: str, host: str, passed: bool, allow: bool) -> s
     to = draw(st.lists(st.sampled_from(BACKENDS[tls]), min_size=1, max_size=2, unique=True))
     text = f'[[route]]\nname = "{name}"\nhost = "{host}"\ntls = "{tls}"\nto = [{", ".join(to)}]\n'
     if passed:
-        return text
+        return text + allowed(draw, False)
     text += f"{VERIFY}\n" if tls != "plaintext" else ""
     text += 'present = "i"\n' if tls == "mutual" else ""
     text += ACCEPTED if tls == "plaintext" and '"10.0.0.1:1"' in to else ""
@@ -62,11 +70,16 @@ def route(draw: st.DrawFn, name: str, host: str, passed: bool, allow: bool) -> s
     return text + matching(draw, name, allow)
 
 
+def allowed(draw: st.DrawFn, clients: bool) -> str:
+    said = [draw(st.sampled_from(ALLOWED)) if clients else "", draw(st.sampled_from(NETWORKS))]
+    return f"allow = {{ {', '.join(filter(None, said))} }}\n" if any(said) else ""
+
+
 def matching(draw: st.DrawFn, name: str, allow: bool) -> str:
     text = draw(st.sampled_from(["", *(f'path = "{p}"\n' for p in PATHS[1:]), 'path_exact = "/a"\n']))
     text += draw(st.sampled_from(["", "", 'method = "PUT"\n']))
     text += draw(st.sampled_from(["", "", 'headers = { x = "1" }\n']))
-    text += draw(st.sampled_from(ALLOWED)) if allow else ""
+    text += allowed(draw, allow)
     # Two that tie are refused, and that is another test's matter.
     return text + f"priority = {10 * draw(st.integers(0, 1)) + int(name[1:])}\n"
 
@@ -144,6 +157,7 @@ def requests(draw: st.DrawFn) -> Question:
     return Question(
         host=host,
         sni=host,
+        address=draw(st.sampled_from([None, None, "10.0.0.1", "10.200.0.1", "192.0.2.7", "2001:db8::1"])),
         path=draw(st.sampled_from([*PATHS, "/a/x", "/a/b/x", "/z"])),
         method=draw(st.sampled_from(["GET", "PUT"])),
         headers=draw(st.sampled_from([(), (("x", "1"),), (("x", "2"),)])),
@@ -157,6 +171,8 @@ DEMAND = {"nothing": 0, "ask": 1, "require": 2}
 def weaker(old: Plan, was: Outcome, new: Plan, now: Outcome) -> str | None:
     """In which way the request is worse off; it must be served by both."""
     a, b = old.routes[was.route or 0].way, new.routes[now.route or 0].way
+    if a.allow_networks is not None and (b.allow_networks is None or left(b.allow_networks, a.allow_networks)):
+        return "it may come from elsewhere"
     if isinstance(a, AtBackend) or isinstance(b, AtBackend):
         return "the edge reads it" if isinstance(a, AtBackend) and not isinstance(b, AtBackend) else None
     demands = [p.sites[o.site or 0].clients.mode for p, o in ((old, was), (new, now))]

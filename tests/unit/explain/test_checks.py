@@ -27,6 +27,7 @@ clients = { ca = "c.pem" }
 PASSED = '[[route]]\nname = "r"\nhost = "pay.test"\ntls = "passthrough"\nto = ["127.0.0.1:1"]\n'
 STREAM = '[[route]]\nname = "r"\nhost = "mq.test"\ntls = "plaintext"\nprotocol = "tcp"\nto = ["127.0.0.1:1"]\nallow = { clients = ["a"] }\n'
 GIVEN = '[[route]]\nname = "r"\nhost = "www.test"\nredirect = { to = "https://a.test{path}" }\n'
+FROM = 'allow = { networks = ["10.0.0.0/8", "2001:db8::/32"] }\n'
 SIGNED = """[[route]]
 name = "r"
 host = "old.test"
@@ -52,11 +53,25 @@ def test_each_check_of_the_engine_is_judged_of_each_route_and_no_other() -> None
     ("route", "has"),
     [
         (PASSED, []),
+        (PASSED + FROM, ["networks"]),
         (STREAM, ["session", "route", "clients"]),
+        (
+            STREAM.replace("clients = [", 'networks = ["10.0.0.0/8"], clients = ['),
+            ["session", "route", "networks", "clients"],
+        ),
         (GIVEN, ["head", "session", "route"]),
+        (GIVEN + FROM, ["head", "session", "route", "networks"]),
         (SIGNED, ["head", "session", "route", "upgrade", "acceptance"]),
     ],
-    ids=["passthrough", "a stream", "an answer of the edge's own", "a plaintext hop by somebody's word"],
+    ids=[
+        "passthrough",
+        "passthrough, from networks",
+        "a stream",
+        "a stream, from networks",
+        "an answer of the edge's own",
+        "an answer of the edge's own, from networks",
+        "a plaintext hop by somebody's word",
+    ],
 )
 def test_a_route_has_those_that_can_refuse_what_comes_to_it(tmp_path: Path, route: str, has: list[str]) -> None:
     assert names(tmp_path, route) == has
@@ -91,6 +106,11 @@ def test_where_tls_passes_through_it_says_that_nothing_is_checked(tmp_path: Path
     plan = compile_file(path, files="skip").plan
     above, rows = about_checks(plan, plan.routes[0])
     assert "the edge sees no request: it checks none" in above and rows == []
+    path.write_text(BEGINS + PASSED + FROM)
+    plan = compile_file(path, files="skip").plan
+    above, rows = about_checks(plan, plan.routes[0])
+    asks = "its client's address is in a network that the route allows: 10.0.0.0/8, 2001:db8::/32  [request/address-not-allowed]"
+    assert above.endswith(f"Before a backend is connected to, the edge checks that {asks}.") and rows == []
 
 
 def asked(folder: Path, *words: str) -> tuple[int, str]:

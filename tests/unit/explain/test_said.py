@@ -24,6 +24,8 @@ FORMS = (
     "answered by the edge",
     "changed and bounded",
     "of one listener",
+    "passthrough, from networks",
+    "mutual, by name and from networks",
 )
 LEFT = dt.timedelta(days=40)
 """Until an acceptance ends, where there is one."""

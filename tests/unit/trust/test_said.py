@@ -83,6 +83,7 @@ when_down = "pass"
 pass_acceptance = { owner = "o", why = "w", since = 2026-11-01, until = 2027-02-01 }
 exclude = [{ rule = 942100, path = "/search", argument = "q", owner = "p", why = "free text", since = 2026-11-01, until = 2027-02-01 }]
 """
+FROM = 'allow = { networks = ["10.0.0.0/8", "2001:db8::/32"] }\n'
 
 # By its name: the route, and what else stands in the file of it.
 CASES: dict[str, tuple[str, dict[str, str]]] = {
@@ -106,6 +107,14 @@ CASES: dict[str, tuple[str, dict[str, str]]] = {
         'host = "a.test"\npath = "/x"\nallow = { clients = ["boss.test"] }\nanswer = { status = 404 }\n',
         {"site": ASKED, "listener": PROXIES},
     ),
+    "passthrough, from networks": (VARIANTS["passthrough"] + FROM, {"listener": PROXIES}),
+    "tcp, from networks": (f'{TCP}tls = "reencrypt"\n{VERIFY}{FROM}', {}),
+    "mutual, from networks": (VARIANTS["mutual"] + FROM, {"site": ASKED, "listener": PROXIES}),
+    "mutual, by name and from networks": (
+        VARIANTS["mutual"] + 'allow = { clients = ["boss.test"], networks = ["10.0.0.0/8"] }\n',
+        {"site": ASKED},
+    ),
+    "answered by the edge, from networks": (f'host = "a.test"\n{FROM}answer = {{ status = 404 }}\n', {}),
     "redirected by the edge": ('host = "a.test"\nredirect = { to = "https://b.test{path}" }\n', {}),
     "changed and bounded": (
         VARIANTS["same-host"]

@@ -2,6 +2,7 @@
 
 mod edges;
 mod forms;
+mod networks;
 mod proxy;
 mod readings;
 mod returned;

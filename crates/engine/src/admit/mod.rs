@@ -70,6 +70,7 @@ impl From<everyhop_decide::Refused> for Refused {
             Denied::NotFound => Refusal::NotFound,
             Denied::Misdirected => Refusal::Misdirected,
             Denied::Ambiguous => Refusal::BadTarget,
+            Denied::AddressNotAllowed => Refusal::AddressNotAllowed,
             Denied::ClientNotAllowed => Refusal::ClientNotAllowed,
             Denied::UpgradeRefused => Refusal::UpgradeRefused,
         };

@@ -4,7 +4,7 @@
 
 use crate::admit::{Proved, Refused, shows_token};
 use crate::exchange::asked::Asked;
-use everyhop_decide::{Ask, Headers, Matcher, Plain, Who};
+use everyhop_decide::{Ask, Headers, Matcher, Plain};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
 
@@ -36,7 +36,7 @@ pub(crate) fn admit_served_to_route(
     }
     let site = running.matcher.named_site(listener, &asked.host).ok_or(Refusal::PlainUnknown)?;
     let ask = Ask { host: &asked.host, path: asked.path(), sent: asked.sent(), method: &asked.method, headers };
-    Ok(running.matcher.admit(listener, site, Who::Proved(&[]), &ask, asked.upgrade())?)
+    Ok(running.matcher.admit(listener, site, proved.who.in_the_clear(), &ask, asked.upgrade())?)
 }
 
 /// The same, whole.

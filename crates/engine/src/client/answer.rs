@@ -161,7 +161,7 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::SiteExpired
         | Refusal::LogFull
         | Refusal::Drained => "destination_unavailable",
-        Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
+        Refusal::AddressNotAllowed | Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
         Refusal::AskDenied => "http_request_denied",
         Refusal::TokenKeysUnavailable
         | Refusal::AskUnreached

@@ -3,6 +3,7 @@
 
 use crate::admit::{Proved, Shows};
 use crate::backend::up::Up;
+use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carrier, Reached};
 use crate::exchange::observed::{Observer, Whose};
 use crate::exchange::sides::Client;
@@ -10,7 +11,7 @@ use crate::exchange::tries::Tries;
 use crate::exchange::words::Needs;
 use crate::head::identity::Said;
 use crate::terminate::Opened;
-use everyhop_decide::Who;
+use everyhop_decide::{At, Who};
 use everyhop_plan::Speaks;
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
@@ -79,14 +80,15 @@ impl Conn {
         &self.opened.arrived.listening.name
     }
 
-    /// What the handshake proved, as `running` has it.
-    pub(crate) fn proved(&self, running: &Running) -> Proved<'_> {
+    /// What the handshake proved, as `running` has it, and where this request comes from: behind a proxy that is not where others
+    /// of its connection do.
+    pub(crate) fn proved(&self, running: &Running, asked: &Asked) -> Proved<'_> {
         let names = self.opened.facts.peer.as_ref().map_or(&[][..], |p| p.known_by());
         let site = self.site_in(running);
         Proved {
             listener: self.listener(),
             site,
-            who: Who::Proved(names),
+            who: Who::proved(names, At::Address(asked.client(self.client_ip()))),
             client_not_after_s: self.client_not_after_s,
             shows: Shows::InRequest,
         }

@@ -102,7 +102,7 @@ fn judged<V: Fields + Headers>(
         asked.trace = Some(trace::begin(believed, view, traces.share));
     }
     let now_s = core.clock().unix_s.get();
-    let index = match admit_to_route(&running, &conn.proved(&running), asked, view, now_s) {
+    let index = match admit_to_route(&running, &conn.proved(&running, asked), asked, view, now_s) {
         Ok(index) => index,
         Err(by) => in_the_clear(conn, &running, asked, view, by)?,
     };
@@ -356,7 +356,7 @@ fn in_the_clear<V: Fields + Headers>(
         asked.told = Some(Box::new(told));
     }
     let now_s = conn.opened.arrived.core.clock().unix_s.get();
-    admit_served_to_route(running, &conn.proved(running), asked, view, now_s)
+    admit_served_to_route(running, &conn.proved(running, asked), asked, view, now_s)
         .map_err(|by| stays_refused(conn, running, asked, view, by))
 }
 

@@ -169,11 +169,11 @@ fn terms(conn: &Conn, asked: &Asked, own: &RouteRun, before: &Demanded, hop_id: 
     let (index, now) = running.routes.iter().enumerate().find(|(_, r)| r.name == own.name)?;
     let demanded = demanded(conn, asked, &running, index).filter(|now| before.as_ref() == Some(now))?;
     let fields = &meeting(demanded.last()?)?;
-    let proved = conn.proved(&running);
+    let proved = conn.proved(&running, asked);
     let open = if conn.serves_plain() { Some(open_at(conn, asked, &running)?) } else { None };
     let site = open.map_or(proved.site, |(site, _)| Some(site))?;
-    let passes =
-        running.matcher.admit(proved.listener, site, proved.who, &ask(asked, fields), asked.upgrade()) == Ok(index);
+    let who = if open.is_some() { proved.who.in_the_clear() } else { proved.who };
+    let passes = running.matcher.admit(proved.listener, site, who, &ask(asked, fields), asked.upgrade()) == Ok(index);
     let now_s = core.clock().unix_s.get();
     let shown = (asked.token.as_deref(), asked.user.as_deref());
     if !passes || now_s > proved.client_not_after_s || !still_shows(&running, index, shown, now_s) {

@@ -12,7 +12,7 @@ use crate::exchange::tries::Tries;
 use crate::stream::tunnel::{Ended, Tunnel};
 use crate::terminate::Opened;
 use everyhop_canon::proxy;
-use everyhop_decide::Who;
+use everyhop_decide::{At, Who};
 use everyhop_record::failure::Failure;
 use everyhop_record::line::{DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
@@ -65,7 +65,7 @@ impl Stream {
         let proved = Proved {
             listener,
             site,
-            who: Who::Proved(names),
+            who: Who::proved(names, At::Address(arrived.client.ip())),
             client_not_after_s: self.client_not_after_s,
             // Of what is not read nobody asks for one.
             shows: Shows::Anything,
