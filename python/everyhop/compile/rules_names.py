@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from everyhop.compile import names
+from everyhop.compile import names, rules_networks
 from everyhop.compile.keys import site_host
 from everyhop.compile.world import Key, World
 
@@ -104,7 +104,7 @@ def listeners(world: World) -> None:
             (("trusted_proxies", *inside), listener.trusts.networks if listener.trusts else []),
         ):
             for j, text in enumerate(believed):
-                trusted(world, ("listener", i, *where, j), text)
+                trusted(world, ("listener", i, *where, j), listener.name, text)
     for j, text in enumerate(world.config.dns.servers):
         if names.dns_server(text) is None:
             what = f"[dns] asks {text!r}, which is no IP address"
@@ -144,10 +144,9 @@ PRIVATE = [
 ]
 
 
-def trusted(world: World, key: Key, text: str) -> None:
-    network = names.network(text)
+def trusted(world: World, key: Key, listener: str, text: str) -> None:
+    network = rules_networks.one(world, key, text, f"listener {listener!r} believes {text!r}")
     if network is None:
-        world.refuse("config/wrong-value", key, f"{text!r} is no network", 'write a network such as "10.1.0.0/16"')
         return
     shortest = 8 if network.version == 4 else 16
     parts = (p for p in PRIVATE if p.version == network.version and network != p)

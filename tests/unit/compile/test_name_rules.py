@@ -82,6 +82,19 @@ def test_a_network_that_is_believed_is_no_wider_than_its_own_house(field: str, n
         assert [slug for slug, _ in table] == ([] if taken else ["trust/too-wide"])
 
 
+@pytest.mark.parametrize("field", ["accept_proxy", "trusted_proxies"])
+@pytest.mark.parametrize("network", ["10.1.2.3/8", "10.0.0.1/24", "2001:db8::1/32", "::ffff:10.1.2.3/104", "0.0.0.1/0"])
+def test_an_address_that_stands_for_its_network_is_not_believed_to_mean_it(field: str, network: str) -> None:
+    """More would be believed than somebody wrote, or less."""
+    for given in (f'["{network}"]', f'{{ networks = ["{network}"], believe = ["host"] }}'):
+        if field == "accept_proxy" and given.startswith("{"):
+            continue
+        ((slug, what),) = found(f"{field} = {given}")
+        assert slug == "config/wrong-value" and "an address with bits beyond the first" in what
+    for alone in ("10.1.2.3", "10.1.2.3/32", "2001:db8::1/128"):
+        assert found(f'{field} = ["{alone}"]') == []
+
+
 def test_the_mend_of_a_network_that_is_too_wide_says_how_narrow_it_must_be() -> None:
     assert "no wider than /8" in found('accept_proxy = ["0.0.0.0/0"]')[0][1]
     assert "no wider than /16" in found('accept_proxy = ["::/0"]')[0][1]
