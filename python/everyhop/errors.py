@@ -2,6 +2,7 @@
 
 EveryhopError          exit 3  our fault
 ├── Refused            exit 1  what was given is refused; carries the findings
+├── Declined           exit 1  an authority does not do what it was asked
 ├── Misuse             exit 2  the command was called wrongly
 └── Surroundings       exit 4  a file, port, permission or the engine is not as needed
 
@@ -35,6 +36,12 @@ class Refused(EveryhopError):
     def __init__(self, findings: list[Finding], text: str | None = None) -> None:
         super().__init__(f"{len(findings)} finding(s)")
         self.findings, self.text = findings, text
+
+
+class Declined(EveryhopError):
+    """An authority was asked for what it does not do: a name that is not its own, a request that asks for more."""
+
+    code = 1
 
 
 class Misuse(EveryhopError):

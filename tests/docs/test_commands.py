@@ -56,6 +56,7 @@ PAGES = (
     "how-to/ask-an-authorizer",
     "how-to/ask-open-policy-agent",
     "how-to/inspect-requests",
+    "how-to/run-an-authority",
 )
 
 

@@ -410,7 +410,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
         ),
         "G03": Row("a ledger that is edited, cut, rotated", "the first bad record is named", "-", LEDGER),
         "K01": Row("an enrolment token used again", "exactly one success", "SPIRE", CA),
-        "K02": Row("signing requests that ask for too much", "refused", "RFC 5280", CA),
+        "K02": Row(
+            "signing requests that ask for too much: to be an authority, other names and uses, weak keys, keys of others",
+            "refused with what it is; nothing of others is taken",
+            "RFC 5280",
+        ),
         "K03": Row("reading an authority's key", "a process of its own holds it", "relayd ca.c", CA),
         "K04": Row("clocks, outages and rotation of roots", "renewed in time; no failed handshake", "RFC 8555", CA),
     },

@@ -47,6 +47,7 @@ COMMANDS = (
     "demo",
     "probe",
     "waf",
+    "ca",
 )
 """In the order of the help, each a module beside this one."""
 

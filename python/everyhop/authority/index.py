@@ -1,0 +1,117 @@
+"""Everything that was ever issued or taken back: lines of JSON that are only added to, each on the disk before what it tells of
+leaves the process.
+
+A last line without its end is one that was being written as the machine stopped: what it tells of went nowhere, and it goes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from everyhop.authority.folder import SECRET, content
+from everyhop.errors import Surroundings
+
+FILE = "index.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A certificate that was issued, and whether it was taken back."""
+
+    serial: str
+    """In hexadecimal digits, as `openssl x509 -serial` shows it."""
+    names: tuple[str, ...]
+    generation: int
+    begins: dt.datetime
+    ends: dt.datetime
+    pem: str
+    revoked: dt.datetime | None = None
+    reason: str = ""
+
+    def in_force(self, now: dt.datetime) -> bool:
+        return self.revoked is None and now < self.ends
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the file says, in the order in which it happened."""
+
+    entries: dict[str, Entry]
+    lists: int
+    """How many revocation lists were numbered."""
+    whole: int
+    """Bytes of whole lines."""
+
+
+def read(folder: Path) -> Index:
+    """Raises `Surroundings` for a file that is damaged."""
+    path = folder / FILE
+    data = content(path) if path.exists() else b""
+    whole = data.rfind(b"\n") + 1
+    entries: dict[str, Entry] = {}
+    lists = 0
+    for n, line in enumerate(data[:whole].splitlines(), 1):
+        try:
+            told = json.loads(line)
+            match told["event"]:
+                case "issued":
+                    entries[told["serial"]] = entry(told)
+                case "revoked":
+                    was = entries[told["serial"]]
+                    at = dt.datetime.fromisoformat(told["at"])
+                    entries[was.serial] = replace(was, revoked=at, reason=told["reason"])
+                case "list":
+                    lists = int(told["number"])
+        except (ValueError, KeyError, TypeError) as e:
+            raise Surroundings(
+                f"{path}:{n} is damaged ({type(e).__name__}); nothing was done",
+                "  put back the last copy of it: without it nobody knows what is in force",
+            ) from e
+    return Index(entries, lists, whole)
+
+
+def entry(told: dict[str, Any]) -> Entry:
+    cert = x509.load_pem_x509_certificate(told["certificate"].encode())
+    return Entry(
+        serial=told["serial"],
+        names=tuple(told["names"]),
+        generation=int(told["generation"]),
+        begins=cert.not_valid_before_utc,
+        ends=cert.not_valid_after_utc,
+        pem=told["certificate"],
+    )
+
+
+def add(folder: Path, whole: int, told: dict[str, Any]) -> int:
+    """Adds a line behind the whole ones, and gives how many bytes are whole now. Under the folder's lock alone.
+
+    Raises `Surroundings`, and then the line is not there.
+    """
+    line = json.dumps(told, ensure_ascii=False).encode() + b"\n"
+    try:
+        handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SECRET)
+        try:
+            os.ftruncate(handle, whole)
+            written(handle, line, whole)
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, whole)
+            raise
+        finally:
+            os.close(handle)
+    except OSError as e:
+        raise Surroundings(f"cannot write {folder / FILE}: {e.strerror}") from e
+    return whole + len(line)
+
+
+def written(handle: int, data: bytes, at: int) -> None:
+    while data:
+        n = os.pwrite(handle, data, at)
+        data, at = data[n:], at + n
