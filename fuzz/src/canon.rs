@@ -2,6 +2,7 @@
 
 use crate::{cuts, shown};
 use everyhop_canon::cidr::{Cidr, unmapped};
+use everyhop_canon::networks::Networks;
 use everyhop_canon::path::{NotStrict, form_into, has_prefix, path_into, target};
 use everyhop_canon::proxy::{ProxyRead, read, write_v2};
 use everyhop_canon::resp::{self, Reply};
@@ -81,6 +82,11 @@ pub fn forwarded(data: &[u8]) {
     assert!(!whole || chain.len() == value.split(|b| *b == b',').count(), "each entry is an address");
     assert!(chain.iter().all(|ip| *ip == unmapped(*ip)));
     let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(*ip));
+    let set: Networks = trusted.iter().copied().collect();
+    let own = text.split(' ').filter_map(|t| t.split('/').next()?.parse().ok());
+    for ip in own.chain(chain.iter().copied()) {
+        assert_eq!(set.contain(ip), is_trusted(&ip), "{ip} in {text}");
+    }
     match said::client_in(&chain, &trusted) {
         None => assert!(chain.is_empty()),
         Some(at) => {
