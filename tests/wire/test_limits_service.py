@@ -17,7 +17,7 @@ from tests.kit.edge import until
 from tests.kit.rate_limits import MINUTE, OK, OVER, Hit, Limits, Says, says, status
 from tests.kit.raw import OK as ANSWER
 from tests.kit.raw import answering
-from tests.wire.test_limits import ask, came, route
+from tests.wire.test_limits import ask, came, metric, route
 from tests.wire.test_limits_store import comes_up, decided, is_up, shared, store, troubles
 from tests.wire.test_traces import HOPS
 
@@ -74,6 +74,23 @@ def test_limits_are_looked_for_in_the_domain_that_is_said(
     it = service()
     one = comes_up(edge(asking(pki, it.port, more='domain = "shop"') + route(backend.port)))
     assert decided(one, pki).status == 200 and it.hits[0].domain == "shop"
+
+
+def test_of_which_kind_it_is_is_told_by_status_metrics_and_explain(
+    edge: Edges, pki: Pki, backend: Raw, service: Services
+) -> None:
+    it, port = service(), free_port()
+    said = asking(pki, it.port, more='domain = "shop"') + route(backend.port)
+    one = comes_up(edge(said, more=f'[status]\nbind = "127.0.0.1:{port}"\n'))
+    decided(one, pki)
+    (told,) = one.status()["stores"]
+    assert (told["speaks"], told["domain"]) == ("envoy", "shop")
+    assert metric(port, 'everyhop_store_up{store="counters",speaks="envoy"}') == 1
+    shown = " ".join(one.cli("status", "--config", str(one.config)).stdout.split())
+    assert "store counters: rate limits of Envoy's kind, domain shop, answers, 127.0.0.1:" in shown
+    drawn = " ".join(one.cli("explain", str(one.config)).stdout.split())
+    assert "store counters (rate limits of Envoy's kind): says who passes" in drawn
+    assert "says of each by its own configuration of domain shop whether it passes" in drawn
 
 
 def test_who_is_over_is_told_by_which_limit_and_until_when_and_is_not_asked_about_before(

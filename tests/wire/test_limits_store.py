@@ -245,10 +245,15 @@ def test_it_is_drawn_and_told_and_counted(edge: Edges, pki: Pki, backend: Raw, r
         edge(shared("50/h", "local") + store(pki, redis.port("mutual"), "mutual") + route(backend.port), more=more)
     )
     until(lambda: (ask(it, pki), redis.keys())[1] or None, 30)
-    assert metric(status, 'everyhop_store_up{store="counters"}') == 1
+    assert metric(status, 'everyhop_store_up{store="counters",speaks="redis"}') == 1
     assert metric(status, 'everyhop_store_asked_total{store="counters"}') >= 1
+    assert it.status()["stores"][0]["speaks"] == "redis"
+    assert "store counters: Valkey or Redis, answers," in it.cli("status", "--config", str(it.config)).stdout
     told = it.cli("where", "a.test/", "--config", str(it.config)).stdout
     assert "all edges together in store counters (while it is silent each edge by itself)" in " ".join(told.split())
     drawn = " ".join(it.cli("explain", str(it.config)).stdout.split())
-    assert "store counters: counts who comes" in drawn
-    assert f"Store counters at 127.0.0.1:{redis.port('mutual')} (mutual) counts its requests for limit few" in drawn
+    assert "store counters (Valkey or Redis): counts who comes" in drawn
+    assert (
+        f"Store counters (Valkey or Redis) at 127.0.0.1:{redis.port('mutual')} (mutual) counts its requests for limit few"
+        in drawn
+    )

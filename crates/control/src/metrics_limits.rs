@@ -2,7 +2,7 @@
 //! of whose it is. Read next: `limiter/mod.rs` of `everyhop-running`.
 
 use crate::metrics_text::{counter, label};
-use everyhop_plan::LimitMode;
+use everyhop_plan::{LimitMode, StoreSpeaks};
 use everyhop_running::limiter::LimiterRun;
 use everyhop_running::running::Running;
 use everyhop_running::store::Questions;
@@ -52,11 +52,12 @@ pub(crate) fn stores(out: &mut String, running: &Running) {
     let name = "everyhop_store_up";
     let _ = writeln!(out, "# HELP {name} whether a store answers, in which limits are counted\n# TYPE {name} gauge");
     for it in &running.stores {
-        let _ = writeln!(out, "{name}{{store=\"{}\"}} {}", label(&it.plan.name), u8::from(it.questions.is_up()));
+        let (store, (speaks, _), up) = (label(&it.plan.name), words(&it.plan.speaks), u8::from(it.questions.is_up()));
+        let _ = writeln!(out, "{name}{{store=\"{store}\",speaks=\"{speaks}\"}} {up}");
     }
     type Count = fn(&Questions) -> &AtomicU64;
     let each: [(&str, &str, Count); 4] = [
-        ("everyhop_store_asked_total", "questions to a store, each for some requests of a key", |q| &q.asked),
+        ("everyhop_store_asked_total", "questions to a store, each for one request or, where requests are leased, for some of a key", |q| &q.asked),
         ("everyhop_store_late_total", "questions to a store that were not answered in time", |q| &q.late),
         ("everyhop_store_downs_total", "how often a store stopped answering", |q| &q.downs),
         ("everyhop_store_alone_total", "requests let pass by an edge's own count, as its store was silent", |q| {
@@ -75,8 +76,9 @@ pub(crate) fn stores(out: &mut String, running: &Running) {
 /// Of each store: where it is, whether it answers, and what its last connection was.
 pub(crate) fn stores_told(running: &Running) -> Vec<Value> {
     let each = running.stores.iter().map(|it| {
+        let (speaks, domain) = words(&it.plan.speaks);
         json!({
-            "name": it.plan.name, "at": it.backends.iter().map(|b| &b.at).collect::<Vec<_>>(),
+            "name": it.plan.name, "speaks": speaks, "domain": domain, "at": it.backends.iter().map(|b| &b.at).collect::<Vec<_>>(),
             "up": it.questions.is_up(), "why": it.questions.trouble(),
             "asked": it.questions.asked.load(Ordering::Relaxed), "late": it.questions.late.load(Ordering::Relaxed),
             "downs": it.questions.downs.load(Ordering::Relaxed),
@@ -85,6 +87,14 @@ pub(crate) fn stores_told(running: &Running) -> Vec<Value> {
         })
     });
     each.collect()
+}
+
+/// In which words a store is asked, and in which domain of its own, as a configuration says it.
+fn words(it: &StoreSpeaks) -> (&'static str, Option<&str>) {
+    match it {
+        StoreSpeaks::Redis {} => ("redis", None),
+        StoreSpeaks::Envoy { domain } => ("envoy", Some(domain)),
+    }
 }
 
 fn mode(it: &LimiterRun) -> &'static str {

@@ -182,8 +182,9 @@ def limit(it: dict[str, Any]) -> str:
 
 
 def store(it: dict[str, Any]) -> str:
-    """Where edges count together: whether it answers, what its hop was, and how often this edge decided alone."""
-    told = ["answers" if it["up"] else f"SILENT: {it['why'] or 'not reached yet'}"]
+    """Where edges count together: of which kind it is, whether it answers, what its hop was, and how often this edge decided alone."""
+    told = [f"rate limits of Envoy's kind, domain {it['domain']}" if it.get("domain") else "Valkey or Redis"]
+    told.append("answers" if it["up"] else f"SILENT: {it['why'] or 'not reached yet'}")
     if it["hop"]:
         told.append(f"{it['hop']['at']} {hop_observed(it['hop'])}{'' if it['up'] else ' before'}")
     told.append(f"asked {it['asked']} time(s)")

@@ -39,7 +39,9 @@ def told(it: RouteTrust) -> list[str]:
     lines = [(pattern, f"{at}, authorizer {name}: asked about each request") for name, at, pattern in asked]
     aside = [(it.collector.name, at, pattern) for at, pattern in it.collector.hops] if it.collector else []
     lines += [(pattern, f"{at}, collector {name}: told of paths") for name, at, pattern in aside]
-    lines += [(by, f"{at}, store {store.name}: counts who comes") for store in it.stores for at, by in store.hops]
+    lines += [
+        (by, f"{at}, store {store.name} ({store.kind}): {store.does}") for store in it.stores for at, by in store.hops
+    ]
     lines += [(key.pattern, f"{key.at}, keys of issuer {key.name}: say whose tokens pass") for key in it.keyed]
     if it.inspected is not None:
         does = "inspects each request" if it.inspected.blocks else "inspects copies, and refuses nothing"

@@ -73,7 +73,7 @@ def drawing(it: RouteTrust) -> str:
         top += ROW * 2 + 14 + GAP
     beside = [(hop, "authorizer, asked") for hop in (it.asks.hops if it.asks else ())]
     beside += [(hop, "collector, told of paths") for hop in (it.collector.hops if it.collector else ())]
-    beside += [(hop, "store, counts who comes") for store in it.stores for hop in store.hops]
+    beside += [(hop, f"store, {store.does}") for store in it.stores for hop in store.hops]
     for (at, pattern), below in beside:
         rows = split(at, LETTERS[BACKEND])
         height = ROW * (len(rows) + 1) + 14

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from everyhop.plan import AtEdge, PlaintextHop, Plan, Route
+from everyhop.plan import AtEdge, PlaintextHop, Plan, Route, StoreEnvoy
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,9 @@ class Counting:
     """Each of its addresses, and the pattern of the hop there."""
     accepted: tuple[str, str] | None
     """Whose word the plaintext there is, and until when."""
+    kind: str
+    """What is there, by the words in which it is asked."""
+    does: str
     sentence: str
 
     @property
@@ -41,14 +44,17 @@ def one(plan: Plan, name: str, limits: list[str]) -> Counting:
         b.hop.reach.acceptance for b in backends if isinstance(b.hop, PlaintextHop) and b.hop.reach.kind == "accepted"
     ]
     where = ", ".join(f"{b.at} ({b.hop.tls})" for b in backends)
-    decides = any(it.name == name and it.speaks.kind == "envoy" for it in plan.stores)
-    told = ": it is told how many come of each key"
-    if decides:
-        told = ", and says of each by its own configuration whether it passes: it is told of which key each comes"
+    kind, does, told = "Valkey or Redis", "counts who comes", ": it is told how many come of each key"
+    speaks = next((it.speaks for it in plan.stores if it.name == name), None)
+    if isinstance(speaks, StoreEnvoy):
+        kind, does = "rate limits of Envoy's kind", "says who passes"
+        told = f", and says of each by its own configuration of domain {speaks.domain} whether it passes: it is told of which key each comes"
     return Counting(
         name=name,
         hops=tuple((str(b.at), b.hop.tls) for b in backends),
+        kind=kind,
+        does=does,
         accepted=next(((a.owner, a.until) for a in accepted), None),
-        sentence=f"Store {name} at {where} counts its requests for limit {' and '.join(limits)}{told}, "
+        sentence=f"Store {name} ({kind}) at {where} counts its requests for limit {' and '.join(limits)}{told}, "
         f"by a digest from which whoever has a list of addresses or names finds which come; nothing else of a request.",
     )

@@ -88,6 +88,11 @@ def test_who_counts_requests_is_told_once_by_the_store_of_a_routes_own_limits_an
     assert (other.name, other.hops) == ("others", (("10.0.0.8:6379", "plaintext"),))
     assert other.accepted is not None and other.accepted[0] == "o"
     assert [it.name for it in stores("rest", "few")] == ["others", "counters"]
+    assert (one.kind, one.does) == ("Valkey or Redis", "counts who comes")
+    listener = listener.replace('name = "others"', 'name = "others"\nspeaks = "envoy"\ndomain = "shop"')
+    (service,) = stores("rest")
+    assert (service.kind, service.does) == ("rate limits of Envoy's kind", "says who passes")
+    assert "says of each by its own configuration of domain shop whether it passes" in service.sentence
     assert stores("own") == () and mapped(tmp_path, "passthrough", listener=listener).stores == ()
 
 
