@@ -17,16 +17,17 @@ class StoreRedis(Part):
 
 class StoreEnvoy(Part):
     kind: Literal["envoy"]
-    domain: Never[str]
+    domain: ByEffect[str]  # as `speaks`
 
 
 class Store(Part):
     name: Never[str]
-    speaks: Never[Annotated[StoreRedis | StoreEnvoy, Field(discriminator="kind")]]
+    # Where some limit is counted there: who says how many pass.
+    speaks: ByEffect[Annotated[StoreRedis | StoreEnvoy, Field(discriminator="kind")]]
     backends: ByEffect[list[Backend]]  # where some limit is counted there
     user: Never[str | None]
     password: Never[str | None]
-    database: Never[int]
+    database: ByEffect[int]  # as `speaks`: who counts together
 
 
 class Shared(Part):
