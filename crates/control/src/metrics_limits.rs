@@ -57,7 +57,11 @@ pub(crate) fn stores(out: &mut String, running: &Running) {
     }
     type Count = fn(&Questions) -> &AtomicU64;
     let each: [(&str, &str, Count); 4] = [
-        ("everyhop_store_asked_total", "questions to a store, each for one request or, where requests are leased, for some of a key", |q| &q.asked),
+        (
+            "everyhop_store_asked_total",
+            "questions to a store, each for one request or, where requests are leased, for some of a key",
+            |q| &q.asked,
+        ),
         ("everyhop_store_late_total", "questions to a store that were not answered in time", |q| &q.late),
         ("everyhop_store_downs_total", "how often a store stopped answering", |q| &q.downs),
         ("everyhop_store_alone_total", "requests let pass by an edge's own count, as its store was silent", |q| {
