@@ -62,6 +62,8 @@ pub enum KeyPart {
     Claim {
         path: Vec<String>,
     },
+    /// The name that its route asks for with its password.
+    User {},
 }
 
 /// What becomes of a request beyond a limit.

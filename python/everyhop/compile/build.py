@@ -267,7 +267,7 @@ def edits(it: Edits | None) -> plan.Edits:
     if it is None:
         return NO_EDITS
     gone = sorted({name.lower() for name in it.remove})
-    return plan.Edits(remove=gone, set=fields(it.set, claims=True), add=fields(it.add, claims=True))
+    return plan.Edits(remove=gone, set=fields(it.set, known=True), add=fields(it.add, known=True))
 
 
 def locations(it: Route) -> Literal["rewrite", "keep"]:
@@ -304,9 +304,12 @@ def compress(it: Route) -> plan.Compress | None:
     return plan.Compress(codings=list(dict.fromkeys(given.with_)), with_credentials=given.with_credentials)
 
 
-def fields(table: dict[str, str], *, claims: bool = False) -> list[plan.Edit]:
-    """`claims`: of a token may be named; that there is one was judged before."""
-    return [plan.Edit(name=n.lower(), value=[*pieces(value, claims=claims)]) for n, value in sorted(table.items())]
+def fields(table: dict[str, str], *, known: bool = False) -> list[plan.Edit]:
+    """`known`: claims of a token and who signed in may be named; that there are any was judged before."""
+    return [
+        plan.Edit(name=n.lower(), value=[*pieces(value, claims=known, user=known)])
+        for n, value in sorted(table.items())
+    ]
 
 
 def route(world: World, it: Route) -> plan.Route:

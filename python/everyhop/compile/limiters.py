@@ -13,7 +13,7 @@ RATE = re.compile(r"([0-9]{1,7})/(s|m|h|d)")
 PER_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 MOST = 1_000_000
 """Requests of a rate; a step is then 1 us at the least."""
-WORDS = ("client-address", "client-name", "host", "route")
+WORDS = ("client-address", "client-name", "host", "route", "user")
 NAMED = ("header:", "cookie:", "claim:")
 
 
@@ -61,6 +61,8 @@ def part(text: str) -> plan.KeyPart:
             return plan.KeyClientName(kind="client_name")
         case ["host"]:
             return plan.KeyHost(kind="host")
+        case ["user"]:
+            return plan.KeyUser(kind="user")
         case ["header", name]:
             return plan.KeyHeader(kind="header", name=name)
         case ["cookie", name]:

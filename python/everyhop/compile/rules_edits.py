@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from everyhop.compile import names
-from everyhop.compile.pieces import VARIABLES, NoPiece, pieces
+from everyhop.compile.pieces import USER, VARIABLES, NoPiece, pieces
 from everyhop.compile.world import Key, World
-from everyhop.model import Cookies, Edits
+from everyhop.model import Cookies, Edits, Route
 
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         for side, edits in (("request", route.request), ("response", route.response)):
             if edits is not None and route.tls != "passthrough" and not route.is_answered:
-                fields(world, ("route", i, side), route.name, edits, claims=side == "request" and route.jwt is not None)
+                asks = asked_for(route) if side == "request" else NOBODY
+                fields(world, ("route", i, side), route.name, edits, asks)
         copied = route.mirror.request if route.mirror else None
         if copied is not None and route.tls != "passthrough" and not route.is_answered:
-            fields(world, ("route", i, "mirror", "request"), route.name, copied, claims=False)
+            fields(world, ("route", i, "mirror", "request"), route.name, copied, NOBODY)
         if route.cookies is not None and route.tls != "passthrough" and not route.is_answered:
             cookies(world, ("route", i, "cookies"), route.name, route.cookies)
+
+
+@dataclass(frozen=True)
+class Asks:
+    """What a route asks for of who comes, so that it can be named."""
+
+    claims: bool
+    user: bool
+
+    @property
+    def known(self) -> list[str]:
+        return ["claim.sub"] * self.claims + ["user"] * self.user
+
+
+NOBODY = Asks(claims=False, user=False)
+
+
+def asked_for(route: Route) -> Asks:
+    return Asks(claims=route.jwt is not None, user=route.basic is not None)
 
 
 def cookies(world: World, key: Key, route: str, it: Cookies) -> None:
@@ -49,7 +70,7 @@ def named(edits: Edits) -> Iterator[tuple[Key, str, str | None]]:
             yield (word, name), name, value
 
 
-def fields(world: World, key: Key, route: str, edits: Edits, *, claims: bool) -> None:
+def fields(world: World, key: Key, route: str, edits: Edits, asks: Asks) -> None:
     side = str(key[-1])
     seen: dict[str, Key] = {}
     for at, name, value in named(edits):
@@ -82,17 +103,18 @@ def fields(world: World, key: Key, route: str, edits: Edits, *, claims: bool) ->
             )
         seen.setdefault(name.lower(), place)
         if value is not None:
-            judge_value(world, place, route, name, value, claims=claims)
+            judge_value(world, place, route, name, value, asks)
 
 
-def judge_value(world: World, place: Key, route: str, name: str, value: str, *, claims: bool = False) -> None:
-    """`claims`: those of the token that its route asks for may be named."""
+def judge_value(world: World, place: Key, route: str, name: str, value: str, asks: Asks = NOBODY) -> None:
     try:
-        pieces(value, claims=claims)
+        pieces(value, claims=asks.claims, user=asks.user)
     except NoPiece as e:
-        known = ", ".join(f"{{{it}}}" for it in (*VARIABLES, *["claim.sub"] * claims))
+        known = ", ".join(f"{{{it}}}" for it in (*VARIABLES, *asks.known))
         what = f"route {route!r} sets {name} to {value!r}: {e}"
-        world.refuse("route/variable", place, what, f"write one of {known}, and {{{{ for a brace")
+        world.refuse(
+            "route/variable", place, what, f"write one of {known}, and {{{{ for a brace", *lacks(place, value, asks)
+        )
         return
     if not value or value != value.strip(" \t") or any(c != "\t" and (ord(c) < 0x20 or c == "\x7f") for c in value):
         world.refuse(
@@ -101,3 +123,11 @@ def judge_value(world: World, place: Key, route: str, name: str, value: str, *, 
             f"route {route!r} sets {name} to {value!r}, which no field's value can be (RFC 9110 §5.5)",
             "write it without white space around it, and without control characters; to take a field away: remove",
         )
+
+
+def lacks(place: Key, value: str, asks: Asks) -> list[str]:
+    """What would make it known, of what its route could ask for."""
+    of_request = place[2] == "request"
+    return ['basic = { file = "users" } on the route, whose names {user} says'] * (
+        of_request and USER in value and not asks.user
+    )

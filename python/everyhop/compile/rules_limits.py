@@ -70,6 +70,9 @@ def of_route(world: World, i: int, route: Route, known: dict[str, Limit]) -> Non
         elif route.jwt is None and (claims := [part for part in known[name].by if part.startswith("claim:")]):
             what = f"route {route.name!r} asks for no token, and its limit {name!r} counts by {claims[0]!r} of one"
             world.refuse(KEYS, (*key, j), what, 'jwt = { issuer = "corp" } on the route', "or name another limit")
+        elif route.basic is None and "user" in known[name].by:
+            what = f"route {route.name!r} asks for no password, and its limit {name!r} counts by the name that comes with one"
+            world.refuse(KEYS, (*key, j), what, 'basic = { file = "users" } on the route', "or name another limit")
     named = [known[name] for name in route.limited_by or [] if name in known]
     if named and all(any(map(is_chosen, it.by)) for it in named):
         what = f"every limit of route {route.name!r} counts by what a client may send as it likes"

@@ -51,7 +51,7 @@ def target(pieces: list[Piece]) -> Target:
     """Raises `NoTarget`."""
     shape = ""
     for piece in pieces:
-        if isinstance(piece, plan.OfClaim | plan.OfAnswer):
+        if isinstance(piece, plan.OfClaim | plan.OfUser | plan.OfAnswer):
             raise NoTarget("route/variable", f"{piece} can stand in no target", "name {path}, {query} or {host}")
         if isinstance(piece, plan.Of):
             if piece.of not in MAY_NAME:

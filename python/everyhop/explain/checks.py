@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from everyhop.plan import AtBackend, AtEdge, Here, Limiter, Plan, Route, Way
-from everyhop.plan.limiter import KeyClaim, KeyClientAddress
+from everyhop.plan.limiter import KeyClaim, KeyClientAddress, KeyUser
 from everyhop.plan.log import OwnLog
 from everyhop.screen import few
 
@@ -78,9 +78,9 @@ def upgrade(_: Plan, __: Route, way: AtEdge | Here) -> str | None:
 
 
 def is_by_address(it: Limiter) -> bool:
-    """As the engine has it: each address by itself, and nothing that a token says."""
+    """As the engine has it: each address by itself, and nothing that a token or a password says."""
     kinds = [type(part) for part in it.by]
-    return KeyClientAddress in kinds and KeyClaim not in kinds
+    return KeyClientAddress in kinds and KeyClaim not in kinds and KeyUser not in kinds
 
 
 def limited(*, first: bool) -> Callable[[Plan, Route, AtEdge | Here], str | None]:

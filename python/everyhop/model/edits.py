@@ -6,7 +6,8 @@ from everyhop.model.base import Section
 class Edits(Section):
     """First `remove`, then `set`, then `add`. Values may name what the edge knows: `{client.address}`, `{client.name}` (the
     first name of a verified certificate), `{tls.version}`, `{request.id}`, `{host}`, `{path}`, `{query}` (with its `?`),
-    `{method}` and, in requests where the route asks for a token, `{claim.sub}` (`{claim.realm_access.roles}` for what stands in an object); `{{` is a brace. A value that comes to nothing leaves its field out."""
+    `{method}` and, in requests where the route asks for a token, `{claim.sub}` (`{claim.realm_access.roles}` for what stands in an object),
+    where it asks for a password, `{user}`; `{{` is a brace. A value that comes to nothing leaves its field out."""
 
     remove: list[str] = []
     """Names of fields; all of that name go."""

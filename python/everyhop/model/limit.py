@@ -20,7 +20,7 @@ class Limit(Section):
     at_once: Positive | None = None
     """Requests under way at once; a WebSocket is one until it ends."""
     by: list[str] = ["client-address"]
-    """What tells one kind from another: `client-address`, `client-name` (of its verified certificate), `host`, `route`, `header:NAME`, `cookie:NAME`, `claim:NAME` (of the token that the route asks for); several make one key, and `[]` counts all together. Requests that lack one of them share a key: nobody passes by leaving it out."""
+    """What tells one kind from another: `client-address`, `client-name` (of its verified certificate), `host`, `route`, `header:NAME`, `cookie:NAME`, `claim:NAME` (of the token that the route asks for), `user` (the name that comes with the password that it asks for); several make one key, and `[]` counts all together. Requests that lack one of them share a key: nobody passes by leaving it out."""
     ipv6_prefix: Annotated[int, Field(ge=16, le=128)] | None = None
     """Bits of an IPv6 address that count, since who has one address of a network has all; default: `limits.source_ipv6_prefix`."""
     keys: Annotated[int, Field(ge=1_000, le=10_000_000)] = 100_000

@@ -48,6 +48,7 @@ from everyhop.plan.limiter import (
     KeyHost,
     KeyPart,
     KeyRoute,
+    KeyUser,
     Limiter,
     Rate,
 )
@@ -212,6 +213,7 @@ __all__ = [
     "KeyHost",
     "KeyPart",
     "KeyRoute",
+    "KeyUser",
     "KeysFile",
     "KeysServer",
     "Limiter",

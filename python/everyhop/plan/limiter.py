@@ -66,7 +66,16 @@ class KeyClaim(Part):
         return f"claim {'.'.join(self.path)}"
 
 
-KeyPart = KeyClientAddress | KeyClientName | KeyRoute | KeyHost | KeyHeader | KeyCookie | KeyClaim
+class KeyUser(Part):
+    """The name that its route asks for with its password."""
+
+    kind: Literal["user"]
+
+    def __str__(self) -> str:
+        return "user"
+
+
+KeyPart = KeyClientAddress | KeyClientName | KeyRoute | KeyHost | KeyHeader | KeyCookie | KeyClaim | KeyUser
 TIMES = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
 
 

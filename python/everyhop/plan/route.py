@@ -26,6 +26,7 @@ from everyhop.plan.shape import (
     Of,
     OfAnswer,
     OfClaim,
+    OfUser,
     Rewritten,
     Text,
 )
@@ -151,7 +152,7 @@ class Given(Part):
     """An answer of the edge's own."""
 
     status: Always[int]
-    location: Always[list[Annotated[Text | Of | OfClaim | OfAnswer, Field(discriminator="kind")]] | None]
+    location: Always[list[Annotated[Text | Of | OfClaim | OfUser | OfAnswer, Field(discriminator="kind")]] | None]
     fields: Always[list[Edit]]
     body: Always[Annotated[NoContent | Words | PageContent, Field(discriminator="kind")]]
 

@@ -81,7 +81,7 @@ class OfUser(Part):
     kind: Literal["user"]
 
     def __str__(self) -> str:
-        return "the name that signed in"
+        return "{user}"
 
 
 class OfAnswer(Part):

@@ -423,7 +423,8 @@ PAGES: dict[str, Page] = {
         "who can choose the key has a limit of its own for each; and where nobody has it, all share one",
         "A field or a cookie is whatever a client sends, so a route that is limited by such a key needs another limit beside it, by what a client "
         "cannot choose: its address, or the name in its certificate. Requests that lack a part of the key share one key. "
-        "A claim is of the token that the route asks for (`jwt`): where it asks for none there is none.",
+        "A claim is of the token that the route asks for (`jwt`), a user of its password (`basic`): where it asks for none there is none. "
+        "Names of two files are one key where they are alike: a limit that routes of several files share had better count by `route`, too.",
     ),
     "route/no-retries": Page(
         "a route says of retries what never happens",

@@ -1,6 +1,6 @@
 //! Whether a request is within the limits of its route, however its path was written: who may not come to that route counts
-//! for nothing. Where the route wants a token, limits by address are asked before the token is looked at, since whoever tries
-//! tokens is to have only so many tries, and all others behind it. The admission is pure, and `where` asks it too: here each
+//! for nothing. Where the route wants a token or a password, limits by address are asked before that is looked at, since whoever tries
+//! them is to have only so many tries, and all others behind it. The admission is pure, and `where` asks it too: here each
 //! question counts. Read next: `../exchange/limited.rs`, `limiter/mod.rs` of `everyhop-running`.
 
 use crate::client::conn::Conn;
@@ -181,6 +181,10 @@ fn key(
             KeyPart::Header { name } => values(&mut hasher, view, name, |value| Some(value)),
             KeyPart::Cookie { name } => values(&mut hasher, view, "cookie", |value| cookie(value, name)),
             KeyPart::Claim { path } => claim(&mut hasher, asked.token.as_deref(), path),
+            KeyPart::User {} => match &asked.user {
+                Some(user) => put(&mut hasher, user.name.as_bytes()),
+                None => hasher.write_u8(ABSENT),
+            },
         }
     }
 }

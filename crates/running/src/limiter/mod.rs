@@ -123,8 +123,8 @@ impl LimiterRun {
             })
         });
         let has = |is: fn(&KeyPart) -> bool| plan.by.iter().any(is);
-        let is_by_address =
-            has(|it| matches!(it, KeyPart::ClientAddress {})) && !has(|it| matches!(it, KeyPart::Claim { .. }));
+        let is_by_address = has(|it| matches!(it, KeyPart::ClientAddress {}))
+            && !has(|it| matches!(it, KeyPart::Claim { .. } | KeyPart::User {}));
         LimiterRun { plan: plan.clone(), pace: plan.rate.map(Pace::of), memory, is_by_address, store }
     }
 

@@ -133,7 +133,7 @@ fn no_two_limits_make_the_same_key_of_the_same_words() {
 }
 
 #[test]
-fn a_limit_counts_each_address_by_itself_only_where_that_is_in_its_key_and_no_token_is() {
+fn a_limit_counts_each_address_by_itself_only_where_that_is_in_its_key_and_no_token_or_name_is() {
     let by = |parts: Value| {
         let mut it = said("one", rate(1, 1, 1));
         it["by"] = parts;
@@ -142,6 +142,8 @@ fn a_limit_counts_each_address_by_itself_only_where_that_is_in_its_key_and_no_to
     let address = json!({"kind": "client_address"});
     let claim = json!({"kind": "claim", "path": ["sub"]});
     assert!(by(json!([address])) && by(json!([address, {"kind": "route"}])));
+    let user = json!({"kind": "user"});
+    assert!(!by(json!([address, user])) && !by(json!([user])));
     assert!(!by(json!([address, claim])) && !by(json!([claim])) && !by(json!([{"kind": "host"}])));
 }
 
