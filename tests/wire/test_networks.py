@@ -207,12 +207,19 @@ def test_behind_a_proxy_header_it_is_the_address_in_that(edge: Edges, pki: Pki, 
 
 
 def test_what_comes_in_the_clear_is_judged_by_its_address_too(edge: Edges, pki: Pki, raw: Raws) -> None:
-    port, backend = free_port(), raw(answering(OK))
+    port, backend = free_port(), raw(answering(OK, OK))
     clear = f'[[listener]]\nname = "clear"\nbind = ["127.0.0.1:{port}"]\nspeaks = "http"\nserve = true\n'
-    edge(clear + route(backend.port, pki))
-    for source, status in ((OUTSIDE, 403), (INSIDE, 200)):
+    edge(f'{clear}trusted_proxies = ["{PROXY}"]\n{route(backend.port, pki)}')
+    for source, said, status in (
+        (OUTSIDE, "", 403),
+        (INSIDE, "", 200),
+        (OUTSIDE, f"X-Forwarded-For: {INSIDE}\r\n", 403),
+        (PROXY, "", 403),
+        (PROXY, "X-Forwarded-For: 198.51.100.1\r\n", 403),
+        (PROXY, "X-Forwarded-For: 203.0.113.9\r\n", 200),
+    ):
         with opened(socket.create_connection(("127.0.0.1", port), 20, source_address=(source, 0))) as sock:
-            assert exchange(sock, GET).status == status
+            assert exchange(sock, f"GET / HTTP/1.1\r\nHost: a.test\r\n{said}\r\n").status == status, (source, said)
 
 
 def test_a_preflight_from_elsewhere_stays_refused(edge: Edges, pki: Pki, raw: Raws) -> None:
