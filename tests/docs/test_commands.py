@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 MARK = "@@next@@"
 WAITS = {
     "everyhop run": "for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && break; sleep 0.1; done",
+    "everyhop ca serve": "for _ in $(seq 200); do grep -qs ready: ca.log && break; sleep 0.1; done",
     "play/backends.py": "for _ in $(seq 200); do grep -qs 'are up' background.log && break; sleep 0.1; done",
 }
 """Of a command that goes on in the background: what shows that it is there."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +43,40 @@ class OwnCa:
     def list(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.does("list", "--all", "--json"))
         return found
+
+    def served(self) -> Served:
+        return Served(self)
+
+
+class Served:
+    """`everyhop ca serve`, on loopback, under the address as its name."""
+
+    def __init__(self, own: OwnCa) -> None:
+        command = [sys.executable, "-m", "everyhop", "ca", "serve", str(own.at), "--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert self.process.stdout is not None
+        ready = self.process.stdout.readline()
+        found = re.match(r"ready: .* port (\d+), as 127\.0\.0\.1\n", ready)
+        assert found is not None, ready + self.process.stdout.read()
+        self.port = int(found[1])
+        self.said: list[str] = []
+        self.thread = threading.Thread(target=self.listen, daemon=True)
+        self.thread.start()
+
+    def listen(self) -> None:
+        assert self.process.stdout is not None
+        self.said += iter(self.process.stdout.readline, "")
+
+    def stop(self) -> int:
+        self.process.terminate()
+        code = self.process.wait(30)
+        self.thread.join(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        assert "Traceback" not in "".join(self.said), self.said
+        return code
+
+
+def everyhop(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "everyhop", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=given)

@@ -409,7 +409,11 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "-",
         ),
         "G03": Row("a ledger that is edited, cut, rotated", "the first bad record is named", "-", LEDGER),
-        "K01": Row("an enrolment token used again", "exactly one success", "SPIRE", CA),
+        "K01": Row(
+            "an enrolment token used again, by fifty at once, late, guessed, for another name; a certificate that was taken back, to renew by",
+            "exactly one success; all others alike",
+            "SPIRE",
+        ),
         "K02": Row(
             "signing requests that ask for too much: to be an authority, other names and uses, weak keys, keys of others",
             "refused with what it is; nothing of others is taken",

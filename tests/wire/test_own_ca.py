@@ -154,6 +154,8 @@ def test_a_new_root_comes_into_use_and_the_old_one_goes_without_one_failed_reque
     own.leaf(folder / "edge", EDGE, use="client")
     until(lambda: issuers[-1] == "corp.example issuing 2")
     it.line(lambda x: print_of(leaf) in json.dumps(x["backend_hop"]))
+    refused = own.asked("rotate", "--retire")
+    assert refused.returncode == 1 and refused.stderr.count("issued anew since") == 2, refused.stderr
     for one in own.list()["certificates"]:
         if one["generation"] == 1:
             own.does("revoke", one["serial"], "--reason", "superseded")

@@ -90,16 +90,21 @@ class Authority:
         public = made.public_key() if csr is None and made else certified(csr) if csr else None
         assert public is not None
         with self.changing():
-            return self._issue(wanted, use, lasts, public, made)
+            return self.issue_held(wanted, use, lasts, public, made)
 
-    def _issue(
+    def issue_held(
         self,
         names: list[Name],
         use: str,
         lasts: dt.timedelta,
         public: CertificateIssuerPublicKeyTypes,
-        made: ec.EllipticCurvePrivateKey | None,
+        made: ec.EllipticCurvePrivateKey | None = None,
+        token: str | None = None,
     ) -> Issued:
+        """Issues what was judged, under the lock that the caller holds. `token`: which one is used up by it, in the same step.
+
+        Raises `Declined`.
+        """
         now, known = self.clock(), self.index()
         self.unknown_to_thieves(public, known)
         mine = generation.read(self.at, self.active)
@@ -118,9 +123,13 @@ class Authority:
             "at": now.isoformat(),
             "serial": serial_of(cert),
             "names": [str(it) for it in names],
+            "for": use,
             "generation": self.active,
+            "begins": cert.not_valid_before_utc.isoformat(),
+            "ends": cert.not_valid_after_utc.isoformat(),
             "certificate": pem(cert).decode(),
         }
+        told |= {"token": token} if token is not None else {}
         index.add(self.at, known.whole, told)
         key = open_key(made) if made else None
         return Issued(index.entry(told), pem(cert, by.cert), key, ends < now + lasts)

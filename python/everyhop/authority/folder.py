@@ -68,18 +68,30 @@ def replace(path: Path, data: bytes, mode: int) -> None:
 
     Raises `Surroundings`, and then leaves what was there.
     """
+    replace_all((path, data, mode))
+
+
+def replace_all(*files: tuple[Path, bytes, int]) -> None:
+    """The same of files that belong together, in one folder: all are on the disk before the first has its name.
+
+    Raises `Surroundings`.
+    """
+    path, beside = files[0][0], []
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        beside = Path(name)
         try:
-            with os.fdopen(handle, "wb") as out:
-                os.fchmod(out.fileno(), mode)
-                out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(path)
+            for path, data, mode in files:
+                handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+                beside.append(Path(name))
+                with os.fdopen(handle, "wb") as out:
+                    os.fchmod(out.fileno(), mode)
+                    out.write(data)
+                    out.flush()
+                    os.fsync(out.fileno())
+            for it, (path, _, _) in zip(beside, files, strict=True):
+                it.replace(path)
         finally:
-            beside.unlink(missing_ok=True)
+            for it in beside:
+                it.unlink(missing_ok=True)
         kept(path.parent)
     except OSError as e:
         raise Surroundings(f"cannot write {path}: {e.strerror}") from e

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-
 from everyhop.authority.folder import SECRET, content
 from everyhop.errors import Surroundings
 
@@ -28,6 +26,7 @@ class Entry:
     serial: str
     """In hexadecimal digits, as `openssl x509 -serial` shows it."""
     names: tuple[str, ...]
+    use: str
     generation: int
     begins: dt.datetime
     ends: dt.datetime
@@ -40,10 +39,24 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Invitation:
+    """A one-time token, by its hash: for which names, and the certificate that it became."""
+
+    sha256: str
+    names: tuple[str, ...]
+    use: str
+    lasts: dt.timedelta
+    """Of the certificate."""
+    ends: dt.datetime
+    became: str | None = None
+
+
+@dataclass(frozen=True)
 class Index:
     """What the file says, in the order in which it happened."""
 
     entries: dict[str, Entry]
+    invitations: dict[str, Invitation]
     lists: int
     """How many revocation lists were numbered."""
     whole: int
@@ -56,6 +69,7 @@ def read(folder: Path) -> Index:
     data = content(path) if path.exists() else b""
     whole = data.rfind(b"\n") + 1
     entries: dict[str, Entry] = {}
+    invitations: dict[str, Invitation] = {}
     lists = 0
     for n, line in enumerate(data[:whole].splitlines(), 1):
         try:
@@ -63,6 +77,10 @@ def read(folder: Path) -> Index:
             match told["event"]:
                 case "issued":
                     entries[told["serial"]] = entry(told)
+                    if (token := told.get("token")) is not None:
+                        invitations[token] = replace(invitations[token], became=told["serial"])
+                case "invited":
+                    invitations[told["sha256"]] = invitation(told)
                 case "revoked":
                     was = entries[told["serial"]]
                     at = dt.datetime.fromisoformat(told["at"])
@@ -74,18 +92,28 @@ def read(folder: Path) -> Index:
                 f"{path}:{n} is damaged ({type(e).__name__}); nothing was done",
                 "  put back the last copy of it: without it nobody knows what is in force",
             ) from e
-    return Index(entries, lists, whole)
+    return Index(entries, invitations, lists, whole)
 
 
 def entry(told: dict[str, Any]) -> Entry:
-    cert = x509.load_pem_x509_certificate(told["certificate"].encode())
     return Entry(
         serial=told["serial"],
         names=tuple(told["names"]),
+        use=told["for"],
         generation=int(told["generation"]),
-        begins=cert.not_valid_before_utc,
-        ends=cert.not_valid_after_utc,
+        begins=dt.datetime.fromisoformat(told["begins"]),
+        ends=dt.datetime.fromisoformat(told["ends"]),
         pem=told["certificate"],
+    )
+
+
+def invitation(told: dict[str, Any]) -> Invitation:
+    return Invitation(
+        sha256=told["sha256"],
+        names=tuple(told["names"]),
+        use=told["for"],
+        lasts=dt.timedelta(seconds=int(told["lasts_s"])),
+        ends=dt.datetime.fromisoformat(told["ends"]),
     )
 
 

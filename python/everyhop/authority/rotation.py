@@ -54,9 +54,14 @@ def retire(it: Authority, *, force: bool = False) -> tuple[Authority, list[int],
         if not gone:
             raise Misuse("no root is there but the one that issues; nothing was done")
         now = it.clock()
-        alive = [e for e in it.index().entries.values() if e.generation in gone and e.in_force(now)]
+        known = it.index()
+        alive = [e for e in known.entries.values() if e.generation in gone and e.in_force(now)]
         if alive and not force:
-            rows = [f"  {e.serial}  until {e.ends:%Y-%m-%d}  {', '.join(e.names)}" for e in alive[:10]]
+            anew = {e.names for e in known.entries.values() if e.generation == it.active and e.in_force(now)}
+            rows = [
+                f"  {e.serial}  until {e.ends:%Y-%m-%d}  {', '.join(e.names)}{', issued anew since' if e.names in anew else ''}"
+                for e in sorted(alive, key=lambda e: e.names in anew)[:10]
+            ]
             more = [f"  and {len(alive) - len(rows)} more"] if len(alive) > len(rows) else []
             raise Declined(
                 f"{len(alive)} certificate(s) of the old root are in force: whoever shows one would be refused; nothing was done",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from pathlib import Path
 from typing import Annotated
@@ -10,19 +9,19 @@ from typing import Annotated
 import typer
 
 from everyhop.authority import Authority, Entry, Issued, activate, begin, opened, prepare, retire
-from everyhop.authority.acts import utc
 from everyhop.authority.certify import REASONS, USES
-from everyhop.authority.folder import PUBLIC, SECRET, replace
+from everyhop.authority.folder import PUBLIC, SECRET, replace_all
 from everyhop.authority.names import named
 from everyhop.authority.policy import told
 from everyhop.authority.request import from_file
 from everyhop.cli.ca_list import list_
+from everyhop.cli.ca_serve import enroll_, renew_, serve, token
 from everyhop.cli.console import print_json
 from everyhop.cli.passphrase import asked, chosen
+from everyhop.cli.spans import span
 from everyhop.errors import Misuse, Surroundings
 from everyhop.screen import line
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The authority's folder.")]
 Passphrase = Annotated[
     Path | None,
@@ -44,6 +43,10 @@ def register(app: typer.Typer) -> None:
     group.command("revoke", help="Take a certificate back, and publish that.")(revoke)
     group.command("crl", help="Sign and publish the revocation lists anew.")(crl)
     group.command("rotate", help="Take a new root into use: begin, --activate, --retire.")(rotate)
+    group.command("serve", help="Issue over HTTPS, for tokens and to who has a certificate already.")(serve)
+    group.command("token", help="Print a token that somebody gets one certificate by.")(token)
+    group.command("enroll", help="Get a certificate by a token.")(enroll_)
+    group.command("renew", help="Get another one by that certificate.")(renew_)
     app.add_typer(group, name="ca")
 
 
@@ -128,9 +131,8 @@ def issue(
     issued = it.issue(wanted, use, span(lifetime), request, str(csr))
     chain, key = where.with_name(f"{where.name}.pem"), where.with_name(f"{where.name}.key")
     try:
-        if issued.key_pem is not None:
-            replace(key, issued.key_pem, SECRET)
-        replace(chain, issued.chain_pem, PUBLIC)
+        made = [(key, issued.key_pem, SECRET)] if issued.key_pem is not None else []
+        replace_all(*made, (chain, issued.chain_pem, PUBLIC))
     except Surroundings as e:
         serial = issued.entry.serial
         raise Surroundings(
@@ -156,14 +158,6 @@ def tell(issued: Issued, chain: Path, key: Path, *, as_json: bool) -> None:
     if issued.is_cut:
         line("  it ends with the issuing authority, sooner than was asked for: everyhop ca rotate makes another")
     line(f"  {chain} is the certificate with its issuer" + (f", {key} its key" if issued.key_pem else ""))
-
-
-def span(text: str) -> dt.timedelta:
-    """Raises `Misuse`."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
-    if found is None:
-        raise Misuse(f"--lifetime takes 30m, 12h or 90d, not {text!r}")
-    return dt.timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def revoke(
@@ -242,6 +236,3 @@ def rotate(
         line("a new authority is there, and the one before goes on issuing; both are trusted")
         line(f"  next: wherever the old roots are trusted, trust {it.at / 'roots.pem'}, and let crl.pem follow")
         line(f"  then: everyhop ca rotate {dir_} --activate")
-
-
-__all__ = ["register", "utc"]

@@ -1,0 +1,127 @@
+"""Whoever asks an authority: first for its root, which is known by the fingerprint in the token, and then, over a connection that is
+verified by that, for a certificate. Nothing secret is said before."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from everyhop.authority import certify
+from everyhop.authority.certify import pem
+from everyhop.authority.enrolment import Token
+from everyhop.authority.generation import open_key
+from everyhop.errors import Declined, Surroundings
+
+PATIENCE_S = 30.0
+MOST_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Given:
+    """What came back, and the key that never left."""
+
+    chain_pem: bytes = field(repr=False)
+    key_pem: bytes = field(repr=False)
+    roots_pem: bytes = field(repr=False)
+    lists_pem: bytes = field(repr=False)
+
+
+def enroll(token: Token, host: str, port: int) -> Given:
+    """Raises `Surroundings` where the authority is not reached or is another, `Declined` where it refuses."""
+    root = trusted_by(token, asked(unverified(), host, port, "GET", "/roots"), f"{host}:{port}")
+    shown = base64.urlsafe_b64encode(token.secret).decode()
+    return given(verified(root.decode()), host, port, "/enrol", {"Authorization": f"Bearer {shown}"})
+
+
+def renew(roots: bytes, chain: Path, key: Path, host: str, port: int) -> Given:
+    """Another one for the certificate that is there.
+
+    Raises as `enroll`.
+    """
+    context = verified(roots.decode())
+    try:
+        context.load_cert_chain(chain, key)
+    except (OSError, ssl.SSLError) as e:
+        raise Surroundings(f"{chain} and {key} are no pair that can be shown: {e}") from e
+    return given(context, host, port, "/renew", {})
+
+
+def unverified() -> ssl.SSLContext:
+    """For what is known by its fingerprint, and nothing else."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def verified(roots: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=roots)
+    return context
+
+
+def trusted_by(token: Token, data: bytes, where: str) -> bytes:
+    """The root that the token means. Raises `Surroundings` where it is not among them."""
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        found = []
+    for it in found:
+        if it.fingerprint(hashes.SHA256()) == token.root_sha256:
+            return pem(it)
+    raise Surroundings(
+        f"{where} is not the authority that the token is of, or its root is new since; nothing was said to it",
+        "  check the address, or have another token made",
+    )
+
+
+def given(context: ssl.SSLContext, host: str, port: int, path: str, headers: dict[str, str]) -> Given:
+    key = certify.new_key()
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    told = json.loads(asked(context, host, port, "POST", path, csr.public_bytes(Encoding.PEM), headers))
+    chain = str(told["chain"]).encode()
+    if x509.load_pem_x509_certificates(chain)[0].public_key() != key.public_key():
+        raise Surroundings(f"{host}:{port} gave a certificate of another key; nothing was kept")
+    return Given(chain, open_key(key), str(told["roots"]).encode(), str(told["lists"]).encode())
+
+
+def asked(
+    context: ssl.SSLContext,
+    host: str,
+    port: int,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> bytes:
+    """The body of a 200."""
+    connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=context)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        data = answer.read(MOST_BYTES)
+    except ssl.SSLCertVerificationError as e:
+        raise Surroundings(f"{host}:{port} is not believed: {e.verify_message}; nothing was said to it") from e
+    except (OSError, http.client.HTTPException) as e:
+        raise Surroundings(f"{host}:{port} did not answer: {e}") from e
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise Declined(f"{host}:{port} answered {answer.status}: {why(data)}")
+    return data
+
+
+def why(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["why"])
+    except (ValueError, KeyError, TypeError):
+        return "and did not say why"
