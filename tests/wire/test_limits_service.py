@@ -87,7 +87,7 @@ def test_of_which_kind_it_is_is_told_by_status_metrics_and_explain(
     assert (told["speaks"], told["domain"]) == ("envoy", "shop")
     assert metric(port, 'everyhop_store_up{store="counters",speaks="envoy"}') == 1
     shown = " ".join(one.cli("status", "--config", str(one.config)).stdout.split())
-    assert "store counters: rate limits of Envoy's kind, domain shop, answers, 127.0.0.1:" in shown
+    assert "store counters (rate limits of Envoy's kind, domain shop): answers, 127.0.0.1:" in shown
     drawn = " ".join(one.cli("explain", str(one.config)).stdout.split())
     assert "store counters (rate limits of Envoy's kind): says who passes" in drawn
     assert "says of each by its own configuration of domain shop whether it passes" in drawn

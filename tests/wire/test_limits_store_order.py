@@ -134,13 +134,19 @@ def test_status_tells_of_each_store_whether_it_answers_by_which_hop_and_how_ofte
         return " ".join(it.cli("status", "--config", str(it.config)).stdout.split())
 
     at = f"127.0.0.1:{redis.port('mutual')}"
-    assert re.search(rf"store counters: answers, {at} mutual TLS 1\.3 \S+ knows us, asked \d+ time", shown())
+    assert re.search(
+        rf"store counters \(Valkey or Redis\): answers, {at} mutual TLS 1\.3 \S+ knows us, asked \d+ time", shown()
+    )
     redis.kill()
     until(lambda: not is_up(it) or None, 30)
     before = it.status()["stores"][0]["alone"]
     assert [ask(it, pki).status for _ in range(3)] == [200] * 3
     told = shown()
-    assert "store counters: SILENT: " in told and "knows us before" in told and "fell silent 1 time(s)" in told
+    assert (
+        "store counters (Valkey or Redis): SILENT: " in told
+        and "knows us before" in told
+        and "fell silent 1 time(s)" in told
+    )
     assert f"{before + 3} request(s) let pass by this edge's own count" in told
     assert metric(status, 'everyhop_store_alone_total{store="counters"}') == before + 3
     drawn = " ".join(it.cli("check", str(it.config)).stdout.split())

@@ -66,7 +66,7 @@ def status(
         for text in beside(f"limit {it['name']}: ", limit(it)).split("\n"):
             line(text)
     for it in engine.get("stores", []):
-        for text in beside(f"store {it['name']}: ", store(it)).split("\n"):
+        for text in beside(f"store {it['name']} ({kind(it)}): ", store(it)).split("\n"):
             line(*marked(text))
     for it in engine.get("wafs", []):
         for text in beside(f"waf {it['name']}: ", waf(it, supervisor.get("inspector"))).split("\n"):
@@ -181,10 +181,14 @@ def limit(it: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
+def kind(it: dict[str, Any]) -> str:
+    """What a store is, by the words in which it is asked."""
+    return f"rate limits of Envoy's kind, domain {it['domain']}" if it.get("domain") else "Valkey or Redis"
+
+
 def store(it: dict[str, Any]) -> str:
-    """Where edges count together: of which kind it is, whether it answers, what its hop was, and how often this edge decided alone."""
-    told = [f"rate limits of Envoy's kind, domain {it['domain']}" if it.get("domain") else "Valkey or Redis"]
-    told.append("answers" if it["up"] else f"SILENT: {it['why'] or 'not reached yet'}")
+    """Where edges count together: whether it answers, what its hop was, and how often this edge decided alone."""
+    told = ["answers" if it["up"] else f"SILENT: {it['why'] or 'not reached yet'}"]
     if it["hop"]:
         told.append(f"{it['hop']['at']} {hop_observed(it['hop'])}{'' if it['up'] else ' before'}")
     told.append(f"asked {it['asked']} time(s)")
