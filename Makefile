@@ -127,7 +127,7 @@ generate: $(VENV)/.dev ## Writes schemas and the generated reference anew.
 unit: $(VENV)/.dev target/waf/.there ## Unit, contract and refusal tests.
 	@pytest tests/unit tests/contract tests/refusals $(ARGS)
 
-wire: tools $(VENV)/.dev target/waf/.there ## Tests on real sockets with real peers.
+wire: tools $(VENV)/.dev target/suites/.there target/waf/.there ## Tests on real sockets with real peers.
 	@pytest tests/wire tests/threats $(ARGS)
 
 suites: tools $(VENV)/.dev target/suites/.there target/waf/.there ## Suites that others wrote: h2spec, sslyze, slowhttptest, h2load, curl, openssl.

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.kit import Pki
-from tests.kit.redis import Redis
+from tests.kit.redis import SERVERS, Redis
 
 
-@pytest.fixture
-def redis(pki: Pki, tmp_path: Path) -> Iterator[Redis]:
-    it = Redis(pki, tmp_path)
+@pytest.fixture(params=SERVERS)
+def redis(request: pytest.FixtureRequest, pki: Pki, tmp_path: Path) -> Iterator[Redis]:
+    """Each server that a store can be."""
+    it = Redis(pki, tmp_path, server=request.param)
     yield it
     it.close()

@@ -16,7 +16,7 @@ from everyhop.demo.stage import free_port
 from tests.kit import Answer, EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.raw import OK, Record, answering
-from tests.kit.redis import Redis
+from tests.kit.redis import SERVERS, Redis
 from tests.wire.test_limits import ask, came, limit, metric, route
 from tests.wire.test_traces import HOPS
 
@@ -183,10 +183,11 @@ def test_killed_and_begun_again_under_load_nothing_fails(edge: Edges, pki: Pki, 
     assert it.status()["stores"][0]["downs"] >= 2
 
 
+@pytest.mark.parametrize("server", SERVERS)
 def test_the_password_is_said_first_and_a_wrong_one_is_told(
-    edge: Edges, pki: Pki, backend: Raw, tmp_path: Path
+    edge: Edges, pki: Pki, backend: Raw, tmp_path: Path, server: str
 ) -> None:
-    redis = Redis(pki, tmp_path, "--requirepass", "hunter2")
+    redis = Redis(pki, tmp_path, "--requirepass", "hunter2", server=server)
     secret = tmp_path / "password"
     secret.touch(0o600)
     secret.write_text("wrong\n")
@@ -248,7 +249,7 @@ def test_it_is_drawn_and_told_and_counted(edge: Edges, pki: Pki, backend: Raw, r
     assert metric(status, 'everyhop_store_up{store="counters",speaks="redis"}') == 1
     assert metric(status, 'everyhop_store_asked_total{store="counters"}') >= 1
     assert it.status()["stores"][0]["speaks"] == "redis"
-    assert "store counters: Valkey or Redis, answers," in it.cli("status", "--config", str(it.config)).stdout
+    assert "store counters (Valkey or Redis): answers," in it.cli("status", "--config", str(it.config)).stdout
     told = it.cli("where", "a.test/", "--config", str(it.config)).stdout
     assert "all edges together in store counters (while it is silent each edge by itself)" in " ".join(told.split())
     drawn = " ".join(it.cli("explain", str(it.config)).stdout.split())

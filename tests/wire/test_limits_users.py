@@ -3,10 +3,8 @@ nobody. Rates are by the hour, so that nothing is earned back while a test runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
@@ -70,13 +68,6 @@ def test_what_a_limit_by_name_refuses_counts_for_none_by_address(
     assert [it.signs_in("alice", ALICE) for _ in range(3)] == [200, 429, 429]
     used = {one["name"]: [busy["used"] for busy in one["busiest"]] for one in it.edge.status()["limits"]}
     assert used == {"address": [1], "person": [1]}
-
-
-@pytest.fixture
-def redis(pki: Pki, tmp_path: Path) -> Iterator[Redis]:
-    it = Redis(pki, tmp_path)
-    yield it
-    it.close()
 
 
 def test_edges_that_count_together_know_a_name_as_one(
