@@ -20,7 +20,7 @@ GO := $(or $(shell command -v go || ls /usr/local/go/bin/go 2>/dev/null),go)
 
 APPLICATIONS := target/applications/python/.there target/applications/bin/.there target/applications/node/.there \
   target/applications/collector/.there target/applications/sign_in/.there target/applications/istio/.there \
-  target/applications/ratelimit/.there target/applications/opa/.there
+  target/applications/ratelimit/.there target/applications/opa/.there target/applications/pebble/.there
 
 # Says what a long step does and how long it took.
 define step
@@ -60,7 +60,7 @@ BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
 SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats
 
 peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)
-	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
+	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire tests/acme $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
 halves: target/waf/.there
@@ -218,6 +218,15 @@ target/applications/opa/.there: $(PEERS)/opa/go.mod $(PEERS)/opa/go.sum
 	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/opa; \
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/opa/opa github.com/open-policy-agent/opa; fi
+	@touch $@
+
+# As the collector: Let's Encrypt's authority for tests, and its DNS server. Debian's is too old for renewal information and profiles.
+target/applications/pebble/.there: $(PEERS)/pebble/go.mod $(PEERS)/pebble/go.sum
+	@mkdir -p target/applications/pebble
+	@if $(GO) version | grep -Eq 'go1\.(2[6-9]|[3-9][0-9])'; then cd $(PEERS)/pebble; \
+	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/pebble/ github.com/letsencrypt/pebble/v2/cmd/pebble \
+	  github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv; fi
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

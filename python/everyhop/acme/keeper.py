@@ -1,0 +1,327 @@
+"""Keeps the certificates of all sites: which is next, one step of it at a time, and what is to be said of each.
+
+`step` is for one thread, which may wait for an authority as long as `network.STEP_S`; `configure`, `status` and `in_force` are for
+any other and wait for nothing. Nothing is kept in memory alone that a restart would miss. Read next: `work.py`, `order.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, WEEK, free_at
+from everyhop.acme.directory import Authority
+from everyhop.acme.due import renew_at
+from everyhop.acme.judge import Chain, kept
+from everyhop.acme.order import KEYS, Order
+from everyhop.acme.problem import Problem, Stopped
+from everyhop.acme.publisher import KINDS, Publisher
+from everyhop.acme.standings import Standings
+from everyhop.acme.state import Renewal, SiteState, site_state
+from everyhop.acme.store import Store, site_folder
+from everyhop.acme.work import Work
+
+IDLE_S = 3600.0
+"""Until the next step where there is nothing to do."""
+AFTER_OURS_S = 60.0
+"""After a step that failed by a fault of ours, or by a disk that is full."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What certificates a site wants: one for each kind of key, each for all its names."""
+
+    name: str
+    names: tuple[str, ...]
+    keys: tuple[str, ...] = ("ecdsa-p256",)
+    """Of `order.KEYS`."""
+    profile: str | None = None
+    challenges: tuple[str, ...] = KINDS
+    """Those that may be used, in the order in which they are tried."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A certificate with its key, as it is served."""
+
+    site: str
+    kind: str
+    names: tuple[str, ...]
+    begins: dt.datetime
+    ends: dt.datetime
+    authority: str
+    """The URL of whoever issued it."""
+    chain_pem: bytes = field(repr=False)
+    key_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What there is to say of a site."""
+
+    site: str
+    names: tuple[str, ...]
+    until: dt.datetime | None
+    """Until when all that it wants is in force; nothing where something is missing."""
+    next_try: dt.datetime
+    pending: bool
+    """An order is under way."""
+    problem: Problem | None
+    """What was in the way when it was tried last, if that is so yet."""
+    authority: str | None
+    """By the name that the configuration gives it: who issued what is in force."""
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What a step came to."""
+
+    wait_s: float
+    """Until the next one is worth it."""
+    changed: tuple[str, ...] = ()
+    """Sites of which a certificate was put in force."""
+
+
+@dataclass
+class Wanted:
+    """One certificate that is wanted, with what is there of it."""
+
+    site: Site
+    kind: str
+    path: str
+    in_force: InForce | None = None
+    chain: Chain | None = None
+    order: Order | None = None
+    go_on_at: float = 0.0
+
+
+class Keeper:
+    """`authorities` are asked in their order. `clock` tells the time, `lot` draws from [0, 1). Raises nothing once it is made."""
+
+    def __init__(
+        self,
+        store: Store,
+        authorities: Sequence[Authority],
+        publisher: Publisher,
+        *,
+        contact: Sequence[str] = (),
+        terms_agreed: bool = False,
+        clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+        lot: Callable[[], float] = random.SystemRandom().random,
+    ) -> None:
+        assert authorities, "a keeper without an authority has nobody to ask"
+        self.store, self.authorities, self.publisher = store, tuple(authorities), publisher
+        self.clock, self.lot = clock, lot
+        self.standings = Standings(store, self.authorities, clock, lot)
+        self.work = Work(self, contact, terms_agreed)
+        self.asked: tuple[Site, ...] | None = None
+        self.sites: dict[str, Site] = {}
+        self.states: dict[str, SiteState] = {}
+        self.wanted: dict[tuple[str, str], Wanted] = {}
+        self.queue: list[tuple[float, str, str]] = []
+        self.at: dict[tuple[str, str], float] = {}
+        self.told: dict[str, Status] = {}
+        self.served: dict[tuple[str, str], InForce] = {}
+
+    def configure(self, sites: Sequence[Site]) -> None:
+        """From the next step on these are kept; what was issued for others stays in the store."""
+        assert all(kind in KEYS for site in sites for kind in site.keys), "kinds of keys are judged before"
+        self.asked = tuple(sites)
+
+    def status(self) -> list[Status]:
+        """As of the last step, in the sites' order."""
+        return [*self.told.values()]
+
+    def in_force(self) -> list[InForce]:
+        """What is to be served now, also what has expired: whether to serve that is not decided here."""
+        return [*self.served.values()]
+
+    def close(self) -> None:
+        """Ends connections; what was under way goes on with the next keeper."""
+        self.work.close()
+
+    def step(self) -> Stepped:
+        """Does the one thing that is due, if any is."""
+        try:
+            changed = self.taken()
+            now = self.now()
+            key = self.due(now)
+            if key is None:
+                return Stepped(max(self.queue[0][0] - now, 0.0) if self.queue else IDLE_S, changed)
+            wanted = self.wanted[key]
+            changed += self.work.done(wanted, self.states[wanted.site.name])
+            self.tell(wanted.site.name)
+            return Stepped(self.wait_s(), changed)
+        except Stopped:
+            # The store cannot be read or written: nothing was asked that would have to be remembered.
+            return Stepped(AFTER_OURS_S)
+
+    def now(self) -> float:
+        return self.clock().timestamp()
+
+    def wait_s(self) -> float:
+        while self.queue and self.at.get(self.queue[0][1:]) != self.queue[0][0]:
+            heapq.heappop(self.queue)
+        return min(max(self.queue[0][0] - self.now(), 0.0), IDLE_S) if self.queue else IDLE_S
+
+    def taken(self) -> tuple[str, ...]:
+        """Takes what was configured meanwhile, with what the store has of it; those whose certificates were found there."""
+        if self.asked is None:
+            return ()
+        asked, self.asked = self.asked, None
+        sites = {site.name: site for site in asked}
+        states, wanted, found = {}, {}, []
+        for site in asked:
+            path = site_folder(site.name)
+            state = self.states.get(site.name) or site_state(self.store, f"{path}/state.json")
+            if state.names != site.names:
+                # Another set of names has failed at nothing yet; what was refused within the hour counts on.
+                state.names, state.failures, state.next_at, state.problem, state.rests = site.names, 0, 0.0, None, {}
+                for renewal in state.renewals.values():
+                    renewal.issued = []
+            states[site.name] = state
+            for kind in site.keys:
+                before = self.wanted.get((site.name, kind))
+                it = Wanted(site, kind, f"{path}/{kind}")
+                if before is not None:
+                    it.in_force, it.chain, it.order = before.in_force, before.chain, before.order
+                elif self.found(it, state):
+                    found.append(site.name)
+                wanted[site.name, kind] = it
+        self.sites, self.states, self.wanted = sites, states, wanted
+        self.served = {key: it.in_force for key, it in wanted.items() if it.in_force is not None}
+        self.queue, self.at, self.told = [], {}, {}
+        for name in sites:
+            self.tell(name)
+        return tuple(dict.fromkeys(found))
+
+    def found(self, wanted: Wanted, state: SiteState) -> bool:
+        """Reads what the store has: the certificate, and the order under way."""
+        order = self.store.read_json(f"{wanted.path}.order")
+        if order is not None:
+            try:
+                wanted.order = Order.from_json(order)
+            except (TypeError, LookupError):
+                self.store.remove(f"{wanted.path}.order")
+        data = self.store.read(f"{wanted.path}.pem")
+        pair = kept(data) if data is not None else None
+        if data is None or pair is None:
+            return False
+        self.take(wanted, state.renewals.setdefault(wanted.kind, Renewal(self.lot())), pair[0], data)
+        return True
+
+    def take(self, wanted: Wanted, renewal: Renewal, chain: Chain, data: bytes) -> None:
+        """It is what is served from now on."""
+        begin = data.index(b"-----BEGIN CERTIFICATE-----")
+        wanted.chain = chain
+        wanted.in_force = InForce(
+            wanted.site.name,
+            wanted.kind,
+            chain.names,
+            chain.begins,
+            chain.ends,
+            renewal.authority,
+            chain.pem,
+            data[:begin],
+        )
+        self.served = {**self.served, (wanted.site.name, wanted.kind): wanted.in_force}
+
+    def due(self, now: float) -> tuple[str, str] | None:
+        """The one that is next, if its time has come."""
+        while self.queue and self.queue[0][0] <= now:
+            at, name, kind = heapq.heappop(self.queue)
+            if self.at.get((name, kind)) != at:
+                continue
+            # What it waits for may have moved since.
+            if (moment := self.moment(self.wanted[name, kind], now)) <= now:
+                return name, kind
+            self.put((name, kind), moment)
+        return None
+
+    def put(self, key: tuple[str, str], at: float) -> None:
+        self.at[key] = at
+        heapq.heappush(self.queue, (at, *key))
+
+    def moment(self, wanted: Wanted, now: float) -> float:
+        """When there is something to do for it."""
+        state = self.states[wanted.site.name]
+        if wanted.order is not None:
+            return max(wanted.go_on_at, self.allowed(wanted, state, now))
+        order_at = max(self.wants_at(wanted, state, now), self.may_order_at(wanted, state, now))
+        renewal = state.renewals.get(wanted.kind)
+        if self.asks_window(wanted, renewal) and renewal is not None:
+            return min(order_at, renewal.ask_at)
+        return order_at
+
+    def wants_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
+        """When another certificate is wanted, were there no limits."""
+        renewal = state.renewals.get(wanted.kind)
+        if wanted.chain is None or renewal is None or set(wanted.chain.names) != set(wanted.site.names):
+            return now
+        return renew_at(wanted.chain.begins, wanted.chain.ends, renewal.window, renewal.lot).timestamp()
+
+    def may_order_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
+        """When another order may be placed: every limit has its word."""
+        renewal = state.renewals.get(wanted.kind) or Renewal()
+        return max(
+            self.allowed(wanted, state, now),
+            free(state.refused, MOST_REFUSED, HOUR, now),
+            free(renewal.issued, MOST_ISSUED, WEEK, now),
+        )
+
+    def allowed(self, wanted: Wanted, state: SiteState, now: float) -> float:
+        """When some authority may be asked for this site."""
+        someone = min(self.free_of(it, wanted, state, now) for it in self.authorities)
+        return max(state.next_at, someone)
+
+    def free_of(self, authority: Authority, wanted: Wanted, state: SiteState, now: float) -> float:
+        """When that one may be."""
+        at = max(self.standings.free_at(authority.url, now), state.rests.get(authority.url, 0.0))
+        if wanted.order is None or wanted.order.authority != authority.url:
+            at = max(at, self.standings.may_order_at(authority.url, now))
+        return at
+
+    def choose(self, wanted: Wanted, state: SiteState, now: float) -> Authority | None:
+        """The first that may be asked; an order under way stays where it is while that one may be."""
+        free_now = [it for it in self.authorities if self.free_of(it, wanted, state, now) <= now]
+        if wanted.order is not None:
+            for it in free_now:
+                if it.url == wanted.order.authority:
+                    return it
+        return free_now[0] if free_now else None
+
+    def asks_window(self, wanted: Wanted, renewal: Renewal | None) -> bool:
+        """RFC 9773 §4.3: not after it has expired, nor once it is to be replaced by other names; of whoever issued it."""
+        if wanted.chain is None or renewal is None or set(wanted.chain.names) != set(wanted.site.names):
+            return False
+        there = any(it.url == renewal.authority for it in self.authorities)
+        return there and self.clock() < wanted.chain.ends
+
+    def tell(self, name: str) -> None:
+        """Notes what is to be said of a site, and when it is next."""
+        site, state, now = self.sites[name], self.states[name], self.now()
+        wanted = [self.wanted[name, kind] for kind in site.keys]
+        for it in wanted:
+            self.put((name, it.kind), self.moment(it, now))
+        missing = [it for it in wanted if it.in_force is None or set(it.in_force.names) != set(site.names)]
+        until = None if missing else min(it.in_force.ends for it in wanted if it.in_force is not None)
+        issuers = {it.url: it.name for it in self.authorities}
+        by = next((it.in_force.authority for it in wanted if it.in_force is not None), None)
+        tries = [max(self.wants_at(it, state, now), self.may_order_at(it, state, now)) for it in wanted]
+        self.told[name] = Status(
+            name,
+            site.names,
+            until,
+            dt.datetime.fromtimestamp(min(tries), dt.UTC),
+            any(it.order is not None for it in wanted),
+            state.problem or self.standings.problem(now),
+            issuers.get(by, by) if by else None,
+        )
+
+
+def free(times: Sequence[float], most: int, within: dt.timedelta, now: float) -> float:
+    moments = [dt.datetime.fromtimestamp(it, dt.UTC) for it in times]
+    return free_at(moments, most, within, dt.datetime.fromtimestamp(now, dt.UTC)).timestamp()

@@ -1,0 +1,257 @@
+"""One step for one certificate: asks for its window, begins an order, goes on with it, and puts in force what came of it.
+
+Whatever stops it becomes a wait that fits (`backoff.py`), and what the site's status says. Read next: `order.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from everyhop.acme.account import Account
+from everyhop.acme.backoff import HOUR, WEEK, delay_s, still_counted
+from everyhop.acme.client import Client, identity_of
+from everyhop.acme.directory import Authority, fetched
+from everyhop.acme.due import ask_at
+from everyhop.acme.judge import Chain
+from everyhop.acme.names import refused
+from everyhop.acme.network import STEP_S, Network
+from everyhop.acme.order import Desk, Order, advanced, key_to_come, new_key, withdrawn
+from everyhop.acme.problem import Problem, Stopped, stopped
+from everyhop.acme.state import Renewal, SiteState
+from everyhop.acme.store import site_folder
+from everyhop.identity.unusable import Unusable
+
+if TYPE_CHECKING:
+    from josepy.jwk import JWK
+
+    from everyhop.acme.keeper import Keeper, Wanted
+
+TALK_S = 3600.0
+"""How long a directory is believed."""
+SKEW = dt.timedelta(minutes=1)
+"""What clocks may differ before it is told."""
+
+
+class Work:
+    """Talks to authorities on behalf of a keeper."""
+
+    def __init__(self, keeper: Keeper, contact: Sequence[str], agreed: bool) -> None:
+        self.keeper, self.contact, self.agreed = keeper, tuple(contact), agreed
+        self.talks: dict[str, tuple[Client, JWK, float]] = {}
+        self.published: set[tuple[str, str]] = set()
+
+    def close(self) -> None:
+        for client, _, _ in self.talks.values():
+            client.network.close()
+        self.talks.clear()
+
+    def done(self, wanted: Wanted, state: SiteState) -> tuple[str, ...]:
+        """Does what is due; the site, where a certificate of it was put in force. Raises `Stopped` of the store alone."""
+        keeper, now = self.keeper, self.keeper.now()
+        renewal = state.renewals.setdefault(wanted.kind, Renewal(keeper.lot()))
+        orders = wanted.order is not None or (
+            max(keeper.wants_at(wanted, state, now), keeper.may_order_at(wanted, state, now)) <= now
+        )
+        if not orders:
+            self.ask(wanted, renewal, now)
+            self.save(wanted, state)
+            return ()
+        authority = keeper.choose(wanted, state, now)
+        if authority is None:
+            return ()
+        try:
+            return self.ordered(wanted, state, renewal, authority, now)
+        except Stopped as e:
+            self.failed(wanted, state, authority, e.problem, now)
+            self.save(wanted, state)
+            return ()
+
+    def save(self, wanted: Wanted, state: SiteState) -> None:
+        self.keeper.store.write_json(f"{site_folder(wanted.site.name)}/state.json", state.as_json())
+
+    def talk(self, authority: Authority, now: float) -> tuple[Client, JWK]:
+        """A client that speaks for our account there. Raises `Stopped`."""
+        if (before := self.talks.get(authority.url)) is not None and 0 <= now - before[2] < TALK_S:
+            before[0].network.begin(STEP_S)
+            return before[:2]
+        self.hang_up(authority)
+        account = Account(self.keeper.store, authority, self.contact, self.agreed)
+        key = account.key()
+        try:
+            network = Network(authority.name, authority.roots(), key)
+        except Unusable as e:
+            raise stopped("here", f"{e.what}; {e.mend}", authority=authority.name) from e
+        try:
+            client = Client(fetched(authority, network), network)
+            account.ready(client, key)
+        except Stopped as e:
+            network.close()
+            if e.problem.kind in {"outage", "limited"}:
+                self.keeper.standings.silent(authority.url, e.problem, now)
+            raise
+        self.keeper.standings.answers(authority.url)
+        self.talks[authority.url] = client, key, now
+        return client, key
+
+    def hang_up(self, authority: Authority) -> None:
+        if (before := self.talks.pop(authority.url, None)) is not None:
+            before[0].network.close()
+
+    def ask(self, wanted: Wanted, renewal: Renewal, now: float) -> None:
+        """For the window; what goes wrong with that is no trouble yet."""
+        authority = next((it for it in self.keeper.authorities if it.url == renewal.authority), None)
+        renewal.ask_at = ask_at(self.keeper.clock(), None).timestamp()
+        if authority is None or wanted.chain is None or self.keeper.standings.free_at(authority.url, now) > now:
+            return
+        try:
+            client, _ = self.talk(authority, now)
+            if client.directory_.renewal_info is None:
+                renewal.window = None
+                return
+            renewal.window, again_s = client.window(wanted.chain.leaf)
+            renewal.ask_at = ask_at(self.keeper.clock(), again_s).timestamp()
+        except Stopped as e:
+            if e.problem.kind == "outage":
+                self.hang_up(authority)
+
+    def ordered(
+        self, wanted: Wanted, state: SiteState, renewal: Renewal, authority: Authority, now: float
+    ) -> tuple[str, ...]:
+        """Begins an order, or goes on with it."""
+        if wanted.order is not None and not self.holds(wanted, authority):
+            self.drop(wanted)
+        if wanted.order is None:
+            can = [kind for kind in wanted.site.challenges if kind in self.keeper.publisher.kinds]
+            if (no := refused(wanted.site.names, can, public=authority.public)) != []:
+                raise stopped("here", "these names cannot be had", *no, authority=authority.name)
+        client, key = self.talk(authority, now)
+        if wanted.order is None:
+            self.begin(wanted, renewal, client, authority, state.turn, now)
+        order = wanted.order
+        assert order is not None, "it was begun"
+        order.begun = min(order.begun, now)
+        desk = self.desk(wanted, state, renewal, client, key, now)
+        if order.url is None:
+            self.keeper.standings.ordered(authority.url, now)
+        it = advanced(order, desk)
+        if isinstance(it, Chain):
+            self.take(wanted, state, renewal, it, authority, desk)
+            return (wanted.site.name,)
+        wanted.go_on_at = now + it
+        return ()
+
+    def holds(self, wanted: Wanted, authority: Authority) -> bool:
+        """Whether the order under way is what is wanted yet, of whoever is asked."""
+        order = wanted.order
+        return order is not None and order.authority == authority.url and set(order.names) == set(wanted.site.names)
+
+    def begin(
+        self, wanted: Wanted, renewal: Renewal, client: Client, authority: Authority, turn: int, now: float
+    ) -> None:
+        profile = wanted.site.profile
+        offered = client.directory_.profiles
+        if profile is not None and offered and profile not in offered:
+            said = f"has no profile {profile!r}, but {', '.join(sorted(offered))}"
+            raise stopped("here", said, authority=authority.name)
+        replaces = None
+        if wanted.chain is not None and client.directory_.renewal_info and renewal.authority == authority.url:
+            try:
+                replaces = identity_of(wanted.chain.leaf)
+            except ValueError:
+                replaces = None
+        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces, now, turn)
+        # The key first: an order without its key is worth nothing.
+        self.keeper.store.write(f"{wanted.path}.next.pem", new_key(wanted.kind))
+        self.keeper.store.write_json(f"{wanted.path}.order", order.as_json())
+        wanted.order = order
+
+    def desk(self, wanted: Wanted, state: SiteState, renewal: Renewal, client: Client, key: JWK, now: float) -> Desk:
+        def issuing() -> None:
+            moments = [dt.datetime.fromtimestamp(it, dt.UTC) for it in renewal.issued]
+            recent = still_counted(moments, WEEK, self.keeper.clock())
+            renewal.issued = [*(it.timestamp() for it in recent), now]
+            self.save(wanted, state)
+
+        return Desk(
+            self.keeper.store,
+            wanted.path,
+            client,
+            key,
+            self.keeper.publisher,
+            wanted.site.challenges,
+            now,
+            self.published,
+            issuing,
+        )
+
+    def take(
+        self, wanted: Wanted, state: SiteState, renewal: Renewal, chain: Chain, authority: Authority, desk: Desk
+    ) -> None:
+        """In force first, and only then is what led there forgotten."""
+        key = key_to_come(desk).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        data = key + chain.pem
+        self.keeper.store.write(f"{wanted.path}.pem", data)
+        renewal.lot, renewal.window, renewal.authority = self.keeper.lot(), None, authority.url
+        renewal.ask_at = desk.now
+        state.failures, state.next_at, state.turn, state.rests = 0, 0.0, state.turn, {}
+        state.problem = self.of_clock(chain, authority)
+        if chain.ends <= self.keeper.clock():
+            # By our clock the next one would be as old: there is no point in asking before somebody has set it.
+            state.next_at = desk.now + delay_s("spent", 2, None, self.keeper.lot())
+        self.save(wanted, state)
+        self.keeper.take(wanted, renewal, chain, data)
+        self.keeper.standings.answers(authority.url)
+        self.drop(wanted)
+
+    def of_clock(self, chain: Chain, authority: Authority) -> Problem | None:
+        """What its dates say of this machine's clock: it was issued just now."""
+        now = self.keeper.clock()
+        if chain.begins > now + SKEW:
+            wrong = f"begins on {chain.begins:%Y-%m-%d %H:%M} UTC, so it is behind"
+        elif chain.ends <= now:
+            wrong = f"ended on {chain.ends:%Y-%m-%d %H:%M} UTC, so it is ahead"
+        else:
+            return None
+        said = f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC; the certificate that was issued just now {wrong}"
+        return Problem("here", said, authority=authority.name)
+
+    def drop(self, wanted: Wanted) -> None:
+        """The order is no more; what was published for it goes."""
+        if wanted.order is not None:
+            withdrawn(wanted.order, self.keeper.publisher)
+            self.published -= {(it.authorization, it.token) for it in wanted.order.shown}
+        wanted.order, wanted.go_on_at = None, 0.0
+        self.keeper.store.remove(f"{wanted.path}.order")
+        self.keeper.store.remove(f"{wanted.path}.next.pem")
+
+    def failed(self, wanted: Wanted, state: SiteState, authority: Authority, problem: Problem, now: float) -> None:
+        """Waits as long as fits, and says why."""
+        state.problem = problem
+        if problem.code == "accountDoesNotExist":
+            Account(self.keeper.store, authority, self.contact, self.agreed).forget()
+            self.hang_up(authority)
+        silent = self.keeper.standings.free_at(authority.url, now) > now
+        if problem.kind == "outage" and silent:
+            return  # Nothing of this site was asked: all wait for the authority.
+        state.failures += 1
+        wait_s = delay_s(problem.kind, state.failures, problem.retry_after_s, self.keeper.lot())
+        match problem.kind:
+            case "outage":
+                self.hang_up(authority)
+                state.rests[authority.url] = now + wait_s
+            case "limited":
+                state.rests[authority.url] = now + wait_s
+            case "here":
+                state.turn += 1
+                state.next_at = now + wait_s
+            case "refused" | "spent":
+                state.turn += 1
+                state.next_at = now + wait_s
+                moments = [dt.datetime.fromtimestamp(it, dt.UTC) for it in state.refused]
+                recent = still_counted(moments, HOUR, self.keeper.clock())
+                state.refused = [*(it.timestamp() for it in recent), now]
+                self.drop(wanted)
