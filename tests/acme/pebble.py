@@ -24,7 +24,7 @@ from tests.kit import Pki
 from tests.kit.edge import until
 
 BUILT = Path(__file__).parents[2] / "target" / "applications" / "pebble"
-PROFILES = {
+PROFILES: dict[str, dict[str, Any]] = {
     "default": {"description": "ninety days", "validityPeriod": 7776000},
     "shortlived": {"description": "six days", "validityPeriod": 518400},
 }

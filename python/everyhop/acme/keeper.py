@@ -1,6 +1,6 @@
 """Keeps the certificates of all sites: which is next, one step of it at a time, and what is to be said of each.
 
-`step` is for one thread, which may wait for an authority as long as `network.STEP_S`; `configure`, `status` and `in_force` are for
+`step` is for one thread, which may wait for an authority as long as `step_s`; `configure`, `status` and `in_force` are for
 any other and wait for nothing. Nothing is kept in memory alone that a restart would miss. Read next: `work.py`, `order.py`.
 """
 
@@ -16,6 +16,7 @@ from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, WEEK, free_at
 from everyhop.acme.directory import Authority
 from everyhop.acme.due import renew_at
 from everyhop.acme.judge import Chain, kept
+from everyhop.acme.network import STEP_S
 from everyhop.acme.order import KEYS, Order
 from everyhop.acme.problem import Problem, Stopped
 from everyhop.acme.publisher import KINDS, Publisher
@@ -83,6 +84,8 @@ class Stepped:
     """Until the next one is worth it."""
     changed: tuple[str, ...] = ()
     """Sites of which a certificate was put in force."""
+    fault: Exception | None = None
+    """An error of Everyhop's own, to be logged: the site that it was met at waits, and says so."""
 
 
 @dataclass
@@ -111,12 +114,14 @@ class Keeper:
         terms_agreed: bool = False,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         lot: Callable[[], float] = random.SystemRandom().random,
+        step_s: float = STEP_S,
     ) -> None:
         assert authorities, "a keeper without an authority has nobody to ask"
         self.store, self.authorities, self.publisher = store, tuple(authorities), publisher
         self.clock, self.lot = clock, lot
         self.standings = Standings(store, self.authorities, clock, lot)
-        self.work = Work(self, contact, terms_agreed)
+        self.work = Work(self, contact, terms_agreed, step_s)
+        self.fault: Exception | None = None
         self.asked: tuple[Site, ...] | None = None
         self.sites: dict[str, Site] = {}
         self.states: dict[str, SiteState] = {}
@@ -154,7 +159,8 @@ class Keeper:
             wanted = self.wanted[key]
             changed += self.work.done(wanted, self.states[wanted.site.name])
             self.tell(wanted.site.name)
-            return Stepped(self.wait_s(), changed)
+            fault, self.fault = self.fault, None
+            return Stepped(self.wait_s(), changed, fault)
         except Stopped:
             # The store cannot be read or written: nothing was asked that would have to be remembered.
             return Stepped(AFTER_OURS_S)

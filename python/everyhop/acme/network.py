@@ -39,22 +39,26 @@ NONCE_TRIES = 16
 class Network(client.ClientNetwork):
     """The only way to one authority. `begin` starts the time of a step; after it has ended nothing is asked any more."""
 
-    def __init__(self, who: str, roots: str, key: JWK | None = None) -> None:
+    def __init__(self, who: str, roots: str, key: JWK | None = None, step_s: float = STEP_S) -> None:
         super().__init__(key, alg=ES256, user_agent=f"everyhop/{version('everyhop')}")
-        self.who, self.roots = who, roots
+        self.who, self.roots, self.step_s = who, roots, step_s
         self.opened: list[socket.socket] = []
-        self.until = time.monotonic() + STEP_S
+        self.until = time.monotonic() + step_s
         self.last: requests.Response | None = None
         # Neither proxies nor passwords nor roots that the environment names: what is not configured is not used.
         self.session.trust_env = False
         self.session.mount("https://", Watched(self.opened))
         self.session.mount("http://", Nowhere())
 
-    def begin(self, seconds: float = STEP_S) -> None:
-        self.until = time.monotonic() + seconds
+    def begin(self) -> None:
+        self.until = time.monotonic() + self.step_s
 
     def left_s(self) -> float:
         return self.until - time.monotonic()
+
+    def is_late(self) -> bool:
+        """What is left of the step is for what it has begun."""
+        return self.left_s() < self.step_s / 3
 
     def close(self) -> None:
         self.cut()
@@ -85,7 +89,7 @@ class Network(client.ClientNetwork):
     def _send_request(self, method: str, url: str, *_: Any, **kwargs: Any) -> requests.Response:
         left = self.left_s()
         if left <= 0:
-            raise stopped("outage", f"no answer within {STEP_S:.0f} s", authority=self.who)
+            raise stopped("outage", f"no answer within {self.step_s:.0f} s", authority=self.who)
         if not url.startswith("https://"):
             raise stopped("outage", f"sends us to {printable(url)}, which is not https", authority=self.who)
         headers = {"User-Agent": self.user_agent, "Accept-Encoding": "identity", **kwargs.pop("headers", {})}
@@ -106,10 +110,13 @@ class Network(client.ClientNetwork):
             self.read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             self.cut()
-            why = f"no answer within {STEP_S:.0f} s" if self.left_s() <= 0 else reason(e)
+            why = f"no answer within {self.step_s:.0f} s" if self.left_s() <= 0 else reason(e)
             raise stopped("outage", why, authority=self.who) from e
         finally:
             timer.cancel()
+        if self.left_s() <= 0:
+            # What was cut off may read like an answer that ends there.
+            raise stopped("outage", f"no answer within {self.step_s:.0f} s", authority=self.who)
         self.last = response
         return response
 
@@ -143,8 +150,10 @@ class Network(client.ClientNetwork):
         except messages.Error as e:
             status = self.last.status_code if self.last is not None else 0
             raise Stopped(of_error(e, status, self.retry_after_s(), self.who)) from e
-        except errors.ConflictError:
-            raise
+        except errors.ConflictError as e:
+            if self.last is None or self.last.status_code != 409:
+                raise  # An account that is there already: `account.py` wants to know where.
+            raise Stopped(self.conflict()) from e
         except Exception as e:  # a stranger's answer may be anything, and the package reads it without a doubt
             status = self.last.status_code if self.last is not None else 0
             if status == 429:
@@ -154,6 +163,15 @@ class Network(client.ClientNetwork):
                 f"answers with {status}" if status >= 400 else f"answers what no ACME server does ({type(e).__name__})"
             )
             raise Stopped(Problem("outage", said, (), "", self.who, self.retry_after_s())) from e
+
+    def conflict(self) -> Problem:
+        """What 409 says, which the package keeps to itself, such as `alreadyReplaced` (RFC 9773 §5)."""
+        assert self.last is not None
+        try:
+            error = messages.Error.from_json(self.last.json())
+        except Exception:
+            return Problem("refused", "answers with 409", (), "", self.who)
+        return of_error(error, 409, self.retry_after_s(), self.who)
 
 
 class Watched(HTTPAdapter):

@@ -25,10 +25,8 @@ from everyhop.acme.publisher import Publisher
 from everyhop.acme.store import Store
 
 PATIENCE_S = 3600.0
-"""For one order from its placing on: resolvers and secondaries may take minutes, and nobody waits for ever."""
+"""Of waiting for one order: resolvers and secondaries may take minutes, and nobody waits for ever."""
 POLL_S, MOST_POLL_S = 2.0, 60.0
-RESERVE_S = 10.0
-"""Of a step's time, for what it has begun; the rest of many names is for the next step."""
 KEYS = ("ecdsa-p256", "rsa-2048")
 
 
@@ -42,23 +40,24 @@ class Shown:
     token: str
     key_authorization: str = field(repr=False)
     ready_at: float = 0.0
+    """Seconds since 1970."""
 
 
 @dataclass
 class Order:
-    """What is kept of it. Times are seconds since 1970."""
+    """What is kept of it."""
 
     authority: str
     names: tuple[str, ...]
     profile: str | None
     replaces: str | None
-    begun: float
     turn: int = 0
     """Which challenge is tried first: the next one after each order that failed."""
     url: str | None = None
     shown: list[Shown] = field(default_factory=list)
     proved: list[str] = field(default_factory=list)
     finalized: bool = False
+    waited_s: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -99,19 +98,25 @@ def advanced(order: Order, desk: Desk) -> Chain | float:
     """The certificate, or the seconds after which to go on. Raises `Stopped`."""
     if order.url is None:
         return placed(order, desk)
-    if desk.now - order.begun > PATIENCE_S:
-        raise stopped("refused", f"has not decided within {PATIENCE_S / 60:.0f} minutes", authority=desk.authority)
     it = desk.client.order(order.url)
     match it.body.status:
         case messages.STATUS_PENDING:
-            return proved(order, it, desk)
+            return waited(order, proved(order, it, desk), desk)
         case messages.STATUS_READY:
             return finalized(order, it, desk)
         case messages.STATUS_PROCESSING:
-            return patience_s(desk)
+            return waited(order, patience_s(desk), desk)
         case messages.STATUS_VALID:
             return downloaded(order, it, desk)
     raise Stopped(why_not(order, it, desk))
+
+
+def waited(order: Order, wait_s: float, desk: Desk) -> float:
+    """Counts what is spent on waiting, which no outage and no clock that is set adds to."""
+    order.waited_s += wait_s
+    if order.waited_s > PATIENCE_S:
+        raise stopped("refused", f"has not decided within {PATIENCE_S / 60:.0f} minutes", authority=desk.authority)
+    return wait_s
 
 
 def placed(order: Order, desk: Desk) -> float:
@@ -132,7 +137,7 @@ def proved(order: Order, it: Placed, desk: Desk) -> float:
     for url in it.body.authorizations:
         if url in order.proved:
             continue
-        if desk.client.network.left_s() < RESERVE_S:
+        if desk.client.network.is_late():
             return 0.0
         body = desk.client.authorization(url)
         if body.status == messages.STATUS_VALID:
@@ -216,7 +221,7 @@ def why_not(order: Order, placed: Placed, desk: Desk) -> Problem:
     """Why an order came to nothing: what the authority says of it and of each name."""
     parts = []
     for url in placed.body.authorizations:
-        if url in order.proved or desk.client.network.left_s() < RESERVE_S:
+        if url in order.proved or desk.client.network.is_late():
             continue
         body = desk.client.authorization(url)
         name = printable(body.identifier.value)

@@ -18,9 +18,9 @@ from everyhop.acme.directory import Authority, fetched
 from everyhop.acme.due import ask_at
 from everyhop.acme.judge import Chain
 from everyhop.acme.names import refused
-from everyhop.acme.network import STEP_S, Network
+from everyhop.acme.network import Network
 from everyhop.acme.order import Desk, Order, advanced, key_to_come, new_key, withdrawn
-from everyhop.acme.problem import Problem, Stopped, stopped
+from everyhop.acme.problem import Problem, Stopped, printable, stopped
 from everyhop.acme.state import Renewal, SiteState
 from everyhop.acme.store import site_folder
 from everyhop.identity.unusable import Unusable
@@ -39,8 +39,8 @@ SKEW = dt.timedelta(minutes=1)
 class Work:
     """Talks to authorities on behalf of a keeper."""
 
-    def __init__(self, keeper: Keeper, contact: Sequence[str], agreed: bool) -> None:
-        self.keeper, self.contact, self.agreed = keeper, tuple(contact), agreed
+    def __init__(self, keeper: Keeper, contact: Sequence[str], agreed: bool, step_s: float) -> None:
+        self.keeper, self.contact, self.agreed, self.step_s = keeper, tuple(contact), agreed, step_s
         self.talks: dict[str, tuple[Client, JWK, float]] = {}
         self.published: set[tuple[str, str]] = set()
 
@@ -66,9 +66,13 @@ class Work:
         try:
             return self.ordered(wanted, state, renewal, authority, now)
         except Stopped as e:
-            self.failed(wanted, state, authority, e.problem, now)
-            self.save(wanted, state)
-            return ()
+            problem = e.problem
+        except Exception as e:  # nobody's certificate may fall behind because of another's
+            self.keeper.fault = e
+            problem = Problem("here", printable(f"a fault of Everyhop's own: {type(e).__name__}: {e}"))
+        self.failed(wanted, state, authority, problem, now)
+        self.save(wanted, state)
+        return ()
 
     def save(self, wanted: Wanted, state: SiteState) -> None:
         self.keeper.store.write_json(f"{site_folder(wanted.site.name)}/state.json", state.as_json())
@@ -76,13 +80,13 @@ class Work:
     def talk(self, authority: Authority, now: float) -> tuple[Client, JWK]:
         """A client that speaks for our account there. Raises `Stopped`."""
         if (before := self.talks.get(authority.url)) is not None and 0 <= now - before[2] < TALK_S:
-            before[0].network.begin(STEP_S)
+            before[0].network.begin()
             return before[:2]
         self.hang_up(authority)
         account = Account(self.keeper.store, authority, self.contact, self.agreed)
         key = account.key()
         try:
-            network = Network(authority.name, authority.roots(), key)
+            network = Network(authority.name, authority.roots(), key, self.step_s)
         except Unusable as e:
             raise stopped("here", f"{e.what}; {e.mend}", authority=authority.name) from e
         try:
@@ -130,10 +134,9 @@ class Work:
                 raise stopped("here", "these names cannot be had", *no, authority=authority.name)
         client, key = self.talk(authority, now)
         if wanted.order is None:
-            self.begin(wanted, renewal, client, authority, state.turn, now)
+            self.begin(wanted, renewal, client, authority, state.turn)
         order = wanted.order
         assert order is not None, "it was begun"
-        order.begun = min(order.begun, now)
         desk = self.desk(wanted, state, renewal, client, key, now)
         if order.url is None:
             self.keeper.standings.ordered(authority.url, now)
@@ -149,9 +152,7 @@ class Work:
         order = wanted.order
         return order is not None and order.authority == authority.url and set(order.names) == set(wanted.site.names)
 
-    def begin(
-        self, wanted: Wanted, renewal: Renewal, client: Client, authority: Authority, turn: int, now: float
-    ) -> None:
+    def begin(self, wanted: Wanted, renewal: Renewal, client: Client, authority: Authority, turn: int) -> None:
         profile = wanted.site.profile
         offered = client.directory_.profiles
         if profile is not None and offered and profile not in offered:
@@ -163,7 +164,7 @@ class Work:
                 replaces = identity_of(wanted.chain.leaf)
             except ValueError:
                 replaces = None
-        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces, now, turn)
+        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces, turn)
         # The key first: an order without its key is worth nothing.
         self.keeper.store.write(f"{wanted.path}.next.pem", new_key(wanted.kind))
         self.keeper.store.write_json(f"{wanted.path}.order", order.as_json())
