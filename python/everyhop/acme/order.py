@@ -51,8 +51,6 @@ class Order:
     names: tuple[str, ...]
     profile: str | None
     replaces: str | None
-    turn: int = 0
-    """Which challenge is tried first: the next one after each order that failed."""
     url: str | None = None
     shown: list[Shown] = field(default_factory=list)
     proved: list[str] = field(default_factory=list)
@@ -80,6 +78,8 @@ class Desk:
     key: JWK
     publisher: Publisher
     preferred: Sequence[str]
+    turn: int
+    """Which challenge is tried first: the next one after each failure."""
     now: float
     published: set[tuple[str, str]]
     """What this process has published: what another one did may be gone with it."""
@@ -154,7 +154,7 @@ def one_proved(order: Order, url: str, body: messages.Authorization, desk: Desk)
     shown = next((one for one in order.shown if one.authorization == url), None)
     if shown is not None and (url, shown.token) in desk.published and desk.now < shown.ready_at:
         return shown.ready_at - desk.now
-    challenge = chosen(body, shown, name, order.turn, desk)
+    challenge = chosen(body, shown, name, desk)
     if shown is None:
         token, answer = challenge.chall.encode("token"), challenge.chall.key_authorization(desk.key)
         shown = Shown(url, challenge.chall.typ, name, token, answer)
@@ -184,9 +184,7 @@ def published(order: Order, shown: Shown, desk: Desk) -> float:
     return wait_s
 
 
-def chosen(
-    body: messages.Authorization, shown: Shown | None, name: str, turn: int, desk: Desk
-) -> messages.ChallengeBody:
+def chosen(body: messages.Authorization, shown: Shown | None, name: str, desk: Desk) -> messages.ChallengeBody:
     """The challenge that was begun with, or the first by preference that the authority offers and we can answer."""
     offered = {it.chall.typ: it for it in body.challenges if isinstance(it.chall, challenges.KeyAuthorizationChallenge)}
     if shown is not None and shown.kind in offered:
@@ -196,7 +194,7 @@ def chosen(
         ours = ", ".join(kind for kind in desk.preferred if kind in desk.publisher.kinds) or "none"
         said = f"wants {' or '.join(sorted(offered)) or 'what nobody here knows'}; configured: {ours}"
         raise stopped("refused", "no challenge can be answered", (name, said), authority=desk.authority)
-    return offered[can[turn % len(can)]]
+    return offered[can[desk.turn % len(can)]]
 
 
 def finalized(order: Order, it: Placed, desk: Desk) -> float:

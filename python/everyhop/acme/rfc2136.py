@@ -5,6 +5,7 @@ The zone is the one that the server itself is told of, or found by asking it for
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from dataclasses import dataclass, field
 
@@ -64,6 +65,7 @@ class Update:
                 f"the key {self.key_name} is for {self.algorithm}, and one of {', '.join(ALGORITHMS)} is needed"
             )
         try:
+            base64.b64decode(self.secret, validate=True)
             ring = dns.tsigkeyring.from_text({self.key_name: (self.algorithm, self.secret)})
         except (ValueError, dns.exception.DNSException) as e:
             raise OSError(f"the key {self.key_name} is no key for TSIG (base64)") from e

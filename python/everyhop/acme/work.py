@@ -134,7 +134,7 @@ class Work:
                 raise stopped("here", "these names cannot be had", *no, authority=authority.name)
         client, key = self.talk(authority, now)
         if wanted.order is None:
-            self.begin(wanted, renewal, client, authority, state.turn)
+            self.begin(wanted, renewal, client, authority)
         order = wanted.order
         assert order is not None, "it was begun"
         desk = self.desk(wanted, state, renewal, client, key, now)
@@ -152,7 +152,7 @@ class Work:
         order = wanted.order
         return order is not None and order.authority == authority.url and set(order.names) == set(wanted.site.names)
 
-    def begin(self, wanted: Wanted, renewal: Renewal, client: Client, authority: Authority, turn: int) -> None:
+    def begin(self, wanted: Wanted, renewal: Renewal, client: Client, authority: Authority) -> None:
         profile = wanted.site.profile
         offered = client.directory_.profiles
         if profile is not None and offered and profile not in offered:
@@ -164,7 +164,7 @@ class Work:
                 replaces = identity_of(wanted.chain.leaf)
             except ValueError:
                 replaces = None
-        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces, turn)
+        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces)
         # The key first: an order without its key is worth nothing.
         self.keeper.store.write(f"{wanted.path}.next.pem", new_key(wanted.kind))
         self.keeper.store.write_json(f"{wanted.path}.order", order.as_json())
@@ -184,6 +184,7 @@ class Work:
             key,
             self.keeper.publisher,
             wanted.site.challenges,
+            state.turn,
             now,
             self.published,
             issuing,

@@ -18,7 +18,9 @@ WINDOWS = st.none() | st.builds(Window, MOMENTS, MOMENTS)
 
 
 @given(LIVES, WINDOWS, LOTS)
-def test_a_tenth_of_the_life_is_left_whatever_a_window_says(life: dt.timedelta, window: Window | None, lot: float) -> None:
+def test_a_tenth_of_the_life_is_left_whatever_a_window_says(
+    life: dt.timedelta, window: Window | None, lot: float
+) -> None:
     assert renew_at(BEGIN, BEGIN + life, window, lot) <= BEGIN + life - life / 10
 
 
