@@ -28,7 +28,7 @@ from everyhop.acme.work import Work
 IDLE_S = 3600.0
 """Until the next step where there is nothing to do."""
 AFTER_OURS_S = 60.0
-"""After a step that failed by a fault of ours, or by a disk that is full."""
+"""After a step that failed by a disk that is full, or as bad."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +150,22 @@ class Keeper:
 
     def step(self) -> Stepped:
         """Does the one thing that is due, if any is."""
+        if (found := self.taken()) != ():
+            # What is there is served before anybody is asked for more.
+            return Stepped(0.0, found)
+        key = self.due(self.now())
+        if key is None:
+            return Stepped(self.wait_s())
+        wanted, state = self.wanted[key], self.states[key[0]]
+        changed: tuple[str, ...] = ()
         try:
-            changed = self.taken()
-            now = self.now()
-            key = self.due(now)
-            if key is None:
-                return Stepped(max(self.queue[0][0] - now, 0.0) if self.queue else IDLE_S, changed)
-            wanted = self.wanted[key]
-            changed += self.work.done(wanted, self.states[wanted.site.name])
-            self.tell(wanted.site.name)
-            fault, self.fault = self.fault, None
-            return Stepped(self.wait_s(), changed, fault)
-        except Stopped:
-            # The store cannot be read or written: nothing was asked that would have to be remembered.
-            return Stepped(AFTER_OURS_S)
+            changed = self.work.done(wanted, state)
+        except Stopped as e:
+            # The store does not take what is to be remembered: it is remembered here, and tried again.
+            state.problem, state.next_at = e.problem, max(state.next_at, self.now() + AFTER_OURS_S)
+        self.tell(wanted.site.name)
+        fault, self.fault = self.fault, None
+        return Stepped(self.wait_s(), changed, fault)
 
     def now(self) -> float:
         return self.clock().timestamp()
@@ -182,7 +184,7 @@ class Keeper:
         states, wanted, found = {}, {}, []
         for site in asked:
             path = site_folder(site.name)
-            state = self.states.get(site.name) or site_state(self.store, f"{path}/state.json")
+            state = self.states.get(site.name) or self.read(f"{path}/state.json")
             if state.names != site.names:
                 # Another set of names has failed at nothing yet; what was refused within the hour counts on.
                 state.names, state.failures, state.next_at, state.problem, state.rests = site.names, 0, 0.0, None, {}
@@ -194,7 +196,7 @@ class Keeper:
                 it = Wanted(site, kind, f"{path}/{kind}")
                 if before is not None:
                     it.in_force, it.chain, it.order = before.in_force, before.chain, before.order
-                elif self.found(it, state):
+                elif self.is_found(it, state):
                     found.append(site.name)
                 wanted[site.name, kind] = it
         self.sites, self.states, self.wanted = sites, states, wanted
@@ -204,6 +206,19 @@ class Keeper:
             self.tell(name)
         return tuple(dict.fromkeys(found))
 
+    def read(self, path: str) -> SiteState:
+        try:
+            return site_state(self.store, path)
+        except Stopped as e:
+            return SiteState(problem=e.problem)
+
+    def is_found(self, wanted: Wanted, state: SiteState) -> bool:
+        try:
+            return self.found(wanted, state)
+        except Stopped as e:
+            state.problem = e.problem
+            return False
+
     def found(self, wanted: Wanted, state: SiteState) -> bool:
         """Reads what the store has: the certificate, and the order under way."""
         order = self.store.read_json(f"{wanted.path}.order")
@@ -212,6 +227,8 @@ class Keeper:
                 wanted.order = Order.from_json(order)
             except (TypeError, LookupError):
                 self.store.remove(f"{wanted.path}.order")
+        if wanted.order is None and self.store.read(f"{wanted.path}.next.pem") is not None:
+            self.store.remove(f"{wanted.path}.next.pem")
         data = self.store.read(f"{wanted.path}.pem")
         pair = kept(data) if data is not None else None
         if data is None or pair is None:

@@ -92,9 +92,9 @@ class Work:
         try:
             client = Client(fetched(authority, network), network)
             account.ready(client, key)
-        except Stopped as e:
+        except BaseException as e:
             network.close()
-            if e.problem.kind in {"outage", "limited"}:
+            if isinstance(e, Stopped) and e.problem.kind in {"outage", "limited"}:
                 self.keeper.standings.silent(authority.url, e.problem, now)
             raise
         self.keeper.standings.answers(authority.url)
