@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable
 
-from everyhop.acme.problem import Kind
+from everyhop.acme.problem import KINDS, Kind
 
 HOUR, WEEK = dt.timedelta(hours=1), dt.timedelta(days=7)
 MOST_REFUSED = 3
@@ -26,15 +26,16 @@ MOST_S: dict[Kind, float] = {"outage": 3600, "limited": 86400, "refused": 6 * 36
 """Doubled from failure to failure up to that. Nothing was asked of an authority for what failed here; whoever does not answer
 counts nothing either, but wants to come up in peace."""
 JITTER = 0.25
-LONGEST_S = WEEK.total_seconds()
-"""What an authority's `Retry-After` may be worth: the longest of its limits."""
+LONGEST_S: dict[Kind, float] = {**dict.fromkeys(KINDS, WEEK.total_seconds()), "outage": 86400}
+"""What an authority's `Retry-After` may be worth: the longest of its limits, and a day where it only does not answer, since
+a certificate of six days has three left."""
 
 
 def delay_s(kind: Kind, failures: int, retry_after_s: float | None, lot: float) -> float:
     """Seconds to wait after the `failures`-th failure in a row, `lot` being in [0, 1). Never less than it was asked for, up
-    to a week, and never less than the first."""
+    to `LONGEST_S`, and never less than the first."""
     grown = min(FIRST_S[kind] * 2.0 ** min(max(failures, 1) - 1, 20), MOST_S[kind])
-    asked = min(max(retry_after_s or 0.0, 0.0), LONGEST_S)
+    asked = min(max(retry_after_s or 0.0, 0.0), LONGEST_S[kind])
     return max(grown, asked) * (1 + JITTER * lot)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import heapq
 import random
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, WEEK, free_at
 from everyhop.acme.directory import Authority
@@ -18,87 +18,18 @@ from everyhop.acme.due import renew_at
 from everyhop.acme.judge import Chain, kept
 from everyhop.acme.network import STEP_S
 from everyhop.acme.order import KEYS, Order
-from everyhop.acme.problem import Problem, Stopped
-from everyhop.acme.publisher import KINDS, Publisher
+from everyhop.acme.problem import Stopped
+from everyhop.acme.publisher import Publisher
+from everyhop.acme.site import InForce, Site, Status, Stepped, Wanted
 from everyhop.acme.standings import Standings
 from everyhop.acme.state import Renewal, SiteState, site_state
 from everyhop.acme.store import Store, site_folder
-from everyhop.acme.work import Work
+from everyhop.acme.work import CLOCK, Work
 
 IDLE_S = 3600.0
 """Until the next step where there is nothing to do."""
 AFTER_OURS_S = 60.0
 """After a step that failed by a disk that is full, or as bad."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """What certificates a site wants: one for each kind of key, each for all its names."""
-
-    name: str
-    names: tuple[str, ...]
-    keys: tuple[str, ...] = ("ecdsa-p256",)
-    """Of `order.KEYS`."""
-    profile: str | None = None
-    challenges: tuple[str, ...] = KINDS
-    """Those that may be used, in the order in which they are tried."""
-
-
-@dataclass(frozen=True)
-class InForce:
-    """A certificate with its key, as it is served."""
-
-    site: str
-    kind: str
-    names: tuple[str, ...]
-    begins: dt.datetime
-    ends: dt.datetime
-    authority: str
-    """The URL of whoever issued it."""
-    chain_pem: bytes = field(repr=False)
-    key_pem: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Status:
-    """What there is to say of a site."""
-
-    site: str
-    names: tuple[str, ...]
-    until: dt.datetime | None
-    """Until when all that it wants is in force; nothing where something is missing."""
-    next_try: dt.datetime
-    pending: bool
-    """An order is under way."""
-    problem: Problem | None
-    """What was in the way when it was tried last, if that is so yet."""
-    authority: str | None
-    """By the name that the configuration gives it: who issued what is in force."""
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """What a step came to."""
-
-    wait_s: float
-    """Until the next one is worth it."""
-    changed: tuple[str, ...] = ()
-    """Sites of which a certificate was put in force."""
-    fault: Exception | None = None
-    """An error of Everyhop's own, to be logged: the site that it was met at waits, and says so."""
-
-
-@dataclass
-class Wanted:
-    """One certificate that is wanted, with what is there of it."""
-
-    site: Site
-    kind: str
-    path: str
-    in_force: InForce | None = None
-    chain: Chain | None = None
-    order: Order | None = None
-    go_on_at: float = 0.0
 
 
 class Keeper:
@@ -122,6 +53,7 @@ class Keeper:
         self.standings = Standings(store, self.authorities, clock, lot)
         self.work = Work(self, contact, terms_agreed, step_s)
         self.fault: Exception | None = None
+        self.lock = threading.Lock()
         self.asked: tuple[Site, ...] | None = None
         self.sites: dict[str, Site] = {}
         self.states: dict[str, SiteState] = {}
@@ -134,7 +66,8 @@ class Keeper:
     def configure(self, sites: Sequence[Site]) -> None:
         """From the next step on these are kept; what was issued for others stays in the store."""
         assert all(kind in KEYS for site in sites for kind in site.keys), "kinds of keys are judged before"
-        self.asked = tuple(sites)
+        with self.lock:
+            self.asked = tuple(sites)
 
     def status(self) -> list[Status]:
         """As of the last step, in the sites' order."""
@@ -177,9 +110,10 @@ class Keeper:
 
     def taken(self) -> tuple[str, ...]:
         """Takes what was configured meanwhile, with what the store has of it; those whose certificates were found there."""
-        if self.asked is None:
+        with self.lock:
+            asked, self.asked = self.asked, None
+        if asked is None:
             return ()
-        asked, self.asked = self.asked, None
         sites = {site.name: site for site in asked}
         states, wanted, found = {}, {}, []
         for site in asked:
@@ -201,9 +135,8 @@ class Keeper:
                 wanted[site.name, kind] = it
         self.sites, self.states, self.wanted = sites, states, wanted
         self.served = {key: it.in_force for key, it in wanted.items() if it.in_force is not None}
-        self.queue, self.at, self.told = [], {}, {}
-        for name in sites:
-            self.tell(name)
+        self.queue, self.at = [], {}
+        self.told = {name: self.noted(name) for name in sites}
         return tuple(dict.fromkeys(found))
 
     def read(self, path: str) -> SiteState:
@@ -324,24 +257,33 @@ class Keeper:
         return there and self.clock() < wanted.chain.ends
 
     def tell(self, name: str) -> None:
-        """Notes what is to be said of a site, and when it is next."""
+        # Anew, not changed: another thread may be reading.
+        self.told = {**self.told, name: self.noted(name)}
+
+    def noted(self, name: str) -> Status:
+        """What is to be said of a site; and when it is next is put down."""
         site, state, now = self.sites[name], self.states[name], self.now()
         wanted = [self.wanted[name, kind] for kind in site.keys]
         for it in wanted:
             self.put((name, it.kind), self.moment(it, now))
-        missing = [it for it in wanted if it.in_force is None or set(it.in_force.names) != set(site.names)]
-        until = None if missing else min(it.in_force.ends for it in wanted if it.in_force is not None)
+        served = [it.in_force for it in wanted if it.in_force is not None]
+        whole = len(served) == len(wanted) and all(set(it.names) == set(site.names) for it in served)
+        if (
+            state.problem is not None
+            and state.problem.code == CLOCK
+            and all(it.begins <= self.clock() < it.ends for it in served)
+        ):
+            state.problem = None
         issuers = {it.url: it.name for it in self.authorities}
-        by = next((it.in_force.authority for it in wanted if it.in_force is not None), None)
         tries = [max(self.wants_at(it, state, now), self.may_order_at(it, state, now)) for it in wanted]
-        self.told[name] = Status(
+        return Status(
             name,
             site.names,
-            until,
+            min(it.ends for it in served) if whole else None,
             dt.datetime.fromtimestamp(min(tries), dt.UTC),
             any(it.order is not None for it in wanted),
             state.problem or self.standings.problem(now),
-            issuers.get(by, by) if by else None,
+            issuers.get(served[0].authority, served[0].authority) if served else None,
         )
 
 

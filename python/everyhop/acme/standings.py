@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 
-from everyhop.acme.backoff import MOST_ORDERS, ORDERS_WITHIN, delay_s
+from everyhop.acme.backoff import LONGEST_S, MOST_ORDERS, ORDERS_WITHIN, delay_s
 from everyhop.acme.directory import Authority
 from everyhop.acme.problem import Problem, Stopped
 from everyhop.acme.state import Standing, standings
@@ -31,7 +31,10 @@ class Standings:
         now = clock().timestamp()
         for it in self.by_url.values():
             # A clock that was set back since must not keep anybody waiting for years.
-            it.rests_until = min(it.rests_until, now + delay_s("limited", 20, None, 1.0))
+            it.rests_until = min(it.rests_until, now + LONGEST_S["limited"])
+            if it.problem is not None and it.problem.kind == "here":
+                # Whoever mended it here has started us anew.
+                it.failures, it.rests_until, it.problem = 0, 0.0, None
 
     def of(self, url: str) -> Standing:
         return self.by_url.setdefault(url, Standing())

@@ -21,6 +21,7 @@ from everyhop.acme.names import refused
 from everyhop.acme.network import Network
 from everyhop.acme.order import Desk, Order, advanced, key_to_come, new_key, withdrawn
 from everyhop.acme.problem import Problem, Stopped, printable, stopped
+from everyhop.acme.site import Wanted
 from everyhop.acme.state import Renewal, SiteState
 from everyhop.acme.store import site_folder
 from everyhop.identity.unusable import Unusable
@@ -28,10 +29,12 @@ from everyhop.identity.unusable import Unusable
 if TYPE_CHECKING:
     from josepy.jwk import JWK
 
-    from everyhop.acme.keeper import Keeper, Wanted
+    from everyhop.acme.keeper import Keeper
 
 TALK_S = 3600.0
 """How long a directory is believed."""
+CLOCK = "clock"
+"""The code of a problem that goes as soon as the clock is right."""
 SKEW = dt.timedelta(minutes=1)
 """What clocks may differ before it is told."""
 
@@ -84,17 +87,16 @@ class Work:
             return before[:2]
         self.hang_up(authority)
         account = Account(self.keeper.store, authority, self.contact, self.agreed)
-        key = account.key()
+        network: Network | None = None
         try:
-            network = Network(authority.name, authority.roots(), key, self.step_s)
-        except Unusable as e:
-            raise stopped("here", f"{e.what}; {e.mend}", authority=authority.name) from e
-        try:
+            key = account.key()
+            network = Network(authority.name, roots_of(authority), key, self.step_s)
             client = Client(fetched(authority, network), network)
             account.ready(client, key)
         except BaseException as e:
-            network.close()
-            if isinstance(e, Stopped) and e.problem.kind in {"outage", "limited"}:
+            if network is not None:
+                network.close()
+            if isinstance(e, Stopped) and e.problem.kind in {"outage", "limited", "here"}:
                 self.keeper.standings.silent(authority.url, e.problem, now)
             raise
         self.keeper.standings.answers(authority.url)
@@ -219,7 +221,7 @@ class Work:
         else:
             return None
         said = f"this machine's clock says {now:%Y-%m-%d %H:%M} UTC; the certificate that was issued just now {wrong}"
-        return Problem("here", said, authority=authority.name)
+        return Problem("here", said, (), CLOCK, authority.name)
 
     def drop(self, wanted: Wanted) -> None:
         """The order is no more; what was published for it goes."""
@@ -237,7 +239,7 @@ class Work:
             Account(self.keeper.store, authority, self.contact, self.agreed).forget()
             self.hang_up(authority)
         silent = self.keeper.standings.free_at(authority.url, now) > now
-        if problem.kind == "outage" and silent:
+        if problem.kind in {"outage", "here"} and silent:
             return  # Nothing of this site was asked: all wait for the authority.
         state.failures += 1
         wait_s = delay_s(problem.kind, state.failures, problem.retry_after_s, self.keeper.lot())
@@ -257,3 +259,10 @@ class Work:
                 recent = still_counted(moments, HOUR, self.keeper.clock())
                 state.refused = [*(it.timestamp() for it in recent), now]
                 self.drop(wanted)
+
+
+def roots_of(authority: Authority) -> str:
+    try:
+        return authority.roots()
+    except Unusable as e:
+        raise stopped("here", f"{e.what}; {e.mend}", authority=authority.name) from e
