@@ -136,6 +136,27 @@ def test_when_all_are_down_it_is_told_and_the_first_that_is_up_again_is_asked(
     assert only(it).problem is None
 
 
+def test_an_outage_is_told_of_every_site_that_waits_for_its_end_and_of_no_other(
+    pebble: Pebbles, between: Betweens, keeper: Start, clock: Clock, pki: Pki
+) -> None:
+    down = [False]
+    front = between(pebble().port, lambda method, path, said: Said(503) if down[0] else said)
+    it = keeper(by(pki, front))
+    it.configure([SHOP])
+    drive(it, clock, lambda: settled(it))
+    down[0] = True
+    clock.wait(3600)
+    it.configure([SHOP, Site("wiki", ("w.test",)), Site("mail", ("m.test",))])
+    drive(it, clock, lambda: any(told.problem for told in it.status()), steps=8)
+    told = {one.site: one for one in it.status()}
+    assert told["shop"].problem is None and told["shop"].until is not None
+    for site in ("wiki", "mail"):
+        found = told[site].problem
+        assert found is not None and found.said == "answers with 503" and told[site].next_try > clock()
+    # Both wait together: one question for all.
+    assert len([path for _, path in front.asked if path == "/dir"]) == 2
+
+
 def test_names_that_an_authority_refuses_are_told_for_each_in_its_words(
     pebble: Pebbles, keeper: Start, clock: Clock
 ) -> None:

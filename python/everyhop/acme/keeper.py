@@ -11,6 +11,7 @@ import heapq
 import random
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, WEEK, free_at
 from everyhop.acme.directory import Authority
@@ -71,7 +72,15 @@ class Keeper:
 
     def status(self) -> list[Status]:
         """As of the last step, in the sites' order."""
-        return [*self.told.values()]
+        told = [*self.told.values()]
+        if (silent := self.standings.silence(self.now())) is None:
+            return told
+        # Who is not due before an authority is asked again is not concerned.
+        until, problem = dt.datetime.fromtimestamp(silent[0], dt.UTC), silent[1]
+        return [
+            replace(it, problem=it.problem or problem, next_try=max(it.next_try, until)) if it.next_try <= until else it
+            for it in told
+        ]
 
     def in_force(self) -> list[InForce]:
         """What is to be served now, also what has expired: whether to serve that is not decided here."""
@@ -282,7 +291,7 @@ class Keeper:
             min(it.ends for it in served) if whole else None,
             dt.datetime.fromtimestamp(min(tries), dt.UTC),
             any(it.order is not None for it in wanted),
-            state.problem or self.standings.problem(now),
+            state.problem,
             issuers.get(served[0].authority, served[0].authority) if served else None,
         )
 

@@ -68,10 +68,12 @@ class Standings:
         it.rests_until = now + delay_s(problem.kind, it.failures, problem.retry_after_s, self.lot())
         self.save()
 
-    def problem(self, now: float) -> Problem | None:
-        """Why nobody can be asked, where that is so: of the first that would be."""
+    def silence(self, now: float) -> tuple[float, Problem] | None:
+        """Where nobody can be asked: until when, and why, of the first that would be."""
         found = [self.of(it.url) for it in self.authorities]
-        return found[0].problem if all(it.rests_until > now for it in found) else None
+        if any(it.rests_until <= now for it in found) or found[0].problem is None:
+            return None
+        return min(it.rests_until for it in found), found[0].problem
 
     def save(self) -> None:
         try:
