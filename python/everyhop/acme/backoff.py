@@ -39,6 +39,12 @@ def delay_s(kind: Kind, failures: int, retry_after_s: float | None, lot: float) 
     return max(grown, asked) * (1 + JITTER * lot)
 
 
+def issued_within(life: dt.timedelta | None) -> dt.timedelta:
+    """The time in which `MOST_ISSUED` are allowed: a week, and less for certificates of an authority of one's own that last a day
+    or an hour, since they could not be renewed otherwise."""
+    return WEEK if life is None else min(WEEK, life * 1.5)
+
+
 def free_at(times: Iterable[dt.datetime], most: int, within: dt.timedelta, now: dt.datetime) -> dt.datetime:
     """When another one is allowed, of which there may be `most` within a time, and these were: now, or later."""
     counted = sorted(it for it in times if now - within < it <= now)

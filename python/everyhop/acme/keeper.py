@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, WEEK, free_at
+from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, free_at, issued_within
 from everyhop.acme.directory import Authority
 from everyhop.acme.due import renew_at
 from everyhop.acme.judge import Chain, kept
@@ -25,10 +25,12 @@ from everyhop.acme.site import InForce, Site, Status, Stepped, Wanted
 from everyhop.acme.standings import Standings
 from everyhop.acme.state import Renewal, SiteState, site_state
 from everyhop.acme.store import Store, site_folder
-from everyhop.acme.work import CLOCK, Work
+from everyhop.acme.work import CLOCK, SKEW, Work
 
 IDLE_S = 3600.0
 """Until the next step where there is nothing to do."""
+MOST_WAIT_S = 3600.0
+"""Of an order under way: secondaries that take longer are asked after each hour."""
 AFTER_OURS_S = 60.0
 """After a step that failed by a disk that is full, or as bad."""
 
@@ -54,6 +56,7 @@ class Keeper:
         self.standings = Standings(store, self.authorities, clock, lot)
         self.work = Work(self, contact, terms_agreed, step_s)
         self.fault: Exception | None = None
+        self.latest = 0.0
         self.lock = threading.Lock()
         self.asked: tuple[Site, ...] | None = None
         self.sites: dict[str, Site] = {}
@@ -95,7 +98,12 @@ class Keeper:
         if (found := self.taken()) != ():
             # What is there is served before anybody is asked for more.
             return Stepped(0.0, found)
-        key = self.due(self.now())
+        now = self.now()
+        if now < self.latest - SKEW.total_seconds():
+            # The clock was set back: what was put down by it would come too late.
+            self.told = {name: self.noted(name) for name in self.sites}
+        self.latest = now
+        key = self.due(now)
         if key is None:
             return Stepped(self.wait_s())
         wanted, state = self.wanted[key], self.states[key[0]]
@@ -104,7 +112,8 @@ class Keeper:
             changed = self.work.done(wanted, state)
         except Stopped as e:
             # The store does not take what is to be remembered: it is remembered here, and tried again.
-            state.problem, state.next_at = e.problem, max(state.next_at, self.now() + AFTER_OURS_S)
+            state.problem = e.problem
+            state.wait(self.now(), max(state.next_at - self.now(), AFTER_OURS_S))
         self.tell(wanted.site.name)
         fault, self.fault = self.fault, None
         return Stepped(self.wait_s(), changed, fault)
@@ -213,7 +222,9 @@ class Keeper:
     def moment(self, wanted: Wanted, now: float) -> float:
         """When there is something to do for it."""
         state = self.states[wanted.site.name]
+        state.back_to(now)
         if wanted.order is not None:
+            wanted.go_on_at = min(wanted.go_on_at, now + MOST_WAIT_S)
             return max(wanted.go_on_at, self.allowed(wanted, state, now))
         order_at = max(self.wants_at(wanted, state, now), self.may_order_at(wanted, state, now))
         renewal = state.renewals.get(wanted.kind)
@@ -231,10 +242,11 @@ class Keeper:
     def may_order_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
         """When another order may be placed: every limit has its word."""
         renewal = state.renewals.get(wanted.kind) or Renewal()
+        life = None if wanted.chain is None else wanted.chain.ends - wanted.chain.begins
         return max(
             self.allowed(wanted, state, now),
             free(state.refused, MOST_REFUSED, HOUR, now),
-            free(renewal.issued, MOST_ISSUED, WEEK, now),
+            free(renewal.issued, MOST_ISSUED, issued_within(life), now),
         )
 
     def allowed(self, wanted: Wanted, state: SiteState, now: float) -> float:

@@ -28,10 +28,7 @@ class Standings:
             self.by_url = standings(store, FILE)
         except Stopped:
             self.by_url = {}
-        now = clock().timestamp()
         for it in self.by_url.values():
-            # A clock that was set back since must not keep anybody waiting for years.
-            it.rests_until = min(it.rests_until, now + LONGEST_S["limited"])
             if it.problem is not None and it.problem.kind == "here":
                 # Whoever mended it here has started us anew.
                 it.failures, it.rests_until, it.problem = 0, 0.0, None
@@ -40,7 +37,10 @@ class Standings:
         return self.by_url.setdefault(url, Standing())
 
     def free_at(self, url: str, now: float) -> float:
-        return self.of(url).rests_until
+        it = self.of(url)
+        # A clock that was set back must not keep anybody waiting for years.
+        it.rests_until = min(it.rests_until, now + LONGEST_S["limited"])
+        return it.rests_until
 
     def may_order_at(self, url: str, now: float) -> float:
         """Below what an account may order (`backoff`)."""

@@ -9,8 +9,9 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from everyhop.acme.backoff import LONGEST_S
 from everyhop.acme.client import moment
-from everyhop.acme.due import Window
+from everyhop.acme.due import SELDOMEST, Window
 from everyhop.acme.problem import Problem
 from everyhop.acme.store import Store
 
@@ -35,6 +36,8 @@ class SiteState:
     failures: int = 0
     """In a row."""
     next_at: float = 0.0
+    wait_s: float = 0.0
+    """What `next_at` was from when it was set: a clock that is set back must not make it longer."""
     turn: int = 0
     refused: list[float] = field(default_factory=list)
     rests: dict[str, float] = field(default_factory=dict)
@@ -42,11 +45,22 @@ class SiteState:
     problem: Problem | None = None
     renewals: dict[str, Renewal] = field(default_factory=dict)
 
+    def wait(self, now: float, seconds: float) -> None:
+        self.next_at, self.wait_s = now + seconds, seconds
+
+    def back_to(self, now: float) -> None:
+        """No wait is longer than it was meant to be, whatever clock it was noted by."""
+        self.next_at = min(self.next_at, now + self.wait_s)
+        self.rests = {url: min(at, now + LONGEST_S["limited"]) for url, at in self.rests.items()}
+        for it in self.renewals.values():
+            it.ask_at = min(it.ask_at, now + SELDOMEST.total_seconds())
+
     def as_json(self) -> dict[str, Any]:
         return {
             "names": list(self.names),
             "failures": self.failures,
             "next_at": self.next_at,
+            "wait_s": self.wait_s,
             "turn": self.turn,
             "refused": self.refused,
             "rests": self.rests,
@@ -74,6 +88,7 @@ def site_state(store: Store, path: str) -> SiteState:
                 tuple(str(name) for name in found["names"]),
                 int(found["failures"]),
                 float(found["next_at"]),
+                float(found["wait_s"]),
                 int(found["turn"]),
                 [float(at) for at in found["refused"]],
                 {str(url): float(at) for url, at in found["rests"].items()},

@@ -201,11 +201,11 @@ class Work:
         self.keeper.store.write(f"{wanted.path}.pem", data)
         renewal.lot, renewal.window, renewal.authority = self.keeper.lot(), None, authority.url
         renewal.ask_at = desk.now
-        state.failures, state.next_at, state.turn, state.rests = 0, 0.0, state.turn, {}
+        state.failures, state.next_at, state.rests = 0, 0.0, {}
         state.problem = self.of_clock(chain, authority)
         if chain.ends <= self.keeper.clock():
             # By our clock the next one would be as old: there is no point in asking before somebody has set it.
-            state.next_at = desk.now + delay_s("spent", 2, None, self.keeper.lot())
+            state.wait(desk.now, delay_s("spent", 2, None, self.keeper.lot()))
         self.save(wanted, state)
         self.keeper.take(wanted, renewal, chain, data)
         self.keeper.standings.answers(authority.url)
@@ -251,10 +251,10 @@ class Work:
                 state.rests[authority.url] = now + wait_s
             case "here":
                 state.turn += 1
-                state.next_at = now + wait_s
+                state.wait(now, wait_s)
             case "refused" | "spent":
                 state.turn += 1
-                state.next_at = now + wait_s
+                state.wait(now, wait_s)
                 moments = [dt.datetime.fromtimestamp(it, dt.UTC) for it in state.refused]
                 recent = still_counted(moments, HOUR, self.keeper.clock())
                 state.refused = [*(it.timestamp() for it in recent), now]
