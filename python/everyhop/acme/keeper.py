@@ -13,10 +13,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, free_at, issued_within
 from everyhop.acme.directory import Authority
-from everyhop.acme.due import renew_at
 from everyhop.acme.judge import Chain, kept
+from everyhop.acme.moments import Moments
 from everyhop.acme.network import STEP_S
 from everyhop.acme.order import KEYS, Order
 from everyhop.acme.problem import Stopped
@@ -29,8 +28,6 @@ from everyhop.acme.work import CLOCK, SKEW, Work
 
 IDLE_S = 3600.0
 """Until the next step where there is nothing to do."""
-MOST_WAIT_S = 3600.0
-"""Of an order under way: secondaries that take longer are asked after each hour."""
 AFTER_OURS_S = 60.0
 """After a step that failed by a disk that is full, or as bad."""
 
@@ -54,6 +51,7 @@ class Keeper:
         self.store, self.authorities, self.publisher = store, tuple(authorities), publisher
         self.clock, self.lot = clock, lot
         self.standings = Standings(store, self.authorities, clock, lot)
+        self.moments = Moments(self.authorities, self.standings, clock)
         self.work = Work(self, contact, terms_agreed, step_s)
         self.fault: Exception | None = None
         self.latest = 0.0
@@ -210,7 +208,7 @@ class Keeper:
             if self.at.get((name, kind)) != at:
                 continue
             # What it waits for may have moved since.
-            if (moment := self.moment(self.wanted[name, kind], now)) <= now:
+            if (moment := self.moments.next_at(self.wanted[name, kind], self.states[name], now)) <= now:
                 return name, kind
             self.put((name, kind), moment)
         return None
@@ -218,64 +216,6 @@ class Keeper:
     def put(self, key: tuple[str, str], at: float) -> None:
         self.at[key] = at
         heapq.heappush(self.queue, (at, *key))
-
-    def moment(self, wanted: Wanted, now: float) -> float:
-        """When there is something to do for it."""
-        state = self.states[wanted.site.name]
-        state.back_to(now)
-        if wanted.order is not None:
-            wanted.go_on_at = min(wanted.go_on_at, now + MOST_WAIT_S)
-            return max(wanted.go_on_at, self.allowed(wanted, state, now))
-        order_at = max(self.wants_at(wanted, state, now), self.may_order_at(wanted, state, now))
-        renewal = state.renewals.get(wanted.kind)
-        if self.asks_window(wanted, renewal) and renewal is not None:
-            return min(order_at, renewal.ask_at)
-        return order_at
-
-    def wants_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
-        """When another certificate is wanted, were there no limits."""
-        renewal = state.renewals.get(wanted.kind)
-        if wanted.chain is None or renewal is None or set(wanted.chain.names) != set(wanted.site.names):
-            return now
-        return renew_at(wanted.chain.begins, wanted.chain.ends, renewal.window, renewal.lot).timestamp()
-
-    def may_order_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
-        """When another order may be placed: every limit has its word."""
-        renewal = state.renewals.get(wanted.kind) or Renewal()
-        life = None if wanted.chain is None else wanted.chain.ends - wanted.chain.begins
-        return max(
-            self.allowed(wanted, state, now),
-            free(state.refused, MOST_REFUSED, HOUR, now),
-            free(renewal.issued, MOST_ISSUED, issued_within(life), now),
-        )
-
-    def allowed(self, wanted: Wanted, state: SiteState, now: float) -> float:
-        """When some authority may be asked for this site."""
-        someone = min(self.free_of(it, wanted, state, now) for it in self.authorities)
-        return max(state.next_at, someone)
-
-    def free_of(self, authority: Authority, wanted: Wanted, state: SiteState, now: float) -> float:
-        """When that one may be."""
-        at = max(self.standings.free_at(authority.url, now), state.rests.get(authority.url, 0.0))
-        if wanted.order is None or wanted.order.authority != authority.url:
-            at = max(at, self.standings.may_order_at(authority.url, now))
-        return at
-
-    def choose(self, wanted: Wanted, state: SiteState, now: float) -> Authority | None:
-        """The first that may be asked; an order under way stays where it is while that one may be."""
-        free_now = [it for it in self.authorities if self.free_of(it, wanted, state, now) <= now]
-        if wanted.order is not None:
-            for it in free_now:
-                if it.url == wanted.order.authority:
-                    return it
-        return free_now[0] if free_now else None
-
-    def asks_window(self, wanted: Wanted, renewal: Renewal | None) -> bool:
-        """RFC 9773 §4.3: not after it has expired, nor once it is to be replaced by other names; of whoever issued it."""
-        if wanted.chain is None or renewal is None or set(wanted.chain.names) != set(wanted.site.names):
-            return False
-        there = any(it.url == renewal.authority for it in self.authorities)
-        return there and self.clock() < wanted.chain.ends
 
     def tell(self, name: str) -> None:
         # Anew, not changed: another thread may be reading.
@@ -286,7 +226,7 @@ class Keeper:
         site, state, now = self.sites[name], self.states[name], self.now()
         wanted = [self.wanted[name, kind] for kind in site.keys]
         for it in wanted:
-            self.put((name, it.kind), self.moment(it, now))
+            self.put((name, it.kind), self.moments.next_at(it, state, now))
         served = [it.in_force for it in wanted if it.in_force is not None]
         whole = len(served) == len(wanted) and all(set(it.names) == set(site.names) for it in served)
         if (
@@ -296,7 +236,7 @@ class Keeper:
         ):
             state.problem = None
         issuers = {it.url: it.name for it in self.authorities}
-        tries = [max(self.wants_at(it, state, now), self.may_order_at(it, state, now)) for it in wanted]
+        tries = [self.moments.order_at(it, state, now) for it in wanted]
         return Status(
             name,
             site.names,
@@ -306,8 +246,3 @@ class Keeper:
             state.problem,
             issuers.get(served[0].authority, served[0].authority) if served else None,
         )
-
-
-def free(times: Sequence[float], most: int, within: dt.timedelta, now: float) -> float:
-    moments = [dt.datetime.fromtimestamp(it, dt.UTC) for it in times]
-    return free_at(moments, most, within, dt.datetime.fromtimestamp(now, dt.UTC)).timestamp()

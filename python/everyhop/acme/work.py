@@ -56,14 +56,12 @@ class Work:
         """Does what is due; the site, where a certificate of it was put in force. Raises `Stopped` of the store alone."""
         keeper, now = self.keeper, self.keeper.now()
         renewal = state.renewals.setdefault(wanted.kind, Renewal(keeper.lot()))
-        orders = wanted.order is not None or (
-            max(keeper.wants_at(wanted, state, now), keeper.may_order_at(wanted, state, now)) <= now
-        )
+        orders = wanted.order is not None or keeper.moments.order_at(wanted, state, now) <= now
         if not orders:
             self.ask(wanted, renewal, now)
             self.save(wanted, state)
             return ()
-        authority = keeper.choose(wanted, state, now)
+        authority = keeper.moments.choose(wanted, state, now)
         if authority is None:
             return ()
         try:

@@ -91,6 +91,7 @@ def most_within(times: list[dt.datetime], within: dt.timedelta) -> int:
     return max((sum(one <= it < one + within for it in times) for one in times), default=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("life", [HOUR, DAY, 6 * DAY, 47 * DAY, 90 * DAY])
 def test_nothing_expires_while_the_authority_says_yes(
     life: dt.timedelta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -109,6 +110,7 @@ def test_nothing_expires_while_the_authority_says_yes(
     assert len(world.issued) > 3
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_an_authority_says_it_is_never_asked_more_often_than_is_stated(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
