@@ -105,13 +105,17 @@ class Keeper:
         if key is None:
             return Stepped(self.wait_s())
         wanted, state = self.wanted[key], self.states[key[0]]
-        changed: tuple[str, ...] = ()
+        before = wanted.in_force
         try:
-            changed = self.work.done(wanted, state)
+            self.work.done(wanted, state)
         except Stopped as e:
             # The store does not take what is to be remembered: it is remembered here, and tried again.
             state.problem = e.problem
             state.wait(self.now(), max(state.next_at - self.now(), AFTER_OURS_S))
+        changed: tuple[str, ...] = ()
+        if wanted.in_force is not None and wanted.in_force is not before:
+            changed = (wanted.site.name,)
+            self.served = {**self.served, key: wanted.in_force}
         self.tell(wanted.site.name)
         fault, self.fault = self.fault, None
         return Stepped(self.wait_s(), changed, fault)
@@ -140,6 +144,9 @@ class Keeper:
                 state.names, state.failures, state.next_at, state.problem, state.rests = site.names, 0, 0.0, None, {}
                 for renewal in state.renewals.values():
                     renewal.issued = []
+            elif self.sites.get(site.name) != site and is_ours(state):
+                # Whoever was told of it may have mended it.
+                state.failures, state.next_at = 0, 0.0
             states[site.name] = state
             for kind in site.keys:
                 before = self.wanted.get((site.name, kind))
@@ -199,7 +206,6 @@ class Keeper:
             chain.pem,
             data[:begin],
         )
-        self.served = {**self.served, (wanted.site.name, wanted.kind): wanted.in_force}
 
     def due(self, now: float) -> tuple[str, str] | None:
         """The one that is next, if its time has come."""
@@ -246,3 +252,8 @@ class Keeper:
             state.problem,
             issuers.get(served[0].authority, served[0].authority) if served else None,
         )
+
+
+def is_ours(state: SiteState) -> bool:
+    """What was in the way was no authority, nor a clock, by which one would be asked again and again."""
+    return state.problem is not None and state.problem.kind == "here" and state.problem.code != CLOCK

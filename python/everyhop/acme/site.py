@@ -17,6 +17,7 @@ class Site:
 
     name: str
     names: tuple[str, ...]
+    """As certificates have them: in small letters, A-labels, `*.` in front of a wildcard."""
     keys: tuple[str, ...] = ("ecdsa-p256",)
     """Of `order.KEYS`."""
     profile: str | None = None

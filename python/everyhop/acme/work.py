@@ -52,20 +52,21 @@ class Work:
             client.network.close()
         self.talks.clear()
 
-    def done(self, wanted: Wanted, state: SiteState) -> tuple[str, ...]:
-        """Does what is due; the site, where a certificate of it was put in force. Raises `Stopped` of the store alone."""
+    def done(self, wanted: Wanted, state: SiteState) -> None:
+        """Does what is due. Raises `Stopped` of the store alone."""
         keeper, now = self.keeper, self.keeper.now()
         renewal = state.renewals.setdefault(wanted.kind, Renewal(keeper.lot()))
         orders = wanted.order is not None or keeper.moments.order_at(wanted, state, now) <= now
         if not orders:
             self.ask(wanted, renewal, now)
             self.save(wanted, state)
-            return ()
+            return
         authority = keeper.moments.choose(wanted, state, now)
         if authority is None:
-            return ()
+            return
         try:
-            return self.ordered(wanted, state, renewal, authority, now)
+            self.ordered(wanted, state, renewal, authority, now)
+            return
         except Stopped as e:
             problem = e.problem
         except Exception as e:  # nobody's certificate may fall behind because of another's
@@ -73,7 +74,6 @@ class Work:
             problem = Problem("here", printable(f"a fault of Everyhop's own: {type(e).__name__}: {e}"))
         self.failed(wanted, state, authority, problem, now)
         self.save(wanted, state)
-        return ()
 
     def save(self, wanted: Wanted, state: SiteState) -> None:
         self.keeper.store.write_json(f"{site_folder(wanted.site.name)}/state.json", state.as_json())
@@ -122,9 +122,7 @@ class Work:
             if e.problem.kind == "outage":
                 self.hang_up(authority)
 
-    def ordered(
-        self, wanted: Wanted, state: SiteState, renewal: Renewal, authority: Authority, now: float
-    ) -> tuple[str, ...]:
+    def ordered(self, wanted: Wanted, state: SiteState, renewal: Renewal, authority: Authority, now: float) -> None:
         """Begins an order, or goes on with it."""
         if wanted.order is not None and not self.holds(wanted, authority):
             self.drop(wanted)
@@ -143,9 +141,8 @@ class Work:
         it = advanced(order, desk)
         if isinstance(it, Chain):
             self.take(wanted, state, renewal, it, authority, desk)
-            return (wanted.site.name,)
-        wanted.go_on_at = now + it
-        return ()
+        else:
+            wanted.go_on_at = now + it
 
     def holds(self, wanted: Wanted, authority: Authority) -> bool:
         """Whether the order under way is what is wanted yet, of whoever is asked."""
@@ -164,7 +161,8 @@ class Work:
                 replaces = identity_of(wanted.chain.leaf)
             except ValueError:
                 replaces = None
-        order = Order(authority.url, wanted.site.names, profile if offered else None, replaces)
+        names = tuple(dict.fromkeys(wanted.site.names))
+        order = Order(authority.url, names, profile if offered else None, replaces)
         # The key first: an order without its key is worth nothing.
         self.keeper.store.write(f"{wanted.path}.next.pem", new_key(wanted.kind))
         self.keeper.store.write_json(f"{wanted.path}.order", order.as_json())

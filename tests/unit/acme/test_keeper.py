@@ -186,3 +186,37 @@ def test_a_fault_of_our_own_at_one_site_is_told_and_keeps_no_other_from_its_cert
     told = {one.site: one for one in it.status()}
     assert told["good"].until is not None and told["good"].problem is None
     assert "a fault of Everyhop's own: RuntimeError: a bug" in str(told["bad"].problem)
+
+
+def test_a_certificate_that_is_in_force_is_told_of_whatever_the_disk_does_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "s", monkeypatch, 6 * DAY, lambda: None)
+    it = world.keeper()
+    it.configure([Site("a", ("a.test",))])
+
+    def full(self: Store, name: str) -> None:
+        raise Stopped(Problem("here", "no space"))
+
+    monkeypatch.setattr(Store, "remove", full)
+    changed: list[str] = []
+    for _ in range(4):
+        stepped = it.step()
+        changed += stepped.changed
+        world.now += dt.timedelta(seconds=stepped.wait_s)
+    assert changed == ["a"] and len(it.in_force()) == 1 and len(world.issued) == 1
+
+
+def test_what_somebody_mended_is_tried_at_once_and_what_an_authority_refused_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind, at_once in (("here", True), ("refused", False)):
+        no: list[Kind | None] = [kind]  # type: ignore[list-item]
+        world = World(tmp_path / kind, monkeypatch, 6 * DAY, lambda: no[0])  # noqa: B023
+        it = world.keeper()
+        it.configure([Site("a", ("a.test",))])
+        world.pass_(it, BEGIN + HOUR * 5, lambda: None)
+        no[0] = None
+        it.configure([Site("a", ("a.test",), challenges=("http-01",))])
+        it.step()
+        assert bool(it.in_force()) is at_once
