@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -84,6 +85,13 @@ def test_an_update_that_is_not_taken_is_told_by_who_refuses_it(
     drive(it, clock, lambda: only(it).problem is not None)
     assert "the answer to dns-01 cannot be published" in str(only(it).problem)
     assert words in str(only(it).problem)
+
+
+def test_a_server_that_does_not_answer_is_waited_for_no_longer_than_was_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        by = Update("127.0.0.1", silent.getsockname()[1], "acme", "AAAA", timeout_s=0.5)
+        with pytest.raises(OSError, match="does not answer within"):
+            by.publish("dns-01", "a.b.c.d.e.test", "t", "k")
 
 
 def test_a_name_of_no_zone_of_the_server_is_told(bind: Bind) -> None:

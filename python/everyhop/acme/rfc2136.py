@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 import dns.exception
@@ -28,7 +29,7 @@ ALGORITHMS = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
 
 @dataclass(frozen=True)
 class Update:
-    """Adds and removes single records of the RRset: others' answers, of a wildcard beside its base, stay."""
+    """The publisher. Adds and removes single records of the RRset: others' answers, of a wildcard beside its base, stay."""
 
     server: str
     """Its address: not a name, which would be asked of the very DNS that is being changed."""
@@ -39,42 +40,48 @@ class Update:
     algorithm: str = "hmac-sha256"
     zone: str | None = None
     timeout_s: float = 10.0
+    """For one change."""
     settle_s: float = 0.0
     """How long secondaries take."""
 
     kinds = ("dns-01",)
 
     def publish(self, kind: str, name: str, token: str, key_authorization: str) -> float:
-        where, text = record(name, key_authorization)
-        zone = self.zone_of(where)
-        change = self.change(zone)
-        change.add(relative(where, zone), TTL_S, "TXT", text)
-        self.send(change, zone)
+        Talk(self).change(name, key_authorization, there=True)
         return self.settle_s
 
     def withdraw(self, kind: str, name: str, token: str, key_authorization: str) -> None:
+        Talk(self).change(name, key_authorization, there=False)
+
+
+class Talk:
+    """One change, within the time that it has as a whole. Each of its functions raises `OSError`."""
+
+    def __init__(self, by: Update) -> None:
+        self.by, self.until = by, time.monotonic() + by.timeout_s
+        if by.algorithm not in ALGORITHMS:
+            raise OSError(f"the key {by.key_name} is for {by.algorithm}, and one of {', '.join(ALGORITHMS)} is needed")
+        try:
+            base64.b64decode(by.secret, validate=True)
+            self.ring = dns.tsigkeyring.from_text({by.key_name: (by.algorithm, by.secret)})
+        except (ValueError, dns.exception.DNSException) as e:
+            raise OSError(f"the key {by.key_name} is no key for TSIG (base64)") from e
+
+    def change(self, name: str, key_authorization: str, *, there: bool) -> None:
         where, text = record(name, key_authorization)
         zone = self.zone_of(where)
-        change = self.change(zone)
-        change.delete(relative(where, zone), "TXT", text)
-        self.send(change, zone)
-
-    def change(self, zone: dns.name.Name) -> dns.update.UpdateMessage:
-        if self.algorithm not in ALGORITHMS:
-            raise OSError(
-                f"the key {self.key_name} is for {self.algorithm}, and one of {', '.join(ALGORITHMS)} is needed"
-            )
-        try:
-            base64.b64decode(self.secret, validate=True)
-            ring = dns.tsigkeyring.from_text({self.key_name: (self.algorithm, self.secret)})
-        except (ValueError, dns.exception.DNSException) as e:
-            raise OSError(f"the key {self.key_name} is no key for TSIG (base64)") from e
-        return dns.update.UpdateMessage(zone, keyring=ring)
+        it = dns.update.UpdateMessage(zone)
+        if there:
+            it.add(relative(where, zone), TTL_S, "TXT", text)
+        else:
+            it.delete(relative(where, zone), "TXT", text)
+        rcode = self.asked(it).rcode()
+        if rcode != dns.rcode.NOERROR:
+            raise OSError(f"{self.by.server} refuses to change {zone.to_text(True)}: {dns.rcode.to_text(rcode)}")
 
     def zone_of(self, where: str) -> dns.name.Name:
-        """Raises `OSError`."""
-        if self.zone is not None:
-            return dns.name.from_text(self.zone)
+        if self.by.zone is not None:
+            return dns.name.from_text(self.by.zone)
         name = dns.name.from_text(where)
         while name != dns.name.root:
             answer = self.asked(dns.message.make_query(name, dns.rdatatype.SOA))
@@ -82,23 +89,23 @@ class Update:
                 if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
                     return rrset.name
             name = name.parent()
-        raise OSError(f"the server {self.server} has no zone of {where}")
-
-    def send(self, change: dns.update.UpdateMessage, zone: dns.name.Name) -> None:
-        rcode = self.asked(change).rcode()
-        if rcode != dns.rcode.NOERROR:
-            raise OSError(f"{self.server} refuses to change {zone.to_text(True)}: {dns.rcode.to_text(rcode)}")
+        raise OSError(f"the server {self.by.server} has no zone of {where}")
 
     def asked(self, message: dns.message.Message) -> dns.message.Message:
-        """By TCP: an answer over UDP could be anybody's where it is not signed. Raises `OSError`."""
+        """Signed, and by TCP: nobody on the way answers instead."""
+        message.use_tsig(self.ring)
+        left = self.until - time.monotonic()
+        silent = f"{self.by.server} does not answer within {self.by.timeout_s:.0f} s"
+        if left <= 0:
+            raise OSError(silent)
         try:
-            return dns.query.tcp(message, self.server, timeout=self.timeout_s, port=self.port)
+            return dns.query.tcp(message, self.by.server, timeout=left, port=self.by.port)
         except dns.exception.Timeout:
-            raise OSError(f"{self.server} does not answer within {self.timeout_s:.0f} s") from None
+            raise OSError(silent) from None
         except dns.tsig.PeerError as e:
-            raise OSError(f"{self.server} refuses the key {self.key_name}: {e}") from e
+            raise OSError(f"{self.by.server} refuses the key {self.by.key_name}: {e}") from e
         except (dns.exception.DNSException, EOFError, ValueError) as e:
-            raise OSError(f"{self.server} does not answer as a DNS server: {e or type(e).__name__}") from e
+            raise OSError(f"{self.by.server} does not answer as a DNS server: {e or type(e).__name__}") from e
 
 
 def relative(where: str, zone: dns.name.Name) -> dns.name.Name:
