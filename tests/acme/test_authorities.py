@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.acme.between import Between, Said, Twist, as_it_came
 from tests.acme.edge import Clock, Edge, drive, only, settled
 from tests.acme.pebble import Pebble
 from tests.kit import Pki
+from tests.kit.edge import until
 
 Start = Callable[..., Keeper]
 Pebbles = Callable[..., Pebble]
@@ -115,6 +117,42 @@ def test_an_order_is_begun_anew_at_the_next_authority_when_its_own_goes_away(
     it.configure([SHOP])
     drive(it, clock, lambda: settled(it))
     assert only(it).authority == second.name and not answering.tokens and not answering.contexts
+
+
+def test_an_order_goes_on_where_it_was_when_its_authority_comes_back(
+    pebble: Pebbles, between: Betweens, keeper: Start, clock: Clock, pki: Pki
+) -> None:
+    down = [True]
+
+    def some(method: str, path: str, said: Said) -> Said:
+        return Said(502) if down[0] and path.startswith("/authZ") else said
+
+    front = between(pebble().port, some)
+    it = keeper(by(pki, front))
+    begun = clock()
+    found = problem_of(it, clock)
+    assert found.kind == "outage" and only(it).pending
+    drive(it, clock, lambda: clock() - begun > dt.timedelta(hours=5))
+    down[0] = False
+    drive(it, clock, lambda: settled(it))
+    assert front.posts("/order-plz") == 1
+
+
+def test_nobody_waits_for_a_step_that_waits_for_an_authority(
+    between: Betweens, keeper: Start, clock: Clock, pki: Pki
+) -> None:
+    liar = between(None, lambda *_: Said(silent=True))
+    it = keeper(by(pki, liar), step_s=HASTE_S)
+    it.configure([SHOP])
+    with ThreadPoolExecutor(1) as pool:
+        stepping = pool.submit(it.step)
+        until(lambda: liar.asked)
+        it.configure([SHOP, Site("wiki", ("w.test",))])
+        assert [told.site for told in it.status()] == ["shop"] and it.in_force() == []
+        assert not stepping.done(), "all that was while it waited"
+        stepping.result(30)
+    it.step()
+    assert [told.site for told in it.status()] == ["shop", "wiki"]
 
 
 def test_when_all_are_down_it_is_told_and_the_first_that_is_up_again_is_asked(
