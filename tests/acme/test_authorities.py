@@ -94,6 +94,16 @@ def test_an_authority_that_is_not_whom_we_trust_is_asked_nothing(
     assert not liar.asked
 
 
+def test_roots_that_are_not_there_are_told_and_nothing_is_asked(
+    between: Betweens, keeper: Start, clock: Clock, tmp_path: Path
+) -> None:
+    liar = between(None)
+    it = keeper(authority(liar.url, tmp_path / "ca.pem"))
+    found = problem_of(it, clock)
+    assert found.kind == "here" and found.said == f"{tmp_path / 'ca.pem'}, by which it would be verified, is not there"
+    assert not liar.asked
+
+
 def test_the_next_authority_is_asked_when_one_is_down(pebble: Pebbles, keeper: Start, clock: Clock, pki: Pki) -> None:
     down = authority(f"https://127.0.0.1:{free_port()}/dir", pki.public.file)
     up = pebble().authority()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -258,7 +259,11 @@ class Work:
 
 
 def roots_of(authority: Authority) -> str:
+    """The file by which it is verified. Raises `Stopped`."""
     try:
-        return authority.roots()
+        found = authority.roots()
     except Unusable as e:
         raise stopped("here", f"{e.what}; {e.mend}", authority=authority.name) from e
+    if not Path(found).is_file():
+        raise stopped("here", f"{found}, by which it would be verified, is not there", authority=authority.name)
+    return found
