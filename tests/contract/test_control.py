@@ -44,6 +44,13 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
         "engine/material",
     ),
     (m.Inspector(id="a", at_once=2), m.Heard, "control/descriptor"),
+    (m.Challenges(challenges=[]), m.Heard, None),
+    (m.Challenges(challenges=[m.SaidInTheClear(name="a.test", token="t", text="t.k")]), m.Heard, None),
+    (
+        m.Challenges(challenges=[m.ShownInTls(name="a.test", certificate=m.Shown(chain="", key=""))]),
+        m.Heard,
+        "plan/unusable",
+    ),
     (m.Names(names={}), m.Named, None),
     (m.Log(logs=["stdout"]), m.Reopened, "control/descriptor"),
     (m.Log(logs=[]), m.Reopened, None),

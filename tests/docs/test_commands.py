@@ -58,6 +58,7 @@ PAGES = (
     "how-to/ask-open-policy-agent",
     "how-to/inspect-requests",
     "how-to/run-an-authority",
+    "how-to/get-certificates-by-acme",
 )
 
 

@@ -4,6 +4,7 @@
 
 use everyhop_plan::present;
 use everyhop_running::address::Found;
+use everyhop_running::challenges;
 use everyhop_running::material::Listed;
 use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -137,6 +138,10 @@ pub(crate) enum Ask {
     },
     Keys {
         issuers: Vec<Asked>,
+    },
+    /// What authorities are answered: those and no others.
+    Challenges {
+        challenges: Vec<challenges::Given>,
     },
     Where(Where),
     Drain {

@@ -157,6 +157,10 @@ impl Engine {
                 self.heard(&issuers);
                 answer("heard")
             }
+            Ask::Challenges { challenges } => match self.shared.challenges.are(challenges) {
+                Ok(()) => answer("heard"),
+                Err(why) => refused("plan/unusable", &why.0),
+            },
             Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
             Ask::Drain { drain_s } => self.leave(drain_s, Order::Drain),
             Ask::Retire { retire_s } => self.leave(retire_s, Order::Retire),

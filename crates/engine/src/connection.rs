@@ -6,7 +6,7 @@
 use crate::arrived::{Arrived, Clear};
 use crate::peek::Greeting;
 use crate::refuse::{self, DECODE_ERROR, PLAIN_HTTP, UNRECOGNIZED_NAME};
-use crate::{client, peek, plain, splice, stream, terminate};
+use crate::{challenged, client, peek, plain, splice, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
@@ -27,6 +27,9 @@ pub(crate) async fn serve(mut arrived: Arrived) {
             return refuse::refuse(arrived, None, why, &answer);
         }
     };
+    if let Some(config) = arrived.core.shared.challenges.tls(hello.host.as_deref(), &hello.alpn) {
+        return challenged::answer(arrived, &hello, config).await;
+    }
     match decide(&arrived, &hello) {
         Ok(Way::Splice(route)) => splice::splice(arrived, hello, route).await,
         Ok(Way::Terminate(site)) => {
@@ -81,10 +84,16 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
         // Nothing passes unrecorded where that was asked for. Inside a session that ends here each request is told so.
         Verdict::Splice(route) if is_log_full(&arrived.running, route) => Err(Refusal::LogFull),
         Verdict::Splice(route) => Ok(Way::Splice(route)),
+        Verdict::Terminate(site) if is_uncertified(running, site) => Err(Refusal::SiteUncertified),
         Verdict::Terminate(site) => Ok(Way::Terminate(site)),
         Verdict::Refuse(HelloRefusal::NoSni) => Err(Refusal::NoSni),
         Verdict::Refuse(HelloRefusal::UnknownSni) => Err(Refusal::UnknownSni),
     }
+}
+
+/// Its authority was not asked yet, or has not answered.
+fn is_uncertified(running: &Running, site: usize) -> bool {
+    running.sites.get(site).is_some_and(|it| it.is_uncertified)
 }
 
 /// Of what is refused the line goes where those of no route go.

@@ -10,6 +10,7 @@ mod accept;
 pub mod admit;
 mod arrived;
 mod backend;
+mod challenged;
 mod client;
 mod connection;
 pub mod exchange;

@@ -53,6 +53,8 @@ refusals! {
     TlsNotAsked "hello/tls-not-asked" 0 "the client began without asking for TLS, and this listener serves nothing in the clear";
     EarlyBytes "hello/early-bytes" 0 "the client sent more in the clear than its request for TLS";
     OtherProtocol "hello/other-protocol" 0 "the client asked for TLS in the words of another protocol than that of the route's backends";
+    ChallengeShown "hello/challenge-answered" 0 "a certificate authority asked for the certificate of a challenge, and got it";
+    SiteUncertified "hello/no-certificate-yet" 0 "the site has no certificate yet: its authority was asked for one, or is about to be";
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
@@ -142,6 +144,7 @@ refusals! {
     LogFull "log/full" 503 "the access log cannot keep up and log.on_full is refuse";
     // In the clear, at a listener that speaks plain HTTP.
     PlainRedirected "plain/redirected" 308 "nothing is served here in the clear: the same request with https is";
+    PlainChallenged "plain/challenge-answered" 200 "a certificate authority asked for the answer to a challenge, and got it";
     PlainChallenge "plain/no-challenge" 404 "nobody here has the answer to that ACME challenge";
     PlainUnknown "plain/unknown-host" 421 "the request names a host that this listener neither serves nor redirects";
     PlainHttps "plain/https-already" 421 "the request is one with https already, and came in the clear: sent to https it would come back";

@@ -9,6 +9,12 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
     ("nothing-served", true, "every route is closed"),
     ("impostor", false, "a backend shows a certificate that is not the expected one; no request reaches it"),
     ("certificate-over", false, "a certificate is over, and what depends on it is closed"),
+    ("certificate-missing", false, "a site has no certificate yet, and every handshake for it is refused"),
+    (
+        "certificate-not-issued",
+        false,
+        "an authority issues no certificate, and says why; the one before is served for as long as it lasts",
+    ),
     ("route-closed", false, "a route takes nothing: none of its backends is open"),
     ("listener-closed", false, "a listener serves nothing of what comes in the clear: its acceptance is over"),
     ("reload-refused", false, "the last reload was refused; what ran before runs on"),

@@ -10,6 +10,7 @@ pub mod backend;
 pub mod basic;
 pub mod build;
 mod carried;
+pub mod challenges;
 pub mod checked;
 pub mod cors;
 pub mod fair;

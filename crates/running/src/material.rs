@@ -11,7 +11,7 @@ use crate::secret::{Seal, SecretPem, SecretText};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use everyhop_plan::{ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
+use everyhop_plan::{Cert, ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
@@ -215,13 +215,13 @@ impl Resumption {
 
 /// The server side of a site. `end_of` tells when a piece of material is over, in Unix time.
 pub fn server(
-    site: &Site,
+    (site, shown): (&Site, &[&Cert]),
     blob: &Blob,
     keep: &Resumption,
     end_of: impl Fn(&str) -> i64,
 ) -> Result<Arc<ServerConfig>, Unusable> {
     let (crypto, versions) = crypto(&site.policy)?;
-    let certs = site.certs.iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
+    let certs = shown.iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
     let certs = certs.collect::<Result<Vec<_>, _>>()?;
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)

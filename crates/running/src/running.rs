@@ -92,6 +92,8 @@ pub struct SiteRun {
     pub config: Arc<ServerConfig>,
     /// What `config` was made of: the site as the plan has it, and its material by digests. What is the same is not made again.
     pub made_of: String,
+    /// It has no certificate to show: at no listener where TLS is spoken it is there.
+    pub is_uncertified: bool,
     /// All certificates of the site are over at this Unix time.
     pub not_after_s: i64,
     /// A client may be known by certificate here.

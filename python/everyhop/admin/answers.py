@@ -129,6 +129,7 @@ def about(it: Supervisor) -> dict[str, object]:
         "maintenance": it.maintenance.told(it.keeper.running.plan),
         "drained": it.drains.told(it.keeper.decided.plan),
         "retired": it.keeper.retired.told(),
+        "acme": it.issuing.told(),
         "inspector": it.keeper.inspection.told(it.keeper.pid),
         "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),

@@ -16,6 +16,7 @@ from everyhop import _door
 from everyhop.admin.answers import answered
 from everyhop.admin.change import lasting
 from everyhop.admin.drains import Drains
+from everyhop.admin.issuing import Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_servers import KeyServers
 from everyhop.admin.key_talk import KeyTalk
@@ -91,9 +92,10 @@ class Supervisor:
             self.key_servers,
         )
         self.keys = KeyTalk(self.keeper, self.key_servers)
+        self.issuing = Issuing(path)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
-        self.watch = Watch(self.keeper, self.changes, self.loop)
+        self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing)
         self.started_at = dt.datetime.now(dt.UTC)
 
     def first(self) -> Compiled:
@@ -121,7 +123,7 @@ class Supervisor:
         keeper, loop = self.keeper, self.loop
         with Server(self.admin_path, loop.selector, lambda q: answered(self, q), keeper.is_engine) as server:
             loop.catch_signals()
-            self.key_servers.wake = loop.wake
+            self.key_servers.wake = self.issuing.wake = loop.wake
             attach(keeper)
             running = keeper.running
             self.changes.last_good.keep(running.text, running.document.included)
@@ -143,6 +145,7 @@ class Supervisor:
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "keys of issuers": self.keys.look,
+                "certificates by ACME": lambda: self.issuing.look(keeper.decided, keeper.control, keeper.pid),
                 "inspectors": lambda: keeper.look_at_inspectors(
                     given_up=self.watch.sees("inspector-down") and not self.watch.is_silent()
                 ),
@@ -188,6 +191,7 @@ class Supervisor:
         ):
             loop.hear(TICK_S)
         loop.tried("the engine's end", self.keeper.stop)
+        self.issuing.end()
         self.changes.last_good.forget()
         say("stopped")
         return 0

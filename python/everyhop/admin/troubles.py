@@ -7,7 +7,7 @@ It changes nothing and says nothing. Read next: `watch.py`, which puts both toge
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from everyhop import _door
 from everyhop.compile import Compiled
@@ -69,6 +69,20 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
     for id_, end in past.items():
         if id_.startswith("crl/"):
             found.append(trouble("revocation-stale", id_.removeprefix("crl/"), f"it was due at {moment(end)}"))
+    return found
+
+
+def uncertified(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]:
+    """Sites that have no certificate yet, and those whose next one does not come. `problems`: by site, why."""
+    there = {str(e["id"]) for e in running.material.entries}
+    found = []
+    for site in running.plan.sites:
+        mine = [it for it in site.certs if it.key == "acme"]
+        about, why = f"site {site.name}", problems.get(site.name, "")
+        if mine and not any(it.material in there for it in mine):
+            found.append(trouble("certificate-missing", about, why or "it is being asked for"))
+        elif mine and why:
+            found.append(trouble("certificate-not-issued", about, why))
     return found
 
 

@@ -11,13 +11,14 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 
+from everyhop.admin.issuing import Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_answers import Set
 from everyhop.admin.key_servers import Server
 from everyhop.admin.loop import Loop
 from everyhop.admin.reload import Reload
 from everyhop.admin.telling import say
-from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble
+from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble, uncertified
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
@@ -72,8 +73,8 @@ class Wrong:
 class Watch:
     """Of one supervisor."""
 
-    def __init__(self, keeper: Keeper, changes: Reload, loop: Loop) -> None:
-        self.keeper, self.changes, self.loop = keeper, changes, loop
+    def __init__(self, keeper: Keeper, changes: Reload, loop: Loop, issuing: Issuing | None = None) -> None:
+        self.keeper, self.changes, self.loop, self.issuing = keeper, changes, loop, issuing
         self.known: dict[Key, Wrong] = {}
         self.ways_in = WaysIn()
         self.next_s = 0.0
@@ -113,6 +114,7 @@ class Watch:
     def ours(self, now: dt.datetime) -> list[m.Trouble]:
         keeper, changes = self.keeper, self.changes
         found = over(keeper.running, now, self.ways_in)
+        found += uncertified(keeper.running, {} if self.issuing is None else self.issuing.problems())
         if keeper.control is None:
             found.append(trouble("engine-gone", why=keeper.died))
         if keeper.restarted is not None and now - keeper.restarted < LATELY:

@@ -71,6 +71,9 @@ def status(
     for it in engine.get("wafs", []):
         for text in beside(f"waf {it['name']}: ", waf(it, supervisor.get("inspector"))).split("\n"):
             line(*marked(text))
+    for it in supervisor.get("acme", []):
+        for text in beside(f"site {it['site']}: ", issued(it)).split("\n"):
+            line(text)
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -196,6 +199,17 @@ def store(it: dict[str, Any]) -> str:
     told += [f"fell silent {it['downs']} time(s)"] if it["downs"] else []
     told += [f"{it['alone']} request(s) let pass by this edge's own count"] if it["alone"] else []
     return ", ".join(told)
+
+
+def issued(it: dict[str, Any]) -> str:
+    """A certificate by ACME; what is in the way stands among the troubles."""
+    by = f" by {it['authority']}" if it["authority"] else ""
+    told = f"certificate{by} until {it['until'][:19]}Z" if it["until"] else "no certificate yet"
+    if it["pending"]:
+        return f"{told}, an order is under way"
+    return (
+        f"{told}, renewed at {it['next_try'][:19]}Z" if it["until"] else f"{told}, asked for at {it['next_try'][:19]}Z"
+    )
 
 
 def waf(it: dict[str, Any], inspector: dict[str, Any] | None) -> str:

@@ -149,13 +149,21 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
         name=it.name,
         hosts=sorted(world.site_hosts[it.name]),
         listeners=sorted(set(it.listeners)) if it.listeners else None,
-        certs=[plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.certs)],
+        certs=certs(world, it),
         clients=clients,
         policy=policy(it.policy),
         protocol=(spoken := protocol_of(carried, it.name)),
         alpn=it.http_alpn if spoken == "http" else list(it.alpn or []),
         hsts=plan.Hsts(**it.hsts.model_dump()) if it.hsts else None,
     )
+
+
+def certs(world: World, it: Site) -> list[plan.Cert]:
+    """Those by ACME are in the plan whether they are there yet or not: the plan of one text is one."""
+    if it.is_by_acme:
+        issued = world.config.acme.issued(it.name)
+        return [plan.Cert(material=f"site/{it.name}/{i}", chain=chain, key="acme") for i, chain in enumerate(issued)]
+    return [plan.Cert(material=f"site/{it.name}/{i}", chain=c.chain, key=c.key) for i, c in enumerate(it.pairs)]
 
 
 def at_edge(

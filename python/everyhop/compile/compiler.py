@@ -16,6 +16,7 @@ from typing import Literal
 
 from everyhop.compile import (
     rules_acceptance,
+    rules_acme,
     rules_answers,
     rules_authorizers,
     rules_basic,
@@ -86,7 +87,7 @@ class Compiled:
     findings: list[Finding]
     document: Document = field(repr=False)
     route_names: list[str]
-    watched: dict[Path, Mark]
+    watched: dict[Path, Mark | None]
     """The files that were read for it, as they were before they were read."""
     names: set[str]
     text: str = field(repr=False)
@@ -229,6 +230,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_basic.judge(world)
     rules_authorizers.judge(world)
     rules_waf.judge(world)
+    rules_acme.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
@@ -290,8 +292,10 @@ def said(world: World) -> object:
     }
 
 
-def watched(world: World) -> dict[Path, Mark]:
-    return {path: mark for files in read_for(world) for path, mark in files.items()}
+def watched(world: World) -> dict[Path, Mark | None]:
+    """What was read, and what was looked for and is yet to come."""
+    found: dict[Path, Mark | None] = dict.fromkeys(world.missing)
+    return found | {path: mark for files in read_for(world) for path, mark in files.items()}
 
 
 def read_for(world: World) -> list[dict[Path, Mark]]:

@@ -25,9 +25,9 @@ from everyhop.source import Place
 def read_names(world: World) -> None:
     """Only what a plan itself holds of files: the names of sites that take their hosts from a certificate, and of users."""
     for i, site in enumerate(world.config.site):
-        if site.hosts is None and site.certs:
+        if site.hosts is None and site.pairs:
             with contextlib.suppress(Unusable):
-                world.certified[i] = identity.read_names(site.certs[0].chain, world.base)
+                world.certified[i] = identity.read_names(site.pairs[0].chain, world.base)
     for route in world.config.route:
         if route.basic is not None:
             with contextlib.suppress(Unusable, Unfit):
@@ -38,10 +38,12 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     config = world.config
     rules_log.openable(world)
     for i, site in enumerate(config.site):
-        for j, pair in enumerate(site.certs):
+        for j, pair in enumerate(site.pairs):
             found = one(world, ("site", i, "certs", j), pair.chain, pair.key, f"site {site.name!r}", environ)
             if found and j == 0:
                 world.certified[i] = found.names
+        if site.is_by_acme:
+            by_acme(world, i, environ)
         if site.clients and site.clients.ca == SYSTEM:
             world.refuse(
                 "site/clients-of-anybody",
@@ -151,6 +153,16 @@ def errors(world: World) -> None:
             world.pages[label] = read_html(label, world.base, world.pages.get(label))
         except Unusable as e:
             world.refuse(e.slug, ("pages", of), f"the page for {of}: {e.what}", e.mend)
+
+
+def by_acme(world: World, i: int, environ: Mapping[str, str]) -> None:
+    """What an authority issued, once it did: until then its files are looked for, and the site has none."""
+    it = world.config.site[i]
+    for j, path in enumerate(world.config.acme.issued(it.name)):
+        if (world.base / path).exists():
+            one(world, ("site", i, "certs", j), path, f"file:{path}", f"site {it.name!r}", environ)
+        else:
+            world.missing.add(world.base / path)
 
 
 def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:

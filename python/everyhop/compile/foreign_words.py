@@ -141,8 +141,9 @@ ROWS = (
     Row("tls_min_version ssl_protocols minVersion maxVersion ssl_min_ver ssl_max_ver min_tls tls_version tls_versions tls_protocols tls_minimum_protocol_version tls_max_version protocol_version "
         "ciphers ssl_ciphers cipher_suites curves curvePreferences ssl_ecdh_curve ssl_prefer_server_ciphers tls_params",
         Lives("site", 'policy = "intermediate"', '"modern" is TLS 1.3 alone')),
-    Row("acme acme_ca letsencrypt certResolver certificatesResolvers auto_https automatic_https on_demand email tls_email lego",
-        Absent("let certbot or lego write the files that a site's certs name: a renewed file is seen by itself")),
+    Row("acme_ca letsencrypt certResolver certificatesResolvers auto_https automatic_https on_demand lego",
+        Lives("site", 'certs = "acme"', "who is asked, and by whom, stands in [acme]")),
+    Row("email tls_email acme_email", Lives("acme", 'contact = ["mailto:ops@example.com"]')),
     Row("ssl_stapling ocsp ocsp_stapling must_staple", Absent("shorten the certificate's life instead; clients' revocation lists are clients.crl of a site")),
     Row("ssl_session_cache ssl_session_tickets ssl_session_timeout session_tickets", Absent("nothing is to be set: leave it out")),
     # Where TLS ends, and the hop behind.

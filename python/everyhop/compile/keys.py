@@ -28,7 +28,7 @@ def site_host(config: Config, i: int, host: str) -> Key:
     """A host of a site, given in its canonical form; where the site takes its names from its certificate, that one."""
     given = config.site[i].hosts
     if given is None:
-        return ("site", i, "certs", 0, "chain") if config.site[i].certs else ("site", i, "name")
+        return ("site", i, "certs", 0, "chain") if config.site[i].pairs else ("site", i, "name")
     at = next((j for j, text in enumerate(given) if names.host(text, wildcard=True) == host), None)
     return ("site", i, "hosts") if at is None else ("site", i, "hosts", at)
 

@@ -33,7 +33,7 @@ def material(world: World) -> Material:
         entries.append({"id": id_, "chain_sha256": it.chain_sha256, "key_sha256": it.key_sha256, "not_after_s": ends})
 
     for i, site in enumerate(world.config.site):
-        for j in range(len(site.certs)):
+        for j in range(len(world.config.acme.keys) if site.is_by_acme else len(site.pairs)):
             pair(f"site/{site.name}/{j}", ("site", i, "certs", j))
     for i, identity in enumerate(world.config.identity):
         pair(f"identity/{identity.name}", ("identity", i))

@@ -57,7 +57,7 @@ def unique(world: World) -> None:
 def secrets(world: World) -> None:
     given: list[tuple[Key, str]] = []
     for i, site in enumerate(world.config.site):
-        given += [(("site", i, "certs", j, "key"), pair.key) for j, pair in enumerate(site.certs)]
+        given += [(("site", i, "certs", j, "key"), pair.key) for j, pair in enumerate(site.pairs)]
     given += [(("identity", i, "key"), identity.key) for i, identity in enumerate(world.config.identity)]
     for key, text in given:
         if not text.startswith(("file:", "env:", "cred:")):
@@ -224,7 +224,7 @@ def carried(found: tuple[str, ...]) -> str:
 
 def covered(world: World, i: int, hosts: Iterable[str]) -> None:
     site = world.config.site[i]
-    for j, pair in enumerate(site.certs):
+    for j, pair in enumerate(site.pairs):
         read = world.pairs.get(("site", i, "certs", j))
         if read is None:
             continue

@@ -83,14 +83,14 @@ def one_key(world: World) -> frozenset[tuple[int, int]]:
         (i, n)
         for i, identity in enumerate(world.config.identity)
         for n, site in enumerate(world.config.site)
-        for j, pair in enumerate(site.certs)
+        for j, pair in enumerate(site.pairs)
         if known(("identity", i), identity.key) & known(("site", n, "certs", j), pair.key)
     )
 
 
 def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
     """A name in the site's hosts or certificates with which the edge could answer for one of `hosts`."""
-    read = [name for j in range(len(site.certs)) if (p := world.pairs.get(("site", n, "certs", j))) for name in p.names]
+    read = [name for j in range(len(site.pairs)) if (p := world.pairs.get(("site", n, "certs", j))) for name in p.names]
     held = [*world.site_hosts[site.name], *read, *world.certified.get(n, ())]
     # A wildcard of a route takes names of any depth; one of a certificate is one whole label.
     return next((own for own in held for host in hosts if names.covers(own, host) or below(own, host)), None)

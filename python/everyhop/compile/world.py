@@ -43,6 +43,8 @@ class World:
     """Of stores by their index."""
     rules: dict[str, Rules] = field(default_factory=dict)
     """What requests are inspected by beside the shipped rules, by the name of the file."""
+    missing: set[Path] = field(default_factory=set)
+    """Files that are yet to come: what an authority has not issued so far."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)

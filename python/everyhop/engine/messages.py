@@ -179,6 +179,37 @@ class Keys(Ask):
     issuers: list[Asked]
 
 
+class Shown(Form):
+    """The certificate of a challenge, and its key, in PEM."""
+
+    chain: str
+    key: str
+
+
+class ShownInTls(Form):
+    """By a handshake of its own (RFC 8737)."""
+
+    kind: Literal["tls-alpn-01"] = "tls-alpn-01"
+    name: str
+    certificate: Shown
+
+
+class SaidInTheClear(Form):
+    """At a listener of plain HTTP (RFC 8555 §8.3)."""
+
+    kind: Literal["http-01"] = "http-01"
+    name: str
+    token: str
+    text: str
+
+
+class Challenges(Ask):
+    """What authorities are answered whose orders are pending: those and no others."""
+
+    ask: Literal["challenges"] = "challenges"
+    challenges: list[Annotated[ShownInTls | SaidInTheClear, Field(discriminator="kind")]]
+
+
 class Inspector(Ask):
     """An inspector is ready, by the policies that it is known by; its socket rides along."""
 
@@ -362,6 +393,7 @@ Question = Annotated[
     | Plan
     | Wanted
     | Keys
+    | Challenges
     | Inspector
     | Where
     | Drain

@@ -24,7 +24,11 @@ class Item:
 def inventory(config: Config, base: Path) -> list[Item]:
     items = []
     for site in config.site:
-        for n, pair in enumerate(site.certs):
+        for n, chain in enumerate(config.acme.issued(site.name) if site.is_by_acme else ()):
+            items.append(
+                Item(f"site {site.name!r}, shown to clients, by ACME", f"site/{site.name}/{n}", shelf(chain, base))
+            )
+        for n, pair in enumerate(site.pairs):
             items.append(
                 Item(f"site {site.name!r}, shown to clients", f"site/{site.name}/{n}", shelf(pair.chain, base))
             )

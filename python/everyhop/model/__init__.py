@@ -1,6 +1,7 @@
 """The configuration as people write it. Read next: `config.py`, then `route.py`."""
 
 from everyhop.model.acceptance import Acceptance
+from everyhop.model.acme import AcmeSection
 from everyhop.model.authorizer import Authorizer, PassAcceptance
 from everyhop.model.basic import Basic
 from everyhop.model.collector import Collector, Traces
@@ -29,6 +30,7 @@ from everyhop.model.waf import Exclusion, InspectorSection, Waf
 
 __all__ = [
     "Acceptance",
+    "AcmeSection",
     "AdminSection",
     "Allow",
     "Answer",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from everyhop.model.acme import AcmeSection
 from everyhop.model.authorizer import Authorizer
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
@@ -72,6 +73,7 @@ class Config(Section):
     status: StatusSection = StatusSection()
     limits: Limits = Limits()
     inspector: InspectorSection = InspectorSection()
+    acme: AcmeSection = AcmeSection()
     pages: dict[str, str] = {}
     """Pages of HTML for errors that the edge makes itself, by status or class: `{ 404 = "pages/404.html", 5xx = "pages/down.html" }`. A status goes before its class. Who prefers HTML gets it, with the error's own status; programs are told as ever. A page has 64 KiB at most, in UTF-8; the file is watched."""
     listener: Annotated[list[Listener], Field(min_length=1)]

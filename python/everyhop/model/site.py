@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from everyhop.model.base import Section
 
@@ -40,6 +40,13 @@ class Hsts(Section):
     """Browsers may ship it, which takes a year at least and `subdomains`, and months to be undone."""
 
 
+Certs = Annotated[
+    Annotated[list[KeyPair], Tag("files")] | Annotated[Literal["acme"], Tag("acme")],
+    # So that what is wrong with it is told of the form that it was meant to have.
+    Discriminator(lambda given: "acme" if isinstance(given, str) else "files"),
+]
+
+
 class Site(Section):
     """`[[site]]`: the handshake belongs to it, since a certificate is shown before any path exists."""
 
@@ -48,8 +55,8 @@ class Site(Section):
     """Exact names or `*.` and a suffix; default: the names of the first certificate."""
     listeners: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the only `[[listener]]`s where it answers; at any other its names are unknown. One of plain HTTP sends to https only names that answer there. Default: every one."""
-    certs: list[KeyPair] = []
-    """One or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
+    certs: Certs = []
+    """`"acme"`: an authority issues it, and it is renewed by itself (`[acme]`); it has `hosts` then. Else files, one or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
     clients: Clients | None = None
     policy: Literal["intermediate", "modern"] = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""
@@ -57,6 +64,15 @@ class Site(Section):
     """`Strict-Transport-Security` in every answer, the edge's own too, in the place of a backend's; never in the clear."""
     alpn: list[str] | None = None
     """Which protocols are offered, in order of preference. Default for HTTP: `["h2", "http/1.1"]`, and no others. Default where its routes have `protocol = "tcp"`: none, and clients may offer what they like; some clients need the name of theirs, such as `postgresql`; the backend is offered what the client agreed on."""
+
+    @property
+    def is_by_acme(self) -> bool:
+        return self.certs == "acme"
+
+    @property
+    def pairs(self) -> list[KeyPair]:
+        """Those that are files of the user's."""
+        return [] if isinstance(self.certs, str) else self.certs
 
     @property
     def http_alpn(self) -> list[str]:

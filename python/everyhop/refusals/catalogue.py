@@ -274,6 +274,23 @@ PAGES: dict[str, Page] = {
         "a site has no certificate",
         "where TLS is spoken every handshake would fail; only what is reached in the clear alone does without",
     ),
+    "acme/names": Page(
+        "an authority cannot be asked for a name",
+        "an order with one such name fails as a whole, and after some the authority answers nobody of this address for a while",
+        '`certs = "acme"` has a certificate issued for the `hosts` of its site, each of which is proved by a challenge.',
+    ),
+    "acme/terms": Page(
+        "nobody agreed to an authority's terms",
+        "an authority issues to who agreed to its terms of service, and nobody can do that but you",
+    ),
+    "acme/authority": Page(
+        "an authority is none",
+        "it is asked over TLS for its directory, by a word that is known or by that directory's URL",
+    ),
+    "acme/challenge": Page(
+        "no challenge can be answered", "the authority looks for its answer where nobody gives one, and issues nothing"
+    ),
+    "acme/unused": Page("nothing is issued", "who believes that certificates come by themselves does not renew them"),
     # Certificates.
     "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
     "certificate/key-mismatch": Page("a key does not belong to its certificate", "every handshake would fail"),

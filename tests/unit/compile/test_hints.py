@@ -13,7 +13,7 @@ from everyhop.compile.foreign_words import ANYWHERE, ROWS, Absent, Lives, Row, U
 from everyhop.compile.hints import answered, folded, hint, known_tables
 from everyhop.compile.reading import read
 from everyhop.errors import Refused
-from everyhop.model import Acceptance, Config, Identity, Issuer, Listener, Route, Site, Traces, Verify, Waf
+from everyhop.model import Acceptance, AcmeSection, Config, Identity, Issuer, Listener, Route, Site, Traces, Verify, Waf
 from everyhop.model.config import AdminSection, DnsSection, EngineSection, StatusSection
 from everyhop.model.limits import Limits
 from everyhop.model.log import LogSection
@@ -22,6 +22,7 @@ from everyhop.trust import CAPABILITIES
 MODELS: dict[str, type[BaseModel]] = {
     "": Config,
     "engine": EngineSection,
+    "acme": AcmeSection,
     "log": LogSection,
     "admin": AdminSection,
     "dns": DnsSection,

@@ -16,6 +16,7 @@ const REMEMBERED: &[u8] = b"max-age=3600";
 pub(crate) fn refusal(conn: &Conn, why: Refusal, asked: &Asked, wants: Wants) -> Answer {
     match (why, conn.https_port()) {
         (Refusal::PlainRedirected, Some(port)) => redirect(why, &location(asked, port), asked),
+        (Refusal::PlainChallenged, _) => challenged(conn, asked),
         _ => {
             let page = |status| conn.opened.arrived.core.running()?.pages.as_ref()?.page(status);
             let mut it = answer(why, asked.shown_id(), asked.is_head(), wants, page);
@@ -60,6 +61,19 @@ pub(crate) fn called(why: Refusal, asked: &Asked) -> Answer {
     }
     if let Some(limited) = &asked.limited {
         limited.each_of_call(|name, value| it.fields.push((name.into(), value.to_vec())));
+    }
+    it
+}
+
+/// What the authority asked for, and nothing else (RFC 8555 §8.3).
+fn challenged(conn: &Conn, asked: &Asked) -> Answer {
+    let text = conn.opened.arrived.core.shared.challenges.http(&asked.host, asked.path()).unwrap_or_default();
+    let body = text.as_bytes().to_vec();
+    let fields = vec![("content-type".into(), b"application/octet-stream".to_vec())];
+    let meta = Meta { status: 200, body: BodyLen::Known(body.len() as u64), behind: Behind::Nothing };
+    let mut it = Answer { meta, fields, body: body.into() };
+    if asked.is_head() {
+        it.without_body();
     }
     it
 }

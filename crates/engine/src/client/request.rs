@@ -355,6 +355,9 @@ fn in_the_clear<V: Fields + Headers>(
         let told = Told::of(Some(Scheme::Http), None, None, None, (&asked.host, &asked.authority));
         asked.told = Some(Box::new(told));
     }
+    if is_challenge(conn, asked) {
+        return Err(Refused::from(Refusal::PlainChallenged).into());
+    }
     let now_s = conn.opened.arrived.core.clock().unix_s.get();
     admit_served_to_route(running, &conn.proved(running, asked), asked, view, now_s)
         .map_err(|by| stays_refused(conn, running, asked, view, by))
@@ -399,12 +402,20 @@ fn sent_to_https(conn: &Conn, running: &Running, asked: &Asked, view: &impl Fiel
     view.each(|id, _, value| {
         contradicts |= id == FieldId::Host && (host::host_into(value, &mut other).is_err() || other != asked.host);
     });
-    let why =
-        if contradicts { Refusal::HostContradicted } else { admit_plain(&running.matcher, conn.listener(), asked) };
+    let why = match () {
+        () if contradicts => Refusal::HostContradicted,
+        () if is_challenge(conn, asked) => Refusal::PlainChallenged,
+        () => admit_plain(&running.matcher, conn.listener(), asked),
+    };
     if why == Refusal::PlainRedirected {
         conn.opened.arrived.listening.redirected.fetch_add(1, Ordering::Relaxed);
     }
     Some(why.into())
+}
+
+/// An authority asks for the answer to a challenge of ours.
+fn is_challenge(conn: &Conn, asked: &Asked) -> bool {
+    conn.opened.arrived.core.shared.challenges.http(&asked.host, asked.path()).is_some()
 }
 
 /// Why the path is taken for none of that route.

@@ -8,6 +8,7 @@ use arc_swap::ArcSwapOption;
 use everyhop_record::log::Logs;
 use everyhop_record::spans::Spans;
 use everyhop_record::trouble::Trouble;
+use everyhop_running::challenges::Challenges;
 use everyhop_running::key_server::Wanted;
 use everyhop_running::passwords::Passwords;
 use everyhop_running::running::Running;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub wanted: Wanted,
     /// Who inspects requests.
     pub inspectors: Inspectors,
+    /// What authorities are answered whose orders are pending.
+    pub challenges: Challenges,
     /// Where the ids of this process begin.
     pub(crate) ids_from: u64,
 }
@@ -70,6 +73,7 @@ impl Default for Shared {
             passwords: Arc::default(),
             wanted: Wanted::default(),
             inspectors: Inspectors::default(),
+            challenges: Challenges::default(),
             ids_from: ids::anywhere(),
         }
     }

@@ -1,0 +1,177 @@
+"""Certificates that authorities issue, for sites with `certs = "acme"`: a thread of its own takes one step after the other, and what it
+answers to challenges is told to the engine from the loop. What is issued lies in files, which are watched like any others.
+
+Read next: `../acme/keeper.py`, which knows what is to be done; `renewal.py`, which sees the files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everyhop.admin.telling import say
+from everyhop.compile import Compiled
+from everyhop.engine import messages as m
+from everyhop.engine.control import Control, EngineRefused
+from everyhop.engine.frames import Lost
+from everyhop.errors import EveryhopError
+from everyhop.model import AcmeSection
+
+if TYPE_CHECKING:
+    # Read where there is a use for it: it takes time and memory.
+    from everyhop.acme import Keeper
+
+TOLD_S = 10.0
+"""How long a challenge waits for the engine to know of it."""
+
+
+class Answers:
+    """What the engine is to answer. Put there by the thread of orders, told by the loop."""
+
+    def __init__(self, kinds: Collection[str], wake: Callable[[], object]) -> None:
+        self.allowed = kinds
+        self.changed = threading.Condition()
+        self.all: dict[tuple[str, str, str], m.ShownInTls | m.SaidInTheClear] = {}
+        self.version = self.told = 0
+        self.wake = wake
+
+    @property
+    def kinds(self) -> Collection[str]:
+        return self.allowed
+
+    def publish(self, kind: str, name: str, token: str, key_authorization: str) -> float:
+        """Returns once the engine answers. Raises `OSError` where it does not hear of it."""
+        from everyhop.acme.tls_alpn import challenge_pair
+
+        it: m.ShownInTls | m.SaidInTheClear
+        if kind == "tls-alpn-01":
+            chain, key = challenge_pair(name, key_authorization, dt.datetime.now(dt.UTC))
+            it = m.ShownInTls(name=name, certificate=m.Shown(chain=chain.decode(), key=key.decode()))
+        else:
+            it = m.SaidInTheClear(name=name, token=token, text=key_authorization)
+        with self.changed:
+            self.all[kind, name, token] = it
+            self.version += 1
+            version = self.version
+            self.wake()
+            if not self.changed.wait_for(lambda: self.told >= version, TOLD_S):
+                raise OSError("the engine could not be told what to answer")
+        return 0.0
+
+    def withdraw(self, kind: str, name: str, token: str, key_authorization: str) -> None:
+        with self.changed:
+            if self.all.pop((kind, name, token), None) is not None:
+                self.version += 1
+
+
+class Issuing:
+    """Of one supervisor. `look` is called in its loop."""
+
+    def __init__(self, config: Path) -> None:
+        self.base = config.absolute().parent
+        self.wake: Callable[[], object] = lambda: None
+        self.of: Compiled | None = None
+        self.section: AcmeSection | None = None
+        self.keeper: Keeper | None = None
+        self.answers: Answers | None = None
+        self.pid = 0
+        """Of the engine that was told last."""
+        self.due = threading.Event()
+        self.stopped = False
+        self.thread: threading.Thread | None = None
+
+    def look(self, decided: Compiled, control: Control | None, pid: int) -> None:
+        """Follows what runs, and tells the engine what to answer."""
+        if decided is not self.of:
+            self.follow(decided)
+        if self.answers is not None and control is not None:
+            self.tell(self.answers, control, pid)
+
+    def follow(self, compiled: Compiled) -> None:
+        self.of = compiled
+        config = compiled.config
+        wanted = [it.name for it in config.site if it.is_by_acme]
+        if not wanted and self.keeper is None:
+            return
+        from everyhop.acme import Site
+
+        hosts = {it.name: tuple(it.hosts) for it in compiled.plan.sites}
+        sites = [Site(name, hosts[name], tuple(config.acme.keys), config.acme.profile) for name in wanted]
+        if self.keeper is None or self.section != config.acme:
+            self.begin(config.acme)
+        assert self.keeper is not None
+        self.keeper.configure(sites)
+        self.due.set()
+
+    def begin(self, section: AcmeSection) -> None:
+        """With other authorities, or at first. What was under way goes on from the store."""
+        from everyhop.acme import Keeper, Store, authority
+
+        self.end()
+        ca = None if section.ca is None else self.base / section.ca
+        authorities = [authority(text, ca) for text in section.authority]
+        in_the_clear = self.of is not None and any(it.speaks == "http" for it in self.of.config.listener)
+        kinds = [kind for kind in section.challenges if kind != "http-01" or in_the_clear]
+        self.section, self.answers = section, Answers(kinds, self.wake)
+        store = Store(self.base / section.state)
+        keeper = Keeper(store, authorities, self.answers, contact=section.contact, terms_agreed=section.terms_agreed)
+        self.keeper, self.stopped, self.pid = keeper, False, 0
+        self.thread = threading.Thread(target=self.run, args=(keeper,), name="acme", daemon=True)
+        self.thread.start()
+
+    def run(self, keeper: Keeper) -> None:
+        while not self.stopped and keeper is self.keeper:
+            stepped = keeper.step()
+            for name in stepped.changed:
+                say(f"site {name!r} has a new certificate")
+            if self.due.wait(stepped.wait_s):
+                self.due.clear()
+
+    def tell(self, answers: Answers, control: Control, pid: int) -> None:
+        with answers.changed:
+            version, all_ = answers.version, list(answers.all.values())
+        if version == answers.told and (pid == self.pid or not all_):
+            return
+        try:
+            control.must(m.Challenges(challenges=all_), m.Heard)
+        except (EngineRefused, Lost) as e:
+            raise EveryhopError(f"the engine was not told what to answer: {e}") from e
+        self.pid = pid
+        with answers.changed:
+            answers.told = version
+            answers.changed.notify_all()
+
+    def end(self) -> None:
+        keeper, self.keeper, self.stopped = self.keeper, None, True
+        self.due.set()
+        if self.thread is not None:
+            self.thread.join(1.0)
+        if keeper is not None:
+            keeper.close()
+        self.due.clear()
+
+    def problems(self) -> dict[str, str]:
+        """By site: what keeps its certificate from coming."""
+        keeper = self.keeper
+        every = [] if keeper is None else keeper.status()
+        return {it.site: f"{it.problem}; tried again at {it.next_try:%Y-%m-%dT%H:%M:%SZ}" for it in every if it.problem}
+
+    def told(self) -> list[dict[str, object]]:
+        """For `status`."""
+        if self.keeper is None:
+            return []
+        return [
+            {
+                "site": it.site,
+                "names": list(it.names),
+                "until": None if it.until is None else it.until.isoformat(),
+                "next_try": it.next_try.isoformat(),
+                "pending": it.pending,
+                "problem": None if it.problem is None else str(it.problem),
+                "authority": it.authority,
+            }
+            for it in self.keeper.status()
+        ]

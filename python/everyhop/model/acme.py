@@ -1,0 +1,45 @@
+"""`[acme]`: certificates that an authority issues by itself, for sites with `certs = "acme"` (RFC 8555)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from everyhop.model.base import Section
+
+
+class AcmeSection(Section):
+    """`[acme]`"""
+
+    authority: Annotated[list[str], Field(min_length=1)] = ["letsencrypt"]
+    """Who is asked: `letsencrypt`, `letsencrypt-staging`, or the URL of a directory. Of several the next is asked where one is down."""
+    ca: str | None = None
+    """PEM file of the roots by which the authority itself is verified; default: the machine's."""
+    contact: list[str] = []
+    """Where the authority reaches you: `["mailto:ops@example.com"]`."""
+    terms_agreed: bool = False
+    """You agree to the authority's terms of service. Without it none is asked."""
+    profile: str | None = None
+    """Which of the authority's profiles, such as `shortlived`; default: its own."""
+    challenges: Annotated[list[Literal["tls-alpn-01", "http-01"]], Field(min_length=1)] = ["tls-alpn-01", "http-01"]
+    """How names are proved, in order: by a handshake at port 443, or in the clear at port 80, which takes a listener with `speaks = "http"`."""
+    keys: Annotated[list[Literal["ecdsa-p256", "rsa-2048"]], Field(min_length=1, max_length=2)] = ["ecdsa-p256"]
+    """What kinds of keys certificates are for; of both, clients that know no ECDSA are shown the other."""
+    state: str = "acme"
+    """The folder of accounts, keys and certificates; readable by nobody else. What is issued stands below it, a file for each site and kind of key."""
+
+    def issued(self, site: str) -> list[str]:
+        """Where what is issued for a site is found: a certificate, its chain and its key in one file, for each kind of key."""
+        return [f"{self.state}/{site_folder(site)}/{kind}.pem" for kind in self.keys]
+
+
+def site_folder(name: str) -> str:
+    """A site's own: by its name where that can be one of a folder."""
+    plain = name if PLAIN.fullmatch(name) else f"_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return f"sites/{plain}"
+
+
+PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}")
