@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,38 +19,105 @@ from tests.wire.test_challenges import asks
 Edges = Callable[..., EdgeKit]
 
 
-@pytest.mark.parametrize("challenge", ["tls-alpn-01", "http-01"])
-def test_a_site_without_a_certificate_gets_one_and_is_served(
-    edge: Edges, raw: Callable[..., Raw], pki: Pki, names: Names, tmp_path: Path, challenge: str
-) -> None:
-    backend, plain, secure = raw(answering(OK)), free_port(), free_port()
-    pebble = Pebble(pki, tmp_path, resolver=names.port, http_port=plain, tls_port=secure)
-    try:
-        it = edge(
-            f'[acme]\nauthority = ["https://127.0.0.1:{pebble.port}/dir"]\nca = "{pki.public.file}"\nterms_agreed = true\n'
-            f'challenges = ["{challenge}"]\n'
-            f'[[listener]]\nname = "web"\nbind = ["127.0.0.1:{plain}"]\nspeaks = "http"\nhttps_port = {secure}\n'
-            f'[[listener]]\nname = "second"\nbind = ["127.0.0.1:{secure}"]\n'
-            '[[site]]\nname = "new"\nhosts = ["new.test", "other.new.test"]\ncerts = "acme"\n'
-            f'[[route]]\nname = "r"\nhost = ["new.test", "other.new.test"]\ntls = "plaintext"\nto = ["127.0.0.1:{backend.port}"]\n'
+class Ground:
+    """An authority, and an edge that it looks at."""
+
+    def __init__(self, edge: Edges, raw: Callable[..., Raw], pki: Pki, names: Names, folder: Path) -> None:
+        self.edge_of, self.pki, self.backend = edge, pki, raw(answering(OK))
+        self.plain, self.secure = free_port(), free_port()
+        self.pebble = Pebble(
+            pki, folder, resolver=names.port, http_port=self.plain, tls_port=self.secure, blocked=["blocked.test"]
         )
 
-        def shown() -> x509.Certificate | None:
-            try:
-                return x509.load_der_x509_certificate(asks(secure, "new.test", ["http/1.1"])[1])
-            except ssl.SSLError:
-                return None
+    def start(self, sites: str, challenge: str = "tls-alpn-01") -> EdgeKit:
+        self.edge = self.edge_of(
+            f'[acme]\nauthority = ["https://127.0.0.1:{self.pebble.port}/dir"]\nca = "{self.pki.public.file}"\n'
+            f'terms_agreed = true\nchallenges = ["{challenge}"]\n'
+            f'[[listener]]\nname = "web"\nbind = ["127.0.0.1:{self.plain}"]\nspeaks = "http"\nhttps_port = {self.secure}\n'
+            f'[[listener]]\nname = "second"\nbind = ["127.0.0.1:{self.secure}"]\n{sites}{self.route("a.test")}'
+        )
+        return self.edge
 
-        until(lambda: shown() is not None, 60)
-        found = shown()
-        assert found is not None
-        carried = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert {*carried.get_values_for_type(x509.DNSName)} == {"new.test", "other.new.test"}
-        assert "Pebble" in found.issuer.rfc4514_string()
-        told = it.admin("status")["supervisor"]["acme"]
-        assert [(one["site"], one["problem"], one["pending"]) for one in told] == [("new", None, False)]
-        ends = [line["end"] for line in it.all_lines()]
-        how = "hello" if challenge == "tls-alpn-01" else "plain"
-        assert ends.count(f"{how}/challenge-answered") >= 2
-    finally:
-        pebble.close()
+    def route(self, *hosts: str) -> str:
+        return (
+            f'[[route]]\nname = "r{hosts[0]}"\nhost = {list(hosts)}\ntls = "plaintext"\n'
+            f'to = ["127.0.0.1:{self.backend.port}"]\n'
+        ).replace("'", '"')
+
+    def shown(self, name: str) -> x509.Certificate | None:
+        try:
+            return x509.load_der_x509_certificate(asks(self.secure, name, ["http/1.1"])[1])
+        except ssl.SSLError:
+            return None
+
+    def told(self) -> list[tuple[object, object, object]]:
+        found = self.edge.admin("status")["supervisor"]["acme"]
+        return [(one["site"], one["problem"], one["pending"]) for one in found]
+
+
+@pytest.fixture
+def ground(edge: Edges, raw: Callable[..., Raw], pki: Pki, names: Names, tmp_path: Path) -> Iterator[Ground]:
+    it = Ground(edge, raw, pki, names, tmp_path)
+    yield it
+    it.pebble.close()
+
+
+def site(name: str, *hosts: str) -> str:
+    return f'[[site]]\nname = "{name}"\nhosts = {list(hosts)}\ncerts = "acme"\n'.replace("'", '"')
+
+
+@pytest.mark.parametrize("challenge", ["tls-alpn-01", "http-01"])
+def test_a_site_without_a_certificate_gets_one_and_is_served(ground: Ground, challenge: str) -> None:
+    names = ("new.test", "other.new.test")
+    it = ground.start(site("new", *names) + ground.route(*names), challenge)
+    until(lambda: ground.shown("new.test") is not None, 60)
+    found = ground.shown("new.test")
+    assert found is not None
+    carried = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {*carried.get_values_for_type(x509.DNSName)} == {*names}
+    assert "Pebble" in found.issuer.rfc4514_string()
+    assert ground.told() == [("new", None, False)]
+    ends = [line["end"] for line in it.all_lines()]
+    how = "hello" if challenge == "tls-alpn-01" else "plain"
+    assert ends.count(f"{how}/challenge-answered") >= 2
+
+
+def test_a_site_that_a_reload_brings_is_asked_for_and_the_one_before_is_not_asked_for_again(ground: Ground) -> None:
+    it = ground.start(site("new", "new.test") + ground.route("new.test"))
+    until(lambda: ground.shown("new.test") is not None, 60)
+    first = ground.shown("new.test")
+    it.config.write_text(it.config.read_text() + site("more", "more.test") + ground.route("more.test"))
+    assert it.admin("reload")["reloaded"]
+    until(lambda: ground.shown("more.test") is not None, 60)
+    until(lambda: ground.told() == [("new", None, False), ("more", None, False)])
+    assert ground.shown("new.test") == first
+
+
+def test_a_supervisor_that_comes_again_finds_what_was_issued_and_answers_challenges_by_the_engine_that_is_there(
+    ground: Ground,
+) -> None:
+    it = ground.start(site("new", "new.test") + ground.route("new.test"))
+    until(lambda: ground.shown("new.test") is not None, 60)
+    first = ground.shown("new.test")
+    it.edge.process.kill()
+    it.edge.process.wait(10)
+    it.config.write_text(it.config.read_text() + site("more", "more.test") + ground.route("more.test"))
+    it.edge = type(it.edge)(it.config)
+    it.edge.wait_for("ready:", 60)
+    until(lambda: ground.shown("more.test") is not None, 60)
+    assert ground.shown("new.test") == first
+
+
+def test_an_authority_that_refuses_a_name_is_told_in_its_words_and_other_sites_are_served(ground: Ground) -> None:
+    it = ground.start(
+        site("refused", "blocked.test") + site("new", "new.test") + ground.route("blocked.test", "new.test")
+    )
+    until(lambda: ground.shown("new.test") is not None, 60)
+
+    def why() -> str:
+        troubles = it.admin("status")["supervisor"]["troubles"]
+        return "".join(str(one["why"]) for one in troubles if one["about"] == "site refused")
+
+    until(lambda: "blocked.test" in why() and "tried again at" in why(), 60)
+    assert ground.shown("blocked.test") is None
+    assert {line["end"] for line in it.all_lines() if line["sni"] == "blocked.test"} == {"hello/no-certificate-yet"}
