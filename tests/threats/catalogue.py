@@ -22,7 +22,7 @@ class Row:
 
 API = "an admin interface over the network"
 LEDGER = "the ledger of evidence"
-CA = "a certificate authority of its own, and ACME"
+CA = "a keyholder of its own, and identities that the edge renews by itself"
 
 CATALOGUE: dict[str, dict[str, Row]] = {
     "What must pass": {
