@@ -6,7 +6,9 @@ Read next: `../acme/keeper.py`, which knows what is to be done; `renewal.py`, wh
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import os
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -14,15 +16,18 @@ from typing import TYPE_CHECKING
 
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
+from everyhop.compile.names import dns_server
+from everyhop.compile.passwords import read_password
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
-from everyhop.errors import EveryhopError
+from everyhop.errors import EveryhopError, Surroundings
+from everyhop.identity import Unusable
 from everyhop.model import AcmeSection
 
 if TYPE_CHECKING:
     # Read where there is a use for it: it takes time and memory.
-    from everyhop.acme import Keeper
+    from everyhop.acme import Keeper, Publisher
 
 TOLD_S = 10.0
 """How long a challenge waits for the engine to know of it."""
@@ -98,8 +103,9 @@ class Issuing:
             return
         from everyhop.acme import Site
 
+        acme = config.acme
         hosts = {it.name: tuple(it.hosts) for it in compiled.plan.sites}
-        sites = [Site(name, hosts[name], tuple(config.acme.keys), config.acme.profile) for name in wanted]
+        sites = [Site(name, hosts[name], tuple(acme.keys), acme.profile, tuple(acme.challenges)) for name in wanted]
         if self.keeper is None or self.section != config.acme:
             self.begin(config.acme)
         assert self.keeper is not None
@@ -108,16 +114,21 @@ class Issuing:
 
     def begin(self, section: AcmeSection) -> None:
         """With other authorities, or at first. What was under way goes on from the store."""
-        from everyhop.acme import Keeper, Store, authority
+        from everyhop.acme import Keeper, Publishers, Store, authority
 
         self.end()
         ca = None if section.ca is None else self.base / section.ca
         authorities = [authority(text, ca) for text in section.authority]
         in_the_clear = self.of is not None and any(it.speaks == "http" for it in self.of.config.listener)
-        kinds = [kind for kind in section.challenges if kind != "http-01" or in_the_clear]
-        self.section, self.answers = section, Answers(kinds, self.wake)
+        self.section = section
+        self.answers = Answers(["tls-alpn-01", *["http-01"] * in_the_clear], self.wake)
+        changes = zone_of(section, self.base)
+        by_kind: dict[str, Publisher] = dict.fromkeys(self.answers.kinds, self.answers)
+        by_kind |= {} if changes is None else {"dns-01": changes}
         store = Store(self.base / section.state)
-        keeper = Keeper(store, authorities, self.answers, contact=section.contact, terms_agreed=section.terms_agreed)
+        keeper = Keeper(
+            store, authorities, Publishers(by_kind), contact=section.contact, terms_agreed=section.terms_agreed
+        )
         self.keeper, self.stopped, self.pid = keeper, False, 0
         self.thread = threading.Thread(target=self.run, args=(keeper,), name="acme", daemon=True)
         self.thread.start()
@@ -175,3 +186,20 @@ class Issuing:
             }
             for it in self.keeper.status()
         ]
+
+
+def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
+    """Who changes the zone for `dns-01`, if anybody does."""
+    from everyhop.acme.hook import Hook
+    from everyhop.acme.rfc2136 import Update
+
+    if section.dns_hook is not None:
+        return Hook(section.dns_hook)
+    if (it := section.dns_update) is None or (at := dns_server(it.server)) is None:
+        return None
+    try:
+        password = read_password(it.secret, base, os.environ)
+    except Unusable as e:
+        raise Surroundings(f"the key of updates: {e.what}", e.mend) from e
+    secret = base64.b64decode(password.sealed).decode()
+    return Update(at[0], at[1], it.key, secret, it.algorithm, it.zone, settle_s=it.settle_s)

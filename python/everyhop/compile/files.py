@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from everyhop import identity
-from everyhop.compile import hop_files, rules_log, rules_waf
+from everyhop.compile import hop_files, rules_acme, rules_log, rules_waf
 from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists
@@ -65,6 +65,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     users(world)
     passwords(world, environ)
     rules_waf.read(world)
+    rules_acme.read(world, environ)
     chains(world)
 
 

@@ -3,7 +3,12 @@ challenge of it can be answered. Read next: `../admin/issuing.py`, which asks.""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from everyhop.compile import names
+from everyhop.compile.passwords import read_password
 from everyhop.compile.world import Key, World
+from everyhop.identity import Unusable
 
 
 def judge(world: World) -> None:
@@ -22,11 +27,14 @@ def judge(world: World) -> None:
     if not given.terms_agreed:
         what = f"site {sites[0][1].name!r} has its certificate by ACME, and nobody agreed to the terms of {given.authority[0]}"
         world.refuse("acme/terms", first, what, "read them, and say so: [acme] terms_agreed = true")
+    dns(world)
     kinds = answered(world)
     if not kinds:
-        what = "names are proved by http-01 alone, and no listener speaks plain HTTP"
-        mend = 'let one: [[listener]] with bind = ["[::]:80"] and speaks = "http"'
-        world.refuse("acme/challenge", ("acme", "challenges"), what, mend, 'or prove them by TLS: "tls-alpn-01"')
+        what = f"names are proved by {' and '.join(given.challenges)} alone, and nothing here answers that"
+        http = 'http-01: a [[listener]] with bind = ["[::]:80"] and speaks = "http"'
+        world.refuse(
+            "acme/challenge", ("acme", "challenges"), what, http, "dns-01: dns_update, or dns_hook", "or tls-alpn-01"
+        )
     for i, site in sites:
         if site.hosts is None:
             what = f"site {site.name!r} has its certificate by ACME, and names no hosts"
@@ -52,8 +60,42 @@ def is_public(world: World) -> bool:
 
 def answered(world: World) -> list[str]:
     """By which challenges names can be proved here."""
-    in_the_clear = any(it.speaks == "http" for it in world.config.listener)
-    return [kind for kind in world.config.acme.challenges if kind != "http-01" or in_the_clear]
+    given = world.config.acme
+    there = {"tls-alpn-01"} | ({"http-01"} if any(it.speaks == "http" for it in world.config.listener) else set())
+    there |= {"dns-01"} if given.dns_update or given.dns_hook else set()
+    return [kind for kind in given.challenges if kind in there]
+
+
+def dns(world: World) -> None:
+    """How a zone is changed: in one way, at an address, by a key that nobody else reads."""
+    update, hook = world.config.acme.dns_update, world.config.acme.dns_hook
+    if update is not None and hook is not None:
+        what = "names are proved by updates of the zone and by a program that changes it"
+        world.refuse("acme/dns", ("acme", "dns_hook"), what, "keep one of them", also=(("acme", "dns_update"),))
+    if hook is not None and not hook[0].startswith("/"):
+        what = f"the program that changes the zone is {hook[0]!r}, which is no path from the root"
+        world.refuse("acme/dns", ("acme", "dns_hook", 0), what, 'dns_hook = ["/usr/local/bin/zone"]')
+    if update is None:
+        return
+    key: Key = ("acme", "dns_update")
+    if names.dns_server(update.server) is None:
+        what = f"the server that takes updates is {update.server!r}, which is no IP address, perhaps with a port"
+        world.refuse("acme/dns", (*key, "server"), what, 'server = "10.0.0.53"')
+    for name, text in (("key", update.key), ("zone", update.zone)):
+        if text is not None and names.host(text.rstrip(".")) is None:
+            what = f"{text!r} is no name of the DNS"
+            world.refuse("acme/dns", (*key, name), what, f'{name} = "example.com"')
+
+
+def read(world: World, environ: Mapping[str, str]) -> None:
+    """The secret by which updates are signed."""
+    update = world.config.acme.dns_update
+    if update is None or not update.secret.startswith(("file:", "env:", "cred:")):
+        return  # refused elsewhere, without the secret in the message
+    try:
+        read_password(update.secret, world.base, environ)
+    except Unusable as e:
+        world.refuse("acme/dns", ("acme", "dns_update", "secret"), f"the key of updates: {e.what}", e.mend)
 
 
 def place(world: World, i: int, name: str) -> Key:

@@ -59,6 +59,8 @@ def secrets(world: World) -> None:
     for i, site in enumerate(world.config.site):
         given += [(("site", i, "certs", j, "key"), pair.key) for j, pair in enumerate(site.pairs)]
     given += [(("identity", i, "key"), identity.key) for i, identity in enumerate(world.config.identity)]
+    if (update := world.config.acme.dns_update) is not None:
+        given.append((("acme", "dns_update", "secret"), update.secret))
     for key, text in given:
         if not text.startswith(("file:", "env:", "cred:")):
             inline = "-----BEGIN" in text

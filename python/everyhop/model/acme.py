@@ -11,6 +11,22 @@ from pydantic import Field
 from everyhop.model.base import Section
 
 
+class DnsUpdate(Section):
+    """`[acme] dns_update`: names are proved by dynamic updates of their zone (RFC 2136), signed by TSIG."""
+
+    server: str
+    """The address of the zone's own server, perhaps with a port."""
+    key: str
+    """The name of the key, as the server has it."""
+    secret: str
+    """Its secret in base64: `file:PATH`, `env:NAME` or `cred:NAME` (systemd); never the secret itself."""
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    zone: str | None = None
+    """The zone that is updated; default: the server is asked."""
+    settle_s: Annotated[int, Field(ge=0, le=3_600)] = 0
+    """How long the zone's other servers take to follow."""
+
+
 class AcmeSection(Section):
     """`[acme]`"""
 
@@ -24,8 +40,16 @@ class AcmeSection(Section):
     """You agree to the authority's terms of service. Without it none is asked."""
     profile: str | None = None
     """Which of the authority's profiles, such as `shortlived`; default: its own."""
-    challenges: Annotated[list[Literal["tls-alpn-01", "http-01"]], Field(min_length=1)] = ["tls-alpn-01", "http-01"]
-    """How names are proved, in order: by a handshake at port 443, or in the clear at port 80, which takes a listener with `speaks = "http"`."""
+    challenges: Annotated[list[Literal["tls-alpn-01", "http-01", "dns-01"]], Field(min_length=1)] = [
+        "tls-alpn-01",
+        "http-01",
+        "dns-01",
+    ]
+    """How names are proved, in order: by a handshake at port 443; in the clear at port 80, which takes a listener with `speaks = "http"`; in the DNS, which takes `dns_update` or `dns_hook`, and which wildcards need."""
+    dns_update: DnsUpdate | None = None
+    """The zone's server takes updates."""
+    dns_hook: Annotated[list[str], Field(min_length=1)] | None = None
+    """A program that changes the zone, with what it is started with: `["/usr/local/bin/zone", "--fast"]`. It is called with `present` or `cleanup`, the record's name and its text, without a shell, and is given a minute."""
     keys: Annotated[list[Literal["ecdsa-p256", "rsa-2048"]], Field(min_length=1, max_length=2)] = ["ecdsa-p256"]
     """What kinds of keys certificates are for; of both, clients that know no ECDSA are shown the other."""
     state: str = "acme"

@@ -290,6 +290,9 @@ PAGES: dict[str, Page] = {
     "acme/challenge": Page(
         "no challenge can be answered", "the authority looks for its answer where nobody gives one, and issues nothing"
     ),
+    "acme/dns": Page(
+        "a zone cannot be changed like that", "names that are proved in the DNS would never be, and nothing is issued"
+    ),
     "acme/unused": Page("nothing is issued", "who believes that certificates come by themselves does not renew them"),
     # Certificates.
     "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
