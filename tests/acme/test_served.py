@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from everyhop.demo.stage import free_port
+from tests.acme.bind import Bind
 from tests.acme.pebble import Names, Pebble
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
@@ -25,14 +27,23 @@ class Ground:
     def __init__(self, edge: Edges, raw: Callable[..., Raw], pki: Pki, names: Names, folder: Path) -> None:
         self.edge_of, self.pki, self.backend = edge, pki, raw(answering(OK))
         self.plain, self.secure = free_port(), free_port()
-        self.pebble = Pebble(
-            pki, folder, resolver=names.port, http_port=self.plain, tls_port=self.secure, blocked=["blocked.test"]
+        self.folder = folder
+        self.pebble = self.authority(names.port)
+
+    def authority(self, resolver: int) -> Pebble:
+        return Pebble(
+            self.pki,
+            self.folder,
+            resolver=resolver,
+            http_port=self.plain,
+            tls_port=self.secure,
+            blocked=["blocked.test"],
         )
 
-    def start(self, sites: str, challenge: str = "tls-alpn-01") -> EdgeKit:
+    def start(self, sites: str, challenge: str = "tls-alpn-01", more: str = "") -> EdgeKit:
         self.edge = self.edge_of(
             f'[acme]\nauthority = ["https://127.0.0.1:{self.pebble.port}/dir"]\nca = "{self.pki.public.file}"\n'
-            f'terms_agreed = true\nchallenges = ["{challenge}"]\n'
+            f'terms_agreed = true\nchallenges = ["{challenge}"]\n{more}'
             f'[[listener]]\nname = "web"\nbind = ["127.0.0.1:{self.plain}"]\nspeaks = "http"\nhttps_port = {self.secure}\n'
             f'[[listener]]\nname = "second"\nbind = ["127.0.0.1:{self.secure}"]\n{sites}{self.route("a.test")}'
         )
@@ -121,3 +132,15 @@ def test_an_authority_that_refuses_a_name_is_told_in_its_words_and_other_sites_a
     until(lambda: "blocked.test" in why() and "tried again at" in why(), 60)
     assert ground.shown("blocked.test") is None
     assert {line["end"] for line in it.all_lines() if line["sni"] == "blocked.test"} == {"hello/no-certificate-yet"}
+
+
+def test_a_wildcard_is_proved_by_updates_of_its_zone(ground: Ground, tmp_path: Path) -> None:
+    with closing(Bind(tmp_path, "dns.test")) as bind:
+        ground.pebble.close()
+        ground.pebble = ground.authority(bind.port)
+        (secret := tmp_path / "tsig").write_text(f"{bind.secret}\n")
+        secret.chmod(0o600)
+        more = f'dns_update = {{ server = "127.0.0.1:{bind.port}", key = "acme", secret = "file:{secret}" }}\n'
+        ground.start(site("wild", "*.w.dns.test") + ground.route("*.w.dns.test"), "dns-01", more)
+        until(lambda: ground.shown("any.w.dns.test") is not None, 60)
+        assert bind.texts("_acme-challenge.w.dns.test") == set(), "nothing is left behind"

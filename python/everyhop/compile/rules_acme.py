@@ -95,7 +95,12 @@ def read(world: World, environ: Mapping[str, str]) -> None:
     try:
         read_password(update.secret, world.base, environ)
     except Unusable as e:
-        world.refuse("acme/dns", ("acme", "dns_update", "secret"), f"the key of updates: {e.what}", e.mend)
+        world.refuse(
+            "acme/dns",
+            ("acme", "dns_update", "secret"),
+            f"the key of updates: {e.what}",
+            e.mend.replace("the password", "the secret"),
+        )
 
 
 def place(world: World, i: int, name: str) -> Key:
