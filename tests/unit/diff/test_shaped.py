@@ -89,3 +89,11 @@ def test_other_paths_of_cookies_and_what_backends_say_of_themselves_move_no_trus
         ("cookies-changed", "neutral"),
         ("locations-changed", "neutral"),
     ]
+
+
+def test_whom_an_answer_may_be_read_by_is_told_with_credentials_where_they_are_sent_and_only_there() -> None:
+    (wider,) = told(cors(credentials=False), cors(credentials=True))
+    (less,) = told(cors(credentials=True), cors(credentials=False))
+    for it, now in ((wider, True), (less, False)):
+        was, _, becomes = it.what.partition("now ")
+        assert ("with credentials" in was, "with credentials" in becomes) == (not now, now), it.what
