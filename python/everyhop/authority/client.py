@@ -73,7 +73,7 @@ def trusted_by(token: Token, data: bytes, where: str) -> bytes:
     """The root that the token means. Raises `Surroundings` where it is not among them."""
     try:
         found = x509.load_pem_x509_certificates(data)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         found = []
     for it in found:
         if it.fingerprint(hashes.SHA256()) == token.root_sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
@@ -194,12 +195,20 @@ def test_a_request_broken_anywhere_is_refused_and_never_our_fault(
     places = story.draw(st.sets(st.integers(0, len(der) - 1), min_size=1, max_size=4))
     for at in places:
         broken[at] ^= story.draw(st.integers(1, 255))
-    try:
-        csr = x509.load_der_x509_csr(bytes(broken))
-    except ValueError:
-        return
+    refused_whole(it, bytes(broken))
+
+
+def refused_whole(it: Authority, der: bytes) -> None:
+    kind = b"CERTIFICATE REQUEST-----\n"
+    pem = b"-----BEGIN " + kind + base64.encodebytes(der) + b"-----END " + kind
     with pytest.raises(EveryhopError):
-        asked(it, csr, NAME)
+        asked(it, parsed(pem, "x.csr"), NAME)
+
+
+def test_a_request_of_another_version_is_refused(good: tuple[Authority, bytes]) -> None:
+    it, der = good
+    at = der.index(b"\x02\x01\x00")
+    refused_whole(it, der[: at + 2] + b"\x01" + der[at + 3 :])
 
 
 @pytest.fixture
