@@ -220,3 +220,15 @@ def test_what_somebody_mended_is_tried_at_once_and_what_an_authority_refused_is_
         it.configure([Site("a", ("a.test",), challenges=("http-01",))])
         it.step()
         assert bool(it.in_force()) is at_once
+
+
+def test_refusals_are_counted_whatever_names_somebody_tries_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path / "s", monkeypatch, 6 * DAY, lambda: "refused")
+    it = world.keeper()
+    for minute in range(180):
+        it.configure([Site("a", (f"x{minute}.test",))])
+        it.step()
+        world.now += HOUR / 60
+    assert most_within(world.refused, HOUR) == MOST_REFUSED < len(world.refused)
