@@ -57,10 +57,10 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 # Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; files begin in this
 # order, those with tests that take long first.
 BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
-SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats
+SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats tests/acme
 
 peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)
-	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire tests/acme $(ARGS)
+	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
 halves: target/waf/.there
