@@ -149,7 +149,9 @@ def test_a_new_root_comes_into_use_and_the_old_one_goes_without_one_failed_reque
     traffic.more(5)
     own.does("rotate", "--activate")
     refused = own.asked("rotate", "--retire")
-    assert refused.returncode == 1 and "2 certificate(s) of the old root are in force" in refused.stderr, refused.stderr
+    assert refused.returncode == 1 and "2 certificate(s) of the old authority are in force" in refused.stderr, (
+        refused.stderr
+    )
     backend_takes(leaf := own.leaf(folder / "backend", BACKEND))
     own.leaf(folder / "edge", EDGE, use="client")
     until(lambda: issuers[-1] == "corp.example issuing 2")

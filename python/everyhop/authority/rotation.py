@@ -49,10 +49,12 @@ def retire(it: Authority, *, force: bool = False) -> tuple[Authority, list[int],
     """
     with it.changing():
         if it.active != max(it.trusted):
-            raise Misuse("the new root does not issue yet; nothing was done", "  everyhop ca rotate DIR --activate")
+            raise Misuse(
+                "the new authority does not issue yet; nothing was done", "  everyhop ca rotate DIR --activate"
+            )
         gone = [n for n in it.trusted if n != it.active]
         if not gone:
-            raise Misuse("no root is there but the one that issues; nothing was done")
+            raise Misuse("nothing is there but what issues; nothing was done")
         now = it.clock()
         known = it.index()
         alive = [e for e in known.entries.values() if e.generation in gone and e.in_force(now)]
@@ -64,7 +66,7 @@ def retire(it: Authority, *, force: bool = False) -> tuple[Authority, list[int],
             ]
             more = [f"  and {len(alive) - len(rows)} more"] if len(alive) > len(rows) else []
             raise Declined(
-                f"{len(alive)} certificate(s) of the old root are in force: whoever shows one would be refused; nothing was done",
+                f"{len(alive)} certificate(s) of the old authority are in force: whoever shows one would be refused; nothing was done",
                 *rows,
                 *more,
                 "  issue them anew, or take them back: everyhop ca revoke DIR SERIAL; or let them fall: --force",

@@ -36,7 +36,7 @@ from everyhop.errors import EveryhopError, Surroundings
 
 OWN_LASTS = dt.timedelta(days=7)
 AT_ONCE, OF_ONE = 64, 16
-LOOKS_S = 2.0
+LOOKS_S, AGAIN_S = 2.0, 60.0
 WHOLE_S = 20.0
 """For a handshake, a request and its answer."""
 FAILURES, ISSUED, PER_S = 10, 100, 60.0
@@ -123,7 +123,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 it.publish_all()
                 self.say("the revocation lists were signed anew")
         except (EveryhopError, OSError) as e:
-            self.say(f"goes on as it was: {e}")
+            # Each try at the lists takes a number of the index.
+            self.look_at = time.monotonic() + AGAIN_S
+            self.say(f"goes on as it was, and tries again in {AGAIN_S:.0f} s: {e}")
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether there is room; who finds none is let go without a word."""

@@ -57,7 +57,7 @@ def status(it: Authority, e: Entry, now: dt.datetime) -> str:
     if e.generation not in it.trusted:
         return "untrusted"
     soon = e.ends - now < min(SOON, (e.ends - e.begins) / 3)
-    return "ends soon" if soon else "in force" if e.generation == it.active else "old root"
+    return "ends soon" if soon else "in force" if e.generation == it.active else "old issuer"
 
 
 def when(e: Entry, now: dt.datetime) -> str:

@@ -594,8 +594,13 @@ PAGES: dict[str, Page] = {
     "hop/no-identity": Page(
         "mutual TLS without an identity to present",
         "the backend could not know that it is us, and would have to believe the network",
+        "Where there is no authority yet that both believe: `everyhop ca init DIR --domain internal`, then `everyhop ca issue DIR edge.internal`.",
     ),
-    "hop/no-roots": Page("verification without roots", "a certificate that is checked against nothing proves nothing"),
+    "hop/no-roots": Page(
+        "verification without roots",
+        "a certificate that is checked against nothing proves nothing",
+        "Backends without a certificate get one of an authority of one's own: `everyhop ca init`, `everyhop ca issue`; its `roots.pem` is the `ca`.",
+    ),
     "hop/no-name": Page(
         "verification without an expected name",
         "a backend that may have any name may be any service: each certificate of that CA would do",

@@ -76,7 +76,7 @@ REFUSED = [
     (["revoke", "AB"], 2, "no certificate in force"),
     (["revoke", "AB", "--reason", "whim"], 2, "--reason takes"),
     (["rotate", "--activate"], 2, "no rotation is under way"),
-    (["rotate", "--retire"], 2, "no root is there but"),
+    (["rotate", "--retire"], 2, "nothing is there but what issues"),
     (["rotate", "--force"], 2, "one step at a time"),
     (["init", "--domain", "corp.example"], 4, "not empty"),
     (["crl", "--to", "/nowhere"], 4, "cannot write /nowhere/roots.pem"),
