@@ -73,7 +73,7 @@ def trusted_by(token: Token, data: bytes, where: str) -> bytes:
     """The root that the token means. Raises `Surroundings` where it is not among them."""
     try:
         found = x509.load_pem_x509_certificates(data)
-    except (ValueError, x509.InvalidVersion):
+    except Exception:  # bytes of a stranger
         found = []
     for it in found:
         if it.fingerprint(hashes.SHA256()) == token.root_sha256:
@@ -87,11 +87,17 @@ def trusted_by(token: Token, data: bytes, where: str) -> bytes:
 def given(context: ssl.SSLContext, host: str, port: int, path: str, headers: dict[str, str]) -> Given:
     key = certify.new_key()
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
-    told = json.loads(asked(context, host, port, "POST", path, csr.public_bytes(Encoding.PEM), headers))
-    chain = str(told["chain"]).encode()
-    if x509.load_pem_x509_certificates(chain)[0].public_key() != key.public_key():
+    data = asked(context, host, port, "POST", path, csr.public_bytes(Encoding.PEM), headers)
+    try:
+        told = json.loads(data)
+        chain, roots, lists = (str(told[what]).encode() for what in ("chain", "roots", "lists"))
+        mine = x509.load_pem_x509_certificates(chain)[0].public_key() == key.public_key()
+        x509.load_pem_x509_certificates(roots)
+    except Exception as e:
+        raise Surroundings(f"{host}:{port} gave no certificate that can be read; nothing was kept") from e
+    if not mine:
         raise Surroundings(f"{host}:{port} gave a certificate of another key; nothing was kept")
-    return Given(chain, open_key(key), str(told["roots"]).encode(), str(told["lists"]).encode())
+    return Given(chain, open_key(key), roots, lists)
 
 
 def asked(

@@ -72,7 +72,9 @@ def read(home: Path, number: int) -> Generation:
             x509.load_pem_x509_certificate(content(folder / ISSUING)),
             x509.load_pem_x509_crl(content(folder / ROOT_LIST)),
         )
-    except ValueError as e:
+    except Surroundings:
+        raise
+    except Exception as e:
         raise Surroundings(f"{folder} is damaged: {e}", "  put back the last copy of it") from e
 
 

@@ -42,7 +42,7 @@ def parsed(data: bytes, where: str) -> x509.CertificateSigningRequest:
         raise Declined(f"{where} is not one PEM request for a certificate; {NOT_TAKEN}", make)
     try:
         return x509.load_pem_x509_csr(data)
-    except (ValueError, x509.InvalidVersion) as e:
+    except Exception as e:  # bytes of a stranger: a version that there is not is no ValueError
         raise Declined(f"{where} holds no request for a certificate that can be read; {NOT_TAKEN}", make) from e
 
 

@@ -235,7 +235,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         shown = self.connection.getpeercert(binary_form=True)
         if not shown:
             raise Unknown("no certificate was shown")
-        return renew(opened(self.server.at), x509.load_der_x509_certificate(shown), parsed(data, "the request"))
+        try:
+            cert = x509.load_der_x509_certificate(shown)
+        except Exception as e:
+            raise Unknown("the certificate cannot be read") from e
+        return renew(opened(self.server.at), cert, parsed(data, "the request"))
 
     def body(self) -> bytes:
         length = self.headers.get("Content-Length", "")

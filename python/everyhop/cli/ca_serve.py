@@ -114,7 +114,9 @@ def renew_(
         told = json.loads(content(folder / FROM))
         host, port = str(told["host"]), int(told["port"])
         cert = x509.load_pem_x509_certificates(content(folder / CHAIN))[0]
-    except (ValueError, KeyError, TypeError) as e:
+    except Surroundings:
+        raise
+    except Exception as e:
         raise Surroundings(f"{folder} holds nothing that everyhop ca enroll put there") from e
     half = cert.not_valid_before_utc + (cert.not_valid_after_utc - cert.not_valid_before_utc) / 2
     if if_due and utc() < half:
