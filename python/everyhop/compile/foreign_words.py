@@ -64,7 +64,7 @@ class Row:
         return self.words.split()
 
 
-TABLES = ("listener", "site", "identity", "collector", "issuer", "store", "limit", "authorizer", "route")
+TABLES = ("listener", "site", "identity", "collector", "issuer", "store", "limit", "authorizer", "waf", "route")
 """Those of which a file has several."""
 
 
@@ -110,7 +110,7 @@ ROWS = (
     Row("set_real_ip_from real_ip_header trustedIPs trusted_proxies client_ip_headers forwardedHeaders forwardfor xff_num_trusted_hops use_remote_address",
         Lives("listener", 'trusted_proxies = ["10.0.0.0/24"]')),
     Row("maxconn worker_connections max_connections", Lives("listener", "connections = 20000")),
-    Row("maxconn max_connections", Absent("connections to a backend are not limited: let it say how many it takes"), ("route", "route.to")),
+    Row("maxconn max_connections", Lives("route", "most = { connections = 500 }", "or requests under way, with those that wait"), ("route", "route.to")),
     # Where requests go.
     Row("server servers service services http virtual_host ingress", Lives("route", TO, "a [[route]] each"), ("listener", "site", "")),
     Row("server servers service services", Lives("route", TO), ("route",)),
@@ -181,7 +181,8 @@ ROWS = (
     Row("fail_timeout fail_duration ejection_time base_ejection_time", Lives("limits", "eject_s = 10")),
     Row("circuit_breaker circuit_breakers", Lives("route", "most = { connections = 500, requests = 1000, waiting = 100 }", "a backend that fails is left alone by itself")),
     Row("keepalive max_idle_conns_per_host keepalive_idle_conns_per_host", Lives("limits", "upstream_idle_connections = 1024")),
-    Row("limit_conn limit_conn_zone max_connections_per_ip limit_conn_per_ip", Lives("limits", "connections_per_source = 10000")),
+    Row("max_connections_per_ip limit_conn_per_ip", Lives("limits", "connections_per_source = 10000")),
+    Row("limit_conn limit_conn_zone in_flight_req", Lives("limit", "at_once = 20", "requests of one client, which a route names by limited_by; connections of one address are connections_per_source in [limits]")),
     Row("grace_timeout grace_period shutdown_timeout hard_stop_after worker_shutdown_timeout drain_timeout drain_time", Lives("engine", "drain_s = 30")),
     Row("worker_processes nbthread nbproc concurrency workers threads_count", Lives("engine", "threads = 4")),
     Row("uid", Lives("engine", 'user = "everyhop"')),
@@ -196,7 +197,7 @@ ROWS = (
     Row("retries", Lives("route", "retries = { on = [502, 503, 504] }"), ("", "listener", "site", "limits")),
     Row("retry retry_on num_retries proxy_next_upstream max_retries lb_retries lb_try_duration redispatch",
         Lives("route", "retries = { on = [502, 503, 504] }", "with two or more in to, what cannot have happened is sent again by itself")),
-    # What is not built.
+    # What a control point does, and what of it is not built.
     Row("slow_start", Lives("route", "slow_start_s = 30")),
     Row("weights max_conns_weight server_weight", Lives("route", 'to = [{ at = "10.0.0.5:8443", weight = 9 }, { at = "10.0.0.6:8443", weight = 1 }]')),
     Row("lb_policy lb_algorithm load_balancing least_conn round_robin random strategy load_balancing_policy ip_hash hash hash_policy uri_hash",
@@ -205,7 +206,9 @@ ROWS = (
     Row("sticky", Lives("route", 'sticky = { cookie = "edge" }'), ("", "listener", "site", "limits")),
     Row("stickiness session_affinity affinity stick_table stick cookie", Lives("route", 'sticky = { cookie = "edge" }')),
     Row("health_check health_checks health_uri check httpchk active_health_check health_path", Lives("route", 'health = { path = "/healthz" }')),
-    Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle in_flight_req local_rate_limit", Lives("route", 'limited_by = ["per-client"]', 'a [[limit]] with name and rate = "100/s"')),
+    Row("rate_limit rate_limits limit_req limit_req_zone rate_limiting throttle local_rate_limit", Lives("route", 'limited_by = ["per-client"]', 'a [[limit]] with name and rate = "100/s"')),
+    Row("redis valkey", Lives("store", 'to = ["valkey.internal:6379"]', "a [[limit]] that names it is counted there, by all edges together")),
+    Row("rate_limit_service global_rate_limit", Lives("store", 'speaks = "envoy"', "a [[limit]] that names it is asked about there")),
     Row("jwt_authn auth_jwt jwt_verify", Lives("route", 'jwt = { issuer = "corp", claims = { scope = "api.read" } }', "the issuer and its keys are an [[issuer]]")),
     Row("jwt", Lives("route", 'jwt = { issuer = "corp" }', "the issuer and its keys are an [[issuer]]"), ("", "listener", "site", "issuer")),
     Row("jwks jwks_uri remote_jwks local_jwks auth_jwt_key_file", Lives("issuer", 'keys = { file = "corp.jwks.json" }')),
@@ -216,6 +219,7 @@ ROWS = (
     Row("http3 quic h3 enable_http3 experimental_http3 alt_svc", Unbuilt("http3")),
     Row("basic_auth auth_basic auth_basic_user_file userlist http_auth htpasswd", Lives("route", 'basic = { file = "users" }', "a line of the file is made by everyhop password NAME, or htpasswd -B")),
     Row("forward_auth auth_request external_auth", Lives("route", 'ask = "sso"', "who is asked is an [[authorizer]]")),
+    Row("opa open_policy_agent", Lives("route", 'ask = "policy"', "who is asked is an [[authorizer]]")),
     Row("ext_authz", Lives("route", 'ask = "sso"', 'who is asked is an [[authorizer]] with speaks = "envoy"')),
     Row("ip_allowlist ipWhiteList allowlist whitelist blacklist denylist deny acl remote_ip rbac tcp_request",
         Lives("route", 'allow = { networks = ["10.0.0.0/8"] }', "clients with certificates are its clients; whom it does not name gets in nowhere, so there is no deny")),

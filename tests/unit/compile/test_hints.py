@@ -9,11 +9,25 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from everyhop.compile.foreign_words import ANYWHERE, ROWS, Absent, Lives, Row, Unbuilt
+from everyhop.compile.foreign_words import ANYWHERE, ROWS, TABLES, Absent, Lives, Row, Unbuilt
 from everyhop.compile.hints import answered, folded, hint, known_tables
 from everyhop.compile.reading import read
 from everyhop.errors import Refused
-from everyhop.model import Acceptance, AcmeSection, Config, Identity, Issuer, Listener, Route, Site, Traces, Verify, Waf
+from everyhop.model import (
+    Acceptance,
+    AcmeSection,
+    Config,
+    Identity,
+    Issuer,
+    Limit,
+    Listener,
+    Route,
+    Site,
+    Store,
+    Traces,
+    Verify,
+    Waf,
+)
 from everyhop.model.config import AdminSection, DnsSection, EngineSection, StatusSection
 from everyhop.model.limits import Limits
 from everyhop.model.log import LogSection
@@ -33,6 +47,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "identity": Identity,
     "issuer": Issuer,
     "waf": Waf,
+    "limit": Limit,
+    "store": Store,
     "route": Route,
     "traces": Traces,
     "route.verify": Verify,
@@ -111,6 +127,11 @@ def test_a_row_answers_each_of_its_words_in_each_table_that_it_is_for(row: Row, 
             assert [f.slug for f in refused.value.findings] == ["config/unknown-key"]
             assert other is not None and refused.value.findings[0].mend == (other.told(table),)
     assert asked
+
+
+def test_a_table_of_which_a_file_has_several_is_written_as_one() -> None:
+    several = {name for name, field in Config.model_fields.items() if str(field.annotation).startswith("list[")}
+    assert {it for it in TABLES if it in Config.model_fields} == {it for it in several if it != "include"}
 
 
 def test_no_word_has_two_answers_in_one_table() -> None:
