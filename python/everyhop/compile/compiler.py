@@ -49,6 +49,7 @@ from everyhop.compile import (
     rules_tokens,
     rules_upgrades,
     rules_waf,
+    rules_waf_fit,
 )
 from everyhop.compile.build import build
 from everyhop.compile.files import read_files, read_names
@@ -231,6 +232,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_authorizers.judge(world)
     rules_waf.judge(world)
     rules_acme.judge(world)
+    rules_waf_fit.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)

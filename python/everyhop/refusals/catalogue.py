@@ -192,6 +192,13 @@ PAGES: dict[str, Page] = {
         "no route is inspected by a waf",
         "a setting that is silently ignored is a setting that is believed to hold",
     ),
+    "waf/unfit-route": Page(
+        "what a route is for does not go with the rules that inspect it",
+        "requests that were meant to pass are refused, or what was meant to be inspected is not",
+        "The OWASP Core Rule Set takes `GET`, `HEAD`, `POST` and `OPTIONS`, and bodies of forms, JSON and XML: gRPC is refused, and what streams is held "
+        "until its end. Of a tunnel it sees the first request. Told only where the route itself shows it (`method`, `headers`, `health.grpc`, "
+        "`limits.body_bytes`, `upgrades`), and not of methods and bodies where `extra` has rules of one's own.",
+    ),
     # Pages for errors.
     "pages/status": Page(
         "a page stands for what is no error",
