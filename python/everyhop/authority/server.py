@@ -28,6 +28,7 @@ from typing import Any
 from cryptography import x509
 
 from everyhop.authority.acts import LISTS, ROOTS, Authority, Issued, opened
+from everyhop.authority.certify import pem
 from everyhop.authority.enrolment import Unknown, redeem, renew
 from everyhop.authority.folder import content, state
 from everyhop.authority.names import Name
@@ -82,6 +83,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.at, self.names, self.say = at, names, say
         self.failures, self.issued, self.counting = Failures(), Failures(ISSUED), threading.Lock()
         self.here: Counter[str] = Counter()
+        self.making = threading.Lock()
         self.look_at = 0.0
         self.made_of, self.renew_at = "", dt.datetime.min.replace(tzinfo=dt.UTC)
         self.context = self.fresh(opened(at))
@@ -101,22 +103,33 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             file.write(issued.chain_pem + issued.key_pem)
             file.flush()
             context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
-        context.load_verify_locations(cadata=content(it.at / ROOTS).decode())
+        context.load_verify_locations(cadata=pem(*dict.fromkeys(g.root for g in it.generations())).decode())
         context.verify_mode = ssl.CERT_OPTIONAL
         self.made_of = str(state(it.at))
         self.renew_at = it.clock() + (issued.entry.ends - it.clock()) / 2
         return context
 
+    def current(self) -> ssl.SSLContext:
+        """The context of the authority as it is now: who has the new roots alone is not shown a certificate of an old one."""
+        with self.making:
+            try:
+                if str(state(self.at)) != self.made_of:
+                    self.context = self.fresh(opened(self.at))
+            except (EveryhopError, OSError) as e:
+                self.say(f"goes on as it was: {e}")
+            return self.context
+
     def service_actions(self) -> None:
-        """Every few seconds: its own certificate and the lists are renewed at half their life, roots are taken as they come."""
+        """Every few seconds: its own certificate and the lists are renewed at half their life."""
         if time.monotonic() < self.look_at:
             return
         self.look_at = time.monotonic() + LOOKS_S
         try:
             it = opened(self.at)
             now = it.clock()
-            if str(state(self.at)) != self.made_of or now >= self.renew_at:
-                self.context = self.fresh(it)
+            if now >= self.renew_at:
+                with self.making:
+                    self.context = self.fresh(it)
             lists = it.published()
             ends = [(one.last_update_utc, one.next_update_utc) for one in lists]
             if any(end is not None and now >= begun + (end - begun) / 2 for begun, end in ends[-1:]):
@@ -142,7 +155,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         over.start()
         try:
             request.settimeout(WHOLE_S)
-            with self.context.wrap_socket(request, server_side=True, do_handshake_on_connect=False) as tls:
+            with self.current().wrap_socket(request, server_side=True, do_handshake_on_connect=False) as tls:
                 open_now[0] = tls
                 tls.do_handshake()
                 self.finish_request(tls, client_address)
