@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from everyhop.admin.paths import engine_socket
 from everyhop.demo.stage import free_port
+from everyhop.engine import messages as m
+from everyhop.engine.control import Control
 from tests.acme.bind import Bind
 from tests.acme.pebble import Names, Pebble
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering
-from tests.wire.test_challenges import asks
+from tests.wire.test_challenges import asks, plain
 
 Edges = Callable[..., EdgeKit]
 
@@ -110,6 +113,10 @@ def test_a_supervisor_that_comes_again_finds_what_was_issued_and_answers_challen
     it = ground.start(site("new", "new.test") + ground.route("new.test"))
     until(lambda: ground.shown("new.test") is not None, 60)
     first = ground.shown("new.test")
+    engine = Control.connect(engine_socket(it.folder / "admin.sock"))
+    engine.must(m.Challenges(challenges=[m.SaidInTheClear(name="a.test", token="left", text="left.key")]), m.Heard)
+    engine.close()
+    assert plain(ground.plain, "a.test", "/.well-known/acme-challenge/left")[0] == 200
     it.edge.process.kill()
     it.edge.process.wait(10)
     it.config.write_text(it.config.read_text() + site("more", "more.test") + ground.route("more.test"))
@@ -117,6 +124,7 @@ def test_a_supervisor_that_comes_again_finds_what_was_issued_and_answers_challen
     it.edge.wait_for("ready:", 60)
     until(lambda: ground.shown("more.test") is not None, 60)
     assert ground.shown("new.test") == first
+    assert plain(ground.plain, "a.test", "/.well-known/acme-challenge/left")[0] == 404, "of an order before"
 
 
 def test_an_authority_that_refuses_a_name_is_told_in_its_words_and_other_sites_are_served(ground: Ground) -> None:

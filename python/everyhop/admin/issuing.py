@@ -84,6 +84,8 @@ class Issuing:
         self.answers: Answers | None = None
         self.pid = 0
         """Of the engine that was told last."""
+        self.fault: Exception | None = None
+        """Of ours, in a step: it is told in the loop, and everything goes on."""
         self.due = threading.Event()
         self.stopped = False
         self.thread: threading.Thread | None = None
@@ -92,6 +94,9 @@ class Issuing:
         """Follows what runs, and tells the engine what to answer."""
         if decided is not self.of:
             self.follow(decided)
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
         if self.answers is not None and control is not None:
             self.tell(self.answers, control, pid)
 
@@ -136,6 +141,7 @@ class Issuing:
     def run(self, keeper: Keeper) -> None:
         while not self.stopped and keeper is self.keeper:
             stepped = keeper.step()
+            self.fault = stepped.fault or self.fault
             for name in stepped.changed:
                 say(f"site {name!r} has a new certificate")
             if self.due.wait(stepped.wait_s):
@@ -144,7 +150,8 @@ class Issuing:
     def tell(self, answers: Answers, control: Control, pid: int) -> None:
         with answers.changed:
             version, all_ = answers.version, list(answers.all.values())
-        if version == answers.told and (pid == self.pid or not all_):
+        # An engine that was there before us may have answers of another supervisor's.
+        if version == answers.told and pid == self.pid:
             return
         try:
             control.must(m.Challenges(challenges=all_), m.Heard)
