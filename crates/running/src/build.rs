@@ -20,7 +20,7 @@ use crate::waf::WafRun;
 use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{
-    Answers, Basic, Cert, ClientDemand, Compress, Cors, Edits, Jwt, Limits, Paths, Pattern, Plan, Protocol, SendProxy,
+    Answers, Basic, ClientDemand, Compress, Cors, Edits, Jwt, Limits, Paths, Pattern, Plan, Protocol, SendProxy,
     TokenFrom, Way,
 };
 use everyhop_record::counters::Stats;
@@ -204,9 +204,6 @@ struct Building<'a> {
     wafs: Vec<Arc<WafRun>>,
 }
 
-/// Where the key is kept of what an authority issues by itself.
-const BY_ACME: &str = "acme";
-
 impl Building<'_> {
     fn site(&mut self, index: usize) -> Result<SiteRun, Unusable> {
         let Some(site) = self.plan.sites.get(index) else {
@@ -224,14 +221,12 @@ impl Building<'_> {
         let old = self.old_sites.get(resume_key.as_str()).copied();
         let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
         let end_of = |id: &str| self.listed.end_of(id);
-        // One that an authority has not issued yet is in the plan all the same.
-        let shown = |c: &&Cert| c.key != BY_ACME || self.listed.get(&c.material).is_some();
-        let shown: Vec<&Cert> = site.certs.iter().filter(shown).collect();
+        let shown = material::shown(site, self.blob);
         let certs: Vec<_> = site.certs.iter().map(|c| self.listed.get(&c.material)).collect();
         let made_of = format!("{resume_key} {site:?} {certs:?}");
         let config = match old.filter(|s| s.made_of == made_of) {
             Some(same) => same.config.clone(),
-            None => material::server((site, &shown), self.blob, &keep, end_of)?,
+            None => material::server(site, self.blob, &keep, end_of)?,
         };
         let ends = shown.iter().map(|c| end_of(&c.material));
         Ok(SiteRun {

@@ -213,15 +213,23 @@ impl Resumption {
     }
 }
 
+/// Where the key is kept of what an authority issues by itself.
+const BY_ACME: &str = "acme";
+
+/// Its certificates: one that an authority has not issued yet is in the plan all the same, and in no material.
+pub(crate) fn shown<'a>(site: &'a Site, blob: &Blob) -> Vec<&'a Cert> {
+    site.certs.iter().filter(|c| c.key != BY_ACME || blob.certs.contains_key(&c.material)).collect()
+}
+
 /// The server side of a site. `end_of` tells when a piece of material is over, in Unix time.
 pub fn server(
-    (site, shown): (&Site, &[&Cert]),
+    site: &Site,
     blob: &Blob,
     keep: &Resumption,
     end_of: impl Fn(&str) -> i64,
 ) -> Result<Arc<ServerConfig>, Unusable> {
     let (crypto, versions) = crypto(&site.policy)?;
-    let certs = shown.iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
+    let certs = shown(site, blob).into_iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
     let certs = certs.collect::<Result<Vec<_>, _>>()?;
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
