@@ -198,7 +198,7 @@ mod tests {
             r#"{"protocol": 1, "ask": "status"}"#,
             r#"{"ask": "drain", "drain_s": 3, "protocol": 1}"#,
             r#"{"protocol": 1, "ask": "listen", "threads": 1, "sockets": [], "status": null}"#,
-            r#"{"protocol": 1, "ask": "where", "listener": null, "sni": null, "host": "a", "path": "/", "method": "GET", "headers": [], "client": null, "token": null}"#,
+            r#"{"protocol": 1, "ask": "where", "listener": null, "sni": null, "host": "a", "path": "/", "method": "GET", "headers": [], "client": null, "address": null, "token": null}"#,
         ];
         for text in fine {
             assert_eq!(read(text), Ok(()), "{text}");

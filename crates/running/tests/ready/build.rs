@@ -61,7 +61,7 @@ fn the_words_of_each_pattern_and_of_where_tls_ends_are_those_of_the_plan() {
     for (word, send_proxy) in [("off", false), ("v2", true)] {
         let mut plan = plan();
         plan["routes"][1]["hosts"] = json!(["p.test"]);
-        plan["routes"][1]["way"] = json!({"ends": "at_backend", "send_proxy": word, "starttls": null, "spread": null, "backends": [name(), literal()]});
+        plan["routes"][1]["way"] = json!({"ends": "at_backend", "allow_networks": null, "send_proxy": word, "starttls": null, "spread": null, "backends": [name(), literal()]});
         let running = it.built(&plan, None).expect("a plan");
         let route = &running.routes[1];
         assert_eq!((route.pattern, route.send_proxy, route.strict_paths), ("passthrough", send_proxy, false));

@@ -137,7 +137,7 @@ fn a_backend_whose_bytes_are_not_opened_is_checked_and_asked_for_as_its_route_sa
     let of = |spread: &Value, starttls: Value| {
         built(|plan| {
             plan["routes"][1]["hosts"] = json!(["p.test"]);
-            plan["routes"][1]["way"] = json!({"ends": "at_backend", "send_proxy": "off", "starttls": starttls, "spread": spread, "backends": [literal()]});
+            plan["routes"][1]["way"] = json!({"ends": "at_backend", "allow_networks": null, "send_proxy": "off", "starttls": starttls, "spread": spread, "backends": [literal()]});
         })
     };
     let (checked, plain) = (of(&spread, json!("postgres")), of(&Value::Null, Value::Null));

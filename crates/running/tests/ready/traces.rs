@@ -76,7 +76,6 @@ fn only_routes_whose_requests_the_edge_reads_have_traces_those_of_backends_that_
     *way(&mut stream, 1, "upstream_protocol") = json!("tcp");
     assert_eq!(of(&stream), [true, false, true], "bytes of any protocol");
     plan["routes"][1]["hosts"] = json!(["p.test"]);
-    plan["routes"][1]["way"] =
-        json!({"ends": "at_backend", "send_proxy": "off", "starttls": null, "spread": null, "backends": [literal()]});
+    plan["routes"][1]["way"] = json!({"ends": "at_backend", "allow_networks": null, "send_proxy": "off", "starttls": null, "spread": null, "backends": [literal()]});
     assert_eq!(of(&plan), [true, false, true], "TLS that the edge does not end");
 }
