@@ -86,6 +86,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_pages.py",
             "tests/unit/compile/test_targets.py",
             "tests/unit/compile/test_marked.py",
+            "tests/unit/compile/test_waf_fit.py",
             CASES,
         ),
     ),
