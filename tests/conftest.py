@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from everyhop.demo.relay import Relay
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.clients import OPENED
 from tests.kit.raw import Script
+
+
+def pytest_configure() -> None:
+    """Each process of tests has ports of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % APART
+    each = (32_768 - 10_240) // APART
+    os.environ["EVERYHOP_PORTS"] = f"{10_240 + worker * each}-{10_239 + (worker + 1) * each}"
+
+
+APART = 8
 
 
 @pytest.fixture(scope="session")

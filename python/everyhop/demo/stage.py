@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from everyhop.demo.backends import Backend
@@ -115,11 +118,31 @@ def open_backends(folder: Path, ports: dict[str, int] | None = None) -> dict[str
     }
 
 
+PORTS = "10240-32767"
+"""Below those that the system gives by itself: nobody gets one of them who did not ask for it."""
+
+
 def free_port() -> int:
-    """A port that is free now. Whoever binds it next may be too late, and says so."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+    """A port that is free now, and another one each time. Whoever binds it next may be too late, and says so; who comes back to
+    it finds it free, since nobody is given it by the system. EVERYHOP_PORTS keeps processes apart that ask beside each other."""
+    for _ in range(20_000):
+        with TURN:
+            port = next(TURNS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise Surroundings("no port is free on this host")
+
+
+def turns() -> Iterator[int]:
+    first, _, last = os.environ.get("EVERYHOP_PORTS", PORTS).partition("-")
+    every = range(int(first), int(last) + 1)
+    begin = random.randrange(len(every))
+    while True:
+        yield from every[begin:]
+        yield from every[:begin]
+
+
+TURNS, TURN = turns(), threading.Lock()
 
 
 class Edge:
