@@ -152,3 +152,20 @@ def test_a_wildcard_is_proved_by_updates_of_its_zone(ground: Ground, tmp_path: P
         ground.start(site("wild", "*.w.dns.test") + ground.route("*.w.dns.test"), "dns-01", more)
         until(lambda: ground.shown("any.w.dns.test") is not None, 60)
         assert bind.texts("_acme-challenge.w.dns.test") == set(), "nothing is left behind"
+
+
+def test_a_folder_that_others_can_read_is_told_for_as_long_as_it_is_so(ground: Ground, tmp_path: Path) -> None:
+    (state := tmp_path / "state").mkdir()
+    state.chmod(0o755)
+    it = ground.start(site("new", "new.test") + ground.route("new.test"), more=f'state = "{state}"\n')
+
+    def told() -> list[str]:
+        return [
+            str(one["why"]) for one in it.admin("status")["supervisor"]["troubles"] if one["kind"] == "supervisor-fault"
+        ]
+
+    for _ in range(5):
+        until(lambda: any("can be used by others" in why for why in told()))
+    state.chmod(0o700)
+    until(lambda: ground.shown("new.test") is not None, 60)
+    until(lambda: told() == [])

@@ -79,7 +79,8 @@ class Issuing:
         self.base = config.absolute().parent
         self.wake: Callable[[], object] = lambda: None
         self.of: Compiled | None = None
-        self.section: AcmeSection | None = None
+        self.begun_with: tuple[AcmeSection, bool] | None = None
+        """What the keeper was made for: its section, and whether a listener speaks in the clear."""
         self.keeper: Keeper | None = None
         self.answers: Answers | None = None
         self.pid = 0
@@ -94,6 +95,8 @@ class Issuing:
         """Follows what runs, and tells the engine what to answer."""
         if decided is not self.of:
             self.follow(decided)
+            # What stands in the way is met, and told, again and again until it is gone.
+            self.of = decided
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
@@ -101,7 +104,6 @@ class Issuing:
             self.tell(self.answers, control, pid)
 
     def follow(self, compiled: Compiled) -> None:
-        self.of = compiled
         config = compiled.config
         wanted = [it.name for it in config.site if it.is_by_acme]
         if not wanted and self.keeper is None:
@@ -111,21 +113,20 @@ class Issuing:
         acme = config.acme
         hosts = {it.name: tuple(it.hosts) for it in compiled.plan.sites}
         sites = [Site(name, hosts[name], tuple(acme.keys), acme.profile, tuple(acme.challenges)) for name in wanted]
-        if self.keeper is None or self.section != config.acme:
-            self.begin(config.acme)
+        in_the_clear = any(it.speaks == "http" for it in config.listener)
+        if self.keeper is None or self.begun_with != (acme, in_the_clear):
+            self.begin(acme, in_the_clear=in_the_clear)
         assert self.keeper is not None
         self.keeper.configure(sites)
         self.due.set()
 
-    def begin(self, section: AcmeSection) -> None:
+    def begin(self, section: AcmeSection, *, in_the_clear: bool) -> None:
         """With other authorities, or at first. What was under way goes on from the store."""
         from everyhop.acme import Keeper, Publishers, Store, authority
 
         self.end()
         ca = None if section.ca is None else self.base / section.ca
         authorities = [authority(text, ca) for text in section.authority]
-        in_the_clear = self.of is not None and any(it.speaks == "http" for it in self.of.config.listener)
-        self.section = section
         self.answers = Answers(["tls-alpn-01", *["http-01"] * in_the_clear], self.wake)
         changes = zone_of(section, self.base)
         by_kind: dict[str, Publisher] = dict.fromkeys(self.answers.kinds, self.answers)
@@ -134,7 +135,7 @@ class Issuing:
         keeper = Keeper(
             store, authorities, Publishers(by_kind), contact=section.contact, terms_agreed=section.terms_agreed
         )
-        self.keeper, self.stopped, self.pid = keeper, False, 0
+        self.keeper, self.stopped, self.pid, self.begun_with = keeper, False, 0, (section, in_the_clear)
         self.thread = threading.Thread(target=self.run, args=(keeper,), name="acme", daemon=True)
         self.thread.start()
 
