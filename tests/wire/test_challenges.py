@@ -8,6 +8,7 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,28 @@ def test_the_answer_of_a_challenge_is_said_in_the_clear_where_it_is_asked_for_an
     assert stage.raw.received == b"", "no backend hears of it"
     ends = [line["end"] for line in stage.edge.all_lines()]
     assert ends.count("plain/challenge-answered") == 3 and "plain/no-challenge" in ends
+
+
+def test_handshakes_for_a_challenge_are_counted_by_their_source_as_all_others_are(
+    edge: Edges, raw: Callable[..., Raw]
+) -> None:
+    backend = raw(answering(OK))
+    it = edge(
+        '[limits]\nhandshakes_per_source = 1\n[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\n'
+        f'to = ["127.0.0.1:{backend.port}"]\n'
+    )
+    with closing(Control.connect(engine_socket(it.folder / "admin.sock"))) as engine:
+        engine.must(m.Challenges(challenges=[shown("a.test", "t.k")]), m.Heard)
+
+    def refused() -> bool:
+        try:
+            return asks(it.port, "a.test", ["acme-tls/1"])[0] != "acme-tls/1"
+        except OSError:
+            return True
+
+    until(refused)
+    ends = {line["end"] for line in it.all_lines()}
+    assert ends == {"hello/challenge-answered", "connection/source-rate"}
 
 
 def missing(it: EdgeKit) -> list[str]:

@@ -1,5 +1,5 @@
 //! The way of a connection on one page: arrived, greeted, decided; then spliced, or terminated and served as
-//! requests or as a stream, or refused. Where a listener speaks plain HTTP: arrived, and served in the clear.
+//! requests or as a stream, or answered as a challenge, or refused. Where a listener speaks plain HTTP: arrived, and served in the clear.
 //! Each step is one function of the stage's own file, and gives what the next one takes. Read next, in this order:
 //! `peek.rs`, `splice.rs`, `terminate.rs`, then `client/request.rs`, the way of a request.
 
@@ -10,7 +10,9 @@ use crate::{challenged, client, peek, plain, splice, stream, terminate};
 use everyhop_decide::{HelloRefusal, Verdict};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::running::Running;
+use rustls::ServerConfig;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(mut arrived: Arrived) {
@@ -27,10 +29,8 @@ pub(crate) async fn serve(mut arrived: Arrived) {
             return refuse::refuse(arrived, None, why, &answer);
         }
     };
-    if let Some(config) = arrived.core.shared.challenges.tls(hello.host.as_deref(), &hello.alpn) {
-        return challenged::answer(arrived, &hello, config).await;
-    }
     match decide(&arrived, &hello) {
+        Ok(Way::Answer(config)) => challenged::answer(arrived, &hello, config).await,
         Ok(Way::Splice(route)) => splice::splice(arrived, hello, route).await,
         Ok(Way::Terminate(site)) => {
             let streams = arrived.running.matcher.is_streaming(site);
@@ -71,6 +71,8 @@ enum Way {
     Splice(usize),
     /// To the site of this index, where TLS ends.
     Terminate(usize),
+    /// To a handshake that shows the certificate of a challenge, and ends.
+    Answer(Arc<ServerConfig>),
 }
 
 /// By the server's name alone, before a key is used or a backend is asked.
@@ -79,6 +81,9 @@ fn decide(arrived: &Arrived, hello: &Greeting) -> Result<Way, Refusal> {
     let verdict = running.matcher.hello(&arrived.listening.name, hello.host.as_deref());
     if arrived.held.is_some() && !arrived.core.shared.sources.may_shake(arrived.client.ip(), running.limits()) {
         return Err(Refusal::SourceHandshakes);
+    }
+    if let Some(config) = arrived.core.shared.challenges.tls(hello.host.as_deref(), &hello.alpn) {
+        return Ok(Way::Answer(config));
     }
     match verdict {
         // Nothing passes unrecorded where that was asked for. Inside a session that ends here each request is told so.
