@@ -54,6 +54,15 @@ def must_be_regular(it: os.stat_result) -> None:
         raise OSError(errno.EINVAL, f"it is {KINDS.get(stat.S_IFMT(it.st_mode), 'something else')} and no file")
 
 
+def synced(folder: Path) -> None:
+    """A name is on the disk when its folder is. Raises `OSError`."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace_text(path: Path, text: str, judge: Callable[[Path], object] | None = None) -> None:
     """Puts `text` in the file's place in one step, with its mode and owner; where the name is a link, where that leads.
     `judge` is first asked of the new text, in a file beside the old one; what it raises leaves that as it was.

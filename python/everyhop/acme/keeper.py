@@ -23,8 +23,9 @@ from everyhop.acme.publisher import Publisher
 from everyhop.acme.site import InForce, Site, Status, Stepped, Wanted
 from everyhop.acme.standings import Standings
 from everyhop.acme.state import Renewal, SiteState, site_state
-from everyhop.acme.store import Store, site_folder
+from everyhop.acme.store import Store
 from everyhop.acme.work import CLOCK, SKEW, Work
+from everyhop.model.acme import site_folder
 
 IDLE_S = 3600.0
 """Until the next step where there is nothing to do."""

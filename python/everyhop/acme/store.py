@@ -12,10 +12,8 @@ Every write is one step: whoever dies in it leaves what was there before. Read n
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import secrets
 import stat
 from collections.abc import Mapping
@@ -24,10 +22,10 @@ from typing import Any
 
 from everyhop.acme.problem import stopped
 from everyhop.errors import Surroundings
+from everyhop.files import synced
 
 MOST_BYTES = 1 << 20
 BESIDE = ".writing-"
-PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]{0,40}\Z")
 
 
 class Store:
@@ -123,18 +121,3 @@ class Store:
 
     def write_json(self, name: str, it: Mapping[str, Any]) -> None:
         self.write(name, json.dumps(it, indent=1).encode() + b"\n")
-
-
-def site_folder(name: str) -> str:
-    """A site's own: by its name where that can be one of a folder."""
-    plain = name if PLAIN.match(name) else f"_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-    return f"sites/{plain}"
-
-
-def synced(folder: Path) -> None:
-    """A name is on the disk when its folder is."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

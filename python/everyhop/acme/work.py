@@ -24,8 +24,8 @@ from everyhop.acme.order import Desk, Order, advanced, key_to_come, new_key, wit
 from everyhop.acme.problem import Problem, Stopped, printable, stopped
 from everyhop.acme.site import Wanted
 from everyhop.acme.state import Renewal, SiteState
-from everyhop.acme.store import site_folder
 from everyhop.identity.unusable import Unusable
+from everyhop.model.acme import site_folder
 
 if TYPE_CHECKING:
     from josepy.jwk import JWK

@@ -18,13 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everyhop.authority import certify, generation, index
 from everyhop.authority.certify import pem, serial_of
-from everyhop.authority.folder import PUBLIC, SECRET, STATE, as_json, closed, content, kept, locked, replace, state
+from everyhop.authority.folder import PUBLIC, SECRET, STATE, as_json, closed, content, locked, replace, state
 from everyhop.authority.generation import Generation, open_key
 from everyhop.authority.index import Entry, Index
 from everyhop.authority.names import SPIFFE, Name
 from everyhop.authority.policy import Policy
 from everyhop.authority.request import certified, judged
 from everyhop.errors import Declined, Misuse, Surroundings
+from everyhop.files import synced
 
 LONGEST = dt.timedelta(days=397)
 LIST_LASTS = dt.timedelta(days=30)
@@ -283,7 +284,7 @@ def begin(at: Path, policy: Policy, passphrase: bytes, publish: tuple[str, ...] 
             it.publish_all()
             beside.chmod(0o700)
             beside.rename(at)
-            kept(at.parent)
+            synced(at.parent)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(beside)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from everyhop.errors import Surroundings
-from everyhop.files import read_regular
+from everyhop.files import read_regular, synced
 
 MOST_BYTES = 64 * 1024 * 1024
 STATE, LOCK = "authority.json", "lock"
@@ -92,18 +92,9 @@ def replace_all(*files: tuple[Path, bytes, int]) -> None:
         finally:
             for it in beside:
                 it.unlink(missing_ok=True)
-        kept(path.parent)
+        synced(path.parent)
     except OSError as e:
         raise Surroundings(f"cannot write {path}: {e.strerror}") from e
-
-
-def kept(folder: Path) -> None:
-    """Names in it are on the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from everyhop.authority import certify
 from everyhop.authority.certify import Signer, pem
-from everyhop.authority.folder import PUBLIC, SECRET, content, kept, replace, secret
+from everyhop.authority.folder import PUBLIC, SECRET, content, replace, secret
 from everyhop.authority.policy import Policy
 from everyhop.errors import Misuse, Surroundings
+from everyhop.files import synced
 
 ROOT, ROOT_KEY, ROOT_LIST = "root.pem", "root.key", "root.crl.pem"
 ISSUING, ISSUING_KEY = "issuing.pem", "issuing.key"
@@ -108,9 +109,9 @@ def make(home: Path, number: int, policy: Policy, passphrase: bytes, now: dt.dat
             replace(beside / ROOT_LIST, pem(listed), PUBLIC)
             replace(beside / ISSUING, pem(issuing.cert), PUBLIC)
             replace(beside / ISSUING_KEY, open_key(issuing.key), SECRET)
-            kept(beside)
+            synced(beside)
             beside.rename(home / str(number))
-            kept(home)
+            synced(home)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(beside)

@@ -13,8 +13,8 @@ from everyhop.acme import Stopped, Store
 from everyhop.acme.due import Window
 from everyhop.acme.problem import Problem
 from everyhop.acme.state import Renewal, SiteState, Standing, site_state, standings
-from everyhop.acme.store import site_folder
 from everyhop.errors import Surroundings
+from everyhop.model.acme import site_folder
 
 
 def test_what_is_written_is_read_whatever_others_may_do_by_default(tmp_path: Path) -> None:
