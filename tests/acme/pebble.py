@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from everyhop.acme import Authority, ExternalAccount, authority
 from everyhop.demo.stage import free_port
+from tests.applications.peer import by_go
 from tests.kit import Pki
 from tests.kit.edge import until
 
-BUILT = Path(__file__).parents[2] / "target" / "applications" / "pebble"
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {"description": "ninety days", "validityPeriod": 7776000},
     "shortlived": {"description": "six days", "validityPeriod": 518400},
@@ -32,12 +30,7 @@ COUNT = itertools.count()
 
 
 def program(name: str) -> str:
-    """What `make applications` built."""
-    assert (BUILT / ".there").exists(), f"{BUILT} is missing: make applications builds what is pinned"
-    path = BUILT / name
-    if not path.exists():
-        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(path)
+    return by_go("pebble", name)
 
 
 class Program:

@@ -46,21 +46,23 @@ def found(command: str) -> str:
     return at
 
 
-def collector() -> str:
-    """The receiver of a collector, whose modules want a newer Go than some machines have."""
-    installed("collector", ".there")
-    path = INSTALLED / "collector" / "collector"
+def by_go(folder: str, program: str) -> str:
+    """One whose modules want a newer Go than some machines have."""
+    installed(folder, ".there")
+    path = INSTALLED / folder / program
     if not path.exists():
         pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
     return str(path)
 
 
+def collector() -> str:
+    """The receiver of a collector."""
+    return by_go("collector", "collector")
+
+
 def sign_in() -> str:
-    """oauth2-proxy, whose modules want a newer Go than some machines have."""
-    installed("sign_in", ".there")
-    if not has_sign_in():
-        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(SIGN_IN)
+    """oauth2-proxy."""
+    return by_go(SIGN_IN.parent.name, SIGN_IN.name)
 
 
 def has_sign_in() -> bool:
@@ -68,30 +70,18 @@ def has_sign_in() -> bool:
 
 
 def istio() -> str:
-    """Istio's server of ext_authz, whose modules want a newer Go than some machines have."""
-    installed("istio", ".there")
-    path = INSTALLED / "istio" / "extauthz"
-    if not path.exists():
-        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(path)
+    """Istio's server of ext_authz."""
+    return by_go("istio", "extauthz")
 
 
 def opa() -> str:
-    """Open Policy Agent, whose modules want a newer Go than some machines have."""
-    installed("opa", ".there")
-    path = INSTALLED / "opa" / "opa"
-    if not path.exists():
-        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(path)
+    """Open Policy Agent."""
+    return by_go("opa", "opa")
 
 
 def ratelimit() -> str:
-    """A service of rate limits, whose modules want a newer Go than some machines have."""
-    installed("ratelimit", ".there")
-    path = INSTALLED / "ratelimit" / "ratelimit"
-    if not path.exists():
-        pytest.skip("no Go of 1.26 or newer here: golang-go, and then make applications")
-    return str(path)
+    """A service of rate limits."""
+    return by_go("ratelimit", "ratelimit")
 
 
 def module(name: str) -> list[str]:
