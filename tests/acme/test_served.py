@@ -138,6 +138,8 @@ def test_an_authority_that_refuses_a_name_is_told_in_its_words_and_other_sites_a
         return "".join(str(one["why"]) for one in troubles if one["about"] == "site refused")
 
     until(lambda: "blocked.test" in why() and "tried again at" in why(), 60)
+    said = it.edge.wait_for("no certificate for site 'refused'")
+    assert "blocked.test" in said and sum("no certificate for site" in line for line in it.edge.said) == 1
     assert ground.shown("blocked.test") is None
     assert {line["end"] for line in it.all_lines() if line["sni"] == "blocked.test"} == {"hello/no-certificate-yet"}
 

@@ -87,6 +87,8 @@ class Issuing:
         """Of the engine that was told last."""
         self.fault: Exception | None = None
         """Of ours, in a step: it is told in the loop, and everything goes on."""
+        self.said: dict[str, str] = {}
+        """By site, what was in the way when it was said last."""
         self.due = threading.Event()
         self.stopped = False
         self.thread: threading.Thread | None = None
@@ -97,6 +99,7 @@ class Issuing:
             self.follow(decided)
             # What stands in the way is met, and told, again and again until it is gone.
             self.of = decided
+        self.speak()
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
@@ -171,6 +174,14 @@ class Issuing:
         if keeper is not None:
             keeper.close()
         self.due.clear()
+
+    def speak(self) -> None:
+        """What an authority says no by, once: `status` tells it for as long as it is so."""
+        keeper = self.keeper
+        now = {} if keeper is None else {it.site: str(it.problem) for it in keeper.status() if it.problem}
+        for name in sorted(it for it in now if self.said.get(it) != now[it]):
+            say(f"no certificate for site {name!r}: {now[name]}")
+        self.said = now
 
     def problems(self) -> dict[str, str]:
         """By site: what keeps its certificate from coming."""
