@@ -13,9 +13,10 @@ from everyhop.compile import compile_file
 from everyhop.explain import Sheet, about_route, drawing, page
 from everyhop.trust import ATTACKERS, RouteTrust, trust_map
 from everyhop.trust.attackers import Exposure
+from everyhop.trust.believed import Believed
 from everyhop.trust.capabilities import Capability, Setting
 from everyhop.trust.kept import Missing, Standing
-from everyhop.trust.map import Believed, Hop, Reachable
+from everyhop.trust.map import Hop, Reachable
 
 TODAY = dt.datetime.now(dt.UTC).date()
 VERIFY = 'verify = { ca = "c.pem", name = "n" }\n'
