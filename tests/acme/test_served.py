@@ -107,6 +107,25 @@ def test_a_site_that_a_reload_brings_is_asked_for_and_the_one_before_is_not_aske
     assert ground.shown("new.test") == first
 
 
+def test_a_name_that_comes_to_a_site_is_on_its_next_certificate_and_the_one_before_is_shown_meanwhile(
+    ground: Ground,
+) -> None:
+    it = ground.start(site("new", "new.test") + ground.route("new.test"))
+    until(lambda: ground.shown("new.test") is not None, 60)
+    text = it.config.read_text().replace('["new.test"]', '["new.test", "more.test"]')
+    it.config.write_text(text)
+    assert it.admin("reload")["reloaded"]
+    assert ground.shown("new.test") is not None
+
+    def carries() -> bool:
+        found = ground.shown("more.test")
+        assert found is not None
+        san = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return "more.test" in san.get_values_for_type(x509.DNSName)
+
+    until(carries, 60)
+
+
 def test_a_supervisor_that_comes_again_finds_what_was_issued_and_answers_challenges_by_the_engine_that_is_there(
     ground: Ground,
 ) -> None:
