@@ -209,13 +209,14 @@ class Issuing:
 
 def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
     """Who changes the zone for `dns-01`, if anybody does."""
-    from everyhop.acme.hook import Hook
-    from everyhop.acme.rfc2136 import Update
-
     if section.dns_hook is not None:
+        from everyhop.acme.hook import Hook
+
         return Hook(section.dns_hook)
     if (it := section.dns_update) is None or (at := dns_server(it.server)) is None:
         return None
+    from everyhop.acme.rfc2136 import Update
+
     try:
         password = read_password(it.secret, base, os.environ)
     except Unusable as e:
