@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tools.mutants.resting import Resting
@@ -126,7 +127,11 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
                 # Whoever noticed the last in this function is likely to notice the next.
                 chosen = [*best[it], *(test for test in chosen if test not in best[it])]
                 noticed.unlink(missing_ok=True)
-                wrong = bool(chosen) and apart(partial(judged, tests, chosen, noticed), TIMEOUT_S)
+                # By themselves first: to collect all files takes longer than to ask one test.
+                likely, others = chosen[: len(best[it])], chosen[len(best[it]) :]
+                wrong = any(
+                    apart(partial(judged, tests, those, noticed), TIMEOUT_S) for those in (likely, others) if those
+                )
                 if wrong and noticed.exists():
                     test = noticed.read_text()
                     best[it] = [test, *(other for other in best[it] if other != test)]
@@ -135,13 +140,22 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
 
 def judged(tests: list[str], chosen: list[str], noticed: Path) -> int:
     os.dup2(1, 2)
+    at_random_but_once()
     files = {test.partition("::")[0] for test in chosen}
     of_these = [it for it in tests if it.partition("::")[0] in files]
     return pytest.main([*OPTIONS, *of_these], plugins=[Chosen(chosen, noticed)])
 
 
+def at_random_but_once() -> None:
+    """Tests by random examples say that one fails, and do not look for the smallest that does; all draw the same ones."""
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("mutants", phases=phases, database=None, derandomize=True)
+    hypothesis.settings.load_profile("mutants")
+
+
 def rehearse(files: list[str], tests: list[str], told: Path) -> int:
     sys.dont_write_bytecode = False
+    at_random_but_once()
     watch = Rehearsal(files)
     watch.watch()
     wrong = pytest.main([*OPTIONS, *tests], plugins=[watch])
