@@ -11,19 +11,8 @@ from everyhop.admin.issuing import Issuing
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.stage import free_port
 from everyhop.errors import Surroundings
+from tests.unit.compile.test_acme import SITE
 
-SITE = """[[listener]]
-name = "tls"
-bind = ["127.0.0.1:1"]
-[[site]]
-name = "new"
-hosts = ["new.test"]
-certs = "acme"
-[[route]]
-name = "r"
-host = "new.test"
-redirect = { to = "https://other.test" }
-"""
 CLEAR = """[[listener]]
 name = "web"
 bind = ["127.0.0.1:2"]

@@ -10,12 +10,7 @@ from everyhop.compile import Compiled, compile_file
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
 
-TEXT = """version = 1
-[acme]
-authority = ["https://ca.internal/dir"]
-terms_agreed = true
-keys = ["ecdsa-p256", "rsa-2048"]
-[[listener]]
+SITE = """[[listener]]
 name = "tls"
 bind = ["127.0.0.1:1"]
 [[site]]
@@ -27,6 +22,13 @@ name = "r"
 host = "new.test"
 redirect = { to = "https://other.test" }
 """
+ACME = """version = 1
+[acme]
+authority = ["https://ca.internal/dir"]
+terms_agreed = true
+keys = ["ecdsa-p256", "rsa-2048"]
+"""
+TEXT = ACME + SITE
 
 
 @pytest.fixture
