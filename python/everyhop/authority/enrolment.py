@@ -8,6 +8,7 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+import string
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -24,6 +25,8 @@ from everyhop.errors import Declined, Misuse
 BYTES = 32
 MARK = "ehca1"
 LONGEST = dt.timedelta(days=1)
+FEWEST_DIGITS = 8
+"""Of a hash: as it is listed with twelve, no two are meant by accident."""
 WHERE = "the request"
 
 
@@ -91,6 +94,27 @@ def invite(it: Authority, names: list[Name], use: str, lasts: dt.timedelta, ends
         return made
 
 
+def withdraw(it: Authority, which: str) -> list[Invitation]:
+    """Ends the tokens that are good and are called `which`: by the beginning of their hash, as they are listed, or by a name.
+
+    Raises `Misuse` where none is.
+    """
+    with it.changing():
+        now, known = it.clock(), it.index()
+        good = [one for one in known.invitations.values() if one.good(now)]
+        hashed = len(which) >= FEWEST_DIGITS and set(which) <= set(string.hexdigits)
+        found = [one for one in good if which in one.names or (hashed and one.sha256.startswith(which.lower()))]
+        if not found:
+            raise Misuse(
+                f"no token that is good is {which!r}, by the hash that it is listed with or by a name; nothing was done",
+                "  everyhop ca token DIR --list",
+            )
+        whole = known.whole
+        for one in found:
+            whole = index.add(it.at, whole, {"event": "withdrawn", "at": now.isoformat(), "sha256": one.sha256})
+        return found
+
+
 def redeem(it: Authority, secret: bytes, csr: x509.CertificateSigningRequest) -> Issued:
     """The certificate that a token is for, and the end of the token in the same step: whoever comes second comes late.
 
@@ -110,8 +134,8 @@ def good(known: Index, secret: bytes, now: dt.datetime) -> Invitation:
     for one in known.invitations.values():
         if hmac.compare_digest(one.sha256, shown):
             found = one
-    if found is None or found.became is not None or now >= found.ends:
-        raise Unknown("that token is not good: it may be used, over, or none")
+    if found is None or not found.good(now):
+        raise Unknown("that token is not good: it may be used, over, withdrawn, or none")
     return found
 
 

@@ -49,6 +49,11 @@ class Invitation:
     """Of the certificate."""
     ends: dt.datetime
     became: str | None = None
+    """The serial of its certificate, once it was used."""
+    withdrawn: dt.datetime | None = None
+
+    def good(self, now: dt.datetime) -> bool:
+        return self.became is None and self.withdrawn is None and now < self.ends
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ def read(folder: Path) -> Index:
                         invitations[token] = replace(invitations[token], became=told["serial"])
                 case "invited":
                     invitations[told["sha256"]] = invitation(told)
+                case "withdrawn":
+                    at = dt.datetime.fromisoformat(told["at"])
+                    invitations[told["sha256"]] = replace(invitations[told["sha256"]], withdrawn=at)
                 case "revoked":
                     was = entries[told["serial"]]
                     at = dt.datetime.fromisoformat(told["at"])

@@ -15,7 +15,8 @@ from everyhop.authority.names import named
 from everyhop.authority.policy import told
 from everyhop.authority.request import from_file
 from everyhop.cli.ca_list import list_
-from everyhop.cli.ca_serve import enroll_, renew_, serve, token
+from everyhop.cli.ca_serve import enroll_, renew_, serve
+from everyhop.cli.ca_token import token
 from everyhop.cli.console import print_json
 from everyhop.cli.passphrase import asked, chosen
 from everyhop.cli.spans import span
@@ -44,7 +45,9 @@ def register(app: typer.Typer) -> None:
     group.command("crl", help="Sign and publish the revocation lists anew.")(crl)
     group.command("rotate", help="Take a new root into use: begin, --activate, --retire.")(rotate)
     group.command("serve", help="Issue over HTTPS, for tokens and to who has a certificate already.")(serve)
-    group.command("token", help="Print a token that somebody gets one certificate by.")(token)
+    group.command("token", help="Print a token that somebody gets one certificate by; list them, or withdraw one.")(
+        token
+    )
     group.command("enroll", help="Get a certificate by a token.")(enroll_)
     group.command("renew", help="Get another one by that certificate.")(renew_)
     app.add_typer(group, name="ca")

@@ -1,4 +1,4 @@
-"""`everyhop ca serve`, `token`, `enroll` and `renew`: certificates that come without a person in between."""
+"""`everyhop ca serve`, `enroll` and `renew`: certificates that come without a person in between. Read next: `ca_token.py`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from cryptography import x509
 
 from everyhop.authority import opened
 from everyhop.authority.acts import LISTS, ROOTS, utc
-from everyhop.authority.certify import USES
 from everyhop.authority.client import Given, enroll, renew
-from everyhop.authority.enrolment import invite, token_of
+from everyhop.authority.enrolment import token_of
 from everyhop.authority.folder import PUBLIC, SECRET, as_json, content, replace_all
-from everyhop.authority.names import Name, named
+from everyhop.authority.names import named
 from everyhop.authority.server import Server
-from everyhop.cli.spans import span
 from everyhop.errors import Misuse, Surroundings
-from everyhop.screen import exact, line
+from everyhop.screen import line
 
 CHAIN, KEY, FROM = "identity.pem", "identity.key", "authority.json"
 Dir = Annotated[Path, typer.Argument(metavar="DIR", help="The authority's folder.")]
@@ -69,23 +67,6 @@ def is_any(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def token(
-    dir_: Dir,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of the certificate that it becomes.")],
-    use: Annotated[str, typer.Option("--for", metavar="|".join(USES), help="What that proves.")] = "both",
-    lifetime: Annotated[str, typer.Option("--lifetime", metavar="TIME", help="How long the token is good.")] = "10m",
-    certificate: Annotated[
-        str,
-        typer.Option("--certificate-lifetime", metavar="TIME", help="How long the certificate is, and those after it."),
-    ] = "30d",
-) -> None:
-    if use not in USES:
-        raise Misuse(f"--for takes {', '.join(USES)}, not {use!r}")
-    wanted: list[Name] = list(dict.fromkeys(map(named, names)))
-    made = invite(opened(dir_), wanted, use, span(certificate), span(lifetime))
-    exact(str(made))
 
 
 def enroll_(

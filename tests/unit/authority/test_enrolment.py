@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography import x509
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everyhop.authority import Authority, activate, opened, prepare, retire
-from everyhop.authority.enrolment import Token, Unknown, invite, redeem, renew, token_of
+from everyhop.authority.enrolment import Token, Unknown, invite, redeem, renew, token_of, withdraw
 from everyhop.authority.names import named
 from everyhop.authority.server import FAILURES, PER_S, REMEMBERED, Failures, whom
 from everyhop.errors import Declined, Misuse
@@ -80,6 +82,54 @@ def test_a_used_an_expired_and_a_guessed_token_are_refused_alike(own: Own) -> No
         redeem(it_late, over.secret, csr())
     assert told == {str(e.value)}
     assert len(it.index().entries) == 1
+
+
+def test_a_withdrawn_token_becomes_nothing_and_is_refused_as_a_guessed_one(own: Own) -> None:
+    """K01."""
+    it = own()
+    gone, other, also = (invite(it, [name], "both", DAY, TEN) for name in (NAME, named("a.corp.example"), NAME))
+    hashed = hashlib.sha256(gone.secret).hexdigest()
+    assert [one.sha256 for one in withdraw(it, hashed[:12].upper())] == [hashed]
+    told = set()
+    for secret in (gone.secret, os.urandom(32)):
+        with pytest.raises(Unknown) as e:
+            redeem(it, secret, csr())
+        told.add(str(e.value))
+    assert len(told) == 1
+    assert redeem(it, other.secret, csr()).entry.names == ("a.corp.example",)
+    assert len(withdraw(it, str(NAME))) == 1
+    with pytest.raises(Unknown):
+        redeem(it, also.secret, csr())
+
+
+def test_what_is_no_good_token_is_not_withdrawn_and_what_it_became_stays(own: Own) -> None:
+    it = own()
+    used, over, kept = (invite(it, [NAME], "both", DAY, ends) for ends in (TEN, TEN / 2, TEN))
+    issued = redeem(it, used.secret, csr())
+    late = replace(it, clock=lambda: it.clock() + TEN / 2)
+    late.keep()
+    it_late = replace(opened(it.at), clock=late.clock)
+    before = it.index()
+    short = hashlib.sha256(kept.secret).hexdigest()[:7]
+    for which in [*(hashlib.sha256(one.secret).hexdigest() for one in (used, over)), "b.corp.example", "", short]:
+        with pytest.raises(Misuse):
+            withdraw(it_late, which)
+    assert it.index() == before and issued.entry in it.in_force(before, it.clock())
+
+
+def test_of_a_token_that_is_used_and_withdrawn_at_once_one_happened(own: Own) -> None:
+    """K01: either there is a certificate, or the token is withdrawn."""
+    it = own()
+    for _ in range(10):
+        token = invite(it, [NAME], "both", DAY, TEN)
+        hashed = hashlib.sha256(token.secret).hexdigest()
+        ends = [
+            child(partial(lambda secret: redeem(opened(it.at), secret, csr()), token.secret)),
+            child(partial(lambda which: withdraw(opened(it.at), which), hashed)),
+        ]
+        assert sorted(ended(pid) for pid in ends) == [0, 1]
+        one = it.index().invitations[hashed]
+        assert (one.became is None) != (one.withdrawn is None)
 
 
 def test_who_asks_for_another_name_gets_nothing_and_the_token_stays_good(own: Own) -> None:

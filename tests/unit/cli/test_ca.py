@@ -50,6 +50,24 @@ def test_what_is_told_of_a_new_authority_and_of_what_it_issues_is_so(own: OwnCa,
     assert one["serial"] not in own.does("list") and one["serial"] in own.does("list", "--all")
 
 
+def test_tokens_are_listed_by_their_hash_and_withdrawn_and_no_secret_is_shown(own: OwnCa) -> None:
+    tokens = [own.does("token", name).strip() for name in ("a.corp.example", "b.corp.example")]
+    listed = json.loads(own.does("token", "--list", "--json"))["tokens"]
+    assert [(it["names"], it["state"]) for it in listed] == [(["a.corp.example"], "good"), (["b.corp.example"], "good")]
+    shown = own.does("token", "--list")
+    assert listed[0]["sha256"][:12] in shown and "2 good" in shown
+    said = own.does("token", "--withdraw", listed[0]["sha256"][:12])
+    assert "a.corp.example" in said and "b.corp.example" not in said
+    after = own.does("token", "--list")
+    assert (
+        "1 good" in after and "a.corp.example" not in after and "a.corp.example" in own.does("token", "--list", "--all")
+    )
+    assert not any(it.split(".")[1] in text for it in tokens for text in (shown, said, after))
+    for wrong in (["--withdraw", "a.corp.example"], ["c.corp.example", "--list"], ["--list", "--withdraw", "x"], []):
+        done = own.asked("token", *wrong)
+        assert done.returncode == 2 and "everyhop:" in done.stderr
+
+
 def test_a_name_that_two_have_is_not_guessed_at(own: OwnCa, tmp_path: Path) -> None:
     own.leaf(tmp_path / "a", "a.corp.example")
     own.leaf(tmp_path / "b", "a.corp.example", "b.corp.example")
