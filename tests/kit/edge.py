@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import Surroundings
 from everyhop.evidence import read_observation
 from tests.kit.logs import whole_lines
-from tests.kit.nursery import Quick
+from tests.kit.nursery import Quick, everyhop
 
 
 class Pki:
@@ -170,9 +169,8 @@ class EdgeKit:
         )
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "everyhop", *arguments]
-        wide = {**os.environ, "COLUMNS": "160"}  # so that no sentence is broken that a test looks for
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=wide)
+        # So wide that no sentence is broken that a test looks for.
+        return everyhop(*arguments, env={**os.environ, "COLUMNS": "160"})
 
     def close(self) -> None:
         code = self.edge.stop()

@@ -1,10 +1,13 @@
-"""What runs in the nursery: imports what `everyhop run` does, and forks an edge for each question. Read first: `nursery.py`."""
+"""What runs in a nursery: imports what `everyhop run` does, or what all commands do, and forks a process for each question. Read
+first: `nursery.py`."""
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
+import pkgutil
 import random
 import signal
 import socket
@@ -18,13 +21,14 @@ def tell(status: int, number: int) -> None:
     os.write(status, b"%11d" % number)
 
 
-def mind(status: int, says: int) -> None:
-    """Returns in the edge; the minder ends here."""
+def mind(status: int, streams: list[int]) -> None:
+    """Returns in the process that was asked for; the minder ends here."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if (pid := os.fork()) == 0:
         return
-    # Whoever reads what the edge says must see its end.
-    os.close(says)
+    # Whoever reads what it says must see its end.
+    for fd in streams:
+        os.close(fd)
     tell(status, pid)
     # What is meant for all of a terminal is not meant for who waits for the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,30 +38,29 @@ def mind(status: int, says: int) -> None:
 
 
 def serve(door: socket.socket) -> None:
-    """Returns in each edge that is born, and there alone."""
+    """Returns in each process that is born, and there alone."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
-        asked, fds, _, _ = socket.recv_fds(door, MOST_BYTES, 2)
+        asked, fds, _, _ = socket.recv_fds(door, MOST_BYTES, 4)
         if not asked:
             os._exit(0)
-        status, says = fds
+        status, *streams = fds
         if os.fork() == 0:
             door.close()
-            mind(status, says)
+            mind(status, streams)
             os.close(status)
-            return be(json.loads(asked), says)
-        os.close(status)
-        os.close(says)
+            return be(json.loads(asked), streams)
+        for fd in fds:
+            os.close(fd)
 
 
-def be(asked: dict[str, object], says: int) -> None:
+def be(asked: dict[str, object], streams: list[int]) -> None:
     """Becomes the process that was asked for: nothing of the nursery's own is left but what it imported."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 1)
-    os.dup2(says, 2)
-    for fd in (nothing, says):
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
         os.close(fd)
-    # Another kind of file than the nursery's: what the streams know of it would be wrong.
+    # Other kinds of files than the nursery's: what the streams know of them would be wrong.
+    sys.stdin = os.fdopen(0, closefd=False)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     os.chdir(str(asked["folder"]))
@@ -67,9 +70,19 @@ def be(asked: dict[str, object], says: int) -> None:
     sys.argv = ["everyhop", *asked["words"]]  # type: ignore[misc]
 
 
-if __name__ == "__main__":
+def imported(what: str) -> None:
+    """`run`: what an edge has, and no more, since it is measured too. `all`: what any command has."""
     import everyhop.admin.supervisor
-    import everyhop.cli.run  # noqa: F401
+    import everyhop.cli.run
+
+    if what == "all":
+        for it in pkgutil.walk_packages(everyhop.__path__, "everyhop."):
+            if not it.name.endswith(".__main__"):
+                importlib.import_module(it.name)
+
+
+if __name__ == "__main__":
+    imported(sys.argv[2])
     from everyhop.cli.app import main
 
     gc.freeze()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from everyhop.demo.certificates import Leaf
+from tests.kit.nursery import everyhop
 
 PASSPHRASE = "correct horse battery"
 
@@ -28,8 +29,7 @@ class OwnCa:
         self.roots, self.lists = self.public / "roots.pem", self.public / "crl.pem"
 
     def asked(self, act: str, *more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "everyhop", "ca", act, str(self.at), *more]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return everyhop("ca", act, str(self.at), *more)
 
     def does(self, act: str, *more: str) -> str:
         done = self.asked(act, *more)
@@ -75,8 +75,3 @@ class Served:
         self.process.stdout.close()
         assert "Traceback" not in "".join(self.said), self.said
         return code
-
-
-def everyhop(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "everyhop", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=given)

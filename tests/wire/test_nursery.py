@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,8 @@ import pytest
 
 from everyhop.demo.stage import Edge, free_port
 from tests.kit import EdgeKit
-from tests.kit.nursery import Quick
+from tests.kit.nursery import Quick, everyhop
+from tests.kit.own_ca import OwnCa
 
 Edges = Callable[..., EdgeKit]
 ROUTE = '[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0.0.1:{port}"]\n'
@@ -43,3 +47,31 @@ def test_an_edge_has_the_environment_and_the_folder_of_who_begins_it(
     assert it.process.wait(30) == 4
     it.listener.join(30)
     assert any("nowhere.toml" in line for line in it.said), it.said
+
+
+@pytest.mark.parametrize(
+    "words, given",
+    [
+        (["--version"], None),
+        (["check", "nowhere.toml"], None),
+        (["where"], None),
+        (["password", "ann"], "a secret\n"),
+        (["advise", "--services", "-"], ""),
+    ],
+)
+def test_a_command_prints_the_same_and_ends_the_same_as_one_that_a_user_begins(
+    words: list[str], given: str | None, tmp_path: Path
+) -> None:
+    """But for salts."""
+    command = [sys.executable, "-m", "everyhop", *words]
+    theirs = subprocess.run(command, input=given, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    ours = everyhop(*words, given=given, cwd=tmp_path)
+    assert ours.returncode == theirs.returncode and ours.stderr == theirs.stderr
+    assert re.sub(r"\$\S+", "", ours.stdout) == re.sub(r"\$\S+", "", theirs.stdout) and ours.stdout + ours.stderr
+
+
+def test_a_command_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        everyhop(
+            "ca", "serve", str(OwnCa(tmp_path, "--network", "127.0.0.0/8").at), "--listen", "127.0.0.1:0", timeout=2
+        )

@@ -22,7 +22,8 @@ from everyhop.demo.certificates import Leaf
 from tests.kit import EdgeKit, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import alone, saved
-from tests.kit.own_ca import OwnCa, Served, everyhop
+from tests.kit.nursery import everyhop
+from tests.kit.own_ca import OwnCa, Served
 from tests.kit.raw import OK, answering, server_context
 from tests.unit.authority.test_enrolment import csr
 

@@ -19,6 +19,7 @@ from everyhop.model import Route
 from everyhop.model.words import Pattern
 from everyhop.plan import STRENGTH
 from everyhop.trust import CAPABILITIES, NEUTRAL, PATTERNS, unmet
+from tests.kit.nursery import everyhop
 
 ANSWERS = ["yes", "no", "not-sure"]
 REQUIREMENTS = st.builds(
@@ -232,8 +233,6 @@ def test_the_questions_can_be_skipped_taken_back_and_asked_again(tmp_path: Path)
 @pytest.mark.thorough
 def test_several_services_make_one_configuration(tmp_path: Path) -> None:
     import json
-    import subprocess
-    import sys
 
     services = tmp_path / "services.yaml"
     services.write_text(
@@ -243,20 +242,15 @@ def test_several_services_make_one_configuration(tmp_path: Path) -> None:
     )
     path = tmp_path / "everyhop.toml"
 
-    def cli(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "everyhop", *arguments], capture_output=True, text=True, check=False, timeout=60
-        )
-
-    done = cli("advise", "--services", str(services), "--write", str(path), "--json")
+    done = everyhop("advise", "--services", str(services), "--write", str(path), "--json")
     assert done.returncode == 0, done.stderr
     assert [s["pattern"] for s in json.loads(done.stdout)["services"]] == ["passthrough", "mutual", "reencrypt"]
-    assert cli("check", "--no-files", str(path)).returncode == 0
+    assert everyhop("check", "--no-files", str(path)).returncode == 0
     plan = compile_file(path, files="skip").plan
     assert len(plan.listeners) == 1 and [s.hosts for s in plan.sites] == [["api.example.com", "shop.example.com"]]
-    assert cli("advise", "--services", str(services), "--write", str(path)).returncode == 4, "it never overwrites"
+    assert everyhop("advise", "--services", str(services), "--write", str(path)).returncode == 4, "it never overwrites"
     services.write_text("- name: x\n  colour: red\n")
-    assert cli("advise", "--services", str(services)).returncode == 2
+    assert everyhop("advise", "--services", str(services)).returncode == 2
 
 
 @pytest.mark.parametrize("protocol", [it for it in PROTOCOLS if it != "http"])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.cli.app import COMMANDS
+from tests.kit.nursery import everyhop
 
 pytestmark = pytest.mark.thorough
 
@@ -34,15 +35,7 @@ to = ["10.0.3.9:3000"]
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "everyhop", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "80", **environment},
-    )
+    done = everyhop(*arguments, cwd=cwd, env={**os.environ, "COLUMNS": "80", **environment})
     assert "Traceback" not in done.stderr + done.stdout, done.stderr
     return done
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from everyhop.errors import Refused
 from everyhop.model import Config
 from everyhop.source import LISTS, whole
 from everyhop.source.document import Document, load
+from tests.kit.nursery import everyhop
 
 MAIN = """version = 1
 include = ["routes/*.toml", "more.yaml"]
@@ -181,10 +181,7 @@ def test_who_includes_nothing_is_read_as_it_was(folder: Path) -> None:
 
 
 def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "everyhop", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=folder, check=False, env={**os.environ, "COLUMNS": "80"}
-    )
+    return everyhop(*arguments, cwd=folder, env={**os.environ, "COLUMNS": "80"})
 
 
 PLAIN = """[[route]]

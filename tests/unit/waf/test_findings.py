@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from everyhop.model import Exclusion
 from everyhop.waf.families import is_sum, looks_for
 from everyhop.waf.findings import counted, exclusion, in_log
+from tests.kit.nursery import everyhop
 
 TODAY = dt.date(2026, 11, 27)
 
@@ -74,8 +74,7 @@ def test_the_command_tells_of_one_request_and_of_all(tmp_path: Path) -> None:
     (log := tmp_path / "access.log").write_text("\n".join(LOG))
 
     def said(*more: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "everyhop", "waf", "explain", str(log), *more]
-        return subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+        return everyhop("waf", "explain", str(log), *more)
 
     every = said().stdout
     assert "2 request(s)" in every and "2 x 942100 on ARGS:q" in every and "949110" not in every
