@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from cryptography import x509
 
 from everyhop.acme import Keeper, Site, Stopped, Store, authority, client
 from tests.acme.between import Between, Said
+from tests.acme.dated import orders_by
 from tests.acme.edge import Clock, Edge, drive, only, settled
-from tests.acme.pebble import PROFILES, Pebble
+from tests.acme.pebble import Pebble
 from tests.kit import Pki
 
 Start = Callable[..., Keeper]
@@ -24,23 +25,7 @@ DAY = dt.timedelta(days=1)
 
 @pytest.fixture
 def dated(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    """Orders ask for a certificate that begins now, on the test's clock: Pebble does as it is asked, and has no clock that could be set."""
-
-    class Dated(client.NewOrder):
-        def to_partial_json(self) -> dict[str, object]:
-            life = dt.timedelta(seconds=PROFILES[self.profile or "default"]["validityPeriod"])
-            begins = clock().replace(microsecond=0)
-            return {**super().to_partial_json(), "notBefore": stamp(begins), "notAfter": stamp(begins + life)}
-
-    def stamp(moment: dt.datetime) -> str:
-        return moment.isoformat().replace("+00:00", "Z")
-
-    def new_order(names: Sequence[str], profile: str | None, replaces: str | None) -> client.NewOrder:
-        it = plain(names, profile, replaces)
-        return Dated(identifiers=it.identifiers, profile=it.profile, replaces=it.replaces)
-
-    plain = client.new_order
-    monkeypatch.setattr(client, "new_order", new_order)
+    monkeypatch.setattr(client, "new_order", orders_by(clock))
 
 
 @pytest.mark.parametrize(("profile", "least", "most"), [("shortlived", 17, 31), ("default", 1, 2)])
