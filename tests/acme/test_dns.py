@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import socket
 import stat
@@ -15,6 +16,8 @@ from everyhop.acme import Keeper, Publishers, Site
 from everyhop.acme.hook import Hook
 from everyhop.acme.publisher import record
 from everyhop.acme.rfc2136 import Update
+from everyhop.admin.issuing import zone_of
+from everyhop.model.acme import AcmeSection, DnsUpdate
 from tests.acme.bind import Bind
 from tests.acme.edge import Clock, Edge, drive, only, settled
 from tests.acme.pebble import Names, Pebble
@@ -174,3 +177,21 @@ def test_no_shell_reads_what_a_program_is_given(tmp_path: Path) -> None:
     by = Hook([hook(tmp_path, f'#!/bin/sh\nprintf "%s\\n" "$@" > {log}\n')])
     by.publish("dns-01", f"$(touch {tmp_path}/touched).test", "t", "k")
     assert not (tmp_path / "touched").exists() and "$(touch" in log.read_text()
+
+
+def test_a_key_that_is_renewed_on_the_disk_is_the_one_that_counts(bind: Bind, tmp_path: Path) -> None:
+    (file := tmp_path / "tsig").touch(0o600)
+    file.write_text(base64.b64encode(bytes(32)).decode())
+    section = AcmeSection(
+        dns_update=DnsUpdate(server=f"127.0.0.1:{bind.port}", key="acme", secret=f"file:{file}", zone="dns.test")
+    )
+    changes = zone_of(section, tmp_path)
+    assert changes is not None
+    with pytest.raises(OSError):
+        changes.publish("dns-01", "a.dns.test", "token", "key")
+    file.write_text(bind.secret)
+    changes.publish("dns-01", "a.dns.test", "token", "key")
+    assert len(bind.texts("_acme-challenge.a.dns.test")) == 1
+    file.unlink()
+    with pytest.raises(OSError, match="the key of updates"):
+        changes.withdraw("dns-01", "a.dns.test", "token", "key")

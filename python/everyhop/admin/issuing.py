@@ -217,9 +217,34 @@ def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
         return None
     from everyhop.acme.rfc2136 import Update
 
-    try:
-        password = read_password(it.secret, base, os.environ)
-    except Unusable as e:
-        raise Surroundings(f"the key of updates: {e.what}", e.mend) from e
-    secret = base64.b64decode(password.sealed).decode()
-    return Update(at[0], at[1], it.key, secret, it.algorithm, it.zone, settle_s=it.settle_s)
+    def changing() -> Update:
+        try:
+            password = read_password(it.secret, base, os.environ)
+        except Unusable as e:
+            raise Surroundings(f"the key of updates: {e.what}", e.mend) from e
+        secret = base64.b64decode(password.sealed).decode()
+        return Update(at[0], at[1], it.key, secret, it.algorithm, it.zone, settle_s=it.settle_s)
+
+    changing()
+    return Read(changing)
+
+
+class Read:
+    """Reads the key of updates whenever it is used: one that was renewed on the disk is the one that counts."""
+
+    kinds = ("dns-01",)
+
+    def __init__(self, changing: Callable[[], Publisher]) -> None:
+        self.changing = changing
+
+    def now(self) -> Publisher:
+        try:
+            return self.changing()
+        except EveryhopError as e:
+            raise OSError(str(e)) from e
+
+    def publish(self, kind: str, name: str, token: str, key_authorization: str) -> float:
+        return self.now().publish(kind, name, token, key_authorization)
+
+    def withdraw(self, kind: str, name: str, token: str, key_authorization: str) -> None:
+        self.now().withdraw(kind, name, token, key_authorization)

@@ -1,8 +1,9 @@
-"""What stands in the file and in no plan, because it concerns the supervisor: whom the engine becomes, and where orders are
-taken. What runs is not asked for it. Read next: `whole.py`."""
+"""What stands in the file and in no plan, because it concerns the supervisor: whom the engine becomes, where orders are
+taken, and who issues certificates. What runs is not asked for it. Read next: `whole.py`."""
 
 from __future__ import annotations
 
+from everyhop.diff.issuers import issuer_changes
 from everyhop.diff.kinds import KINDS, Change
 from everyhop.model import Config
 
@@ -28,4 +29,4 @@ def settings_changes(old: Config, new: Config) -> list[Change]:
     if old.admin.socket != new.admin.socket:
         what = f"orders were taken at {old.admin.socket or 'the usual socket'}, now at {new.admin.socket or 'the usual one'}"
         out.append(Change("control-moved", "admin", what, "whoever owns that folder can stand in for the supervisor"))
-    return out
+    return [*out, *issuer_changes(old, new)]
