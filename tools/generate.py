@@ -10,13 +10,14 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 from pydantic import BaseModel
 
 from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
-from everyhop.compile.hints import submodel
+from everyhop.compile.hints import submodels
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation, Told
 from everyhop.evidence.observation import Part
@@ -119,21 +120,24 @@ def table(name: str, model: type[BaseModel], seen: set[str]) -> list[str]:
     inner: list[tuple[str, type[BaseModel]]] = []
     for attribute, field in model.model_fields.items():
         key = field.alias or attribute
-        nested = submodel(field.annotation)
+        nested = submodels(field.annotation)
         default = (
-            "required"
-            if field.is_required()
-            else f"`{json.dumps(field.default, default=str)}`"
-            if nested is None
-            else ""
+            "required" if field.is_required() else f"`{json.dumps(field.default, default=str)}`" if not nested else ""
         )
         meaning = " ".join((field.description or "").split())
-        out.append(f"| `{key}` | {typed(field.annotation) if nested is None else 'table'} | {default} | {meaning} |")
-        if nested is not None:
-            inner.append((f"{name}.{key}" if name != "file" else key, nested))
-    for key, nested in inner:
-        out += table(key, nested, seen)
+        out.append(f"| `{key}` | {typed(field.annotation) if not nested else 'table'} | {default} | {meaning} |")
+        below = f"{name}.{key}" if name != "file" else key
+        inner += [(below if n == 0 else f"{below} ({form(it)})", it) for n, it in enumerate(nested)]
+    for key, one in inner:
+        out += table(key, one, seen)
     return out
+
+
+def form(model: type[BaseModel]) -> str:
+    """What tells one form of a table from its first."""
+    key = "from_" if "from_" in model.model_fields else next(iter(model.model_fields))
+    field = model.model_fields[key]
+    return f"{field.alias or key} = {json.dumps(next(iter(get_args(field.annotation)), '...'))}"
 
 
 def configuration() -> str:

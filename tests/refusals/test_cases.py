@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from everyhop.authority.enrolment import Token
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
@@ -166,6 +167,9 @@ def fill(it: Path) -> None:
     ):
         (it / f"{name}.key").write_bytes((it / "edge.key").read_bytes())
         (it / f"{name}.key").chmod(mode)
+    for name, token in (("good", str(Token(bytes(32), bytes(32)))), ("wrong", "hunter2")):
+        (it / f"{name}.token").touch(0o600)
+        (it / f"{name}.token").write_text(f"{token}\n")
     (it / "empty.pem").write_text("")
     (it / "down.html").write_bytes(b"x" * 65_536)
     (it / "large.html").write_bytes(b"x" * 65_537)

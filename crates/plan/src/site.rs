@@ -63,8 +63,8 @@ pub struct Cert {
     pub material: String,
     /// The chain's file, as the configuration names it.
     pub chain: String,
-    /// Where the key is kept, as the configuration names it: `file:`, `env:` or `cred:`; never the key. `acme`: an authority issues
-    /// the certificate by itself, and may not have done so yet.
+    /// Where the key is kept, as the configuration names it: `file:`, `env:` or `cred:`; never the key. `acme`,
+    /// `ca:` and `spiffe:`: the certificate comes by itself, and may not have come yet.
     pub key: String,
 }
 

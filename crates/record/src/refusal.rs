@@ -153,6 +153,7 @@ refusals! {
     HostContradicted "plain/host-contradicted" 400 "the request's target names one host, and its Host another";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
+    HopNoIdentity "hop/no-identity-yet" 503 "what the edge shows there, or knows the backend by, has not come from its authority yet";
     SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";
     Drained "hop/drained" 503 "every backend of the route is drained, or has weight 0: none takes anything new";
     Unresolved "hop/unresolved" 503 "the backend's name does not resolve";

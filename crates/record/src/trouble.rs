@@ -15,6 +15,12 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
         false,
         "an authority issues no certificate, and says why; the one before is served for as long as it lasts",
     ),
+    ("identity-missing", false, "an identity has no certificate yet, and what takes it is refused"),
+    (
+        "identity-not-renewed",
+        false,
+        "an identity is not renewed when it is due; the certificate before is shown for as long as it lasts",
+    ),
     ("route-closed", false, "a route takes nothing: none of its backends is open"),
     ("listener-closed", false, "a listener serves nothing of what comes in the clear: its acceptance is over"),
     ("reload-refused", false, "the last reload was refused; what ran before runs on"),

@@ -28,6 +28,8 @@ pub struct BackendRun {
     pub addresses: ArcSwap<Vec<Address>>,
     pub tls: &'static str,
     pub secured: Option<Secured>,
+    /// What it takes for TLS comes by itself and has not come yet: nothing goes there.
+    pub is_uncertified: bool,
     pub protocol: UpstreamProtocol,
     /// Its answers in HTTP/1.1 are taken where they can be read in one way, though they are not as they should be.
     pub lenient_answers: bool,
@@ -235,6 +237,9 @@ impl BackendRun {
     pub fn closed(&self, unix_s: i64) -> Option<Refusal> {
         if unix_s >= self.closes_at_s {
             return Some(Refusal::AcceptanceExpired);
+        }
+        if self.is_uncertified {
+            return Some(Refusal::HopNoIdentity);
         }
         if matches!(self.place, Place::Name { .. } | Place::Service { .. }) && self.addresses.load().is_empty() {
             return Some(Refusal::Unresolved);

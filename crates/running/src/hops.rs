@@ -92,7 +92,7 @@ impl<'a> Hops<'a> {
     pub(crate) fn splice(&self, place: &Place, checks: Option<Checks<'_>>) -> Arc<BackendRun> {
         let ids = Ids::of(&format!("splice {place:?}"), checks);
         let speaks = Speaks { protocol: UpstreamProtocol::Http1, lenient_answers: false, apart: false };
-        self.known(ids, place, "passthrough", None, speaks, i64::MAX, checks)
+        self.known(ids, place, "passthrough", Secures::Not, speaks, i64::MAX, checks)
     }
 
     pub(crate) fn backend(
@@ -113,7 +113,7 @@ impl<'a> Hops<'a> {
                     Reach::Accepted { acceptance } => acceptance.closes_at_s,
                 };
                 let ids = Ids::of(&format!("plaintext {:?} {speaks:?} {closes}", backend.at), checks);
-                return Ok(self.known(ids, &backend.at, "plaintext", None, speaks, closes, checks));
+                return Ok(self.known(ids, &backend.at, "plaintext", Secures::Not, speaks, closes, checks));
             }
             BackendHop::Reencrypt { verify, policy } => ("reencrypt", verify, None, false, policy),
             BackendHop::Mutual { verify, present, demand_asks, policy } => {
@@ -145,9 +145,13 @@ impl<'a> Hops<'a> {
         if let Some(known) = self.find(ids.hop) {
             return Ok(known);
         }
+        let shown = present.and_then(|name| self.identities.iter().find(|i| i.name == *name));
+        if !self.blob.has_come(verify, shown) {
+            return Ok(self.known(ids, &backend.at, tls, Secures::NotYet, speaks, i64::MAX, checks));
+        }
         let config = material::client(verify, material, policy, protocol, self.blob)?;
         let secured = Secured::new(config, name, present.is_some(), demand_asks, policy, lists_end_s);
-        Ok(self.known(ids, &backend.at, tls, Some(secured), speaks, i64::MAX, checks))
+        Ok(self.known(ids, &backend.at, tls, Secures::By(secured), speaks, i64::MAX, checks))
     }
 
     /// The backend of this plan or of the one before that is the same in everything.
@@ -162,7 +166,7 @@ impl<'a> Hops<'a> {
         ids: Ids,
         place: &Place,
         tls: &'static str,
-        secured: Option<Secured>,
+        secured: Secures,
         speaks: Speaks,
         closes_at_s: i64,
         checks: Option<Checks<'_>>,
@@ -178,6 +182,8 @@ impl<'a> Hops<'a> {
             }
             Place::Unix { .. } => vec![Address::new(None)],
         };
+        let is_uncertified = matches!(secured, Secures::NotYet);
+        let secured = if let Secures::By(it) = secured { Some(it) } else { None };
         let before = checks.and_then(|_| self.old_checked.get(&ids.kin));
         let addresses = match before {
             Some(before) => like(addresses, &before.addresses.load()),
@@ -191,6 +197,7 @@ impl<'a> Hops<'a> {
             addresses: ArcSwap::from_pointee(addresses),
             tls,
             secured,
+            is_uncertified,
             protocol: speaks.protocol,
             lenient_answers: speaks.lenient_answers,
             closes_at_s,
@@ -203,6 +210,15 @@ impl<'a> Hops<'a> {
         self.built.borrow_mut().insert(ids.hop, it.clone());
         it
     }
+}
+
+/// How a hop speaks TLS.
+#[expect(clippy::large_enum_variant, reason = "handed on once")]
+enum Secures {
+    Not,
+    By(Secured),
+    /// What it takes comes by itself and is not there: nothing goes there until it is.
+    NotYet,
 }
 
 /// What a backend is known by.

@@ -11,7 +11,7 @@ use crate::secret::{Seal, SecretPem, SecretText};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use everyhop_plan::{Cert, ClientDemand, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
+use everyhop_plan::{Cert, ClientDemand, Identity, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
@@ -213,12 +213,48 @@ impl Resumption {
     }
 }
 
-/// Where the key is kept of what an authority issues by itself.
-const BY_ACME: &str = "acme";
+/// Where the key is kept of what comes by itself.
+fn comes(key: &str) -> bool {
+    key == "acme" || key.starts_with("ca:") || key.starts_with("spiffe:")
+}
 
-/// Its certificates: one that an authority has not issued yet is in the plan all the same, and in no material.
+/// Roots and lists that come with an identity, as the plan names them.
+fn comes_with(id: &str) -> bool {
+    id.starts_with("ca/identity:") || id.starts_with("crl/identity:")
+}
+
+impl Blob {
+    /// Whether all of it is there that a hop takes and that comes by itself: what has not come yet is in the plan all the same,
+    /// and in no material. What is anything else is asked for where it is used, and refused there.
+    pub(crate) fn has_come(&self, verify: &Verify, shown: Option<&Identity>) -> bool {
+        let by = match &verify.by {
+            Proof::Roots { ca, crl, .. } => self.have_come(ca, crl.as_deref()),
+            Proof::Pins { .. } => true,
+        };
+        by && shown.is_none_or(|it| !comes(&it.key) || self.certs.contains_key(&it.material))
+    }
+
+    fn have_come(&self, ca: &str, crl: Option<&str>) -> bool {
+        let there = |id: &str| !comes_with(id) || self.cas.contains_key(id) || self.crls.contains_key(id);
+        there(ca) && crl.is_none_or(there)
+    }
+
+    /// The same of what a site knows its clients by.
+    fn knows_clients(&self, site: &Site) -> bool {
+        match &site.clients {
+            ClientDemand::Nothing {} => true,
+            ClientDemand::Ask { ca, crl, .. } | ClientDemand::Require { ca, crl, .. } => {
+                self.have_come(ca, crl.as_deref())
+            }
+        }
+    }
+}
+
+/// Its certificates: one that has not come yet is in the plan all the same, and in no material. None where it could not tell its
+/// clients yet: without a certificate no handshake comes about.
 pub(crate) fn shown<'a>(site: &'a Site, blob: &Blob) -> Vec<&'a Cert> {
-    site.certs.iter().filter(|c| c.key != BY_ACME || blob.certs.contains_key(&c.material)).collect()
+    let knows = blob.knows_clients(site);
+    site.certs.iter().filter(|c| knows && (!comes(&c.key) || blob.certs.contains_key(&c.material))).collect()
 }
 
 /// The server side of a site. `end_of` tells when a piece of material is over, in Unix time.
@@ -248,6 +284,8 @@ pub fn server(
     };
     let unusable = |e| Unusable(format!("client roots of site {:?}: {e}", site.name));
     let builder = match &site.clients {
+        // It shows no certificate either: see `shown`.
+        _ if !blob.knows_clients(site) => builder.with_no_client_auth(),
         ClientDemand::Nothing {} => builder.with_no_client_auth(),
         ClientDemand::Ask { ca, crl, stale_crl } => {
             let (it, roots) = verifier(ca, crl.as_deref(), *stale_crl)?;

@@ -130,6 +130,7 @@ def about(it: Supervisor) -> dict[str, object]:
         "drained": it.drains.told(it.keeper.decided.plan),
         "retired": it.keeper.retired.told(),
         "acme": it.issuing.told(),
+        "identities": it.renewing.told(),
         "inspector": it.keeper.inspection.told(it.keeper.pid),
         "troubles": [wrong.told() for wrong in it.watch.now()],
         "places": places(it),

@@ -26,6 +26,7 @@ from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.reload import Reload
+from everyhop.admin.renewing import Renewing
 from everyhop.admin.server import Server
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.stickiness import Stickiness
@@ -93,9 +94,10 @@ class Supervisor:
         )
         self.keys = KeyTalk(self.keeper, self.key_servers)
         self.issuing = Issuing(path)
+        self.renewing = Renewing(path)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
-        self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing)
+        self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing, self.renewing)
         self.started_at = dt.datetime.now(dt.UTC)
 
     def first(self) -> Compiled:
@@ -146,6 +148,7 @@ class Supervisor:
                 "backends' addresses": keeper.tell_names,
                 "keys of issuers": self.keys.look,
                 "certificates by ACME": lambda: self.issuing.look(keeper.decided, keeper.control, keeper.pid),
+                "identities that come by themselves": lambda: self.renewing.look(keeper.decided),
                 "inspectors": lambda: keeper.look_at_inspectors(
                     given_up=self.watch.sees("inspector-down") and not self.watch.is_silent()
                 ),
@@ -192,6 +195,7 @@ class Supervisor:
             loop.hear(TICK_S)
         loop.tried("the engine's end", self.keeper.stop)
         self.issuing.end()
+        self.renewing.end()
         self.changes.last_good.forget()
         say("stopped")
         return 0

@@ -23,6 +23,10 @@ LATELY = dt.timedelta(hours=1)
 """How long after its death an engine is spoken of."""
 
 
+BY_ITSELF = ("ca:", "spiffe:")
+"""Where the key is kept of an identity that comes by itself."""
+
+
 def trouble(kind: str, about: str = "", why: str = "") -> Trouble:
     return Trouble(kind=kind, about=about, why=why)
 
@@ -40,11 +44,8 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
     if not past:
         return []
     plan, found = running.plan, []
-    of_sites: dict[str, list[str]] = {}
-    for id_ in ends:
-        of_sites.setdefault(id_.rpartition("/")[0], []).append(id_)
     for site in plan.sites:
-        mine = of_sites.get(f"site/{site.name}", [])
+        mine = [it.material for it in site.certs if it.material in ends]
         gone = [id_ for id_ in mine if id_ in past]
         if not gone:
             continue
@@ -83,6 +84,19 @@ def uncertified(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]
             found.append(trouble("certificate-missing", about, why or "it is being asked for"))
         elif mine and why:
             found.append(trouble("certificate-not-issued", about, why))
+    return found
+
+
+def unidentified(running: Compiled, problems: Mapping[str, tuple[bool, str]]) -> list[Trouble]:
+    """Identities that have not come yet, and those that are not renewed. `problems`: by identity, whether it is there, and why."""
+    there = {str(e["id"]) for e in running.material.entries}
+    found = []
+    for it in running.plan.identities:
+        about, (_, why) = f"identity {it.name}", problems.get(it.name, (False, ""))
+        if it.key.startswith(BY_ITSELF) and it.material not in there:
+            found.append(trouble("identity-missing", about, why or "it is being asked for"))
+        elif it.key.startswith(BY_ITSELF) and why:
+            found.append(trouble("identity-not-renewed", about, why))
     return found
 
 

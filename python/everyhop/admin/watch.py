@@ -17,8 +17,9 @@ from everyhop.admin.key_answers import Set
 from everyhop.admin.key_servers import Server
 from everyhop.admin.loop import Loop
 from everyhop.admin.reload import Reload
+from everyhop.admin.renewing import Renewing
 from everyhop.admin.telling import say
-from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble, uncertified
+from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble, uncertified, unidentified
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
@@ -73,8 +74,15 @@ class Wrong:
 class Watch:
     """Of one supervisor."""
 
-    def __init__(self, keeper: Keeper, changes: Reload, loop: Loop, issuing: Issuing | None = None) -> None:
-        self.keeper, self.changes, self.loop, self.issuing = keeper, changes, loop, issuing
+    def __init__(
+        self,
+        keeper: Keeper,
+        changes: Reload,
+        loop: Loop,
+        issuing: Issuing | None = None,
+        renewing: Renewing | None = None,
+    ) -> None:
+        self.keeper, self.changes, self.loop, self.issuing, self.renewing = keeper, changes, loop, issuing, renewing
         self.known: dict[Key, Wrong] = {}
         self.ways_in = WaysIn()
         self.next_s = 0.0
@@ -115,6 +123,7 @@ class Watch:
         keeper, changes = self.keeper, self.changes
         found = over(keeper.running, now, self.ways_in)
         found += uncertified(keeper.running, {} if self.issuing is None else self.issuing.problems())
+        found += unidentified(keeper.running, {} if self.renewing is None else self.renewing.problems())
         if keeper.control is None:
             found.append(trouble("engine-gone", why=keeper.died))
         if keeper.restarted is not None and now - keeper.restarted < LATELY:

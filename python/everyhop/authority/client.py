@@ -54,6 +54,17 @@ def renew(roots: bytes, chain: Path, key: Path, host: str, port: int) -> Given:
     return given(context, host, port, "/renew", {})
 
 
+def published(roots: bytes, host: str, port: int) -> tuple[bytes, bytes]:
+    """The roots and lists of now. Raises as `enroll`."""
+    context = verified(roots.decode())
+    found, lists = (asked(context, host, port, "GET", path) for path in ("/roots", "/lists"))
+    try:
+        x509.load_pem_x509_certificates(found)
+    except Exception as e:
+        raise Surroundings(f"{host}:{port} gave no roots that can be read; nothing was kept") from e
+    return found, lists
+
+
 def unverified() -> ssl.SSLContext:
     """For what is known by its fingerprint, and nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

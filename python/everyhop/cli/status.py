@@ -74,6 +74,9 @@ def status(
     for it in supervisor.get("acme", []):
         for text in beside(f"site {it['site']}: ", issued(it)).split("\n"):
             line(text)
+    for it in supervisor.get("identities", []):
+        for text in beside(f"identity {it['identity']}: ", enrolled(it)).split("\n"):
+            line(text)
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -210,6 +213,14 @@ def issued(it: dict[str, Any]) -> str:
     return (
         f"{told}, renewed at {it['next_try'][:19]}Z" if it["until"] else f"{told}, asked for at {it['next_try'][:19]}Z"
     )
+
+
+def enrolled(it: dict[str, Any]) -> str:
+    """An identity that comes by itself; what is in the way stands among the troubles."""
+    if it["until"] is None:
+        return f"from {it['from']}, no certificate yet, asked for at {it['next_try'][:19]}Z"
+    told = f"from {it['from']}, certificate until {it['until'][:19]}Z"
+    return f"{told}, renewed at {it['renewed_at'][:19]}Z" if it["renewed_at"] else told
 
 
 def waf(it: dict[str, Any], inspector: dict[str, Any] | None) -> str:

@@ -44,7 +44,8 @@ def build(world: World) -> plan.Plan:
         listeners=[listener(world, i) for i in range(len(config.listener))],
         sites=[site(world, s, carried) for s in config.site],
         identities=[
-            plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.key) for i in config.identity
+            plan.Identity(name=i.name, material=f"identity/{i.name}", chain=i.chain, key=i.origin)
+            for i in config.identity
         ],
         issuers=[tokens.issuer(it) for it in sorted(config.issuer, key=lambda it: it.name)],
         authorizers=[asking.authorizer(it) for it in sorted(config.authorizer, key=lambda it: it.name)],
@@ -159,7 +160,10 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
 
 
 def certs(world: World, it: Site) -> list[plan.Cert]:
-    """Those by ACME are in the plan whether they are there yet or not: the plan of one text is one."""
+    """What comes by itself is in the plan whether it is there yet or not: the plan of one text is one."""
+    if it.identity is not None:
+        shown = next(one for one in world.config.identity if one.name == it.identity)
+        return [plan.Cert(material=f"identity/{shown.name}", chain=shown.chain, key=shown.origin)]
     if it.is_by_acme:
         issued = world.config.acme.issued(it.name)
         return [plan.Cert(material=f"site/{it.name}/{i}", chain=chain, key="acme") for i, chain in enumerate(issued)]

@@ -27,6 +27,7 @@ from everyhop.compile import (
     rules_health,
     rules_hops,
     rules_hsts,
+    rules_identities,
     rules_include,
     rules_key_servers,
     rules_limits,
@@ -232,6 +233,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_authorizers.judge(world)
     rules_waf.judge(world)
     rules_acme.judge(world)
+    rules_identities.judge(world)
     rules_waf_fit.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)

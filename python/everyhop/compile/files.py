@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from everyhop import identity
-from everyhop.compile import hop_files, rules_acme, rules_log, rules_waf
+from everyhop.compile import coming, hop_files, rules_acme, rules_log, rules_waf
 from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists
@@ -17,7 +17,7 @@ from everyhop.compile.passwords import read_password
 from everyhop.compile.users import Unfit, Wrong, read_users
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
-from everyhop.model import Issuer
+from everyhop.model import CaIdentity, Issuer
 from everyhop.screen import ahead
 from everyhop.source import Place
 
@@ -57,7 +57,8 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
                 key = ("site", i, "clients", "crl")
                 lists(world, key, label, site.clients.ca, site.clients.stale_crl, CLIENTS)
     for i, it in enumerate(config.identity):
-        one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
+        if not isinstance(it, CaIdentity) or coming.is_there(world, i, it, environ):
+            one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     hop_files.read(world)
     answers(world)
     errors(world)
@@ -204,10 +205,12 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
             "certificate/expired",
             (*key, "chain"),
             f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
-            "renew it; the files are watched, no restart is needed",
+            "everyhop status tells why it was not renewed; another token enrols it anew"
+            if is_renewed(world, key)
+            else "renew it; the files are watched, no restart is needed",
             ended=pair.not_after,
         )
-    elif (days := soon(left)) is not None:
+    elif (days := soon(left)) is not None and not is_renewed(world, key):
         world.warn(
             "certificate/expires-soon",
             (*key, "chain"),
@@ -217,11 +220,16 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
         )
 
 
+def is_renewed(world: World, key: Key) -> bool:
+    """By itself at half of its life: what is late is told by whoever does so."""
+    return key[0] == "identity" and world.config.identity[int(key[1])].comes
+
+
 def roots(world: World, key: Key, label: str) -> None:
-    if label in world.roots:
+    if label in world.roots or (path := coming.located(world, key, label, "roots")) is None:
         return
     try:
-        found = world.roots[label] = world.readings.roots(label, world.base)
+        found = world.roots[label] = world.readings.roots(path, world.base)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

@@ -73,16 +73,14 @@ def known_tables(model: type[BaseModel] = Config, name: str = "") -> dict[str, t
     """The keys of every table of the file."""
     found = {name: tuple(field.alias or key for key, field in model.model_fields.items())}
     for key, field in model.model_fields.items():
-        if (inner := submodel(field.annotation)) is not None:
-            found |= known_tables(inner, f"{name}.{key}" if name else key)
+        for inner in submodels(field.annotation):
+            for table, keys in known_tables(inner, f"{name}.{key}" if name else key).items():
+                found[table] = tuple(dict.fromkeys((*found.get(table, ()), *keys)))
     return found
 
 
-def submodel(annotation: object) -> type[BaseModel] | None:
-    """The table that a field holds, under lists and options."""
+def submodels(annotation: object) -> list[type[BaseModel]]:
+    """The tables that a field may hold, each of its forms."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if (found := submodel(inner)) is not None:
-            return found
-    return None
+        return [annotation]
+    return list(dict.fromkeys(one for inner in getattr(annotation, "__args__", ()) for one in submodels(inner)))

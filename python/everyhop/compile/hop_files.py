@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from everyhop.compile import names
+from everyhop.compile import coming, names
 from everyhop.compile.key_servers import servers
 from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.mirroring import hops_of, mirrored
@@ -79,10 +79,10 @@ def expected(verify: Verify, at: str) -> str:
 
 
 def roots(world: World, key: Key, label: str) -> None:
-    if label in world.roots:
+    if label in world.roots or (path := coming.located(world, key, label, "roots")) is None:
         return
     try:
-        found = world.roots[label] = world.readings.roots(label, world.base, own=True)
+        found = world.roots[label] = world.readings.roots(path, world.base, own=True)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from everyhop.compile.coming import located
 from everyhop.compile.world import Key, World
 from everyhop.identity import Unusable
 
@@ -24,10 +25,10 @@ BACKENDS = Whose("backends", "no backend passes")
 def lists(world: World, key: Key, label: str, ca: str, stale: Literal["refuse", "allow"], whose: Whose) -> None:
     """The lists in the file `label`, for who is verified against the roots in `ca`."""
     issuers = world.roots.get(ca)
-    if issuers is None:
-        return  # refused where they were read
+    if (path := located(world, key, label, "lists")) is None or issuers is None:
+        return  # they are yet to come, or refused where they were read
     try:
-        found = world.crls[label] = world.readings.crl(label, issuers, world.base, whose.all)
+        found = world.crls[label] = world.readings.crl(path, issuers, world.base, whose.all)
     except Unusable as e:
         world.refuse(e.slug, key, e.what, e.mend)
         return

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from everyhop.compile import names, rules_networks
+from everyhop.compile import coming, names, rules_networks
 from everyhop.compile.keys import site_host
 from everyhop.compile.world import Key, World
+from everyhop.model import FileIdentity
 
 
 def judge(world: World) -> None:
@@ -58,7 +59,11 @@ def secrets(world: World) -> None:
     given: list[tuple[Key, str]] = []
     for i, site in enumerate(world.config.site):
         given += [(("site", i, "certs", j, "key"), pair.key) for j, pair in enumerate(site.pairs)]
-    given += [(("identity", i, "key"), identity.key) for i, identity in enumerate(world.config.identity)]
+    for i, identity in enumerate(world.config.identity):
+        if isinstance(identity, FileIdentity):
+            given.append((("identity", i, "key"), identity.key))
+        elif identity.token is not None:
+            given.append((("identity", i, "token"), identity.token))
     if (update := world.config.acme.dns_update) is not None:
         given.append((("acme", "dns_update", "secret"), update.secret))
     for key, text in given:
@@ -67,8 +72,17 @@ def secrets(world: World) -> None:
             what = "a key's PEM stands in the file" if inline else "a key is not a reference"
             # What is not plainly a file's name may be the secret itself, and is not said again.
             named = text.endswith((".pem", ".key")) and text.isprintable()
-            mend = f'key = "file:{text}"' if named else 'key = "file:/path/to/key.pem"'
-            world.refuse("secret/inline", key, what, mend, 'or key = "cred:NAME" with systemd')
+            if key[-1] == "token":
+                what, mend = "a token is not a reference", 'token = "file:/path/to/token"'
+            else:
+                mend = f'key = "file:{text}"' if named else 'key = "file:/path/to/key.pem"'
+            world.refuse(
+                "secret/inline",
+                key,
+                what,
+                mend,
+                f'or {"token" if key[-1] == "token" else "key"} = "cred:NAME" with systemd',
+            )
 
 
 def listeners(world: World) -> None:
@@ -226,8 +240,10 @@ def carried(found: tuple[str, ...]) -> str:
 
 def covered(world: World, i: int, hosts: Iterable[str]) -> None:
     site = world.config.site[i]
-    for j, pair in enumerate(site.pairs):
-        read = world.pairs.get(("site", i, "certs", j))
+    given = [(pair.chain, world.pairs.get(("site", i, "certs", j))) for j, pair in enumerate(site.pairs)]
+    if site.identity is not None:
+        given.append((f"the certificate of identity {site.identity!r}", coming.of_site(world, i)))
+    for called, read in given:
         if read is None:
             continue
         for h, name in enumerate(hosts):
@@ -235,6 +251,6 @@ def covered(world: World, i: int, hosts: Iterable[str]) -> None:
                 world.refuse(
                     "certificate/host-not-covered",
                     ("site", i, "hosts", h),
-                    f"{pair.chain} does not carry {name} (it carries {carried(read.names)})",
+                    f"{called} does not carry {name} (it carries {carried(read.names)})",
                     f"get a certificate for {name}, or take it out of site {site.name!r}",
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 
-from everyhop.compile import names
+from everyhop.compile import coming, names
 from everyhop.compile.reach import in_the_clear, serving
 from everyhop.compile.streams import owned
 from everyhop.compile.ways_in import NOTHING, WaysIn
@@ -79,7 +79,13 @@ def one_key(world: World) -> frozenset[tuple[int, int]]:
         kind, _, path = place.partition(":")
         return {f"{kind}:{posixpath.normpath(path)}", *([read.key_sha256] if read else [])}
 
-    return frozenset(
+    both = [
+        (i, n)
+        for i, identity in enumerate(world.config.identity)
+        for n, site in enumerate(world.config.site)
+        if site.identity == identity.name
+    ]
+    return frozenset(both) | frozenset(
         (i, n)
         for i, identity in enumerate(world.config.identity)
         for n, site in enumerate(world.config.site)
@@ -91,6 +97,7 @@ def one_key(world: World) -> frozenset[tuple[int, int]]:
 def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
     """A name in the site's hosts or certificates with which the edge could answer for one of `hosts`."""
     read = [name for j in range(len(site.pairs)) if (p := world.pairs.get(("site", n, "certs", j))) for name in p.names]
+    read += pair.names if (pair := coming.of_site(world, n)) else ()
     held = [*world.site_hosts[site.name], *read, *world.certified.get(n, ())]
     # A wildcard of a route takes names of any depth; one of a certificate is one whole label.
     return next((own for own in held for host in hosts if names.covers(own, host) or below(own, host)), None)

@@ -122,7 +122,7 @@ class World:
     def given(self, key: Key) -> str:
         """The value that stands at `key`, if it is one word and no secret."""
         value = self.value(key)
-        return "" if value is None or isinstance(value, dict | list) or "key" in key else str(value)
+        return "" if value is None or isinstance(value, dict | list) or {"key", "token"} & {*key} else str(value)
 
     def holds_more(self, key: Key) -> bool:
         """A table or list: what is marked is its name, not the bracket where it opens."""

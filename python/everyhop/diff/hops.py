@@ -249,10 +249,16 @@ def lists(hop: Hop) -> ByRoots | None:
 def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -> list[Change]:
     a, b = shown(*was), shown(*now)
     # The certificate counts: a name is only a name.
-    if a is None or b is None or a.chain == b.chain:
+    if a is None or b is None or (a.chain, issuer(a)) == (b.chain, issuer(b)):
         return []
-    what = f"{at} is shown {b.name!r} ({b.chain}) instead of {a.name!r} ({a.chain})"
+    what = f"{at} is shown {b.name!r} ({issuer(b) or b.chain}) instead of {a.name!r} ({issuer(a) or a.chain})"
     return [Change("identity-changed", name, what, "the backend sees another caller"), *other_keys(was[0], [b])]
+
+
+def issuer(it: Identity) -> str:
+    """Who gives it, where it comes by itself."""
+    kind, _, whom = it.key.partition(":")
+    return f"from {kind} {whom}" if kind in ("ca", "spiffe") else ""
 
 
 def shown(plan: Plan, hop: Hop) -> Identity | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everyhop.identity import Shelf, shelf
-from everyhop.model import Config
+from everyhop.model import CaIdentity, Config
+from everyhop.model.identity import ROOTS
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,20 @@ def inventory(config: Config, base: Path) -> list[Item]:
                 Item(f"site {site.name!r}, shown to clients", f"site/{site.name}/{n}", shelf(pair.chain, base))
             )
     for identity in config.identity:
-        what = f"identity {identity.name!r}, shown to backends"
+        by = f", by {identity.authority}" if isinstance(identity, CaIdentity) else ""
+        what = f"identity {identity.name!r}, shown to backends{by}"
         items.append(Item(what, f"identity/{identity.name}", shelf(identity.chain, base)))
     for label, users in authorities(config).items():
-        items.append(Item(f"authority {label!r}, for {', '.join(users)}", f"ca/{label}", shelf(label, base)))
+        items.append(
+            Item(f"authority {label!r}, for {', '.join(users)}", f"ca/{label}", shelf(found_at(config, label), base))
+        )
     return items
+
+
+def found_at(config: Config, label: str) -> str:
+    """The file of roots that stands for a label."""
+    it = config.given_by(label)
+    return f"{it.folder}/{ROOTS}" if isinstance(it, CaIdentity) else label
 
 
 def authorities(config: Config) -> dict[str, list[str]]:

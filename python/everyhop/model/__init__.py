@@ -13,6 +13,7 @@ from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.hop import Backend, Hop, Verify
+from everyhop.model.identity import CaIdentity, FileIdentity, Identity
 from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
@@ -22,7 +23,7 @@ from everyhop.model.most import Most
 from everyhop.model.retries import Retries
 from everyhop.model.route import Allow, Rewrite, Route
 from everyhop.model.side import Side
-from everyhop.model.site import Clients, Identity, KeyPair, Site
+from everyhop.model.site import Clients, KeyPair, ShownIdentity, Site
 from everyhop.model.slow import Slow
 from everyhop.model.store import Store
 from everyhop.model.token import Issuer, Jwt
@@ -37,6 +38,7 @@ __all__ = [
     "Authorizer",
     "Backend",
     "Basic",
+    "CaIdentity",
     "Clients",
     "Collector",
     "Compress",
@@ -46,6 +48,7 @@ __all__ = [
     "Edits",
     "EngineSection",
     "Exclusion",
+    "FileIdentity",
     "Health",
     "Hop",
     "Identity",
@@ -66,6 +69,7 @@ __all__ = [
     "Route",
     "RouteLimits",
     "RouteLog",
+    "ShownIdentity",
     "Side",
     "Site",
     "Slow",

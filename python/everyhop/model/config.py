@@ -8,12 +8,13 @@ from everyhop.model.acme import AcmeSection
 from everyhop.model.authorizer import Authorizer
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
+from everyhop.model.identity import GIVEN, Identity
 from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits
 from everyhop.model.listener import Listener
 from everyhop.model.log import LogSection
 from everyhop.model.route import Route
-from everyhop.model.site import Identity, Site
+from everyhop.model.site import Site
 from everyhop.model.store import Store
 from everyhop.model.token import Issuer
 from everyhop.model.waf import InspectorSection, Waf
@@ -88,3 +89,8 @@ class Config(Section):
     authorizer: list[Authorizer] = []
     waf: list[Waf] = []
     route: list[Route] = []
+
+    def given_by(self, label: str) -> Identity | None:
+        """Whose roots or lists stand for a file of that name, if there is such an identity."""
+        name = label.removeprefix(GIVEN)
+        return None if name == label else next((it for it in self.identity if it.name == name), None)

@@ -12,13 +12,13 @@ class Verify(Section):
     """Whom we expect at a backend: by chain and name, always both; or by the fingerprint of its certificate or key."""
 
     ca: str | None = None
-    """PEM file of the roots, or `system`. Never implied. A certificate that a backend made for itself (`openssl req -x509`) may stand here too: then that very certificate is what it shows, with the name."""
+    """PEM file of the roots, or `system`, or `identity:NAME` for those that came with an identity. Never implied. A certificate that a backend made for itself (`openssl req -x509`) may stand here too: then that very certificate is what it shows, with the name."""
     name: str | None = None
     """The name in the backend's certificate, or the IP address in it (an IP SAN); default: the backend's host name. Names are those of subjectAltName; the common name is none (RFC 9525)."""
     pin: str | list[str] | None = None
     """Instead of `ca`: `sha256:` and the SHA-256, in hexadecimal digits, of the certificate or of its public key (SubjectPublicKeyInfo). One of several must fit. No chain is asked for, and a name only where `name` is written; the dates must hold all the same."""
     crl: str | None = None
-    """PEM file of revocation lists (RFC 5280), one for each authority of the backend's chain; what no list speaks of is refused. The file is watched."""
+    """PEM file of revocation lists (RFC 5280), one for each authority of the backend's chain; what no list speaks of is refused. The file is watched. `identity:NAME`: those that came with an identity."""
     stale_crl: Literal["refuse", "allow"] = "refuse"
     """What a list means whose next update is overdue: no backend passes until it comes, or the old list still holds."""
 

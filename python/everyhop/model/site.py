@@ -1,6 +1,6 @@
-"""Names whose TLS ends at the edge, with their certificates; and what the edge shows to backends."""
+"""Names whose TLS ends at the edge, with their certificates. Read next: `identity.py`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -20,11 +20,11 @@ class Clients(Section):
     """What a site demands of clients."""
 
     ca: str
-    """PEM file of the roots that client certificates must chain to."""
+    """PEM file of the roots that client certificates must chain to; or `identity:NAME`, those that came with an identity."""
     mode: Literal["require", "ask"] = "require"
     """`require` ends the handshake without one; `ask` lets the client come without."""
     crl: str | None = None
-    """PEM file of revocation lists (RFC 5280), one for each authority of a client's chain; what no list speaks of is refused. The file is watched."""
+    """PEM file of revocation lists (RFC 5280), one for each authority of a client's chain; what no list speaks of is refused. The file is watched. `identity:NAME`: those that came with an identity."""
     stale_crl: Literal["refuse", "allow"] = "refuse"
     """What a list means whose next update is overdue: no client certificate passes until it comes, or the old list still holds."""
 
@@ -40,10 +40,27 @@ class Hsts(Section):
     """Browsers may ship it, which takes a year at least and `subdomains`, and months to be undone."""
 
 
+class ShownIdentity(Section):
+    """An `[[identity]]` that is shown to clients too."""
+
+    identity: str
+    """Its name."""
+
+
+def form(given: Any) -> str:
+    """So that what is wrong with it is told of the form that it was meant to have."""
+    if isinstance(given, str):
+        return "acme"
+    first = given[0] if isinstance(given, list) and given else None
+    named = "identity" in first if isinstance(first, dict) else isinstance(first, ShownIdentity)
+    return "identity" if named else "files"
+
+
 Certs = Annotated[
-    Annotated[list[KeyPair], Tag("files")] | Annotated[Literal["acme"], Tag("acme")],
-    # So that what is wrong with it is told of the form that it was meant to have.
-    Discriminator(lambda given: "acme" if isinstance(given, str) else "files"),
+    Annotated[list[KeyPair], Tag("files")]
+    | Annotated[list[ShownIdentity], Field(max_length=1), Tag("identity")]
+    | Annotated[Literal["acme"], Tag("acme")],
+    Discriminator(form),
 ]
 
 
@@ -56,7 +73,7 @@ class Site(Section):
     listeners: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the only `[[listener]]`s where it answers; at any other its names are unknown. One of plain HTTP sends to https only names that answer there. Default: every one."""
     certs: Certs = []
-    """`"acme"`: an authority issues it, and it is renewed by itself (`[acme]`); it has `hosts` then. Else files, one or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
+    """`"acme"`: an authority issues it, and it is renewed by itself (`[acme]`); it has `hosts` then. `[{ identity = "NAME" }]`: what that `[[identity]]` is, for the `hosts` that are written. Else files, one or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
     clients: Clients | None = None
     policy: Literal["intermediate", "modern"] = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""
@@ -72,17 +89,14 @@ class Site(Section):
     @property
     def pairs(self) -> list[KeyPair]:
         """Those that are files of the user's."""
-        return [] if isinstance(self.certs, str) else self.certs
+        return [it for it in self.certs if isinstance(it, KeyPair)]
+
+    @property
+    def identity(self) -> str | None:
+        """The name of the one that it shows."""
+        return next((it.identity for it in self.certs if isinstance(it, ShownIdentity)), None)
 
     @property
     def http_alpn(self) -> list[str]:
         """As a site of HTTP offers it."""
         return ["h2", "http/1.1"] if self.alpn is None else list(self.alpn)
-
-
-class Identity(Section):
-    """`[[identity]]`: a certificate that we show to backends."""
-
-    name: str
-    chain: str
-    key: str

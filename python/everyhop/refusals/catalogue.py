@@ -301,6 +301,32 @@ PAGES: dict[str, Page] = {
         "a zone cannot be changed like that", "names that are proved in the DNS would never be, and nothing is issued"
     ),
     "acme/unused": Page("nothing is issued", "who believes that certificates come by themselves does not renew them"),
+    "identity/authority": Page(
+        "an authority has no address",
+        "it is asked over TLS at a host and a port, and its own certificate has that host",
+    ),
+    "identity/token": Page(
+        "a token cannot be used",
+        "without it nobody is enrolled, and what takes the identity is refused",
+        "A token is what `everyhop ca token` printed, on one line. It is good once, for some minutes; it is read only where there is "
+        "no certificate yet, or the last one is over.",
+    ),
+    "identity/no-token": Page(
+        "an identity could never come",
+        "what was never enrolled is known to no authority; everything that takes the identity would be refused for good",
+    ),
+    "identity/folder": Page(
+        "a folder is no place for a key",
+        "whoever can read the key can be this edge to every backend, and whoever can write there decides who it is",
+    ),
+    "identity/gives-nothing": Page(
+        "an identity brings no roots",
+        "whoever is verified would be verified by nothing; only what an authority gave comes with its roots and lists",
+    ),
+    "identity/hosts": Page(
+        "a site would be known by what has not come yet",
+        "its names are needed before its certificate is there, so that who asks for them is refused by name",
+    ),
     # Certificates.
     "certificate/unreadable": Page("a certificate or key cannot be read", "without it the handshake could not happen"),
     "certificate/key-mismatch": Page("a key does not belong to its certificate", "every handshake would fail"),

@@ -61,7 +61,7 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
 
 
 # A key that stands in the file, whichever form it has, and a line of a key's PEM: shown as so many stars.
-_KEY = re.compile(r"""(\bkey["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+_KEY = re.compile(r"""(\b(?:key|token)["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
 _PEM = re.compile(r"""^\s*["']*([A-Za-z0-9+/=]{32,}|-----(?:BEGIN|END) .*)["',\s]*$""")
 
 

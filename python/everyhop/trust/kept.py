@@ -372,7 +372,11 @@ def keys_apart(it: Standing) -> Missing | None:
         public = [site for n, site in it.sites if (i, n) in it.shared]
         if identity.name in shown and public:
             what = f"identity {identity.name!r} has the key of site {public[0].name!r}"
-            return Missing(what, ("give the identity a key and certificate of its own",), (("identity", i, "key"),))
+            return Missing(
+                what,
+                ("give the identity a key and certificate of its own",),
+                (("identity", i, "name" if identity.comes else "key"),),
+            )
     return None
 
 

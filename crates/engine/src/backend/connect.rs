@@ -54,6 +54,10 @@ pub(crate) async fn dial(
     silent_ms: u32,
 ) -> Result<Dialled, Box<Failure>> {
     let failed = |why| Box::new(failure(backend, address, why));
+    // Whoever chose it: without what TLS takes there is no connection that could be anything else.
+    if backend.is_uncertified {
+        return Err(failed(Refusal::HopNoIdentity));
+    }
     let held = BACKENDS.take().ok_or_else(|| failed(Refusal::HopDescriptors))?;
     let dialled = match (&backend.place, address.at) {
         (Place::Unix { path }, _) => in_time(watch, UnixStream::connect(path)).await.map(|r| r.map(Sock::Unix)),

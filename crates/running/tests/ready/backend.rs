@@ -28,6 +28,7 @@ fn backend(place: Place, addresses: &[&str], closes_at_s: i64) -> BackendRun {
         addresses: ArcSwap::from_pointee(addresses.iter().map(|a| Address::new(addr(a))).collect()),
         tls: "plaintext",
         secured: None,
+        is_uncertified: false,
         protocol: UpstreamProtocol::Http1,
         lenient_answers: false,
         closes_at_s,

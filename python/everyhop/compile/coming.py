@@ -1,0 +1,87 @@
+"""Reads what an identity is that comes by itself, once it came: until then its files are looked for, and what takes it is closed by
+the engine. Read next: `../admin/renewing.py`, which brings it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from everyhop.compile.world import Key, World
+from everyhop.identity import Pair, Unusable
+from everyhop.identity.keys import key_bytes
+from everyhop.model import CaIdentity
+from everyhop.model.identity import GIVEN, LISTS, ROOTS
+
+FILES: dict[Literal["roots", "lists"], str] = {"roots": ROOTS, "lists": LISTS}
+TOKEN = "everyhop ca token DIR NAME > FILE, at the authority"
+
+
+def is_there(world: World, i: int, it: CaIdentity, environ: Mapping[str, str]) -> bool:
+    """Whether there is something to be read; else it is looked for, and by what it is to be had is judged."""
+    from everyhop.authority.held import is_open
+
+    folder = world.base / it.folder
+    if (why := is_open(folder)) is not None:
+        key: Key = ("identity", i, "state" if it.state is not None else "name")
+        world.refuse("identity/folder", key, f"identity {it.name!r}: {why}", f"chmod 700 {folder}")
+        return False
+    if (world.base / it.chain).exists():
+        return True
+    world.missing.add(world.base / it.chain)
+    enrolment(world, i, it, environ)
+    return False
+
+
+def enrolment(world: World, i: int, it: CaIdentity, environ: Mapping[str, str]) -> None:
+    from everyhop.authority.enrolment import token_of
+    from everyhop.errors import Misuse
+
+    key: Key = ("identity", i, "token")
+    if it.token is None:
+        what = f"identity {it.name!r} has no certificate in {world.base / it.folder} and no token to be enrolled by"
+        world.refuse("identity/no-token", ("identity", i, "from"), what, f'token = "file:FILE", made by {TOKEN}')
+        return
+    if not it.token.startswith(("file:", "env:", "cred:")):
+        return  # refused elsewhere, without the token in the message
+    try:
+        data, _ = key_bytes(it.token, world.base, environ)
+        token_of(data.decode(errors="replace").strip())
+    except Unusable as e:
+        world.refuse(
+            "identity/token", key, f"identity {it.name!r}: {e.what}", e.mend.replace("the key's PEM", "the token")
+        )
+    except Misuse:
+        what = f"identity {it.name!r}: what {it.token} holds is no token"
+        world.refuse("identity/token", key, what, f"have one made: {TOKEN}")
+
+
+def located(world: World, key: Key, label: str, what: Literal["roots", "lists"]) -> str | None:
+    """The file that stands for `label`; `None` where it is yet to come, or refused here."""
+    name = label.removeprefix(GIVEN)
+    if name == label:
+        return label
+    it = world.config.given_by(label)
+    if not isinstance(it, CaIdentity):
+        known = [one.name for one in world.config.identity if isinstance(one, CaIdentity)]
+        why = "is of files, with which nothing came" if it is not None else "is not there"
+        world.refuse(
+            "identity/gives-nothing",
+            key,
+            f"{what} are to be those of identity {name!r}, which {why}",
+            f"one of: {', '.join(GIVEN + one for one in known) or '(none)'}",
+            'or the path of a file: "/etc/everyhop/internal-ca.pem"',
+        )
+        return None
+    path = f"{it.folder}/{FILES[what]}"
+    if not os.path.lexists(world.base / path):
+        world.missing.add(world.base / path)
+        return None
+    return path
+
+
+def of_site(world: World, i: int) -> Pair | None:
+    """What a site shows that an identity is too."""
+    name = world.config.site[i].identity
+    at = next((n for n, it in enumerate(world.config.identity) if it.name == name), None)
+    return None if at is None else world.pairs.get(("identity", at))
