@@ -18,6 +18,7 @@ from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
 from everyhop.compile.hints import submodels
+from everyhop.compile.policies import DATED, GUIDELINES, NEWEST, gained, policy
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation, Told
 from everyhop.evidence.observation import Part
@@ -196,6 +197,29 @@ def status() -> str:
     return "\n".join(out) + "\n"
 
 
+def policies() -> str:
+    """Each policy of TLS, as the plan spells it out."""
+    out = [
+        NOTE,
+        "# TLS policies\n",
+        "What a site speaks with clients, by its [`policy`](configuration.md); source: `python/everyhop/compile/policies.py`. They follow "
+        "Mozilla's guidelines for servers (Server Side TLS), version by version, as far as this engine goes: it has no DHE, no CBC and "
+        "nothing below TLS 1.2, so that `old` is none of them.\n",
+        f"`intermediate` and `modern` without a version mean {NEWEST.version} in this release. `everyhop diff` tells what another release or another policy "
+        "changes; `everyhop check` warns of one that has aged. Hops to backends offer what `intermediate` has.\n",
+        "| version | of | what it changed here |\n|---|---|---|",
+    ]
+    out += [f"| {it.version} | {it.year} | {it.changed} |" for it in GUIDELINES]
+    out.append(
+        "\nThe order is that of preference.\n\n| policy | versions | groups | suites | aged |\n|---|---|---|---|---|"
+    )
+    for name in DATED:
+        it = policy(name)
+        cells = [", ".join(it.versions), ", ".join(it.groups), ", ".join(it.suites), ", ".join(gained(name)) or "no"]
+        out.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(out) + "\n"
+
+
 def fuzzed() -> str:
     """The plan of the fuzzers' edge, without the certificates that an edge in memory has no use for."""
     plan = compile_file(ROOT / "fuzz" / "plan.toml", files="skip").plan
@@ -214,6 +238,7 @@ def everything() -> dict[str, str]:
         **refusals(),
         "docs/reference/configuration.md": configuration(),
         "docs/reference/applications.md": NOTE + applications.page(),
+        "docs/reference/tls-policies.md": policies(),
         "docs/reference/metrics.md": NOTE + metrics.page(),
         "docs/reference/status.md": status(),
         "schema/trouble.schema.json": pretty(Told.model_json_schema()),

@@ -12,8 +12,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everyhop.cli.console import print_json
-from everyhop.compile.hops import policy
 from everyhop.compile.names import address, fingerprint
+from everyhop.compile.policies import policy
 from everyhop.errors import Misuse, Surroundings
 from everyhop.identity import Unusable, read_pair, read_roots, sha256
 from everyhop.screen import line

@@ -7,7 +7,7 @@ from typing import Literal
 
 from everyhop import plan
 from everyhop.compile import asking, inspecting, names, tokens, users
-from everyhop.compile.hops import accepted, ca, hop, place, policy
+from everyhop.compile.hops import accepted, ca, hop, place
 from everyhop.compile.kinds_of_file import kind_of
 from everyhop.compile.limiters import limited_by
 from everyhop.compile.logged import logged, own_log
@@ -15,6 +15,7 @@ from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.origins import origin
 from everyhop.compile.pieces import pieces
 from everyhop.compile.plain import https_port
+from everyhop.compile.policies import policy
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World, backends

@@ -39,6 +39,7 @@ from everyhop.compile import (
     rules_onward,
     rules_pages,
     rules_plain,
+    rules_policies,
     rules_reach,
     rules_requirements,
     rules_retries,
@@ -54,8 +55,8 @@ from everyhop.compile import (
 )
 from everyhop.compile.build import build
 from everyhop.compile.files import read_files, read_names
-from everyhop.compile.hops import GROUPS
 from everyhop.compile.material import Material, material
+from everyhop.compile.policies import GROUPS
 from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
@@ -220,6 +221,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_include.judge(world)
     rules_names.judge(world)
     rules_plain.judge(world)
+    rules_policies.judge(world)
     rules_pages.judge(world)
     rules_hsts.judge(world)
     guessed = guess_hosts(world)

@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from everyhop import plan
 from everyhop.compile import names
+from everyhop.compile.policies import policy
 from everyhop.compile.world import demands_asking, ends_at
 from everyhop.model import Acceptance, Authorizer, Hop, Route, Side, Verify
-
-TLS13 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
-TLS12 = [
-    f"TLS_ECDHE_{key}_WITH_{cipher}"
-    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
-    for key in ("ECDSA", "RSA")
-]
-GROUPS = ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]
-
-
-@cache
-def policy(name: str) -> plan.TlsPolicy:
-    """A preset spelt out, so that one that ages changes the digest."""
-    modern = name == "modern"
-    return plan.TlsPolicy(
-        versions=["1.3"] if modern else ["1.2", "1.3"], suites=TLS13 if modern else TLS13 + TLS12, groups=GROUPS
-    )
 
 
 def ca(label: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.build import at_edge, here
-from everyhop.compile.hops import policy
+from everyhop.compile.policies import policy
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World
 from everyhop.model import Route

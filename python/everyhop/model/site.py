@@ -6,6 +6,18 @@ from pydantic import Discriminator, Field, Tag
 
 from everyhop.model.base import Section
 
+Policy = Literal[
+    "intermediate",
+    "modern",
+    "intermediate-5.7",
+    "modern-5.7",
+    "intermediate-5.8",
+    "modern-5.8",
+    "intermediate-6.0",
+    "modern-6.0",
+    "fips",
+]
+
 
 class KeyPair(Section):
     """A certificate chain and its key."""
@@ -75,8 +87,8 @@ class Site(Section):
     certs: Certs = []
     """`"acme"`: an authority issues it, and it is renewed by itself (`[acme]`); it has `hosts` then. `[{ identity = "NAME" }]`: what that `[[identity]]` is, for the `hosts` that are written. Else files, one or more: an ECDSA and an RSA certificate may stand side by side. None only where the site is reached by listeners alone that `serve` in the clear; it has `hosts` then."""
     clients: Clients | None = None
-    policy: Literal["intermediate", "modern"] = "intermediate"
-    """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only."""
+    policy: Policy = "intermediate"
+    """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only. With a version (`intermediate-5.7`) it is [that of Mozilla's guidelines](tls-policies.md), and stays it; without one, the newest that this release knows. `fips` is refused: this build is not that module."""
     hsts: Hsts | None = None
     """`Strict-Transport-Security` in every answer, the edge's own too, in the place of a backend's; never in the clear."""
     alpn: list[str] | None = None

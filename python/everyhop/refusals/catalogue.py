@@ -401,6 +401,16 @@ PAGES: dict[str, Page] = {
         "Lists that browsers ship take a name with a year at least and all names below it; a site that carries TCP has no "
         "answers of HTTP.",
     ),
+    "site/policy-unavailable": Page(
+        "a site's policy is not to be had in this build",
+        "who is told that a validated module ends TLS must be able to rely on it",
+    ),
+    "site/policy-outdated": Page(
+        "a site keeps to a policy that has aged",
+        "what the newer one brings protects nobody here, such as recorded traffic against a quantum computer",
+        "A policy with a version stays as it is; one without follows releases, and `diff` tells what a release changes. What each one "
+        "speaks: `docs/reference/tls-policies.md`.",
+    ),
     "site/host-twice": Page(
         "a host belongs to two sites", "which certificate and which demand on clients hold would be chance"
     ),

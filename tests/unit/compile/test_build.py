@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from everyhop.compile import compile_file
+from everyhop.compile.policies import DATED, WORDS, gained
 from everyhop.errors import Refused
 from everyhop.plan import AtBackend, AtEdge, MutualHop, OwnLog, Plan, ReencryptHop, Route, canonical, read_plan
 
@@ -162,6 +163,19 @@ def test_a_modern_site_speaks_tls_1_3_alone_and_an_intermediate_one_1_2_as_well(
     assert modern.versions == ["1.3"] and not any("WITH" in suite for suite in map(str.upper, modern.suites) if "ECDHE" in suite)  # fmt: skip
     assert usual.versions == ["1.2", "1.3"] and len(usual.suites) == len(modern.suites) + 6
     assert all("ECDHE" in suite for suite in usual.suites[len(modern.suites) :])
+
+
+def test_a_policy_without_a_version_is_the_newest_of_its_word_and_one_with_a_version_stays_what_it_was() -> None:
+    named = {name: built(site=f'policy = "{name}"\n').sites[0].policy for name in (*WORDS, *DATED)}
+    assert [named[word] == named[f"{word}-6.0"] for word in WORDS] == [True, True]
+    assert {name for name, it in named.items() if "X25519MLKEM768" not in it.groups} == {
+        "intermediate-5.7",
+        "modern-5.7",
+    }
+    assert {name for name, it in named.items() if it.versions == ["1.3"]} == {
+        n for n in named if n.startswith("modern")
+    }
+    assert gained("modern-5.7") == ["X25519MLKEM768 comes"] and gained("intermediate") == []
 
 
 @pytest.mark.parametrize(
