@@ -5,6 +5,7 @@ use everyhop_engine::worker::shared::Shared;
 use everyhop_record::json::stamp;
 use everyhop_record::refusal::Refusal;
 use everyhop_record::spans::Lost;
+use everyhop_record::times::{CLASSES, Times};
 use everyhop_running::address::Address;
 use everyhop_running::asks::AsksRun;
 use everyhop_running::backend::BackendRun;
@@ -24,6 +25,12 @@ pub(crate) fn now_s() -> i64 {
 
 pub(crate) fn parsed(line: Option<Vec<u8>>) -> Value {
     line.and_then(|l| serde_json::from_slice(&l).ok()).unwrap_or(Value::Null)
+}
+
+/// Answers of its backends by the class of their status, as `/metrics` counts them; only classes that were seen.
+fn answered(route: &RouteRun) -> HashMap<String, u64> {
+    let count = |class: usize| route.stats.sum(|t| t.first_bytes(class, Times::count));
+    (1..CLASSES).map(|class| (format!("{class}xx"), count(class))).filter(|(_, n)| *n > 0).collect()
 }
 
 /// Why a route takes nothing now: every backend of it is closed.
@@ -172,6 +179,7 @@ pub(crate) fn status(shared: &Shared) -> Value {
                 "name": &*r.name, "pattern": r.pattern,
                 "requests": r.stats.sum(|t| t.requests()),
                 "connections": r.stats.sum(|t| t.connections.get()),
+                "answered": answered(r),
                 "refused": r.stats.refused(),
                 "refused_last": times(r.stats.refused_last()),
                 "panics": r.panics(now_s()),

@@ -15,7 +15,7 @@ import tomlkit
 import typer
 
 from everyhop.compile import compile_file
-from everyhop.compile.reading import read_whole
+from everyhop.compile.reading import file_of, read_whole
 from everyhop.errors import Misuse, Refused, Surroundings
 from everyhop.files import replace_text
 from everyhop.model.words import CONTEXTS
@@ -108,15 +108,6 @@ def needless_there(listener: Mapping[str, Any]) -> str | None:
     if listener.get("speaks", "tls") == "tls":
         return "speaks TLS"
     return None if listener.get("serve") is True else "forwards nothing of what comes in the clear"
-
-
-def file_of(main: Path, what: Kind, name: str) -> Path:
-    """The file where it stands, of those that `main` includes; `main`, where it stands in none of them."""
-    for part in read_whole(main).parts.values():
-        tables = part.values.get(what)
-        if any(isinstance(it, dict) and it.get("name") == name for it in (tables if isinstance(tables, list) else [])):
-            return part.path
-    return main
 
 
 def judge(main: Path, path: Path, beside: Path, what: Kind, name: str) -> None:

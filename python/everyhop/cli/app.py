@@ -42,6 +42,7 @@ COMMANDS = (
     "drain",
     "upgrade",
     "accept",
+    "migrate",
     "password",
     "fmt",
     "demo",

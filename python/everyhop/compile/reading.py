@@ -40,6 +40,15 @@ def read_whole(path: Path, text: str | None = None, included: Texts | None = Non
         raise formless_file(e, document.text) from e
 
 
+def file_of(main: Path, kind: str, name: str) -> Path:
+    """The file where the thing of that kind stands, of those that `main` includes; `main`, where it stands in none of them."""
+    for part in read_whole(main).parts.values():
+        tables = part.values.get(kind)
+        if any(isinstance(it, dict) and it.get("name") == name for it in (tables if isinstance(tables, list) else [])):
+            return part.path
+    return main
+
+
 def formless_file(error: Syntax, text: str | None) -> Refused:
     why = PAGES[error.slug].why
     return Refused([Finding("refused", error.slug, error.place, error.what, why, (error.mend,))], text)
