@@ -506,6 +506,17 @@ def must_ask(at: Ground) -> None:
     assert it.ask().status == 502 and careless.seen == []
 
 
+def by_post_quantum(at: Ground) -> None:
+    """The kit's backends, by the OpenSSL of Python, have none; what one that has it gets is in test_post_quantum.py."""
+    classical = Backend("classical", at.pki.backend)
+    at.opened.append(classical)
+    it = at.edge(classical.port)
+    if ssl.OPENSSL_VERSION_INFO < (3, 5):
+        assert it.ask().status == 502 and classical.seen == []
+    else:
+        assert it.ask().status == 200
+
+
 def certificates_apart(at: Ground) -> None:
     it, tap = at.tapped()
     with tls(it.port, it.host, at.pki.public.file) as sock:
@@ -562,6 +573,7 @@ SHOWN: dict[str, Callable[[Ground], None]] = {
     "encrypted-to-backend": encrypted,
     "backend-knows-edge": knows_edge,
     "backend-must-ask": must_ask,
+    "post-quantum-to-backend": by_post_quantum,
     "backend-verified": verified,
     "survives-a-taken-proxy": taken_proxy,
     "independent-certificates": certificates_apart,

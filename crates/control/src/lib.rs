@@ -6,6 +6,7 @@ mod fds;
 mod fetch;
 mod messages;
 mod metrics_asks;
+mod metrics_exchanges;
 mod metrics_limits;
 mod metrics_mirrors;
 mod metrics_passwords;

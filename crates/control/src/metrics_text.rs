@@ -2,6 +2,7 @@
 //! Read next: `status.rs`, which serves them.
 
 use crate::metrics_asks::{self, asks};
+use crate::metrics_exchanges::exchanges;
 use crate::metrics_limits::{limits, stores};
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_passwords::passwords;
@@ -44,6 +45,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     per_route(&mut out, &running, "everyhop_sent_bytes_total", "bytes to clients", |t| t.bytes_out.get());
     counter(&mut out, "everyhop_handshakes_total", "TLS handshakes of clients that went well");
     let _ = writeln!(out, "everyhop_handshakes_total {}", running.elsewhere.sum(|t| t.handshakes.get()));
+    exchanges(&mut out, &running);
     counter(&mut out, "everyhop_probes_total", "connections that ended without a byte, as health checks of TCP do");
     let _ = writeln!(out, "everyhop_probes_total {}", running.elsewhere.sum(|t| t.probes.get()));
     listeners(&mut out, &running);

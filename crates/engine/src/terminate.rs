@@ -99,17 +99,21 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
             wire.small_first();
             let chain = wire.session().and_then(|s| s.common().peer_certificates()).unwrap_or_default();
             let chain = chain.iter().map(|c| c.as_ref().to_vec()).collect();
+            if let Some(it) = arrived.running.sites.get(site) {
+                it.exchanges.count(&facts);
+            }
             let opened = Opened::new(arrived, hello.host.as_deref(), site, facts, chain);
             return Some((Opened { way: began.elapsed(), ..opened }, wire));
         }
         Ok(Err(WireError::Tls(e))) => {
             let shown = noted.disbelieved.as_ref();
             let why = Refusal::of_client(&e, shown.map(|d| &*d.leaf), shown.is_some_and(|d| d.weakness.is_some()));
+            let is_post_quantum = arrived.running.plan.sites.get(site).is_some_and(|s| s.policy.is_post_quantum());
             refused = noted.disbelieved.map(|d| Refused {
                 certificate: Shown::of(&d.leaf),
                 detail: Some(d.weakness.unwrap_or_else(|| words(&e))),
             });
-            why
+            if is_post_quantum { why.where_post_quantum(&e) } else { why }
         }
         Ok(Err(WireError::Io | WireError::Eof)) => Refusal::HandshakeClosed,
         Err(Late) => Refusal::HandshakeTooSlow,

@@ -141,3 +141,10 @@ pub struct TlsPolicy {
     /// IANA names of key exchange groups, in order of preference.
     pub groups: Vec<String>,
 }
+
+impl TlsPolicy {
+    /// Nothing but post-quantum key exchange is offered and taken.
+    pub fn is_post_quantum(&self) -> bool {
+        !self.groups.is_empty() && self.groups.iter().all(|it| it.contains("MLKEM"))
+    }
+}

@@ -8,6 +8,7 @@ mod combined;
 pub mod counters;
 pub mod der;
 pub mod digest;
+pub mod exchanges;
 pub mod facts;
 pub mod failure;
 pub mod grpc;

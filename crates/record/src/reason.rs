@@ -113,6 +113,19 @@ impl Refusal {
         }
     }
 
+    /// The same of a handshake in which nothing but post-quantum key exchange was to be had from us.
+    pub fn where_post_quantum(self, error: &E) -> Refusal {
+        match (self, error) {
+            (Refusal::HandshakeNoSuite, E::PeerIncompatible(P::NoKxGroupsInCommon)) => Refusal::HandshakeNoPostQuantum,
+            (
+                Refusal::HopHandshake,
+                E::AlertReceived(A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity)
+                | E::PeerIncompatible(_),
+            ) => Refusal::HopNoPostQuantum,
+            (why, _) => why,
+        }
+    }
+
     /// What rustls says of a backend's session after our handshake is over, before any answer.
     pub fn of_session(error: &E) -> Refusal {
         match error {

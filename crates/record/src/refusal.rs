@@ -68,6 +68,7 @@ refusals! {
     HandshakeClosed "handshake/closed" 0 "the client left during the TLS handshake";
     HandshakeNoVersion "handshake/no-common-version" 0 "the client offers no TLS version that the site allows";
     HandshakeNoSuite "handshake/no-common-suite" 0 "the client and the site share no cipher suite, group or signature scheme";
+    HandshakeNoPostQuantum "handshake/no-post-quantum" 0 "the site takes post-quantum key exchange alone, and the client offers none that it has";
     HandshakeNoProtocol "handshake/no-common-protocol" 0 "the client's ALPN names no protocol of the site";
     HandshakeNoClientCertificate "handshake/no-client-certificate" 0 "the site demands a client certificate and none was shown";
     HandshakeClientCertificate "handshake/client-certificate-refused" 0 "the client's certificate does not verify";
@@ -177,6 +178,7 @@ refusals! {
     HopIdentityNotDemanded "hop/identity-not-demanded" 502 "the backend did not ask for our certificate, and the route demands that it does";
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
+    HopNoPostQuantum "hop/no-post-quantum" 502 "the backend took no handshake that offers post-quantum key exchange alone, as the hop demands";
     HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2, and the route or a call of gRPC asks for it";
     HopNoHttp1 "hop/http1-not-offered" 502 "the backend does not speak HTTP/1.1, and the route or a WebSocket asks for it";
     HopNoProtocol "hop/no-common-protocol" 502 "the backend does not take the protocol that the client agreed on by ALPN";

@@ -167,3 +167,20 @@ fn each_check_has_a_name_of_its_own_a_sentence_and_a_reason() {
         assert_eq!(once.len(), it.slugs().len(), "{} names a reason twice", it.name);
     }
 }
+
+#[test]
+fn where_post_quantum_key_exchange_is_all_that_is_taken_a_handshake_without_it_is_told_as_that_and_any_other_as_before()
+{
+    let no_group = E::PeerIncompatible(P::NoKxGroupsInCommon);
+    let client = |e: &E| Refusal::of_client(e, None, false).where_post_quantum(e);
+    assert_eq!(client(&no_group), Refusal::HandshakeNoPostQuantum);
+    assert_eq!(client(&E::PeerIncompatible(P::NoCipherSuitesInCommon)), Refusal::HandshakeNoSuite);
+    assert_eq!(client(&E::InvalidCertificate(C::Expired)), Refusal::HandshakeClientExpired);
+    let hop = |e: &E| Refusal::of_backend(e, None, false).where_post_quantum(e);
+    for alert in [A::HandshakeFailure, A::ProtocolVersion, A::InsufficientSecurity] {
+        assert_eq!(hop(&E::AlertReceived(alert)), Refusal::HopNoPostQuantum, "{alert:?}");
+    }
+    assert_eq!(hop(&E::AlertReceived(A::UnknownCA)), Refusal::HopIdentityRefused);
+    assert_eq!(hop(&E::AlertReceived(A::InternalError)), Refusal::HopHandshake);
+    assert_eq!(hop(&E::InvalidCertificate(C::Expired)), Refusal::HopExpired);
+}

@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::proven::{Memory, Proven, Sessions};
 use arc_swap::ArcSwap;
 use everyhop_plan::{HealthCheck, Place, TlsPolicy, UpstreamProtocol};
+use everyhop_record::exchanges::Exchanges;
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::clock::steady_ms;
@@ -52,6 +53,8 @@ pub struct Secured {
     pub presents: bool,
     /// It gets a request only if it asks for our certificate.
     pub demand_asks: bool,
+    /// It takes post-quantum key exchange alone.
+    pub is_post_quantum: bool,
     /// Versions, suites and groups, for whoever is told that a handshake failed.
     pub offers: String,
     /// Unix time at which the revocation lists that it is verified by are overdue and so mean nobody; `i64::MAX` for none.
@@ -70,7 +73,8 @@ impl Secured {
         let listed = |all: &[String]| all.join(", ");
         let offers =
             format!("TLS {}; {}; {}", listed(&policy.versions), listed(&policy.suites), listed(&policy.groups));
-        Secured { config, sessions: Arc::default(), name, presents, demand_asks, offers, lists_end_s }
+        let is_post_quantum = policy.is_post_quantum();
+        Secured { config, sessions: Arc::default(), name, presents, demand_asks, is_post_quantum, offers, lists_end_s }
     }
 
     /// What a new connection speaks TLS by, with its memory of sessions. `alone`: it is for that protocol, whatever else the
@@ -111,6 +115,8 @@ pub struct Health {
     pub identity: AtomicU32,
     /// How often one of its addresses was ejected, by [`CONNECTS`](crate::address::CONNECTS) and its like.
     ejections: [AtomicU64; 4],
+    /// Handshakes that went well.
+    pub exchanges: Exchanges,
     /// Failed tries by slug.
     failed: Mutex<Vec<(&'static str, u64)>>,
 }

@@ -25,6 +25,7 @@ use everyhop_plan::{
 };
 use everyhop_record::counters::Stats;
 use everyhop_record::digest::sha256_hex;
+use everyhop_record::exchanges::Exchanges;
 use everyhop_record::lines::Lines;
 use everyhop_record::log::Logs;
 use std::borrow::Cow;
@@ -70,12 +71,15 @@ impl Running {
         let listed = Lists::of(&brought.material);
         let threads = plan.engine.threads.number(brought.threads);
         let old_sites = before.iter().flat_map(|b| &b.sites).map(|s| (s.resume_key.as_str(), s)).collect();
+        let named = before.iter().flat_map(|b| b.plan.sites.iter().zip(&b.sites));
+        let exchanges = named.map(|(site, run)| (site.name.as_str(), &run.exchanges)).collect();
         let limits = Arc::new(plan.limits.clone());
         let mut building = Building {
             blob: brought.blob,
             listed: &listed,
             hops: Hops::after(before, &plan.identities, &listed, brought.blob, brought.names),
             old_sites,
+            exchanges,
             plan: &plan,
             threads,
             limits: limits.clone(),
@@ -194,6 +198,8 @@ struct Building<'a> {
     hops: Hops<'a>,
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
+    /// What sites counted so far, by their names.
+    exchanges: HashMap<&'a str, &'a Arc<Exchanges>>,
     plan: &'a Plan,
     threads: usize,
     limits: Arc<Limits>,
@@ -237,6 +243,7 @@ impl Building<'_> {
             knows_clients,
             is_streaming: site.protocol == Protocol::Tcp,
             hsts: site.hsts.map(|it| it.to_string().into()),
+            exchanges: self.exchanges.get(site.name.as_str()).map_or_else(Arc::default, |it| Arc::clone(it)),
             keep,
             resume_key,
             promise,

@@ -25,6 +25,7 @@ use everyhop_canon::cidr::Cidr;
 use everyhop_decide::Matcher;
 use everyhop_plan::{Balance, Believe, Compress, Edits, EjectOn, Limits, Plan, Speaks, StartTls, Target};
 use everyhop_record::counters::Stats;
+use everyhop_record::exchanges::Exchanges;
 use everyhop_record::lines::Lines;
 use everyhop_record::refusal::Refusal;
 use rustls::ServerConfig;
@@ -102,6 +103,8 @@ pub struct SiteRun {
     pub is_streaming: bool,
     /// The value of Strict-Transport-Security in all of its answers.
     pub hsts: Option<Arc<str>>,
+    /// Handshakes that went well under its name, whatever a plan changed of it since.
+    pub exchanges: Arc<Exchanges>,
     pub keep: Resumption,
     /// What decides who may resume: client demand with its roots' hash, and the policy.
     pub resume_key: String,

@@ -153,7 +153,7 @@ def site(world: World, it: Site, carried: Container[str]) -> plan.Site:
         listeners=sorted(set(it.listeners)) if it.listeners else None,
         certs=certs(world, it),
         clients=clients,
-        policy=policy(it.policy),
+        policy=policy(it.policy, post_quantum=it.require_post_quantum),
         protocol=(spoken := protocol_of(carried, it.name)),
         alpn=it.http_alpn if spoken == "http" else list(it.alpn or []),
         hsts=plan.Hsts(**it.hsts.model_dump()) if it.hsts else None,

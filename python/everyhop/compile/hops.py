@@ -5,7 +5,7 @@ from __future__ import annotations
 from everyhop import plan
 from everyhop.compile import names
 from everyhop.compile.policies import policy
-from everyhop.compile.world import demands_asking, ends_at
+from everyhop.compile.world import demands_asking, demands_post_quantum, ends_at
 from everyhop.model import Acceptance, Authorizer, Hop, Route, Side, Verify
 
 
@@ -54,6 +54,7 @@ def hop(it: Route | Side | Authorizer, backend: Hop) -> plan.MutualHop | plan.Re
     verify = backend.verify or it.verify
     assert verify is not None, "judged before"
     expected = expectation(verify, at)
+    spoken = policy("intermediate", post_quantum=demands_post_quantum(it, backend))
     if tls == "mutual":
         present = backend.present or it.present
         assert present is not None, "judged before"
@@ -62,9 +63,9 @@ def hop(it: Route | Side | Authorizer, backend: Hop) -> plan.MutualHop | plan.Re
             verify=expected,
             present=present,
             demand_asks=demands_asking(it, backend),
-            policy=policy("intermediate"),
+            policy=spoken,
         )
-    return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=policy("intermediate"))
+    return plan.ReencryptHop(tls="reencrypt", verify=expected, policy=spoken)
 
 
 def expectation(verify: Verify, at: names.Address) -> plan.Verify:

@@ -51,8 +51,10 @@ def newest(name: str) -> str:
 
 
 @cache
-def policy(name: str) -> plan.TlsPolicy:
-    """A policy spelt out."""
+def policy(name: str, *, post_quantum: bool = False) -> plan.TlsPolicy:
+    """A policy spelt out. `post_quantum`: with that key exchange alone, which there is in TLS 1.3 alone."""
+    if post_quantum:
+        return plan.TlsPolicy(versions=["1.3"], suites=TLS13, groups=POST_QUANTUM)
     word, guideline = DATED[name if name in DATED else newest(name)]
     modern = word == "modern"
     return plan.TlsPolicy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from everyhop.compile.behind import Behind, behind
 from everyhop.compile.places import places
 from everyhop.compile.rules_acceptance import dated
-from everyhop.compile.rules_proof import asking, asking_at_all, verified
+from everyhop.compile.rules_proof import asking, asking_at_all, exchanging, verified
 from everyhop.compile.world import Key, World
 from everyhop.model import Authorizer, Hop, Route, Side
 from everyhop.plan import STRENGTH
@@ -55,6 +55,7 @@ def each(world: World, it: Behind, seen: dict[str, Key], accepted_needed: list[s
         else:
             verified(world, it, j, at)
         asking(world, it, j, tls)
+        exchanging(world, it, j, tls)
     choosing(world, it, in_plaintext)
 
 
@@ -73,7 +74,7 @@ def choosing(world: World, it: Behind, in_plaintext: list[str]) -> None:
 
 
 def passthrough_entry(world: World, key: Key, route: Route, backend: Hop) -> None:
-    for field in ("tls", "verify", "present", "demand_asks"):
+    for field in ("tls", "verify", "present", "demand_asks", "require_post_quantum"):
         if getattr(backend, field) is not None:
             world.refuse(
                 "route/layer-7-on-passthrough",

@@ -17,7 +17,7 @@ def judge(world: World) -> None:
                 'take what it approves of, without its certificate: policy = "modern"',
                 "or end TLS of that site where such a module is, and pass it through here",
             )
-        elif more := gained(site.policy):
+        elif not site.require_post_quantum and (more := gained(site.policy)):
             world.warn(
                 "site/policy-outdated",
                 key,

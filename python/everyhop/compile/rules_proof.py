@@ -141,6 +141,22 @@ def asking(world: World, it: Behind, j: int, tls: str) -> None:
         )
 
 
+def exchanging(world: World, it: Behind, j: int, tls: str) -> None:
+    """A word on the key exchange of a hop that has none: a backend's own, or the route's where no hop of it has one."""
+    backend, key = it.hops[j], it.key(j)
+    route_says = it.route.require_post_quantum and not any((b.tls or it.route.tls) != "plaintext" for b in it.hops)
+    if tls == "plaintext" and (backend.require_post_quantum is not None or (route_says and j == 0)):
+        own = backend.require_post_quantum is not None
+        world.refuse(
+            "route/nothing-to-do",
+            (*key, "require_post_quantum") if own else it.said("require_post_quantum"),
+            f"{it.called} speaks of the key exchange with {backend.at}, and there is none: its hop is plaintext",
+            'encrypt the hop: tls = "reencrypt" or "mutual"',
+            "or remove require_post_quantum",
+            of_key=True,
+        )
+
+
 def asking_at_all(world: World, i: int, route: Route) -> None:
     """A route's word on whether its backends must ask for our certificate: it speaks of all of them."""
     if route.demand_asks is None:

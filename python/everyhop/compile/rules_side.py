@@ -31,7 +31,9 @@ MUTUAL = 'tls = "mutual", with present = "NAME"'
 
 def idle(world: World, by: Behind, it: Beside, mend: str = MUTUAL) -> None:
     """What is said of a proof that nobody gives, to whoever is beside the way of requests."""
+    said: list[tuple[str, object, bool]]
     said = [("demand_asks", it.demand_asks, it.tls != "mutual"), ("present", it.present, it.tls == "plaintext")]
+    said += [("require_post_quantum", it.require_post_quantum, it.tls == "plaintext")]
     for field, given, is_idle in [*said, ("verify", it.verify, it.tls == "plaintext")]:
         if given and is_idle:
             world.refuse(

@@ -225,6 +225,12 @@ def demands_asking(route: Route | Side | Authorizer, backend: Hop) -> bool:
     return route.data == "major-incident" if given is None else given
 
 
+def demands_post_quantum(route: Route | Side | Authorizer, backend: Hop) -> bool:
+    """Whether the hop is by post-quantum key exchange alone: as it says, or as its route says."""
+    given = route.require_post_quantum if backend.require_post_quantum is None else backend.require_post_quantum
+    return bool(given)
+
+
 def ends_at(acceptance_until: dt.date | dt.datetime) -> dt.datetime:
     """The moment at which an acceptance ends: 24:00 UTC of its last day, or the moment that it names."""
     if isinstance(acceptance_until, dt.datetime):

@@ -37,6 +37,8 @@ class Authorizer(Section):
     """The `[[identity]]` shown to it."""
     demand_asks: bool = False
     """Whether it hears nothing if it did not ask for our certificate, where `tls = "mutual"`."""
+    require_post_quantum: bool = False
+    """Whether the hop there is by post-quantum key exchange (X25519MLKEM768, TLS 1.3) alone."""
     off_host: bool = False
     """A loopback address that leads elsewhere (a tunnel, a port-forward)."""
     acceptance: Acceptance | None = None

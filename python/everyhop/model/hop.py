@@ -32,6 +32,7 @@ class Hop(Section):
     verify: Verify | None = None
     present: str | None = None
     demand_asks: bool | None = None
+    require_post_quantum: bool | None = None
     off_host: bool | None = None
 
 

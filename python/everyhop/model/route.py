@@ -82,6 +82,8 @@ class Route(Section):
     """The `[[identity]]` shown to the backend."""
     demand_asks: bool | None = None
     """Whether a backend that did not ask for our certificate is sent nothing: without the question, mutual TLS is so in name only. Default: true where `tls = "mutual"` and `data = "major-incident"`, else false."""
+    require_post_quantum: bool | None = None
+    """Whether its hops are by post-quantum key exchange (X25519MLKEM768, TLS 1.3) alone: a backend that has none gets no request. Default: it comes first, and others pass."""
     data: Data | None = None
     """What a leak would be."""
     acceptance: Acceptance | None = None

@@ -89,6 +89,8 @@ class Site(Section):
     clients: Clients | None = None
     policy: Policy = "intermediate"
     """`intermediate`: TLS 1.2 (ECDHE and AEAD only) and 1.3. `modern`: 1.3 only. With a version (`intermediate-5.7`) it is [that of Mozilla's guidelines](tls-policies.md), and stays it; without one, the newest that this release knows. `fips` is refused: this build is not that module."""
+    require_post_quantum: bool = False
+    """Whether handshakes are by post-quantum key exchange (X25519MLKEM768, TLS 1.3) alone, whatever the policy has: clients that offer none are refused."""
     hsts: Hsts | None = None
     """`Strict-Transport-Security` in every answer, the edge's own too, in the place of a backend's; never in the clear."""
     alpn: list[str] | None = None

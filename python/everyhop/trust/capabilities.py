@@ -389,6 +389,16 @@ CAPABILITIES: dict[str, Capability] = {
         writes=(Setting("route", "demand_asks", "true", frozenset({MUTUAL})),),
         duty="the backend asks for the edge's certificate in its handshake, not by renegotiation after a request",
     ),
+    "post-quantum-to-backend": Capability(
+        "what is recorded of the way to the backend today stays closed to a quantum computer",
+        frozenset({MUTUAL, REENCRYPT}),
+        "only a handshake of the edge's own can be held to a key exchange",
+        "mutual or reencrypt, with require_post_quantum; in passthrough client and backend agree on it themselves",
+        settings=("require_post_quantum",),
+        check=kept.post_quantum,
+        writes=(Setting("route", "require_post_quantum", "true", frozenset({MUTUAL, REENCRYPT})),),
+        duty="the backend has X25519MLKEM768, as OpenSSL 3.5, Go 1.24 and another edge do",
+    ),
     "backend-verified": Capability(
         "the edge verifies the backend",
         frozenset({MUTUAL, REENCRYPT}),

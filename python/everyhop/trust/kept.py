@@ -364,6 +364,19 @@ def asking_demanded(it: Standing) -> Missing | None:
     return None
 
 
+def post_quantum(it: Standing) -> Missing | None:
+    """`require_post_quantum = true`, and no backend's or mirror's word against it."""
+    for key, entry, _ in everywhere(it):
+        given = it.route.require_post_quantum if entry.require_post_quantum is None else entry.require_post_quantum
+        if not given:
+            what = f"the hop to {entry.at} may be by key exchange that a quantum computer opens"
+            said = [(*key, "require_post_quantum")] if entry.require_post_quantum is False else []
+            if entry.require_post_quantum is None and it.route.require_post_quantum is False:
+                said = [own(it, "require_post_quantum")]
+            return Missing(what, ("require_post_quantum = true",), tuple(said))
+    return None
+
+
 def keys_apart(it: Standing) -> Missing | None:
     """No `[[identity]]` of the route's hops that has the key of a site's certificate."""
     mirror = it.route.mirror

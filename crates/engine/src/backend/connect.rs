@@ -145,6 +145,7 @@ pub(crate) async fn open(
         Err(Late) => return Err(failed(Refusal::ConnectTimeout)),
     }
     let facts = wire.session().map(|s| TlsFacts::of(s.common())).unwrap_or_default();
+    backend.health.exchanges.count(&facts);
     if backend.protocol == UpstreamProtocol::Http2 && facts.alpn.as_deref() != Some("h2") {
         return Err(failed(Refusal::HopNoHttp2));
     }
@@ -191,6 +192,7 @@ fn not_shaken(
                 (Refusal::HopNoHttp2, UpstreamProtocol::Auto | UpstreamProtocol::Tcp) => Refusal::HopHandshake,
                 (why, _) => why,
             };
+            let why = if secured.is_post_quantum { why.where_post_quantum(e) } else { why };
             it = failure(backend, address, why);
             it.told_by(e);
             if let (Refusal::HopNoProtocol, Some(agreed)) = (why, alone) {
@@ -205,7 +207,7 @@ fn not_shaken(
     }
     match it.why {
         Refusal::HopIdentityRefused => remember(backend, IdentityUse::Refused),
-        Refusal::HopHandshake => it.offered(&secured.offers),
+        Refusal::HopHandshake | Refusal::HopNoPostQuantum => it.offered(&secured.offers),
         _ => {}
     }
     it

@@ -145,6 +145,7 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::HopOldForm => "tls_certificate_error",
         Refusal::HopNotTls
         | Refusal::HopHandshake
+        | Refusal::HopNoPostQuantum
         | Refusal::HopNoHttp2
         | Refusal::HopNoHttp1
         | Refusal::HopNoProtocol
