@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import socket
+import ssl
 import subprocess
 import urllib.request
 from collections.abc import Sequence
@@ -152,6 +153,17 @@ class Pebble:
 
     def said(self) -> str:
         return self.process.log.read_text(errors="replace")
+
+    def of_serial(self, serial: str) -> dict[str, Any]:
+        """What it says of a certificate, at its own door for that."""
+        roots = ssl.create_default_context(cafile=str(self.pki.public.file))
+        url = f"https://127.0.0.1:{self.management}/cert-status-by-serial/{serial}"
+        with urllib.request.urlopen(url, timeout=10, context=roots) as response:
+            found: dict[str, Any] = json.load(response)
+            return found
+
+    def is_revoked(self, serial: str) -> bool:
+        return bool(self.of_serial(serial)["Status"] == "Revoked")
 
     def close(self) -> None:
         self.process.close()

@@ -1,6 +1,7 @@
 """The account at each authority: its key, made once and kept in the store, and where the authority has it.
 
-Losing the key is losing the account's standing with the authority; nobody else reads it. Read next: `store.py`.
+Losing the key is losing the account's standing with the authority; nobody else reads it. Read next: `store.py`, and `rollover.py`, which
+changes it.
 """
 
 from __future__ import annotations
@@ -8,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from acme import errors, messages
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from josepy.jwk import JWK, JWKEC
-from josepy.util import ComparableECKey
 
 from everyhop.acme.client import Client
 from everyhop.acme.directory import Authority
 from everyhop.acme.problem import stopped
+from everyhop.acme.rollover import as_jwk, made, rolled, settled
 from everyhop.acme.store import Store
 
 
@@ -31,23 +30,35 @@ class Account:
         """Raises `Stopped` where what is kept is no key: another one in its place would be another account."""
         pem = self.store.read(f"{self.folder}/key.pem")
         if pem is None:
-            made = ec.generate_private_key(ec.SECP256R1())
-            pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            pem = made()
             self.store.write(f"{self.folder}/key.pem", pem)
-        try:
-            key = load_pem_private_key(pem, None)
-            if not isinstance(key, ec.EllipticCurvePrivateKey):
-                raise ValueError
-        except (ValueError, TypeError):
-            raise stopped("here", f"{self.store.where(self.folder)}/key.pem is no key on P-256") from None
-        return JWKEC(key=ComparableECKey(key))
+        return as_jwk(pem, f"{self.store.where(self.folder)}/key.pem")
+
+    def is_there(self) -> bool:
+        """Somebody has had one made. Raises `Stopped`."""
+        return self.store.read(f"{self.folder}/key.pem") is not None and self.url() is not None
+
+    def url(self) -> str | None:
+        """Where the authority has it. Raises `Stopped`."""
+        url = (self.store.read_json(f"{self.folder}/account.json") or {}).get("url")
+        return url if isinstance(url, str) else None
+
+    def settle(self, client: Client) -> None:
+        """Whoever died while the key was changed left two of them: from here on the client signs with the one that is known."""
+        settled(self.store, self.folder, client, self.url())
+
+    def roll(self, client: Client) -> bool:
+        """Another key. Raises `Stopped`."""
+        url = self.url()
+        assert url is not None, "the client speaks for it"
+        return rolled(self.store, self.folder, client, url)
 
     def ready(self, client: Client, key: JWK) -> None:
         """Makes the client speak for the account, which is made where there is none. Raises `Stopped`."""
         kept = self.store.read_json(f"{self.folder}/account.json") or {}
         url = kept.get("url")
         if not isinstance(url, str) or kept.get("contact") != list(self.contact):
-            url = self.made(client, key) if not isinstance(url, str) else self.told(client, url)
+            url = self.opened(client, key) if not isinstance(url, str) else self.told(client, url)
             self.store.write_json(f"{self.folder}/account.json", {"url": url, "contact": list(self.contact)})
         client.network.account = messages.RegistrationResource(body=messages.Registration(), uri=url)
 
@@ -55,7 +66,7 @@ class Account:
         """The authority knows it no more; the key stays, and finds it again where it does."""
         self.store.remove(f"{self.folder}/account.json")
 
-    def made(self, client: Client, key: JWK) -> str:
+    def opened(self, client: Client, key: JWK) -> str:
         directory = client.directory_
         if not self.agreed:
             terms = f": {directory.terms}" if directory.terms else ""

@@ -18,7 +18,7 @@ import everyhop.acme.tls_alpn  # noqa: F401 -- importing it is what makes its ch
 from everyhop.acme.directory import Directory, is_https
 from everyhop.acme.due import Window
 from everyhop.acme.network import Network
-from everyhop.acme.problem import stopped
+from everyhop.acme.problem import Stopped, stopped
 
 
 class NewOrder(messages.NewOrder):
@@ -79,6 +79,17 @@ class Client(client.ClientV2):
     def download(self, url: str) -> bytes:
         with self.network.asking():
             return self._post_as_get(url).content
+
+    def take_back(self, leaf: x509.Certificate, reason: int) -> None:
+        """Revokes it (RFC 8555 §7.6); one that is revoked already is."""
+        if not isinstance(getattr(self.directory, "revokeCert", None), str):
+            raise stopped("refused", "takes no certificate back", authority=self.network.who)
+        try:
+            with self.network.asking():
+                self.revoke(leaf, reason)
+        except Stopped as e:
+            if e.problem.code != "alreadyRevoked":
+                raise
 
     def window(self, certificate: x509.Certificate) -> tuple[Window, float | None]:
         """When it should be renewed, and seconds after which to ask again (RFC 9773 §4)."""

@@ -38,6 +38,18 @@ def renew_at(begins: dt.datetime, ends: dt.datetime, window: Window | None, lot:
     return min(ends - left - life / SPREAD * lot, latest)
 
 
+def reason(begins: dt.datetime, ends: dt.datetime, window: Window | None) -> str:
+    """Why `renew_at` is when it is."""
+    life = max(ends - begins, dt.timedelta(0))
+    if window is not None and window.start < window.end:
+        if window.start > ends - life / LATEST:
+            return "a tenth of its life is left, and the authority suggests it later"
+        return (
+            f"the authority suggests it between {window.start:%Y-%m-%dT%H:%M:%SZ} and {window.end:%Y-%m-%dT%H:%M:%SZ}"
+        )
+    return "half of its life is left" if life < SHORT else "a third of its life is left"
+
+
 def ask_at(now: dt.datetime, retry_after_s: float | None) -> dt.datetime:
     """When to ask for the window again."""
     if retry_after_s is None:

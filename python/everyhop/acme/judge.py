@@ -6,6 +6,7 @@ Nothing is replaced by what does not pass. Pure. Read next: `everyhop.identity.c
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,11 @@ class Chain:
     @property
     def pem(self) -> bytes:
         return b"".join(it.public_bytes(Encoding.PEM) for it in self.certificates)
+
+
+def mark_of(chain: Chain) -> str:
+    """Of all of it, as the material of a plan has it."""
+    return hashlib.sha256(b"".join(it.public_bytes(Encoding.DER) for it in chain.certificates)).hexdigest()
 
 
 def ordered(pem: bytes, key: PrivateKey, names: Sequence[str], authority: str) -> Chain:

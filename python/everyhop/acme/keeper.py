@@ -10,17 +10,19 @@ import datetime as dt
 import heapq
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from everyhop.acme.by_hand import ByHand
 from everyhop.acme.directory import Authority
-from everyhop.acme.judge import Chain, kept
+from everyhop.acme.judge import Chain, kept, mark_of
 from everyhop.acme.moments import Moments
 from everyhop.acme.network import STEP_S
 from everyhop.acme.order import KEYS, Order
 from everyhop.acme.problem import Stopped
 from everyhop.acme.publisher import Publisher
-from everyhop.acme.site import InForce, Site, Status, Stepped, Wanted
+from everyhop.acme.revocations import Revocations, serial_of
+from everyhop.acme.site import Held, InForce, Site, Status, Stepped, Wanted
 from everyhop.acme.standings import Standings
 from everyhop.acme.state import Renewal, SiteState, site_state
 from everyhop.acme.store import Store
@@ -47,12 +49,15 @@ class Keeper:
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         lot: Callable[[], float] = random.SystemRandom().random,
         step_s: float = STEP_S,
+        is_shown: Callable[[str], bool] | None = None,
     ) -> None:
         assert authorities, "a keeper without an authority has nobody to ask"
         self.store, self.authorities, self.publisher = store, tuple(authorities), publisher
         self.clock, self.lot = clock, lot
         self.standings = Standings(store, self.authorities, clock, lot)
-        self.moments = Moments(self.authorities, self.standings, clock)
+        self.revocations = Revocations(store, clock())
+        self.moments = Moments(self.authorities, self.standings, clock, self.revocations.is_unwanted)
+        self.is_shown = is_shown or self.is_in_force
         self.work = Work(self, contact, terms_agreed, step_s)
         self.fault: Exception | None = None
         self.latest = 0.0
@@ -65,6 +70,7 @@ class Keeper:
         self.at: dict[tuple[str, str], float] = {}
         self.told: dict[str, Status] = {}
         self.served: dict[tuple[str, str], InForce] = {}
+        self.by_hand = ByHand(self)
 
     def configure(self, sites: Sequence[Site]) -> None:
         """From the next step on these are kept; what was issued for others stays in the store."""
@@ -97,6 +103,8 @@ class Keeper:
         if (found := self.taken()) != ():
             # What is there is served before anybody is asked for more.
             return Stepped(0.0, found)
+        if (did := self.by_hand.step()) is not None:
+            return did
         now = self.now()
         if now < self.latest - SKEW.total_seconds():
             # The clock was set back: what was put down by it would come too late.
@@ -124,7 +132,13 @@ class Keeper:
     def now(self) -> float:
         return self.clock().timestamp()
 
+    def is_in_force(self, mark: str) -> bool:
+        return any(it.mark == mark for one in self.told.values() for it in one.certificates)
+
     def wait_s(self) -> float:
+        return min(self.next_s(), self.by_hand.wait_s(self.now()))
+
+    def next_s(self) -> float:
         while self.queue and self.at.get(self.queue[0][1:]) != self.queue[0][0]:
             heapq.heappop(self.queue)
         return min(max(self.queue[0][0] - self.now(), 0.0), IDLE_S) if self.queue else IDLE_S
@@ -190,6 +204,10 @@ class Keeper:
         pair = kept(data) if data is not None else None
         if data is None or pair is None:
             return False
+        if self.revocations.is_revoked(pair[0]):
+            # Out of a copy of the store, or by whoever died before it was removed.
+            self.store.remove(f"{wanted.path}.pem")
+            return False
         self.take(wanted, state.renewals.setdefault(wanted.kind, Renewal(self.lot())), pair[0], data)
         return True
 
@@ -243,6 +261,7 @@ class Keeper:
         ):
             state.problem = None
         issuers = {it.url: it.name for it in self.authorities}
+        certificates = tuple(self.held(it, state, issuers, now) for it in wanted)
         tries = [self.moments.order_at(it, state, now) for it in wanted]
         return Status(
             name,
@@ -252,6 +271,21 @@ class Keeper:
             any(it.order is not None for it in wanted),
             state.problem,
             issuers.get(served[0].authority, served[0].authority) if served else None,
+            certificates,
+        )
+
+    def held(self, it: Wanted, state: SiteState, issuers: Mapping[str, str], now: float) -> Held:
+        there, chain = it.in_force, it.chain
+        return Held(
+            it.kind,
+            None if chain is None else serial_of(chain),
+            () if chain is None else chain.names,
+            None if chain is None else chain.ends,
+            None if there is None else issuers.get(there.authority, there.authority),
+            dt.datetime.fromtimestamp(self.moments.order_at(it, state, now), dt.UTC),
+            self.moments.why(it, state, now),
+            it.order is not None,
+            None if chain is None else mark_of(chain),
         )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from everyhop.acme.backoff import HOUR, MOST_ISSUED, MOST_REFUSED, free_at, issued_within
 from everyhop.acme.directory import Authority
-from everyhop.acme.due import renew_at
+from everyhop.acme.due import reason, renew_at
+from everyhop.acme.judge import Chain
 from everyhop.acme.site import Wanted
 from everyhop.acme.standings import Standings
 from everyhop.acme.state import Renewal, SiteState
@@ -23,9 +24,15 @@ class Moments:
     """All times are seconds since 1970."""
 
     def __init__(
-        self, authorities: Sequence[Authority], standings: Standings, clock: Callable[[], dt.datetime]
+        self,
+        authorities: Sequence[Authority],
+        standings: Standings,
+        clock: Callable[[], dt.datetime],
+        unwanted: Callable[[Chain], bool],
     ) -> None:
         self.authorities, self.standings, self.clock = authorities, standings, clock
+        self.unwanted = unwanted
+        """Whether it is taken back, or is to be."""
 
     def next_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
         """When there is something to do for it."""
@@ -48,7 +55,32 @@ class Moments:
         renewal = state.renewals.get(wanted.kind)
         if wanted.chain is None or renewal is None or set(wanted.chain.names) != set(wanted.site.names):
             return now
+        if renewal.asked or self.unwanted(wanted.chain):
+            return now
         return renew_at(wanted.chain.begins, wanted.chain.ends, renewal.window, renewal.lot).timestamp()
+
+    def may_order_by_hand_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
+        """As `may_order_at`, and the last of those that the authority issues is left for a renewal that must be."""
+        renewal = state.renewals.get(wanted.kind) or Renewal()
+        life = None if wanted.chain is None else wanted.chain.ends - wanted.chain.begins
+        left = free(renewal.issued, MOST_ISSUED - 1, issued_within(life), now)
+        return max(self.may_order_at(wanted, state, now), left)
+
+    def why(self, wanted: Wanted, state: SiteState, now: float) -> str:
+        """Why another one is ordered when it is."""
+        renewal = state.renewals.get(wanted.kind)
+        late = (
+            "" if self.may_order_at(wanted, state, now) <= self.wants_at(wanted, state, now) else ", as soon as may be"
+        )
+        if wanted.chain is None or renewal is None:
+            return f"there is none yet{late}"
+        if set(wanted.chain.names) != set(wanted.site.names):
+            return f"the site has other names{late}"
+        if self.unwanted(wanted.chain):
+            return f"this one is taken back{late}"
+        if renewal.asked:
+            return f"it was asked for by hand{late}"
+        return f"{reason(wanted.chain.begins, wanted.chain.ends, renewal.window)}{late}"
 
     def may_order_at(self, wanted: Wanted, state: SiteState, now: float) -> float:
         """When another order may be placed: every limit has its word."""

@@ -41,6 +41,24 @@ class InForce:
 
 
 @dataclass(frozen=True)
+class Held:
+    """One certificate of a site, as it is told to whoever asks for all there is to know."""
+
+    kind: str
+    serial: str | None
+    """In hexadecimal; nothing where there is none yet."""
+    names: tuple[str, ...]
+    until: dt.datetime | None
+    authority: str | None
+    renewed_at: dt.datetime
+    why: str
+    """Why then."""
+    pending: bool
+    mark: str | None
+    """Of its chain, as what is served is known by (`judge.mark_of`)."""
+
+
+@dataclass(frozen=True)
 class Status:
     """What there is to say of a site."""
 
@@ -55,6 +73,7 @@ class Status:
     """What was in the way when it was tried last, if that is so yet."""
     authority: str | None
     """By the name that the configuration gives it: who issued what is in force."""
+    certificates: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,8 @@ class Stepped:
     """Sites of which a certificate was put in force."""
     fault: Exception | None = None
     """An error of Everyhop's own, to be logged: the site that it was met at waits, and says so."""
+    said: tuple[str, ...] = ()
+    """What came of what somebody asked for by hand, to be logged."""
 
 
 @dataclass

@@ -26,6 +26,8 @@ class Renewal:
     authority: str = ""
     issued: list[float] = field(default_factory=list)
     """When certificates for these names and this kind of key were ordered to be issued, of late."""
+    asked: bool = False
+    """Somebody wants another one now: until there is one."""
 
 
 @dataclass
@@ -72,6 +74,7 @@ class SiteState:
                     "ask_at": it.ask_at,
                     "authority": it.authority,
                     "issued": it.issued,
+                    "asked": it.asked,
                 }
                 for kind, it in self.renewals.items()
             },
@@ -101,7 +104,9 @@ def site_state(store: Store, path: str) -> SiteState:
 def renewal(found: dict[str, Any]) -> Renewal:
     window = Window(moment(found["window"][0]), moment(found["window"][1])) if found["window"] else None
     issued = [float(at) for at in found["issued"]]
-    return Renewal(float(found["lot"]), window, float(found["ask_at"]), str(found["authority"]), issued)
+    return Renewal(
+        float(found["lot"]), window, float(found["ask_at"]), str(found["authority"]), issued, found.get("asked") is True
+    )
 
 
 @dataclass

@@ -1,9 +1,10 @@
 """What must outlive a restart, in one folder that nobody else reads: keys, certificates, orders, and what was last refused.
 
-    accounts/ID/key.pem, account.json     of each authority
+    accounts/ID/key.pem, account.json     of each authority; key.next.pem while its key is changed
     authorities.json                      which of them rest, and when orders were placed
     sites/SITE/state.json                 failures, the last problem, when to try again
     sites/SITE/KIND.pem                   what is in force: the key and its chain in one file, since two cannot be
+    revocations/SERIAL.json, SERIAL.pem   what is taken back
     sites/SITE/KIND.next.pem, KIND.order  replaced in one step; the key and order under way
 
 Every write is one step: whoever dies in it leaves what was there before. Read next: `keeper.py`.

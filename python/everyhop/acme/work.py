@@ -91,6 +91,8 @@ class Work:
             key = account.key()
             network = Network(authority.name, roots_of(authority), key, self.step_s)
             client = Client(fetched(authority, network), network)
+            account.settle(client)
+            key = account.key()
             account.ready(client, key)
         except BaseException as e:
             if network is not None:
@@ -197,6 +199,7 @@ class Work:
         data = key + chain.pem
         self.keeper.store.write(f"{wanted.path}.pem", data)
         renewal.lot, renewal.window, renewal.authority = self.keeper.lot(), None, authority.url
+        renewal.asked = False
         renewal.ask_at = desk.now
         state.failures, state.next_at, state.rests = 0, 0.0, {}
         state.problem = self.of_clock(chain, authority)

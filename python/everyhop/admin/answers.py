@@ -1,4 +1,5 @@
-"""What is answered at the admin socket: how it goes, reload, maintenance, drain, where, stop. Asks the engine where only that knows."""
+"""What is answered at the admin socket: how it goes, reload, maintenance, drain, certificates by ACME, where,
+stop. Asks the engine where only that knows."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from everyhop import __version__
+from everyhop.admin.acme_answers import by_hand
 from everyhop.engine.control import Control
 from everyhop.engine.frames import Lost
 from everyhop.engine.messages import Judged, Seen, Status, Where
@@ -42,6 +44,8 @@ def answered(it: Supervisor, question: dict[str, object]) -> dict[str, object]:
             return refused("admin/stopping", "it is stopping; nothing is taken any more")
         if ask == "drain":
             return {"answer": "drain", **drained(it, Drain.model_validate(question))}
+        if ask == "acme":
+            return {"answer": "acme", **by_hand(it, question)}
         if ask == "where" and control:
             judged = control.must(Where.model_validate(question), Judged).model_dump(mode="json")
             return {"answer": "where", "judged": judged, "places": places(it), "plan": it.keeper.running.plan_json}

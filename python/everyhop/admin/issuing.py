@@ -79,6 +79,9 @@ class Issuing:
         self.base = config.absolute().parent
         self.wake: Callable[[], object] = lambda: None
         self.of: Compiled | None = None
+        self.shown: frozenset[str] = frozenset()
+        """What sites show now, by the marks of their chains."""
+        self.seen: Compiled | None = None
         self.begun_with: tuple[AcmeSection, bool] | None = None
         """What the keeper was made for: its section, and whether a listener speaks in the clear."""
         self.keeper: Keeper | None = None
@@ -95,6 +98,11 @@ class Issuing:
 
     def look(self, decided: Compiled, control: Control | None, pid: int) -> None:
         """Follows what runs, and tells the engine what to answer."""
+        if decided is not self.seen:
+            self.seen, entries = decided, decided.material.entries
+            self.shown = frozenset(str(it["chain_sha256"]) for it in entries if str(it["id"]).startswith("site/"))
+            # What waits until its successor is shown may go on.
+            self.due.set()
         if decided is not self.of:
             self.follow(decided)
             # What stands in the way is met, and told, again and again until it is gone.
@@ -136,7 +144,12 @@ class Issuing:
         by_kind |= {} if changes is None else {"dns-01": changes}
         store = Store(self.base / section.state)
         keeper = Keeper(
-            store, authorities, Publishers(by_kind), contact=section.contact, terms_agreed=section.terms_agreed
+            store,
+            authorities,
+            Publishers(by_kind),
+            contact=section.contact,
+            terms_agreed=section.terms_agreed,
+            is_shown=lambda mark: mark in self.shown,
         )
         self.keeper, self.stopped, self.pid, self.begun_with = keeper, False, 0, (section, in_the_clear)
         self.thread = threading.Thread(target=self.run, args=(keeper,), name="acme", daemon=True)
@@ -148,6 +161,8 @@ class Issuing:
             self.fault = stepped.fault or self.fault
             for name in stepped.changed:
                 say(f"site {name!r} has a new certificate")
+            for said in stepped.said:
+                say(said)
             if self.due.wait(stepped.wait_s):
                 self.due.clear()
 
@@ -165,6 +180,14 @@ class Issuing:
         with answers.changed:
             answers.told = version
             answers.changed.notify_all()
+
+    def by_hand(self) -> Keeper | None:
+        """Whom to ask; also where sites wanted certificates once and none does any more."""
+        if self.keeper is None and self.of is not None and (self.base / self.of.config.acme.state).is_dir():
+            self.begin(self.of.config.acme, in_the_clear=False)
+            assert self.keeper is not None
+            self.keeper.configure([])
+        return self.keeper
 
     def end(self) -> None:
         keeper, self.keeper, self.stopped = self.keeper, None, True

@@ -48,6 +48,7 @@ COMMANDS = (
     "demo",
     "probe",
     "waf",
+    "acme",
     "ca",
 )
 """In the order of the help, each a module beside this one."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everyhop.acme.due import Window, ask_at, renew_at
+from everyhop.acme.due import Window, ask_at, reason, renew_at
 
 BEGIN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -69,3 +70,19 @@ def test_the_window_is_asked_for_between_each_minute_and_each_day(told: float | 
 def test_the_authority_says_when_to_ask_again() -> None:
     assert ask_at(BEGIN, 7200) == BEGIN + dt.timedelta(hours=2)
     assert ask_at(BEGIN, None) == BEGIN + dt.timedelta(hours=6)
+
+
+@pytest.mark.parametrize(
+    ("days", "window", "at", "why"),
+    [
+        (90, None, 60, "a third of its life is left"),
+        (6, None, 3, "half of its life is left"),
+        (90, (60, 62), 60, "the authority suggests it between 2026-03-02T00:00:00Z and 2026-03-04T00:00:00Z"),
+        (90, (88, 89), 81, "a tenth of its life is left, and the authority suggests it later"),
+        (90, (62, 60), 60, "a third of its life is left"),
+    ],
+)
+def test_why_it_is_then_is_said_as_it_is(days: int, window: tuple[int, int] | None, at: int, why: str) -> None:
+    it = None if window is None else Window(BEGIN + window[0] * DAY, BEGIN + window[1] * DAY)
+    assert reason(BEGIN, BEGIN + days * DAY, it) == why
+    assert renew_at(BEGIN, BEGIN + days * DAY, it, 0.0) == BEGIN + at * DAY

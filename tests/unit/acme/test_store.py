@@ -95,7 +95,7 @@ def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
 
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     problem = Problem("refused", "no", (("a.test", "why"),), "caa", "Authority", 3.5)
-    renewal = Renewal(0.25, Window(at, at + dt.timedelta(days=1)), 17.5, "https://x/", [1.0, 2.0])
+    renewal = Renewal(0.25, Window(at, at + dt.timedelta(days=1)), 17.5, "https://x/", [1.0, 2.0], True)
     state = SiteState(("a.test",), 3, 99.5, 9.5, 2, [5.0], {"https://x/": 7.0}, problem, {"rsa-2048": renewal})
     it = Store(tmp_path / "s")
     it.write_json("state.json", state.as_json())
