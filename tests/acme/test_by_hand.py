@@ -187,6 +187,9 @@ def test_another_one_is_shown_before_one_is_taken_back(
     drive(it, clock, lambda: settled(it) and serial(it) != first)
     new = only(it).certificates[0].mark
     assert new is not None
+    files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+    assert any(path.parent.name == "revocations" for path in files)
     for now_shown in ({old}, {old, new}, set[str]()):
         shown.clear()
         shown.update(now_shown)
@@ -307,6 +310,56 @@ def test_an_answer_that_is_lost_is_told_and_asked_for_again(
         drive(it, clock, lambda: it.by_hand.seen(number) == {"is": "done", "serials": [first]})
         assert real.is_revoked(first)
         assert serial(it) == second and not real.is_revoked(second), "the one that was meant, and no other"
+
+
+def test_what_cannot_be_replaced_now_is_not_taken_back_and_a_key_that_others_have_may_use_the_last_one(
+    pebble: Pebbles, keeper: Start, clock: Clock
+) -> None:
+    real = pebble()
+    it = keeper(real.authority())
+    begun(it, clock)
+    for _ in range(MOST_ISSUED - 2):
+        assert asks(it, clock, Asked("renew", "shop"))["is"] == "done"
+    last = serial(it)
+    told = asks(it, clock, Asked("revoke", "shop"))
+    assert told["is"] == "refused" and f"--only takes {last} back without another one" in told["why"]
+    assert not real.is_revoked(last) and serial(it) == last
+    assert asks(it, clock, Asked("revoke", "shop", reason="key-compromise"))["is"] == "done"
+    assert real.is_revoked(last) and settled(it) and serial(it) != last
+
+
+def test_what_another_site_serves_from_the_same_file_is_not_taken_back_unless_it_is_said(
+    pebble: Pebbles, keeper: Start, clock: Clock
+) -> None:
+    shown = set[str]()
+    real = pebble()
+    it = keeper(real.authority(), is_shown=lambda mark: mark in shown)
+    first = begun(it, clock)
+    shown.add(only(it).certificates[0].mark or "")
+    it.configure([])
+    it.step()
+    told = asks(it, clock, Asked("revoke", serial=first))
+    assert told["is"] == "refused" and f"{first} is served" in told["why"] and not real.is_revoked(first)
+    assert asks(it, clock, Asked("revoke", serial=first, only=True))["is"] == "done" and real.is_revoked(first)
+
+
+def test_an_authority_that_is_configured_no_more_is_to_be_named_again(
+    pebble: Pebbles, keeper: Start, clock: Clock
+) -> None:
+    real, other = pebble(), pebble()
+    it = keeper(real.authority())
+    first = begun(it, clock)
+    it.close()
+    again = keeper(other.authority())
+    again.configure([SHOP])
+    again.step()
+    told = asks(again, clock, Asked("revoke", "shop", only=True))
+    assert told["is"] == "refused" and f"issued by {real.authority().url}" in told["why"], told
+    both = keeper(other.authority(), real.authority())
+    both.configure([SHOP])
+    both.step()
+    assert asks(both, clock, Asked("revoke", "shop"))["is"] == "done"
+    assert real.is_revoked(first) and only(both).authority == other.authority().url
 
 
 # The account's key.

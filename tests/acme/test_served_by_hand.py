@@ -115,6 +115,8 @@ def test_a_supervisor_that_dies_before_the_authority_is_told_goes_on_when_it_com
     try:
         done = acme(it, "revoke", "new", "--no-wait")
         assert done.returncode == 0, done
+        told = it.cli("status", "--config", str(it.config)).stdout
+        assert f"site new: certificate {first} is to be revoked (unspecified)" in told
     finally:
         it.edge.process.kill()
         it.edge.process.wait(10)

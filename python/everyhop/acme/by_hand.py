@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from everyhop.acme.account import Account
+from everyhop.acme.judge import mark_of
 from everyhop.acme.problem import Stopped, printable
 from everyhop.acme.revocations import serial_of
 from everyhop.acme.site import Stepped, Wanted
@@ -162,6 +163,11 @@ class ByHand:
                 )
             if it.chain.ends <= self.keeper.clock():
                 raise No(f"{it.serial} ended at {moment(it.chain.ends.timestamp())}: there is nothing to take back")
+            if not it.is_in_force and not asked.only and self.keeper.is_shown(mark_of(it.chain)):
+                raise No(
+                    f"{it.serial} is served, by a site that has it from this file: give that site another one, "
+                    "or say --only"
+                )
             if it.wanted is not None and it.is_in_force and not asked.only:
                 what = f"--only takes {it.serial} back without another one; that may be asked for"
                 state = self.keeper.states[it.wanted.site.name]

@@ -59,6 +59,12 @@ class Revocation:
     def open(self) -> bool:
         return self.at in {"replacing", "revoking"}
 
+    def told(self) -> dict[str, object]:
+        """For a person."""
+        problem = None if self.problem is None else str(self.problem)
+        about = {"serial": self.serial, "site": self.site, "key": self.kind, "reason": self.reason}
+        return {**about, "is": self.at, "problem": problem}
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"problem": self.problem.as_json() if self.problem else None}
 

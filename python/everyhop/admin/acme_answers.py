@@ -78,15 +78,5 @@ def listed(keeper: Keeper | None, shown: frozenset[str]) -> dict[str, object]:
             }
             for site in keeper.status()
         ],
-        "revocations": [
-            {
-                "serial": one.serial,
-                "site": one.site,
-                "key": one.kind,
-                "reason": one.reason,
-                "is": one.at,
-                "problem": None if one.problem is None else str(one.problem),
-            }
-            for one in keeper.revocations.all.values()
-        ],
+        "revocations": [one.told() for one in keeper.revocations.all.values()],
     }

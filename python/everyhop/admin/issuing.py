@@ -216,6 +216,7 @@ class Issuing:
         """For `status`."""
         if self.keeper is None:
             return []
+        every = [*self.keeper.revocations.all.values()]
         return [
             {
                 "site": it.site,
@@ -225,6 +226,7 @@ class Issuing:
                 "pending": it.pending,
                 "problem": None if it.problem is None else str(it.problem),
                 "authority": it.authority,
+                "revoking": [one.told() for one in every if one.site == it.site and one.at != "revoked"],
             }
             for it in self.keeper.status()
         ]

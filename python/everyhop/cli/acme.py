@@ -49,8 +49,12 @@ def list_(config: Config = None, as_json: Json = False) -> None:
         if it["problem"]:
             put(f"site {it['site']}  ", f"in the way: {it['problem']}; tried again at {second(it['next_try'])}")
     for it in taken_back:
-        in_the_way = f": {it['problem']}" if it["problem"] else ""
-        put(f"site {it['site']}  ", f"{it['serial']}, {WORDS[it['is']]} ({it['reason']}){in_the_way}")
+        put(f"site {it['site']}  ", taken(it))
+
+
+def taken(it: dict[str, Any]) -> str:
+    in_the_way = f": {it['problem']}" if it["problem"] else ""
+    return f"{it['serial']}, {WORDS[it['is']]} ({it['reason']}){in_the_way}"
 
 
 WORDS = {

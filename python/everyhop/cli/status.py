@@ -74,6 +74,9 @@ def status(
     for it in supervisor.get("acme", []):
         for text in beside(f"site {it['site']}: ", issued(it)).split("\n"):
             line(text)
+        for one in it.get("revoking", []):
+            for text in beside(f"site {it['site']}: ", revoking(one)).split("\n"):
+                line(text)
     for it in supervisor.get("identities", []):
         for text in beside(f"identity {it['identity']}: ", enrolled(it)).split("\n"):
             line(text)
@@ -221,6 +224,11 @@ def enrolled(it: dict[str, Any]) -> str:
         return f"from {it['from']}, no certificate yet, asked for at {it['next_try'][:19]}Z"
     told = f"from {it['from']}, certificate until {it['until'][:19]}Z"
     return f"{told}, renewed at {it['renewed_at'][:19]}Z" if it["renewed_at"] else told
+
+
+def revoking(it: dict[str, Any]) -> str:
+    told = f"certificate {it['serial']} is to be revoked ({it['reason']})"
+    return f"{told}: {it['problem']}" if it["problem"] else told
 
 
 def waf(it: dict[str, Any], inspector: dict[str, Any] | None) -> str:
