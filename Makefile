@@ -37,7 +37,7 @@ maturin = mkdir -p target; maturin develop -q $(1) > target/maturin.log 2>&1 || 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.demo ## The argument in four acts, with real traffic (ARGS=--once ends after them).
+demo: $(VENV)/.demo ## The argument in five acts, with real traffic (ARGS=--once ends after them).
 	@everyhop demo $(ARGS)
 
 check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types, layers, dependencies, tests.

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from everyhop.demo.acts import fetch
+from everyhop.demo.client import fetch
 from everyhop.demo.stage import Stage, free_port
 
 INTRO = """\

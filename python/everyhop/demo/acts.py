@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
@@ -14,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from everyhop.admin import Client
+from everyhop.demo.client import fetch, hop, issued_to, reload, tapped, title
+from everyhop.demo.migrated import fifth
 from everyhop.demo.stage import DOMAIN, NAMES, Stage
-from everyhop.errors import EveryhopError, Surroundings
+from everyhop.errors import EveryhopError
 from everyhop.screen import line
-
-COOKIE = "session=canary-7f3a"
 
 # By the pattern that was observed, as `check` draws it.
 MAPS = {
@@ -43,8 +41,9 @@ def play(*, once: bool, port: int) -> int:
             second(stage)
             third(stage)
             fourth(stage)
+            fifth(stage)
             line()
-            line("all four acts are over; nothing above was staged: it was measured")
+            line("all five acts are over; nothing above was staged: it was measured")
             if not once:
                 stay(stage)
         except KeyboardInterrupt:
@@ -52,80 +51,6 @@ def play(*, once: bool, port: int) -> int:
         finally:
             stage.close()
     return 0
-
-
-def title(text: str) -> None:
-    line()
-    line(text)
-    line("-" * len(text))
-
-
-# A client.
-
-
-def context(stage: Stage, *, with_certificate: bool = False) -> ssl.SSLContext:
-    it = ssl.create_default_context(cafile=str(stage.certificates / "public-ca.pem"))
-    if with_certificate:
-        it.load_cert_chain(stage.certificates / "client.pem", stage.certificates / "client.key")
-    return it
-
-
-def issued_to(stage: Stage, name: str) -> tuple[str, str]:
-    """Whose certificate a client sees under `name`: the leaf's first name and a word for who holds its key."""
-    with (
-        socket.create_connection(("127.0.0.1", stage.port), 10) as raw,
-        context(stage).wrap_socket(raw, server_hostname=name) as tls,
-    ):
-        shown = tls.getpeercert(binary_form=True)
-    ours = ssl.PEM_cert_to_DER_cert((stage.certificates / "edge.pem").read_text())
-    return ("the edge's", "edge") if shown == ours else ("the backend's own", "backend")
-
-
-def fetch(stage: Stage, route: str) -> tuple[int, str]:
-    """One request through the edge, by curl where there is one."""
-    name = f"{route}.{DOMAIN}"
-    if shutil.which("curl"):
-        command = [
-            "curl",
-            "-sS",
-            "--max-time",
-            "20",
-            "--cacert",
-            str(stage.certificates / "public-ca.pem"),
-            "--http1.1",
-            "-w",
-            "\n%{http_code}",
-        ]
-        command += [
-            "--resolve",
-            f"{name}:{stage.port}:127.0.0.1",
-            "-H",
-            f"Cookie: {COOKIE}",
-            f"https://{name}:{stage.port}/hello",
-        ]
-        if route == "pay":
-            command += [
-                "--cert",
-                str(stage.certificates / "client.pem"),
-                "--key",
-                str(stage.certificates / "client.key"),
-            ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Surroundings(f"curl failed on route {route!r}: {done.stderr.strip()}")
-        text, _, code = done.stdout.rpartition("\n")
-        return int(code), text
-    with (
-        socket.create_connection(("127.0.0.1", stage.port), 10) as raw,
-        context(stage, with_certificate=route == "pay").wrap_socket(raw, server_hostname=name) as tls,
-    ):
-        tls.sendall(f"GET /hello HTTP/1.1\r\nHost: {name}\r\nCookie: {COOKIE}\r\nConnection: close\r\n\r\n".encode())
-        data = b"".join(iter(lambda: tls.recv(65536), b""))
-    head, _, body = data.partition(b"\r\n\r\n")
-    return int(head.split()[1]), body.decode()
-
-
-# The acts.
 
 
 def first(stage: Stage) -> None:
@@ -148,11 +73,6 @@ def first(stage: Stage) -> None:
         line(f"  a tap read   {tapped(bytes(relay.sent))}")
 
 
-def hop(it: dict[str, Any]) -> str:
-    group = it["group"] or "group not visible"
-    return f"TLS {it['version']}  {it['suite']}  {group}"
-
-
 def behind(seen: dict[str, Any]) -> str:
     it = seen["backend_hop"]
     if it["tls"] == "passthrough":
@@ -171,13 +91,6 @@ def proven(pattern: str, seen: dict[str, Any], body: str) -> str:
     names = ", ".join(seen["backend_hop"]["peer"]["names"])
     back = f"edge to backend ({caller})" if pattern == "mutual" else "the edge shows nothing"
     return f"backend to edge ({names}); {back}"
-
-
-def tapped(data: bytes) -> str:
-    at = data.find(COOKIE.encode())
-    if at >= 0:
-        return f"{len(data)} bytes with the cookie in the clear: {data[max(0, at - 8) : at + len(COOKIE)].decode(errors='replace')!r}"
-    return f"{len(data)} bytes of noise: {data[-12:].hex(' ')}"
 
 
 def second(stage: Stage) -> None:
@@ -240,12 +153,6 @@ def fourth(stage: Stage) -> None:
     if before != after:
         raise EveryhopError("a refused reload changed the plan")
     stage.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
-
-
-def reload(stage: Stage) -> None:
-    answer = Client(str(stage.config)).ask("reload")
-    if not answer.get("reloaded"):
-        raise EveryhopError(f"the reload was refused: {answer}")
 
 
 def digest(stage: Stage) -> str:

@@ -93,6 +93,7 @@ def certificates(folder: Path) -> tuple[Authority, Authority]:
     internal.leaf("identity", "edge.internal", "spiffe://demo.test/edge")
     internal.leaf("api", "api.internal")
     internal.leaf("shop", "shop.internal")
+    internal.leaf("guard", "wiki.internal")
     return public, internal
 
 
@@ -213,6 +214,8 @@ class Stage:
         self.log = folder / "access.log"
         self.config = folder / "everyhop.toml"
         self.edge: Edge | None = None
+        self.others = contextlib.ExitStack()
+        """What acts open beside it, closed with it."""
         self.write(dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90))
 
     def write(self, until: dt.date | dt.datetime, more: str = "") -> None:
@@ -243,6 +246,7 @@ class Stage:
     def close(self) -> None:
         if self.edge is not None:
             self.edge.stop()
+        self.others.close()
         for backend in self.backends.values():
             backend.close()
         for relay in self.relays.values():
