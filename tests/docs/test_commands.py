@@ -19,6 +19,7 @@ MARK = "@@next@@"
 WAITS = {
     "everyhop run": "for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && break; sleep 0.1; done",
     "everyhop ca serve": "for _ in $(seq 200); do grep -qs ready: ca.log && break; sleep 0.1; done",
+    "guard.log": "for _ in $(seq 200); do grep -qs ready: guard.log && break; sleep 0.1; done",
     "play/backends.py": "for _ in $(seq 200); do grep -qs 'are up' background.log && break; sleep 0.1; done",
 }
 """Of a command that goes on in the background: what shows that it is there."""
@@ -47,6 +48,7 @@ def matches(shown: list[str], printed: str) -> bool:
 
 PAGES = (
     "tutorial/first-edge",
+    "tutorial/mutual-from-nothing",
     "how-to/choose",
     "how-to/find-what-is-wrong",
     "how-to/behind-a-load-balancer",
@@ -68,7 +70,10 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
         built()
     more = [str(Path(opa()).parent)] if "open-policy-agent" in page else []
     port = free_port()
-    all_ = commands((ROOT / page).read_text().replace("8443", str(port)).replace("8444", str(free_port())))
+    text = (ROOT / page).read_text().replace("8443", str(port))
+    for other in ("8444", "8445", "8446"):
+        text = text.replace(other, str(free_port()))
+    all_ = commands(text)
     script = ["set -m"]
     for command, _ in all_:
         line = command.replace("demo --write play", f"demo --write play --port {port}")

@@ -36,6 +36,8 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
     if pair is None:
         return Answer(False, f"identity {hop.present!r} has no certificate yet")
     by = hop.verify.by
+    if not isinstance(by, ByPins) and by.ca not in material["cas"]:
+        return Answer(False, f"the roots of {by.ca.removeprefix('ca/')} are not there yet")
     ask = {
         "addr": str(backend.at),
         "sni": hop.verify.name,

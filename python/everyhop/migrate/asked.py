@@ -9,6 +9,7 @@ from typing import Any
 
 from everyhop.compile.names import address
 from everyhop.errors import Misuse
+from everyhop.model.identity import GIVEN
 
 Table = Mapping[str, Any]
 
@@ -69,6 +70,8 @@ def expected(entry: Table, route: Table, asked: Asked, base: Path) -> dict[str, 
     given = dict(entry.get("verify") or route.get("verify") or {})
     if asked.ca is not None:
         given = {"ca": label(asked.ca, base)} | ({"name": given["name"]} if "name" in given else {})
+        # An identity of an authority brings its lists with its roots.
+        given |= {"crl": asked.ca} if asked.ca.startswith(GIVEN) else {}
     if asked.name is not None:
         given["name"] = asked.name
     if not given.keys() & {"ca", "pin"}:

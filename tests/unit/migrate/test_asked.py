@@ -1,0 +1,76 @@
+"""How an entry of `to` stands once it is moved, by what was asked for and what the file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everyhop.errors import Misuse
+from everyhop.migrate.asked import Asked, elsewhere, entries, is_mutual, label, moved
+
+ROOTS = {"ca": "ca.pem", "name": "box.internal"}
+
+
+def of(asked: Asked, entry: dict[str, Any] | None = None, **route: Any) -> dict[str, Any]:
+    return moved(entry or {"at": "10.0.0.1:80"}, {"tls": "plaintext", **route}, ["edge"], asked, Path("/nowhere"))
+
+
+def test_what_is_asked_for_goes_before_what_the_file_says_and_that_is_not_said_again() -> None:
+    whole = {"at": "10.0.0.1:8443", "tls": "mutual", "verify": ROOTS, "present": "edge"}
+    assert of(Asked(ca="ca.pem", name="box.internal", to_port=8443)) == whole
+    assert of(Asked(), verify=ROOTS, present="edge") == {"at": "10.0.0.1:80", "tls": "mutual"}
+    assert of(Asked(name="other"), verify=ROOTS)["verify"] == {"ca": "ca.pem", "name": "other"}
+    assert of(Asked(ca="system"), verify=ROOTS)["verify"] == {"ca": "system", "name": "box.internal"}
+    heavy = of(Asked(present="two"), {"at": "a.test:1", "weight": 2, "verify": {"pin": "sha256:00"}})
+    assert heavy == {"at": "a.test:1", "weight": 2, "tls": "mutual", "verify": {"pin": "sha256:00"}, "present": "two"}
+
+
+def test_roots_that_came_with_an_identity_come_with_its_lists() -> None:
+    assert of(Asked(ca="identity:edge"))["verify"] == {"ca": "identity:edge", "crl": "identity:edge"}
+
+
+def test_what_nobody_said_is_never_implied() -> None:
+    with pytest.raises(Misuse, match="roots are never implied"):
+        of(Asked(name="box.internal"))
+    for identities, said in (([], r"no \[\[identity\]\]"), (["a", "b"], "several identities to show: a, b")):
+        with pytest.raises(Misuse, match=said):
+            moved({"at": "a.test:1"}, {"verify": ROOTS}, identities, Asked(), Path())
+
+
+@pytest.mark.parametrize(
+    ("at", "after"), [("10.0.0.1:80", "10.0.0.1:8443"), ("[::1]:80", "[::1]:8443"), ("a.test:80", "a.test:8443")]
+)
+def test_another_port_is_of_the_same_host(at: str, after: str) -> None:
+    assert (elsewhere(at, 8443), elsewhere(at, None)) == (after, at)
+
+
+@pytest.mark.parametrize("at", ["unix:/run/box.sock", "srv:_https._tcp.box.internal", "nonsense"])
+def test_what_no_handshake_can_be_tried_with_is_left_to_be_written_by_hand(at: str) -> None:
+    with pytest.raises(Misuse, match="no HOST:PORT"):
+        elsewhere(at, None)
+
+
+def test_a_path_of_ours_is_made_whole_and_one_of_the_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "etc"
+    base.mkdir()
+    (base / "theirs.pem").touch()
+    (tmp_path / "ours.pem").touch()
+    monkeypatch.chdir(tmp_path)
+    assert label("theirs.pem", base) == "theirs.pem"
+    assert label("ours.pem", base) == str(tmp_path / "ours.pem")
+    assert [label(it, base) for it in ("system", "nowhere.pem")] == ["system", "nowhere.pem"]
+
+
+def test_what_is_asked_now_goes_before_what_was_asked_then() -> None:
+    then = Asked(present="edge", ca="ca.pem", name="a", to_port=1)
+    assert Asked().over(then) == then and Asked(name="b").over(then) == Asked("edge", "ca.pem", "b", 1)
+
+
+def test_an_entry_is_mutual_by_itself_or_by_its_route() -> None:
+    route = {"tls": "plaintext", "to": ["a:1", {"at": "b:1", "tls": "mutual"}]}
+    assert [is_mutual(it, route) for it in entries(route)] == [False, True]
+    assert is_mutual({"at": "a:1"}, {"tls": "mutual"})
