@@ -22,7 +22,6 @@ class Row:
 
 API = "an admin interface over the network"
 LEDGER = "the ledger of evidence"
-CA = "a keyholder of its own, and identities that the edge renews by itself"
 
 CATALOGUE: dict[str, dict[str, Row]] = {
     "What must pass": {
@@ -419,7 +418,15 @@ CATALOGUE: dict[str, dict[str, Row]] = {
             "refused with what it is; nothing of others is taken",
             "RFC 5280",
         ),
-        "K03": Row("reading an authority's key", "a process of its own holds it", "relayd ca.c", CA),
-        "K04": Row("clocks, outages and rotation of roots", "renewed in time; no failed handshake", "RFC 8555", CA),
+        "K03": Row(
+            "reading an identity's key, its token or an authority's key as the engine's user, or from the engine's open files",
+            "nothing can be opened; no key is put where others can look",
+            "relayd ca.c",
+        ),
+        "K04": Row(
+            "an authority that is away, a clock that is moved, a rotation of roots under traffic",
+            "renewed at half of its life; what is there stays; no request is lost",
+            "RFC 8555",
+        ),
     },
 }

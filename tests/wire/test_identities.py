@@ -3,8 +3,13 @@ until it is there. It never goes on without."""
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+import re
 import socket
 import ssl
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +17,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from everyhop.admin.renewing import Renewer
+from everyhop.demo.certificates import Leaf
 from everyhop.demo.stage import free_port
+from everyhop.model import CaIdentity
 from tests.kit import EdgeKit, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.own_ca import OwnCa, Served
+from tests.kit.process import as_user, children
 from tests.kit.raw import OK, answering
 
 Edges = Callable[..., EdgeKit]
@@ -119,3 +128,113 @@ def test_without_its_certificate_a_hop_is_refused_by_a_word_of_its_own_and_every
     assert ground.shown == [] and ground.backend.records == []
     until(lambda: any("did not answer" in why and "tried again at" in why for why in told(it, "identity-missing")))
     assert it.status()["routes"][0]["closed"] == "hop/no-identity-yet"
+
+
+def test_a_rotation_of_the_authority_under_traffic_loses_no_request(
+    ground: Ground, served: Served, tmp_path: Path
+) -> None:
+    """K04. Three steps; at each the edge follows, and the backend too."""
+    own = ground.own
+    ground.given(own.does("token", NAME).strip())
+    it = ground.run(served.port)
+    until(lambda: status(it) == 200)
+    answers: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            answers.append(status(it))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    context = ground.backend.context
+    assert context is not None
+    identity = CaIdentity.model_validate(
+        {"name": "own", "from": "ca", "authority": f"127.0.0.1:{served.port}", "state": str(ground.state)}
+    )
+
+    def followed() -> None:
+        """The edge has the roots of now, and requests have passed since."""
+        context.load_verify_locations(own.roots)
+        it.admin("reload")
+        until(lambda: (ground.state / "current" / "roots.pem").read_bytes() == own.roots.read_bytes())
+        passed = len(answers)
+        until(lambda: len(answers) > passed + 5)
+
+    try:
+        own.does("rotate", "--passphrase-file", str(own.passphrase))
+        followed()
+        own.does("rotate", "--activate")
+        followed()
+        leaf = own.leaf(tmp_path / "anew", "backend.corp.example", use="server")
+        context.load_cert_chain(leaf.chain, leaf.key)
+        Renewer(identity, tmp_path, clock=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=20)).step()
+        until(lambda: ground.shown[-1] == ground.leaf().serial_number)
+        own.does("rotate", "--retire", "--force")
+        followed()
+    finally:
+        over.set()
+        asking.join()
+    assert set(answers) == {200}, answers
+
+
+def test_a_site_shows_an_identity_and_knows_its_clients_by_what_came_with_it(
+    ground: Ground, served: Served, raw: Raws, tmp_path: Path
+) -> None:
+    """Refused, as one by ACME is, until it is there."""
+    ground.given(ground.own.does("token", "guard.corp.example").strip())
+    plain = raw(answering(OK))
+    site = (
+        '[[site]]\nname = "guard"\nhosts = ["guard.corp.example"]\ncerts = [{ identity = "own" }]\n'
+        'clients = { ca = "identity:own", crl = "identity:own" }\n'
+        '[[route]]\nname = "guarded"\nhost = "guard.corp.example"\ntls = "plaintext"\n'
+        f'to = ["127.0.0.1:{plain.port}"]\nallow = {{ clients = ["spiffe://corp.example/*"] }}\n'
+    )
+    it = ground.run(more=site)
+    client = ground.own.leaf(tmp_path / "client", NAME, use="client")
+    other = ground.own.leaf(tmp_path / "other", "other.corp.example", use="client")
+
+    def asked(leaf: Leaf | None) -> int:
+        context = ssl.create_default_context(cafile=str(ground.own.roots))
+        if leaf is not None:
+            context.load_cert_chain(leaf.chain, leaf.key)
+        with socket.create_connection(("127.0.0.1", it.port), timeout=10) as sock:
+            with context.wrap_socket(sock, server_hostname="guard.corp.example") as spoken:
+                return exchange(spoken, GET.replace("a.test", "guard.corp.example")).status
+
+    with pytest.raises(OSError):
+        asked(client)
+    assert it.line(lambda line: line["sni"] == "guard.corp.example")["end"] == "hello/no-certificate-yet"
+    it.reload(ground.route(served.port, site))
+
+    def let_in() -> bool:
+        try:
+            return asked(client) == 200
+        except OSError:
+            return False
+
+    until(let_in)
+    assert asked(other) == 403
+    with pytest.raises(OSError):
+        asked(None)
+    ground.own.does("revoke", f"{x509.load_pem_x509_certificates(client.chain.read_bytes())[0].serial_number:X}")
+    it.admin("reload")
+    until(lambda: not let_in())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an engine has another uid than its supervisor where root starts it")
+def test_a_taken_engine_can_read_neither_its_identitys_key_nor_the_authoritys(ground: Ground, served: Served) -> None:
+    """K03. Tried as its user, and in its folder of open files."""
+    ground.given(ground.own.does("token", NAME).strip())
+    it = ground.run(served.port)
+    until(lambda: status(it) == 200)
+    (engine,) = children(it.edge.process.pid)
+    uid = int(re.findall(r"^Uid:\t(\d+)", Path(f"/proc/{engine}/status").read_text(), re.M)[0])
+    assert uid != 0
+    keys = [ground.state / "current" / "pair.pem", ground.token, ground.own.at / "1" / "issuing.key"]
+    assert all(key.stat().st_size for key in keys)
+    for key in keys:
+        done = subprocess.run([*as_user(uid), "cat", str(key)], capture_output=True, timeout=30, check=False)
+        assert done.returncode != 0 and done.stdout == b"", key
+    held = [os.readlink(one) for one in Path(f"/proc/{engine}/fd").iterdir()]
+    assert not any(str(ground.folder) in one for one in held), held

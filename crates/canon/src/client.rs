@@ -3,7 +3,7 @@
 //! never passes for one of another: a fingerprint begins with `sha256:`, a URI has a scheme and a colon, an e-mail
 //! address an `@`, and a DNS name none of these.
 
-use crate::host;
+use crate::{host, spiffe};
 
 /// Before the digits of a fingerprint.
 const FINGERPRINT: &str = "sha256:";
@@ -27,6 +27,9 @@ pub fn client(text: &str) -> Result<String, &'static str> {
     }
     if text.contains('*') && !text.contains(':') {
         return Err("a star stands for nothing here: each client is named whole");
+    }
+    if let Some(judged) = spiffe::entry(text) {
+        return judged.map(|()| text.to_owned());
     }
     if text.contains(':') {
         return uri(text).ok_or("a URI begins with its scheme, as in spiffe://td/name");
@@ -96,7 +99,7 @@ mod tests {
         let print = "AB".repeat(32);
         for (written, form) in [
             ("Alice.Corp", "alice.corp".to_owned()),
-            ("spiffe://TD/Alice", "spiffe://TD/Alice".to_owned()),
+            ("spiffe://td/Alice", "spiffe://td/Alice".to_owned()),
             ("Alice.B+x@Corp.Example", "Alice.B+x@corp.example".to_owned()),
             (format!("SHA256:{print}").as_str(), format!("sha256:{}", "ab".repeat(32))),
             (format!("sha256:{}", ["AB"; 32].join(":")).as_str(), format!("sha256:{}", "ab".repeat(32))),
@@ -117,6 +120,8 @@ mod tests {
             ("CN=alice", "subject"),
             ("10.0.0.1", "address"),
             ("//td/alice:x", "scheme"),
+            ("spiffe://TD/alice", "trust domain"),
+            ("spiffe://td/a/*", "trust domain"),
             ("alice@", "e-mail"),
             ("alice@corp@x", "e-mail"),
             ("\"a\"@corp", "e-mail"),

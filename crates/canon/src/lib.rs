@@ -20,5 +20,6 @@ pub mod readings;
 pub mod resp;
 pub mod returned;
 pub mod rewrite;
+pub mod spiffe;
 pub mod told;
 pub mod trace;

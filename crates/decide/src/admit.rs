@@ -10,6 +10,7 @@ use everyhop_canon::networks::Networks;
 use everyhop_canon::onward::without;
 use everyhop_canon::path::{path, reads_one_way};
 use everyhop_canon::rewrite::{NoRewrite, Rewrite};
+use everyhop_canon::spiffe;
 use everyhop_plan::{Paths, Plan, Target, Way};
 use std::net::IpAddr;
 
@@ -145,7 +146,7 @@ impl Rule {
     fn takes_client(&self, who: Who<'_>) -> Result<(), Denied> {
         self.takes_address(who.at)?;
         let (Some(allow), Proof::Names(names)) = (&self.allow, who.proof) else { return Ok(()) };
-        if names.iter().any(|name| allow.contains(name)) { Ok(()) } else { Err(Denied::ClientNotAllowed) }
+        if spiffe::is_allowed(allow, names) { Ok(()) } else { Err(Denied::ClientNotAllowed) }
     }
 
     #[inline]

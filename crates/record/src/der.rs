@@ -10,6 +10,7 @@ const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 /// subjectAltName (RFC 5280 §4.2.1.6), and the tag of an rfc822Name in it.
 const ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const RFC822_NAME: u8 = 0x81;
+const URI: u8 = 0x86;
 /// The lengths from which and up to which an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
 const RSA_BITS: usize = 2048;
 const MOST_RSA_BITS: usize = 8192;
@@ -83,16 +84,25 @@ impl<'a> Read<'a> {
 
     /// The e-mail addresses among its names, as they stand.
     fn emails(&self) -> Vec<&'a str> {
+        self.named(RFC822_NAME).into_iter().filter_map(|it| std::str::from_utf8(it).ok()).collect()
+    }
+
+    /// Its names of one kind.
+    fn named(&self, kind: u8) -> Vec<&'a [u8]> {
         let Ok(Some(value)) = self.extension(ALT_NAME) else { return Vec::new() };
         let mut all = inside(value, 0x30).unwrap_or_default();
-        let names = std::iter::from_fn(|| take(&mut all)).filter(|it| it.tag == RFC822_NAME);
-        names.filter_map(|it| std::str::from_utf8(it.inner).ok()).collect()
+        std::iter::from_fn(|| take(&mut all)).filter(|it| it.tag == kind).map(|it| it.inner).collect()
     }
 }
 
 /// The e-mail addresses among the names of a certificate, as they stand.
 pub fn emails(der: &[u8]) -> Vec<&str> {
     Read::of(der).map(|it| it.emails()).unwrap_or_default()
+}
+
+/// How many URIs are among the names of a certificate, in whatever form.
+pub fn uris(der: &[u8]) -> usize {
+    Read::of(der).map_or(0, |it| it.named(URI).len())
 }
 
 /// It names no purpose, or names servers among its own. What cannot be read is for nobody.

@@ -4,7 +4,7 @@
 use crate::der;
 use crate::digest::sha256_hex;
 use crate::json::{field, text};
-use everyhop_canon::client;
+use everyhop_canon::{client, spiffe};
 use everyhop_hello as hello;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{CommonState, HandshakeKind};
@@ -66,7 +66,10 @@ impl Peer {
 /// The names of a certificate: DNS, then URI, then e-mail. What is not in the form of its kind is none: it could pass for a
 /// name of another.
 pub(crate) fn names(cert: &webpki::EndEntityCert<'_>, leaf: &[u8]) -> Vec<String> {
-    let uris = cert.valid_uri_names().filter_map(client::uri);
+    // Two URIs make nobody of a SPIFFE ID (X509-SVID §2), also where one of them is in no form.
+    let is_one = der::uris(leaf) == 1;
+    let uris =
+        cert.valid_uri_names().filter_map(client::uri).filter(|uri| is_one || spiffe::trust_domain(uri).is_none());
     let emails = der::emails(leaf).into_iter().filter_map(client::email);
     cert.valid_dns_names().map(client::dns).chain(uris).chain(emails).collect()
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from everyhop.diff.hops import hops
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.named import beyond
 from everyhop.diff.networks import left
 from everyhop.plan import AtBackend, AtEdge, ClientsRequire, Outcome, Plan, Request, Route
 from everyhop.screen import few
@@ -107,7 +108,8 @@ def known(proofs: set[Proof], it: Proof) -> bool:
     alike = [p for p in fit if p.ca == it.ca]
     if any(p.names is None for p in alike):
         return True
-    return it.names is not None and it.names <= frozenset().union(*(p.names or () for p in alike))
+    were = frozenset().union(*(p.names or () for p in alike))
+    return it.names is not None and not beyond(it.names, were)
 
 
 def client_changes(old: Plan, new: Plan, requests: tuple[Request, ...], moved: Moved) -> list[Change]:

@@ -10,6 +10,7 @@ from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.limited import limited
 from everyhop.diff.logged import route_lines
 from everyhop.diff.mirrors import copied
+from everyhop.diff.named import beyond
 from everyhop.diff.networks import left
 from everyhop.diff.passwords import passwords
 from everyhop.diff.shaped import shaped
@@ -150,7 +151,7 @@ def clients(name: str, a: AtEdge | Here, b: AtEdge | Here) -> list[Change]:
     was, now = a.allow_clients, b.allow_clients
     if was == now:
         return []
-    more = sorted(set(now or ()) - set(was or ()))
+    more = beyond(now or (), was or ())
     if now is None or (was is not None and more):
         who = "any client that the site lets in" if now is None else ", ".join(more)
         return [Change("clients-widened", name, f"{who} may pass", "they reach this route")]

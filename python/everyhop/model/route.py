@@ -32,7 +32,7 @@ class Allow(Section):
     """Which clients may pass. What is said of both is asked of both."""
 
     clients: list[str] | None = None
-    """Verified clients, by DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case. On passthrough it cannot be said: nobody proves anything to the edge."""
+    """Verified clients, by DNS, URI or e-mail names of their certificates (subjectAltName), or `sha256:` and the SHA-256 of a certificate in hexadecimal digits. DNS names and the host of an e-mail address are compared without case. `spiffe://td/path` is the ID of one workload and `spiffe://td/*` all of a trust domain, by the rules of SPIFFE: a certificate with two URIs is neither. On passthrough it cannot be said: nobody proves anything to the edge."""
     networks: list[str] | None = None
     """Networks of which the client's address must be in one: `10.0.0.0/8`, `2001:db8::/32`, or one address. The address is that of the log: the peer's, or the client's whom a PROXY header or `trusted_proxies` name. It proves nothing of who is there. On passthrough the connection is closed before a backend is connected to; requests elsewhere get 403."""
 

@@ -89,16 +89,16 @@ def test_a_hello_leads_to_the_stream_and_no_request_does(tmp_path: Path) -> None
 
 def test_an_allow_list_knows_three_kinds_of_names_and_the_certificate_itself(tmp_path: Path) -> None:
     print_ = "sha256:" + "AB" * 32
-    allow = f'allow = {{ clients = ["Dev.Test", "spiffe://Td/x", "Ann.B@Corp.Test", "{print_}"] }}'
+    allow = f'allow = {{ clients = ["Dev.Test", "spiffe://td/X", "Ann.B@Corp.Test", "{print_}"] }}'
     plan = compiled(tmp_path, mq(more=allow)).plan
     way = plan.routes[1].way
     assert isinstance(way, AtEdge)
-    assert way.allow_clients == ["Ann.B@corp.test", "dev.test", "sha256:" + "ab" * 32, "spiffe://Td/x"]
+    assert way.allow_clients == ["Ann.B@corp.test", "dev.test", "sha256:" + "ab" * 32, "spiffe://td/X"]
 
     def passes(*names: str) -> bool:
         return decide(plan, [Question("mq.test", sni="mq.test", client=names)])[0].served
 
-    for name in ("DEV.test", "spiffe://Td/x", "Ann.B@CORP.test", print_.lower(), "sha256:" + ":".join(["aB"] * 32)):
+    for name in ("DEV.test", "spiffe://td/X", "Ann.B@CORP.test", print_.lower(), "sha256:" + ":".join(["aB"] * 32)):
         assert passes("other.test", name), name
     for name in ("spiffe://td/x", "ann.b@corp.test", "sha256:" + "ab" * 31, "", "Ann.B"):
         assert not passes(name), name

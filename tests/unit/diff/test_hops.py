@@ -80,3 +80,17 @@ def test_nothing_is_said_of_how_strong_a_hop_is_where_there_was_none_of_the_edge
         for old, new in ((blind, ended), (ended, blind)):
             kinds = {c.kind for c in compare(old, new)}
             assert kinds and not kinds & {"hop-weakened", "hop-strengthened", "verification-changed"}
+
+
+def test_an_identity_that_comes_from_elsewhere_is_told_with_who_gives_it() -> None:
+    def given(text: str) -> Plan:
+        identity = f'[[identity]]\nname = "own"\n{text}\n'
+        return plan(route("r", more='present = "own"\n').replace('present = "i"\n', ""), more=identity)
+
+    files = given('chain = "own.pem"\nkey = "file:own.key"')
+    one, other = (given(f'from = "ca"\nauthority = "{at}:7443"\ntoken = "cred:t"') for at in ("ca.test", "cb.test"))
+    (change,) = told(files, one, "identity-changed")
+    assert "'own' (from ca ca.test:7443) instead of 'own' (own.pem)" in change.what
+    (change,) = told(one, other, "identity-changed")
+    assert "'own' (from ca cb.test:7443) instead of 'own' (from ca ca.test:7443)" in change.what
+    assert told(one, one, "identity-changed") == []
