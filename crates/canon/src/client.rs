@@ -53,6 +53,12 @@ pub fn client(text: &str) -> Result<String, &'static str> {
     }
 }
 
+/// What a client is asked about as having proved, in the same form: of a certificate also what no allow-list can name counts, since
+/// a second URI makes nobody of a SPIFFE ID.
+pub fn proved(text: &str) -> Option<String> {
+    client(text).ok().or_else(|| uri(text))
+}
+
 fn has_prefix(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
 }
@@ -132,6 +138,12 @@ mod tests {
             let why = client(written).expect_err(written);
             assert!(why.contains(says), "{written}: {why}");
         }
+    }
+
+    #[test]
+    fn a_uri_that_no_list_can_name_is_proved_all_the_same() {
+        assert!(client("spiffe://td").is_err() && proved("spiffe://td").as_deref() == Some("spiffe://td"));
+        assert_eq!((proved("A.test").as_deref(), proved("*.test"), proved("SHA256:x")), (Some("a.test"), None, None));
     }
 
     #[test]

@@ -198,7 +198,7 @@ fn decide(plan: &Plan, matcher: &Matcher, ask: &Where, it: &Ask<'_>, running: Op
     };
     // Unless the question says who the client proved to be, an allow-list is taken as passed.
     let names: Option<Vec<String>> =
-        ask.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
+        ask.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::proved(n)).collect());
     let who = Who { proof: names.as_deref().map_or(Proof::Any, Proof::Names), at: at(ask) };
     if matcher.is_streaming(site) {
         return streamed(matcher, (listener, site), who, ask.sni.as_deref(), running);

@@ -51,7 +51,7 @@ impl Judge {
         let listener = it.listener.as_deref().or_else(|| self.plan.first_of_tls().map(|l| l.name.as_str()));
         let ask = Ask { host: &host, path: &path, sent: &it.path, method: &it.method, headers: &headers };
         let names: Option<Vec<String>> =
-            it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::client(n).ok()).collect());
+            it.client.as_ref().map(|names| names.iter().filter_map(|n| canon::client::proved(n)).collect());
         let who = Who {
             proof: names.as_deref().map_or(Proof::Any, Proof::Names),
             at: it.address.map_or(At::Anywhere, At::Address),
