@@ -19,6 +19,7 @@ mod plan;
 mod rate_limit_response;
 #[cfg(feature = "session")]
 mod session;
+mod signing;
 mod token;
 
 pub use canon::{forwarded, host, path, proxy, reply, trace};
@@ -33,6 +34,7 @@ pub use plan::plan;
 pub use rate_limit_response::rate_limit_response;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
+pub use signing::signing;
 pub use token::{key_set, token};
 
 pub type Target = fn(&[u8]);
@@ -58,6 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("token", token),
     ("key_set", key_set),
     ("users", users),
+    ("signing", signing),
     ("authorization", authorization),
     #[cfg(feature = "session")]
     ("inspector", inspector),

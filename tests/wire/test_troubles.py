@@ -18,6 +18,7 @@ import pytest
 
 from everyhop.admin import engine_socket
 from everyhop.admin.inspection import Inspection
+from everyhop.admin.keyholding import Keyholding
 from everyhop.admin.orders import give_plan
 from everyhop.compile import compile_file
 from everyhop.demo.backends import Backend
@@ -390,7 +391,7 @@ def test_an_engine_that_runs_another_plan_is_told_until_it_is_given_the_right_on
     beside.write_text(text.replace('host = "a.test"', 'host = "b.test"'))
     other = compile_file(beside)
     control = Control.connect(engine_socket(it.it.folder / "admin.sock"))
-    give_plan(control, other, {}, {}, Inspection())
+    give_plan(control, other, {}, {}, Inspection(), Keyholding("off"))
     control.close()
     told = it.wait("other-plan")
     assert told["why"] == f"it runs plan {other.plan_digest[:16]}" and not told["unready"]

@@ -140,6 +140,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/diff/test_sites.py",
             "tests/unit/diff/test_hops.py",
             "tests/unit/diff/test_whole.py",
+            "tests/unit/diff/test_keys_at.py",
             "tests/unit/diff/test_issuers.py",
             "tests/unit/diff/test_hsts.py",
             "tests/unit/diff/test_own.py",

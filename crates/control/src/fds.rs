@@ -6,10 +6,11 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
     recvmsg, sendmsg,
 };
-use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use zeroize::Zeroizing;
 
 /// A plan of 5,000 routes is some MiB.
 const MESSAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -89,4 +90,14 @@ pub(crate) fn send(stream: &mut UnixStream, body: &[u8], fds: &[BorrowedFd<'_>])
         left = later;
     }
     stream.write_all(rest)
+}
+
+/// What a sealed memory file says. It is as long as it is, so that what is read never moves, and is wiped when it is dropped: keys
+/// do not stay in freed memory. What rustls keeps, it keeps while it is used.
+pub(crate) fn read_sealed<T>(fd: OwnedFd, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    let mut file = std::fs::File::from(fd);
+    file.rewind().ok()?;
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(file.metadata().ok()?.len()).ok()?]);
+    file.read_exact(&mut bytes).ok()?;
+    read(&bytes)
 }

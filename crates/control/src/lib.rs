@@ -4,12 +4,14 @@
 mod develop;
 mod fds;
 mod fetch;
+mod holding;
 mod messages;
 mod metrics_asks;
 mod metrics_exchanges;
 mod metrics_limits;
 mod metrics_mirrors;
 mod metrics_passwords;
+mod metrics_signatures;
 mod metrics_text;
 mod metrics_times;
 mod metrics_waf;
@@ -26,6 +28,7 @@ pub use develop::develop;
 pub use everyhop_record::refusal::{REFUSALS, Refusal, all_refusals};
 pub use everyhop_record::trouble::TROUBLES;
 pub use fetch::fetch_keys;
+pub use holding::hold;
 pub use sandbox::{Sandbox, User, close_supervisor};
 pub use r#where::where_in;
 pub use whole::{NoWhole, Whole, read_request};
@@ -66,12 +69,7 @@ fn prepare(shared: &Arc<Shared>) {
     // after the loads of the bench), and no load cost less with them.
     // SAFETY: this operation takes one number, and zeros; it touches no memory of ours. Where it fails, nothing is lost.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-    // What tells a supervisor to reload or to reopen its log may be sent to us by mistake: by name, or by an old pid file. By
-    // default each of these would end us, and with us every connection.
-    for number in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
-        // SAFETY: ignoring a signal calls nothing of ours.
-        unsafe { libc::signal(number, libc::SIG_IGN) };
-    }
+    undisturbed();
     // Descriptors up to the hard limit: each connection takes one or two.
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     limit.current = limit.maximum;
@@ -92,4 +90,13 @@ fn prepare(shared: &Arc<Shared>) {
         counted.panics.fetch_add(1, Ordering::Relaxed);
         default(info);
     }));
+}
+
+/// What tells a supervisor to reload or to reopen its log may be sent to us by mistake: by name, or by an old pid file. By
+/// default each of these would end us, and with us every connection.
+fn undisturbed() {
+    for number in [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+        // SAFETY: ignoring a signal calls nothing of ours.
+        unsafe { libc::signal(number, libc::SIG_IGN) };
+    }
 }

@@ -143,6 +143,8 @@ pub(crate) enum Ask {
     Challenges {
         challenges: Vec<challenges::Given>,
     },
+    /// Sign by these lines, and by no others.
+    Signers {},
     Where(Where),
     Drain {
         drain_s: u64,

@@ -6,6 +6,7 @@ use crate::metrics_exchanges::exchanges;
 use crate::metrics_limits::{limits, stores};
 use crate::metrics_mirrors::mirrors;
 use crate::metrics_passwords::passwords;
+use crate::metrics_signatures::signatures;
 use crate::metrics_times::{durations, first_bytes};
 use crate::metrics_waf;
 use crate::metrics_zones::zones;
@@ -56,6 +57,7 @@ pub(crate) fn metrics(shared: &Shared, wrong: &[Trouble], ready: bool) -> String
     mirrors(&mut out, &running);
     asks(&mut out, &running);
     passwords(&mut out, shared);
+    signatures(&mut out);
     metrics_waf::wafs(&mut out, shared, &running);
     zones(&mut out, &running);
     limits(&mut out, &running);

@@ -48,8 +48,21 @@ pub(crate) fn closed() -> Option<&'static Closed> {
     CLOSED.get()
 }
 
-/// Closes the process. To be called while it has one thread: what is given up here, later threads never had.
+/// Whose process it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Engine,
+    /// It makes no socket and waits for no connection: what it speaks with came as descriptors.
+    Keyholder,
+}
+
+/// Closes the engine's process. To be called while it has one thread: what is given up here, later threads never had.
 pub fn enter(wanted: Sandbox, user: Option<User>) -> Result<(), String> {
+    enter_as(Of::Engine, wanted, user)
+}
+
+/// As [`enter`].
+pub(crate) fn enter_as(whose: Of, wanted: Sandbox, user: Option<User>) -> Result<(), String> {
     if wanted != Sandbox::Off {
         // As long as that is ours to do: another user may not. Beside `no_new_privs` it is a second bolt on the same door.
         bound_capabilities(CapabilitySet::empty());
@@ -67,7 +80,7 @@ pub fn enter(wanted: Sandbox, user: Option<User>) -> Result<(), String> {
     let no_capabilities = without_capabilities().is_ok();
     let no_new_privs = rustix::thread::set_no_new_privs(true).is_ok();
     let landlock = landlocked();
-    let (seccomp, why) = match filtered() {
+    let (seccomp, why) = match filtered(whose) {
         Ok(()) => (true, String::new()),
         Err(why) => (false, why),
     };
@@ -217,7 +230,18 @@ const ALLOWED: &[i64] = &[
 const FCNTL: &[i32] =
     &[libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC, libc::F_SETPIPE_SZ];
 
-fn filtered() -> Result<(), String> {
+/// What makes a socket, or comes to one by itself, and moves bytes that are no message of ours.
+const OF_NETWORKS: &[i64] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_accept4,
+    libc::SYS_splice,
+    libc::SYS_pipe2,
+    libc::SYS_setsockopt,
+    libc::SYS_epoll_create1,
+];
+
+fn filtered(whose: Of) -> Result<(), String> {
     let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("seccomp on this processor: {e:?}"))?;
     // Its flags are in memory, where a filter cannot look; told that there is none, the C library uses clone. First,
     // since the list below allows no further filter; of two answers the stricter holds.
@@ -229,7 +253,11 @@ fn filtered() -> Result<(), String> {
     );
     let program: seccompiler::BpfProgram = no_clone3.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
     seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
-    let filter = SeccompFilter::new(rules()?, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch);
+    let mut rules = rules()?;
+    if whose == Of::Keyholder {
+        rules.retain(|number, _| !OF_NETWORKS.contains(number));
+    }
+    let filter = SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch);
     let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
     seccompiler::apply_filter(&program).map_err(|e| e.to_string())
 }
@@ -277,10 +305,10 @@ mod tests {
     use std::process::Command;
 
     /// Runs `f` in a thread of its own that is closed as the engine is; filters and rules are a thread's.
-    fn inside<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
+    fn inside<T: Send + 'static>(whose: Of, f: impl FnOnce() -> T + Send + 'static) -> T {
         std::thread::spawn(move || {
             let landlock = landlocked();
-            filtered().expect("seccomp");
+            filtered(whose).expect("seccomp");
             eprintln!("landlock: {landlock}");
             f()
         })
@@ -294,7 +322,7 @@ mod tests {
 
     #[test]
     fn in_the_sandbox_no_file_is_opened_no_program_started_no_port_bound_and_nobody_traced() {
-        let tried = inside(|| {
+        let tried = inside(Of::Engine, || {
             // SAFETY: plain system calls without pointers into our memory, but for null.
             let raw = |number: i64, a: i64, b: i64, c: i64| unsafe {
                 if libc::syscall(number, a, b, c) < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
@@ -328,7 +356,7 @@ mod tests {
     fn in_the_sandbox_bytes_still_move_and_threads_still_start() {
         let outside = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
         let addr = outside.local_addr().expect("its address");
-        let moved = inside(move || {
+        let moved = inside(Of::Engine, move || {
             let mut client = std::net::TcpStream::connect(addr)?;
             let (mut server, _) = outside.accept()?;
             std::io::Write::write_all(&mut client, b"ping")?;
@@ -337,5 +365,30 @@ mod tests {
             std::thread::Builder::new().spawn(move || got)?.join().map_err(|_| std::io::Error::other("no thread"))
         });
         assert_eq!(moved.expect("bytes"), *b"ping");
+    }
+
+    #[test]
+    fn where_keys_are_held_no_socket_is_made_and_lines_that_are_there_still_speak() {
+        let (near, far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+        let addr = port.local_addr().expect("its address");
+        std::io::Write::write_all(&mut &far, b"sign").expect("said");
+        let (tried, heard) = inside(Of::Keyholder, move || {
+            let tried = [
+                ("connect", refused(std::net::TcpStream::connect(addr))),
+                ("a pair", refused(std::os::unix::net::UnixStream::pair())),
+                ("a datagram", refused(std::net::UdpSocket::bind("127.0.0.1:0"))),
+                ("open", refused(std::fs::File::open("/etc/hostname"))),
+            ];
+            let mut heard = [0u8; 4];
+            std::io::Read::read_exact(&mut &near, &mut heard).expect("heard");
+            // As lines come, threads begin.
+            (tried, std::thread::spawn(move || heard).join().expect("a thread"))
+        });
+        drop(far);
+        for (what, refused) in tried {
+            assert!(refused, "{what} was possible");
+        }
+        assert_eq!(heard, *b"sign");
     }
 }

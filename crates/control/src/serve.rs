@@ -7,6 +7,7 @@ use crate::{fds, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_running::address::Found;
+use everyhop_running::apart::LINES;
 use everyhop_running::build::Brought;
 use everyhop_running::material::Blob;
 use everyhop_running::passwords::Passwords;
@@ -15,7 +16,6 @@ use everyhop_transport::clock::steady_ms;
 use everyhop_transport::ticker;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -24,7 +24,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use zeroize::Zeroizing;
 
 /// How long an edge that leaves waits for a collector: less than its supervisor waits for it.
 const FLUSH_MS: u64 = 1500;
@@ -162,6 +161,10 @@ impl Engine {
                 Err(why) => refused("plan/unusable", &why.0),
             },
             Ask::Where(ask) => r#where::where_now(&self.shared, &ask),
+            Ask::Signers {} => {
+                LINES.open(fds);
+                answer("heard")
+            }
             Ask::Drain { drain_s } => self.leave(drain_s, Order::Drain),
             Ask::Retire { retire_s } => self.leave(retire_s, Order::Retire),
             Ask::Stop {} => answer("stopping"),
@@ -430,12 +433,5 @@ fn ready(fd: &OwnedFd) -> std::io::Result<TcpListener> {
 }
 
 fn read_blob(fd: OwnedFd) -> Option<Blob> {
-    use std::io::Seek;
-    let mut file = std::fs::File::from(fd);
-    file.rewind().ok()?;
-    // As long as it is, so that it never moves; wiped when it is dropped: keys do not stay in freed memory. What rustls
-    // keeps, it keeps while the plan runs.
-    let mut bytes = Zeroizing::new(vec![0; usize::try_from(file.metadata().ok()?.len()).ok()?]);
-    file.read_exact(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    fds::read_sealed(fd, |text| serde_json::from_slice(text).ok())
 }

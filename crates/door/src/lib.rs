@@ -14,6 +14,24 @@ use std::os::fd::{FromRawFd, OwnedFd};
 #[pyfunction]
 #[pyo3(signature = (fd, sandbox, user=None))]
 fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyResult<()> {
+    become_process(py, fd, sandbox, user, c"everyhop-engine", everyhop_control::run)
+}
+
+/// Runs the keyholder on an inherited socket that its supervisor speaks on. Never returns to Python. The rest as `main`.
+#[pyfunction]
+#[pyo3(signature = (fd, sandbox, user=None))]
+fn hold(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyResult<()> {
+    become_process(py, fd, sandbox, user, c"everyhop-keys", everyhop_control::hold)
+}
+
+fn become_process(
+    py: Python<'_>,
+    fd: i32,
+    sandbox: &str,
+    user: Option<(u32, u32)>,
+    name: &std::ffi::CStr,
+    run: fn(OwnedFd, everyhop_control::Sandbox, Option<everyhop_control::User>) -> std::process::ExitCode,
+) -> PyResult<()> {
     use everyhop_control::{Sandbox, User};
     if fd < 3 {
         return Err(PyValueError::new_err("a descriptor above 2 is needed"));
@@ -25,12 +43,12 @@ fn main(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyR
         _ => return Err(PyValueError::new_err("sandbox is enforce, best-effort or off")),
     };
     let user = user.map(|(uid, gid)| User { uid, gid });
-    // A name for ps and top; without it the engine runs as well.
-    let _ = rustix::thread::set_name(c"everyhop-engine");
+    // A name for ps and top; without it the process runs as well.
+    let _ = rustix::thread::set_name(name);
     py.detach(|| {
         // SAFETY: the caller hands over a descriptor that nothing else in this fresh process uses.
         let control = unsafe { OwnedFd::from_raw_fd(fd) };
-        let code = everyhop_control::run(control, sandbox, user);
+        let code = run(control, sandbox, user);
         let failed = code != std::process::ExitCode::SUCCESS;
         std::process::exit(i32::from(failed) * 3);
     })
@@ -250,6 +268,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("LIBC_TUNABLES", everyhop_control::LIBC_TUNABLES)?;
     m.add("RESERVED_FDS", everyhop_control::RESERVED_FDS)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
+    m.add_function(wrap_pyfunction!(hold, m)?)?;
     m.add_function(wrap_pyfunction!(close_supervisor, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;

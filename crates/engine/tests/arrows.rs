@@ -13,12 +13,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("token", &[]),
     ("password", &[]),
+    ("signing", &[]),
     ("decide", &["plan", "hello", "canon"]),
     ("transport", &[]),
     ("record", &["plan", "hello", "canon", "http1"]),
-    ("running", &["plan", "hello", "canon", "token", "password", "decide", "transport", "record"]),
+    ("running", &["plan", "hello", "canon", "token", "password", "signing", "decide", "transport", "record"]),
+    ("keyholder", &["signing", "running"]),
     ("engine", &["plan", "hello", "canon", "http1", "token", "password", "decide", "transport", "record", "running"]),
-    ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine"]),
+    ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine", "keyholder"]),
     ("door", &["plan", "hello", "canon", "http1", "token", "password", "decide", "record", "running", "control"]),
 ];
 

@@ -109,6 +109,17 @@ pub struct Engine {
     pub drain_s: u32,
     /// How the engine is confined; it holds from its start on. Not reloadable.
     pub sandbox: Sandbox,
+    pub keys: KeysAt,
+}
+
+/// Where private keys are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeysAt {
+    /// In the engine's memory.
+    Engine,
+    /// In that of another process, which signs handshakes and does nothing else.
+    Apart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ pub mod order;
 pub mod otlp;
 mod picked;
 pub mod printable;
-mod reason;
+pub mod reason;
 pub mod refusal;
 pub mod span;
 pub mod spans;

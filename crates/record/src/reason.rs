@@ -45,6 +45,9 @@ fn certificate(error: &E, leaf: Option<&[u8]>, weak: bool) -> Option<Certificate
     })
 }
 
+/// What is said to rustls where a key that another process holds signed nothing, and what it then says.
+pub const UNSIGNED: &str = "not signed";
+
 impl Refusal {
     /// What rustls says of a client's handshake. `leaf`: the certificate that was not believed, if one was shown; `weak`: it
     /// was for the length of a key.
@@ -75,6 +78,7 @@ impl Refusal {
                 | P::SupportedVersionsExtensionRequired,
             ) => Refusal::HandshakeNoVersion,
             E::PeerIncompatible(_) => Refusal::HandshakeNoSuite,
+            E::General(why) if why == UNSIGNED => Refusal::HandshakeUnsigned,
             _ => Refusal::HandshakeFailed,
         }
     }
@@ -100,6 +104,7 @@ impl Refusal {
             E::AlertReceived(alert) if is_of_certificate(*alert) => Refusal::HopIdentityRefused,
             E::NoApplicationProtocol | E::AlertReceived(A::NoApplicationProtocol) => Refusal::HopNoHttp2,
             E::InvalidMessage(_) => Refusal::HopNotTls,
+            E::General(why) if why == UNSIGNED => Refusal::HopUnsigned,
             _ => Refusal::HopHandshake,
         }
     }

@@ -2,7 +2,9 @@
 //! a plan ready, `check` asks it through the door, so what one takes the other takes, for the same reasons. Nothing is
 //! kept and no key is told. Read next: `material.rs`.
 
+use crate::apart;
 use crate::secret::SecretPem;
+use everyhop_signing::Role;
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -35,11 +37,7 @@ impl fmt::Display for Wrong {
 
 /// A chain and its key as rustls shows and uses them.
 pub fn pair(chain: &str, key: &SecretPem) -> Result<Arc<CertifiedKey>, Wrong> {
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| Wrong::Chain("is not PEM".into()))?;
-    let leaf = chain.first().ok_or_else(|| Wrong::Chain("is not there".into()))?;
-    webpki::EndEntityCert::try_from(leaf).map_err(|e| Wrong::Chain(certificate(&e)))?;
+    let chain = certificates(chain)?;
     let key = key.key().ok_or(Wrong::Key("is not a PEM private key"))?;
     let key = provider::sign::any_supported_type(&key).map_err(|_| Wrong::Key("is of no kind that TLS uses here"))?;
     let certified = CertifiedKey::new(chain, key);
@@ -48,6 +46,22 @@ pub fn pair(chain: &str, key: &SecretPem) -> Result<Arc<CertifiedKey>, Wrong> {
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(Wrong::Mismatch),
         Err(e) => Err(Wrong::Chain(format!("cannot be compared with the key: {e}"))),
     }
+}
+
+/// A chain whose key another process holds, for that side of handshakes.
+pub fn chain(chain: &str, role: Role) -> Result<Arc<CertifiedKey>, Wrong> {
+    let certified = apart::certified(certificates(chain)?, role);
+    certified.map(Arc::new).ok_or_else(|| Wrong::Chain("has a key of no kind that TLS uses here".into()))
+}
+
+/// Of which the first can be shown.
+fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| Wrong::Chain("is not PEM".into()))?;
+    let leaf = chain.first().ok_or_else(|| Wrong::Chain("is not there".into()))?;
+    webpki::EndEntityCert::try_from(leaf).map_err(|e| Wrong::Chain(certificate(&e)))?;
+    Ok(chain)
 }
 
 /// The roots of a bundle, and which of its certificates, counted from 0, are none that can be used, with the reason.

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod alone;
+pub mod apart;
 pub mod asks;
 pub mod backend;
 pub mod basic;

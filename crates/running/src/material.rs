@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use everyhop_plan::{Cert, ClientDemand, Identity, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
+use everyhop_signing::Role;
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
@@ -63,7 +64,7 @@ pub struct Blob {
 
 #[derive(Default)]
 struct Read {
-    pairs: RefCell<HashMap<String, Arc<CertifiedKey>>>,
+    pairs: RefCell<HashMap<(String, Role), Arc<CertifiedKey>>>,
     roots: RefCell<HashMap<String, Roots>>,
     pages: RefCell<HashMap<String, Bytes>>,
 }
@@ -82,7 +83,9 @@ const SYSTEM: &str = "ca/system";
 #[serde(deny_unknown_fields)]
 pub struct Pair {
     chain: String,
-    key: SecretPem,
+    /// Nothing: another process holds it, and signs.
+    #[serde(deserialize_with = "everyhop_plan::present")]
+    key: Option<SecretPem>,
 }
 
 /// A line of the material list: what evidence may know of a piece of material.
@@ -102,13 +105,19 @@ pub struct Listed {
 pub struct Unusable(pub String);
 
 impl Blob {
-    pub fn pair(&self, id: &str) -> Result<Arc<CertifiedKey>, Unusable> {
-        if let Some(known) = self.read.pairs.borrow().get(id) {
+    /// `role`: what it is shown as, for which its key signs and no more where another process holds it.
+    pub fn pair(&self, id: &str, role: Role) -> Result<Arc<CertifiedKey>, Unusable> {
+        let name = (id.to_owned(), role);
+        if let Some(known) = self.read.pairs.borrow().get(&name) {
             return Ok(known.clone());
         }
         let pair = self.certs.get(id).ok_or_else(|| Unusable(format!("material {id:?} was not sent")))?;
-        let certified = judge::pair(&pair.chain, &pair.key).map_err(|wrong| Unusable(format!("{id:?}: {wrong}")))?;
-        self.read.pairs.borrow_mut().insert(id.to_owned(), certified.clone());
+        let certified = match &pair.key {
+            Some(key) => judge::pair(&pair.chain, key),
+            None => judge::chain(&pair.chain, role),
+        };
+        let certified = certified.map_err(|wrong| Unusable(format!("{id:?}: {wrong}")))?;
+        self.read.pairs.borrow_mut().insert(name, certified.clone());
         Ok(certified)
     }
 
@@ -265,8 +274,11 @@ pub fn server(
     end_of: impl Fn(&str) -> i64,
 ) -> Result<Arc<ServerConfig>, Unusable> {
     let (crypto, versions) = crypto(&site.policy)?;
-    let certs = shown(site, blob).into_iter().map(|c| blob.pair(&c.material).map(|pair| (pair, end_of(&c.material))));
-    let certs = certs.collect::<Result<Vec<_>, _>>()?;
+    let certs = shown(site, blob).into_iter().map(|c| {
+        let pair = blob.pair(&c.material, Role::Server)?;
+        Ok((pair, end_of(&c.material)))
+    });
+    let certs = certs.collect::<Result<Vec<_>, Unusable>>()?;
     let builder = ServerConfig::builder_with_provider(crypto.clone())
         .with_protocol_versions(&versions)
         .map_err(|e| Unusable(format!("policy of site {:?}: {e}", site.name)))?;
@@ -362,7 +374,7 @@ pub fn client(
     blob: &Blob,
 ) -> Result<ClientConfig, Unusable> {
     let (crypto, versions) = crypto(policy)?;
-    let shown = present.map(|id| blob.pair(id)).transpose()?;
+    let shown = present.map(|id| blob.pair(id, Role::Client)).transpose()?;
     let judge = judge_of(verify, &crypto, blob)?;
     let mut config = ClientConfig::builder_with_provider(crypto)
         .with_protocol_versions(&versions)

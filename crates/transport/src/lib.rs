@@ -7,6 +7,7 @@ pub mod clock;
 pub mod deadlines;
 pub mod h2_io;
 pub mod h2_marks;
+pub mod line;
 pub mod pipe;
 pub mod shares;
 pub mod side;

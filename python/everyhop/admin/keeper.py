@@ -20,6 +20,7 @@ from everyhop.admin.change import Lasting, differing
 from everyhop.admin.drains import Drains
 from everyhop.admin.inspection import Inspection
 from everyhop.admin.key_servers import KeyServers
+from everyhop.admin.keyholding import Keyholding
 from everyhop.admin.maintenance import Maintenance
 from everyhop.admin.orders import give_plan, hand_over
 from everyhop.admin.pace import Pace
@@ -90,7 +91,8 @@ class Keeper:
         self.adopted = ""
         """The version of an engine that was there before us."""
         self.inspection = Inspection()
-        self.retired = Retirement(self.inspection)
+        self.keyholding = Keyholding(wanted.sandbox)
+        self.retired = Retirement(self.inspection, self.keyholding)
         self.upgrade_wrong: str | None = None
         """Why the last upgrade failed; `None` once another engine was started."""
 
@@ -208,7 +210,8 @@ class Keeper:
 
     def apply(self, compiled: Compiled, logs: Mapping[str, int]) -> None:
         try:
-            give_plan(self.must_control(), compiled, self.resolver.answers(3.0), logs, self.inspection)
+            answers = self.resolver.answers(3.0)
+            give_plan(self.must_control(), compiled, answers, logs, self.inspection, self.keyholding)
         except BaseException:
             # What was new of the names did not reach the engine.
             self.resolver.fresh.set()
@@ -233,6 +236,14 @@ class Keeper:
         self.pace.died(now)
         if self.pace.may_start(now):
             self.restart()
+
+    def look_at_keys(self) -> None:
+        """A holder of keys that died, or that hangs, is followed by another at once."""
+        engines = [self.control] if self.control and not self.is_gone() else []
+        for it in self.retired.all:
+            with contextlib.suppress(Lost):
+                engines.append(it.conversation())
+        self.keyholding.look(engines)
 
     def look_at_inspectors(self, *, given_up: bool) -> None:
         """One that died, or that the engine speaks with no more (`given_up`), is followed by another; and where an exclusion is
@@ -355,6 +366,7 @@ class Keeper:
             self.process.wait(END_S)
         self.end_engine()
         self.retired.end()
+        self.keyholding.end()
         self.resolver.stop()
         if self.key_servers is not None:
             self.key_servers.stop()

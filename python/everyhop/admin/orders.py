@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from everyhop.admin.inspection import Inspection
+from everyhop.admin.keyholding import Keyholding
 from everyhop.compile import Compiled
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, sealed
@@ -31,12 +32,17 @@ def hand_over(
 
 
 def give_plan(
-    control: Control, compiled: Compiled, names: Places, logs: Mapping[str, int], inspection: Inspection
+    control: Control,
+    compiled: Compiled,
+    names: Places,
+    logs: Mapping[str, int],
+    inspection: Inspection,
+    keyholding: Keyholding,
 ) -> None:
-    """The plan and what it refers to, once somebody is there who inspects as it says. At a place that is not in `logs` what is
+    """The plan and what it refers to, once somebody is there who inspects as it says, and who signs. At a place that is not in `logs` what is
     open stays."""
     inspector = inspection.ready(control, compiled)
-    material = sealed(compiled.material.blob)
+    material = sealed(keyholding.ready(control, compiled))
     try:
         control.must(
             m.Apply(
@@ -52,5 +58,6 @@ def give_plan(
             m.Applied,
             [material, *logs.values()],
         )
+        keyholding.runs()
     finally:
         os.close(material)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everyhop.admin.inspection import Inspection
+from everyhop.admin.keyholding import Keyholding
 from everyhop.admin.orders import give_plan
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
@@ -82,8 +83,8 @@ class Retired:
 class Retirement:
     """All of them."""
 
-    def __init__(self, inspection: Inspection) -> None:
-        self.inspection = inspection
+    def __init__(self, inspection: Inspection, keyholding: Keyholding) -> None:
+        self.inspection, self.keyholding = inspection, keyholding
         self.all: list[Retired] = []
 
     def take(self, it: Retired, retire_s: int) -> None:
@@ -129,7 +130,7 @@ class Retirement:
         """The plan that runs now, for what they still carry."""
         for it in list(self.all):
             try:
-                give_plan(it.conversation(), compiled, names, logs, self.inspection)
+                give_plan(it.conversation(), compiled, names, logs, self.inspection, self.keyholding)
             except (Lost, EngineRefused) as e:
                 if not it.is_gone():
                     self.lose(it, f"cannot take the plan that runs now ({e})")

@@ -147,6 +147,7 @@ class Supervisor:
                 "dates": self.changes.warn_of_dates,
                 "backends' addresses": keeper.tell_names,
                 "keys of issuers": self.keys.look,
+                "the keyholder": keeper.look_at_keys,
                 "certificates by ACME": lambda: self.issuing.look(keeper.decided, keeper.control, keeper.pid),
                 "identities that come by themselves": lambda: self.renewing.look(keeper.decided),
                 "inspectors": lambda: keeper.look_at_inspectors(

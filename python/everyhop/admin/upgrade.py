@@ -99,7 +99,8 @@ def follow(keeper: Keeper) -> m.Welcome:
     try:
         hand_over(fresh.control, threads, [*keeper.bound, *sockets])
         logs = keeper.log.opened(keeper.running)
-        give_plan(fresh.control, keeper.running, keeper.resolver.answers(), logs, keeper.inspection)
+        answers = keeper.resolver.answers()
+        give_plan(fresh.control, keeper.running, answers, logs, keeper.inspection, keeper.keyholding)
         with status_of(before) as status_fd:
             # Not before: it would tell scrapers that it has no plan.
             hand_over(fresh.control, threads, [], keeper.holds.status, status_fd)

@@ -90,6 +90,8 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
     digits = None if verbose else 16
     line(f"{supervisor['config']}  plan {str(engine['plan_digest'])[:digits]}  generation {engine['generation']}")
     line(*sandboxed(engine.get("sandbox")))
+    if (held := supervisor.get("keyholder")) is not None:
+        line(keyholder(held))
     refused = sum(engine["refused"].values())
     line(
         f"{engine['connections']} connection(s) open, {engine['handshakes']['ok']} handshakes, {refused} refused before any route"
@@ -108,6 +110,12 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
             f"engine before {it['version']}, pid {it['pid']}: accepts no more, {left} connection(s) left, until {it['until']}"
         )
     line()
+
+
+def keyholder(it: dict[str, Any]) -> str:
+    """One line on where the private keys are."""
+    no = "".join(f", {count} refused ({why})" for why, count in it["refused"].items())
+    return f"keys apart: {it['keys']} held by pid {it['pid']}, {it['signed']} handshakes signed{no}; restarts: {it['restarts']}"
 
 
 def drained(it: dict[str, Any], engine: dict[str, Any]) -> str:

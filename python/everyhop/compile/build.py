@@ -34,6 +34,7 @@ def build(world: World) -> plan.Plan:
             threads=threads(config.engine.threads),
             drain_s=config.engine.drain_s,
             sandbox=config.engine.sandbox,
+            keys=config.engine.keys,
         ),
         log=logged(config.log),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),

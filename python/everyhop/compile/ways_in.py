@@ -45,7 +45,7 @@ def ways_in(world: World) -> WaysIn | None:
     carried = streaming(world)
     shape = plan.Plan.model_construct(
         plan=plan.FORM,
-        engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off"),
+        engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off", keys="engine"),
         log=plan.Log(access=plan.ToOff(to="off"), form=plan.InCombined(format="combined"), on_full="drop"),
         status=plan.StatusOff(kind="off"),
         limits=plan.Limits(**world.config.limits.model_dump()),

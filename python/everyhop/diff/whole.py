@@ -19,6 +19,8 @@ KINDS.update(
         "proof-shortened": ("stronger", "what was proved in a handshake is believed for a shorter time"),
         "sandbox-weakened": ("weaker", "the engine is confined less"),
         "sandbox-strengthened": ("stronger", "the engine is confined more"),
+        "keys-together": ("weaker", "private keys are in the engine's memory"),
+        "keys-apart": ("stronger", "private keys are in another process than the engine"),
         "evidence-weakened": ("weaker", "less is recorded of what happens"),
         "evidence-strengthened": ("stronger", "more is recorded of what happens"),
         "error-pages-changed": ("neutral", "errors of the edge's own are told by other pages"),
@@ -37,6 +39,7 @@ def whole_changes(old: Plan, new: Plan) -> list[Change]:
         *keys(old, new),
         *proof(old, new),
         *sandbox(old, new),
+        *keys_at(old, new),
         *evidence(old, new),
         *status(old, new),
         *pages(old, new),
@@ -101,6 +104,16 @@ def sandbox(old: Plan, new: Plan) -> list[Change]:
     so = ("whoever takes the engine gets further", "whoever takes the engine gets less far")
     less = SANDBOXES.index(b) < SANDBOXES.index(a)
     return [either(less, ("sandbox-weakened", "sandbox-strengthened"), "engine", what, so)]
+
+
+def keys_at(old: Plan, new: Plan) -> list[Change]:
+    a, b = old.engine.keys, new.engine.keys
+    if a == b:
+        return []
+    where = {"engine": "in the engine", "apart": "in a process of their own"}
+    what = f"private keys were {where[a]}, now {where[b]}"
+    so = ("whoever takes the engine takes them away", "whoever takes the engine takes none of them away")
+    return [either(b == "engine", ("keys-together", "keys-apart"), "engine", what, so)]
 
 
 def evidence(old: Plan, new: Plan) -> list[Change]:

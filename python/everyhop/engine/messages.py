@@ -210,6 +210,12 @@ class Challenges(Ask):
     challenges: list[Annotated[ShownInTls | SaidInTheClear, Field(discriminator="kind")]]
 
 
+class Signers(Ask):
+    """Have handshakes signed by these lines, which ride along, and by no others; each is to the process that holds the keys."""
+
+    ask: Literal["signers"] = "signers"
+
+
 class Inspector(Ask):
     """An inspector is ready, by the policies that it is known by; its socket rides along."""
 
@@ -395,6 +401,7 @@ Question = Annotated[
     | Keys
     | Challenges
     | Inspector
+    | Signers
     | Where
     | Drain
     | Retire

@@ -1,4 +1,4 @@
-"""Starting the engine: a process of its own, with the door loaded by its path and nothing else of Python.
+"""Starting the engine, and the keyholder: each a process of its own, with the door loaded by its path and nothing else of Python.
 
 It gets one descriptor, its control socket, and leads its own session, so that a terminal's Ctrl-C reaches only us.
 """
@@ -26,7 +26,8 @@ CODE = (
     " d = u.module_from_spec(u.spec_from_loader('_door', l))\n"
     " l.exec_module(d)\n"
     "except Exception as e: sys.exit(f'everyhop: the engine cannot be loaded: {e}')\n"
-    "d.main(int(sys.argv[2]), sys.argv[3], (int(sys.argv[4]), int(sys.argv[5])) if sys.argv[4:] else None)\n"
+    "f = getattr(d, sys.argv[2])\n"
+    "f(int(sys.argv[3]), sys.argv[4], (int(sys.argv[5]), int(sys.argv[6])) if sys.argv[5:] else None)\n"
 )
 
 
@@ -123,9 +124,18 @@ def whom(user: str | None) -> tuple[int, int] | None:
 
 def start(control: socket.socket, sandbox: str = "best-effort", user: str | None = None) -> Started:
     """Starts an engine that listens for us on `control`, which it inherits."""
+    return run("main", control, [sandbox, *map(str, whom(user) or ())])
+
+
+def start_keyholder(control: socket.socket, sandbox: str) -> Started:
+    """Starts a keyholder that hears us on `control`, which it inherits. It stays who we are, so that an engine that is started by
+    root is of another user than the one that holds the keys."""
+    return run("hold", control, [sandbox])
+
+
+def run(what: str, control: socket.socket, words: list[str]) -> Started:
     fd = control.fileno()
-    command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), str(fd), sandbox]
-    command += map(str, whom(user) or ())
+    command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), what, str(fd), *words]
     process = subprocess.Popen(
         command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(dict(os.environ))
     )

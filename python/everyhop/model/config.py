@@ -35,6 +35,8 @@ class EngineSection(Section):
     """Whom the engine becomes when it is started by root; default: nobody. Not reloadable."""
     sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"
     """The engine opens no file, starts no program and binds no port, and the kernel holds it to that: as far as it can (`status` tells), wholly or not at all. Not reloadable."""
+    keys: Literal["engine", "apart"] = "engine"
+    """Where private keys of sites and identities are. `engine`: in its memory. `apart`: in that of another process, the keyholder, which has no network and signs handshakes of these sites and identities and nothing else, so that whoever takes the engine takes no key away. A full handshake costs more then: [what it costs](../how-to/keep-keys-apart.md)."""
 
 
 class AdminSection(Section):

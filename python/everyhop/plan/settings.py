@@ -25,6 +25,7 @@ class Engine(Part):
     threads: Never[Annotated[ThreadsCores | ThreadsFixed, Field(discriminator="count")]]
     drain_s: Never[int]
     sandbox: Always[Literal["off", "best-effort", "enforce"]]
+    keys: Always[Literal["engine", "apart"]]
 
 
 class StatusOff(Part):

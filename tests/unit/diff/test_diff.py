@@ -122,6 +122,7 @@ WORDS = {
     "same_site": ("strict", "lax"),
     "send_proxy": ("off", "v2"),
     "sandbox": ("off", "enforce"),
+    "keys": ("engine", "apart"),
     "crl": ("crl/one", "crl/two"),
     "host_header": ("one.test", "two.test"),
     "of": ("host", "path"),

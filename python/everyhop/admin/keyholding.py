@@ -1,0 +1,201 @@
+"""Keeps the process that holds private keys where `[engine] keys = "apart"`: started before an engine is given a plan, given the
+keys that the engine is not, and followed by another when it dies or hangs. Each engine has lines of its own to it. A supervisor
+that is gone takes it away from no engine.
+
+Read next: `orders.py`, which asks for it before each plan; `../engine/holding.py`, what is said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from everyhop.admin.telling import say
+from everyhop.compile import Compiled
+from everyhop.engine import holding as h
+from everyhop.engine import messages as m
+from everyhop.engine.control import Control, EngineRefused, sealed
+from everyhop.engine.frames import Lost
+from everyhop.engine.process import Started, start_keyholder
+from everyhop.engine.sockets import cores
+from everyhop.errors import EveryhopError
+
+PATIENCE_S = 2.0
+"""For an order of ours; what it does takes a millisecond."""
+LOOK_S, HANGS_S = 1.0, 1.0
+"""How often it is asked for its counts; one that says nothing for so long hangs."""
+MORE_LINES = 2
+"""Threads of an engine that shake hands beside its workers: with stores, and with collectors."""
+
+
+Keys = dict[tuple[str, str], str]
+"""By the piece of material and the side of handshakes that they are for, in PEM."""
+
+
+@dataclass
+class Running:
+    """A keyholder that is our child."""
+
+    process: Started
+    control: Control
+    engines: set[int] = field(default_factory=set)
+    """Those that have lines to it, by their pid."""
+
+    def end(self) -> None:
+        self.control.close()
+        self.process.end()
+
+
+class Keyholding:
+    """Of one supervisor's engines."""
+
+    def __init__(self, sandbox: str) -> None:
+        self.sandbox = sandbox
+        self.running: Running | None = None
+        self.current: Keys = {}
+        """Of the plan that runs."""
+        self.coming: Keys = {}
+        """Of the one that is about to."""
+        self.lines = 0
+        self.restarts = 0
+        self.looked_s = 0.0
+        self.counts: h.Counts | None = None
+
+    def ready(self, control: Control, compiled: Compiled) -> bytes:
+        """What the engine is to be given of the plan's material: without private keys where they are held apart, once somebody is
+        there who signs by them.
+
+        Raises `EveryhopError` where nobody is: no key goes to the engine instead.
+        """
+        if compiled.plan.engine.keys == "engine":
+            self.leave(control)
+            return compiled.material.blob
+        blob = json.loads(compiled.material.blob)
+        self.coming = {(id_, role): blob["certs"][id_]["key"] for id_, role in uses(compiled) if id_ in blob["certs"]}
+        for it in blob["certs"].values():
+            it["key"] = None
+        threads = compiled.plan.engine.threads
+        self.lines = (threads.threads if threads.count == "fixed" else cores()) + MORE_LINES
+        self.hold()
+        self.connect(control)
+        return json.dumps(blob).encode()
+
+    def runs(self) -> None:
+        """The plan that was asked for last has been taken."""
+        self.current = self.coming
+
+    def hold(self) -> None:
+        """The keys of the plan that runs as well: its certificates are shown until the next has been taken, and in handshakes that
+        are under way then."""
+        it = self.alive()
+        both = [*self.current.items(), *self.coming.items()]
+        held = {(role, key): id_ for (id_, role), key in both}
+        keys = [{"id": id_, "role": role, "key": key} for (role, key), id_ in held.items()]
+        material = sealed(json.dumps({"keys": keys}).encode())
+        try:
+            it.control.must(h.Hold(), h.Held, [material])
+        except Lost:
+            # It died in between.
+            it.end()
+            self.running = None
+            self.alive().control.must(h.Hold(), h.Held, [material])
+        finally:
+            os.close(material)
+
+    def alive(self) -> Running:
+        if self.running is None or self.running.process.is_over():
+            if self.running is not None:
+                self.running.end()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                process = start_keyholder(theirs, self.sandbox)
+            ours.settimeout(PATIENCE_S)
+            self.running = Running(process, Control(ours))
+        return self.running
+
+    def connect(self, control: Control) -> None:
+        """Lines between an engine and the keyholder, unless it has some to this one."""
+        it = self.alive()
+        pid = control.must(m.Hello(), m.Welcome).pid
+        if pid in it.engines:
+            return
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(self.lines)]
+        try:
+            it.control.must(h.Lines(), h.Held, [theirs.fileno() for _, theirs in pairs])
+            control.must(m.Signers(), m.Heard, [ours.fileno() for ours, _ in pairs])
+        finally:
+            for one in (end for pair in pairs for end in pair):
+                one.close()
+        it.engines.add(pid)
+
+    def leave(self, control: Control) -> None:
+        """Keys are in engines again."""
+        if self.running is None:
+            return
+        control.must(m.Signers(), m.Heard)
+        self.running.engines.discard(control.must(m.Hello(), m.Welcome).pid)
+        if not self.running.engines:
+            self.end()
+
+    def look(self, engines: Iterable[Control]) -> None:
+        """One that died or hangs is followed by another, which has the same keys and lines to each of `engines`."""
+        it = self.running
+        if it is None or (not it.process.is_over() and not self.hangs(it)):
+            return
+        self.restarts += 1
+        how = it.process.how() or "it does not answer"
+        say(f"the keyholder is gone ({how}); starting another ({self.restarts})")
+        it.end()
+        self.running = None
+        self.hold()
+        wrong: EveryhopError | None = None
+        for control in engines:
+            try:
+                self.connect(control)
+            except (Lost, EngineRefused) as e:
+                wrong = e
+        if wrong is not None:
+            raise wrong
+
+    def hangs(self, it: Running) -> bool:
+        now_s = time.monotonic()
+        if now_s < self.looked_s + LOOK_S:
+            return False
+        self.looked_s = now_s
+        it.control.sock.settimeout(HANGS_S)
+        try:
+            self.counts = it.control.must(h.Counted(), h.Counts)
+        except Lost:
+            return True
+        it.control.sock.settimeout(PATIENCE_S)
+        return False
+
+    def told(self) -> dict[str, object] | None:
+        """For `status`; nothing where keys are in engines."""
+        it = self.running
+        if it is None:
+            return None
+        counts = self.counts
+        return {
+            "pid": it.process.process.pid,
+            "restarts": self.restarts,
+            "keys": len(set(self.current.values())),
+            "signed": 0 if counts is None else sum(one.signed for one in counts.signed),
+            "refused": {} if counts is None else {why: n for why, n in sorted(counts.refused.items()) if n},
+        }
+
+    def end(self) -> None:
+        if self.running is not None:
+            self.running.end()
+        self.running, self.current, self.coming, self.counts = None, {}, {}, None
+
+
+def uses(compiled: Compiled) -> set[tuple[str, str]]:
+    """Which pieces of material are for which side of handshakes."""
+    plan = compiled.plan
+    shown = {(cert.material, "server") for site in plan.sites for cert in site.certs}
+    return shown | {(it.material, "client") for it in plan.identities}
