@@ -44,6 +44,7 @@ QUESTIONS: list[tuple[m.Ask, type[m.Answer], str | None]] = [
         "engine/material",
     ),
     (m.Inspector(id="a", at_once=2), m.Heard, "control/descriptor"),
+    (m.Signers(), m.Heard, None),
     (m.Challenges(challenges=[]), m.Heard, None),
     (m.Challenges(challenges=[m.SaidInTheClear(name="a.test", token="t", text="t.k")]), m.Heard, None),
     (

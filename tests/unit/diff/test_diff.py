@@ -160,7 +160,7 @@ def other(path: tuple[Any, ...], value: Any) -> Any:
         return {"kind": "quiet"}
     if path[-2:] == ("cors", "headers"):
         return ["x-other"]
-    if key in WORDS:
+    if key in WORDS and (value is None or isinstance(value, str)):
         return next(word for word in WORDS[key] if word != value)
     if key in OTHER and OTHER[key] != value:
         return OTHER[key]
