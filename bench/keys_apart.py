@@ -8,13 +8,14 @@ without resumption, with one request. Needs a build to be measured by: `make dem
 
 from __future__ import annotations
 
+import socket
 import ssl
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from everyhop.admin import Client
 from everyhop.demo.backends import Backend
@@ -55,7 +56,8 @@ class Subject:
         self.config.write_text(CONFIG.format(folder=folder, keys=keys, kind=kind, port=self.port, backend=backend))
         self.edge = Edge(self.config)
         self.edge.wait_for("ready:", 60)
-        told = Client(str(self.config)).ask("status")["supervisor"]["keyholder"]
+        answer: dict[str, Any] = Client(str(self.config)).ask("status")
+        told = answer["supervisor"]["keyholder"]
         supervisor = self.edge.process.pid
         self.pids = [int(it) for it in Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()]
         assert (told is not None) == (keys == "apart") and len(self.pids) == 1 + (told is not None)
@@ -74,8 +76,6 @@ class Subject:
 
 
 def shake(context: ssl.SSLContext, port: int) -> None:
-    import socket
-
     with (
         socket.create_connection(("127.0.0.1", port), 10) as raw,
         context.wrap_socket(raw, server_hostname="a.test") as sock,
@@ -88,7 +88,7 @@ def shake(context: ssl.SSLContext, port: int) -> None:
         assert answer.startswith(b"HTTP/1.1 200 "), answer[:100]
 
 
-def main(handshakes: int, rounds: int, tell: Callable[[str], object] = print) -> None:
+def main(handshakes: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="eh-keys-") as name, ExitStack() as stack:
         folder = Path(name)
         authority = Authority(folder, "Public CA")
@@ -102,8 +102,9 @@ def main(handshakes: int, rounds: int, tell: Callable[[str], object] = print) ->
             found = [{keys: it.costs(handshakes) for keys, it in subjects.items()} for _ in range(rounds)]
             ratio = statistics.median(one["apart"] / one["engine"] for one in found)
             each = ", ".join(f"{k} {statistics.median(one[k] for one in found):.0f} us" for k in subjects)
-            tell(f"{kind}: {each}; apart to engine {ratio:.2f}")
+            print(f"{kind}: {each}; apart to engine {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":
-    main(*(int(it) for it in [*sys.argv[1:], *("1000", "5")[len(sys.argv) - 1 :]][:2]))
+    given = [int(it) for it in sys.argv[1:]]
+    main(*[*given, *(1000, 5)[len(given) :]][:2])
