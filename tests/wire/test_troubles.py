@@ -276,6 +276,26 @@ def test_a_certificate_that_ends_is_told_with_the_routes_that_it_closed(
     it.it.edge.wait_for("well again: site edge", 20)
 
 
+def test_a_certificate_that_ends_soon_is_told_before_it_closes_anything_and_no_more_once_it_is_renewed(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    own = shutil.copytree(pki.folder, tmp_path / "own")
+    it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
+    late = pki.public.leaf("late", "a.test", "b.test", "c.test", "*.w.test", days=0.5, begun_days=3)
+    shutil.copy2(late.chain, own / "edge.pem")
+    shutil.copy2(late.key, own / "edge.key")
+    it.it.config.write_text(it.it.config.read_text().replace(f"{pki.folder}/edge", f"{own}/edge"))
+    assert it.it.admin("reload")["reloaded"]
+    told = it.wait("certificate-ends-soon")
+    assert told["about"] == "site edge" and told["why"].endswith("in less than 2 days") and not told["unready"]
+    it.it.edge.wait_for("wrong: site edge: a certificate, or an issuer in its chain, ends soon", 10)
+    assert it.ask() == 200
+    good = pki.public.leaf("good", "a.test", "b.test", "c.test", "*.w.test")
+    put(own / "edge.key", good.key.read_bytes(), 0o600)
+    put(own / "edge.pem", good.chain.read_bytes(), 0o600)
+    it.it.edge.wait_for("well again: site edge", 20)
+
+
 def test_refusals_are_told_by_their_last_time_and_all_of_them_when_asked(edge: Edges, backend: Backend) -> None:
     it = Ground(edge, route(f"127.0.0.1:{backend.port}", more='path = "/r"'))
     frequent = b"GET / HTTP/1.1\r\n\r\n"

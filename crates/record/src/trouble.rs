@@ -15,6 +15,12 @@ pub const TROUBLES: &[(&str, bool, &str)] = &[
         false,
         "an authority issues no certificate, and says why; the one before is served for as long as it lasts",
     ),
+    (
+        "certificate-ends-soon",
+        false,
+        "a certificate, or an issuer in its chain, ends soon, and nothing has taken its place",
+    ),
+    ("certificate-doubted", false, "a chain is shown that those who check it will refuse, or many of them"),
     ("identity-missing", false, "an identity has no certificate yet, and what takes it is refused"),
     (
         "identity-not-renewed",

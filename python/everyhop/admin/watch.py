@@ -11,6 +11,7 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 
+from everyhop.admin.endings import doubted, ending
 from everyhop.admin.issuing import Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_answers import Set
@@ -46,6 +47,8 @@ SAID = {
 """Whoever finds these says so with more than is known here."""
 HEALED = {"reload-refused", "upgrade-failed", "engine-gone", "engine-restarted", "supervisor-gone"}
 """And says that they are over, too."""
+STAGED = {"certificate-ends-soon", "certificate-doubted"}
+"""Said again whenever more is said of it."""
 QUIET = {"backend-failing"}
 """Comes and goes with single requests."""
 
@@ -122,6 +125,7 @@ class Watch:
     def ours(self, now: dt.datetime) -> list[m.Trouble]:
         keeper, changes = self.keeper, self.changes
         found = over(keeper.running, now, self.ways_in)
+        found += ending(keeper.running, now) + doubted(keeper.running, now)
         found += uncertified(keeper.running, {} if self.issuing is None else self.issuing.problems())
         found += unidentified(keeper.running, {} if self.renewing is None else self.renewing.problems())
         if keeper.control is None:
@@ -201,12 +205,16 @@ class Watch:
 
     def note(self, found: list[m.Trouble], now: dt.datetime) -> None:
         there = {(it.kind, it.about): it for it in found}
-        broke = [it for key, it in there.items() if key not in self.known]
+        broke = [it for key, it in there.items() if key not in self.known or self.says_more(key, it)]
         healed = [wrong for key, wrong in self.known.items() if key not in there]
         since = {key: wrong.since for key, wrong in self.known.items()}
         self.known = {key: Wrong(it, since.get(key, now)) for key, it in there.items()}
         tell([broke_line(it) for it in broke if it.kind not in SAID | QUIET])
         tell([healed_line(w, now) for w in healed if w.it.kind not in HEALED | QUIET])
+
+    def says_more(self, key: Key, it: m.Trouble) -> bool:
+        """Whether what is known of it for long has come closer."""
+        return it.kind in STAGED and self.known[key].it.why != it.why
 
 
 def of_keys(server: Server, used: Set | None) -> m.Trouble:

@@ -7,7 +7,19 @@ import json
 from dataclasses import dataclass, field
 
 from everyhop.compile.world import World
+from everyhop.identity import Pair
+from everyhop.identity.chain import is_root, shown, way_up
 from everyhop.plan import canonical, digest
+
+
+@dataclass(frozen=True)
+class Life:
+    """How long a certificate lasts, and the issuer behind it that ends first, where one stands in its chain."""
+
+    begins_s: int
+    ends_s: int
+    issuer: str = ""
+    issuer_ends_s: int = 0
 
 
 @dataclass(frozen=True)
@@ -17,11 +29,14 @@ class Material:
     entries: list[dict[str, object]]
     digest: str
     blob: bytes = field(repr=False)
+    lives: dict[str, Life] = field(default_factory=dict)
+    """Of the certificates among the entries, by their ids: for whoever tells what ends, and for no engine."""
 
 
 def material(world: World) -> Material:
     """What the plan refers to and nothing else: an engine of passthrough routes alone is sent no key."""
     certs: dict[str, dict[str, str]] = {}
+    lives: dict[str, Life] = {}
     entries: list[dict[str, object]] = []
 
     def pair(id_: str, key: tuple[str | int, ...]) -> None:
@@ -30,6 +45,7 @@ def material(world: World) -> Material:
             return
         certs[id_] = {"chain": it.chain_pem.decode(), "key": it.key_pem.decode()}
         ends = int(it.not_after.timestamp())
+        lives[id_] = life(it)
         entries.append({"id": id_, "chain_sha256": it.chain_sha256, "key_sha256": it.key_sha256, "not_after_s": ends})
 
     for i, site in enumerate(world.config.site):
@@ -73,4 +89,14 @@ def material(world: World) -> Material:
         **{"certs": certs, "cas": cas, "crls": crls, "pages": pages},
         **{"issuers": issuers, "users": users, "stores": stores},
     }
-    return Material(entries, digest(canonical(entries)), json.dumps(blob).encode())
+    return Material(entries, digest(canonical(entries)), json.dumps(blob).encode(), lives)
+
+
+def life(it: Pair) -> Life:
+    leaf, *issuers = way_up(it.certs)
+    begins_s, ends_s = int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp())
+    # A root in a chain is believed for being known, whatever its dates.
+    first = min((c for c in issuers if not is_root(c)), key=lambda c: c.not_valid_after_utc, default=None)
+    if first is None or first.not_valid_after_utc >= leaf.not_valid_after_utc:
+        return Life(begins_s, ends_s)
+    return Life(begins_s, ends_s, shown(first.subject), int(first.not_valid_after_utc.timestamp()))
