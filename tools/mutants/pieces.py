@@ -160,6 +160,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/diff/test_stores.py",
             "tests/unit/diff/test_gate.py",
             "tests/unit/diff/test_gate_ways.py",
+            "tests/unit/diff/test_vouched.py",
             *(f"tests/unit/diff/test_diff.py::test_{name}" for name in FIELDS),
         ),
     ),

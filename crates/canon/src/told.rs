@@ -118,6 +118,30 @@ pub fn request_id(text: &[u8]) -> Option<String> {
     std::str::from_utf8(text).ok().map(str::to_owned)
 }
 
+/// Longer than any path that an application is mounted at.
+const PREFIX_BYTES: usize = 512;
+
+/// Where a proxy took a path's beginning away: a path in its canonical form, and never one that links could be led elsewhere by,
+/// such as `//evil.test`.
+pub fn prefix(text: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(text).ok().filter(|t| t.len() <= PREFIX_BYTES)?;
+    let canonical = text.starts_with('/') && crate::path::path(text.as_bytes()).is_ok_and(|it| it == text);
+    (canonical && text.len() > 1 && !text.contains("//")).then_some(text)
+}
+
+/// A certificate as RFC 9440 §2.2 writes it: a byte sequence (RFC 8941 §3.3.5) with something in it. What it says is not read.
+pub fn certificate(value: &[u8]) -> Option<&[u8]> {
+    let inside = value.strip_prefix(b":")?.strip_suffix(b":")?;
+    let digits = inside.strip_suffix(b"==").or_else(|| inside.strip_suffix(b"=")).unwrap_or(inside);
+    let is_digit = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    (!digits.is_empty() && inside.len() % 4 == 0 && digits.iter().all(is_digit)).then_some(value)
+}
+
+/// A list of them, in one field.
+pub fn certificates(value: &[u8]) -> Option<&[u8]> {
+    value.split(|b| *b == b',').all(|it| certificate(it.trim_ascii()).is_some()).then_some(value)
+}
+
 /// One element of Forwarded: what one proxy says of the request that it took.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hop {

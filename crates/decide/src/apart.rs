@@ -9,7 +9,7 @@
 //! both winners: the union of what two routes demand stands for every request that those two win.
 
 use crate::admit::{Outcome, Who};
-use crate::names::Map;
+use crate::names::{ANY as EVERY, Map};
 use crate::table::{Candidate, Demand, Demanded, Table};
 use crate::view::{View, pairs};
 use crate::{Ask, Matcher, Owner, REFUSED, Verdict};
@@ -153,6 +153,7 @@ fn hosts(old: &View, new: &View) -> Vec<(String, String)> {
     patterns.dedup();
     let exact: HashSet<&str> = patterns.iter().map(String::as_str).filter(|p| !p.starts_with('*')).collect();
     let name = |pattern: &String| match pattern.strip_prefix("*.") {
+        None if pattern == EVERY => fresh(str::to_owned, |name| exact.contains(name)),
         None => pattern.clone(),
         Some(suffix) => fresh(|label| format!("{label}.{suffix}"), |name| exact.contains(name)),
     };

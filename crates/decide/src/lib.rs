@@ -253,20 +253,14 @@ impl Matcher {
     }
 
     fn hello_in(&self, view: &View, sni: Option<&str>, answers: impl Fn() -> (Verdict, Verdict)) -> Verdict {
-        match sni {
-            None => answers().0,
-            Some(name) => match view.owners.get(name) {
-                Some(Owner::Site(i)) => Verdict::Terminate(*i),
-                Some(_) if view.is_plain => Verdict::Refuse(HelloRefusal::UnknownSni),
-                // Without a route there is nobody to go to, and no request that could be told so.
-                Some(Owner::Streams(_)) if view.streams.get(name).is_none() => {
-                    Verdict::Refuse(HelloRefusal::UnknownSni)
-                }
-                Some(Owner::Streams(i)) => Verdict::Terminate(*i),
-                Some(Owner::Splice(i)) => Verdict::Splice(*i),
-                None => answers().1,
-            },
-        }
+        let Some(name) = sni else {
+            // What the listener answers itself is meant for these alone; a site that takes every name takes the rest.
+            return match (answers().0, view.owners.get("")) {
+                (Verdict::Refuse(_), Some(owner)) => view.hello(*owner, ""),
+                (answer, _) => answer,
+            };
+        };
+        view.owners.get(name).map_or_else(|| answers().1, |owner| view.hello(*owner, name))
     }
 
     /// Judges a request that arrived inside `site`'s TLS, by the listener of that name.

@@ -1,5 +1,6 @@
 //! Why a route did not get a request, in a sentence: for `where`. Never on the path of a request.
 
+use crate::names::ANY;
 use crate::{Ask, under};
 use everyhop_plan::{Asks, HeaderMatch, MatchOf, PathMatch, Plan, Route};
 
@@ -30,7 +31,7 @@ pub(crate) fn explain(plan: &Plan, listener: &str, ask: &Ask<'_>, winner: Option
 fn covers(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix("*.") {
         Some(suffix) => host.strip_suffix(suffix).is_some_and(|h| h.len() > 1 && h.ends_with('.')),
-        None => pattern == host,
+        None => pattern == ANY || pattern == host,
     }
 }
 

@@ -1,8 +1,11 @@
-//! A table by host name: exact names first, then the longest wildcard. `*.a.b` covers one or more labels before `a.b`.
-//! Lookups allocate nothing. Read next: `table.rs`.
+//! A table by host name: exact names first, then the longest wildcard, last `*`. `*.a.b` covers one or more labels before `a.b`,
+//! `*` whatever nobody else has, and what has no name. Lookups allocate nothing. Read next: `table.rs`.
 
 /// Keys come from the plan, so that nobody outside can make them collide; looking up is what must be quick.
 pub(crate) type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
+/// The weakest pattern: every name that nobody else has.
+pub(crate) const ANY: &str = "*";
 
 /// The pattern is empty, or has a `*` that is no whole first label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +14,7 @@ pub struct NoPattern;
 #[derive(Debug)]
 pub struct Names<T> {
     exact: Map<Box<str>, T>,
-    /// Keyed by what follows `*.`.
+    /// Keyed by what follows `*.`; by nothing, of `*`.
     wild: Map<Box<str>, T>,
 }
 
@@ -38,6 +41,7 @@ impl<T> Names<T> {
 
     fn side<'p>(&mut self, pattern: &'p str) -> Result<(&mut Map<Box<str>, T>, &'p str), NoPattern> {
         match pattern.strip_prefix("*.") {
+            None if pattern == ANY => Ok((&mut self.wild, "")),
             Some("") => Err(NoPattern),
             Some(suffix) => Ok((&mut self.wild, suffix)),
             None if pattern.is_empty() || pattern.contains('*') => Err(NoPattern),
@@ -55,7 +59,7 @@ impl<T> Names<T> {
         self.exact.get(name)
     }
 
-    /// What was put in by the longest wildcard that covers this name.
+    /// What was put in by the longest wildcard that covers this name, which is empty where nothing was named.
     pub fn widely(&self, name: &str) -> Option<&T> {
         if self.wild.is_empty() {
             return None;
@@ -67,7 +71,7 @@ impl<T> Names<T> {
             }
             rest = suffix;
         }
-        None
+        self.wild.get("")
     }
 
     /// Every pattern as it was put in.
@@ -78,7 +82,7 @@ impl<T> Names<T> {
     /// Every pattern with what stands behind it.
     pub fn iter(&self) -> impl Iterator<Item = (String, &T)> {
         let exact = self.exact.iter().map(|(name, it)| (name.to_string(), it));
-        exact.chain(self.wild.iter().map(|(suffix, it)| (format!("*.{suffix}"), it)))
+        exact.chain(self.wild.iter().map(|(suffix, it)| (written(suffix), it)))
     }
 
     /// Those without a wildcard.
@@ -90,6 +94,11 @@ impl<T> Names<T> {
         self.exact.values_mut().for_each(&mut f);
         self.wild.values_mut().for_each(&mut f);
     }
+}
+
+/// A wildcard as it was put in.
+fn written(suffix: &str) -> String {
+    if suffix.is_empty() { ANY.to_owned() } else { format!("*.{suffix}") }
 }
 
 #[cfg(test)]
@@ -112,9 +121,23 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_star_owns_nothing() {
+    fn a_bare_star_takes_what_nobody_else_has_and_what_has_no_name() {
+        let mut names = Names::default();
+        for (pattern, v) in [("*", 1), ("*.test", 2), ("a.test", 3)] {
+            assert_eq!(names.put(pattern, v), Ok(None));
+        }
+        for (name, v) in [("a.test", 3), ("b.test", 2), ("test", 1), ("a.example", 1), ("127.0.0.1", 1), ("[::1]", 1)] {
+            assert_eq!(names.get(name), Some(&v), "{name}");
+        }
+        assert_eq!(names.get(""), Some(&1));
+        assert_eq!(names.exact("*"), None);
+        assert_eq!(names.put("*", 4), Ok(Some(1)), "there is one");
+        assert!(names.patterns().any(|it| it == "*"));
+    }
+
+    #[test]
+    fn a_star_elsewhere_owns_nothing() {
         let mut names: Names<u8> = Names::default();
-        assert_eq!(names.put("*", 1), Err(NoPattern));
         assert_eq!(names.put("*.", 1), Err(NoPattern));
         assert_eq!(names.put("a.*.b", 1), Err(NoPattern));
     }

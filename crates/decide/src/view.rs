@@ -1,9 +1,9 @@
 //! What can be reached by one listener. Sites and routes that name listeners are there by these alone: elsewhere their names
 //! are unknown and their paths are nobody's. Listeners that nobody names share one view. Read next: `names.rs`, `table.rs`.
 
-use crate::names::{Map, Names};
+use crate::names::{ANY, Map, Names};
 use crate::table::{Candidate, Table};
-use crate::{Matcher, Owner, Unmatchable};
+use crate::{HelloRefusal, Matcher, Owner, Unmatchable, Verdict};
 use everyhop_plan::{Plan, Protocol};
 
 /// The tables of one listener, or of all that nobody names.
@@ -49,6 +49,10 @@ impl View {
                 }
                 let tables = if route.is_stream() { &mut it.streams } else { &mut it.hosts };
                 match route.asks() {
+                    // Whose certificate is shown the client must be able to ask for.
+                    None if host == ANY => {
+                        return Err(Unmatchable(format!("host {host:?} of route {:?} is no name", route.name)));
+                    }
                     None => own(host, Owner::Splice(i))?,
                     Some(asks) => tables
                         .entry(host)
@@ -76,6 +80,18 @@ impl View {
         only.filter(|_| all.next().is_none())
     }
 
+    /// What becomes of a hello that names, or by naming nothing falls to, this owner.
+    pub(crate) fn hello(&self, owner: Owner, name: &str) -> Verdict {
+        match owner {
+            Owner::Site(i) => Verdict::Terminate(i),
+            _ if self.is_plain => Verdict::Refuse(HelloRefusal::UnknownSni),
+            // Without a route there is nobody to go to, and no request that could be told so.
+            Owner::Streams(_) if self.streams.get(name).is_none() => Verdict::Refuse(HelloRefusal::UnknownSni),
+            Owner::Streams(i) => Verdict::Terminate(i),
+            Owner::Splice(i) => Verdict::Splice(i),
+        }
+    }
+
     /// The site whose requests those for this host are.
     pub(crate) fn site(&self, host: &str) -> Option<usize> {
         match self.owners.get(host) {
@@ -86,9 +102,12 @@ impl View {
 
     /// As [`Matcher::stream`].
     pub(crate) fn stream(&self, site: usize, sni: Option<&str>) -> Option<usize> {
-        let owned = sni.filter(|name| matches!(self.owners.get(name), Some(Owner::Streams(s)) if *s == site));
-        match owned {
-            Some(name) => self.streams.get(name)?.first(),
+        let name = sni.unwrap_or_default();
+        let owned = matches!(self.owners.get(name), Some(Owner::Streams(s)) if *s == site);
+        let named = self.streams.get(name).filter(|_| owned);
+        match named {
+            Some(table) => table.first(),
+            None if owned && sni.is_some() => None,
             None => self.only.get(site).copied().flatten(),
         }
     }

@@ -4,7 +4,7 @@ use everyhop_decide::{Ask, At, Denied, Matcher, Outcome, Refused, Who, apart};
 use everyhop_plan::{HeaderMatch, Listener, MatchOf, PathMatch, Plan, Site, Target, Unnamed, Way};
 use std::collections::HashSet;
 
-const HOSTS: [&str; 6] = ["a.test", "b.test", "*.test", "*.w.test", "x.w.test", "any.test"];
+const HOSTS: [&str; 7] = ["a.test", "b.test", "*.test", "*.w.test", "x.w.test", "any.test", "*"];
 const PATHS: [&str; 7] = ["", "/any", "/a", "/a/b", "/A", "/a/b/c", "/any1"];
 /// By their lengths they have addresses of their own.
 const LISTENERS: [&str; 3] = ["in", "out", "else"];
@@ -52,6 +52,8 @@ fn random(dice: &mut Dice) -> Plan {
     for host in HOSTS {
         match dice.roll(4) {
             0 => {}
+            // Nobody passes through what nobody named.
+            1 if host == "*" => {}
             1 => {
                 let listeners = named(dice);
                 plan.routes.push(everyhop_plan::Route { hosts: vec![host.to_owned()], listeners, ..passed.clone() });

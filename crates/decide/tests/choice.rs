@@ -311,9 +311,48 @@ fn a_plan_that_names_what_is_not_there_or_a_name_twice_has_no_tables() {
     because(build(|p| p.listeners[0].unknown_sni = Unnamed::Route { route: "it".into() }), "route \"it\"");
     because(build(|p| p.sites[0].hosts.push("p.test".into())), "\"p.test\" has two owners");
     because(build(|p| p.sites[0].hosts.push("a.test".into())), "\"a.test\" has two owners");
-    because(build(|p| p.sites[0].hosts.push("*".into())), "\"*\" is no name");
+    because(build(|p| p.sites[0].hosts.push("*.".into())), "\"*.\" is no name");
+    because(build(|p| p.routes[1].hosts.push("*".into())), "\"*\" of route \"pass\" is no name");
     because(build(|p| p.routes[0].hosts.push("*.".into())), "\"*.\" of route \"it\" is no name");
     because(build(|p| p.routes[1].hosts.push(String::new())), "is no name");
+}
+
+#[test]
+fn a_site_of_every_name_takes_what_no_other_has_and_hellos_without_one() {
+    let every = |hosts: &[&str], no_sni: Unnamed| {
+        let mut plan = plan(vec![any("it").0, any("every").hosts(hosts).0, passed("pass", "p.test")]);
+        let mut site = plan.sites[0].clone();
+        (site.name, site.hosts) = ("every".into(), vec!["*".into()]);
+        plan.sites.push(site);
+        plan.listeners[0].no_sni = no_sni;
+        (matcher(&plan), plan.listeners[0].name.clone())
+    };
+    let (it, at) = every(&["*"], Unnamed::Refuse {});
+    for (sni, is) in [
+        (Some("a.test"), Verdict::Terminate(0)),
+        (Some("x.w.test"), Verdict::Terminate(0)),
+        (Some("p.test"), Verdict::Splice(2)),
+        (Some("other.test"), Verdict::Terminate(1)),
+        (Some("one"), Verdict::Terminate(1)),
+        (None, Verdict::Terminate(1)),
+    ] {
+        assert_eq!(it.hello(&at, sni), is, "{sni:?}");
+    }
+    // A listener's own word on hellos without a name goes first.
+    let (it, at) = every(&["*"], Unnamed::Route { route: "pass".into() });
+    assert_eq!((it.hello(&at, None), it.hello(&at, Some("other.test"))), (Verdict::Splice(2), Verdict::Terminate(1)));
+    let asked = |it: &Matcher, site, host| {
+        it.ask(&at, site, &Ask { host, path: "/", sent: "/", method: "GET", headers: &NoHeaders })
+    };
+    for host in ["other.test", "one", "127.0.0.1", "[::1]"] {
+        assert_eq!(asked(&it, 1, host), Answer::Route(1), "{host}");
+        assert_eq!(asked(&it, 0, host), Answer::Misdirected, "{host}");
+    }
+    // Its route takes names of another site that have none there, as any wildcard of a route does.
+    assert_eq!((asked(&it, 0, "a.test"), asked(&it, 0, "x.w.test")), (Answer::Route(0), Answer::Route(1)));
+    assert_eq!((asked(&it, 1, "a.test"), asked(&it, 1, "p.test")), (Answer::Misdirected, Answer::Misdirected));
+    let (it, _) = every(&["named.test"], Unnamed::Refuse {});
+    assert_eq!((asked(&it, 1, "named.test"), asked(&it, 1, "other.test")), (Answer::Route(1), Answer::NotFound));
 }
 
 #[test]

@@ -15,8 +15,10 @@ pub struct Listener {
     pub unknown_sni: Unnamed,
     /// Peers (CIDR) that must send a PROXY header; all others must not.
     pub accept_proxy: Vec<String>,
-    /// Peers (CIDR) that are believed.
+    /// Peers (CIDR) that are believed; where clients are named too, if they are one of those.
     pub trusted_proxies: Vec<String>,
+    /// By which of these names a peer must have proved itself to be believed; wherever it is, where no networks are named.
+    pub trusted_clients: Vec<String>,
     /// In what, sorted; of nobody else is any of it believed.
     pub believe: Vec<Believe>,
     /// At most this many connections at once, over all threads.
@@ -32,12 +34,16 @@ pub struct Listener {
 pub enum Believe {
     /// X-Forwarded-For.
     Address,
+    /// Client-Cert and Client-Cert-Chain (RFC 9440): what the client showed the proxy, which verified it.
+    ClientCert,
     /// Forwarded (RFC 7239): addresses, scheme and host.
     Forwarded,
     /// X-Forwarded-Host. What the client asked the proxy for; no route is chosen by it.
     Host,
     /// X-Forwarded-Port.
     Port,
+    /// X-Forwarded-Prefix.
+    Prefix,
     /// X-Forwarded-Proto.
     Proto,
     /// X-Request-Id.

@@ -107,6 +107,7 @@ impl Running {
                 name: l.name.clone(),
                 accept_proxy: cidrs(&l.accept_proxy)?,
                 trusted: cidrs(&l.trusted_proxies)?,
+                trusted_clients: l.trusted_clients.clone(),
                 believe: l.believe.clone(),
                 count: count_of(&l.name),
                 limit: l.connections,

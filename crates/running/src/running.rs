@@ -78,6 +78,8 @@ pub struct Listening {
     pub name: String,
     pub accept_proxy: Vec<Cidr>,
     pub trusted: Vec<Cidr>,
+    /// By which names a peer must have proved itself to be believed.
+    pub trusted_clients: Vec<String>,
     /// What those are believed in.
     pub believe: Vec<Believe>,
     pub count: Arc<AtomicU32>,
@@ -86,6 +88,15 @@ pub struct Listening {
     pub starttls: Option<StartTls>,
     /// Requests in the clear that were sent to https.
     pub redirected: Arc<AtomicU64>,
+}
+
+impl Listening {
+    /// Whether a peer is believed that comes from there, and proved to be known by these names.
+    pub fn trusts(&self, from: IpAddr, proved: &[String]) -> bool {
+        let is_there = || self.trusted.is_empty() || self.trusted.iter().any(|net| net.contains(from));
+        let is_known = || self.trusted_clients.is_empty() || proved.iter().any(|n| self.trusted_clients.contains(n));
+        !(self.trusted.is_empty() && self.trusted_clients.is_empty()) && is_there() && is_known()
+    }
 }
 
 /// A site with its TLS.

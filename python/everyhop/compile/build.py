@@ -123,6 +123,7 @@ def listener(world: World, index: int) -> plan.Listener:
         unknown_sni=answer(it.unknown_sni),
         accept_proxy=[str(names.network(n)) for n in it.accept_proxy],
         trusted_proxies=[str(names.network(n)) for n in it.trusts.networks] if it.trusts else [],
+        trusted_clients=sorted({names.client(text) for text in it.trusts.clients}) if it.trusts else [],
         believe=sorted(set(it.trusts.believe)) if it.trusts else [],
         connections=it.connections,
         starttls=it.starttls,
@@ -343,7 +344,7 @@ def route(world: World, it: Route) -> plan.Route:
         to = [plan.Backend(at=place(b.at), hop=hop(it, b)) for b in backends(it)]
         made = at_edge(it, to, limited_by(world.config, it), world.users.get(it.basic.file) if it.basic else None)
         way = made.model_copy(update={"request": asking.taken(world, it.ask, made.request)})
-    hosts = sorted({names.host(h, wildcard=True) or h for h in it.hosts})
+    hosts = sorted({names.served(h) or h for h in it.hosts})
     return plan.Route(
         name=it.name,
         hosts=hosts,

@@ -18,6 +18,7 @@ from everyhop.compile import (
     rules_acceptance,
     rules_acme,
     rules_answers,
+    rules_any_host,
     rules_authorizers,
     rules_basic,
     rules_collectors,
@@ -50,6 +51,7 @@ from everyhop.compile import (
     rules_streams,
     rules_tokens,
     rules_upgrades,
+    rules_vouching,
     rules_waf,
     rules_waf_fit,
 )
@@ -240,6 +242,8 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_cors.judge(world)
     rules_onward.judge(world)
     rules_listeners.judge(world)
+    rules_any_host.judge(world)
+    rules_vouching.judge(world)
     rules_serve.judge(world)
     rules_answers.judge(world, ways)
     rules_streams.judge(world)

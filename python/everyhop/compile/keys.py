@@ -20,7 +20,7 @@ def route_host(config: Config, i: int, host: str) -> Key:
     given = config.route[i].host
     if isinstance(given, str):
         return ("route", i, "host")
-    at = next((j for j, text in enumerate(given) if names.host(text, wildcard=True) == host), None)
+    at = next((j for j, text in enumerate(given) if names.served(text) == host), None)
     return ("route", i, "host") if at is None else ("route", i, "host", at)
 
 
@@ -29,7 +29,7 @@ def site_host(config: Config, i: int, host: str) -> Key:
     given = config.site[i].hosts
     if given is None:
         return ("site", i, "certs", 0, "chain") if config.site[i].pairs else ("site", i, "name")
-    at = next((j for j, text in enumerate(given) if names.host(text, wildcard=True) == host), None)
+    at = next((j for j, text in enumerate(given) if names.served(text) == host), None)
     return ("site", i, "hosts") if at is None else ("site", i, "hosts", at)
 
 

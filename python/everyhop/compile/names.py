@@ -24,6 +24,20 @@ def host(text: str, *, wildcard: bool = False) -> str | None:
     return _door.canon_host(text, wildcard)
 
 
+EVERY = "*"
+"""Among the hosts of a site or of a route: every name that nobody else has, and what names nothing."""
+
+
+def served(text: str) -> str | None:
+    """A host of a site or of a route: a name, a wildcard, or `EVERY`, which is no name anywhere else."""
+    return EVERY if text == EVERY else host(text, wildcard=True)
+
+
+def below(name: str, pattern: str) -> bool:
+    """Whether a wildcard of a site or of a route, which takes names of any depth, takes `name`."""
+    return pattern == EVERY or (pattern.startswith("*.") and name.endswith(pattern[1:]))
+
+
 def client(text: str) -> str:
     """By what a client's certificate is known, in the form that allow-lists are compared in.
 

@@ -37,7 +37,7 @@ def going_on(world: World, route: Route) -> list[str]:
 
 def named_by(world: World, route: Route, owned: Mapping[str, str]) -> Named:
     """The only listeners by which a route is reached, as it and the sites of its names say."""
-    hosts = (names.host(text, wildcard=True) for text in route.hosts)
+    hosts = (names.served(text) for text in route.hosts)
     owners = {owner(owned, host) for host in hosts if host is not None}
     sites = [site.listeners for site in world.config.site if site.name in owners]
     if route.tls == "passthrough" or not sites or None in sites:

@@ -155,7 +155,7 @@ def loops(world: World, ways: WaysIn, targets: dict[int, Target]) -> None:
 
 def begun(route: Route) -> list[tuple[str, str]]:
     """Requests that the route may be there for; whether it takes one with GET and without a field is asked of the matcher."""
-    hosts = [h.replace("*.", "any.") for text in route.hosts if (h := names.host(text, wildcard=True))]
+    hosts = [h.replace("*", "any") for text in route.hosts if (h := names.served(text))]
     if route.path_exact is not None:
         paths = [route.path_exact]
     else:

@@ -50,7 +50,7 @@ def apart(world: World, i: int, route: Route) -> set[str]:
         tls = going_on(world, route)
         of_tls = meet(route.listeners, tls)
         known = owned(world)
-        own = {owner(known, h) for text in route.hosts if (h := names.host(text, wildcard=True))}
+        own = {owner(known, h) for text in route.hosts if (h := names.served(text))}
         why = (
             "which speaks plain HTTP: nothing is forwarded from there"
             if not of_tls

@@ -112,8 +112,7 @@ def listeners(world: World) -> None:
                     f"listener {listener.name!r} answers with {answer!r}, which is no site and no passthrough route",
                     "use \"refuse\", a site's name or a passthrough route's name",
                 )
-        proxies = listener.trusted_proxies
-        inside: Key = () if isinstance(proxies, list) else ("networks",)
+        inside: Key = () if isinstance(listener.trusted_proxies, list) else ("networks",)
         where: Key
         for where, believed in (
             (("accept_proxy",), listener.accept_proxy),
@@ -195,7 +194,7 @@ def sites(world: World) -> None:
         certified = world.certified.get(i)
         hosts: list[str] = []
         for j, text in enumerate(site.hosts or []):
-            found = names.host(text, wildcard=True)
+            found = names.served(text)
             if found is None:
                 world.refuse(
                     "route/host",
@@ -247,7 +246,8 @@ def covered(world: World, i: int, hosts: Iterable[str]) -> None:
         if read is None:
             continue
         for h, name in enumerate(hosts):
-            if not any(names.covers(own, name) for own in read.names):
+            # No certificate is for everything: clients of such a site know it by a name that is in this one.
+            if name != names.EVERY and not any(names.covers(own, name) for own in read.names):
                 world.refuse(
                     "certificate/host-not-covered",
                     ("site", i, "hosts", h),

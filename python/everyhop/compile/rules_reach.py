@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from everyhop.compile import names
 from everyhop.compile.keys import route_host, route_match
-from everyhop.compile.rules_requirements import below
 from everyhop.compile.streams import owned, owner, streaming
 from everyhop.compile.ways_in import WaysIn
 from everyhop.compile.world import World
@@ -49,13 +48,15 @@ def ties(world: World, ways: WaysIn) -> None:
 
 
 def sited(world: World, ways: WaysIn, i: int, route: Route, is_mixed: Callable[[Route, str], bool]) -> None:
-    for host in (names.host(text, wildcard=True) for text in route.hosts):
+    for host in (names.served(text) for text in route.hosts):
         if host is None or is_mixed(route, host):
             continue
         owner = ways.owner.get(host)
         site = world.config.site[owner] if owner is not None else None
         # A wildcard of a site takes names of any depth, one of a certificate is one whole label.
-        if site is None or not any(names.covers(own, host) for own in world.site_hosts[site.name]):
+        if site is None or not any(
+            own in (names.EVERY, host) or names.covers(own, host) for own in world.site_hosts[site.name]
+        ):
             world.refuse(
                 "route/no-site",
                 route_host(world.config, i, host),
@@ -79,7 +80,7 @@ def demand(site: Site) -> int:
 
 def taken_by(route: Route, name: str) -> str:
     """The wildcard of the route by which it takes `name`, which it does not write itself: the longest that fits."""
-    fitting = [h for text in route.hosts if (h := names.host(text, wildcard=True)) and below(name, h)]
+    fitting = [h for text in route.hosts if (h := names.served(text)) and names.below(name, h)]
     return max(fitting, key=len, default="")
 
 
@@ -87,7 +88,7 @@ def weaker_site(world: World, ways: WaysIn, i: int, route: Route) -> None:
     """A name that a route's wildcard takes may belong to another site than the wildcard itself."""
     if route.names_clients:
         return
-    written = {names.host(text, wildcard=True) for text in route.hosts}
+    written = {names.served(text) for text in route.hosts}
     inside = {s: (world.config.site[s], request) for s, request in ways.reached.get(i, {}).items()}
     if not inside:
         return

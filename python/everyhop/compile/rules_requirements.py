@@ -61,7 +61,7 @@ def any_of(patterns: frozenset[str]) -> str:
 
 
 def standing_of(world: World, ways: WaysIn, i: int, route: Route) -> Standing:
-    hosts = [h for text in route.hosts if (h := names.host(text, wildcard=True))]
+    hosts = [h for text in route.hosts if (h := names.served(text))]
     sites = tuple(enumerate(world.config.site))
     if route.tls == "passthrough":
         keys = tuple((n, site, name) for n, site in sites if (name := good_for(world, n, site, hosts)))
@@ -100,8 +100,4 @@ def good_for(world: World, n: int, site: Site, hosts: list[str]) -> str | None:
     read += pair.names if (pair := coming.of_site(world, n)) else ()
     held = [*world.site_hosts[site.name], *read, *world.certified.get(n, ())]
     # A wildcard of a route takes names of any depth; one of a certificate is one whole label.
-    return next((own for own in held for host in hosts if names.covers(own, host) or below(own, host)), None)
-
-
-def below(name: str, pattern: str) -> bool:
-    return pattern.startswith("*.") and name.endswith(pattern[1:])
+    return next((own for own in held for host in hosts if names.covers(own, host) or names.below(own, host)), None)

@@ -52,9 +52,16 @@ def meeting(world: World, i: int, others: list[int]) -> int | None:
 def hosts_of(world: World, i: int, route: Route) -> list[str]:
     found = []
     for j, text in enumerate(route.hosts):
-        host = names.host(text, wildcard=True)
-        if host is None:
-            key: Key = ("route", i, "host") if isinstance(route.host, str) else ("route", i, "host", j)
+        host = names.served(text)
+        key: Key = ("route", i, "host") if isinstance(route.host, str) else ("route", i, "host", j)
+        if host == names.EVERY and route.tls == "passthrough":
+            world.refuse(
+                "route/host",
+                key,
+                f"route {route.name!r} passes TLS through and serves every name: whoever ends it has a certificate for some",
+                "name those, or write unknown_sni of the [[listener]] for what names nobody here",
+            )
+        elif host is None:
             world.refuse(
                 "route/host",
                 key,

@@ -140,10 +140,10 @@ def common(one: Route, other: Route) -> str | None:
     """A name, or a pattern of names, that both serve."""
 
     def within(name: str, pattern: str) -> bool:
-        return name == pattern or (pattern.startswith("*.") and name.endswith(pattern[1:]))
+        return name == pattern or names.below(name, pattern)
 
     def hosts(it: Route) -> list[str]:
-        return [host for text in it.hosts if (host := names.host(text, wildcard=True)) is not None]
+        return [host for text in it.hosts if (host := names.served(text)) is not None]
 
     pairs = [(mine, theirs) for mine in hosts(one) for theirs in hosts(other)]
     return next((a if within(a, b) else b for a, b in pairs if within(a, b) or within(b, a)), None)

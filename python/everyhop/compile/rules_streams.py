@@ -130,7 +130,7 @@ def lines_up(route: Route, listener: StartTls | None) -> bool:
 def apart(world: World, i: int, carried: dict[str, list[int]], known: dict[str, str]) -> None:
     """A route of HTTP must not lie in a site that carries what is not read."""
     route = world.config.route[i]
-    for host in (names.host(text, wildcard=True) for text in route.hosts):
+    for host in (names.served(text) for text in route.hosts):
         site = owner(known, host) if host else None
         if host and site in carried:
             other = carried[site][0]

@@ -24,7 +24,7 @@ def owner(owned: Mapping[str, str], host: str) -> str | None:
         _, _, rest = rest.partition(".")
         if rest and (site := owned.get(f"*.{rest}")) is not None:
             return site
-    return None
+    return owned.get(names.EVERY)
 
 
 def streaming(world: World) -> dict[str, list[int]]:
@@ -33,7 +33,7 @@ def streaming(world: World) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for i, route in enumerate(world.config.route):
         if route.is_stream:
-            owners = {owner(known, h) for text in route.hosts if (h := names.host(text, wildcard=True))}
+            owners = {owner(known, h) for text in route.hosts if (h := names.served(text))}
             for site in sorted(o for o in owners if o is not None):
                 found.setdefault(site, []).append(i)
     return found

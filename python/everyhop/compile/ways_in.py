@@ -111,6 +111,7 @@ def listeners(world: World) -> list[plan.Listener]:
             unknown_sni=refuse,
             accept_proxy=[],
             trusted_proxies=[],
+            trusted_clients=[],
             believe=[],
             connections=0,
             starttls=None,
@@ -124,7 +125,7 @@ NOTHING_SAID = plan.Given(status=200, location=None, fields=[], body=plan.NoCont
 
 def matching(it: Route) -> plan.Route | None:
     """As much of a route as matching needs; `None` where its names or its path are none."""
-    hosts = [host for text in it.hosts if (host := names.host(text, wildcard=True)) is not None]
+    hosts = [host for text in it.hosts if (host := names.served(text)) is not None]
     if not hosts or any(given is not None and names.path(given) is None for given in (it.path, it.path_exact)):
         return None
     way: plan.Way

@@ -63,6 +63,7 @@ def listener_changes(old: Plan, new: Plan) -> list[Change]:
         unknown_sni=Refuse(answer="refuse"),
         accept_proxy=[],
         trusted_proxies=[],
+        trusted_clients=[],
         believe=[],
         connections=0,
         starttls=None,
@@ -142,27 +143,59 @@ def trusted(at: str, word: str, was: list[str], now: list[str]) -> list[Change]:
 
 def proxies(at: str, a: Listener, b: Listener) -> list[Change]:
     """Whom a listener believes, and in what: a field that more is believed in is told once, of all whose word it is."""
-    out = trusted(at, fields(b.believe or a.believe), a.trusted_proxies, b.trusted_proxies)
-    if not a.trusted_proxies or not b.trusted_proxies:
+    out = vouched(at, fields(b.believe or a.believe), a, b)
+    if not a.vouched or not b.vouched:
         return out
     more, less = sorted({*b.believe} - {*a.believe}), sorted({*a.believe} - {*b.believe})
     out += [
-        Change("believed-more", at, f"{FIELDS[word]} of {', '.join(b.trusted_proxies)} is believed", SO[word])
-        for word in more
+        Change("believed-more", at, f"{FIELDS[word]} of {', '.join(b.vouched)} is believed", SO[word]) for word in more
     ]
     out += [
-        Change("believed-less", at, f"{FIELDS[word]} of {', '.join(a.trusted_proxies)} is not believed any more", SURE)
+        Change("believed-less", at, f"{FIELDS[word]} of {', '.join(a.vouched)} is not believed any more", SURE)
         for word in less
     ]
+    return out
+
+
+def vouched(at: str, word: str, a: Listener, b: Listener) -> list[Change]:
+    """Whose word counts, by where they are and by what they prove; where only one of the two is asked, the other may be any."""
+    if not a.trusted_clients and not b.trusted_clients:
+        return trusted(at, word, a.trusted_proxies, b.trusted_proxies)
+    so = ("whoever is believed can name any client", "fewer words without proof")
+    if not a.vouched or not b.vouched:
+        more = bool(b.vouched)
+        said = "is believed" if more else "is not believed any more"
+        return [
+            Change("trusted-widened" if more else "trusted-narrowed", at, f"{word} of {who} {said}", so[not more])
+            for who in (b if more else a).vouched
+        ]
+    out = []
+    for was, now, any_of in (
+        (a.trusted_clients, b.trusted_clients, "whoever proves nothing"),
+        (a.trusted_proxies, b.trusted_proxies, "who is elsewhere"),
+    ):
+        if bool(was) != bool(now):
+            said = f"{word} of {any_of} is believed" + (" no more" if now else ", too")
+            out.append(either(not now, ("trusted-widened", "trusted-narrowed"), at, said, so))
+        elif now is b.trusted_clients:
+            out += [
+                either(who in now, ("trusted-widened", "trusted-narrowed"), at, f"{word} of {who} is believed{no}", so)
+                for who in sorted({*was} ^ {*now})
+                for no in ("" if who in now else " no more",)
+            ]
+        else:
+            out += trusted(at, word, was, now)
     return out
 
 
 SURE = "the edge says what it knows itself, and lets nobody else say it"
 SO = {
     "address": "whoever is there can name any client",
+    "client-cert": "whoever is there can name any client's certificate, which backends may let somebody in by",
     "forwarded": "whoever is there can name any client, scheme and host",
     "host": "whoever is there can name any host, which backends may build links from",
     "port": "whoever is there can name any port, which backends may build links from",
+    "prefix": "whoever is there can name any path that an application is at, which backends may build links from",
     "proto": "whoever is there can tell backends that a client came in plaintext by TLS",
     "request-id": "whoever is there can give a request an id that others have",
 }

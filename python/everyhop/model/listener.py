@@ -9,13 +9,17 @@ from everyhop.model.acceptance import Acceptance
 from everyhop.model.base import Section
 from everyhop.model.words import StartTls
 
-Believed = Literal["address", "forwarded", "host", "port", "proto", "request-id", "trace-context"]
+Believed = Literal[
+    "address", "client-cert", "forwarded", "host", "port", "prefix", "proto", "request-id", "trace-context"
+]
 
 FIELDS = {
     "address": "X-Forwarded-For",
+    "client-cert": "Client-Cert",
     "forwarded": "Forwarded",
     "host": "X-Forwarded-Host",
     "port": "X-Forwarded-Port",
+    "prefix": "X-Forwarded-Prefix",
     "proto": "X-Forwarded-Proto",
     "request-id": "X-Request-Id",
     "trace-context": "traceparent",
@@ -32,9 +36,12 @@ def fields(believed: Iterable[str]) -> str:
 class TrustedProxies(Section):
     """`[[listener]] trusted_proxies`: proxies in front, and the fields that they are believed in."""
 
-    networks: Annotated[list[str], Field(min_length=1)]
+    networks: list[str] = []
+    """Where they are. Where clients are named too, both must hold."""
+    clients: list[str] = []
+    """Who they prove to be by their certificate, named as in `allow` of a route: the site that they come to demands one. Fields of everybody else are taken out."""
     believe: Annotated[list[Believed], Field(min_length=1)] = ["address"]
-    """Fields that your proxy sets itself on each request, whatever its client sent: `address` (X-Forwarded-For), `proto` (X-Forwarded-Proto), `host` (X-Forwarded-Host), `port` (X-Forwarded-Port), `forwarded` (Forwarded, RFC 7239: addresses, scheme and host), `request-id` (X-Request-Id), `trace-context` (traceparent and tracestate, where requests are traced). The others are taken out, or said anew by the edge. No route is chosen by any of them."""
+    """Fields that your proxy sets itself on each request, whatever its client sent: `address` (X-Forwarded-For), `proto` (X-Forwarded-Proto), `host` (X-Forwarded-Host), `port` (X-Forwarded-Port), `prefix` (X-Forwarded-Prefix), `client-cert` (Client-Cert and Client-Cert-Chain, RFC 9440), `forwarded` (Forwarded, RFC 7239: addresses, scheme and host), `request-id` (X-Request-Id), `trace-context` (traceparent and tracestate, where requests are traced). The others are taken out, or said anew by the edge. No route is chosen by any of them."""
 
 
 class Listener(Section):
@@ -58,7 +65,7 @@ class Listener(Section):
     accept_proxy: list[str] = []
     """Networks that must send a PROXY header; all others must not."""
     trusted_proxies: list[str] | TrustedProxies = []
-    """Networks whose X-Forwarded-For is believed; as a table, what else they are believed in: `{ networks = ["10.0.0.0/24"], believe = ["address", "proto", "host"] }`."""
+    """Networks whose X-Forwarded-For is believed; as a table, what else they are believed in: `{ networks = ["10.0.0.0/24"], believe = ["address", "proto", "host"] }`, or who must have proved to be one by a certificate: `{ clients = ["edge.internal"] }`."""
     starttls: StartTls | None = None
     """A protocol whose clients ask for TLS in the clear before they begin it; who does not ask for it is refused. `postgres`: SSLRequest (`sslmode=verify-full`); `smtp` and `imap`: STARTTLS, for which the edge greets in the clear; `ldap`: StartTLS. Clients of `postgres` and `ldap` may begin TLS at once as well."""
     connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000

@@ -81,7 +81,7 @@ class Site(Section):
 
     name: str
     hosts: list[str] | None = None
-    """Exact names or `*.` and a suffix; default: the names of the first certificate."""
+    """Exact names or `*.` and a suffix; default: the names of the first certificate. `*` is every name that no other site has, and hellos without one: for clients that the site demands a certificate of."""
     listeners: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the only `[[listener]]`s where it answers; at any other its names are unknown. One of plain HTTP sends to https only names that answer there. Default: every one."""
     certs: Certs = []

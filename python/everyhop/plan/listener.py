@@ -51,11 +51,34 @@ class Listener(Part):
     unknown_sni: Always[Unnamed]
     accept_proxy: Always[list[str]]
     trusted_proxies: Always[list[str]]
+    trusted_clients: Always[list[str]]
     believe: ByEffect[
-        list[Literal["address", "forwarded", "host", "port", "proto", "request-id", "trace-context"]]
+        list[
+            Literal[
+                "address",
+                "client-cert",
+                "forwarded",
+                "host",
+                "port",
+                "prefix",
+                "proto",
+                "request-id",
+                "trace-context",
+            ]
+        ]
     ]  # nothing where nobody is trusted
     connections: Never[int]
     starttls: Never[StartTls | None]  # TLS it is in any case
+
+    @property
+    def vouched(self) -> list[str]:
+        """Whose word is believed, each as people say it: a network, a client that proved its name, or both in one."""
+        who = " or ".join(self.trusted_clients)
+        if not who:
+            return self.trusted_proxies
+        return [f"{net}, proved to be {who}" for net in self.trusted_proxies] or [
+            f"whoever proves to be {name}" for name in self.trusted_clients
+        ]
 
     @property
     def is_plain(self) -> bool:

@@ -277,6 +277,17 @@ PAGES: dict[str, Page] = {
         "An IPv4 prefix shorter than /8, an IPv6 prefix shorter than /16, or one that holds public and private space "
         "is nearly always a mistake.",
     ),
+    "trust/unproven": Page(
+        "a proxy is believed for a name that nobody can prove, or that several can",
+        "a name is worth what its authority says of it: where none is asked nobody is believed, and where two are, each of them "
+        "can certify the name to somebody else",
+    ),
+    "site/any-host": Page(
+        "a site answers to any name for anybody",
+        "whoever reaches the port chooses the name, and backends build links, cache and choose tenants by it",
+        'With `hosts = ["*"]` a site takes every name that no other one has, and hellos without one. That is meant for clients that '
+        "are known, such as an edge in front of a backend: where the site demands a certificate, nobody is told of it.",
+    ),
     "site/no-certificate": Page(
         "a site has no certificate",
         "where TLS is spoken every handshake would fail; only what is reached in the clear alone does without",

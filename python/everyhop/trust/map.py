@@ -227,11 +227,11 @@ def by_whom(it: Listener) -> Signed | None:
 
 
 def vouching(plan: Plan) -> dict[tuple[str, ...], list[str]]:
-    """Networks of trusted proxies, by what they are believed in at some listener."""
+    """Trusted proxies, by what they are believed in at some listener."""
     found: dict[tuple[str, ...], set[str]] = {}
     for listener in plan.listeners:
-        if listener.trusted_proxies:
-            found.setdefault(tuple(listener.believe), set()).update(listener.trusted_proxies)
+        if listener.vouched:
+            found.setdefault(tuple(listener.believe), set()).update(listener.vouched)
     return {believed: sorted(nets) for believed, nets in sorted(found.items())}
 
 

@@ -151,7 +151,7 @@ def test_what_is_believed_at_a_listener_stands_in_the_plan_as_networks() -> None
     assert it.believe == ["address"]
 
 
-@pytest.mark.parametrize("told", ["believe = []", 'believe = ["prefix"]', 'believe = ["address"], more = 1'])
+@pytest.mark.parametrize("told", ["believe = []", 'believe = ["cookie"]', 'believe = ["address"], more = 1'])
 def test_what_no_proxy_can_be_believed_in_is_refused(told: str) -> None:
     with pytest.raises(Refused) as refused:
         built(listener=f'trusted_proxies = {{ networks = ["10.0.0.7"], {told} }}\n')

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.compile.rules_requirements import below
+from everyhop.compile.names import below
 from everyhop.errors import Refused
 from everyhop.refusals import Finding
 
@@ -84,6 +84,7 @@ def test_a_finding_of_a_host_points_at_it_within_its_list() -> None:
         ("a.test", "a.test", False),
         ("b.a.test", "a.test", False),
         ("a.other", "*.test", False),
+        ("a.other", "*", True),
     ],
 )
 def test_a_name_is_below_a_wildcard_at_any_depth_and_never_beside_it(name: str, pattern: str, yes: bool) -> None:

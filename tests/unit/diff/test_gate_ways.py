@@ -116,7 +116,7 @@ def listening(*listeners: tuple[str, str, str]) -> Plan:
     """Name, address and trusted networks of each."""
     made = [
         f'{{"name":"{n}","bind":["{at}"],"no_sni":{{"answer":"refuse"}},"unknown_sni":{{"answer":"refuse"}},'
-        f'"accept_proxy":[],"trusted_proxies":[{trusted}],"believe":["address"],"connections":1,"speaks":{{"kind":"tls"}},"starttls":null}}'
+        f'"accept_proxy":[],"trusted_proxies":[{trusted}],"trusted_clients":[],"believe":["address"],"connections":1,"speaks":{{"kind":"tls"}},"starttls":null}}'
         for n, at, trusted in listeners
     ]
     bare = plan(route("r")).model_dump(mode="json")

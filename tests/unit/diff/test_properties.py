@@ -24,7 +24,7 @@ from everyhop.trust import trust_map
 pytestmark = pytest.mark.thorough
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
-HOSTS = ["a.test", "b.test", "*.w.test", "x.w.test"]
+HOSTS = ["a.test", "b.test", "*.w.test", "x.w.test", "*"]
 ASKED = ["a.test", "b.test", "x.w.test", "z.w.test", "deep.x.w.test", "other.test"]
 PATHS = ["/", "/a", "/a/b", "/c"]
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -18,6 +18,63 @@ fn hop(from: &str, scheme: Said<Scheme>, host: Said<&str>) -> Hop {
 }
 
 #[test]
+fn a_prefix_is_a_path_in_its_one_form_that_leads_to_no_other_server() {
+    for text in ["/app", "/app/v2", "/a%20b"] {
+        assert_eq!(told::prefix(text.as_bytes()), Some(text));
+    }
+    let long = format!("/{}", "a".repeat(512));
+    for text in [
+        "",
+        "/",
+        "app",
+        "//evil.test",
+        "/a//b",
+        "/a/../b",
+        "/./a",
+        "/a b",
+        "/a\"b",
+        "/a?b",
+        "/a#b",
+        "/%61",
+        "/a, /b",
+        &long,
+    ] {
+        assert_eq!(told::prefix(text.as_bytes()), None, "{text}");
+    }
+    assert_eq!(told::prefix(b"/\xff"), None);
+}
+
+#[test]
+fn a_certificate_is_a_byte_sequence_with_something_in_it() {
+    for text in [":aGk=:", ":aGkx:", ":aA==:", ":ab+/:"] {
+        assert_eq!(told::certificate(text.as_bytes()), Some(text.as_bytes()));
+    }
+    for text in [
+        "",
+        ":",
+        "::",
+        ":=:",
+        ":==:",
+        ":a:",
+        ":aGk:",
+        "aGk=",
+        ":aGk=",
+        "aGk=:",
+        ":a=k=:",
+        ":aGk=: ",
+        ":aG k:",
+        ":aGk=:, :aGk=:",
+        "\"aGk=\"",
+    ] {
+        assert_eq!(told::certificate(text.as_bytes()), None, "{text}");
+    }
+    assert_eq!(told::certificates(b":aGk=:, :aGkx:"), Some(&b":aGk=:, :aGkx:"[..]));
+    for text in ["", ",", ":aGk=:,", ":aGk=: :aGkx:", ":aGk=:;a=1"] {
+        assert_eq!(told::certificates(text.as_bytes()), None, "{text}");
+    }
+}
+
+#[test]
 fn forwarded_is_read_as_proxies_write_it() {
     let https = Said::This(Scheme::Https);
     for (value, expected) in [

@@ -3,7 +3,7 @@
 //! what goes on is written afresh and two readers cannot disagree about it. Read next: `../head/identity.rs`.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::told::Told;
+use crate::exchange::told::{Proved, Told};
 use crate::exchange::words::Fields;
 use everyhop_canon::forwarded;
 use everyhop_canon::told::{self, Hop, Said, Scheme};
@@ -38,6 +38,7 @@ pub(crate) fn believe(at: &Listening, asked: &mut Asked, view: &impl Fields) {
 fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bool) {
     let (mut scheme, mut host, mut port, mut id) = (Said::Nothing, Said::Nothing, Said::Nothing, Said::Nothing);
     let (mut hops, mut whole) = (Vec::new(), true);
+    let (mut prefix, mut cert, mut chain) = (Said::Nothing, Said::Nothing, Said::Nothing);
     view.each(|field, name, value| {
         if field != FieldId::Identity {
             return;
@@ -49,6 +50,12 @@ fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bo
             host.also(told::list(value, told::named));
         } else if is(Believe::Port, "x-forwarded-port") {
             port.also(told::list(value, told::port));
+        } else if is(Believe::Prefix, "x-forwarded-prefix") {
+            prefix.also(told::prefix(value).map(str::to_owned).into());
+        } else if is(Believe::ClientCert, "client-cert") {
+            cert.also(told::certificate(value).map(<[u8]>::to_vec).into());
+        } else if is(Believe::ClientCert, "client-cert-chain") {
+            chain.also(told::certificates(value).map(<[u8]>::to_vec).into());
         } else if is(Believe::RequestId, "x-request-id") {
             id.also(told::request_id(value).into());
         } else if is(Believe::Forwarded, "forwarded") {
@@ -79,6 +86,13 @@ fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bo
     asked.secure |= scheme == Some(Scheme::Https);
     // What came in the clear did not come with https because nobody said so.
     let scheme = scheme.or_else(|| at.speaks.is_plain().then_some(Scheme::Http));
-    let told = Told::of(scheme, host.this(), port.this(), id.this(), (&asked.host, &asked.authority));
+    asked.prefix.push_str(&prefix.this().unwrap_or_default());
+    let mut told = Told::of(scheme, host.this(), port.this(), id.this(), (&asked.host, &asked.authority));
+    if at.believe.contains(&Believe::ClientCert) {
+        let cert = cert.this();
+        // A chain without a certificate at its end proves nothing of anybody.
+        let chain = chain.this().filter(|_| cert.is_some());
+        told.proved = Some(Proved { cert, chain });
+    }
     asked.told = Some(Box::new(told));
 }

@@ -43,7 +43,7 @@ impl Conn {
     pub(crate) fn new(opened: Opened) -> Conn {
         let arrived = &opened.arrived;
         let ip = arrived.client.ip();
-        let is_trusted = arrived.listening.trusted.iter().any(|net| net.contains(ip));
+        let is_trusted = arrived.listening.trusts(ip, opened.facts.peer.as_ref().map_or(&[], |p| p.known_by()));
         let said = Said::of(ip, if arrived.running.knows_clients { &opened.client_chain } else { &[] });
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
         let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);

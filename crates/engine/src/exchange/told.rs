@@ -13,6 +13,15 @@ pub(crate) struct Told {
     pub(crate) authority: String,
     pub(crate) port: Option<u16>,
     pub(crate) id: Option<String>,
+    /// What its client proved, where that is believed: whoever brings the request proved something else, of itself.
+    pub(crate) proved: Option<Proved>,
+}
+
+/// The certificate that a client showed a proxy, and the chain behind it, as RFC 9440 writes them; nothing where it showed none.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Proved {
+    pub(crate) cert: Option<Vec<u8>>,
+    pub(crate) chain: Option<Vec<u8>>,
 }
 
 impl Told {
@@ -37,7 +46,7 @@ impl Told {
                 away.map_or(host.clone(), |port| format!("{host}:{port}"))
             }
         };
-        Told { scheme, authority, port, id }
+        Told { scheme, authority, port, id, proved: None }
     }
 }
 

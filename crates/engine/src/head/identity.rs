@@ -88,10 +88,14 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
     text.0.clear();
     asked.shown_id().write(&mut text.0);
     put("x-request-id", &text.0);
-    if let Some(cert) = &said.cert {
+    let (cert, chain) = match asked.told.as_ref().and_then(|it| it.proved.as_ref()) {
+        None => (&said.cert, &said.chain),
+        Some(its) => (&its.cert, &its.chain),
+    };
+    if let Some(cert) = cert {
         put("client-cert", cert);
     }
-    if let Some(chain) = &said.chain {
+    if let Some(chain) = chain {
         put("client-cert-chain", chain);
     }
 }
