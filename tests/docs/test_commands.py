@@ -60,6 +60,7 @@ PAGES = (
     "how-to/ask-open-policy-agent",
     "how-to/inspect-requests",
     "how-to/run-an-authority",
+    "how-to/guard-a-backend",
     "how-to/get-certificates-by-acme",
 )
 

@@ -36,6 +36,7 @@ COMMANDS = (
     "schema",
     "where",
     "run",
+    "guard",
     "status",
     "reload",
     "maintenance",
