@@ -31,7 +31,9 @@ pub(crate) struct Ask {
     /// Roots to verify by, where there are no pins.
     roots_pem: String,
     pins: Vec<String>,
-    /// With pins: whether the certificate must carry the name as well.
+    /// The SPIFFE ID to expect, by the roots, instead of the name.
+    spiffe: Option<String>,
+    /// With pins or an ID: whether the certificate must carry the name as well.
     name_too: bool,
     /// A chain and its key, to show where they are asked for.
     identity: Option<(String, String)>,
@@ -139,7 +141,10 @@ fn judged_by(ask: &Ask, name: &str, provider: &Arc<CryptoProvider>) -> Result<Ju
     const ROOTS: &str = "ca/probe";
     let mut blob = Blob::default();
     blob.cas.insert(ROOTS.to_owned(), ask.roots_pem.clone());
-    let by = if ask.pins.is_empty() {
+    let by = if let Some(id) = &ask.spiffe {
+        let (ca, id) = (ROOTS.to_owned(), id.clone());
+        Proof::Spiffe { ca, crl: None, stale_crl: StaleCrl::Refuse, id, name_too: ask.name_too }
+    } else if ask.pins.is_empty() {
         Proof::Roots { ca: ROOTS.to_owned(), crl: None, stale_crl: StaleCrl::Refuse }
     } else {
         Proof::Pins { sha256: ask.pins.clone(), name_too: ask.name_too }

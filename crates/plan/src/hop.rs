@@ -95,6 +95,17 @@ pub enum Proof {
         /// It must carry the name as well.
         name_too: bool,
     },
+    /// Its certificate chains to a root and is that of a workload (X509-SVID): its one URI is `id`, or one of the trust domain
+    /// for `spiffe://TD/*`.
+    Spiffe {
+        ca: String,
+        #[serde(deserialize_with = "present")]
+        crl: Option<String>,
+        stale_crl: StaleCrl,
+        id: String,
+        /// It must carry the name as well.
+        name_too: bool,
+    },
 }
 
 /// Why plaintext is bearable here.

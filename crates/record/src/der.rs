@@ -11,6 +11,9 @@ const SERVER_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
 const ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const RFC822_NAME: u8 = 0x81;
 const URI: u8 = 0x86;
+/// keyUsage (RFC 5280 §4.2.1.3), and its keyCertSign and cRLSign in the first octet of the bits.
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+const SIGNS: u8 = 0x06;
 /// The lengths from which and up to which an RSA key is believed: what aws-lc verifies by is called `RSA_*_2048_8192`.
 const RSA_BITS: usize = 2048;
 const MOST_RSA_BITS: usize = 8192;
@@ -93,6 +96,17 @@ impl<'a> Read<'a> {
         let mut all = inside(value, 0x30).unwrap_or_default();
         std::iter::from_fn(|| take(&mut all)).filter(|it| it.tag == kind).map(|it| it.inner).collect()
     }
+
+    fn signs_certificates(&self) -> bool {
+        match self.extension(KEY_USAGE) {
+            Ok(None) => false,
+            // The first octet says how many bits of the last are unused.
+            Ok(Some(value)) => {
+                inside(value, 0x03).and_then(|bits| bits.get(1).copied()).is_none_or(|it| it & SIGNS != 0)
+            }
+            Err(()) => true,
+        }
+    }
 }
 
 /// The e-mail addresses among the names of a certificate, as they stand.
@@ -100,9 +114,14 @@ pub fn emails(der: &[u8]) -> Vec<&str> {
     Read::of(der).map(|it| it.emails()).unwrap_or_default()
 }
 
-/// How many URIs are among the names of a certificate, in whatever form.
-pub fn uris(der: &[u8]) -> usize {
-    Read::of(der).map_or(0, |it| it.named(URI).len())
+/// The URIs among the names of a certificate, in whatever form.
+pub fn uris(der: &[u8]) -> Vec<&[u8]> {
+    Read::of(der).map(|it| it.named(URI)).unwrap_or_default()
+}
+
+/// Its key is one to sign certificates or revocation lists by, as it says. What cannot be read is taken for that.
+pub fn signs_certificates(der: &[u8]) -> bool {
+    Read::of(der).is_none_or(|it| it.signs_certificates())
 }
 
 /// It names no purpose, or names servers among its own. What cannot be read is for nobody.

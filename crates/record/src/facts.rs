@@ -67,7 +67,7 @@ impl Peer {
 /// name of another.
 pub(crate) fn names(cert: &webpki::EndEntityCert<'_>, leaf: &[u8]) -> Vec<String> {
     // Two URIs make nobody of a SPIFFE ID (X509-SVID §2), also where one of them is in no form.
-    let is_one = der::uris(leaf) == 1;
+    let is_one = der::uris(leaf).len() == 1;
     let uris =
         cert.valid_uri_names().filter_map(client::uri).filter(|uri| is_one || spiffe::trust_domain(uri).is_none());
     let emails = der::emails(leaf).into_iter().filter_map(client::email);

@@ -127,7 +127,7 @@ impl<'a> Hops<'a> {
             })
             .transpose()?;
         let (ca, crl, lists_end_s) = match &verify.by {
-            Proof::Roots { ca, crl, stale_crl } => {
+            Proof::Roots { ca, crl, stale_crl } | Proof::Spiffe { ca, crl, stale_crl, .. } => {
                 let ends = crl.as_deref().filter(|_| *stale_crl == StaleCrl::Refuse).map(|id| self.listed.end_of(id));
                 (self.listed.hash(ca), crl.as_deref().map_or("", |id| self.listed.hash(id)), ends.unwrap_or(i64::MAX))
             }

@@ -1,14 +1,17 @@
-//! Whether a backend is whom a route expects, in one of two ways: rustls' own judge of chain and name, with a certificate
-//! among the roots that signs for itself taken as what it is; or by pins. The handshake's signature is verified in either.
-//! What was not believed is noted. There is no third way, and no switch. Read next: `pinned.rs`, `noted.rs`.
+//! Whether a backend is whom a route expects, in one of three ways: rustls' own judge of chain and name, with a certificate
+//! among the roots that signs for itself taken as what it is; by chain and SPIFFE ID; or by pins. The handshake's signature is
+//! verified in each. What was not believed is noted. There is no other way, and no switch. Read next: `pinned.rs`,
+//! `workload.rs`, `noted.rs`.
 
 use crate::noted;
 use crate::pinned::{own, pinned};
+use crate::workload::workload;
 use everyhop_record::der;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
@@ -31,6 +34,13 @@ pub(crate) enum By {
     },
     Pins {
         sha256: Vec<String>,
+        name_too: bool,
+    },
+    Spiffe {
+        judge: Arc<WebPkiServerVerifier>,
+        roots: Arc<RootCertStore>,
+        listed: bool,
+        id: String,
         name_too: bool,
     },
 }
@@ -60,9 +70,29 @@ impl Judge {
                     _ => Err(why),
                 }
             }
+            By::Spiffe { judge, roots, listed, id, name_too } => {
+                let cert = ParsedCertificate::try_from(leaf)?;
+                verify_server_cert_signed_by_trust_anchor(&cert, roots, between, now, self.known.all)?;
+                if *listed {
+                    // It judges the name last, and that is another here: what is left of its word is who was revoked.
+                    match judge.verify_server_cert(leaf, between, name, ocsp, now) {
+                        Err(why) if !is_name(&why) => return Err(why),
+                        _ => {}
+                    }
+                }
+                if *name_too {
+                    verify_server_name(&cert, name)?;
+                }
+                workload(leaf, id)
+            }
             By::Pins { sha256, name_too } => pinned(leaf, sha256, name_too.then_some(name), now, &self.known),
         }
     }
+}
+
+fn is_name(why: &Error) -> bool {
+    use CertificateError::{NotValidForName, NotValidForNameContext};
+    matches!(why, Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }))
 }
 
 /// webpki takes no leaf that is an authority.
@@ -85,7 +115,7 @@ impl ServerCertVerifier for Judge {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let roots = match &self.by {
-            By::Roots { roots, .. } => Some(&**roots),
+            By::Roots { roots, .. } | By::Spiffe { roots, .. } => Some(&**roots),
             By::Pins { .. } => None,
         };
         noted::chain(self.judge(leaf, between, name, ocsp, now), leaf, between, roots)?;

@@ -43,4 +43,5 @@ pub mod token;
 pub mod traces;
 pub mod turns;
 pub mod waf;
+mod workload;
 pub mod zones;

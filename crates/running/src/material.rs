@@ -11,6 +11,7 @@ use crate::secret::{Seal, SecretPem, SecretText};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use everyhop_canon::spiffe;
 use everyhop_plan::{Cert, ClientDemand, Identity, Proof, Site, StaleCrl, TlsPolicy, UpstreamProtocol, Verify};
 use everyhop_signing::Role;
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
@@ -237,7 +238,7 @@ impl Blob {
     /// and in no material. What is anything else is asked for where it is used, and refused there.
     pub(crate) fn has_come(&self, verify: &Verify, shown: Option<&Identity>) -> bool {
         let by = match &verify.by {
-            Proof::Roots { ca, crl, .. } => self.have_come(ca, crl.as_deref()),
+            Proof::Roots { ca, crl, .. } | Proof::Spiffe { ca, crl, .. } => self.have_come(ca, crl.as_deref()),
             Proof::Pins { .. } => true,
         };
         by && shown.is_none_or(|it| !comes(&it.key) || self.certs.contains_key(&it.material))
@@ -343,16 +344,16 @@ pub fn judge_of(verify: &Verify, crypto: &Arc<CryptoProvider>, blob: &Blob) -> R
     let by = match &verify.by {
         Proof::Roots { ca, crl, stale_crl } => {
             let Roots { store: roots, own } = blob.roots(ca)?;
-            let mut it = WebPkiServerVerifier::builder_with_provider(roots.clone(), crypto.clone());
-            if let Some(crl) = crl {
-                // As for clients: every certificate of the chain, and what no list speaks of does not pass (threat T11).
-                it = it.with_crls(blob.crls(crl)?);
-                if *stale_crl == StaleCrl::Refuse {
-                    it = it.enforce_revocation_expiration();
-                }
-            }
-            let judge = it.build().map_err(|e| Unusable(format!("roots of the hop to {:?}: {e}", verify.name)))?;
+            let judge = chains(&roots, crl.as_deref(), *stale_crl, &verify.name, crypto, blob)?;
             By::Roots { judge, roots, own, listed: crl.is_some() }
+        }
+        Proof::Spiffe { id, .. } if spiffe::trust_domain(id).or(spiffe::whole_domain(id)).is_none() => {
+            return Err(Unusable(format!("{id:?} is no SPIFFE ID")));
+        }
+        Proof::Spiffe { ca, crl, stale_crl, id, name_too } => {
+            let roots = blob.roots(ca)?.store;
+            let judge = chains(&roots, crl.as_deref(), *stale_crl, &verify.name, crypto, blob)?;
+            By::Spiffe { judge, roots, listed: crl.is_some(), id: id.clone(), name_too: *name_too }
         }
         Proof::Pins { sha256, .. } if sha256.is_empty() => {
             return Err(Unusable(format!("the hop to {:?} pins nothing", verify.name)));
@@ -360,6 +361,26 @@ pub fn judge_of(verify: &Verify, crypto: &Arc<CryptoProvider>, blob: &Blob) -> R
         Proof::Pins { sha256, name_too } => By::Pins { sha256: sha256.clone(), name_too: *name_too },
     };
     Ok(Judge { by, known })
+}
+
+/// rustls' own judge, by roots and lists.
+fn chains(
+    roots: &Arc<RootCertStore>,
+    crl: Option<&str>,
+    stale_crl: StaleCrl,
+    name: &str,
+    crypto: &Arc<CryptoProvider>,
+    blob: &Blob,
+) -> Result<Arc<WebPkiServerVerifier>, Unusable> {
+    let mut it = WebPkiServerVerifier::builder_with_provider(roots.clone(), crypto.clone());
+    if let Some(crl) = crl {
+        // As for clients: every certificate of the chain, and what no list speaks of does not pass (threat T11).
+        it = it.with_crls(blob.crls(crl)?);
+        if stale_crl == StaleCrl::Refuse {
+            it = it.enforce_revocation_expiration();
+        }
+    }
+    it.build().map_err(|e| Unusable(format!("roots of the hop to {name:?}: {e}")))
 }
 
 /// HTTP/1.1, as ALPN has it (RFC 7301 §6).

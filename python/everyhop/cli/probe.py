@@ -60,6 +60,7 @@ def probe(
         "addr": at,
         "sni": sni,
         "pins": pins,
+        "spiffe": None,
         "name_too": sni is not None,
         "identity": None,
         "alpn": alpn or ["h2", "http/1.1"],

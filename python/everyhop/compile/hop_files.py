@@ -73,7 +73,9 @@ def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]
 
 
 def expected(verify: Verify, at: str) -> str:
-    """The name; empty where there is none, which is refused elsewhere."""
+    """The name; empty where there is none, which is refused elsewhere, or where an ID is expected instead."""
+    if verify.spiffe is not None and verify.name is None:
+        return ""
     address = names.address(at)
     return (verify.name or (address.name if address else None) or "").lower()
 

@@ -69,12 +69,22 @@ def hop(it: Route | Side | Authorizer, backend: Hop) -> plan.MutualHop | plan.Re
 
 
 def expectation(verify: Verify, at: names.Address) -> plan.Verify:
-    """Whom a hop expects. A pin needs no name, but TLS asks for one: that of the address, where it is none."""
+    """Whom a hop expects. A pin and an ID need no name, but TLS asks for one: that of the address, where it is none."""
     name = (verify.name or at.name or at.ip or at.domain or "").lower()
     if verify.ca is None:
         by = plan.ByPins(kind="pins", sha256=sorted(set(pins(verify))), name_too=verify.name is not None)
         return plan.Verify(by=by, name=name)
     crl = f"crl/{verify.crl}" if verify.crl else None
+    if verify.spiffe is not None:
+        workload = plan.BySpiffe(
+            kind="spiffe",
+            ca=ca(verify.ca),
+            crl=crl,
+            stale_crl=verify.stale_crl,
+            id=verify.spiffe,
+            name_too=verify.name is not None,
+        )
+        return plan.Verify(by=workload, name=name)
     return plan.Verify(by=plan.ByRoots(kind="roots", ca=ca(verify.ca), crl=crl, stale_crl=verify.stale_crl), name=name)
 
 

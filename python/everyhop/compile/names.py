@@ -236,3 +236,14 @@ def fingerprint(text: str) -> str | None:
     """The digits of `sha256:` and a SHA-256, with or without colons between them."""
     digits = text.removeprefix(OF_SHA256).replace(":", "").lower()
     return digits if text.startswith(OF_SHA256) and DIGITS.match(digits) else None
+
+
+OF_SPIFFE = "spiffe://"
+TRUST_DOMAIN = r"[a-z0-9._-]{1,255}"
+SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+"
+WORKLOAD = re.compile(rf"{OF_SPIFFE}{TRUST_DOMAIN}/(?:\*|{SEGMENT}(?:/{SEGMENT})*)\Z")
+
+
+def workload(text: str) -> str | None:
+    """A SPIFFE ID (SPIFFE-ID §2), or `spiffe://TD/*` for all of a trust domain."""
+    return text if len(text) <= 2048 and WORKLOAD.match(text) else None

@@ -25,6 +25,8 @@ def verified(world: World, it: Behind, j: int, at: names.Address) -> None:
         )
     elif verify.pin is not None:
         pinned(world, here, it.called, verify)
+    if verify is not None and verify.spiffe is not None:
+        workload(world, here, it.called, verify)
     named(world, here, it.called, at, verify)
     presented(world, it, j, at)
 
@@ -61,10 +63,31 @@ def pinned(world: World, here: Key, called: str, verify: Verify) -> None:
             )
 
 
+def workload(world: World, here: Key, called: str, verify: Verify) -> None:
+    key: Key = (*here, "spiffe")
+    if verify.pin is not None:
+        world.refuse(
+            "hop/spiffe-id",
+            key,
+            f"{called} verifies by a SPIFFE ID and by pins",
+            "keep one: spiffe with ca, whose authority names workloads, or pin, which is one certificate or key alone",
+            also=((*here, "pin"),),
+        )
+    if names.workload(verify.spiffe or "") is None:
+        world.refuse(
+            "hop/spiffe-id",
+            key,
+            f"{called} expects {verify.spiffe!r}, which is no SPIFFE ID",
+            'spiffe = "spiffe://td/backend": a trust domain in lower case, and a path of letters, digits and . - _ between slashes',
+            'or spiffe = "spiffe://td/*" for any workload of the trust domain',
+        )
+
+
 def named(world: World, here: Key, called: str, at: names.Address, verify: Verify | None) -> None:
     given = verify.name if verify else None
     name = given or at.name
-    if name is None and (verify is None or verify.pin is None):
+    by = "pin" if verify is None or verify.spiffe is None else "ca = ..., spiffe"
+    if name is None and (verify is None or (verify.pin is None and verify.spiffe is None)):
         world.refuse(
             "hop/no-name",
             here,
@@ -78,7 +101,7 @@ def named(world: World, here: Key, called: str, at: names.Address, verify: Verif
             "hop/no-name",
             here,
             f"{called} has no name to ask {at} for",
-            'verify = { pin = ..., name = "api.internal" }: the name in the backend\'s certificate',
+            f'verify = {{ {by} = ..., name = "api.internal" }}: the name in the backend\'s certificate',
         )
     elif name is not None and not is_name(name):
         world.refuse(

@@ -15,6 +15,7 @@ from everyhop.plan import (
     AtEdge,
     ByPins,
     ByRoots,
+    BySpiffe,
     Here,
     Identity,
     MutualHop,
@@ -39,6 +40,7 @@ KINDS.update(
         "backend-added": ("neutral", "a backend is sent traffic that was not"),
         "backend-removed": ("neutral", "a backend is sent traffic no more"),
         "verification-changed": ("weaker", "backends are verified against something else"),
+        "verification-narrowed": ("stronger", "of a trust domain one workload is left that a backend may be"),
         "identity-changed": ("neutral", "another identity is shown to a backend"),
         "asking-demand-weakened": ("weaker", "a backend that asks for no certificate may be sent requests"),
         "asking-demand-strengthened": ("stronger", "a backend that asks for no certificate is sent nothing"),
@@ -166,6 +168,8 @@ def attackers(was: Served, now: Served) -> str:
 def proof(it: Verify) -> tuple[object, ...]:
     """All of it but the lists of who was revoked, which is told as a change of its own."""
     by = it.by
+    if isinstance(by, BySpiffe):
+        return (by.id, by.ca, it.name if by.name_too else None)
     return (it.name, by.ca) if isinstance(by, ByRoots) else (it.name, tuple(by.sha256), by.name_too)
 
 
@@ -176,7 +180,17 @@ def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change
         if isinstance(it.by, ByPins):
             pins = " or ".join(f"sha256:{digits[:16]}..." for digits in it.by.sha256)
             return f"{it.name + ' ' if it.by.name_too else ''}by {pins}"
-        return f"{it.name} by {it.by.ca.removeprefix('ca/')}"
+        ca = it.by.ca.removeprefix("ca/")
+        if isinstance(it.by, BySpiffe):
+            return f"{it.by.id}{' and ' + it.name if it.by.name_too else ''} by {ca}"
+        return f"{it.name} by {ca}"
+
+    def narrowed(was: Verify | None, now: Verify) -> bool:
+        a, b = was.by if was else None, now.by
+        if was is None or not isinstance(a, BySpiffe) or not isinstance(b, BySpiffe):
+            return False
+        names = not a.name_too or (b.name_too and was.name == now.name)
+        return names and a.ca == b.ca and a.id.endswith("/*") and b.id.startswith(a.id[:-1])
 
     known = {proof(v): said(v) for v in map(expected, a.values()) if v is not None}
     out = []
@@ -188,6 +202,9 @@ def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change
         if proof(now) in ([proof(before)] if before else known):
             continue
         what = f"{at} had to be {said(before) if before else ', '.join(sorted(known.values()))}, now {said(now)}"
+        if narrowed(before, now):
+            out.append(Change("verification-narrowed", name, what, "other workloads of the trust domain are refused"))
+            continue
         out.append(Change("verification-changed", name, what, "another certificate opens the way to this traffic"))
     return out
 
@@ -226,7 +243,7 @@ def revocation(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
     return out
 
 
-def listed(name: str, at: str, was: ByRoots, now: ByRoots) -> list[Change]:
+def listed(name: str, at: str, was: ByRoots | BySpiffe, now: ByRoots | BySpiffe) -> list[Change]:
     kinds = ("revocation-weakened", "revocation-strengthened")
     if was.crl != now.crl:
         what = f"whether {at} was revoked was known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
@@ -240,10 +257,10 @@ def listed(name: str, at: str, was: ByRoots, now: ByRoots) -> list[Change]:
     return []
 
 
-def lists(hop: Hop) -> ByRoots | None:
+def lists(hop: Hop) -> ByRoots | BySpiffe | None:
     """Pins are taken back by hand: going from lists to them is told as another verification."""
     it = expected(hop)
-    return it.by if it is not None and isinstance(it.by, ByRoots) else None
+    return it.by if it is not None and isinstance(it.by, ByRoots | BySpiffe) else None
 
 
 def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -> list[Change]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from everyhop.compile import Compiled
-from everyhop.plan import AtEdge, Backend, ByPins, MutualHop
+from everyhop.plan import AtEdge, Backend, ByPins, ByRoots, BySpiffe, MutualHop
 
 TIMEOUT_S = 5.0
 
@@ -43,7 +43,8 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
         "sni": hop.verify.name,
         "roots_pem": "" if isinstance(by, ByPins) else material["cas"][by.ca],
         "pins": by.sha256 if isinstance(by, ByPins) else [],
-        "name_too": isinstance(by, ByPins) and by.name_too,
+        "spiffe": by.id if isinstance(by, BySpiffe) else None,
+        "name_too": not isinstance(by, ByRoots) and by.name_too,
         "identity": (pair["chain"], pair["key"]),
         "alpn": alpn,
         "timeout_s": TIMEOUT_S,
@@ -61,5 +62,6 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
     if not seen["asked_for_certificate"]:
         return Answer(False, "does not ask who we are: it would be mutual in name only")
     return Answer(
-        True, f"proves to be {hop.verify.name} by TLS {seen['version']}, and takes what {hop.present!r} shows"
+        True,
+        f"proves to be {by.id if isinstance(by, BySpiffe) else hop.verify.name} by TLS {seen['version']}, and takes what {hop.present!r} shows",
     )

@@ -9,12 +9,14 @@ from everyhop.model.words import HopTls
 
 
 class Verify(Section):
-    """Whom we expect at a backend: by chain and name, always both; or by the fingerprint of its certificate or key."""
+    """Whom we expect at a backend: by chain and name, always both; by chain and SPIFFE ID; or by the fingerprint of its certificate or key."""
 
     ca: str | None = None
     """PEM file of the roots, or `system`, or `identity:NAME` for those that came with an identity. Never implied. A certificate that a backend made for itself (`openssl req -x509`) may stand here too: then that very certificate is what it shows, with the name."""
     name: str | None = None
     """The name in the backend's certificate, or the IP address in it (an IP SAN); default: the backend's host name. Names are those of subjectAltName; the common name is none (RFC 9525)."""
+    spiffe: str | None = None
+    """With `ca`, instead of the name: the SPIFFE ID of the workload, `spiffe://td/backend`, or `spiffe://td/*` for any of a trust domain, by the rules of the X509-SVID standard: the one URI of its certificate is that ID; one with two URIs is nobody's. No other name is asked for, and one where `name` is written."""
     pin: str | list[str] | None = None
     """Instead of `ca`: `sha256:` and the SHA-256, in hexadecimal digits, of the certificate or of its public key (SubjectPublicKeyInfo). One of several must fit. No chain is asked for, and a name only where `name` is written; the dates must hold all the same."""
     crl: str | None = None

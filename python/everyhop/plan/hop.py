@@ -64,8 +64,17 @@ class ByPins(Part):
     name_too: Always[bool]
 
 
+class BySpiffe(Part):
+    kind: Literal["spiffe"]
+    ca: Always[str]
+    crl: Always[str | None]
+    stale_crl: ByEffect[Literal["refuse", "allow"]]
+    id: Always[str]
+    name_too: Always[bool]
+
+
 class Verify(Part):
-    by: Always[Annotated[ByRoots | ByPins, Field(discriminator="kind")]]
+    by: Always[Annotated[ByRoots | ByPins | BySpiffe, Field(discriminator="kind")]]
     name: Always[str]
 
 

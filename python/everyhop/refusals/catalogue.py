@@ -670,6 +670,13 @@ PAGES: dict[str, Page] = {
         "pin of the key outlives a renewal with the same key, one of the certificate does not; name the next one beside it "
         "before it comes.",
     ),
+    "hop/spiffe-id": Page(
+        "what a backend is to be is no SPIFFE ID",
+        "an ID that no certificate can carry would let nobody through, and one beside pins would not say which of them counts",
+        "A SPIFFE ID is `spiffe://`, a trust domain in lower case and a path of letters, digits, dots, hyphens and underscores "
+        "between slashes; neither port, query, fragment nor percent-encoding is in one. `spiffe://td/*` stands for any workload "
+        "of a trust domain, and a star anywhere else for nothing. It takes the roots of that trust domain as `ca`.",
+    ),
     "hop/own-certificate": Page(
         "a backend's own certificate would not be believed",
         "every handshake with that backend would fail",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from everyhop.plan import AtEdge, ByPins, KeysServer, PlaintextHop, Plan, Route
+from everyhop.plan import AtEdge, ByPins, BySpiffe, KeysServer, PlaintextHop, Plan, Route
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ def sentence(name: str, keys: KeysServer) -> str:
         known = (
             "its pinned certificate or key"
             if isinstance(hop.verify.by, ByPins)
+            else f"chain and SPIFFE ID {hop.verify.by.id}"
+            if isinstance(hop.verify.by, BySpiffe)
             else f"chain and name {hop.verify.name}"
         )
         how = f"by a hop that is {hop.tls}, known by {known}: who proves that says who gets in"

@@ -18,6 +18,7 @@ from everyhop.plan import (
     AtEdge,
     Backend,
     ByPins,
+    BySpiffe,
     Here,
     Listener,
     MutualHop,
@@ -449,4 +450,7 @@ def by(verify: Verify) -> str:
     """By what a backend proves who it is."""
     if isinstance(verify.by, ByPins):
         return "the certificate or key that is pinned" + (", and name" if verify.by.name_too else "")
-    return "chain and name" + (", unless it was revoked" if verify.by.crl else "")
+    known = "chain and name"
+    if isinstance(verify.by, BySpiffe):
+        known = f"chain and SPIFFE ID {verify.by.id}" + (", and name" if verify.by.name_too else "")
+    return known + (", unless it was revoked" if verify.by.crl else "")
