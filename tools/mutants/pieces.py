@@ -67,7 +67,9 @@ PIECES: dict[str, Rust | Python] = {
     ),
     "running": Rust(("everyhop-running",), without=MATERIAL, judges=("everyhop-engine",), judge_tests=PLAYBOOK),
     "material": Rust(("everyhop-running",), MATERIAL, judges=("everyhop-engine",), judge_tests=PLAYBOOK),
-    "names": Python(("compile/names.py",), ("tests/unit/compile/test_names.py", CASES)),
+    "names": Python(
+        ("compile/names.py",), ("tests/unit/compile/test_names.py", "tests/unit/compile/test_spiffe.py", CASES)
+    ),
     "rules": Python(
         ("compile/rules_*.py", "compile/places.py"),
         (

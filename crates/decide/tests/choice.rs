@@ -324,7 +324,8 @@ fn a_site_of_every_name_takes_what_no_other_has_and_hellos_without_one() {
         let mut site = plan.sites[0].clone();
         (site.name, site.hosts) = ("every".into(), vec!["*".into()]);
         plan.sites.push(site);
-        plan.listeners[0].no_sni = no_sni;
+        plan.listeners = golden().listeners;
+        (plan.listeners[0].no_sni, plan.listeners[0].unknown_sni) = (no_sni, Unnamed::Refuse {});
         (matcher(&plan), plan.listeners[0].name.clone())
     };
     let (it, at) = every(&["*"], Unnamed::Refuse {});

@@ -169,7 +169,7 @@ def proof(it: Verify) -> tuple[object, ...]:
     """All of it but the lists of who was revoked, which is told as a change of its own."""
     by = it.by
     if isinstance(by, BySpiffe):
-        return (by.id, by.ca, it.name if by.name_too else None)
+        return (it.name, by.ca, by.id, by.name_too)
     return (it.name, by.ca) if isinstance(by, ByRoots) else (it.name, tuple(by.sha256), by.name_too)
 
 
