@@ -52,9 +52,11 @@ to = ["127.0.0.1:{plain}"]
 class Ground:
     """An edge whose keys are apart, unless `engine` says otherwise; one backend asks for its certificate."""
 
-    def __init__(self, edge: Edges, raw: Raws, pki: Pki, engine: str = 'keys = "apart"', **more: Any) -> None:
+    def __init__(
+        self, edge: Edges, raw: Raws, pki: Pki, engine: str = 'keys = "apart"', answer: bytes = OK, **more: Any
+    ) -> None:
         self.pki = pki
-        self.mutual = raw(answering(OK), pki.backend, clients=pki.internal.file)
+        self.mutual = raw(answering(answer), pki.backend, clients=pki.internal.file)
         self.plain = raw(answering(OK))
         self.routes = ROUTES.format(mutual=self.mutual.port, plain=self.plain.port)
         self.edge = edge(self.routes, engine=engine, **more)
@@ -191,6 +193,29 @@ def test_where_nobody_signs_a_handshake_ends_by_its_own_name_and_no_key_goes_to_
     until(lambda: ground.get("a.test") == 200)
 
 
+def test_a_backend_is_not_blamed_for_a_key_that_signed_nothing(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """More often than it takes to eject one; the connection of the client was there before."""
+    ground = Ground(edge, raw, pki, answer=OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert ground.mutual.context is not None
+    # A session that is taken up needs no signature.
+    ground.mutual.context.num_tickets = 0
+    holder, supervisor = ground.told()["pid"], ground.edge.edge.process.pid
+    with tls(ground.edge.port, "c.test", pki.public.file) as sock:
+        assert exchange(sock, KEEP.format("c.test")).status == 200
+        os.kill(supervisor, signal.SIGSTOP)
+        os.kill(holder, signal.SIGSTOP)
+        try:
+            assert [exchange(sock, KEEP.format("c.test")).status for _ in range(5)] == [503] * 5
+        finally:
+            os.kill(holder, signal.SIGCONT)
+            os.kill(supervisor, signal.SIGCONT)
+        line = ground.edge.line(lambda it: it["end"] == "hop/unsigned")
+        assert line["route"] == "mutual"
+        (backend,) = next(it for it in ground.edge.status()["routes"] if it["name"] == "mutual")["backends"]
+        assert (backend["state"], backend["failures"]) == ("up", 0)
+        until(lambda: exchange(sock, KEEP.format("c.test")).status == 200)
+
+
 def test_a_certificate_that_is_renewed_is_shown_with_its_key_held_and_nobody_notices(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path
 ) -> None:
@@ -268,6 +293,25 @@ def test_no_key_is_in_the_memory_of_an_engine_whose_keys_are_apart(edge: Edges, 
     for key in (pki.site.key, pki.identity.key):
         found = {name: holds(one, key) for name, one in pid.items()}
         assert found == {"apart": False, "holder": True, "together": True}, key
+
+
+@pytest.mark.skipif(not ROOT, reason="nobody else may look into a process that is not to be dumped")
+def test_an_engine_that_had_keys_is_told_of_and_one_that_follows_it_never_had_any(
+    edge: Edges, raw: Raws, pki: Pki
+) -> None:
+    ground = Ground(edge, raw, pki, engine='keys = "engine"')
+    assert ground.get("a.test") == 200 == ground.get("c.test")
+    (engine,) = children(ground.edge.edge.process.pid)
+    assert all(holds(engine, it.key) for it in (pki.site, pki.identity))
+    text = ground.edge.config.read_text()
+    ground.edge.config.write_text(text.replace('keys = "engine"', 'keys = "apart"'))
+    assert ground.edge.admin("reload")["reloaded"]
+    assert ground.get("a.test") == 200 == ground.get("c.test")
+    assert f"engine {engine} had private keys in its memory" in ground.edge.edge.wait_for("everyhop upgrade")
+    assert ground.edge.admin("upgrade")["upgraded"]
+    assert ground.get("a.test") == 200 == ground.get("c.test")
+    until(lambda: ground.only() not in {None, engine})
+    assert not any(holds(ground.engine(), it.key) for it in (pki.site, pki.identity))
 
 
 def holds(pid: int, path: Path) -> bool:

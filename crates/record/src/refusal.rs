@@ -211,6 +211,11 @@ pub fn all_refusals() -> Vec<(&'static str, u16, &'static str)> {
 }
 
 impl Refusal {
+    /// Why no connection to a backend came about is ours to answer for, and says nothing of the backend.
+    pub fn is_our_own(self) -> bool {
+        matches!(self, Refusal::HopDescriptors | Refusal::HopUnsigned | Refusal::HopNoIdentity)
+    }
+
     /// It is the request's token that was refused, or that it has none.
     pub fn is_of_token(self) -> bool {
         self.slug().starts_with("token/")

@@ -60,6 +60,8 @@ class Keyholding:
         """Of the plan that runs."""
         self.coming: Keys = {}
         """Of the one that is about to."""
+        self.had: set[int] = set()
+        """Engines that were given keys, by their pid."""
         self.lines = 0
         self.restarts = 0
         self.looked_s = 0.0
@@ -73,6 +75,7 @@ class Keyholding:
         """
         if compiled.plan.engine.keys == "engine":
             self.leave(control)
+            self.had.add(control.must(m.Hello(), m.Welcome).pid)
             return compiled.material.blob
         blob = json.loads(compiled.material.blob)
         self.coming = {(id_, role): blob["certs"][id_]["key"] for id_, role in uses(compiled) if id_ in blob["certs"]}
@@ -81,7 +84,9 @@ class Keyholding:
         threads = compiled.plan.engine.threads
         self.lines = (threads.threads if threads.count == "fixed" else cores()) + MORE_LINES
         self.hold()
-        self.connect(control)
+        if (pid := self.connect(control)) in self.had:
+            self.had.discard(pid)
+            say(f"engine {pid} had private keys in its memory, and may have until it ends: everyhop upgrade")
         return json.dumps(blob).encode()
 
     def runs(self) -> None:
@@ -117,12 +122,12 @@ class Keyholding:
             self.running = Running(process, Control(ours))
         return self.running
 
-    def connect(self, control: Control) -> None:
-        """Lines between an engine and the keyholder, unless it has some to this one."""
+    def connect(self, control: Control) -> int:
+        """Lines between an engine and the keyholder, unless it has some to this one. Gives the engine's pid."""
         it = self.alive()
         pid = control.must(m.Hello(), m.Welcome).pid
         if pid in it.engines:
-            return
+            return pid
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(self.lines)]
         try:
             it.control.must(h.Lines(), h.Held, [theirs.fileno() for _, theirs in pairs])
@@ -131,6 +136,7 @@ class Keyholding:
             for one in (end for pair in pairs for end in pair):
                 one.close()
         it.engines.add(pid)
+        return pid
 
     def leave(self, control: Control) -> None:
         """Keys are in engines again."""

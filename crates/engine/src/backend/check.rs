@@ -5,7 +5,6 @@
 use crate::backend::check_asks::{Asks, Saw, ask};
 use crate::backend::check_kept::Kept;
 use crate::backend::spread::part;
-use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::BackendRun;
 use everyhop_running::checked::Seen;
@@ -76,7 +75,7 @@ async fn judge(
             up
         }
         // Ours to answer for, not the backend's.
-        Err(Saw::Failure(it)) if it.why == Refusal::HopDescriptors => return None,
+        Err(Saw::Failure(it)) if it.why.is_our_own() => return None,
         Err(saw) => {
             let words = saw.words(check.timeout_s);
             let mut refused = None;

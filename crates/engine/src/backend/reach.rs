@@ -151,7 +151,7 @@ impl Backends {
             };
             if why != Refusal::HopDescriptors {
                 // Whoever says that it takes nobody now is there, and so is one that has as many as it is let.
-                if !chose && !matches!(why, Refusal::HopNotReady | Refusal::HopFull) {
+                if !chose && !why.is_our_own() && !matches!(why, Refusal::HopNotReady | Refusal::HopFull) {
                     self.failed(route, backend, address, CONNECTS);
                 }
                 tries.leave_out_address(backend.hop_id, address.at);

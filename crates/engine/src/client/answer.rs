@@ -161,7 +161,9 @@ fn kind(why: Refusal) -> &'static str {
         | Refusal::PlainExpired
         | Refusal::SiteExpired
         | Refusal::LogFull
+        | Refusal::HopNoIdentity
         | Refusal::Drained => "destination_unavailable",
+        Refusal::HopUnsigned => "proxy_internal_error",
         Refusal::AddressNotAllowed | Refusal::ClientNotAllowed | Refusal::ClientExpired => "http_request_denied",
         Refusal::AskDenied => "http_request_denied",
         Refusal::TokenKeysUnavailable
