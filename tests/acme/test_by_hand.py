@@ -237,20 +237,26 @@ def test_only_takes_it_back_at_once_and_it_is_not_in_force_any_more(
     assert serial(again) != first, "neither it nor its key is used again"
 
 
-@pytest.mark.parametrize("kind", ["ecdsa-p256", "rsa-2048"])
-def test_a_key_that_others_have_takes_its_certificate_back_itself_where_the_account_is_gone(
-    kind: str, pebble: Pebbles, keeper: Start, clock: Clock, tmp_path: Path
-) -> None:
-    real = pebble()
+def without_account(kind: str, real: Pebble, keeper: Start, clock: Clock, state: Path) -> tuple[Keeper, str]:
+    """What was issued is there, the account that it was issued for is not. Gives the certificate's serial number as well."""
     it = keeper(real.authority())
     begun(it, clock, Site("shop", ("a.test",), keys=(kind,)))
     first = serial(it, kind)
     it.close()
-    for path in (tmp_path / "state/accounts").rglob("*.*"):
+    for path in (state / "accounts").rglob("*.*"):
         path.unlink()
     again = keeper(real.authority())
     again.configure([])
     again.step()
+    return again, first
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-p256", "rsa-2048"])
+def test_another_account_takes_no_certificate_back_and_a_key_that_was_not_kept_for_it_neither(
+    kind: str, pebble: Pebbles, keeper: Start, clock: Clock, tmp_path: Path
+) -> None:
+    real = pebble()
+    again, first = without_account(kind, real, keeper, clock, tmp_path / "state")
     told = asks(again, clock, Asked("revoke", "shop", reason="superseded"))
     assert told["is"] == "stopped" and not real.is_revoked(first), "another account has no right to it"
     told = asks(again, clock, Asked("revoke", "shop", reason="key-compromise"))
@@ -258,17 +264,11 @@ def test_a_key_that_others_have_takes_its_certificate_back_itself_where_the_acco
 
 
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "rsa-2048"])
-def test_by_its_own_key(kind: str, pebble: Pebbles, keeper: Start, clock: Clock, tmp_path: Path) -> None:
+def test_a_key_that_others_have_takes_its_certificate_back_itself_where_the_account_is_gone(
+    kind: str, pebble: Pebbles, keeper: Start, clock: Clock, tmp_path: Path
+) -> None:
     real = pebble()
-    it = keeper(real.authority())
-    begun(it, clock, Site("shop", ("a.test",), keys=(kind,)))
-    first = serial(it, kind)
-    it.close()
-    for path in (tmp_path / "state/accounts").rglob("*.*"):
-        path.unlink()
-    again = keeper(real.authority())
-    again.configure([])
-    again.step()
+    again, first = without_account(kind, real, keeper, clock, tmp_path / "state")
     told = asks(again, clock, Asked("revoke", "shop", reason="key-compromise"))
     assert told == {"is": "done", "serials": [first]} and real.of_serial(first)["Reason"] == 1
     assert not list((tmp_path / "state/accounts").rglob("*.*")), "no account was made for it"

@@ -70,8 +70,8 @@ class Ground:
             f'[[route]]\nname = "other"\nhost = "b.test"\nanswer = {{ status = 200 }}\n{more}'
         )
 
-    def run(self, port: int | None = None, more: str = "") -> EdgeKit:
-        return self.edge(self.route(port, more))
+    def run(self, port: int | None = None, more: str = "", keys: str = "engine") -> EdgeKit:
+        return self.edge(self.route(port, more), engine=f'keys = "{keys}"')
 
     def leaf(self) -> x509.Certificate:
         return x509.load_pem_x509_certificates((self.state / "current" / "pair.pem").read_bytes())[0]
@@ -99,11 +99,12 @@ def told(it: EdgeKit, kind: str) -> list[str]:
     return [str(one["why"]) for one in troubles if one["kind"] == kind and one["about"] == "identity own"]
 
 
+@pytest.mark.parametrize("keys", ["engine", "apart"])
 def test_an_edge_is_enrolled_by_its_token_and_what_came_serves_hops_by_its_roots_and_lists(
-    ground: Ground, served: Served
+    keys: str, ground: Ground, served: Served
 ) -> None:
     ground.given(ground.own.does("token", NAME).strip())
-    it = ground.run(served.port)
+    it = ground.run(served.port, keys=keys)
     until(lambda: status(it) == 200)
     assert ground.shown[-1] == ground.leaf().serial_number
     assert (ground.state / "current" / "pair.pem").stat().st_mode & 0o777 == 0o600
@@ -178,8 +179,9 @@ def test_a_rotation_of_the_authority_under_traffic_loses_no_request(
     assert set(answers) == {200}, answers
 
 
+@pytest.mark.parametrize("keys", ["engine", "apart"])
 def test_a_site_shows_an_identity_and_knows_its_clients_by_what_came_with_it(
-    ground: Ground, served: Served, raw: Raws, tmp_path: Path
+    keys: str, ground: Ground, served: Served, raw: Raws, tmp_path: Path
 ) -> None:
     """Refused, as one by ACME is, until it is there."""
     ground.given(ground.own.does("token", "guard.corp.example").strip())
@@ -190,7 +192,7 @@ def test_a_site_shows_an_identity_and_knows_its_clients_by_what_came_with_it(
         '[[route]]\nname = "guarded"\nhost = "guard.corp.example"\ntls = "plaintext"\n'
         f'to = ["127.0.0.1:{plain.port}"]\nallow = {{ clients = ["spiffe://corp.example/*"] }}\n'
     )
-    it = ground.run(more=site)
+    it = ground.run(more=site, keys=keys)
     client = ground.own.leaf(tmp_path / "client", NAME, use="client")
     other = ground.own.leaf(tmp_path / "other", "other.corp.example", use="client")
 
