@@ -66,13 +66,16 @@ def tools() -> dict[str, str]:
     def said(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    flags = re.search(r"^flags\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
+    told = Path("/proc/cpuinfo").read_text()
+    flags = re.search(r"^flags\s*: (.*)$", told, re.M)
+    # One commit took 2.3 % more for a request on Intel's than on AMD's, with the same instructions to choose from.
+    maker = re.search(r"^(?:vendor_id|CPU implementer)\s*: (\S+)$", told, re.M)
     instructions = sorted(CHOOSING & set(flags[1].split())) if flags else []
     return {
         "compiler": said("rustc", "--version"),
         "valgrind": said("valgrind", "--version"),
         "client": ssl.OPENSSL_VERSION,
-        "processor": " ".join([platform.machine(), *instructions]),
+        "processor": " ".join([platform.machine(), maker[1] if maker else "unknown", *instructions]),
     }
 
 
