@@ -257,6 +257,7 @@ def test_a_supervisor_that_is_gone_takes_no_key_away_and_the_next_one_holds_them
     ground.edge.edge.wait_for("ready:", 60)
     assert ground.get("a.test") == 200 == ground.get("c.test")
     assert ground.told()["pid"] != before
+    assert not any("had private keys" in line for line in ground.edge.edge.said)
     until(lambda: not Path(f"/proc/{before}").exists() or "zombie" in Path(f"/proc/{before}/status").read_text())
 
 
@@ -296,8 +297,9 @@ def test_no_key_is_in_the_memory_of_an_engine_whose_keys_are_apart(edge: Edges, 
 
 
 @pytest.mark.skipif(not ROOT, reason="nobody else may look into a process that is not to be dumped")
+@pytest.mark.parametrize("by", ["a reload", "the next supervisor"])
 def test_an_engine_that_had_keys_is_told_of_and_one_that_follows_it_never_had_any(
-    edge: Edges, raw: Raws, pki: Pki
+    by: str, edge: Edges, raw: Raws, pki: Pki
 ) -> None:
     ground = Ground(edge, raw, pki, engine='keys = "engine"')
     assert ground.get("a.test") == 200 == ground.get("c.test")
@@ -305,7 +307,13 @@ def test_an_engine_that_had_keys_is_told_of_and_one_that_follows_it_never_had_an
     assert all(holds(engine, it.key) for it in (pki.site, pki.identity))
     text = ground.edge.config.read_text()
     ground.edge.config.write_text(text.replace('keys = "engine"', 'keys = "apart"'))
-    assert ground.edge.admin("reload")["reloaded"]
+    if by == "a reload":
+        assert ground.edge.admin("reload")["reloaded"]
+    else:
+        ground.edge.edge.process.kill()
+        ground.edge.edge.process.wait(10)
+        ground.edge.edge = type(ground.edge.edge)(ground.edge.config)
+        ground.edge.edge.wait_for("ready:", 60)
     assert ground.get("a.test") == 200 == ground.get("c.test")
     assert f"engine {engine} had private keys in its memory" in ground.edge.edge.wait_for("everyhop upgrade")
     assert ground.edge.admin("upgrade")["upgraded"]

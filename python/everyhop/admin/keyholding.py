@@ -60,8 +60,6 @@ class Keyholding:
         """Of the plan that runs."""
         self.coming: Keys = {}
         """Of the one that is about to."""
-        self.had: set[int] = set()
-        """Engines that were given keys, by their pid."""
         self.lines = 0
         self.restarts = 0
         self.looked_s = 0.0
@@ -75,7 +73,6 @@ class Keyholding:
         """
         if compiled.plan.engine.keys == "engine":
             self.leave(control)
-            self.had.add(control.must(m.Hello(), m.Welcome).pid)
             return compiled.material.blob
         blob = json.loads(compiled.material.blob)
         self.coming = {(id_, role): blob["certs"][id_]["key"] for id_, role in uses(compiled) if id_ in blob["certs"]}
@@ -84,9 +81,7 @@ class Keyholding:
         threads = compiled.plan.engine.threads
         self.lines = (threads.threads if threads.count == "fixed" else cores()) + MORE_LINES
         self.hold()
-        if (pid := self.connect(control)) in self.had:
-            self.had.discard(pid)
-            say(f"engine {pid} had private keys in its memory, and may have until it ends: everyhop upgrade")
+        self.connect(control)
         return json.dumps(blob).encode()
 
     def runs(self) -> None:
@@ -122,12 +117,16 @@ class Keyholding:
             self.running = Running(process, Control(ours))
         return self.running
 
-    def connect(self, control: Control) -> int:
-        """Lines between an engine and the keyholder, unless it has some to this one. Gives the engine's pid."""
+    def connect(self, control: Control) -> None:
+        """Lines between an engine and the keyholder, unless it has some to this one. Of one that had keys before it is told, also
+        where another supervisor gave it those."""
         it = self.alive()
-        pid = control.must(m.Hello(), m.Welcome).pid
+        welcome = control.must(m.Hello(), m.Welcome)
+        pid = welcome.pid
         if pid in it.engines:
-            return pid
+            return
+        if welcome.plan_digest is not None and had_keys(control.must(m.Plan(), m.Running)):
+            say(f"engine {pid} had private keys in its memory, and may have until it ends: everyhop upgrade")
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(self.lines)]
         try:
             it.control.must(h.Lines(), h.Held, [theirs.fileno() for _, theirs in pairs])
@@ -136,7 +135,6 @@ class Keyholding:
             for one in (end for pair in pairs for end in pair):
                 one.close()
         it.engines.add(pid)
-        return pid
 
     def leave(self, control: Control) -> None:
         """Keys are in engines again."""
@@ -198,6 +196,12 @@ class Keyholding:
         if self.running is not None:
             self.running.end()
         self.running, self.current, self.coming, self.counts = None, {}, {}, None
+
+
+def had_keys(it: m.Running) -> bool:
+    """Whether what an engine runs came with private keys, as they all did before they could be apart."""
+    together = it.plan is not None and json.loads(it.plan)["engine"].get("keys", "engine") == "engine"
+    return together and any(one.key_sha256 for one in it.material)
 
 
 def uses(compiled: Compiled) -> set[tuple[str, str]]:
