@@ -294,6 +294,8 @@ def test_a_wrong_configuration_is_refused_for_its_reason_and_in_its_words_and_it
     with pytest.MonkeyPatch.context() as patch:
         if "!no-inspector" in wrong:
             patch.setenv("EVERYHOP_WAF", "/nowhere/everyhop-waf")
+        if "!no-spiffe" in wrong:
+            patch.setattr("everyhop.compile.rules_identities.is_installed", lambda: False)
         found, told = judge(made, filled(wrong), yaml="yaml" in head)
     told = said.lasting(told, made.folder, today, wrong)
     if said.WRITES:

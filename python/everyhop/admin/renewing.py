@@ -11,42 +11,28 @@ import os
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.errors import EveryhopError
 from everyhop.identity import Unusable
 from everyhop.identity.keys import key_bytes
-from everyhop.model import CaIdentity
+from everyhop.model import CaIdentity, ComingIdentity, SpiffeIdentity
 
 if TYPE_CHECKING:
+    from everyhop.admin.agents import Follower
     from everyhop.authority.held import Held
 
-FIRST_S, MOST_S = 1.0, 300.0
-"""After a failure, doubled from one to the next: an authority that comes back is not met by all edges in one second."""
-JITTER = 0.25
 ASK_S = 60.0
 """Between questions for roots and lists: that is how long who was revoked may still be taken for somebody, and how long a rotation
 waits between its steps at least."""
 SPREAD = 12
 """Those that were issued together are renewed within a twelfth of their life."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What is to be said of one."""
-
-    name: str
-    authority: str
-    until: dt.datetime | None
-    renewed_at: dt.datetime | None
-    next_try: dt.datetime
-    problem: str | None
 
 
 class Renewer:
@@ -67,7 +53,7 @@ class Renewer:
         self.failures = 0
         self.drawn: tuple[int, float] | None = None
         """For which certificate, by its serial, which lot was drawn."""
-        self.standing = Standing(it.name, it.authority, None, None, clock(), None)
+        self.standing = Standing(it.name, f"ca {it.authority}", None, None, clock(), None)
         self.stopped = False
         self.due = threading.Event()
         self.thread = threading.Thread(target=self.run, name=f"identity {it.name}", daemon=True)
@@ -146,7 +132,7 @@ class Renewer:
             leaf = None
         self.standing = Standing(
             self.it.name,
-            self.it.authority,
+            f"ca {self.it.authority}",
             None if leaf is None else leaf.not_valid_after_utc,
             None if leaf is None else self.half(leaf),
             self.clock() + dt.timedelta(seconds=wait_s),
@@ -154,13 +140,22 @@ class Renewer:
         )
 
 
+def keeper(it: ComingIdentity, base: Path) -> Renewer | Follower:
+    if isinstance(it, CaIdentity):
+        return Renewer(it, base)
+    assert isinstance(it, SpiffeIdentity)
+    from everyhop.admin.agents import Follower
+
+    return Follower(it, base)
+
+
 class Renewing:
-    """Of one supervisor. `look` is called in its loop."""
+    """Those of one supervisor, by whoever they come. `look` is called in its loop."""
 
     def __init__(self, config: Path) -> None:
         self.base = config.absolute().parent
         self.of: Compiled | None = None
-        self.kept: dict[str, Renewer] = {}
+        self.kept: dict[str, Renewer | Follower] = {}
 
     def look(self, decided: Compiled) -> None:
         """Follows what runs. Whatever was reloaded, all are asked after at once: whoever reloads may have mended something."""
@@ -169,12 +164,12 @@ class Renewing:
         # Files that changed leave the document as it is.
         reloaded = self.of is None or decided.document is not self.of.document
         self.of = decided
-        wanted = {it.name: it for it in decided.config.identity if isinstance(it, CaIdentity)}
+        wanted = {it.name: it for it in decided.config.identity if isinstance(it, ComingIdentity)}
         for name in [name for name, kept in self.kept.items() if wanted.get(name) != kept.it]:
             self.kept.pop(name).end()
         for name, it in wanted.items():
             if name not in self.kept:
-                self.kept[name] = Renewer(it, self.base)
+                self.kept[name] = keeper(it, self.base)
                 self.kept[name].thread.start()
             elif reloaded:
                 self.kept[name].due.set()
@@ -197,7 +192,7 @@ class Renewing:
         return [
             {
                 "identity": it.name,
-                "from": f"ca {it.authority}",
+                "from": it.by,
                 "until": None if it.until is None else it.until.isoformat(),
                 "renewed_at": None if it.renewed_at is None else it.renewed_at.isoformat(),
                 "next_try": it.next_try.isoformat(),

@@ -3,6 +3,7 @@
     current -> set-HEX           turned to the next set in one step, so that nobody reads half of two
     set-HEX/pair.pem             key and chain, the edge's own
     set-HEX/roots.pem, crl.pem   by which others are believed that the authority certifies
+    set-HEX/bundles/DOMAIN.pem   roots of other trust domains, of what came by SPIFFE
 
 Whoever dies while it writes leaves what was there before. Read next: `client.py`, which brings it.
 """
@@ -14,7 +15,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from cryptography import x509
 from everyhop.authority.folder import PUBLIC, SECRET, content, locked, replace_all
 from everyhop.errors import Surroundings
 from everyhop.files import synced
-from everyhop.model.identity import CURRENT, LISTS, PAIR, ROOTS
+from everyhop.model.identity import BUNDLES, CURRENT, LISTS, PAIR, ROOTS
 
 SET = "set-"
+NONE: Mapping[str, bytes] = {}
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Held:
         except OSError as e:
             raise Surroundings(f"cannot use {self.at}: {e.strerror}") from e
 
-    def keep(self, pair: bytes, roots: bytes, lists: bytes) -> None:
+    def keep(self, pair: bytes, roots: bytes, lists: bytes | None, bundles: Mapping[str, bytes] = NONE) -> None:
         """All of it is in force at once. Within `alone`. Raises `Surroundings`."""
         name = f"{SET}{secrets.token_hex(8)}"
         into, link = self.at / name, self.at / CURRENT
@@ -80,8 +82,11 @@ class Held:
             replace_all(
                 (into / Path(PAIR).name, pair, SECRET),
                 (into / Path(ROOTS).name, roots, PUBLIC),
-                (into / Path(LISTS).name, lists, PUBLIC),
+                *([] if lists is None else [(into / Path(LISTS).name, lists, PUBLIC)]),
             )
+            if bundles:
+                (beside_it := into / Path(BUNDLES).name).mkdir(mode=0o700)
+                replace_all(*((beside_it / f"{domain}.pem", data, PUBLIC) for domain, data in bundles.items()))
             synced(self.at)
             (beside := self.at / f"{name}.next").symlink_to(name)
             beside.replace(link)
@@ -92,6 +97,10 @@ class Held:
                     shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         except OSError as e:
             raise Surroundings(f"cannot write in {self.at}: {e.strerror}") from e
+
+    def bundles(self) -> dict[str, bytes]:
+        """By trust domain. Within `alone`. Raises `Surroundings`."""
+        return {it.stem: content(it) for it in sorted((self.at / BUNDLES).glob("*.pem"))}
 
     def published(self, roots: bytes, lists: bytes) -> bool:
         """The same pair with other roots or lists; whether they are others. Within `alone`. Raises `Surroundings`."""

@@ -231,7 +231,9 @@ def enrolled(it: dict[str, Any]) -> str:
     if it["until"] is None:
         return f"from {it['from']}, no certificate yet, asked for at {it['next_try'][:19]}Z"
     told = f"from {it['from']}, certificate until {it['until'][:19]}Z"
-    return f"{told}, renewed at {it['renewed_at'][:19]}Z" if it["renewed_at"] else told
+    return (
+        f"{told}, renewed at {it['renewed_at'][:19]}Z" if it["renewed_at"] else f"{told}, renewed by whoever gives it"
+    )
 
 
 def revoking(it: dict[str, Any]) -> str:

@@ -4,20 +4,23 @@ the engine. Read next: `../admin/renewing.py`, which brings it."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 from everyhop.compile.world import Key, World
 from everyhop.identity import Pair, Unusable
+from everyhop.identity.agent import unfit_agent
 from everyhop.identity.keys import key_bytes
-from everyhop.model import CaIdentity
-from everyhop.model.identity import GIVEN, LISTS, ROOTS
+from everyhop.model import CaIdentity, ComingIdentity, SpiffeIdentity
+from everyhop.model.identity import GIVEN, LISTS
 
-FILES: dict[Literal["roots", "lists"], str] = {"roots": ROOTS, "lists": LISTS}
+DOMAIN = re.compile(r"[a-z0-9._-]{1,200}")
+"""A trust domain (SPIFFE-ID §2.1) whose roots a file can be named for."""
 TOKEN = "everyhop ca token DIR NAME > FILE, at the authority"
 
 
-def is_there(world: World, i: int, it: CaIdentity, environ: Mapping[str, str]) -> bool:
+def is_there(world: World, i: int, it: ComingIdentity, environ: Mapping[str, str]) -> bool:
     """Whether there is something to be read; else it is looked for, and by what it is to be had is judged."""
     from everyhop.authority.held import is_open
 
@@ -26,10 +29,14 @@ def is_there(world: World, i: int, it: CaIdentity, environ: Mapping[str, str]) -
         key: Key = ("identity", i, "state" if it.state is not None else "name")
         world.refuse("identity/folder", key, f"identity {it.name!r}: {why}", f"chmod 700 {folder}")
         return False
+    if isinstance(it, SpiffeIdentity) and (unfit := unfit_agent(it.agent)) is not None:
+        world.refuse("identity/agent", ("identity", i, "agent"), f"identity {it.name!r}: {unfit[0]}", unfit[1])
+        return False
     if (world.base / it.chain).exists():
         return True
     world.missing.add(world.base / it.chain)
-    enrolment(world, i, it, environ)
+    if isinstance(it, CaIdentity):
+        enrolment(world, i, it, environ)
     return False
 
 
@@ -62,18 +69,26 @@ def located(world: World, key: Key, label: str, what: Literal["roots", "lists"])
     if name == label:
         return label
     it = world.config.given_by(label)
-    if not isinstance(it, CaIdentity):
-        known = [one.name for one in world.config.identity if isinstance(one, CaIdentity)]
-        why = "is of files, with which nothing came" if it is not None else "is not there"
+    if isinstance(it, SpiffeIdentity) and DOMAIN.fullmatch(it.vouches_for(label)) is None:
+        it = None
+    if not isinstance(it, ComingIdentity) or (what == "lists" and isinstance(it, SpiffeIdentity)):
+        fit = CaIdentity if what == "lists" else ComingIdentity
+        known = [one.name for one in world.config.identity if isinstance(one, fit)]
+        why = "is not there"
+        if isinstance(it, SpiffeIdentity):
+            why = "comes by SPIFFE, which has none: its certificates are short-lived instead"
+        elif it is not None:
+            why = "is of files, with which nothing came"
         world.refuse(
             "identity/gives-nothing",
             key,
             f"{what} are to be those of identity {name!r}, which {why}",
-            f"one of: {', '.join(GIVEN + one for one in known) or '(none)'}",
+            *([f"one of: {', '.join(GIVEN + one for one in known)}"] if known else []),
             'or the path of a file: "/etc/everyhop/internal-ca.pem"',
+            *(["or leave crl out"] if what == "lists" else []),
         )
         return None
-    path = f"{it.folder}/{FILES[what]}"
+    path = it.roots(label) if what == "roots" else f"{it.folder}/{LISTS}"
     if not os.path.lexists(world.base / path):
         world.missing.add(world.base / path)
         return None

@@ -237,7 +237,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_authorizers.judge(world)
     rules_waf.judge(world)
     rules_acme.judge(world)
-    rules_identities.judge(world)
+    rules_identities.judge(world, ways)
     rules_waf_fit.judge(world)
     rules_cors.judge(world)
     rules_onward.judge(world)

@@ -17,7 +17,7 @@ from everyhop.compile.passwords import read_password
 from everyhop.compile.users import Unfit, Wrong, read_users
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
-from everyhop.model import CaIdentity, Issuer
+from everyhop.model import CaIdentity, ComingIdentity, Issuer
 from everyhop.screen import ahead
 from everyhop.source import Place
 
@@ -57,7 +57,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
                 key = ("site", i, "clients", "crl")
                 lists(world, key, label, site.clients.ca, site.clients.stale_crl, CLIENTS)
     for i, it in enumerate(config.identity):
-        if not isinstance(it, CaIdentity) or coming.is_there(world, i, it, environ):
+        if not isinstance(it, ComingIdentity) or coming.is_there(world, i, it, environ):
             one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     hop_files.read(world)
     answers(world)
@@ -205,7 +205,7 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
             "certificate/expired",
             (*key, "chain"),
             f"{whose}: the certificate ended on {pair.not_after:%Y-%m-%d}",
-            "everyhop status tells why it was not renewed; another token enrols it anew"
+            "everyhop status tells why it was not renewed" + anew(world, int(key[1]))
             if is_renewed(world, key)
             else "renew it; the files are watched, no restart is needed",
             ended=pair.not_after,
@@ -218,6 +218,10 @@ def dates(world: World, key: Key, pair: Pair, whose: str) -> None:
             "renew it; the files are watched, no restart is needed",
             mark=f"{pair.not_after.isoformat()} {days}",
         )
+
+
+def anew(world: World, i: int) -> str:
+    return "; another token enrols it anew" if isinstance(world.config.identity[i], CaIdentity) else ""
 
 
 def is_renewed(world: World, key: Key) -> bool:

@@ -14,7 +14,7 @@ from everyhop.compile.lists import BACKENDS, lists
 from everyhop.compile.mirroring import hops_of, mirrored
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import Unusable, names_of
-from everyhop.model import Authorizer, Hop, Route, Side, Verify
+from everyhop.model import Authorizer, Config, Hop, Route, Side, Verify
 from everyhop.screen import ahead
 
 SERVERS = ExtendedKeyUsageOID.SERVER_AUTH
@@ -70,6 +70,24 @@ def verifications(i: int, route: Route) -> Iterator[tuple[Key, Verify, set[str]]
         for j, entry in enumerate(hops):
             if entry.verify:
                 yield (*at, "to", j, "verify"), entry.verify, {expected(entry.verify, entry.at)}
+
+
+def verifying(config: Config) -> Iterator[tuple[Key, Verify]]:
+    """Each `verify` there is, of hops and of those that are beside the way of requests."""
+    for i, route in enumerate(config.route):
+        for key, verify, _ in verifications(i, route):
+            yield key, verify
+    beside: list[tuple[Key, Side | Authorizer]] = [
+        *((("collector", i), it) for i, it in enumerate(config.collector)),
+        *((("authorizer", i), it) for i, it in enumerate(config.authorizer)),
+        *((("store", i), it) for i, it in enumerate(config.store)),
+    ]
+    for at, it in beside:
+        if it.verify is not None:
+            yield (*at, "verify"), it.verify
+    for _, _, by in servers(config):
+        if by.server.verify is not None:
+            yield (*by.own, "verify"), by.server.verify
 
 
 def expected(verify: Verify, at: str) -> str:

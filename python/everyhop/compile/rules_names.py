@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from everyhop.compile import coming, names, rules_networks
 from everyhop.compile.keys import site_host
 from everyhop.compile.world import Key, World
-from everyhop.model import FileIdentity
+from everyhop.model import CaIdentity, FileIdentity
 
 
 def judge(world: World) -> None:
@@ -62,7 +62,7 @@ def secrets(world: World) -> None:
     for i, identity in enumerate(world.config.identity):
         if isinstance(identity, FileIdentity):
             given.append((("identity", i, "key"), identity.key))
-        elif identity.token is not None:
+        elif isinstance(identity, CaIdentity) and identity.token is not None:
             given.append((("identity", i, "token"), identity.token))
     if (update := world.config.acme.dns_update) is not None:
         given.append((("acme", "dns_update", "secret"), update.secret))

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everyhop.identity import Shelf, shelf
-from everyhop.model import CaIdentity, Config
-from everyhop.model.identity import ROOTS
+from everyhop.model import ComingIdentity, Config
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def inventory(config: Config, base: Path) -> list[Item]:
                 Item(f"site {site.name!r}, shown to clients", f"site/{site.name}/{n}", shelf(pair.chain, base))
             )
     for identity in config.identity:
-        by = f", by {identity.authority}" if isinstance(identity, CaIdentity) else ""
+        by = f", by {identity.by}" if isinstance(identity, ComingIdentity) else ""
         what = f"identity {identity.name!r}, shown to backends{by}"
         items.append(Item(what, f"identity/{identity.name}", shelf(identity.chain, base)))
     for label, users in authorities(config).items():
@@ -47,7 +46,7 @@ def inventory(config: Config, base: Path) -> list[Item]:
 def found_at(config: Config, label: str) -> str:
     """The file of roots that stands for a label."""
     it = config.given_by(label)
-    return f"{it.folder}/{ROOTS}" if isinstance(it, CaIdentity) else label
+    return it.roots(label) if isinstance(it, ComingIdentity) else label
 
 
 def authorities(config: Config) -> dict[str, list[str]]:

@@ -42,14 +42,17 @@ def is_mutual(entry: Table, route: Table) -> bool:
     return bool((entry.get("tls") or route.get("tls")) == "mutual")
 
 
-def moved(entry: Table, route: Table, identities: Sequence[str], asked: Asked, base: Path) -> dict[str, Any]:
+def moved(entry: Table, route: Table, identities: Mapping[str, str], asked: Asked, base: Path) -> dict[str, Any]:
     """The entry as it stands in `to` once its hop is mutual.
 
     Raises `Misuse` where it is not said who is expected there, or what is shown.
     """
     at = elsewhere(str(entry["at"]), asked.to_port)
     rest = {key: value for key, value in entry.items() if key not in {"at", "tls", "verify", "present"}}
-    verify, present = expected(entry, route, asked, base), shown(entry, route, identities, asked)
+    verify = expected(
+        entry, route, asked, base, by_authority={f"{GIVEN}{it}" for it, by in identities.items() if by == "ca"}
+    )
+    present = shown(entry, route, list(identities), asked)
     said: dict[str, Any] = {} if verify == route.get("verify") else {"verify": verify}
     said |= {} if present == route.get("present") else {"present": present}
     return {"at": at, **rest, "tls": "mutual", **said}
@@ -66,12 +69,12 @@ def elsewhere(at: str, port: int | None) -> str:
     return at if port is None else f"{at.rpartition(':')[0]}:{port}"
 
 
-def expected(entry: Table, route: Table, asked: Asked, base: Path) -> dict[str, Any]:
+def expected(entry: Table, route: Table, asked: Asked, base: Path, *, by_authority: set[str]) -> dict[str, Any]:
     given = dict(entry.get("verify") or route.get("verify") or {})
     if asked.ca is not None:
         given = {"ca": label(asked.ca, base)} | ({"name": given["name"]} if "name" in given else {})
-        # An identity of an authority brings its lists with its roots.
-        given |= {"crl": asked.ca} if asked.ca.startswith(GIVEN) else {}
+        # An identity of an authority brings its lists with its roots; by SPIFFE there are none.
+        given |= {"crl": asked.ca} if asked.ca in by_authority else {}
     if asked.name is not None:
         given["name"] = asked.name
     if not given.keys() & {"ca", "pin"}:

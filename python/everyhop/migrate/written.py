@@ -44,7 +44,10 @@ class Written:
                 '    - { at: "HOST:PORT", tls: mutual, verify: { ca: FILE, name: NAME }, present: IDENTITY }',
             )
         identities = whole.values.get("identity")
-        self.identities = [str(it["name"]) for it in identities] if isinstance(identities, list) else []
+        self.identities = (
+            {str(it["name"]): str(it.get("from")) for it in identities} if isinstance(identities, list) else {}
+        )
+        """By name, where each comes from."""
 
     def text(self) -> str:
         return text_of(self.path)

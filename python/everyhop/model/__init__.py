@@ -13,7 +13,7 @@ from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
 from everyhop.model.hop import Backend, Hop, Verify
-from everyhop.model.identity import CaIdentity, FileIdentity, Identity
+from everyhop.model.identity import CaIdentity, ComingIdentity, FileIdentity, Identity, SpiffeIdentity
 from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits, RouteLimits
 from everyhop.model.listener import Listener
@@ -41,6 +41,7 @@ __all__ = [
     "CaIdentity",
     "Clients",
     "Collector",
+    "ComingIdentity",
     "Compress",
     "Config",
     "Cookies",
@@ -73,6 +74,7 @@ __all__ = [
     "Side",
     "Site",
     "Slow",
+    "SpiffeIdentity",
     "StatusSection",
     "Store",
     "Traces",

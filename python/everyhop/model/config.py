@@ -8,7 +8,7 @@ from everyhop.model.acme import AcmeSection
 from everyhop.model.authorizer import Authorizer
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
-from everyhop.model.identity import GIVEN, Identity
+from everyhop.model.identity import GIVEN, Identity, SpiffeIdentity
 from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits
 from everyhop.model.listener import Listener
@@ -95,4 +95,9 @@ class Config(Section):
     def given_by(self, label: str) -> Identity | None:
         """Whose roots or lists stand for a file of that name, if there is such an identity."""
         name = label.removeprefix(GIVEN)
-        return None if name == label else next((it for it in self.identity if it.name == name), None)
+        if name == label:
+            return None
+        # Names may hold a slash, so the whole of it goes before the name of one by SPIFFE with a trust domain behind it.
+        above = name.rpartition("/")[0]
+        by_domain = (it for it in self.identity if isinstance(it, SpiffeIdentity) and it.name == above)
+        return next((it for it in self.identity if it.name == name), None) or next(by_domain, None)

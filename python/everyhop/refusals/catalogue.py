@@ -330,6 +330,22 @@ PAGES: dict[str, Page] = {
         "a folder is no place for a key",
         "whoever can read the key can be this edge to every backend, and whoever can write there decides who it is",
     ),
+    "identity/agent": Page(
+        "an agent's socket cannot be trusted",
+        "whoever answers there decides who this edge is and whom it believes",
+    ),
+    "identity/spiffe-id": Page(
+        "an identity by SPIFFE is nobody",
+        "an agent gives each workload the one ID that it is registered as, and the edge takes that one or none",
+    ),
+    "identity/needs-extra": Page(
+        "what asks an agent of SPIFFE is not installed",
+        "the libraries of gRPC are large, and only who takes identities from an agent needs them",
+    ),
+    "identity/other-domain": Page(
+        "roots would vouch for workloads of another trust domain",
+        "each trust domain says who its own workloads are; whoever believes it about others lets it be anybody",
+    ),
     "identity/gives-nothing": Page(
         "an identity brings no roots",
         "whoever is verified would be verified by nothing; only what an authority gave comes with its roots and lists",

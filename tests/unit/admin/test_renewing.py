@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from everyhop.admin.renewing import ASK_S, FIRST_S, JITTER, MOST_S, Renewer
+from everyhop.admin.renewing import ASK_S, Renewer
+from everyhop.admin.standing import FIRST_S, JITTER, MOST_S
 from everyhop.model import CaIdentity
 from tests.kit.own_ca import OwnCa, Served
 

@@ -94,3 +94,8 @@ def test_an_identity_that_comes_from_elsewhere_is_told_with_who_gives_it() -> No
     (change,) = told(one, other, "identity-changed")
     assert "'own' (from ca cb.test:7443) instead of 'own' (from ca ca.test:7443)" in change.what
     assert told(one, one, "identity-changed") == []
+    agent = 'from = "spiffe"\nagent = "unix:/run/agent.sock"\nid = "spiffe://corp.example/'
+    (edge, door) = (given(f'{agent}{name}"') for name in ("edge", "door"))
+    (change,) = told(edge, door, "identity-changed")
+    assert "(from spiffe spiffe://corp.example/door by unix:/run/agent.sock) instead of" in change.what
+    assert told(edge, edge, "identity-changed") == []

@@ -10,11 +10,12 @@ import pytest
 from everyhop.errors import Misuse
 from everyhop.migrate.asked import Asked, elsewhere, entries, is_mutual, label, moved
 
+IDENTITIES = {"edge": "ca"}
 ROOTS = {"ca": "ca.pem", "name": "box.internal"}
 
 
 def of(asked: Asked, entry: dict[str, Any] | None = None, **route: Any) -> dict[str, Any]:
-    return moved(entry or {"at": "10.0.0.1:80"}, {"tls": "plaintext", **route}, ["edge"], asked, Path("/nowhere"))
+    return moved(entry or {"at": "10.0.0.1:80"}, {"tls": "plaintext", **route}, IDENTITIES, asked, Path("/nowhere"))
 
 
 def test_what_is_asked_for_goes_before_what_the_file_says_and_that_is_not_said_again() -> None:
@@ -28,13 +29,21 @@ def test_what_is_asked_for_goes_before_what_the_file_says_and_that_is_not_said_a
 
 
 def test_roots_that_came_with_an_identity_come_with_its_lists() -> None:
+    """By SPIFFE there are none."""
     assert of(Asked(ca="identity:edge"))["verify"] == {"ca": "identity:edge", "crl": "identity:edge"}
+    by_spiffe = moved(
+        {"at": "10.0.0.1:80"}, {"tls": "plaintext"}, {"mesh": "spiffe"}, Asked(ca="identity:mesh"), Path("/nowhere")
+    )
+    assert by_spiffe["verify"] == {"ca": "identity:mesh"}
 
 
 def test_what_nobody_said_is_never_implied() -> None:
     with pytest.raises(Misuse, match="roots are never implied"):
         of(Asked(name="box.internal"))
-    for identities, said in (([], r"no \[\[identity\]\]"), (["a", "b"], "several identities to show: a, b")):
+    for identities, said in (
+        ({}, r"no \[\[identity\]\]"),
+        ({"a": "files", "b": "ca"}, "several identities to show: a, b"),
+    ):
         with pytest.raises(Misuse, match=said):
             moved({"at": "a.test:1"}, {"verify": ROOTS}, identities, Asked(), Path())
 
