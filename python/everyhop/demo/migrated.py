@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from everyhop.demo.client import fetch, hop, tapped, title
@@ -14,35 +16,9 @@ from everyhop.errors import EveryhopError
 from everyhop.migrate import Asked, Migration
 from everyhop.screen import line
 
-GUARD = """\
-# Beside the backend: TLS ends here for it, and nobody but the edge gets in.
-version = 1
-
-[[listener]]
-name = "guard"
-bind = ["127.0.0.1:{port}"]
-
-[[site]]
-name    = "wiki"
-hosts   = ["wiki.internal"]
-certs   = [{{ chain = "certificates/guard.pem", key = "file:certificates/guard.key" }}]
-clients = {{ ca = "certificates/internal-ca.pem", mode = "require" }}
-
-[[route]]
-name     = "wiki"
-host     = "wiki.internal"
-protocol = "tcp"                            # whatever is spoken inside
-tls      = "plaintext"                      # to this very host, which no network sees
-to       = ["127.0.0.1:{backend}"]
-allow    = {{ clients = ["spiffe://demo.test/edge"] }}
-
-[log]
-access = "off"
-
-[admin]
-socket = "{folder}/guard.sock"
-"""
 WATCH_S = 1.0
+FILES = {"cert": "guard.pem", "key": "guard.key", "ca": "internal-ca.pem"}
+"""Of the guard's, in the folder of certificates."""
 
 
 def fifth(stage: Stage) -> None:
@@ -50,7 +26,7 @@ def fifth(stage: Stage) -> None:
     wiki = stage.backends["wiki"]
     port = stage.others.enter_context(guard(stage, wiki.port))
     tap = stage.others.enter_context(contextlib.closing(Relay(("127.0.0.1", port))))
-    line("a guard beside the plaintext backend: another Everyhop, which lets in the edge and nobody else")
+    line("that is a guard beside the plaintext backend: the same program, which lets in the edge and nobody else")
     line(f"everyhop migrate wiki --ca certificates/internal-ca.pem --name wiki.internal --to-port {tap.port} --apply")
     with traffic(stage) as answers:
         asked = Asked(ca="certificates/internal-ca.pem", name="wiki.internal", to_port=tap.port)
@@ -76,12 +52,23 @@ def knows(seen: dict[str, Any]) -> str:
     return "asked who we are" if seen["backend_hop"]["identity"] == "demanded" else "asked nobody"
 
 
+class Guard(Edge):
+    """`everyhop guard`, beside the backend: it lets in the edge and nobody else."""
+
+    def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "everyhop", "guard", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
 @contextlib.contextmanager
 def guard(stage: Stage, backend: int) -> Iterator[int]:
     """Runs until the stage closes; gives its port."""
-    config, port = stage.folder / "guard.toml", free_port()
-    config.write_text(GUARD.format(port=port, backend=backend, folder=stage.folder.absolute()), encoding="utf-8")
-    it = Edge(config)
+    port, state = free_port(), stage.folder / "guard"
+    given = ("--listen", f"127.0.0.1:{port}", "--to", f"127.0.0.1:{backend}", "--admit", "spiffe://demo.test/edge")
+    files = [(f"--{name}", f"certificates/{file}") for name, file in FILES.items()]
+    line(f"everyhop guard {' '.join((*given, *(text for it in files for text in it)))}")
+    paths = [text for name, file in files for text in (name, str(stage.folder / file))]
+    it = Guard(state / "guard.toml", arguments=(*given, *paths, "--state", str(state)))
     try:
         it.wait_for("ready:")
         yield port
