@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import ssl
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from everyhop.demo.certificates import Leaf
-from everyhop.demo.stage import Edge, free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import leaf, until
+from tests.kit.guards import Guard, flags, of_files
 from tests.kit.nursery import everyhop
 from tests.kit.raw import rest
 from tests.threats.ground import serving
@@ -25,35 +21,8 @@ from tests.threats.talk import arrivals
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
-Guards = Callable[..., "Guard"]
+Guards = Callable[..., Guard]
 FORGED = "GET / HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Host: six.test\r\n\r\n"
-
-
-class Guard(Edge):
-    """The command itself. What it says to be written at the edge is in `paste`."""
-
-    def __init__(self, pki: Pki, to: int, *more: str) -> None:
-        self.folder, self.port = Path(tempfile.mkdtemp(prefix="eh-")), free_port()
-        self.paste = self.folder / "paste"
-        self.arguments = flags(pki, self.folder / "state", self.port, f"127.0.0.1:{to}", *more)
-        self.begin()
-
-    def begin(self) -> None:
-        """Also once more, with what is there of the time before."""
-        super().__init__(self.folder / "state" / "guard.toml")
-        self.wait_for("ready:", 60)
-
-    def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "everyhop", "guard", *self.arguments]
-        with self.paste.open("w") as paste:
-            return subprocess.Popen(command, stdout=paste, stderr=subprocess.PIPE, text=True)
-
-
-def flags(pki: Pki, state: Path, port: int, to: str, *more: str) -> list[str]:
-    at = pki.folder
-    files = ["--cert", f"{at}/backend.pem", "--key", f"{at}/backend.key", "--ca", f"{at}/internal-ca.pem"]
-    listen = ["--listen", f"127.0.0.1:{port}", "--to", to, "--admit", "edge.internal", "--state", str(state)]
-    return [*listen, *files, *more]
 
 
 @pytest.fixture
@@ -61,20 +30,12 @@ def guard(pki: Pki) -> Iterator[Guards]:
     begun: list[Guard] = []
 
     def start(to: int, *more: str) -> Guard:
-        begun.append(Guard(pki, to, *more))
+        begun.append(Guard(to, *of_files(pki), *more))
         return begun[-1]
 
     yield start
     for it in begun:
-        code = it.stop()
-        shutil.rmtree(it.folder, ignore_errors=True)
-        assert code == 0, it.said
-
-
-def before(it: Guard, more: str = "") -> str:
-    """A route of the edge, of the lines that the guard gave."""
-    given = it.paste.read_text().partition("\n")[2].replace("THIS-HOST", "127.0.0.1").replace('"IDENTITY"', '"edge"')
-    return f'[[route]]\nname = "r"\nhost = "a.test"\n{given}{more}\n'
+        it.close()
 
 
 def test_an_edge_reaches_the_backend_by_the_lines_that_the_guard_gives_and_the_backend_hears_of_the_client(
@@ -83,7 +44,7 @@ def test_an_edge_reaches_the_backend_by_the_lines_that_the_guard_gives_and_the_b
     backend = raw(serving)
     it = guard(backend.port)
     for more in ("", 'upstream_protocol = "h2"'):
-        front = edge(before(it, more))
+        front = edge(it.route("edge", more))
         with tls(front.port, "a.test", pki.public.file) as sock:
             assert exchange(sock, FORGED).status == 200
         got = list(arrivals([bytes(record) for record in backend.records]))[-1]
@@ -91,7 +52,7 @@ def test_an_edge_reaches_the_backend_by_the_lines_that_the_guard_gives_and_the_b
         assert got.one("x-forwarded-for") == "127.0.0.1, 127.0.0.1"
         assert (got.one("x-forwarded-host"), got.all("client-cert")) == ("a.test", [])
         assert front.line(lambda line: line.get("route") == "r")["backend_hop"]["identity"] == "demanded"
-    assert '"edge.internal"' in until(lambda: (it.folder / "state" / "access.log").read_text())
+    assert '"edge.internal"' in until(lambda: it.lines)
 
 
 def test_nobody_but_who_is_admitted_gets_to_the_backend(raw: Raws, pki: Pki, guard: Guards) -> None:
@@ -143,7 +104,7 @@ def test_bytes_that_are_not_read_go_through_and_a_guard_that_was_ended_begins_ag
             assert b"".join(iter(lambda: sock.recv(1), b"o")) == b"hell"
         heard = [bytes(record) for record in echo.records]
         ended(it, pki)
-        until(lambda: '"request/client-not-allowed"' in (it.folder / "state" / "access.log").read_text())
+        until(lambda: '"request/client-not-allowed"' in it.lines)
         assert [bytes(record) for record in echo.records if record] == [one for one in heard if one]
         assert it.stop() == 0
         it.begin()
@@ -163,7 +124,7 @@ def test_bytes_that_are_not_read_go_through_and_a_guard_that_was_ended_begins_ag
 def test_what_would_guard_nothing_is_refused_before_anything_is_written(
     pki: Pki, tmp_path: Path, more: list[str], told: str
 ) -> None:
-    good = flags(pki, tmp_path / "state", 8443, "127.0.0.1:8080")
+    good = flags(tmp_path / "state", 8443, "127.0.0.1:8080", *of_files(pki))
     shown_ = everyhop("guard", *good, "--print-config")
     assert shown_.returncode == 0 and 'hosts = ["*"]' in shown_.stdout, shown_.stderr
     said = everyhop("guard", *good, *more)

@@ -1,9 +1,13 @@
 """`everyhop guard`: the same edge beside a backend that knows nothing of TLS. It ends the hop by mutual TLS, lets in whom it is told, and
-speaks plaintext to this host alone. What it runs is a configuration like any other, which `--print-config` shows."""
+speaks plaintext to this host alone. What it runs is a configuration like any other, which `--print-config` shows.
+
+Read next: `guard_config.py`, the configuration; `guard_enrol.py`, its certificate where an authority issues it.
+"""
 
 from __future__ import annotations
 
-import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +15,11 @@ from typing import Annotated
 import typer
 
 from everyhop.admin.paths import runtime_dir
+from everyhop.cli.guard_config import Enrolled, Files, Guarded, Own, at_the_edge, configuration
 from everyhop.compile.names import address, bind, client
 from everyhop.errors import Misuse, Surroundings
-from everyhop.identity import Unusable, read_names
+from everyhop.identity import Unusable, names_of, read_names
 from everyhop.screen import line, lines
-
-BELIEVED = ["address", "client-cert", "host", "port", "prefix", "proto", "request-id"]
-"""What an edge says of its client on each request, whatever that sent."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,18 +33,101 @@ def guard(
         list[str],
         typer.Option("--admit", metavar="NAME", help="Who may come, by its certificate's name; may be repeated."),
     ],
-    cert: Annotated[Path, typer.Option("--cert", metavar="FILE", help="The certificate that edges verify.")],
-    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Its key.")],
-    ca: Annotated[Path, typer.Option("--ca", metavar="FILE", help="Roots that edges' certificates chain to.")],
+    enroll: Annotated[
+        str | None,
+        typer.Option(
+            "--enroll",
+            metavar="TOKEN@HOST:PORT",
+            help="Get its certificate from everyhop ca serve, and renew it. For TOKEN also file:PATH, env:NAME or cred:NAME;"
+            " HOST:PORT alone once it has one; - reads it from standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="With --enroll: what edges are to verify it by; in its certificate.", show_default=False
+        ),
+    ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option("--cert", metavar="FILE", help="Or the certificate that edges verify.", show_default=False),
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Its key.", show_default=False)] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            metavar="FILE",
+            help="Roots that edges' certificates chain to; with --enroll, those of that authority.",
+            show_default=False,
+        ),
+    ] = None,
+    crl: Annotated[
+        Path | None,
+        typer.Option(
+            "--crl", metavar="FILE", help="With --ca: lists of certificates that were taken back.", show_default=False
+        ),
+    ] = None,
     tcp: Annotated[bool, typer.Option("--tcp", help="What is inside TLS goes on unread.")] = False,
     state: Annotated[
         Path | None,
-        typer.Option("--state", metavar="FOLDER", help="For its sockets, log and configuration.", show_default=False),
+        typer.Option(
+            "--state",
+            metavar="FOLDER",
+            help="For its sockets, log, configuration and, with --enroll, its certificate.",
+            show_default=False,
+        ),
     ] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration that it would run, and end.")
     ] = False,
 ) -> None:
+    behind, at = places(to, listen)
+    try:
+        admitted = [client(one) for one in admit]
+    except ValueError as e:
+        raise Misuse(f"--admit {', '.join(admit)}: {e}") from e
+    if crl is not None and ca is None:
+        raise Misuse("--crl goes with --ca: with --enroll alone, lists come from the authority by themselves")
+    if enroll is None:
+        own: Own = files(cert, key, ca)
+        if name is not None:
+            raise Misuse("--name goes with --enroll: the names of --cert are those that it has")
+        folder = (state or runtime_dir() / "guard").absolute()
+    else:
+        if cert is not None or key is not None:
+            raise Misuse("its certificate comes by --enroll, or lies in --cert and --key: say one of both")
+        from everyhop.cli.guard_enrol import asked
+
+        by = asked(sys.stdin.readline().strip() if enroll == "-" else enroll)
+        folder = (state or lasting()).absolute()
+        own = Enrolled(by.authority, by.reference, folder / "identity")
+    it = Guarded(folder, at, behind, admitted, own, ca, crl, tcp)
+    if print_config:
+        lines(configuration(it).rstrip("\n"))
+        return
+    names: Sequence[str]
+    workload: str | None = None
+    if isinstance(own, Files):
+        try:
+            names = read_names(str(own.cert.absolute()), folder)
+        except Unusable as e:
+            raise Surroundings(str(e)) from e
+    else:
+        from everyhop.cli.guard_enrol import enrolled
+        from everyhop.cli.guard_enrol import workload as id_of
+
+        make(folder)
+        leaf = enrolled(by, own.folder, name)
+        names, workload = names_of(leaf), id_of(leaf)
+        if name is not None:
+            names, workload = ([], name) if name == workload else ([name], None)
+    run(it, names, workload)
+
+
+def places(to: str, listen: str) -> tuple[str, str]:
+    """The backend's address and the guard's own. Raises `Misuse` for a backend that is not on this host."""
     behind, at = address(to), bind(listen)
     if at is None:
         raise Misuse(f"--listen {listen!r} is no address: write :8443 or 10.0.0.5:8443")
@@ -53,68 +138,40 @@ def guard(
             f"--to {to} is not on this host: what the guard ends would cross a network in plaintext; run it beside the "
             "backend, and write 127.0.0.1, [::1] or unix:PATH"
         )
-    try:
-        admitted = [client(name) for name in admit]
-    except ValueError as e:
-        raise Misuse(f"--admit {', '.join(admit)}: {e}") from e
-    folder = (state or runtime_dir() / "guard").absolute()
-    text = configuration(folder, at, str(behind), admitted, (cert, key, ca), tcp=tcp)
-    if print_config:
-        lines(text.rstrip("\n"))
-        return
-    try:
-        own = read_names(str(cert.absolute()), folder)
-    except Unusable as e:
-        raise Surroundings(str(e)) from e
-    path = folder / "guard.toml"
+    return str(behind), at
+
+
+def files(cert: Path | None, key: Path | None, ca: Path | None) -> Files:
+    if cert is None or key is None or ca is None:
+        raise Misuse("it needs a certificate: --enroll TOKEN@HOST:PORT of everyhop ca, or --cert, --key and --ca")
+    return Files(cert, key)
+
+
+def lasting() -> Path:
+    """Where a certificate outlives a start of the machine."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/everyhop/guard")
+    given = os.environ.get("XDG_STATE_HOME")
+    return (Path(given) if given else Path.home() / ".local/state") / "everyhop/guard"
+
+
+def make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    except OSError as e:
+        raise Surroundings(f"cannot make {folder}: {e.strerror}") from e
+
+
+def run(it: Guarded, names: Sequence[str], workload: str | None) -> None:
+    path = it.folder / "guard.toml"
+    make(it.folder)
+    try:
+        path.write_text(configuration(it), encoding="utf-8")
     except OSError as e:
         raise Surroundings(f"cannot write {path}: {e.strerror}") from e
-    for row in at_the_edge(at, own, ca):
+    for row in at_the_edge(it, names, workload):
         line(row, flush=True)
     # It takes a while to be read, and nothing above needs it.
     from everyhop.admin.supervisor import Supervisor
 
     raise typer.Exit(Supervisor(path).run())
-
-
-def configuration(
-    folder: Path, at: str, to: str, admitted: Sequence[str], files: tuple[Path, Path, Path], *, tcp: bool
-) -> str:
-    """What a guard runs. Paths become absolute: it lies in a folder of its own."""
-    cert, key, ca = (str(it.absolute()) for it in files)
-    who = listed(admitted)
-    believed = "" if tcp else f"trusted_proxies = {{ clients = {who}, believe = {listed(BELIEVED)} }}\n"
-    return (
-        f"version = 1\n[admin]\nsocket = {quoted(str(folder / 'admin.sock'))}\n"
-        f"[log]\naccess = {quoted(str(folder / 'access.log'))}\n"
-        f'[[listener]]\nname = "guard"\nbind = [{quoted(at)}]\n{believed}'
-        f'[[site]]\nname = "guard"\nhosts = ["*"]\n'
-        f"certs = [{{ chain = {quoted(cert)}, key = {quoted('file:' + key)} }}]\n"
-        f'clients = {{ ca = {quoted(ca)}, mode = "require" }}\n'
-        f'[[route]]\nname = "backend"\nhost = "*"\ntls = "plaintext"\nto = [{quoted(to)}]\nallow = {{ clients = {who} }}\n'
-        + ('protocol = "tcp"\n' if tcp else "")
-    )
-
-
-def quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def listed(texts: Sequence[str]) -> str:
-    return f"[{', '.join(map(quoted, texts))}]"
-
-
-def at_the_edge(at: str, own: Sequence[str], ca: Path) -> list[str]:
-    """What whoever runs the edge writes there."""
-    port = at.rpartition(":")[2]
-    name = next((it for it in own if "*" not in it), "NAME")
-    return [
-        "at the edge, on the route of this backend:",
-        f'  to = ["THIS-HOST:{port}"]',
-        '  tls = "mutual"',
-        '  present = "IDENTITY"   # an [[identity]] whose certificate is admitted here',
-        f"  verify = {{ ca = {quoted(str(ca))}, name = {quoted(name)} }}",
-    ]
