@@ -62,6 +62,7 @@ PAGES = (
     "how-to/run-an-authority",
     "how-to/guard-a-backend",
     "how-to/get-certificates-by-acme",
+    "how-to/grade-a-server",
 )
 
 

@@ -39,6 +39,8 @@ pub(crate) struct Ask {
     identity: Option<(String, String)>,
     alpn: Vec<String>,
     timeout_s: f64,
+    /// Whether it waits a moment for what comes after the handshake; who asks what is taken at all need not.
+    lingers: bool,
     /// That of the hops.
     policy: TlsPolicy,
 }
@@ -176,7 +178,8 @@ pub(crate) fn probe(ask: &Ask) -> Result<String, String> {
     let mut conn = ClientConnection::new(Arc::new(config), name).map_err(|e| e.to_string())?;
     let shaken = shake(&mut conn, &mut sock, deadline);
     let ended = match shaken {
-        Ok(()) => linger(&mut conn, &mut sock, deadline),
+        Ok(()) if ask.lingers => linger(&mut conn, &mut sock, deadline),
+        Ok(()) => None,
         Err(e) => Some(e),
     };
     let chain: Vec<String> = conn

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everyhop.cli.console import print_json
+from everyhop.cli.grading import graded
 from everyhop.compile.names import address, fingerprint
 from everyhop.compile.policies import policy
 from everyhop.errors import Misuse, Surroundings
@@ -21,12 +22,16 @@ from everyhop.screen import line
 
 def register(app: typer.Typer) -> None:
     app.command(
-        "probe", help="Shake hands with a TLS server as a hop would, and tell what it does. Exit code 1: not verified."
+        "probe",
+        help="Shake hands with a TLS server as a hop would, and tell what it does. Exit code 1: not verified. "
+        "With --grade: what it offers, against the TLS policies. Exit code 1: below --at-least; 2: it could not be probed.",
     )(probe)
 
 
 def probe(
-    at: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Such as 10.0.1.7:8443.")],
+    at: Annotated[
+        str, typer.Argument(metavar="HOST:PORT", help="Such as 10.0.1.7:8443. With --grade, without a port: 443.")
+    ],
     sni: Annotated[
         str | None,
         typer.Option("--sni", help="Server name to ask for and to expect; default: HOST.", show_default=False),
@@ -47,12 +52,29 @@ def probe(
     ] = None,
     alpn: Annotated[list[str] | None, typer.Option("--alpn", help="Protocols to offer.", show_default=False)] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds.")] = 5.0,
+    grade: Annotated[
+        bool,
+        typer.Option("--grade", help="Try what it offers, and grade it by the TLS policies: a handshake for each."),
+    ] = False,
+    at_least: Annotated[
+        str | None,
+        typer.Option(
+            "--at-least",
+            metavar="POLICY",
+            help="With --grade: modern or intermediate, of any version, or one such as intermediate-6.0.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     from everyhop import _door
 
-    if (found := address(at)) is None or found.service is not None:
+    if grade and address(at) is None and address(f"{at}:443") is not None:
+        at = f"{at}:443"
+    if (found := address(at)) is None or found.service is not None or found.unix is not None:
         raise Misuse(f"probe takes HOST:PORT, not {at!r}")
+    if at_least is not None and not grade:
+        raise Misuse("--at-least judges a grade: add --grade")
     pins = [fingerprint(text) for text in pin or []]
     if None in pins:
         raise Misuse("--pin takes sha256: and 64 hexadecimal digits")
@@ -65,10 +87,12 @@ def probe(
         "identity": None,
         "alpn": alpn or ["h2", "http/1.1"],
         "timeout_s": timeout,
+        "lingers": True,
         "policy": policy("intermediate").model_dump(mode="json"),
     }
     try:
-        ask["roots_pem"] = "" if pins else read_roots(ca, Path.cwd(), own=True).pem.decode()
+        roots = None if pins else read_roots(ca, Path.cwd(), own=True)
+        ask["roots_pem"] = roots.pem.decode() if roots else ""
         if present is not None:
             chain, comma, key = present.partition(",")
             if not comma:
@@ -77,6 +101,8 @@ def probe(
             ask["identity"] = (pair.chain_pem.decode(), pair.key_pem.decode())
     except Unusable as e:
         raise Surroundings(f"{e.what}; {e.mend}") from e
+    if grade:
+        raise typer.Exit(graded(ask, found, roots.certs if roots else (), present, at_least, as_json=as_json))
     try:
         seen = json.loads(_door.probe(json.dumps(ask)))
     except OSError as e:

@@ -48,6 +48,7 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
         "identity": (pair["chain"], pair["key"]),
         "alpn": alpn,
         "timeout_s": TIMEOUT_S,
+        "lingers": True,
         "policy": hop.policy.model_dump(mode="json"),
     }
     try:
