@@ -54,7 +54,7 @@ refusals! {
     EarlyBytes "hello/early-bytes" 0 "the client sent more in the clear than its request for TLS";
     OtherProtocol "hello/other-protocol" 0 "the client asked for TLS in the words of another protocol than that of the route's backends";
     ChallengeShown "hello/challenge-answered" 0 "a certificate authority asked for the certificate of a challenge, and got it";
-    SiteUncertified "hello/no-certificate-yet" 0 "the site has no certificate yet: its authority was asked for one, or is about to be";
+    SiteUncertified "hello/no-certificate-yet" 0 "what the site shows, or the revocation list that it knows its clients by, has not come yet: it was asked for, or is about to be";
     NoSni "hello/no-sni" 0 "the ClientHello names no host and the listener has no answer for that";
     UnknownSni "hello/unknown-sni" 0 "the ClientHello names a host that is not served here";
     ProxyMalformed "proxy/malformed" 0 "this peer must send a PROXY header and what it sent is none";
@@ -155,7 +155,7 @@ refusals! {
     HostContradicted "plain/host-contradicted" 400 "the request's target names one host, and its Host another";
     // The way to the backend.
     AcceptanceExpired "hop/acceptance-expired" 503 "the acceptance of this plaintext hop has expired";
-    HopNoIdentity "hop/no-identity-yet" 503 "what the edge shows there, or knows the backend by, has not come from its authority yet";
+    HopNoIdentity "hop/no-identity-yet" 503 "what the edge shows there, or knows the backend by, such as a revocation list, has not come from its authority yet";
     SiteExpired "site/certificate-expired" 503 "the site's certificate has expired";
     Drained "hop/drained" 503 "every backend of the route is drained, or has weight 0: none takes anything new";
     Unresolved "hop/unresolved" 503 "the backend's name does not resolve";

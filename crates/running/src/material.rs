@@ -228,9 +228,9 @@ fn comes(key: &str) -> bool {
     key == "acme" || key.starts_with("ca:") || key.starts_with("spiffe:")
 }
 
-/// Roots and lists that come with an identity, as the plan names them.
-fn comes_with(id: &str) -> bool {
-    id.starts_with("ca/identity:") || id.starts_with("crl/identity:")
+/// Roots and lists that come with an identity, and lists that are fetched from a URL, as the plan names them.
+fn comes_later(id: &str) -> bool {
+    ["ca/identity:", "crl/identity:", "crl/https://", "crl/http://"].iter().any(|it| id.starts_with(it))
 }
 
 impl Blob {
@@ -245,7 +245,7 @@ impl Blob {
     }
 
     fn have_come(&self, ca: &str, crl: Option<&str>) -> bool {
-        let there = |id: &str| !comes_with(id) || self.cas.contains_key(id) || self.crls.contains_key(id);
+        let there = |id: &str| !comes_later(id) || self.cas.contains_key(id) || self.crls.contains_key(id);
         there(ca) && crl.is_none_or(there)
     }
 

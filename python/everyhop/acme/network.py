@@ -21,10 +21,9 @@ from acme import client, errors, messages
 from josepy.jwa import ES256
 from josepy.jwk import JWK
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPSConnection
-from urllib3.connectionpool import HTTPSConnectionPool
 
 from everyhop.acme.problem import Problem, Stopped, of_error, printable, stopped
+from everyhop.download import Watched, reason
 
 STEP_S = 30.0
 """For all that one step asks of an authority."""
@@ -110,7 +109,7 @@ class Network(client.ClientNetwork):
             self.read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             self.cut()
-            why = f"no answer within {self.step_s:.0f} s" if self.left_s() <= 0 else reason(e)
+            why = f"no answer within {self.step_s:.0f} s" if self.left_s() <= 0 else printable(reason(e))
             raise stopped("outage", why, authority=self.who) from e
         finally:
             timer.cancel()
@@ -174,29 +173,6 @@ class Network(client.ClientNetwork):
         return of_error(error, 409, self.retry_after_s(), self.who)
 
 
-class Watched(HTTPAdapter):
-    """Keeps a second handle of each connection, by which it can be ended while it is waited for."""
-
-    def __init__(self, opened: list[socket.socket]) -> None:
-        self.opened = opened
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        opened = self.opened
-
-        class Connection(HTTPSConnection):
-            def _new_conn(self) -> socket.socket:
-                it = super()._new_conn()
-                opened.append(it.dup())
-                return it
-
-        class Pool(HTTPSConnectionPool):
-            ConnectionCls = Connection
-
-        self.poolmanager.pool_classes_by_scheme = {"https": Pool}
-
-
 class Nowhere(HTTPAdapter):
     """Nothing is said in the clear."""
 
@@ -213,18 +189,3 @@ def seconds_of(told: str, date: str) -> float | None:
         return max((when - email.utils.parsedate_to_datetime(date)).total_seconds(), 0.0)
     except (ValueError, TypeError, OverflowError):
         return None
-
-
-def reason(e: BaseException) -> str:
-    """Why there was no answer, without the names of Python's classes."""
-    seen: list[BaseException] = []
-    it: object = e
-    while isinstance(it, BaseException) and it not in seen:
-        seen.append(it)
-        it = getattr(it, "reason", None) or it.__cause__ or it.__context__ or next(iter(it.args), None)
-    deepest = seen[-1]
-    if isinstance(deepest, OSError) and deepest.strerror:
-        return printable(deepest.strerror)
-    if any(isinstance(one, TimeoutError) or "timed out" in str(one) for one in seen):
-        return "no answer in time"
-    return printable(deepest)

@@ -135,6 +135,7 @@ def about(it: Supervisor) -> dict[str, object]:
         "retired": it.keeper.retired.told(),
         "acme": it.issuing.told(),
         "identities": it.renewing.told(),
+        "lists": it.fetching.told(),
         "keyholder": it.keeper.keyholding.told(),
         "inspector": it.keeper.inspection.told(it.keeper.pid),
         "troubles": [wrong.told() for wrong in it.watch.now()],

@@ -1,4 +1,4 @@
-"""What will hurt if nobody does anything: certificates that end soon, and chains that those who are shown them will refuse.
+"""What will hurt if nobody does anything: certificates and fetched revocation lists that end soon, and chains that those who are shown them will refuse.
 
 What is over already is told by `troubles.py`; what an authority refuses, by whoever asked it. Nothing is changed or said here.
 Read next: `watch.py`, which says each stage once.
@@ -45,6 +45,19 @@ def ending(running: Compiled, now: dt.datetime) -> list[Trouble]:
         if (below := stage(life.begins_s, ends_s, now_s, part)) is not None:
             why = f"{whose} ends at {moment(ends_s)}, in less than {span(below)}"
             found.append(trouble("certificate-ends-soon", about, why))
+    return found
+
+
+def lists_ending(running: Compiled, now: dt.datetime) -> list[Trouble]:
+    """Revocation lists of URLs: a new one is asked for at half of the time that is left, and again and again."""
+    found = []
+    for url in running.lists:
+        life = running.material.lives.get(f"crl/{url}")
+        if life is None or (below := stage(life.begins_s, life.ends_s, now.timestamp(), PART_BY_ITSELF)) is None:
+            continue
+        found.append(
+            trouble("revocation-ends-soon", url, f"it ends at {moment(life.ends_s)}, in less than {span(below)}")
+        )
     return found
 
 

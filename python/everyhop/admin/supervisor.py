@@ -16,6 +16,7 @@ from everyhop import _door
 from everyhop.admin.answers import answered
 from everyhop.admin.change import lasting
 from everyhop.admin.drains import Drains
+from everyhop.admin.fetching import Fetching
 from everyhop.admin.issuing import Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_servers import KeyServers
@@ -95,9 +96,10 @@ class Supervisor:
         self.keys = KeyTalk(self.keeper, self.key_servers)
         self.issuing = Issuing(path)
         self.renewing = Renewing(path)
+        self.fetching = Fetching(path)
         self.changes = Reload(path, self.keeper)
         self.upgrade = Upgrade(self.keeper)
-        self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing, self.renewing)
+        self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing, self.renewing, self.fetching)
         self.started_at = dt.datetime.now(dt.UTC)
 
     def first(self) -> Compiled:
@@ -150,6 +152,7 @@ class Supervisor:
                 "the keyholder": keeper.look_at_keys,
                 "certificates by ACME": lambda: self.issuing.look(keeper.decided, keeper.control, keeper.pid),
                 "identities that come by themselves": lambda: self.renewing.look(keeper.decided),
+                "revocation lists": lambda: self.fetching.look(keeper.decided),
                 "inspectors": lambda: keeper.look_at_inspectors(
                     given_up=self.watch.sees("inspector-down") and not self.watch.is_silent()
                 ),
@@ -197,6 +200,7 @@ class Supervisor:
         loop.tried("the engine's end", self.keeper.stop)
         self.issuing.end()
         self.renewing.end()
+        self.fetching.end()
         self.changes.last_good.forget()
         say("stopped")
         return 0

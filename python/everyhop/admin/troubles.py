@@ -100,6 +100,20 @@ def unidentified(running: Compiled, problems: Mapping[str, tuple[bool, str]]) ->
     return found
 
 
+def unlisted(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]:
+    """Revocation lists that were not fetched yet, and those whose next one does not come. `problems`: by URL, why."""
+    there = {str(e["id"]) for e in running.material.entries}
+    found = []
+    for url, signers in running.lists.items():
+        why = problems.get(url, "")
+        if f"crl/{url}" not in there:
+            waits = "it is being asked for" if signers else "nobody knows yet who is to sign it"
+            found.append(trouble("revocation-missing", url, why or waits))
+        elif why:
+            found.append(trouble("revocation-not-fetched", url, why))
+    return found
+
+
 def presents(way: object, identity: str) -> bool:
     if isinstance(way, AtBackend):
         return False

@@ -11,7 +11,8 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 
-from everyhop.admin.endings import doubted, ending
+from everyhop.admin.endings import doubted, ending, lists_ending
+from everyhop.admin.fetching import Fetching
 from everyhop.admin.issuing import Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_answers import Set
@@ -20,7 +21,18 @@ from everyhop.admin.loop import Loop
 from everyhop.admin.reload import Reload
 from everyhop.admin.renewing import Renewing
 from everyhop.admin.telling import say
-from everyhop.admin.troubles import LATELY, SENTENCES, UNREADY, WaysIn, over, rank, trouble, uncertified, unidentified
+from everyhop.admin.troubles import (
+    LATELY,
+    SENTENCES,
+    UNREADY,
+    WaysIn,
+    over,
+    rank,
+    trouble,
+    uncertified,
+    unidentified,
+    unlisted,
+)
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
@@ -47,7 +59,7 @@ SAID = {
 """Whoever finds these says so with more than is known here."""
 HEALED = {"reload-refused", "upgrade-failed", "engine-gone", "engine-restarted", "supervisor-gone"}
 """And says that they are over, too."""
-STAGED = {"certificate-ends-soon", "certificate-doubted"}
+STAGED = {"certificate-ends-soon", "certificate-doubted", "revocation-ends-soon"}
 """Said again whenever more is said of it."""
 QUIET = {"backend-failing"}
 """Comes and goes with single requests."""
@@ -84,8 +96,10 @@ class Watch:
         loop: Loop,
         issuing: Issuing | None = None,
         renewing: Renewing | None = None,
+        fetching: Fetching | None = None,
     ) -> None:
         self.keeper, self.changes, self.loop, self.issuing, self.renewing = keeper, changes, loop, issuing, renewing
+        self.fetching = fetching
         self.known: dict[Key, Wrong] = {}
         self.ways_in = WaysIn()
         self.next_s = 0.0
@@ -125,9 +139,10 @@ class Watch:
     def ours(self, now: dt.datetime) -> list[m.Trouble]:
         keeper, changes = self.keeper, self.changes
         found = over(keeper.running, now, self.ways_in)
-        found += ending(keeper.running, now) + doubted(keeper.running, now)
+        found += ending(keeper.running, now) + doubted(keeper.running, now) + lists_ending(keeper.running, now)
         found += uncertified(keeper.running, {} if self.issuing is None else self.issuing.problems())
         found += unidentified(keeper.running, {} if self.renewing is None else self.renewing.problems())
+        found += unlisted(keeper.running, {} if self.fetching is None else self.fetching.problems())
         if keeper.control is None:
             found.append(trouble("engine-gone", why=keeper.died))
         if keeper.restarted is not None and now - keeper.restarted < LATELY:

@@ -80,6 +80,9 @@ def status(
     for it in supervisor.get("identities", []):
         for text in beside(f"identity {it['identity']}: ", enrolled(it)).split("\n"):
             line(text)
+    for it in supervisor.get("lists", []):
+        for text in beside(f"revocation list {it['url']}: ", listed(it)).split("\n"):
+            line(text)
     for text in refusals(engine, verbose=verbose):
         line(f"refused before any route: {text}")
     if engine["log_dropped"]:
@@ -234,6 +237,13 @@ def enrolled(it: dict[str, Any]) -> str:
     return (
         f"{told}, renewed at {it['renewed_at'][:19]}Z" if it["renewed_at"] else f"{told}, renewed by whoever gives it"
     )
+
+
+def listed(it: dict[str, Any]) -> str:
+    """A revocation list that is fetched; what is in the way stands among the troubles."""
+    if it["next_update"] is None:
+        return f"none yet, asked for at {it['next_try'][:19]}Z"
+    return f"of {it['this_update'][:19]}Z, good until {it['next_update'][:19]}Z, asked for at {it['next_try'][:19]}Z"
 
 
 def revoking(it: dict[str, Any]) -> str:

@@ -33,6 +33,7 @@ from everyhop.compile import (
     rules_key_servers,
     rules_limits,
     rules_listeners,
+    rules_lists,
     rules_log,
     rules_most,
     rules_names,
@@ -63,7 +64,7 @@ from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
 from everyhop.errors import Refused
-from everyhop.identity import Mark, Readings
+from everyhop.identity import Mark, Readings, Roots
 from everyhop.model import Config
 from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, ServicePlace, canonical, digest
 from everyhop.plan import Place as At
@@ -106,6 +107,8 @@ class Compiled:
     """The findings that come of that and of the text alone."""
     rules: dict[str, str] = field(repr=False, default_factory=dict)
     """What requests are inspected by beside the shipped rules, by the name of the file; the engine is given none of it."""
+    lists: dict[str, tuple[Roots, ...]] = field(repr=False, default_factory=dict)
+    """By URL: the roots of whom its revocation lists are to be; none where those are yet to come."""
     zone: str | None = None
     """Where the edge is that runs it, which stands in no plan."""
     unread: tuple[str, ...] = ()
@@ -207,6 +210,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
         watched=watched(world),
         readings=world.readings,
         rules={label: it.text for label, it in world.rules.items()},
+        lists=lists(world),
     )
 
 
@@ -221,6 +225,7 @@ def compiled(world: World, path: Path) -> Compiled:
     document, config = world.document, world.config
     of_files = len(world.findings)
     rules_include.judge(world)
+    rules_lists.judge(world)
     rules_names.judge(world)
     rules_plain.judge(world)
     rules_policies.judge(world)
@@ -284,6 +289,7 @@ def compiled(world: World, path: Path) -> Compiled:
         said=said(world),
         kept=kept,
         rules={label: it.text for label, it in world.rules.items()},
+        lists=lists(world),
         guessed=guessed,
         unread=tuple(sorted({r.basic.file for r in config.route if r.basic} - {*world.users})),
     )
@@ -302,10 +308,14 @@ def said(world: World) -> object:
     }
 
 
+def lists(world: World) -> dict[str, tuple[Roots, ...]]:
+    return {url: tuple(signers[it] for it in sorted(signers)) for url, signers in world.lists.items()}
+
+
 def watched(world: World) -> dict[Path, Mark | None]:
     """What was read, and what was looked for and is yet to come."""
     found: dict[Path, Mark | None] = dict.fromkeys(world.missing)
-    return found | {path: mark for files in read_for(world) for path, mark in files.items()}
+    return found | world.unfit | {path: mark for files in read_for(world) for path, mark in files.items()}
 
 
 def read_for(world: World) -> list[dict[Path, Mark]]:

@@ -14,7 +14,7 @@ from everyhop.plan import canonical, digest
 
 @dataclass(frozen=True)
 class Life:
-    """How long a certificate lasts, and the issuer behind it that ends first, where one stands in its chain."""
+    """How long a certificate or a revocation list lasts, and the issuer behind it that ends first, where one stands in its chain."""
 
     begins_s: int
     ends_s: int
@@ -30,7 +30,7 @@ class Material:
     digest: str
     blob: bytes = field(repr=False)
     lives: dict[str, Life] = field(default_factory=dict)
-    """Of the certificates among the entries, by their ids: for whoever tells what ends, and for no engine."""
+    """Of the certificates and revocation lists among the entries, by their ids: for whoever tells what ends, and for no engine."""
 
 
 def material(world: World) -> Material:
@@ -64,6 +64,7 @@ def material(world: World) -> Material:
     crls: dict[str, str] = {}
     for label, crl in world.crls.items():
         crls[f"crl/{label}"] = crl.pem.decode()
+        lives[f"crl/{label}"] = Life(int(crl.this_update.timestamp()), int(crl.next_update.timestamp()))
         ends = int(crl.next_update.timestamp())
         entries.append({"id": f"crl/{label}", "chain_sha256": crl.sha256, "key_sha256": None, "not_after_s": ends})
     issuers: dict[str, str] = {}

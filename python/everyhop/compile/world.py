@@ -13,7 +13,7 @@ from everyhop.compile.pages import Page
 from everyhop.compile.passwords import Password
 from everyhop.compile.rule_files import Rules
 from everyhop.compile.users import Users
-from everyhop.identity import Crl, Pair, Readings, Roots
+from everyhop.identity import Crl, Mark, Pair, Readings, Roots
 from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
 from everyhop.refusals import PAGES, Finding
 from everyhop.source import Document, Place
@@ -45,6 +45,10 @@ class World:
     """What requests are inspected by beside the shipped rules, by the name of the file."""
     missing: set[Path] = field(default_factory=set)
     """Files that are yet to come: what an authority has not issued so far."""
+    lists: dict[str, dict[str, Roots]] = field(default_factory=dict)
+    """By URL: the roots, by their digests, of whom its revocation lists are to be."""
+    unfit: dict[Path, Mark] = field(default_factory=dict)
+    """Files of lists that were fetched and are of no use any more, as they were when that was found."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.kinds import KINDS, Change, either
+from everyhop.diff.site import FETCHED_NOW, is_moved
 from everyhop.diff.whole import other_keys
 from everyhop.plan import (
     STRENGTH,
@@ -245,7 +246,11 @@ def revocation(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
 
 def listed(name: str, at: str, was: ByRoots | BySpiffe, now: ByRoots | BySpiffe) -> list[Change]:
     kinds = ("revocation-weakened", "revocation-strengthened")
-    if was.crl != now.crl:
+    out = []
+    if is_moved(was, now):
+        what = f"whether {at} was revoked was known by {was.crl}, now by {now.crl}"
+        out.append(Change("revocation-moved", name, what, FETCHED_NOW))
+    elif was.crl != now.crl:
         what = f"whether {at} was revoked was known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
         so = ("a backend with a revoked certificate may be sent requests", "other certificates of backends are refused")
         return [either(was.crl is not None, kinds, name, what, so)]
@@ -253,8 +258,8 @@ def listed(name: str, at: str, was: ByRoots | BySpiffe, now: ByRoots | BySpiffe)
         less = now.stale_crl == "allow"
         what = f"an overdue revocation list {'still holds for' if less else 'lets nobody be taken for'} {at}"
         so = ("who was revoked since passes", "the backend depends on the list being fresh")
-        return [either(less, kinds, name, what, so)]
-    return []
+        out.append(either(less, kinds, name, what, so))
+    return out
 
 
 def lists(hop: Hop) -> ByRoots | BySpiffe | None:

@@ -7,7 +7,8 @@ from operator import attrgetter
 
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import ClientsNothing, Name, Plan, Site
+from everyhop.model.crl import is_url
+from everyhop.plan import ByRoots, BySpiffe, ClientsAsk, ClientsNothing, ClientsRequire, Name, Plan, Site
 from everyhop.trust import DEMANDS
 
 KINDS.update(
@@ -19,10 +20,15 @@ KINDS.update(
         "hsts-lowered": ("weaker", "browsers are told to insist on https for a shorter time or fewer names"),
         "hsts-raised": ("stronger", "browsers are told to insist on https for longer or for more names"),
         "revocation-weakened": ("weaker", "revoked certificates may pass"),
+        "revocation-moved": (
+            "neutral",
+            "the same authority's revocation lists are fetched from a URL, or from another one",
+        ),
         "revocation-strengthened": ("stronger", "revoked certificates are refused"),
     }
 )
 
+Listed = ClientsAsk | ClientsRequire | ByRoots | BySpiffe
 DEMANDED = list(DEMANDS)
 OLD, NEW = attrgetter("old"), attrgetter("new")
 
@@ -49,6 +55,15 @@ def site_changes(a: Site, b: Site, request: str) -> list[Change]:
         for c in cipher_changes(b.name, "towards clients", a.policy, b.policy)
     ]
     return out
+
+
+FETCHED_NOW = "no list is taken that this authority did not sign; who answers there can keep back the newest until its elder is overdue"
+
+
+def is_moved(was: Listed, now: Listed) -> bool:
+    """Fetched now, and of whom it was before: what is fetched is held to the same signatures."""
+    fetched = now.crl is not None and is_url(now.crl.removeprefix("crl/"))
+    return fetched and was.crl not in (None, now.crl) and was.ca == now.ca
 
 
 def remembered(a: Site, b: Site, moved: str) -> list[Change]:
@@ -82,12 +97,16 @@ def clients(a: Site, b: Site, moved: str) -> list[Change]:
         what = f"{moved}client certificates were believed by {was.ca}, now by {now.ca}"
         out.append(Change("client-roots-changed", b.name, what, "other clients can prove themselves"))
     kinds = ("revocation-weakened", "revocation-strengthened")
-    if was.crl != now.crl:
+    has_moved = is_moved(was, now)
+    if has_moved:
+        what = f"{moved}revoked clients were known by {was.crl}, now by {now.crl}"
+        out.append(Change("revocation-moved", b.name, what, FETCHED_NOW))
+    elif was.crl != now.crl:
         less = was.crl is not None
         what = f"{moved}revoked clients were known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
         so = ("a revoked client certificate may pass", "other client certificates are refused")
         out.append(either(less, kinds, b.name, what, so))
-    elif now.crl is not None and was.stale_crl != now.stale_crl:
+    if (has_moved or was.crl == now.crl) and now.crl is not None and was.stale_crl != now.stale_crl:
         less = now.stale_crl == "allow"
         what = f"{moved}an overdue revocation list {'still holds' if less else 'lets no client certificate pass'}"
         so = ("who was revoked since passes", "clients depend on the list being fresh")

@@ -67,7 +67,7 @@ def sha256(data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def judged(path: Path, slug: str, mend: str) -> Iterator[None]:
+def judged(path: Path | str, slug: str, mend: str) -> Iterator[None]:
     """What is done to bytes of a stranger: curves that nobody knows, names that are none, dates before the calendar."""
     try:
         yield

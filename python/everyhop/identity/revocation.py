@@ -19,10 +19,11 @@ from everyhop.identity.unusable import Unusable, read
 
 @dataclass(frozen=True)
 class Crl:
-    """Revocation lists. `next_update` is the earliest of theirs."""
+    """Revocation lists. `next_update` is the earliest of theirs, `this_update` that of the one that has it."""
 
     pem: bytes = field(repr=False)
     sha256: str
+    this_update: dt.datetime
     next_update: dt.datetime
     files: dict[Path, Mark]
 
@@ -42,17 +43,16 @@ def read_crl(label: str, roots: Roots, base: Path, whom: str = "clients") -> Crl
         return crl_of(pem, roots, path, mend, {path: seen}, whom)
 
 
-def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Mark], whom: str) -> Crl:
+def crl_of(pem: bytes, roots: Roots, path: Path | str, mend: str, files: dict[Path, Mark], whom: str) -> Crl:
     try:
         lists = [x509.load_pem_x509_crl(block) for block in CRL_BLOCK.findall(pem)]
     except ValueError as e:
         raise Unusable("crl/unusable", f"{path} holds a revocation list that cannot be read", mend) from e
     if not lists:
         raise Unusable("crl/unusable", f"{path} holds no PEM revocation list", mend)
-    issuers = {c.subject: c for c in x509.load_pem_x509_certificates(roots.pem)}
+    issuers = by_subject(roots)
     for it in lists:
-        issuer = issuers.get(it.issuer)
-        if issuer is not None and not it.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]
+        if it.issuer in issuers and not signed_by(it, issuers[it.issuer]):
             raise Unusable(
                 "crl/unusable",
                 f"{path}: the list of {it.issuer.rfc4514_string()!r} is not signed by that authority",
@@ -79,9 +79,23 @@ def crl_of(pem: bytes, roots: Roots, path: Path, mend: str, files: dict[Path, Ma
         why = "it is of version 1, and version 2 is needed" if any(not it.extensions for it in lists) else why
         whole = "have the authority make a whole list of version 2: crl_extensions with a crlNumber"
         raise Unusable("crl/unusable", f"{path} cannot be used: {why}", whole)
+    ends, begins = min((it.next_update_utc, it.last_update_utc) for it in lists if it.next_update_utc)
     return Crl(
         pem=kept,
         sha256=sha256(b"".join(it.public_bytes(Encoding.DER) for it in lists)),
-        next_update=min(it.next_update_utc for it in lists if it.next_update_utc),
+        this_update=begins,
+        next_update=ends,
         files=files,
     )
+
+
+def by_subject(*roots: Roots) -> dict[x509.Name, list[x509.Certificate]]:
+    """Authorities by their names: while one changes its key, two have the same."""
+    found: dict[x509.Name, list[x509.Certificate]] = {}
+    for cert in (c for one in roots for c in x509.load_pem_x509_certificates(one.pem)):
+        found.setdefault(cert.subject, []).append(cert)
+    return found
+
+
+def signed_by(it: x509.CertificateRevocationList, issuers: list[x509.Certificate]) -> bool:
+    return any(it.is_signature_valid(c.public_key()) for c in issuers)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from everyhop.model.compress import Compress
 from everyhop.model.config import AdminSection, Config, EngineSection, StatusSection
 from everyhop.model.cookies import Cookies
 from everyhop.model.cors import Cors
+from everyhop.model.crl import CrlSection
 from everyhop.model.edits import Edits
 from everyhop.model.given import Answer, Redirect
 from everyhop.model.health import Health
@@ -46,6 +47,7 @@ __all__ = [
     "Config",
     "Cookies",
     "Cors",
+    "CrlSection",
     "Edits",
     "EngineSection",
     "Exclusion",

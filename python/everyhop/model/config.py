@@ -8,6 +8,7 @@ from everyhop.model.acme import AcmeSection
 from everyhop.model.authorizer import Authorizer
 from everyhop.model.base import Section
 from everyhop.model.collector import Collector, Traces
+from everyhop.model.crl import CrlSection
 from everyhop.model.identity import GIVEN, Identity, SpiffeIdentity
 from everyhop.model.limit import Limit
 from everyhop.model.limits import Limits
@@ -77,6 +78,7 @@ class Config(Section):
     limits: Limits = Limits()
     inspector: InspectorSection = InspectorSection()
     acme: AcmeSection = AcmeSection()
+    crl: CrlSection = CrlSection()
     pages: dict[str, str] = {}
     """Pages of HTML for errors that the edge makes itself, by status or class: `{ 404 = "pages/404.html", 5xx = "pages/down.html" }`. A status goes before its class. Who prefers HTML gets it, with the error's own status; programs are told as ever. A page has 64 KiB at most, in UTF-8; the file is watched."""
     listener: Annotated[list[Listener], Field(min_length=1)]

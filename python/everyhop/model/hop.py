@@ -20,7 +20,7 @@ class Verify(Section):
     pin: str | list[str] | None = None
     """Instead of `ca`: `sha256:` and the SHA-256, in hexadecimal digits, of the certificate or of its public key (SubjectPublicKeyInfo). One of several must fit. No chain is asked for, and a name only where `name` is written; the dates must hold all the same."""
     crl: str | None = None
-    """PEM file of revocation lists (RFC 5280), one for each authority of the backend's chain; what no list speaks of is refused. The file is watched. `identity:NAME`: those that came with an identity."""
+    """PEM file of revocation lists (RFC 5280), one for each authority of the backend's chain; what no list speaks of is refused. The file is watched. Or a URL, `https://` or `http://`, from which the list is fetched again and again ([`[crl]`](#crl)). `identity:NAME`: those that came with an identity."""
     stale_crl: Literal["refuse", "allow"] = "refuse"
     """What a list means whose next update is overdue: no backend passes until it comes, or the old list still holds."""
 

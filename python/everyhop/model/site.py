@@ -36,7 +36,7 @@ class Clients(Section):
     mode: Literal["require", "ask"] = "require"
     """`require` ends the handshake without one; `ask` lets the client come without."""
     crl: str | None = None
-    """PEM file of revocation lists (RFC 5280), one for each authority of a client's chain; what no list speaks of is refused. The file is watched. `identity:NAME`: those that came with an identity."""
+    """PEM file of revocation lists (RFC 5280), one for each authority of a client's chain; what no list speaks of is refused. The file is watched. Or a URL, `https://` or `http://`, from which the list is fetched again and again ([`[crl]`](#crl)). `identity:NAME`: those that came with an identity."""
     stale_crl: Literal["refuse", "allow"] = "refuse"
     """What a list means whose next update is overdue: no client certificate passes until it comes, or the old list still holds."""
 

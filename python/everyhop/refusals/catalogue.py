@@ -417,6 +417,16 @@ PAGES: dict[str, Page] = {
         "a revocation list is overdue",
         "who was revoked since it was made is not on it, so by default nobody passes until the new one is there",
     ),
+    "crl/url": Page(
+        "a revocation list is to come from a URL that cannot be asked for",
+        "a list that never comes revokes nobody, so nobody would pass",
+        "It is `https://` or `http://`, with a host, without a user, a fragment or what must be escaped. LDAP is not asked: have what "
+        "speaks it put the list into a file.",
+    ),
+    "crl/state": Page(
+        "the folder of fetched revocation lists can be written by others",
+        "whoever puts back an old list there hides who was revoked since, and its signature is good",
+    ),
     # Sites and routes.
     "site/clients-of-anybody": Page(
         "clients are verified by authorities that certify anybody",

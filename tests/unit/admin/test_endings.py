@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,12 +11,14 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everyhop.admin import watch
-from everyhop.admin.endings import PART, PART_BY_ITSELF, doubted, ending, span, stage
+from everyhop.admin.endings import PART, PART_BY_ITSELF, doubted, ending, lists_ending, span, stage
 from everyhop.admin.loop import Loop
+from everyhop.admin.troubles import unlisted
 from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.certificates import Authority
-from tests.kit.forge import FETCHED, Signer, forged, root, saved
+from everyhop.model import CrlSection
+from tests.kit.forge import FETCHED, Signer, crl, forged, root, saved
 
 DAY = dt.timedelta(days=1)
 TEXT = """\
@@ -100,6 +103,37 @@ def test_one_that_an_authority_renews_by_itself_is_told_when_that_is_late() -> N
     at = quarter - 20 * DAY.total_seconds()
     assert stage(0, quarter, at, PART) is not None and stage(0, quarter, at, PART_BY_ITSELF) is None
     assert [span(n) for n in (60, 3600, 3601, 86_400 * 1.5)] == ["an hour", "1 hour", "2 hours", "2 days"]
+
+
+def test_a_list_that_is_fetched_is_told_when_its_next_one_is_late_and_one_in_a_file_is_not(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "CA")
+    url = "http://lists.test/ca.crl"
+    (tmp_path / "lists").mkdir(0o700)
+    path = crl(tmp_path / CrlSection().kept(url), root(authority), begins=-DAY / 24, ends=6 * DAY - DAY / 24)
+    path.rename(tmp_path / "file.crl")
+    saved(tmp_path, "leaf", forged("a.test", root(authority), names=["a.test"], ends=90 * DAY), root(authority))
+
+    def listed(label: str) -> Compiled:
+        clients = f'clients = {{ ca = "{authority.file.name}", crl = "{label}" }}\n[[route]]'
+        (tmp_path / "everyhop.toml").write_text(TEXT.replace("[[route]]", clients))
+        return compile_file(tmp_path / "everyhop.toml")
+
+    now = dt.datetime.now(dt.UTC)
+    late = now + 5.5 * DAY
+    assert lists_ending(listed("file.crl"), late) == []
+    missing = listed(url)
+    assert lists_ending(missing, late) == []
+    (there,) = unlisted(missing, {url: "it answers with 503"})
+    assert (there.kind, there.about, there.why) == ("revocation-missing", url, "it answers with 503")
+    (tmp_path / "file.crl").rename(path)
+    kept = listed(url)
+    assert unlisted(kept, {}) == [] and lists_ending(kept, now + 4.5 * DAY) == []
+    (told,) = lists_ending(kept, late)
+    assert (told.kind, told.about) == ("revocation-ends-soon", url) and told.why.endswith(", in less than 1 day")
+    assert lists_ending(kept, now + 7 * DAY) == [], "it is over, which is told as that"
+    assert [it.kind for it in unlisted(kept, {url: "it answers with 503"})] == ["revocation-not-fetched"]
+    missing_roots = replace(missing, lists={url: ()})
+    assert unlisted(missing_roots, {})[0].why == "nobody knows yet who is to sign it"
 
 
 def test_each_stage_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

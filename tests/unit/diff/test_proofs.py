@@ -60,6 +60,20 @@ def test_an_overdue_list_that_still_holds_is_weaker_where_there_is_one() -> None
     assert compare(by(ROOTS), by(ROOTS + stale)) == []
 
 
+def test_lists_that_are_fetched_now_have_moved_and_whatever_else_goes_with_them_is_told_too() -> None:
+    url = ROOTS + ', crl = "https://lists.test/l.crl"'
+    (moved,) = compare(by(LISTED), by(url))
+    assert (moved.kind, moved.direction) == ("revocation-moved", "neutral")
+    assert moved.what == "whether 10.0.0.1:1 was revoked was known by crl/l, now by crl/https://lists.test/l.crl"
+    assert [c.kind for c in compare(by(url), by(url.replace("l.crl", "m.crl")))] == ["revocation-moved"]
+    assert [c.kind for c in compare(by(ROOTS), by(url))] == ["revocation-strengthened"]
+    # A file is what somebody puts there; who is believed by other roots is another matter altogether.
+    assert refused(by(url), by(LISTED)) == {"revocation-weakened:r"}
+    assert refused(by(url), by(ROOTS)) == {"revocation-weakened:r"}
+    assert refused(by(LISTED), by(url + ', stale_crl = "allow"')) == {"revocation-weakened:r"}
+    assert "revocation-weakened:r" in refused(by(LISTED), by(url.replace('ca = "c"', 'ca = "d"')))
+
+
 def test_a_new_backend_that_nobody_could_revoke_is_weaker_where_all_could_be() -> None:
     more = f'"10.0.0.1:1", {{ at = "10.0.0.2:1", verify = {{ {ROOTS} }} }}'
     assert refused(by(LISTED), by(LISTED, to=more)) == {"revocation-weakened:r"}

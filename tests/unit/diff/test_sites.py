@@ -27,6 +27,19 @@ def test_a_list_of_revoked_clients_that_comes_or_goes_is_told_with_what_was_in_i
     assert changed.what == "revoked clients were known by crl/e, now by crl/f"
 
 
+def test_lists_of_clients_that_are_fetched_now_have_moved_and_what_an_overdue_one_means_is_told_beside_it() -> None:
+    url = ', crl = "https://lists.test/e.crl"'
+    listed, fetched = asking(LISTED), asking(url)
+    (moved,) = told(listed, fetched, "revocation-moved")
+    assert moved.what == "revoked clients were known by crl/e, now by crl/https://lists.test/e.crl"
+    assert refused(listed, fetched) == set()
+    assert compare(fetched, fetched) == []
+    assert refused(fetched, listed) == refused(fetched, asking("")) == {"revocation-weakened:s"}
+    lax = asking(url + ', stale_crl = "allow"')
+    assert refused(listed, lax) == {"revocation-weakened:s"}
+    assert "revocation-moved" in {c.kind for c in compare(listed, lax)}
+
+
 def test_what_an_overdue_list_means_is_told_as_it_is_now() -> None:
     strict, lax = asking(LISTED), asking(LISTED + ', stale_crl = "allow"')
     (weaker,) = told(strict, lax, "revocation-weakened")

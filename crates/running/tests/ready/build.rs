@@ -167,3 +167,24 @@ fn a_route_has_edits_only_where_it_names_some() {
         .collect();
     assert_eq!(all, [(Some(vec!["x-one".into()]), None), (None, Some(vec!["x-two".into()]))]);
 }
+
+#[test]
+fn what_waits_for_a_list_is_closed_until_it_is_there_and_a_list_in_a_file_is_not_waited_for() {
+    let mut it = Material::new();
+    let asks = |crl: &str| {
+        let mut plan = plan();
+        plan["sites"][0]["clients"] = json!({"mode": "require", "ca": "ca/one", "crl": crl, "stale_crl": "refuse"});
+        *way(&mut plan, 1, "backends") = json!([hop(literal(), reencrypt(verify(roots(Some(crl)))))]);
+        plan
+    };
+    for crl in ["crl/https://lists.test/ca.crl", "crl/http://lists.test/ca.crl", "crl/identity:me"] {
+        let waits = it.built(&asks(crl), None).expect("it is yet to come");
+        assert!(waits.sites[0].is_uncertified && waits.routes[1].backends[0].is_uncertified, "{crl}");
+        let list = it.blob.crls["crl/one"].clone();
+        it.blob.crls.insert(crl.to_owned(), list);
+        it.listed.push(listed(crl, "a", None));
+        let there = it.built(&asks(crl), Some(&waits)).expect("it is there");
+        assert!(!there.sites[0].is_uncertified && !there.routes[1].backends[0].is_uncertified, "{crl}");
+    }
+    assert!(it.built(&asks("crl/https.pem"), None).is_err_and(|why| why.contains("was not sent")));
+}
