@@ -30,9 +30,14 @@ def guard(
     listen: Annotated[str, typer.Option("--listen", metavar="[ADDRESS]:PORT", help="Where edges come.")],
     to: Annotated[str, typer.Option("--to", metavar="HOST:PORT", help="The backend: on this host, or unix:PATH.")],
     admit: Annotated[
-        list[str],
-        typer.Option("--admit", metavar="NAME", help="Who may come, by its certificate's name; may be repeated."),
-    ],
+        list[str] | None,
+        typer.Option(
+            "--admit",
+            metavar="NAME",
+            help="Who may come, by its certificate's name; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     enroll: Annotated[
         str | None,
         typer.Option(
@@ -82,12 +87,30 @@ def guard(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the configuration that it would run, and end.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Look whether the backend answers past the guard, and whom the guard refuses. Exit code 1: not so.",
+        ),
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="ADDRESS", help="With --check: this host's address to look from.", show_default=False
+        ),
+    ] = None,
 ) -> None:
+    admitted = known(admit or [])
+    if check:
+        from everyhop.cli.guard_check import asked_of, looked
+
+        raise typer.Exit(looked(*asked_of(to, listen), admitted, source))
+    if source is not None:
+        raise Misuse("--from goes with --check")
+    if not admitted:
+        raise Misuse("say who may come: --admit NAME, as the edge's certificate has it")
     behind, at = places(to, listen)
-    try:
-        admitted = [client(one) for one in admit]
-    except ValueError as e:
-        raise Misuse(f"--admit {', '.join(admit)}: {e}") from e
     if crl is not None and ca is None:
         raise Misuse("--crl goes with --ca: with --enroll alone, lists come from the authority by themselves")
     if enroll is None:
@@ -124,6 +147,14 @@ def guard(
         if name is not None:
             names, workload = ([], name) if name == workload else ([name], None)
     run(it, names, workload)
+
+
+def known(names: Sequence[str]) -> list[str]:
+    """As they are compared. Raises `Misuse` for what nobody can prove."""
+    try:
+        return [client(one) for one in names]
+    except ValueError as e:
+        raise Misuse(f"--admit {', '.join(names)}: {e}") from e
 
 
 def places(to: str, listen: str) -> tuple[str, str]:
