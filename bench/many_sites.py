@@ -1,16 +1,19 @@
 """What thousands of sites with a certificate each cost the supervisor: a start, the renewal of one certificate, a reload.
 
-    python -m bench.many_sites [SITES]
+    python -m bench.many_sites [SITES] [--engine] [--acme]
 
 Seconds of this process's CPU (another's load changes them little), and how many certificates were judged. With `--engine` a
 whole edge besides, as the time between an order and its answer; how long the supervisor left others without an answer
-meanwhile; and the longest time between two of the messages that feed systemd's watchdog.
+meanwhile; and the longest time between two of the messages that feed systemd's watchdog. With `--acme` the certificates are an
+authority's, which is away, and they lie in the state folder: what that costs is what it takes to keep them, and to look after them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import re
 import socket
 import sys
 import tempfile
@@ -23,8 +26,9 @@ from typing import TypeVar
 from everyhop.admin import Client
 from everyhop.admin.renewal import again
 from everyhop.compile import Compiled, compile_file
-from everyhop.demo.certificates import Authority
+from everyhop.demo.certificates import Authority, put
 from everyhop.demo.stage import Edge, free_port
+from everyhop.model import AcmeSection
 
 T = TypeVar("T")
 
@@ -51,15 +55,44 @@ to = ["127.0.0.1:{backend}"]
 """
 
 
-def lay_out(folder: Path, sites: int) -> tuple[Path, Authority]:
+ACME = """\
+[acme]
+authority = ["https://127.0.0.1:{away}/directory"]
+contact = ["mailto:ops@example.com"]
+terms_agreed = true
+"""
+
+
+class Certificates:
+    """Of the sites, where they are looked for."""
+
+    def __init__(self, folder: Path, *, acme: bool) -> None:
+        self.folder, self.acme = folder, acme
+        self.authority = Authority(folder, "Public CA")
+
+    def made(self, i: int) -> None:
+        leaf = self.authority.leaf(f"c{i}", f"h{i}.test")
+        if self.acme:
+            path = self.folder / AcmeSection().issued(f"s{i}")[0]
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            put(path, leaf.key.read_bytes() + leaf.chain.read_bytes(), 0o600)
+
+    def written(self, site: str) -> str:
+        return re.sub(r"certs = .*", 'certs = "acme"', site) if self.acme else site
+
+
+def lay_out(folder: Path, sites: int, acme: bool) -> tuple[Path, Certificates]:
     """Certificates and a configuration of so many sites."""
-    authority = Authority(folder, "Public CA")
+    certificates = Certificates(folder, acme=acme)
     for i in range(sites):
-        authority.leaf(f"c{i}", f"h{i}.test")
+        certificates.made(i)
     path = folder / "everyhop.toml"
-    text = HEAD.format(folder=folder, port=free_port())
-    path.write_text(text + "".join(SITE.format(i=i, backend=1024 + i % 60000) for i in range(sites)))
-    return path, authority
+    if acme:
+        (folder / "acme").chmod(0o700)
+    text = HEAD.format(folder=folder, port=free_port()) + (ACME.format(away=free_port()) if acme else "")
+    every = (certificates.written(SITE.format(i=i, backend=1024 + i % 60000)) for i in range(sites))
+    path.write_text(text + "".join(every))
+    return path, certificates
 
 
 def timed(what: str, step: Callable[[], T]) -> T:
@@ -73,37 +106,53 @@ def timed(what: str, step: Callable[[], T]) -> T:
     return done
 
 
-def main(sites: int, engine: bool) -> None:
+def main(sites: int, *, engine: bool, acme: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="eh-many-") as name:
         folder = Path(name)
-        path, authority = timed(f"{sites} certificates made", lambda: lay_out(folder, sites))
+        path, certificates = timed(f"{sites} certificates made", lambda: lay_out(folder, sites, acme))
         first: Compiled = timed("first", lambda: compile_file(path))
-        authority.leaf("c7", "h7.test")
+        certificates.made(7)
         second = timed("one certificate renewed", lambda: again(first))
         assert second.plan_digest == first.plan_digest and second.material.digest != first.material.digest
         path.write_text(path.read_text() + "[limits]\nidle_s = 61\n")
         timed("another limit", lambda: compile_file(path, known=second.readings))
         if engine:
-            run(path, authority)
+            run(path, certificates)
 
 
-def run(path: Path, authority: Authority) -> None:
+def run(path: Path, certificates: Certificates) -> None:
     fed = Fed(path.parent / "notify")
     given = {"NOTIFY_SOCKET": str(fed.path), "WATCHDOG_USEC": str(WATCHDOG_US)}
     edge = Edge(path, under=["env", *(f"{k}={v}" for k, v in given.items())])
     timed("a whole start", lambda: edge.wait_for("ready:", 300))
     mark = len(edge.said)
     fed.longest()
-    authority.leaf("c8", "h8.test")
+    certificates.made(8)
     with asked(path) as answers:
         timed("renewed until it is served", lambda: edge.wait_for("certificates renewed", 120, after=mark))
     print(f"{'  status meanwhile':32} at most {max(answers):5.2f} s; watchdog fed each {fed.longest():.2f} s at most")
     timed("status", lambda: Client(str(path)).ask("status"))
+    quiet(edge)
     path.write_text(path.read_text().replace("idle_s = 61", "idle_s = 62"))
     fed.longest()
     timed("a whole reload", lambda: Client(str(path), 300).ask("reload"))
     print(f"{'  watchdog meanwhile':32} fed each {fed.longest():.2f} s at most", flush=True)
     edge.stop()
+
+
+QUIET_S = 20.0
+
+
+def quiet(edge: Edge) -> None:
+    """What the supervisor takes while nothing happens."""
+    stat = Path(f"/proc/{edge.process.pid}/stat")
+
+    def taken_s() -> float:
+        return sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    before = taken_s()
+    time.sleep(QUIET_S)
+    print(f"{'  nothing happens':32} {(taken_s() - before) / QUIET_S:7.2%} of a processor", flush=True)
 
 
 WATCHDOG_US = 10_000_000
@@ -154,4 +203,4 @@ def asked(path: Path) -> Iterator[list[float]]:
 
 if __name__ == "__main__":
     numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
-    main(numbers[0] if numbers else 5000, "--engine" in sys.argv)
+    main(numbers[0] if numbers else 5000, engine="--engine" in sys.argv, acme="--acme" in sys.argv)

@@ -143,6 +143,8 @@ def test_a_supervisor_that_comes_again_finds_what_was_issued_and_answers_challen
     it.edge.wait_for("ready:", 60)
     until(lambda: ground.shown("more.test") is not None, 60)
     assert ground.shown("new.test") == first
+    assert it.edge.wait_for("site 'more' has a new certificate")
+    assert not any("site 'new' has a new certificate" in said for said in it.edge.said), "it was there"
     assert plain(ground.plain, "a.test", "/.well-known/acme-challenge/left")[0] == 404, "of an order before"
 
 

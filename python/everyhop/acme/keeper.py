@@ -102,7 +102,7 @@ class Keeper:
         """Does the one thing that is due, if any is."""
         if (found := self.taken()) != ():
             # What is there is served before anybody is asked for more.
-            return Stepped(0.0, found)
+            return Stepped(0.0, found, is_new=False)
         if (did := self.by_hand.step()) is not None:
             return did
         now = self.now()

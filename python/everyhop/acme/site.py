@@ -84,6 +84,8 @@ class Stepped:
     """Until the next one is worth it."""
     changed: tuple[str, ...] = ()
     """Sites of which a certificate was put in force."""
+    is_new: bool = True
+    """It was issued just now; else it was found where it is kept, as at each start."""
     fault: Exception | None = None
     """An error of Everyhop's own, to be logged: the site that it was met at waits, and says so."""
     said: tuple[str, ...] = ()

@@ -159,7 +159,7 @@ class Issuing:
         while not self.stopped and keeper is self.keeper:
             stepped = keeper.step()
             self.fault = stepped.fault or self.fault
-            for name in stepped.changed:
+            for name in stepped.changed if stepped.is_new else ():
                 say(f"site {name!r} has a new certificate")
             for said in stepped.said:
                 say(said)
