@@ -84,12 +84,12 @@ class Stepped:
     """Until the next one is worth it."""
     changed: tuple[str, ...] = ()
     """Sites of which a certificate was put in force."""
-    is_new: bool = True
-    """It was issued just now; else it was found where it is kept, as at each start."""
     fault: Exception | None = None
     """An error of Everyhop's own, to be logged: the site that it was met at waits, and says so."""
     said: tuple[str, ...] = ()
     """What came of what somebody asked for by hand, to be logged."""
+    is_new: bool = True
+    """What `changed` names was issued just now; else it was found where it is kept, as at each start."""
 
 
 @dataclass
