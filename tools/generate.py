@@ -25,7 +25,7 @@ from everyhop.evidence.observation import Part
 from everyhop.model import Config
 from everyhop.model.descriptions import with_descriptions
 from everyhop.plan import Plan, canonical
-from everyhop.refusals import PAGES
+from everyhop.refusals import ONLINE, PAGES
 from everyhop.trust import CAPABILITIES, PATTERNS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +47,7 @@ def refusals() -> dict[str, str]:
         "# Refusals\n",
         "`everyhop explain SLUG` explains one in the terminal. A slug never changes its meaning.\n",
     ]
-    out.append("## Of a configuration\n\nFound by `check`, `run` and `reload`.\n")
+    out.append("## Of a configuration\n\nFound by `check`, `run` and `reload`; some by `check --online` alone.\n")
     pages: dict[str, str] = {}
     for slug, page in sorted(PAGES.items()):
         name = slug.replace("/", "-")
@@ -62,6 +62,11 @@ def refusals() -> dict[str, str]:
 
 def one_page(slug: str, name: str) -> str:
     page = PAGES[slug]
+    if slug in ONLINE:
+        told = [f"{page.title.capitalize()}.\n", f"**Why it matters**: {page.why}.\n", f"{page.more}\n"]
+        return "\n".join(
+            [NOTE, f"# {slug}\n", *told, "Found by `everyhop check --online` alone, which asks the DNS.\n"]
+        )
     case = (ROOT / "tests" / "refusals" / f"{name}.case").read_text(encoding="utf-8")
     head, _, rest = case.partition("\n")
     wrong, _, mended = re.split(r"^=== ", rest, flags=re.M)[0].partition("--- mended\n")

@@ -34,16 +34,16 @@ zone "{zone}" {{ type primary; file "zone"; update-policy {{ grant acme zonesub 
 
 
 class Bind:
-    """Answers for `zone` alone."""
+    """Answers for `zone` alone, in which `records` stand, too."""
 
-    def __init__(self, folder: Path, zone: str) -> None:
+    def __init__(self, folder: Path, zone: str, records: str = "") -> None:
         self.zone, self.secret = zone, base64.b64encode(secrets.token_bytes(32)).decode()
         command = found("named")
         for _ in range(8):
             self.port = free_port()
             here = folder / f"bind-{next(COUNT)}"
             here.mkdir()
-            (here / "zone").write_text(ZONE.format(zone=zone))
+            (here / "zone").write_text(ZONE.format(zone=zone) + records)
             config = CONFIG.format(folder=here, port=self.port, secret=self.secret, zone=zone)
             (here / "named.conf").write_text(config)
             self.process = Program(

@@ -19,6 +19,8 @@ KNOWN = {
     "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
     "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 }
+KNOWN_CAA = dict.fromkeys(KNOWN, ("letsencrypt.org",))
+"""By what name each is let to issue in the DNS (RFC 8659): letsencrypt.org/docs/caa."""
 NEEDED = ("newNonce", "newAccount", "newOrder")
 
 
@@ -75,6 +77,8 @@ class Directory:
     terms: str | None
     renewal_info: str | None
     wants_external: bool
+    caa: tuple[str, ...]
+    """By what names it is let to issue in the DNS (`caaIdentities`); none where it does not say."""
 
 
 def fetched(authority: Authority, network: Network) -> Directory:
@@ -85,7 +89,7 @@ def fetched(authority: Authority, network: Network) -> Directory:
         raise stopped("outage", f"{authority.url} is no ACME directory", authority=authority.name)
     meta = found.get("meta")
     meta = meta if isinstance(meta, dict) else {}
-    profiles = meta.get("profiles")
+    profiles, caa = meta.get("profiles"), meta.get("caaIdentities")
     info, terms = found.get("renewalInfo"), meta.get("termsOfService")
     return Directory(
         messages.Directory({**found, "meta": None}),
@@ -93,6 +97,7 @@ def fetched(authority: Authority, network: Network) -> Directory:
         printable(terms) if isinstance(terms, str) else None,
         info if is_https(info) else None,
         meta.get("externalAccountRequired") is True,
+        tuple(printable(it).lower() for it in caa if isinstance(it, str)) if isinstance(caa, list) else (),
     )
 
 

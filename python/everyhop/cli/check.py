@@ -1,4 +1,4 @@
-"""`everyhop check`: is this configuration fit to run, and what does it decide? Touches files, never the network."""
+"""`everyhop check`: is this configuration fit to run, and what does it decide? Touches files, and the network with `--online` alone."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 
 from everyhop.cli.console import print_json, report
 from everyhop.cli.drawing import SHUT, closes_at, fronts, hops, readers, table
-from everyhop.compile import compile_file
+from everyhop.compile import Compiled, compile_file
 from everyhop.errors import Misuse, Refused
-from everyhop.refusals import ordered, to_json
+from everyhop.refusals import Finding, ordered, to_json
 from everyhop.screen import line, lines, wrapped
 from everyhop.source import find
 
@@ -43,6 +43,12 @@ def check(
     no_files: Annotated[
         bool, typer.Option("--no-files", help="Open no certificate or key, as for a pull request.")
     ] = False,
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Ask the DNS, too: whether names resolve, and whether CAA lets the ACME authority issue."
+        ),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are refusals.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -51,6 +57,10 @@ def check(
     try:
         compiled = compile_file(path, now=now, files="skip" if no_files else "read")
         findings = compiled.findings
+        if online:
+            findings = [*findings, *look(compiled, now)]
+            if any(it.severity == "refused" for it in findings):
+                raise Refused(findings, compiled.text)
     except Refused as e:
         if as_json:
             found = to_json(ordered(e.findings, strict=strict))
@@ -88,3 +98,10 @@ def check(
     lines(wrapped(f"plan {digest}  {len(compiled.plan.routes)} route(s), {path}{unread}", 4))
     report(findings, strict=strict)
     raise typer.Exit(1 if bad else 0)
+
+
+def look(compiled: Compiled, now: dt.datetime) -> list[Finding]:
+    # What asks an authority takes a while to be read, and `check` alone asks nobody.
+    from everyhop.online import asked
+
+    return asked(compiled, now)

@@ -24,12 +24,18 @@ MOST_TARGETS = 64
 KINDS = (dns.rdatatype.A, dns.rdatatype.AAAA)
 
 
-def asking(servers: Sequence[str]) -> Callable[[str], Found]:
-    """What asks those servers, one after the other until one answers."""
+def of_servers(servers: Sequence[str]) -> dns.resolver.Resolver:
+    """Asks those servers, one after the other until one answers."""
     it = dns.resolver.Resolver(configure=False)
     places = [place for text in servers if (place := dns_server(text)) is not None]
     it.nameservers = [dns.nameserver.Do53Nameserver(ip, port) for ip, port in places]
     it.timeout, it.lifetime = EACH_S, PATIENCE_S
+    return it
+
+
+def asking(servers: Sequence[str]) -> Callable[[str], Found]:
+    """What asks those servers for addresses and targets."""
+    it = of_servers(servers)
 
     def addresses(name: str) -> tuple[list[str], float | None]:
         """Raises `OSError` where there are none, or nobody says which."""

@@ -312,6 +312,12 @@ PAGES: dict[str, Page] = {
         "a zone cannot be changed like that", "names that are proved in the DNS would never be, and nothing is issued"
     ),
     "acme/unused": Page("nothing is issued", "who believes that certificates come by themselves does not renew them"),
+    "acme/caa": Page(
+        "the zone of a name lets others issue for it, and not the authority that is asked",
+        "an authority looks at that before it issues (RFC 8659), and refuses the order as a whole",
+        "Records of type CAA stand at the name, or else at the nearest name above it that has some. Of a wildcard those with `issuewild` count, "
+        "where there are any. `validationmethods` (RFC 8657) narrows one down to ways of proving names.",
+    ),
     "identity/authority": Page(
         "an authority has no address",
         "it is asked over TLS at a host and a port, and its own certificate has that host",
@@ -437,6 +443,16 @@ PAGES: dict[str, Page] = {
         "what browsers are told to remember is believed to protect, and cannot be taken back for as long as it says",
         "Lists that browsers ship take a name with a year at least and all names below it; a site that carries TCP has no "
         "answers of HTTP.",
+    ),
+    "site/no-hsts": Page(
+        "a site says no Strict-Transport-Security",
+        "a browser that was never told may be brought to the site in the clear by whoever is on the way, who then reads and changes what passes",
+        "A backend that says it itself is heard by browsers as well; the edge cannot know of that beforehand.",
+    ),
+    "site/unresolved": Page(
+        "a name of a site has no address here",
+        "clients that ask the same DNS do not find the site, nor does an authority that is to prove the name",
+        "The servers of `[dns]` are asked where there are some, and else the resolver of this machine, with its hosts file.",
     ),
     "site/policy-unavailable": Page(
         "a site's policy is not to be had in this build",
@@ -745,3 +761,6 @@ PAGES: dict[str, Page] = {
         "an acceptance accepts nothing", "what is signed for before it is there is seen by nobody when it comes"
     ),
 }
+
+ONLINE = frozenset({"acme/caa", "site/no-hsts", "site/unresolved"})
+"""Said by `everyhop check --online` alone."""

@@ -1,0 +1,91 @@
+"""CAA by the letter of RFC 8659 and 8657: which records count, whom they let issue, and what cannot be read lets nobody."""
+
+from __future__ import annotations
+
+import pytest
+
+from everyhop.online.caa import Record, Verdict, issuer, judged
+
+LE = ("letsencrypt.org",)
+KINDS = ("tls-alpn-01", "http-01")
+Zone = dict[str, list[Record]]
+
+
+def says(zone: Zone, name: str = "a.b.example.com", kinds: tuple[str, ...] = KINDS) -> Verdict:
+    return judged(name, LE, kinds, lambda at: zone.get(at, []))
+
+
+def issue(*values: str, tag: str = "issue", flags: int = 0) -> list[Record]:
+    return [Record(flags, tag, value) for value in values]
+
+
+def test_where_nothing_stands_anybody_may() -> None:
+    asked: list[str] = []
+
+    def ask(at: str) -> list[Record]:
+        asked.append(at)
+        return []
+
+    assert judged("a.b.example.com", LE, KINDS, ask) == Verdict("may")
+    assert asked == ["a.b.example.com", "b.example.com", "example.com", "com"]
+
+
+def test_the_nearest_records_count_and_those_above_do_not() -> None:
+    zone = {"example.com": issue("other.test"), "b.example.com": issue("letsencrypt.org")}
+    assert says(zone).says == "may"
+    assert says(zone, "c.example.com") == Verdict("may not", "example.com", "let other.test issue (issue)")
+    assert says({"com": issue(";")}) == Verdict("may not", "com", "let nobody issue (issue)")
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        (["letsencrypt.org"], "may"),
+        (["other.test", "letsencrypt.org"], "may"),
+        (["  LetsEncrypt.ORG ;"], "may"),
+        (["letsencrypt.org; accounturi=https://a.test/1", "letsencrypt.org"], "may"),
+        (["letsencrypt.org; accounturi=https://a.test/1"], "perhaps"),
+        (["letsencrypt.org; validationmethods=http-01"], "may"),
+        (["letsencrypt.org; validationmethods=dns-01,http-01"], "may"),
+        (["letsencrypt.org; validationmethods=dns-01"], "may not"),
+        (["letsencrypt.org; validationmethods="], "may not"),
+        (["letsencrypt.org; validationmethods=dns-01", "letsencrypt.org; validationmethods=http-01"], "may"),
+        (["letsencrypt.org; nonsense"], "may not"),
+        (["letsencrypt.org.evil.test"], "may not"),
+        ([";"], "may not"),
+        ([""], "may not"),
+    ],
+)
+def test_issue_is_read_as_the_standard_has_it(values: list[str], verdict: str) -> None:
+    assert says({"example.com": issue(*values)}).says == verdict
+
+
+def test_of_a_wildcard_issuewild_counts_where_it_stands_and_issue_elsewhere() -> None:
+    both = issue("letsencrypt.org") + issue(";", tag="issuewild")
+    assert says({"example.com": both}, "*.example.com", ("dns-01",)).says == "may not"
+    assert says({"example.com": both}, "example.com").says == "may"
+    assert says({"example.com": issue(";")}, "*.example.com", ("dns-01",)).says == "may not"
+    only = issue(";") + issue("letsencrypt.org", tag="issuewild")
+    assert says({"example.com": only}, "*.example.com", ("dns-01",)).says == "may"
+    assert says({"example.com": issue(";", tag="issuewild")}, "example.com").says == "may"
+
+
+def test_records_that_say_nothing_of_issuing_let_anybody_and_unknown_ones_count_where_they_are_critical() -> None:
+    assert says({"example.com": issue("mailto:a@b.test", tag="iodef")}).says == "may"
+    assert says({"example.com": issue("x", tag="strange")}).says == "may"
+    assert says({"example.com": issue("letsencrypt.org") + issue("x", tag="strange", flags=128)}).says == "may not"
+    assert says({"example.com": issue("letsencrypt.org", flags=128)}).says == "may"
+
+
+def test_what_the_dns_does_not_tell_is_no_verdict() -> None:
+    def ask(at: str) -> list[Record]:
+        raise OSError("the server answers SERVFAIL")
+
+    with pytest.raises(OSError, match="SERVFAIL"):
+        judged("a.test", LE, KINDS, ask)
+
+
+def test_conditions_are_read_by_their_names() -> None:
+    it = issuer("letsencrypt.org; accounturi=https://a.test/acct/1?x=2 ;ValidationMethods=dns-01")
+    assert it.name == "letsencrypt.org"
+    assert it.conditions == {"accounturi": "https://a.test/acct/1?x=2", "validationmethods": "dns-01"}
