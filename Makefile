@@ -36,7 +36,7 @@ WHOLE := CARGO_INCREMENTAL=0
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications spire guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -231,6 +231,16 @@ target/applications/pebble/.there: $(PEERS)/pebble/go.mod $(PEERS)/pebble/go.sum
 	  GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/pebble/ github.com/letsencrypt/pebble/v2/cmd/pebble \
 	  github.com/letsencrypt/pebble/v2/cmd/pebble-challtestsrv; fi
+	@touch $@
+
+# Of an own step, since building them takes a quarter of an hour of two processors; what was built is kept.
+spire: tools $(VENV)/.dev target/applications/spire/.there ## An edge as a workload of a real SPIRE; the first time it is built, for a quarter of an hour.
+	@pytest tests/spire $(ARGS)
+
+target/applications/spire/.there: $(PEERS)/spire/go.mod $(PEERS)/spire/go.sum
+	@mkdir -p target/applications/spire
+	@cd $(PEERS)/spire; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
+	  -o $(CURDIR)/target/applications/spire/ github.com/spiffe/spire/cmd/spire-agent github.com/spiffe/spire/cmd/spire-server
 	@touch $@
 
 # Without Node its rows are skipped, and say so.

@@ -16,7 +16,7 @@ import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
-from tests.kit.forge import Signer, root, saved
+from tests.kit.forge import HOUR, Signer, root, saved
 from tests.kit.nursery import everyhop
 from tests.kit.raw import OK, answering
 from tests.kit.workload_api import WorkloadApi, entry, svid
@@ -176,6 +176,10 @@ REFUSALS: dict[str, tuple[Callable[[Ground], None], str]] = {
     "anothers-key": (
         lambda it: it.agent.give(entry(NAME, svid(it.roots, NAME), [it.roots], key=svid(it.roots, NAME))),
         "with a key that is not its own",
+    ),
+    "one-that-is-over": (
+        lambda it: it.agent.give(entry(NAME, svid(it.roots, NAME, begins=-HOUR, ends=-HOUR / 2), [it.roots])),
+        "gives a certificate that ended at",
     ),
     "two-ids-in-one": (
         lambda it: it.agent.give(entry(NAME, svid(it.roots, NAME, BACKEND), [it.roots])),

@@ -17,7 +17,7 @@ from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.authority.folder import content
 from everyhop.authority.held import Held
-from everyhop.errors import EveryhopError
+from everyhop.errors import EveryhopError, Surroundings
 from everyhop.identity.agent import Agent, Svid
 from everyhop.model import SpiffeIdentity
 
@@ -99,16 +99,27 @@ class Follower:
 
     def keep(self, got: Svid) -> None:
         """Raises `Surroundings`."""
+        if got.ends <= self.clock():
+            raise Surroundings(
+                f"the agent at {self.it.agent} gives a certificate that ended at {got.ends:%Y-%m-%dT%H:%M:%SZ}"
+            )
         with self.held.alone():
-            there = None
-            if self.held.leaf() is not None:
-                there = content(self.held.pair), content(self.held.roots), self.held.bundles()
+            there = self.there()
             if there != (got.pair, got.roots, got.bundles):
                 self.held.keep(got.pair, got.roots, None, got.bundles)
                 only_roots = there is not None and there[0] == got.pair
                 say(f"identity {self.it.name!r} has {'other roots' if only_roots else 'a new certificate'}")
         self.failures = 0
         self.tell(self.patience_s(), None)
+
+    def there(self) -> tuple[bytes, bytes, dict[str, bytes]] | None:
+        """What is held, if it can be read: what cannot is replaced like what is not there."""
+        try:
+            if self.held.leaf() is None:
+                return None
+            return content(self.held.pair), content(self.held.roots), self.held.bundles()
+        except EveryhopError:
+            return None
 
     def patience_s(self) -> float:
         """How long nothing may come before that is odd. Raises `Surroundings`."""

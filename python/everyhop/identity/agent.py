@@ -5,6 +5,7 @@ Standards: SPIFFE Workload Endpoint (§2: the socket), Workload API (§5: X.509-
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib.util
 import os
 import stat
@@ -35,6 +36,8 @@ class Svid:
     roots: bytes
     bundles: dict[str, bytes]
     """Of the trust domains that are federated with its own."""
+    ends: dt.datetime
+    """When the certificate is over."""
 
 
 def is_installed() -> bool:
@@ -137,4 +140,5 @@ def chosen(context: X509Context, wanted: str) -> Svid:
     roots = bundles.pop(it.spiffe_id.trust_domain.name, b"")
     if not roots:
         raise Surroundings(f"the agent gives {wanted} and no roots of its trust domain")
-    return Svid(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + chain, roots, bundles)
+    pair = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + chain
+    return Svid(pair, roots, bundles, it.leaf.not_valid_after_utc)

@@ -55,9 +55,22 @@ def test_what_is_late_is_asked_for_though_the_connection_stands(ground: Ground) 
     until(lambda: ground.until() == given.cert.not_valid_after_utc)
     assert ground.it.patience_s() == pytest.approx(LIFE_LEFT_S, abs=1)
     asked = ground.agent.asked
-    ground.now += dt.timedelta(hours=1)
-    ground.gives()  # by the stream, after which it is late by the clock that was moved
+    ground.now += 6 * SECOND
+    ground.agent.give(
+        entry(NAME, given, [ground.roots])
+    )  # by the stream, after which it is late by the clock that was moved
     until(lambda: ground.agent.asked >= asked + 2)
+    assert ground.it.standing.problem is None
+
+
+def test_what_is_damaged_is_replaced(ground: Ground) -> None:
+    (at := ground.it.held.at / "set-0").mkdir(parents=True)
+    ground.it.held.at.chmod(0o700)
+    (ground.it.held.at / "current").symlink_to("set-0")
+    (at / "pair.pem").write_text("half of i")
+    given = ground.gives()
+    ground.it.thread.start()
+    until(lambda: ground.until() == given.cert.not_valid_after_utc)
     assert ground.it.standing.problem is None
 
 
