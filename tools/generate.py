@@ -211,7 +211,8 @@ def policies() -> str:
         "Mozilla's guidelines for servers (Server Side TLS), version by version, as far as this engine goes: it has no DHE, no CBC and "
         "nothing below TLS 1.2, so that `old` is none of them.\n",
         f"`intermediate` and `modern` without a version mean {NEWEST.version} in this release. `everyhop diff` tells what another release or another policy "
-        "changes; `everyhop check` warns of one that has aged. Hops to backends offer what `intermediate` has.\n",
+        "changes; `everyhop check` warns of one that has aged. Hops to backends offer what `intermediate` has. `everyhop probe --grade` tells which of "
+        "them [a server satisfies](../how-to/grade-a-server.md).\n",
         "| version | of | what it changed here |\n|---|---|---|",
     ]
     out += [f"| {it.version} | {it.year} | {it.changed} |" for it in GUIDELINES]

@@ -214,6 +214,17 @@ def test_one_route_of_two_that_says_no_hsts_is_named(bind: Binds, tmp_path: Path
     assert "'api'" in found["what"] and "route 'shop'" not in found["what"]
 
 
+def test_a_route_that_serves_in_the_clear_alone_is_not_asked_for_hsts(bind: Binds, tmp_path: Path) -> None:
+    it = Checked(tmp_path, bind(HERE).port)
+    it.site = ""
+    it.more = '[[listener]]\nname = "inner"\nbind = ["127.0.0.1:8080"]\nspeaks = "http"\nserve = true\n'
+    it.more += f'[[route]]\nname = "x"\nhost = "{NAME}"\npath = "/x"\ntls = "plaintext"\nto = ["127.0.0.1:9002"]\n'
+    it.more += '[route.response]\nset = { Strict-Transport-Security = "max-age=63072000" }\n'
+    for listeners, says in (('["inner"]', False), ('["inner", "public"]', True), ('["public"]', True)):
+        it.route = f"listeners = {listeners}"
+        assert it.said() == [("site/no-hsts", "note")] * says
+
+
 def test_a_site_that_carries_tcp_is_told_nothing_of_hsts(bind: Binds, tmp_path: Path) -> None:
     it = Checked(tmp_path, bind(HERE).port)
     it.site, it.route = "", 'protocol = "tcp"'

@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import Leaf
 from everyhop.demo.stage import free_port
+from everyhop.identity import sha256
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.forge import FETCHED, HOUR, alone, forged, of_version_1, root, saved, wrapped
 from tests.kit.nursery import everyhop
@@ -42,6 +43,7 @@ OAKLEY = (
     "49286651ECE65381FFFFFFFFFFFFFFFF"
 )
 """The second group of RFC 2409: 1024 bits."""
+DHE = "DHE-RSA-AES128-GCM-SHA256"
 GROUPS = ("-curves", "X25519:P-256:P-384")
 PLAIN = {"tls-1.2", "no-post-quantum", "no-hsts"}
 """What is said of any `openssl s_server` of this age with good settings, and nothing else."""
@@ -199,7 +201,7 @@ def test_suites_that_no_policy_has_are_below_and_named_for_what_they_are(
     ("more", "said", "policy"),
     [
         ("AES128-GCM-SHA256", {"no-forward-secrecy"}, None),
-        ("DHE-RSA-AES128-GCM-SHA256", {"dhe"}, "intermediate-5.7"),
+        (DHE, {"dhe"}, "intermediate-5.7"),
     ],
 )
 def test_suites_of_rsa_without_forward_secrecy_are_below_and_dhe_was_given_up_with_5_8(
@@ -209,15 +211,19 @@ def test_suites_of_rsa_without_forward_secrecy_are_below_and_dhe_was_given_up_wi
     assert (found["policy"], ids(found)) == (policy, PLAIN | {"key-of-rsa"} | said)
 
 
+def short_group(folder: Path) -> Path:
+    path = folder / "dh.pem"
+    der = wrapped(0x30, wrapped(2, b"\0" + bytes.fromhex(OAKLEY)) + wrapped(2, b"\2"))
+    path.write_text(ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", "DH PARAMETERS"))
+    return path
+
+
 def test_a_short_group_of_diffie_hellman_is_told_apart_from_one_that_is_long_enough(
     serves: Starts, pki: Pki, of_rsa: Leaf, tmp_path: Path
 ) -> None:
-    short = tmp_path / "dh.pem"
-    der = wrapped(0x30, wrapped(2, b"\0" + bytes.fromhex(OAKLEY)) + wrapped(2, b"\2"))
-    short.write_bytes(ssl.DER_cert_to_PEM_cert(der).replace("CERTIFICATE", "DH PARAMETERS").encode())
-    suites = f"{AEAD_RSA}:DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"
+    suites = f"{AEAD_RSA}:{DHE}:@SECLEVEL=0"
     settings = ["-cipher", suites, "-no_tls1", "-no_tls1_1", *GROUPS]
-    found = grade(serves(openssl, of_rsa, *settings, "-dhparam", str(short)).port, pki)
+    found = grade(serves(openssl, of_rsa, *settings, "-dhparam", str(short_group(tmp_path))).port, pki)
     assert (found["policy"], ids(found)) == (None, PLAIN | {"key-of-rsa", "dhe", "short-dh"})
     assert ids(grade(serves(openssl, of_rsa, *settings).port, pki)) == PLAIN | {"key-of-rsa", "dhe"}
 
@@ -455,6 +461,32 @@ def test_who_cannot_be_probed_has_no_grade_and_an_exit_code_of_its_own(pki: Pki,
             assert "could not be probed" in done.stderr
     done = run(raw(lambda sock, record: record.wait(sock)).port, pki, "--timeout", "0.3")
     assert done.returncode == 2 and "could not be probed" in done.stderr, done
+
+
+def test_an_edge_that_is_asked_for_no_name_has_no_grade_and_the_mend_is_said(
+    edge: Edges, pki: Pki, behind: Backend
+) -> None:
+    it = edge(route(behind))
+    done = everyhop("probe", f"127.0.0.1:{it.port}", "--grade")
+    assert done.returncode == 2 and "could not be probed" in done.stderr and "--sni NAME" in done.stderr, done
+    assert "--sni NAME" not in run(free_port(), pki).stderr
+
+
+def test_a_server_that_is_known_by_a_pin_is_graded_by_that(serves: Starts, ecdsa: Leaf, of_rsa: Leaf) -> None:
+    it = serves(openssl, ecdsa, "-cipher", AEAD, *GROUPS)
+    for leaf, said in ((ecdsa, PLAIN), (of_rsa, PLAIN | {"not-verified"})):
+        der = ssl.PEM_cert_to_DER_cert(leaf.chain.read_text())
+        done = everyhop("probe", f"127.0.0.1:{it.port}", "--pin", f"sha256:{sha256(der)}", "--grade", "--json")
+        assert ids(json.loads(done.stdout)) == said, done
+
+
+def test_a_short_group_is_found_behind_a_demand_for_a_certificate(
+    serves: Starts, pki: Pki, of_rsa: Leaf, tmp_path: Path
+) -> None:
+    demands = ["-Verify", "1", "-CAfile", str(pki.public.file), "-cipher", f"{AEAD_RSA}:{DHE}:@SECLEVEL=0"]
+    it = serves(openssl, of_rsa, *demands, "-no_tls1", "-no_tls1_1", "-dhparam", str(short_group(tmp_path)), *GROUPS)
+    for present in ([], ["--present", f"{pki.client.chain},{pki.client.key}"]):
+        assert {"dhe", "short-dh"} <= ids(grade(it.port, pki, *present))
 
 
 @pytest.mark.parametrize(

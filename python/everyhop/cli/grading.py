@@ -41,7 +41,8 @@ def graded(
     try:
         offered = tried(ask, peer, roots)
     except Unprobed as e:
-        raise NotProbed(f"{ask['addr']} could not be probed: {e}") from e
+        name = "" if peer.sni else "; many servers answer to a name alone: --sni NAME"
+        raise NotProbed(f"{ask['addr']} could not be probed: {e}{name}") from e
     now = dt.datetime.now(dt.UTC)
     grade = judged(offered, now)
     if as_json:

@@ -13,7 +13,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LEVEL = ":@SECLEVEL=0"
 """Whatever was built in: the distribution's own floor would hide what the server takes."""
@@ -151,10 +151,20 @@ def leaf(peer: Peer, kind: str = "") -> bytes | None:
     return None
 
 
+def suites_here(peer: Peer) -> list[str]:
+    """The suites of TLS 1.2 and before that can be offered from here."""
+    try:
+        known = context(peer, V12, V12).get_ciphers()
+    except (ValueError, ssl.SSLError):
+        return []
+    return [it["name"] for it in known if not it["name"].startswith("TLS_")]
+
+
 def suites_of_tls12(peer: Peer) -> tuple[list[str], str]:
     """All that it takes, in the order in which it chose them; and why there may be more."""
-    left = [it["name"] for it in context(peer, V12, V12).get_ciphers() if not it["name"].startswith("TLS_")]
-    taken: list[str] = []
+    left, taken = suites_here(peer), list[str]()
+    if not left:
+        return [], f"{ssl.OPENSSL_VERSION} here offers none"
     while left:
         found = shaken(peer, V12, ":".join(left))
         if isinstance(found, Untried):
@@ -171,13 +181,14 @@ def is_short_dh(peer: Peer, suites: Sequence[str]) -> bool:
     mine = [it for it in suites if it.startswith(("DHE-", "ADH-"))]
     if not mine:
         return False
-    found = shaken(peer, V12, ":".join(mine), level=":@SECLEVEL=2")
+    # Without a certificate of ours, which that level could refuse; it is asked for after the group came.
+    found = shaken(replace(peer, identity=None), V12, ":".join(mine), level=":@SECLEVEL=2")
     return isinstance(found, Refused) and found.reason == SHORT_DH
 
 
 def never_offered(peer: Peer) -> list[str]:
     """What this machine's OpenSSL has not, whoever is asked, and what nobody asks here."""
-    names = [it["name"] for it in context(peer, V12, V12).get_ciphers()]
+    names = suites_here(peer)
     missing = ["SSL 2.0", "SSL 3.0", *(word for word, part in FAMILIES.items() if not any(part in it for it in names))]
     return [
         f"{', '.join(missing)}: {ssl.OPENSSL_VERSION} here was built without them",

@@ -141,9 +141,11 @@ def identities(who: Authority) -> tuple[tuple[str, ...], str]:
 def hsts(world: World) -> None:
     """Sites that answer HTTP and have some route that says no Strict-Transport-Security, nor says the site."""
     carried, known = streaming(world), owned(world)
+    by_tls = {it.name for it in world.config.listener if it.speaks == "tls"}
     silent: dict[str, list[str]] = {}
     for route in world.config.route:
-        if route.tls == "passthrough" or says_hsts(route.response):
+        # In the clear it is never said (RFC 6797 §7.2).
+        if route.tls == "passthrough" or not by_tls & {*(route.listeners or by_tls)} or says_hsts(route.response):
             continue
         owners = {owner(known, host) for text in route.hosts if (host := names.served(text))}
         for name in sorted(it for it in owners if it is not None):
