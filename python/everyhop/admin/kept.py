@@ -60,7 +60,12 @@ class Kept:
         return dict(read["kept"])
 
     def forget(self) -> None:
-        self.path.unlink(missing_ok=True)
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError:
+            # Of a folder that is read-only the kernel says so before it looks for the file.
+            if os.path.lexists(self.path):
+                raise
 
     def unreadable(self, why: object) -> None:
         say(f"{self.what} cannot be read from {self.path}: {why}")
