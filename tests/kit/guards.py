@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from everyhop.demo.certificates import Leaf
@@ -21,8 +21,10 @@ GET = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n"
 class Guard(Edge):
     """What it says to be written at the edge is in `paste`, as all that it prints. `more` is all but `--listen`, `--to` and `--state`."""
 
-    def __init__(self, to: int, *more: str) -> None:
+    def __init__(self, to: int, *more: str, under: Callable[[Path], Sequence[str]] = lambda folder: ()) -> None:
+        """`under`: a command that becomes it, by the folder of its own."""
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="eh-")), free_port()
+        self.beneath = under(self.folder)
         self.paste, self.state = self.folder / "paste", self.folder / "state"
         self.to, self.more = f"127.0.0.1:{to}", more
         self.begin()
@@ -34,7 +36,14 @@ class Guard(Edge):
         self.wait_for("ready:", 60)
 
     def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "everyhop", "guard", *flags(self.state, self.port, self.to, *self.more)]
+        command = [
+            *self.beneath,
+            sys.executable,
+            "-m",
+            "everyhop",
+            "guard",
+            *flags(self.state, self.port, self.to, *self.more),
+        ]
         with self.paste.open("w") as paste:
             return subprocess.Popen(command, stdout=paste, stderr=subprocess.PIPE, text=True)
 

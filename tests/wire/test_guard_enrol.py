@@ -189,6 +189,20 @@ def test_a_guard_that_begins_again_goes_on_with_what_it_kept_and_needs_neither_t
     assert [one["names"] for one in own.list()["certificates"]].count([BACKEND]) == 1
 
 
+def test_a_guard_whose_supervisor_is_killed_goes_on_and_the_next_one_takes_it_over(
+    raw: Raws, own: OwnCa, guard: Guards, tmp_path: Path
+) -> None:
+    """As under systemd, by the unit that is shipped: nobody waits for a restart."""
+    it = guard(raw(serving).port, token(own))
+    me, first = own.leaf(tmp_path / "me", EDGE), kept(it).serial_number
+    it.process.kill()
+    it.process.wait(30)
+    assert asked(it.port, own.roots, me) == 200
+    it.begin()
+    assert any("left over" in row or "adopted" in row for row in it.said), it.said
+    assert asked(it.port, own.roots, me) == 200 and serial(it.port, own.roots, me) == first
+
+
 def test_a_token_in_a_file_is_read_there_and_serves_again_once_the_certificate_was_over(
     raw: Raws, own: OwnCa, served: Served, guard: Guards, tmp_path: Path
 ) -> None:

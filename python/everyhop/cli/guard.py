@@ -69,9 +69,12 @@ def guard(
         ),
     ] = None,
     crl: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--crl", metavar="FILE", help="With --ca: lists of certificates that were taken back.", show_default=False
+            "--crl",
+            metavar="FILE|URL",
+            help="With --ca: lists of certificates that were taken back.",
+            show_default=False,
         ),
     ] = None,
     tcp: Annotated[bool, typer.Option("--tcp", help="What is inside TLS goes on unread.")] = False,

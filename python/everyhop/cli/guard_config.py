@@ -12,6 +12,7 @@ BELIEVED = ["address", "client-cert", "host", "port", "prefix", "proto", "reques
 NAME = "guard"
 """Of its listener, its site and its identity."""
 GIVEN = f"identity:{NAME}"
+URLS = ("https://", "http://")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Guarded:
     admitted: Sequence[str]
     own: Own
     ca: Path | None = None
-    crl: Path | None = None
+    crl: str | None = None
     tcp: bool = False
 
 
@@ -85,7 +86,10 @@ def shown(own: Own) -> str:
 def roots(it: Guarded) -> str:
     if it.ca is None:
         return f'ca = "{GIVEN}", crl = "{GIVEN}"'
-    return f"ca = {absolute(it.ca)}" + (f", crl = {absolute(it.crl)}" if it.crl else "")
+    if it.crl is None:
+        return f"ca = {absolute(it.ca)}"
+    lists = quoted(it.crl) if it.crl.startswith(URLS) else absolute(Path(it.crl))
+    return f"ca = {absolute(it.ca)}, crl = {lists}"
 
 
 def absolute(path: Path) -> str:

@@ -1,0 +1,12 @@
+# A guard in a container beside its backend, in the same network: the image of deploy/container/Dockerfile, and a folder for its certificate.
+# Not run in CI. Read first: docs/how-to/guard-a-backend.md.
+ARG EVERYHOP=everyhop
+FROM ${EVERYHOP}
+USER root
+RUN install -d -m 0700 -o everyhop -g everyhop /var/lib/everyhop-guard
+USER everyhop
+ENV XDG_RUNTIME_DIR=/var/lib/everyhop-guard
+VOLUME /var/lib/everyhop-guard
+# What it guards, and for whom, are arguments of docker run.
+ENTRYPOINT ["everyhop", "guard", "--state", "/var/lib/everyhop-guard"]
+CMD ["--help"]
