@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from everyhop.model import CrlSection
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import HOUR, Signer, forged, root, saved
@@ -46,7 +47,10 @@ def section(folder: Path, more: str = "") -> str:
     return f'[crl]\nrefresh_s = 1\nstate = "{folder}/state"\n{more}\n'
 
 
-def kept(folder: Path) -> Path:
+def kept(folder: Path, url: str | None = None) -> Path:
+    """The only list that is kept, or that of the URL."""
+    if url is not None:
+        return folder / CrlSection(state="state").kept(url)
     (it,) = (folder / "state").glob("*.pem")
     return it
 
@@ -169,6 +173,8 @@ def test_before_a_list_was_ever_fetched_nobody_passes_and_it_is_told(
     assert it.it.line(lambda line: line["sni"] == "a.test")["end"] == "hello/no-certificate-yet"
     assert not (tmp_path / "state").exists() and it.backend.received == b""
     assert "none yet, asked for at" in it.it.cli("status", "--config", str(it.it.config)).stdout
+    # What waits for a list already is no reason to refuse anything else.
+    assert it.it.reload(it.route + it.route.replace('"r"', '"more"').replace("a.test", "b.test"))["reloaded"]
     public.wrong = ""
     it.become(200, 200)
 
@@ -199,6 +205,33 @@ def test_a_list_that_is_over_and_not_replaced_lets_nobody_pass_unless_it_may(
     it.it.site = (it.it.site or "").replace(" }", ', stale_crl = "allow" }')
     assert it.it.reload(it.route)["reloaded"]
     it.become(200, 200)
+
+
+def test_a_reload_that_brings_in_a_url_waits_for_its_list_and_is_refused_where_none_comes(
+    edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, public: ListServer
+) -> None:
+    """Nobody who passes before is shut out by a slip in a URL, nor while the list is on its way."""
+    it = Clients(edge, raw, pki, tmp_path, public)
+    it.become(200, 200)
+    second = ListServer(tmp_path, public.by)
+    try:
+        second.publish(it.one.cert)
+        second.wrong = "failing"
+        it.it.site = (it.it.site or "").replace(public.url, second.url)
+        answer = it.it.reload(it.route)
+        assert not answer["reloaded"] and "it answers with 503" in answer["why"] and second.url in answer["why"]
+        assert it.statuses() == [200, 200] and not told(it.it, "revocation-missing")
+        second.wrong = ""
+        assert it.it.reload(it.route)["reloaded"]
+        assert it.statuses() == [0, 200], "the list is there from the first moment on"
+        # What is gone from the disk is in force all the same, and put back.
+        path = kept(tmp_path, second.url)
+        path.unlink()
+        assert it.it.reload(it.route + it.route.replace('"r"', '"more"').replace("a.test", "b.test"))["reloaded"]
+        until(lambda: path.exists() or None, 20)
+        assert it.statuses() == [0, 200] and not told(it.it, "revocation-missing")
+    finally:
+        second.close()
 
 
 def hop(served: ListServer, backend: Raw, more: str = "") -> str:

@@ -28,6 +28,7 @@ from everyhop.engine.control import Control
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import crl, root
+from tests.kit.list_server import ListServer
 from tests.kit.process import children
 from tests.kit.raw import OK, answering
 from tests.promises.backend import Counting
@@ -438,3 +439,30 @@ def test_an_engine_that_nobody_looks_after_tells_so_itself(edge: Edges, backend:
         it.it.edge.wait_for("ready:", 30)
         until(lambda: it.get("readyz") == (200, "ok\n") or None, 20)
         assert it.counted("supervisor-gone") == 0 and it.ask() == 200
+
+
+def test_a_list_that_is_not_fetched_is_told_everywhere_and_makes_nothing_unready(
+    edge: Edges, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    lists = ListServer(tmp_path, root(pki.internal))
+    try:
+        routes = route(f"127.0.0.1:{backend.port}") + '[[route]]\nname = "tls"\nhost = "b.test"\ntls = "reencrypt"\n'
+        verify = f'ca = "{{pki}}/internal-ca.pem", name = "backend.internal", crl = "{lists.url}"'
+        routes += f'to = ["127.0.0.1:{backend.port}"]\nverify = {{ {verify} }}\n'
+        lists.wrong = "failing"
+        it = Ground(edge, routes, more=f'[crl]\nrefresh_s = 1\nstate = "{tmp_path}/state"\n')
+        told = it.wait("revocation-missing")
+        assert told["about"] == lists.url and not told["unready"]
+        it.it.edge.wait_for(f"wrong: {lists.url}: a revocation list was never fetched", 10)
+        until(lambda: it.counted("revocation-missing") == 1 or None)
+        assert it.get("readyz")[0] == 200 and f"revocation-missing {lists.url}" in it.get("readyz")[1]
+        assert it.ask() == 200, "everything else is served"
+        lists.wrong = ""
+        it.it.edge.wait_for(f"well again: {lists.url}", 20)
+        lists.wrong = "failing"
+        it.wait("revocation-not-fetched")
+        until(lambda: it.counted("revocation-not-fetched") == 1 or None)
+        assert f"revocation-not-fetched {lists.url}" in it.get("readyz")[1]
+        assert "[revocation-not-fetched]" in it.screen()
+    finally:
+        lists.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ JITTER = 0.25
 """Not all edges at once: sooner, by as much as a quarter."""
 LEAST_S = 60.0
 """A list that is about to end, or is over, is not asked for more often."""
+FIRST_WAIT_S = 3.0
+"""How long a reload waits for lists that it brings in, as it does for keys of issuers."""
 WITHIN_S = 60.0
 """For all of a list, from the question to its last byte."""
 
@@ -169,6 +172,31 @@ def why_of(e: Exception) -> str:
     if isinstance(e, EveryhopError):
         return str(e)
     return (e.strerror if isinstance(e, OSError) else None) or f"{type(e).__name__}: {e}"
+
+
+def brought_in(running: Compiled, after: Compiled) -> list[str]:
+    """Lists that `after` would wait for, and what runs does not: what they are asked about would be open before and closed then."""
+
+    def waits(it: Compiled) -> set[str]:
+        there = {str(e["id"]) for e in it.material.entries}
+        # Whoever signs it is yet to come by itself: that is told as that, and no question would help.
+        return {url for url, signers in it.lists.items() if signers and f"crl/{url}" not in there}
+
+    return sorted(waits(after) - waits(running))
+
+
+def fetch_now(urls: list[str], after: Compiled, wait_s: float = FIRST_WAIT_S) -> dict[str, str]:
+    """Asks for lists that nobody has asked for yet, all at once. Gives why one did not come; what comes later is kept all the same."""
+    base = after.path.absolute().parent
+    each = [Fetcher(url, after.config.crl, base, after.lists[url]) for url in urls]
+    threads = [threading.Thread(target=it.step, name=f"list {it.url}", daemon=True) for it in each]
+    until = time.monotonic() + wait_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0))
+    late = f"it did not come within {wait_s:.0f} s; what comes later is kept for the next reload"
+    return {it.url: it.standing.problem or late for it in each if it.standing.next_update is None}
 
 
 class Fetching:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from everyhop.admin.change import DATES, Apply, Identity, Refuse, RestartNeeded, dated, decide, past
+from everyhop.admin.fetching import brought_in, fetch_now
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.notify import notify
@@ -51,7 +52,15 @@ class Reload:
 
     def reloaded(self) -> dict[str, object]:
         try:
-            compiled = compile_file(self.path, past_dates="close", known=self.running.readings)
+            compiled = self.compiled()
+            if lists := brought_in(self.running, compiled):
+                problems = fetch_now(lists, compiled)
+                compiled = self.compiled()
+                if lacking := [url for url in brought_in(self.running, compiled) if url in problems]:
+                    return self.failed(
+                        f"revocation list {lacking[0]} is not there, and nobody would pass who is verified by it: "
+                        f"{problems[lacking[0]]}; mend the URL or its server, and reload once more"
+                    )
         except Refused as e:
             return self.refused(dated(e.findings, self.over(e.findings)), e.text)
         except EveryhopError as e:
@@ -83,6 +92,9 @@ class Reload:
         self.wrong = None
         say(f"reloaded, plan {compiled.plan_digest[:16]}{mended}")
         return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
+
+    def compiled(self) -> Compiled:
+        return compile_file(self.path, past_dates="close", known=self.running.readings)
 
     def over(self, findings: list[Finding]) -> frozenset[Identity]:
         """Which dates of what runs are past by now; asked only where it matters, for it reads the certificates again."""

@@ -318,7 +318,7 @@ def watched(world: World) -> dict[Path, Mark | None]:
     return found | world.unfit | {path: mark for files in read_for(world) for path, mark in files.items()}
 
 
-def read_for(world: World) -> list[dict[Path, Mark]]:
+def read_for(world: World) -> list[Mapping[Path, Mark | None]]:
     pairs, roots, crls = world.pairs.values(), world.roots.values(), world.crls.values()
     pages, keys = world.pages.values(), world.key_sets.values()
     return [

@@ -68,13 +68,11 @@ def fetched(world: World, key: Key, label: str, ca: str, stale: Literal["refuse"
         return  # they are yet to come, or refused where they were read
     signers[issuers.sha256] = issuers
     path = section.kept(label)
-    if (mark := mark_of(world.base / path)) is None:
-        world.missing.add(world.base / path)
-        return
+    mark = mark_of(world.base / path)
     try:
-        world.crls[label] = world.readings.crl(path, issuers, world.base, whose.all)
+        world.crls[label] = world.readings.last_crl(path, issuers, world.base, whose.all)
     except Unusable:
-        # It is of other roots, or was spoiled: as if there were none, until it is fetched anew.
+        # There is none yet, it is of other roots, or was spoiled before we began: until it is fetched, nobody passes.
         world.unfit[world.base / path] = mark
         return
     overdue(world, key, label, stale, whose, "see why no newer one was fetched: everyhop status")

@@ -47,8 +47,8 @@ class World:
     """Files that are yet to come: what an authority has not issued so far."""
     lists: dict[str, dict[str, Roots]] = field(default_factory=dict)
     """By URL: the roots, by their digests, of whom its revocation lists are to be."""
-    unfit: dict[Path, Mark] = field(default_factory=dict)
-    """Files of lists that were fetched and are of no use any more, as they were when that was found."""
+    unfit: dict[Path, Mark | None] = field(default_factory=dict)
+    """Where lists are to be that are fetched, and are not, or of no use any more, as it was when that was found."""
     certified: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """The names in the first certificate of each site by its index, where it was read."""
     site_hosts: dict[str, list[str]] = field(default_factory=dict)

@@ -5,12 +5,14 @@ certificates one is renewed at a time. Keeps only what was asked for since it wa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
 from everyhop.identity.certificates import Pair, Roots, read_pair, read_roots
 from everyhop.identity.mark import mark_of
 from everyhop.identity.revocation import Crl, read_crl
+from everyhop.identity.unusable import Unusable
 
 Read = TypeVar("Read", Pair, Roots, Crl)
 Key = tuple[object, ...]
@@ -38,6 +40,18 @@ class Readings:
     def crl(self, label: str, roots: Roots, base: Path, whom: str) -> Crl:
         """As `read_crl`."""
         return self.known(("crl", label, roots.sha256, base, whom), lambda: read_crl(label, roots, base, whom))
+
+    def last_crl(self, label: str, roots: Roots, base: Path, whom: str) -> Crl:
+        """As `read_crl`; where that is not to be had any more, what was read before: whoever spoils a file takes nothing away."""
+        try:
+            return self.crl(label, roots, base, whom)
+        except Unusable:
+            key = ("crl", label, roots.sha256, base, whom)
+            if not isinstance(last := self.before.get(key), Crl):
+                raise
+            # With what is there instead, so that it is read anew once that changes.
+            found = self.found[key] = replace(last, files={path: mark_of(path) for path in last.files})
+            return found
 
     def known(self, key: Key, read: Callable[[], Read]) -> Read:
         it = self.found.get(key)

@@ -25,7 +25,7 @@ class Crl:
     sha256: str
     this_update: dt.datetime
     next_update: dt.datetime
-    files: dict[Path, Mark]
+    files: dict[Path, Mark | None]
 
 
 CRL_BLOCK = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.S)
@@ -43,7 +43,7 @@ def read_crl(label: str, roots: Roots, base: Path, whom: str = "clients") -> Crl
         return crl_of(pem, roots, path, mend, {path: seen}, whom)
 
 
-def crl_of(pem: bytes, roots: Roots, path: Path | str, mend: str, files: dict[Path, Mark], whom: str) -> Crl:
+def crl_of(pem: bytes, roots: Roots, path: Path | str, mend: str, files: dict[Path, Mark | None], whom: str) -> Crl:
     try:
         lists = [x509.load_pem_x509_crl(block) for block in CRL_BLOCK.findall(pem)]
     except ValueError as e:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from everyhop.admin.fetching import FIRST_S, LEAST_S, MOST_S, Fetcher
+from everyhop.admin.fetching import FIRST_S, LEAST_S, MOST_S, Fetcher, brought_in, fetch_now
+from everyhop.compile import Compiled
 from everyhop.demo.certificates import Authority
 from everyhop.identity import read_roots
 from everyhop.model import CrlSection
@@ -173,3 +176,34 @@ def test_roots_that_changed_judge_what_is_held_anew(ground: Ground) -> None:
     crl(ground.folder / "next.pem", root(second))
     ground.served.publish(by=root(second))
     assert ground.it.step() == 3600.0
+
+
+def test_a_reload_asks_for_all_lists_that_it_brings_in_at_once_and_waits_for_none_for_long(ground: Ground) -> None:
+    silent = ListServer(ground.folder, ground.by)
+    silent.wrong = "silent"
+    try:
+        after = cast(Compiled, After(ground, ground.served.url, silent.url))
+        late = fetch_now([ground.served.url, silent.url], after, wait_s=1.0)
+        assert [*late] == [silent.url] and late[silent.url].startswith("it did not come within 1 s")
+        assert ground.kept() is not None
+    finally:
+        silent.close()
+
+
+def test_only_lists_that_nobody_waited_for_are_brought_in(ground: Ground) -> None:
+    there, waits, fresh = "http://a.test", "http://b.test", "http://c.test"
+    running = cast(Compiled, After(ground, there, waits, has=there))
+    assert brought_in(running, cast(Compiled, After(ground, there, waits, fresh, has=there))) == [fresh]
+    assert brought_in(running, cast(Compiled, After(ground, there, waits))) == [there], "it is of no use by other roots"
+    unsigned = After(ground, fresh)
+    unsigned.lists[fresh] = ()
+    assert brought_in(running, cast(Compiled, unsigned)) == []
+
+
+class After:
+    """As much of a compilation as lists need."""
+
+    def __init__(self, ground: Ground, *urls: str, has: str = "") -> None:
+        self.path, self.lists = ground.folder / "everyhop.toml", dict.fromkeys(urls, ground.roots)
+        self.config = SimpleNamespace(crl=CrlSection())
+        self.material = SimpleNamespace(entries=[{"id": f"crl/{has}"}])

@@ -102,17 +102,31 @@ def test_what_was_not_fetched_yet_is_waited_for_and_what_was_is_given_to_the_eng
 
 
 def test_what_was_kept_and_is_of_no_use_is_as_if_there_were_none_until_it_changes(ground: Ground) -> None:
-    ground.keep(ground.by)
-    it = ground.compiled()
-    assert has(it)
     ground.keep(root(Authority(ground.folder, "Second CA")))
-    stranger = renewed(it)
+    stranger = ground.compiled()
     assert not has(stranger) and stranger.watched[ground.path] == mark_of(ground.path)
     ground.path.write_text("nonsense")
     spoiled = renewed(stranger)
     assert not has(spoiled) and spoiled.watched[ground.path] == mark_of(ground.path)
     ground.keep(ground.by)
     assert has(renewed(spoiled))
+
+
+def test_whoever_spoils_or_removes_what_is_kept_takes_no_list_from_an_edge_that_runs(ground: Ground) -> None:
+    ground.keep(ground.by)
+    it = ground.compiled()
+    assert has(it)
+    for spoil in (lambda: ground.path.write_text("nonsense"), ground.path.unlink):
+        spoil()
+        again = renewed(it)
+        assert again.material.digest == it.material.digest
+        assert again.watched[ground.path] == mark_of(ground.path), "it is not read again and again"
+        ground.keep(ground.by)
+        it = renewed(again)
+        assert has(it) and it.material.digest != again.material.digest, "and what comes is taken"
+    # Other roots were never asked of it.
+    Authority(ground.folder, "Second CA").file.rename(ground.authority.file)
+    assert not has(renewed(it))
 
 
 def test_one_that_is_overdue_is_warned_of_with_where_to_look(ground: Ground) -> None:

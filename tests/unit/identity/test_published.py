@@ -9,6 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from everyhop.demo.certificates import Authority
 from everyhop.identity import Roots, Unusable, read_roots
@@ -142,3 +144,23 @@ def read_both(ground: Ground, roots: tuple[Roots, ...]) -> tuple[Roots, ...]:
     path = ground.folder / "both.pem"
     path.write_bytes(b"".join(it.pem for it in roots))
     return (read_roots(path.name, ground.folder),)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_list_that_is_broken_anywhere_is_refused_in_words_or_is_the_same(ground: Ground, data: st.DataObject) -> None:
+    """Whoever answers there may be anybody."""
+    whole = WHOLE.setdefault(ground.folder, x509.load_pem_x509_crl(ground.pem()).public_bytes(Encoding.DER))
+    broken = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    broken = broken[: data.draw(st.integers(0, len(broken)) | st.just(len(broken)))]
+    try:
+        taken = ground.taken(bytes(broken) + data.draw(st.binary(max_size=2)))
+    except Unusable as e:
+        assert e.slug == "crl/unusable" and e.what and e.mend
+    else:
+        assert x509.load_pem_x509_crl(taken.pem).public_bytes(Encoding.DER) == whole
+
+
+WHOLE: dict[Path, bytes] = {}
