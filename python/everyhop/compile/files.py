@@ -11,7 +11,7 @@ from everyhop import identity
 from everyhop.compile import coming, hop_files, rules_acme, rules_log, rules_waf
 from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.kinds_of_file import is_utf8, kind_of
-from everyhop.compile.lists import CLIENTS, lists
+from everyhop.compile.lists import CLIENTS, lists, servers
 from everyhop.compile.pages import read_answer, read_html
 from everyhop.compile.passwords import read_password
 from everyhop.compile.users import Unfit, Wrong, read_users
@@ -60,6 +60,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
         if not isinstance(it, ComingIdentity) or coming.is_there(world, i, it, environ):
             one(world, ("identity", i), it.chain, it.key, f"identity {it.name!r}", environ)
     hop_files.read(world)
+    servers(world)
     answers(world)
     errors(world)
     key_sets(world)

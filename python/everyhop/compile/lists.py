@@ -54,6 +54,15 @@ def lists(world: World, key: Key, label: str, ca: str, stale: Literal["refuse", 
     )
 
 
+def servers(world: World) -> None:
+    """By what the servers of `https://` are verified can be read."""
+    if world.config.crl.ca is not None:
+        try:
+            world.readings.roots(world.config.crl.ca, world.base)
+        except Unusable as e:
+            world.refuse(e.slug, ("crl", "ca"), e.what, e.mend)
+
+
 def fetched(world: World, key: Key, label: str, ca: str, stale: Literal["refuse", "allow"], whose: Whose) -> None:
     if not can_be_asked(label):
         return  # refused elsewhere

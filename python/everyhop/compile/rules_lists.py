@@ -15,8 +15,13 @@ EXAMPLE = 'crl = "https://ca.example.com/issuing.crl"'
 
 
 def judge(world: World) -> None:
-    for key, label in named(world):
-        if not is_url(label) or can_be_asked(label):
+    urls = [(key, label) for key, label in named(world) if is_url(label)]
+    if not urls:
+        for name in sorted(world.config.crl.model_fields_set)[:1]:
+            what = "no revocation list is named by a URL"
+            world.warn("crl/unused", ("crl", name), what, f"{EXAMPLE}, of clients or of verify", of_key=True)
+    for key, label in urls:
+        if can_be_asked(label):
             continue
         # Who stands before an @ may have a password there.
         shown = "a URL with a user" if "@" in label else f"{label!r}"

@@ -429,6 +429,10 @@ PAGES: dict[str, Page] = {
         "It is `https://` or `http://`, with a host, without a user, a fragment or what must be escaped. LDAP is not asked: have what "
         "speaks it put the list into a file.",
     ),
+    "crl/unused": Page(
+        "it is said how revocation lists are fetched, and none is",
+        "a setting that is silently ignored is a setting that is believed to hold",
+    ),
     "crl/state": Page(
         "the folder of fetched revocation lists can be written by others",
         "whoever puts back an old list there hides who was revoked since, and its signature is good",
