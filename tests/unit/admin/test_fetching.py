@@ -13,7 +13,7 @@ import pytest
 from everyhop.admin.fetching import FIRST_S, LEAST_S, MOST_S, Fetcher, brought_in, fetch_now
 from everyhop.compile import Compiled
 from everyhop.demo.certificates import Authority
-from everyhop.identity import read_roots
+from everyhop.identity import Roots, read_roots
 from everyhop.model import CrlSection
 from tests.kit.forge import HOUR, Signer, crl, root
 from tests.kit.list_server import MISBEHAVIOURS, ListServer
@@ -204,6 +204,7 @@ class After:
     """As much of a compilation as lists need."""
 
     def __init__(self, ground: Ground, *urls: str, has: str = "") -> None:
-        self.path, self.lists = ground.folder / "everyhop.toml", dict.fromkeys(urls, ground.roots)
+        self.path = ground.folder / "everyhop.toml"
+        self.lists: dict[str, tuple[Roots, ...]] = dict.fromkeys(urls, ground.roots)
         self.config = SimpleNamespace(crl=CrlSection())
         self.material = SimpleNamespace(entries=[{"id": f"crl/{has}"}])
