@@ -93,6 +93,7 @@ def told(it: EdgeKit, kind: str) -> list[str]:
 def test_a_client_that_a_new_list_names_passes_no_more_and_whoever_is_on_none_proves_itself_again(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, public: ListServer
 ) -> None:
+    """T11."""
     it = Clients(edge, raw, pki, tmp_path, public)
     it.become(200, 200)
     assert told(it.it, "revocation-missing") == []
@@ -119,7 +120,7 @@ def test_a_client_that_a_new_list_names_passes_no_more_and_whoever_is_on_none_pr
 def test_an_older_list_changes_nothing_and_is_told(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, public: ListServer
 ) -> None:
-    """Its signature is good, and it is not over: whoever revoked a certificate counts on its being forgotten by nobody."""
+    """T11. Its signature is good, and it is not over: whoever revoked a certificate counts on its being forgotten by nobody."""
     old = public.body
     it = Clients(edge, raw, pki, tmp_path, public)
     it.become(200, 200)
@@ -164,6 +165,7 @@ def test_a_server_that_is_gone_or_gives_nonsense_or_a_foreign_list_leaves_the_on
 def test_before_a_list_was_ever_fetched_nobody_passes_and_it_is_told(
     edge: Edges, raw: Raws, pki: Pki, tmp_path: Path, public: ListServer
 ) -> None:
+    """T11. Missing is not empty."""
     public.wrong = "failing"
     it = Clients(edge, raw, pki, tmp_path, public)
     until(
