@@ -308,6 +308,40 @@ def test_what_is_met_with_silence_is_untried_and_never_taken_for_refused(
     assert found["versions"] == ["1.3", "1.2"] and "old-version" not in ids(found)
 
 
+def test_a_server_that_is_silent_to_tls_1_2_alone_is_modern_as_far_as_was_tried(
+    pki: Pki, ecdsa: Leaf, raw: Callable[..., Raw]
+) -> None:
+    context = server_context(ecdsa)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+
+    def serve(sock: socket.socket, record: Record) -> None:
+        """Who names no versions in an extension has none after 1.2 (RFC 8446 §4.2.1)."""
+        size = int.from_bytes(sock.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)[3:])
+        hello = sock.recv(5 + size, socket.MSG_PEEK | socket.MSG_WAITALL)
+        if not re.search(rb"\x00\x2b\x00[\x03-\x0b]", hello):
+            while record.take(sock, 65536):
+                pass
+            return
+        with contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as spoken:
+            spoken.recv(1)
+
+    found = grade(raw(serve).port, pki, "--timeout", "1")
+    assert "suites of TLS 1.2 beyond those told: no answer within 1 s" in found["not_tried"]
+    assert (found["grade"], found["versions"]) == ("modern", ["1.3"])
+
+
+def test_an_old_nginx_is_below_and_one_of_today_is_not(serves: Starts, pki: Pki, of_rsa: Leaf) -> None:
+    curves = "ssl_ecdh_curve X25519:prime256v1:secp384r1;"
+    old = f"ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers DEFAULT:@SECLEVEL=0; {curves}"
+    said = {"old-version", "no-tls-1.3", "no-forward-secrecy", "not-authenticated"}
+    found = grade(serves(nginx, of_rsa, old).port, pki)
+    assert (found["grade"], found["versions"]) == ("below", ["1.2", "1.1", "1.0"])
+    assert ids(found) == PLAIN | {"key-of-rsa"} | said
+    new = f"ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers {AEAD_RSA}; {curves}"
+    found = grade(serves(nginx, of_rsa, new).port, pki)
+    assert (found["policy"], ids(found)) == ("intermediate-5.7", PLAIN | {"key-of-rsa"})
+
+
 # Others' servers: what they show.
 
 
