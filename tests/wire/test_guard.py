@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from everyhop.demo.certificates import Leaf
+from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import leaf, until
-from tests.kit.guards import Guard, flags, of_files
+from tests.kit.guards import Guard, asked, flags, of_files
 from tests.kit.nursery import everyhop
 from tests.kit.raw import rest
 from tests.threats.ground import serving
@@ -108,6 +109,21 @@ def test_bytes_that_are_not_read_go_through_and_a_guard_that_was_ended_begins_ag
         assert [bytes(record) for record in echo.records if record] == [one for one in heard if one]
         assert it.stop() == 0
         it.begin()
+
+
+def test_a_second_guard_by_the_same_folder_is_refused_and_the_first_keeps_its_configuration(
+    raw: Raws, pki: Pki, guard: Guards
+) -> None:
+    """Else the next reload of the first would admit whom the second was told."""
+    it = guard(raw(serving).port)
+    before = it.config.read_bytes()
+    done = everyhop("guard", *flags(it.state, free_port(), it.to, *of_files(pki, "other.internal")))
+    assert done.returncode == 4 and "another guard runs by what lies in" in done.stderr, done.stderr
+    assert it.config.read_bytes() == before
+    assert everyhop("reload", "--config", str(it.config)).returncode == 0
+    assert asked(it.port, pki.internal.file, shown(pki, "other")) == 403
+    assert it.stop() == 0
+    it.begin()
 
 
 @pytest.mark.parametrize(

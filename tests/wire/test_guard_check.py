@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -72,6 +73,12 @@ def test_a_backend_of_loopback_alone_behind_a_guard_is_as_it_should_be_and_hears
     assert f"{at} refuses whoever shows a certificate of another authority, for edge.internal" in rows
     unknown = [row for row in rows if row.startswith("unknown")]
     assert len(unknown) == 3 and f"--check --to ADDRESS:{backend.port} --listen ADDRESS:{it.port}" in unknown[0]
+    done = everyhop(
+        "guard", "--check", "--to", f"127.0.0.1:{backend.port}", "--listen", f"127.0.0.1:{it.port}", "--json"
+    )
+    said = json.loads(done.stdout)
+    assert done.returncode == 0 and said["good"] is True and len(said["unknown"]) == 3
+    assert said["seen"][0]["what"] == f"port {backend.port} is bound to 127.0.0.1"
     assert not any(bytes(record) for record in backend.records)
 
 
@@ -96,6 +103,11 @@ def test_a_backend_that_listens_at_all_addresses_is_told_with_the_mend(
                 assert told in rows, rows
         assert not any(str(it.port) in row for row in wrong(rows)), rows
         assert checked(f"127.0.0.1:{inside}", f"127.0.0.1:{it.port}")[0] == 0
+        done = everyhop("guard", "--check", "--to", f"127.0.0.1:{port}", "--listen", f"127.0.0.1:{it.port}", "--json")
+        said = json.loads(done.stdout)
+        assert done.returncode == 1 and said["good"] is False
+        (first, *_) = [row for row in said["seen"] if not row["good"]]
+        assert "is bound to all addresses" in first["what"] and first["mend"][0].startswith("bind the backend to")
 
 
 @pytest.mark.skipif(not OTHERS, reason="this machine has no address but loopback")
@@ -238,6 +250,6 @@ def test_what_cannot_be_looked_at_is_refused(arguments: list[str], told: str) ->
 
 def test_an_address_to_look_from_goes_with_a_look_alone() -> None:
     done = everyhop("guard", "--to", "127.0.0.1:1", "--listen", ":1", "--admit", "a.test", "--from", "127.0.0.1")
-    assert done.returncode == 2 and "--from goes with --check" in done.stderr
+    assert done.returncode == 2 and "--from and --json go with --check" in done.stderr
     done = everyhop("guard", "--to", "127.0.0.1:1", "--listen", ":1")
     assert done.returncode == 2 and "say who may come: --admit" in done.stderr

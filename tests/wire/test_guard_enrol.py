@@ -4,6 +4,7 @@ kept, and lets in whom it is told. A token that is not good is told before anyth
 from __future__ import annotations
 
 import datetime as dt
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography import x509
 from everyhop.authority import opened
 from everyhop.authority.enrolment import invite
 from everyhop.authority.names import named
+from everyhop.cli.guard import lasting
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Raw, exchange, tls
 from tests.kit.edge import until
@@ -334,3 +336,25 @@ def test_what_is_said_twice_or_to_nobody_is_refused_before_anything_is_written(
     done = everyhop("guard", *good, *more)
     assert done.returncode == 2 and told in done.stderr, done.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_whom_to_ask_may_come_by_standard_input_and_a_token_is_shown_by_no_configuration(own: OwnCa) -> None:
+    given = token(own)
+    words = ["--listen", ":8443", "--to", "127.0.0.1:8080", "--admit", EDGE, "--enroll"]
+    for more, stdin in (([f"{given}@127.0.0.1:9"], None), (["-"], f"{given}@127.0.0.1:9\n")):
+        done = everyhop("guard", *words, *more, "--print-config", given=stdin)
+        assert done.returncode == 0 and 'authority = "127.0.0.1:9"' in done.stdout, done.stderr
+        assert "token" not in done.stdout and given.split(".")[1] not in done.stdout + done.stderr
+
+
+def test_without_a_folder_a_certificate_lies_where_it_outlives_a_start_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert lasting() == Path("/var/lib/everyhop/guard")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert lasting() == Path("/home/me/.local/state/everyhop/guard")
+    monkeypatch.setenv("XDG_STATE_HOME", "/home/me/state")
+    assert lasting() == Path("/home/me/state/everyhop/guard")

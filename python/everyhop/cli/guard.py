@@ -6,6 +6,7 @@ Read next: `guard_config.py`, the configuration; `guard_enrol.py`, its certifica
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from everyhop.compile.names import address, bind, client
 from everyhop.errors import Misuse, Surroundings
 from everyhop.identity import Unusable, names_of, read_names
 from everyhop.screen import line, lines
+
+LOCK = "guard.lock"
 
 
 def register(app: typer.Typer) -> None:
@@ -103,14 +106,15 @@ def guard(
             "--from", metavar="ADDRESS", help="With --check: this host's address to look from.", show_default=False
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --check: for programs.")] = False,
 ) -> None:
     admitted = known(admit or [])
     if check:
         from everyhop.cli.guard_check import asked_of, looked
 
-        raise typer.Exit(looked(*asked_of(to, listen), admitted, source))
-    if source is not None:
-        raise Misuse("--from goes with --check")
+        raise typer.Exit(looked(*asked_of(to, listen), admitted, source, as_json=as_json))
+    if source is not None or as_json:
+        raise Misuse("--from and --json go with --check")
     if not admitted:
         raise Misuse("say who may come: --admit NAME, as the edge's certificate has it")
     behind, at = places(to, listen)
@@ -140,11 +144,12 @@ def guard(
             names = read_names(str(own.cert.absolute()), folder)
         except Unusable as e:
             raise Surroundings(str(e)) from e
+        taken(folder)
     else:
         from everyhop.cli.guard_enrol import enrolled
         from everyhop.cli.guard_enrol import workload as id_of
 
-        make(folder)
+        taken(folder)
         leaf = enrolled(by, own.folder, name)
         names, workload = names_of(leaf), id_of(leaf)
         if name is not None:
@@ -189,16 +194,24 @@ def lasting() -> Path:
     return (Path(given) if given else Path.home() / ".local/state") / "everyhop/guard"
 
 
-def make(folder: Path) -> None:
+def taken(folder: Path) -> None:
+    """The folder is there, and no other guard's as long as this process lives. Raises `Surroundings`."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Open until we end, however that is: then the kernel lets go of it.
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as e:
+        raise Surroundings(
+            f"another guard runs by what lies in {folder}, and would take this one's configuration for its own",
+            "  give each a folder: --state FOLDER",
+        ) from e
     except OSError as e:
-        raise Surroundings(f"cannot make {folder}: {e.strerror}") from e
+        raise Surroundings(f"cannot use {folder}: {e.strerror}") from e
 
 
 def run(it: Guarded, names: Sequence[str], workload: str | None) -> None:
     path = it.folder / "guard.toml"
-    make(it.folder)
     try:
         path.write_text(configuration(it), encoding="utf-8")
     except OSError as e:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from everyhop.authority.names import named
 from everyhop.cli import guard_looks as looks
+from everyhop.cli.console import print_json
 from everyhop.compile.names import Address, address
 from everyhop.errors import Misuse
 from everyhop.screen import Paint, line
@@ -27,16 +28,21 @@ class Seen:
     mend: Sequence[str] = ()
 
 
-def looked(to: Address, listen: Address, admitted: Sequence[str], source: str | None) -> int:
+def looked(to: Address, listen: Address, admitted: Sequence[str], source: str | None, *, as_json: bool) -> int:
     """Prints what was seen; gives the exit code."""
     rows = [*backend(to, listen, source), *guard(listen, admitted, source)]
+    code = 0 if all(row.is_good for row in rows) else 1
+    if as_json:
+        seen = [{"good": row.is_good, "what": row.what, "mend": list(row.mend)} for row in rows]
+        print_json({"good": code == 0, "seen": seen, "unknown": list(unknown(to, listen))})
+        return code
     for row in rows:
         line(Paint("good   ", "green") if row.is_good else Paint("wrong  ", "red"), row.what)
         for mend in row.mend:
             line(f"  mend   {mend}")
     for text in unknown(to, listen):
         line(Paint("unknown", "yellow"), f" {text}")
-    return 0 if all(row.is_good for row in rows) else 1
+    return code
 
 
 def backend(to: Address, listen: Address, source: str | None) -> Iterator[Seen]:
