@@ -20,6 +20,7 @@ mod rate_limit_response;
 #[cfg(feature = "session")]
 mod session;
 mod signing;
+mod ticket;
 mod token;
 
 pub use canon::{forwarded, host, path, proxy, reply, trace};
@@ -35,6 +36,7 @@ pub use rate_limit_response::rate_limit_response;
 #[cfg(feature = "session")]
 pub use session::{backend_h1, backend_h2, client_h1, client_h2};
 pub use signing::signing;
+pub use ticket::ticket;
 pub use token::{key_set, token};
 
 pub type Target = fn(&[u8]);
@@ -61,6 +63,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key_set", key_set),
     ("users", users),
     ("signing", signing),
+    ("ticket", ticket),
     ("authorization", authorization),
     #[cfg(feature = "session")]
     ("inspector", inspector),

@@ -64,6 +64,7 @@ PAGES = (
     "how-to/revoke-by-url",
     "how-to/get-certificates-by-acme",
     "how-to/grade-a-server",
+    "how-to/share-ticket-keys",
 )
 
 

@@ -244,6 +244,18 @@ def key_sets(folder: Path) -> None:
     (folder / "garbage.json").write_text("<html>not found</html>")
     (folder / "store.password").touch(0o600)
     (folder / "store.password").write_text("hunter2\n")
+    for name, secret in {
+        "tickets": bytes(range(100, 148)),
+        "hex": bytes(range(32)).hex().encode() + b"\n",
+        "short": bytes(range(31)),
+        "short-hex": bytes(range(31)).hex().encode(),
+        "typed": b"correct horse battery staple hunter2",
+        "zeros": bytes(64),
+        "pem": (folder / "edge.key").read_bytes(),
+    }.items():
+        (folder / f"{name}.secret").touch(0o600)
+        (folder / f"{name}.secret").write_bytes(secret)
+    (folder / "open.secret").write_bytes(bytes(range(48)))
     (folder / "large.json").write_text(json.dumps({"keys": [good]}) + " " * 262_144)
 
 

@@ -28,6 +28,7 @@ mod site;
 mod spread;
 mod store;
 mod target;
+mod tickets;
 mod token;
 mod waf;
 
@@ -55,6 +56,7 @@ pub use site::{Cert, ClientDemand, Hsts, Identity, Protocol, Site, StaleCrl};
 pub use spread::{Balance, Share, Spread, Sticky};
 pub use store::{Shared, Store, StoreSpeaks, WhenSilent};
 pub use target::Target;
+pub use tickets::Tickets;
 pub use token::{Algorithm, ClaimMatch, ClaimValue, Issuer, Jwt, Keys, TokenFrom, TokenType};
 pub use waf::{Exclusion, OverBody, Waf, WafMode};
 
@@ -73,6 +75,9 @@ pub struct Plan {
     pub log: Log,
     pub status: Status,
     pub limits: Limits,
+    /// `null`: each engine has ticket keys of its own, which nobody else has.
+    #[serde(deserialize_with = "present")]
+    pub tickets: Option<Tickets>,
     pub pages: Vec<ErrorPage>,
     pub collectors: Vec<Collector>,
     /// `null`: no request becomes a span.

@@ -10,8 +10,9 @@ use crate::given::GivenRun;
 use crate::hops::{Checks, Hops, Lists, Speaks};
 use crate::limiter::{self, LimiterRun, LimitsRun};
 use crate::logging::Logging;
-use crate::material::{self, Blob, Listed, Resumption, Unusable};
+use crate::material::{self, Blob, Listed, Unusable};
 use crate::pages::PagesRun;
+use crate::resumption::{self, Resumption};
 use crate::returned::ReturnedRun;
 use crate::running::{Listening, RouteRun, Running, Shape, SiteRun};
 use crate::token::{IssuerRun, JwtRun, keys_id};
@@ -79,6 +80,7 @@ impl Running {
             listed: &listed,
             hops: Hops::after(before, &plan.identities, &listed, brought.blob, brought.names),
             old_sites,
+            shared: resumption::Shared::of(&plan, brought.blob)?,
             exchanges,
             plan: &plan,
             threads,
@@ -199,6 +201,8 @@ struct Building<'a> {
     hops: Hops<'a>,
     /// By their resume keys.
     old_sites: HashMap<&'a str, &'a SiteRun>,
+    /// Ticket keys that are not this engine's own.
+    shared: Option<resumption::Shared>,
     /// What sites counted so far, by their names.
     exchanges: HashMap<&'a str, &'a Arc<Exchanges>>,
     plan: &'a Plan,
@@ -226,11 +230,12 @@ impl Building<'_> {
         let resume_key = format!("{} {:?} {:?} {ca} {crl} {:?}", site.name, site.protocol, site.clients, site.policy);
         let promise = resume_key.as_str().into();
         let old = self.old_sites.get(resume_key.as_str()).copied();
-        let keep = old.map_or_else(|| Resumption::new(knows_clients), |s| Ok(s.keep.clone()))?;
+        let bound_to = || resumption::bound_to(site, ca, crl);
+        let keep = Resumption::after(old.map(|s| &s.keep), knows_clients, self.shared.as_ref(), bound_to)?;
         let end_of = |id: &str| self.listed.end_of(id);
         let shown = material::shown(site, self.blob);
         let certs: Vec<_> = site.certs.iter().map(|c| self.listed.get(&c.material)).collect();
-        let made_of = format!("{resume_key} {site:?} {certs:?}");
+        let made_of = format!("{resume_key} {site:?} {certs:?} {:?}", keep.shared);
         let config = match old.filter(|s| s.made_of == made_of) {
             Some(same) => same.config.clone(),
             None => material::server(site, self.blob, &keep, end_of)?,

@@ -30,6 +30,7 @@ pub mod pages;
 pub mod passwords;
 mod pinned;
 pub mod proven;
+pub mod resumption;
 pub mod retries;
 pub mod returned;
 pub mod running;

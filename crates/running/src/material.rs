@@ -4,9 +4,10 @@
 
 use crate::judge;
 use crate::judged::{By, Judge};
-use crate::known::{Lasting, Noting};
+use crate::known::Noting;
 use crate::noted::was_asked;
 use crate::pinned::signing_for_themselves;
+use crate::resumption::Resumption;
 use crate::secret::{Seal, SecretPem, SecretText};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,19 +19,13 @@ use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::{
-    ClientHello, ProducesTickets, ResolvesServerCert, ServerSessionMemoryCache, StoresServerSessions,
-    WebPkiClientVerifier,
-};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SignatureScheme, SupportedProtocolVersion};
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Sessions that a site remembers for TLS 1.2 clients that use no tickets.
-const SESSIONS: usize = 4096;
 
 /// The blob of the control protocol. `Debug` is not derived: it holds keys.
 #[derive(Deserialize, Default)]
@@ -58,6 +53,9 @@ pub struct Blob {
     /// What sticky cookies are signed with, where some route has one.
     #[serde(default)]
     pub sticky: Option<Seal>,
+    /// Secrets that ticket keys are made of, in the plan's order.
+    #[serde(default)]
+    pub tickets: Vec<SecretText>,
     /// What was read of it so far: whoever asks for it again gets the same, in memory once.
     #[serde(skip)]
     read: Read,
@@ -200,26 +198,6 @@ impl ResolvesServerCert for SiteCerts {
         let fitting = self.0.iter().filter(fits);
         let shown = fitting.clone().find(|(_, not_after_s)| now_s < *not_after_s);
         shown.or_else(|| fitting.clone().next()).or(self.0.first()).map(|(cert, _)| cert.clone())
-    }
-}
-
-/// What a site keeps over reloads that change nothing of who may resume: its sessions and its ticket keys.
-#[derive(Clone)]
-pub struct Resumption {
-    sessions: Arc<dyn StoresServerSessions>,
-    tickets: Arc<dyn ProducesTickets>,
-}
-
-impl Resumption {
-    /// `knows_clients`: sessions stand for what clients proved, and last as `known.rs` says.
-    pub fn new(knows_clients: bool) -> Result<Resumption, Unusable> {
-        let tickets = provider::Ticketer::new().map_err(|_| Unusable("no randomness for ticket keys".into()))?;
-        let sessions = ServerSessionMemoryCache::new(SESSIONS);
-        Ok(if knows_clients {
-            Resumption { sessions: Arc::new(Lasting(sessions)), tickets: Arc::new(Lasting(tickets)) }
-        } else {
-            Resumption { sessions, tickets }
-        })
     }
 }
 

@@ -70,7 +70,7 @@ impl Seal {
     }
 }
 
-/// A password; all copies are one. `Debug` is not derived.
+/// A password, or what ticket keys are made of; all copies are one. `Debug` is not derived.
 #[derive(Clone)]
 pub struct SecretText(Arc<Zeroizing<Vec<u8>>>);
 
@@ -78,10 +78,10 @@ impl<'de> Deserialize<'de> for SecretText {
     /// As that of a [`SecretPem`]: in base64.
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(from)?;
-        let text = unescaped(raw.get().as_bytes()).ok_or_else(|| D::Error::custom("a password is no base64"))?;
+        let text = unescaped(raw.get().as_bytes()).ok_or_else(|| D::Error::custom("a secret is no base64"))?;
         // The decoder asks for room in whole groups.
         let mut room = Zeroizing::new(vec![0; text.len() / 4 * 3 + 3]);
-        let len = STANDARD.decode_slice(&*text, &mut room).map_err(|_| D::Error::custom("a password is no base64"))?;
+        let len = STANDARD.decode_slice(&*text, &mut room).map_err(|_| D::Error::custom("a secret is no base64"))?;
         room.truncate(len);
         Ok(SecretText(Arc::new(room)))
     }

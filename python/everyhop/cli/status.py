@@ -15,7 +15,7 @@ from everyhop.cli.running_plan import running_plan
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
 from everyhop.evidence.told import hop_observed, observed, of_zone, troubles_of
-from everyhop.plan import Listener, Plan
+from everyhop.plan import Listener, Plan, Tickets
 from everyhop.screen import Paint, beside, line
 
 FEW = 3
@@ -60,6 +60,8 @@ def status(
         rows(plan, None, verbose=verbose)
         raise Surroundings("the engine does not answer; the supervisor is looking after it")
     about(supervisor, engine, verbose=verbose)
+    if plan.tickets is not None:
+        line(tickets(plan.tickets, supervisor["material"], verbose=verbose))
     in_the_clear(plan, engine)
     rows(plan, engine, verbose=verbose)
     for it in engine.get("limits", []):
@@ -119,6 +121,15 @@ def keyholder(it: dict[str, Any]) -> str:
     """One line on where the private keys are."""
     no = "".join(f", {count} refused ({why})" for why, count in it["refused"].items())
     return f"keys apart: {it['keys']} held by pid {it['pid']}, {it['signed']} handshakes signed{no}; restarts: {it['restarts']}"
+
+
+def tickets(it: Tickets, material: list[dict[str, Any]], *, verbose: bool) -> str:
+    """One line on who takes sessions up: secrets by their fingerprints, which tell edges that have the same."""
+    digits = None if verbose else 16
+    marks = {one["id"]: str(one["chain_sha256"])[:digits] for one in material}
+    named = [f"{marks.get(f'tickets/{i}', '?')} ({key})" for i, key in enumerate(it.keys)]
+    old = "".join(f"; opened of {one} too" for one in named[1:])
+    return f"session tickets shared: sealed by keys of {named[0]}, new every {it.rotate_s // 3600} h{old}"
 
 
 def drained(it: dict[str, Any], engine: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from everyhop.compile.plain import https_port
 from everyhop.compile.policies import policy
 from everyhop.compile.spreading import spread
 from everyhop.compile.streams import protocol_of, streaming
+from everyhop.compile.ticket_keys import shared
 from everyhop.compile.world import World, backends
 from everyhop.model import Collector, Edits, Listener, Rewrite, Route, Site, Slow, Store, Traces
 
@@ -39,6 +40,7 @@ def build(world: World) -> plan.Plan:
         log=logged(config.log),
         status=plan.StatusBound(kind="bound", bind=bound) if bound else plan.StatusOff(kind="off"),
         limits=plan.Limits(**config.limits.model_dump()),
+        tickets=shared(config.tickets),
         pages=error_pages(config.pages),
         collectors=[collector(c) for c in config.collector],
         traces=traces(config.traces) if config.traces else None,

@@ -50,6 +50,7 @@ from everyhop.compile import (
     rules_spread,
     rules_stores,
     rules_streams,
+    rules_tickets,
     rules_tokens,
     rules_upgrades,
     rules_vouching,
@@ -259,6 +260,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_most.judge(world)
     rules_log.judge(world)
     rules_limits.judge(world)
+    rules_tickets.judge(world)
     rules_reach.judge(world, ways)
     rules_requirements.judge(world, ways)
     kept = world.findings[of_files:]
@@ -329,6 +331,7 @@ def read_for(world: World) -> list[Mapping[Path, Mark | None]]:
         *(k.files for k in keys),
         *(u.files for u in world.users.values()),
         *(p.files for p in world.passwords.values()),
+        *(t.files for t in world.ticket_keys),
         *(r.files for r in world.rules.values()),
     ]
 

@@ -14,6 +14,7 @@ from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists, servers
 from everyhop.compile.pages import read_answer, read_html
 from everyhop.compile.passwords import read_password
+from everyhop.compile.ticket_keys import read_ticket_key, sources
 from everyhop.compile.users import Unfit, Wrong, read_users
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
@@ -66,6 +67,7 @@ def read_files(world: World, environ: Mapping[str, str]) -> None:
     key_sets(world)
     users(world)
     passwords(world, environ)
+    ticket_keys(world, environ)
     rules_waf.read(world)
     rules_acme.read(world, environ)
     chains(world)
@@ -134,6 +136,25 @@ def passwords(world: World, environ: Mapping[str, str]) -> None:
             world.passwords[i] = read_password(given, world.base, environ)
         except Unusable as e:
             world.refuse(e.slug, ("store", i, "password"), f"store {store.name!r}: {e.what}", e.mend)
+
+
+def ticket_keys(world: World, environ: Mapping[str, str]) -> None:
+    it = world.config.tickets
+    given = sources(it) if it else []
+    for i, source in enumerate(given):
+        key: Key = ("tickets", "key") if it is not None and isinstance(it.key, str) else ("tickets", "key", i)
+        if not source.startswith(("file:", "env:", "cred:")) or source in given[:i]:
+            continue  # refused elsewhere, without the secret in the message
+        try:
+            read = read_ticket_key(source, world.base, environ)
+        except Unusable as e:
+            world.refuse(e.slug, key, e.what, e.mend)
+            continue
+        if any(read.fingerprint == other.fingerprint for other in world.ticket_keys):
+            world.refuse(
+                "tickets/key", key, f"{source} holds the secret that stands before it", "name each secret once"
+            )
+        world.ticket_keys.append(read)
 
 
 def verified(world: World, i: int, issuer: Issuer, read: KeySet) -> None:

@@ -1,4 +1,5 @@
-"""What the engine is given beside a plan: keys, certificates, revocation lists, pages, keys of issuers, users, passwords."""
+"""What the engine is given beside a plan: keys, certificates, revocation lists, pages, keys of issuers, users, passwords,
+secrets of ticket keys."""
 
 from __future__ import annotations
 
@@ -82,14 +83,19 @@ def material(world: World) -> Material:
         # A digest of a password would let it be guessed: what is listed tells a change of it alone.
         mark = digest(canonical([str(it) for it in password.files.items()]))
         entries.append({"id": id_, "chain_sha256": mark, "key_sha256": None, "not_after_s": None})
+    for i, ticket_key in enumerate(world.ticket_keys):
+        mark = ticket_key.fingerprint
+        entries.append({"id": f"tickets/{i}", "chain_sha256": mark, "key_sha256": None, "not_after_s": None})
     for label, rules in world.rules.items():
         # Listed, so that a change of it is one; the engine asks who was given it.
         entries.append({"id": f"rules/{label}", "chain_sha256": rules.sha256, "key_sha256": None, "not_after_s": None})
     entries.sort(key=lambda e: str(e["id"]))
-    blob = {
+    blob: dict[str, object] = {
         **{"certs": certs, "cas": cas, "crls": crls, "pages": pages},
         **{"issuers": issuers, "users": users, "stores": stores},
     }
+    if world.ticket_keys:
+        blob["tickets"] = [it.sealed for it in world.ticket_keys]
     return Material(entries, digest(canonical(entries)), json.dumps(blob).encode(), lives)
 
 

@@ -53,6 +53,7 @@ def ways_in(world: World) -> WaysIn | None:
         collectors=[],
         traces=None,
         stores=[],
+        tickets=None,
         listeners=listeners(world),
         sites=[
             plan.Site(

@@ -12,6 +12,7 @@ from everyhop.compile.key_sets import KeySet
 from everyhop.compile.pages import Page
 from everyhop.compile.passwords import Password
 from everyhop.compile.rule_files import Rules
+from everyhop.compile.ticket_keys import TicketKey
 from everyhop.compile.users import Users
 from everyhop.identity import Crl, Mark, Pair, Readings, Roots
 from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
@@ -41,6 +42,8 @@ class World:
     """Who may sign in, by the name of the file."""
     passwords: dict[int, Password] = field(default_factory=dict)
     """Of stores by their index."""
+    ticket_keys: list[TicketKey] = field(default_factory=list)
+    """In the order of the file."""
     rules: dict[str, Rules] = field(default_factory=dict)
     """What requests are inspected by beside the shipped rules, by the name of the file."""
     missing: set[Path] = field(default_factory=set)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from everyhop.diff import authorizers, collectors, inspected, listener, site, stores, whole
+from everyhop.diff import authorizers, collectors, inspected, listener, site, stores, tickets, whole
 from everyhop.diff.acceptance import acceptance_changes, excused
 from everyhop.diff.clients import client_changes
 from everyhop.diff.kinds import KINDS, Change
@@ -61,6 +61,7 @@ def compare(old: Plan, new: Plan) -> list[Change]:
     tell(site.name_changes(old, new, both.names))
     tell(listener.listener_changes(old, new))
     tell(whole.whole_changes(old, new))
+    tell(tickets.ticket_changes(old, new))
     tell(collectors.collector_changes(old, new))
     tell(stores.store_changes(old, new))
     by_route = excused(signed)

@@ -27,6 +27,7 @@ from everyhop.model.side import Side
 from everyhop.model.site import Clients, KeyPair, ShownIdentity, Site
 from everyhop.model.slow import Slow
 from everyhop.model.store import Store
+from everyhop.model.tickets import Tickets
 from everyhop.model.token import Issuer, Jwt
 from everyhop.model.waf import Exclusion, InspectorSection, Waf
 
@@ -79,6 +80,7 @@ __all__ = [
     "SpiffeIdentity",
     "StatusSection",
     "Store",
+    "Tickets",
     "Traces",
     "Verify",
     "Waf",

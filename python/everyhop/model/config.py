@@ -17,6 +17,7 @@ from everyhop.model.log import LogSection
 from everyhop.model.route import Route
 from everyhop.model.site import Site
 from everyhop.model.store import Store
+from everyhop.model.tickets import Tickets
 from everyhop.model.token import Issuer
 from everyhop.model.waf import InspectorSection, Waf
 
@@ -37,7 +38,7 @@ class EngineSection(Section):
     sandbox: Literal["enforce", "best-effort", "off"] = "best-effort"
     """The engine opens no file, starts no program and binds no port, and the kernel holds it to that: as far as it can (`status` tells), wholly or not at all. Not reloadable."""
     keys: Literal["engine", "apart"] = "engine"
-    """Where private keys of sites and identities are. `engine`: in its memory. `apart`: in that of another process, the keyholder, which has no network and signs handshakes of these sites and identities and nothing else, so that whoever takes the engine takes no key away. A full handshake costs more then: [what it costs](../how-to/keep-keys-apart.md)."""
+    """Where private keys of sites and identities are. `engine`: in its memory. `apart`: in that of another process, the keyholder, which has no network and signs handshakes of these sites and identities and nothing else, so that whoever takes the engine takes no key of theirs away (a secret of `[tickets]` is in the engine all the same). A full handshake costs more then: [what it costs](../how-to/keep-keys-apart.md)."""
 
 
 class AdminSection(Section):
@@ -76,6 +77,7 @@ class Config(Section):
     dns: DnsSection = DnsSection()
     status: StatusSection = StatusSection()
     limits: Limits = Limits()
+    tickets: Tickets | None = None
     inspector: InspectorSection = InspectorSection()
     acme: AcmeSection = AcmeSection()
     crl: CrlSection = CrlSection()

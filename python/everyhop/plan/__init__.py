@@ -126,6 +126,7 @@ from everyhop.plan.site import Cert, ClientsAsk, ClientsNothing, ClientsRequire,
 from everyhop.plan.spread import ByClientAddress, ByCookie, ByHeader, ByLeast, ByPath, ByTurns, Share, Spread, Sticky
 from everyhop.plan.store import Shared, Store, StoreEnvoy, StoreRedis
 from everyhop.plan.strength import STRENGTH, weakest
+from everyhop.plan.tickets import Tickets
 from everyhop.plan.token import (
     ClaimMatch,
     ClaimText,
@@ -274,6 +275,7 @@ __all__ = [
     "Text",
     "ThreadsCores",
     "ThreadsFixed",
+    "Tickets",
     "Tie",
     "TlsPolicy",
     "ToFile",

@@ -20,6 +20,7 @@ from everyhop.plan.route import Route
 from everyhop.plan.settings import Engine, ErrorPage, Limits, StatusBound, StatusOff
 from everyhop.plan.site import Identity, Site
 from everyhop.plan.store import Store
+from everyhop.plan.tickets import Tickets
 from everyhop.plan.token import Issuer
 from everyhop.plan.told import Always, Never
 from everyhop.plan.waf import Waf
@@ -33,6 +34,7 @@ class Plan(Part):
     log: Always[Log]
     status: Always[Annotated[StatusOff | StatusBound, Field(discriminator="kind")]]
     limits: Always[Limits]
+    tickets: Always[Tickets | None]
     pages: Always[list[ErrorPage]]
     collectors: Never[list[Collector]]  # one matters where something is sent to it
     traces: Always[Traces | None]

@@ -46,6 +46,29 @@ PAGES: dict[str, Page] = {
         "configurations are copied, diffed and shown; a key in one is a key lost",
         "Write `file:PATH`, `env:NAME` or `cred:NAME` (a systemd credential).",
     ),
+    # Tickets of sessions.
+    "tickets/key": Page(
+        "a secret of ticket keys cannot be used",
+        "whoever guesses it reads what was recorded of TLS 1.2, and comes back as any client",
+        "At least 32 random bytes, in a file of their own, the same at every edge: `head -c 48 /dev/urandom`. Written as text they are 64 hexadecimal "
+        "digits or 43 characters of base64. `key` names one secret, or two while one follows the other: the first one's keys seal, those of "
+        "both open.",
+    ),
+    "tickets/key-exposed": Page(
+        "others than the owner can read a secret of ticket keys",
+        "whoever has it reads what was recorded of TLS 1.2, and comes back as any client",
+        "The supervisor reads it, and the engine is given it sealed in memory: nobody else needs to.",
+    ),
+    "tickets/rotate": Page(
+        "ticket keys would change too rarely, or all the time",
+        "a ticket is good for as long as its key is, and each new key is one handshake more for everybody who comes back",
+        "A number of hours from `1h` to `84h`: a key seals for that time and opens what it sealed for as long again, a week at most (RFC 9325 3.4).",
+    ),
+    "tickets/unused": Page(
+        "keys of tickets are shared where nobody is given a ticket",
+        "a secret that nothing needs is one more to lose",
+        "Tickets are given by sites, where TLS ends here; what passes through has those of its backends.",
+    ),
     # Tokens.
     "issuer/keys": Page(
         "the keys of an issuer of tokens cannot be used",

@@ -106,7 +106,7 @@ OTHER: dict[str, Any] = {
     "jwt": {"issuers": ["corp"], "at": {"kind": "authorization"}, "claims": [], "strip": False}, "algorithms": ["PS512"], "audience": ["other"],
     "limited_by": [{"name": "other", "rate": None, "at_once": 3, "by": [], "ipv6_prefix": 64, "keys": 1000, "mode": "refuse", "shared": None, "tells": "refusals", "x_ratelimit": False}],
     "user": "other", "password": "file:other.password", "shared": {"store": "counters", "when_down": "local"}, "stores": [{"name": "x", "speaks": {"kind": "redis"}, "backends": [], "user": None, "password": None, "database": 0}],
-    "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
+    "connections": 77, "most": {"connections": None, "requests": 1, "waiting": 0, "wait_s": 5}, "tickets": {"keys": ["file:other.key"], "rotate_s": 7200}, "hsts": {"max_age_s": 60, "subdomains": False, "preload": False},
     "origins": ["https://other.test"], "expose": ["x-other"], "codings": ["br"], "retries": {"attempts": 2, "on": [503], "per_try_s": None, "budget_percent": 20}, "on": [504], "cookies": {"secure": True, "http_only": False, "same_site": None, "path": None}, "compress": {"codings": ["gzip"], "with_credentials": False}, "cors": {"origins": ["*"], "methods": [], "headers": [], "expose": [], "max_age_s": 60, "credentials": False}, "location": [], "pages": [{"first": 404, "last": 404, "page": "page/other.html"}], "set": [{"name": "x-other", "value": []}], "fields": [{"name": "x-other", "value": []}], "add": [{"name": "x-other", "value": []}],
 }  # fmt: skip
 

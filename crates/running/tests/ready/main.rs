@@ -22,6 +22,7 @@ mod services;
 mod sites;
 mod spread;
 mod stores;
+mod tickets;
 mod tokens;
 mod traces;
 mod turns;

@@ -4,8 +4,9 @@ use crate::kit::shake::{Side, client_of, easy_client, plain, policy, serving, sh
 use crate::kit::{Cert, Key, Says, UNTIL, blob};
 use everyhop_plan::{ClientDemand, StaleCrl};
 use everyhop_running::known::remembering;
-use everyhop_running::material::{Resumption, Unusable, crypto, server};
+use everyhop_running::material::{Unusable, crypto, server};
 use everyhop_running::noted::{Noted, noting};
+use everyhop_running::resumption::Resumption;
 use rustls::pki_types::UnixTime;
 use rustls::{
     CertificateError, ClientConfig, Error, HandshakeKind, PeerIncompatible, ServerConfig, SignatureScheme,

@@ -2,7 +2,8 @@
 
 use super::{Cert, Key, blob};
 use everyhop_plan::{Cert as Named, ClientDemand, Protocol, Site, TlsPolicy};
-use everyhop_running::material::{Blob, Resumption, server};
+use everyhop_running::material::{Blob, server};
+use everyhop_running::resumption::Resumption;
 use everyhop_running::secret::SecretPem;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs as provider;
