@@ -52,8 +52,10 @@ impl Shared {
 pub(crate) fn bound_to(site: &Site, ca: &str, crl: &str) -> Vec<u8> {
     let clients = match &site.clients {
         ClientDemand::Nothing {} => json!("nothing"),
-        ClientDemand::Ask { stale_crl, .. } => json!(["ask", ca, crl, stale_crl]),
-        ClientDemand::Require { stale_crl, .. } => json!(["require", ca, crl, stale_crl]),
+        ClientDemand::Ask { crl: lists, stale_crl, .. } => json!(["ask", ca, lists.as_ref().map(|_| crl), stale_crl]),
+        ClientDemand::Require { crl: lists, stale_crl, .. } => {
+            json!(["require", ca, lists.as_ref().map(|_| crl), stale_crl])
+        }
     };
     json!([site.name, site.protocol, clients, site.policy]).to_string().into_bytes()
 }
