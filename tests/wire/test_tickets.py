@@ -3,15 +3,25 @@ fit, a whole handshake comes in its place and no error; and a client is judged b
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
+import re
 import socket
 import ssl
+import struct
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from everyhop.demo.certificates import Authority, Leaf
 from tests.kit import EdgeKit, Pki, Raw
@@ -248,3 +258,48 @@ def test_a_secret_is_told_by_its_fingerprint_alone(fleet: Fleet, pki: Pki) -> No
         for form in (data.hex(), data.decode(errors="replace"), str(list(data)), repr(data)[2:-1]):
             assert not any(form in text for text in said)
     assert not any(data in path.read_bytes() for data in (secret, before) for path in files)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_from_the_secret_and_a_ticket_whoever_has_them_reads_sessions_of_tls_1_2_and_none_of_1_3(
+    fleet: Fleet, pki: Pki, version: str
+) -> None:
+    """What the how-to and `diff` say of it, by the form that is written down: no word of the engine is asked."""
+    secret = os.urandom(48)
+    it = fleet.starts(fleet.secret("one.key", secret))
+    kept, log = fleet.folder / "session", fleet.folder / "keys"
+    client = ["openssl", "s_client", "-connect", f"127.0.0.1:{it.port}", "-servername", "a.test", "-ign_eof"]
+    more = [f"-tls{version.replace('.', '_')}", "-sess_out", str(kept), "-keylogfile", str(log)]
+    ask = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    subprocess.run([*client, *more], input=ask, capture_output=True, timeout=60, check=True)
+    text = subprocess.run(
+        ["openssl", "sess_id", "-in", str(kept), "-noout", "-text"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    rows = re.findall(r"^ +[0-9a-f]{4,} - ((?:[0-9a-f]{2}[ -]){1,16})", text, re.M)
+    ticket = bytes.fromhex("".join(rows).replace("-", "").replace(" ", ""))
+    plan = json.loads(it.admin("status")["supervisor"]["plan"])
+    inside = read_by(secret, plan["sites"][0], ticket)
+    lines = [line.split() for line in log.read_text().splitlines() if not line.startswith("#")]
+    # Of 1.2 the one from which all keys of the session are made; of 1.3 those from which they are made, one by one.
+    assert lines and {bytes.fromhex(one) in inside for *_, one in lines} == {version == "1.2"}
+
+
+def read_by(secret: bytes, site: dict[str, object], ticket: bytes) -> bytes:
+    """What is in a ticket, by `crates/ticket/src/lib.rs` and what a site is bound to."""
+    bound = json.dumps(
+        [site["name"], site["protocol"], "nothing", site["policy"]], sort_keys=True, separators=(",", ":")
+    )
+    prk = hmac.digest(b"everyhop session tickets, form 1", secret, "sha256")
+    for rotation in (int(time.time()) // 43_200, int(time.time()) // 43_200 - 1):
+        info = b"key" + hashlib.sha256(bound.encode()).digest() + struct.pack(">QQ", 43_200, rotation)
+        made = HKDFExpand(hashes.SHA256(), 48, info).derive(prk)
+        if made[:16] == ticket[:16]:
+            try:
+                return AESGCMSIV(made[16:]).decrypt(ticket[16:28], ticket[28:], made[:16])
+            except InvalidTag as e:
+                raise AssertionError("its key is known and does not open it") from e
+    raise AssertionError("it is of no key that is made of this secret")
