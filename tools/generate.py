@@ -233,6 +233,24 @@ def fuzzed() -> str:
     return canonical(bare.model_dump(mode="json")).replace('"/BACKEND"', '"BACKEND"') + "\n"
 
 
+QUESTIONS = {
+    "routes-deep": "x.b.test GET a.test /v1/deep/er//",
+    "routes-exact": "a.test GET a.test /v1/x",
+    "routes-header": "a.test POST a.test /v1 a b",
+    "routes-none": "q GET b.test /",
+    "routes-prefix": "a.test GET a.test /v1/y",
+    "routes-wild": "a.test GET x.y.a.test /",
+    "passthrough": "x.b.test GET x.b.test /",
+    "misdirected": "x.b.test GET a.test /",
+}
+
+
+def seeds() -> dict[str, str]:
+    """Plans of today's form with a question each: of one that does not read nothing is tried."""
+    plan = canonical(compile_file(ROOT / "fuzz" / "routes.toml", files="skip").plan.model_dump(mode="json"))
+    return {f"fuzz/corpus/plan/{name}": f"{question}\n{plan}" for name, question in QUESTIONS.items()}
+
+
 def everything() -> dict[str, str]:
     with_descriptions(Part)
     return {
@@ -251,6 +269,7 @@ def everything() -> dict[str, str]:
         "docs/reference/threats.md": NOTE + threats.page(),
         **golden(),
         "fuzz/plan.json": fuzzed(),
+        **seeds(),
     }
 
 

@@ -76,6 +76,15 @@ fn seeded(name: &str) {
     println!("{name}: {} inputs and {rounds} mutations in {} ms", inputs.len(), began.elapsed().as_millis());
 }
 
+#[test]
+fn of_plans_the_corpus_has_some_that_read() {
+    let read = |input: &[u8]| {
+        let text = std::str::from_utf8(input).ok()?;
+        everyhop_plan::read(text.split_once('\n')?.1).ok()
+    };
+    assert!(corpus("plan").iter().filter(|(_, input)| read(input).is_some()).count() >= 8);
+}
+
 macro_rules! seeded {
     ($($(#[$meta:meta])* $name:ident $promise:ident;)*) => {
         $($(#[$meta])* #[test] fn $promise() { seeded(stringify!($name)); })*
