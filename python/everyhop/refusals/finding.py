@@ -60,8 +60,9 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
     return out
 
 
-# A key that stands in the file, whichever form it has, and a line of a key's PEM: shown as so many stars.
-_KEY = re.compile(r"""(\b(?:key|token)["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+# A secret that stands in the file, whichever form it has, a line of a key's PEM, and who signs in by a URL: shown as so many stars.
+_KEY = re.compile(r"""(\b(?:key|token|password|secret)["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+_USER = re.compile(r"""(://)([^\s/"'@:]*:[^\s/"'@]*)(?=@)""")
 _PEM = re.compile(r"""^\s*["']*([A-Za-z0-9+/=]{32,}|-----(?:BEGIN|END) .*)["',\s]*$""")
 
 
@@ -69,7 +70,9 @@ def masked(line: str) -> str:
     """`line` without the secret that stands in it, as long as before, so that marks below it still fit."""
     if _PEM.match(line):
         return "*" * len(line)
-    return _KEY.sub(lambda m: m[1] + "*" * len(m[2]), line)
+    for secret in (_KEY, _USER):
+        line = secret.sub(lambda m: m[1] + "*" * len(m[2]), line)
+    return line
 
 
 def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> list[str]:

@@ -80,9 +80,15 @@ def test_no_line_is_shown_for_a_place_that_is_not_in_the_file(line: int) -> None
         ("-----BEGIN PRIVATE KEY-----", "*" * 27),
         ("M" * 40, "*" * 40),
         ('monkey = "banana"', 'monkey = "banana"'),
+        ('password = "hunter2"', "password = *********"),
+        ("secret: hunter2", "secret: *******"),
+        ('secret = "file:tsig"', 'secret = "file:tsig"'),
+        ('crl = "https://me:hunter2@ca.test/x.crl"', 'crl = "https://**********@ca.test/x.crl"'),
+        ('from = "https://[::1]:8443/a@b"', 'from = "https://[::1]:8443/a@b"'),
+        ('to = "https://b.test@c.test/"', 'to = "https://b.test@c.test/"'),
     ],
 )
-def test_a_key_that_stands_in_the_file_is_shown_as_stars_and_a_reference_as_it_is(line: str, shown: str) -> None:
+def test_a_secret_that_stands_in_the_file_is_shown_as_stars_and_a_reference_as_it_is(line: str, shown: str) -> None:
     assert masked(line) == shown and len(shown) == len(line)
 
 
