@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID
 
 from everyhop.authority.certify import USES
@@ -71,6 +72,9 @@ def judged(csr: x509.CertificateSigningRequest, where: str, names: Collection[Na
     if not proved or isinstance(digest, hashes.SHA1 | hashes.MD5):
         how = "by SHA-1 or MD5" if proved else "not by the key that it names"
         raise Declined(f"{where} is signed {how}: nobody proved to have that key; {NOT_TAKEN}")
+    # A bit string that ends within a byte reads as the same signature: two requests that differ would be one.
+    if csr.public_bytes(Encoding.DER)[-len(csr.signature) - 1] != 0:
+        raise Declined(f"{where} has a signature that is no whole number of bytes; {NOT_TAKEN}")
     for it in extensions:
         if (more := too_much(it, use)) is not None:
             raise Declined(f"{where} asks for {more}; {NOT_TAKEN}", "  make the request without it")

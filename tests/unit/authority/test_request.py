@@ -198,6 +198,18 @@ def test_a_request_broken_anywhere_is_refused_and_never_our_fault(
     refused_whole(it, bytes(broken))
 
 
+def test_a_request_whose_signature_ends_within_a_byte_is_refused(own: Own) -> None:
+    """Where its last bits are none, it reads as the signature that was made."""
+    while True:
+        csr = request(names=[x509.DNSName(NAME)])
+        if csr.signature[-1] & 1 == 0:
+            break
+    der = bytearray(csr.public_bytes(Encoding.DER))
+    der[-len(csr.signature) - 1] = 1
+    assert x509.load_der_x509_csr(bytes(der)).is_signature_valid
+    refused_whole(own(), bytes(der))
+
+
 def refused_whole(it: Authority, der: bytes) -> None:
     kind = b"CERTIFICATE REQUEST-----\n"
     pem = b"-----BEGIN " + kind + base64.encodebytes(der) + b"-----END " + kind
