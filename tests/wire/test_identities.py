@@ -25,7 +25,7 @@ from tests.kit import EdgeKit, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.own_ca import OwnCa, Served
 from tests.kit.process import as_user, children
-from tests.kit.raw import OK, answering
+from tests.kit.raw import OK, answering, server_context
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -148,17 +148,18 @@ def test_a_rotation_of_the_authority_under_traffic_loses_no_request(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    context = ground.backend.context
-    assert context is not None
     identity = CaIdentity.model_validate(
         {"name": "own", "from": "ca", "authority": f"127.0.0.1:{served.port}", "state": str(ground.state)}
     )
 
     def followed() -> None:
         """The edge has the roots of now, and requests have passed since."""
-        context.load_verify_locations(own.roots)
+        assert ground.backend.context is not None
+        ground.backend.context.load_verify_locations(own.roots)
         it.admin("reload")
         until(lambda: (ground.state / "current" / "roots.pem").read_bytes() == own.roots.read_bytes())
+        # What is on the disk is in force once a reload has answered, and not before.
+        it.admin("reload")
         passed = len(answers)
         until(lambda: len(answers) > passed + 5)
 
@@ -168,7 +169,8 @@ def test_a_rotation_of_the_authority_under_traffic_loses_no_request(
         own.does("rotate", "--activate")
         followed()
         leaf = own.leaf(tmp_path / "anew", "backend.corp.example", use="server")
-        context.load_cert_chain(leaf.chain, leaf.key)
+        # In one step: a context of which the certificate is another's already, and the key is not, fails whoever comes meanwhile.
+        ground.backend.context = server_context(leaf, clients=own.roots)
         Renewer(identity, tmp_path, clock=lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=20)).step()
         until(lambda: ground.shown[-1] == ground.leaf().serial_number)
         own.does("rotate", "--retire", "--force")

@@ -18,7 +18,7 @@ from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import HOUR, Signer, root, saved
 from tests.kit.nursery import everyhop
-from tests.kit.raw import OK, answering
+from tests.kit.raw import OK, answering, server_context
 from tests.kit.workload_api import WorkloadApi, entry, svid
 
 Edges = Callable[..., EdgeKit]
@@ -119,20 +119,21 @@ def test_each_next_certificate_is_shown_and_a_rotation_of_roots_is_followed_with
 
     asking = threading.Thread(target=ask)
     asking.start()
-    context = ground.backend.context
-    assert context is not None
-    new = root(pki.public)
+    new, both = root(pki.public), tmp_path / "both.pem"
+    both.write_bytes(pki.internal.file.read_bytes() + pki.public.file.read_bytes())
     try:
         second = ground.gives()
         until(lambda: ground.shown[-1] == second.cert.serial_number)
         ground.agent.give(entry(NAME, second, [ground.roots, new]))
         until(lambda: (ground.state / "current" / "roots.pem").read_bytes().count(b"BEGIN") == 2)
-        context.load_verify_locations(pki.public.file)
+        # What is on the disk is in force once a reload has answered, and not before.
+        it.admin("reload")
         # The backend's certificate is of the new root from here on, which the edge has believed for some requests.
         passed = len(answers)
         until(lambda: len(answers) > passed + 5)
         leaf = saved(tmp_path, "anew", svid(new, BACKEND), new)
-        context.load_cert_chain(leaf.chain, leaf.key)
+        # In one step: a context of which the certificate is another's already, and the key is not, fails whoever comes meanwhile.
+        ground.backend.context = server_context(leaf, clients=both)
         third = svid(new, NAME, "edge.corp.example")
         ground.agent.give(entry(NAME, third, [ground.roots, new]))
         until(lambda: ground.shown[-1] == third.cert.serial_number)
