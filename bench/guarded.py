@@ -11,7 +11,6 @@ from __future__ import annotations
 import socket
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from everyhop.demo.backends import Backend
 from everyhop.demo.certificates import Authority
+from everyhop.demo.migrated import Guard
 from everyhop.demo.stage import Edge, free_port
 
 CONFIG = """\
@@ -50,12 +50,6 @@ to = ["127.0.0.1:{guard}"]
 verify = {{ ca = "internal-ca.pem", name = "box.internal" }}
 """
 GET = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
-
-
-class Guard(Edge):
-    def begun(self, arguments: Sequence[str]) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "everyhop", "guard", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def cpu_s(it: Edge) -> float:

@@ -103,8 +103,12 @@ class Keeping:
         answer = exchange(self.sock, GET)
         assert answer.status == 200, answer
         if answer.headers.get("connection") == "close":
+            self.close()
+
+    def close(self) -> None:
+        if self.sock is not None:
             self.sock.close()
-            self.sock = None
+        self.sock = None
 
 
 def test_three_upgrades_under_load_refuse_nothing_and_cut_nothing(
@@ -133,13 +137,15 @@ def test_three_upgrades_under_load_refuse_nothing_and_cut_nothing(
             sock.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"".join(iter(lambda: sock.recv(4096), b"")).startswith(b"HTTP/1.1 200 ")
 
-    load = [Asking(Keeping(it, pki)), Asking(Keeping(it, pki)), Asking(anew), Asking(scrape)]
+    kept = [Keeping(it, pki), Keeping(it, pki)]
+    load = [*map(Asking, kept), Asking(anew), Asking(scrape)]
     engines = {hello(it).pid}
     try:
         for n in range(3):
-            before = [a.done for a in load]
             answer = it.admin("upgrade")
             assert answer["upgraded"], answer
+            # From here on: who keeps a connection to the one before is told by the next answer.
+            before = [a.done for a in load]
             engines.add(hello(it).pid)
             assert len(engines) == n + 2 and answer["pid"] in engines
             until(lambda before=before: all(a.done > b + 5 for a, b in zip(load, before, strict=True)) or None, 60)  # type: ignore[misc]
@@ -155,6 +161,8 @@ def test_three_upgrades_under_load_refuse_nothing_and_cut_nothing(
     assert first["connections"] >= 4 and first["version"] == everyhop.__version__
     assert "accepts no more" in it.cli("status", "--config", str(it.config)).stdout
     clients.close()
+    for one in kept:
+        one.close()
     until(lambda: not retired(it) or None, 30, lambda: str(retired(it)))
     assert children(it.edge.process.pid) == [hello(it).pid]
     assert sum("carried everything to its end" in row for row in it.edge.said) == 3

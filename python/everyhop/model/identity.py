@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -47,13 +48,14 @@ class ComingIdentity(Section):
         return True
 
     @property
+    @abstractmethod
     def origin(self) -> str:
-        raise NotImplementedError
+        """Where it comes from, as the plan has it."""
 
     @property
+    @abstractmethod
     def by(self) -> str:
         """Whoever is asked for it."""
-        raise NotImplementedError
 
     @property
     def folder(self) -> str:
