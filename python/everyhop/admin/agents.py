@@ -9,10 +9,10 @@ from __future__ import annotations
 import datetime as dt
 import queue
 import random
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from everyhop.admin.rounds import Rounds
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.authority.folder import content
@@ -29,7 +29,7 @@ AGAIN = 0.1
 LEAST_S = 1.0
 
 
-class Follower:
+class Follower(Rounds):
     """Keeps one identity. Everything is for its thread but `end`, `due` and `standing`."""
 
     def __init__(
@@ -40,33 +40,29 @@ class Follower:
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         lot: Callable[[], float] = random.SystemRandom().random,
     ) -> None:
+        super().__init__(f"identity {it.name}")
         self.it, self.base, self.clock, self.lot = it, base, clock, lot
         self.held = Held(base / it.folder)
         self.failures = 0
         self.standing = Standing(it.name, f"spiffe {it.agent}", None, None, clock(), None)
         self.came: queue.SimpleQueue[Svid | str] = queue.SimpleQueue()
         """What came, or why nothing more does."""
-        self.stopped = False
-        self.due = threading.Event()
-        self.thread = threading.Thread(target=self.run, name=f"identity {it.name}", daemon=True)
 
-    def run(self) -> None:
-        while not self.stopped:
-            why = self.followed()
-            if self.stopped:
-                return
-            if self.failures == 0 or why != self.standing.problem:
-                say(f"identity {self.it.name!r}: {why}")
-            self.failures += 1
-            wait_s = min(FIRST_S * 2.0 ** min(self.failures - 1, 20), MOST_S) * (1 + JITTER * self.lot())
-            self.tell(wait_s, why)
-            if self.due.wait(wait_s):
-                self.due.clear()
+    def step(self) -> float:
+        """Lasts for as long as the agent gives something; gives the seconds until it is asked again."""
+        why = self.followed()
+        if self.stopped:
+            return 0.0
+        if self.failures == 0 or why != self.standing.problem:
+            say(f"identity {self.it.name!r}: {why}")
+        self.failures += 1
+        wait_s = min(FIRST_S * 2.0 ** min(self.failures - 1, 20), MOST_S) * (1 + JITTER * self.lot())
+        self.tell(wait_s, why)
+        return wait_s
 
     def end(self) -> None:
-        self.stopped = True
+        super().end()
         self.came.put("")
-        self.due.set()
 
     def followed(self) -> str:
         """Asks, takes what comes for as long as it comes, and gives why that ended."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from everyhop.admin.rounds import Rounds
+from everyhop.admin.standing import FIRST_S, MOST_S
 from everyhop.admin.telling import say
 from everyhop.authority.folder import SECRET, replace
 from everyhop.compile import Compiled
@@ -27,8 +29,6 @@ from everyhop.identity.published import Published, published
 from everyhop.identity.unusable import MOST_BYTES
 from everyhop.model import CrlSection
 
-FIRST_S, MOST_S = 1.0, 300.0
-"""After a failure, doubled from one to the next."""
 JITTER = 0.25
 """Not all edges at once: sooner, by as much as a quarter."""
 LEAST_S = 60.0
@@ -52,7 +52,7 @@ class Fetched:
     problem: str | None
 
 
-class Fetcher:
+class Fetcher(Rounds):
     """Keeps the list of one URL. `step` is for its thread; `standing` is for any."""
 
     def __init__(
@@ -67,6 +67,7 @@ class Fetcher:
         most_bytes: int = MOST_BYTES,
         within_s: float = WITHIN_S,
     ) -> None:
+        super().__init__(f"list {url}")
         self.url, self.section, self.base, self.roots = url, section, base, roots
         self.clock, self.lot, self.most_bytes, self.within_s = clock, lot, most_bytes, within_s
         self.path = base / section.kept(url)
@@ -74,19 +75,6 @@ class Fetcher:
         self.marks: dict[str, str] = {}
         """What the server calls the state of the list that is held."""
         self.standing = Fetched(url, None, None, None, clock(), None)
-        self.stopped = False
-        self.due = threading.Event()
-        self.thread = threading.Thread(target=self.run, name=f"list {url}", daemon=True)
-
-    def run(self) -> None:
-        while not self.stopped:
-            wait_s = self.step()
-            if self.due.wait(wait_s):
-                self.due.clear()
-
-    def end(self) -> None:
-        self.stopped = True
-        self.due.set()
 
     def step(self) -> float:
         """Does what is due; gives the seconds until the next. What stands in the way is said once."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from everyhop.admin.rounds import Rounds
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
@@ -35,7 +35,7 @@ SPREAD = 12
 """Those that were issued together are renewed within a twelfth of their life."""
 
 
-class Renewer:
+class Renewer(Rounds):
     """Keeps one identity. `step` is for its thread; `standing` is for any."""
 
     def __init__(
@@ -48,25 +48,13 @@ class Renewer:
     ) -> None:
         from everyhop.authority.held import Held
 
+        super().__init__(f"identity {it.name}")
         self.it, self.base, self.clock, self.lot = it, base, clock, lot
         self.held: Held = Held(base / it.folder)
         self.failures = 0
         self.drawn: tuple[int, float] | None = None
         """For which certificate, by its serial, which lot was drawn."""
         self.standing = Standing(it.name, f"ca {it.authority}", None, None, clock(), None)
-        self.stopped = False
-        self.due = threading.Event()
-        self.thread = threading.Thread(target=self.run, name=f"identity {it.name}", daemon=True)
-
-    def run(self) -> None:
-        while not self.stopped:
-            wait_s = self.step()
-            if self.due.wait(wait_s):
-                self.due.clear()
-
-    def end(self) -> None:
-        self.stopped = True
-        self.due.set()
 
     def step(self) -> float:
         """Does what is due; gives the seconds until the next. What stands in the way is said once."""

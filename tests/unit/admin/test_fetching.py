@@ -10,7 +10,8 @@ from typing import cast
 
 import pytest
 
-from everyhop.admin.fetching import FIRST_S, LEAST_S, MOST_S, Fetcher, brought_in, fetch_now
+from everyhop.admin.fetching import LEAST_S, Fetcher, brought_in, fetch_now
+from everyhop.admin.standing import FIRST_S, MOST_S
 from everyhop.compile import Compiled
 from everyhop.demo.certificates import Authority
 from everyhop.identity import Roots, read_roots
