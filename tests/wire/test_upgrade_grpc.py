@@ -80,8 +80,8 @@ def test_upgrades_refuse_no_call_and_streams_of_before_end_in_the_engine_that_th
             stream = kept.unary_stream(f"/{SERVICE}/Many")(b"letters", timeout=120)
             assert next(stream) == b"l"
             streams.append(stream)
-            before = [a.done for a in load]
             assert it.admin("upgrade")["upgraded"]
+            before = [a.done for a in load]
             engines.append(hello(it).pid)
             until(lambda before=before: all(a.done > b + 5 for a, b in zip(load, before, strict=True)) or None, 60)  # type: ignore[misc]
         assert len(set(engines)) == 3
