@@ -64,9 +64,10 @@ pub fn run(control: OwnedFd, sandbox: Sandbox, user: Option<User>) -> ExitCode {
 
 /// What holds for the whole process.
 fn prepare(shared: &Arc<Shared>) {
-    // The allocator asks for huge pages. A thread stands still while one of 2 MiB is cleared: with a thousand connections a
-    // second that come to wait, the others' p99 was 5 ms instead of 1 on a guest. They held twice the memory (35 to 18 MB
-    // after the loads of the bench), and no load cost less with them.
+    // The allocator is built not to ask for huge pages (`no_thp`): the first ones would come before this line, in the supervisor
+    // too, which loads it as well, and hold 3.6 MiB that nobody uses. Some systems give them unasked. A thread stands still
+    // while one of 2 MiB is cleared: with a thousand connections a second that come to wait, the others' p99 was 5 ms instead
+    // of 1 on a guest. They held twice the memory (35 to 18 MB after the loads of the bench), and no load cost less with them.
     // SAFETY: this operation takes one number, and zeros; it touches no memory of ours. Where it fails, nothing is lost.
     unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
     undisturbed();

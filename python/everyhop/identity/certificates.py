@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,6 +165,9 @@ def unusable_key(pem: bytes, key: str) -> Unusable:
 
 
 def system_roots() -> Path:
+    # Imported where it is used: it brings a second library of cryptography, of which nothing else is asked here.
+    import ssl
+
     paths = ssl.get_default_verify_paths()
     candidates = (
         paths.cafile,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from everyhop.errors import Surroundings
 from everyhop.files import read_regular
-from everyhop.source import toml_places, yaml_nodes
+from everyhop.source import toml_places
+from everyhop.source.levels import MOST_LEVELS, levels
 
 Key = tuple[str | int, ...]
 
@@ -67,7 +68,7 @@ class Document:
     def place(self, key: Key, *, of_key: bool = False) -> Place:
         """Where the value at `key` stands (or its key); the nearest table that does, if it is not there."""
         if self._places is None:
-            self._places = yaml_nodes.places(self.text) if self.yaml else toml_places.scan(self.text)
+            self._places = yaml_places(self.text) if self.yaml else toml_places.scan(self.text)
         while True:
             found = self._places.get((*key, "\0key")) if of_key else None
             found = found or self._places.get(key)
@@ -114,6 +115,9 @@ def load(path: Path, text: str | None = None) -> Document:
         raise Surroundings(f"cannot read {path}: {e.strerror if isinstance(e, OSError) else e}") from e
     foreign(path, text)
     if path.suffix in {".yaml", ".yml"}:
+        # Imported where it is used: most configurations are TOML, and every start would pay for it.
+        from everyhop.source import yaml_nodes
+
         try:
             return Document(path, text, yaml_nodes.values(text), yaml=True)
         except yaml_nodes.NotYaml as e:
@@ -129,9 +133,15 @@ def load(path: Path, text: str | None = None) -> Document:
         lines = text.split("\n")
         place = Place(str(path), lines.index(max(lines, key=len)) + 1, 1)
         raise Syntax("config/syntax", place, f"it cannot be read: {e}", "mend the TOML here") from e
-    if levels(values) > yaml_nodes.MOST_LEVELS:
+    if levels(values) > MOST_LEVELS:
         raise too_deep(path, text)
     return Document(path, text, values, yaml=False)
+
+
+def yaml_places(text: str) -> dict[Key, tuple[int, int, int]]:
+    from everyhop.source import yaml_nodes
+
+    return yaml_nodes.places(text)
 
 
 def text_of(path: Path) -> str:
@@ -143,19 +153,11 @@ def text_of(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def levels(values: object) -> int:
-    """How deep tables and arrays are nested, without going deeper itself."""
-    row, found = [values], 0
-    while row := [i for v in row for i in (v.values() if isinstance(v, dict) else v if isinstance(v, list) else ())]:
-        found += 1
-    return found
-
-
 def too_deep(path: Path, text: str) -> Syntax:
     """The place is the line with the most brackets and dots: what nests."""
     lines = text.split("\n")
     line = max(range(len(lines)), key=lambda i: sum(map(lines[i].count, "[{.")))
-    what = f"this is nested deeper than {yaml_nodes.MOST_LEVELS} levels"
+    what = f"this is nested deeper than {MOST_LEVELS} levels"
     return Syntax("config/syntax", Place(str(path), line + 1, 1), what, "write it flatter")
 
 

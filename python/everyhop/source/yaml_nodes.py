@@ -11,11 +11,10 @@ import re
 
 import yaml
 
+from everyhop.source.levels import MOST_LEVELS
+
 Key = tuple[str | int, ...]
 Span = tuple[int, int, int]
-
-MOST_LEVELS = 64
-"""A configuration has six."""
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -78,6 +78,26 @@ def test_a_command_that_only_asks_a_running_edge_does_not_wait_for_what_runs_one
     assert not {"everyhop.compile", "everyhop.model", "everyhop.plan", "everyhop.admin.supervisor"} & set(found), found
 
 
+def test_a_start_brings_in_nothing_that_a_plain_file_does_not_use(tmp_path: Path) -> None:
+    """What is imported is held for as long as the supervisor runs."""
+    code = (
+        "import sys; from pathlib import Path; import everyhop.cli.run; from everyhop.compile import compile_file; "
+        "compile_file(Path(sys.argv[1]), files='skip'); print(*sys.modules)"
+    )
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD.replace("10.0.3.9", "127.0.0.1"))
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = set(done.stdout.split())
+    assert {"everyhop.compile.compiler", "everyhop.admin.supervisor"} <= found, done.stderr
+    others = {"yaml", "ssl", "acme", "josepy", "grpc", "dns", "http.client", "asyncio", "rich", "tomlkit"}
+    ours = {
+        f"everyhop.{it}"
+        for it in ("acme.keeper", "authority.acts", "explain", "diff", "advise", "migrate", "demo", "grade")
+    }
+    assert not (others | ours) & found, sorted((others | ours) & found)
+
+
 def test_an_nginx_file_is_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text("events {}\nhttp {\n  server { listen 443 ssl; }\n}\n")
