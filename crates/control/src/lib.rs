@@ -5,6 +5,7 @@ mod develop;
 mod fds;
 mod fetch;
 mod holding;
+mod leave;
 mod messages;
 mod metrics_asks;
 mod metrics_exchanges;

@@ -3,7 +3,7 @@
 //! connection; no worker ever waits for it. Read next: `messages.rs`, then `everyhop-running`.
 
 use crate::messages::{Ask, Asked, Socket, Unread, answer, refused};
-use crate::{fds, report, status, trouble, r#where};
+use crate::{fds, leave, report, status, trouble, r#where};
 use everyhop_engine::worker::run::Order;
 use everyhop_engine::worker::shared::Shared;
 use everyhop_running::address::Found;
@@ -13,7 +13,7 @@ use everyhop_running::material::Blob;
 use everyhop_running::passwords::Passwords;
 use everyhop_running::running::Running;
 use everyhop_transport::clock::steady_ms;
-use everyhop_transport::ticker;
+use everyhop_transport::deadlines::TICK;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -24,9 +24,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-
-/// How long an edge that leaves waits for a collector: less than its supervisor waits for it.
-const FLUSH_MS: u64 = 1500;
 
 /// How long a question may wait for its answer.
 const LONGEST_WAIT_MS: u64 = 60_000;
@@ -93,7 +90,7 @@ fn meet(listener: &UnixListener, engine: &Arc<Engine>) -> ! {
             }
             Ok(_) => {}
             // Out of descriptors, or a supervisor that left: no reason to end what runs.
-            Err(_) => ticker::beat(),
+            Err(_) => std::thread::sleep(TICK),
         }
     }
 }
@@ -402,18 +399,9 @@ impl Engine {
         if again {
             return answer("draining");
         }
-        let shared = self.shared.clone();
+        let (shared, workers) = (self.shared.clone(), self.state().workers.clone());
         let watch = move || {
-            let is_over = || steady_ms() >= shared.drain_until_ms.load(Ordering::Relaxed);
-            ticker::until(|| shared.clients.open() == 0 || is_over());
-            // Some more beats: the threads refuse what is late at their next tick and hand over its log lines at the one after.
-            for _ in 0..4 {
-                ticker::beat();
-            }
-            // What is to be told of the last requests is told, if somebody takes it soon.
-            let flushed_ms = steady_ms() + FLUSH_MS;
-            shared.spans.leave();
-            ticker::until(|| shared.spans.count() == 0 || steady_ms() >= flushed_ms);
+            leave::over(&shared, &workers);
             std::process::exit(0);
         };
         match std::thread::Builder::new().name("drain".into()).spawn(watch) {

@@ -23,6 +23,8 @@ const BATCH_BYTES: usize = 64 * 1024;
 pub struct Logs {
     writers: Mutex<Vec<Weak<Writer>>>,
     pub dropped: Arc<AtomicU64>,
+    /// Bytes in the hands of all writers, also of those that nothing names any more.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Logs {
@@ -33,7 +35,7 @@ impl Logs {
         if let Some(known) = writers.iter().filter_map(Weak::upgrade).find(|it| &*it.place == place) {
             return known;
         }
-        let it = Arc::new(Writer::new(place, self.dropped.clone()));
+        let it = Arc::new(Writer::new(place, self.dropped.clone(), self.waiting.clone()));
         writers.push(Arc::downgrade(&it));
         it
     }
@@ -41,6 +43,11 @@ impl Logs {
     pub fn all(&self) -> Vec<Arc<Writer>> {
         let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         writers.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether a writer still has something to write.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
     }
 
     pub fn configure(&self, on_full: OnFull) {
@@ -63,6 +70,7 @@ pub struct Writer {
     pub place: Box<str>,
     refuse: AtomicBool,
     queued: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
     to: Mutex<Option<Sender<Job>>>,
@@ -74,11 +82,12 @@ enum Job {
 }
 
 impl Writer {
-    fn new(place: &str, dropped: Arc<AtomicU64>) -> Writer {
+    fn new(place: &str, dropped: Arc<AtomicU64>, waiting: Arc<AtomicUsize>) -> Writer {
         Writer {
             place: place.into(),
             refuse: AtomicBool::default(),
             queued: Arc::default(),
+            waiting,
             broken: Arc::default(),
             dropped,
             to: Mutex::default(),
@@ -106,6 +115,7 @@ impl Writer {
                 file: None,
                 torn: false,
                 queued: self.queued.clone(),
+                waiting: self.waiting.clone(),
                 broken: self.broken.clone(),
                 dropped: self.dropped.clone(),
             };
@@ -128,8 +138,10 @@ impl Writer {
         match self.to.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(sender) => {
                 self.queued.fetch_add(n, Ordering::Relaxed);
+                self.waiting.fetch_add(n, Ordering::Release);
                 if let Err(e) = sender.send(Job::Lines(lines)) {
                     self.queued.fetch_sub(n, Ordering::Relaxed);
+                    self.waiting.fetch_sub(n, Ordering::Release);
                     if let Job::Lines(lines) = e.0 {
                         self.count_dropped(&lines);
                     }
@@ -158,6 +170,7 @@ struct To {
     /// What was written last ends within a line.
     torn: bool,
     queued: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     broken: Arc<AtomicBool>,
     dropped: Arc<AtomicU64>,
 }
@@ -177,6 +190,7 @@ impl To {
                     self.dropped.fetch_add(lost, Ordering::Relaxed);
                     self.broken.store(lost > 0, Ordering::Relaxed);
                     self.queued.fetch_sub(lines.len(), Ordering::Relaxed);
+                    self.waiting.fetch_sub(lines.len(), Ordering::Release);
                 }
             }
         }
@@ -249,6 +263,39 @@ impl Pile {
             let room = self.lines.capacity();
             let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
             self.to.put(lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    /// More than a pipe takes while nobody reads.
+    const LINES: usize = 20_000;
+
+    #[test]
+    fn lines_wait_until_they_are_written_even_where_nothing_names_their_writer_any_more() {
+        let (mut read, write) = std::io::pipe().expect("a pipe");
+        let logs = Logs::default();
+        let writer = logs.writer("slow");
+        writer.open(write.into());
+        let mut own = ThreadLog::default();
+        for _ in 0..LINES {
+            own.line(&writer, |out| out.extend_from_slice(b"a line of some bytes"));
+        }
+        drop(writer);
+        own.flush();
+        own.flush();
+        assert!(logs.all().is_empty(), "somebody still names it");
+        assert!(logs.is_waiting(), "a pipe that nobody reads took everything");
+        let mut got = String::new();
+        read.read_to_string(&mut got).expect("lines");
+        assert_eq!(got.lines().filter(|it| *it == "a line of some bytes").count(), LINES);
+        assert_eq!(logs.dropped.load(Ordering::Relaxed), 0);
+        while logs.is_waiting() {
+            std::thread::yield_now();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Time that passes: a thread's tick, and waiting on the control side, where blocking is allowed.
+//! Time that passes: a thread's tick.
 
 use crate::deadlines::TICK;
 use rustix::time::{
@@ -27,16 +27,6 @@ impl Ticker {
     pub async fn tick(&self) -> std::io::Result<()> {
         let read = |timer: &OwnedFd| Ok(rustix::io::read(timer, &mut [0u8; 8])?);
         self.0.async_io(Interest::READABLE, read).await.map(drop)
-    }
-}
-
-pub fn beat() {
-    std::thread::sleep(TICK);
-}
-
-pub fn until(done: impl Fn() -> bool) {
-    while !done() {
-        beat();
     }
 }
 

@@ -17,6 +17,9 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+/// Turns of the loop after which tasks that wake each other at an end have run: a connection, its streams, their tunnels.
+const TURNS: u8 = 8;
+
 /// What the control thread tells a worker.
 pub enum Order {
     /// Accept here once a plan names the listener.
@@ -29,6 +32,8 @@ pub enum Order {
     Drain,
     /// As a drain, of an engine that was followed by another: what is served besides is the other's, too.
     Retire,
+    /// Hand over the log lines of all that ended, and say so.
+    HandOver(std::sync::mpsc::Sender<()>),
 }
 
 /// Begins to accept the connections of a listener, in a task of this thread.
@@ -119,6 +124,14 @@ async fn obey(core: &Rc<Core>, accepting: &mut Accepting, order: Order, accept: 
                 task.abort();
             }
             core.watches().wake_all().await;
+        }
+        Order::HandOver(done) => {
+            // Whose connection just ended in its own task is told of by tasks that were woken by that.
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+            core.log.borrow_mut().flush();
+            let _ = done.send(());
         }
     }
 }
