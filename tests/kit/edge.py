@@ -168,6 +168,11 @@ class EdgeKit:
             lambda: next((line for line in self.lines() if found(line)), None), seconds, lambda: str(self.lines())
         )
 
+    def explained(self) -> list[dict[str, Any]]:
+        """The map of trust of its configuration, a route each."""
+        found: list[dict[str, Any]] = json.loads(self.cli("explain", str(self.config), "--json").stdout)
+        return found
+
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         # So wide that no sentence is broken that a test looks for.
         return everyhop(*arguments, env={**os.environ, "COLUMNS": "160"})

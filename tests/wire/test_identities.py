@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from everyhop.admin.renewing import Renewer
 from everyhop.demo.certificates import Leaf
@@ -113,6 +114,14 @@ def test_an_edge_is_enrolled_by_its_token_and_what_came_serves_hops_by_its_roots
     (said,) = it.admin("status")["supervisor"]["identities"]
     assert said["identity"] == "own" and said["from"] == f"ca 127.0.0.1:{served.port}" and said["problem"] is None
     assert said["until"] == ground.leaf().not_valid_after_utc.isoformat()
+    (key,) = (key for route in it.explained() for key in route["keys"] if key["whose"] == "identity 'own'")
+    assert (key["at"], key["comes"]) == ("engine" if keys == "engine" else "keyholder", "ca")
+    assert (
+        f"made here, anew for each certificate, and lies in {ground.state}. The authority at 127.0.0.1:{served.port} issues"
+        in key["sentence"]
+    )
+    pair = (ground.state / "current" / "pair.pem").read_bytes()
+    assert load_pem_private_key(pair, None).public_key() == ground.leaf().public_key()
 
 
 def test_without_its_certificate_a_hop_is_refused_by_a_word_of_its_own_and_everything_else_is_served(

@@ -294,6 +294,10 @@ def test_no_key_is_in_the_memory_of_an_engine_whose_keys_are_apart(edge: Edges, 
     for key in (pki.site.key, pki.identity.key):
         found = {name: holds(one, key) for name, one in pid.items()}
         assert found == {"apart": False, "holder": True, "together": True}, key
+    # What is said of it is what was found.
+    for it, name in ((apart, "keyholder"), (together, "engine")):
+        told = {key["at"] for route in it.edge.explained() for key in route["keys"]}
+        assert told == {name}
 
 
 @pytest.mark.skipif(not ROOT, reason="nobody else may look into a process that is not to be dumped")

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
@@ -98,6 +99,11 @@ def test_what_the_agent_gives_is_shown_to_backends_and_its_roots_are_believed(ke
     (said,) = it.admin("status")["supervisor"]["identities"]
     assert said["identity"] == "own" and said["from"] == f"spiffe {ground.agent.at}" and said["problem"] is None
     assert said["until"] == given.cert.not_valid_after_utc.isoformat()
+    (key,) = (key for route in it.explained() for key in route["keys"] if key["whose"] == "identity 'own'")
+    assert (key["at"], key["comes"]) == ("engine" if keys == "engine" else "keyholder", "spiffe")
+    assert f"The agent at {ground.agent.at} makes it, and so has it too" in key["sentence"]
+    kept = load_pem_private_key((ground.state / "current" / "pair.pem").read_bytes(), None)
+    assert kept.public_key() == given.key.public_key(), "the very key that the agent has"
     assert told(it, "identity-missing") == told(it, "identity-not-renewed") == []
 
 

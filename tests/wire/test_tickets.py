@@ -227,6 +227,8 @@ def test_without_a_secret_a_restart_ends_all_sessions(fleet: Fleet, pki: Pki) ->
     it = fleet.starts()
     client = Client(pki, ssl.TLSVersion.TLSv1_3)
     assert client.comes(it) == (200, False) and client.comes(it) == (200, True)
+    (said,) = (route["tickets"]["sentence"] for route in it.explained())
+    assert "nobody else has them, they are on no disk, and they end with the engine" in said
     it.edge.stop()
     it.edge = type(it.edge)(it.config)
     it.edge.wait_for("ready:", 60)
@@ -284,6 +286,9 @@ def test_from_the_secret_and_a_ticket_whoever_has_them_reads_sessions_of_tls_1_2
     plan = json.loads(it.admin("status")["supervisor"]["plan"])
     inside = read_by(secret, plan["sites"][0], ticket)
     lines = [line.split() for line in log.read_text().splitlines() if not line.startswith("#")]
+    (said,) = (route["tickets"]["sentence"] for route in it.explained())
+    assert f"made of {fleet.folder / 'one.key'}" in said.replace("file:", "")
+    assert "can read what is recorded of sessions by TLS 1.2 that were given a ticket and can answer" in said
     # Of 1.2 the one from which all keys of the session are made; of 1.3 those from which they are made, one by one.
     assert lines and {bytes.fromhex(one) in inside for *_, one in lines} == {version == "1.2"}
 

@@ -131,6 +131,7 @@ PIECES: dict[str, Rust | Python] = {
         ("trust/*.py",),
         (
             "tests/unit/trust/test_kept.py",
+            "tests/unit/trust/test_keys.py",
             "tests/unit/trust/test_asked_of.py",
             "tests/unit/trust/test_trust.py",
             "tests/unit/trust/test_beside.py",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.plan import Plan
+from everyhop.trust.keys import whoever_has_it
 
 KINDS.update(
     {
@@ -35,7 +36,7 @@ def ticket_changes(old: Plan, new: Plan) -> list[Change]:
     out = []
     if a is None and b is not None:
         what = f"each engine had ticket keys of its own; now they are made of {', '.join(b.keys)}"
-        out.append(Change("tickets-shared", ABOUT, what, reads(new)))
+        out.append(Change("tickets-shared", ABOUT, what, whoever_has_it(new, new.sites)))
     elif a is not None and b is None:
         what = f"ticket keys were made of {', '.join(a.keys)}; now each engine has its own"
         so = "they end with the engine and are in no file; who comes back to another edge, or after a restart, shakes hands anew"
@@ -44,7 +45,7 @@ def ticket_changes(old: Plan, new: Plan) -> list[Change]:
         come, gone = ([it for it in x if it not in y] for x, y in ((b.keys, a.keys), (a.keys, b.keys)))
         if come:
             what = f"ticket keys were made of {', '.join(a.keys)}, now of {', '.join(b.keys)}"
-            out.append(Change("ticket-key-moved", ABOUT, what, reads(new)))
+            out.append(Change("ticket-key-moved", ABOUT, what, whoever_has_it(new, new.sites)))
         elif gone:
             what = f"tickets of {', '.join(gone)} are opened no more"
             out.append(
@@ -62,14 +63,3 @@ def ticket_changes(old: Plan, new: Plan) -> list[Change]:
         )
         out.append(either(now > was, ("tickets-lengthened", "tickets-shortened"), ABOUT, what, follows))
     return out
-
-
-def reads(plan: Plan) -> str:
-    """What whoever has the secret can do, of the sites that there are."""
-    can = ["can answer in the place of every site whoever comes back by a ticket"]
-    if any("1.2" in site.policy.versions for site in plan.sites):
-        can.insert(0, "can read what is recorded of sessions by TLS 1.2 that were given a ticket")
-    if any(site.clients.mode != "nothing" for site in plan.sites):
-        can.append("can come as any client to sites that ask for certificates")
-    held = "; it is in the memory of each engine, while other keys are apart" if plan.engine.keys == "apart" else ""
-    return f"whoever has that secret, now or later, {', '.join(can[:-1])}{' and ' if can[1:] else ''}{can[-1]}{held}"

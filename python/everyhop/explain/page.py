@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from everyhop.explain.inventory import Item
 from everyhop.explain.markup import bullets, code, facts, pattern, table, verdict
 from everyhop.explain.seen import Running, of_route, whole
-from everyhop.explain.sentences import allowed, collected, ends, listed, opened, ways_in
+from everyhop.explain.sentences import allowed, collected, ends, kept, listed, opened, ways_in
 from everyhop.explain.style import STYLE
 from everyhop.explain.svg import drawing, text
 from everyhop.identity import Described
@@ -85,6 +85,7 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
                 *ways_in(it),
                 *it.done,
                 *collected(it),
+                *kept(it),
             ]
         )
         + (f"<p>Believed without proof:</p>{bullets(believed)}" if believed else "")

@@ -103,6 +103,7 @@ def about_route(it: RouteTrust, now: dt.datetime) -> list[str]:
     out += ways_in(it)
     out += it.done
     out += collected(it)
+    out += kept(it)
     out += [f"{b.who.capitalize()} believes {b.what} without proof: {b.why}." for b in it.believed]
     if it.closes_at_s is not None:
         left = dt.datetime.fromtimestamp(it.closes_at_s, dt.UTC) - now
@@ -151,6 +152,11 @@ def collected(it: RouteTrust) -> list[str]:
     if it.inspected is not None:
         out.append(it.inspected.sentence)
     return [*out, *(key.sentence for key in it.keyed)]
+
+
+def kept(it: RouteTrust) -> list[str]:
+    """Where keys of ours are and come from, and who can open tickets."""
+    return [*(key.sentence for key in it.keys), *([it.tickets.sentence] if it.tickets else [])]
 
 
 def opened(it: RouteTrust, now: dt.datetime) -> list[str]:

@@ -17,6 +17,7 @@ from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.inspection import Inspected, inspected
 from everyhop.trust.issuers import Keyed, keyed
 from everyhop.trust.kept import Missing, Standing
+from everyhop.trust.keys import Held, Sealed, held, sealed
 from everyhop.trust.map import (
     CLIENTS_HOST,
     CLIENTS_NETWORK,
@@ -49,6 +50,7 @@ __all__ = [
     "Collecting",
     "Counting",
     "Exposure",
+    "Held",
     "Hop",
     "Inspected",
     "Keyed",
@@ -56,6 +58,7 @@ __all__ = [
     "Open",
     "Reachable",
     "RouteTrust",
+    "Sealed",
     "Setting",
     "Signed",
     "Standing",
@@ -63,10 +66,12 @@ __all__ = [
     "asking",
     "collecting",
     "counting",
+    "held",
     "inspected",
     "keyed",
     "matched",
     "missing",
+    "sealed",
     "trust_map",
     "unmet",
 ]

@@ -49,6 +49,7 @@ from everyhop.trust.collectors import Collecting, collecting
 from everyhop.trust.done import done, logged
 from everyhop.trust.inspection import Inspected, inspected
 from everyhop.trust.issuers import Keyed, keyed
+from everyhop.trust.keys import Held, Sealed, beside, held, sealed
 from everyhop.trust.stores import Counting, counting
 
 Demand = Literal["not asked", "asked", "required"]
@@ -163,6 +164,10 @@ class RouteTrust:
     """By which rules they are inspected."""
     stores: tuple[Counting, ...] = ()
     """Where they are counted together with other edges."""
+    keys: tuple[Held, ...] = ()
+    """Keys of ours that it needs: where each is, where it comes from and who renews its certificate."""
+    tickets: Sealed | None = None
+    """Who can open its clients' session tickets; `None`: no client has one of ours."""
 
 
 def trust_map(plan: Plan) -> list[RouteTrust]:
@@ -171,7 +176,9 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
     proxied = sorted({net for listener in plan.listeners for net in listener.accept_proxy})
     ways_in = reached(plan)
     out = []
+    ends: list[list[Site]] = []
     for index, route in enumerate(plan.routes):
+        ends.append([plan.sites[s] for s in sorted(ways_in.get(index, {}))])
         if isinstance(route.way, AtBackend):
             keys = [own for site in plan.sites for own in site.hosts if any(good_for(own, h) for h in route.hosts)]
             out.append(passed(route, route.way, keys, proxied))
@@ -196,7 +203,24 @@ def trust_map(plan: Plan) -> list[RouteTrust]:
         for i, it in enumerate(out)
     ]
     clear = in_the_clear(plan)
-    return [opened(it, clear[i], too=len(by[i]) > len(clear[i])) if i in clear else it for i, it in enumerate(told)]
+    told = [opened(it, clear[i], too=len(by[i]) > len(clear[i])) if i in clear else it for i, it in enumerate(told)]
+    return [keeping(plan, route, it, sites) for route, it, sites in zip(plan.routes, told, ends, strict=True)]
+
+
+def keeping(plan: Plan, route: Route, it: RouteTrust, sites: list[Site]) -> RouteTrust:
+    """A route with the keys that it needs. `sites`: those that end the TLS of its clients."""
+    if isinstance(route.way, AtBackend):
+        good = [site for site in plan.sites if any(good_for(own, host) for own in site.hosts for host in route.hosts)]
+        return replace(it, keys=held(plan, route, good, ()))
+    sites = sites if it.encrypted_too else []
+    others = beside(
+        plan,
+        asks=it.asks.name if it.asks else None,
+        collector=it.collector.name if it.collector else None,
+        stores=[store.name for store in it.stores],
+        issuers=[key.name for key in it.keyed],
+    )
+    return replace(it, keys=held(plan, route, sites, others), tickets=sealed(plan, sites))
 
 
 def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrust:
