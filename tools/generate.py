@@ -25,7 +25,7 @@ from everyhop.evidence.observation import Part
 from everyhop.model import Config
 from everyhop.model.descriptions import with_descriptions
 from everyhop.plan import Plan, canonical
-from everyhop.refusals import ONLINE, PAGES
+from everyhop.refusals import ASKED, ONLINE, PAGES
 from everyhop.trust import CAPABILITIES, PATTERNS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -62,11 +62,14 @@ def refusals() -> dict[str, str]:
 
 def one_page(slug: str, name: str) -> str:
     page = PAGES[slug]
-    if slug in ONLINE:
+    if slug in ONLINE | ASKED:
         told = [f"{page.title.capitalize()}.\n", f"**Why it matters**: {page.why}.\n", f"{page.more}\n"]
-        return "\n".join(
-            [NOTE, f"# {slug}\n", *told, "Found by `everyhop check --online` alone, which asks the DNS.\n"]
+        found = (
+            "Found by `everyhop check --online` alone, which asks the DNS.\n"
+            if slug in ONLINE
+            else "Said by a token, which `everyhop check`, a start and a reload ask.\n"
         )
+        return "\n".join([NOTE, f"# {slug}\n", *told, found])
     case = (ROOT / "tests" / "refusals" / f"{name}.case").read_text(encoding="utf-8")
     head, _, rest = case.partition("\n")
     wrong, _, mended = re.split(r"^=== ", rest, flags=re.M)[0].partition("--- mended\n")

@@ -12,6 +12,7 @@ mod hello;
 mod http1;
 #[cfg(feature = "session")]
 mod inspector;
+mod key_uri;
 pub mod mutate;
 mod oracle;
 mod password;
@@ -30,6 +31,7 @@ pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
 #[cfg(feature = "session")]
 pub use inspector::inspector;
+pub use key_uri::key_uri;
 pub use password::{authorization, users};
 pub use plan::plan;
 pub use rate_limit_response::rate_limit_response;
@@ -63,6 +65,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key_set", key_set),
     ("users", users),
     ("signing", signing),
+    ("key_uri", key_uri),
     ("ticket", ticket),
     ("authorization", authorization),
     #[cfg(feature = "session")]

@@ -21,7 +21,7 @@ from everyhop.authority.enrolment import Token
 from everyhop.compile import compile_file
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
-from everyhop.refusals import ONLINE, PAGES, Finding, merged, render, to_json
+from everyhop.refusals import ASKED, ONLINE, PAGES, Finding, merged, render, to_json
 from everyhop.trust import CAPABILITIES
 from everyhop.trust.kept import by_pattern
 from tests.kit import Pki
@@ -170,6 +170,10 @@ def fill(it: Path) -> None:
     for name, token in (("good", str(Token(bytes(32), bytes(32)))), ("wrong", "hunter2")):
         (it / f"{name}.token").touch(0o600)
         (it / f"{name}.token").write_text(f"{token}\n")
+    for name, pin, mode in (("good", "hunter2\n", 0o600), ("empty", "\n", 0o600), ("open", "hunter2\n", 0o644)):
+        (it / f"{name}.pin").touch(mode)
+        (it / f"{name}.pin").write_text(pin)
+        (it / f"{name}.pin").chmod(mode)
     (it / "empty.pem").write_text("")
     (it / "down.html").write_bytes(b"x" * 65_536)
     (it / "large.html").write_bytes(b"x" * 65_537)
@@ -329,7 +333,7 @@ def test_nothing_is_said_of_a_case_that_is_gone() -> None:
 
 def test_every_slug_has_a_case() -> None:
     """But for those that the network is asked about: `tests/acme/test_online.py`."""
-    assert {head.split(" ")[0].partition("!")[0] for _, head, _, _ in ALL} == set(PAGES) - ONLINE
+    assert {head.split(" ")[0].partition("!")[0] for _, head, _, _ in ALL} == set(PAGES) - ONLINE - ASKED
 
 
 def test_every_capability_that_needs_something_or_is_not_built_has_a_case() -> None:

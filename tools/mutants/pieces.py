@@ -121,6 +121,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/identity/test_described.py",
             "tests/unit/identity/test_published.py",
             "tests/unit/identity/test_regular_files.py",
+            "tests/unit/identity/test_tokens.py",
             "tests/unit/compile/test_unreadable.py",
             "tests/unit/compile/test_readings.py",
             "tests/unit/identity/test_usable.py",

@@ -3,6 +3,7 @@
 //! has what runs through it, and no way on from there. What each kernel grants is told in `status`.
 //! Read next: `docs/explanation/threat-model.md`.
 
+use crate::sandbox_module;
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -54,6 +55,9 @@ pub(crate) enum Of {
     Engine,
     /// It makes no socket and waits for no connection: what it speaks with came as descriptors.
     Keyholder,
+    /// A module of PKCS#11 runs in it, which opens its token's files or connects to it, and loads code that it needs: it starts no
+    /// program, answers nobody, and looks into no other process.
+    Module,
 }
 
 /// Closes the engine's process. To be called while it has one thread: what is given up here, later threads never had.
@@ -79,7 +83,7 @@ pub(crate) fn enter_as(whose: Of, wanted: Sandbox, user: Option<User>) -> Result
     let undumped = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).is_ok();
     let no_capabilities = without_capabilities().is_ok();
     let no_new_privs = rustix::thread::set_no_new_privs(true).is_ok();
-    let landlock = landlocked();
+    let landlock = landlocked(whose);
     let (seccomp, why) = match filtered(whose) {
         Ok(()) => (true, String::new()),
         Err(why) => (false, why),
@@ -147,14 +151,18 @@ pub fn close_supervisor() -> std::io::Result<()> {
     Ok(rustix::thread::set_capabilities(None, sets)?)
 }
 
-/// No rule allows anything: no file, no port to bind, no signal or abstract socket to others.
-fn landlocked() -> &'static str {
+/// No rule allows anything: no file, no port to bind, no signal or abstract socket to others. A module has files and sockets.
+fn landlocked(whose: Of) -> &'static str {
     // A later version also restricts connecting to sockets in the file system, which backends may be.
     let abi = ABI::V6;
+    let (files, scope) = match whose {
+        Of::Engine | Of::Keyholder => (AccessFs::from_all(abi), Scope::from_all(abi)),
+        Of::Module => (AccessFs::Execute.into(), Scope::Signal.into()),
+    };
     let restricted = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))
+        .handle_access(files)
         .and_then(|r| r.handle_access(AccessNet::BindTcp))
-        .and_then(|r| r.scope(Scope::from_all(abi)))
+        .and_then(|r| r.scope(scope))
         .and_then(Ruleset::create)
         .and_then(landlock::RulesetCreated::restrict_self);
     match restricted.map(|r| r.ruleset) {
@@ -253,11 +261,16 @@ fn filtered(whose: Of) -> Result<(), String> {
     );
     let program: seccompiler::BpfProgram = no_clone3.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
     seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
-    let mut rules = rules()?;
-    if whose == Of::Keyholder {
-        rules.retain(|number, _| !OF_NETWORKS.contains(number));
-    }
-    let filter = SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow, arch);
+    let refused = SeccompAction::Errno(libc::EPERM as u32);
+    let filter = if whose == Of::Module {
+        SeccompFilter::new(sandbox_module::never()?, SeccompAction::Allow, refused, arch)
+    } else {
+        let mut rules = rules()?;
+        if whose == Of::Keyholder {
+            rules.retain(|number, _| !OF_NETWORKS.contains(number));
+        }
+        SeccompFilter::new(rules, refused, SeccompAction::Allow, arch)
+    };
     let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|e| e.to_string())?;
     seccompiler::apply_filter(&program).map_err(|e| e.to_string())
 }
@@ -300,14 +313,14 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::process::Command;
 
     /// Runs `f` in a thread of its own that is closed as the engine is; filters and rules are a thread's.
-    fn inside<T: Send + 'static>(whose: Of, f: impl FnOnce() -> T + Send + 'static) -> T {
+    pub(crate) fn inside<T: Send + 'static>(whose: Of, f: impl FnOnce() -> T + Send + 'static) -> T {
         std::thread::spawn(move || {
-            let landlock = landlocked();
+            let landlock = landlocked(whose);
             filtered(whose).expect("seccomp");
             eprintln!("landlock: {landlock}");
             f()
@@ -316,7 +329,7 @@ mod tests {
         .expect("the thread")
     }
 
-    fn refused<T>(what: std::io::Result<T>) -> bool {
+    pub(crate) fn refused<T>(what: std::io::Result<T>) -> bool {
         matches!(what.map_err(|e| e.raw_os_error()), Err(Some(libc::EPERM | libc::EACCES)))
     }
 

@@ -24,6 +24,13 @@ fn hold(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyR
     become_process(py, fd, sandbox, user, c"everyhop-keys", everyhop_control::hold)
 }
 
+/// Runs the process of a PKCS#11 module, which is told to it on an inherited socket. Never returns to Python. The rest as `main`.
+#[pyfunction]
+#[pyo3(signature = (fd, sandbox, user=None))]
+fn hold_tokens(py: Python<'_>, fd: i32, sandbox: &str, user: Option<(u32, u32)>) -> PyResult<()> {
+    become_process(py, fd, sandbox, user, c"everyhop-token", everyhop_control::hold_tokens)
+}
+
 fn become_process(
     py: Python<'_>,
     fd: i32,
@@ -174,6 +181,23 @@ fn judge_pair(py: Python<'_>, chain: &str, key: &[u8]) -> Option<(&'static str, 
     })
 }
 
+/// Whether an engine could show this chain by a key that is elsewhere: why it could not, or `None`.
+#[pyfunction]
+fn judge_chain(py: Python<'_>, chain: &str) -> Option<String> {
+    py.detach(|| everyhop_running::judge::chain_elsewhere(chain)).err()
+}
+
+/// What a key's PKCS#11 URI says: the module's file and where the PIN is kept; or at which byte it is none, why, and whether the PIN
+/// itself stands in it.
+#[pyfunction]
+#[expect(clippy::type_complexity, reason = "one of two, as Python reads them")]
+fn read_key_uri(text: &str) -> (Option<(String, Option<String>)>, Option<(usize, String, bool)>) {
+    match everyhop_pkcs11::Uri::read(text) {
+        Ok(it) => (Some((it.module, it.pin)), None),
+        Err(e) => (None, Some((e.at, e.why, e.has_pin))),
+    }
+}
+
 /// The certificates of a bundle, counted from 0, that an engine could not take for roots, each with the reason.
 #[pyfunction]
 fn judge_roots(py: Python<'_>, pem: &str) -> PyResult<Vec<(usize, String)>> {
@@ -269,6 +293,7 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("RESERVED_FDS", everyhop_control::RESERVED_FDS)?;
     m.add_function(wrap_pyfunction!(main, m)?)?;
     m.add_function(wrap_pyfunction!(hold, m)?)?;
+    m.add_function(wrap_pyfunction!(hold_tokens, m)?)?;
     m.add_function(wrap_pyfunction!(close_supervisor, m)?)?;
     m.add_function(wrap_pyfunction!(version, m)?)?;
     m.add_function(wrap_pyfunction!(read_plan, m)?)?;
@@ -287,6 +312,8 @@ fn _door(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(judge_rewrite, m)?)?;
     m.add_function(wrap_pyfunction!(canon_client, m)?)?;
     m.add_function(wrap_pyfunction!(judge_pair, m)?)?;
+    m.add_function(wrap_pyfunction!(judge_chain, m)?)?;
+    m.add_function(wrap_pyfunction!(read_key_uri, m)?)?;
     m.add_function(wrap_pyfunction!(judge_roots, m)?)?;
     m.add_function(wrap_pyfunction!(judge_lists, m)?)?;
     m.add_function(wrap_pyfunction!(judge_keys, m)?)?;

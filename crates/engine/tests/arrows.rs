@@ -15,14 +15,18 @@ const CRATES: &[(&str, &[&str])] = &[
     ("password", &[]),
     ("ticket", &[]),
     ("signing", &[]),
+    ("pkcs11", &[]),
     ("decide", &["plan", "hello", "canon"]),
     ("transport", &[]),
     ("record", &["plan", "hello", "canon", "http1"]),
     ("running", &["plan", "hello", "canon", "token", "password", "ticket", "signing", "decide", "transport", "record"]),
-    ("keyholder", &["signing", "running"]),
+    ("keyholder", &["signing", "pkcs11", "running"]),
     ("engine", &["plan", "hello", "canon", "http1", "token", "password", "decide", "transport", "record", "running"]),
     ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine", "keyholder"]),
-    ("door", &["plan", "hello", "canon", "http1", "token", "password", "decide", "record", "running", "control"]),
+    (
+        "door",
+        &["plan", "hello", "canon", "http1", "token", "password", "decide", "record", "running", "pkcs11", "control"],
+    ),
 ];
 
 /// What a part of the engine must never know, beside what a circle would show.

@@ -10,24 +10,44 @@ use everyhop_transport::line::Line;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, alg_id};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a signature is waited for; after one that did not come, for the next one.
-const PATIENCE: Duration = Duration::from_secs(1);
-const LITTLE_PATIENCE: Duration = Duration::from_millis(20);
-/// How long for another holder, where the one before is gone.
-const UNTIL_BACK: Duration = Duration::from_secs(3);
+/// For how long what is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// A signature.
+    pub answer: Duration,
+    /// After one that did not come, the next one.
+    pub little: Duration,
+    /// Another holder, where the one before is gone.
+    pub back: Duration,
+    /// All of it together.
+    pub whole: Duration,
+    /// Whether `little` is all, too, where no other holder came in time.
+    pub gives_up: bool,
+}
+
+/// Of an engine with the keyholder.
+const ENGINE: Patience = Patience {
+    answer: Duration::from_secs(1),
+    little: Duration::from_millis(20),
+    back: Duration::from_secs(3),
+    whole: Duration::from_secs(4),
+    gives_up: false,
+};
 /// RSA with 16,384 bits, and the answer's head.
 const ANSWER_BYTES: usize = 2048 + 16;
 
 /// The lines to the holder, of all threads: one takes a line for as long as its signature takes.
-pub static LINES: Lines = Lines::new();
+pub static LINES: Lines = Lines::new(ENGINE);
 
 pub struct Lines {
+    patience: Patience,
     pool: Mutex<Pool>,
     changed: Condvar,
     pub counts: Counts,
@@ -53,21 +73,23 @@ struct Pool {
     number: u64,
     /// The last that was asked for did not come.
     silent: bool,
+    /// Nor did another holder.
+    given_up: bool,
 }
 
 /// Nobody signs, or the holder does not.
 struct Unsigned;
 
 impl Lines {
-    const fn new() -> Lines {
-        let pool = Pool { free: Vec::new(), there: 0, holder: 0, number: 0, silent: false };
+    pub const fn new(patience: Patience) -> Lines {
+        let pool = Pool { free: Vec::new(), there: 0, holder: 0, number: 0, silent: false, given_up: false };
         let counts = Counts {
             signed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             silent: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
         };
-        Lines { pool: Mutex::new(pool), changed: Condvar::new(), counts }
+        Lines { patience, pool: Mutex::new(pool), changed: Condvar::new(), counts }
     }
 
     /// Lines to another holder, in the place of those before.
@@ -76,7 +98,7 @@ impl Lines {
         pool.there = lines.len();
         pool.free = lines.into_iter().map(Line::new).collect();
         pool.holder += 1;
-        pool.silent = false;
+        (pool.silent, pool.given_up) = (false, false);
         self.changed.notify_all();
     }
 
@@ -131,20 +153,23 @@ impl Lines {
 
     /// A line that nobody uses, and until when it is worth waiting for the answer.
     fn take(&self, began: Instant) -> Result<(Line, u64, u64, Instant), Unsigned> {
+        let whole = self.patience;
         let mut pool = self.pool();
         loop {
-            let patience = match (pool.there, pool.silent) {
-                (0, _) => UNTIL_BACK,
-                (_, true) => LITTLE_PATIENCE,
-                (_, false) => PATIENCE,
+            let patience = match (pool.there, pool.silent, pool.given_up) {
+                (0, _, false) => whole.back,
+                (0, _, true) | (_, true, _) => whole.little,
+                (_, false, _) => whole.answer,
             };
             if let Some(line) = pool.free.pop() {
                 pool.number += 1;
                 // Who waited for a holder has not waited for its answer.
-                return Ok((line, pool.holder, pool.number, Instant::now() + patience.min(PATIENCE)));
+                let until = (Instant::now() + patience.min(whole.answer)).min(began + whole.whole);
+                return Ok((line, pool.holder, pool.number, until));
             }
             let left = (began + patience).saturating_duration_since(Instant::now());
             if left.is_zero() {
+                pool.given_up = whole.gives_up && pool.there == 0;
                 return Err(Unsigned);
             }
             pool = self.changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -189,9 +214,18 @@ pub fn certified(chain: Vec<CertificateDer<'static>>, role: Role) -> Option<Cert
         let leaf = webpki::EndEntityCert::try_from(chain.first()?).ok()?;
         leaf.subject_public_key_info().into_owned()
     };
+    Some(CertifiedKey::new(chain, through(&LINES, public, role)?))
+}
+
+/// A key that whoever is at the other end of `lines` signs by.
+pub fn through(
+    lines: &'static Lines,
+    public: SubjectPublicKeyInfoDer<'static>,
+    role: Role,
+) -> Option<Arc<dyn SigningKey>> {
     let (algorithm, schemes) = schemes(&public)?;
     let id = id_of(&public);
-    Some(CertifiedKey::new(chain, Arc::new(Apart { public, id, schemes, algorithm, role })))
+    Some(Arc::new(Apart { lines, public, id, schemes, algorithm, role }))
 }
 
 /// What a key is known by: the SHA-256 of its public half.
@@ -201,8 +235,8 @@ pub fn id_of(public: &SubjectPublicKeyInfoDer<'_>) -> KeyId {
     id
 }
 
-#[derive(Debug, Clone)]
 struct Apart {
+    lines: &'static Lines,
     public: SubjectPublicKeyInfoDer<'static>,
     id: KeyId,
     schemes: &'static [SignatureScheme],
@@ -210,10 +244,16 @@ struct Apart {
     role: Role,
 }
 
+impl fmt::Debug for Apart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Apart").field("role", &self.role).field("schemes", &self.schemes).finish_non_exhaustive()
+    }
+}
+
 impl SigningKey for Apart {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let scheme = *self.schemes.iter().find(|it| offered.contains(it))?;
-        Some(Box::new(Signing { id: self.id, role: self.role, scheme }))
+        Some(Box::new(Signing { lines: self.lines, id: self.id, role: self.role, scheme }))
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
@@ -225,17 +265,23 @@ impl SigningKey for Apart {
     }
 }
 
-#[derive(Debug)]
 struct Signing {
+    lines: &'static Lines,
     id: KeyId,
     role: Role,
     scheme: SignatureScheme,
 }
 
+impl fmt::Debug for Signing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing").field("role", &self.role).field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
 impl Signer for Signing {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let content = Content::of_message(self.role, message);
-        let signed = content.and_then(|it| LINES.sign(self.id, u16::from(self.scheme), it).ok());
+        let signed = content.and_then(|it| self.lines.sign(self.id, u16::from(self.scheme), it).ok());
         signed.ok_or_else(|| Error::General(UNSIGNED.to_owned()))
     }
 
@@ -245,7 +291,7 @@ impl Signer for Signing {
 }
 
 /// By which a key of that kind signs, in the order of rustls' own.
-fn schemes(public: &SubjectPublicKeyInfoDer<'_>) -> Option<(SignatureAlgorithm, &'static [SignatureScheme])> {
+pub fn schemes(public: &SubjectPublicKeyInfoDer<'_>) -> Option<(SignatureAlgorithm, &'static [SignatureScheme])> {
     use SignatureAlgorithm as A;
     use SignatureScheme as S;
     let (whole, _) = sequence(public.as_ref())?;

@@ -54,6 +54,15 @@ pub fn chain(chain: &str, role: Role) -> Result<Arc<CertifiedKey>, Wrong> {
     certified.map(Arc::new).ok_or_else(|| Wrong::Chain("has a key of no kind that TLS uses here".into()))
 }
 
+/// Whether a chain can be shown by a key that is elsewhere; why not, as the end of a sentence about its certificate.
+pub fn chain_elsewhere(pem: &str) -> Result<(), String> {
+    match chain(pem, Role::Server) {
+        Ok(_) => Ok(()),
+        Err(Wrong::Chain(why)) => Err(why),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
 /// Of which the first can be shown.
 fn certificates(chain: &str) -> Result<Vec<CertificateDer<'static>>, Wrong> {
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes())

@@ -72,10 +72,12 @@ pub enum No {
     Scheme,
     /// More than the key signs in a while.
     TooMany,
+    /// The key is in a token, and that signs nothing now.
+    Token,
 }
 
 impl No {
-    pub const ALL: [No; 5] = [No::Malformed, No::Handshake, No::Key, No::Scheme, No::TooMany];
+    pub const ALL: [No; 6] = [No::Malformed, No::Handshake, No::Key, No::Scheme, No::TooMany, No::Token];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -84,6 +86,7 @@ impl No {
             No::Key => "no-key",
             No::Scheme => "no-scheme",
             No::TooMany => "too-many",
+            No::Token => "no-token",
         }
     }
 
@@ -94,6 +97,7 @@ impl No {
             No::Key => 3,
             No::Scheme => 4,
             No::TooMany => 5,
+            No::Token => 6,
         }
     }
 }

@@ -7,6 +7,7 @@ Read next: `orders.py`, which asks for it before each plan; `../engine/holding.p
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from everyhop.admin.modules import Modules
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.engine import holding as h
@@ -22,7 +24,9 @@ from everyhop.engine.control import Control, EngineRefused, sealed
 from everyhop.engine.frames import Lost
 from everyhop.engine.process import Started, start_keyholder
 from everyhop.engine.sockets import cores
-from everyhop.errors import EveryhopError
+from everyhop.engine.tokens import Uses, findings
+from everyhop.errors import EveryhopError, Refused
+from everyhop.identity.tokens import TokenKey
 
 PATIENCE_S = 2.0
 """For an order of ours; what it does takes a millisecond."""
@@ -60,6 +64,10 @@ class Keyholding:
         """Of the plan that runs."""
         self.coming: Keys = {}
         """Of the one that is about to."""
+        self.modules = Modules(sandbox)
+        self.in_tokens: Uses = {}
+        """As `current`, of keys that tokens have."""
+        self.coming_in_tokens: Uses = {}
         self.lines = 0
         self.restarts = 0
         self.looked_s = 0.0
@@ -69,13 +77,19 @@ class Keyholding:
         """What the engine is to be given of the plan's material: without private keys where they are held apart, once somebody is
         there who signs by them.
 
-        Raises `EveryhopError` where nobody is: no key goes to the engine instead.
+        Raises `EveryhopError` where nobody is: no key goes to the engine instead. `Refused` where a token does not sign by one.
         """
         if compiled.plan.engine.keys == "engine":
             self.leave(control)
             return compiled.material.blob
         blob = json.loads(compiled.material.blob)
-        self.coming = {(id_, role): blob["certs"][id_]["key"] for id_, role in uses(compiled) if id_ in blob["certs"]}
+        there, tokens = uses(compiled), compiled.material.tokens
+        coming = {(id_, role): tokens[id_] for id_, role in there if id_ in tokens}
+        if lacking := self.modules.hold(self.in_tokens, coming):
+            raise Refused(findings(compiled, lacking), compiled.text)
+        self.coming_in_tokens = coming
+        in_files = {id_: it["key"] for id_, it in blob["certs"].items() if id_ not in tokens}
+        self.coming = {(id_, role): in_files[id_] for id_, role in there if id_ in in_files}
         for it in blob["certs"].values():
             it["key"] = None
         threads = compiled.plan.engine.threads
@@ -87,14 +101,22 @@ class Keyholding:
     def runs(self) -> None:
         """The plan that was asked for last has been taken."""
         self.current = self.coming
+        self.in_tokens = self.coming_in_tokens
+        self.modules.only(self.in_tokens)
 
     def hold(self) -> None:
         """The keys of the plan that runs as well: its certificates are shown until the next has been taken, and in handshakes that
         are under way then."""
         it = self.alive()
-        both = [*self.current.items(), *self.coming.items()]
-        held = {(role, key): id_ for (id_, role), key in both}
-        keys = [{"id": id_, "role": role, "key": key} for (role, key), id_ in held.items()]
+        again = {(role, key) for (_, role), key in self.coming.items()}
+        left = [it for it in self.current.items() if (it[0][1], it[1]) not in again]
+        # Of one key in two places that of the coming plan counts, since it comes last.
+        keys = [
+            *map(in_token, self.in_tokens.items()),
+            *map(in_file, left),
+            *map(in_token, self.coming_in_tokens.items()),
+            *map(in_file, self.coming.items()),
+        ]
         material = sealed(json.dumps({"keys": keys}).encode())
         try:
             it.control.must(h.Hold(), h.Held, [material])
@@ -105,6 +127,8 @@ class Keyholding:
             self.alive().control.must(h.Hold(), h.Held, [material])
         finally:
             os.close(material)
+        it = self.alive()
+        self.modules.connect(it.control, it.process.process.pid, self.lines)
 
     def alive(self) -> Running:
         if self.running is None or self.running.process.is_over():
@@ -147,8 +171,13 @@ class Keyholding:
 
     def look(self, engines: Iterable[Control]) -> None:
         """One that died or hangs is followed by another, which has the same keys and lines to each of `engines`."""
+        self.modules.look()
         it = self.running
-        if it is None or (not it.process.is_over() and not self.hangs(it)):
+        if it is None:
+            return
+        if not it.process.is_over() and not self.hangs(it):
+            self.modules.connect(it.control, it.process.process.pid, self.lines)
+            self.modules.must_be_well()
             return
         self.restarts += 1
         how = it.process.how() or "it does not answer"
@@ -188,6 +217,7 @@ class Keyholding:
             "pid": it.process.process.pid,
             "restarts": self.restarts,
             "keys": len(set(self.current.values())),
+            "modules": self.modules.told(),
             "signed": 0 if counts is None else sum(one.signed for one in counts.signed),
             "refused": {} if counts is None else {why: n for why, n in sorted(counts.refused.items()) if n},
         }
@@ -195,7 +225,23 @@ class Keyholding:
     def end(self) -> None:
         if self.running is not None:
             self.running.end()
+        self.modules.end()
         self.running, self.current, self.coming, self.counts = None, {}, {}, None
+        self.in_tokens, self.coming_in_tokens = {}, {}
+
+
+Entry = dict[str, object]
+
+
+def in_file(it: tuple[tuple[str, str], str]) -> Entry:
+    (id_, role), key = it
+    return {"id": id_, "role": role, "key": key}
+
+
+def in_token(it: tuple[tuple[str, str], TokenKey]) -> Entry:
+    (id_, role), key = it
+    certificate = base64.b64encode(key.certificate).decode()
+    return {"id": id_, "role": role, "token": {"module": key.module, "certificate": certificate}}
 
 
 def had_keys(it: m.Running) -> bool:

@@ -79,6 +79,8 @@ class Reload:
         except CannotOpen as e:
             found = unopened(compiled.document, compiled.config, e.place, e.why)
             return self.refused([found], compiled.text)
+        except Refused as e:
+            return self.refused(e.findings, e.text)
         except (EveryhopError, OSError) as e:
             return self.failed(str(e))
         if self.keeper.key_servers is not None:

@@ -57,6 +57,8 @@ def check(
     try:
         compiled = compile_file(path, now=now, files="skip" if no_files else "read")
         findings = compiled.findings
+        if compiled.material.tokens:
+            findings = asked_tokens(compiled)
         if online:
             findings = [*findings, *look(compiled, now)]
             if any(it.severity == "refused" for it in findings):
@@ -98,6 +100,15 @@ def check(
     lines(wrapped(f"plan {digest}  {len(compiled.plan.routes)} route(s), {path}{unread}", 4))
     report(findings, strict=strict)
     raise typer.Exit(1 if bad else 0)
+
+
+def asked_tokens(compiled: Compiled) -> list[Finding]:
+    """Raises `Refused` where a token does not sign by a key."""
+    from everyhop.engine.tokens import judge
+
+    if found := judge(compiled):
+        raise Refused([*compiled.findings, *found], compiled.text)
+    return compiled.findings
 
 
 def look(compiled: Compiled, now: dt.datetime) -> list[Finding]:

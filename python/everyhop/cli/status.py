@@ -97,6 +97,9 @@ def about(supervisor: dict[str, Any], engine: dict[str, Any], *, verbose: bool) 
     line(*sandboxed(engine.get("sandbox")))
     if (held := supervisor.get("keyholder")) is not None:
         line(keyholder(held))
+        for it in held.get("modules", []):
+            for text in beside("keys in tokens: ", in_tokens(it)).split("\n"):
+                line(*marked(text))
     refused = sum(engine["refused"].values())
     line(
         f"{engine['connections']} connection(s) open, {engine['handshakes']['ok']} handshakes, {refused} refused before any route"
@@ -121,6 +124,14 @@ def keyholder(it: dict[str, Any]) -> str:
     """One line on where the private keys are."""
     no = "".join(f", {count} refused ({why})" for why, count in it["refused"].items())
     return f"keys apart: {it['keys']} held by pid {it['pid']}, {it['signed']} handshakes signed{no}; restarts: {it['restarts']}"
+
+
+def in_tokens(it: dict[str, Any]) -> str:
+    """One line on a PKCS#11 module and the keys that are asked by it."""
+    if it["trouble"]:
+        return f"! {it['trouble']}; restarts: {it['restarts']}"
+    keys = ", ".join(it["keys"])
+    return f"{keys} by {it['module']}, pid {it['pid']}, {it['signed']} handshakes signed; restarts: {it['restarts']}"
 
 
 def tickets(it: Tickets, material: list[dict[str, Any]], *, verbose: bool) -> str:

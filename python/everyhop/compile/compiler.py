@@ -40,6 +40,7 @@ from everyhop.compile import (
     rules_networks,
     rules_onward,
     rules_pages,
+    rules_pkcs11,
     rules_plain,
     rules_policies,
     rules_reach,
@@ -228,6 +229,7 @@ def compiled(world: World, path: Path) -> Compiled:
     rules_include.judge(world)
     rules_lists.judge(world)
     rules_names.judge(world)
+    rules_pkcs11.judge(world)
     rules_plain.judge(world)
     rules_policies.judge(world)
     rules_pages.judge(world)

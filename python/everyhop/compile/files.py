@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from everyhop import identity
-from everyhop.compile import coming, hop_files, rules_acme, rules_log, rules_waf
+from everyhop.compile import coming, hop_files, rules_acme, rules_log, rules_pkcs11, rules_waf
 from everyhop.compile.key_sets import KeySet, read_keys
 from everyhop.compile.kinds_of_file import is_utf8, kind_of
 from everyhop.compile.lists import CLIENTS, lists, servers
@@ -18,6 +18,7 @@ from everyhop.compile.ticket_keys import read_ticket_key, sources
 from everyhop.compile.users import Unfit, Wrong, read_users
 from everyhop.compile.world import Key, World, soon
 from everyhop.identity import SYSTEM, Pair, Role, Unusable, doubts
+from everyhop.identity.tokens import SCHEME
 from everyhop.model import CaIdentity, ComingIdentity, Issuer
 from everyhop.screen import ahead
 from everyhop.source import Place
@@ -190,7 +191,7 @@ def by_acme(world: World, i: int, environ: Mapping[str, str]) -> None:
 
 
 def one(world: World, key: Key, chain: str, secret: str, whose: str, environ: Mapping[str, str]) -> Pair | None:
-    if not secret.startswith(("file:", "env:", "cred:")):
+    if not secret.startswith(("file:", "env:", "cred:", SCHEME)) or rules_pkcs11.unread(secret):
         return None  # refused elsewhere, without the secret in the message
     try:
         pair = world.readings.pair(chain, secret, world.base, environ)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from everyhop.compile.world import World
 from everyhop.identity import Pair
 from everyhop.identity.chain import is_root, shown, way_up
+from everyhop.identity.tokens import TokenKey
 from everyhop.plan import canonical, digest
 
 
@@ -30,13 +31,16 @@ class Material:
     entries: list[dict[str, object]]
     digest: str
     blob: bytes = field(repr=False)
+    tokens: dict[str, TokenKey] = field(default_factory=dict, repr=False)
+    """Keys that are in no file, by the same ids, for whoever asks the tokens that have them."""
     lives: dict[str, Life] = field(default_factory=dict)
     """Of the certificates and revocation lists among the entries, by their ids: for whoever tells what ends, and for no engine."""
 
 
 def material(world: World) -> Material:
     """What the plan refers to and nothing else: an engine of passthrough routes alone is sent no key."""
-    certs: dict[str, dict[str, str]] = {}
+    certs: dict[str, dict[str, str | None]] = {}
+    tokens: dict[str, TokenKey] = {}
     lives: dict[str, Life] = {}
     entries: list[dict[str, object]] = []
 
@@ -44,7 +48,12 @@ def material(world: World) -> Material:
         it = world.pairs.get(key)
         if it is None:
             return
-        certs[id_] = {"chain": it.chain_pem.decode(), "key": it.key_pem.decode()}
+        certs[id_] = {"chain": it.chain_pem.decode(), "key": None if it.token else it.key_pem.decode()}
+        if it.token is not None:
+            tokens[id_] = it.token
+            # As with a store's password: of another PIN its file alone tells.
+            mark = digest(canonical([it.token.uri, *(str(one) for one in it.files.items())]))
+            entries.append({"id": f"token/{id_}", "chain_sha256": mark, "key_sha256": None, "not_after_s": None})
         ends = int(it.not_after.timestamp())
         lives[id_] = life(it)
         entries.append({"id": id_, "chain_sha256": it.chain_sha256, "key_sha256": it.key_sha256, "not_after_s": ends})
@@ -96,7 +105,7 @@ def material(world: World) -> Material:
     }
     if world.ticket_keys:
         blob["tickets"] = [it.sealed for it in world.ticket_keys]
-    return Material(entries, digest(canonical(entries)), json.dumps(blob).encode(), lives)
+    return Material(entries, digest(canonical(entries)), json.dumps(blob).encode(), tokens, lives)
 
 
 def life(it: Pair) -> Life:

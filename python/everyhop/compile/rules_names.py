@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from everyhop.compile import coming, names, rules_networks
 from everyhop.compile.keys import site_host
 from everyhop.compile.world import Key, World
+from everyhop.identity.tokens import in_token
 from everyhop.model import CaIdentity, FileIdentity
 
 
@@ -67,6 +68,8 @@ def secrets(world: World) -> None:
     if (update := world.config.acme.dns_update) is not None:
         given.append((("acme", "dns_update", "secret"), update.secret))
     for key, text in given:
+        if in_token(text) and key[-1] == "key":
+            continue  # judged by rules_pkcs11.py
         if not text.startswith(("file:", "env:", "cred:")):
             inline = "-----BEGIN" in text
             what = "a key's PEM stands in the file" if inline else "a key is not a reference"

@@ -10,11 +10,14 @@ from everyhop.diff import address
 from everyhop.diff.address import REACHES, reach
 from everyhop.diff.kinds import KINDS, Change, either
 from everyhop.diff.logged import NONE, lines, told
+from everyhop.identity.tokens import in_token
 from everyhop.plan import Cert, Identity, Plan, StatusBound
 
 KINDS.update(
     {
         "key-moved": ("weaker", "a private key comes from somewhere else"),
+        "key-out-of-token": ("weaker", "a private key that a token kept is in a file"),
+        "key-in-token": ("stronger", "a private key is kept by a token"),
         "proof-lengthened": ("weaker", "what was proved in a handshake is believed for longer"),
         "proof-shortened": ("stronger", "what was proved in a handshake is believed for a shorter time"),
         "sandbox-weakened": ("weaker", "the engine is confined less"),
@@ -51,15 +54,25 @@ def keys(old: Plan, new: Plan) -> list[Change]:
 
     was, now = places(old), places(new)
     return [
-        Change(
-            "key-moved",
+        moved(
             chain,
             f"the key of {chain} came from {', '.join(sorted(was[chain]))}, now from {', '.join(sorted(now[chain]))}",
-            "whoever can read that place can be this edge",
+            was[chain],
+            now[chain],
         )
         for chain in sorted({*was} & {*now})
         if now[chain] - was[chain]
     ]
+
+
+def moved(chain: str, what: str, was: set[str], now: set[str]) -> Change:
+    """A token keeps what it has: where that may be known as a file now, it is another matter than one place for another."""
+    if all(map(in_token, was)) and not all(map(in_token, now)):
+        return Change("key-out-of-token", chain, what, "whoever can read that place can take the key away")
+    if all(map(in_token, now)) and not any(map(in_token, was)):
+        so = "nobody can take it away from there; a copy that was in a file is as good as it, as long as it is anywhere"
+        return Change("key-in-token", chain, what, so)
+    return Change("key-moved", chain, what, "whoever can read that place can be this edge")
 
 
 def places(plan: Plan) -> dict[str, set[str]]:

@@ -133,6 +133,11 @@ def start_keyholder(control: socket.socket, sandbox: str) -> Started:
     return run("hold", control, [sandbox])
 
 
+def start_module(control: socket.socket, sandbox: str) -> Started:
+    """Starts a process for a PKCS#11 module, which is told to it on `control`; as a keyholder, it stays who we are."""
+    return run("hold_tokens", control, [sandbox])
+
+
 def run(what: str, control: socket.socket, words: list[str]) -> Started:
     fd = control.fileno()
     command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), what, str(fd), *words]

@@ -23,6 +23,7 @@ from everyhop.identity.chain import broken, shown
 from everyhop.identity.keys import key_bytes, kind_of, named
 from everyhop.identity.mark import Mark
 from everyhop.identity.pem import instead, key_block
+from everyhop.identity.tokens import TokenKey, in_token, read_token_key
 from everyhop.identity.unusable import Unusable, read
 
 SYSTEM = "system"
@@ -31,7 +32,8 @@ BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", 
 
 @dataclass(frozen=True)
 class Pair:
-    """A chain with its key. The key's bytes are for the engine alone: they do not show in `repr`."""
+    """A chain with its key. The key's bytes are for the engine alone: they do not show in `repr`; of a key that a token has there are
+    none."""
 
     chain_pem: bytes = field(repr=False)
     key_pem: bytes = field(repr=False)
@@ -42,6 +44,7 @@ class Pair:
     chain_sha256: str
     key_sha256: str
     files: dict[Path, Mark]
+    token: TokenKey | None = None
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,15 @@ def read_names(chain: str, base: Path) -> tuple[str, ...]:
 
 
 def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> Pair:
-    """Reads a chain and its key and checks that they belong together. `environ` holds what `env:` and `cred:` name.
+    """Reads a chain and its key and checks that they belong together; a key that a token has is asked for that later. `environ` holds
+    what `env:` and `cred:` name.
 
     Raises `Unusable`.
     """
     chain_path = base / chain
     chain_pem, seen = read(chain_path, "certificate/unreadable")
+    if in_token(key):
+        return read_pair_in_token(chain_pem, key, chain_path, seen, base, environ)
     key_pem, key_file = key_bytes(key, base, environ)
     mend = "give a certificate on a curve that TLS knows, P-256 or P-384, or of RSA, as PEM"
     with judged(chain_path, "certificate/unreadable", mend):
@@ -121,11 +127,26 @@ def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> P
         return pair_of(found, chain_path, key_pem, named(key, base), {chain_path: seen, **key_file})
 
 
+def read_pair_in_token(
+    chain_pem: bytes, key: str, chain_path: Path, seen: Mark, base: Path, environ: Mapping[str, str]
+) -> Pair:
+    with judged(chain_path, "certificate/unreadable", "give a certificate on P-256 or P-384, or of RSA, as PEM"):
+        found = certificates(chain_pem, chain_path, "certificate/unreadable")
+        if (wrong := broken(tuple(found))) is not None:
+            raise Unusable("certificate/chain-broken", f"{chain_path}: {wrong[0]}", wrong[1])
+        shown_pem = b"".join(c.public_bytes(Encoding.PEM) for c in found)
+        if (why := _door.judge_chain(shown_pem.decode())) is not None:
+            mend = "have it issued anew by an authority that writes version 3 with its names: subjectAltName"
+            raise Unusable("certificate/unusable", f"{chain_path}: the first certificate {why}", mend)
+        token, pin_file = read_token_key(key, found[0], base, environ)
+        return told(found, shown_pem, b"", {chain_path: seen, **pin_file}, token)
+
+
 def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:
     """The pair, if an engine takes it, which is asked itself."""
     leaf = found[0]
     # A curve that nobody knows is told here, before it is taken for another's key.
-    public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     key_pem = key_block(key_pem, key)
     chain_pem = b"".join(c.public_bytes(Encoding.PEM) for c in found)
     match _door.judge_pair(chain_pem.decode(), key_pem):
@@ -138,6 +159,18 @@ def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key
             mend = "give the key that the certificate was issued for, leaf first"
             what = f"the key {key} does not belong to the first certificate of {chain_path}"
             raise Unusable("certificate/key-mismatch", what, mend, "key")
+    return told(found, chain_pem, key_pem, files)
+
+
+def told(
+    found: list[x509.Certificate],
+    chain_pem: bytes,
+    key_pem: bytes,
+    files: dict[Path, Mark],
+    token: TokenKey | None = None,
+) -> Pair:
+    leaf = found[0]
+    public = leaf.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return Pair(
         chain_pem=chain_pem,
         key_pem=key_pem,
@@ -148,6 +181,7 @@ def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key
         chain_sha256=sha256(b"".join(c.public_bytes(Encoding.DER) for c in found)),
         key_sha256=sha256(public),
         files=files,
+        token=token,
     )
 
 

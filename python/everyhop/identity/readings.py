@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from everyhop.identity.certificates import Pair, Roots, read_pair, read_roots
 from everyhop.identity.mark import mark_of
 from everyhop.identity.revocation import Crl, read_crl
+from everyhop.identity.tokens import in_token, pin_reference
 from everyhop.identity.unusable import Unusable
 
 Read = TypeVar("Read", Pair, Roots, Crl)
@@ -29,7 +30,7 @@ class Readings:
 
     def pair(self, chain: str, key: str, base: Path, environ: Mapping[str, str]) -> Pair:
         """As `read_pair`."""
-        kind, _, rest = key.partition(":")
+        kind, _, rest = (pin_reference(key) if in_token(key) else key).partition(":")
         given = environ.get({"env": rest, "cred": "CREDENTIALS_DIRECTORY"}.get(kind, ""))
         return self.known(("pair", chain, key, base, given), lambda: read_pair(chain, key, base, environ))
 

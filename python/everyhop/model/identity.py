@@ -23,7 +23,7 @@ class FileIdentity(Section):
     chain: str
     """PEM file, leaf first."""
     key: str
-    """`file:PATH`, `env:NAME` or `cred:NAME` (systemd); never the key itself."""
+    """`file:PATH`, `env:NAME` or `cred:NAME` (systemd); never the key itself. Or a `pkcs11:` URI of a key that [a token has](../how-to/keep-keys-in-an-hsm.md), which needs `[engine] keys = "apart"`."""
 
     @property
     def comes(self) -> bool:

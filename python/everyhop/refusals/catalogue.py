@@ -391,6 +391,49 @@ PAGES: dict[str, Page] = {
         "whoever can read the key can pretend to be the site, and whoever can change it decides who is believed",
         "Make it the owner's alone: chmod 600.",
     ),
+    "key/uri": Page(
+        "a PKCS#11 URI does not name a key",
+        "what it leaves open could be another key, and what is not looked at would be believed to count",
+        "It says token= (or serial=, slot-id=), object= or id=, ?module-path= and, where the token asks for a PIN, "
+        "&pin-source=, each once, as RFC 7512 has them.",
+    ),
+    "key/pin-inline": Page(
+        "a token's PIN stands in the configuration",
+        "whoever reads the configuration, the plan or a review of it could have the token sign",
+        "Name the file that holds it: pin-source=/etc/everyhop/pin. A PIN that stood here is known: change it.",
+    ),
+    "key/needs-apart": Page(
+        "a key is in a token, and keys are in the engine",
+        "a module is code of somebody else's; in the engine it would stand beside what strangers send",
+        'Write [engine] keys = "apart": the keyholder has it asked by a process of its own.',
+    ),
+    "key/not-there": Page(
+        "a key that is in a token is wanted where no token is asked",
+        "the hop would be refused by whoever asks for a certificate",
+    ),
+    "key/module": Page(
+        "a PKCS#11 module cannot be used, or be trusted",
+        "it is code that is loaded: whoever can change it has handshakes signed, and reads the PIN",
+        "The file and the folders above it belong to root and are written by nobody else.",
+    ),
+    "key/pin": Page(
+        "a token's PIN is not there, or is not the token's",
+        "few wrong PINs lock a token, so that one that was refused is not shown to it again",
+        "Everyhop tries a PIN once. A running edge tries none as long as the token says that a wrong one was shown since the last "
+        "that was right: everyhop check tries it once, and where it is right the next reload goes on. One that would lock the token "
+        "is not tried at all.",
+    ),
+    "key/pin-exposed": Page(
+        "a token's PIN can be read by others",
+        "whoever reads it and reaches the token has it sign",
+        "Make it the owner's alone: chmod 600.",
+    ),
+    "key/token": Page(
+        "a token does not sign by a key",
+        "no handshake could be made with its certificate",
+        "The token is there, has one private key that fits the URI, signs by it without being asked for the PIN each time, and "
+        "knows ECDSA, or RSA with PSS and PKCS#1 v1.5.",
+    ),
     "certificate/unusable": Page(
         "a certificate or key is of a kind that TLS does not use here",
         "no handshake could be made with it",
@@ -791,3 +834,5 @@ PAGES: dict[str, Page] = {
 
 ONLINE = frozenset({"acme/caa", "site/no-hsts", "site/unresolved"})
 """Said by `everyhop check --online` alone."""
+ASKED = frozenset({"key/token"})
+"""Said by a token that was asked, and by no file."""

@@ -62,6 +62,8 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
 
 # A secret that stands in the file, whichever form it has, a line of a key's PEM, and who signs in by a URL: shown as so many stars.
 _KEY = re.compile(r"""(\b(?:key|token|password|secret)["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+# No secret: a key of a token, unless its PIN may stand in it.
+_URI = re.compile(r"""pkcs11:(?:(?!pin(?!-source=)[\w%-]*=)[^"'\s,}])*(?=["'\s,}]|$)""", re.I)
 _USER = re.compile(r"""(://)([^\s/"'@:]*:[^\s/"'@]*)(?=@)""")
 _PEM = re.compile(r"""^\s*["']*([A-Za-z0-9+/=]{32,}|-----(?:BEGIN|END) .*)["',\s]*$""")
 
@@ -70,8 +72,12 @@ def masked(line: str) -> str:
     """`line` without the secret that stands in it, as long as before, so that marks below it still fit."""
     if _PEM.match(line):
         return "*" * len(line)
+    uris = list(_URI.finditer(line))
+    line = _URI.sub(lambda m: f"file:{'x' * (len(m[0]) - 5)}", line)
     for secret in (_KEY, _USER):
         line = secret.sub(lambda m: m[1] + "*" * len(m[2]), line)
+    for uri in uris:
+        line = line[: uri.start()] + uri[0] + line[uri.end() :]
     return line
 
 

@@ -87,6 +87,17 @@ def test_a_key_from_another_place_is_told_though_its_certificate_has_another_nam
     assert refused(old, read_plan(renewed.replace('"file:i.key"', '"env:I"'))) == {"key-moved:i-2027.pem"}
 
 
+def test_a_key_that_leaves_its_token_is_a_weakening_and_one_that_is_in_one_now_is_none() -> None:
+    old = plan(route("r"), more='[engine]\nkeys = "apart"\n')
+    uri = "pkcs11:token=edge;object=shop?module-path=/m.so"
+    inside = read_plan(old.model_dump_json().replace('"file:y"', f'"{uri}"'))
+    other = read_plan(inside.model_dump_json().replace("object=shop", "object=next"))
+    assert refused(inside, old) == {"key-out-of-token:x"}
+    assert refused(old, inside) == set()
+    assert {c.kind for c in compare(old, inside)} == {"key-in-token"}
+    assert refused(inside, other) == {"key-moved:x"}, "another key is another place"
+
+
 @pytest.mark.parametrize(
     ("more", "site"),
     [("", ""), ('upstream_protocol = "h2"\n', ""), ("", 'alpn = ["h2"]\n')],

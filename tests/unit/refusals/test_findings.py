@@ -86,6 +86,12 @@ def test_no_line_is_shown_for_a_place_that_is_not_in_the_file(line: int) -> None
         ('crl = "https://me:hunter2@ca.test/x.crl"', 'crl = "https://**********@ca.test/x.crl"'),
         ('from = "https://[::1]:8443/a@b"', 'from = "https://[::1]:8443/a@b"'),
         ('to = "https://b.test@c.test/"', 'to = "https://b.test@c.test/"'),
+        (
+            'key = "pkcs11:token=a;object=b?module-path=/m&pin-source=/pin" # token = "x"',
+            'key = "pkcs11:token=a;object=b?module-path=/m&pin-source=/pin" # token = ***',
+        ),
+        ('key = "pkcs11:token=a;object=b?pin-value=1234"', f"key = {'*' * 40}"),
+        ('key = "pkcs11:token=a?PIN%2dvalue=1234&x"', f"key = {'*' * 35}"),
     ],
 )
 def test_a_secret_that_stands_in_the_file_is_shown_as_stars_and_a_reference_as_it_is(line: str, shown: str) -> None:

@@ -1,0 +1,223 @@
+"""Keeps a process for each PKCS#11 module that keys are asked by: started before the keyholder is told of its keys, and followed by another
+when it dies, hangs or has lost its token. Keys of files, and those of other modules, do not wait for it. A PIN that was refused is not
+tried again before it changes.
+
+Read next: `keyholding.py`, whose keyholder asks them; `../engine/tokens.py`, what is said.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, field
+
+from everyhop.admin.telling import say
+from everyhop.engine import holding as h
+from everyhop.engine.control import Control
+from everyhop.engine.frames import Lost
+from everyhop.engine.tokens import Asked, Uses, begun, by_module, gone, hold
+from everyhop.errors import EveryhopError
+
+LOOK_S, HANGS_S = 1.0, 1.0
+"""How often one is asked for its counts; one that says nothing for so long hangs."""
+STUCK_MS = 2000
+"""A token that makes one signature for so long hangs."""
+LIVED_S = 10.0
+"""One that ran for so long has not begun to fail."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
+"""Before another is started in the place of one that did not live: doubled each time."""
+MEANWHILE = "handshakes by it wait up to a second, then end as handshake/unsigned, or hop/unsigned towards a backend; all others go on"
+
+
+@dataclass
+class Kept:
+    """A module, and its process while there is one."""
+
+    module: str
+    sandbox: str
+    keys: Uses = field(default_factory=dict)
+    asked: Asked | None = None
+    lacking: list[h.Lacking] = field(default_factory=list)
+    why: str = ""
+    """What the last process ended by, while there is no other."""
+    lined: int | None = None
+    """The keyholder that has lines to it, by its pid."""
+    restarts: int = 0
+    began_s: float = 0.0
+    looked_s: float = 0.0
+    pause_s: float = 0.0
+    again_s: float = 0.0
+    signed: int = 0
+
+    def end(self) -> None:
+        if self.asked is not None:
+            self.asked.end()
+        self.asked, self.lined = None, None
+
+    def begin(self) -> None:
+        """A process that signs by what it can; `why` says that there is none."""
+        self.end()
+        self.asked, self.began_s = begun(self.sandbox), time.monotonic()
+        self.holds(self.keys)
+
+    def holds(self, keys: Uses) -> None:
+        assert self.asked is not None, "begun"
+        try:
+            self.lacking = hold(self.asked, self.module, keys, careful=True, whole=False)
+            self.why = ""
+        except Lost:
+            self.asked.process.wait(0.5)
+            self.why = gone(self.asked.process)
+            self.end()
+
+    @property
+    def waits_for_token(self) -> bool:
+        """Whether it is worth asking again: a PIN that was refused is not."""
+        return any(it.slug != "key/pin" for it in self.lacking)
+
+    def trouble(self) -> str:
+        """What is wrong with it, with what happens meanwhile; empty where nothing is."""
+        if self.asked is None:
+            return f"module {self.module}: {self.why}; {MEANWHILE}; it is started again within {self.pause_s:g} s"
+        if self.lacking:
+            names = ", ".join(sorted({it.id for it in self.lacking}))
+            again = (
+                f"asked again within {self.pause_s:g} s"
+                if self.waits_for_token
+                else "not asked again before that changes"
+            )
+            return f"module {self.module}: no key for {names}: {self.lacking[0].why}; {MEANWHILE}; {again}"
+        return ""
+
+    def told(self) -> dict[str, object]:
+        return {
+            "module": self.module,
+            "pid": None if self.asked is None else self.asked.process.process.pid,
+            "restarts": self.restarts,
+            "keys": sorted({id_ for id_, _ in self.keys}),
+            "signed": self.signed,
+            "lacking": {it.id: it.why for it in self.lacking},
+            "trouble": self.trouble(),
+        }
+
+
+class Modules:
+    """Of one supervisor."""
+
+    def __init__(self, sandbox: str) -> None:
+        self.sandbox = sandbox
+        self.all: dict[str, Kept] = {}
+
+    def hold(self, current: Uses, coming: Uses) -> list[h.Lacking]:
+        """Signs by the keys of both; gives those of `coming` that cannot be signed by, and then holds what it held."""
+        lacking: list[h.Lacking] = []
+        # What is shown until the coming plan is taken, by names of its own.
+        before = {
+            (f"{id_} before", role): key for (id_, role), key in current.items() if coming.get((id_, role)) != key
+        }
+        for module, keys in by_module(before | coming).items():
+            it = self.all.setdefault(module, Kept(module, self.sandbox))
+            wanted = {id_ for (id_, _), key in coming.items() if key.module == module}
+            if it.asked is None or it.asked.process.is_over():
+                it.keys = keys
+                it.begin()
+            else:
+                it.keys = keys
+                it.holds(keys)
+            if it.asked is None:
+                lacking += [h.Lacking(id=id_, slug="key/module", why=it.why) for id_ in wanted]
+            lacking += [one for one in it.lacking if one.id in wanted]
+        if lacking:
+            self.only(current)
+        return lacking
+
+    def only(self, keys: Uses) -> None:
+        """Lets go of all others."""
+        left = by_module(keys)
+        for module in [*self.all]:
+            it = self.all[module]
+            if module not in left:
+                it.end()
+                del self.all[module]
+            elif it.keys != left[module]:
+                it.keys = left[module]
+                if it.asked is not None:
+                    it.holds(it.keys)
+
+    def connect(self, keyholder: Control, pid: int, lines: int) -> None:
+        """Lines from the keyholder to each process that has none to this one."""
+        for it in self.all.values():
+            if it.asked is None or it.lined == pid:
+                continue
+            pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(lines)]
+            try:
+                it.asked.control.must(h.Lines(), h.Held, [theirs.fileno() for _, theirs in pairs])
+                keyholder.must(h.Module(module=it.module), h.Held, [ours.fileno() for ours, _ in pairs])
+                it.lined = pid
+            except Lost:
+                if it.asked.process.is_over():
+                    continue  # the next look sees to it
+                raise
+            finally:
+                for one in (end for pair in pairs for end in pair):
+                    one.close()
+
+    def look(self) -> None:
+        """One that died, hangs or has lost its token is followed by another, or asked again."""
+        for it in self.all.values():
+            now_s = time.monotonic()
+            if it.asked is not None and (it.asked.process.is_over() or self.hangs(it, now_s)):
+                it.why = it.asked.process.how() or "it does not answer"
+                lived = now_s - it.began_s >= LIVED_S
+                it.end()
+                it.restarts += 1
+                say(f"the process of module {it.module} is gone ({it.why}); starting another ({it.restarts})")
+                self.pauses(it, now_s, at_once=lived or it.pause_s == 0)
+            if it.asked is None and now_s >= it.again_s:
+                it.begin()
+                self.settled(it)
+            elif it.asked is not None and it.lacking and it.waits_for_token and now_s >= it.again_s:
+                if len(it.lacking) < len(it.keys):
+                    it.holds(it.keys)
+                else:
+                    # Modules that do not see a token which came later see it once they begin.
+                    it.begin()
+                self.settled(it)
+
+    def settled(self, it: Kept) -> None:
+        if it.asked is None or it.lacking:
+            self.pauses(it, time.monotonic(), at_once=False)
+
+    def pauses(self, it: Kept, now_s: float, *, at_once: bool) -> None:
+        if at_once:
+            it.again_s, it.pause_s = now_s, FIRST_PAUSE_S
+        else:
+            it.again_s = now_s + it.pause_s
+            it.pause_s = min(max(it.pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+
+    def hangs(self, it: Kept, now_s: float) -> bool:
+        if it.asked is None or now_s < it.looked_s + LOOK_S:
+            return False
+        it.looked_s = now_s
+        if not it.lacking and now_s - it.began_s >= LIVED_S:
+            it.pause_s = 0.0
+        before = it.asked.control.sock.gettimeout()
+        it.asked.control.sock.settimeout(HANGS_S)
+        try:
+            counts = it.asked.control.must(h.Counted(), h.Counts)
+        except Lost:
+            return True
+        it.signed = sum(one.signed for one in counts.signed)
+        it.asked.control.sock.settimeout(before)
+        return counts.waits_ms > STUCK_MS
+
+    def must_be_well(self) -> None:
+        """Raises `EveryhopError` with what is wrong."""
+        if wrong := [text for it in self.all.values() if (text := it.trouble())]:
+            raise EveryhopError("; ".join(wrong))
+
+    def told(self) -> list[dict[str, object]]:
+        return [it.told() for it in self.all.values()]
+
+    def end(self) -> None:
+        self.only({})
