@@ -22,10 +22,12 @@ LOOK_S, HANGS_S = 1.0, 1.0
 """How often one is asked for its counts; one that says nothing for so long hangs."""
 STUCK_MS = 2000
 """A token that makes one signature for so long hangs."""
-LIVED_S = 10.0
-"""One that ran for so long has not begun to fail."""
+LIVED_S = 1.0
+"""One that signed for so long is followed by another at once, and others after the first pause."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
-"""Before another is started in the place of one that did not live: doubled each time."""
+"""Between starts; doubled where one does not come so far that it signs."""
+PATIENCE_S = 5.0
+"""For a module that is loaded, and its tokens: nothing else of the supervisor is done meanwhile."""
 MEANWHILE = "handshakes by it wait up to a second, then end as handshake/unsigned, or hop/unsigned towards a backend; all others go on"
 
 
@@ -57,7 +59,7 @@ class Kept:
     def begin(self) -> None:
         """A process that signs by what it can; `why` says that there is none."""
         self.end()
-        self.asked, self.began_s = begun(self.sandbox), time.monotonic()
+        self.asked, self.began_s = begun(self.sandbox, PATIENCE_S), time.monotonic()
         self.holds(self.keys)
 
     def holds(self, keys: Uses) -> None:
@@ -109,7 +111,8 @@ class Modules:
         self.all: dict[str, Kept] = {}
 
     def hold(self, current: Uses, coming: Uses) -> list[h.Lacking]:
-        """Signs by the keys of both; gives those of `coming` that cannot be signed by, and then holds what it held."""
+        """Signs by the keys of both; gives those that only `coming` has and that cannot be signed by, and then holds what it held. A
+        token that was lost holds up no other change."""
         lacking: list[h.Lacking] = []
         # What is shown until the coming plan is taken, by names of its own.
         before = {
@@ -117,7 +120,7 @@ class Modules:
         }
         for module, keys in by_module(before | coming).items():
             it = self.all.setdefault(module, Kept(module, self.sandbox))
-            wanted = {id_ for (id_, _), key in coming.items() if key.module == module}
+            wanted = {use[0] for use, key in coming.items() if key.module == module and current.get(use) != key}
             if it.asked is None or it.asked.process.is_over():
                 it.keys = keys
                 it.begin()
@@ -168,11 +171,10 @@ class Modules:
             now_s = time.monotonic()
             if it.asked is not None and (it.asked.process.is_over() or self.hangs(it, now_s)):
                 it.why = it.asked.process.how() or "it does not answer"
-                lived = now_s - it.began_s >= LIVED_S
+                it.again_s = max(it.again_s, now_s if now_s - it.began_s >= LIVED_S else now_s + FIRST_PAUSE_S)
                 it.end()
                 it.restarts += 1
                 say(f"the process of module {it.module} is gone ({it.why}); starting another ({it.restarts})")
-                self.pauses(it, now_s, at_once=lived or it.pause_s == 0)
             if it.asked is None and now_s >= it.again_s:
                 it.begin()
                 self.settled(it)
@@ -186,21 +188,15 @@ class Modules:
 
     def settled(self, it: Kept) -> None:
         if it.asked is None or it.lacking:
-            self.pauses(it, time.monotonic(), at_once=False)
-
-    def pauses(self, it: Kept, now_s: float, *, at_once: bool) -> None:
-        if at_once:
-            it.again_s, it.pause_s = now_s, FIRST_PAUSE_S
-        else:
-            it.again_s = now_s + it.pause_s
             it.pause_s = min(max(it.pause_s * 2, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+            it.again_s = time.monotonic() + it.pause_s
+        else:
+            it.pause_s = it.again_s = 0.0
 
     def hangs(self, it: Kept, now_s: float) -> bool:
         if it.asked is None or now_s < it.looked_s + LOOK_S:
             return False
         it.looked_s = now_s
-        if not it.lacking and now_s - it.began_s >= LIVED_S:
-            it.pause_s = 0.0
         before = it.asked.control.sock.gettimeout()
         it.asked.control.sock.settimeout(HANGS_S)
         try:

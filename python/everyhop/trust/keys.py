@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from everyhop.identity.tokens import in_token
 from everyhop.plan import AtEdge, Backend, Cert, Identity, MutualHop, Plan, Route, Site
 from everyhop.plan.token import KeysServer
 
-Comes = Literal["files", "acme", "ca", "spiffe"]
+Comes = Literal["files", "token", "acme", "ca", "spiffe"]
 """By whom a certificate and its successors come."""
-Where = Literal["engine", "keyholder"]
+Where = Literal["engine", "keyholder", "token"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Held:
     whose: str
     """Of a site or of an identity, by its name."""
     at: Where
-    """The process that has it in its memory to sign with."""
+    """The process that has it in its memory to sign with; or a token, which none of ours reads it from."""
     comes: Comes
     origin: str
     """As the plan has it: a reference to the key, or whoever issues."""
@@ -47,7 +48,12 @@ KEYHOLDER = (
     "is in the memory of the keyholder, and an engine that starts with this plan never has it: whoever takes the engine has "
     "handshakes signed for as long as that is so, and takes no key away"
 )
-_SAID: dict[Where, str] = {"engine": ENGINE, "keyholder": KEYHOLDER}
+TOKEN = (
+    "is in a token, which signs by it and does not give it to us: it is in the memory of neither engine nor keyholder, which asks the process of the token's PKCS#11 "
+    "module. Whoever takes the engine has handshakes signed for as long as that is so, and takes no key away; a copy from before it came "
+    "there, or a module that holds keys in its process as SoftHSM's does, is another matter"
+)
+_SAID: dict[Where, str] = {"engine": ENGINE, "keyholder": KEYHOLDER, "token": TOKEN}
 
 
 def held(plan: Plan, route: Route, sites: Sequence[Site], others: Sequence[Backend]) -> tuple[Held, ...]:
@@ -68,12 +74,16 @@ def _held(plan: Plan, whose: str, it: Cert | Identity) -> Held:
     return Held(whose, at, comes, it.key, f"The private key of {whose} {_SAID[at]}. {_RENEWED[comes](it)}")
 
 
-def _at(plan: Plan, _: Cert | Identity) -> Where:
+def _at(plan: Plan, it: Cert | Identity) -> Where:
+    if in_token(it.key):
+        return "token"
     return "keyholder" if plan.engine.keys == "apart" else "engine"
 
 
 def _comes(origin: str) -> Comes:
     kind = origin.partition(":")[0]
+    if in_token(origin):
+        return "token"
     return kind if kind in ("acme", "ca", "spiffe") else "files"  # type: ignore[return-value]
 
 
@@ -82,6 +92,10 @@ def _of_files(it: Cert | Identity) -> str:
         f"It comes from {it.key}, and its certificate from {it.chain}: somebody else makes and renews both, says how long the certificate "
         "lives, and has had the key."
     )
+
+
+def _of_token(it: Cert | Identity) -> str:
+    return f"It is {it.key}, and its certificate comes from {it.chain}: somebody else makes and renews both, and says how long the certificate lives."
 
 
 def _of_acme(it: Cert | Identity) -> str:
@@ -107,7 +121,7 @@ def _of_spiffe(it: Cert | Identity) -> str:
     )
 
 
-_RENEWED = {"files": _of_files, "acme": _of_acme, "ca": _of_ca, "spiffe": _of_spiffe}
+_RENEWED = {"files": _of_files, "token": _of_token, "acme": _of_acme, "ca": _of_ca, "spiffe": _of_spiffe}
 
 
 def _folder(it: Cert | Identity) -> str:

@@ -53,6 +53,20 @@ def test_each_key_of_a_route_is_told_once_with_the_process_that_has_it(tmp_path:
         assert key.sentence in about_route(it, NOW)
 
 
+def test_a_key_in_a_token_is_told_as_that_and_in_no_process_of_ours(tmp_path: Path) -> None:
+    uri = "pkcs11:token=edge;object=shop?module-path=/m.so&pin-source=/pin"
+    site = f'certs = [{{ chain = "site.pem", key = "{uri}" }}]\n'
+    it = mapped(tmp_path, '[engine]\nkeys = "apart"\n' + SITE + site + BY_FILES + ROUTE)
+    key = of(it, "site 's'")
+    assert (key.at, key.comes, key.origin) == ("token", "token", uri)
+    assert (
+        "does not give it to us" in key.sentence
+        and f"It is {uri}, and its certificate comes from site.pem" in key.sentence
+    )
+    assert key.sentence in about_route(it, NOW)
+    assert of(it, "identity 'i'").at == "keyholder"
+
+
 @pytest.mark.parametrize(
     ("identity", "comes", "words"),
     [
