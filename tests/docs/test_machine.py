@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 PLAIN = "bash sed sort head cut dirname mktemp rm tail env cat touch chmod true tee"
 NEEDED = (
     "cc h2load nghttpd curl openssl valgrind strace slowhttptest systemd-analyze go git fcgiwrap litmus docker-registry "
-    "prometheus promtool redis-server redis-cli mosquitto mosquitto_pub ldapsearch htpasswd argon2 postgres"
+    "prometheus promtool redis-server redis-cli mosquitto mosquitto_pub ldapsearch htpasswd argon2 postgres "
+    "softhsm2-util"
 )
 # In /usr/sbin, where the list looks as well.
 DAEMONS = "nginx haproxy slapd dovecot"
