@@ -79,8 +79,9 @@ def of_records(
             "may not", at, f"let it issue for what is proved by {allowed}, and here that is {', '.join(kinds)}"
         )
     if all("accounturi" in it.conditions for it in fit):
-        account = fit[0].conditions["accounturi"]
-        return Verdict("perhaps", at, f"let it issue to the account {account} alone")
+        accounts = list(dict.fromkeys(it.conditions["accounturi"] for it in fit))
+        which = "account" if len(accounts) == 1 else "accounts"
+        return Verdict("perhaps", at, f"let it issue to the {which} {', '.join(accounts)} alone")
     return Verdict("may")
 
 

@@ -75,6 +75,27 @@ def test_records_that_say_nothing_of_issuing_let_anybody_and_unknown_ones_count_
     assert says({"example.com": issue("x", tag="strange")}).says == "may"
     assert says({"example.com": issue("letsencrypt.org") + issue("x", tag="strange", flags=128)}).says == "may not"
     assert says({"example.com": issue("letsencrypt.org", flags=128)}).says == "may"
+    # The other bits are reserved, and say nothing (RFC 8659 §4.1).
+    assert says({"example.com": issue("x", tag="strange", flags=127)}).says == "may"
+    assert says({"example.com": issue("x", tag="strange", flags=255)}).says == "may not"
+
+
+def test_why_it_may_not_names_what_stands_in_the_way() -> None:
+    strange = issue("x", tag="first", flags=128) + issue("x", tag="second", flags=128)
+    assert says({"example.com": strange}).why == "say 'first', which no authority knows and all must obey"
+    ways = issue(*(f"letsencrypt.org; validationmethods={it}" for it in ("dns-01,http-01", "ca-9")))
+    wanted = "let it issue for what is proved by ca-9, dns-01, http-01, and here that is tls-alpn-01"
+    assert says({"example.com": ways}, kinds=("tls-alpn-01",)).why == wanted
+    # A list of none.
+    none = says({"example.com": issue("letsencrypt.org; validationmethods=")})
+    assert none.why == "let it issue for what is proved by nothing, and here that is tls-alpn-01, http-01"
+
+
+def test_each_account_that_it_may_issue_to_is_named_once() -> None:
+    one, other = (f"letsencrypt.org; accounturi=https://a.test/{n}" for n in (1, 2))
+    assert says({"example.com": issue(one, one)}).why == "let it issue to the account https://a.test/1 alone"
+    both = says({"example.com": issue(one, other)})
+    assert both.why == "let it issue to the accounts https://a.test/1, https://a.test/2 alone"
 
 
 def test_what_the_dns_does_not_tell_is_no_verdict() -> None:
@@ -86,6 +107,6 @@ def test_what_the_dns_does_not_tell_is_no_verdict() -> None:
 
 
 def test_conditions_are_read_by_their_names() -> None:
-    it = issuer("letsencrypt.org; accounturi=https://a.test/acct/1?x=2 ;ValidationMethods=dns-01")
+    it = issuer("letsencrypt.org; accounturi=https://a.test/acct/1?x=2 ;; ValidationMethods=dns-01")
     assert it.name == "letsencrypt.org"
     assert it.conditions == {"accounturi": "https://a.test/acct/1?x=2", "validationmethods": "dns-01"}
