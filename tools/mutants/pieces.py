@@ -56,6 +56,8 @@ PIECES: dict[str, Rust | Python] = {
     "canon": Rust(("everyhop-canon",)),
     "hello": Rust(("everyhop-hello",)),
     "ticket": Rust(("everyhop-ticket",)),
+    "signing": Rust(("everyhop-signing",)),
+    "keyholder": Rust(("everyhop-keyholder",)),
     "decide": Rust(("everyhop-decide",), without=TABLE),
     "table": Rust(("everyhop-decide",), TABLE),
     "http1": Rust(("everyhop-http1",)),
@@ -175,6 +177,17 @@ PIECES: dict[str, Rust | Python] = {
             *(f"tests/unit/diff/test_diff.py::test_{name}" for name in FIELDS),
         ),
     ),
+    # What tries servers and runs edges is asked by wire tests, which are no judges here: they break nothing that runs in their process.
+    "migrate": Python(
+        ("migrate/asked.py", "migrate/edit.py", "migrate/running.py"),
+        (
+            "tests/unit/migrate/test_asked.py",
+            "tests/unit/migrate/test_running.py",
+            "tests/unit/migrate/test_edit.py",
+        ),
+    ),
+    "grade": Python(("grade/judged.py", "grade/shown.py"), ("tests/unit/grade/test_judged.py",)),
+    "online": Python(("online/caa.py",), ("tests/unit/online/test_caa.py",)),
     "advise": Python(
         ("advise/*.py",),
         (

@@ -1,13 +1,12 @@
-"""Asks the tests about one mutation after the other, from a process that has imported already what no mutation touches.
+"""Asks the tests about one mutation after the other. Those of what functions do are asked of by `ready.py`; what is done on import,
+here, from a process that has imported already what no mutation touches, and each is judged in a process forked from it.
 
-Each is judged in a process forked from it, by the tests that ran the broken function when nothing was broken: no other
-can tell. Runs in the copy of the tree, which is its folder: `python -m tools.mutants.warm SOCKET MODULES TESTS`, lists by
-commas. Read next: `ask.py`, which is what cosmic-ray starts each time.
+Runs in the copy of the tree, which is its folder: `python -m tools.mutants.warm SOCKET MODULES TESTS`, lists by commas. Read
+next: `ready.py`, and `ask.py`, which is what cosmic-ray starts each time.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
 import importlib
@@ -23,35 +22,50 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import hypothesis
 import pytest
 
+from tools.mutants.ready import Ready
 from tools.mutants.resting import Resting
 
 TIMEOUT_S = 120.0
 """Of the processor's time: a machine that is busy with something else makes no mutation a noticed one."""
 OPTIONS = ("-x", "-q", "--no-header", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-Function = tuple[str, int]
-"""By its file and its first line."""
+Line = tuple[str, int]
 IMPORT = ""
 """Stands for a test's name while modules are imported."""
 
 
 class Rehearsal:
-    """The tests with nothing broken: which functions each of them runs."""
+    """The tests with nothing broken: which lines each of them runs."""
 
     def __init__(self, files: list[str]) -> None:
         self.files = {str(Path(file).resolve()): file for file in files}
-        self.ran: dict[str, set[Function]] = defaultdict(set)
+        self.ran: dict[str, set[Line]] = defaultdict(set)
         self.test = IMPORT
+        self.left: dict[tuple[str, CodeType], set[int]] = {}
+        """Lines that the test has not run yet; where none is left nobody looks, which is what takes long."""
         self.lost: list[str] = []
 
-    def seen(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and (file := self.files.get(frame.f_code.co_filename)):
-            self.ran[self.test].add((file, frame.f_code.co_firstlineno))
+    def seen(self, frame: FrameType, event: str, _: object) -> Any:
+        code = frame.f_code
+        if code.co_filename not in self.files:
+            return None
+        # Code of two files may be equal.
+        it = (code.co_filename, code)
+        if it not in self.left:
+            self.left[it] = {row for _, _, row in code.co_lines() if row}
+        return self.line if self.left[it] else None
+
+    def line(self, frame: FrameType, event: str, _: object) -> Any:
+        left = self.left.get((frame.f_code.co_filename, frame.f_code), set())
+        if event == "line" and frame.f_lineno in left:
+            left.discard(frame.f_lineno)
+            self.ran[self.test].add((self.files[frame.f_code.co_filename], frame.f_lineno))
+        return self.line if left else None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
@@ -62,20 +76,22 @@ class Rehearsal:
                     clear()
         self.test = item.nodeid
         self.ran[self.test] = set()
+        self.left.clear()
         self.watch()
         try:
             return (yield)
         finally:
             # A recursion that is too deep for one call more ends the watching, and nobody is told.
-            if sys.getprofile() != self.seen:
+            if sys.gettrace() != self.seen:
                 self.lost.append(self.test)
             self.test = IMPORT
+            self.left.clear()
 
     def watch(self) -> None:
-        threading.setprofile(self.seen)
-        sys.setprofile(self.seen)
+        threading.settrace(self.seen)
+        sys.settrace(self.seen)
 
-    def known(self) -> dict[str, list[Function]]:
+    def known(self) -> dict[str, list[Line]]:
         """What each test ran; one that was lost sight of may have run anything."""
         anything = {it for ran in self.ran.values() for it in ran}
         return {test: sorted(anything if test in self.lost else ran) for test, ran in self.ran.items()}
@@ -108,13 +124,14 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
     sys.dont_write_bytecode = True
     warm(known["modules"], {dotted(file) for file in files})
     whole = {file: Path(file).read_text() for file in files}
-    ran = {test: {tuple(it) for it in functions} for test, functions in known["ran"].items()}
-    anew = ran.pop(IMPORT)
+    ran = {test: {tuple(it) for it in lines} for test, lines in known["ran"].items()}
     gc.collect()
     gc.freeze()
+    ready = standing(tests, whole, ran)
+    chosen = [test for test in ran if test != IMPORT]
+    best = ""
     noticed = Path(f"{at}.noticed")
-    best: dict[Function | None, list[str]] = defaultdict(list)
-    with socket.socket(socket.AF_UNIX) as door:
+    with socket.socket(socket.AF_UNIX) as door, ready.makefile("rw") as asked:
         Path(f"{at}.new").unlink(missing_ok=True)
         door.bind(f"{at}.new")
         door.listen()
@@ -122,20 +139,42 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
         while True:
             asking, _ = door.accept()
             with asking:
-                it = broken(whole)
-                chosen = [*ran] if it is None or it in anew else [test for test, those in ran.items() if it in those]
-                # Whoever noticed the last in this function is likely to notice the next.
-                chosen = [*best[it], *(test for test in chosen if test not in best[it])]
-                noticed.unlink(missing_ok=True)
-                # By themselves first: to collect all files takes longer than to ask one test.
-                likely, others = chosen[: len(best[it])], chosen[len(best[it]) :]
-                wrong = any(
-                    apart(partial(judged, tests, those, noticed), TIMEOUT_S) for those in (likely, others) if those
-                )
-                if wrong and noticed.exists():
-                    test = noticed.read_text()
-                    best[it] = [test, *(other for other in best[it] if other != test)]
-                asking.sendall(b"killed" if wrong else b"survived")
+                answer, changed = "unready", broken(whole)
+                if changed is not None:
+                    asked.write(f"{json.dumps(changed)}\n")
+                    asked.flush()
+                    # Where it is gone the silence is an error, and no answer.
+                    answer = asked.readline().strip()
+                    if not answer:
+                        sys.exit("the tests that stood ready are gone")
+                if answer == "unready":
+                    noticed.unlink(missing_ok=True)
+                    # Whoever noticed the last by itself first: to collect all files takes longer than to ask one test.
+                    wrong = any(
+                        apart(partial(judged, tests, those, noticed), TIMEOUT_S)
+                        for those in ([best], chosen)
+                        if any(those)
+                    )
+                    if wrong and noticed.exists():
+                        best = noticed.read_text()
+                    answer = "killed" if wrong else "survived"
+                asking.sendall(answer.encode())
+
+
+def standing(tests: list[str], whole: dict[str, str], ran: dict[str, set[Line]]) -> socket.socket:
+    """Where those can be asked that stand ready, in a process of their own, which ends with this one."""
+    here, there = socket.socketpair()
+    if os.fork():
+        there.close()
+        return here
+    try:
+        here.close()
+        sink = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(sink, 1)
+        at_random_but_once()
+        pytest.main([*OPTIONS, *tests], plugins=[Ready(there, whole, ran, partial(apart, seconds=TIMEOUT_S))])
+    finally:
+        os._exit(1)
 
 
 def judged(tests: list[str], chosen: list[str], noticed: Path) -> int:
@@ -161,7 +200,7 @@ def rehearse(files: list[str], tests: list[str], told: Path) -> int:
     watch = Rehearsal(files)
     watch.watch()
     wrong = pytest.main([*OPTIONS, *tests], plugins=[watch])
-    sys.setprofile(None)
+    sys.settrace(None)
     watch.ran.setdefault(IMPORT, set())
     modules = [name for name in sys.modules if not name.startswith(("tests", "__"))]
     told.write_text(json.dumps({"modules": modules, "ran": watch.known()}))
@@ -215,18 +254,9 @@ def dotted(file: str) -> str:
     return ".".join(Path(file).relative_to("python").with_suffix("").parts).removesuffix(".__init__")
 
 
-def broken(whole: dict[str, str]) -> Function | None:
-    """The function that is broken now; none where it is what is done on import, which all tests depend on."""
-    for file, text in whole.items():
-        lines, now = text.splitlines(), Path(file).read_text().splitlines()
-        if lines == now:
-            continue
-        row = next((n for n, (a, b) in enumerate(zip(lines, now, strict=False), 1) if a != b), len(lines))
-        functions = [it for it in ast.walk(ast.parse(text)) if isinstance(it, ast.FunctionDef)]
-        around = [it for it in functions if it.body[0].lineno <= row <= (it.end_lineno or 0)]
-        # They are walked from the outermost to the innermost.
-        return (file, min([around[-1].lineno, *(d.lineno for d in around[-1].decorator_list)])) if around else None
-    return None
+def broken(whole: dict[str, str]) -> str | None:
+    """The file that is broken now."""
+    return next((file for file, text in whole.items() if Path(file).read_text() != text), None)
 
 
 if __name__ == "__main__":

@@ -102,9 +102,9 @@ def test_that_many_were_added_is_told_in_few_words_and_soon() -> None:
     """Clouds publish lists of thousands."""
     many = [f"10.{n // 256}.{n % 256}.0/25" for n in range(5000)]
     old, new = plan(route("r", more=allow(TEN[:1]))), plan(route("r", more=allow(many)))
-    began = time.monotonic()
+    began = time.process_time()
     (change,) = told(new, old, "networks-widened")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert change.what.endswith(" more") and len(change.what) < 120
 
 
