@@ -3,9 +3,11 @@
 
 use crate::exchange::asked::Asked;
 use base64::Engine;
+use everyhop_canon::cidr::unmapped;
 use everyhop_canon::forwarded::write_node;
+use everyhop_http1::write::number;
+use everyhop_record::json::address;
 use std::cell::Cell;
-use std::fmt::Write;
 use std::net::IpAddr;
 
 /// RFC 9440 §2.3: a chain that is longer is not passed on.
@@ -52,7 +54,7 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
     put("x-forwarded-proto", scheme.as_bytes());
     put("x-forwarded-host", authority.as_bytes());
     if let Some(port) = asked.told.as_ref().and_then(|it| it.port) {
-        let _ = write!(text, "{port}");
+        number(&mut text.0, u64::from(port));
         put("x-forwarded-port", &text.0);
         text.0.clear();
     }
@@ -64,20 +66,24 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
         put("x-real-ip", &said.address);
     } else {
         for ip in &asked.chain {
-            let _ = write!(text, "{ip}, ");
+            address(&mut text.0, *ip);
+            text.push(b", ");
         }
         text.push(&said.address);
         put("x-forwarded-for", &text.0);
         text.0.clear();
         if let Some(first) = asked.chain.first() {
-            let _ = write!(text, "{first}");
+            address(&mut text.0, *first);
         }
         put("x-real-ip", &text.0);
         text.0.clear();
     }
     for ip in &asked.chain {
         text.push(b"for=");
-        write_node(&mut text.0, *ip);
+        match unmapped(*ip) {
+            v4 @ IpAddr::V4(_) => address(&mut text.0, v4),
+            v6 => write_node(&mut text.0, v6),
+        }
         text.push(b", ");
     }
     let scheme = if scheme == "https" { &b";proto=https;host=\""[..] } else { b";proto=http;host=\"" };
@@ -124,12 +130,5 @@ impl Drop for Text {
 impl Text {
     fn push(&mut self, part: &[u8]) {
         self.0.extend_from_slice(part);
-    }
-}
-
-impl Write for Text {
-    fn write_str(&mut self, part: &str) -> std::fmt::Result {
-        self.push(part.as_bytes());
-        Ok(())
     }
 }
