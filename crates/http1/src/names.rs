@@ -94,6 +94,12 @@ pub fn field_id(name: &[u8]) -> FieldId {
         (4, b'd') => (b"date", FieldId::Date),
         (6, b'e') => (b"expect", FieldId::Expect),
         (7, b'u') => (b"upgrade", FieldId::Upgrade),
+        // What an edge in front says on each request: found at once, before the families are looked through.
+        (9, b'f') => (b"forwarded", FieldId::Identity),
+        (9, b'x') => (b"x-real-ip", FieldId::Identity),
+        (12, b'x') => (b"x-request-id", FieldId::Identity),
+        (16, b'x') => (b"x-forwarded-host", FieldId::Identity),
+        (17, b'x') => (b"x-forwarded-proto", FieldId::Identity),
         (10, b'c') => (b"connection", FieldId::Connection),
         (10, b'k') => (b"keep-alive", FieldId::KeepAlive),
         (10, b'e') => (b"early-data", FieldId::EarlyData),
@@ -232,6 +238,22 @@ mod tests {
                     assert_eq!(field_id(&other) == id, same, "{b:#x} at {at} of {name}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_is_found_at_once_of_an_edge_in_front_is_what_the_families_say() {
+        for name in
+            ["forwarded", "x-real-ip", "x-request-id", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for"]
+        {
+            for at in 0..name.len() {
+                for other in *b"-_.aAzZ09" {
+                    let mut near = name.as_bytes().to_vec();
+                    near[at] = other;
+                    assert_eq!(field_id(&near).is_identity(), is_identity(&near), "{}", String::from_utf8_lossy(&near));
+                }
+            }
+            assert!(is_identity(name.as_bytes()) && field_id(name.to_uppercase().as_bytes()).is_identity(), "{name}");
         }
     }
 
