@@ -3,7 +3,7 @@ Read next: `map.py`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 ATTACKERS = {
     "front": "whoever is on the way from client to edge",
@@ -95,6 +95,8 @@ STREAM = Passing("every byte", "", "", "all that client and backend say passes i
 TOLD_STREAM = Passing("every byte", "forge the PROXY header", "the PROXY header", STREAM.shown)
 
 
+GOES_ON = ", and has the keys to go on"
+KEYS_APART = "; its keys are apart: who takes the engine alone has handshakes signed for as long as that is so, and takes no key away"
 COPIES = Exposure(True, False, False, "copies of requests go there, with what they hold; its answers reach nobody")
 
 
@@ -106,13 +108,19 @@ def attackers(
     return {**found, "mirror": COPIES} if copies else found
 
 
+def apart(found: dict[str, Exposure]) -> dict[str, Exposure]:
+    """Of a route whose keys are none of them in the engine."""
+    edge = found["edge"]
+    return {**found, "edge": replace(edge, why=edge.why.replace(GOES_ON, KEYS_APART))}
+
+
 def behind(way: str, networked: bool, *, demand_asks: bool, passing: Passing) -> dict[str, Exposure]:
     """Where TLS ends at the edge, by attacker; `way` is that of the route's weakest backend, `networked` says that its
     plaintext crosses a network, `demand_asks` that a backend which asks for no certificate is sent nothing."""
     forging = f" and {passing.forge}" if passing.forge else ""
     also = f", and {passing.forge}" if passing.forge else ""
     believing = f", and believes {passing.believes}" if passing.believes else ""
-    edge = Exposure(True, True, True, f"TLS ends there: it reads and changes {passing.all}, and has the keys to go on")
+    edge = Exposure(True, True, True, f"TLS ends there: it reads and changes {passing.all}{GOES_ON}")
     taken = Exposure(True, True, False, "that backend's traffic is theirs, and no other's")
     if way == "mutual":
         so = "and a backend that does not ask for it is sent nothing" if demand_asks else "if the backend asks for it"

@@ -33,7 +33,18 @@ from everyhop.plan import (
     reached,
     weakest,
 )
-from everyhop.trust.attackers import REQUESTS, STREAM, TOLD_STREAM, Exposure, Passing, alone, attackers, before, passing
+from everyhop.trust.attackers import (
+    REQUESTS,
+    STREAM,
+    TOLD_STREAM,
+    Exposure,
+    Passing,
+    alone,
+    apart,
+    attackers,
+    before,
+    passing,
+)
 from everyhop.trust.authorizers import Asking, asking
 from everyhop.trust.believed import (
     HEADER,
@@ -220,7 +231,9 @@ def keeping(plan: Plan, route: Route, it: RouteTrust, sites: list[Site]) -> Rout
         stores=[store.name for store in it.stores],
         issuers=[key.name for key in it.keyed],
     )
-    return replace(it, keys=held(plan, route, sites, others), tickets=sealed(plan, sites))
+    keys = held(plan, route, sites, others)
+    found = apart(it.attackers) if keys and all(key.at != "engine" for key in keys) else it.attackers
+    return replace(it, keys=keys, tickets=sealed(plan, sites), attackers=found)
 
 
 def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrust:

@@ -51,6 +51,8 @@ def test_each_key_of_a_route_is_told_once_with_the_process_that_has_it(tmp_path:
         assert ("takes it away" in key.sentence) == (at == "engine")
         assert ("takes no key away" in key.sentence) == (at == "keyholder")
         assert key.sentence in about_route(it, NOW)
+    assert ("has the keys to go on" in it.attackers["edge"].why) == (at == "engine")
+    assert ("takes no key away" in it.attackers["edge"].why) == (at == "keyholder")
 
 
 def test_a_key_in_a_token_is_told_as_that_and_in_no_process_of_ours(tmp_path: Path) -> None:
