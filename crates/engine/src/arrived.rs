@@ -17,11 +17,10 @@ use std::task::Poll;
 use std::time::Instant;
 use tokio::net::TcpStream;
 
-/// A connection that has arrived, before any byte of it is trusted. `R` is what it keeps of the plan at arrival: all of
-/// it until a stage is reached in which it may stay for long, then what it was promised.
-pub(crate) struct Arrived<R = Arc<Running>> {
+/// A connection that has arrived, before any byte of it is trusted.
+pub(crate) struct Arrived {
     pub(crate) core: Rc<Core>,
-    pub(crate) running: R,
+    pub(crate) running: Arc<Running>,
     pub(crate) listening: Arc<Listening>,
     pub(crate) id: u64,
     /// Until the stage that owns it takes it.
@@ -37,6 +36,22 @@ pub(crate) struct Arrived<R = Arc<Running>> {
     pub(crate) started: Instant,
     /// Counted for its source: where a PROXY header names the client, once that is read.
     pub(crate) held: Option<Held>,
+    _counted: Counted,
+}
+
+/// A connection in a stage in which it may stay for long: what it goes on holding of its arrival, each field paid for by every
+/// idle one. `R` is what it keeps of the plan: what it was promised.
+pub(crate) struct Staying<R> {
+    pub(crate) core: Rc<Core>,
+    pub(crate) running: R,
+    pub(crate) listening: Arc<Listening>,
+    pub(crate) id: u64,
+    /// As in [`Arrived`].
+    pub(crate) peer: SocketAddr,
+    pub(crate) client: SocketAddr,
+    pub(crate) watch: Watched,
+    pub(crate) started: Instant,
+    _held: Option<Held>,
     _counted: Counted,
 }
 
@@ -102,27 +117,11 @@ impl Arrived {
         );
         Ok(())
     }
-}
 
-impl<R> Arrived<R> {
-    /// Lets go of what it had of the plan, for this.
-    pub(crate) fn keeping<Q>(self, running: Q) -> Arrived<Q> {
-        let Arrived {
-            core,
-            running: _,
-            listening,
-            id,
-            sock,
-            peer,
-            client,
-            bytes,
-            clear,
-            watch,
-            started,
-            held,
-            _counted,
-        } = self;
-        Arrived { core, running, listening, id, sock, peer, client, bytes, clear, watch, started, held, _counted }
+    /// Lets go of the plan, for this of it. Whoever calls has taken the socket and what was read.
+    pub(crate) fn keeping<R>(self, running: R) -> Staying<R> {
+        let Arrived { core, running: _, listening, id, peer, client, watch, started, held, _counted, .. } = self;
+        Staying { core, running, listening, id, peer, client, watch, started, _held: held, _counted }
     }
 }
 

@@ -53,8 +53,8 @@ pub(crate) async fn serve(mut arrived: Arrived) {
 async fn in_the_clear(mut arrived: Arrived) {
     match plain::peek(&mut arrived).await {
         Ok(spoken) => {
-            if let Some((opened, wire)) = plain::open(arrived) {
-                client::serve_plain(opened, wire, spoken);
+            if let Some((opened, wire, first)) = plain::open(arrived) {
+                client::serve_plain(opened, wire, first, spoken);
             }
         }
         Err(why) if peek::is_probe(&arrived, why) => refuse::probed(&arrived),

@@ -6,6 +6,7 @@ use crate::peek;
 use crate::terminate::Opened;
 use everyhop_canon::proxy;
 use everyhop_record::refusal::Refusal;
+use everyhop_transport::buf::Buf;
 use everyhop_transport::side::Wire;
 use everyhop_transport::sock::Sock;
 
@@ -48,10 +49,10 @@ pub(crate) async fn peek(arrived: &mut Arrived) -> Result<Spoken, Refusal> {
     }
 }
 
-/// The connection as it is served; `None` where its socket is gone.
-pub(crate) fn open(mut arrived: Arrived) -> Option<(Opened, Wire)> {
-    let sock = arrived.sock.take()?;
-    Some((Opened::in_the_clear(arrived), Wire::plain(Sock::Tcp(sock))))
+/// The connection as it is served, with what was read of it; `None` where its socket is gone.
+pub(crate) fn open(mut arrived: Arrived) -> Option<(Opened, Wire, Buf)> {
+    let (sock, first) = (arrived.sock.take()?, std::mem::take(&mut arrived.bytes));
+    Some((Opened::in_the_clear(arrived), Wire::plain(Sock::Tcp(sock)), first))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Terminate: TLS ends here and only here. A hello and a site become an open session with its protocol, or a refusal
 //! with its reason. No HTTP is read here. Read next: `client/mod.rs`.
 
-use crate::arrived::Arrived;
+use crate::arrived::{Arrived, Staying};
 use crate::peek::Greeting;
 use crate::refuse;
 use everyhop_plan::Limits;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 /// A client connection whose TLS ended here.
 pub(crate) struct Opened {
-    pub(crate) arrived: Arrived<Promised>,
+    pub(crate) arrived: Staying<Promised>,
     pub(crate) facts: TlsFacts,
     /// The verified leaf and its issuers, DER, as the client sent them; empty where nobody proved anything.
     pub(crate) client_chain: Vec<Vec<u8>>,

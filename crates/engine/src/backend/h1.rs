@@ -325,7 +325,7 @@ impl H1Up {
     }
 
     pub(crate) fn trailers(&mut self) -> Option<HeaderMap> {
-        self.body.trailers.take().map(of_answer)
+        self.body.trailers.take().map(|it| of_answer(*it))
     }
 }
 

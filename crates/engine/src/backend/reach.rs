@@ -156,7 +156,7 @@ impl Backends {
                 }
                 tries.leave_out_address(backend.hop_id, address.at);
             }
-            self.tell(backend, address, *failed, began, tries);
+            self.tell(backend, address, *failed, began, &mut tries.failures);
             if matches!(why, Refusal::HopDescriptors | Refusal::HopFull) {
                 break;
             }
@@ -173,7 +173,13 @@ impl Backends {
         tries.waited();
         if !takes {
             let link = up.link();
-            self.tell(&link.backend, &link.address, link.failure(Refusal::HopNoTunnel, None, 0), began, tries);
+            self.tell(
+                &link.backend,
+                &link.address,
+                link.failure(Refusal::HopNoTunnel, None, 0),
+                began,
+                &mut tries.failures,
+            );
         }
         takes
     }
@@ -210,13 +216,13 @@ impl Backends {
         address: &Address,
         mut failed: Failure,
         began: Instant,
-        tries: &mut Tries,
+        failures: &mut Vec<Failure>,
     ) {
         let (micros, us) = self.watches.clock.unix_micros(began);
         (failed.duration_us, failed.ended_us) = (us, micros);
         backend.health.count(failed.why.slug());
         address.fares.note(&failed, micros);
-        tries.failures.push(failed);
+        failures.push(failed);
     }
 
     /// An exchange ended badly. A new connection that ends before any answer is a failure of the hop; one that was kept may
@@ -254,7 +260,7 @@ impl Backends {
             self.failed(route, &link.backend, &link.address, TIMEOUTS);
         }
         let failed = link.failure(why, up.rule(), 0);
-        self.tell(&link.backend, &link.address, failed, began, tries);
+        self.tell(&link.backend, &link.address, failed, began, &mut tries.failures);
     }
 
     async fn speak(

@@ -66,7 +66,7 @@ pub(super) struct H1 {
     /// The protocol that the request asks to switch to, if it is no WebSocket's.
     pub(super) switches: Option<Box<str>>,
     /// Its socket ended in its direction: until when it is waited for, and how much it had been sent by then.
-    half_closed: Option<(Watched, u64)>,
+    half_closed: Option<Box<(Watched, u64)>>,
 }
 
 /// What waiting for a request came to.
@@ -77,6 +77,13 @@ enum Next {
     Over,
     /// What came is no TLS.
     Broken,
+}
+
+/// What a request came to: as [`Carried`], where nothing was handed over.
+enum Came {
+    Done { read_all: bool },
+    Refused(Refusal),
+    Cut,
 }
 
 /// Serves a connection to its end; `first` is what was read of it before. Its state is made before the future is: an
@@ -98,7 +105,6 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
     };
     async move {
         let conn = it.conn.clone();
-        let core = &conn.opened.arrived.core;
         let watch = &conn.opened.arrived.watch;
         let mut asked_any = false;
         while it.keep {
@@ -113,8 +119,8 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 break;
             }
             let began = Instant::now();
-            let Work { head, asked, scratch } = &mut **work.get_or_insert_with(Work::take);
-            asked.id = core.next_id();
+            let Work { head, asked, scratch, room } = &mut **work.get_or_insert_with(Work::take);
+            asked.id = conn.opened.arrived.core.next_id();
             let len = match next {
                 // Left above.
                 Next::Over | Next::Broken => break,
@@ -142,61 +148,69 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 if asked.lacks.is_none() {
                     break Err(stays);
                 }
-                if let Err(stays) = Box::pin(keys::again(core, asked, stays, &mut waited)).await {
+                if let Err(stays) = Box::pin(keys::again(&conn.opened.arrived.core, asked, stays, &mut waited)).await {
                     break Err(stays);
                 }
             };
             // While somebody else is asked about it, whether its client is still there is looked at behind its head.
-            let kept =
-                matches!(ready, Err(Stays::Asks(_))).then(|| it.inb.bytes().get(..len).unwrap_or_default().to_vec());
-            it.take_head(head, len, asked.switches.as_deref());
             let mut held = None;
-            if let Some(kept) = &kept
-                && let Err(Stays::Asks(question)) = ready
-            {
-                let view = View { head, buf: kept };
+            if let Err(Stays::Asks(question)) = ready {
+                let kept = it.inb.bytes().get(..len).unwrap_or_default().to_vec();
+                it.take_head(head, len, asked.switches.as_deref());
+                let view = View { head, buf: &kept };
                 ready = Box::pin(settled(&conn, asked, &view, question, (&mut it, &mut held))).await;
+            } else {
+                it.take_head(head, len, asked.switches.as_deref());
             }
-            let carried = match ready {
+            // Of few words, since it is kept for as long as the rest of a body is read.
+            let came = match ready {
                 Ok(mut ready) => {
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
                     let carried = match held {
-                        None => carry(&*conn, asked, &mut ready, &mut it, watch, began).await,
+                        None => {
+                            let carrying = carry(&*conn, asked, &mut ready, &mut it, watch, began);
+                            bumpalo::boxed::Box::pin_in(carrying, room).await
+                        }
                         Some(held) => {
                             it.owes_continue = false;
                             let mut client = Holding { client: &mut it, held };
                             Box::pin(carry(&*conn, asked, &mut ready, &mut client, watch, began)).await
                         }
                     };
-                    if let Carried::Switched(switched) = carried {
-                        let client = (End::Wire(it.wire), it.inb);
-                        return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
-                    }
-                    if matches!(carried, Carried::Refused(_)) {
-                        wants = Wants::of_built(&ready.built);
-                    }
+                    let came = match carried {
+                        Carried::Switched(switched) => {
+                            let client = (End::Wire(it.wire), it.inb);
+                            return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
+                        }
+                        Carried::Refused(why) => {
+                            wants = Wants::of_built(&ready.built);
+                            Came::Refused(why)
+                        }
+                        Carried::Done { read_all } => Came::Done { read_all },
+                        Carried::Cut => Came::Cut,
+                    };
                     *scratch = ready.built.scratch().unwrap_or_default();
-                    carried
+                    came
                 }
                 Err(Stays::Refused(by)) => {
                     refused(&conn, asked, by, began);
-                    if by.why == Refusal::ClientGone { Carried::Cut } else { Carried::Refused(by.why) }
+                    if by.why == Refusal::ClientGone { Came::Cut } else { Came::Refused(by.why) }
                 }
                 // It was settled above.
-                Err(Stays::Asks(_)) => Carried::Cut,
+                Err(Stays::Asks(_)) => Came::Cut,
                 Err(Stays::Given(own)) => {
                     it.give(own.answer(&conn, asked, began));
                     if it.flush().await.is_err() {
                         return;
                     }
-                    Carried::Done { read_all: false }
+                    Came::Done { read_all: false }
                 }
             };
-            match carried {
-                Carried::Done { read_all } => {
+            match came {
+                Came::Done { read_all } => {
                     it.keep = it.keep && (read_all || it.drain().await);
                 }
-                Carried::Refused(why) => {
+                Came::Refused(why) => {
                     // Errors of the client's own making end the connection: its idea of where requests begin may differ. Behind
                     // CONNECT it may send what is for somebody else.
                     it.keep &= !matches!(why.status(), 400 | 408) && why != Refusal::ConnectMethod;
@@ -211,8 +225,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     let read_all = why.status() != 408 && it.drain().await;
                     it.keep &= read_all;
                 }
-                // A tunnel was handed over above.
-                Carried::Cut | Carried::Switched(_) => {
+                Came::Cut => {
                     it.wire.sock_mut().reset_on_close();
                     return;
                 }
@@ -297,7 +310,7 @@ impl H1 {
     #[cold]
     pub(super) fn poll_half_closed(&mut self, cx: &Context<'_>) -> Poll<()> {
         let arrived = &self.conn.opened.arrived;
-        let (watch, sent) = self.half_closed.get_or_insert_with(|| (arrived.core.watch(), u64::MAX));
+        let (watch, sent) = &mut **self.half_closed.get_or_insert_with(|| Box::new((arrived.core.watch(), u64::MAX)));
         if *sent != self.wire.bytes_out {
             *sent = self.wire.bytes_out;
             watch.within_s(arrived.running.limits().half_closed_s);

@@ -42,7 +42,7 @@ impl Client for H1 {
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
-        self.body.trailers.take().map(of_request)
+        self.body.trailers.take().map(|it| of_request(*it))
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -2,6 +2,7 @@
 //! connection holds none of it.
 
 use crate::exchange::asked::Asked;
+use bumpalo::Bump;
 use everyhop_http1::RequestHead;
 use everyhop_transport::buf::ROOM;
 use std::cell::RefCell;
@@ -12,6 +13,8 @@ pub(crate) struct Work {
     pub(crate) asked: Asked,
     /// Memory for the head to the backend.
     pub(crate) scratch: Vec<u8>,
+    /// Room for what carries it, which is large, so that no idle connection has it.
+    pub(crate) room: Bump,
 }
 
 thread_local! {
@@ -28,6 +31,7 @@ impl Work {
         let mut work = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
         work.head.reset();
         work.asked.clear();
+        work.room.reset();
         work
     }
 

@@ -10,7 +10,8 @@ use http::HeaderMap;
 pub(crate) struct Body {
     framing: Framing,
     chunked: Chunked,
-    pub(crate) trailers: Option<HeaderMap>,
+    /// Boxed: few have any, and a table has room for some.
+    pub(crate) trailers: Option<Box<HeaderMap>>,
 }
 
 /// What taking a piece came to.
@@ -88,7 +89,7 @@ impl Body {
             }
             Chunk::End { consumed } => {
                 from.consume_keep(consumed);
-                self.trailers = trailer_map(&self.chunked.trailers);
+                self.trailers = trailer_map(&self.chunked.trailers).map(Box::new);
                 self.framing = Framing::None;
                 Taken::End
             }

@@ -187,7 +187,7 @@ impl Stream {
             tries.leave_out(link.backend.hop_id);
         }
         let failed = link.failure(why, None, 0);
-        self.opened.arrived.core.backends.tell(&link.backend, &link.address, failed, tried, tries);
+        self.opened.arrived.core.backends.tell(&link.backend, &link.address, failed, tried, &mut tries.failures);
         tunnel.there.moved == 0 && tries.hops() < route.takers()
     }
 
