@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from everyhop import _door
 from everyhop.cli.schema import config_schema
 from everyhop.compile import compile_file
 from everyhop.compile.hints import submodels
-from everyhop.compile.policies import DATED, GUIDELINES, NEWEST, gained, policy
+from everyhop.compile.policies import COMPARED, DATED, GUIDELINES, NEWEST, SOURCES, gained, policy
 from everyhop.engine.messages import described
 from everyhop.evidence import Observation, Told
 from everyhop.evidence.observation import Part
@@ -116,6 +117,13 @@ def typed(annotation: object) -> str:
     return text.replace("Annotated[", "").split(", FieldInfo")[0].replace("|", "or")
 
 
+def offered(field: FieldInfo) -> str:
+    """The type of a key: of one that reads more than it takes, what it takes, as editors are offered it."""
+    told = next((it.json_schema for it in field.metadata if isinstance(it, WithJsonSchema)), None)
+    values = [told["const"]] if told and "const" in told else told["enum"] if told else None
+    return typed(field.annotation) if values is None else f"Literal{values}"
+
+
 def table(name: str, model: type[BaseModel], seen: set[str]) -> list[str]:
     if name in seen:
         return []
@@ -134,7 +142,7 @@ def table(name: str, model: type[BaseModel], seen: set[str]) -> list[str]:
             "required" if field.is_required() else f"`{json.dumps(field.default, default=str)}`" if not nested else ""
         )
         meaning = " ".join((field.description or "").split())
-        out.append(f"| `{key}` | {typed(field.annotation) if not nested else 'table'} | {default} | {meaning} |")
+        out.append(f"| `{key}` | {offered(field) if not nested else 'table'} | {default} | {meaning} |")
         below = f"{name}.{key}" if name != "file" else key
         inner += [(below if n == 0 else f"{below} ({form(it)})", it) for n, it in enumerate(nested)]
     for key, one in inner:
@@ -216,11 +224,15 @@ def policies() -> str:
         f"`intermediate` and `modern` without a version mean {NEWEST.version} in this release. `everyhop diff` tells what another release or another policy "
         "changes; `everyhop check` warns of one that has aged. Hops to backends offer what `intermediate` has. `everyhop probe --grade` tells which of "
         "them [a server satisfies](../how-to/grade-a-server.md).\n",
+        f"Compared with their files (`src/static/guidelines/` of mozilla/ssl-config-generator) on {COMPARED}: {SOURCES}. They ask for more than what is "
+        "spoken, which no policy here sets and `everyhop probe --grade` judges: Strict-Transport-Security for two years at least; certificates of ECDSA (P-256, "
+        "P-384) for `modern`, and RSA of 2048 bits too for `intermediate`; lives of 90 days at most for `modern`, 366 for `intermediate`. Of session tickets they "
+        "say nothing. Their stapling of OCSP is not done here: authorities have given it up.\n",
         "| version | of | what it changed here |\n|---|---|---|",
     ]
     out += [f"| {it.version} | {it.year} | {it.changed} |" for it in GUIDELINES]
     out.append(
-        "\nThe order is that of preference.\n\n| policy | versions | groups | suites | aged |\n|---|---|---|---|---|"
+        "\nThe order is that of preference; of suites a client's own counts first, as the guidelines ask.\n\n| policy | versions | groups | suites | aged |\n|---|---|---|---|---|"
     )
     for name in DATED:
         it = policy(name)

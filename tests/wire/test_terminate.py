@@ -50,6 +50,22 @@ def test_tls_1_2_and_1_3_pass_and_the_modern_policy_takes_only_1_3(edge: Edges, 
     backend.close()
 
 
+def test_of_suites_of_tls_1_2_the_clients_order_counts(edge: Edges, pki: Pki) -> None:
+    """As Mozilla's guidelines ask (`server_preferred_order`): a telephone without AES in hardware knows best."""
+    it = edge(route(1))
+    both = ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256"]
+    for order in (both, both[::-1]):
+        context = ssl.create_default_context(cafile=str(pki.public.file))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(":".join(order))
+        with (
+            socket.create_connection(("127.0.0.1", it.port), 10) as sock,
+            context.wrap_socket(sock, server_hostname="a.test") as secure,
+        ):
+            taken = secure.cipher()
+            assert taken is not None and taken[0] == order[0]
+
+
 def test_the_post_quantum_group_comes_first(edge: Edges) -> None:
     backend = Backend("b")
     it = edge(route(backend.port))

@@ -150,8 +150,10 @@ def kind(name: str) -> str:
 def for_servers(cert: x509.Certificate) -> bool:
     try:
         return SERVERS in cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except x509.ExtensionNotFound:
         return True
+    except ValueError:
+        return False  # what cannot be read says nothing for it, and the engine takes it no more than this does
 
 
 def dates(world: World, key: Key, whose: str, certs: tuple[x509.Certificate, ...]) -> None:

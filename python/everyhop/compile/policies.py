@@ -39,6 +39,12 @@ GUIDELINES = (
     Guideline("6.0", 2026, tuple(GROUPS), "the configuration for old clients is gone, which was never one here"),
 )
 """The newest comes last."""
+COMPARED = "2026-11-28"
+SOURCES = (
+    "6.0 with `6.0.json`; 5.8 with what OpenShift's API took from `5.8.json`, whose draft still lacked the post-quantum group; 5.7 (2023-05-15) with the "
+    "change log, by which `5.6.json` gained one suite of DHE"
+)
+"""Of what each version was compared with."""
 
 WORDS = ("intermediate", "modern")
 NEWEST = GUIDELINES[-1]

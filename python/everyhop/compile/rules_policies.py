@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from everyhop.compile.policies import gained, newest
 from everyhop.compile.world import World
+from everyhop.model.site import UNAVAILABLE
 
 
 def judge(world: World) -> None:
     for i, site in enumerate(world.config.site):
         key = ("site", i, "policy")
-        if site.policy == "fips":
+        if str(site.policy) == UNAVAILABLE:
             world.refuse(
                 "site/policy-unavailable",
                 key,

@@ -13,7 +13,7 @@ from everyhop.compile.policies import policy
 from everyhop.compile.streams import protocol_of, streaming
 from everyhop.compile.world import World
 from everyhop.model import Route
-from everyhop.plan import Question, Request, Tie, apart, decide, text_of, ties
+from everyhop.plan import Contradictory, Question, Request, Tie, apart, decide, text_of, ties
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def ways_in(world: World) -> WaysIn | None:
     """`None` where the configuration contradicts itself so far that nothing can be matched; that is refused elsewhere."""
     routes = [(i, bare) for i, r in enumerate(world.config.route) if (bare := matching(r)) is not None]
     carried = streaming(world)
-    shape = plan.Plan.model_construct(
+    shape = plan.Plan(
         plan=plan.FORM,
         engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off", keys="engine"),
         log=plan.Log(access=plan.ToOff(to="off"), form=plan.InCombined(format="combined"), on_full="drop"),
@@ -75,10 +75,10 @@ def ways_in(world: World) -> WaysIn | None:
         wafs=[],
         routes=[bare for _, bare in routes],
     )
+    text = text_of(shape)
     try:
-        text = text_of(shape)
         both = apart(text, text)
-    except ValueError:
+    except Contradictory:
         return None
     reached: dict[int, dict[int, Request]] = {i: {} for i, _ in routes}
     for it in both.requests:

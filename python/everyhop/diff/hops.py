@@ -236,22 +236,25 @@ def revocation(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
     before = [it for it in map(lists, a.values()) if it is not None]
     strictest = max(before, key=lambda it: (it.crl is not None, it.stale_crl == "refuse"), default=None)
     all_were = strictest if before and all(it.crl is not None for it in before) else None
-    out = []
+    alike: dict[tuple[str | None, ...], tuple[list[str], ByRoots | BySpiffe, ByRoots | BySpiffe]] = {}
     for at, hop in sorted(b.items()):
         now, was = lists(hop), lists(a[at]) if at in a else all_were
         if was is not None and now is not None and (at in a or now.crl is None):
-            out += listed(name, at, was, now)
-    return out
+            of = (was.crl, was.stale_crl, now.crl, now.stale_crl, str(is_moved(was, now)))
+            alike.setdefault(of, ([], was, now))[0].append(at)
+    return [change for at, was, now in alike.values() for change in listed(name, at, was, now)]
 
 
-def listed(name: str, at: str, was: ByRoots | BySpiffe, now: ByRoots | BySpiffe) -> list[Change]:
+def listed(name: str, of: list[str], was: ByRoots | BySpiffe, now: ByRoots | BySpiffe) -> list[Change]:
+    """`of`: the backends of which it is said, all at once."""
     kinds = ("revocation-weakened", "revocation-strengthened")
     out = []
+    at, were = " and ".join(of), "was" if len(of) == 1 else "were"
     if is_moved(was, now):
-        what = f"whether {at} was revoked was known by {was.crl}, now by {now.crl}"
+        what = f"whether {at} {were} revoked was known by {was.crl}, now by {now.crl}"
         out.append(Change("revocation-moved", name, what, FETCHED_NOW))
     elif was.crl != now.crl:
-        what = f"whether {at} was revoked was known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
+        what = f"whether {at} {were} revoked was known by {was.crl or 'no list'}, now by {now.crl or 'no list'}"
         so = ("a backend with a revoked certificate may be sent requests", "other certificates of backends are refused")
         return [either(was.crl is not None, kinds, name, what, so)]
     if now.crl is not None and was.stale_crl != now.stale_crl:
@@ -273,8 +276,12 @@ def identity(name: str, at: str, was: tuple[Plan, Hop], now: tuple[Plan, Hop]) -
     # The certificate counts: a name is only a name.
     if a is None or b is None or (a.chain, issuer(a)) == (b.chain, issuer(b)):
         return []
+    elsewhere = other_keys(was[0], [b])
+    if (issuer(a) or issuer(b)) and (elsewhere or a.chain == b.chain):
+        # Whoever gives it is another: that is one change, wherever it is shown, and told of the key.
+        return elsewhere
     what = f"{at} is shown {b.name!r} ({issuer(b) or b.chain}) instead of {a.name!r} ({issuer(a) or a.chain})"
-    return [Change("identity-changed", name, what, "the backend sees another caller"), *other_keys(was[0], [b])]
+    return [Change("identity-changed", name, what, "the backend sees another caller"), *elsewhere]
 
 
 def issuer(it: Identity) -> str:

@@ -72,7 +72,19 @@ def moved(chain: str, what: str, was: set[str], now: set[str]) -> Change:
     if all(map(in_token, now)) and not any(map(in_token, was)):
         so = "nobody can take it away from there; a copy that was in a file is as good as it, as long as it is anywhere"
         return Change("key-in-token", chain, what, so)
-    return Change("key-moved", chain, what, "whoever can read that place can be this edge")
+    return Change("key-moved", chain, what, who_can(now - was))
+
+
+def who_can(origins: set[str]) -> str:
+    """Be this edge, by where a key and its certificate come from now."""
+    kinds = {it.partition(":")[0] for it in origins}
+    who = {
+        "acme": "whoever an authority of [acme] certifies for the names, or who reads the state folder, can be this edge",
+        "ca": "whoever runs that authority can be this edge, and backends see another caller",
+        "spiffe": "whoever runs that agent can be this edge, and backends see another caller",
+    }
+    said = [who[kind] for kind in sorted(kinds & {*who})]
+    return "; ".join(said + ["whoever can read that place can be this edge"] * bool(kinds - {*who}))
 
 
 def places(plan: Plan) -> dict[str, set[str]]:
@@ -93,7 +105,7 @@ def other_keys(old: Plan, pairs: Iterable[Cert | Identity]) -> list[Change]:
             "key-moved",
             pair.chain,
             f"a key comes from {pair.key}, with the certificate {pair.chain}; none came from there",
-            "whoever can read that place can be this edge",
+            who_can({pair.key}),
         )
         for pair in pairs
         if pair.chain not in was and pair.key not in known

@@ -181,6 +181,12 @@ USES = {
 def of_use(leaf: x509.Certificate, role: Role) -> list[Doubt]:
     """What it was issued for, and for whom that is not enough."""
     oid, users, peers = USES[role]
+    mend = f"have one issued for {users}: extendedKeyUsage={'serverAuth' if role == 'site' else 'clientAuth'}, CA:FALSE"
+    try:
+        leaf.extensions  # noqa: B018 - all are read at once, and one that is no extension hides the others
+    except ValueError as e:
+        what = f"what the certificate may be used for cannot be read ({e}): {peers} refuse it"
+        return [Doubt("certificate/wrong-use", what, mend)]
     uses = extension(leaf, x509.ExtendedKeyUsage)
     usage = extension(leaf, x509.KeyUsage)
     constraints = extension(leaf, x509.BasicConstraints)
@@ -191,7 +197,6 @@ def of_use(leaf: x509.Certificate, role: Role) -> list[Doubt]:
         found.append(f"the certificate is that of an authority (CA:TRUE): many {peers} refuse it")
     elif usage is not None and not usage.digital_signature:
         found.append("the certificate's key may not sign handshakes (key usage): browsers refuse it")
-    mend = f"have one issued for {users}: extendedKeyUsage={'serverAuth' if role == 'site' else 'clientAuth'}, CA:FALSE"
     return [Doubt("certificate/wrong-use", what, mend) for what in found]
 
 

@@ -7,7 +7,7 @@ import re
 from abc import abstractmethod
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, WithJsonSchema
 
 from everyhop.model.base import Section
 
@@ -18,7 +18,9 @@ class FileIdentity(Section):
     """`[[identity]]`: a certificate that we show, of files that somebody else renews."""
 
     name: str
-    from_: Annotated[Literal["files", "ca", "spiffe"], Field(alias="from")] = "files"
+    from_: Annotated[
+        Literal["files", "ca", "spiffe"], Field(alias="from"), WithJsonSchema({"const": "files", "type": "string"})
+    ] = "files"
     """`files`; `ca`: an authority of `everyhop ca` issues it, and it is renewed by itself; or `spiffe`: an agent of the SPIFFE Workload API gives it, and each next one."""
     chain: str
     """PEM file, leaf first."""

@@ -27,6 +27,7 @@ from everyhop.plan.hop import (
 )
 from everyhop.plan.judge import (
     Apart,
+    Contradictory,
     Name,
     Outcome,
     Question,
@@ -183,6 +184,7 @@ __all__ = [
     "ClientsRequire",
     "Collector",
     "Compress",
+    "Contradictory",
     "Cookies",
     "Cors",
     "DoubledKey",

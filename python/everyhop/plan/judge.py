@@ -104,6 +104,10 @@ class Tie:
     path: str
 
 
+class Contradictory(ValueError):
+    """A plan with all that one has, of which two parts contradict each other, so that nothing can be matched."""
+
+
 def ties(plan: Plan | str) -> list[Tie]:
     return [Tie(**it) for it in json.loads(_door.ties(text_of(plan)))]
 
@@ -123,9 +127,19 @@ def decide(plan: Plan | str, questions: list[Question]) -> list[Outcome]:
 
 
 def apart(old: Plan | str, new: Plan | str) -> Apart:
-    """What two plans do with every name and every kind of request."""
+    """What two plans do with every name and every kind of request.
+
+    Raises `Contradictory` where one is a plan and cannot be matched, and `ValueError` for what is no plan: that is a fault of whoever
+    made it, and nothing that a configuration can say.
+    """
     before = text_of(old)
-    found = json.loads(_door.differences(before, before if new is old else text_of(new)))
+    after = before if new is old else text_of(new)
+    try:
+        found = json.loads(_door.differences(before, after))
+    except ValueError as e:
+        for text in (before, after):
+            _door.read_plan(text)
+        raise Contradictory(str(e)) from e
 
     def end(it: dict[str, Any]) -> tuple[Literal["splice", "terminate", "refuse"], int | None]:
         return it["verdict"], it["route"] if it["verdict"] == "splice" else it["site"]

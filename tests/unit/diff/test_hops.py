@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
+import pytest
+
 from everyhop.compile import compile_file
 from everyhop.diff import compare
 from everyhop.plan import Plan
@@ -82,20 +87,67 @@ def test_nothing_is_said_of_how_strong_a_hop_is_where_there_was_none_of_the_edge
             assert kinds and not kinds & {"hop-weakened", "hop-strengthened", "verification-changed"}
 
 
-def test_an_identity_that_comes_from_elsewhere_is_told_with_who_gives_it() -> None:
-    def given(text: str) -> Plan:
-        identity = f'[[identity]]\nname = "own"\n{text}\n'
-        return plan(route("r", more='present = "own"\n').replace('present = "i"\n', ""), more=identity)
+def given(text: str, more: str = "") -> Plan:
+    """Two backends that are shown one identity, and a site that shows it too."""
+    identity = f'[[identity]]\nname = "own"\n{text}\n'
+    r = route("r", more='present = "own"\n').replace('present = "i"\n', "")
+    return plan(
+        r.replace('"10.0.0.1:1"', '"10.0.0.1:1", "10.0.0.2:1"')
+        + route("t", more='path = "/t"\n').replace('"i"', '"own"'),
+        more=identity + more,
+    )
 
-    files = given('chain = "own.pem"\nkey = "file:own.key"')
-    one, other = (given(f'from = "ca"\nauthority = "{at}:7443"\ntoken = "cred:t"') for at in ("ca.test", "cb.test"))
-    (change,) = told(files, one, "identity-changed")
-    assert "'own' (from ca ca.test:7443) instead of 'own' (own.pem)" in change.what
-    (change,) = told(one, other, "identity-changed")
-    assert "'own' (from ca cb.test:7443) instead of 'own' (from ca ca.test:7443)" in change.what
-    assert told(one, one, "identity-changed") == []
-    agent = 'from = "spiffe"\nagent = "unix:/run/agent.sock"\nid = "spiffe://corp.example/'
-    (edge, door) = (given(f'{agent}{name}"') for name in ("edge", "door"))
-    (change,) = told(edge, door, "identity-changed")
-    assert "(from spiffe spiffe://corp.example/door by unix:/run/agent.sock) instead of" in change.what
-    assert told(edge, edge, "identity-changed") == []
+
+BY_CA = 'from = "ca"\nauthority = "{}:7443"\ntoken = "cred:t"'
+BY_AGENT = 'from = "spiffe"\nagent = "unix:/run/{}.sock"\nid = "spiffe://corp.example/{}"'
+GIVERS = {
+    "files": ('chain = "own.pem"\nkey = "file:own.key"', "file:own.key", "whoever can read that place"),
+    "an authority": (BY_CA.format("ca.test"), "ca:ca.test:7443", "whoever runs that authority"),
+    "another authority": (BY_CA.format("cb.test"), "ca:cb.test:7443", "whoever runs that authority"),
+    "an agent": (BY_AGENT.format("agent", "edge"), "spiffe:spiffe://corp.example/edge", "whoever runs that agent"),
+    "another name": (BY_AGENT.format("agent", "door"), "spiffe:spiffe://corp.example/door", "whoever runs that agent"),
+    "another agent": (BY_AGENT.format("other", "edge"), "by unix:/run/other.sock", "whoever runs that agent"),
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(GIVERS, 2)))
+def test_an_identity_that_comes_from_elsewhere_is_one_change_with_who_gives_it_now(one: str, other: str) -> None:
+    before, after = (given(GIVERS[it][0]) for it in (one, other))
+    (change,) = compare(before, after)
+    assert change.kind == "key-moved" and change.direction == "weaker"
+    _, where, who = GIVERS[other]
+    assert where in change.what and who in change.so
+    assert compare(before, before) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "kinds"),
+    [
+        ("", '[tickets]\nkey = "file:a"\n', ["tickets-shared"]),
+        ('[tickets]\nkey = "file:a"\n', '[tickets]\nkey = "file:b"\n', ["ticket-key-moved"]),
+        ('[tickets]\nkey = "file:a"\n', '[tickets]\nkey = "file:a"\nrotate = "24h"\n', ["tickets-lengthened"]),
+        ('[tickets]\nkey = "file:a"\nrotate = "24h"\n', "", ["tickets-apart", "tickets-shortened"]),
+    ],
+)
+def test_a_change_of_tickets_is_told_once_for_each_thing_that_changed(was: str, now: str, kinds: list[str]) -> None:
+    files = GIVERS["files"][0]
+    assert sorted(it.kind for it in compare(given(files, was), given(files, now))) == kinds
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "kind"),
+    [
+        ('crl = "https://a.test/x"', 'crl = "https://b.test/x"', "revocation-moved"),
+        ('crl = "l.pem"', 'crl = "https://b.test/x"', "revocation-moved"),
+        ('crl = "l.pem"', 'name = "n"', "revocation-weakened"),
+        ('crl = "l.pem"', 'crl = "l.pem", stale_crl = "allow"', "revocation-weakened"),
+    ],
+)
+def test_another_list_of_a_routes_backends_is_one_change(was: str, now: str, kind: str) -> None:
+    def listing(text: str) -> Plan:
+        text = text if "name" in text else f'{text}, name = "n"'
+        r = route("r", "reencrypt", to='"10.0.0.1:1", "10.0.0.2:1"')
+        return plan(re.sub(r"verify = \{.*\}", f'verify = {{ ca = "c", {text} }}', r))
+
+    (change,) = compare(listing(was), listing(now))
+    assert change.kind == kind and "10.0.0.1:1 and 10.0.0.2:1" in change.what

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from everyhop.identity.chain import Role, broken, doubts
 from tests.kit import Pki
@@ -183,6 +183,9 @@ def test_what_a_certificate_is_not_for_is_told(top: Signer) -> None:
     usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
     ((slug, why),) = said(leaf(server, more=[usage]))
     assert slug == "wrong-use" and "may not sign handshakes" in why
+    unreadable = x509.UnrecognizedExtension(ExtensionOID.KEY_USAGE, b"\xff")
+    ((slug, why),) = said(leaf(client, more=[unreadable]))
+    assert slug == "wrong-use" and "cannot be read" in why, "what cannot be read is not absent"
     for role, purpose in (("site", "serverAuth"), ("identity", "clientAuth")):
         (doubt,) = doubts((leaf(ca=True).cert,), role, NOW, [])  # type: ignore[arg-type]
         assert f"extendedKeyUsage={purpose}," in doubt.mend
