@@ -23,6 +23,7 @@ from tests.kit.process import children
 from tests.kit.raw import OK, answering
 from tests.kit.tokens import Issuer
 from tests.wire.test_http2 import Speaker
+from tests.wire.test_post_quantum import needs_classical
 from tests.wire.test_tokens import route
 
 Edges = Callable[..., EdgeKit]
@@ -98,6 +99,29 @@ def test_a_server_that_shows_another_certificate_is_believed_in_nothing_and_its_
 def pin(it: Stage, server: KeyServer) -> str:
     probed = it.edge.cli("probe", f"127.0.0.1:{server.raw.port}", "--json")
     return f'verify = {{ pin = "{json.loads(probed.stdout)["pins"]["key"]}" }}'
+
+
+@needs_classical
+def test_a_server_that_must_have_post_quantum_key_exchange_is_told_nothing_without_it_and_believed_with_it(
+    edge: Edges, pki: Pki, raw: Raws, key_server: Servers
+) -> None:
+    issuer = Issuer()
+    server = key_server(issuer, leaf=pki.backend)
+    it = Stage(edge, pki, raw, server, "require_post_quantum = true")
+    assert it.ask(issuer.token()).status == 503 and server.raw.received == b""
+    it.edge.edge.wait_for("hop/no-post-quantum", 30)
+    # Another edge in front of the same server has it, and shows a certificate that is verified as that was.
+    front = edge(
+        f'[[route]]\nname = "keys"\nhost = "backend.internal"\nprotocol = "tcp"\ntls = "reencrypt"\nto = ["127.0.0.1:{server.raw.port}"]\n'
+        'verify = { ca = "{pki}/internal-ca.pem", name = "backend.internal" }\n',
+        site=None,
+        more=f'[[site]]\nname = "s"\nhosts = ["backend.internal"]\ncerts = [{{ chain = "{pki.backend.chain}", key = "file:{pki.backend.key}" }}]\n',
+        listener='no_sni = "s"',
+    )
+    moved = it.text.replace(f"127.0.0.1:{server.raw.port}/", f"127.0.0.1:{front.port}/", 1)
+    assert it.edge.reload(moved)["reloaded"]
+    until(lambda: it.ask(issuer.token()).status == 200)
+    it.edge.edge.wait_for(", by 1.3 X25519MLKEM768", 30)
 
 
 def test_a_server_may_demand_to_know_who_asks(edge: Edges, pki: Pki, raw: Raws, key_server: Servers) -> None:

@@ -6,7 +6,7 @@ given to it. Read next: `keeper.py`, then `order.py`.
 
 from everyhop.acme.directory import Authority, ExternalAccount, authority
 from everyhop.acme.keeper import Keeper
-from everyhop.acme.problem import Problem, Stopped
+from everyhop.acme.problem import Leaving, Problem, Stopped
 from everyhop.acme.publisher import Publisher, Publishers
 from everyhop.acme.site import InForce, Site, Status, Stepped
 from everyhop.acme.store import Store
@@ -16,6 +16,7 @@ __all__ = [
     "ExternalAccount",
     "InForce",
     "Keeper",
+    "Leaving",
     "Problem",
     "Publisher",
     "Publishers",

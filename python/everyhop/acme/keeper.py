@@ -19,7 +19,7 @@ from everyhop.acme.judge import Chain, kept, mark_of
 from everyhop.acme.moments import Moments
 from everyhop.acme.network import STEP_S
 from everyhop.acme.order import KEYS, Order
-from everyhop.acme.problem import Stopped
+from everyhop.acme.problem import Leaving, Stopped
 from everyhop.acme.publisher import Publisher
 from everyhop.acme.revocations import Revocations, serial_of
 from everyhop.acme.site import Held, InForce, Site, Status, Stepped, Wanted
@@ -98,8 +98,20 @@ class Keeper:
         """Ends connections; what was under way goes on with the next keeper."""
         self.work.close()
 
+    def leave(self) -> None:
+        """By any thread: the step under way ends soon, without a word on anybody; none is taken any more."""
+        self.work.leave()
+
     def step(self) -> Stepped:
         """Does the one thing that is due, if any is."""
+        try:
+            return self.stepped()
+        except Leaving:
+            return Stepped(0.0)
+
+    def stepped(self) -> Stepped:
+        if self.work.leaving:
+            raise Leaving
         if (found := self.taken()) != ():
             # What is there is served before anybody is asked for more.
             return Stepped(0.0, found, is_new=False)

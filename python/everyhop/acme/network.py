@@ -22,8 +22,8 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK
 from requests.adapters import HTTPAdapter
 
-from everyhop.acme.problem import Problem, Stopped, of_error, printable, stopped
-from everyhop.download import Watched, reason
+from everyhop.acme.problem import Leaving, Problem, Stopped, of_error, printable, stopped
+from everyhop.download import Opened, Watched, reason
 
 STEP_S = 30.0
 """For all that one step asks of an authority."""
@@ -41,7 +41,9 @@ class Network(client.ClientNetwork):
     def __init__(self, who: str, roots: str, key: JWK | None = None, step_s: float = STEP_S) -> None:
         super().__init__(key, alg=ES256, user_agent=f"everyhop/{version('everyhop')}")
         self.who, self.roots, self.step_s = who, roots, step_s
-        self.opened: list[socket.socket] = []
+        self.opened = Opened()
+        self.leaving = False
+        """Nothing is asked any more, whatever is left of a step."""
         self.until = time.monotonic() + step_s
         self.last: requests.Response | None = None
         # Neither proxies nor passwords nor roots that the environment names: what is not configured is not used.
@@ -58,6 +60,11 @@ class Network(client.ClientNetwork):
     def is_late(self) -> bool:
         """What is left of the step is for what it has begun."""
         return self.left_s() < self.step_s / 3
+
+    def leave(self) -> None:
+        """By any thread: what is under way there ends with `Leaving`."""
+        self.leaving = True
+        self.opened.end()
 
     def close(self) -> None:
         self.cut()
@@ -87,6 +94,8 @@ class Network(client.ClientNetwork):
 
     def _send_request(self, method: str, url: str, *_: Any, **kwargs: Any) -> requests.Response:
         left = self.left_s()
+        if self.leaving:
+            raise Leaving
         if left <= 0:
             raise stopped("outage", f"no answer within {self.step_s:.0f} s", authority=self.who)
         if not url.startswith("https://"):
@@ -109,10 +118,14 @@ class Network(client.ClientNetwork):
             self.read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             self.cut()
+            if self.leaving:
+                raise Leaving from e
             why = f"no answer within {self.step_s:.0f} s" if self.left_s() <= 0 else printable(reason(e))
             raise stopped("outage", why, authority=self.who) from e
         finally:
             timer.cancel()
+        if self.leaving:
+            raise Leaving
         if self.left_s() <= 0:
             # What was cut off may read like an answer that ends there.
             raise stopped("outage", f"no answer within {self.step_s:.0f} s", authority=self.who)

@@ -60,6 +60,11 @@ class Stopped(Exception):
         self.problem = problem
 
 
+class Leaving(BaseException):
+    """Whoever takes the step is to end: nothing was refused and nobody is down, so that nothing is noted, and the next keeper goes on from
+    the store. No `Exception`, so that nothing on the way takes it for a trouble."""
+
+
 def stopped(kind: Kind, said: str, *parts: tuple[str, str], authority: str = "", code: str = "") -> Stopped:
     return Stopped(Problem(kind, printable(said), tuple((n, printable(s)) for n, s in parts), code, authority))
 

@@ -21,7 +21,7 @@ from everyhop.acme.judge import Chain
 from everyhop.acme.names import refused
 from everyhop.acme.network import Network
 from everyhop.acme.order import Desk, Order, advanced, key_to_come, new_key, withdrawn
-from everyhop.acme.problem import Problem, Stopped, printable, stopped
+from everyhop.acme.problem import Leaving, Problem, Stopped, printable, stopped
 from everyhop.acme.site import Wanted
 from everyhop.acme.state import Renewal, SiteState
 from everyhop.identity.unusable import Unusable
@@ -47,6 +47,16 @@ class Work:
         self.keeper, self.contact, self.agreed, self.step_s = keeper, tuple(contact), agreed, step_s
         self.talks: dict[str, tuple[Client, JWK, float]] = {}
         self.published: set[tuple[str, str]] = set()
+        self.begun: Network | None = None
+        """One by which nobody is talked to yet."""
+        self.leaving = False
+
+    def leave(self) -> None:
+        """By any thread: the step under way ends soon, and nothing is begun any more."""
+        self.leaving = True
+        for network in (self.begun, *(client.network for client, _, _ in [*self.talks.values()])):
+            if network is not None:
+                network.leave()
 
     def close(self) -> None:
         for client, _, _ in self.talks.values():
@@ -89,7 +99,9 @@ class Work:
         network: Network | None = None
         try:
             key = account.key()
-            network = Network(authority.name, roots_of(authority), key, self.step_s)
+            self.begun = network = Network(authority.name, roots_of(authority), key, self.step_s)
+            if self.leaving:
+                raise Leaving
             client = Client(fetched(authority, network), network)
             account.settle(client)
             key = account.key()
@@ -101,7 +113,7 @@ class Work:
                 self.keeper.standings.silent(authority.url, e.problem, now)
             raise
         self.keeper.standings.answers(authority.url)
-        self.talks[authority.url] = client, key, now
+        self.talks[authority.url], self.begun = (client, key, now), None
         return client, key
 
     def hang_up(self, authority: Authority) -> None:

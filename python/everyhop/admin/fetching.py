@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from everyhop.admin.rounds import Rounds
+from everyhop.admin.rounds import Rounds, end_all
 from everyhop.admin.standing import FIRST_S, MOST_S
 from everyhop.admin.telling import say
 from everyhop.authority.folder import SECRET, replace
@@ -28,6 +28,7 @@ from everyhop.identity.certificates import system_roots
 from everyhop.identity.published import Published, published
 from everyhop.identity.unusable import MOST_BYTES
 from everyhop.model import CrlSection
+from everyhop.model.identity import IDENTITIES
 
 JITTER = 0.25
 """Not all edges at once: sooner, by as much as a quarter."""
@@ -83,6 +84,8 @@ class Fetcher(Rounds):
             held = self.done(held)
         except Exception as e:  # a stranger's answer may be anything, and a thread that ended would ask nobody any more
             self.marks = {}
+            if self.stopped:
+                return 0.0  # nobody wants it any more, whatever it came to
             why = why_of(e)
             if self.failures == 0 or why != self.standing.problem:
                 say(
@@ -205,20 +208,28 @@ class Fetching:
         section = decided.config.crl
         # Nothing can be told of a list before it is known who may sign it.
         wanted = {url: roots for url, roots in decided.lists.items() if roots}
+        before: dict[str, Fetcher] = {}
         for url in [url for url, it in self.kept.items() if url not in wanted or it.section != section]:
-            self.kept.pop(url).end()
+            before[url] = self.kept.pop(url)
+            before[url].end()
         for url, roots in wanted.items():
             it = self.kept.get(url)
             if it is None:
                 it = self.kept[url] = Fetcher(url, section, self.base, roots)
+                it.before = before[url].thread if url in before else None
                 it.thread.start()
             elif reloaded or it.roots != roots:
                 it.roots = roots
                 it.due.set()
+        if reloaded and any((self.base / it).is_dir() for it in (section.state, IDENTITIES)):
+            # Read where there is a use for it: it takes time and memory.
+            from everyhop.admin.tidying import tidy
+
+            for gone in tidy(decided.config, self.base, {*decided.lists}, dt.datetime.now(dt.UTC)):
+                say(f"removed: {gone}")
 
     def end(self) -> None:
-        for it in self.kept.values():
-            it.end()
+        end_all(self.kept.values())
         self.kept = {}
 
     def problems(self) -> dict[str, str]:

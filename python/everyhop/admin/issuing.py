@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 TOLD_S = 10.0
 """How long a challenge waits for the engine to know of it."""
+AT_ONCE_S, AT_LAST_S = 1.0, 5.0
+"""How long the loop waits for a step to end that was told to: while it has more to do, and where it ends itself. What waits for a program or
+the DNS may take longer, and is left alone: whatever is on the disk is whole, and the next keeper goes on from there."""
 
 
 class Answers:
@@ -42,6 +45,7 @@ class Answers:
         self.all: dict[tuple[str, str, str], m.ShownInTls | m.SaidInTheClear] = {}
         self.version = self.told = 0
         self.wake = wake
+        self.leaving = False
 
     @property
     def kinds(self) -> Collection[str]:
@@ -49,6 +53,7 @@ class Answers:
 
     def publish(self, kind: str, name: str, token: str, key_authorization: str) -> float:
         """Returns once the engine answers. Raises `OSError` where it does not hear of it."""
+        from everyhop.acme.problem import Leaving
         from everyhop.acme.tls_alpn import challenge_pair
 
         it: m.ShownInTls | m.SaidInTheClear
@@ -62,9 +67,18 @@ class Answers:
             self.version += 1
             version = self.version
             self.wake()
-            if not self.changed.wait_for(lambda: self.told >= version, TOLD_S):
+            told = self.changed.wait_for(lambda: self.leaving or self.told >= version, TOLD_S)
+            if self.leaving:
+                raise Leaving
+            if not told:
                 raise OSError("the engine could not be told what to answer")
         return 0.0
+
+    def leave(self) -> None:
+        """Nobody tells the engine any more."""
+        with self.changed:
+            self.leaving = True
+            self.changed.notify_all()
 
     def withdraw(self, kind: str, name: str, token: str, key_authorization: str) -> None:
         with self.changed:
@@ -135,7 +149,8 @@ class Issuing:
         """With other authorities, or at first. What was under way goes on from the store."""
         from everyhop.acme import Keeper, Publishers, Store, authority
 
-        self.end()
+        before = self.thread
+        self.end(AT_ONCE_S)
         ca = None if section.ca is None else self.base / section.ca
         authorities = [authority(text, ca) for text in section.authority]
         self.answers = Answers(["tls-alpn-01", *["http-01"] * in_the_clear], self.wake)
@@ -152,12 +167,17 @@ class Issuing:
             is_shown=lambda mark: mark in self.shown,
         )
         self.keeper, self.stopped, self.pid, self.begun_with = keeper, False, 0, (section, in_the_clear)
-        self.thread = threading.Thread(target=self.run, args=(keeper,), name="acme", daemon=True)
+        self.thread = threading.Thread(target=self.run, args=(keeper, before), name="acme", daemon=True)
         self.thread.start()
 
-    def run(self, keeper: Keeper) -> None:
+    def run(self, keeper: Keeper, before: threading.Thread | None) -> None:
+        if before is not None:
+            # Two of them in one folder would write over each other.
+            before.join()
         while not self.stopped and keeper is self.keeper:
             stepped = keeper.step()
+            if self.stopped or keeper is not self.keeper:
+                return
             self.fault = stepped.fault or self.fault
             for name in stepped.changed if stepped.is_new else ():
                 say(f"site {name!r} has a new certificate")
@@ -189,11 +209,16 @@ class Issuing:
             self.keeper.configure([])
         return self.keeper
 
-    def end(self) -> None:
+    def end(self, wait_s: float = AT_LAST_S) -> None:
+        """A step that is under way is told to end, and waited for."""
         keeper, self.keeper, self.stopped = self.keeper, None, True
         self.due.set()
+        if self.answers is not None:
+            self.answers.leave()
+        if keeper is not None:
+            keeper.leave()
         if self.thread is not None:
-            self.thread.join(1.0)
+            self.thread.join(wait_s)
         if keeper is not None:
             keeper.close()
         self.due.clear()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from everyhop.admin.rounds import Rounds
+from everyhop.admin.rounds import Rounds, end_all
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
@@ -163,8 +163,7 @@ class Renewing:
                 self.kept[name].due.set()
 
     def end(self) -> None:
-        for it in self.kept.values():
-            it.end()
+        end_all(self.kept.values())
         self.kept = {}
 
     def problems(self) -> dict[str, tuple[bool, str]]:

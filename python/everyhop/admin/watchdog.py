@@ -18,12 +18,21 @@ class Watchdog:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.now, self.turned = now, now()
+        self.over = threading.Event()
+        self.thread: threading.Thread | None = None
 
     def starts(self) -> None:
         """Where nobody watches there is nothing to feed, and no thread."""
         every = os.environ.get("WATCHDOG_USEC", "")
         if every.isdigit() and int(every):
-            threading.Thread(target=self.run, args=(int(every) / 3e6,), name="watchdog", daemon=True).start()
+            self.thread = threading.Thread(target=self.run, args=(int(every) / 3e6,), name="watchdog", daemon=True)
+            self.thread.start()
+
+    def ends(self) -> None:
+        """Nothing is told any more. For whoever goes on in the same process: an edge that ends says that it lives until it does not."""
+        self.over.set()
+        if self.thread is not None:
+            self.thread.join()
 
     def turn(self) -> None:
         """The loop goes round."""
@@ -31,8 +40,7 @@ class Watchdog:
         notify("WATCHDOG=1")
 
     def run(self, every_s: float) -> None:
-        while True:
-            time.sleep(every_s)
+        while not self.over.wait(every_s):
             self.beat()
 
     def beat(self) -> None:

@@ -87,6 +87,7 @@ def server(it: Issuer) -> tuple[Url, KeyServer] | None:
         verify=it.keys.verify,
         present=it.keys.present,
         demand_asks=it.keys.demand_asks,
+        require_post_quantum=it.keys.require_post_quantum,
     )
 
 

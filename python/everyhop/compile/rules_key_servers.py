@@ -36,7 +36,7 @@ def one(world: World, i: int, it: Issuer) -> None:
         what = f"the keys of issuer {it.name!r} come from {named}"
         world.refuse("issuer/keys", (*key, "from"), what, FROM)
     elif given.file is not None:
-        for word in ("verify", "present", "demand_asks"):
+        for word in ("verify", "present", "demand_asks", "require_post_quantum"):
             if getattr(given, word):
                 what = f"the keys of issuer {it.name!r} are in a file, and {word} has no effect there"
                 world.refuse("hop/nothing-to-prove", (*key, word), what, FROM, f"or remove {word}", of_key=True)

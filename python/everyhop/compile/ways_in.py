@@ -44,7 +44,7 @@ def ways_in(world: World) -> WaysIn | None:
     routes = [(i, bare) for i, r in enumerate(world.config.route) if (bare := matching(r)) is not None]
     carried = streaming(world)
     shape = plan.Plan(
-        plan=plan.FORM,
+        plan=1,
         engine=plan.Engine(threads=plan.ThreadsCores(count="cores"), drain_s=0, sandbox="off", keys="engine"),
         log=plan.Log(access=plan.ToOff(to="off"), form=plan.InCombined(format="combined"), on_full="drop"),
         status=plan.StatusOff(kind="off"),

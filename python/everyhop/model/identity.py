@@ -64,7 +64,7 @@ class ComingIdentity(Section):
         if self.state is not None:
             return self.state
         plain = PLAIN.fullmatch(self.name) is not None
-        return f"identities/{self.name if plain else '_' + hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
+        return f"{IDENTITIES}/{self.name if plain else '_' + hashlib.sha256(self.name.encode()).hexdigest()[:32]}"
 
     @property
     def chain(self) -> str:
@@ -136,6 +136,8 @@ def trust_domain(id_: str) -> str:
     return id_.removeprefix("spiffe://").partition("/")[0]
 
 
+IDENTITIES = "identities"
+"""Where those lie that name no folder of their own; such a one is its owner's to tidy."""
 CURRENT = "current"
 """What is in force: a link, which is turned to the next set of files in one step."""
 PAIR, ROOTS, LISTS, BUNDLES = (f"{CURRENT}/{name}" for name in ("pair.pem", "roots.pem", "crl.pem", "bundles"))

@@ -30,6 +30,8 @@ class IssuerKeys(Section):
     """The `[[identity]]` shown to it."""
     demand_asks: bool = False
     """Whether nothing is asked of one that did not ask for our certificate."""
+    require_post_quantum: bool = False
+    """Whether it is asked by post-quantum key exchange (X25519MLKEM768, TLS 1.3) alone: one that has none is believed in nothing new."""
 
 
 class Issuer(Section):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from everyhop.acme import Keeper, Leaving
+from everyhop.acme.keeper import Stepped
 from everyhop.admin.issuing import Issuing
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.stage import free_port
 from everyhop.errors import Surroundings
+from tests.kit.edge import until
 from tests.unit.compile.test_acme import SITE
 
 CLEAR = """[[listener]]
@@ -21,8 +26,8 @@ https_port = 1
 """
 
 
-def compiled(folder: Path, more: str = "") -> Compiled:
-    acme = f'version = 1\n[acme]\nauthority = ["https://127.0.0.1:{free_port()}/dir"]\nterms_agreed = true\n'
+def compiled(folder: Path, more: str = "", port: int | None = None) -> Compiled:
+    acme = f'version = 1\n[acme]\nauthority = ["https://127.0.0.1:{port or free_port()}/dir"]\nterms_agreed = true\n'
     (config := folder / "everyhop.toml").write_text(acme + SITE + more)
     return compile_file(config)
 
@@ -66,3 +71,69 @@ def test_where_no_site_wants_one_nothing_is_begun(issuing: Issuing, tmp_path: Pa
     (config := tmp_path / "everyhop.toml").write_text(text + route)
     issuing.look(compile_file(config), None, 0)
     assert issuing.keeper is None and not (tmp_path / "acme").exists()
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """An authority that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as it:
+        it.settimeout(20)
+        yield it
+
+
+def test_a_step_under_way_ends_with_the_edge_and_nobody_is_said_to_be_down(
+    issuing: Issuing, tmp_path: Path, silent: socket.socket
+) -> None:
+    issuing.look(compiled(tmp_path, port=silent.getsockname()[1]), None, 0)
+    keeper, thread = issuing.keeper, issuing.thread
+    assert keeper is not None and thread is not None
+    with silent.accept()[0]:
+        issuing.end()
+        assert not thread.is_alive(), "it was told to end, and waited for"
+    assert keeper.standings.silence(0.0) is None, "the authority did nothing wrong"
+    assert not [it for it in keeper.states.values() if it.failures or it.problem]
+    kept = [it.name for it in (tmp_path / "acme").rglob("*") if it.is_file()]
+    assert not [name for name in kept if "state.json" in name or name.startswith(".")], "and nothing is half written"
+
+
+def test_a_challenge_that_nobody_is_told_of_any_more_waits_no_longer(issuing: Issuing, tmp_path: Path) -> None:
+    issuing.look(compiled(tmp_path), None, 0)
+    answers, ended = issuing.answers, threading.Event()
+    assert answers is not None
+
+    def publish() -> None:
+        try:
+            answers.publish("http-01", "a.test", "token", "text")
+        except Leaving:
+            ended.set()
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    until(lambda: answers.version == 1)
+    issuing.end()
+    thread.join(5)
+    assert ended.is_set()
+
+
+def test_with_other_authorities_the_next_keeper_waits_until_the_step_of_the_one_before_is_over(
+    issuing: Issuing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where that cannot be told to end: a program that changes a zone, say."""
+    over, steps = threading.Event(), list[int]()
+
+    def step(keeper: Keeper) -> Stepped:
+        steps.append(id(keeper))
+        if len({*steps}) == 1:
+            over.wait(20)
+        return Stepped(60.0)
+
+    monkeypatch.setattr(Keeper, "step", step)
+    monkeypatch.setattr("everyhop.admin.issuing.AT_ONCE_S", 0.0)
+    issuing.look(compiled(tmp_path), None, 0)
+    until(lambda: len(steps) == 1)
+    first = issuing.thread
+    issuing.look(compiled(tmp_path), None, 0)
+    assert first is not None and first.is_alive() and issuing.thread is not first and len(steps) == 1
+    over.set()
+    until(lambda: len({*steps}) == 2)
+    assert not first.is_alive()

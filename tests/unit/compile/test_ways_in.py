@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from everyhop import plan
-from everyhop.compile import compile_file, ways_in
+from everyhop.compile import compile_file
 from everyhop.errors import Refused
 
 TEXT = """version = 1
@@ -51,7 +51,7 @@ def test_a_part_that_what_is_asked_lacks_is_loud_and_no_rule_is_silent_for_it(
     def lacking(**parts: object) -> plan.Plan:
         return whole(**{name: it for name, it in parts.items() if name != part})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ways_in.plan, "Plan", lacking)
+    monkeypatch.setattr(plan, "Plan", lacking)
     with pytest.raises(ValidationError, match=part):
         compile_file(tmp_path / "everyhop.toml", files="skip")
 

@@ -37,6 +37,11 @@ def test_a_weaker_hop_to_them_is_told_and_a_stronger_one_passes() -> None:
     assert refused(ONE, clear) == {"issuer-keys-moved:r"}
 
 
+def test_post_quantum_key_exchange_that_is_demanded_there_no_more_is_a_weakening_told_once() -> None:
+    demanded = asked(f'from = "https://login.test/keys", {HOP}, require_post_quantum = true')
+    assert len(refused(demanded, ONE)) == 1 and refused(ONE, demanded) == set()
+
+
 def test_another_name_or_authority_lets_another_say_who_gets_in() -> None:
     for a, b in (('name = "n"', 'name = "m"'), ('ca = "c"', 'ca = "d"')):
         other = asked(f'from = "https://login.test/keys", {HOP.replace(a, b)}')
