@@ -76,7 +76,8 @@ def test_an_identity_that_is_over_and_that_nothing_names_is_removed_with_its_key
 def test_what_cannot_be_read_and_whatever_else_lies_there_is_left_alone(tmp_path: Path, by: Signer) -> None:
     long = -LONG - HOUR
     path, folder = listed(tmp_path, by, OTHER, long), held(tmp_path, by, "gone", long)
-    elsewhere = held(tmp_path / "elsewhere", by, "x", long) if (tmp_path / "elsewhere").mkdir() is None else folder
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = held(tmp_path / "elsewhere", by, "x", long)
     (tmp_path / "identities" / "link").symlink_to(elsewhere)
     path.rename(path.with_name("mine.pem"))
     listed(tmp_path, by, OTHER, long).write_bytes(b"nothing that is a list")
