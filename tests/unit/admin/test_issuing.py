@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.acme import Keeper, Leaving
-from everyhop.acme.keeper import Stepped
+from everyhop.acme.site import Stepped
 from everyhop.admin.issuing import Issuing
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.stage import free_port
