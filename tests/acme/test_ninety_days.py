@@ -90,12 +90,16 @@ def test_ninety_days_of_renewals_under_load_fail_no_handshake(ground: Ground, cl
 
     with closing(Clients(ground.secure, "new.test", clock)) as clients:
         was = told()
+        until(lambda: clients.seen)
         while clock() - begun < 90 * DAY:
             clock.go_to(dt.datetime.fromisoformat(str(was["next_try"])))
             until(partial(moved_on, was), 60)
             now = told()
-            renewals += now["until"] != was["until"]
+            if now["until"] != was["until"]:
+                renewals += 1
+                # What is issued lies on the disk; it is in force once somebody was shown it, and only then time goes on.
+                until(lambda seen=renewals: len(clients.seen) > seen, 60)
             was = now
     assert clients.wrong == [] and clients.served > 10 * renewals
     # A certificate of six days is renewed at half of its life, or when the authority suggests to.
-    assert 15 <= renewals <= 35 and len(clients.seen) >= renewals
+    assert 15 <= renewals <= 35 and len(clients.seen) > renewals
