@@ -85,6 +85,7 @@ static void noted(const char *what) {
 static rv sign(rv s, void *d, rv n, void *o, rv *m) {
     if (said("abort-once")) { char p[4096]; snprintf(p, sizeof p, "%s/abort-once", folder()); unlink(p); abort(); }
     if (said("abort")) abort();
+    if (said("removed")) return 0x32; /* CKR_DEVICE_REMOVED */
     while (said("hang")) usleep(10000);
     return their_sign(s, d, n, o, m);
 }

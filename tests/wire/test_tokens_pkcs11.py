@@ -26,11 +26,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from everyhop.admin.keyholding import Keyholding
 from everyhop.demo.certificates import Leaf
+from everyhop.demo.stage import free_port
 from everyhop.engine import holding as h
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.identity.tokens import TokenKey
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
+from tests.kit.forge import forged, root, saved
 from tests.kit.hsm import PIN, SOFTHSM, Token, Wrong
 from tests.kit.nursery import everyhop
 from tests.kit.process import ROOT, open_files, tasks
@@ -116,12 +118,17 @@ def test_a_token_signs_handshakes(
         assert exchange(sock, CLOSE.format("hsm.test")).status == 200
         assert sock.version() == ("TLSv1.3" if version == TLS13 else "TLSv1.2")
     assert ground.get("a.test") == 200, "a key of a file signs beside it"
-    assert ground.module()["keys"] == ["site/hsm/0"] and ground.module()["trouble"] == ""
+    told = ground.module()
+    assert told["keys"] == ["site/hsm/0"] and told["trouble"] == ""
+    shown = " ".join(ground.edge.cli("status", "--config", str(ground.edge.config)).stdout.split())
+    assert f"keys in tokens: site/hsm/0 by {SOFTHSM}, pid {told['pid']}" in shown
 
 
-def test_a_token_signs_towards_backends_and_on_p384(edge: Edges, raw: Raws, pki: Pki, token: Token) -> None:
+def test_a_token_signs_towards_backends_and_on_p_384(edge: Edges, raw: Raws, pki: Pki, token: Token) -> None:
     """An identity's key signs as a client, and no site's does."""
-    leaf = pki.internal.leaf("hsm-identity", "edge.internal")
+    odd = forged("edge.internal", root(pki.internal), key=ec.generate_private_key(ec.SECP384R1()))
+    saved(pki.folder, "hsm-identity", odd, odd)
+    leaf = Leaf(pki.folder / "hsm-identity.pem", pki.folder / "hsm-identity.key")
     token.takes(leaf, "caller")
     mutual = raw(answering(OK), pki.backend, clients=pki.internal.file)
     routes = f"""[[route]]
@@ -172,7 +179,7 @@ def test_a_reload_goes_to_another_key_of_the_token_and_to_a_file_and_back(
             shown = [reloads(other.chain, token.uri("next"))]
             assert ground.module()["pid"] == before, "the module goes on"
             shown += [reloads(other.chain, f"file:{other.key}")]
-            assert ground.told()["modules"] == []
+            until(lambda: ground.told()["modules"] == [])
             shown += [reloads(leaf.chain, token.uri("shop"))]
             until(lambda: len(served) > 5 or client.done())
         finally:
@@ -272,6 +279,23 @@ def test_a_module_that_hangs_is_ended_and_others_sign_meanwhile(
         ground.get()
     assert ground.get("a.test") == 200
     wrong.no_more("hang") if until(lambda: ground.module()["pid"] != before) else None
+    until(lambda: ground.module()["trouble"] == "")
+    assert ground.get() == 200
+
+
+@needs_root
+def test_a_token_that_is_pulled_out_while_it_signs_is_asked_anew(
+    edge: Edges, raw: Raws, pki: Pki, token: Token, wrong: Wrong, leaf: Leaf
+) -> None:
+    token.takes(leaf, "shop")
+    ground = Ground(edge, raw, pki, leaf.chain, token.uri("shop", module=wrong.path), threads=2)
+    assert ground.get() == 200
+    wrong.does("removed")
+    with pytest.raises(OSError):
+        ground.get()
+    until(lambda: "C_Sign answers CKR_DEVICE_REMOVED" in ground.module()["trouble"])
+    assert ground.get("a.test") == 200
+    wrong.no_more("removed")
     until(lambda: ground.module()["trouble"] == "")
     assert ground.get() == 200
 
@@ -395,6 +419,17 @@ def test_check_says_what_a_token_has_against_a_key_and_with_no_files_asks_nobody
     config.write_text(CONFIG + SITE.format(chain=leaf.chain, key=token.uri("shop", module=tmp_path / "none.so")))
     (one,) = json.loads(everyhop("check", str(config), "--json").stdout)["findings"]
     assert one["slug"] == "key/module" and "cannot be loaded" in one["what"]
+
+
+def test_an_edge_does_not_start_without_a_key_that_its_token_has_not_and_says_where(
+    pki: Pki, token: Token, leaf: Leaf, tmp_path: Path
+) -> None:
+    config = tmp_path / "everyhop.toml"
+    text = CONFIG.replace("8443", str(free_port())) + SITE.format(chain=leaf.chain, key=token.uri("none"))
+    config.write_text(text.replace("version = 1", f'version = 1\n[admin]\nsocket = "{tmp_path}/admin"'))
+    told = everyhop("run", "--config", str(config))
+    assert told.returncode == 1, told.stderr
+    assert f"{config}:" in told.stderr and "[key/token]" in told.stderr and PIN not in told.stderr
 
 
 # A taken engine, and what it gets.

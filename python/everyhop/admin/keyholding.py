@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import os
 import socket
 import time
@@ -32,6 +33,8 @@ PATIENCE_S = 2.0
 """For an order of ours; what it does takes a millisecond."""
 LOOK_S, HANGS_S = 1.0, 1.0
 """How often it is asked for its counts; one that says nothing for so long hangs."""
+SETTLES_S = 1.0
+"""After a plan was taken: what tokens of the one before sign, in handshakes that were under way, is signed by then."""
 MORE_LINES = 2
 """Threads of an engine that shake hands beside its workers: with stores, and with collectors."""
 
@@ -68,6 +71,8 @@ class Keyholding:
         self.in_tokens: Uses = {}
         """As `current`, of keys that tokens have."""
         self.coming_in_tokens: Uses = {}
+        self.settled_s = math.inf
+        """When no handshake by the plan before is under way."""
         self.lines = 0
         self.restarts = 0
         self.looked_s = 0.0
@@ -85,6 +90,7 @@ class Keyholding:
         blob = json.loads(compiled.material.blob)
         there, tokens = uses(compiled), compiled.material.tokens
         coming = {(id_, role): tokens[id_] for id_, role in there if id_ in tokens}
+        self.settled_s = math.inf
         if lacking := self.modules.hold(self.in_tokens, coming):
             raise Refused(findings(compiled, lacking), compiled.text)
         self.coming_in_tokens = coming
@@ -102,7 +108,7 @@ class Keyholding:
         """The plan that was asked for last has been taken."""
         self.current = self.coming
         self.in_tokens = self.coming_in_tokens
-        self.modules.only(self.in_tokens)
+        self.settled_s = time.monotonic() + SETTLES_S
 
     def hold(self) -> None:
         """The keys of the plan that runs as well: its certificates are shown until the next has been taken, and in handshakes that
@@ -171,6 +177,9 @@ class Keyholding:
 
     def look(self, engines: Iterable[Control]) -> None:
         """One that died or hangs is followed by another, which has the same keys and lines to each of `engines`."""
+        if time.monotonic() >= self.settled_s:
+            self.settled_s = math.inf
+            self.modules.only(self.in_tokens)
         self.modules.look()
         it = self.running
         if it is None:

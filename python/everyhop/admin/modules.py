@@ -121,11 +121,10 @@ class Modules:
         for module, keys in by_module(before | coming).items():
             it = self.all.setdefault(module, Kept(module, self.sandbox))
             wanted = {use[0] for use, key in coming.items() if key.module == module and current.get(use) != key}
+            known, it.keys = it.keys, keys
             if it.asked is None or it.asked.process.is_over():
-                it.keys = keys
                 it.begin()
-            else:
-                it.keys = keys
+            elif it.lacking or known != keys:
                 it.holds(keys)
             if it.asked is None:
                 lacking += [h.Lacking(id=id_, slug="key/module", why=it.why) for id_ in wanted]
