@@ -301,6 +301,33 @@ def test_no_key_is_in_the_memory_of_an_engine_whose_keys_are_apart(edge: Edges, 
 
 
 @pytest.mark.skipif(not ROOT, reason="nobody else may look into a process that is not to be dumped")
+@pytest.mark.parametrize("keys", ["apart", "engine"])
+def test_a_key_of_our_environment_is_in_that_of_no_other_process(
+    edge: Edges, raw: Raws, pki: Pki, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    leaf = pki.public.leaf("apart-env", "env.test")
+    monkeypatch.setenv("SITE_KEY", leaf.key.read_text())
+    plain = raw(answering(OK))
+    it = edge(
+        f'[[route]]\nname = "r"\nhost = "env.test"\ntls = "plaintext"\nto = ["127.0.0.1:{plain.port}"]\n',
+        engine=f'keys = "{keys}"',
+        site=None,
+        more=f'[[site]]\nname = "s"\nhosts = ["env.test"]\ncerts = [{{ chain = "{leaf.chain}", key = "env:SITE_KEY" }}]\n',
+    )
+    with tls(it.port, "env.test", pki.public.file, kept=False) as sock:
+        assert exchange(sock, CLOSE.format("env.test")).status == 200
+    supervisor = it.edge.process.pid
+    assert len(children(supervisor)) == (2 if keys == "apart" else 1)
+    assert {pid: b"SITE_KEY" in environ(pid) for pid in children(supervisor)} == dict.fromkeys(
+        children(supervisor), False
+    )
+
+
+def environ(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+@pytest.mark.skipif(not ROOT, reason="nobody else may look into a process that is not to be dumped")
 @pytest.mark.parametrize("by", ["a reload", "the next supervisor"])
 def test_an_engine_that_had_keys_is_told_of_and_one_that_follows_it_never_had_any(
     by: str, edge: Edges, raw: Raws, pki: Pki

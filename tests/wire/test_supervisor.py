@@ -292,7 +292,7 @@ def test_a_start_that_fails_leaves_no_engine_behind(edge: Edges, backend: Backen
     with socket.create_server(("127.0.0.1", 0)) as taken:
         it.more = f'[status]\nbind = "127.0.0.1:{taken.getsockname()[1]}"\n'
         it.write(route(backend.port))
-        mark = f"EVERYHOP_TEST={it.folder}"
+        mark = f"LC_EVERYHOP_TEST={it.folder}"
         it.edge = Edge(it.config, under=["env", mark])
         assert it.edge.process.wait(30) == 4
         it.edge.listener.join(10)

@@ -12,15 +12,15 @@ pub use crate::token::{GivenTokens, Lacking};
 
 use crate::bound::Bound;
 use crate::token::Tokens;
-use everyhop_running::apart::{Lines, Patience, id_of, through};
+use everyhop_running::apart::{AWAY, Lines, Patience, id_of, through};
 use everyhop_running::secret::{SecretPem, SecretText};
 use everyhop_signing::{Answer, Ask, KeyId, LONGEST_BYTES, No, Role};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use rustls::SignatureScheme;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::SigningKey;
+use rustls::{Error, SignatureScheme};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -74,13 +74,13 @@ impl From<GivenRole> for Role {
 }
 
 /// With the process of a module: less than an engine's with us, so that it hears from us why there is no signature. One that died is
-/// back by then; where it is not, nobody's thread stands still for it again.
+/// back by then, or an engine asks again; where it is gone for longer, nobody's thread stands still for it.
 const TOKEN: Patience = Patience {
     answer: Duration::from_millis(800),
     little: Duration::from_millis(100),
     back: Duration::from_millis(900),
     whole: Duration::from_millis(900),
-    gives_up: true,
+    gone: Duration::from_secs(3),
 };
 
 /// How often a key signed.
@@ -247,7 +247,9 @@ impl Holder {
         if !held.bound.takes(now) {
             return Err(No::TooMany);
         }
-        let signature = signer.sign(&ask.content.signed()).map_err(|_| held.silent)?;
+        let signature = signer
+            .sign(&ask.content.signed())
+            .map_err(|e| if e == Error::General(AWAY.to_owned()) { No::Away } else { held.silent })?;
         held.signed.fetch_add(1, Ordering::Relaxed);
         Ok(signature)
     }

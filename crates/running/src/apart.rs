@@ -5,7 +5,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use everyhop_record::reason::UNSIGNED;
-use everyhop_signing::{Answer, Ask, Content, KeyId, Role};
+use everyhop_signing::{Answer, Ask, Content, KeyId, No, Role};
 use everyhop_transport::line::Line;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, alg_id};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
@@ -28,8 +28,8 @@ pub struct Patience {
     pub back: Duration,
     /// All of it together.
     pub whole: Duration,
-    /// Whether `little` is all, too, where no other holder came in time.
-    pub gives_up: bool,
+    /// For how long a holder may be gone before nobody waits for another: `little` is all then.
+    pub gone: Duration,
 }
 
 /// Of an engine with the keyholder.
@@ -38,10 +38,13 @@ const ENGINE: Patience = Patience {
     little: Duration::from_millis(20),
     back: Duration::from_secs(3),
     whole: Duration::from_secs(4),
-    gives_up: false,
+    gone: Duration::MAX,
 };
 /// RSA with 16,384 bits, and the answer's head.
 const ANSWER_BYTES: usize = 2048 + 16;
+
+/// What a signer says where another holder may come yet.
+pub const AWAY: &str = "everyhop: not signed yet";
 
 /// The lines to the holder, of all threads: one takes a line for as long as its signature takes.
 pub static LINES: Lines = Lines::new(ENGINE);
@@ -73,16 +76,21 @@ struct Pool {
     number: u64,
     /// The last that was asked for did not come.
     silent: bool,
-    /// Nor did another holder.
-    given_up: bool,
+    /// Since when there is no holder.
+    gone: Option<Instant>,
 }
 
 /// Nobody signs, or the holder does not.
-struct Unsigned;
+#[derive(Clone, Copy)]
+enum Unsigned {
+    Now,
+    /// Another holder may come yet.
+    Yet,
+}
 
 impl Lines {
     pub const fn new(patience: Patience) -> Lines {
-        let pool = Pool { free: Vec::new(), there: 0, holder: 0, number: 0, silent: false, given_up: false };
+        let pool = Pool { free: Vec::new(), there: 0, holder: 0, number: 0, silent: false, gone: None };
         let counts = Counts {
             signed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -98,7 +106,7 @@ impl Lines {
         pool.there = lines.len();
         pool.free = lines.into_iter().map(Line::new).collect();
         pool.holder += 1;
-        (pool.silent, pool.given_up) = (false, false);
+        (pool.silent, pool.gone) = (false, None);
         self.changed.notify_all();
     }
 
@@ -117,12 +125,12 @@ impl Lines {
         let counted = match &signed {
             Ok(Ok(_)) => &self.counts.signed,
             Ok(Err(_)) => &self.counts.refused,
-            Err(Unsigned) => &self.counts.silent,
+            Err(_) => &self.counts.silent,
         };
         counted.fetch_add(1, Ordering::Relaxed);
         let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counts.nanoseconds.fetch_add(took, Ordering::Relaxed);
-        signed?.map_err(|_| Unsigned)
+        signed?.map_err(|_| Unsigned::Now)
     }
 
     fn asked(
@@ -131,19 +139,22 @@ impl Lines {
         scheme: u16,
         content: Content<'_>,
         began: Instant,
-    ) -> Result<Result<Vec<u8>, everyhop_signing::No>, Unsigned> {
+    ) -> Result<Result<Vec<u8>, No>, Unsigned> {
         loop {
             let (line, holder, number, until) = self.take(began)?;
             let ask = Ask { number, key, scheme, content }.write();
             match answer(&line, &ask, number, until) {
                 Ok(signed) => {
                     self.give_back(line, holder, false);
+                    if signed == Err(No::Away) && began.elapsed() < self.patience.back {
+                        continue;
+                    }
                     return Ok(signed);
                 }
                 Err(e) if e.kind() == io::ErrorKind::TimedOut => {
                     // What it says too late is passed over: it has another number.
                     self.give_back(line, holder, true);
-                    return Err(Unsigned);
+                    return Err(Unsigned::Now);
                 }
                 // It is gone, and the next one is on its way.
                 Err(_) => self.lose(holder),
@@ -156,7 +167,8 @@ impl Lines {
         let whole = self.patience;
         let mut pool = self.pool();
         loop {
-            let patience = match (pool.there, pool.silent, pool.given_up) {
+            let given_up = pool.gone.is_some_and(|since| since.elapsed() >= whole.gone);
+            let patience = match (pool.there, pool.silent, given_up) {
                 (0, _, false) => whole.back,
                 (0, _, true) | (_, true, _) => whole.little,
                 (_, false, _) => whole.answer,
@@ -169,8 +181,7 @@ impl Lines {
             }
             let left = (began + patience).saturating_duration_since(Instant::now());
             if left.is_zero() {
-                pool.given_up = whole.gives_up && pool.there == 0;
-                return Err(Unsigned);
+                return Err(if pool.there == 0 && !given_up { Unsigned::Yet } else { Unsigned::Now });
             }
             pool = self.changed.wait_timeout(pool, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -189,12 +200,15 @@ impl Lines {
         let mut pool = self.pool();
         if pool.holder == holder {
             pool.there = pool.there.saturating_sub(1);
+            if pool.there == 0 {
+                pool.gone.get_or_insert_with(Instant::now);
+            }
             // The others of a process that is gone are gone, too, which they tell who takes them.
         }
     }
 }
 
-fn answer(line: &Line, ask: &[u8], number: u64, until: Instant) -> io::Result<Result<Vec<u8>, everyhop_signing::No>> {
+fn answer(line: &Line, ask: &[u8], number: u64, until: Instant) -> io::Result<Result<Vec<u8>, No>> {
     line.say(ask, until)?;
     let mut room = [0u8; ANSWER_BYTES];
     loop {
@@ -281,8 +295,8 @@ impl fmt::Debug for Signing {
 impl Signer for Signing {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         let content = Content::of_message(self.role, message);
-        let signed = content.and_then(|it| self.lines.sign(self.id, u16::from(self.scheme), it).ok());
-        signed.ok_or_else(|| Error::General(UNSIGNED.to_owned()))
+        let signed = content.ok_or(Unsigned::Now).and_then(|it| self.lines.sign(self.id, u16::from(self.scheme), it));
+        signed.map_err(|why| Error::General(if matches!(why, Unsigned::Yet) { AWAY } else { UNSIGNED }.to_owned()))
     }
 
     fn scheme(&self) -> SignatureScheme {

@@ -74,10 +74,12 @@ pub enum No {
     TooMany,
     /// The key is in a token, and that signs nothing now.
     Token,
+    /// As that, and it may sign in a moment: worth another ask.
+    Away,
 }
 
 impl No {
-    pub const ALL: [No; 6] = [No::Malformed, No::Handshake, No::Key, No::Scheme, No::TooMany, No::Token];
+    pub const ALL: [No; 7] = [No::Malformed, No::Handshake, No::Key, No::Scheme, No::TooMany, No::Token, No::Away];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -87,6 +89,7 @@ impl No {
             No::Scheme => "no-scheme",
             No::TooMany => "too-many",
             No::Token => "no-token",
+            No::Away => "token-away",
         }
     }
 
@@ -98,6 +101,7 @@ impl No {
             No::Scheme => 4,
             No::TooMany => 5,
             No::Token => 6,
+            No::Away => 7,
         }
     }
 }

@@ -138,7 +138,7 @@ fn an_answer_is_a_signature_or_a_reason() {
         }
     }
     let of = |rest: &[u8]| Answer::read(&[&[0u8; 8][..], rest].concat());
-    assert_eq!((of(&[0]), of(&[7]), of(&[1, 1])), (None, None, None));
+    assert_eq!((of(&[0]), of(&[8]), of(&[1, 1])), (None, None, None));
     let words: std::collections::HashSet<_> = No::ALL.iter().map(|no| no.word()).collect();
     assert_eq!(words.len(), No::ALL.len());
 }

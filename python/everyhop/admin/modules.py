@@ -15,20 +15,22 @@ from everyhop.admin.telling import say
 from everyhop.engine import holding as h
 from everyhop.engine.control import Control
 from everyhop.engine.frames import Lost
-from everyhop.engine.tokens import Asked, Uses, begun, by_module, gone, hold
+from everyhop.engine.tokens import A_KEY_S, Asked, Uses, begun, by_module, gone, has_answered, heard, hold, tell
 from everyhop.errors import EveryhopError
 
 LOOK_S, HANGS_S = 1.0, 1.0
 """How often one is asked for its counts; one that says nothing for so long hangs."""
 STUCK_MS = 2000
 """A token that makes one signature for so long hangs."""
-LIVED_S = 1.0
-"""One that signed for so long is followed by another at once, and others after the first pause."""
+OFTEN, OFTEN_S = 8, 10.0
+"""One that began well is followed by another at once, unless so many were in so long: then after the first pause."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 30.0
 """Between starts; doubled where one does not come so far that it signs."""
+SOON_S = 0.3
+"""By then most have begun, and who waits for it goes on."""
 PATIENCE_S = 5.0
-"""For a module that is loaded, and its tokens: nothing else of the supervisor is done meanwhile."""
-MEANWHILE = "handshakes by it wait up to a second, then end as handshake/unsigned, or hop/unsigned towards a backend; all others go on"
+"""For a module that is loaded, and its tokens. A reload waits for them; whoever looks after what runs does not."""
+MEANWHILE = "handshakes by it wait up to three seconds, then end at once as handshake/unsigned, or hop/unsigned towards a backend; all others go on"
 
 
 @dataclass
@@ -42,10 +44,12 @@ class Kept:
     lacking: list[h.Lacking] = field(default_factory=list)
     why: str = ""
     """What the last process ended by, while there is no other."""
+    until_s: float | None = None
+    """Until when it may take to tell what it signs by; `None` where it has told."""
     lined: int | None = None
     """The keyholder that has lines to it, by its pid."""
     restarts: int = 0
-    began_s: float = 0.0
+    died_s: list[float] = field(default_factory=list)
     looked_s: float = 0.0
     pause_s: float = 0.0
     again_s: float = 0.0
@@ -54,13 +58,45 @@ class Kept:
     def end(self) -> None:
         if self.asked is not None:
             self.asked.end()
-        self.asked, self.lined = None, None
+        self.asked, self.lined, self.until_s = None, None, None
 
     def begin(self) -> None:
         """A process that signs by what it can; `why` says that there is none."""
-        self.end()
-        self.asked, self.began_s = begun(self.sandbox, PATIENCE_S), time.monotonic()
+        self.starts()
         self.holds(self.keys)
+
+    def starts(self) -> None:
+        self.end()
+        self.asked = begun(self.sandbox, PATIENCE_S)
+
+    def tells(self) -> None:
+        """As `holds`, without waiting for it."""
+        assert self.asked is not None, "begun"
+        try:
+            tell(self.asked, self.module, self.keys, careful=True, whole=False)
+            self.until_s = time.monotonic() + PATIENCE_S + A_KEY_S * len(self.keys)
+        except Lost:
+            self.lost()
+
+    def is_ready(self) -> bool:
+        """Whether it has told what it signs by, or took too long."""
+        assert self.asked is not None and self.until_s is not None, "told"
+        if has_answered(self.asked):
+            try:
+                self.lacking, self.why, self.until_s = heard(self.asked), "", None
+            except Lost:
+                self.lost()
+            return True
+        if time.monotonic() >= self.until_s:
+            self.lost()
+            return True
+        return False
+
+    def lost(self) -> None:
+        if self.asked is not None:
+            self.asked.process.wait(0.5)
+            self.why = gone(self.asked.process)
+        self.end()
 
     def holds(self, keys: Uses) -> None:
         assert self.asked is not None, "begun"
@@ -68,9 +104,7 @@ class Kept:
             self.lacking = hold(self.asked, self.module, keys, careful=True, whole=False)
             self.why = ""
         except Lost:
-            self.asked.process.wait(0.5)
-            self.why = gone(self.asked.process)
-            self.end()
+            self.lost()
 
     @property
     def waits_for_token(self) -> bool:
@@ -79,12 +113,12 @@ class Kept:
 
     def trouble(self) -> str:
         """What is wrong with it, with what happens meanwhile; empty where nothing is."""
-        if self.asked is None:
-            return f"module {self.module}: {self.why}; {MEANWHILE}; it is started again within {self.pause_s:g} s"
+        if self.asked is None or (self.until_s is not None and self.why):
+            return f"module {self.module}: {self.why}; {MEANWHILE}; it is started again within {max(self.pause_s, 1.0):g} s"
         if self.lacking:
             names = ", ".join(sorted({it.id for it in self.lacking}))
             again = (
-                f"asked again within {self.pause_s:g} s"
+                f"asked again within {max(self.pause_s, 1.0):g} s"
                 if self.waits_for_token
                 else "not asked again before that changes"
             )
@@ -122,7 +156,7 @@ class Modules:
             it = self.all.setdefault(module, Kept(module, self.sandbox))
             wanted = {use[0] for use, key in coming.items() if key.module == module and current.get(use) != key}
             known, it.keys = it.keys, keys
-            if it.asked is None or it.asked.process.is_over():
+            if it.asked is None or it.until_s is not None or it.asked.process.is_over():
                 it.begin()
             elif it.lacking or known != keys:
                 it.holds(keys)
@@ -143,13 +177,16 @@ class Modules:
                 del self.all[module]
             elif it.keys != left[module]:
                 it.keys = left[module]
-                if it.asked is not None:
+                if it.asked is not None and it.until_s is None:
                     it.holds(it.keys)
+                elif it.asked is not None:
+                    it.starts()
+                    it.tells()
 
     def connect(self, keyholder: Control, pid: int, lines: int) -> None:
         """Lines from the keyholder to each process that has none to this one."""
         for it in self.all.values():
-            if it.asked is None or it.lined == pid:
+            if it.asked is None or it.until_s is not None or it.lined == pid:
                 continue
             pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(lines)]
             try:
@@ -168,22 +205,27 @@ class Modules:
         """One that died, hangs or has lost its token is followed by another, or asked again."""
         for it in self.all.values():
             now_s = time.monotonic()
+            if it.asked is not None and it.until_s is not None:
+                if it.is_ready():
+                    self.settled(it)
+                continue
             if it.asked is not None and (it.asked.process.is_over() or self.hangs(it, now_s)):
                 it.why = it.asked.process.how() or "it does not answer"
-                it.again_s = max(it.again_s, now_s if now_s - it.began_s >= LIVED_S else now_s + FIRST_PAUSE_S)
+                it.died_s = [*(then for then in it.died_s if then > now_s - OFTEN_S), now_s]
+                it.again_s = max(it.again_s, now_s + (FIRST_PAUSE_S if len(it.died_s) > OFTEN else 0.0))
                 it.end()
                 it.restarts += 1
                 say(f"the process of module {it.module} is gone ({it.why}); starting another ({it.restarts})")
             if it.asked is None and now_s >= it.again_s:
-                it.begin()
-                self.settled(it)
+                it.starts()
+                it.tells()
+                if it.asked is not None and has_answered(it.asked, SOON_S) and it.is_ready():
+                    self.settled(it)
             elif it.asked is not None and it.lacking and it.waits_for_token and now_s >= it.again_s:
-                if len(it.lacking) < len(it.keys):
-                    it.holds(it.keys)
-                else:
+                if len(it.lacking) == len(it.keys):
                     # Modules that do not see a token which came later see it once they begin.
-                    it.begin()
-                self.settled(it)
+                    it.starts()
+                it.tells()
 
     def settled(self, it: Kept) -> None:
         if it.asked is None or it.lacking:

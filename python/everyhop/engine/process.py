@@ -124,29 +124,43 @@ def whom(user: str | None) -> tuple[int, int] | None:
 
 def start(control: socket.socket, sandbox: str = "best-effort", user: str | None = None) -> Started:
     """Starts an engine that listens for us on `control`, which it inherits."""
-    return run("main", control, [sandbox, *map(str, whom(user) or ())])
+    return run("main", control, [sandbox, *map(str, whom(user) or ())], few(dict(os.environ)))
 
 
 def start_keyholder(control: socket.socket, sandbox: str) -> Started:
     """Starts a keyholder that hears us on `control`, which it inherits. It stays who we are, so that an engine that is started by
     root is of another user than the one that holds the keys."""
-    return run("hold", control, [sandbox])
+    return run("hold", control, [sandbox], few(dict(os.environ)))
 
 
 def start_module(control: socket.socket, sandbox: str) -> Started:
     """Starts a process for a PKCS#11 module, which is told to it on `control`; as a keyholder, it stays who we are."""
-    return run("hold_tokens", control, [sandbox])
+    return run("hold_tokens", control, [sandbox], without_keys(dict(os.environ)))
 
 
-def run(what: str, control: socket.socket, words: list[str]) -> Started:
+def run(what: str, control: socket.socket, words: list[str], given: dict[str, str]) -> Started:
     fd = control.fileno()
     command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), what, str(fd), *words]
     process = subprocess.Popen(
-        command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(dict(os.environ))
+        command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(given)
     )
     return Started(process)
 
 
+FEW = ("LD_", "GLIBC_", "MALLOC_", "MIMALLOC_", "RUST_", "LLVM_", "ASAN_", "LANG", "LC_", "TZ")
+"""Beginnings of what loaders, allocators and tools of whoever looks for a fault read."""
+
+
+def few(ours: dict[str, str]) -> dict[str, str]:
+    """What an engine or a keyholder may have of our environment, in which keys, PINs and passwords may stand (`env:NAME`)."""
+    return {name: value for name, value in ours.items() if name.startswith(FEW)}
+
+
+def without_keys(ours: dict[str, str]) -> dict[str, str]:
+    """What a module may have: it looks for its settings there, by names that nobody lists."""
+    return {name: value for name, value in ours.items() if "PRIVATE KEY-----" not in value}
+
+
 def environment(ours: dict[str, str]) -> dict[str, str]:
-    """Ours, with what the C library must know before it starts; tunables that someone set by hand come last and win."""
+    """What is given of ours, with what the C library must know before it starts; tunables that someone set by hand come last and win."""
     return {**ours, TUNABLES: ":".join(filter(None, [_door.LIBC_TUNABLES, ours.get(TUNABLES)]))}

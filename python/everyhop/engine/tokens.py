@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import socket
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from dataclasses import dataclass
 
 from everyhop.compile import Compiled
 from everyhop.engine import holding as h
-from everyhop.engine.control import Control, sealed
-from everyhop.engine.frames import Lost
+from everyhop.engine.control import Control, sealed, taken
+from everyhop.engine.frames import Lost, framed, receive, send
 from everyhop.engine.process import Started, start_module
 from everyhop.identity.tokens import TokenKey
 from everyhop.refusals import PAGES, Finding
@@ -56,16 +57,41 @@ def hold(it: Asked, module: str, keys: Uses, *, careful: bool, whole: bool) -> l
 
     Raises `Lost` where it is gone, or says nothing in time.
     """
-    told = {"module": module, "careful": careful, "keys": [entry(*one) for one in keys.items()]}
-    material = sealed(json.dumps(told).encode())
     patience_s = it.control.sock.gettimeout() or PATIENCE_S
     it.control.sock.settimeout(patience_s + A_KEY_S * len(keys))
     try:
-        return it.control.must(h.HoldTokens(whole=whole), h.HeldTokens, [material]).lacking
+        tell(it, module, keys, careful=careful, whole=whole)
+        return heard(it)
     finally:
-        os.close(material)
         if it.control.sock.fileno() >= 0:
             it.control.sock.settimeout(patience_s)
+
+
+def tell(it: Asked, module: str, keys: Uses, *, careful: bool, whole: bool) -> None:
+    """The first half of `hold`, which waits for no module."""
+    told = {"module": module, "careful": careful, "keys": [entry(*one) for one in keys.items()]}
+    material = sealed(json.dumps(told).encode())
+    try:
+        send(it.control.sock, framed(h.HoldTokens(whole=whole).model_dump_json().encode()), [material])
+    finally:
+        os.close(material)
+
+
+def heard(it: Asked) -> list[h.Lacking]:
+    """The other half."""
+    try:
+        got = receive(it.control.sock)
+        if got is None:
+            raise Lost("the module's process closed its socket")
+        return taken("hold_tokens", got[0], h.HeldTokens, got[1]).lacking
+    except Lost:
+        it.control.close()
+        raise
+
+
+def has_answered(it: Asked, within_s: float = 0.0) -> bool:
+    """Or is gone."""
+    return bool(select.select([it.control.sock], [], [], within_s)[0])
 
 
 def entry(use: tuple[str, str], key: TokenKey) -> dict[str, object]:
