@@ -65,6 +65,7 @@ PAGES = (
     "how-to/get-certificates-by-acme",
     "how-to/grade-a-server",
     "how-to/share-ticket-keys",
+    "how-to/keep-keys-in-an-hsm",
 )
 
 

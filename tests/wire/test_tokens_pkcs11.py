@@ -389,6 +389,23 @@ def test_a_wrong_pin_is_shown_to_the_token_once_by_a_running_edge_and_never_agai
     assert PIN not in ground.edge.cli("plan", str(ground.edge.config), "--json").stdout
 
 
+def test_a_pin_that_is_another_is_tried_beside_and_what_runs_goes_on_if_it_is_wrong(
+    edge: Edges, raw: Raws, pki: Pki, token: Token, leaf: Leaf
+) -> None:
+    token.takes(leaf, "shop")
+    ground = Ground(edge, raw, pki, leaf.chain, token.uri("shop"))
+    before = ground.module()["pid"]
+    token.pin.write_text("1234\n")
+    until(lambda: "C_Login answers CKR_PIN_INCORRECT" in "\n".join(ground.edge.edge.said))
+    assert ground.get() == 200 and ground.module()["pid"] == before
+    assert ground.module()["trouble"] == ""
+    token.pin.write_text(f"{PIN}\n\n")
+    assert everyhop("check", str(ground.edge.config)).returncode == 0
+    assert ground.edge.admin("reload")["reloaded"]
+    assert ground.get() == 200
+    assert "1234" not in "\n".join(ground.edge.edge.said)
+
+
 @needs_root
 def test_check_says_what_a_token_has_against_a_key_and_with_no_files_asks_nobody(
     pki: Pki, token: Token, wrong: Wrong, leaf: Leaf, tmp_path: Path

@@ -137,6 +137,10 @@ class Kept:
         }
 
 
+def pins(keys: Uses) -> set[bytes | None]:
+    return {key.pin for key in keys.values()}
+
+
 class Modules:
     """Of one supervisor."""
 
@@ -148,16 +152,19 @@ class Modules:
         """Signs by the keys of both; gives those that only `coming` has and that cannot be signed by, and then holds what it held. A
         token that was lost holds up no other change."""
         lacking: list[h.Lacking] = []
-        # What is shown until the coming plan is taken, by names of its own.
+        # What is shown until the coming plan is taken, by names of its own; last, since a token is logged in to by the first.
         before = {
             (f"{id_} before", role): key for (id_, role), key in current.items() if coming.get((id_, role)) != key
         }
-        for module, keys in by_module(before | coming).items():
+        for module, keys in by_module(coming | before).items():
             it = self.all.setdefault(module, Kept(module, self.sandbox))
             wanted = {use[0] for use, key in coming.items() if key.module == module and current.get(use) != key}
             known, it.keys = it.keys, keys
             if it.asked is None or it.until_s is not None or it.asked.process.is_over():
                 it.begin()
+            elif pins(keys) - pins(known):
+                # Only another login tells whether a token takes it: by a process that takes this one's place, or its end.
+                it = self.tried(it, known)
             elif it.lacking or known != keys:
                 it.holds(keys)
             if it.asked is None:
@@ -166,6 +173,18 @@ class Modules:
         if lacking:
             self.only(current)
         return lacking
+
+    def tried(self, it: Kept, known: Uses) -> Kept:
+        """A fresh process for its keys: kept in its place where that signs by all of them, or ended, and told of."""
+        fresh = Kept(it.module, self.sandbox, it.keys, restarts=it.restarts)
+        fresh.begin()
+        if fresh.asked is not None and not fresh.lacking:
+            it.end()
+            self.all[it.module] = fresh
+        else:
+            it.keys = known
+            fresh.end()
+        return fresh
 
     def only(self, keys: Uses) -> None:
         """Lets go of all others."""

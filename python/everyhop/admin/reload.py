@@ -131,6 +131,11 @@ class Reload:
         except Lost:
             self.renewal.forget()
             raise
+        except Refused as e:
+            why = "; ".join(f"[{it.slug}] {it.what}" for it in merged(e.findings))
+            self.renewal.wrong = f"a token does not sign by them: {why}"
+            say(f"files changed and a token does not sign by them; what was good stays: {why}")
+            return
         except EveryhopError as e:
             self.renewal.wrong = f"the engine cannot use them: {e}"
             say(f"files changed and the engine cannot use them; the last good ones stay: {e}")

@@ -32,6 +32,7 @@ KINDS = {
     "users": "users",
     "store": "passwords",
     "rules": "rules of a waf",
+    "token": "keys in tokens",
 }
 """What the material has, by the first word of its names."""
 
