@@ -89,6 +89,10 @@ def test_ninety_days_of_renewals_under_load_fail_no_handshake(ground: Ground, cl
         return not now["pending"] and now["next_try"] != was["next_try"]
 
     with closing(Clients(ground.secure, "new.test", clock)) as clients:
+
+        def more_than(seen: int) -> bool:
+            return len(clients.seen) > seen
+
         was = told()
         until(lambda: clients.seen)
         while clock() - begun < 90 * DAY:
@@ -98,7 +102,7 @@ def test_ninety_days_of_renewals_under_load_fail_no_handshake(ground: Ground, cl
             if now["until"] != was["until"]:
                 renewals += 1
                 # What is issued lies on the disk; it is in force once somebody was shown it, and only then time goes on.
-                until(lambda seen=renewals: len(clients.seen) > seen, 60)
+                until(partial(more_than, renewals), 60)
             was = now
     assert clients.wrong == [] and clients.served > 10 * renewals
     # A certificate of six days is renewed at half of its life, or when the authority suggests to.
