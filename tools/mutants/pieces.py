@@ -188,7 +188,9 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/migrate/test_edit.py",
         ),
     ),
-    "grade": Python(("grade/judged.py", "grade/shown.py"), ("tests/unit/grade/test_judged.py",)),
+    "grade": Python(
+        ("grade/judged.py", "grade/shown.py"), ("tests/unit/grade/test_judged.py", "tests/unit/grade/test_shown.py")
+    ),
     "online": Python(("online/caa.py",), ("tests/unit/online/test_caa.py",)),
     "advise": Python(
         ("advise/*.py",),

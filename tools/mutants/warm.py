@@ -188,9 +188,17 @@ def judged(tests: list[str], chosen: list[str], noticed: Path) -> int:
 
 
 def at_random_but_once() -> None:
-    """Tests by random examples say that one fails, and do not look for the smallest that does; all draw the same ones."""
+    """Tests by random examples say that one fails, and do not look for the smallest that does; all draw the same ones, however
+    long that takes: they are watched once, and the machine may be busy."""
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile("mutants", phases=phases, database=None, derandomize=True)
+    hypothesis.settings.register_profile(
+        "mutants",
+        phases=phases,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[*hypothesis.HealthCheck],
+    )
     hypothesis.settings.load_profile("mutants")
 
 

@@ -9,16 +9,16 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 
 from everyhop.grade.offered import Shown
 from everyhop.identity import names_of, sha256
-from everyhop.identity.chain import of_what_is_missing
+from everyhop.identity.chain import of_what_is_missing, topmost
 
 
 def shown(chain: Sequence[bytes], verified: str, why: str | None, roots: Collection[x509.Certificate]) -> Shown | None:
     """Of a chain as it came, the leaf first; `None` where the leaf cannot be read."""
     try:
-        certs = [x509.load_der_x509_certificate(it) for it in chain]
-        kind, size = key_of(certs[0])
+        certs = tuple(x509.load_der_x509_certificate(it) for it in chain)
         leaf = certs[0]
-        lacks = why == "hop/untrusted" and of_what_is_missing(tuple(certs), roots)
+        kind, size = key_of(leaf)
+        lacks = why == "hop/untrusted" and of_what_is_missing(certs, roots)
         return Shown(
             sha256=sha256(chain[0]),
             subject=leaf.subject.rfc4514_string(),
@@ -31,7 +31,7 @@ def shown(chain: Sequence[bytes], verified: str, why: str | None, roots: Collect
             must_staple=staples(leaf),
             verified=verified,
             why=why,
-            lacks=certs[-1].issuer.rfc4514_string() if lacks else None,
+            lacks=topmost(certs).issuer.rfc4514_string() if lacks else None,
         )
     except Exception:  # a stranger's bytes: whatever reading them raises, there is nothing to tell of them
         return None

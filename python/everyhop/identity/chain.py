@@ -156,15 +156,20 @@ def signs_others(it: x509.Certificate) -> bool:
 def of_what_is_missing(chain: Chain, authorities: Collection[x509.Certificate]) -> list[Doubt]:
     """A root may be left out, an authority below one may not. Which the missing one is shows where it is known from
     elsewhere, and where it is to be fetched from: only what is below a root is."""
-    way = way_in_any_order(chain)
-    top = next((it for it in way if not any(issued(it, by) for by in way)), way[-1])
-    if any(is_root(it) for it in way):
+    if any(is_root(it) for it in way_in_any_order(chain)):
         return []
+    top = topmost(chain)
     above = [it for it in authorities if it.subject == top.issuer]
     if any(is_root(it) for it in above) or not (above or can_be_fetched(top)):
         return []
     what = f"the issuer of {shown(top.subject)} is missing, {shown(top.issuer)}, which those who check it do not have"
     return [Doubt("certificate/chain-incomplete", what, "give the full chain: cat leaf.pem issuer.pem > fullchain.pem")]
+
+
+def topmost(chain: Chain) -> x509.Certificate:
+    """Whose issuer is not in the chain, on the way up from the leaf, in whatever order they came and whoever came along."""
+    way = way_in_any_order(chain)
+    return next((it for it in way if not any(issued(it, by) for by in way)), way[-1])
 
 
 def can_be_fetched(it: x509.Certificate) -> bool:

@@ -11,12 +11,13 @@ import pytest
 
 from everyhop.compile.policies import DATED, TLS12, TLS13, policy
 from everyhop.grade import ALL, Hsts, Offered, Shown, judged
-from everyhop.grade.judged import KINDS, kind_of
+from everyhop.grade.judged import KINDS, MODERN, kind_of
 from everyhop.grade.shown import shown
 from everyhop.grade.trying import IANA
 
 NOW = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
+SECOND = dt.timedelta(seconds=1)
 ROOT = Path(__file__).parents[3]
 LEAF = Shown(
     "00", "CN=a", "CN=b", ("a.test",), "ECDSA", "secp256r1", NOW - 30 * DAY, NOW + 60 * DAY, False, "ok", None, None
@@ -104,12 +105,69 @@ def test_a_server_whose_certificate_cannot_be_read_is_below() -> None:
         ({"begins": NOW - 3 * DAY, "ends": NOW + 3 * DAY}, []),
         ({"begins": NOW - 90 * DAY, "ends": NOW, "verified": "over", "why": "hop/certificate-expired"}, ["not-verified"]),
         ({"verified": "x", "why": "hop/pin-mismatch"}, ["not-verified"]),
+        ({"begins": NOW - 330 * DAY, "ends": NOW + 30 * DAY}, ["lasts-long", "ends-soon"]),
+        ({"begins": NOW - 330 * DAY, "ends": NOW + 30 * DAY + SECOND}, ["lasts-long"]),
+        ({"begins": NOW - 400 * DAY}, ["lasts-long"]),
     ],
 )  # fmt: skip
 def test_a_certificate_is_told_by_its_kind_its_life_and_what_was_said_of_it(
     change: dict[str, object], said: list[str]
 ) -> None:
     assert ids(dataclasses.replace(GOOD, shown=(dataclasses.replace(LEAF, **change),))) == said  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("days", "fails"), [(90, ()), (91, MODERN), (366, MODERN), (367, ALL)])
+def test_a_long_life_keeps_from_modern_and_a_longer_one_from_every_policy(days: int, fails: tuple[str, ...]) -> None:
+    leaf = dataclasses.replace(LEAF, begins=NOW + 60 * DAY - days * DAY)
+    assert [it.fails for it in judged(dataclasses.replace(GOOD, shown=(leaf,)), NOW).findings] == (
+        [fails] if fails else []
+    )
+
+
+def test_the_newest_policy_that_is_satisfied_is_named() -> None:
+    assert judged(GOOD, NOW).policy == "modern-6.0"
+    older = judged(dataclasses.replace(GOOD, versions=("1.3", "1.2")), NOW)
+    assert (older.word, older.policy) == ("intermediate", "intermediate-6.0")
+
+
+@pytest.mark.parametrize(
+    ("suite", "kind", "satisfied"),
+    [
+        ("DHE-RSA-AES128-GCM-SHA256", "dhe", "intermediate-5.7"),
+        ("DHE-RSA-AES128-CCM", "other-suite", None),
+        ("ECDHE-RSA-AES128-SHA", "not-authenticated", None),
+    ],
+)
+def test_suites_of_dhe_keep_from_the_policies_since_5_8_and_others_from_all(
+    suite: str, kind: str, satisfied: str | None
+) -> None:
+    it = dataclasses.replace(GOOD, versions=("1.3", "1.2"), suites=(*TLS13, suite))
+    assert kind_of(suite) == kind and kind in ids(it)
+    assert judged(it, NOW).policy == satisfied
+
+
+def test_four_suites_of_a_kind_are_named_and_of_more_how_many() -> None:
+    for count, told in ((5, "AES-0, AES-1, AES-2, AES-3, AES-4"), (6, "AES-0, AES-1, AES-2, AES-3 and 2 more")):
+        it = dataclasses.replace(GOOD, suites=tuple(f"AES-{n}" for n in range(count)))
+        (found,) = judged(it, NOW).findings
+        assert found.what == f"it takes suites without forward secrecy: {told}"
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(63_071_999, ["short-hsts"]), (63_072_000, []), (63_072_001, [])])
+def test_hsts_is_short_below_two_years(seconds: int, said: list[str]) -> None:
+    assert ids(dataclasses.replace(GOOD, hsts=Hsts("said", "max-age", seconds))) == said
+
+
+def test_what_is_not_believed_and_what_could_not_be_judged_are_said_as_that() -> None:
+    def told(why: str | None) -> tuple[str, str]:
+        leaf = dataclasses.replace(LEAF, verified="so it is", why=why)
+        (found,) = judged(dataclasses.replace(GOOD, shown=(leaf,)), NOW).findings
+        return found.what, found.mend
+
+    whose = "its certificate (ECDSA secp256r1)"
+    assert told("hop/revoked") == (f"{whose} is not believed: so it is", "everyhop explain hop/revoked")
+    unjudged = "turn on TLS 1.2 or newer, with suites of ECDHE"
+    assert told(None) == (f"{whose} could not be judged: so it is", unjudged)
 
 
 def test_every_reason_stands_in_the_page_on_grades_and_no_other() -> None:
