@@ -111,6 +111,7 @@ class Ready:
                 asked.flush()
                 for left in base.iterdir():
                     shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        shutil.rmtree(base, ignore_errors=True)
         os._exit(0)
 
     def answer(self, session: pytest.Session, file: str) -> str:

@@ -16,6 +16,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -172,7 +173,9 @@ def standing(tests: list[str], whole: dict[str, str], ran: dict[str, set[Line]])
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 1)
         at_random_but_once()
-        pytest.main([*OPTIONS, *tests], plugins=[Ready(there, whole, ran, partial(apart, seconds=TIMEOUT_S))])
+        # pytest tidies what it finds of runs before, of others too.
+        own = f"--basetemp={tempfile.mkdtemp(prefix='mutants-')}"
+        pytest.main([*OPTIONS, own, *tests], plugins=[Ready(there, whole, ran, partial(apart, seconds=TIMEOUT_S))])
     finally:
         os._exit(1)
 

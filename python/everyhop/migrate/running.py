@@ -66,12 +66,17 @@ class Running:
         """Raises `EveryhopError` with what it says, where it does not take the file."""
         told = Client(str(self.main)).ask("reload")
         if not told.get("reloaded"):
-            found = told.get("findings")
-            said = [f"  [{it['slug']}] {it['what']}" for it in (found if isinstance(found, list) else [])]
-            raise EveryhopError(f"the running edge did not take the file: {told.get('why') or 'it was refused'}", *said)
+            raise untaken(told)
 
     def counts(self, name: str, at: str, tls: str) -> Counts:
         return counted(self.status()["engine"], name, at, tls)
+
+
+def untaken(told: Mapping[str, Any]) -> EveryhopError:
+    """What it says where it does not take the file. Pure."""
+    found = told.get("findings")
+    said = [f"  [{it['slug']}] {it['what']}" for it in (found if isinstance(found, list) else [])]
+    return EveryhopError(f"the running edge did not take the file: {told.get('why') or 'it was refused'}", *said)
 
 
 def counted(engine: Mapping[str, Any], name: str, at: str, tls: str) -> Counts:

@@ -89,6 +89,8 @@ def test_the_last_step_leaves_a_plain_mutual_route_and_every_comment_but_the_acc
     }
     assert comments(out) == [it for it in comments(TEXT) if it not in {"signed", "she did"}]
     assert "acceptance" not in out and "mark-" not in out
+    assert '  { at = "10.0.0.2:8443", weight = 3 }, # heavier\n' in out
+    assert '  "10.0.0.1:8443", # the first\n' in out
     assert out.index("# what comes last") < out.index('name = "last"')
 
 

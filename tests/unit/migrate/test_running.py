@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from everyhop.migrate.running import Counts, bearable, counted, worse
+from everyhop.migrate.running import Counts, bearable, counted, untaken, worse
 
 FINE = Counts(requests=100, identity="demanded", route_answers=100)
 
@@ -41,7 +41,18 @@ def test_counts_are_of_that_hop_and_since_a_mark() -> None:
     now = counted(engine, "r", "a:1", "mutual")
     assert now == Counts(9, 3, "s x3", "demanded", "up", 42, 2)
     assert now.since(Counts(requests=4, failed=1, route_answers=40, route_5xx=1)) == Counts(5, 2, "s x3", "demanded", "up", 2, 1)  # fmt: skip
+    assert Counts().since(now) == Counts(), "an engine that is new has counted less"
     assert counted(engine, "r", "b:1", "mutual") == Counts(route_answers=42, route_5xx=2)
     assert counted(engine, "gone", "a:1", "mutual") == Counts()
     engine["routes"].append({"name": "q", "answered": {}, "backends": []})
     assert counted(engine, "q", "a:1", "mutual").failed == 3, "of the same hop behind another route"
+
+
+def test_an_edge_that_does_not_take_the_file_is_quoted() -> None:
+    begun = "the running edge did not take the file"
+    found = [{"slug": "hop/plaintext", "what": "it is plaintext"}, {"slug": "route/overlap", "what": "two of them"}]
+    refused = untaken({"reloaded": False, "findings": found})
+    assert str(refused) == f"{begun}: it was refused"
+    assert refused.more == ("  [hop/plaintext] it is plaintext", "  [route/overlap] two of them")
+    down = untaken({"reloaded": False, "why": "the engine does not answer"})
+    assert (str(down), down.more) == (f"{begun}: the engine does not answer", ())
