@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from everyhop.admin.rounds import Rounds, end_all
+from everyhop.admin.rounds import AT_LAST_S, Rounds, end_all
 from everyhop.admin.standing import FIRST_S, MOST_S
 from everyhop.admin.telling import say
 from everyhop.authority.folder import SECRET, replace
@@ -228,8 +228,8 @@ class Fetching:
             for gone in tidy(decided.config, self.base, {*decided.lists}, dt.datetime.now(dt.UTC)):
                 say(f"removed: {gone}")
 
-    def end(self) -> None:
-        end_all(self.kept.values())
+    def end(self, within_s: float = AT_LAST_S) -> None:
+        end_all(self.kept.values(), within_s)
         self.kept = {}
 
     def problems(self) -> dict[str, str]:

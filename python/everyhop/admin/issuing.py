@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everyhop.admin.rounds import AT_LAST_S
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.compile.names import dns_server
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 TOLD_S = 10.0
 """How long a challenge waits for the engine to know of it."""
-AT_ONCE_S, AT_LAST_S = 1.0, 5.0
-"""How long the loop waits for a step to end that was told to: while it has more to do, and where it ends itself. What waits for a program or
-the DNS may take longer, and is left alone: whatever is on the disk is whole, and the next keeper goes on from there."""
+AT_ONCE_S = 1.0
+"""How long the loop waits for a step to end that was told to, while it has more to do. What waits for a program or the DNS may take longer,
+and is left alone: whatever is on the disk is whole, and the next keeper goes on from there."""
 
 
 class Answers:

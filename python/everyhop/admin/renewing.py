@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from everyhop.admin.rounds import Rounds, end_all
+from everyhop.admin.rounds import AT_LAST_S, Rounds, end_all
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
@@ -162,8 +162,8 @@ class Renewing:
             elif reloaded:
                 self.kept[name].due.set()
 
-    def end(self) -> None:
-        end_all(self.kept.values())
+    def end(self, within_s: float = AT_LAST_S) -> None:
+        end_all(self.kept.values(), within_s)
         self.kept = {}
 
     def problems(self) -> dict[str, tuple[bool, str]]:

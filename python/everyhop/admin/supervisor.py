@@ -28,6 +28,7 @@ from everyhop.admin.notify import notify
 from everyhop.admin.paths import admin_socket, engine_socket
 from everyhop.admin.reload import Reload
 from everyhop.admin.renewing import Renewing
+from everyhop.admin.rounds import AT_LAST_S
 from everyhop.admin.server import Server
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.stickiness import Stickiness
@@ -182,6 +183,14 @@ class Supervisor:
 
     # The end.
 
+    def end_steps(self) -> None:
+        """Whoever brings certificates and lists is told to end, all at once, and waited for, all together."""
+        until = time.monotonic() + AT_LAST_S
+        for it in (*self.renewing.kept.values(), *self.fetching.kept.values()):
+            it.end()
+        for each in (self.issuing, self.renewing, self.fetching):
+            each.end(max(until - time.monotonic(), 0.0))
+
     def finish(self) -> int:
         """Drains and stops the engine; what is in flight has `drain_s`. First done, then told: nobody may be there to hear."""
         drain_s, loop = self.keeper.running.plan.engine.drain_s, self.loop
@@ -198,9 +207,7 @@ class Supervisor:
         ):
             loop.hear(TICK_S)
         loop.tried("the engine's end", self.keeper.stop)
-        self.issuing.end()
-        self.renewing.end()
-        self.fetching.end()
+        self.end_steps()
         self.changes.last_good.forget()
         say("stopped")
         return 0
