@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
+from everyhop.acme import Store, authority
+from everyhop.acme.account import folder
 from everyhop.demo.backends import Backend
+from everyhop.demo.stage import free_port
 from everyhop.refusals import ONLINE, PAGES
 from tests.acme.bind import Bind
 from tests.kit import Pki
@@ -149,6 +152,46 @@ def test_records_for_one_account_are_a_hint(bind: Binds, tmp_path: Path) -> None
     it = Checked(tmp_path, bind(f'{HERE}hop CAA 0 issue "letsencrypt.org; accounturi=https://le.test/acct/7"\n').port)
     (found,) = it.findings()
     assert found["severity"] == "note" and "https://le.test/acct/7" in found["what"]
+
+
+def test_the_account_that_is_kept_is_compared_with_the_one_that_is_let(bind: Binds, tmp_path: Path) -> None:
+    it = Checked(tmp_path, bind(f'{HERE}hop CAA 0 issue "letsencrypt.org; accounturi=https://le.test/acct/7"\n').port)
+    store = Store(tmp_path / "acme")
+    told = f"{folder(authority('letsencrypt'))}/account.json"
+    store.write_json(told, {"url": "https://le.test/acct/7", "contact": []})
+    assert it.said() == []
+    store.write_json(told, {"url": "https://le.test/acct/8", "contact": []})
+    (found,) = it.findings(1)
+    assert "acct/7 alone, and the one here is https://le.test/acct/8" in found["what"]
+    mends = json.dumps(found["mend"]).replace("\\", "")
+    assert 'CAA 0 issue "letsencrypt.org; accounturi=https://le.test/acct/8"' in mends and "bring the account" in mends
+
+
+def test_who_only_looks_makes_no_folder(bind: Binds, tmp_path: Path) -> None:
+    Checked(tmp_path, bind(HERE).port).said()
+    assert not (tmp_path / "acme").exists()
+
+
+def test_authorities_that_come_after_the_first_are_each_compared_and_warned_of(bind: Binds, tmp_path: Path) -> None:
+    it = Checked(tmp_path, bind(f'{HERE}hop CAA 0 issue "letsencrypt.org"\n').port)
+    closed = f"https://127.0.0.1:{free_port()}/directory"
+    it.acme = f'authority = ["letsencrypt", "letsencrypt-staging", "{closed}"]'
+    (found,) = it.findings()
+    assert found["severity"] == "note" and closed in found["what"] and "is not known" in found["what"]
+    it.acme = 'authority = ["letsencrypt", "letsencrypt-staging"]'
+    it.port = bind(f'{HERE}hop CAA 0 issue "letsencrypt.org; accounturi=https://le.test/acct/7"\n').port
+    store = Store(tmp_path / "acme")
+    for name, account in (("letsencrypt", 7), ("letsencrypt-staging", 8)):
+        where = f"{folder(authority(name))}/account.json"
+        store.write_json(where, {"url": f"https://le.test/acct/{account}", "contact": []})
+    (found,) = it.findings()
+    assert (
+        found["severity"] == "warning" and "letsencrypt-staging, where those before it are down, for" in found["what"]
+    )
+    assert it.run("--strict").returncode == 1
+    it.acme = 'authority = ["letsencrypt-staging", "letsencrypt"]'
+    (found,) = it.findings(1)
+    assert found["severity"] == "refused" and "asks letsencrypt-staging for" in found["what"]
 
 
 @pytest.mark.parametrize(("answer", "says"), [("servfail", "SERVFAIL"), ("silent", "no answer within")])

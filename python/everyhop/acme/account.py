@@ -6,7 +6,9 @@ changes it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from acme import errors, messages
 from josepy.jwk import JWK, JWKEC
@@ -18,13 +20,32 @@ from everyhop.acme.rollover import as_jwk, made, rolled, settled
 from everyhop.acme.store import Store
 
 
+def kept(state: Path, authority: Authority) -> str | None:
+    """Where the authority has the account of a store, for those who only look: the folder is neither made nor put in order, and what they
+    may not read is as if it were not there."""
+    try:
+        it = json.loads((state / folder(authority) / "account.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return url_of(it)
+
+
+def url_of(it: object) -> str | None:
+    url = it.get("url") if isinstance(it, dict) else None
+    return url if isinstance(url, str) else None
+
+
+def folder(authority: Authority) -> str:
+    return f"accounts/{authority.id}"
+
+
 class Account:
     """One at one authority. `contact` are URLs such as `mailto:ops@example.com`; `agreed` that a person read the terms."""
 
     def __init__(self, store: Store, authority: Authority, contact: Sequence[str], agreed: bool) -> None:
         self.store, self.authority = store, authority
         self.contact, self.agreed = tuple(contact), agreed
-        self.folder = f"accounts/{authority.id}"
+        self.folder = folder(authority)
 
     def key(self) -> JWKEC:
         """Raises `Stopped` where what is kept is no key: another one in its place would be another account."""
@@ -40,8 +61,7 @@ class Account:
 
     def url(self) -> str | None:
         """Where the authority has it. Raises `Stopped`."""
-        url = (self.store.read_json(f"{self.folder}/account.json") or {}).get("url")
-        return url if isinstance(url, str) else None
+        return url_of(self.store.read_json(f"{self.folder}/account.json"))
 
     def settle(self, client: Client) -> None:
         """Whoever died while the key was changed left two of them: from here on the client signs with the one that is known."""

@@ -339,7 +339,8 @@ PAGES: dict[str, Page] = {
         "the zone of a name lets others issue for it, and not the authority that is asked",
         "an authority looks at that before it issues (RFC 8659), and refuses the order as a whole",
         "Records of type CAA stand at the name, or else at the nearest name above it that has some. Of a wildcard those with `issuewild` count, "
-        "where there are any. `validationmethods` (RFC 8657) narrows one down to ways of proving names.",
+        "where there are any. `validationmethods` (RFC 8657) narrows one down to ways of proving names, `accounturi` to an account, which must be the one that is "
+        "kept in `state`. Of an authority that is asked only where those before it are down, it is a warning.",
     ),
     "identity/authority": Page(
         "an authority has no address",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from everyhop.online.caa import Record, Verdict, issuer, judged
+from everyhop.online.caa import Record, Verdict, issuer, judged, standing
 
 LE = ("letsencrypt.org",)
 KINDS = ("tls-alpn-01", "http-01")
 Zone = dict[str, list[Record]]
 
 
-def says(zone: Zone, name: str = "a.b.example.com", kinds: tuple[str, ...] = KINDS) -> Verdict:
-    return judged(name, LE, kinds, lambda at: zone.get(at, []))
+def says(
+    zone: Zone, name: str = "a.b.example.com", kinds: tuple[str, ...] = KINDS, account: str | None = None
+) -> Verdict:
+    return judged(standing(name, lambda at: zone.get(at, [])), LE, kinds, account)
 
 
 def issue(*values: str, tag: str = "issue", flags: int = 0) -> list[Record]:
@@ -26,7 +28,7 @@ def test_where_nothing_stands_anybody_may() -> None:
         asked.append(at)
         return []
 
-    assert judged("a.b.example.com", LE, KINDS, ask) == Verdict("may")
+    assert judged(standing("a.b.example.com", ask), LE, KINDS) == Verdict("may")
     assert asked == ["a.b.example.com", "b.example.com", "example.com", "com"]
 
 
@@ -51,6 +53,8 @@ def test_the_nearest_records_count_and_those_above_do_not() -> None:
         (["letsencrypt.org; validationmethods="], "may not"),
         (["letsencrypt.org; validationmethods=dns-01", "letsencrypt.org; validationmethods=http-01"], "may"),
         (["letsencrypt.org; nonsense"], "may not"),
+        (["letsencrypt.org; accounturi=https://a.test/1; accounturi=https://a.test/1"], "may not"),
+        (["letsencrypt.org; validationmethods=http-01; ValidationMethods=dns-01"], "may not"),
         (["letsencrypt.org.evil.test"], "may not"),
         ([";"], "may not"),
         ([""], "may not"),
@@ -103,10 +107,48 @@ def test_what_the_dns_does_not_tell_is_no_verdict() -> None:
         raise OSError("the server answers SERVFAIL")
 
     with pytest.raises(OSError, match="SERVFAIL"):
-        judged("a.test", LE, KINDS, ask)
+        standing("a.test", ask)
 
 
 def test_conditions_are_read_by_their_names() -> None:
     it = issuer("letsencrypt.org; accounturi=https://a.test/acct/1?x=2 ;; ValidationMethods=dns-01")
     assert it.name == "letsencrypt.org"
     assert it.conditions == {"accounturi": "https://a.test/acct/1?x=2", "validationmethods": "dns-01"}
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        (["letsencrypt.org; accounturi=https://a.test/1"], "may"),
+        (["letsencrypt.org; accounturi=https://a.test/2", "letsencrypt.org; accounturi=https://a.test/1"], "may"),
+        (["letsencrypt.org; accounturi=https://a.test/2", "letsencrypt.org"], "may"),
+        (["letsencrypt.org; accounturi=https://a.test/2"], "may not"),
+        (["letsencrypt.org; accounturi=https://A.test/1"], "may not"),
+        (["letsencrypt.org; accounturi="], "may not"),
+        # What is for the account is proved otherwise, and what is proved so is for another one.
+        (["letsencrypt.org; accounturi=https://a.test/1; validationmethods=dns-01"], "may not"),
+        (
+            [
+                "letsencrypt.org; accounturi=https://a.test/1; validationmethods=dns-01",
+                "letsencrypt.org; accounturi=https://a.test/2; validationmethods=http-01",
+            ],
+            "may not",
+        ),
+    ],
+)
+def test_an_account_that_is_known_is_the_one_that_counts(values: list[str], verdict: str) -> None:
+    assert says({"example.com": issue(*values)}, account="https://a.test/1").says == verdict
+
+
+def test_of_an_account_that_is_not_the_one_both_are_told() -> None:
+    it = says({"com": issue("letsencrypt.org; accounturi=https://a.test/2")}, account="https://a.test/1")
+    assert it.why == "let it issue to the account https://a.test/2 alone, and the one here is https://a.test/1"
+    assert it.is_of_account
+
+
+def test_tags_that_an_authority_must_know_may_be_critical_and_others_may_be_strange() -> None:
+    for tag in ("issue", "IssueWild", "issuemail", "issuevmc", "iodef", "contactemail"):
+        more = issue("letsencrypt.org" if tag != "iodef" else "mailto:a@a.test", tag=tag, flags=128)
+        assert says({"com": issue("letsencrypt.org") + more}).says == "may"
+    assert says({"com": issue("letsencrypt.org") + issue("x", tag="strange", flags=1)}).says == "may"
+    assert says({"com": issue("letsencrypt.org") + issue("x", tag="strange", flags=129)}).says == "may not"
