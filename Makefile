@@ -36,7 +36,7 @@ WHOLE := CARGO_INCREMENTAL=0
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications spire guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications spire step-ca guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -241,6 +241,16 @@ target/applications/spire/.there: $(PEERS)/spire/go.mod $(PEERS)/spire/go.sum
 	@mkdir -p target/applications/spire
 	@cd $(PEERS)/spire; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false \
 	  -o $(CURDIR)/target/applications/spire/ github.com/spiffe/spire/cmd/spire-agent github.com/spiffe/spire/cmd/spire-server
+	@touch $@
+
+# As SPIRE. What speaks with YubiKeys and tokens is left out: it wants libraries of C.
+step-ca: tools $(VENV)/.dev target/applications/pebble/.there target/applications/step_ca/.there ## An edge whose certificates are by a real step-ca; the first time it is built, for some minutes.
+	@pytest tests/step_ca $(ARGS)
+
+target/applications/step_ca/.there: $(PEERS)/step_ca/go.mod $(PEERS)/step_ca/go.sum
+	@mkdir -p target/applications/step_ca
+	@cd $(PEERS)/step_ca; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -tags noyubikey,nopkcs11 \
+	  -o $(CURDIR)/target/applications/step_ca/ github.com/smallstep/certificates/cmd/step-ca
 	@touch $@
 
 # Without Node its rows are skipped, and say so.
