@@ -5,6 +5,7 @@ where it refuses, is away, or is believed no more.
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 import textwrap
 from collections.abc import Callable, Iterator
@@ -87,7 +88,9 @@ def test_a_site_without_a_certificate_gets_one_and_who_trusts_the_root_is_served
     found = until(lambda: ground.shown("shop.test"), 60, lambda: ground.told() + step.said()[-2000:])
     assert "Issuing" in found.issuer.rfc4514_string()
     trusting = ssl.create_default_context(cafile=str(step.root.file))
-    with trusting.wrap_socket(ssl.create_connection(("127.0.0.1", ground.secure)), server_hostname="shop.test") as sock:
+    with trusting.wrap_socket(
+        socket.create_connection(("127.0.0.1", ground.secure)), server_hostname="shop.test"
+    ) as sock:
         assert sock.version() == "TLSv1.3", "the chain leads to the root, which alone is trusted"
     ends = [line["end"] for line in it.all_lines()]
     assert ("hello" if challenge == "tls-alpn-01" else "plain") + "/challenge-answered" in ends
