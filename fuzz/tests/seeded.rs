@@ -120,8 +120,8 @@ seeded! {
     token no_token_passes_that_nobody_signed;
     key_set every_key_of_a_set_is_used_or_left_out_by_name;
     users whoever_is_read_stands_in_a_line_and_nobody_is_passed_over;
-    key_uri a_key_of_a_token_is_named_once_and_says_no_pin;
     signing what_is_asked_to_be_signed_is_one_handshake_or_nothing;
+    key_uri a_key_of_a_token_is_named_once_and_says_no_pin;
     ticket no_ticket_is_opened_that_was_not_sealed_for_that_site_and_is_whole;
     authorization what_is_shown_reads_back_as_the_same;
     #[cfg(feature = "session")]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -120,8 +121,7 @@ def main(at: str, files: list[str], tests: list[str]) -> None:
     known = json.loads(told.read_text())
     # Compiled once, but what is broken: it may change twice in a second, which is all that a date tells.
     for file in files:
-        for compiled in Path(file).parent.glob(f"__pycache__/{Path(file).stem}.*"):
-            compiled.unlink()
+        Path(importlib.util.cache_from_source(str(Path(file).resolve()))).unlink(missing_ok=True)
     sys.dont_write_bytecode = True
     warm(known["modules"], {dotted(file) for file in files})
     whole = {file: Path(file).read_text() for file in files}
