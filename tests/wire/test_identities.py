@@ -19,6 +19,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from everyhop.admin.renewing import Renewer
+from everyhop.authority import opened
+from everyhop.authority.enrolment import invite
+from everyhop.authority.names import named
 from everyhop.demo.certificates import Leaf
 from everyhop.demo.stage import free_port
 from everyhop.model import CaIdentity
@@ -138,6 +141,39 @@ def test_without_its_certificate_a_hop_is_refused_by_a_word_of_its_own_and_every
     assert ground.shown == [] and ground.backend.records == []
     until(lambda: any("did not answer" in why and "tried again at" in why for why in told(it, "identity-missing")))
     assert it.status()["routes"][0]["closed"] == "hop/no-identity-yet"
+
+
+def over(own: OwnCa) -> str:
+    return str(invite(opened(own.at), [named(NAME)], "both", dt.timedelta(days=1), dt.timedelta(0)))
+
+
+def guessed(own: OwnCa) -> str:
+    mark, secret, root = own.does("token", NAME).strip().split(".")
+    return ".".join([mark, ("B" if secret[0] == "A" else "A") + secret[1:], root])
+
+
+def withdrawn(own: OwnCa) -> str:
+    text = own.does("token", NAME).strip()
+    own.does("token", "--withdraw", NAME)
+    return text
+
+
+@pytest.mark.parametrize("bad", [over, guessed, withdrawn])
+def test_a_token_that_is_not_good_is_told_by_the_edge_in_the_authoritys_words_and_one_that_is_mends_it(
+    bad: Callable[[OwnCa], str], ground: Ground, served: Served
+) -> None:
+    """K01. Meanwhile the hop is refused and everything else is served."""
+    ground.given(bad(ground.own))
+    it = ground.run(served.port)
+    until(lambda: any("403: that token or certificate is not good here" in why for why in told(it, "identity-missing")))
+    (why,) = told(it, "identity-missing")
+    assert "tried again at" in why and ground.token.read_text().strip().split(".")[1] not in why
+    assert (status(it), status(it, "b.test")) == (503, 200) and ground.backend.records == []
+    assert not any(NAME in one["names"] for one in ground.own.list()["certificates"])
+    ground.given(ground.own.does("token", NAME).strip())
+    it.admin("reload")
+    until(lambda: status(it) == 200)
+    assert told(it, "identity-missing") == []
 
 
 def test_a_rotation_of_the_authority_under_traffic_loses_no_request(
