@@ -60,7 +60,7 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 
 # Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; files begin in this
 # order, those with tests that take long first.
-BESIDE := -n 4 --dist loadfile --no-loadscope-reorder
+BESIDE := -n 6 --dist loadfile --no-loadscope-reorder
 SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats tests/acme
 
 peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)

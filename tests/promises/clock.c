@@ -15,7 +15,7 @@
 static volatile int64_t *offset_s; /* of the day; then what passed */
 
 __attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("EVERYHOP_TEST_CLOCK");
+    const char *path = getenv("LD_PRELOAD_CLOCK");
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     if (fd < 0)
         return;

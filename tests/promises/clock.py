@@ -65,7 +65,8 @@ class Wall:
         page.write_bytes(bytes(16))
         with page.open("r+b") as file:
             self.page = mmap.mmap(file.fileno(), 16)
-        self.env = {"LD_PRELOAD": str(self.shim), "EVERYHOP_TEST_CLOCK": str(page)}
+        # An engine is given what begins as what loaders read, and nothing else of our environment.
+        self.env = {"LD_PRELOAD": str(self.shim), "LD_PRELOAD_CLOCK": str(page)}
         # The engine belongs to nobody, if we are root.
         folder.chmod(0o755)
 
