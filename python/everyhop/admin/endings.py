@@ -87,11 +87,25 @@ def doubted(running: Compiled, now: dt.datetime) -> list[Trouble]:
     return [trouble("certificate-doubted", about, "; ".join(whats)) for about, whats in sorted(by.items())]
 
 
-def shown(running: Compiled) -> Iterator[tuple[str, str, int]]:
-    """Whose it is, its id, and which part of its life is its first stage."""
+def shown(running: Compiled) -> list[tuple[str, str, int]]:
+    """Whose it is, its id, and which part of its life is its first stage. Found once for what runs: this is asked each second, and
+    there may be ten thousand sites."""
+    if not LAST or LAST[0][0] is not running:
+        LAST[:] = [(running, list(each(running)))]
+    return LAST[0][1]
+
+
+LAST: list[tuple[Compiled, list[tuple[str, str, int]]]] = []
+"""What was asked of last; one or none."""
+
+
+def each(running: Compiled) -> Iterator[tuple[str, str, int]]:
+    by: dict[str, list[str]] = {}
+    for id_ in sorted(running.material.lives):
+        by.setdefault(id_.rpartition("/")[0], []).append(id_)
     for site in running.config.site:
         part = PART_BY_ITSELF if site.is_by_acme else PART
-        for id_ in sorted(it for it in running.material.lives if it.rpartition("/")[0] == f"site/{site.name}"):
+        for id_ in by.get(f"site/{site.name}", ()):
             yield f"site {site.name}", id_, part
     for identity in running.config.identity:
         if (id_ := f"identity/{identity.name}") in running.material.lives:
