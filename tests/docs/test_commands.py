@@ -79,7 +79,8 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     for other in ("8444", "8445", "8446"):
         text = text.replace(other, str(free_port()))
     all_ = commands(text)
-    script = ["set -m"]
+    # What a page leaves in the background ends with it.
+    script = ["set -m", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
     for command, _ in all_:
         line = command.replace("demo --write play", f"demo --write play --port {port}")
         if line.endswith("&"):

@@ -258,7 +258,7 @@ def test_a_module_that_does_not_come_back_is_told_and_others_sign_meanwhile(
     began = time.monotonic()
     with pytest.raises(OSError):
         ground.get()
-    assert time.monotonic() - began < 0.9, "nobody's thread stands still for it again"
+    assert time.monotonic() - began < 2.5, "nobody stands still for it again for three seconds"
     wrong.no_more("abort")
     wrong.no_more("abort-at-start")
     until(lambda: ground.module()["trouble"] == "")
