@@ -23,7 +23,7 @@ from everyhop.acme.problem import Leaving, Stopped
 from everyhop.acme.publisher import Publisher
 from everyhop.acme.revocations import Revocations, serial_of
 from everyhop.acme.site import Held, InForce, Site, Status, Stepped, Wanted
-from everyhop.acme.standings import Standings
+from everyhop.acme.standings import Silence, Standings
 from everyhop.acme.state import Renewal, SiteState, site_state
 from everyhop.acme.store import Store
 from everyhop.acme.work import CLOCK, SKEW, Work
@@ -70,6 +70,7 @@ class Keeper:
         self.at: dict[tuple[str, str], float] = {}
         self.told: dict[str, Status] = {}
         self.served: dict[tuple[str, str], InForce] = {}
+        self.last: tuple[dict[str, Status], Silence | None, Sequence[Status]] | None = None
         self.by_hand = ByHand(self)
 
     def configure(self, sites: Sequence[Site]) -> None:
@@ -78,17 +79,13 @@ class Keeper:
         with self.lock:
             self.asked = tuple(sites)
 
-    def status(self) -> list[Status]:
-        """As of the last step, in the sites' order."""
-        told = [*self.told.values()]
-        if (silent := self.standings.silence(self.now())) is None:
-            return told
-        # Who is not due before an authority is asked again is not concerned.
-        until, problem = dt.datetime.fromtimestamp(silent[0], dt.UTC), silent[1]
-        return [
-            replace(it, problem=it.problem or problem, next_try=max(it.next_try, until)) if it.next_try <= until else it
-            for it in told
-        ]
+    def status(self) -> Sequence[Status]:
+        """As of the last step, in the sites' order; the very same for as long as nothing changes, so that whoever asks again and again
+        looks through all of it once."""
+        told, silent = self.told, self.standings.silence(self.now())
+        if (last := self.last) is None or last[0] is not told or last[1] != silent:
+            last = self.last = (told, silent, listed(told, silent))
+        return last[2]
 
     def in_force(self) -> list[InForce]:
         """What is to be served now, also what has expired: whether to serve that is not decided here."""
@@ -299,6 +296,17 @@ class Keeper:
             it.order is not None,
             None if chain is None else mark_of(chain),
         )
+
+
+def listed(told: Mapping[str, Status], silent: Silence | None) -> Sequence[Status]:
+    if silent is None:
+        return tuple(told.values())
+    # Who is not due before an authority is asked again is not concerned.
+    until, problem = dt.datetime.fromtimestamp(silent[0], dt.UTC), silent[1]
+    return tuple(
+        replace(it, problem=it.problem or problem, next_try=max(it.next_try, until)) if it.next_try <= until else it
+        for it in told.values()
+    )
 
 
 def is_ours(state: SiteState) -> bool:

@@ -15,6 +15,8 @@ from everyhop.acme.state import Standing, standings
 from everyhop.acme.store import Store
 
 FILE = "authorities.json"
+Silence = tuple[float, Problem]
+"""Until when nobody can be asked, and why."""
 
 
 class Standings:
@@ -68,7 +70,7 @@ class Standings:
         it.rests_until = now + delay_s(problem.kind, it.failures, problem.retry_after_s, self.lot())
         self.save()
 
-    def silence(self, now: float) -> tuple[float, Problem] | None:
+    def silence(self, now: float) -> Silence | None:
         """Where nobody can be asked: until when, and why, of the first that would be."""
         found = [self.of(it.url) for it in self.authorities]
         if any(it.rests_until <= now for it in found) or found[0].problem is None:

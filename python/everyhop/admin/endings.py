@@ -1,7 +1,7 @@
 """What will hurt if nobody does anything: certificates and fetched revocation lists that end soon, and chains that those who are shown them will refuse.
 
 What is over already is told by `troubles.py`; what an authority refuses, by whoever asked it. Nothing is changed or said here.
-Read next: `watch.py`, which says each stage once.
+Read next: `foreseen.py`, which asks when the next moment has come.
 """
 
 from __future__ import annotations
@@ -29,11 +29,38 @@ REFUSED = {
 """Warnings of what somebody will refuse."""
 
 
+def stages(begins_s: int, ends_s: int, part: int) -> list[float]:
+    """How many seconds before its end each begins, the worst first."""
+    first_s = min(DAYS[-1] * DAY_S, (ends_s - begins_s) / part)
+    return [first_s * n / DAYS[-1] for n in DAYS]
+
+
 def stage(begins_s: int, ends_s: int, now_s: float, part: int) -> float | None:
     """Below how many seconds it is, of the stages; `None` while there is more time, and when it is over."""
-    first_s = min(DAYS[-1] * DAY_S, (ends_s - begins_s) / part)
     left_s = ends_s - now_s
-    return next((bound for n in DAYS if 0 < left_s <= (bound := first_s * n / DAYS[-1])), None)
+    if left_s <= 0:
+        return None
+    return next((bound for bound in stages(begins_s, ends_s, part) if left_s <= bound), None)
+
+
+def moments(running: Compiled) -> Iterator[int]:
+    """Every second at which something of this module says another word, or `troubles.over` does."""
+    for entry in running.material.entries:
+        if isinstance(end := entry["not_after_s"], int):
+            yield end
+    lives = running.material.lives
+    for _, id_, part in shown(running):
+        life = lives[id_]
+        yield life.ends_s
+        yield from begun(life.begins_s, life.issuer_ends_s if life.issuer else life.ends_s, part)
+    for url in running.lists:
+        if (life_ := lives.get(f"crl/{url}")) is not None:
+            yield from begun(life_.begins_s, life_.ends_s, PART_BY_ITSELF)
+
+
+def begun(begins_s: int, ends_s: int, part: int) -> list[int]:
+    """When each stage begins, and when the last is over: in whole seconds, the first in which so little is left."""
+    return [ends_s, *(ends_s - math.floor(bound) for bound in stages(begins_s, ends_s, part))]
 
 
 def ending(running: Compiled, now: dt.datetime) -> list[Trouble]:
@@ -87,19 +114,8 @@ def doubted(running: Compiled, now: dt.datetime) -> list[Trouble]:
     return [trouble("certificate-doubted", about, "; ".join(whats)) for about, whats in sorted(by.items())]
 
 
-def shown(running: Compiled) -> list[tuple[str, str, int]]:
-    """Whose it is, its id, and which part of its life is its first stage. Found once for what runs: this is asked each second, and
-    there may be ten thousand sites."""
-    if not LAST or LAST[0][0] is not running:
-        LAST[:] = [(running, list(each(running)))]
-    return LAST[0][1]
-
-
-LAST: list[tuple[Compiled, list[tuple[str, str, int]]]] = []
-"""What was asked of last; one or none."""
-
-
-def each(running: Compiled) -> Iterator[tuple[str, str, int]]:
+def shown(running: Compiled) -> Iterator[tuple[str, str, int]]:
+    """Whose it is, its id, and which part of its life is its first stage."""
     by: dict[str, list[str]] = {}
     for id_ in sorted(running.material.lives):
         by.setdefault(id_.rpartition("/")[0], []).append(id_)

@@ -10,7 +10,7 @@ import base64
 import datetime as dt
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,15 @@ from everyhop.model import AcmeSection
 
 if TYPE_CHECKING:
     # Read where there is a use for it: it takes time and memory.
-    from everyhop.acme import Keeper, Publisher
+    from everyhop.acme import Keeper, Publisher, Status
 
 TOLD_S = 10.0
 """How long a challenge waits for the engine to know of it."""
 AT_ONCE_S = 1.0
 """How long the loop waits for a step to end that was told to, while it has more to do. What waits for a program or the DNS may take longer,
 and is left alone: whatever is on the disk is whole, and the next keeper goes on from there."""
+
+NO_PROBLEMS: Mapping[str, str] = {}
 
 
 class Answers:
@@ -107,6 +109,9 @@ class Issuing:
         """Of ours, in a step: it is told in the loop, and everything goes on."""
         self.said: dict[str, str] = {}
         """By site, what was in the way when it was said last."""
+        self.heard: Sequence[Status] | None = None
+        """The standing of all sites as it was looked through last, and what stands in the way of some of them."""
+        self.wrong: Mapping[str, str] = NO_PROBLEMS
         self.due = threading.Event()
         self.stopped = False
         self.thread: threading.Thread | None = None
@@ -227,16 +232,21 @@ class Issuing:
     def speak(self) -> None:
         """What an authority says no by, once: `status` tells it for as long as it is so."""
         keeper = self.keeper
-        now = {} if keeper is None else {it.site: str(it.problem) for it in keeper.status() if it.problem}
+        every = () if keeper is None else keeper.status()
+        if every is self.heard:
+            return
+        failing = [it for it in every if it.problem]
+        now = {it.site: str(it.problem) for it in failing}
+        again = {it.site: f"{it.problem}; tried again at {it.next_try:%Y-%m-%dT%H:%M:%SZ}" for it in failing}
+        self.heard, self.wrong = every, again or NO_PROBLEMS
         for name in sorted(it for it in now if self.said.get(it) != now[it]):
             say(f"no certificate for site {name!r}: {now[name]}")
         self.said = now
 
-    def problems(self) -> dict[str, str]:
-        """By site: what keeps its certificate from coming."""
-        keeper = self.keeper
-        every = [] if keeper is None else keeper.status()
-        return {it.site: f"{it.problem}; tried again at {it.next_try:%Y-%m-%dT%H:%M:%SZ}" for it in every if it.problem}
+    def problems(self) -> Mapping[str, str]:
+        """By site: what keeps its certificate from coming. The same object for as long as it is the same."""
+        self.speak()
+        return self.wrong
 
     def told(self) -> list[dict[str, object]]:
         """For `status`."""

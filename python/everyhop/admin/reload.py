@@ -123,7 +123,8 @@ class Reload:
 
     def renew(self) -> None:
         """Certificate files changed: the new ones if they are good, the last good ones else."""
-        compiled = self.renewal.read() if self.renewal.changed() else None
+        renewal = self.renewal
+        compiled = renewal.read() if renewal.is_due(time.monotonic()) and renewal.changed() else None
         if compiled is None:
             return
         try:

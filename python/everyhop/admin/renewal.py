@@ -20,6 +20,8 @@ from everyhop.refusals import Finding, merged
 DATES_S = 3600.0
 AT_ONCE, LOOKS = 1000, 4
 """Files that each look asks for; of more, a part of all: a second, which is four looks, sees every one."""
+LOOK_S = 0.2
+"""Between two looks: a loop that turns more often, such as for someone who takes a long answer, does not look at files each time."""
 
 
 KINDS = {
@@ -49,7 +51,7 @@ class Renewal:
     def __init__(self, running: Compiled, now_s: float) -> None:
         self.running = running
         self.marks: dict[Path, Mark | None] = dict(running.watched)
-        self.looked = 0
+        self.looked, self.next_look = 0, now_s
         self.told: set[Identity] = {f.identity for f in running.findings}
         self.next_dates = now_s + DATES_S
         self.wrong: str | None = None
@@ -69,6 +71,13 @@ class Renewal:
     def forget(self) -> None:
         """All files count as changed at the next look."""
         self.marks = dict.fromkeys(self.marks)
+
+    def is_due(self, now_s: float) -> bool:
+        """True once for each look."""
+        if now_s < self.next_look:
+            return False
+        self.next_look = now_s + LOOK_S
+        return True
 
     def changed(self) -> bool:
         """True once for each change."""

@@ -75,7 +75,7 @@ def over(running: Compiled, now: dt.datetime, ways_in: Callable[[Plan], dict[int
 
 def uncertified(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]:
     """Sites that have no certificate yet, and those whose next one does not come. `problems`: by site, why."""
-    there = {str(e["id"]) for e in running.material.entries}
+    there = running.material.ids
     found = []
     for site in running.plan.sites:
         mine = [it for it in site.certs if it.key == "acme"]
@@ -89,7 +89,7 @@ def uncertified(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]
 
 def unidentified(running: Compiled, problems: Mapping[str, tuple[bool, str]]) -> list[Trouble]:
     """Identities that have not come yet, and those that are not renewed. `problems`: by identity, whether it is there, and why."""
-    there = {str(e["id"]) for e in running.material.entries}
+    there = running.material.ids
     found = []
     for it in running.plan.identities:
         about, (_, why) = f"identity {it.name}", problems.get(it.name, (False, ""))
@@ -102,7 +102,7 @@ def unidentified(running: Compiled, problems: Mapping[str, tuple[bool, str]]) ->
 
 def unlisted(running: Compiled, problems: Mapping[str, str]) -> list[Trouble]:
     """Revocation lists that were not fetched yet, and those whose next one does not come. `problems`: by URL, why."""
-    there = {str(e["id"]) for e in running.material.entries}
+    there = running.material.ids
     found = []
     for url, signers in running.lists.items():
         why = problems.get(url, "")
@@ -128,6 +128,19 @@ def moment(at_s: object) -> str:
 def listed(kind: str, names: Iterable[str]) -> str:
     given = sorted(names)
     return f"{kind}{'s' if len(given) > 1 else ''} {', '.join(given)}" if given else f"no {kind}"
+
+
+class Uncertified:
+    """As `uncertified`, which looks at every site: again only where something else runs, or other problems are told."""
+
+    def __init__(self) -> None:
+        self.about: tuple[Compiled, Mapping[str, str]] | None = None
+        self.found: list[Trouble] = []
+
+    def __call__(self, running: Compiled, problems: Mapping[str, str]) -> list[Trouble]:
+        if self.about is None or self.about[0] is not running or self.about[1] is not problems:
+            self.about, self.found = (running, problems), uncertified(running, problems)
+        return self.found
 
 
 class WaysIn:

@@ -11,9 +11,9 @@ import datetime as dt
 import time
 from dataclasses import dataclass
 
-from everyhop.admin.endings import doubted, ending, lists_ending
 from everyhop.admin.fetching import Fetching
-from everyhop.admin.issuing import Issuing
+from everyhop.admin.foreseen import Foreseen
+from everyhop.admin.issuing import NO_PROBLEMS, Issuing
 from everyhop.admin.keeper import Keeper
 from everyhop.admin.key_answers import Set
 from everyhop.admin.key_servers import Server
@@ -25,11 +25,9 @@ from everyhop.admin.troubles import (
     LATELY,
     SENTENCES,
     UNREADY,
-    WaysIn,
-    over,
+    Uncertified,
     rank,
     trouble,
-    uncertified,
     unidentified,
     unlisted,
 )
@@ -101,7 +99,7 @@ class Watch:
         self.keeper, self.changes, self.loop, self.issuing, self.renewing = keeper, changes, loop, issuing, renewing
         self.fetching = fetching
         self.known: dict[Key, Wrong] = {}
-        self.ways_in = WaysIn()
+        self.foreseen, self.uncertified = Foreseen(), Uncertified()
         self.next_s = 0.0
         self.ear: Control | None = None
         """A conversation of its own: an engine that is slow to answer here is not taken for one that is gone."""
@@ -138,9 +136,8 @@ class Watch:
 
     def ours(self, now: dt.datetime) -> list[m.Trouble]:
         keeper, changes = self.keeper, self.changes
-        found = over(keeper.running, now, self.ways_in)
-        found += ending(keeper.running, now) + doubted(keeper.running, now) + lists_ending(keeper.running, now)
-        found += uncertified(keeper.running, {} if self.issuing is None else self.issuing.problems())
+        found = [*self.foreseen(keeper.running, now)]
+        found += self.uncertified(keeper.running, NO_PROBLEMS if self.issuing is None else self.issuing.problems())
         found += unidentified(keeper.running, {} if self.renewing is None else self.renewing.problems())
         found += unlisted(keeper.running, {} if self.fetching is None else self.fetching.problems())
         if keeper.control is None:

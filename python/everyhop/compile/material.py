@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from everyhop.compile.world import World
 from everyhop.identity import Pair
@@ -35,6 +36,11 @@ class Material:
     """Keys that are in no file, by the same ids, for whoever asks the tokens that have them."""
     lives: dict[str, Life] = field(default_factory=dict)
     """Of the certificates and revocation lists among the entries, by their ids: for whoever tells what ends, and for no engine."""
+
+    @cached_property
+    def ids(self) -> frozenset[str]:
+        """Of the entries: what is there."""
+        return frozenset(str(it["id"]) for it in self.entries)
 
 
 def material(world: World) -> Material:

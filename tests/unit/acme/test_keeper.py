@@ -188,6 +188,28 @@ def test_a_fault_of_our_own_at_one_site_is_told_and_keeps_no_other_from_its_cert
     assert "a fault of Everyhop's own: RuntimeError: a bug" in str(told["bad"].problem)
 
 
+def test_the_standing_of_all_is_the_very_same_until_something_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor asks several times a second, of ten thousand sites; what is the same it need not look through."""
+    world = World(tmp_path / "s", monkeypatch, 6 * DAY, lambda: None)
+    it = world.keeper()
+    it.configure([Site("a", ("a.test",)), Site("b", ("b.test",))])
+    it.step()
+    before = it.status()
+    assert it.status() is before and [one.problem for one in before] == [None, None]
+    for one in it.authorities:
+        it.standings.silent(one.url, Problem("outage", "it does not answer"), world.now.timestamp())
+    away = it.status()
+    assert away is not before and it.status() is away
+    assert [one.problem is None for one in away] == [True, False], (
+        "one is there, and nobody is left to be asked for the other"
+    )
+    for one in it.authorities:
+        it.standings.answers(one.url)
+    assert [one.problem for one in it.status()] == [None, None]
+
+
 def test_a_certificate_that_is_in_force_is_told_of_whatever_the_disk_does_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

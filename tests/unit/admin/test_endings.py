@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +16,6 @@ from everyhop.admin.loop import Loop
 from everyhop.admin.troubles import unlisted
 from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled, compile_file
-from everyhop.compile.material import Life
 from everyhop.demo.certificates import Authority
 from everyhop.model import CrlSection
 from tests.kit.forge import FETCHED, Signer, crl, forged, root, saved
@@ -136,33 +134,6 @@ def test_a_list_that_is_fetched_is_told_when_its_next_one_is_late_and_one_in_a_f
     assert [it.kind for it in unlisted(kept, {url: "it answers with 503"})] == ["revocation-not-fetched"]
     missing_roots = replace(missing, lists={url: ()})
     assert unlisted(missing_roots, {})[0].why == "nobody knows yet who is to sign it"
-
-
-class Walked(dict[str, Life]):
-    """Counts how often all of them were walked through."""
-
-    times = 0
-
-    def __iter__(self) -> Iterator[str]:
-        self.times += 1
-        return super().__iter__()
-
-
-def test_however_many_sites_there_are_their_certificates_are_walked_through_once_for_what_runs(tmp_path: Path) -> None:
-    """It is asked each second and with each status; once a site it took half a minute of ten thousand."""
-    signer = root(Authority(tmp_path, "CA"))
-    one = of(tmp_path, forged("a.test", signer, names=["a.test"]), signer)
-    (site,), (life,) = one.config.site, one.material.lives.values()
-    names = [f"s{n}" for n in range(500)]
-    lives = Walked({f"site/{name}/0": life for name in names})
-    config = one.config.model_copy(update={"site": [site.model_copy(update={"name": name}) for name in names]})
-    many = replace(one, config=config, material=replace(one.material, lives=lives))
-    late = dt.datetime.fromtimestamp(life.ends_s - 60, dt.UTC)
-    for _ in range(3):
-        assert [it.about for it in ending(many, late)] == [f"site {name}" for name in names]
-        assert doubted(many, late) == []
-    assert lives.times == 1
-    assert [it.about for it in ending(one, late)] == [f"site {site.name}"], "another that runs is another list"
 
 
 def test_each_stage_is_said_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

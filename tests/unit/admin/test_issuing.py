@@ -137,3 +137,16 @@ def test_with_other_authorities_the_next_keeper_waits_until_the_step_of_the_one_
     over.set()
     until(lambda: len({*steps}) == 2)
     assert not first.is_alive()
+
+
+def test_what_stands_in_the_way_of_certificates_is_looked_through_once_and_told_while_it_lasts(
+    issuing: Issuing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("everyhop.admin.issuing.say", said.append)
+    issuing.look(compiled(tmp_path), None, 0)
+    until(lambda: issuing.problems() or None, told=lambda: str(said))
+    told = until(lambda: it if (it := issuing.problems()) is issuing.problems() else None)
+    assert ["tried again at" in why for why in told.values()] == [True]
+    issuing.speak()
+    assert len([line for line in said if line.startswith("no certificate for site")]) == 1

@@ -63,6 +63,13 @@ def test_nothing_changed_is_nothing_to_do(ground: Ground) -> None:
     assert not it.changed() and not it.changed()
 
 
+def test_a_loop_that_turns_a_hundred_times_a_second_looks_at_files_five_times(ground: Ground) -> None:
+    it = Renewal(ground.compiled(), 100.0)
+    assert [it.is_due(100.0 + n / 100) for n in range(100)].count(True) == 5
+    assert it.is_due(102.0), "and one that turns seldom at each turn"
+    assert it.is_due(102.25)
+
+
 def test_a_swap_is_seen_once_and_read(ground: Ground) -> None:
     it = Renewal(ground.compiled(), 0.0)
     ground.swap()
