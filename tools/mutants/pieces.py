@@ -132,6 +132,30 @@ PIECES: dict[str, Rust | Python] = {
             CASES,
         ),
     ),
+    # Who serves and who asks over the network are left to wire tests, which are no judges here.
+    "authority": Python(
+        tuple(
+            f"authority/{name}.py"
+            for name in (
+                "acts",
+                "certify",
+                "enrolment",
+                "folder",
+                "generation",
+                "index",
+                "names",
+                "policy",
+                "request",
+                "rotation",
+            )
+        ),
+        (
+            "tests/unit/authority/test_enrolment.py",
+            "tests/unit/authority/test_request.py",
+            "tests/unit/authority/test_kept.py",
+            "tests/unit/authority/test_certify.py",
+        ),
+    ),
     "trust": Python(
         ("trust/*.py",),
         (
@@ -154,6 +178,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/diff/test_sites.py",
             "tests/unit/diff/test_hops.py",
             "tests/unit/diff/test_whole.py",
+            "tests/unit/diff/test_workloads.py",
             "tests/unit/diff/test_keys_at.py",
             "tests/unit/diff/test_tickets.py",
             "tests/unit/diff/test_issuers.py",
@@ -169,6 +194,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/diff/test_logged.py",
             "tests/unit/diff/test_inspected.py",
             "tests/unit/diff/test_mirrors.py",
+            "tests/unit/diff/test_named.py",
             "tests/unit/diff/test_networks.py",
             "tests/unit/diff/test_passwords.py",
             "tests/unit/diff/test_served_plain.py",

@@ -174,6 +174,12 @@ def proof(it: Verify) -> tuple[object, ...]:
     return (it.name, by.ca) if isinstance(by, ByRoots) else (it.name, tuple(by.sha256), by.name_too)
 
 
+def verified(it: Verify) -> tuple[object, ...]:
+    """As `proof`, without a name that is only asked for: by an ID or a pin that is the address's, another one for each backend."""
+    asked_for = not isinstance(it.by, ByRoots) and not it.by.name_too
+    return proof(it.model_copy(update={"name": ""}) if asked_for else it)
+
+
 def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change]:
     """A backend that is verified against something that its address, or for a new one the route, did not know."""
 
@@ -193,14 +199,14 @@ def verification(name: str, a: dict[str, Hop], b: dict[str, Hop]) -> list[Change
         names = not a.name_too or (b.name_too and was.name == now.name)
         return names and a.ca == b.ca and a.id.endswith("/*") and b.id.startswith(a.id[:-1])
 
-    known = {proof(v): said(v) for v in map(expected, a.values()) if v is not None}
+    known = {verified(v): said(v) for v in map(expected, a.values()) if v is not None}
     out = []
     for at, hop in sorted(b.items()):
         now = expected(hop)
         before = expected(a[at]) if at in a else None
         if now is None or (before is None and not known):
             continue
-        if proof(now) in ([proof(before)] if before else known):
+        if proof(now) == proof(before) if before else verified(now) in known:
             continue
         what = f"{at} had to be {said(before) if before else ', '.join(sorted(known.values()))}, now {said(now)}"
         if narrowed(before, now):
