@@ -52,6 +52,17 @@ def test_another_place_or_another_question_is_another_word() -> None:
     assert refused(ONE, plan(route("r", more=ASKS), more=authorizer(path="/auth?group=all"))) == {"ask-changed:r"}
 
 
+def test_another_way_of_asking_is_told_in_the_words_of_both() -> None:
+    grpc = plan(route("r", more=ASKS), more=authorizer().replace('path = "/auth"', 'speaks = "envoy"'))
+    at = "10.0.0.9:4180 (mutual)"
+    for old, new, was, now in (
+        (ONE, grpc, "for /auth", "by gRPC, as Envoy asks"),
+        (grpc, ONE, "by gRPC, as Envoy asks", "for /auth"),
+    ):
+        (change,) = told(old, new, "ask-changed")
+        assert change.what == f"{at} was asked {was}, now {at} {now}"
+
+
 def test_a_weaker_hop_is_told_and_another_proof_too() -> None:
     assert refused(ONE, plan(route("r", more=ASKS), more=authorizer(REENCRYPT))) == {
         "authorizer-hop-weakened:authorizer/sso"

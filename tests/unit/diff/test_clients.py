@@ -3,6 +3,8 @@ ciphers, hops. The first route of two changes, and then the second: a diff that 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from everyhop.compile import compile_file
@@ -17,6 +19,15 @@ ASKS = 'clients = { ca = "d" }\n'
 
 def one(*names: str, ca: str = "ca") -> Proof:
     return Proof(ca, frozenset(names))
+
+
+def holding(what: str, those: frozenset[str]) -> Proof:
+    """Whoever has a token of these issuers, or a password of these users."""
+    return replace(ANY, **{what: those})  # type: ignore[arg-type]
+
+
+def within(*networks: str) -> Proof:
+    return Proof(None, None, networks=networks)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +47,31 @@ def one(*names: str, ca: str = "ca") -> Proof:
         ({one("a")}, one("b"), False),
         ({one("a"), one("b", ca="other")}, one("b"), False),
         ({one("a", ca="other")}, one(), True),
+        ({one("spiffe://td/*")}, one("spiffe://td/a"), True),
+        ({one("spiffe://td/a")}, one("spiffe://td/*"), False),
+        ({ANY}, Proof(None, None, asked="x"), True),
+        ({Proof(None, None, asked="x")}, Proof(None, None, asked="x"), True),
+        ({Proof(None, None, asked="x")}, Proof(None, None, asked="y"), False),
+        ({Proof(None, None, asked="x")}, ANY, False),
+        *(
+            case
+            for what in ("tokens", "users")
+            for both, a, b in ((frozenset("ab"), frozenset("a"), frozenset("b")),)
+            for case in (
+                ({ANY}, holding(what, a), True),
+                ({holding(what, a)}, ANY, False),
+                ({holding(what, a)}, holding(what, a), True),
+                ({holding(what, both)}, holding(what, a), True),
+                ({holding(what, a)}, holding(what, both), False),
+                ({holding(what, a)}, holding(what, b), False),
+            )
+        ),
+        ({ANY}, within("10.0.0.0/8"), True),
+        ({within("10.0.0.0/8")}, ANY, False),
+        ({within("10.0.0.0/8")}, within("10.1.0.0/16"), True),
+        ({within("10.1.0.0/16")}, within("10.0.0.0/8"), False),
+        # Each by itself would have done, but nobody got through by the one from there.
+        ({holding("tokens", frozenset("a"))}, within("10.0.0.0/8"), False),
     ],
 )
 def test_a_client_was_known_if_everybody_that_its_proof_lets_through_got_through_before(

@@ -64,12 +64,15 @@ def test_another_name_or_authority_lets_another_be_told() -> None:
 def test_queries_are_more_than_paths() -> None:
     more = plan(route("r"), more=collector(more="query = true\n"))
     assert refused(ONE, more) == {"collector-told-more:collector/otel"} and refused(more, ONE) == set()
+    (as_well,), (no_more,) = compare(ONE, more), compare(more, ONE)
+    assert (as_well.what, no_more.what) == ("query strings are told as well", "query strings are told no more")
 
 
 def test_a_route_that_is_told_of_from_now_on_is_told_and_one_less_passes() -> None:
     less = plan(route("r", more="traces = false\n"), more=collector())
     assert refused(less, ONE) == {"traces-begun:r"} and refused(ONE, less) == set()
-    assert told(ONE, less, "traces-ended")
+    (begun,), (ended,) = told(less, ONE, "traces-begun"), told(ONE, less, "traces-ended")
+    assert begun.what == "a collector is told of its requests" and ended.what == f"{begun.what} no more"
     for other in ("ratio = 1.0\n", 'service = "other"\n', "slow_s = 0.1\n"):
         assert refused(ONE, plan(route("r"), more=collector(more=other))) == set(), other
 

@@ -54,20 +54,41 @@ def test_a_name_alone_is_nothing() -> None:
     assert compare(NONE, plan(route("r"), more=waf())) == []
 
 
+PARTLY = 'over_body = "pass-inspected"\n'
+LONGER = "a body that is longer than what is inspected"
+
+
 @pytest.mark.parametrize(
-    ("weaker", "stronger"),
+    ("weaker", "stronger", "what", "so"),
     [
-        ("", "paranoia = 2\n"),
-        ('over_body = "pass-inspected"\n', ""),
-        ('over_body = "pass-inspected"\nbody_bytes = 4096\n', 'over_body = "pass-inspected"\nbody_bytes = 8192\n'),
-        ("body_bytes = 8192\n", "body_bytes = 4096\n"),
+        ("", "paranoia = 2\n", "the rules were asked at paranoia level 2, now at 1", "attacks pass that only the higher level finds"),
+        (PARTLY, "", f"{LONGER} goes on", "what stands behind its beginning is seen by no rule"),
+        (f"{PARTLY}body_bytes = 4096\n", f"{PARTLY}body_bytes = 8192\n", "8192 bytes of a body were inspected, now 4096", "less is seen"),
+        ("body_bytes = 8192\n", "body_bytes = 4096\n", "4096 bytes of a body were inspected, now 8192", "an attack has more room"),
     ],
     ids=["level", "behind the beginning", "how much of the beginning", "how long a body may be"],
-)
-def test_less_that_is_inspected_is_weaker(weaker: str, stronger: str) -> None:
+)  # fmt: skip
+def test_less_that_is_inspected_is_weaker(weaker: str, stronger: str, what: str, so: str) -> None:
     a, b = by(stronger), by(weaker)
     assert refused(a, b) == {"inspection-weakened:waf/crs"}
+    (change,) = compare(a, b)
+    assert (change.what, change.so) == (what, so)
     assert refused(b, a) == set() and told(b, a, "inspection-strengthened")
+
+
+@pytest.mark.parametrize(
+    ("weaker", "stronger", "what", "so"),
+    [
+        (PARTLY, "", f"{LONGER} is refused", "long bodies get 413"),
+        (f"{PARTLY}body_bytes = 4096\n", f"{PARTLY}body_bytes = 8192\n", "4096 bytes of a body were inspected, now 8192", "more is seen"),
+        ("body_bytes = 8192\n", "body_bytes = 4096\n", "8192 bytes of a body were inspected, now 4096", "an attack has less room"),
+    ],
+)  # fmt: skip
+def test_more_that_is_inspected_is_told_by_what_it_takes_from_attacks(
+    weaker: str, stronger: str, what: str, so: str
+) -> None:
+    (change,) = compare(by(weaker), by(stronger))
+    assert (change.what, change.so) == (what, so)
 
 
 def test_other_files_of_rules_may_take_others_back() -> None:

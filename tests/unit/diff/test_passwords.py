@@ -10,7 +10,7 @@ from everyhop.compile import compile_file
 from everyhop.diff import compare
 from everyhop.plan import Plan
 from tests.refusals.test_cases import ARGON2, BCRYPT
-from tests.unit.diff.test_gate import plan, refused, route
+from tests.unit.diff.test_gate import plan, refused, route, told
 
 ASKS = plan(route("r", more='basic = { file = "users" }\n'))
 
@@ -28,6 +28,8 @@ def test_a_password_that_is_asked_for_no_more_lets_more_in_and_one_that_is_fewer
     free = plan(route("r"))
     assert refused(ASKS, free) == {"password-dropped:r"}
     assert refused(free, ASKS) == set()
+    (dropped,), (demanded,) = told(ASKS, free, "password-dropped"), told(free, ASKS, "password-demanded")
+    assert demanded.what == "a password of users is asked for" and dropped.what == f"{demanded.what} no more"
     strips = plan(route("r", more='basic = { file = "users", strip = true }\n'))
     assert refused(strips, ASKS) == {"password-dropped:r"} and refused(ASKS, strips) == set()
     assert refused(ASKS, plan(route("r", more='basic = { file = "other" }\n'))) == {"users-moved:r"}
@@ -36,8 +38,8 @@ def test_a_password_that_is_asked_for_no_more_lets_more_in_and_one_that_is_fewer
 
 def test_who_is_added_and_who_is_gone_is_told_by_name() -> None:
     old, new = with_users(ASKS, "alice", "bob"), with_users(ASKS, "bob", "carol", "dave")
-    told = {(it.kind, it.direction, it.what) for it in compare(old, new)}
-    assert told == {
+    said = {(it.kind, it.direction, it.what) for it in compare(old, new)}
+    assert said == {
         ("user-added", "weaker", "carol, dave may sign in"),
         ("user-removed", "stronger", "alice may sign in no more"),
     }

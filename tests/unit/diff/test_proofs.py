@@ -49,14 +49,20 @@ LISTED = ROOTS + ', crl = "l"'
 
 def test_a_backend_that_can_be_revoked_no_more_is_weaker_and_one_that_can_be_now_is_stronger() -> None:
     assert refused(by(LISTED), by(ROOTS)) == {"revocation-weakened:r"}
-    assert [c.kind for c in compare(by(ROOTS), by(LISTED))] == ["revocation-strengthened"]
+    (weaker,), (stronger,) = compare(by(LISTED), by(ROOTS)), compare(by(ROOTS), by(LISTED))
+    assert stronger.kind == "revocation-strengthened"
+    known = "whether 10.0.0.1:1 was revoked was known by"
+    assert (weaker.what, stronger.what) == (f"{known} crl/l, now by no list", f"{known} no list, now by crl/l")
     assert refused(by(LISTED), by(ROOTS + ', crl = "other"')) == {"revocation-weakened:r"}
 
 
 def test_an_overdue_list_that_still_holds_is_weaker_where_there_is_one() -> None:
     stale = ', stale_crl = "allow"'
     assert refused(by(LISTED), by(LISTED + stale)) == {"revocation-weakened:r"}
-    assert [c.kind for c in compare(by(LISTED + stale), by(LISTED))] == ["revocation-strengthened"]
+    (weaker,), (stronger,) = compare(by(LISTED), by(LISTED + stale)), compare(by(LISTED + stale), by(LISTED))
+    assert stronger.kind == "revocation-strengthened"
+    assert weaker.what == "an overdue revocation list still holds for 10.0.0.1:1"
+    assert stronger.what == "an overdue revocation list lets nobody be taken for 10.0.0.1:1"
     assert compare(by(ROOTS), by(ROOTS + stale)) == []
 
 
@@ -86,7 +92,10 @@ ASKS = "demand_asks = true\n"
 def test_a_backend_that_need_not_ask_any_more_is_weaker_and_one_that_must_now_is_stronger() -> None:
     must, need_not = plan(route("r", more=ASKS)), plan(route("r"))
     assert refused(must, need_not) == {"asking-demand-weakened:r"}
-    assert [c.kind for c in compare(need_not, must)] == ["asking-demand-strengthened"]
+    (weaker,), (stronger,) = compare(must, need_not), compare(need_not, must)
+    assert stronger.kind == "asking-demand-strengthened"
+    assert weaker.what == "10.0.0.1:1 need not ask for our certificate to be sent requests"
+    assert stronger.what == "10.0.0.1:1 must ask for our certificate to be sent requests"
 
 
 def test_taking_back_what_the_data_demands_is_weaker_and_so_is_saying_less_of_the_data() -> None:

@@ -50,6 +50,16 @@ def test_a_listener_that_begins_to_serve_is_told_once_for_all_that_it_lets_reach
     assert {it for it in told(redirects, there) if it[0] == "weaker"} == {("weaker", "plain-served:127.0.0.1:80")}
 
 
+def test_a_second_listener_that_begins_to_serve_is_told_once_too_and_one_that_moved_is_the_same() -> None:
+    one = inner()
+    second = inner('"127.0.0.1:81"').replace('"inner"', '"second"')
+    assert told(built(listener=one), built(listener=one + second)) == {("weaker", "plain-served:127.0.0.1:81")}
+    moved = inner('"127.0.0.1:81"')
+    assert {it for it in told(built(listener=one), built(listener=moved)) if it[0] == "weaker"} == {
+        ("weaker", "plain-served:127.0.0.1:81")
+    }
+
+
 def test_tls_that_becomes_plain_at_the_same_address_is_told() -> None:
     tls = built(listener=inner().replace('speaks = "http"\nserve = true\n', ""))
     there = built(listener=inner())
@@ -68,6 +78,18 @@ def test_a_route_that_comes_to_be_reached_in_the_clear_is_told_by_its_name() -> 
     assert told(open_, shut) == {("stronger", "listener-closed:r")}
 
 
+def test_a_route_that_is_opened_while_its_listener_moves_or_is_renamed_is_told_by_its_name_all_the_same() -> None:
+    alone, rest = 'listeners = ["public"]', PASSED.replace('"p"', '"q"').replace("p.test", "q.test")
+    shut = built(listener=inner(), route=alone, more=rest)
+    renamed = built(listener=inner().replace('"inner"', '"other"'), more=rest)
+    assert told(shut, renamed) == {("weaker", "listener-opened:r")}
+    moved = built(listener=inner('"127.0.0.1:81"'), more=rest)
+    assert {it for it in told(shut, moved) if it[0] == "weaker"} == {
+        ("weaker", "plain-served:127.0.0.1:81"),
+        ("weaker", "listener-opened:r"),
+    }
+
+
 def test_whose_word_it_is_and_until_when_is_told_by_address() -> None:
     short, long_, other = (built(listener=it) for it in (signed(), signed("2027-02-01"), signed(owner="someone")))
     assert told(short, long_) == {("weaker", "acceptance-lengthened:10.0.0.9:80")}
@@ -77,6 +99,11 @@ def test_whose_word_it_is_and_until_when_is_told_by_address() -> None:
     both = built(listener=inner(f'"127.0.0.1:80", {AWAY}', WORD.format(until="2027-01-01", owner="o")))
     assert ("weaker", "plain-widened:127.0.0.1:80") in told(here, both)
     assert ("weaker", "plain-served:10.0.0.9:80") in told(here, both)
+    (wider,) = (it for it in compare(here, both) if it.kind == "plain-widened")
+    (nearer,) = (it for it in compare(both, here) if it.kind == "plain-narrowed")
+    takes = "its listener takes requests in the clear from"
+    assert wider.what == f"{takes} elsewhere, too: o accepts it until 2027-01-01"
+    assert nearer.what == f"{takes} this host alone: no acceptance is needed any more"
     assert not [it for it in told(both, here) if it[0] == "weaker"]
 
 

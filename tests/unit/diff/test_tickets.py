@@ -55,6 +55,8 @@ def test_a_secret_elsewhere_is_a_weakening_and_one_fewer_is_none() -> None:
         (both, turned, "ticket-key-turned"),
     ):
         assert len(told(a, b, kind)) == 1 and refused(a, b) == set()
+    (change,) = told(both, turned, "ticket-key-turned")
+    assert change.what == "tickets were sealed by file:other.key, now by file:one.key"
 
 
 def test_tickets_that_last_longer_are_a_weakening_and_shorter_ones_are_none() -> None:
