@@ -51,6 +51,12 @@ def migrate(
         str | None,
         typer.Option("--name", help="In their certificates; default: the host in the address.", show_default=False),
     ] = None,
+    spiffe: Annotated[
+        str | None,
+        typer.Option(
+            "--spiffe", metavar="ID", help="Instead of a name: the one SPIFFE ID in them.", show_default=False
+        ),
+    ] = None,
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -64,7 +70,7 @@ def migrate(
             for row in beside("", text).split("\n"):
                 line(row, flush=True)
 
-    it = Migration(find(config), route, Asked(present, ca, name, to_port), say)
+    it = Migration(find(config), route, Asked(present, ca, name, to_port, spiffe), say)
     if back:
         took = it.back()
         say(f"{route}  is as it was before" + ("" if took else "; no edge runs that file, so none was told"))

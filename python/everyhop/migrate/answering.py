@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
 
 from everyhop.compile import Compiled
+from everyhop.compile.names import workload
 from everyhop.plan import AtEdge, Backend, ByPins, ByRoots, BySpiffe, MutualHop
 
 TIMEOUT_S = 5.0
@@ -59,10 +64,39 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
         why = f" [{seen['handshake_why']}]" if seen["handshake_why"] else ""
         return Answer(False, f"no TLS that holds: {seen['handshake']}{why}: {seen['handshake_detail']}")
     if seen["verified"] != "ok":
-        return Answer(False, f"{seen['verified']} [{seen['verified_why']}]")
+        return Answer(False, f"{seen['verified']} [{seen['verified_why']}]{instead(seen, by)}")
     if not seen["asked_for_certificate"]:
         return Answer(False, "does not ask who we are: it would be mutual in name only")
     return Answer(
-        True,
-        f"proves to be {by.id if isinstance(by, BySpiffe) else hop.verify.name} by TLS {seen['version']}, and takes what {hop.present!r} shows",
+        True, f"proves to be {proved(seen, hop)} by TLS {seen['version']}, and takes what {hop.present!r} shows"
     )
+
+
+def proved(seen: dict[str, Any], hop: MutualHop) -> str:
+    if not isinstance(by := hop.verify.by, BySpiffe):
+        return hop.verify.name
+    workloads = uris(seen)
+    who = by.id if workloads in ([by.id], []) else f"{workloads[0]}, which is of {by.id},"
+    return f"{who} and {hop.verify.name}" if by.name_too else who
+
+
+def instead(seen: dict[str, Any], by: ByRoots | ByPins | BySpiffe) -> str:
+    """Of one that the roots vouch for and that is somebody else: which workload it is, where it is one."""
+    workloads = uris(seen)
+    if isinstance(by, ByPins) or seen["verified_why"] != "hop/name-mismatch" or len(workloads) != 1:
+        return ""
+    who = workloads[0]
+    # Beside a name the ID may be right; and what another wrote is told only where it is a whole ID, which no word of ours can be taken for.
+    if (isinstance(by, BySpiffe) and by.name_too) or workload(who) is None or who.endswith("/*"):
+        return ""
+    return f"; it is {who}: if that is who belongs there, say --spiffe {who}"
+
+
+def uris(seen: dict[str, Any]) -> list[str]:
+    """Those in the certificate that was shown."""
+    try:
+        leaf = x509.load_der_x509_certificate(base64.b64decode(seen["chain"][0]))
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return names.get_values_for_type(x509.UniformResourceIdentifier)

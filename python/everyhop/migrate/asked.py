@@ -22,15 +22,14 @@ class Asked:
     ca: str | None = None
     name: str | None = None
     to_port: int | None = None
+    spiffe: str | None = None
 
     def over(self, before: Asked) -> Asked:
-        """With what was asked before, where nothing is said now."""
-        return Asked(
-            **{
-                key: before_ if now is None else now
-                for (key, now), before_ in zip(asdict(self).items(), asdict(before).values(), strict=True)
-            }
-        )
+        """With what was asked before, where nothing is said now. Who is expected, by name, by ID or by both, is said as one."""
+        now, then = asdict(self), asdict(before)
+        if self.name is not None or self.spiffe is not None:
+            then |= {"name": None, "spiffe": None}
+        return Asked(**{key: then[key] if said is None else said for key, said in now.items()})
 
 
 def entries(route: Table) -> list[dict[str, Any]]:
@@ -49,9 +48,7 @@ def moved(entry: Table, route: Table, identities: Mapping[str, str], asked: Aske
     """
     at = elsewhere(str(entry["at"]), asked.to_port)
     rest = {key: value for key, value in entry.items() if key not in {"at", "tls", "verify", "present"}}
-    verify = expected(
-        entry, route, asked, base, by_authority={f"{GIVEN}{it}" for it, by in identities.items() if by == "ca"}
-    )
+    verify = expected(entry, route, asked, base, at, {f"{GIVEN}{it}": by for it, by in identities.items()})
     present = shown(entry, route, list(identities), asked)
     said: dict[str, Any] = {} if verify == route.get("verify") else {"verify": verify}
     said |= {} if present == route.get("present") else {"present": present}
@@ -69,18 +66,38 @@ def elsewhere(at: str, port: int | None) -> str:
     return at if port is None else f"{at.rpartition(':')[0]}:{port}"
 
 
-def expected(entry: Table, route: Table, asked: Asked, base: Path, *, by_authority: set[str]) -> dict[str, Any]:
+def expected(
+    entry: Table, route: Table, asked: Asked, base: Path, at: str, brought: Mapping[str, str]
+) -> dict[str, Any]:
+    """At `at`, by what is asked for and what the file says. `brought`: roots by their label, and where they come from."""
     given = dict(entry.get("verify") or route.get("verify") or {})
     if asked.ca is not None:
-        given = {"ca": label(asked.ca, base)} | ({"name": given["name"]} if "name" in given else {})
+        given = {"ca": label(asked.ca, base)} | {key: given[key] for key in ("name", "spiffe") if key in given}
         # An identity of an authority brings its lists with its roots; by SPIFFE there are none.
-        given |= {"crl": asked.ca} if asked.ca in by_authority else {}
+        given |= {"crl": asked.ca} if brought.get(asked.ca) == "ca" else {}
+    if asked.spiffe is not None:
+        # Instead of what was expected before: certificates of workloads need carry no name, and an ID is proved by roots alone.
+        given = {key: said for key, said in given.items() if key not in {"name", "pin"}} | {"spiffe": asked.spiffe}
     if asked.name is not None:
         given["name"] = asked.name
     if not given.keys() & {"ca", "pin"}:
+        theirs = [f"--ca {it}" for it, by in brought.items() if by == ("ca" if asked.spiffe is None else "spiffe")]
         raise Misuse(
-            f"nothing says by whose word {entry['at']} will be believed: roots are never implied",
+            f"nothing says by whose word {at} will be believed: roots are never implied",
             "  say it: --ca FILE with the roots of whoever certifies it, or --ca system",
+            *(f"  or {it}, for those that came with that identity" for it in theirs),
+        )
+    host = address(at)
+    if (
+        brought.get(str(given.get("ca")).partition("/")[0]) == "spiffe"
+        and not given.keys() & {"name", "spiffe"}
+        and host
+        and host.ip
+    ):
+        raise Misuse(
+            f"nothing says who is expected at {at}: the roots of a trust domain vouch for each of its workloads",
+            "  say it: --spiffe spiffe://TRUST-DOMAIN/PATH",
+            "  or see who answers there, without --apply: --spiffe 'spiffe://TRUST-DOMAIN/*'",
         )
     return given
 

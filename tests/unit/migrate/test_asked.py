@@ -32,9 +32,47 @@ def test_roots_that_came_with_an_identity_come_with_its_lists() -> None:
     """By SPIFFE there are none."""
     assert of(Asked(ca="identity:edge"))["verify"] == {"ca": "identity:edge", "crl": "identity:edge"}
     by_spiffe = moved(
-        {"at": "10.0.0.1:80"}, {"tls": "plaintext"}, {"mesh": "spiffe"}, Asked(ca="identity:mesh"), Path("/nowhere")
+        {"at": "a.test:80"}, {"tls": "plaintext"}, {"mesh": "spiffe"}, Asked(ca="identity:mesh"), Path("/nowhere")
     )
     assert by_spiffe["verify"] == {"ca": "identity:mesh"}
+
+
+MESH = {"mesh": "spiffe", "edge": "ca"}
+ID = "spiffe://corp.example/box"
+
+
+def by_id(asked: Asked, at: str = "10.0.0.1:80", **route: Any) -> dict[str, Any]:
+    whole = {"tls": "plaintext", "present": "mesh", **route}
+    verify: dict[str, Any] = moved({"at": at}, whole, MESH, asked, Path("/nowhere")).get("verify") or route["verify"]
+    return verify
+
+
+def test_an_id_stands_in_place_of_the_name_and_of_what_is_pinned() -> None:
+    wanted = {"ca": "identity:mesh", "spiffe": ID}
+    assert by_id(Asked(ca="identity:mesh", spiffe=ID)) == wanted
+    assert by_id(Asked(spiffe=ID), verify={"ca": "identity:mesh", "name": "box.internal"}) == wanted
+    assert by_id(Asked(ca="identity:mesh", spiffe=ID), verify={"pin": "sha256:00"}) == wanted
+    assert by_id(Asked(ca="identity:mesh", spiffe=ID, name="box")) == {**wanted, "name": "box"}, (
+        "both, where both are said"
+    )
+    with pytest.raises(Misuse, match="roots are never implied") as refused:
+        by_id(Asked(spiffe=ID), verify={"pin": "sha256:00"})
+    assert "--ca identity:mesh" in str(refused.value.more) and "identity:edge" not in str(refused.value.more)
+
+
+def test_an_id_that_the_file_expects_is_expected_by_other_roots_too() -> None:
+    written = {"ca": "ca.pem", "spiffe": ID}
+    assert by_id(Asked(ca="identity:mesh"), verify=written) == {"ca": "identity:mesh", "spiffe": ID}
+    assert by_id(Asked(name="box"), verify=written) == {**written, "name": "box"}
+
+
+def test_the_roots_of_a_trust_domain_alone_say_nothing_of_who_is_at_an_address() -> None:
+    for roots in ("identity:mesh", "identity:mesh/partner.example"):
+        with pytest.raises(Misuse, match=r"nothing says who is expected at 10\.0\.0\.1:8443") as refused:
+            by_id(Asked(ca=roots, to_port=8443))
+        assert "--spiffe" in str(refused.value.more)
+    assert by_id(Asked(ca="identity:mesh"), "box.internal:80") == {"ca": "identity:mesh"}, "a name says who"
+    assert by_id(Asked(ca="identity:mesh", name="box")) == {"ca": "identity:mesh", "name": "box"}
 
 
 def test_what_nobody_said_is_never_implied() -> None:
@@ -77,6 +115,8 @@ def test_a_path_of_ours_is_made_whole_and_one_of_the_file_stays(
 def test_what_is_asked_now_goes_before_what_was_asked_then() -> None:
     then = Asked(present="edge", ca="ca.pem", name="a", to_port=1)
     assert Asked().over(then) == then and Asked(name="b").over(then) == Asked("edge", "ca.pem", "b", 1)
+    assert Asked(spiffe=ID).over(then) == Asked("edge", "ca.pem", None, 1, ID), "who is expected is said as one"
+    assert Asked(name="b").over(Asked(spiffe=ID)) == Asked(name="b") and Asked().over(Asked(spiffe=ID)).spiffe == ID
 
 
 def test_an_entry_is_mutual_by_itself_or_by_its_route() -> None:
