@@ -124,6 +124,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/identity/test_chains.py",
             "tests/unit/identity/test_described.py",
             "tests/unit/identity/test_published.py",
+            "tests/unit/identity/test_vouched.py",
             "tests/unit/identity/test_regular_files.py",
             "tests/unit/identity/test_tokens.py",
             "tests/unit/compile/test_unreadable.py",

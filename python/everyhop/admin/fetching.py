@@ -104,7 +104,7 @@ class Fetcher(Rounds):
     def held(self) -> Published | None:
         """What is in force; `None` where there is nothing, or nothing that the roots of now take."""
         try:
-            return published(self.url, read_regular(self.path, MOST_BYTES)[0], self.roots, None)
+            return published(self.url, read_regular(self.path, MOST_BYTES)[0], self.roots, None, self.clock())
         except (OSError, Unusable):
             return None
 
@@ -122,7 +122,7 @@ class Fetcher(Rounds):
         if found is None:
             assert held is not None, "it was not asked for by its marks"
             return held
-        now = published(self.url, found.body, self.roots, held)
+        now = published(self.url, found.body, self.roots, held, self.clock())
         if held is None or now.pem != held.pem:
             self.keep(now.pem)
             ends = now.crl.next_update

@@ -209,12 +209,17 @@ class Authority:
         lists = []
         for it in found:
             by = it.signer()
-            gone = [e for e in known.entries.values() if e.generation == it.number and e.revoked and now < e.ends]
+            gone = [
+                certify.revoked(int(e.serial, 16), e.revoked, e.reason)
+                for e in known.entries.values()
+                if e.generation == it.number and e.revoked and now < e.ends
+            ]
             lists.append(certify.revocations(by, gone, number, now, min(now + lasts, by.cert.not_valid_after_utc)))
-        # Of a root that two generations stand below, the list that lasts longest.
-        above = {g.root: max((o.root_list for o in found if o.root == g.root), key=_next) for g in found}
+        above = {g.root: of_root([o for o in found if o.root == g.root]) for g in found}
         roots = dict.fromkeys(g.root for g in self.generations())
-        texts = {ROOTS: pem(*roots), LISTS: pem(*above.values(), *lists)}
+        # Who signed them comes along, for edges that know the root alone (`identity/vouched.py`).
+        along = [it.issuing for it in found]
+        texts = {ROOTS: pem(*roots), LISTS: pem(*above.values(), *lists, *along)}
         written = []
         for folder in (self.at, *map(Path, self.publish), *also):
             for name, text in texts.items():
@@ -249,8 +254,9 @@ def _spki(key: object) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined, no-any-return]
 
 
-def _next(it: x509.CertificateRevocationList) -> dt.datetime:
-    return it.next_update_utc or dt.datetime.min.replace(tzinfo=dt.UTC)
+def of_root(below: list[Generation]) -> x509.CertificateRevocationList:
+    """The root's list, while these stand below it: the newest, which lasts longest. Of one alone it names those before."""
+    return below[0].alone_list if len(below) == 1 else max(below, key=lambda it: it.number).root_list
 
 
 def fits(names: list[Name], lasts: dt.timedelta) -> None:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPub
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from everyhop.authority.index import Entry
 from everyhop.authority.names import COMMON_NAME_MOST, Name
 from everyhop.authority.policy import Policy
 
@@ -112,19 +111,23 @@ def signed_by(by: Signer) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
+def revoked(serial: int, at: dt.datetime, reason: str) -> x509.RevokedCertificate:
+    """As it stands on a list."""
+    it = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(at)
+    if reason not in {"", "unspecified"}:
+        it = it.add_extension(x509.CRLReason(REASONS[reason]), critical=False)
+    return it.build()
+
+
 def revocations(
-    by: Signer, revoked: Iterable[Entry], number: int, now: dt.datetime, ends: dt.datetime
+    by: Signer, gone: Iterable[x509.RevokedCertificate], number: int, now: dt.datetime, ends: dt.datetime
 ) -> x509.CertificateRevocationList:
     """A whole list of version 2."""
     it = x509.CertificateRevocationListBuilder().issuer_name(by.cert.subject).last_update(now - BACKDATED)
     it = it.next_update(ends).add_extension(x509.CRLNumber(number), critical=False)
     it = it.add_extension(signed_by(by), critical=False)
-    for entry in revoked:
-        one = x509.RevokedCertificateBuilder().serial_number(int(entry.serial, 16))
-        one = one.revocation_date(entry.revoked or now)
-        if entry.reason not in {"", "unspecified"}:
-            one = one.add_extension(x509.CRLReason(REASONS[entry.reason]), critical=False)
-        it = it.add_revoked_certificate(one.build())
+    for one in gone:
+        it = it.add_revoked_certificate(one)
     return it.sign(by.key, hashes.SHA256())
 
 

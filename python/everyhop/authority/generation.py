@@ -27,6 +27,8 @@ from everyhop.errors import Misuse, Surroundings
 from everyhop.files import synced
 
 ROOT, ROOT_KEY, ROOT_LIST = "root.pem", "root.key", "root.crl.pem"
+LAST_LIST = "root.alone.crl.pem"
+"""The root's list from the moment on at which this issuing authority is the only one below it."""
 ISSUING, ISSUING_KEY = "issuing.pem", "issuing.key"
 
 
@@ -39,6 +41,8 @@ class Generation:
     root: x509.Certificate
     issuing: x509.Certificate
     root_list: x509.CertificateRevocationList
+    alone_list: x509.CertificateRevocationList
+    """Once no other generation below that root is trusted: those before are on it."""
 
     def signer(self) -> Signer:
         """Who issues.
@@ -66,12 +70,14 @@ def read(home: Path, number: int) -> Generation:
     """Raises `Surroundings`."""
     folder = home / str(number)
     try:
+        listed = x509.load_pem_x509_crl(content(folder / ROOT_LIST))
         return Generation(
             number,
             folder,
             x509.load_pem_x509_certificate(content(folder / ROOT)),
             x509.load_pem_x509_certificate(content(folder / ISSUING)),
-            x509.load_pem_x509_crl(content(folder / ROOT_LIST)),
+            listed,
+            x509.load_pem_x509_crl(content(folder / LAST_LIST)) if (folder / LAST_LIST).exists() else listed,
         )
     except Surroundings:
         raise
@@ -91,15 +97,30 @@ def opened_root(it: Generation, key: Path | None, passphrase: bytes) -> Signer:
     return found
 
 
-def make(home: Path, number: int, policy: Policy, passphrase: bytes, now: dt.datetime, below: Signer | None) -> None:
-    """Makes the folder, with a root of its own or one `below` a root that is there.
+def make(
+    home: Path,
+    number: int,
+    policy: Policy,
+    passphrase: bytes,
+    now: dt.datetime,
+    below: tuple[Signer, Generation] | None,
+) -> None:
+    """Makes the folder, with a root of its own or one `below` a root that is there, as the successor of that generation: the
+    root's key is at hand now, and not on the day on which that one is retired, so what takes it back is signed now and kept.
 
     Raises `Surroundings`, and then it is not there.
     """
-    root = below or certify.root(policy, number, now)
+    root = below[0] if below else certify.root(policy, number, now)
     issuing = certify.issuing(policy, number, root, now)
-    # It speaks of one authority, and whoever renews that has the root's key at hand: so it lasts as long.
-    listed = certify.revocations(root, (), number, now, issuing.cert.not_valid_after_utc)
+    # They speak of authorities, and whoever renews one has the root's key at hand: so they last as long.
+    ends = issuing.cert.not_valid_after_utc
+    gone = () if below is None else tuple(below[1].alone_list)
+    # Each root's lists count up: the first generation has the one of its number, and what follows has two.
+    listed = certify.revocations(root, gone, number if below is None else 2 * number, now, ends)
+    alone = None
+    if below is not None:
+        gone = (*gone, certify.revoked(below[1].issuing.serial_number, now, "superseded"))
+        alone = certify.revocations(root, gone, 2 * number + 1, now, ends)
     try:
         beside = Path(tempfile.mkdtemp(dir=home, prefix=".new-"))
         try:
@@ -107,6 +128,8 @@ def make(home: Path, number: int, policy: Policy, passphrase: bytes, now: dt.dat
             if below is None:
                 replace(beside / ROOT_KEY, locked_key(root, passphrase), SECRET)
             replace(beside / ROOT_LIST, pem(listed), PUBLIC)
+            if alone is not None:
+                replace(beside / LAST_LIST, pem(alone), PUBLIC)
             replace(beside / ISSUING, pem(issuing.cert), PUBLIC)
             replace(beside / ISSUING_KEY, open_key(issuing.key), SECRET)
             synced(beside)

@@ -25,7 +25,8 @@ def prepare(it: Authority, passphrase: bytes, *, keep_root: bool = False, root_k
                 "a rotation is under way already; nothing was done",
                 "  once everybody has the new roots: everyhop ca rotate DIR --activate",
             )
-        below = generation.opened_root(generation.read(it.at, it.active), root_key, passphrase) if keep_root else None
+        before = generation.read(it.at, it.active)
+        below = (generation.opened_root(before, root_key, passphrase), before) if keep_root else None
         number = max(int(p.name) for p in it.at.iterdir() if p.name.isdigit()) + 1
         generation.make(it.at, number, it.policy, passphrase, it.clock(), below)
         return _kept(replace(it, trusted=(*it.trusted, number)))
@@ -43,7 +44,8 @@ def activate(it: Authority) -> Authority:
 
 
 def retire(it: Authority, *, force: bool = False) -> tuple[Authority, list[int], list[Entry]]:
-    """Trusts the generation that issues and no other: gives it, those that are gone, and what was still in force of them.
+    """Trusts the generation that issues and no other: gives it, those that are gone, and what was still in force of them. Those
+    below the same root are on its list from now on, so that who holds the root alone believes them no more.
 
     Raises `Declined` while certificates of the others are in force, unless `force`.
     """

@@ -1,11 +1,13 @@
 """Judges a revocation list that came from a URL, before it is put in force: whoever answered there may be anybody.
 
-Each list must be signed by an authority that somebody is verified by, and none may be older than the one that is held: an old list
-does not name who was revoked since, and its signature is as good. Touches no file and no socket. Read next: `revocation.py`.
+Each list must be signed by an authority that somebody is verified by, or by one that it vouches for, and none may be older than the
+one that is held: an old list does not name who was revoked since, and its signature is as good. Touches no file and no socket.
+Read next: `vouched.py`, who may sign one; `revocation.py`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,49 +17,64 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from everyhop.identity.certificates import Roots, judged
 from everyhop.identity.revocation import CRL_BLOCK, Crl, by_subject, crl_of, signed_by
 from everyhop.identity.unusable import Unusable
+from everyhop.identity.vouched import Signers, certificates, signers
 
 SLUG = "crl/unusable"
 MEND = "the URL is to give the authority's list, as DER or PEM"
+ALONG = "have the URL give the signer's certificate along, below one of those, or add that to the file that `ca` names"
 PEM = b"-----BEGIN "
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is held of one URL, or would be."""
+    """What is held of one URL, or would be. `pem` has the lists, and of what came along who signed one of them."""
 
     pem: bytes = field(repr=False)
     lists: tuple[x509.CertificateRevocationList, ...] = field(repr=False)
+    along: tuple[x509.Certificate, ...] = field(repr=False)
     crl: Crl
 
 
-def published(url: str, body: bytes, roots: Sequence[Roots], held: Published | None) -> Published:
+def published(url: str, body: bytes, roots: Sequence[Roots], held: Published | None, now: dt.datetime) -> Published:
     """What is to be held from now on: in PEM, whatever came.
 
     Raises `Unusable`; what was held is as good as before.
     """
     with judged(url, SLUG, MEND):
         lists = parsed(url, body)
-        issuers = by_subject(*roots)
+        # Of what is held too: a list may not be left out together with who signed it, to come back older.
+        along = [*(certificates(body) if PEM in body else []), *(() if held is None else held.along)]
+        by = signers(roots, along, lists, now)
+        # Whoever was taken back signs nothing more, and below it nobody is believed.
+        lists = tuple(it for it in lists if it.issuer in by.of or it.issuer not in by.revoked)
         for n, it in enumerate(lists):
-            name = it.issuer.rfc4514_string()
             if any(it.issuer == other.issuer for other in lists[:n]):
                 # Who verifies by them takes the first.
                 mend = "have the URL give one list of each authority"
-                raise Unusable(SLUG, f"it gives two lists of {name!r}", mend)
-            if it.issuer not in issuers:
-                known = ", ".join(sorted(one.rfc4514_string() for one in issuers))
-                mend = "add the certificate of whoever signs the list to the file that `ca` names"
-                raise Unusable(
-                    SLUG, f"it is a list of {name!r}, and `ca` has {known}: nobody could tell who signed it", mend
-                )
-            if not signed_by(it, issuers[it.issuer]):
-                mend = "look who answers at that URL: the list was changed on its way, or is of another authority of that name"
-                raise Unusable(SLUG, f"the list of {name!r} is not signed by that authority", mend)
+                raise Unusable(SLUG, f"it gives two lists of {it.issuer.rfc4514_string()!r}", mend)
+            judge_signature(it, roots, by)
+        kept = tuple(it for it in by.along if any(it.subject == one.issuer for one in lists))
         pem = b"".join(it.public_bytes(Encoding.PEM) for it in lists)
+        pem += b"".join(it.public_bytes(Encoding.PEM) for it in kept)
         each = [crl_of(pem, one, url, MEND, {}, "certificates") for one in roots]
         if held is not None:
-            not_older(lists, held.lists, issuers)
-    return Published(pem, lists, each[0])
+            not_older(lists, held.lists, by.of)
+    return Published(pem, lists, kept, each[0])
+
+
+def judge_signature(it: x509.CertificateRevocationList, roots: Sequence[Roots], by: Signers) -> None:
+    """Raises `Unusable`."""
+    name = it.issuer.rfc4514_string()
+    if it.issuer not in by.of:
+        known = ", ".join(sorted(one.rfc4514_string() for one in by_subject(*roots)))
+        if (why := by.why_not.get(it.issuer)) is not None:
+            raise Unusable(
+                SLUG, f"it is a list of {name!r}, whose certificate came along, but {why}: `ca` has {known}", ALONG
+            )
+        raise Unusable(SLUG, f"it is a list of {name!r}, and `ca` has {known}: nobody could tell who signed it", ALONG)
+    if not signed_by(it, by.of[it.issuer]):
+        mend = "look who answers at that URL: the list was changed on its way, or is of another authority of that name"
+        raise Unusable(SLUG, f"the list of {name!r} is not signed by that authority", mend)
 
 
 def parsed(url: str, body: bytes) -> tuple[x509.CertificateRevocationList, ...]:
@@ -74,7 +91,7 @@ def not_older(
     held: Sequence[x509.CertificateRevocationList],
     issuers: dict[x509.Name, list[x509.Certificate]],
 ) -> None:
-    """Raises `Unusable`. Lists of authorities that nobody is verified by any more do not count."""
+    """Raises `Unusable`. Lists of authorities that nobody is verified by any more, or that were taken back, do not count."""
     for before in held:
         if before.issuer not in issuers:
             continue

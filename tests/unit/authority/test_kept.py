@@ -270,6 +270,38 @@ def test_a_new_issuing_authority_stands_below_the_root_that_is_trusted_already(o
         prepare(replace(activate(other)), PASSPHRASE, keep_root=True, root_key=away)
 
 
+def test_an_issuing_authority_that_is_retired_is_on_its_roots_list_from_then_on_and_stays_there(own: Own) -> None:
+    """Whoever has its key could go on certifying, and who holds the root alone would believe it."""
+
+    def of_root(it: Authority) -> tuple[set[int], int]:
+        listed = it.published()[0]
+        assert listed.issuer == it.generations()[0].root.subject
+        number = listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+        return {one.serial_number for one in listed}, number
+
+    it = own()
+    serials = [it.generations()[0].issuing.serial_number]
+    gone, number = of_root(it)
+    assert gone == set()
+    for _ in range(2):
+        before = gone
+        it = activate(prepare(it, PASSPHRASE, keep_root=True, root_key=it.at / "1" / "root.key"))
+        gone, now = of_root(it)
+        assert (gone, now > number) == (before, True), "both are believed meanwhile"
+        it, _, _ = retire(it)
+        gone, number = of_root(it)
+        assert (gone, number > now) == ({*serials}, True)
+        serials.append(it.generations()[0].issuing.serial_number)
+    it.publish_all()
+    assert of_root(it) == (gone, number)
+
+
+def test_who_signed_the_lists_comes_along_with_them(own: Own) -> None:
+    it = prepare(own(), PASSPHRASE)
+    along = x509.load_pem_x509_certificates((it.at / "crl.pem").read_bytes())
+    assert along == [g.issuing for g in it.generations()]
+
+
 def test_lists_are_made_after_an_authority_ended_as_well(own: Own) -> None:
     it = activate(prepare(own(), PASSPHRASE))
     first, second = it.generations()

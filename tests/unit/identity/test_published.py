@@ -49,7 +49,7 @@ class Ground:
         return it.sign(self.by.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def taken(self, body: bytes, *of: Signer, held: Published | None = None) -> Published:
-        return published(URL, body, self.roots(*(of or (self.by,))), held)
+        return published(URL, body, self.roots(*(of or (self.by,))), held, NOW)
 
     def refused(self, body: bytes, *of: Signer, held: Published | None = None) -> str:
         with pytest.raises(Unusable) as e:
@@ -103,7 +103,7 @@ def test_while_an_authority_changes_its_key_the_list_by_either_is_known(ground: 
     again = forged("One CA", ground.second, ca=True)
     roots = read_both(ground, ground.roots(ground.by, again))
     for by in (ground.by, again):
-        assert published(URL, ground.pem(by), roots, None).lists[0].issuer == ground.by.cert.subject
+        assert published(URL, ground.pem(by), roots, None, NOW).lists[0].issuer == ground.by.cert.subject
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_a_list_that_was_there_may_not_be_left_out_to_come_back_older(ground: Gr
     roots = ground.roots(ground.by, ground.second)
     merged = read_both(ground, roots)
     with pytest.raises(Unusable, match="which it gave before, is missing"):
-        published(URL, ground.pem(), merged, both)
+        published(URL, ground.pem(), merged, both, NOW)
     # Who is verified by one of them no more needs no list of it.
-    assert published(URL, ground.pem(), roots[:1], both).pem
+    assert published(URL, ground.pem(), roots[:1], both, NOW).pem
 
 
 def read_both(ground: Ground, roots: tuple[Roots, ...]) -> tuple[Roots, ...]:
