@@ -183,6 +183,8 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/diff/test_keys_at.py",
             "tests/unit/diff/test_tickets.py",
             "tests/unit/diff/test_issuers.py",
+            "tests/unit/diff/test_edited.py",
+            "tests/unit/diff/test_tokens.py",
             "tests/unit/diff/test_hsts.py",
             "tests/unit/diff/test_own.py",
             "tests/unit/diff/test_proofs.py",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from everyhop.diff.ciphers import cipher_changes
 from everyhop.diff.hops import Hop, asking, identity, pattern, rank, revocation, unsaid, verification
 from everyhop.diff.kinds import KINDS, Change, either
-from everyhop.plan import AtEdge, ClaimMatch, Issuer, KeysServer, PlaintextHop, Plan
+from everyhop.plan import AtEdge, ClaimMatch, ClaimText, ClaimTruth, ClaimWhole, Issuer, KeysServer, PlaintextHop, Plan
 
 if TYPE_CHECKING:
     from everyhop.diff.served import Served
@@ -55,7 +55,8 @@ def tokens(name: str, was: Served, now: Served) -> list[Change]:
 
 def claims(name: str, was: list[ClaimMatch], now: list[ClaimMatch]) -> list[Change]:
     """By claim: what it may be. One that is looked at no more, or may be more, lets more through."""
-    old, new = ({tuple(it.path): {str(one): one for one in it.any} for it in all_} for all_ in (was, now))
+    # The number 2 and the text "2" are two claims.
+    old, new = ({tuple(it.path): [said(one) for one in it.any] for it in all_} for all_ in (was, now))
     out = []
     for path in sorted({*old, *new}):
         a, b = old.get(path), new.get(path)
@@ -63,11 +64,15 @@ def claims(name: str, was: list[ClaimMatch], now: list[ClaimMatch]) -> list[Chan
             what = f"the claim {'.'.join(path)} {'must be ' + ' or '.join(b) if b else 'is looked at no more'}"
             so = ("tokens without it pass", "tokens without it are refused with 403")
             out.append(either(b is None, LESS, name, what, so))
-        elif a != b:
+        elif {*a} != {*b}:
             what = f"the claim {'.'.join(path)} was {' or '.join(a)}, now {' or '.join(b)}"
             so = ("tokens pass that were refused", "tokens are refused that passed")
             out.append(either(not {*b} <= {*a}, LESS, name, what, so))
     return out
+
+
+def said(it: ClaimText | ClaimWhole | ClaimTruth) -> str:
+    return f'"{it.text}"' if isinstance(it, ClaimText) else str(it)
 
 
 def believed(plan: Plan, names: list[str]) -> dict[str, Issuer]:
