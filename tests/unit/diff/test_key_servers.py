@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from everyhop.plan import Plan
-from tests.unit.diff.test_gate import plan, refused, route
+from tests.unit.diff.test_gate import plan, refused, route, told
 
 HOP = 'verify = { ca = "c", name = "n" }, present = "i"'
 
@@ -33,6 +33,10 @@ def test_a_weaker_hop_to_them_is_told_and_a_stronger_one_passes() -> None:
     weaker = asked('from = "https://login.test/keys", verify = { ca = "c", name = "n" }')
     assert refused(ONE, weaker) == {"issuer-hop-weakened:issuer/https://login.test"}
     assert refused(weaker, ONE) == set()
+    (change,) = told(ONE, weaker, "issuer-hop-weakened")
+    assert change.what == "the hop to https://login.test/keys was mutual, now reencrypt"
+    here, tls = (asked(f'from = "{it}') for it in ('http://127.0.0.1:1/keys"', f'https://127.0.0.1:1/keys", {HOP}'))
+    assert refused(tls, here) == {"issuer-hop-weakened:issuer/https://login.test"} and refused(here, tls) == set()
     clear = asked('from = "http://127.0.0.1:1/keys"')
     assert refused(ONE, clear) == {"issuer-keys-moved:r"}
 

@@ -40,6 +40,8 @@ def test_another_answer_and_another_target_are_told() -> None:
     assert "308 to https://b.test{path}" in it.what and "https://c.test{path}" in it.what
     (it,) = changes(TOLD, TOLD.replace("down", "up"))
     assert it.what == "the edge answered 503 with content-type: text/plain; charset=utf-8 and 'down', now 503 with content-type: text/plain; charset=utf-8 and 'up'"  # fmt: skip
+    (it,) = changes(TOLD, TOLD.replace("down", "x" * 99))
+    assert it.what.endswith(f"and '{'x' * 60}'")
     assert changes(LED, LED) == []
 
 

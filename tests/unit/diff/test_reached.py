@@ -71,6 +71,36 @@ def test_a_route_that_was_renamed_as_it_was_opened_does_not_hide_it() -> None:
     assert told(built(route(INTERNAL)), built(route(name="renamed"))) == [opened]
 
 
+FIRST, NEW = (route(f'path = "/{name}"', name=name, port=3) for name in ("first", "new"))
+SHUT, OPEN = route(f'path = "/x"\n{INTERNAL}'), route('path = "/x"')
+ADDED, REMOVED = ("neutral", "route-added:new"), ("neutral", "route-removed:first")
+
+
+@pytest.mark.parametrize(
+    ("shut", "open_", "also"),
+    [
+        (SHUT, NEW + OPEN, [ADDED]),
+        (SHUT, OPEN + NEW, [ADDED]),
+        (FIRST + SHUT, OPEN, [REMOVED]),
+        (FIRST + SHUT, NEW + OPEN, [ADDED, REMOVED]),
+        (FIRST + SHUT, OPEN + FIRST, []),
+        (FIRST + SHUT, NEW + OPEN + FIRST, [ADDED]),
+    ],
+)
+def test_a_route_that_is_opened_hides_none_that_comes_or_goes_and_is_told_by_its_own_name(
+    shut: str, open_: str, also: list[tuple[str, str]]
+) -> None:
+    opened = [("weaker", "listener-opened:r"), *also]
+    assert [it[:2] for it in told(built(shut), built(open_))] == opened
+    assert {it[1].partition(":")[0] for it in told(built(open_), built(shut))} == {
+        {"listener-opened": "listener-closed", "route-added": "route-removed", "route-removed": "route-added"}[kind]
+        for _, allow in opened
+        for kind in [allow.partition(":")[0]]
+    }
+    renamed = open_.replace('"r"', '"renamed"')
+    assert [it[:2] for it in told(built(shut), built(renamed))] == [("weaker", "listener-opened:renamed"), *also]
+
+
 def test_a_listener_is_the_same_by_its_address_or_else_by_its_name() -> None:
     old = built(route(INTERNAL))
     assert told(old, built(route('listeners = ["lan"]'), inner="lan")) == []

@@ -90,6 +90,14 @@ def test_a_route_that_is_opened_while_its_listener_moves_or_is_renamed_is_told_b
     }
 
 
+def test_a_listener_that_begins_to_serve_hides_no_other_that_a_route_is_opened_to() -> None:
+    third = '[[listener]]\nname = "third"\nbind = ["127.0.0.1:9443"]\n'
+    rest = PASSED.replace('"p"', '"q"').replace("p.test", "q.test")
+    old = built(listener=third, route='listeners = ["third"]', more=rest)
+    new = built(listener=third + inner(), more=rest)
+    assert told(old, new) == {("weaker", "listener-opened:r"), ("weaker", "plain-served:127.0.0.1:80")}
+
+
 def test_whose_word_it_is_and_until_when_is_told_by_address() -> None:
     short, long_, other = (built(listener=it) for it in (signed(), signed("2027-02-01"), signed(owner="someone")))
     assert told(short, long_) == {("weaker", "acceptance-lengthened:10.0.0.9:80")}

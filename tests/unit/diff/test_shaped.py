@@ -91,6 +91,25 @@ def test_other_paths_of_cookies_and_what_backends_say_of_themselves_move_no_trus
     ]
 
 
+def test_what_cookies_and_compression_were_and_are_is_told_with_both() -> None:
+    one, other, theirs = cookies(path="/a"), cookies(path="/b"), cookies()
+    for was, now, of, to in (
+        (one, other, "/a", "/b"),
+        (one, theirs, "/a", "the paths that they say"),
+        (theirs, one, "the paths that they say", "/a"),
+    ):
+        (change,) = told(was, now, "cookies")
+        assert change.what == f"cookies were for {of}, now for {to}"
+    whole = cookies(secure=True, http_only=True, same_site="strict")
+    (tight,), (loose,) = told(None, whole, "cookies"), told(whole, None, "cookies")
+    all_of_it = "Secure, HttpOnly, SameSite=Strict"
+    assert tight.what == f"cookies of backends were given nothing, now {all_of_it}"
+    assert loose.what == f"cookies of backends were given {all_of_it}, now nothing"
+    bare, secrets = ({"codings": ["gzip"], "with_credentials": it} for it in (False, True))
+    (change,) = told(bare, secrets, "compress")
+    assert change.what == "answers were compressed with gzip, now with gzip, also for those who are known"
+
+
 def test_whom_an_answer_may_be_read_by_is_told_with_credentials_where_they_are_sent_and_only_there() -> None:
     (wider,) = told(cors(credentials=False), cors(credentials=True))
     (less,) = told(cors(credentials=True), cors(credentials=False))

@@ -83,6 +83,9 @@ def test_another_database_is_told_since_edges_count_apart_until_all_have_it() ->
     assert refused(one, other) == set()
     (change,) = told(one, other, "store-counts-apart")
     assert change.what == "requests were counted in its database 0, now in 1"
+    # The database of another store says nothing of the one before.
+    elsewhere = of(store(f"database = 1\n{MUTUAL}", to="10.0.0.8:6379"))
+    assert told(one, elsewhere, "store-counts-apart") == []
 
 
 def test_two_at_one_address_are_known_again_by_what_they_are_asked_where_both_are_called_anew() -> None:
@@ -94,6 +97,14 @@ def test_two_at_one_address_are_known_again_by_what_they_are_asked_where_both_ar
         return plan(route("r", more='limited_by = ["few", "many"]\n'), more=few + many)
 
     assert compare(two("a", "b"), two("d", "c")) == []
+
+
+def test_other_ciphers_towards_a_store_are_told_and_there_are_none_where_it_is_plaintext() -> None:
+    demanded = of(store(f"{MUTUAL}require_post_quantum = true\n"))
+    assert refused(demanded, of(store())) == {"tls-weakened:store/counters"}
+    assert refused(of(store()), demanded) == set()
+    plain = of(store(signed()))
+    assert told(plain, demanded, "tls-strengthened") == told(demanded, plain, "tls-weakened") == []
 
 
 def test_what_is_asked_where_nothing_is_counted_is_silence() -> None:
@@ -108,9 +119,9 @@ def test_a_limit_that_goes_from_one_store_to_another_is_told_though_both_stay() 
         )
         limits = "".join(
             f'[[limit]]\nname = "{n}"\nrate = "{k}/s"\nstore = "{s}"\n'
-            for k, (n, s) in enumerate({"few": one, "many": other, "x": "a", "y": "b"}.items(), 1)
+            for k, (n, s) in enumerate({"few": one, "many": other, "ever": "a", "y": "b"}.items(), 1)
         )
-        return plan(route("r", more='limited_by = ["few", "many", "x", "y"]\n'), more=stores + limits)
+        return plan(route("r", more='limited_by = ["ever", "few", "many", "y"]\n'), more=stores + limits)
 
     for envoy, kind in ((False, "store-counts-apart"), (True, "store-says-otherwise")):
         before, after = in_which("a", "b", envoy=envoy), in_which("b", "b", envoy=envoy)
@@ -118,3 +129,19 @@ def test_a_limit_that_goes_from_one_store_to_another_is_told_though_both_stay() 
         assert (change.kind, change.about) == (kind, "limit/few")
         assert change.what == "it was counted in store a, now in b"
         assert compare(before, in_which("a", "b", envoy=envoy)) == []
+        # Of two that go each is told, and none of those that stay before and after them.
+        changes = compare(before, in_which("b", "a", envoy=envoy))
+        assert [it.about for it in changes] == ["limit/few", "limit/many"]
+
+
+def test_a_limit_that_goes_to_a_store_where_another_word_counts_is_by_another_word() -> None:
+    def in_which(name: str) -> Plan:
+        stores = service("b", name="b", limit="") + store(name="a", to="10.0.0.8:1", limit="")
+        limits = "".join(
+            f'[[limit]]\nname = "{n}"\nrate = "1/s"\nstore = "{s}"\n'
+            for n, s in {"few": name, "x": "a", "y": "b"}.items()
+        )
+        return plan(route("r", more='limited_by = ["few", "x", "y"]\n'), more=stores + limits)
+
+    for was, now in (("a", "b"), ("b", "a")):
+        assert refused(in_which(was), in_which(now)) == {"store-says-otherwise:limit/few"}
