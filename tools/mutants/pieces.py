@@ -152,6 +152,7 @@ PIECES: dict[str, Rust | Python] = {
         ),
         (
             "tests/unit/authority/test_enrolment.py",
+            "tests/unit/authority/test_policy.py",
             "tests/unit/authority/test_request.py",
             "tests/unit/authority/test_kept.py",
             "tests/unit/authority/test_certify.py",

@@ -69,8 +69,9 @@ def judged(csr: x509.CertificateSigningRequest, where: str, names: Collection[Na
         raise Declined(
             f"{where}: {weak}; {NOT_TAKEN}", "  make a key that TLS uses here: openssl ecparam -genkey -name prime256v1"
         )
-    if not proved or isinstance(digest, hashes.SHA1 | hashes.MD5):
-        how = "by SHA-1 or MD5" if proved else "not by the key that it names"
+    # What verifies signatures may know such ones no more, and says that they are none.
+    if (broken := isinstance(digest, hashes.SHA1 | hashes.MD5)) or not proved:
+        how = "by SHA-1 or MD5" if broken else "not by the key that it names"
         raise Declined(f"{where} is signed {how}: nobody proved to have that key; {NOT_TAKEN}")
     # A bit string that ends within a byte reads as the same signature: two requests that differ would be one.
     if csr.public_bytes(Encoding.DER)[-len(csr.signature) - 1] != 0:

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import os
+import string
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from everyhop.authority import Authority, activate, opened, prepare, retire
 from everyhop.authority.enrolment import Token, Unknown, invite, redeem, renew, token_of, withdraw
 from everyhop.authority.names import named
+from everyhop.authority.policy import told
 from everyhop.authority.server import FAILURES, PER_S, REMEMBERED, Failures, whom
 from everyhop.errors import Declined, Misuse
 from tests.unit.authority.conftest import PASSPHRASE
@@ -50,6 +52,7 @@ def test_a_token_becomes_one_certificate_of_its_names_and_kept_is_a_hash(own: Ow
     assert str(token).split(".")[1].encode() not in written and token.secret not in written
     assert token_of(str(token)) == token and str(token) not in repr(token)
     assert token.root_sha256 == it.generations()[0].root.fingerprint(hashes.SHA256())
+    assert len(token.secret) * 8 == 256
     issued = redeem(it, token.secret, csr())
     assert issued.entry.names == (str(NAME),) and issued.entry.ends - issued.entry.begins >= DAY
     with pytest.raises(Unknown):
@@ -115,6 +118,7 @@ def test_what_is_no_good_token_is_not_withdrawn_and_what_it_became_stays(own: Ow
         with pytest.raises(Misuse):
             withdraw(it_late, which)
     assert it.index() == before and issued.entry in it.in_force(before, it.clock())
+    assert len(withdraw(it_late, hashlib.sha256(kept.secret).hexdigest()[:8])) == 1
 
 
 def test_of_a_token_that_is_used_and_withdrawn_at_once_one_happened(own: Own) -> None:
@@ -151,6 +155,22 @@ def test_a_token_is_made_for_names_inside_alone_and_not_for_long(own: Own) -> No
     with pytest.raises(Declined, match="397 days"):
         invite(it, [NAME], "both", 398 * DAY, TEN)
     assert it.index().invitations == {}
+    invite(it, [NAME], "both", DAY, DAY)
+
+
+def test_names_that_are_outside_by_now_are_not_certified_for_who_was_let_in_before(own: Own) -> None:
+    """K02: what the authority is told today counts, and the token stays good for the day on which it is told otherwise."""
+    it = own()
+    token = invite(it, [NAME], "both", DAY, TEN)
+    first = it.issue([NAME], "both", DAY)
+    replace(it, policy=told("Inside", ["corp.example"], [], [])).keep()
+    narrowed = opened(it.at)
+    for act in (lambda: redeem(narrowed, token.secret, csr()), lambda: renew(narrowed, leaf(first.chain_pem), csr())):
+        with pytest.raises(Declined, match="is outside of what"):
+            act()
+    assert len(narrowed.index().entries) == 1
+    it.keep()
+    redeem(it, token.secret, csr())
 
 
 def test_a_certificate_in_force_becomes_another_of_the_same_names_use_and_length(own: Own) -> None:
@@ -180,6 +200,12 @@ def test_a_certificate_that_is_not_in_force_becomes_nothing(own: Own) -> None:
         late = it.clock() + DAY
         old = replace(it, clock=lambda: late)
         renew(old, ended_, csr())
+    key = ec.generate_private_key(ec.SECP256R1())
+    copied = x509.CertificateBuilder().serial_number(ended_.serial_number).public_key(key.public_key())
+    copied = copied.subject_name(ended_.subject).issuer_name(ended_.issuer)
+    copied = copied.not_valid_before(ended_.not_valid_before_utc).not_valid_after(ended_.not_valid_after_utc)
+    with pytest.raises(Unknown):
+        renew(it, copied.sign(key, hashes.SHA256()), csr())
     after, _, alive = retire(activate(prepare(it, PASSPHRASE)), force=True)
     assert len(alive) == 1
     with pytest.raises(Unknown):
@@ -204,6 +230,30 @@ def test_a_token_changed_in_one_letter_is_none_or_another() -> None:
             if changed != text:
                 with contextlib.suppress(Misuse):
                     assert token_of(changed) != token
+
+
+@pytest.mark.parametrize(("secret", "root"), [(31, 32), (33, 32), (0, 32), (32, 31), (32, 33), (32, 0)])
+def test_a_token_that_is_too_short_or_too_long_is_none(secret: int, root: int) -> None:
+    with pytest.raises(Misuse, match="is no token"):
+        token_of(str(Token(bytes(secret), bytes(root))))
+
+
+def test_each_token_is_written_in_one_way() -> None:
+    """Two bits of each part's last letter say nothing: of the letters that read alike one is taken."""
+    text = str(Token(bytes(range(32)), bytes(range(32, 64))))
+    letters = string.ascii_letters + string.digits + "-_"
+    mark, secret, root = text.split(".")
+    for part in (1, 2):
+        taken = []
+        for letter in letters:
+            parts = [mark, secret, root]
+            parts[part] = parts[part][:-1] + letter
+            with contextlib.suppress(Misuse):
+                taken.append(token_of(".".join(parts)))
+        assert len(taken) == len({str(it) for it in taken}) == 16
+    for other in ("ehca2", "", "EHCA1"):
+        with pytest.raises(Misuse):
+            token_of(".".join([other, secret, root]))
 
 
 def test_who_failed_often_waits_and_nobody_else_does() -> None:

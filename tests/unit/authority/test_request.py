@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from everyhop.authority import Authority
 from everyhop.authority.names import named
-from everyhop.authority.request import parsed
-from everyhop.errors import Declined, EveryhopError, Misuse
+from everyhop.authority.request import from_file, parsed, weakness
+from everyhop.errors import Declined, EveryhopError, Misuse, Surroundings
 
 DAY = dt.timedelta(days=1)
 NAME = "a.corp.example"
@@ -172,6 +172,57 @@ def test_a_request_that_its_key_did_not_sign_is_refused(own: Own) -> None:
     with pytest.raises(Declined, match="not by the key that it names"):
         asked(it, x509.load_der_x509_csr(bytes(der)))
     assert it.index().entries == {}
+
+
+def test_a_request_that_is_signed_by_a_broken_hash_is_refused_and_told_so(own: Own) -> None:
+    """K02."""
+    key = rsa.generate_private_key(65537, 2048)
+    csr = request(names=[x509.DNSName(NAME)], key=key)
+    der = csr.public_bytes(Encoding.DER)
+    by_sha256, by_sha1 = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("0b", "05"))
+    assert der.count(by_sha256) == 1
+    signature = key.sign(csr.tbs_certrequest_bytes, padding.PKCS1v15(), hashes.SHA1())
+    weak = x509.load_der_x509_csr(der.replace(by_sha256, by_sha1)[: -len(signature)] + signature)
+    assert isinstance(weak.signature_hash_algorithm, hashes.SHA1)
+    it = own()
+    with pytest.raises(Declined, match="is signed by SHA-1 or MD5: nobody proved to have that key"):
+        asked(it, weak)
+    assert it.index().entries == {}
+
+
+def rsa_key(bits: int, exponent: int = 65537) -> rsa.RSAPublicKey:
+    """One that nobody has: only how large it is counts."""
+    return rsa.RSAPublicNumbers(exponent, (1 << bits - 1) | 1).public_key()
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (rsa_key(2048), None),
+        (rsa_key(8192), None),
+        (rsa_key(2048, 65539), None),
+        (rsa_key(2047), "its key is RSA of 2047 bits, and 2048 to 8192 are taken"),
+        (rsa_key(8193), "its key is RSA of 8193 bits, and 2048 to 8192 are taken"),
+        (rsa_key(2048, 65535), "its key is RSA with an exponent below 65537"),
+    ],
+)
+def test_how_large_a_key_may_be_is_held_to_the_bit(key: rsa.RSAPublicKey, why: str | None) -> None:
+    """K02."""
+    assert weakness(key) == why
+
+
+def test_a_file_that_is_larger_than_any_request_is_not_read(tmp_path: Path) -> None:
+    text = request(names=[x509.DNSName(NAME)]).public_bytes(Encoding.PEM)
+    path = tmp_path / "x.csr"
+    for size, fits in ((64 * 1024, True), (64 * 1024 + 1, False)):
+        path.write_bytes(b"#" * (size - len(text) - 1) + b"\n" + text)
+        if fits:
+            assert from_file(path).is_signature_valid
+        else:
+            with pytest.raises(Surroundings, match=r"x\.csr cannot be read"):
+                from_file(path)
+    with pytest.raises(Surroundings, match="No such file"):
+        from_file(tmp_path / "absent")
 
 
 def test_the_authoritys_own_key_and_a_stolen_one_are_not_certified(own: Own) -> None:
