@@ -152,6 +152,8 @@ PIECES: dict[str, Rust | Python] = {
         ),
         (
             "tests/unit/authority/test_enrolment.py",
+            "tests/unit/authority/test_acts.py",
+            "tests/unit/authority/test_names.py",
             "tests/unit/authority/test_policy.py",
             "tests/unit/authority/test_request.py",
             "tests/unit/authority/test_kept.py",

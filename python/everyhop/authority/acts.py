@@ -30,6 +30,8 @@ from everyhop.files import synced
 LONGEST = dt.timedelta(days=397)
 LIST_LASTS = dt.timedelta(days=30)
 MOST_NAMES = 100
+STOLEN = "key-compromise"
+VERSION = 1  # of what is kept
 ROOTS, LISTS = "roots.pem", "crl.pem"
 Clock = Callable[[], dt.datetime]
 
@@ -141,17 +143,15 @@ class Authority:
         if any(_spki(c.public_key()) == mine for g in self.generations() for c in (g.root, g.issuing)):
             raise Declined("that key is the authority's own; nothing was issued")
         for it in known.entries.values():
-            if (
-                it.reason == "key-compromise"
-                and _spki(x509.load_pem_x509_certificate(it.pem.encode()).public_key()) == mine
-            ):
+            if it.reason == STOLEN and _spki(x509.load_pem_x509_certificate(it.pem.encode()).public_key()) == mine:
                 raise Declined(
                     f"that key was taken back as stolen, with certificate {it.serial}; nothing was issued",
                     "  make a new key",
                 )
 
     def revoke(self, which: str, reason: str, *, every: bool = False) -> list[Entry]:
-        """Takes back the certificate of that serial, or those in force of that name, and publishes a new list.
+        """Takes back the certificate of that serial, or those in force of that name, and publishes a new list. Of one that was
+        taken back for another reason it can be said later that its key was stolen: nobody gets a certificate for that key again.
 
         Raises `Misuse` where there is none, or several and not `every`.
         """
@@ -166,7 +166,7 @@ class Authority:
                 )
             whole = known.whole
             for it in found:
-                if it.revoked is None:
+                if it.revoked is None or (reason == STOLEN and it.reason != STOLEN):
                     told = {"event": "revoked", "at": now.isoformat(), "serial": it.serial, "reason": reason}
                     whole = index.add(self.at, whole, told)
             try:
@@ -245,7 +245,7 @@ class Authority:
 
     def keep(self) -> None:
         """Writes what it is, in one step."""
-        told = {"version": 1, "policy": self.policy.to_json(), "active": self.active}
+        told = {"version": VERSION, "policy": self.policy.to_json(), "active": self.active}
         told |= {"trusted": list(self.trusted), "publish": list(self.publish)}
         replace(self.at / STATE, as_json(told), SECRET)
 
@@ -311,6 +311,11 @@ def opened(at: Path, clock: Clock = utc) -> Authority:
 def read_state(at: Path, clock: Clock) -> Authority:
     told = state(at)
     try:
+        if told["version"] != VERSION:
+            raise Surroundings(
+                f"{at / STATE} is of version {told['version']}, and this Everyhop knows {VERSION}; nothing was done",
+                "  use the Everyhop that wrote it, or a later one",
+            )
         policy = Policy.from_json(told["policy"])
         return Authority(at, policy, told["active"], tuple(told["trusted"]), tuple(told["publish"]), clock)
     except (KeyError, TypeError) as e:

@@ -92,7 +92,8 @@ def read(folder: Path) -> Index:
                 case "revoked":
                     was = entries[told["serial"]]
                     at = dt.datetime.fromisoformat(told["at"])
-                    entries[was.serial] = replace(was, revoked=at, reason=told["reason"])
+                    # Nobody is to believe in it since the first time, whatever is known of it later.
+                    entries[was.serial] = replace(was, revoked=was.revoked or at, reason=told["reason"])
                 case "list":
                     lists = int(told["number"])
         except (ValueError, KeyError, TypeError) as e:

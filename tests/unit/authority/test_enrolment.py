@@ -165,9 +165,10 @@ def test_names_that_are_outside_by_now_are_not_certified_for_who_was_let_in_befo
     first = it.issue([NAME], "both", DAY)
     replace(it, policy=told("Inside", ["corp.example"], [], [])).keep()
     narrowed = opened(it.at)
-    for act in (lambda: redeem(narrowed, token.secret, csr()), lambda: renew(narrowed, leaf(first.chain_pem), csr())):
-        with pytest.raises(Declined, match="is outside of what"):
-            act()
+    with pytest.raises(Declined, match="is outside of what"):
+        redeem(narrowed, token.secret, csr())
+    with pytest.raises(Declined, match="is outside of what"):
+        renew(narrowed, leaf(first.chain_pem), csr())
     assert len(narrowed.index().entries) == 1
     it.keep()
     redeem(it, token.secret, csr())

@@ -54,7 +54,12 @@ def test_an_authority_has_a_name_that_fits_into_a_line(name: str, fine: bool) ->
 def test_one_that_would_certify_anything_is_not_made_and_one_that_certifies_anything_of_one_kind_is() -> None:
     with pytest.raises(Misuse, match="one that certifies any name is worth stealing"):
         told("Inside", [], [], [])
-    for said in (["corp.example"], [], []), ([], ["corp.example"], []), ([], [], ["10.0.0.0/8"]):
+    kinds: list[tuple[list[str], list[str], list[str]]] = [
+        (["corp.example"], [], []),
+        ([], ["corp.example"], []),
+        ([], [], ["10.0.0.0/8"]),
+    ]
+    for said in kinds:
         it = told("Inside", *said)
         assert [list(it.domains), list(it.trust_domains), list(it.networks)] == list(said)
         assert Policy.from_json(it.to_json()) == it

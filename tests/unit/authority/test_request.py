@@ -73,6 +73,18 @@ MORE: dict[str, tuple[list[x509.ExtensionType], str]] = {
     ),
     "signs lists": ([x509.KeyUsage(True, False, False, False, False, False, True, False, False)], "signs certificates"),
     "signs code": ([x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])], "1.3.6.1.5.5.7.3.3"),
+    "several uses": (
+        [
+            x509.ExtendedKeyUsage(
+                [
+                    ExtendedKeyUsageOID.SERVER_AUTH,
+                    ExtendedKeyUsageOID.CODE_SIGNING,
+                    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+                ]
+            )
+        ],
+        "1.3.6.1.5.5.7.3.3",
+    ),
     "any use": ([x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])], "2.5.29.37.0"),
     "constraints": ([x509.NameConstraints([x509.DNSName("evil.example")], None)], "NAME_CONSTRAINTS"),
     "policies": (
