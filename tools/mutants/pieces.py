@@ -164,6 +164,7 @@ PIECES: dict[str, Rust | Python] = {
         ("trust/*.py",),
         (
             "tests/unit/trust/test_kept.py",
+            "tests/unit/trust/test_configured.py",
             "tests/unit/trust/test_keys.py",
             "tests/unit/trust/test_asked_of.py",
             "tests/unit/trust/test_trust.py",

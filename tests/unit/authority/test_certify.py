@@ -180,6 +180,44 @@ def test_a_certificate_ends_with_its_issuer_and_begins_a_little_ago(own: Callabl
     assert len(it.index().entries) == 1
 
 
+def signs(it: x509.Certificate) -> tuple[bool, int | None, tuple[bool, ...]]:
+    """Whether it is an authority's, with how many below it, and whether its key signs TLS, certificates and lists."""
+    basic = it.extensions.get_extension_for_class(x509.BasicConstraints)
+    usage = it.extensions.get_extension_for_class(x509.KeyUsage)
+    assert basic.critical and usage.critical
+    one = usage.value
+    others = (one.content_commitment, one.key_encipherment, one.data_encipherment, one.key_agreement)
+    assert not any(others)
+    return basic.value.ca, basic.value.path_length, (one.digital_signature, one.key_cert_sign, one.crl_sign)
+
+
+def test_what_a_certificate_may_sign_and_how_long_it_lasts_is_what_is_said_of_it(own: Callable[..., Authority]) -> None:
+    it = own()
+    (first,) = it.generations()
+    issued = it.issue([named("a.corp.example")], "client", DAY)
+    leaf, issuer = x509.load_pem_x509_certificates(issued.chain_pem)
+    assert issuer == first.issuing
+    assert signs(first.root) == (True, 1, (False, True, True))
+    assert signs(issuer) == (True, 0, (False, True, True))
+    assert signs(leaf) == (False, None, (True, False, False))
+    a_little = dt.timedelta(minutes=10)
+    for cert, days in ((first.root, 3650), (issuer, 1825), (leaf, 1)):
+        assert cert.not_valid_after_utc - cert.not_valid_before_utc == days * DAY + a_little
+
+
+def test_a_host_that_fits_is_the_subject_too_and_else_its_name_is_critical(own: Callable[..., Authority]) -> None:
+    """RFC 5280 §4.2.1.6, and ub-common-name."""
+    it = own()
+    for length, fits in ((64, True), (65, False)):
+        left = length - len(".corp.example")
+        host = f"{'a' * (left - 2)}.b.corp.example"
+        assert len(host) == length
+        cert, _ = x509.load_pem_x509_certificates(it.issue([named(host)], "both", DAY).chain_pem)
+        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        assert [a.value for a in cert.subject] == [host] * fits
+        assert names.critical != fits and list(names.value) == [x509.DNSName(host)]
+
+
 def test_serials_are_random_and_of_twenty_bytes_at_most(own: Callable[..., Authority]) -> None:
     it = own()
     serials = [it.issue([named("a.corp.example")], "both", DAY).entry.serial for _ in range(20)]
