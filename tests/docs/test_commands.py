@@ -61,6 +61,7 @@ PAGES = (
     "how-to/inspect-requests",
     "how-to/run-an-authority",
     "how-to/guard-a-backend",
+    "how-to/let-identities-renew",
     "how-to/revoke-by-url",
     "how-to/get-certificates-by-acme",
     "how-to/grade-a-server",
