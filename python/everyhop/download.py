@@ -10,6 +10,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -41,6 +42,20 @@ def download(url: str, roots: str, *, marks: dict[str, str], most_bytes: int, wi
 
     Raises `Surroundings`, which says what came instead.
     """
+    with asking(within_s) as session:
+        headers = {"Accept-Encoding": "identity", **asked(marks)}
+        response = session.get(
+            url, headers=headers, verify=roots, timeout=(CONNECT_S, SILENT_S), allow_redirects=False, stream=True
+        )
+        return read(response, most_bytes, known=bool(marks))
+
+
+@contextlib.contextmanager
+def asking(within_s: float) -> Iterator[requests.Session]:
+    """All that is asked within it ends by then, and knows nothing of the environment.
+
+    Raises `Surroundings` for whatever stopped it.
+    """
     opened = Opened()
     until = time.monotonic() + within_s
     timer = threading.Timer(within_s, opened.end)
@@ -49,22 +64,18 @@ def download(url: str, roots: str, *, marks: dict[str, str], most_bytes: int, wi
     try:
         with requests.Session() as session:
             session.trust_env = False
+            session.headers["User-Agent"] = f"everyhop/{version('everyhop')}"
             for scheme in ("https://", "http://"):
                 session.mount(scheme, Watched(opened))
-            headers = {"User-Agent": f"everyhop/{version('everyhop')}", "Accept-Encoding": "identity", **asked(marks)}
-            response = session.get(
-                url, headers=headers, verify=roots, timeout=(CONNECT_S, SILENT_S), allow_redirects=False, stream=True
-            )
-            found = read(response, most_bytes, known=bool(marks))
+            yield session
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
         raise Surroundings(late(within_s) if time.monotonic() >= until else reason(e)) from e
     finally:
         timer.cancel()
         opened.end()
     if time.monotonic() >= until:
-        # What was cut off may read like a file that ends there.
+        # What was cut off may read like an answer that ends there.
         raise Surroundings(late(within_s))
-    return found
 
 
 def late(within_s: float) -> str:

@@ -1,6 +1,6 @@
 """Who makes an answer to a challenge visible: the edge for `http-01` and `tls-alpn-01`, a DNS server for `dns-01`.
 
-Read next: `rfc2136.py` and `hook.py`, which do the latter.
+Read next: `rfc2136.py`, `hook.py` and `http_hook.py`, which do the latter.
 """
 
 from __future__ import annotations

@@ -18,13 +18,15 @@ from everyhop.admin.rounds import AT_LAST_S
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.compile.names import dns_server
-from everyhop.compile.passwords import read_password
+from everyhop.compile.passwords import read_password, read_token
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.identity import Unusable
+from everyhop.identity.certificates import system_roots
 from everyhop.model import AcmeSection
+from everyhop.model.acme import DnsHttp
 
 if TYPE_CHECKING:
     # Read where there is a use for it: it takes time and memory.
@@ -274,6 +276,8 @@ def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
         from everyhop.acme.hook import Hook
 
         return Hook(section.dns_hook)
+    if section.dns_http is not None:
+        return asked(section.dns_http, base)
     if (it := section.dns_update) is None or (at := dns_server(it.server)) is None:
         return None
     from everyhop.acme.rfc2136 import Update
@@ -290,8 +294,25 @@ def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
     return Read(changing)
 
 
+def asked(it: DnsHttp, base: Path) -> Publisher:
+    """The service that changes the zone."""
+    from everyhop.acme.http_hook import HttpHook
+
+    roots = str(base / it.ca) if it.ca is not None else str(system_roots()) if it.url.startswith("https://") else ""
+
+    def changing() -> HttpHook:
+        try:
+            token = None if it.token is None else read_token(it.token, base, os.environ)
+        except Unusable as e:
+            raise Surroundings(f"the token of the hook {it.url}: {e.what}", e.mend) from e
+        return HttpHook(it.url, token, roots, settle_s=it.settle_s)
+
+    changing()
+    return Read(changing)
+
+
 class Read:
-    """Reads the key of updates whenever it is used: one that was renewed on the disk is the one that counts."""
+    """Reads the key of updates, or the token, whenever it is used: one that was renewed on the disk is the one that counts."""
 
     kinds = ("dns-01",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from everyhop.identity import Mark, Unusable
 from everyhop.identity.keys import key_bytes
 
 MOST_BYTES = 4096
+TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,22 @@ def read_password(reference: str, base: Path, environ: Mapping[str, str]) -> Pas
         what = f"{reference}: a password is one line, of at most {MOST_BYTES} bytes"
         raise Unusable("store/password", what, "write the password alone into it")
     return Password(base64.b64encode(data).decode(), files)
+
+
+def read_token(reference: str, base: Path, environ: Mapping[str, str]) -> str:
+    """A token as a field of HTTP carries it (RFC 6750 §2.1).
+
+    Raises `Unusable`.
+    """
+    try:
+        token = base64.b64decode(read_password(reference, base, environ).sealed).decode("ascii")
+    except UnicodeDecodeError:
+        token = ""
+    except Unusable as e:
+        raise Unusable(
+            e.slug, e.what.replace("a password", "a token"), e.mend.replace("the password", "the token")
+        ) from e
+    if not TOKEN.fullmatch(token):
+        what = f"{reference}: a token has letters, digits and -._~+/ alone, and = at its end"
+        raise Unusable("store/password", what, "write the token alone into it")
+    return token

@@ -67,6 +67,8 @@ def secrets(world: World) -> None:
             given.append((("identity", i, "token"), identity.token))
     if (update := world.config.acme.dns_update) is not None:
         given.append((("acme", "dns_update", "secret"), update.secret))
+    if (asked := world.config.acme.dns_http) is not None and asked.token is not None:
+        given.append((("acme", "dns_http", "token"), asked.token))
     for key, text in given:
         if in_token(text) and key[-1] == "key":
             continue  # judged by rules_pkcs11.py

@@ -15,7 +15,7 @@ KINDS.update(
     }
 )
 
-DEFAULT = "of its own choice"
+DEFAULT, MACHINE = "of its own choice", "the machine's roots"
 
 
 def issuer_changes(old: Config, new: Config) -> list[Change]:
@@ -32,7 +32,7 @@ def authorities(old: AcmeSection, new: AcmeSection) -> list[Change]:
         so = "clients must trust it, and CAA records must name it"
         out.append(Change("authority-changed", "acme", what, so))
     if old.ca != new.ca:
-        was, now = (it.ca or "the machine's roots" for it in (old, new))
+        was, now = (it.ca or MACHINE for it in (old, new))
         what = f"the authority itself was verified by {was}, now by {now}"
         out.append(Change("authority-changed", "acme", what, "whoever they vouch for can stand in for it"))
     if old.profile != new.profile:
@@ -43,7 +43,7 @@ def authorities(old: AcmeSection, new: AcmeSection) -> list[Change]:
 
 
 def zones(old: AcmeSection, new: AcmeSection) -> list[Change]:
-    """A program is another by its name and by what it is started with; a key by its name, its server and where its secret is."""
+    """A program is another by its name and by what it is started with; a service by its URL, its token's place and its roots; a key by its name, its server and where its secret is."""
     was, now = changer(old), changer(new)
     if was == now:
         return []
@@ -63,6 +63,8 @@ def changer(it: AcmeSection) -> str | None:
         return None
     if it.dns_hook is not None:
         return f"the program {' '.join(it.dns_hook)}"
+    if (by := it.dns_http) is not None:
+        return f"the service at {by.url} with {by.token or 'no token'}, verified by {by.ca or MACHINE}"
     return None if it.dns_update is None else key(it.dns_update)
 
 

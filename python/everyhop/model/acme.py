@@ -27,6 +27,19 @@ class DnsUpdate(Section):
     """How long the zone's other servers take to follow."""
 
 
+class DnsHttp(Section):
+    """`[acme] dns_http`: names are proved by a service that changes their zone, asked over HTTPS."""
+
+    url: str
+    """Where it is asked: `https://`, or `http://` at 127.0.0.1 or [::1]. It gets a POST with JSON: `{"action": "present", "fqdn": "_acme-challenge.example.com.", "value": "..."}`, later the same with `cleanup`; any answer of 2xx is a yes."""
+    token: str | None = None
+    """It is known by this token (`Authorization: Bearer`): `file:PATH`, `env:NAME` or `cred:NAME` (systemd); never the token itself."""
+    ca: str | None = None
+    """PEM file of the roots by which it is verified; default: the machine's."""
+    settle_s: Annotated[int, Field(ge=0, le=3_600)] = 0
+    """How long the zone's servers take to follow."""
+
+
 class AcmeSection(Section):
     """`[acme]`"""
 
@@ -45,11 +58,13 @@ class AcmeSection(Section):
         "http-01",
         "dns-01",
     ]
-    """How names are proved, in order: by a handshake at port 443; in the clear at port 80, which takes a listener with `speaks = "http"`; in the DNS, which takes `dns_update` or `dns_hook`, and which wildcards need."""
+    """How names are proved, in order: by a handshake at port 443; in the clear at port 80, which takes a listener with `speaks = "http"`; in the DNS, which takes `dns_update`, `dns_hook` or `dns_http`, and which wildcards need."""
     dns_update: DnsUpdate | None = None
     """The zone's server takes updates."""
     dns_hook: Annotated[list[str], Field(min_length=1)] | None = None
     """A program that changes the zone, with what it is started with: `["/usr/local/bin/zone", "--fast"]`. It is called with `present` or `cleanup`, the record's name and its text, without a shell, and is given a minute."""
+    dns_http: DnsHttp | None = None
+    """A service that changes the zone, asked over HTTPS, which is given a minute."""
     keys: Annotated[list[Literal["ecdsa-p256", "rsa-2048"]], Field(min_length=1, max_length=2)] = ["ecdsa-p256"]
     """What kinds of keys certificates are for; of both, clients that know no ECDSA are shown the other."""
     state: str = "acme"

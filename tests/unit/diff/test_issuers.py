@@ -12,6 +12,13 @@ from everyhop.model import Config
 HOOK = {"dns_hook": ["/usr/local/bin/zone", "--fast"]}
 
 
+SERVICE = {"url": "https://dns.test/acme", "token": "file:dns.token"}
+
+
+def service(**more: str) -> dict[str, object]:
+    return {"dns_http": {**SERVICE, **more}}
+
+
 def update(**more: str) -> dict[str, object]:
     return {"dns_update": {"server": "10.0.0.53", "key": "acme", "secret": "file:tsig", **more}}
 
@@ -50,6 +57,19 @@ def test_another_authority_is_told_and_weakens_nothing(now: dict[str, Any], what
         (HOOK, {"dns_hook": ["/tmp/zone"]}, "now by the program /tmp/zone"),
         (update(), update(secret="file:other"), "from file:tsig, now by the key acme of 10.0.0.53 from file:other"),
         (update(), update(server="10.0.0.54"), "now by the key acme of 10.0.0.54 from file:tsig"),
+        (
+            {},
+            service(),
+            "by nobody, now by the service at https://dns.test/acme with file:dns.token, verified by the mach",
+        ),
+        (
+            service(),
+            service(url="https://dns.test/other"),
+            "now by the service at https://dns.test/other with file:dns",
+        ),
+        (service(), service(token="cred:dns"), "now by the service at https://dns.test/acme with cred:dns, verified"),
+        (service(), service(ca="own.pem"), "with file:dns.token, verified by own.pem"),
+        (service(), {"dns_http": {"url": SERVICE["url"]}}, "https://dns.test/acme with no token, verified"),
         (update(), update(key="mine"), "now by the key mine of 10.0.0.53 from file:tsig"),
     ],
 )
