@@ -17,6 +17,16 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 pub fn number(out: &mut Vec<u8>, mut n: u64) {
+    // Statuses, octets of addresses and most ports: a division or none.
+    if let Ok(n) = u16::try_from(n)
+        && n < 1000
+    {
+        let digit = |n: u16| b'0' + (n % 10) as u8;
+        let all = [digit(n / 100), digit(n / 10), digit(n)];
+        let leading = usize::from(n < 100) + usize::from(n < 10);
+        out.extend_from_slice(all.get(leading..).unwrap_or_default());
+        return;
+    }
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {

@@ -42,7 +42,7 @@ pub fn text(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
     let mut left = value.get(..value.len().min(FIELD_BYTES)).unwrap_or_default();
     // Nearly every text is plain from end to end: one look, one copy.
-    while let Some(at) = left.iter().position(|b| !matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')) {
+    while let Some(at) = escaped(left) {
         let (plain, rest) = left.split_at(at);
         out.extend_from_slice(plain);
         let Some((&b, rest)) = rest.split_first() else { break };
@@ -57,6 +57,26 @@ pub fn text(out: &mut Vec<u8>, value: &[u8]) {
         out.extend_from_slice(b"...");
     }
     out.push(b'"');
+}
+
+/// Where the first byte is that cannot stand in a JSON string as it is; eight at a time.
+fn escaped(text: &[u8]) -> Option<usize> {
+    let (eights, _) = text.as_chunks::<8>();
+    let from = eights.iter().position(|it| !is_plain(it)).unwrap_or(eights.len()) * 8;
+    let within = text.get(from..)?.iter().position(|b| !matches!(b, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~'))?;
+    Some(from + within)
+}
+
+/// True if each of eight bytes is printable ASCII, and neither a quotation mark nor a backslash.
+fn is_plain(eight: &[u8; 8]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let w = u64::from_ne_bytes(*eight);
+    // True if a byte of `w` is below `n`: only such a byte, below 0x80 itself, borrows from its own top bit.
+    let below = |w: u64, n: u64| w.wrapping_sub(ONES * n) & !w & HIGH != 0;
+    let is_there = |b: u8| below(w ^ (ONES * u64::from(b)), 1);
+    let above = (w | w.wrapping_add(ONES)) & HIGH != 0;
+    !(above || below(w, 0x20) || is_there(b'"') || is_there(b'\\'))
 }
 
 pub fn socket_address(out: &mut Vec<u8>, of: SocketAddr) {
@@ -74,6 +94,8 @@ pub fn socket_address(out: &mut Vec<u8>, of: SocketAddr) {
 pub fn address(out: &mut Vec<u8>, of: IpAddr) {
     match of {
         IpAddr::V4(v4) => {
+            // Room for the longest at once, and not a piece at a time.
+            out.reserve("255.255.255.255".len());
             for (i, part) in v4.octets().into_iter().enumerate() {
                 if i > 0 {
                     out.push(b'.');
@@ -146,10 +168,14 @@ pub fn civil(days: u64) -> (u64, u64, u64) {
     (yoe + era * 400 + u64::from(m <= 2), m, doy - (153 * mp + 2) / 5 + 1)
 }
 
-pub fn padded(out: &mut Vec<u8>, value: u64, width: u32) {
-    for place in (0..width).rev() {
-        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+/// The last `width` digits, at most 20.
+pub fn padded(out: &mut Vec<u8>, mut value: u64, width: usize) {
+    let mut digits = [b'0'; 20];
+    for digit in digits.iter_mut().rev().take(width) {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
     }
+    out.extend_from_slice(digits.get(digits.len() - width.min(digits.len())..).unwrap_or_default());
 }
 
 #[cfg(test)]
@@ -186,6 +212,25 @@ mod tests {
             socket_address(&mut whole, one);
             address(&mut ip, one.ip());
             assert_eq!((whole, ip), (one.to_string().into_bytes(), one.ip().to_string().into_bytes()));
+        }
+    }
+
+    #[test]
+    fn each_byte_at_each_place_of_a_text_is_escaped_or_not_as_it_is_alone() {
+        for b in 0..=255u8 {
+            let mut alone = Vec::new();
+            text(&mut alone, &[b]);
+            let shown = alone.get(1..alone.len() - 1).unwrap_or_default();
+            for len in 1..=20 {
+                for at in 0..len {
+                    let mut value = vec![b'v'; len];
+                    value[at] = b;
+                    let mut out = Vec::new();
+                    text(&mut out, &value);
+                    let wanted = [b"\"", &*vec![b'v'; at], shown, &*vec![b'v'; len - at - 1], b"\""].concat();
+                    assert_eq!(out, wanted, "{b:#x} at {at} of {len}");
+                }
+            }
         }
     }
 

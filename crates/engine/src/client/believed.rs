@@ -34,7 +34,7 @@ pub(crate) fn believe(at: &Listening, asked: &mut Asked, view: &impl Fields) {
 }
 
 /// `named`: X-Forwarded-For was there; whom it named is in the chain, if that could be read.
-#[cold]
+#[inline(never)]
 fn believe_more(at: &Listening, asked: &mut Asked, view: &impl Fields, named: bool) {
     let (mut scheme, mut host, mut port, mut id) = (Said::Nothing, Said::Nothing, Said::Nothing, Said::Nothing);
     let (mut hops, mut whole) = (Vec::new(), true);
