@@ -40,14 +40,23 @@ impl Told {
         let away = port.filter(|p| *p != scheme.default_port());
         let authority = match (named, port) {
             (None, None) => own.1.to_owned(),
-            (Some(Named { host, port: Some(its) }), _) => format!("{host}:{its}"),
+            (Some(Named { host, port: Some(its) }), _) => with_port(host, its),
             (named, _) => {
-                let host = named.map_or(own.0.to_owned(), |it| it.host);
-                away.map_or(host.clone(), |port| format!("{host}:{port}"))
+                let host = named.map_or_else(|| own.0.to_owned(), |it| it.host);
+                match away {
+                    Some(port) => with_port(host, port),
+                    None => host,
+                }
             }
         };
         Told { scheme, authority, port, id, proved: None }
     }
+}
+
+fn with_port(mut host: String, port: u16) -> String {
+    host.push(':');
+    host.push_str(&port.to_string());
+    host
 }
 
 /// By which a request is known to client, backend and log.

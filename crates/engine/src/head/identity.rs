@@ -65,17 +65,15 @@ pub(crate) fn identity(said: &Said, asked: &Asked, mut put: impl FnMut(&'static 
         put("x-forwarded-for", &said.address);
         put("x-real-ip", &said.address);
     } else {
+        let mut first = 0;
         for ip in &asked.chain {
             address(&mut text.0, *ip);
+            first = if first == 0 { text.0.len() } else { first };
             text.push(b", ");
         }
         text.push(&said.address);
         put("x-forwarded-for", &text.0);
-        text.0.clear();
-        if let Some(first) = asked.chain.first() {
-            address(&mut text.0, *first);
-        }
-        put("x-real-ip", &text.0);
+        put("x-real-ip", text.0.get(..first).unwrap_or_default());
         text.0.clear();
     }
     for ip in &asked.chain {
