@@ -25,6 +25,15 @@ const P256: [u8; 26] = [
     0x42, 0,
 ];
 
+/// A key that was made for this test alone, in PKCS#8, and a certificate of it.
+const CERTIFIED_KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgk1b5GMNCvu/K/OvPOdg5NR6iwdmxezBoxO3rfLqFKT2hRANCAAReu5uatk++ca\
+    Ax+oYMeXmefhTY/Smk+frauzJmc3TfNKg6R0/uo4C+6o9LAIs7+6X33RNlof2sEAy/32/VtXxB";
+const CERTIFICATE: &str = "MIIBdTCCARugAwIBAgIUOZJrhB5blDCdQeyj3ifQFlAWZu0wCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEc2l0ZTAgFw0yNjExMjgxNjI3MzBaGA\
+    8yMTI2MTEwNDE2MjczMFowDzENMAsGA1UEAwwEc2l0ZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABF67m5q2T75xoDH6hgx5eZ5+FNj9KaT5\
+    +tq7MmZzdN80qDpHT+6jgL7qj0sAizv7pffdE2Wh/awQDL/fb9W1fEGjUzBRMB0GA1UdDgQWBBROp2dQzNeFvMpwmP1x9dqzfnQqBzAfBgNVHS\
+    MEGDAWgBROp2dQzNeFvMpwmP1x9dqzfnQqBzAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCIQC006EaBLwTb7iSWM9uxSZrmmI7\
+    HKsw3jUPgacv2FJtoAIgKFH44kv6ZlJkx28lkhLpv4x4wBouSLrcFYGh0edYqZw=";
+
 struct Key {
     pem: String,
     id: KeyId,
@@ -34,10 +43,14 @@ struct Key {
 impl Key {
     fn new() -> Self {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).expect("a key");
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref()).expect("a key");
+        Key::of(pkcs8.as_ref())
+    }
+
+    fn of(pkcs8: &[u8]) -> Self {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8).expect("a key");
         let public = pair.public_key().as_ref().to_vec();
         let id = id_of(&SubjectPublicKeyInfoDer::from([&P256[..], &public].concat()));
-        let body = STANDARD.encode(pkcs8.as_ref());
+        let body = STANDARD.encode(pkcs8);
         Key { pem: format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"), id, public }
     }
 
@@ -179,4 +192,37 @@ fn a_line_is_answered_ask_by_ask_until_its_other_end_is_gone() {
         drop(ours);
         served.join().expect("it ended");
     });
+}
+
+fn given_elsewhere(certificate: &str) -> Given {
+    let token = format!(r#"{{"module": "m.so", "certificate": "{certificate}"}}"#);
+    serde_json::from_str(&format!(r#"{{"keys": [{{"id": "site", "role": "server", "token": {token}}}]}}"#))
+        .expect("keys")
+}
+
+#[test]
+fn a_key_that_another_process_has_is_asked_of_that_and_whether_it_may_come_back_is_told() {
+    let key = Key::of(&STANDARD.decode(CERTIFIED_KEY).expect("base64"));
+    let far = holding(&[("there", "server", &key.pem)]);
+    let near = Holder::default();
+    assert_eq!(near.hold(&given_elsewhere("MAA=")), Err(r#""site" is of no kind that TLS uses here"#.into()));
+    near.hold(&given_elsewhere(CERTIFICATE)).expect("a key");
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).expect("a line");
+    near.open("m.so", vec![ours]);
+    std::thread::scope(|scope| {
+        let served = scope.spawn(|| far.serve(&theirs));
+        let signature = asked(&near, key.id, ECDSA_P256, OF_SERVER).expect("a signature");
+        assert!(key.signed(OF_SERVER, &signature));
+        assert_eq!((near.counted().0, far.counted().0), (vec![count("site", 1)], vec![count("there", 1)]));
+        assert_eq!(asked(&near, key.id, ECDSA_P256, OF_CLIENT), Err(No::Key), "it is for sites, here as there");
+        // It is there, and has no such key any more.
+        far.hold(&given(&[])).expect("none");
+        assert_eq!(asked(&near, key.id, ECDSA_P256, OF_SERVER), Err(No::Token));
+        // It is gone, and another one may come.
+        near.open("m.so", Vec::new());
+        assert_eq!(asked(&near, key.id, ECDSA_P256, OF_SERVER), Err(No::Away));
+        served.join().expect("it ended");
+    });
+    assert_eq!(refused(&near), [("no-key", 1), ("no-token", 1), ("token-away", 1)].into());
 }

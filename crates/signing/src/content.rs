@@ -25,17 +25,22 @@ pub enum Content<'a> {
 }
 
 const SPACES: [u8; 64] = [b' '; 64];
-const SERVER: &[u8] = b"TLS 1.3, server CertificateVerify\0";
-const CLIENT: &[u8] = b"TLS 1.3, client CertificateVerify\0";
+
+fn words(role: Role) -> &'static [u8] {
+    match role {
+        Role::Server => b"TLS 1.3, server CertificateVerify\0",
+        Role::Client => b"TLS 1.3, client CertificateVerify\0",
+    }
+}
 
 impl<'a> Content<'a> {
     /// What rustls gives to be signed; nothing where it is no handshake of that side.
     pub fn of_message(role: Role, message: &'a [u8]) -> Option<Content<'a>> {
-        let it = match (role, message.strip_prefix(&SPACES)) {
-            (Role::Server, Some(rest)) if rest.starts_with(SERVER) => Content::Tls13(role, rest.strip_prefix(SERVER)?),
-            (Role::Client, Some(rest)) if rest.starts_with(CLIENT) => Content::Tls13(role, rest.strip_prefix(CLIENT)?),
-            (Role::Server, _) => Content::KeyExchange(message),
-            (Role::Client, _) => Content::Transcript(message),
+        let hash = message.strip_prefix(&SPACES).and_then(|rest| rest.strip_prefix(words(role)));
+        let it = match (hash, role) {
+            (Some(hash), _) => Content::Tls13(role, hash),
+            (None, Role::Server) => Content::KeyExchange(message),
+            (None, Role::Client) => Content::Transcript(message),
         };
         it.is_whole().then_some(it)
     }
@@ -72,10 +77,7 @@ impl<'a> Content<'a> {
     /// The bytes that the signature is of.
     pub fn signed(&self) -> Cow<'a, [u8]> {
         match self {
-            Content::Tls13(role, hash) => {
-                let words = if *role == Role::Server { SERVER } else { CLIENT };
-                Cow::Owned([&SPACES, words, hash].concat())
-            }
+            Content::Tls13(role, hash) => Cow::Owned([&SPACES, words(*role), hash].concat()),
             Content::KeyExchange(parts) | Content::Transcript(parts) => Cow::Borrowed(parts),
         }
     }

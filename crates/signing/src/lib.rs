@@ -17,9 +17,6 @@ pub type KeyId = [u8; 32];
 /// An ask or an answer is no longer: a transcript of TLS 1.2 with the longest chains that we take.
 pub const LONGEST_BYTES: usize = 96 * 1024;
 
-/// Of an ask: its number, key, scheme and kind.
-const HEAD: usize = 8 + 32 + 2 + 1;
-
 /// A question for a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask<'a> {
@@ -34,13 +31,7 @@ pub struct Ask<'a> {
 impl<'a> Ask<'a> {
     pub fn write(&self) -> Vec<u8> {
         let (kind, parts) = self.content.parts();
-        let mut out = Vec::with_capacity(HEAD + parts.len());
-        out.extend_from_slice(&self.number.to_be_bytes());
-        out.extend_from_slice(&self.key);
-        out.extend_from_slice(&self.scheme.to_be_bytes());
-        out.push(kind);
-        out.extend_from_slice(parts);
-        out
+        [&self.number.to_be_bytes()[..], &self.key, &self.scheme.to_be_bytes(), &[kind], parts].concat()
     }
 
     /// Refuses whatever is no part of a handshake; gives the ask's number where that can be read.

@@ -96,6 +96,27 @@ fn an_ask_that_is_cut_anywhere_is_refused_with_its_number() {
 }
 
 #[test]
+fn a_transcript_with_long_chains_is_asked_for_up_to_the_longest_ask_and_no_further() {
+    assert_eq!(LONGEST_BYTES, 98_304);
+    let head = ask(Content::Transcript(&[])).write().len();
+    for (over, is_read) in [(0, true), (1, false)] {
+        let others: Vec<u8> = [1, 2, 12, 13, 14, 11, 16].iter().flat_map(|kind| message(*kind, 9)).collect();
+        let chain = message(11, LONGEST_BYTES - head - others.len() - 4 + over);
+        let (hellos, rest) = others.split_at(2 * (4 + 9));
+        let whole = [hellos, &chain, rest].concat();
+        let asked = ask(Content::of_message(Role::Client, &whole).expect("a handshake")).write();
+        assert_eq!((asked.len(), Ask::read(&asked).is_ok()), (LONGEST_BYTES + over, is_read));
+    }
+}
+
+/// A client chooses its random value, and a server's may be what it likes.
+#[test]
+fn random_values_that_look_like_the_words_of_tls_1_3_are_those_of_an_exchange() {
+    let signed = [&[b' '; 64][..], &exchange(29, 32)[64..]].concat();
+    assert_eq!(Content::of_message(Role::Server, &signed), Some(Content::KeyExchange(&signed)));
+}
+
+#[test]
 fn what_is_no_exchange_of_a_known_group_is_not_signed() {
     for (group, point) in [(23, 64), (23, 33), (22, 65), (29, 33), (0x11ec, 32), (0, 0)] {
         assert_eq!(Content::of_message(Role::Server, &exchange(group, point)), None, "{group} {point}");
