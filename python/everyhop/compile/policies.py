@@ -41,8 +41,8 @@ GUIDELINES = (
 """The newest comes last."""
 COMPARED = "2026-11-28"
 SOURCES = (
-    "6.0 with `6.0.json`; 5.8 with what OpenShift's API took from `5.8.json`, whose draft still lacked the post-quantum group; 5.7 (2023-05-15) with the "
-    "change log, by which `5.6.json` gained one suite of DHE"
+    "6.0 with `6.0.json`; 5.8 with what OpenShift's API took from `5.8.json`, of which an earlier draft alone is at hand, 5.7 under another number: without the "
+    "post-quantum group, with suites of DHE; 5.7 (2023-05-15) with the whole of `5.7.json`, in the copy of a fork that has another address in it"
 )
 """Of what each version was compared with."""
 

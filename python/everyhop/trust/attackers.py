@@ -97,6 +97,7 @@ TOLD_STREAM = Passing("every byte", "forge the PROXY header", "the PROXY header"
 
 GOES_ON = ", and has the keys to go on"
 KEYS_APART = "; its keys are apart: who takes the engine alone has handshakes signed for as long as that is so, and takes no key away"
+BUT_TICKETS = ", but for the secret of session tickets, which the engine has"
 COPIES = Exposure(True, False, False, "copies of requests go there, with what they hold; its answers reach nobody")
 
 
@@ -108,10 +109,11 @@ def attackers(
     return {**found, "mirror": COPIES} if copies else found
 
 
-def apart(found: dict[str, Exposure]) -> dict[str, Exposure]:
-    """Of a route whose keys are none of them in the engine."""
+def apart(found: dict[str, Exposure], *, tickets: bool) -> dict[str, Exposure]:
+    """Of a route whose keys are none of them in the engine. `tickets`: a secret of its tickets is, which edges share."""
     edge = found["edge"]
-    return {**found, "edge": replace(edge, why=edge.why.replace(GOES_ON, KEYS_APART))}
+    said = KEYS_APART + (BUT_TICKETS if tickets else "")
+    return {**found, "edge": replace(edge, why=edge.why.replace(GOES_ON, said))}
 
 
 def behind(way: str, networked: bool, *, demand_asks: bool, passing: Passing) -> dict[str, Exposure]:

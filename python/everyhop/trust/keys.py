@@ -46,11 +46,11 @@ class Sealed:
 ENGINE = "is in the memory of the engine, which talks to strangers: whoever takes the engine takes it away"
 KEYHOLDER = (
     "is in the memory of the keyholder, and an engine that starts with this plan never has it: whoever takes the engine has "
-    "handshakes signed for as long as that is so, and takes no key away"
+    "handshakes signed for as long as that is so, and does not take it away"
 )
 TOKEN = (
     "is in a token, which signs by it and does not give it to us: it is in the memory of neither engine nor keyholder, which asks the process of the token's PKCS#11 "
-    "module. Whoever takes the engine has handshakes signed for as long as that is so, and takes no key away; a copy from before it came "
+    "module. Whoever takes the engine has handshakes signed for as long as that is so, and does not take it away; a copy from before it came "
     "there, or a module that holds keys in its process as SoftHSM's does, is another matter"
 )
 _SAID: dict[Where, str] = {"engine": ENGINE, "keyholder": KEYHOLDER, "token": TOKEN}

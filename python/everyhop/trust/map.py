@@ -232,8 +232,10 @@ def keeping(plan: Plan, route: Route, it: RouteTrust, sites: list[Site]) -> Rout
         issuers=[key.name for key in it.keyed],
     )
     keys = held(plan, route, sites, others)
-    found = apart(it.attackers) if keys and all(key.at != "engine" for key in keys) else it.attackers
-    return replace(it, keys=keys, tickets=sealed(plan, sites), attackers=found)
+    tickets, found = sealed(plan, sites), it.attackers
+    if keys and all(key.at != "engine" for key in keys):
+        found = apart(found, tickets=tickets is not None and bool(tickets.by))
+    return replace(it, keys=keys, tickets=tickets, attackers=found)
 
 
 def opened(it: RouteTrust, listeners: list[Listener], *, too: bool) -> RouteTrust:

@@ -165,6 +165,28 @@ def test_a_modern_site_speaks_tls_1_3_alone_and_an_intermediate_one_1_2_as_well(
     assert all("ECDHE" in suite for suite in usual.suites[len(modern.suites) :])
 
 
+# `ciphers.iana` of `intermediate` in Mozilla's guidelines 5.7, in that order.
+MOZILLA_5_7 = [
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+]
+
+
+def test_the_policies_of_5_7_are_the_guideline_s_but_for_its_suites_of_dhe() -> None:
+    suites = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+    modern, usual = (built(site=f'policy = "{word}-5.7"\n').sites[0].policy for word in ("modern", "intermediate"))
+    assert modern.suites == suites and modern.versions == ["1.3"]
+    assert usual.suites == suites + [it for it in MOZILLA_5_7 if "_DHE_" not in it] and usual.versions == ["1.2", "1.3"]
+    assert modern.groups == usual.groups == ["X25519", "secp256r1", "secp384r1"]
+
+
 def test_a_policy_without_a_version_is_the_newest_of_its_word_and_one_with_a_version_stays_what_it_was() -> None:
     named = {name: built(site=f'policy = "{name}"\n').sites[0].policy for name in (*WORDS, *DATED)}
     assert [named[word] == named[f"{word}-6.0"] for word in WORDS] == [True, True]

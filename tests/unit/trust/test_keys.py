@@ -49,10 +49,22 @@ def test_each_key_of_a_route_is_told_once_with_the_process_that_has_it(tmp_path:
     assert [(key.whose, key.at) for key in it.keys] == [("site 's'", at), ("identity 'i'", at)]
     for key in it.keys:
         assert ("takes it away" in key.sentence) == (at == "engine")
-        assert ("takes no key away" in key.sentence) == (at == "keyholder")
+        assert ("does not take it away" in key.sentence) == (at == "keyholder")
         assert key.sentence in about_route(it, NOW)
     assert ("has the keys to go on" in it.attackers["edge"].why) == (at == "engine")
-    assert ("takes no key away" in it.attackers["edge"].why) == (at == "keyholder")
+    assert it.attackers["edge"].why.endswith("takes no key away") == (at == "keyholder")
+
+
+@pytest.mark.parametrize("key", ["file:site.key", "pkcs11:token=edge;object=shop?module-path=/m.so&pin-source=/pin"])
+def test_what_a_taken_engine_takes_away_although_keys_are_apart_is_the_secret_of_tickets_that_edges_share(
+    tmp_path: Path, key: str
+) -> None:
+    apart = '[engine]\nkeys = "apart"\n'
+    rest = SITE + f'certs = [{{ chain = "site.pem", key = "{key}" }}]\n' + BY_FILES + ROUTE
+    alone, shared = (mapped(tmp_path, apart + more + rest) for more in ("", '[tickets]\nkey = "file:tickets.key"\n'))
+    assert alone.attackers["edge"].why.endswith("takes no key away")
+    said = shared.attackers["edge"].why
+    assert said.endswith("takes no key away, but for the secret of session tickets, which the engine has")
 
 
 def test_a_key_in_a_token_is_told_as_that_and_in_no_process_of_ours(tmp_path: Path) -> None:
