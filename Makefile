@@ -36,7 +36,7 @@ WHOLE := CARGO_INCREMENTAL=0
 
 # One thing after the other: cargo uses all cores by itself, and two must not install packages at once.
 .NOTPARALLEL:
-.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications spire step-ca guard audit bench fuzz seeded mutants suites soak clean
+.PHONY: help demo check quick build wheel venv tools need format waf waf-conformance waf-bench lint types layers deny generated generate unit halves wire peers applications spire step-ca containers guard audit bench fuzz seeded mutants suites soak clean
 
 help: ## This list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -252,6 +252,20 @@ target/applications/step_ca/.there: $(PEERS)/step_ca/go.mod $(PEERS)/step_ca/go.
 	@cd $(PEERS)/step_ca; GOTOOLCHAIN=local GOFLAGS=-mod=readonly $(GO) build -trimpath -buildvcs=false -tags noyubikey,nopkcs11 \
 	  -o $(CURDIR)/target/applications/step_ca/ github.com/smallstep/certificates/cmd/step-ca
 	@touch $@
+
+# The images of deploy/container, built and run by podman, as root; what they are built on is made of Debian's packages, so that no
+# registry of images is asked.
+containers: $(VENV)/.dev target/containers/.there target/containers/python/.there ## The images and the Kubernetes manifest, built and run; the first time they are built, for some minutes.
+	@pytest tests/containers $(ARGS)
+
+target/containers/.there: $(wildcard deploy/container/*) tests/containers/build $(RUST) pyproject.toml $(shell find python/everyhop -name '*.py' 2>/dev/null)
+	@tools/machine containers
+	$(call step,building the images (a first build takes minutes),tests/containers/build)
+	@touch $@
+
+target/containers/python/.there: requirements/containers.lock
+	@mkdir -p target/containers; python3 -m venv --clear target/containers/python
+	@target/containers/python/bin/python -m pip install -q --require-hashes -r requirements/containers.lock; touch $@
 
 # Without Node its rows are skipped, and say so.
 target/applications/node/.there: $(PEERS)/package.json $(PEERS)/package-lock.json

@@ -79,7 +79,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 def test_the_image_keeps_its_state_where_the_recipe_makes_room_for_it() -> None:
     said = dict(re.findall(r"^(ENTRYPOINT|CMD|VOLUME|USER) (.*)$", RECIPE.read_text(), re.M))
     program, *words = json.loads(said["ENTRYPOINT"])
-    assert program == "everyhop" and words.pop(0) == "guard" and said["USER"] == "everyhop"
+    assert program == "everyhop" and words.pop(0) == "guard" and said["USER"] == "10001:10001"
     config = configured(
         *words, *shlex.split("--listen :8443 --to 127.0.0.1:8080 --admit edge.internal --enroll ca.internal:7443")
     )
