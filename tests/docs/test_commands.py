@@ -10,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from everyhop.demo.backends import Backend
+from everyhop.demo.certificates import Authority
 from everyhop.demo.stage import free_port
 from tests.applications.peer import opa
+from tests.kit.forge import root, saved
 from tests.kit.inspector import built
+from tests.kit.workload_api import WorkloadApi, entry, svid
 
 ROOT = Path(__file__).parents[2]
 MARK = "@@next@@"
+DOMAIN = "spiffe://corp.example"
 WAITS = {
     "everyhop run": "for _ in $(seq 200); do everyhop status --config play/everyhop.toml >/dev/null 2>&1 && break; sleep 0.1; done",
     "everyhop ca serve": "for _ in $(seq 200); do grep -qs ready: ca.log && break; sleep 0.1; done",
@@ -75,8 +80,34 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     if "waf" in page or "inspect" in page:
         built()
     more = [str(Path(opa()).parent)] if "open-policy-agent" in page else []
+    does_what_it_says((ROOT / page).read_text(), tmp_path, *more)
+
+
+def test_the_page_on_agents_does_what_it_says(tmp_path: Path) -> None:
+    """All but the registration, which `make spire` tries with SPIRE itself: the agent and the workload behind the edge are there, at other places."""
+    (at := tmp_path / "agent").mkdir(mode=0o755)
+    authority = Authority(tmp_path, "corp.example")
+    agent, by = WorkloadApi(at / "agent.sock"), root(authority)
+    agent.give(entry(f"{DOMAIN}/edge", svid(by, f"{DOMAIN}/edge"), [by]))
+    leaf = saved(tmp_path, "orders", svid(by, f"{DOMAIN}/orders"), by)
+    agent.start()
+    behind = Backend("orders", leaf, clients=authority.file, demands=True)
+    try:
+        text = (ROOT / "docs/how-to/take-identities-from-spire.md").read_text()
+        text = text.replace("unix:/run/spire/sockets/agent.sock", agent.at).replace(
+            "10.0.1.7:8443", f"127.0.0.1:{behind.port}"
+        )
+        does_what_it_says(text, tmp_path)
+        assert {it[":path"] for it in behind.seen} == {"/orders"}
+    finally:
+        behind.close()
+        agent.stop()
+
+
+def does_what_it_says(text: str, tmp_path: Path, *more: str) -> None:
+    """Runs each command of the page, with a folder of its own, and ports; `more` is of the path."""
     port = free_port()
-    text = (ROOT / page).read_text().replace("8443", str(port))
+    text = text.replace("8443", str(port))
     for other in ("8444", "8445", "8446"):
         text = text.replace(other, str(free_port()))
     all_ = commands(text)

@@ -88,7 +88,7 @@ def test_the_image_keeps_its_state_where_the_recipe_makes_room_for_it() -> None:
     assert f"-m 0700 -o everyhop -g everyhop {said['VOLUME']}\n" in RECIPE.read_text()
     assert everyhop("guard", *words, *json.loads(said["CMD"])).returncode == 0
     base = (ROOT / "deploy/container/Dockerfile").read_text()
-    assert "useradd --system" in base and 'ENTRYPOINT ["everyhop"]' in base
+    assert "useradd --uid 10001 " in base and 'ENTRYPOINT ["everyhop"]' in base
 
 
 def test_the_manifest_lets_edges_to_the_guard_and_the_guard_to_its_files() -> None:
