@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import re
+import shlex
 import shutil
 import socket
 import ssl
@@ -104,3 +108,13 @@ def test_an_edge_is_a_workload_of_spire(
     assert told("identity-missing") == told("identity-not-renewed") == ""
     spire.does("entry", "delete", "-entryID", entry)
     until(lambda: f"gives {backend} and not {name}" in told("identity-not-renewed"), 120, spire.said)
+
+
+def test_the_registration_of_the_page_is_one(spire: Spire, tmp_path: Path) -> None:
+    """As whoever this test is, in place of the user that it names."""
+    page = Path(__file__).parents[2] / "docs/how-to/take-identities-from-spire.md"
+    (command,) = re.findall(r"^```sh\nspire-server (.*?)^```", page.read_text(), re.M | re.S)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    said = spire.does(*shlex.split(command.replace("\\\n", "").replace("unix:user:everyhop", f"unix:user:{me}")))
+    assert "SPIFFE ID        : spiffe://corp.example/edge" in said and f"unix:user:{me}" in said, said
+    fetched(spire, tmp_path / "edge", f"spiffe://{DOMAIN}/edge")
