@@ -271,6 +271,8 @@ def odd_chains(folder: Path, by: Signer) -> None:
 
     odd = ec.generate_private_key(ec.SECP256K1())
     saved("v1", of_version_1("two", by))
+    stapled = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    saved("stapled", forged("two", by, more=[stapled]))
     saved("rsa1024", forged("two", by, key=rsa.generate_private_key(65537, 1024)))
     saved("k1", forged("two", by, key=odd))
     middle, again = forged("Middle CA", by, ca=True), forged("Middle CA", by, ca=True)

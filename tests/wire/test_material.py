@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
@@ -58,6 +59,8 @@ def test_check_reload_and_renewal_judge_a_certificate_alike_and_the_engine_is_ne
     assert it.admin("reload")["reloaded"]
     pairs: dict[str, Signer] = {k: forged("a.test", by, names=["a.test"], key=make()) for k, make in KEYS.items()}
     pairs["version 1"] = of_version_1("a.test", by)
+    stapled = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    pairs["must-staple"] = forged("a.test", by, names=["a.test"], more=[stapled])
     taken = set()
     for name, pair in pairs.items():
         mark = len(it.edge.said)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from everyhop.acme.problem import stopped
-from everyhop.identity.chain import broken, can_be_fetched, is_root, issued, of_use, shown
+from everyhop.identity.chain import broken, can_be_fetched, is_root, issued, of_use, shown, staple_demanded
 
 MOST_CERTIFICATES = 10
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -75,8 +75,8 @@ def wrong(chain: Chain, key: PrivateKey, names: Sequence[str]) -> str | None:
     missing, more = set(names) - set(chain.names), set(chain.names) - set(names)
     if missing or more:
         return f"it is for {', '.join(chain.names) or 'nobody'}, not for {', '.join(names)}"
-    if any(True for it in leaf.extensions if isinstance(it.value, x509.TLSFeature)):
-        return "it demands a stapled OCSP answer (must-staple), which authorities no longer give"
+    if (staple := staple_demanded(leaf)) is not None:
+        return staple
     if (doubts := of_use(leaf, "site")) != []:
         return doubts[0].what
     if (why := broken(chain.certificates)) is not None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from everyhop import _door
-from everyhop.identity.chain import broken, shown
+from everyhop.identity.chain import broken, shown, staple_demanded
 from everyhop.identity.keys import key_bytes, kind_of, named
 from everyhop.identity.mark import Mark
 from everyhop.identity.pem import instead, key_block
@@ -122,8 +122,7 @@ def read_pair(chain: str, key: str, base: Path, environ: Mapping[str, str]) -> P
     mend = "give a certificate on a curve that TLS knows, P-256 or P-384, or of RSA, as PEM"
     with judged(chain_path, "certificate/unreadable", mend):
         found = certificates(chain_pem, chain_path, "certificate/unreadable")
-        if (wrong := broken(tuple(found))) is not None:
-            raise Unusable("certificate/chain-broken", f"{chain_path}: {wrong[0]}", wrong[1])
+        whole(found, chain_path)
         return pair_of(found, chain_path, key_pem, named(key, base), {chain_path: seen, **key_file})
 
 
@@ -132,14 +131,22 @@ def read_pair_in_token(
 ) -> Pair:
     with judged(chain_path, "certificate/unreadable", "give a certificate on P-256 or P-384, or of RSA, as PEM"):
         found = certificates(chain_pem, chain_path, "certificate/unreadable")
-        if (wrong := broken(tuple(found))) is not None:
-            raise Unusable("certificate/chain-broken", f"{chain_path}: {wrong[0]}", wrong[1])
+        whole(found, chain_path)
         shown_pem = b"".join(c.public_bytes(Encoding.PEM) for c in found)
         if (why := _door.judge_chain(shown_pem.decode())) is not None:
             mend = "have it issued anew by an authority that writes version 3 with its names: subjectAltName"
             raise Unusable("certificate/unusable", f"{chain_path}: the first certificate {why}", mend)
         token, pin_file = read_token_key(key, found[0], base, environ)
         return told(found, shown_pem, b"", {chain_path: seen, **pin_file}, token)
+
+
+def whole(found: list[x509.Certificate], chain_path: Path) -> None:
+    """Raises `Unusable` for a chain that everybody, or whoever obeys it, would refuse."""
+    if (wrong := broken(tuple(found))) is not None:
+        raise Unusable("certificate/chain-broken", f"{chain_path}: {wrong[0]}", wrong[1])
+    if (why := staple_demanded(found[0])) is not None:
+        mend = "have one issued without it; short lifetimes have taken its place"
+        raise Unusable("certificate/unusable", f"{chain_path}: the first certificate cannot be used: {why}", mend)
 
 
 def pair_of(found: list[x509.Certificate], chain_path: Path, key_pem: bytes, key: str, files: dict[Path, Mark]) -> Pair:

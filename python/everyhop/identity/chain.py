@@ -205,6 +205,17 @@ def of_use(leaf: x509.Certificate, role: Role) -> list[Doubt]:
     return [Doubt("certificate/wrong-use", what, mend) for what in found]
 
 
+def staple_demanded(leaf: x509.Certificate) -> str | None:
+    """`must-staple` (RFC 7633), in words: who obeys it refuses each handshake without an answer of OCSP, and none is given any more."""
+    features = extension(leaf, x509.TLSFeature)
+    if features is None or not {*STAPLED} & {*features}:
+        return None
+    return "it demands a stapled OCSP answer (must-staple), which authorities no longer give"
+
+
+STAPLED = (x509.TLSFeatureType.status_request, x509.TLSFeatureType.status_request_v2)
+
+
 def of_time(leaf: x509.Certificate, role: Role) -> list[Doubt]:
     """Whether it is valid for longer than some clients believe any server's certificate."""
     lasts = leaf.not_valid_after_utc - leaf.not_valid_before_utc

@@ -437,9 +437,10 @@ PAGES: dict[str, Page] = {
     ),
     "certificate/unusable": Page(
         "a certificate or key is of a kind that TLS does not use here",
-        "no handshake could be made with it",
+        "no handshake could be made with it, or none that every client takes",
         "Certificates are X.509 of version 3; keys are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, or "
-        "Ed25519. The engine itself is asked, so what passes here it takes.",
+        "Ed25519. The engine itself is asked, so what passes here it takes. A certificate that says must-staple (RFC 7633) is refused too: "
+        "authorities have ended OCSP, no answer of it is stapled here, and clients that obey it would refuse each handshake.",
     ),
     "certificate/chain-broken": Page(
         "a chain does not lead from its certificate to its issuers",

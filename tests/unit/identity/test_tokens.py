@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from everyhop.identity import Readings, Unusable
 from everyhop.identity.tokens import EXAMPLE, judge_module, pin_reference, read_pin, read_uri
 from tests.kit import Pki
-from tests.kit.forge import alone, public
+from tests.kit.forge import alone, forged, public, root
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="a file of root's is made")
@@ -106,3 +106,12 @@ def test_a_certificate_of_a_kind_that_no_token_is_asked_for_is_told(tmp_path: Pa
     with pytest.raises(Unusable) as told:
         Readings().pair("odd.pem", "pkcs11:token=a;object=b?module-path=/m", tmp_path, {})
     assert told.value.slug == "certificate/unusable" and "P-256" in told.value.what
+
+
+def test_a_certificate_that_demands_a_stapled_answer_is_refused_by_a_token_s_key_as_well(
+    pki: Pki, tmp_path: Path
+) -> None:
+    stapled = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    public(tmp_path, "stapled", forged("a.test", root(pki.public), names=["a.test"], more=[stapled]))
+    with pytest.raises(Unusable, match="must-staple"):
+        Readings().pair("stapled.pem", "pkcs11:token=a;object=b?module-path=/m", tmp_path, {})

@@ -101,6 +101,17 @@ def test_a_certificate_of_version_1_is_told_as_such_and_not_as_one_of_another_ke
     assert str(tmp_path / "a.pem") in found.what and "version 1" in found.what and "match" not in found.what
 
 
+@pytest.mark.parametrize("feature", [*x509.TLSFeatureType])
+def test_a_certificate_that_demands_a_stapled_answer_is_refused_in_words(
+    pki: Pki, tmp_path: Path, feature: x509.TLSFeatureType
+) -> None:
+    """RFC 7633: who obeys it refuses each handshake without one, and no authority gives any."""
+    it = forged("a.test", root(pki.public), names=["a.test"], more=[x509.TLSFeature([feature])])
+    found = told(tmp_path, certificate(it), pem(it.key))
+    assert (found.slug, found.of) == ("certificate/unusable", "chain")
+    assert str(tmp_path / "a.pem") in found.what and "must-staple" in found.what and "without it" in found.mend
+
+
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
 @pytest.mark.parametrize(
     "around",
