@@ -155,6 +155,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/authority/test_acts.py",
             "tests/unit/authority/test_names.py",
             "tests/unit/authority/test_policy.py",
+            "tests/unit/authority/test_rotation.py",
             "tests/unit/authority/test_request.py",
             "tests/unit/authority/test_kept.py",
             "tests/unit/authority/test_certify.py",

@@ -205,6 +205,15 @@ def test_what_a_certificate_may_sign_and_how_long_it_lasts_is_what_is_said_of_it
         assert cert.not_valid_after_utc - cert.not_valid_before_utc == days * DAY + a_little
 
 
+def test_names_lie_inside_of_what_the_certificate_says_for_everybody_who_verifies(
+    own: Callable[..., Authority],
+) -> None:
+    """Who does not know such constraints is to refuse what has them (RFC 5280 §4.2.1.10)."""
+    (first,) = own().generations()
+    constraints = first.issuing.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical and list(constraints.value.permitted_subtrees or [])
+
+
 def test_a_host_that_fits_is_the_subject_too_and_else_its_name_is_critical(own: Callable[..., Authority]) -> None:
     """RFC 5280 §4.2.1.6, and ub-common-name."""
     it = own()
