@@ -101,9 +101,7 @@ BUT_TICKETS = ", but for the secret of session tickets, which the engine has"
 COPIES = Exposure(True, False, False, "copies of requests go there, with what they hold; its answers reach nobody")
 
 
-def attackers(
-    way: str, networked: bool, *, demand_asks: bool, passing: Passing, copies: bool = False
-) -> dict[str, Exposure]:
+def attackers(way: str, networked: bool, *, demand_asks: bool, passing: Passing, copies: bool) -> dict[str, Exposure]:
     """As `behind`; `copies`: copies of requests go to a mirror."""
     found = behind(way, networked, demand_asks=demand_asks, passing=passing)
     return {**found, "mirror": COPIES} if copies else found

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from everyhop.diff import compare
-from tests.unit.diff.test_gate import refused, told
+from tests.unit.diff.test_gate import plan, refused, route, told
 from tests.unit.diff.test_proofs import by
 
 WHOLE, ONE, OTHER, ELSEWHERE = (f"spiffe://{it}" for it in ("td/*", "td/a", "td/ab", "td2/a"))
@@ -79,3 +79,17 @@ def test_one_more_backend_that_proves_to_be_the_same_workload_is_known_by_what_t
             "verification-changed",
         )
         assert change.what.startswith("10.0.0.2:1 had to be ")
+
+
+def test_a_backend_in_plaintext_before_it_hides_no_other_proof() -> None:
+    old, new = (
+        plan(
+            route(
+                "r",
+                "plaintext",
+                to=f'"127.0.0.1:1", {{ at = "200.0.0.2:1", tls = "reencrypt", verify = {{ {known(it)} }} }}',
+            )
+        )
+        for it in (ONE, OTHER)
+    )
+    assert refused(old, new) == {"verification-changed:r"}
