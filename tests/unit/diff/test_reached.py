@@ -72,6 +72,10 @@ def test_a_route_that_was_renamed_as_it_was_opened_does_not_hide_it() -> None:
 
 
 FIRST, NEW = (route(f'path = "/{name}"', name=name, port=3) for name in ("first", "new"))
+# Where alone something else was opened: what is told of the one tells nothing of these.
+FIRST_THERE, NEW_THERE = (
+    route(f'path = "/{name}"\nlisteners = ["public"]', name=name, port=3) for name in ("first", "new")
+)
 SHUT, OPEN = route(f'path = "/x"\n{INTERNAL}'), route('path = "/x"')
 ADDED, REMOVED = ("neutral", "route-added:new"), ("neutral", "route-removed:first")
 
@@ -84,6 +88,9 @@ ADDED, REMOVED = ("neutral", "route-added:new"), ("neutral", "route-removed:firs
         (FIRST + SHUT, OPEN, [REMOVED]),
         (FIRST + SHUT, NEW + OPEN, [ADDED, REMOVED]),
         (FIRST + SHUT, OPEN + FIRST, []),
+        (SHUT, NEW_THERE + OPEN, [ADDED]),
+        (FIRST_THERE + SHUT, OPEN, [REMOVED]),
+        (FIRST_THERE + SHUT, NEW_THERE + OPEN, [ADDED, REMOVED]),
         (FIRST + SHUT, NEW + OPEN + FIRST, [ADDED]),
     ],
 )
@@ -99,6 +106,17 @@ def test_a_route_that_is_opened_hides_none_that_comes_or_goes_and_is_told_by_its
     }
     renamed = open_.replace('"r"', '"renamed"')
     assert [it[:2] for it in told(built(shut), built(renamed))] == [("weaker", "listener-opened:renamed"), *also]
+
+
+def test_a_route_that_takes_more_as_it_is_opened_is_told_where_it_was_reached_already() -> None:
+    wider = route()
+    assert [it[:2] for it in told(built(SHUT), built(wider))] == [
+        ("weaker", "listener-opened:r"),
+        ("neutral", "route-added:r"),
+    ]
+    assert "a.test/ at listener 'internal' is served" in told(built(SHUT), built(wider))[1][2]
+    removed, closed = told(built(wider), built(SHUT))
+    assert "a.test/ at listener 'internal' is served no more" in removed[2] and closed == CLOSED
 
 
 def test_a_listener_is_the_same_by_its_address_or_else_by_its_name() -> None:

@@ -90,12 +90,26 @@ def test_a_route_that_is_opened_while_its_listener_moves_or_is_renamed_is_told_b
     }
 
 
+THIRD = '[[listener]]\nname = "third"\nbind = ["127.0.0.1:9443"]\n'
+AT_THIRD = 'listeners = ["third"]\n'
+REST = PASSED.replace('"p"', '"q"').replace("p.test", "q.test") + 'listeners = ["public"]\n'
+
+
 def test_a_listener_that_begins_to_serve_hides_no_other_that_a_route_is_opened_to() -> None:
-    third = '[[listener]]\nname = "third"\nbind = ["127.0.0.1:9443"]\n'
-    rest = PASSED.replace('"p"', '"q"').replace("p.test", "q.test")
-    old = built(listener=third, route='listeners = ["third"]', more=rest)
-    new = built(listener=third + inner(), more=rest)
+    old = built(listener=THIRD, route=AT_THIRD, more=REST)
+    new = built(listener=THIRD + inner(), more=REST)
     assert told(old, new) == {("weaker", "listener-opened:r"), ("weaker", "plain-served:127.0.0.1:80")}
+
+
+def test_a_listener_that_begins_to_serve_hides_no_route_that_comes_there_and_nothing_elsewhere() -> None:
+    there = '[[route]]\nname = "new"\nhost = "a.test"\npath = "/new"\nlisteners = ["inner"]\ntls = "plaintext"\nto = ["127.0.0.1:3"]\n'
+    old = built(listener=THIRD, route=AT_THIRD + 'path = "/x"\n', more=REST)
+    served, added = ("weaker", "plain-served:127.0.0.1:80"), ("neutral", "route-added:new")
+    both = 'listeners = ["third", "inner"]\n'
+    same = built(listener=THIRD + inner(), route=both + 'path = "/x"\n', more=REST + there)
+    assert told(old, same) == {served, added}
+    wider = built(listener=THIRD + inner(), route=both, more=REST + there)
+    assert told(old, wider) == {served, added, ("neutral", "route-added:r")}
 
 
 def test_whose_word_it_is_and_until_when_is_told_by_address() -> None:
