@@ -172,6 +172,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/trust/test_beside.py",
             "tests/unit/trust/test_said.py",
             "tests/unit/compile/test_streams.py",
+            "tests/unit/diff/test_tickets.py",
             CASES,
         ),
     ),

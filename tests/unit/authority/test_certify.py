@@ -194,6 +194,7 @@ def signs(it: x509.Certificate) -> tuple[bool, int | None, tuple[bool, ...]]:
 def test_what_a_certificate_may_sign_and_how_long_it_lasts_is_what_is_said_of_it(own: Callable[..., Authority]) -> None:
     it = own()
     (first,) = it.generations()
+    assert "key" not in repr(first.signer())
     issued = it.issue([named("a.corp.example")], "client", DAY)
     leaf, issuer = x509.load_pem_x509_certificates(issued.chain_pem)
     assert issuer == first.issuing

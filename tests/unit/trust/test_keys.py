@@ -147,6 +147,24 @@ def test_where_no_tls_comes_no_key_of_a_site_and_no_ticket_is_told(tmp_path: Pat
     assert [key.whose for key in it.keys] == ["identity 'i'"] and it.tickets is None
 
 
+@pytest.mark.parametrize(
+    ("verify", "by"),
+    [
+        ('ca = "c.pem", name = "n"', "chain and name"),
+        ('ca = "c.pem", name = "n", crl = "l"', "chain and name, unless it was revoked"),
+        ('ca = "c.pem", spiffe = "spiffe://td/a"', "chain and SPIFFE ID spiffe://td/a"),
+        ('ca = "c.pem", spiffe = "spiffe://td/a", name = "n"', "chain and SPIFFE ID spiffe://td/a, and name"),
+        ('ca = "c.pem", spiffe = "spiffe://td/*", crl = "l"', "chain and SPIFFE ID spiffe://td/*, unless it was revoked"),
+        (f'pin = "sha256:{"1" * 64}"', "the certificate or key that is pinned"),
+        (f'pin = "sha256:{"1" * 64}", name = "n"', "the certificate or key that is pinned, and name"),
+    ],
+)  # fmt: skip
+def test_by_what_a_backend_proves_who_it_is_is_told_as_it_is_verified(tmp_path: Path, verify: str, by: str) -> None:
+    route = ROUTE.replace('ca = "c.pem", name = "n"', verify)
+    (proof,) = (it for it in mapped(tmp_path, SITE + FILES + BY_FILES + route).hops[1].proofs if "backend to" in it)
+    assert proof == f"the backend to the edge, by {by}"
+
+
 @pytest.mark.parametrize("more", ["", 'clients = { ca = "c.pem" }\n'])
 @pytest.mark.parametrize("policy", ["intermediate", "modern"])
 def test_who_has_the_secret_of_tickets_is_told_of_the_sites_by_which_a_route_is_reached(
@@ -161,3 +179,5 @@ def test_who_has_the_secret_of_tickets_is_told_of_the_sites_by_which_a_route_is_
     assert "made of file:new.key, which edges share, and those of file:old.key are opened too" in shared.sentence
     assert ("can read what is recorded of sessions by TLS 1.2" in shared.sentence) == (policy == "intermediate")
     assert ("can come as any client" in shared.sentence) == bool(more)
+    one = mapped(tmp_path, f'[tickets]\nkey = "file:new.key"\n{text}').tickets
+    assert one is not None and "made of file:new.key, which edges share: whoever has that secret" in one.sentence
