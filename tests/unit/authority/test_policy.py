@@ -63,3 +63,19 @@ def test_one_that_would_certify_anything_is_not_made_and_one_that_certifies_anyt
         it = told("Inside", *said)
         assert [list(it.domains), list(it.trust_domains), list(it.networks)] == list(said)
         assert Policy.from_json(it.to_json()) == it
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "why"),
+    [
+        (0, "*.corp.example", "is a wildcard"),
+        (1, "Corp.example", "is no trust domain"),
+        (2, "10.0.0.1/8", "is no network such as 10.0.0.0/8"),
+        (2, "corp.example", "is no network such as 10.0.0.0/8"),
+    ],
+)
+def test_what_is_no_domain_or_network_makes_no_authority(kind: int, text: str, why: str) -> None:
+    said: list[list[str]] = [[], [], []]
+    said[kind] = [text]
+    with pytest.raises(Misuse, match=why):
+        told("Inside", *said)
