@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import importlib
 import os
 import sys
@@ -17,6 +16,7 @@ import typer
 
 from everyhop import __version__
 from everyhop.errors import EveryhopError, Refused
+from everyhop.garbage import stays, uncollected
 from everyhop.screen import line, ready
 
 app = typer.Typer(
@@ -82,10 +82,9 @@ def main() -> None:
     """The entry point."""
     ready()
     try:
-        gc.disable()
-        commands(sys.argv[1:])
-        gc.freeze()  # what was imported stays
-        gc.enable()
+        with uncollected():
+            commands(sys.argv[1:])
+        stays()
         code = app(sys.argv[1:] or ["--help"], prog_name="everyhop", standalone_mode=False)
     except Refused as e:
         from everyhop.cli.console import report

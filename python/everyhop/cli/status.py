@@ -15,6 +15,7 @@ from everyhop.cli.running_plan import running_plan
 from everyhop.cli.troubles import show, troubles
 from everyhop.errors import Surroundings
 from everyhop.evidence.told import hop_observed, observed, of_zone, troubles_of
+from everyhop.garbage import uncollected
 from everyhop.plan import Listener, Plan, Tickets
 from everyhop.screen import Paint, beside, line
 
@@ -47,6 +48,11 @@ def status(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
+    with uncollected():  # it ends once it has answered, and ten thousand sites have much to be told of
+        tell(config, verbose=verbose, as_json=as_json)
+
+
+def tell(config: str | None, *, verbose: bool, as_json: bool) -> None:
     answer = Client(config).ask("status")
     if as_json:
         print_json(answer)

@@ -5,11 +5,9 @@ Nothing is half compiled: a refusal leaves no plan, and all refusals of a file c
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -66,6 +64,7 @@ from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
 from everyhop.compile.world import World
 from everyhop.errors import Refused
+from everyhop.garbage import uncollected
 from everyhop.identity import Mark, Readings, Roots
 from everyhop.model import Config
 from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, ServicePlace, canonical, digest
@@ -136,20 +135,6 @@ class Compiled:
     def places(self) -> dict[str, Place]:
         """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
         return {name: self.document.place(("route", i)) for i, name in enumerate(self.route_names)}
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """What a plan is made of is kept, so looking through it for garbage again and again finds none: it took a third of the
-    time of a reload of 5,000 sites."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @uncollected()
