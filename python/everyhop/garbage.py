@@ -27,7 +27,7 @@ def uncollected() -> Iterator[None]:
 
 def stays(*, after_another: bool = False) -> None:
     """What is there now is looked through no more: what runs, and what was imported. `after_another`: something else ran before, and
-    what it left behind in circles is let go first."""
+    what it left behind in circles is let go first. Said before the collector is on again, it spares its first look."""
     if after_another:
         gc.collect()
     gc.freeze()

@@ -21,7 +21,7 @@ from everyhop.engine.frames import Lost
 from everyhop.engine.logs import CannotOpen
 from everyhop.engine.sockets import cores
 from everyhop.errors import EveryhopError, Refused
-from everyhop.garbage import stays
+from everyhop.garbage import stays, uncollected
 from everyhop.refusals import Finding, merged, to_json
 
 
@@ -97,8 +97,9 @@ class Reload:
         return {"reloaded": True, "findings": to_json(merged(compiled.findings))}
 
     def compiled(self) -> Compiled:
-        found = compile_file(self.path, past_dates="close", known=self.running.readings)
-        stays(after_another=True)
+        with uncollected():
+            found = compile_file(self.path, past_dates="close", known=self.running.readings)
+            stays(after_another=True)
         return found
 
     def over(self, findings: list[Finding]) -> frozenset[Identity]:

@@ -39,7 +39,7 @@ from everyhop.compile import Compiled, compile_file
 from everyhop.engine.frames import Lost, connect
 from everyhop.engine.sockets import cores
 from everyhop.errors import Refused, Surroundings
-from everyhop.garbage import stays
+from everyhop.garbage import stays, uncollected
 from everyhop.plan import Here
 
 AFTER_DRAIN_S = 10
@@ -78,8 +78,9 @@ class Supervisor:
         self.path, self.strict = path, strict
         self.loop = Loop()
         self.loop.note_requests()
-        running = self.first()
-        stays()
+        with uncollected():
+            running = self.first()
+            stays()
         tell(running.findings, path, running.text)
         wanted = lasting(running, cores())
         self.admin_path = socket_path or admin_socket(wanted.admin)
