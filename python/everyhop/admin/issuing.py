@@ -97,6 +97,10 @@ class Issuing:
     def __init__(self, config: Path) -> None:
         self.base = config.absolute().parent
         self.wake: Callable[[], object] = lambda: None
+        self.hasten: Callable[[], object] = lambda: None
+        """Whoever looks at the files looks at them soon."""
+        self.did = False
+        """A step was taken, and files may have changed by it."""
         self.of: Compiled | None = None
         self.shown: frozenset[str] = frozenset()
         """What sites show now, by the marks of their chains."""
@@ -130,6 +134,9 @@ class Issuing:
             # What stands in the way is met, and told, again and again until it is gone.
             self.of = decided
         self.speak()
+        if self.did:
+            self.did = False
+            self.hasten()
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
@@ -184,6 +191,8 @@ class Issuing:
             before.join()
         while not self.stopped and keeper is self.keeper:
             stepped = keeper.step()
+            self.did = True
+            self.wake()
             if self.stopped or keeper is not self.keeper:
                 return
             self.fault = stepped.fault or self.fault

@@ -8,6 +8,7 @@ edit that nobody asked for must not slip in with a certificate.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 from everyhop.admin.change import Identity
@@ -20,6 +21,9 @@ from everyhop.refusals import Finding, merged
 DATES_S = 3600.0
 AT_ONCE, LOOKS = 1000, 4
 """Files that each look asks for; of more, a part of all: a second, which is four looks, sees every one."""
+KEPT_AT_ONCE, KEPT_LOOKS = 250, 40
+"""The same of files that this supervisor writes itself, which are the certificates by ACME: it knows when it may have. That somebody else
+puts one there is seen within ten seconds."""
 LOOK_S = 0.2
 """Between two looks: a loop that turns more often, such as for someone who takes a long answer, does not look at files each time."""
 
@@ -45,13 +49,33 @@ def what_changed(before: Material, now: Material) -> str:
     return " and ".join(sorted({KINDS.get(name.split("/")[0], "files") for name in changed})) or "files"
 
 
+class Round:
+    """Of files that are looked at one share after the other."""
+
+    def __init__(self, paths: Sequence[Path], at_once: int, looks: int) -> None:
+        self.paths, self.at_once, self.looks = paths, at_once, looks
+        self.looked = self.hurried = 0
+
+    def share(self) -> Sequence[Path]:
+        """What the next look asks for."""
+        least, looks = (AT_ONCE, LOOKS) if self.hurried else (self.at_once, self.looks)
+        self.hurried = max(self.hurried - 1, 0)
+        begin = self.looked if self.looked < len(self.paths) else 0
+        self.looked = begin + max(least, -(-len(self.paths) // looks))
+        return self.paths[begin : self.looked]
+
+    def hasten(self) -> None:
+        """For one round, wherever it begins."""
+        self.hurried = LOOKS + 1
+
+
 class Renewal:
     """Of `running`, which `follows` replaces. `now_s` is of a clock that nobody sets."""
 
     def __init__(self, running: Compiled, now_s: float) -> None:
         self.running = running
-        self.marks: dict[Path, Mark | None] = dict(running.watched)
-        self.looked, self.next_look = 0, now_s
+        self.watch(running)
+        self.next_look = now_s
         self.told: set[Identity] = {f.identity for f in running.findings}
         self.next_dates = now_s + DATES_S
         self.wrong: str | None = None
@@ -60,9 +84,19 @@ class Renewal:
     def follows(self, compiled: Compiled) -> None:
         """It runs now; its findings were told."""
         self.running = compiled
-        self.marks = dict(compiled.watched)
+        self.watch(compiled)
         self.wrong = None
         self.told |= {f.identity for f in compiled.findings}
+
+    def watch(self, compiled: Compiled) -> None:
+        self.marks: dict[Path, Mark | None] = dict(compiled.watched)
+        ours = compiled.issued()
+        self.others = Round([path for path in self.marks if path not in ours], AT_ONCE, LOOKS)
+        self.ours = Round([path for path in self.marks if path in ours], KEPT_AT_ONCE, KEPT_LOOKS)
+
+    def hasten(self) -> None:
+        """What we write ourselves may have changed: all of it is looked at as soon as any other files."""
+        self.ours.hasten()
 
     def unused(self) -> list[Path]:
         """The files that are not as they were when what runs was read."""
@@ -81,13 +115,9 @@ class Renewal:
 
     def changed(self) -> bool:
         """True once for each change."""
-        paths = list(self.marks)
-        share = max(AT_ONCE, -(-len(paths) // LOOKS))
-        begin = self.looked if self.looked < len(paths) else 0
-        self.looked = begin + share
-        if all(mark_of(path) == self.marks[path] for path in paths[begin : begin + share]):
+        if all(mark_of(path) == self.marks[path] for path in (*self.others.share(), *self.ours.share())):
             return False
-        self.marks = {path: mark_of(path) for path in paths}
+        self.marks = {path: mark_of(path) for path in self.marks}
         return True
 
     def read(self) -> Compiled | None:

@@ -102,6 +102,7 @@ class Supervisor:
         self.renewing = Renewing(path)
         self.fetching = Fetching(path)
         self.changes = Reload(path, self.keeper)
+        self.issuing.hasten = self.changes.renewal.hasten
         self.upgrade = Upgrade(self.keeper)
         self.watch = Watch(self.keeper, self.changes, self.loop, self.issuing, self.renewing, self.fetching)
         self.started_at = dt.datetime.now(dt.UTC)

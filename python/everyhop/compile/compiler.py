@@ -132,6 +132,11 @@ class Compiled:
         users = [f"{', '.join(self.unread)} was not read, and who may sign in stands there"] if self.unread else []
         return f" (not comparable: {'; '.join([*sites, *users])})" if sites or users else ""
 
+    def issued(self) -> set[Path]:
+        """Where certificates by ACME are looked for."""
+        base, acme = self.document.path.absolute().parent, self.config.acme
+        return {base / it for site in self.config.site if site.is_by_acme for it in acme.issued(site.name)}
+
     def places(self) -> dict[str, Place]:
         """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
         return {name: self.document.place(("route", i)) for i, name in enumerate(self.route_names)}

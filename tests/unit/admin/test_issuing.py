@@ -150,3 +150,14 @@ def test_what_stands_in_the_way_of_certificates_is_looked_through_once_and_told_
     assert ["tried again at" in why for why in told.values()] == [True]
     issuing.speak()
     assert len([line for line in said if line.startswith("no certificate for site")]) == 1
+
+
+def test_after_each_step_files_are_looked_at_soon(issuing: Issuing, tmp_path: Path) -> None:
+    """It is the one who writes them; nobody would look at ten thousand of them each second."""
+    looked: list[int] = []
+    issuing.hasten = lambda: looked.append(1)
+    it = compiled(tmp_path)
+    issuing.look(it, None, 0)
+    until(lambda: issuing.did or None)
+    issuing.look(it, None, 0)
+    assert looked

@@ -55,6 +55,7 @@ def test_the_plan_is_the_same_before_and_after_and_the_material_is_not(config: P
     after = compile_file(config)
     assert (before.plan_digest, ids(before), ids(after)) == (after.plan_digest, [], ["site/new/0"])
     assert before.watched[path] is None and after.watched[path] is not None
+    assert path in before.issued() and after.issued() == before.issued() <= {*before.watched}
     assert before.material.digest != after.material.digest
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from everyhop.admin.renewal import AT_ONCE, Renewal
+from everyhop.admin.renewal import AT_ONCE, KEPT_AT_ONCE, KEPT_LOOKS, LOOKS, Renewal, Round
 from everyhop.compile import Compiled, compile_file, renewed
 from everyhop.compile import compiler as compiling
 from everyhop.compile.build import build
@@ -165,12 +165,31 @@ def test_every_one_of_many_files_is_looked_at_within_four_looks(
 
     monkeypatch.setattr("everyhop.admin.renewal.mark_of", mark_of_)
     it = Renewal(ground.whole(), 0.0)
-    it.marks = dict(marks)
+    it.marks, it.others = dict(marks), Round([*marks], AT_ONCE, LOOKS)
     assert [it.changed() for _ in range(4)] == [False] * 4
     assert len(asked) == files and set(asked) == set(marks)
     last = Path(f"/nowhere/{files - 1}")
     now[last] = Mark(0, 1, 1, 1, 1, 1, 1)
     assert [it.changed() for _ in range(8)] == [False, False, False, True, False, False, False, False]
+
+
+def test_what_the_supervisor_writes_itself_is_looked_at_seldom_and_soon_after_it_may_have_written() -> None:
+    """Of ten thousand certificates by ACME, a thousand a second where nothing happens; all, once a step was taken."""
+    paths = [Path(f"/nowhere/{i}") for i in range(KEPT_AT_ONCE * KEPT_LOOKS)]
+    it = Round(paths, KEPT_AT_ONCE, KEPT_LOOKS)
+    every = [it.share() for _ in range(KEPT_LOOKS)]
+    assert [len(one) for one in every] == [KEPT_AT_ONCE] * KEPT_LOOKS and {path for one in every for path in one} == {
+        *paths
+    }
+    for begin in (0, 1, KEPT_LOOKS // 2, KEPT_LOOKS - 1):
+        for _ in range(begin):
+            it.share()
+        it.hasten()
+        soon = [it.share() for _ in range(LOOKS + 1)]
+        assert {path for one in soon for path in one} == {*paths}, begin
+        assert len(it.share()) <= KEPT_AT_ONCE
+    few = Round(paths[:KEPT_AT_ONCE], KEPT_AT_ONCE, KEPT_LOOKS)
+    assert [len(few.share()) for _ in range(3)] == [KEPT_AT_ONCE] * 3, "few are looked at each time"
 
 
 def test_what_a_file_was_is_known_by_its_mark_alone(ground: Ground) -> None:
