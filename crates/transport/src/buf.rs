@@ -175,10 +175,7 @@ impl Buf {
             return;
         }
         // Into the next kind at once: doubling would copy again and again, and end in a size that no pool takes back.
-        let mut more = room(self.len() + n);
-        more.extend_from_slice(self.bytes());
-        self.release();
-        self.bytes = more;
+        self.move_to(self.len() + n);
     }
 
     /// Makes room for a read that is worth its system call. A record fits into any buffer, so what is held of one is
@@ -191,12 +188,26 @@ impl Buf {
         self.reserve(1);
     }
 
-    /// Makes an empty buffer a wide one, for a flow that filled the last.
+    /// Makes the buffer a wide one, for a flow that filled the last. What it holds moves along, which of a flow in records is
+    /// the beginning of one: else such a flow, whose reads end within a record, would never get more room than for one.
     pub fn widen(&mut self) {
-        if self.is_empty() && self.bytes.capacity() < WIDE && !is_pressed() {
-            self.release();
-            self.bytes = room(WIDE);
+        if self.bytes.capacity() < WIDE && !is_pressed() {
+            self.move_to(WIDE);
         }
+    }
+
+    /// Gives the room of a wide buffer back where what is left needs none.
+    pub fn narrow(&mut self) {
+        if self.bytes.capacity() > ROOM && self.len() <= ROOM {
+            self.move_to(ROOM);
+        }
+    }
+
+    fn move_to(&mut self, size: usize) {
+        let mut more = room(size);
+        more.extend_from_slice(self.bytes());
+        self.release();
+        self.bytes = more;
     }
 
     #[inline]
@@ -240,12 +251,17 @@ mod tests {
     #[test]
     fn a_wide_buffer_goes_back_to_its_own_kind() {
         let mut buf = Buf::default();
-        buf.push(b"x");
-        buf.widen();
-        assert_eq!(buf.bytes.capacity(), ROOM, "what holds bytes stays");
+        buf.push(b"xy");
         buf.consume_keep(1);
         buf.widen();
-        assert_eq!(buf.bytes.capacity(), WIDE);
+        assert_eq!((buf.bytes.capacity(), buf.bytes()), (WIDE, &b"y"[..]), "what it holds moves along");
+        buf.narrow();
+        assert_eq!((buf.bytes.capacity(), buf.bytes()), (ROOM, &b"y"[..]));
+        assert_eq!(POOL.with_borrow(|p| (p.wide.len(), p.wide_lent)), (1, 0));
+        buf.widen();
+        buf.push(&[1; ROOM]);
+        buf.narrow();
+        assert_eq!((buf.bytes.capacity(), buf.len()), (WIDE, ROOM + 1), "what needs its room keeps it");
         buf.release();
         buf.push(b"x");
         assert_eq!(buf.bytes.capacity(), ROOM);

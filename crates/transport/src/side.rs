@@ -164,11 +164,11 @@ impl Wire {
     }
 
     fn poll_read_and(&mut self, cx: &mut Context<'_>, into: &mut Buf, flush: bool) -> Poll<io::Result<usize>> {
+        self.hungry &= self.greedy;
         let Some(tls) = &mut self.tls else {
             if self.eof {
                 return Poll::Ready(Ok(0));
             }
-            self.hungry &= self.greedy;
             let n = match self.sock.poll_fill(cx, into, &mut self.hungry) {
                 Poll::Ready(n) => n?,
                 Poll::Pending => {
@@ -216,6 +216,7 @@ impl Wire {
                     Driven::More => {}
                 }
                 let got = into.len() - before;
+                tls.incoming.narrow();
                 if got > 0 || self.eof {
                     return Poll::Ready(Ok(got));
                 }

@@ -1,7 +1,7 @@
 //! A socket of either kind, read into our buffers: one system call each time, nothing kept here.
 //! Read next: `side.rs`, which puts TLS over it.
 
-use crate::buf::Buf;
+use crate::buf::{Buf, ROOM};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,7 +15,7 @@ pub enum Sock {
 }
 
 impl Sock {
-    /// One read into the unused room of `into`; `hungry` remembers whether it took all of it.
+    /// One read into the unused room of `into`; `hungry` remembers whether it took all of it, or more than a plain buffer has.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, into: &mut Buf, hungry: &mut bool) -> Poll<io::Result<usize>> {
         match self {
             Sock::Tcp(s) => poll_fill(s, cx, into, hungry),
@@ -25,7 +25,7 @@ impl Sock {
 
     /// As [`Sock::poll_fill`], whether or not the runtime knows that something came; true if something did.
     pub fn fill_now(&self, into: &mut Buf) -> bool {
-        let mut room = [0; crate::buf::ROOM];
+        let mut room = [0; ROOM];
         let flags = rustix::net::RecvFlags::DONTWAIT;
         let read = match self {
             Sock::Tcp(s) => rustix::net::recv(s, &mut room, flags),
@@ -116,8 +116,8 @@ fn poll_fill(
     let before = tail.len();
     let mut space = ReadBuf::uninit(tail.spare_capacity_mut());
     ready!(Pin::new(sock).poll_read(cx, &mut space))?;
-    *hungry = space.remaining() == 0;
     let n = space.filled().len();
+    *hungry = space.remaining() == 0 || n > ROOM;
     // SAFETY: `filled()` says that the first `n` bytes of the spare capacity were written.
     unsafe { tail.set_len(before + n) };
     Poll::Ready(Ok(n))
