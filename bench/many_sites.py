@@ -5,7 +5,8 @@
 Seconds of this process's CPU (another's load changes them little), and how many certificates were judged. With `--engine` a
 whole edge besides, as the time between an order and its answer; how long the supervisor left others without an answer
 meanwhile; and the longest time between two of the messages that feed systemd's watchdog. With `--acme` the certificates are an
-authority's, which is away, and they lie in the state folder: what that costs is what it takes to keep them, and to look after them.
+authority's, which is away, and they lie in the state folder: what that costs is what it takes to keep them, and to look after
+them. A renewed one is put there by this program, and not by the edge: it is seen within ten seconds, and what the authority gives at once.
 """
 
 from __future__ import annotations

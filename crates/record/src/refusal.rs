@@ -81,7 +81,7 @@ refusals! {
     HandshakeListOverdue "handshake/revocation-list-overdue" 0 "a revocation list of the site is overdue, so no client certificate passes";
     HandshakeRevocationUnknown "handshake/revocation-unknown" 0 "no usable revocation list of the site speaks of the client's chain";
     HandshakeAlert "handshake/client-alert" 0 "the client ended the handshake with an alert";
-    HandshakeUnsigned "handshake/unsigned" 0 "the site's key is held by another process, which did not sign in time";
+    HandshakeUnsigned "handshake/unsigned" 0 "the site's key is in another process or in a token, and no signature by it came in time";
     HandshakeFailed "handshake/failed" 0 "the TLS handshake broke the protocol";
     // The request.
     RequestTooSlow "request/head-too-slow" 408 "the request head was not complete within limits.head_s";
@@ -178,7 +178,7 @@ refusals! {
     HopOldForm "hop/certificate-old-form" 502 "the backend's certificate is in a form older than X.509 v3";
     HopIdentityNotDemanded "hop/identity-not-demanded" 502 "the backend did not ask for our certificate, and the route demands that it does";
     HopIdentityRefused "hop/identity-refused" 502 "the backend refused our certificate or demands one that we do not present";
-    HopUnsigned "hop/unsigned" 503 "the key of the hop's identity is held by another process, which did not sign in time";
+    HopUnsigned "hop/unsigned" 503 "the key of the hop's identity is in another process or in a token, and no signature by it came in time";
     HopHandshake "hop/handshake-failed" 502 "the TLS handshake with the backend failed";
     HopNoPostQuantum "hop/no-post-quantum" 502 "the backend took no handshake that offers post-quantum key exchange alone, as the hop demands";
     HopNoHttp2 "hop/h2-not-offered" 502 "the backend does not speak HTTP/2, and the route or a call of gRPC asks for it";

@@ -29,6 +29,9 @@ class EngineRefused(EveryhopError):
         self.slug = told.slug
 
 
+MIB_S = 2.0
+"""For how much longer an answer is waited for, for each MiB that is sent: what ten thousand sites need is some fifty, and to make all of it
+ready takes an engine on a busy machine many seconds."""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -62,8 +65,13 @@ class Control:
 
         Raises `Lost`, and `EngineRefused` where the answer is a refusal.
         """
+        told = framed(question.model_dump_json().encode())
+        patience_s = self.sock.gettimeout()
         try:
-            send(self.sock, framed(question.model_dump_json().encode()), fds)
+            if patience_s is not None and self.sock.fileno() >= 0:
+                sent = len(told) + sum(os.fstat(fd).st_size for fd in fds)
+                self.sock.settimeout(patience_s + MIB_S * sent / (1 << 20))
+            send(self.sock, told, fds)
             got = receive(self.sock)
             if got is None:
                 raise Lost("the engine closed its socket")
@@ -72,6 +80,9 @@ class Control:
             # A late answer would be taken for that of the next question.
             self.close()
             raise
+        finally:
+            if self.sock.fileno() >= 0:
+                self.sock.settimeout(patience_s)
 
     def must(self, question: Ask, of: type[A], fds: Sequence[int] = ()) -> A:
         """As `ask`, of an answer with which no descriptor comes."""

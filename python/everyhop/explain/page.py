@@ -75,7 +75,7 @@ def route(it: RouteTrust, sheet: Sheet) -> str:
     return (
         f'<section class="route"><div class="top"><h2 id="{anchor(it.name)}">{text(it.name)} {pattern(it.way)}</h2>'
         f'<p>{code(matched)} <span class="dim">data: {text(it.data)}</span></p>'
-        f"{drawing(it)}{hops(it)}</div><p>{text(ends(it))} It can be read by {text(listed(it.readers))}; keys are held by {text(listed(it.key_holders))}.</p>"
+        f"{drawing(it)}{hops(it)}</div><p>{text(ends(it))} It can be read by {text(listed(it.readers))}; its keys are used by {text(listed(it.key_holders))}.</p>"
         + bullets(proven)
         + "".join(
             f"<p>{text(sentence)}</p>"

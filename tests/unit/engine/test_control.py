@@ -116,3 +116,35 @@ def test_a_refusal_of_the_engine_names_the_question_and_leaves_the_conversation(
     assert not control.is_closed()
     control.other.close()  # type: ignore[attr-defined]
     assert control.is_closed()
+
+
+def test_the_more_an_order_brings_the_longer_its_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = map(opened, socket.socketpair())
+    ours.settimeout(10)
+    theirs.close()
+    patience: list[float | None] = []
+
+    def away(sock: socket.socket, *_: object) -> None:
+        patience.append(sock.gettimeout())
+
+    monkeypatch.setattr("everyhop.engine.control.send", away)
+    monkeypatch.setattr("everyhop.engine.control.receive", away)
+    for mib in (0, 50):
+        control = Control(ours.dup())
+        control.sock.settimeout(10)
+        with open(sealed(bytes(mib << 20)), "rb") as material, pytest.raises(Lost):
+            control.ask(Hello(), Welcome, [material.fileno()])
+    assert [round(it or 0) for it in patience] == [10, 10, 110, 110]
+
+
+def test_an_answer_restores_what_is_waited_for_and_a_closed_socket_is_lost() -> None:
+    ours, theirs = map(opened, socket.socketpair())
+    ours.settimeout(10)
+    control = Control(ours)
+    theirs.sendall(packed({"protocol": 1, "answer": "refused", "slug": "x", "why": "y"}))
+    with pytest.raises(EngineRefused):
+        control.ask(Hello(), Welcome)
+    assert ours.gettimeout() == 10
+    control.close()
+    with pytest.raises(Lost):
+        control.ask(Hello(), Welcome)
