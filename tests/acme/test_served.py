@@ -16,6 +16,7 @@ from everyhop.engine import messages as m
 from everyhop.engine.control import Control
 from tests.acme.bind import Bind
 from tests.acme.pebble import Names, Pebble
+from tests.acme.test_dns_http import TOKEN, Service
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
 from tests.kit.raw import OK, answering
@@ -175,6 +176,19 @@ def test_a_wildcard_is_proved_by_updates_of_its_zone(ground: Ground, tmp_path: P
         ground.start(site("wild", "*.w.dns.test") + ground.route("*.w.dns.test"), "dns-01", more)
         until(lambda: ground.shown("any.w.dns.test") is not None, 60)
         assert bind.texts("_acme-challenge.w.dns.test") == set(), "nothing is left behind"
+
+
+def test_a_wildcard_is_proved_by_a_service_that_is_asked_over_https(
+    ground: Ground, names: Names, pki: Pki, tmp_path: Path
+) -> None:
+    (token := tmp_path / "token").touch(0o600)
+    token.write_text(f"{TOKEN}\n")
+    with closing(Service(names, pki.internal.leaf("dns-service", "127.0.0.1"))) as service:
+        more = f'dns_http = {{ url = "{service.url}", token = "file:{token}", ca = "{pki.internal.file}" }}\n'
+        ground.start(site("wild", "*.hook.test") + ground.route("*.hook.test"), "dns-01", more)
+        until(lambda: ground.shown("any.hook.test") is not None, 60)
+        assert ground.told() == [("wild", None, False)]
+        until(lambda: [body["action"] for _, body, _ in service.asked] == ["present", "cleanup"])
 
 
 def test_a_folder_that_others_can_read_is_told_for_as_long_as_it_is_so(ground: Ground, tmp_path: Path) -> None:
