@@ -14,6 +14,7 @@ from tests.acme.pebble import Names
 from tests.acme.test_served import Ground, site
 from tests.kit import EdgeKit, Pki, Raw
 from tests.kit.edge import until
+from tests.kit.halt import halt
 
 Edges = Callable[..., EdgeKit]
 
@@ -111,7 +112,7 @@ def test_a_supervisor_that_dies_before_the_authority_is_told_goes_on_when_it_com
     it = begun(ground)
     first = shown(ground)
     assert first is not None
-    ground.pebble.process.process.send_signal(signal.SIGSTOP)
+    halt(ground.pebble.process.process.pid)
     try:
         done = acme(it, "revoke", "new", "--no-wait")
         assert done.returncode == 0, done

@@ -15,6 +15,7 @@ from everyhop.demo.stage import free_port
 from tests.kit import Pki
 from tests.kit.edge import until
 from tests.kit.ends_tls import EndsTls
+from tests.kit.halt import halt
 from tests.suites.peers import is_up
 
 SERVERS = ("redis", "valkey")
@@ -70,7 +71,7 @@ class Redis:
 
     def stop(self) -> None:
         """It answers nothing, and its sockets stay."""
-        self.process.send_signal(signal.SIGSTOP)
+        halt(self.process.pid)
 
     def goes_on(self) -> None:
         self.process.send_signal(signal.SIGCONT)

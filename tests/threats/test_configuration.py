@@ -33,6 +33,7 @@ from everyhop.evidence import read_observation
 from tests.kit import EdgeKit, Pki, Raw, exchange, read_answer, tls
 from tests.kit.edge import until
 from tests.kit.forge import HOUR, crl, forged, root, saved
+from tests.kit.halt import halt
 from tests.kit.raw import OK, answering, head
 from tests.threats.frames import Client, fields
 from tests.threats.measure import descriptors, engine_pid
@@ -408,7 +409,7 @@ def test_an_engine_that_answers_too_late_is_not_misunderstood(edge: Edges, raw: 
     it = edge(route(port))
     base, pid = it.config.read_text(), engine_pid(it)
     before = settled(it)
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         it.config.write_text(base + route(port, 'path = "/other"', "other"))
         answer = asked(it, "reload")
@@ -426,7 +427,7 @@ def test_what_was_asked_of_an_engine_by_one_who_has_left_is_not_done(edge: Edges
     it = edge(route(raw(answering(OK)).port))
     pid = engine_pid(it)
     path = engine_socket(it.folder / "admin.sock")
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         for _ in range(20):
             left = Control.connect(path)

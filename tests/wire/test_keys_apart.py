@@ -27,6 +27,7 @@ from everyhop.demo.certificates import Leaf, put
 from everyhop.engine import holding as h
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
+from tests.kit.halt import halt
 from tests.kit.process import ROOT, children, is_readable, open_files, tasks
 from tests.kit.raw import OK, answering
 
@@ -169,7 +170,7 @@ def test_a_holder_that_hangs_is_followed_by_another_and_open_connections_go_on_m
     with tls(ground.edge.port, "a.test", ground.pki.public.file) as sock:
         assert exchange(sock, KEEP.format("a.test")).status == 200
         first = ground.told()["pid"]
-        os.kill(first, signal.SIGSTOP)
+        halt(first)
         assert exchange(sock, KEEP.format("a.test")).status == 200
         until(lambda: ground.told()["pid"] != first)
         assert exchange(sock, KEEP.format("a.test")).status == 200
@@ -181,8 +182,8 @@ def test_where_nobody_signs_a_handshake_ends_by_its_own_name_and_no_key_goes_to_
     """The supervisor is stopped as well, which would bring another."""
     assert ground.get("a.test") == 200
     holder, supervisor = ground.told()["pid"], ground.edge.edge.process.pid
-    os.kill(supervisor, signal.SIGSTOP)
-    os.kill(holder, signal.SIGSTOP)
+    halt(supervisor)
+    halt(holder)
     try:
         with pytest.raises(OSError):
             ground.get("a.test")
@@ -202,8 +203,8 @@ def test_a_backend_is_not_blamed_for_a_key_that_signed_nothing(edge: Edges, raw:
     holder, supervisor = ground.told()["pid"], ground.edge.edge.process.pid
     with tls(ground.edge.port, "c.test", pki.public.file) as sock:
         assert exchange(sock, KEEP.format("c.test")).status == 200
-        os.kill(supervisor, signal.SIGSTOP)
-        os.kill(holder, signal.SIGSTOP)
+        halt(supervisor)
+        halt(holder)
         try:
             assert [exchange(sock, KEEP.format("c.test")).status for _ in range(5)] == [503] * 5
         finally:

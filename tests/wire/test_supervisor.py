@@ -25,6 +25,7 @@ from everyhop.demo.stage import Edge, free_port
 from everyhop.errors import EveryhopError
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
+from tests.kit.halt import halt
 from tests.kit.process import children, open_files
 
 Edges = Callable[..., EdgeKit]
@@ -187,7 +188,7 @@ def test_a_certificate_that_is_renewed_during_a_reload_is_served(own: EdgeKit, b
     engine, before = engine_of(own), serial(own, pki)
     own.config.write_text(own.config.read_text().replace('name = "r"\n', 'name = "r"\npriority = 7\n'))
     mark = len(own.edge.said)
-    os.kill(engine, signal.SIGSTOP)
+    halt(engine)
     try:
         own.edge.process.send_signal(signal.SIGHUP)
         # It was compiled, and waits for the engine: the sealed material is on its way.
@@ -361,7 +362,7 @@ def test_a_question_that_the_supervisor_does_not_know_is_refused_and_it_goes_on(
 def test_what_is_asked_during_a_long_reload_is_answered_after_it(edge: Edges, backend: Backend, pki: Pki) -> None:
     it = edge(route(backend.port))
     engine = engine_of(it)
-    os.kill(engine, signal.SIGSTOP)
+    halt(engine)
     answers: list[dict[str, Any]] = []
     asking = [threading.Thread(target=lambda: answers.append(it.admin("reload"))) for _ in range(3)]
     for thread in asking:

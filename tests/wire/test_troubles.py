@@ -28,6 +28,7 @@ from everyhop.engine.control import Control
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
 from tests.kit.forge import crl, root
+from tests.kit.halt import halt
 from tests.kit.list_server import ListServer
 from tests.kit.process import children
 from tests.kit.raw import OK, answering
@@ -245,7 +246,7 @@ def test_an_engine_that_died_is_told_with_how_it_ended(edge: Edges, backend: Bac
 def test_an_engine_that_does_not_answer_is_told_and_is_not_taken_for_a_dead_one(edge: Edges, backend: Backend) -> None:
     it = Ground(edge, route(f"127.0.0.1:{backend.port}"))
     (engine,) = children(it.it.edge.process.pid)
-    os.kill(engine, signal.SIGSTOP)
+    halt(engine)
     try:
         it.it.edge.wait_for("wrong: the edge: the engine does not answer its supervisor", 20)
         done = it.it.cli("status", "--config", str(it.it.config))
@@ -348,7 +349,7 @@ def test_nothing_is_said_to_be_well_again_because_nobody_says_anything(edge: Edg
     assert it.ask() == 502
     it.wait("impostor")
     (engine,) = children(it.it.edge.process.pid)
-    os.kill(engine, signal.SIGSTOP)
+    halt(engine)
     try:
         it.it.edge.wait_for("[engine-silent]", 20)
         assert set(it.troubles()) == {"engine-silent", "impostor"}

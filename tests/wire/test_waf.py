@@ -20,6 +20,7 @@ from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.clients import Answer, read_answer
 from tests.kit.edge import until
+from tests.kit.halt import halt
 from tests.kit.inspector import built
 from tests.kit.raw import OK, Record, whole
 from tests.wire.test_http2 import Speaker, curl
@@ -383,7 +384,7 @@ def test_one_that_says_nothing_makes_requests_late_and_is_followed_by_another(st
     it = stage(f"deadline_ms = 200\n{passes}")
     before = it.inspector_pid()
     assert before is not None
-    os.kill(before, signal.SIGSTOP)
+    halt(before)
     it.refused(503, "waf/late", GET)
     until(lambda: it.inspector_pid() not in (None, before), 60)
     until(lambda: it.ask(ATTACK).status == 403)
@@ -393,7 +394,7 @@ def test_more_than_may_be_inspected_at_once_are_refused_and_those_before_are_not
     it = stage("at_once = 1\ndeadline_ms = 10000")
     pid = it.inspector_pid()
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     with tls(it.edge.port, "a.test", it.pki.public.file) as first:
         first.sendall(GET.encode())
         until(lambda: under_way(it, 1))
@@ -408,7 +409,7 @@ def test_one_address_has_a_part_of_what_is_inspected_at_once_and_the_others_have
     it = stage("at_once = 4\ndeadline_ms = 10000", listener='trusted_proxies = ["127.0.0.1/32"]')
     pid = it.inspector_pid()
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     by = [GET.replace("\r\n\r\n", f"\r\nX-Forwarded-For: 192.0.2.{n}\r\n\r\n") for n in range(3)]
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(tls(it.edge.port, "a.test", it.pki.public.file)) for _ in by]
@@ -424,7 +425,7 @@ def test_a_client_that_leaves_is_not_waited_for(stage: Callable[..., Stage]) -> 
     it = stage("deadline_ms = 10000")
     pid = it.inspector_pid()
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     with tls(it.edge.port, "a.test", it.pki.public.file) as sock:
         sock.sendall(GET.encode())
         until(lambda: it.edge.admin("status")["engine"]["wafs"][0]["under_way"] == 1)
