@@ -19,23 +19,9 @@ from everyhop.compile import Compiled, compile_file
 from everyhop.demo.certificates import Authority
 from everyhop.model import CrlSection
 from tests.kit.forge import FETCHED, Signer, crl, forged, root, saved
+from tests.kit.one_site import TEXT
 
 DAY = dt.timedelta(days=1)
-TEXT = """\
-version = 1
-[[listener]]
-name = "l"
-bind = ["127.0.0.1:8443"]
-[[site]]
-name = "s"
-hosts = ["a.test"]
-certs = [{ chain = "leaf.pem", key = "file:leaf.key" }]
-[[route]]
-name = "r"
-host = "a.test"
-tls = "plaintext"
-to = ["127.0.0.1:1"]
-"""
 
 
 def of(folder: Path, leaf: Signer, by: Signer) -> Compiled:

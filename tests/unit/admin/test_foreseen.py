@@ -16,24 +16,10 @@ from everyhop.demo.certificates import Authority
 from everyhop.engine.messages import Trouble
 from everyhop.model import CrlSection
 from tests.kit.forge import crl, forged, root, saved
+from tests.kit.one_site import TEXT
 
 DAY = dt.timedelta(days=1)
 URL = "http://lists.test/ca.crl"
-TEXT = """\
-version = 1
-[[listener]]
-name = "l"
-bind = ["127.0.0.1:8443"]
-[[site]]
-name = "s"
-hosts = ["a.test"]
-certs = [{ chain = "leaf.pem", key = "file:leaf.key" }]
-[[route]]
-name = "r"
-host = "a.test"
-tls = "plaintext"
-to = ["127.0.0.1:1"]
-"""
 
 
 def running(folder: Path, *, lasts: float = 90, below: float | None = None, listed: bool = False) -> Compiled:
