@@ -17,7 +17,7 @@ pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 pub fn number(out: &mut Vec<u8>, mut n: u64) {
-    // Statuses, octets of addresses and most ports: a division or none.
+    // Statuses and octets of addresses: three digits at most, without a loop.
     if let Ok(n) = u16::try_from(n)
         && n < 1000
     {

@@ -100,10 +100,9 @@ fn no_bytes_make_the_decoder_panic() {
 
 #[test]
 fn numbers_are_written_as_they_are() {
-    let mut out = Vec::new();
-    for n in [0, 7, 10, u64::MAX] {
+    for n in (0..=70_000).chain([u64::MAX - 1, u64::MAX]) {
+        let mut out = Vec::new();
         write::number(&mut out, n);
-        out.push(b' ');
+        assert_eq!(out, n.to_string().into_bytes());
     }
-    assert_eq!(String::from_utf8_lossy(&out), "0 7 10 18446744073709551615 ");
 }

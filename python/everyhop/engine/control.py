@@ -30,8 +30,8 @@ class EngineRefused(EveryhopError):
 
 
 MIB_S = 2.0
-"""For how much longer an answer is waited for, for each MiB that is sent: what ten thousand sites need is some fifty, and to make all of it
-ready takes an engine on a busy machine many seconds."""
+"""For how much longer an answer is waited for, for each MiB that is sent: a plan of ten thousand sites has some twenty, its keys and
+certificates come besides, and to make all of it ready took an engine on a busy machine more than ten seconds."""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
