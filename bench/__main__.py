@@ -22,10 +22,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import extras, features, many_checks, page, stalled_readers, times, uploads
+from bench import (
+    extras,
+    feature_subjects,
+    features,
+    inspecting,
+    many_checks,
+    page,
+    passing,
+    passing_subjects,
+    stalled_readers,
+    times,
+    uploads,
+)
 from bench.cells import Cannot, Cell, all_cells
-from bench.feature_subjects import MAKERS
-from bench.stage import RESULTS, stage, stop
+from bench.stage import RESULTS, absent, stage, stop
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
 NOISY = 0.2
@@ -174,7 +185,10 @@ def main() -> int:
                     found["stalled"] = stalled_readers.measure(folder, back, 64)
                     found["uploads"] = uploads.measure(folder, back, 100)
                     found["checks"] = many_checks.measure(1000, 60)
-                    found["features"] = features.figures(given.rounds, given.scale, list(MAKERS))
+                    found["features"] = features.figures(given.rounds, given.scale, list(feature_subjects.MAKERS))
+                    found["passing"] = passing.figures(given.rounds, given.scale, list(passing_subjects.MAKERS))
+                    found["inspecting"] = inspecting.figures(given.rounds, given.scale, list(inspecting.PEERS))
+                    found["absent"] = absent(peers, {s.name for s in subjects})
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }

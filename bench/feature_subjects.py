@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import tracing
 from bench.envoy import EXTENSIONS, cluster, listener, routed, router
 from bench.subjects import (
     SUBJECT_CPU,
@@ -26,7 +27,7 @@ from bench.subjects import (
 )
 from everyhop.demo.stage import free_port
 
-FEATURES = ("plain", "edits", "redirect", "gzip", "hash", "routes", "log")
+FEATURES = ("plain", "edits", "redirect", "gzip", "hash", "routes", "log", "traces")
 ROUTES = 5000
 BACKENDS = 8
 TEXT_BYTES = 10 * 1024
@@ -36,9 +37,10 @@ FIELDS = ("time", "client", "method", "path", "status", "bytes_out", "duration_u
 
 @dataclass(frozen=True)
 class Behind:
-    """The origin's ports: one alone, and as many as a hash spreads over."""
+    """The origin's ports: one alone, and as many as a hash spreads over; and the collector's."""
 
     ports: tuple[int, ...]
+    spans: int
 
     @property
     def one(self) -> int:
@@ -57,18 +59,19 @@ def text_of(size: int) -> bytes:
 
 def origin(folder: Path) -> tuple[Behind, subprocess.Popen[bytes]]:
     """nginx, which tells in fields of its own what it was asked for and at which port."""
-    back = Behind(tuple(free_port() for _ in range(BACKENDS)))
+    back = Behind(tuple(free_port() for _ in range(BACKENDS)), free_port())
     www = folder / "www"
     (www / "text.html").write_bytes(text_of(TEXT_BYTES))
     told = (
         "add_header X-Origin yes; add_header X-Port $server_port; add_header X-Asked $uri;\n"
-        'add_header X-Heard "$http_x_edge/$http_x_debug";'
+        'add_header X-Heard "$http_x_edge/$http_x_debug"; add_header X-Traced $http_traceparent;'
     )
     servers = (
         "types { text/html html; }\n"
         f"server {{ {' '.join(f'listen 127.0.0.1:{port} backlog=4096;' for port in back.ports)}\n"
         f"root {www}; {told}\n"
-        f"location = /text.html {{ }}\nlocation / {{ return 200 '{'x' * 256}'; }} }}"
+        f"location = /text.html {{ }}\nlocation / {{ return 200 '{'x' * 256}'; }} }}\n"
+        + tracing.collector(folder, back.spans)
     )
     return back, nginx_behind(folder, "f", servers)
 
@@ -94,12 +97,14 @@ def everyhop(folder: Path, back: Behind) -> Subject:
         'version = 1\n[engine]\nthreads = 1\n[log]\naccess = "off"\n'
         + "".join(f'[[listener]]\nname = "{name}"\nbind = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
         + '[[site]]\nname = "s"\nhosts = ["a.test"]\ncerts = [{ chain = "edge.pem", key = "file:edge.key" }]\n'
+        + tracing.of_everyhop(back.spans)
     )
 
     def route(name: str, more: str, *, behind: str = f'tls = "plaintext"\n{to}\n', path: str = "") -> str:
         where = f'path = "{path}"\n' if path else ""
         own = name if name in ports else "routes"
-        return f'[[route]]\nname = "{name}"\nhost = "a.test"\nlisteners = ["{own}"]\n{where}{behind}{more}'
+        untraced = "traces = false\n" if behind and name != "traces" else ""
+        return f'[[route]]\nname = "{name}"\nhost = "a.test"\nlisteners = ["{own}"]\n{where}{behind}{untraced}{more}'
 
     fields = ", ".join(f'"{name}"' for name in FIELDS)
     text = head + "".join(
@@ -114,11 +119,12 @@ def everyhop(folder: Path, back: Behind) -> Subject:
             route("gzip", 'compress = ["gzip"]\n'),
             route("hash", 'balance = "hash:path"\n', behind=f'tls = "plaintext"\nto = [{many}]\n'),
             route("log", f'log = {{ to = "{folder}/everyhop.log", fields = [{fields}] }}\n'),
+            route("traces", ""),
         )
     )
     rows = [
         f'[[route]]\nname = "r{i}"\nhost = "a.test"\nlisteners = ["routes"]\npath = "/r/{i}"\ntls = "plaintext"\n'
-        f'{to}\nstrip = "/r/{i}"\nrewrite = "/s/{i}{{path}}"\n'
+        f'{to}\ntraces = false\nstrip = "/r/{i}"\nrewrite = "/s/{i}{{path}}"\n'
         for i in range(ROUTES)
     ]
     it = released(folder, "everyhop", text + "".join(rows), ports)
@@ -130,7 +136,7 @@ def nginx(folder: Path, back: Behind) -> Subject | None:
     program = which("nginx")
     if not program:
         return None
-    ports = {name: free_port() for name in FEATURES}
+    ports = {name: free_port() for name in FEATURES if name != "traces"}
     log = (
         'log_format j escape=json \'{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method",'
         '"path":"$uri","status":$status,"bytes_out":$body_bytes_sent,"duration":$request_time,'
@@ -174,7 +180,7 @@ def haproxy(folder: Path, back: Behind) -> Subject | None:
     program = which("haproxy")
     if not program:
         return None
-    ports = {name: free_port() for name in FEATURES}
+    ports = {name: free_port() for name in FEATURES if name != "traces"}
     (folder / "edge-both.pem").write_bytes((folder / "edge.pem").read_bytes() + (folder / "edge.key").read_bytes())
     (folder / "routes.map").write_text("".join(f"/r/{i}/ /s/{i}/\n" for i in range(ROUTES)))
     line = (
@@ -255,6 +261,7 @@ def envoy(folder: Path, back: Behind) -> Subject | None:
         "hash": [to("many", hash_policy=by_path)],
         "routes": rows,  # type: ignore[dict-item]
         "log": [to("plain")],
+        "traces": [to("plain")],
     }
     library = {"@type": f"{EXTENSIONS}compression.gzip.compressor.v3.Gzip", "compression_level": "COMPRESSION_LEVEL_4"}
     packs = {
@@ -286,14 +293,20 @@ def envoy(folder: Path, back: Behind) -> Subject | None:
             "route_config": routed(routes),
             "http_filters": [*packing, router()],
             **({"access_log": [{"name": "f", "typed_config": writes}]} if name == "log" else {}),
+            **({"tracing": tracing.of_envoy()} if name == "traces" else {}),
         }
         return listener(name, ports[name], manager, folder, ["h2", "http/1.1"])
 
     whole = {
         "static_resources": {
             "listeners": [served(name, routes) for name, routes in inside.items()],
-            "clusters": [cluster("plain", (back.one,)), cluster("many", back.ports, lb_policy="RING_HASH")],
-        }
+            "clusters": [
+                cluster("plain", (back.one,)),
+                cluster("many", back.ports, lb_policy="RING_HASH"),
+                cluster("spans", (back.spans,)),
+            ],
+        },
+        "layered_runtime": tracing.ENVOY_BATCHES,
     }
     config = folder / "features.json"
     config.write_text(json.dumps(whole))

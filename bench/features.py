@@ -3,8 +3,9 @@
     python -m bench.features [--rounds N] [--scale 0.1] [--only FEATURE] [--peers everyhop,nginx] [--write]
 
 Each subject must do to a request what is measured, and is asked before it is measured: which fields arrived and came back,
-where a redirect leads, what gzip unpacks to, that one path has one backend and many have several, and which path of 5,000 the
-backend was asked for. `--write` puts the figures into `bench/results.json` and renders the page.
+where a redirect leads, what gzip unpacks to, that one path has one backend and many have several, which path of 5,000 the
+backend was asked for, and of a trace what the backend and the collector heard. Everyhop takes part twice, with the feature and
+without. `--write` puts the figures into `bench/results.json` and renders the page.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench import tracing
 from bench.cells import run
 from bench.feature_subjects import BACKENDS, FEATURES, MAKERS, ROUTES, TEXT_BYTES, Behind, origin, text_of
-from bench.stage import called, stop
+from bench.page import WITHOUT
+from bench.stage import absent, called, stop
 from bench.subjects import Subject, begun_with, wait_port, which
 from everyhop.demo.certificates import Authority
 
@@ -59,6 +62,7 @@ WHAT = {
     "log": Feature(
         "access log in JSON, eight fields, to a file", headers=("user-agent: Mozilla/5.0 (X11; Linux x86_64)",)
     ),
+    "traces": Feature("every request traced, told to a collector by OTLP"),
 }
 assert tuple(WHAT) == FEATURES
 
@@ -121,6 +125,8 @@ def prove(folder: Path, subject: Subject) -> int:
     must(it.status == 200, "log", it)
     line = logged(folder / f"{subject.name}.log", "/logged")
     must("proof/1" in json.dumps(line) and "127.0.0.1" in json.dumps(line) and len(line) == 8, "log", line)
+    if "traces" in subject.ports:
+        tracing.prove(folder, subject.name, of("traces", "/").fields.get("x-traced", ""))
     return packed
 
 
@@ -159,14 +165,31 @@ def measure(folder: Path, subjects: list[Subject], feature: str, rounds: int, sc
     """Interleaved rounds; the first warms up, and as many again follow where they differ by much."""
     costs: dict[str, list[float]] = {}
     done = 0
+    able = [it for it in beside_itself(subjects) if feature in it.ports]
     while done <= rounds or (noisy(costs) and done <= 2 * rounds):
-        for subject in begun_with(subjects, done):
+        for subject in begun_with(able, done):
             before = subject.cpu_s()
             count = drive(folder, subject, feature, scale)
             if done:
                 costs.setdefault(subject.name, []).append(round((subject.cpu_s() - before) * 1e6 / count, 4))
         done += 1
+    if feature == "traces":
+        for subject in subjects:
+            if feature in subject.ports:
+                tracing.sent(folder, subject.name, done * count)
     return costs
+
+
+def beside_itself(subjects: list[Subject]) -> list[Subject]:
+    """And Everyhop once more: what is asked of a feature, asked where there is none."""
+    return [
+        *subjects,
+        *(
+            replace(it, name=WITHOUT, ports={name: it.ports["plain"] for name in it.ports if name != "plain"})
+            for it in subjects
+            if it.name == "everyhop"
+        ),
+    ]
 
 
 def noisy(costs: dict[str, list[float]]) -> bool:
@@ -215,7 +238,7 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
                 print(f"{feature:<10} us/request  {told}{'  (noisy)' * noisy(costs)}", flush=True)
             print(f"10 KiB by gzip, bytes: {packed}", flush=True)
             of = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
-    return {"rows": rows, "packed": packed, "subjects": of}
+    return {"rows": rows, "packed": packed, "subjects": of, "absent": absent(peers, of)}
 
 
 def masked(text: str, folder: Path) -> str:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from bench.cells import run
 from bench.features import ask, masked, noisy
-from bench.stage import called, stop
+from bench.stage import absent, called, stop
 from bench.subjects import (
     LOAD_CPU,
     SUBJECT_CPU,
@@ -46,6 +46,7 @@ from everyhop.demo.certificates import Authority
 from everyhop.demo.stage import free_port
 from everyhop.waf import Inspector, found
 
+PEERS = ("everyhop", "nginx", "coraza")
 WAF = Path(__file__).parents[1] / "waf"
 
 BROWSER = {
@@ -362,8 +363,8 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
             waits = felt(folder, subjects[0], scale)
             print("  ".join(f"{k} {v} us" for k, v in waits.items()), flush=True)
             of = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
-    return {"rows": rows, "waits": waits, "subjects": of}
+    return {"rows": rows, "waits": waits, "subjects": of, "absent": absent(("nginx", "nginx-crs-3", "coraza"), of)}
 
 
 if __name__ == "__main__":
-    sys.exit(called(__doc__, "inspecting", figures, WHAT, ("everyhop", "nginx", "coraza")))
+    sys.exit(called(__doc__, "inspecting", figures, WHAT, PEERS))

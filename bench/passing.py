@@ -4,7 +4,8 @@
 
 A limit by the client's address that nobody exceeds, a token (ES256) that was seen before, one that was not, and another service that is
 asked about each request. Each subject is asked first whether it refuses: the fourth request of a limit of three, a token of a stranger,
-for somebody else, from somebody else and of yesterday, and whom the other service denies. `--write` puts the figures into
+for somebody else, from somebody else and of yesterday, and whom the other service denies. Everyhop takes part twice, with the check and
+without. `--write` puts the figures into
 `bench/results.json` and renders the page.
 """
 
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cells import run
-from bench.features import ask, masked, noisy
+from bench.features import ask, beside_itself, masked, noisy
 from bench.passing_subjects import MAKERS, origin
-from bench.stage import called, stop
+from bench.stage import absent, called, stop
 from bench.subjects import Subject, begun_with, wait_port, which
 from everyhop.demo.certificates import Authority
 from tests.kit.tokens import ISSUER, Issuer
@@ -120,7 +121,7 @@ class Ground:
         """Interleaved rounds; the first warms up, and as many again follow where they differ by much."""
         costs: dict[str, list[float]] = {}
         done = 0
-        able = [it for it in subjects if PORTS.get(check, check) in it.ports]
+        able = [it for it in beside_itself(subjects) if PORTS.get(check, check) in it.ports]
         while able and (done <= rounds or (noisy(costs) and done <= 2 * rounds)):
             for subject in begun_with(able, done):
                 before = subject.cpu_s()
@@ -173,7 +174,7 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
                 told = "  ".join(f"{k} {statistics.median(v):.2f}" for k, v in costs.items())
                 print(f"{check:<10} us/request  {told}{'  (noisy)' * noisy(costs)}", flush=True)
             of = {s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects}
-    return {"rows": rows, "subjects": of}
+    return {"rows": rows, "subjects": of, "absent": absent(peers, of)}
 
 
 if __name__ == "__main__":

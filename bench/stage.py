@@ -45,6 +45,12 @@ def stage(folder: Path) -> Iterator[Origin]:
             it.wait(10)
 
 
+def absent(asked: Iterable[str], there: Iterable[str]) -> list[str]:
+    """Whom the machine does not have: the page says so."""
+    found = set(there)
+    return [name for name in asked if name not in found]
+
+
 def stop(subject: Subject) -> None:
     for pid in reversed(subject.pids()):
         with contextlib.suppress(ProcessLookupError):
