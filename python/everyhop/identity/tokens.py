@@ -101,8 +101,9 @@ def judge_module(path: Path) -> None:
         raise Unusable("key/module", f"the module {path} is no file", mend, "key")
     for it in (real, *real.parents):
         seen = it.stat()
-        # In a folder such as /tmp nobody replaces what is another's.
-        others = seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not seen.st_mode & stat.S_ISVTX
+        # In a folder such as /tmp nobody replaces what is another's; on a file that bit keeps nobody from writing.
+        sticky = it != real and seen.st_mode & stat.S_ISVTX
+        others = seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky
         if seen.st_uid != 0:
             what, mend = f"it is loaded, and {it} belongs to user {seen.st_uid}", f"chown root {it}"
         elif others:

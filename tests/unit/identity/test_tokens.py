@@ -9,8 +9,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from everyhop.demo.certificates import new_key
 from everyhop.identity import Readings, Unusable
-from everyhop.identity.tokens import EXAMPLE, judge_module, pin_reference, read_pin, read_uri
+from everyhop.identity.tokens import EXAMPLE, judge_module, pin_reference, read_pin, read_token_key, read_uri
 from tests.kit import Pki
 from tests.kit.forge import alone, forged, public, root
 
@@ -32,7 +33,7 @@ def test_a_module_that_others_could_change_is_not_loaded(tmp_path: Path) -> None
     it.write_bytes(b"")
     it.chmod(0o644)
     judge_module(it)
-    for mode in (0o664, 0o646):
+    for mode in (0o664, 0o646, 0o1664, 0o1646):
         it.chmod(mode)
         assert f"{it} can be written by others (mode {mode:04o}); chmod go-w {it}" in why(it)
     it.chmod(0o644)
@@ -57,12 +58,26 @@ def test_a_module_that_is_none_is_told(tmp_path: Path) -> None:
     assert str(tmp_path / "loop") in why(tmp_path / "loop")
 
 
+@needs_root
+def test_a_key_of_rsa_and_on_either_curve_of_tokens_is_asked_for_and_its_module_must_be_there(tmp_path: Path) -> None:
+    (module := tmp_path / "m.so").write_bytes(b"")
+    for n, key in enumerate((new_key("rsa"), *(ec.generate_private_key(it()) for it in (ec.SECP256R1, ec.SECP384R1)))):
+        leaf = alone("a.test", key=key).cert
+        uri = f"pkcs11:token=a;object=b?module-path={module}"
+        it, files = read_token_key(uri, leaf, tmp_path, {})
+        assert (it.uri, it.module, it.pin, files) == (uri, str(module), None, {}), n
+    with pytest.raises(Unusable, match="No such file"):
+        read_token_key(uri.replace("m.so", "gone.so"), leaf, tmp_path, {})
+
+
 def test_a_pin_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "pin"
     file.touch(0o600)
     for text, read in ((b"1234\n", b"1234"), (b"12 34\r\n", b"12 34"), (b"1234", b"1234")):
         file.write_bytes(text)
         assert read_pin("file:pin", tmp_path, {})[0] == read
+    file.write_bytes(b"x" * 255)
+    assert read_pin("file:pin", tmp_path, {})[0] == b"x" * 255
     for text in (b"", b"\n", b"12\n34\n", b"x" * 256):
         file.write_bytes(text)
         with pytest.raises(Unusable, match="holds no PIN") as told:
