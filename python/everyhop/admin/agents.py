@@ -18,7 +18,8 @@ from everyhop.admin.telling import say
 from everyhop.authority.folder import content
 from everyhop.authority.held import Held
 from everyhop.errors import EveryhopError, Surroundings
-from everyhop.identity.agent import Agent, Svid
+from everyhop.identity.agent import Agent
+from everyhop.identity.workload import Svid
 from everyhop.model import SpiffeIdentity
 
 LATE = 0.6

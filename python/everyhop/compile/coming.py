@@ -10,8 +10,8 @@ from typing import Literal
 
 from everyhop.compile.world import Key, World
 from everyhop.identity import Pair, Unusable
-from everyhop.identity.agent import unfit_agent
 from everyhop.identity.keys import key_bytes
+from everyhop.identity.workload import unfit_agent
 from everyhop.model import CaIdentity, ComingIdentity, SpiffeIdentity
 from everyhop.model.identity import GIVEN, LISTS
 

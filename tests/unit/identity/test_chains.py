@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from everyhop.identity.chain import Role, broken, doubts
+from everyhop.identity.chain import Role, broken, doubts, issued
 from tests.kit import Pki
 from tests.kit.forge import FETCHED, HOUR, Signer, forged, new_key, of_version_1, root
 
@@ -24,6 +25,15 @@ def said(
     certs = tuple(it.cert if isinstance(it, Signer) else it for it in chain)
     assert broken(certs) is None, broken(certs)
     return [(d.slug.removeprefix("certificate/"), d.what) for d in doubts(certs, role, now, [s.cert for s in known])]
+
+
+def with_key(it: x509.Certificate, by: Signer, key: x25519.X25519PublicKey) -> bytes:
+    """The same for another key."""
+    now = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder().subject_name(it.subject).issuer_name(by.cert.subject).public_key(key)
+    made = made.serial_number(7).not_valid_before(now - HOUR).not_valid_after(now + HOUR)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return made.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 def slugs(*chain: Signer | x509.Certificate, **more: object) -> list[str]:
@@ -189,3 +199,16 @@ def test_what_a_certificate_is_not_for_is_told(top: Signer) -> None:
     for role, purpose in (("site", "serverAuth"), ("identity", "clientAuth")):
         (doubt,) = doubts((leaf(ca=True).cert,), role, NOW, [])  # type: ignore[arg-type]
         assert f"extendedKeyUsage={purpose}," in doubt.mend
+
+
+def test_an_issuer_whose_signature_cannot_be_judged_is_no_issuer(top: Signer, middle: Signer, leaf: Signer) -> None:
+    """Of another kind of key than the signature's, of one that signs no certificates, by an algorithm that nobody here knows."""
+    rsa = forged("Middle CA", top, ca=True, key=new_key("rsa"))
+    agrees = x509.load_der_x509_certificate(with_key(rsa.cert, top, x25519.X25519PrivateKey.generate().public_key()))
+    der = leaf.cert.public_bytes(Encoding.DER)
+    sha256, unknown = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")
+    strange = x509.load_der_x509_certificate(der.replace(sha256, unknown))
+    for child, by in ((leaf.cert, rsa.cert), (leaf.cert, agrees), (strange, middle.cert)):
+        assert child.issuer == by.subject and not issued(child, by)
+        why = broken((child, by))
+        assert why is not None and "did not sign" in why[0]

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from everyhop.demo.certificates import new_key
 from everyhop.identity import sha256
@@ -58,6 +59,13 @@ def test_a_key_of_a_kind_that_nobody_knows_is_told_as_that(pki: Pki) -> None:
     der = forged("a.test", root(pki.public)).cert.public_bytes(Encoding.DER)
     p256, unknown = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")
     assert described(x509.load_der_x509_certificate(der.replace(p256, unknown))).key.startswith("unknown (")
+
+
+def test_names_that_cannot_be_read_are_none_and_the_rest_is_told(pki: Pki, tmp_path: Path) -> None:
+    odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"\xff")
+    (tmp_path / "odd.pem").write_bytes(pem(forged("a.test", root(pki.public), more=[odd])))
+    it = shelf("odd.pem", tmp_path)
+    assert it.why_not is None and [(c.subject, c.names) for c in it.certificates] == [("CN=a.test", ())]
 
 
 def test_a_file_shows_each_of_its_certificates_and_the_digest_of_all(pki: Pki, tmp_path: Path) -> None:

@@ -129,6 +129,14 @@ def test_an_older_list_than_the_one_that_is_held_is_refused(
         assert "is older than the one that is held" in what and why in what
 
 
+@pytest.mark.parametrize("number", [None, 0, 7])
+def test_a_list_after_one_without_a_number_is_known_by_its_date_alone(ground: Ground, number: int | None) -> None:
+    held = ground.taken(ground.numbered(None, -HOUR))
+    body = ground.numbered(number, -HOUR)
+    assert ground.taken(body, held=held).pem == body
+    assert "UTC, and that is of" in ground.refused(ground.numbered(number, -2 * HOUR), held=held)
+
+
 def test_a_list_that_was_there_may_not_be_left_out_to_come_back_older(ground: Ground) -> None:
     both = ground.taken(ground.pem() + ground.pem(ground.second), ground.by, ground.second)
     roots = ground.roots(ground.by, ground.second)

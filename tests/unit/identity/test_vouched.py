@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from everyhop.authority.certify import pem
 from everyhop.demo.certificates import Authority
 from everyhop.identity import Roots, Unusable, read_roots
 from everyhop.identity.published import Published, published
-from everyhop.identity.vouched import MOST
-from tests.kit.forge import HOUR, Signer, crl, forged, public, root
+from tests.kit.forge import HOUR, Signer, crl, forged, of_version_1, public, root
 from tests.unit.identity.test_published import NOW, URL
 
 
@@ -148,9 +148,48 @@ def test_a_list_may_not_be_left_out_with_its_signer_to_come_back_older(ground: G
 
 
 def test_certificates_without_end_are_not_judged(ground: Ground) -> None:
-    many = ground.below.cert.public_bytes(Encoding.PEM) * (MOST + 1)
-    with pytest.raises(Unusable, match=f"{MOST + 1} certificates came along"):
-        ground.taken(ground.list(ground.root) + many)
+    many = ground.below.cert.public_bytes(Encoding.PEM) * 100
+    assert issuers(ground.taken(ground.body() + many)) == {"CN=Root CA", "CN=Issuing CA"}
+    with pytest.raises(Unusable, match="101 certificates came along, and 100 are read"):
+        ground.taken(ground.body(ground.below) + many)
+
+
+def test_a_certificate_along_holds_from_its_first_second_to_the_one_before_its_end(ground: Ground) -> None:
+    it, second = ground.below.cert, dt.timedelta(seconds=1)
+    begins, ends = it.not_valid_before_utc, it.not_valid_after_utc
+    body = ground.body(ground.below)
+    for now in (begins, ends - second):
+        assert issuers(published(URL, body, ground.roots(), None, now)) == {"CN=Root CA", "CN=Issuing CA"}
+    for now in (begins - second, ends):
+        with pytest.raises(Unusable, match="it holds from "):
+            published(URL, body, ground.roots(), None, now)
+
+
+def test_a_root_that_says_nothing_of_itself_vouches_for_authorities_below_it(ground: Ground) -> None:
+    """RFC 5280 knows version 1 without extensions."""
+    old = of_version_1("Root CA", ground.root)
+    ground.root = Signer(old.cert, old.key)
+    ground.below = forged("Issuing CA", ground.root, ca=True)
+    assert issuers(ground.taken(ground.body(ground.below))) == {"CN=Root CA", "CN=Issuing CA"}
+
+
+def test_one_above_that_may_have_authorities_below_it_is_enough(ground: Ground) -> None:
+    """An authority may have been certified anew, by the same key and for more."""
+    anew = root_of_length_0(ground)
+    ground.below = forged("Issuing CA", ground.root, ca=True)
+    both = read_roots(public(ground.folder, "both", ground.root).name, ground.folder)
+    more = read_roots(public(ground.folder, "more", anew).name, ground.folder)
+    body = ground.body(ground.below)
+    assert issuers(published(URL, body, (both, more), None, NOW)) == {"CN=Root CA", "CN=Issuing CA"}
+    with pytest.raises(Unusable, match="may have no authority below it"):
+        published(URL, body, (more,), None, NOW)
+
+
+def test_the_same_number_on_another_authority_s_list_takes_nobody_back(ground: Ground) -> None:
+    ground.stranger = forged("Second CA", ground.root, ca=True)
+    theirs = ground.list(ground.stranger, ground.below.cert)
+    it = ground.taken(ground.body(ground.below, ground.stranger) + theirs)
+    assert issuers(it) == {"CN=Root CA", "CN=Issuing CA", "CN=Second CA"}
 
 
 def test_a_certificate_that_cannot_be_read_is_told(ground: Ground) -> None:
