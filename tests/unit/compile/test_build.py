@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,18 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.compile.policies import DATED, WORDS, gained
 from everyhop.errors import Refused
-from everyhop.plan import AtBackend, AtEdge, MutualHop, OwnLog, Plan, ReencryptHop, Route, canonical, read_plan
+from everyhop.plan import (
+    AtBackend,
+    AtEdge,
+    MutualHop,
+    OwnLog,
+    Plan,
+    ReencryptHop,
+    Route,
+    SpeaksServe,
+    canonical,
+    read_plan,
+)
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 GOLDEN = Path(__file__).parents[3] / "schema" / "golden"
@@ -379,3 +391,60 @@ def test_pages_may_use_the_methods_that_are_written_else_those_of_the_route_else
     assert methods(', methods = ["DELETE", "GET"]') == ["DELETE", "GET"]
     assert methods(', methods = ["PUT"]', taken) == ["PUT"]
     assert methods(", methods = []") == []
+
+
+TOLD = '[traces]\ncollector = "o"\n{}\n[[collector]]\nname = "o"\nto = ["127.0.0.1:4318"]\ntls = "plaintext"\n'
+
+
+def test_parts_of_a_whole_stand_in_the_plan_in_millionths_and_the_whole_is_a_million() -> None:
+    for ratio, ppm in ((1.0, 1_000_000), (0.5, 500_000), (0.0, 0)):
+        (told,) = [built(top=TOLD.format(f"ratio = {ratio}")).traces]
+        assert told is not None and told.ppm == ppm
+        own = next(r for r in built(f"{NEAR}traces = {ratio}\n", top=TOLD.format("")).routes if r.name == "r").traces
+        assert own.model_dump() == {"kind": "share", "ppm": ppm}
+    for given, kind in (("true", "as_file"), ("false", "never")):
+        own = next(r for r in built(f"{NEAR}traces = {given}\n", top=TOLD.format("")).routes if r.name == "r").traces
+        assert own.model_dump() == {"kind": kind}
+    for slow_s, slow_ms in ((0.0001, 1), (0.001, 1), (0.002, 2), (3600.0, 3_600_000)):
+        told = built(top=TOLD.format(f"slow_s = {slow_s}")).traces
+        assert told is not None and told.slow_ms == slow_ms, "what is slow lasts for a while"
+
+
+def test_a_share_that_is_copied_is_a_millionth_at_least_and_the_whole_unless_it_says_less() -> None:
+    for share, per_million in (("", 1_000_000), (", share = 1.0", 1_000_000), (", share = 0.25", 250_000), (", share = 1e-9", 1)):  # fmt: skip
+        mirror = edge(f'{NEAR}mirror = {{ to = ["127.0.0.1:2"]{share} }}\n').mirror
+        assert mirror is not None and mirror.share_per_million == per_million
+
+
+def test_a_site_shows_the_certificate_of_the_identity_that_it_names() -> None:
+    text = HEAD.format(top="", listener="", site="").replace('name = "j"\nchain = "x"', 'name = "j"\nchain = "other"')
+    (certs,) = re.findall(r"certs = .*\n", text)
+    for name, chain, key in (("i", "x", "file:i"), ("j", "other", "file:j")):
+        it = compile_file(
+            "b.toml", now=NOW, files="skip", text=text.replace(certs, f'certs = [{{ identity = "{name}" }}]\n')
+        ).plan
+        assert [(c.material, c.chain, c.key) for c in it.sites[0].certs] == [(f"identity/{name}", chain, key)]
+
+
+def test_what_is_served_in_the_clear_stays_on_this_host_only_where_every_address_does() -> None:
+    def reach(*bind: str, more: str = "") -> str:
+        text = f'{HEAD.format(top="", listener="", site="")}[[route]]\nname = "r"\nhost = "c.test"\n{HERE}'
+        text += '[[site]]\nname = "t"\nhosts = ["c.test"]\nlisteners = ["c"]\n[[listener]]\nname = "c"\n'
+        text += f'speaks = "http"\nserve = true\nbind = {list(bind)}\n{more}'
+        (it,) = (
+            one for one in compile_file("b.toml", now=NOW, files="skip", text=text).plan.listeners if one.name == "c"
+        )
+        assert isinstance(it.speaks, SpeaksServe)
+        return it.speaks.reach.kind
+
+    assert reach("127.0.0.1:80") == reach("127.0.0.1:80", "[::1]:80") == "same_host"
+    for bind in (["127.0.0.1:80", "10.0.0.9:80"], ["10.0.0.9:80", "127.0.0.1:80"], ["10.0.0.9:80"]):
+        assert reach(*bind, more=SIGNED) == "accepted"
+
+
+def test_links_of_a_backend_are_changed_back_only_where_something_was_changed_on_the_way_there() -> None:
+    assert edge(HERE).locations == "keep"
+    for changed in ('host_header = "n.test"', 'path = "/x"\nstrip = "/x"', 'rewrite = "/one"'):
+        assert edge(f"{HERE}{changed}\n").locations == "rewrite"
+        for said in ("keep", "rewrite"):
+            assert edge(f'{HERE}{changed}\nlocations = "{said}"\n').locations == said

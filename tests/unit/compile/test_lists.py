@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
 
 from everyhop.authority.enrolment import Token
 from everyhop.compile import Compiled, compile_file, renewed
+from everyhop.compile.lists import is_writable
 from everyhop.demo.certificates import Authority
 from everyhop.errors import Refused
 from everyhop.identity import mark_of
@@ -142,6 +144,31 @@ def test_roots_that_are_yet_to_come_leave_a_list_that_nobody_can_judge(ground: G
     own = '[[identity]]\nname = "i"\nfrom = "ca"\nauthority = "ca.test:1"\ntoken = "file:token"\n'
     (ground.folder / "everyhop.toml").write_text(TEXT + text + own)
     assert compile_file(ground.folder / "everyhop.toml").lists == {URL: ()}
+
+
+def test_lists_are_kept_in_a_folder_that_is_ours_or_root_s_and_in_which_nobody_else_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_writable(tmp_path / "not there yet") is None
+    (file := tmp_path / "file").touch()
+    (lost := tmp_path / "lost").symlink_to(tmp_path / "nowhere")
+    for path, why in ((file, "is no folder"), (lost, "No such file")):
+        assert why in (is_writable(path) or "")
+    (folder := tmp_path / "lists").mkdir(0o755)
+    for mode, others in ((0o700, False), (0o755, False), (0o775, True), (0o757, True), (0o720, True), (0o702, True)):
+        folder.chmod(mode)
+        assert ("others can write" in (is_writable(folder) or "")) == others, oct(mode)
+    folder.chmod(0o755)
+    uid = folder.stat().st_uid
+    monkeypatch.setattr("os.geteuid", lambda: uid + 1)
+    assert (is_writable(folder) is None) == (uid == 0), "who is root can do so anyway"
+    if uid == 0:
+        for other in (1, 65534):
+            os.chown(folder, other, other)
+            monkeypatch.setattr("os.geteuid", lambda: 0)
+            assert f"another user (uid {other})" in (is_writable(folder) or "")
+            monkeypatch.setattr("os.geteuid", lambda uid=other: uid)
+            assert is_writable(folder) is None
 
 
 def test_a_name_with_a_scheme_is_a_url_and_others_are_files() -> None:
