@@ -60,8 +60,9 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 
 # Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; files begin in this
 # order, those with tests that take long first.
-BESIDE := -n 6 --dist loadfile --no-loadscope-reorder
-SLOW := tests/docs/test_install.py tests/suites tests/wire/test_health_kept.py tests/threats tests/acme
+BESIDE := -n 10 --dist loadfile --no-loadscope-reorder
+SLOW := $(addprefix tests/,docs/test_install.py applications/test_promises.py docs/test_commands.py wire/test_health_kept.py \
+  suites wire/test_waf.py wire/test_keys_apart.py wire/test_guard_enrol.py wire/test_migrate.py wire/test_capabilities.py threats acme)
 
 peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)
 	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)

@@ -21,7 +21,7 @@ def pytest_configure() -> None:
     os.environ["EVERYHOP_PORTS"] = f"{10_240 + worker * each}-{10_239 + (worker + 1) * each}"
 
 
-APART = 8
+APART = 12
 
 
 @pytest.fixture(scope="session")
