@@ -274,7 +274,7 @@ target/applications/node/.there: $(PEERS)/package.json $(PEERS)/package-lock.jso
 	@if command -v npm >/dev/null; then cd target/applications/node; \
 	  npm ci --silent --ignore-scripts --no-audit --no-fund; touch .there; fi
 
-guard: tools $(VENV)/.dev ## Instructions and system calls a request, against bench/guard.json (ARGS=--update writes it).
+guard: tools $(VENV)/.dev ## Instructions and system calls a request, bytes an idle connection, against bench/guard.json (ARGS=--update writes it).
 	@$(WHOLE) cargo build -q --release -p everyhop-control -p everyhop-load
 	@python -m bench.guard $(ARGS)
 

@@ -1,4 +1,5 @@
-"""Guard rails: instructions, allocations and system calls that one more request costs, compared with `bench/guard.json`.
+"""Guard rails: instructions, allocations and system calls that one more request costs, and the memory that one more idle
+connection holds, compared with `bench/guard.json`.
 
 What counts depends on no clock and no load: time stands still (`still.c`), nothing is sent before the engine sleeps
 (`steps.py`), and what a run sets up is taken away by counting a run and one three times as long. Instructions are those
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import steps, subjects
+from bench import idle, steps, subjects
 from bench.__main__ import prove
 from bench.stage import stage, stop
 from bench.subjects import Subject, everyhop, wait_port
@@ -230,39 +231,66 @@ def until_traced(subject: Subject, tracer: subprocess.Popen[str]) -> None:
     raise SystemExit("strace did not attach")
 
 
+def count_bytes(folder: Path) -> Counted:
+    counted: Counted = {}
+
+    def run(subject: Subject, sleep: steps.Sleep) -> None:
+        counted.update(idle.count(folder, subject, sleep))
+
+    run_with(folder, run)
+    return counted
+
+
+KINDS: dict[str, Callable[[Path], dict[str, Counted | None]]] = {
+    "callgrind": lambda folder: dict(zip(("instructions", "allocations"), count_in_callgrind(folder), strict=True)),
+    "calls": lambda folder: {"system calls": count_calls(folder)},
+    "idle": lambda folder: {"bytes, idle": count_bytes(folder)},
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--update", action="store_true", help="write the file anew")
+    parser.add_argument("--update", action="store_true", help="write the file anew, what is counted of it")
+    parser.add_argument("--only", choices=KINDS, help="count nothing else")
     given = parser.parse_args()
     os.sched_setaffinity(0, {int(subjects.LOAD_CPU)})
-    with tempfile.TemporaryDirectory(prefix="eh-guard-") as one, tempfile.TemporaryDirectory(prefix="eh-guard-") as two:
-        for name in (one, two):
-            Path(name).chmod(0o755)  # nginx reads as nobody
-        counted, allocated = count_in_callgrind(Path(one))
-        found = {"instructions": counted, "allocations": allocated, "system calls": count_calls(Path(two))}
+    found: dict[str, Counted | None] = {}
+    for kind, counts in KINDS.items():
+        if given.only in (None, kind):
+            with tempfile.TemporaryDirectory(prefix="eh-guard-") as name:
+                Path(name).chmod(0o755)  # nginx reads as nobody
+                found |= counts(Path(name))
     here = tools()
     if given.update:
-        FILE.write_text(json.dumps({"with": here, **found}, indent=1) + "\n")
+        kept = json.loads(FILE.read_text()) if given.only else {}
+        if kept and kept["with"] != here:
+            parser.error("the rest of the file was counted with other tools: update all of it")
+        FILE.write_text(json.dumps({**kept, "with": here, **found}, indent=1) + "\n")
+    return int(compared(found, here))
+
+
+def compared(found: dict[str, Counted | None], here: dict[str, str]) -> bool:
+    """Tells each figure beside the written one, and whether one changed."""
     written = json.loads(FILE.read_text())
     others = sorted(name for name, it in written["with"].items() if here.get(name) != it)
-    allowed = ALLOWED_ELSEWHERE if others else ALLOWED
     if others:
         print(
-            f"counted with another {', '.join(others)} than the file: {allowed:.0%} are allowed instead of {ALLOWED:.1%}"
+            f"counted with another {', '.join(others)} than the file: {ALLOWED_ELSEWHERE:.0%} are allowed instead of {ALLOWED:.1%}"
         )
-    changed = False
+    changed = []
     for kind, counts in found.items():
         if counts is None:
             print(f"{kind}: not counted, since tracing is not permitted here")
             continue
+        allowed = ALLOWED_ELSEWHERE if others else idle.ALLOWED if kind == "bytes, idle" else ALLOWED
         for name, count in counts.items():
             before = written.get(kind, {}).get(name, 0)
             off = abs(count - before) > max(before * allowed, LEAST)
-            changed |= off
+            changed += [name] * off
             print(f"{kind:<13} {name:<34} {count:>9,.6g}  written: {before:>9,.6g}{'  CHANGED' * off}")
     if changed:
-        print(f"a path changed by more than {allowed:.1%}: mend it, or say so with `make guard ARGS=--update`")
-    return int(changed)
+        print("a path changed by more than is allowed: mend it, or say so with `make guard ARGS=--update`")
+    return bool(changed)
 
 
 if __name__ == "__main__":

@@ -236,6 +236,12 @@ def ranged(costs: list[float] | None) -> str:
     return f"{middle:,.1f} ({min(costs):,.1f}-{max(costs):,.1f})"
 
 
+def idle() -> str:
+    """What the guard holds."""
+    counted = json.loads((HERE / "guard.json").read_text())["bytes, idle"]
+    return ", ".join(f"{name} {count:,} bytes" for name, count in counted.items())
+
+
 def configs(subjects: dict[str, Any]) -> str:
     parts = []
     for name in ORDER:
@@ -260,6 +266,7 @@ def render(results: Path) -> None:
         "STALLED": stalled(found),
         "UPLOADS": uploads(found),
         "CHECKS": checks(found),
+        "IDLE": idle(),
         "FEATURES": features(found),
         "PASSING": passing(found),
         "INSPECTING": inspecting(found),
