@@ -42,7 +42,7 @@ def judge(world: World) -> None:
     used = set()
     known = {it.name: it for it in world.config.authorizer}
     for i, route in enumerate(world.config.route):
-        if route.ask is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if route.ask is None or not route.carries_requests:
             continue
         used.add(route.ask)
         if route.ask not in known:

@@ -16,7 +16,7 @@ def judge(world: World) -> None:
     clear = serving(world)
     known = owned(world) if clear else {}
     for i, route in enumerate(world.config.route):
-        if route.basic is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if route.basic is None or not route.carries_requests:
             continue
         key: Key = ("route", i, "basic")
         beside(world, key, route)

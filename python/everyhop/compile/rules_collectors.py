@@ -35,7 +35,7 @@ def traces(world: World) -> None:
     given = config.traces
     if given is None:
         for i, route in enumerate(config.route):
-            if route.traces is not None and route.tls != "passthrough":
+            if route.traces is not None and route.tls != "passthrough" and not route.is_stream:
                 world.refuse(
                     "traces/nowhere",
                     ("route", i, "traces"),

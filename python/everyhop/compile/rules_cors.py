@@ -55,8 +55,7 @@ OF_CORS = "access-control-"
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        # Where no request is read or carried, the setting itself is refused.
-        if route.cors is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if route.cors is None or not route.carries_requests:
             continue
         said(world, ("route", i, "cors"), route, route.cors)
         found(world, i, route)

@@ -13,14 +13,16 @@ from everyhop.model import Cookies, Edits, Route
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
+        if not route.carries_requests:
+            continue
         for side, edits in (("request", route.request), ("response", route.response)):
-            if edits is not None and route.tls != "passthrough" and not route.is_answered:
+            if edits is not None:
                 asks = asked_for(route) if side == "request" else NOBODY
                 fields(world, ("route", i, side), route.name, edits, asks)
         copied = route.mirror.request if route.mirror else None
-        if copied is not None and route.tls != "passthrough" and not route.is_answered:
+        if copied is not None:
             fields(world, ("route", i, "mirror", "request"), route.name, copied, NOBODY)
-        if route.cookies is not None and route.tls != "passthrough" and not route.is_answered:
+        if route.cookies is not None:
             cookies(world, ("route", i, "cookies"), route.name, route.cookies)
 
 

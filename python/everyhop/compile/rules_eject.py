@@ -8,7 +8,7 @@ from everyhop.model import Route, Slow
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        if route.eject_on is not None and route.tls != "passthrough" and not route.is_stream and not route.is_answered:
+        if route.eject_on is not None and route.carries_requests:
             slow(world, ("route", i, "eject_on"), route)
 
 

@@ -21,7 +21,7 @@ def judge(world: World) -> None:
         accepted_needed: list[str] = []
         seen: dict[str, Key] = {}
         for it in behind(world.config, i):
-            if not it.is_mirror or (route.tls != "passthrough" and not route.is_stream):
+            if not it.is_mirror or route.carries_requests:
                 each(world, it, seen, accepted_needed)
         asking_at_all(world, i, route)
         if route.tls != "passthrough":

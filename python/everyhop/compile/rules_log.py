@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from everyhop.compile import names
@@ -123,10 +124,12 @@ def openable(world: World) -> None:
 def is_file(world: World, key: Key, text: str) -> None:
     if text in {"", "off", STDOUT}:
         return
-    path = Path(text)
     try:
-        why = "it is a folder" if path.is_dir() else ""
-        why = why or (f"{path.parent} is no folder" if path.parent.exists() and not path.parent.is_dir() else "")
+        why = "it is a folder" if stat.S_ISDIR(Path(text).stat().st_mode) else ""
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        why = f"{Path(text).parent} is no folder"
     except (OSError, ValueError) as e:
         why = str(e)
     if why:

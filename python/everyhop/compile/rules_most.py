@@ -10,7 +10,7 @@ SLUG = "route/nothing-to-do"
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         it, key = route.most, ("route", i, "most")
-        if it is None or route.tls == "passthrough" or route.is_answered or route.is_stream or it.requests is not None:
+        if it is None or not route.carries_requests or it.requests is not None:
             continue
         if it.connections is None:
             what = f"route {route.name!r} bounds neither connections nor requests"

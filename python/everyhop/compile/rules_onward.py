@@ -14,7 +14,7 @@ SLUG = "route/onward-path"
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        if route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if not route.carries_requests:
             continue
         if route.host_header is not None and names.authority(route.host_header) is None:
             what = f"route {route.name!r} asks backends for {route.host_header!r}, which is no host"

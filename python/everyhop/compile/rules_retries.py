@@ -10,7 +10,7 @@ SLUG = "route/no-retries"
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
         it = route.retries
-        if it is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if it is None or not route.carries_requests:
             continue
         key = ("route", i, "retries")
         if not it.on and it.per_try_s is None:

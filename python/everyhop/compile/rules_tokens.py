@@ -18,7 +18,7 @@ def judge(world: World) -> None:
     issuers(world)
     used = {name for route in world.config.route if route.jwt for name in route.jwt.issuers}
     for i, route in enumerate(world.config.route):
-        if route.jwt is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if route.jwt is None or not route.carries_requests:
             continue
         key: Key = ("route", i, "jwt")
         wanted_of(world, key, route, route.jwt)

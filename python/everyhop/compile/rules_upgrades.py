@@ -12,7 +12,7 @@ UNJUDGED = frozenset({"h2c", "h2", "http", "tls"})
 
 def judge(world: World) -> None:
     for i, route in enumerate(world.config.route):
-        if route.upgrades is not None and not route.is_answered and not route.is_stream and route.tls != "passthrough":
+        if route.upgrades is not None and route.carries_requests:
             listed(world, i, route, route.upgrades)
 
 

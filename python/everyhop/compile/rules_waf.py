@@ -107,7 +107,7 @@ def judge(world: World) -> None:
     known = {it.name for it in world.config.waf}
     used = set()
     for i, route in enumerate(world.config.route):
-        if route.waf is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if route.waf is None or not route.carries_requests:
             continue
         used.add(route.waf)
         if route.waf not in known:

@@ -28,7 +28,7 @@ def judge(world: World) -> None:
     by_name = {it.name: it for it in world.config.waf}
     for i, route in enumerate(world.config.route):
         it = by_name.get(route.waf or "")
-        if it is None or route.tls == "passthrough" or route.is_answered or route.is_stream:
+        if it is None or not route.carries_requests:
             continue
         tunnels(world, ("route", i), route, it)
         # What only detects holds and refuses nothing.

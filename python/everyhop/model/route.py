@@ -176,6 +176,11 @@ class Route(Section):
         return self.protocol == "tcp" and self.tls != "passthrough"
 
     @property
+    def carries_requests(self) -> bool:
+        """Requests are read here and carried to a backend: where none are, what is said of them is refused as a whole."""
+        return self.tls != "passthrough" and not self.is_stream and not self.is_answered
+
+    @property
     def compressed(self) -> Compress | None:
         """`compress` in its long form."""
         return Compress.model_validate({"with": self.compress}) if isinstance(self.compress, list) else self.compress

@@ -105,12 +105,46 @@ def test_a_value_that_no_field_can_have_is_not_set(value: str) -> None:
     assert slugs(route(CARRIED + f'request = {{ set = {{ x-a = "{value}" }} }}')) == ["config/wrong-value"]
 
 
-@pytest.mark.parametrize("setting", ['cors = { origins = ["a"] }', 'strip = "x"'])
+WRONG = (
+    'ask = "nobody"',
+    'basic = { file = "u", realm = "\\"" }',
+    "cookies = {}",
+    'cors = { origins = ["a"] }',
+    "eject_on = [{ slow_ms = 3600000 }, { slow_ms = 3600000 }]",
+    'host_header = "a b"',
+    'jwt = { issuer = "nobody" }',
+    'mirror = { to = ["127.0.0.1:2"], request = { set = { "x b" = "1" } } }',
+    'mirror = { to = ["nowhere"] }',
+    "most = {}",
+    'request = { set = { "x b" = "1" } }',
+    'response = { set = { "x b" = "1" } }',
+    "retries = { on = [] }",
+    'rewrite = "x"',
+    'rewrite = { regex = "(", to = "x" }',
+    'sticky = { cookie = "__x" }',
+    'strip = "x"',
+    'upgrades = ["a b"]',
+    'waf = "nobody"',
+)
+"""Words of requests that go to a backend, each with a value that is refused or warned of."""
+
+
+@pytest.mark.parametrize("setting", WRONG)
 def test_what_a_route_cannot_have_at_all_is_not_judged_by_its_value(setting: str) -> None:
+    told = slugs(route(CARRIED + setting))
+    assert told and not {*told} & {"route/layer-7-on-passthrough", "route/answered-here", "route/http-on-tcp"}
     passed = route(f'tls = "passthrough"\nto = ["127.0.0.1:1"]\n{setting}', "p.test")
     assert slugs(passed) == ["route/layer-7-on-passthrough"]
     assert slugs(route(f"answer = {{ status = 200 }}\n{setting}")) == ["route/answered-here"]
     assert slugs(STREAMS + route(f'{CARRIED}protocol = "tcp"\n{setting}', "t.test")) == ["route/http-on-tcp"]
+
+
+def test_where_spans_go_is_asked_of_a_route_that_has_some() -> None:
+    for way in (CARRIED, "answer = { status = 200 }\n"):
+        assert slugs(route(f"{way}traces = 0.5")) == ["traces/nowhere"]
+    assert slugs(STREAMS + route(f'{CARRIED}protocol = "tcp"\ntraces = 0.5', "t.test")) == ["route/http-on-tcp"]
+    passed = 'tls = "passthrough"\nto = ["127.0.0.1:1"]\ntraces = 0.5'
+    assert slugs(route(passed, "p.test")) == ["route/layer-7-on-passthrough"]
 
 
 BACK = 'redirect = { to = "https://{host}{path}" }\n'

@@ -42,6 +42,28 @@ def test_more_places_than_an_engine_has_threads_for_are_refused_and_as_many_are_
         compile_file(written(tmp_path, *logs, top='[log]\naccess = "stdout"\n'))
     (finding,) = told.value.findings
     assert f"{MOST + 1} places, and {MOST} are the most" in finding.what
+    line = (tmp_path / "everyhop.toml").read_text().splitlines()[finding.place.line - 1]
+    assert f"/{MOST - 1}.log" in line, "the first that is too many"
+
+
+def test_a_line_goes_to_no_folder_and_through_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for fine in ("new.log", "file", "folder/x.log", "not/there/yet.log"):
+        assert compile_file(written(tmp_path, f'"{tmp_path}/{fine}"')).findings == [], fine
+    for odd, why in (
+        ("folder", "it is a folder"),
+        ("file/x.log", "/file is no folder"),
+        ("a\\u0000b", "null byte"),
+        ("x" * 300, "name too long"),
+    ):
+        for log in (f'"{tmp_path}/{odd}"', f'{{ to = "{tmp_path}/{odd}" }}'):
+            with pytest.raises(Refused) as told:
+                compile_file(written(tmp_path, log))
+            (finding,) = told.value.findings
+            assert finding.slug == "log/cannot-open" and why in finding.what, finding
+            line = (tmp_path / "everyhop.toml").read_text().splitlines()[finding.place.line - 1]
+            assert line[finding.place.column - 1 :].startswith(f'"{tmp_path}/{odd}"')
 
 
 def test_all_files_are_opened_or_none_and_what_cannot_be_is_told_where_it_stands(tmp_path: Path) -> None:
