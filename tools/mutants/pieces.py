@@ -30,9 +30,12 @@ class Python:
 
     modules: tuple[str, ...]
     tests: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    """Modules of `modules` that are a piece of their own."""
 
 
 CASES = "tests/refusals/test_cases.py"
+BESIDE = "tests/refusals/test_beside_others.py"
 
 # Of the changes of each field those of one large plan: the random ones find the same, and cost a minute for each survivor.
 FIELDS = ("one_change_of_a_field_is_told_if_it_matters_and_silent_if_not", "renaming_and_reordering_are_silent")
@@ -50,6 +53,15 @@ PLAYBOOK = ("--features=everyhop-engine/fuzzing", "--lib", "--test=core")
 # Half of a crate each, whose other half is a piece of its own: what is new in the crate is in that.
 TABLE = ("crates/decide/src/table.rs",)
 MATERIAL = tuple(f"crates/running/src/{it}.rs" for it in ("build", "hops", "judge", "judged", "material"))
+
+# The other rules are of who is reached and how; a new one is among those.
+OF_REQUESTS = tuple(
+    f"compile/rules_{it}.py"
+    for it in (
+        *("answers", "authorizers", "basic", "collectors", "cors", "edits", "eject", "health", "limits", "log"),
+        *("most", "onward", "pages", "retries", "spread", "stores", "tokens", "upgrades", "waf", "waf_fit"),
+    )
+)
 
 PIECES: dict[str, Rust | Python] = {
     "plan": Rust(("everyhop-plan",)),
@@ -77,24 +89,43 @@ PIECES: dict[str, Rust | Python] = {
         ("compile/rules_*.py", "compile/places.py"),
         (
             "tests/unit/compile/test_hop_rules.py",
+            "tests/unit/compile/test_proof_rules.py",
+            "tests/unit/compile/test_served_rules.py",
+            "tests/unit/compile/test_acme_rules.py",
             "tests/unit/compile/test_name_rules.py",
             "tests/unit/compile/test_each_is_judged.py",
             "tests/unit/compile/test_route_rules.py",
             "tests/unit/compile/test_site_rules.py",
             "tests/unit/compile/test_tickets.py",
-            "tests/unit/compile/test_answer_rules.py",
             "tests/unit/compile/test_listener_rules.py",
             "tests/unit/compile/test_keys_apart.py",
             "tests/unit/compile/test_blind.py",
+            "tests/unit/compile/test_networks.py",
+            "tests/unit/compile/test_marked.py",
+            "tests/unit/compile/test_acme.py",
+            "tests/unit/compile/test_lists.py",
+            "tests/unit/compile/test_streams.py",
+            BESIDE,
+            CASES,
+        ),
+        without=OF_REQUESTS,
+    ),
+    "requests": Python(
+        OF_REQUESTS,
+        (
+            "tests/unit/compile/test_request_rules.py",
+            "tests/unit/compile/test_answer_rules.py",
+            "tests/unit/compile/test_each_is_judged.py",
+            "tests/unit/compile/test_route_rules.py",
+            "tests/unit/compile/test_hop_rules.py",
             "tests/unit/compile/test_health.py",
             "tests/unit/compile/test_log.py",
-            "tests/unit/compile/test_networks.py",
             "tests/unit/compile/test_pages.py",
             "tests/unit/compile/test_targets.py",
             "tests/unit/compile/test_marked.py",
+            "tests/unit/compile/test_waf_rules.py",
             "tests/unit/compile/test_waf_fit.py",
-            "tests/unit/compile/test_acme.py",
-            "tests/unit/compile/test_lists.py",
+            BESIDE,
             CASES,
         ),
     ),

@@ -58,7 +58,10 @@ def run(piece: Python, folder: Path, since: Since | None) -> Told:
     """
     tree = folder / "tree"
     copy(tree)
-    files = sorted(str(p.relative_to(tree)) for m in piece.modules for p in tree.glob(f"python/everyhop/{m}"))
+    mine, others = (
+        {p for m in them for p in tree.glob(f"python/everyhop/{m}")} for them in (piece.modules, piece.without)
+    )
+    files = sorted(str(p.relative_to(tree)) for p in mine - others)
     command = [sys.executable, "-I", "-S", "tools/mutants/ask.py", ASKED]
     config, session = folder / "config.toml", folder / "session.sqlite"
     config.write_text(
@@ -136,7 +139,9 @@ def copy(tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
-    built = [str(p.relative_to(ROOT)) for p in (ROOT / "python/everyhop").glob("*.so")]
+    # Without the inspector the tests that ask it are skipped, and what they judge would survive.
+    made = [*(ROOT / "python/everyhop").glob("*.so"), ROOT / "target/waf/everyhop-waf"]
+    built = [str(p.relative_to(ROOT)) for p in made]
     for name in [*filter(None, names), *built]:
         if not (ROOT / name).is_file():
             continue
