@@ -91,6 +91,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_hop_rules.py",
             "tests/unit/compile/test_proof_rules.py",
             "tests/unit/compile/test_served_rules.py",
+            "tests/unit/compile/test_identity_rules.py",
             "tests/unit/compile/test_acme_rules.py",
             "tests/unit/compile/test_name_rules.py",
             "tests/unit/compile/test_each_is_judged.py",
