@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import (
+    checking_subjects,
     extras,
     feature_subjects,
     features,
@@ -184,7 +185,7 @@ def main() -> int:
                     found["times"] = times.measure(folder, back)
                     found["stalled"] = stalled_readers.measure(folder, back, 64)
                     found["uploads"] = uploads.measure(folder, back, 100)
-                    found["checks"] = many_checks.measure(1000, 60)
+                    found["checks"] = many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS))
                     found["features"] = features.figures(given.rounds, given.scale, list(feature_subjects.MAKERS))
                     found["passing"] = passing.figures(given.rounds, given.scale, list(passing_subjects.MAKERS))
                     found["inspecting"] = inspecting.figures(given.rounds, given.scale, list(inspecting.PEERS))

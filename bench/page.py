@@ -154,12 +154,15 @@ def uploads(found: dict[str, Any]) -> str:
 
 
 def checks(found: dict[str, Any]) -> str:
-    rows = found.get("checks", [])
-    lines = ["| hop | the backend | of a core | a check |", "|---|---|---|---|"]
-    for it in rows:
-        does = "keeps it" if it["kept"] else "closes it"
-        lines.append(f"| `{it['hop']}` | {does} | **{it['part'] * 100:.1f} %** | {number(it['us'])} us |")
-    return "\n".join(lines) if rows else "Not measured."
+    of = found["checks"]
+    names = [n for n in ORDER if any(it["name"] == n for it in of["rows"])]
+    heads = [f"{n} {of['subjects'][n]['version']}" for n in names]
+    lines = [f"| hop | the backend | {' | '.join(heads)} |", "|---|---|" + "---|" * len(names)]
+    for hop, kept in dict.fromkeys((it["hop"], it["kept"]) for it in of["rows"]):
+        cells = {it["name"]: it for it in of["rows"] if (it["hop"], it["kept"]) == (hop, kept)}
+        texts = [f"{cells[n]['part'] * 100:.1f} %, {number(cells[n]['us'])} us a check" for n in names]
+        lines.append(f"| `{hop}` | {'keeps it' if kept else 'closes it'} | {' | '.join(texts)} |")
+    return "\n".join([*lines, *missing(of)])
 
 
 def each(of: dict[str, Any]) -> list[str]:
@@ -273,6 +276,7 @@ def render(results: Path) -> None:
         "CONFIGS": configs(found["subjects"]),
         "FEATURE_CONFIGS": "### Of the features\n\n" * ("features" in found)
         + configs(found.get("features", {}).get("subjects", {})),
+        "CHECKS_CONFIGS": "### Of who asks a thousand backends\n\n" + configs(found["checks"]["subjects"]),
         "PASSING_CONFIGS": "### Of who passes\n\n" * ("passing" in found)
         + configs(found.get("passing", {}).get("subjects", {})),
         "INSPECTING_CONFIGS": "### Of inspecting\n\n" * ("inspecting" in found)
