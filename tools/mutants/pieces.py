@@ -115,6 +115,7 @@ PIECES: dict[str, Rust | Python] = {
         OF_REQUESTS,
         (
             "tests/unit/compile/test_request_rules.py",
+            "tests/unit/compile/test_any_word.py",
             "tests/unit/compile/test_answer_rules.py",
             "tests/unit/compile/test_each_is_judged.py",
             "tests/unit/compile/test_route_rules.py",

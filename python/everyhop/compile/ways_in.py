@@ -162,6 +162,7 @@ def matching(it: Route) -> plan.Route | None:
                 "retries",
                 "mirror",
                 "answers",
+                "balance",
                 "sticky",
                 "health",
                 "slow_start_s",

@@ -24,6 +24,9 @@ TO = 'tls = "plaintext"\nto = ["127.0.0.1:1", "127.0.0.1:2"]\n'
 ISSUER = '[[issuer]]\nname = "corp"\nissuer = "https://i.test"\naudience = "api"\nkeys = { file = "k" }\nalgorithms = ["ES256"]\n'
 
 
+SITE_OF_TCP = '[[site]]\nname = "tcp"\nhosts = ["t.test"]\ncerts = [{ chain = "x", key = "file:z" }]\n'
+
+
 def route(more: str, host: str = "a.test", name: str = "r", to: str = TO) -> str:
     return f'[[route]]\nname = "{name}"\nhost = "{host}"\n{to}{more}\n'
 
@@ -370,3 +373,164 @@ def test_a_claim_is_told_in_a_field_of_its_own() -> None:
 )
 def test_what_a_client_may_switch_to_is_judged_by_its_name_without_case(more: str, slug: str | None) -> None:
     assert slugs(route(more)) == ([slug] if slug else [])
+
+
+@pytest.mark.parametrize(
+    ("balance", "slug"),
+    [
+        ("least-requests", None),
+        ("round-robin", None),
+        ("hash:client-address", None),
+        ("hash:path", None),
+        ("hash:cookie:c", None),
+        ("hash:cookie:host", None),
+        ("hash:header:x-a", None),
+        ("hash:header:host", "route/nothing-to-do"),
+        ("hash:header:", "config/wrong-value"),
+        ("hash:cookie:a b", "config/wrong-value"),
+        ("hash:query:x", "config/wrong-value"),
+        ("least-connections", "route/wrong-balance"),
+    ],
+)
+def test_backends_share_requests_by_what_a_request_has(balance: str, slug: str | None) -> None:
+    assert slugs(route(f'balance = "{balance}"')) == ([slug] if slug else [])
+
+
+@pytest.mark.parametrize(
+    ("balance", "read", "fine"),
+    [
+        ("least-connections", False, True),
+        ("round-robin", False, True),
+        ("hash:client-address", False, True),
+        ("least-requests", False, False),
+        ("hash:path", True, False),
+        ("hash:header:x-a", True, False),
+        ("hash:header:host", True, False),
+        ("hash:cookie:c", True, False),
+    ],
+)
+def test_backends_share_connections_by_what_a_connection_has(balance: str, read: bool, fine: bool) -> None:
+    passed = route(f'balance = "{balance}"', "p.test", to='tls = "passthrough"\nto = ["127.0.0.1:1"]\n')
+    carried = SITE_OF_TCP + route(f'balance = "{balance}"\nprotocol = "tcp"', "t.test")
+    if read:
+        assert slugs(passed) == ["route/layer-7-on-passthrough"] and slugs(carried) == ["route/http-on-tcp"]
+    else:
+        assert slugs(passed) == slugs(carried) == ([] if fine else ["route/wrong-balance"])
+
+
+@pytest.mark.parametrize(
+    ("zones", "slug"),
+    [
+        (("a", "b"), None),
+        (("a", None), None),
+        ((None, "a"), None),
+        ((None, None), None),
+        (("a", "a"), "route/nothing-to-do"),
+        (("a", "b b"), "config/wrong-value"),
+        (("", "a"), "config/wrong-value"),
+    ],
+)
+def test_zones_tell_some_backends_from_others(zones: tuple[str | None, ...], slug: str | None) -> None:
+    to = ",\n".join(
+        f'{{ at = "127.0.0.1:{n}"' + (f', zone = "{zone}"' if zone is not None else "") + " }"
+        for n, zone in enumerate(zones, 1)
+    )
+    findings, lines = found(route("", to=f'tls = "plaintext"\nto = [\n{to}]\n'))
+    assert [f.slug for f in findings] == ([slug] if slug else [])
+    odd = {"config/wrong-value": '"b b"' if "b b" in zones else '""', "route/nothing-to-do": "zone"}
+    assert all(lines[f.place.line - 1][f.place.column - 1 :].startswith(odd[f.slug]) for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("health", "more", "slug"),
+    [
+        ('path = "/h", status = "200-204,401", body = "ok", host = "h.test:8443"', "", None),
+        ('path = "/h?x=1&y=%20"', "", None),
+        ('path = "h"', "", "config/wrong-value"),
+        ('path = "/h h"', "", "config/wrong-value"),
+        ('path = "/h#x"', "", "config/wrong-value"),
+        ('path = "/h", status = "199"', "", "config/wrong-value"),
+        ('path = "/h", host = "h h"', "", "config/wrong-value"),
+        ('grpc = ""', 'upstream_protocol = "h2"', None),
+        ('grpc = "a.B", host = "h.test"', 'upstream_protocol = "h2"', None),
+        ('grpc = "a B"', 'upstream_protocol = "h2"', "config/wrong-value"),
+        (f'grpc = "{"x" * 200}"', 'upstream_protocol = "h2"', None),
+        (f'grpc = "{"x" * 201}"', 'upstream_protocol = "h2"', "config/wrong-value"),
+        ('grpc = "", status = "200"', 'upstream_protocol = "h2"', "route/wrong-health"),
+        ('grpc = "", body = "x"', 'upstream_protocol = "h2"', "route/wrong-health"),
+        ('grpc = ""', "", "route/wrong-health"),
+        ('grpc = ""', 'upstream_protocol = "http/1.1"', "route/wrong-health"),
+        ("connect = true", "", None),
+        ("connect = true", 'upstream_protocol = "h2"', None),
+        ('connect = true, host = "h.test"', "", "route/wrong-health"),
+        ('connect = true, status = "200"', "", "route/wrong-health"),
+        ('connect = true, body = "x"', "", "route/wrong-health"),
+    ],
+)
+def test_a_check_says_what_its_kind_of_question_has(health: str, more: str, slug: str | None) -> None:
+    assert slugs(route(f"health = {{ {health} }}\n{more}")) == ([slug] if slug else [])
+
+
+def test_a_check_asks_within_a_session_where_there_is_one() -> None:
+    for kind, more in (('path = "/h"', ""), ('grpc = ""', "")):
+        passed = route(f"health = {{ {kind} }}\n{more}", "p.test", to='tls = "passthrough"\nto = ["127.0.0.1:1"]\n')
+        carried = SITE_OF_TCP + route(f'health = {{ {kind} }}\nprotocol = "tcp"', "t.test")
+        assert slugs(passed) == ["route/layer-7-on-passthrough"] and slugs(carried) == ["route/http-on-tcp"]
+
+
+@pytest.mark.parametrize(
+    ("log", "slug"),
+    [
+        ('{ to = "/tmp/x.log", fields = ["time", "header:x-a"] }', None),
+        ('{ to = "/tmp/x.log", fields = ["time", "Time"] }', "log/fields"),
+        ('{ to = "/tmp/x.log", fields = ["header:x-a", "header:X-A"] }', "log/fields"),
+        ('{ to = "/tmp/x.log", fields = ["header:a b"] }', "log/fields"),
+        ('{ to = "/tmp/x.log", fields = ["header:"] }', "log/fields"),
+        ('{ to = "/tmp/x.log", fields = ["x-a"] }', "log/fields"),
+        ('{ to = "/tmp/x.log", fields = ["header:Authorization"] }', "log/secret"),
+        ('{ to = "/tmp/x.log", fields = ["header:x-token"] }', None),
+        ('{ to = "/tmp/x.log", format = "combined" }', None),
+        ('{ to = "/tmp/x.log", format = "combined", fields = ["time"] }', "log/fields"),
+    ],
+)
+def test_a_line_has_each_field_once_and_no_secret(log: str, slug: str | None) -> None:
+    assert slugs(route(f"log = {log}")) == ([slug] if slug else [])
+    token = ISSUER + route('jwt = { issuer = "corp", from = "header:X-Token" }', "b.test", "other")
+    again = slugs(route(f"log = {log}") + token)
+    assert again == (["log/secret"] if "x-token" in log else [slug] if slug else [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [
+        ('"/tmp/x.log"', '"/tmp/x.log"', False),
+        ('{ to = "/tmp/x.log", format = "combined" }', '{ to = "/tmp/x.log", format = "combined" }', False),
+        ('{ to = "/tmp/x.log", format = "combined" }', '"/tmp/x.log"', True),
+        ('{ to = "/tmp/x.log", format = "combined" }', '"/tmp/y.log"', False),
+        ('{ to = "stdout", format = "combined" }', '"/tmp/y.log"', True),
+    ],
+)
+def test_one_file_has_lines_of_one_format(first: str, second: str, apart: bool) -> None:
+    text = route(f"log = {first}", name="one") + route(f"log = {second}", "b.test", "two")
+    assert slugs(text) == (["log/two-formats"] if apart else [])
+
+
+@pytest.mark.parametrize(
+    ("cors", "more", "told_of"),
+    [
+        ('origins = ["https://a.example"]', "", 0),
+        ('origins = ["*"], methods = ["*"], headers = ["*"], expose = ["*"]', "", 0),
+        ('origins = ["https://a.example"], credentials = true, methods = ["*"]', "", 1),
+        ('origins = ["https://a.example"], credentials = true, headers = ["*"], expose = ["*"]', "", 2),
+        ('origins = ["https://a.example"], methods = ["PUT", "TRACE", "get", "NONE"]', "", 3),
+        ('origins = ["https://a.example"]', 'method = ["GET", "OPTIONS"]', 0),
+        ('origins = ["https://a.example"]', 'method = "GET"', 1),
+        ('origins = ["https://a.example"]', 'headers = { x-a = "1" }\ncookie = { b = "1" }', 2),
+        ('origins = ["https://a.example"]', 'response = { set = { x-a = "1" } }', 0),
+        ('origins = ["https://a.example"]', 'response = { remove = ["x-a", "Access-Control-Max-Age"] }', 1),
+        ('origins = ["https://a.example"]', 'response = { add = { access-control-x = "1" }, set = { x-a = "1" } }', 1),
+        ('origins = ["https://a.example"]', 'request = { set = { access-control-x = "1" } }', 0),
+    ],
+)
+def test_what_pages_of_others_may_read_is_said_once_and_can_be_asked_for(cors: str, more: str, told_of: int) -> None:
+    assert slugs(route(f"cors = {{ {cors} }}\n{more}")) == ["route/cors"] * told_of
