@@ -129,3 +129,42 @@ def test_a_route_of_http_in_a_site_of_streams_is_told_once_with_the_first_of_the
     text += route("one", "a.s.test", STREAM) + route("two", "b.s.test", STREAM) + route("web", "*.s.test")
     (told,) = found(text)
     assert told.slug == "route/protocols-mixed" and "carries TCP for 'one'" in told.what
+
+
+@pytest.mark.parametrize(
+    ("word", "fine"), [("websocket = false", True), ("websocket = true", False), ("headers = {}", True)]
+)
+def test_what_says_nothing_of_requests_may_stand_where_none_are_read(word: str, fine: bool) -> None:
+    head = "version = 1\n" + listener("l", 8443) + site("s", "a.test")
+    for text, slug in (
+        (route("p", "p.test", f"{word}\n", "passthrough"), "route/layer-7-on-passthrough"),
+        (route("t", "a.test", f"{STREAM}{word}\n"), "route/http-on-tcp"),
+    ):
+        assert slugs(head + text) == (set() if fine else {slug}), text
+
+
+def test_a_name_is_passed_through_where_the_site_that_has_it_is_not_reached() -> None:
+    def two(a: str, b: str) -> set[str]:
+        text = THREE + site("s", "p.test", f'listeners = ["{a}"]\n') + site("t", "t.test") + route("t", "t.test")
+        return slugs(text + route("p", "p.test", f'listeners = ["{b}"]\n', "passthrough"))
+
+    assert two("one", "two") == set()
+    assert two("two", "two") == {"route/passed-and-terminated"}
+
+
+def test_of_backends_of_a_stream_one_that_has_tls_is_asked_for_it() -> None:
+    def told(to: str) -> set[str]:
+        more = f'{STREAM}starttls = "postgres"\nverify = {{ ca = "c", name = "n" }}\n'
+        text = route("r", "a.test", more).replace('["127.0.0.1:1"]', to)
+        return slugs("version = 1\n" + listener("l", 8443, 'starttls = "postgres"\n') + site("s", "a.test") + text)
+
+    assert told('["127.0.0.1:1", { at = "10.0.0.1:1", tls = "reencrypt" }]') == set()
+    assert told('["127.0.0.1:1", "127.0.0.1:2"]') == {"route/nothing-to-do"}
+
+
+def test_two_names_of_one_are_told_at_the_second_and_a_third_at_the_third_with_the_first() -> None:
+    text = "version = 1\n" + listener("l", 8443) + listener("l", 8444) + listener("l", 8445)
+    whole = text + route("p", "p.test", "", "passthrough")
+    told = [f for f in found(whole) if f.slug == "config/duplicate-name"]
+    rows = [n for n, row in enumerate(whole.splitlines(), 1) if row == 'name = "l"']
+    assert [(f.place.line, f.also[0].line) for f in told] == [(rows[1], rows[0]), (rows[2], rows[0])]
