@@ -215,6 +215,14 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/authority/test_certify.py",
         ),
     ),
+    "guard": Python(
+        tuple(f"cli/guard_{name}.py" for name in ("check", "config", "enrol", "looks")),
+        (
+            "tests/unit/cli/test_guard_config.py",
+            "tests/unit/cli/test_guard_enrol.py",
+            "tests/unit/cli/test_guard_check.py",
+        ),
+    ),
     "trust": Python(
         ("trust/*.py",),
         (
