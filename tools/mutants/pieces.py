@@ -187,13 +187,14 @@ PIECES: dict[str, Rust | Python] = {
             CASES,
         ),
     ),
-    # Who serves and who asks over the network are left to wire tests, which are no judges here.
+    # Who serves over the network is left to wire tests, which are no judges here.
     "authority": Python(
         tuple(
             f"authority/{name}.py"
             for name in (
                 "acts",
                 "certify",
+                "client",
                 "enrolment",
                 "folder",
                 "generation",
@@ -213,6 +214,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/authority/test_request.py",
             "tests/unit/authority/test_kept.py",
             "tests/unit/authority/test_certify.py",
+            "tests/unit/authority/test_client.py",
         ),
     ),
     "guard": Python(

@@ -120,11 +120,12 @@ def asked(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> bytes:
-    """The body of a 200."""
+    """The body of a 200, whole: whoever ends a connection on its way could else leave out the last of the lists."""
     connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=context)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
+        length = answer.length
         data = answer.read(MOST_BYTES)
     except ssl.SSLCertVerificationError as e:
         raise Surroundings(f"{host}:{port} is not believed: {e.verify_message}; nothing was said to it") from e
@@ -134,6 +135,11 @@ def asked(
         connection.close()
     if answer.status != 200:
         raise Declined(f"{host}:{port} answered {answer.status}: {why(data)}")
+    if length is None or length > MOST_BYTES:
+        says = "does not say how long its answer is" if length is None else f"gives more than {MOST_BYTES} bytes"
+        raise Surroundings(f"{host}:{port} {says}; nothing was kept")
+    if len(data) != length:
+        raise Surroundings(f"the answer of {host}:{port} was cut short; nothing was kept")
     return data
 
 
