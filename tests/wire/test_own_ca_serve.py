@@ -157,7 +157,8 @@ def test_whoever_stands_in_between_hears_no_token(own: OwnCa, raw: Raws, tmp_pat
     def serve(sock: socket.socket, record: object) -> None:
         with contextlib.suppress(OSError):
             record.take(sock, 65536)  # type: ignore[attr-defined]
-            sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + next(answers))
+            data = next(answers)
+            sock.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
 
     false = raw(serve, saved(tmp_path, "false", pretends, pretends))
     done = everyhop("ca", "enroll", f"{token}@127.0.0.1:{false.port}", "--out", str(tmp_path))

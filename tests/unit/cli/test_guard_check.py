@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
+import json
 import os
 import shutil
 import socket
+import ssl
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from everyhop.cli import guard_check, guard_looks
 from everyhop.cli.guard_check import (
@@ -27,9 +34,20 @@ from everyhop.cli.guard_check import (
     of_unix,
     unknown,
 )
-from everyhop.cli.guard_looks import NotAsked, answers, bound, hosts_of, lets_in_plaintext, reached_by_others
+from everyhop.cli.guard_looks import (
+    NotAsked,
+    answers,
+    bound,
+    hosts_of,
+    lets_in_plaintext,
+    reached_by_others,
+    show,
+    why_not_refused,
+)
 from everyhop.compile.names import Address
 from everyhop.errors import Misuse, Surroundings
+from tests.kit import Pki
+from tests.kit.raw import server_context
 
 LOOPBACK = "127.0.0.1"
 
@@ -129,6 +147,40 @@ def test_plaintext_is_answered_by_whatever_comes_back_that_says_neither_tls_nor_
 ) -> None:
     with saying(data) as port:
         assert lets_in_plaintext(LOOPBACK, port, None) == came
+
+
+def test_who_says_nothing_to_plaintext_in_time_answers_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_looks, "PATIENCE_S", 0.2)
+    with socket.create_server((LOOPBACK, 0)) as it:
+        assert lets_in_plaintext(LOOPBACK, it.getsockname()[1], None) is None
+
+
+class Kept:
+    """In the place of a TLS context: keeps what it is to show."""
+
+    def load_cert_chain(self, path: str) -> None:
+        self.pem = Path(path).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["edge.internal", "spiffe://corp.example/edge", "10.0.0.1"])
+def test_what_is_shown_is_a_certificate_of_that_name_for_clients_that_is_in_force_by_any_clock_here(name: str) -> None:
+    """Else it might be refused for something else than that nobody knows who signed it."""
+    show(kept := Kept(), name)  # type: ignore[arg-type]
+    leaf, now, half = x509.load_pem_x509_certificate(kept.pem), dt.datetime.now(dt.UTC), dt.timedelta(minutes=30)
+    assert leaf.not_valid_before_utc < now - half and now + half < leaf.not_valid_after_utc
+    assert load_pem_private_key(kept.pem, None).public_key() == leaf.public_key()
+    assert leaf.issuer == leaf.subject
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(it.value) for it in names] == [name]
+    uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert [*uses] == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_a_guard_that_refuses_strangers_is_as_it_should_be(pki: Pki) -> None:
+    with speaking_tls(pki, lambda tls: tls.recv(1), demands=True) as port:
+        rows = [*guard(Address(ip=LOOPBACK, port=port), ["edge.internal"], None)]
+    assert [it.is_good for it in rows] == [True] * 3, rows
+    assert rows[2].what.endswith("refuses whoever shows a certificate of another authority, for edge.internal")
 
 
 def test_what_answers_plaintext_is_told_and_what_is_none_of_ours_is_proved_by_nothing() -> None:
@@ -234,6 +286,19 @@ def test_who_is_bound_to_a_port_is_found_by_listening_and_by_nothing_else() -> N
             assert bound(port) == {LOOPBACK, "127.0.0.2", "::1"}
 
 
+def test_a_kernel_without_ipv6_lists_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def without(self: Path) -> str:
+        if self.name == "tcp6":
+            raise FileNotFoundError(self)
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_text", without)
+    with socket.create_server((LOOPBACK, 0)) as it:
+        assert bound(it.getsockname()[1]) == {LOOPBACK}
+
+
 def test_loopback_is_reached_by_nobody_else_however_it_is_written() -> None:
     ours = ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1")
     others = ("0.0.0.0", "::", "10.0.0.1", "fe80::1", "::ffff:10.0.0.1", "2001:db8::1")
@@ -288,8 +353,16 @@ def test_every_address_that_a_name_leads_to_is_asked(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(guard_looks, "answers", lambda host, *_: host == "10.0.0.2")
     rows = [*backend(Address(name="b.test", port=80), Address(ip=LOOPBACK, port=1), None)]
     assert [(it.is_good, it.what.split(":")[0]) for it in rows] == [(True, "10.0.0.1"), (False, "10.0.0.2")]
+    assert "answers (from here)" in rows[1].what and "of its host" in rows[1].mend[0]
     with pytest.raises(Misuse):
         hosts_of(Address(unix="/run/app.sock"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(Surroundings, match=r"b\.test leads nowhere: Name or service not known"):
+        hosts_of(Address(name="b.test", port=80))
 
 
 def test_what_cannot_be_known_is_said() -> None:
@@ -331,8 +404,12 @@ def test_one_thing_that_is_wrong_makes_the_whole_wrong(
             assert guard_check.looked(to, listen, [], None, as_json=bool(at)) == code
             told = capsys.readouterr().out
             assert told.count("mended so") == rows.count(False)
-            assert f'"good": {str(not code).lower()}' in told if at else told.count("good   row") == rows.count(True)
             assert "whom the guard admits" in told
+            if at:
+                said = json.loads(told)
+                assert (said["good"], [it["good"] for it in said["seen"]]) == (code == 0, rows)
+            else:
+                assert (told.count("good   row"), told.count("wrong  row")) == (rows.count(True), rows.count(False))
 
 
 def test_who_is_not_heard_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,3 +419,68 @@ def test_who_is_not_heard_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard_looks, "answers", fail)
     assert not guard_check.is_there(LOOPBACK, 1, None)
     assert os.path.exists("/proc/net/tcp"), "without it nothing is known of who is bound"
+
+
+def test_this_hosts_addresses_are_all_but_loopback_and_those_of_one_link_have_its_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [("127.0.0.1",), ("10.0.0.6", "10.0.0.5"), (("fe80::1", 5, 3), ("2001:db8::1", 5, 0), ("::1", 0, 0))]
+    adapters = [SimpleNamespace(ips=[SimpleNamespace(ip=ip) for ip in ips]) for ips in found]
+    monkeypatch.setattr("ifaddr.get_adapters", lambda: adapters)
+    assert guard_looks.own_addresses() == ["10.0.0.5", "10.0.0.6", "2001:db8::1", "fe80::1%3"]
+
+
+Act = Callable[[ssl.SSLSocket], object]
+
+
+@contextlib.contextmanager
+def speaking_tls(pki: Pki, act: Act, *, demands: bool = False) -> Iterator[int]:
+    """A server that does so to each that comes through its handshake."""
+    context = server_context(pki.backend)
+    if demands:
+        context.load_verify_locations(pki.internal.file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server((LOOPBACK, 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    sock, _ = server.accept()
+                    with sock, contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as tls:
+                        act(tls)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(30)
+
+
+@pytest.mark.parametrize("name", [None, "edge.internal", "spiffe://corp.example/edge"])
+def test_a_refusal_is_one_of_who_came_and_for_that(name: str | None, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(act: Act, *, demands: bool = False) -> str | None:
+        with speaking_tls(pki, act, demands=demands) as port:
+            return why_not_refused(LOOPBACK, port, None, name)
+
+    assert told(lambda tls: tls.recv(1), demands=True) is None, "the baseline: one that demands it"
+    assert told(lambda tls: tls.sendall(b"x")) == "it was answered"
+    assert told(lambda tls: tls.unwrap()) == "the connection was ended without a reason"
+    monkeypatch.setattr(guard_looks, "PATIENCE_S", 0.2)
+    assert told(lambda tls: tls.recv(1)) == "it was let in, and a request is waited for"
+    # An alert of another meaning, and what is no TLS.
+    for data, why in ((b"\x15\x03\x03\x00\x02\x02\x50", "INTERNAL_ERROR"), (b"HTTP/1.1 400 No\r\n", "WRONG_VERSION")):
+        with saying(data) as port:
+            assert f"it does not speak TLS with us: {why}" in (
+                why_not_refused(LOOPBACK, port, None, name) or ""
+            ).replace("TLSV1_ALERT_", "").replace("_NUMBER", "")
+    assert "no handshake came about: Connection refused" in (why_not_refused(LOOPBACK, nobody(), None, name) or "")
+
+
+def test_why_nobody_could_be_asked_is_said_where_the_system_has_no_word_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("an odd thing")
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    with pytest.raises(NotAsked, match="an odd thing"):
+        answers(LOOPBACK, 1, None)
+    assert "an odd thing" in (why_not_refused(LOOPBACK, 1, None, None) or "")

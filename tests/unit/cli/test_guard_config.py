@@ -36,6 +36,7 @@ def test_a_guard_demands_a_certificate_lets_in_who_is_admitted_and_sends_it_to_i
     believed = {"clients": WHO, "believe": BELIEVED}
     assert listener.get("trusted_proxies") == (None if tcp else believed)
     assert route.get("protocol") == ("tcp" if tcp else None)
+    assert "protocol" not in read(it)["route"][0], "HTTP is read unless it is said otherwise"
     plan = compile_file("guard.toml", now=NOW, files="skip", text=configuration(replace(it, tcp=tcp))).plan
     assert plan.sites[0].clients.mode == "require"
 
@@ -73,7 +74,7 @@ def test_its_certificate_is_that_of_files_or_one_that_comes_and_no_token_is_writ
 
 
 def test_what_is_said_with_quotes_in_it_stays_one_word() -> None:
-    odd = Path('/a "b"\n[admin]')
+    odd = Path('/a "b"\n[admin] \U0001f600')
     given = read(replace(BY_FILES, folder=odd))
     assert given["admin"] == {"socket": str(odd / "admin.sock")} and given["log"]["access"] == str(odd / "access.log")
 

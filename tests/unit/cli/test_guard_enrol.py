@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from everyhop.authority.client import Given
 from everyhop.authority.enrolment import Token
 from everyhop.authority.held import Held
 from everyhop.cli.guard_enrol import Asked, asked, called, enrolled, fits, token_for, told, workload
@@ -130,3 +131,37 @@ def test_a_certificate_is_over_at_its_last_second(tmp_path: Path, top: Signer, m
             continue
         with pytest.raises(Misuse, match="over since"):
             enrolled(Asked("ca.test", 1), tmp_path / "held", None)
+
+
+def test_what_a_token_became_is_kept_where_it_is_of_use_and_else_what_was_there_stays(
+    tmp_path: Path, top: Signer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = forged("Below CA", top, ca=True)
+    it, folder = forged("a.test", below, names=["a.test"]), tmp_path / "held"
+    roots, lists = top.cert.public_bytes(Encoding.PEM), crl(tmp_path / "list.pem", top).read_bytes()
+    key = it.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain = b"".join(one.public_bytes(Encoding.PEM) for one in (it.cert, below.cert))
+    seen: list[object] = []
+
+    def enroll(*of: object) -> Given:
+        seen.append(of)
+        return Given(chain, key, roots, lists)
+
+    monkeypatch.setattr("everyhop.cli.guard_enrol.client.enroll", enroll)
+    with pytest.raises(Declined, match=r"not of b\.test") as refusal:
+        enrolled(Asked("ca.test", 7443, token=TOKEN), folder, "b.test")
+    assert "everyhop ca token" in "".join(refusal.value.more) and Held(folder).leaf() is None
+    assert enrolled(Asked("ca.test", 7443, token=TOKEN), folder, "a.test") == it.cert
+    assert seen == [(TOKEN, "ca.test", 7443)] * 2
+    held = Held(folder)
+    assert held.leaf() == it.cert and (held.roots.read_bytes(), held.lists.read_bytes()) == (roots, lists)
+    assert held.pair.read_bytes() == key + chain
+    assert "has a certificate of a.test until " in capsys.readouterr().out
+
+    def refuse(*_: object) -> Given:
+        raise Declined("ca.test:7443 answered 403: it is not good")
+
+    monkeypatch.setattr("everyhop.cli.guard_enrol.client.enroll", refuse)
+    with pytest.raises(Declined, match="answered 403") as refusal:
+        enrolled(Asked("ca.test", 7443, token=TOKEN), tmp_path / "other", None)
+    assert "everyhop ca token" in "".join(refusal.value.more)
