@@ -64,7 +64,8 @@ def synced(folder: Path) -> None:
 
 
 def replace_text(path: Path, text: str, judge: Callable[[Path], object] | None = None) -> None:
-    """Puts `text` in the file's place in one step, with its mode and owner; where the name is a link, where that leads.
+    """Puts `text` in the file's place in one step, on the disk before it has the name, with its mode and owner; where the name is a
+    link, where that leads.
     `judge` is first asked of the new text, in a file beside the old one; what it raises leaves that as it was.
 
     Raises `Surroundings`.
@@ -79,12 +80,15 @@ def replace_text(path: Path, text: str, judge: Callable[[Path], object] | None =
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
         if judge is not None:
             judge(beside)
         if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
             os.chown(beside, before.st_uid, before.st_gid)
         beside.chmod(stat.S_IMODE(before.st_mode))
         beside.replace(path)
+        synced(path.parent)
     except OSError as e:
         raise Surroundings(f"cannot write {path}: {e.strerror}") from e
     finally:

@@ -280,10 +280,12 @@ PIECES: dict[str, Rust | Python] = {
     ),
     # What tries servers and runs edges is asked by wire tests, which are no judges here: they break nothing that runs in their process.
     "migrate": Python(
-        ("migrate/asked.py", "migrate/edit.py", "migrate/running.py"),
+        ("migrate/asked.py", "migrate/edit.py", "migrate/journal.py", "migrate/running.py"),
         (
             "tests/unit/migrate/test_asked.py",
+            "tests/unit/migrate/test_journal.py",
             "tests/unit/migrate/test_running.py",
+            "tests/unit/migrate/test_steps.py",
             "tests/unit/migrate/test_edit.py",
         ),
     ),

@@ -47,9 +47,13 @@ class Migration:
 
     def __init__(self, main: Path, name: str, asked: Asked, say: Callable[[str], None] = lambda _: None) -> None:
         self.written, self.running, self.name, self.say = Written(main, name), Running(main.absolute()), name, say
-        self.journal = kept(self.written.path, name)
-        self.asked = asked.over(self.journal.asked) if self.journal and self.is_ours() else asked
-        self.base = main.parent
+        self.said, self.base = asked, main.parent
+        self.look()
+
+    def look(self) -> None:
+        """What is noted of it. Another may have been at work until now: whoever is alone looks again."""
+        self.journal = kept(self.written.path, self.name)
+        self.asked = self.said.over(self.journal.asked) if self.journal and self.is_ours() else self.said
 
     def is_ours(self) -> bool:
         """Whether the route stands as a migration left it, or as it was before."""
@@ -101,6 +105,7 @@ class Migration:
     def go_on(self, watch_s: float) -> dict[str, Any]:
         """Moves whoever answers, from where it stands. `done`: the route is mutual; `left`: backends that are not moved, and why."""
         with self.written.alone():
+            self.look()
             route = self.fit()
             if route["tls"] == "mutual":
                 return self.is_mutual_already()
@@ -215,12 +220,13 @@ class Migration:
 
     def back(self) -> bool:
         """As it was before. Whether an edge took it: where none runs the file alone is put back."""
-        if (journal := self.journal) is None:
-            raise Misuse(
-                f"nothing is noted of a migration of route {self.name!r}: there is nothing to take back",
-                f"  it would stand in {place_of(self.written.path, self.name)}",
-            )
         with self.written.alone():
+            self.look()
+            if (journal := self.journal) is None:
+                raise Misuse(
+                    f"nothing is noted of a migration of route {self.name!r}: there is nothing to take back",
+                    f"  it would stand in {place_of(self.written.path, self.name)}",
+                )
             now = self.written.text()
             text = journal.before if digest(now) in journal.ours else put_back(now, journal.before, self.name)
             self.written.judged(text)

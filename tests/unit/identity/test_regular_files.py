@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import threading
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from everyhop.compile import compile_file
 from everyhop.engine.logs import open_logs
 from everyhop.errors import EveryhopError, Refused, Surroundings
-from everyhop.files import read_regular, read_text
+from everyhop.files import read_regular, read_text, replace_text
 from everyhop.identity import Unusable, read_crl, read_pair, read_roots
 from everyhop.identity import unusable as identity_files
 from everyhop.source import load
@@ -160,3 +161,31 @@ def test_a_pipe_given_as_configuration_ends_the_command_with_a_word(tmp_path: Pa
 def test_a_name_that_no_file_can_have_is_an_error_with_words(tmp_path: Path) -> None:
     with pytest.raises(EveryhopError, match="null"):
         load(tmp_path / "a\0b")
+
+
+def test_what_replaces_a_file_is_on_the_disk_before_it_has_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that stops in between leaves the one or the other, and no empty file."""
+    (path := tmp_path / "everyhop.toml").write_text("before")
+    (link := tmp_path / "link.toml").symlink_to(path)
+    path.chmod(0o640)
+    steps: list[str] = []
+    real_fsync, real_replace = os.fsync, Path.replace
+
+    def fsync(handle: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else os.pread(handle, 100, 0).decode())
+        real_fsync(handle)
+
+    def named(self: Path, target: Path) -> Path:
+        steps.append(f"named {target.name}")
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", named)
+    replace_text(link, "after")
+    assert steps == ["after", "named everyhop.toml", "folder"]
+    assert path.read_text() == "after" and link.is_symlink() and path.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(Surroundings, match="cannot write"):
+        replace_text(tmp_path / "gone.toml", "after")
+    assert sorted(it.name for it in tmp_path.iterdir()) == ["everyhop.toml", "link.toml"]

@@ -7,7 +7,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everyhop.errors import EveryhopError, Surroundings
@@ -176,6 +176,7 @@ def files(draw: st.DrawFn) -> tuple[str, int]:
     return "".join(it if not it or it.endswith("\n") else it + "\n" for it in parts), count
 
 
+@settings(deadline=None)
 @given(files(), PORTS)
 def test_a_file_means_the_same_but_for_the_entries_that_were_moved(it: tuple[str, int], port: int) -> None:
     """One after the other, then as a whole, and back."""
