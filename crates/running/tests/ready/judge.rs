@@ -1,7 +1,7 @@
 //! What is said of a certificate, a key, roots or a list that cannot be used: which of them it is, and what is wrong with it.
 
 use crate::kit::{Cert, Key, Says, UNTIL, extension, pem, tlv};
-use everyhop_running::judge::{Wrong, lists, pair, revocation, roots};
+use everyhop_running::judge::{Wrong, chain_elsewhere, lists, pair, revocation, roots};
 use everyhop_running::secret::SecretPem;
 
 fn key(text: &str) -> SecretPem {
@@ -45,6 +45,22 @@ fn of_a_pair_that_cannot_be_used_is_said_which_half_it_is_and_why() {
         assert_eq!(wrong(chain, key), why);
     }
     assert_eq!(pair(&chain, &key(&Key::new().pem())).expect_err("another's key"), Wrong::Mismatch);
+}
+
+#[test]
+fn a_chain_whose_key_is_elsewhere_is_judged_by_itself() {
+    let leaf = Says::leaf("a.test").by(None);
+    let old = Says { version: 1, ..Says::leaf("a.test") }.by(None);
+    let short = Says { rsa_bits: Some(1024), ..Says::leaf("a.test") }.by(Some(&Says::authority("Root").by(None)));
+    for (chain, why) in [
+        (leaf.pem(), Ok(())),
+        (String::new(), Err("is not there")),
+        ("-----BEGIN CERTIFICATE-----\n*".into(), Err("is not PEM")),
+        (old.pem(), Err("is of X.509 version 1 or 2; TLS needs version 3")),
+        (short.pem(), Ok(())),
+    ] {
+        assert_eq!(chain_elsewhere(&chain), why.map_err(str::to_owned));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whom a hop believes: by roots, by a certificate among them that signs for itself, or by pins; and that nobody else is.
 
-use crate::kit::{CLIENTS, Cert, FROM, NOW_S, SERVERS, Says, UNTIL, blob, now};
+use crate::kit::{CLIENTS, Cert, FROM, NOW_S, SERVERS, Says, UNTIL, blob, extension, now, tlv};
 use everyhop_plan::{Proof, StaleCrl, TlsPolicy, Verify};
 use everyhop_record::digest::sha256_hex;
 use everyhop_running::judged::Judge;
@@ -38,6 +38,17 @@ fn by_lists(pem: String, lists: String, stale_crl: StaleCrl) -> Judge {
 
 fn by_pins(sha256: &[String], name_too: bool) -> Judge {
     judge(Proof::Pins { sha256: sha256.to_vec(), name_too }, &Blob::default())
+}
+
+fn spiffe(id: &str, crl: bool, name_too: bool) -> Proof {
+    let crl = crl.then(|| "crl/one".into());
+    Proof::Spiffe { ca: "ca/one".into(), crl, stale_crl: StaleCrl::Refuse, id: id.into(), name_too }
+}
+
+/// A certificate of that workload, which has no name of a host.
+fn workload(id: &str, serial: u8) -> Says {
+    let names = tlv(0x30, &[&tlv(0x86, &[id.as_bytes()])]);
+    Says { serial, names: Vec::new(), extension: Some(extension(17, false, &names)), ..Says::leaf("workload") }
 }
 
 fn judged_at(judge: &Judge, leaf: &Cert, name: &'static str, now: UnixTime) -> Result<(), Error> {
@@ -149,6 +160,42 @@ fn whom_a_list_revokes_and_of_whom_none_speaks_is_not_believed_and_a_list_that_i
         (other.list(&[6], UNTIL), StaleCrl::Refuse, "not in any list"),
     ] {
         assert_eq!(word(&judged(&by_lists(root.pem(), list, stale), &leaf, "b.test")), expected);
+    }
+}
+
+#[test]
+fn a_workload_that_a_list_revokes_is_not_believed_and_one_that_it_does_not_needs_no_name() {
+    let root = Says::authority("Root").by(None);
+    let (other, id) = (Says::authority("Other").by(None), "spiffe://corp.example/wiki");
+    let leaf = workload(id, 5).by(Some(&root));
+    for (list, listed, expected) in [
+        (root.list(&[5], UNTIL), false, "believed"),
+        (root.list(&[6], UNTIL), true, "believed"),
+        (root.list(&[5], UNTIL), true, "revoked"),
+        (root.list(&[6], "20261231000000Z"), true, "list is overdue"),
+        (other.list(&[6], UNTIL), true, "not in any list"),
+    ] {
+        let material = blob(&[], &[("ca/one", root.pem())], &[("crl/one", list)]);
+        for id in [id, "spiffe://corp.example/*"] {
+            let judge = judge(spiffe(id, listed, false), &material);
+            assert_eq!(word(&judged(&judge, &leaf, "b.test")), expected, "{id}");
+        }
+        let foreign = judge(spiffe("spiffe://corp.example/mail", listed, false), &material);
+        let expected = if expected == "believed" { "name" } else { expected };
+        assert_eq!(word(&judged(&foreign, &leaf, "b.test")), expected, "another workload");
+        let named = judge(spiffe(id, listed, true), &material);
+        assert_eq!(word(&judged(&named, &leaf, "b.test")), expected, "it has no name of a host");
+    }
+}
+
+#[test]
+fn whoever_is_to_prove_what_is_no_id_of_a_workload_has_no_judge() {
+    let root = Says::authority("Root").by(None);
+    let material = blob(&[], &[("ca/one", root.pem())], &[]);
+    for id in ["b.test", "https://corp.example/wiki", "spiffe://", "spiffe://Corp.example/*"] {
+        let (crypto, _) = crypto(&policy()).expect("a policy");
+        let none = judge_of(&Verify { by: spiffe(id, false, false), name: "b.test".into() }, &crypto, &material);
+        assert_eq!(none.expect_err("no ID").0, format!("{id:?} is no SPIFFE ID"));
     }
 }
 

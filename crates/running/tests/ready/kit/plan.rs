@@ -23,6 +23,8 @@ pub struct Material {
     pub zone: Option<&'static str>,
     /// Where lines go.
     pub logs: Logs,
+    /// The inspector that was given the plan's policies.
+    pub inspector: Option<&'static str>,
 }
 
 impl Material {
@@ -33,7 +35,7 @@ impl Material {
         let blob = blob(&[("site/edge/0", &site), ("identity/me", &site)], &[("ca/one", root.pem())], &lists);
         let listed = ["site/edge/0", "identity/me", "ca/one", "crl/one"].map(|id| listed(id, "a", None)).to_vec();
         let names = HashMap::from([("b.test".into(), vec![found("10.0.0.1"), found("10.0.0.2")])]);
-        Material { blob, listed, names, zone: None, logs: Logs::default() }
+        Material { blob, listed, names, zone: None, logs: Logs::default(), inspector: None }
     }
 
     /// The hash of one of them is another.
@@ -61,7 +63,7 @@ impl Material {
     ) -> Result<Running, String> {
         let brought = Brought {
             zone: self.zone,
-            inspector: None,
+            inspector: self.inspector,
             text,
             digest,
             material,
