@@ -37,7 +37,7 @@ from bench import (
     uploads,
 )
 from bench.cells import Cannot, Cell, all_cells
-from bench.stage import RESULTS, absent, stage, stop
+from bench.stage import RESULTS, absent, put, stage, stop
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
 NOISY = 0.2
@@ -143,6 +143,17 @@ def say(result: dict[str, object]) -> None:
     )
 
 
+def in_use(rounds: int, scale: float) -> dict[str, object]:
+    """What features cost, by the keys under which the page looks for them."""
+    return {
+        "features": features.figures(rounds, scale, list(feature_subjects.MAKERS)),
+        "passing": passing.figures(rounds, scale, list(passing_subjects.MAKERS)),
+        "inspecting": inspecting.figures(rounds, scale, list(inspecting.PEERS)),
+        "checks": many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS)),
+        "features_machine": machine(),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -154,7 +165,15 @@ def main() -> int:
         type=Path,
         help="another checkout with its engine built, measured beside this one; nothing is written",
     )
+    parser.add_argument(
+        "--features", action="store_true", help="what features cost alone, written into what was measured before"
+    )
     given = parser.parse_args()
+    if given.features:
+        os.sched_setaffinity(0, {int(LOAD_CPU)})
+        for key, rows in in_use(given.rounds, given.scale).items():
+            put(key, rows)
+        return 0
     if given.before:
         ALL["before"] = lambda folder, back: before(folder, back, given.before.resolve())
         given.peers += ",before"
@@ -185,10 +204,7 @@ def main() -> int:
                     found["times"] = times.measure(folder, back)
                     found["stalled"] = stalled_readers.measure(folder, back, 64)
                     found["uploads"] = uploads.measure(folder, back, 100)
-                    found["checks"] = many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS))
-                    found["features"] = features.figures(given.rounds, given.scale, list(feature_subjects.MAKERS))
-                    found["passing"] = passing.figures(given.rounds, given.scale, list(passing_subjects.MAKERS))
-                    found["inspecting"] = inspecting.figures(given.rounds, given.scale, list(inspecting.PEERS))
+                    found |= in_use(given.rounds, given.scale)
                     found["absent"] = absent(peers, {s.name for s in subjects})
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects

@@ -3,7 +3,7 @@ CPU time, of the edge and of its inspector each by itself; and what requests tha
 
     python -m bench.inspecting [--rounds N] [--scale 0.1] [--only CHECK] [--peers everyhop,nginx] [--write]
 
-Each subject is asked first whether it refuses an injection in a query, and lets the measured requests pass. The rules are one copy
+Each subject is asked first whether it refuses an injection in a query, looks at it where rules only detect, and lets the measured requests pass. The rules are one copy
 of CRS 4 for all, at its first level; nginx is measured with Debian's CRS 3 as well, which has fewer. What inspecting costs the edge
 itself is told by one that asks an inspector which allows everything at once.
 """
@@ -20,12 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cells import run
 from bench.features import ask, masked, noisy
+from bench.modsecurity import nginx, same_rules
 from bench.stage import absent, called, stop
 from bench.subjects import (
     LOAD_CPU,
@@ -33,10 +35,8 @@ from bench.subjects import (
     Subject,
     begun_with,
     nginx_behind,
-    nginx_frame,
     pinned,
     released,
-    version_of,
     wait_port,
     which,
 )
@@ -59,6 +59,10 @@ PATH = "/articles/2026/11?page=2&sort=date"
 JSON = json.dumps({f"key{n}": f"value {n}" for n in range(80)})
 LARGE = json.dumps({f"key{n}": "a plain value of some length, as forms have " * 2 for n in range(640)})
 """64 KiB, of 640 values."""
+
+
+ATTACKS, LEAST_S = 20, 0.0005
+"""Of those that only detect; the rules take three times as long for each."""
 
 
 @dataclass(frozen=True)
@@ -136,42 +140,6 @@ def configuration(back: int, ports: dict[str, int]) -> str:
     )
 
 
-def nginx(folder: Path, back: int, name: str, setup: Path, rules: Path) -> Subject | None:
-    """Debian's, with its module and these rules."""
-    program = which("nginx")
-    module = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
-    if not program or not module.exists() or not rules.exists():
-        return None
-    ports = {name: free_port() for name in ("plain", "waf")}
-    (settings := folder / f"{name}.modsecurity").write_text(
-        "SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 13107200\nSecAuditEngine Off\n"
-        'SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,'
-        'ctl:requestBodyProcessor=JSON"\n'
-        f"Include {setup}\nInclude {rules}/REQUEST-*.conf\n"
-    )
-    keep = "keepalive 1024; keepalive_requests 100000000;"
-    on = "proxy_set_header Connection ''; proxy_set_header Host $host; proxy_pass http://plain;"
-    asks = f"modsecurity on; modsecurity_rules_file {settings}; "
-    inside = {"plain": on, "waf": asks + on}
-    text = (
-        f"load_module {module};\ndaemon off; worker_processes 1; pid {folder}/{name}.pid; error_log /dev/null;\n"
-        "events { worker_connections 4096; }\n"
-        f"http {{ {nginx_frame(folder, name)}"
-        f"ssl_certificate {folder}/edge.pem; ssl_certificate_key {folder}/edge.key; ssl_protocols TLSv1.3;\n"
-        "ssl_ecdh_curve X25519; proxy_http_version 1.1; client_body_buffer_size 256k;\n"
-        f"upstream plain {{ server 127.0.0.1:{back}; {keep} }}\n"
-        + "".join(
-            f"server {{ listen 127.0.0.1:{ports[name]} ssl backlog=4096;\nlocation / {{ {what} }} }}\n"
-            for name, what in inside.items()
-        )
-        + "}\n"
-    )
-    (config := folder / f"{name}.conf").write_text(text)
-    command = [program, "-c", str(config), "-p", str(folder)]
-    version = f"{version_of(program, '-v')} with ModSecurity 3"
-    return Subject(name, version, ports, pinned(SUBJECT_CPU, command), text)
-
-
 def coraza(folder: Path, back: int) -> Subject | None:
     """Its own handler before Go's reverse proxy, as a program of a hundred lines would have it."""
     go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
@@ -188,35 +156,37 @@ def coraza(folder: Path, back: int) -> Subject | None:
     return Subject("coraza", f"{coraza_version()} before Go's proxy", ports, pinned(SUBJECT_CPU, command))
 
 
-def same_rules(folder: Path) -> tuple[Path, Path]:
-    """The rules that the inspector has, where another program reads them from: a path without an @, and no rule at the end of a
-    chain that says nothing of what it does."""
-    to = folder / "crs"
-    go = shutil.which("go", path=f"{os.environ['PATH']}:/usr/local/go/bin")
-    if go is None:
-        return to, to
-    command = [go, "list", "-m", "-f", "{{.Dir}}", "github.com/corazawaf/coraza-coreruleset/v4"]
-    module = subprocess.run(command, cwd=WAF, check=True, capture_output=True, text=True).stdout.strip()
-    to.mkdir()
-    for it in Path(module, "rules/@owasp_crs").iterdir():
-        text = it.read_text()
-        (to / it.name).write_text(re.sub(r'(?m)^(\s+SecRule TX:EARLY_BLOCKING "@eq 1")$', r'\1 "t:none"', text))
-    (setup := to / "setup.conf").write_text(Path(module, "rules/@crs-setup.conf.example").read_text())
-    return setup, to
-
-
 def coraza_version() -> str:
     found = re.search(r"corazawaf/coraza/v3 v(\S+)", (WAF / "go.mod").read_text())
     return found[1] if found else "?"
 
 
-def prove(folder: Path, subject: Subject) -> None:
+def prove(folder: Path, subject: Subject, inspector: Inspector) -> None:
     """Ends the run where it does not do what is measured."""
     attack = "/?q=1%27%20OR%20%271%27=%271"
-    for path, status in ((attack, 403), (PATH, 200)):
-        seen = ask(folder, subject, "waf", path, BROWSER).status
+
+    def must(port: str, path: str, status: int) -> None:
+        seen = ask(folder, subject, port, path, BROWSER).status
         if seen != status:
-            raise SystemExit(f"{subject.name} does not inspect: {seen} for {path}")
+            raise SystemExit(f"{subject.name} does not inspect: {seen} for {path} at {port}")
+
+    must("waf", attack, 403)
+    must("waf", PATH, 200)
+    if "detect" not in subject.ports:
+        return
+    before = spent(inspector.process.pid)
+    for _ in range(ATTACKS):
+        must("detect", attack, 200)
+    deadline = time.monotonic() + 20
+    # Everyhop asks behind the answer, and the inspector has to have thought about it; ModSecurity writes down what it found.
+    while not (
+        spent(inspector.process.pid) - before > ATTACKS * LEAST_S
+        if subject.name == "everyhop"
+        else "942100" in (folder / f"{subject.name}-detect.log").read_text()
+    ):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{subject.name} lets an attack pass and has not looked at it")
+        time.sleep(0.05)
 
 
 def load(folder: Path, port: int, what: What, count: int, log: Path | None = None, clients: int = 8) -> list[str]:
@@ -349,7 +319,7 @@ def figures(rounds: int, scale: float, peers: list[str], only: str = "") -> dict
         with ground(folder, peers) as (subjects, inspector):
             for subject in subjects:
                 if "waf" in subject.ports:
-                    prove(folder, subject)
+                    prove(folder, subject, inspector)
             rows: list[dict[str, object]] = []
             for key, what in WHAT.items():
                 if only not in ("", key):

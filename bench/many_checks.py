@@ -161,7 +161,7 @@ def of(name: str, pattern: str, says: bytes, count: int, seconds: float) -> tupl
             subject = MAKERS[name](Checked(folder, backends.ports, pattern == "mutual", EVERY_S))
             assert subject is not None
             try:
-                until(lambda: backends.answered[name] >= 2 * count, f"{name} does not ask {count} backends")
+                until(lambda: backends.answered[name] >= 2 * count, f"{name} does not ask {count} backends", 300)
                 if len(backends.asked) != count:
                     raise SystemExit(f"{name} asks {len(backends.asked)} of {count} backends")
                 if keeps and name == "everyhop":

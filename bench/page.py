@@ -239,6 +239,10 @@ def ranged(costs: list[float] | None) -> str:
     return f"{middle:,.1f} ({min(costs):,.1f}-{max(costs):,.1f})"
 
 
+def of_machine(it: dict[str, str]) -> str:
+    return f"{it['cpu']}, Linux {it['kernel']}, {it['rustc']}"
+
+
 def idle() -> str:
     """What the guard holds."""
     counted = json.loads((HERE / "guard.json").read_text())["bytes, idle"]
@@ -281,7 +285,8 @@ def render(results: Path) -> None:
         + configs(found.get("passing", {}).get("subjects", {})),
         "INSPECTING_CONFIGS": "### Of inspecting\n\n" * ("inspecting" in found)
         + configs(found.get("inspecting", {}).get("subjects", {})),
-        "MACHINE": f"{found['machine']['cpu']}, Linux {found['machine']['kernel']}, {found['machine']['rustc']}",
+        "FEATURE_MACHINE": f" Features: {of_machine(its)}." if (its := found.get("features_machine")) else "",
+        "MACHINE": of_machine(found["machine"]),
     }
     for key, value in parts.items():
         text = text.replace(f"<!-- {key} -->", value)
