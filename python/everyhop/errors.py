@@ -37,6 +37,9 @@ class Refused(EveryhopError):
         super().__init__(f"{len(findings)} finding(s)")
         self.findings, self.text = findings, text
 
+    def __reduce__(self) -> tuple[type[Refused], tuple[list[Finding], str | None]]:
+        return Refused, (self.findings, self.text)  # as it was made: it may come from another process
+
 
 class Declined(EveryhopError):
     """An authority was asked for what it does not do: a name that is not its own, a request that asks for more."""

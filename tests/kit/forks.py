@@ -71,9 +71,11 @@ def be(asked: dict[str, object], streams: list[int]) -> None:
 
 
 def imported(what: str) -> None:
-    """`run`: what an edge has, and no more, since it is measured too. `all`: what any command has."""
+    """`run`: what an edge has, and what it compiles by in another process. `all`: what any command has."""
     import everyhop.admin.supervisor
     import everyhop.cli.run
+    import everyhop.compile.compiler
+    import everyhop.identity.published
 
     if what == "all":
         for it in pkgutil.walk_packages(everyhop.__path__, "everyhop."):

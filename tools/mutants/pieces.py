@@ -132,7 +132,7 @@ PIECES: dict[str, Rust | Python] = {
         ),
     ),
     "compile": Python(
-        ("compile/compiler.py", "compile/material.py", "compile/build.py", "compile/files.py", "compile/lists.py"),
+        tuple(f"compile/{it}.py" for it in ("compiler", "compiled", "material", "build", "files", "lists")),
         (
             "tests/unit/compile/test_build.py",
             "tests/unit/compile/test_files.py",
@@ -151,6 +151,10 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_lives.py",
             CASES,
         ),
+    ),
+    "elsewhere": Python(
+        ("compile/elsewhere.py", "remembered.py"),
+        ("tests/unit/compile/test_elsewhere.py", "tests/unit/compile/test_remembered.py"),
     ),
     # Who asks an agent is left to wire tests; what is taken of it is `workload`.
     "identity": Python(

@@ -14,21 +14,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from everyhop.admin.rounds import AT_LAST_S, Rounds, end_all
 from everyhop.admin.standing import FIRST_S, MOST_S
 from everyhop.admin.telling import say
 from everyhop.authority.folder import SECRET, replace
 from everyhop.compile import Compiled
-from everyhop.compile.lists import is_writable
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.files import read_regular
-from everyhop.identity import Roots, Unusable
-from everyhop.identity.certificates import system_roots
-from everyhop.identity.published import Published, published
+from everyhop.identity import Unusable
 from everyhop.identity.unusable import MOST_BYTES
 from everyhop.model import CrlSection
 from everyhop.model.identity import IDENTITIES
+
+if TYPE_CHECKING:
+    from everyhop.identity import Roots
+    from everyhop.identity.published import Published
 
 JITTER = 0.25
 """Not all edges at once: sooner, by as much as a quarter."""
@@ -103,14 +105,17 @@ class Fetcher(Rounds):
 
     def held(self) -> Published | None:
         """What is in force; `None` where there is nothing, or nothing that the roots of now take."""
+        # Read where there is a use for it: it takes time and memory.
+        from everyhop.identity.published import published
+
         try:
             return published(self.url, read_regular(self.path, MOST_BYTES)[0], self.roots, None, self.clock())
         except (OSError, Unusable):
             return None
 
     def done(self, held: Published | None) -> Published:
-        # Read where there is a use for it: it takes time and memory.
         from everyhop.download import download
+        from everyhop.identity.published import published
 
         found = download(
             self.url,
@@ -133,10 +138,14 @@ class Fetcher(Rounds):
         return now
 
     def verified_by(self) -> str:
+        from everyhop.identity.certificates import system_roots
+
         return str(system_roots() if self.section.ca is None else self.base / self.section.ca)
 
     def keep(self, pem: bytes) -> None:
         """Raises `Surroundings`."""
+        from everyhop.compile.lists import is_writable
+
         folder = self.path.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

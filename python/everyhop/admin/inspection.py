@@ -11,18 +11,20 @@ import contextlib
 import subprocess
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
-from everyhop.compile.inspecting import known_by, policies
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
 from everyhop.engine.process import whom
 from everyhop.engine.sockets import cores
 from everyhop.errors import EveryhopError
-from everyhop.waf import Inspector
-from everyhop.waf.frames import Policy
+
+if TYPE_CHECKING:
+    from everyhop.waf import Inspector
+    from everyhop.waf.frames import Policy
 
 NICE = 5
 """Requests that are not inspected do not wait for those that are."""
@@ -49,6 +51,8 @@ class Wanted:
     @property
     def id(self) -> str:
         """By which the engine knows it."""
+        from everyhop.compile.inspecting import known_by
+
         return f"{known_by(self.policies)}-{self.cores}-{self.memory_mb}"
 
 
@@ -71,6 +75,9 @@ def wanted_by(compiled: Compiled, now_s: float) -> Wanted | None:
     wafs, given = compiled.plan.wafs, compiled.config.inspector
     if not wafs:
         return None
+    # Read where there is something to inspect by.
+    from everyhop.compile.inspecting import policies
+
     threads = compiled.plan.engine.threads
     many = threads.threads if threads.count == "fixed" else cores()
     ends = [one.closes_at_s for it in wafs for one in it.exclude if now_s < one.closes_at_s]
@@ -115,6 +122,8 @@ class Inspection:
 
     def start(self, it: Beside, control: Control) -> None:
         """Starts it and hands it over; what goes wrong is said, and tried again later."""
+        from everyhop.waf import Inspector
+
         wanted = it.wanted
         it.running = None
         try:

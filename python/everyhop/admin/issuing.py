@@ -18,13 +18,11 @@ from everyhop.admin.rounds import AT_LAST_S
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.compile.names import dns_server
-from everyhop.compile.passwords import read_password, read_token
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.identity import Unusable
-from everyhop.identity.certificates import system_roots
 from everyhop.model import AcmeSection
 from everyhop.model.acme import DnsHttp
 
@@ -290,6 +288,7 @@ def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
     if (it := section.dns_update) is None or (at := dns_server(it.server)) is None:
         return None
     from everyhop.acme.rfc2136 import Update
+    from everyhop.compile.passwords import read_password
 
     def changing() -> Update:
         try:
@@ -306,6 +305,8 @@ def zone_of(section: AcmeSection, base: Path) -> Publisher | None:
 def asked(it: DnsHttp, base: Path) -> Publisher:
     """The service that changes the zone."""
     from everyhop.acme.http_hook import HttpHook
+    from everyhop.compile.passwords import read_token
+    from everyhop.identity.certificates import system_roots
 
     roots = str(base / it.ca) if it.ca is not None else str(system_roots()) if it.url.startswith("https://") else ""
 

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from everyhop.admin.modules import Modules
 from everyhop.admin.telling import say
@@ -27,7 +28,9 @@ from everyhop.engine.process import Started, start_keyholder
 from everyhop.engine.sockets import cores
 from everyhop.engine.tokens import Uses, findings
 from everyhop.errors import EveryhopError, Refused
-from everyhop.identity.tokens import TokenKey
+
+if TYPE_CHECKING:
+    from everyhop.identity.tokens import TokenKey
 
 PATIENCE_S = 2.0
 """For an order of ours; what it does takes a millisecond."""

@@ -15,8 +15,8 @@ from everyhop.admin.notify import notify
 from everyhop.admin.renewal import Renewal, again, what_changed
 from everyhop.admin.shortfalls import shortfalls
 from everyhop.admin.telling import say, tell
-from everyhop.compile import Compiled, compile_file
-from everyhop.compile.rules_log import unopened
+from everyhop.compile import Compiled
+from everyhop.compile.elsewhere import compile_elsewhere
 from everyhop.engine.frames import Lost
 from everyhop.engine.logs import CannotOpen
 from everyhop.engine.sockets import cores
@@ -78,6 +78,8 @@ class Reload:
         try:
             self.keeper.reload(compiled)
         except CannotOpen as e:
+            from everyhop.compile.rules_log import unopened
+
             found = unopened(compiled.document, compiled.config, e.place, e.why)
             return self.refused([found], compiled.text)
         except Refused as e:
@@ -98,7 +100,7 @@ class Reload:
 
     def compiled(self) -> Compiled:
         with uncollected():
-            found = compile_file(self.path, past_dates="close", known=self.running.readings)
+            found = compile_elsewhere(self.path, past_dates="close", before=self.running)
             stays(after_another=True)
         return found
 

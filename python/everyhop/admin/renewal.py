@@ -13,7 +13,8 @@ from pathlib import Path
 
 from everyhop.admin.change import Identity
 from everyhop.admin.telling import say
-from everyhop.compile import Compiled, Material, renewed
+from everyhop.compile import Compiled, Material
+from everyhop.compile.elsewhere import renew_elsewhere
 from everyhop.errors import Refused
 from everyhop.identity import Mark, mark_of
 from everyhop.refusals import Finding, merged
@@ -157,4 +158,4 @@ def again(running: Compiled, now: dt.datetime | None = None) -> Compiled:
 
     Raises `Refused`.
     """
-    return renewed(running, now)
+    return renew_elsewhere(running, now)

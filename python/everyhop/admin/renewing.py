@@ -13,18 +13,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from everyhop.admin.rounds import AT_LAST_S, Rounds, end_all
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.errors import EveryhopError
 from everyhop.identity import Unusable
-from everyhop.identity.keys import key_bytes
 from everyhop.model import CaIdentity, ComingIdentity, SpiffeIdentity
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from everyhop.admin.agents import Follower
     from everyhop.authority.held import Held
 
@@ -101,6 +100,8 @@ class Renewer(Rounds):
     def token(self) -> str:
         if self.it.token is None:
             raise EveryhopError("it has no certificate, and no token to be enrolled by")
+        from everyhop.identity.keys import key_bytes
+
         return key_bytes(self.it.token, self.base, os.environ)[0].decode(errors="replace").strip()
 
     def half(self, leaf: x509.Certificate) -> dt.datetime:

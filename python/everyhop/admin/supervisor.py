@@ -35,7 +35,8 @@ from everyhop.admin.stickiness import Stickiness
 from everyhop.admin.telling import say, tell
 from everyhop.admin.upgrade import Upgrade, attach
 from everyhop.admin.watch import Watch
-from everyhop.compile import Compiled, compile_file
+from everyhop.compile import Compiled
+from everyhop.compile.elsewhere import compile_elsewhere
 from everyhop.engine.frames import Lost, connect
 from everyhop.engine.sockets import cores
 from everyhop.errors import Refused, Surroundings
@@ -111,13 +112,13 @@ class Supervisor:
         """The file as it is; if it is refused and everything died while it was in order, what ran then."""
         closing: Literal["refuse", "close"] = "refuse" if self.strict else "close"
         try:
-            return compile_file(self.path, past_dates=closing)
+            return compile_elsewhere(self.path, past_dates=closing)
         except Refused as e:
             kept = LastGood(self.path).read()
             if kept is None:
                 raise
             try:
-                compiled = compile_file(self.path, past_dates=closing, text=kept[0], included=kept[1])
+                compiled = compile_elsewhere(self.path, past_dates=closing, text=kept[0], included=kept[1])
             except Refused:
                 raise e from None
             tell(e.findings, self.path, e.text)

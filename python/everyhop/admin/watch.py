@@ -34,7 +34,7 @@ from everyhop.admin.troubles import (
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, EngineRefused
 from everyhop.engine.frames import Lost
-from everyhop.evidence import Told
+from everyhop.evidence.trouble import Told
 
 EVERY_S = 1.0
 PATIENCE_S = 2.0

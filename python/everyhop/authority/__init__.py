@@ -4,29 +4,25 @@
 `certify` signs, `acts` puts them together, `rotation` takes a new root into use. It opens no socket and asks nobody.
 """
 
-from __future__ import annotations
-
-import importlib
 from typing import TYPE_CHECKING
+
+from everyhop.lazily import lazily
 
 if TYPE_CHECKING:
     from everyhop.authority.acts import Authority, Issued, begin, opened
     from everyhop.authority.index import Entry
     from everyhop.authority.policy import Policy
     from everyhop.authority.rotation import activate, prepare, retire
+else:
+    # A supervisor writes files as an authority does, and is none.
+    __getattr__ = lazily(
+        __name__,
+        {
+            **dict.fromkeys(("Authority", "Issued", "begin", "opened"), "acts"),
+            "Entry": "index",
+            "Policy": "policy",
+            **dict.fromkeys(("activate", "prepare", "retire"), "rotation"),
+        },
+    )
 
 __all__ = ["Authority", "Entry", "Issued", "Policy", "activate", "begin", "opened", "prepare", "retire"]
-
-HOMES = {
-    **dict.fromkeys(("Authority", "Issued", "begin", "opened"), "acts"),
-    "Entry": "index",
-    "Policy": "policy",
-    **dict.fromkeys(("activate", "prepare", "retire"), "rotation"),
-}
-"""Imported when they are asked for: a supervisor writes files as an authority does, and is none."""
-
-
-def __getattr__(name: str) -> object:
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,8 +57,9 @@ from everyhop.compile import (
     rules_waf_fit,
 )
 from everyhop.compile.build import build
+from everyhop.compile.compiled import Compiled, Files
 from everyhop.compile.files import read_files, read_names
-from everyhop.compile.material import Material, material
+from everyhop.compile.material import material
 from everyhop.compile.policies import GROUPS
 from everyhop.compile.reading import read
 from everyhop.compile.ways_in import ways_in
@@ -66,80 +67,14 @@ from everyhop.compile.world import World
 from everyhop.errors import Refused
 from everyhop.garbage import uncollected
 from everyhop.identity import Mark, Readings, Roots
-from everyhop.model import Config
 from everyhop.plan import AtBackend, AtEdge, NamePlace, Plan, ServicePlace, canonical, digest
 from everyhop.plan import Place as At
-from everyhop.refusals import Finding
-from everyhop.source import Document, Place, Texts
-
-Files = Literal["read", "if-there", "skip"]
-"""Which files compiling may open. `read`: all that are named, and one that cannot be used is refused. `if-there`: only
-what the plan itself depends on, the names in certificates of sites without `hosts`; no key, and what is not there is
-guessed and said. `skip`: none."""
+from everyhop.source import Texts
 
 
 def policy_groups() -> list[str]:
     """Key exchange groups in order of preference."""
     return list(GROUPS)
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A plan with what belongs to it. `findings` are warnings and notes."""
-
-    plan: Plan
-    plan_json: str
-    plan_digest: str
-    material: Material
-    findings: list[Finding]
-    document: Document = field(repr=False)
-    route_names: list[str]
-    watched: dict[Path, Mark | None]
-    """The files that were read for it, as they were before they were read."""
-    names: set[str]
-    text: str = field(repr=False)
-    path: Path
-    config: Config = field(repr=False)
-    """With what concerns the supervisor alone and stands in no plan."""
-    readings: Readings = field(repr=False)
-    said: object = field(repr=False)
-    """What the plan and its rules take from certificates."""
-    kept: list[Finding] = field(repr=False)
-    """The findings that come of that and of the text alone."""
-    rules: dict[str, str] = field(repr=False, default_factory=dict)
-    """What requests are inspected by beside the shipped rules, by the name of the file; the engine is given none of it."""
-    lists: dict[str, tuple[Roots, ...]] = field(repr=False, default_factory=dict)
-    """By URL: the roots of whom its revocation lists are to be; none where those are yet to come."""
-    zone: str | None = None
-    """Where the edge is that runs it, which stands in no plan."""
-    unread: tuple[str, ...] = ()
-    """Files of users that were not read, so that the plan names nobody of them."""
-    guessed: tuple[str, ...] = ()
-    """Sites whose hosts were guessed, since their certificates were not read."""
-
-    @property
-    def comparable(self) -> bool:
-        """Whether the digest is that of the plan that an edge would run from this file."""
-        return not self.guessed and not self.unread
-
-    @property
-    def reservation(self) -> str:
-        """What must stand beside the digest wherever it is shown; empty where it may be compared."""
-        whose = ", ".join(map(repr, self.guessed))
-        sites = (
-            [f"the certificates of site {whose} were not read, and its hosts come from them"] if self.guessed else []
-        )
-        users = [f"{', '.join(self.unread)} was not read, and who may sign in stands there"] if self.unread else []
-        return f" (not comparable: {'; '.join([*sites, *users])})" if sites or users else ""
-
-    def issued(self) -> set[Path]:
-        """Where certificates by ACME are looked for."""
-        base, acme = self.document.path.absolute().parent, self.config.acme
-        return {base / it for site in self.config.site if site.is_by_acme for it in acme.issued(site.name)}
-
-    def places(self) -> dict[str, Place]:
-        """Where each route stands in the file. Looked up only when asked: it costs a scan of the text."""
-        return {name: self.document.place(("route", i)) for i, name in enumerate(self.route_names)}
 
 
 @uncollected()
@@ -200,7 +135,7 @@ def renewed(before: Compiled, now: dt.datetime | None = None) -> Compiled:
         material=material(world),
         findings=world.findings,
         watched=watched(world),
-        readings=world.readings,
+        held=world.readings,
         rules={label: it.text for label, it in world.rules.items()},
         lists=lists(world),
     )
@@ -279,7 +214,7 @@ def compiled(world: World, path: Path) -> Compiled:
         text=document.text,
         path=path,
         config=config,
-        readings=world.readings,
+        held=world.readings,
         said=said(world),
         kept=kept,
         rules={label: it.text for label, it in world.rules.items()},

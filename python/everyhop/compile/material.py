@@ -5,42 +5,13 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
-from functools import cached_property
 
+from everyhop.compile.compiled import Life, Material
 from everyhop.compile.world import World
 from everyhop.identity import Pair
 from everyhop.identity.chain import is_root, shown, way_up
 from everyhop.identity.tokens import TokenKey
 from everyhop.plan import canonical, digest
-
-
-@dataclass(frozen=True)
-class Life:
-    """How long a certificate or a revocation list lasts, and the issuer behind it that ends first, where one stands in its chain."""
-
-    begins_s: int
-    ends_s: int
-    issuer: str = ""
-    issuer_ends_s: int = 0
-
-
-@dataclass(frozen=True)
-class Material:
-    """Keys and certificates for the engine. `entries` and `digest` may be shown; `blob` holds private keys."""
-
-    entries: list[dict[str, object]]
-    digest: str
-    blob: bytes = field(repr=False)
-    tokens: dict[str, TokenKey] = field(default_factory=dict, repr=False)
-    """Keys that are in no file, by the same ids, for whoever asks the tokens that have them."""
-    lives: dict[str, Life] = field(default_factory=dict)
-    """Of the certificates and revocation lists among the entries, by their ids: for whoever tells what ends, and for no engine."""
-
-    @cached_property
-    def ids(self) -> frozenset[str]:
-        """Of the entries: what is there."""
-        return frozenset(str(it["id"]) for it in self.entries)
 
 
 def material(world: World) -> Material:

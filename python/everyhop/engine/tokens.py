@@ -14,21 +14,24 @@ import socket
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from everyhop.compile import Compiled
 from everyhop.engine import holding as h
 from everyhop.engine.control import Control, sealed, taken
 from everyhop.engine.frames import Lost, framed, receive, send
 from everyhop.engine.process import Started, start_module
-from everyhop.identity.tokens import TokenKey
 from everyhop.refusals import PAGES, Finding
+
+if TYPE_CHECKING:
+    from everyhop.identity.tokens import TokenKey
 
 PATIENCE_S = 10.0
 """For a module that is loaded, and a login, perhaps over a network."""
 A_KEY_S = 0.5
 """For the signatures by which a key shows whose it is."""
 
-Uses = dict[tuple[str, str], TokenKey]
+Uses: TypeAlias = "dict[tuple[str, str], TokenKey]"
 """By the piece of material and the side of handshakes that they are for."""
 
 

@@ -11,7 +11,7 @@ from everyhop.admin.endings import doubted, ending, lists_ending
 from everyhop.admin.foreseen import Foreseen
 from everyhop.admin.troubles import Uncertified, WaysIn, over
 from everyhop.compile import Compiled, compile_file
-from everyhop.compile.material import Life
+from everyhop.compile.compiled import Life
 from everyhop.demo.certificates import Authority
 from everyhop.engine.messages import Trouble
 from everyhop.model import CrlSection

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.compile import compile_file
-from everyhop.compile.material import Life
+from everyhop.compile.compiled import Life
 from everyhop.demo.certificates import Authority
 from tests.kit.forge import HOUR, Signer, forged, root, saved
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from everyhop.compile import Compiled, compile_file
 from everyhop.explain import Running, Sheet, inventory, page
 from everyhop.explain.svg import drawing
-from everyhop.identity import described
+from everyhop.identity.described import described
 from everyhop.trust import trust_map
 from tests.kit import Pki
 
