@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
+import ipaddress
 import json
 import os
 import shutil
 import socket
 import ssl
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -284,6 +286,43 @@ def test_who_is_bound_to_a_port_is_found_by_listening_and_by_nothing_else() -> N
         assert bound(port) == {LOOPBACK} and bound(own) == set()
         with socket.create_server(("127.0.0.2", port)), socket.create_server(("::1", port), family=socket.AF_INET6):
             assert bound(port) == {LOOPBACK, "127.0.0.2", "::1"}
+
+
+def test_an_address_is_read_from_all_of_its_digits_as_the_kernel_writes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def row(ip: str, port: int, state: str = "0A") -> str:
+        data = ipaddress.ip_address(ip).packed
+        words = (int.from_bytes(data[n : n + 4], sys.byteorder) for n in range(0, len(data), 4))
+        return (
+            f"   0: {''.join(f'{word:08X}' for word in words)}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:0"
+        )
+
+    head = "  sl  local_address rem_address   st tx_queue rx_queue tr"
+    fours, sixes = ["192.168.1.254", "254.253.252.251"], ["fedc:ba98:7654:3210:fedc:ba98:7654:3210", "::1"]
+    tables = {
+        "tcp": [head, *(row(it, 8443) for it in fours), row("10.0.0.1", 8444), row("10.0.0.2", 8443, "01")],
+        "tcp6": [head, *(row(it, 8443) for it in sixes), row("::2", 443)],
+    }
+    monkeypatch.setattr(Path, "read_text", lambda self: "\n".join(tables[self.name]) + "\n")
+    assert bound(8443) == {*fours, *sixes} and bound(8444) == {"10.0.0.1"} and bound(443) == {"::2"}
+
+
+def test_an_address_of_ours_by_which_nobody_is_reached_is_ours_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, "no way")
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    monkeypatch.setattr(guard_looks, "own_addresses", lambda: ["10.0.0.5", "fe80::1%3"])
+    for host, source in (
+        ("10.0.0.9", "10.0.0.5"),
+        ("fe80::9", "fe80::1%3"),
+        ("fe80::9", "fe80::1"),
+        (LOOPBACK, "127.0.0.9"),
+    ):
+        with pytest.raises(NotAsked, match="no way"):
+            answers(host, 1, source)
+    for host, source in (("10.0.0.9", "10.0.0.6"), ("fe80::9", "fe80::2%3")):
+        with pytest.raises(Surroundings, match=f"--from {source} is no address of this host"):
+            answers(host, 1, source)
 
 
 def test_a_kernel_without_ipv6_lists_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
