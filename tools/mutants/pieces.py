@@ -284,8 +284,9 @@ PIECES: dict[str, Rust | Python] = {
     ),
     # What tries servers and runs edges is asked by wire tests, which are no judges here: they break nothing that runs in their process.
     "migrate": Python(
-        ("migrate/asked.py", "migrate/edit.py", "migrate/journal.py", "migrate/running.py"),
+        tuple(f"migrate/{name}.py" for name in ("answering", "asked", "edit", "journal", "running")),
         (
+            "tests/unit/migrate/test_answering.py",
             "tests/unit/migrate/test_asked.py",
             "tests/unit/migrate/test_journal.py",
             "tests/unit/migrate/test_running.py",

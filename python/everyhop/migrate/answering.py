@@ -40,6 +40,9 @@ def answer(compiled: Compiled, backend: Backend, alpn: list[str]) -> Answer:
     pair = material["certs"].get(f"identity/{hop.present}")
     if pair is None:
         return Answer(False, f"identity {hop.present!r} has no certificate yet")
+    if pair["key"] is None:
+        what = f"the key of identity {hop.present!r} is in a token, of which nothing is asked here"
+        return Answer(False, f'{what}: write tls = "mutual" there by hand, and see what it does: everyhop status')
     by = hop.verify.by
     if not isinstance(by, ByPins) and by.ca not in material["cas"]:
         return Answer(False, f"the roots of {by.ca.removeprefix('ca/')} are not there yet")
