@@ -54,7 +54,11 @@ PLAYBOOK = ("--features=everyhop-engine/fuzzing", "--lib", "--test=core")
 TABLE = ("crates/decide/src/table.rs",)
 MATERIAL = tuple(f"crates/running/src/{it}.rs" for it in ("build", "hops", "judge", "judged", "material"))
 
-# The other rules are of who is reached and how; a new one is among those.
+# Those of what is proven behind the edge, and of what is done with requests; the other rules, and a new one, are of who is reached and how.
+OF_HOPS = tuple(
+    f"compile/rules_{it}.py"
+    for it in ("acceptance", "acme", "hops", "identities", "key_servers", "lists", "pkcs11", "proof", "side")
+)
 OF_REQUESTS = tuple(
     f"compile/rules_{it}.py"
     for it in (
@@ -86,30 +90,39 @@ PIECES: dict[str, Rust | Python] = {
         ("compile/names.py",), ("tests/unit/compile/test_names.py", "tests/unit/compile/test_spiffe.py", CASES)
     ),
     "rules": Python(
-        ("compile/rules_*.py", "compile/places.py"),
+        ("compile/rules_*.py",),
         (
-            "tests/unit/compile/test_hop_rules.py",
-            "tests/unit/compile/test_proof_rules.py",
             "tests/unit/compile/test_served_rules.py",
-            "tests/unit/compile/test_identity_rules.py",
-            "tests/unit/compile/test_acme_rules.py",
             "tests/unit/compile/test_name_rules.py",
-            "tests/unit/compile/test_each_is_judged.py",
             "tests/unit/compile/test_route_rules.py",
-            "tests/unit/compile/test_site_rules.py",
-            "tests/unit/compile/test_tickets.py",
             "tests/unit/compile/test_listener_rules.py",
-            "tests/unit/compile/test_keys_apart.py",
+            "tests/unit/compile/test_site_rules.py",
+            "tests/unit/compile/test_each_is_judged.py",
+            "tests/unit/compile/test_tickets.py",
             "tests/unit/compile/test_blind.py",
             "tests/unit/compile/test_networks.py",
             "tests/unit/compile/test_marked.py",
-            "tests/unit/compile/test_acme.py",
-            "tests/unit/compile/test_lists.py",
             "tests/unit/compile/test_streams.py",
+            "tests/unit/compile/test_identity_rules.py",
             BESIDE,
             CASES,
         ),
-        without=OF_REQUESTS,
+        without=OF_HOPS + OF_REQUESTS,
+    ),
+    "hops": Python(
+        ("compile/places.py", *OF_HOPS),
+        (
+            "tests/unit/compile/test_proof_rules.py",
+            "tests/unit/compile/test_hop_rules.py",
+            "tests/unit/compile/test_identity_rules.py",
+            "tests/unit/compile/test_acme_rules.py",
+            "tests/unit/compile/test_keys_apart.py",
+            "tests/unit/compile/test_marked.py",
+            "tests/unit/compile/test_acme.py",
+            "tests/unit/compile/test_lists.py",
+            BESIDE,
+            CASES,
+        ),
     ),
     "requests": Python(
         OF_REQUESTS,

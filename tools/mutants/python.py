@@ -58,10 +58,7 @@ def run(piece: Python, folder: Path, since: Since | None) -> Told:
     """
     tree = folder / "tree"
     copy(tree)
-    mine, others = (
-        {p for m in them for p in tree.glob(f"python/everyhop/{m}")} for them in (piece.modules, piece.without)
-    )
-    files = sorted(str(p.relative_to(tree)) for p in mine - others)
+    files = modules(piece, tree)
     command = [sys.executable, "-I", "-S", "tools/mutants/ask.py", ASKED]
     config, session = folder / "config.toml", folder / "session.sqlite"
     config.write_text(
@@ -92,6 +89,14 @@ def run(piece: Python, folder: Path, since: Since | None) -> Told:
         with asked(tree, files, piece.tests, env):
             tool("exec", config, session)
     return read(tool("dump", session), tree, since is not None)
+
+
+def modules(piece: Python, tree: Path) -> list[str]:
+    """What is mutated of the piece, as paths below the tree."""
+    mine, others = (
+        {p for m in them for p in tree.glob(f"python/everyhop/{m}")} for them in (piece.modules, piece.without)
+    )
+    return sorted(str(p.relative_to(tree)) for p in mine - others)
 
 
 def keep(session: Path, since: Since) -> None:

@@ -88,6 +88,12 @@ def test_a_piece_or_a_commit_that_nobody_knows_is_refused(
     assert capsys.readouterr().out == "git knows no commit 'no-such-commit'\n"
 
 
+def test_each_rule_is_asked_of_in_one_piece() -> None:
+    rules = {str(p.relative_to(python.ROOT)) for p in python.ROOT.glob("python/everyhop/compile/rules_*.py")}
+    asked = [file for it in PIECES.values() if isinstance(it, Python) for file in python.modules(it, python.ROOT)]
+    assert len(asked) == len({*asked}) and rules <= {*asked}
+
+
 def test_what_changed_is_what_was_added_and_what_stands_around_what_was_taken_away(tree: Path, tmp_path: Path) -> None:
     rows = [f"row {n}\n" for n in range(1, 10)]
     rows[1:2] = ["++ another\n", "and one\n"]
