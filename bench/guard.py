@@ -24,10 +24,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import idle, steps, subjects
+from bench import guarding, idle, steps, subjects
 from bench.__main__ import prove
 from bench.stage import stage, stop
-from bench.subjects import Subject, everyhop, wait_port
+from bench.subjects import Origin, Subject, everyhop, wait_port
 
 FILE = Path(__file__).parent / "guard.json"
 COUNTED = ("recvfrom", "sendto", "epoll_ctl", "connect", "accept4", "close", "shutdown", "getsockname", "splice")
@@ -59,6 +59,10 @@ CHOOSING = frozenset({"ssse3", "sse4_2", "avx", "avx2", "bmi1", "bmi2"})
 
 Counted = dict[str, float]
 Run = Callable[[Subject, steps.Sleep], None]
+Engine = tuple[Callable[[Path, Origin], Subject], Callable[[Path, Subject], None], dict[str, tuple[steps.Begin, int]]]
+"""How it is begun, what shows that it does what is counted, and the paths through it."""
+ENGINES: tuple[Engine, ...] = ((everyhop, prove, PATHS), (guarding.everyhop, guarding.prove, guarding.PATHS))
+"""Two, since a route more is another path through one."""
 
 
 def tools() -> dict[str, str]:
@@ -78,8 +82,9 @@ def tools() -> dict[str, str]:
     }
 
 
-def run_with(folder: Path, run: Run, *watched: str) -> None:
+def run_with(folder: Path, run: Run, *watched: str, engine: Engine | None = None) -> None:
     """An engine and backends whose time stands still; the engine is started by the command `watched`, if there is one."""
+    begun, proves, _ = engine or ENGINES[0]
     plain = subjects.pinned
     still = folder / "still.so"
     source = Path(__file__).with_name("still.c")
@@ -96,10 +101,11 @@ def run_with(folder: Path, run: Run, *watched: str) -> None:
     subjects.pinned = pinned
     try:
         with stage(folder) as back:
-            subject = everyhop(folder, back)
+            subject = begun(folder, back)
             try:
-                wait_port(subject.ports["plaintext"])
-                prove(folder, subject)
+                for port in subject.ports.values():
+                    wait_port(port)
+                proves(folder, subject)
                 with contextlib.closing(steps.Sleep(subject.process.pid)) as sleep:
                     # Until what was tried is over, and its descriptors with it.
                     sleep.wait()
@@ -123,7 +129,7 @@ def ticking(subject: Subject) -> list[str]:
     return [x for x in timers if "it_value: (0, 0)" not in x] if timers else ["no timer was found"]
 
 
-def count_in_callgrind(folder: Path) -> tuple[Counted, Counted]:
+def count_in_callgrind(folder: Path, engine: Engine) -> tuple[Counted, Counted]:
     """Instructions and allocations."""
     counted: Counted = {}
     allocated: Counted = {}
@@ -138,7 +144,7 @@ def count_in_callgrind(folder: Path) -> tuple[Counted, Counted]:
 
         control("-i", "on")
         number = 0
-        for name, (begin, count) in PATHS.items():
+        for name, (begin, count) in engine[2].items():
             found: list[tuple[int, int]] = []
             with begin(folder, subject, sleep) as go:
                 go(WARM)
@@ -154,7 +160,9 @@ def count_in_callgrind(folder: Path) -> tuple[Counted, Counted]:
             allocated[name] = round((many - few) / (2 * count), 2)
 
     out = folder / "callgrind.out"
-    run_with(folder, run, "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--instr-atstart=no")
+    run_with(
+        folder, run, "valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--instr-atstart=no", engine=engine
+    )
     return counted, allocated
 
 
@@ -185,12 +193,12 @@ def ours(profile: Path) -> int:
     return sum(int(count.replace(",", "")) for count, place in lines if not FOREIGN.search(place))
 
 
-def count_calls(folder: Path) -> Counted | None:
+def count_calls(folder: Path, engine: Engine) -> Counted | None:
     """`None` where tracing is not permitted."""
     counted: Counted = {}
 
     def run(subject: Subject, sleep: steps.Sleep) -> None:
-        for name, (begin, count) in PATHS.items():
+        for name, (begin, count) in engine[2].items():
             found: list[int] = []
             with begin(folder, subject, sleep) as go:
                 go(WARM)
@@ -204,7 +212,7 @@ def count_calls(folder: Path) -> Counted | None:
             counted[name] = round((long - short) / (2 * count), 2)
 
     try:
-        run_with(folder, run)
+        run_with(folder, run, engine=engine)
     except PermissionError:
         return None
     return counted
@@ -241,10 +249,35 @@ def count_bytes(folder: Path) -> Counted:
     return counted
 
 
-KINDS: dict[str, Callable[[Path], dict[str, Counted | None]]] = {
-    "callgrind": lambda folder: dict(zip(("instructions", "allocations"), count_in_callgrind(folder), strict=True)),
-    "calls": lambda folder: {"system calls": count_calls(folder)},
-    "idle": lambda folder: {"bytes, idle": count_bytes(folder)},
+def each(
+    kinds: tuple[str, ...], counts: Callable[[Path, Engine], tuple[Counted | None, ...]]
+) -> dict[str, Counted | None]:
+    """Of all engines, each in a folder of its own."""
+    found: dict[str, Counted | None] = {}
+    for engine in ENGINES:
+        with place() as folder:
+            for kind, its in zip(kinds, counts(folder, engine), strict=True):
+                before = found.get(kind, {})
+                found[kind] = None if its is None or before is None else {**before, **its}
+    return found
+
+
+@contextlib.contextmanager
+def place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="eh-guard-") as name:
+        Path(name).chmod(0o755)  # nginx reads as nobody
+        yield Path(name)
+
+
+def counted_bytes() -> dict[str, Counted | None]:
+    with place() as folder:
+        return {"bytes, idle": count_bytes(folder)}
+
+
+KINDS: dict[str, Callable[[], dict[str, Counted | None]]] = {
+    "callgrind": lambda: each(("instructions", "allocations"), count_in_callgrind),
+    "calls": lambda: each(("system calls",), lambda folder, engine: (count_calls(folder, engine),)),
+    "idle": counted_bytes,
 }
 
 
@@ -257,9 +290,7 @@ def main() -> int:
     found: dict[str, Counted | None] = {}
     for kind, counts in KINDS.items():
         if given.only in (None, kind):
-            with tempfile.TemporaryDirectory(prefix="eh-guard-") as name:
-                Path(name).chmod(0o755)  # nginx reads as nobody
-                found |= counts(Path(name))
+            found |= counts()
     here = tools()
     if given.update:
         kept = json.loads(FILE.read_text()) if given.only else {}

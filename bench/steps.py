@@ -54,7 +54,7 @@ def connect(folder: Path, subject: Subject, pattern: str, sleep: Sleep, alpn: st
     raw = socket.create_connection(("127.0.0.1", subject.ports[pattern]), 60)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sleep.wait()
-    tls = context.wrap_socket(raw, server_hostname=NAMES[pattern])
+    tls = context.wrap_socket(raw, server_hostname=NAMES.get(pattern, NAMES["plaintext"]))
     # The tickets come by themselves.
     sleep.wait()
     return tls
