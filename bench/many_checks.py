@@ -38,8 +38,8 @@ CLOSES = KEEPS.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 EVERY_S = 5
 FIRST_S = 60
 """As long as Everyhop keeps a connection at most."""
-SECONDS = 20
-"""Four checks of each backend."""
+SECONDS = 15
+"""Three checks of each backend."""
 
 
 class Backends:
