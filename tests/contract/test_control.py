@@ -131,6 +131,15 @@ def test_the_engine_takes_the_question_and_answers_in_its_form(
         assert (answer is None) == (slug is not None)
 
 
+def test_an_engine_that_has_nothing_to_end_says_that_it_leaves_before_it_does(tmp_path: Path) -> None:
+    """Others ask it meanwhile, who are answered sooner."""
+    for n in range(10):
+        (folder := tmp_path / str(n)).mkdir()
+        with running(folder) as control, contextlib.closing(Control.connect(folder / "engine.sock")) as other:
+            send(other.sock, framed(m.Status().model_dump_json().encode()))
+            assert control.must(m.Drain(drain_s=60), m.Draining)
+
+
 @pytest.mark.parametrize("question", [question for question, _, _ in QUESTIONS], ids=IDS)
 def test_a_stray_or_dropped_key_is_refused_everywhere(question: m.Ask, engine: Control) -> None:
     whole: dict[str, Any] = json.loads(question.model_dump_json())

@@ -87,6 +87,7 @@ fn start(text: &str, material: &str) -> Result<Arc<Engine>, String> {
 
 fn told(engine: &Arc<Engine>, ask: Ask, fds: Vec<OwnedFd>) -> Result<(), String> {
     let (answer, _) = engine.answer(ask, fds);
+    engine.answered();
     if answer.get("answer").is_some_and(|a| a == "refused") { Err(answer.to_string()) } else { Ok(()) }
 }
 

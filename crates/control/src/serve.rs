@@ -21,7 +21,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -47,6 +49,8 @@ pub(crate) struct State {
     verifies: usize,
     /// A thread sends spans.
     exports: bool,
+    /// While it is there, whoever told the engine to leave, on that thread, has no answer yet, and the process does not end.
+    leaving: Option<(ThreadId, Sender<()>)>,
 }
 
 impl State {
@@ -84,13 +88,13 @@ fn meet(listener: &UnixListener, engine: &Arc<Engine>) -> ! {
         match listener.accept() {
             Ok((stream, _)) if is_ours(&stream) => {
                 let engine = engine.clone();
-                let named = std::thread::Builder::new().name("control".into());
+                let named = thread::Builder::new().name("control".into());
                 // Without a thread the connection is dropped and the supervisor asks again.
                 let _ = named.spawn(move || converse(stream, &engine));
             }
             Ok(_) => {}
             // Out of descriptors, or a supervisor that left: no reason to end what runs.
-            Err(_) => std::thread::sleep(TICK),
+            Err(_) => thread::sleep(TICK),
         }
     }
 }
@@ -113,7 +117,9 @@ fn converse(mut stream: UnixStream, engine: &Arc<Engine>) {
             Err(Unread(slug, why)) => (refused(slug, &why), Vec::new()),
         };
         let borrowed: Vec<BorrowedFd<'_>> = given.iter().map(AsFd::as_fd).collect();
-        if fds::send(&mut stream, answer.to_string().as_bytes(), &borrowed).is_err() {
+        let sent = fds::send(&mut stream, answer.to_string().as_bytes(), &borrowed);
+        engine.answered();
+        if sent.is_err() {
             return;
         }
         if answer.get("answer") == Some(&Value::from("stopping")) {
@@ -204,7 +210,7 @@ impl Engine {
         for index in state.workers.len()..threads {
             let (sender, orders) = unbounded_channel();
             let shared = self.shared.clone();
-            let spawned = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 if everyhop_engine::run(index, shared, orders).is_err() {
                     std::process::exit(4);
                 }
@@ -286,13 +292,13 @@ impl Engine {
         running.resolve(names);
         if running.traces.is_some() && !state.exports {
             let shared = self.shared.clone();
-            let named = std::thread::Builder::new().name("export".into());
+            let named = thread::Builder::new().name("export".into());
             // Without a thread spans wait until there is no room for more, which is told.
             state.exports = named.spawn(move || drop(everyhop_engine::export::run(&shared))).is_ok();
         }
         if !running.stores.is_empty() && !state.asks {
             let shared = self.shared.clone();
-            let named = std::thread::Builder::new().name("store".into());
+            let named = thread::Builder::new().name("store".into());
             // Without a thread no store answers, which is told.
             state.asks = named.spawn(move || drop(everyhop_engine::store::run(&shared))).is_ok();
         }
@@ -300,7 +306,7 @@ impl Engine {
             // Without a thread every password waits in vain, which is told to who shows it.
             for index in state.verifies..Passwords::threads(threads) {
                 let passwords = self.shared.passwords.clone();
-                let named = std::thread::Builder::new().name(format!("password-{index}"));
+                let named = thread::Builder::new().name(format!("password-{index}"));
                 state.verifies += usize::from(named.spawn(move || passwords.work()).is_ok());
             }
         }
@@ -334,7 +340,7 @@ impl Engine {
             return refused("control/descriptor", "no descriptor came with the socket");
         };
         let (listener, engine) = (UnixListener::from(socket), self.clone());
-        match std::thread::Builder::new().name("control".into()).spawn(move || meet(&listener, &engine)) {
+        match thread::Builder::new().name("control".into()).spawn(move || meet(&listener, &engine)) {
             Ok(_) => answer("listening"),
             Err(_) => refused("engine/thread", "no thread could be started to answer there"),
         }
@@ -379,7 +385,13 @@ impl Engine {
         })
     }
 
-    /// Accepts no more, and ends once nothing is in flight or the time is over; who was told to retire may be told to drain.
+    /// What this thread was asked is answered, or whoever asked is gone: an engine that was told so to leave may do it.
+    pub(crate) fn answered(&self) {
+        self.state().leaving.take_if(|(by, _)| *by == thread::current().id());
+    }
+
+    /// Accepts no more. Once it has said so, it ends when nothing is in flight or the time is over; who was told to retire may be
+    /// told to drain.
     fn leave(&self, within_s: u64, order: Order) -> Value {
         let until = steady_ms().saturating_add(within_s.saturating_mul(1000));
         let retires = matches!(order, Order::Retire);
@@ -399,12 +411,18 @@ impl Engine {
         if again {
             return answer("draining");
         }
-        let (shared, workers) = (self.shared.clone(), self.state().workers.clone());
+        let (leaving, answered) = channel();
+        let (shared, workers) = (self.shared.clone(), {
+            let mut state = self.state();
+            state.leaving = Some((thread::current().id(), leaving));
+            state.workers.clone()
+        });
         let watch = move || {
+            let _ = answered.recv();
             leave::over(&shared, &workers);
             std::process::exit(0);
         };
-        match std::thread::Builder::new().name("drain".into()).spawn(watch) {
+        match thread::Builder::new().name("drain".into()).spawn(watch) {
             Ok(_) => answer("draining"),
             Err(_) => refused("engine/thread", "no thread could be started to watch the drain"),
         }
