@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,7 +82,9 @@ class Served:
         (folder / "nginx.conf").write_text(text)
         cgi = [found("fcgiwrap"), "-c", "2", "-s", f"unix:{folder}/cgi.sock"]
         nginx = [found("nginx"), "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-        self.processes = [subprocess.Popen(it, stderr=subprocess.DEVNULL, cwd=folder) for it in (cgi, nginx)]
+        # Each in a group of its own: fcgiwrap's children outlive it.
+        begin = partial(subprocess.Popen, stderr=subprocess.DEVNULL, cwd=folder, start_new_session=True)
+        self.processes = [begin(it) for it in (cgi, nginx)]
         try:
             until(lambda: (folder / "cgi.sock").exists() and all(map(is_up, self.ports.values())), 30, self.said)
         except AssertionError:
@@ -93,7 +97,7 @@ class Served:
 
     def close(self) -> None:
         for it in reversed(self.processes):
-            it.terminate()
+            os.killpg(it.pid, signal.SIGTERM)
             it.wait(10)
 
 
