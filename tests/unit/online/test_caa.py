@@ -144,6 +144,9 @@ def test_of_an_account_that_is_not_the_one_both_are_told() -> None:
     it = says({"com": issue("letsencrypt.org; accounturi=https://a.test/2")}, account="https://a.test/1")
     assert it.why == "let it issue to the account https://a.test/2 alone, and the one here is https://a.test/1"
     assert it.is_of_account
+    for value in ("other.example", ";", "letsencrypt.org; validationmethods=dns-00"):
+        other = says({"com": issue(value)}, account="https://a.test/1")
+        assert (other.says, other.is_of_account) == ("may not", False), f"no account would mend {value}"
 
 
 def test_tags_that_an_authority_must_know_may_be_critical_and_others_may_be_strange() -> None:
