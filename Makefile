@@ -281,7 +281,7 @@ guard: tools $(VENV)/.dev ## Instructions and system calls a request, bytes an i
 audit: ## Known advisories (needs a network).
 	@cargo deny check advisories
 
-bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; a quarter of an hour.
+bench: tools $(VENV)/.dev target/peers/.there ## CPU cost beside nginx, HAProxy, Envoy and Caddy; half an hour or more.
 	@$(WHOLE) cargo build -q --release -p everyhop-control -p everyhop-load -p everyhop-door
 	@$(MAKE) -s target/peers/bin/nginx-aws-lc || echo 'nginx with AWS-LC could not be built, and is not measured'
 	@python -m bench $(ARGS)
