@@ -11,12 +11,10 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import re
 import socket
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +35,7 @@ from bench import (
     uploads,
 )
 from bench.cells import Cannot, Cell, all_cells
-from bench.stage import RESULTS, absent, put, stage, stop
+from bench.stage import RESULTS, absent, machine, put, stage, stop
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
 NOISY = 0.2
@@ -150,7 +148,6 @@ def in_use(rounds: int, scale: float) -> dict[str, object]:
         "passing": passing.figures(rounds, scale, list(passing_subjects.MAKERS)),
         "inspecting": inspecting.figures(rounds, scale, list(inspecting.PEERS)),
         "checks": many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS)),
-        "features_machine": machine(),
     }
 
 
@@ -218,12 +215,6 @@ def main() -> int:
 def masked(text: str, folder: Path) -> str:
     """Without this run's folder and ports."""
     return re.sub(r"(127\.0\.0\.1:|port_value\": |test:)\d+", r"\1PORT", text.replace(str(folder), "DIR"))
-
-
-def machine() -> dict[str, str]:
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    rust = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    return {"kernel": platform.release(), "cpu": model[1] if model else "?", "rustc": rust}
 
 
 if __name__ == "__main__":

@@ -285,7 +285,7 @@ def render(results: Path) -> None:
         + configs(found.get("passing", {}).get("subjects", {})),
         "INSPECTING_CONFIGS": "### Of inspecting\n\n" * ("inspecting" in found)
         + configs(found.get("inspecting", {}).get("subjects", {})),
-        "FEATURE_MACHINE": f" Features: {of_machine(its)}." if (its := found.get("features_machine")) else "",
+        "MACHINES": "".join(f" `{key}`: {of_machine(it)}." for key, it in sorted(found.get("machines", {}).items())),
         "MACHINE": of_machine(found["machine"]),
     }
     for key, value in parts.items():

@@ -6,7 +6,10 @@ import argparse
 import contextlib
 import json
 import os
+import platform
+import re
 import signal
+import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -20,10 +23,17 @@ RESULTS = Path(__file__).parent / "results.json"
 
 
 def put(key: str, rows: object) -> None:
-    """Into what was measured before, and onto the page."""
+    """Into what was measured before, with the machine that it was measured on now, and onto the page."""
     found = json.loads(RESULTS.read_text())
-    RESULTS.write_text(json.dumps({**found, key: rows}, indent=1, sort_keys=True) + "\n")
+    machines = {**found.get("machines", {}), key: machine()}
+    RESULTS.write_text(json.dumps({**found, key: rows, "machines": machines}, indent=1, sort_keys=True) + "\n")
     page.render(RESULTS)
+
+
+def machine() -> dict[str, str]:
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    rust = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    return {"kernel": platform.release(), "cpu": model[1] if model else "?", "rustc": rust}
 
 
 @contextlib.contextmanager
