@@ -11,21 +11,8 @@ from everyhop.compile import compile_file
 from everyhop.compile.compiled import Life
 from everyhop.demo.certificates import Authority
 from tests.kit.forge import HOUR, Signer, forged, root, saved
+from tests.kit.one_site import TEXT
 
-TEXT = """version = 1
-[[listener]]
-name = "l"
-bind = ["127.0.0.1:8443"]
-[[site]]
-name = "s"
-hosts = ["a.test"]
-certs = [{ chain = "leaf.pem", key = "file:leaf.key" }]
-[[route]]
-name = "r"
-host = "a.test"
-tls = "plaintext"
-to = ["127.0.0.1:1"]
-"""
 DAY = 24 * HOUR
 
 
