@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from everyhop.compile import compile_file
-from everyhop.errors import Refused
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 TLS = '[[listener]]\nname = "tls"\nbind = ["127.0.0.1:8443"]\n'
 HTTP = '[[listener]]\nname = "web"\nbind = ["127.0.0.1:8080"]\nspeaks = "http"\nhttps_port = 8443\n'
@@ -20,11 +19,7 @@ def site(name: str, more: str = 'certs = "acme"\n') -> str:
 def found(acme: str, rest: str = site("one")) -> tuple[list[Finding], list[str]]:
     usual = "" if "authority" in acme else 'authority = ["https://ca.internal/dir"]\n'
     text = f"version = 1\n[acme]\n{usual}{acme}\n{TLS}{rest}"
-    try:
-        findings = list(compile_file("acme.toml", files="skip", text=text).findings)
-    except Refused as e:
-        findings = list(e.findings)
-    return findings, text.splitlines()
+    return findings(text), text.splitlines()
 
 
 def told(acme: str, rest: str = site("one")) -> tuple[str, str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from everyhop.compile import compile_file
-from everyhop.errors import Refused
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 HEAD = """version = 1
 [[listener]]
@@ -22,11 +21,7 @@ ROUTE = '[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nto = ["127.0
 
 def found(text: str, head: str = HEAD) -> tuple[list[Finding], list[str]]:
     whole = head + text
-    try:
-        findings = list(compile_file("identities.toml", files="skip", text=whole).findings)
-    except Refused as e:
-        findings = list(e.findings)
-    return findings, whole.splitlines()
+    return findings(whole), whole.splitlines()
 
 
 def told(text: str, head: str = HEAD) -> list[tuple[str, str]]:

@@ -7,11 +7,10 @@ import itertools
 
 import pytest
 
-from everyhop.compile import compile_file
 from everyhop.compile.rules_reach import taken_by
-from everyhop.errors import Refused
 from everyhop.model import Route
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 WORDS = (None, "postgres", "ldap", "smtp", "imap")
@@ -36,10 +35,7 @@ def route(name: str, host: str, more: str = "", tls: str = "plaintext") -> str:
 
 
 def found(text: str) -> list[Finding]:
-    try:
-        return list(compile_file("listeners.toml", now=NOW, files="skip", text=text).findings)
-    except Refused as e:
-        return list(e.findings)
+    return findings(text, NOW)
 
 
 def slugs(text: str) -> set[str]:

@@ -6,9 +6,8 @@ import datetime as dt
 
 import pytest
 
-from everyhop.compile import compile_file
-from everyhop.errors import Refused
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 HEAD = """version = 1
@@ -37,11 +36,7 @@ def route(more: str, name: str = "r", host: str = "a.test") -> str:
 
 def found(text: str) -> tuple[list[Finding], list[str]]:
     whole = HEAD + text
-    try:
-        findings = list(compile_file("proof.toml", now=NOW, files="skip", text=whole).findings)
-    except Refused as e:
-        findings = list(e.findings)
-    return findings, whole.splitlines()
+    return findings(whole, NOW), whole.splitlines()
 
 
 def slugs(text: str) -> list[str]:

@@ -6,9 +6,8 @@ import datetime as dt
 
 import pytest
 
-from everyhop.compile import compile_file
-from everyhop.errors import Refused
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 HEAD = """version = 1
@@ -34,11 +33,7 @@ def route(more: str, host: str = "a.test", name: str = "r", to: str = TO) -> str
 def found(text: str) -> tuple[list[Finding], list[str]]:
     """What is found, and the lines of the whole."""
     whole = HEAD + text
-    try:
-        findings = list(compile_file("requests.toml", now=NOW, files="skip", text=whole).findings)
-    except Refused as e:
-        findings = list(e.findings)
-    return findings, whole.splitlines()
+    return findings(whole, NOW), whole.splitlines()
 
 
 def slugs(text: str) -> list[str]:

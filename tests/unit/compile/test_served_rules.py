@@ -7,9 +7,8 @@ import datetime as dt
 
 import pytest
 
-from everyhop.compile import compile_file
-from everyhop.errors import Refused
 from everyhop.refusals import Finding
+from tests.kit.findings import findings
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC)
 WORD = 'acceptance = { owner = "o", why = "w", context = "legacy", since = 2026-11-26, until = 2027-02-01 }\n'
@@ -32,11 +31,7 @@ def route(name: str, more: str = "", host: str = "", tls: str = "plaintext") -> 
 
 def found(text: str) -> tuple[list[Finding], list[str]]:
     whole = f"version = 1\n{text}"
-    try:
-        findings = list(compile_file("served.toml", now=NOW, files="skip", text=whole).findings)
-    except Refused as e:
-        findings = list(e.findings)
-    return findings, whole.splitlines()
+    return findings(whole, NOW), whole.splitlines()
 
 
 def slugs(text: str) -> list[str]:
