@@ -39,7 +39,10 @@ def test_what_nobody_uses_is_told_once_at_its_first_word() -> None:
 def test_the_first_authority_and_the_first_site_are_named_to_whom_nobody_agreed() -> None:
     two = 'authority = ["https://one.internal/dir", "https://two.internal/dir"]\n'
     plain = site("plain", 'certs = [{ chain = "x", key = "file:y" }]\n')
-    what, at = told(two, plain + site("one") + site("two"))
+    text = plain + site("one") + site("two")
+    ((it,), lines) = found(two, text)
+    what, at = told(two, text)
+    assert lines.index('name = "one"') < it.place.line - 1 < lines.index('name = "two"')
     assert what == "site 'one' has its certificate by ACME, and nobody agreed to the terms of https://one.internal/dir"
     assert at == '"acme"'
 
