@@ -80,5 +80,8 @@ def of_route(world: World, i: int, route: Route, known: dict[str, Limit]) -> Non
 
 
 def is_chosen(part: str) -> bool:
-    """A client sends of it what it likes; what is taken from its requests is refused as a key."""
-    return part.startswith("cookie:") or (part.startswith("header:") and names.is_heard(part.removeprefix("header:")))
+    """A client sends of it what it likes. What is no key is refused: by its value, or since it is taken from each request."""
+    kind, _, name = part.partition(":")
+    if not names.TOKEN.match(name):
+        return False
+    return kind == "cookie" or (kind == "header" and names.is_heard(name))
