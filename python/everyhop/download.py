@@ -68,6 +68,9 @@ def asking(within_s: float) -> Iterator[requests.Session]:
             for scheme in ("https://", "http://"):
                 session.mount(scheme, Watched(opened))
             yield session
+    except Surroundings as e:
+        # As below: what is judged may be what was left of it when it was cut off.
+        raise Surroundings(late(within_s)) if time.monotonic() >= until else e from None
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
         raise Surroundings(late(within_s) if time.monotonic() >= until else reason(e)) from e
     finally:
@@ -98,6 +101,8 @@ def read(response: requests.Response, most_bytes: int, *, known: bool) -> Downlo
         raise Surroundings(f"it sends us to {where!r} (a redirect): name that URL, if it is the right one")
     if status != 200:
         raise Surroundings(f"it answers with {status}")
+    if not is_bounded(response.raw):
+        raise Surroundings("it does not say how long its answer is, so none could see that it was cut short")
     body = bytearray()
     for piece in response.raw.stream(1 << 16, decode_content=False):
         body += piece
@@ -107,6 +112,12 @@ def read(response: requests.Response, most_bytes: int, *, known: bool) -> Downlo
         raise Surroundings(f"it gives something in the coding {coded[:LONGEST]!r}, which was not asked for")
     marks = {name: response.headers[name] for name in ("ETag", "Last-Modified") if name in response.headers}
     return Downloaded(bytes(body), marks)
+
+
+def is_bounded(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether it says where it ends. One that ends with its connection can be ended on the way, and what is left be taken for whole
+    (RFC 9112 §8)."""
+    return getattr(answer, "length_remaining", None) is not None or getattr(answer, "chunked", False) is True
 
 
 class Opened(list[socket.socket]):

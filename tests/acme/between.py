@@ -27,6 +27,8 @@ class Said:
     drip: bool = False
     """A byte now and then, and no end."""
     silent: bool = False
+    unbounded: bool = False
+    """It ends with its connection, and does not say where."""
 
 
 Twist = Callable[[str, str, Said], Said]
@@ -74,7 +76,9 @@ class Between:
                 self.send_response(said.status)
                 for name, value in said.fields.items():
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
+                self.close_connection = said.unbounded
+                if not said.unbounded:
+                    self.send_header("Content-Length", str(len(said.body) if said.length is None else said.length))
                 self.end_headers()
                 if self.command != "HEAD":
                     with contextlib.suppress(OSError):

@@ -55,6 +55,10 @@ LIES: dict[str, tuple[Said, str]] = {
     "hangs": (Said(silent=True), "no answer within 2 s"),
     "drips": (Said(drip=True), "no answer within 2 s"),
     "breaks off": (Said(body=b"{", length=100), "no answer within 2 s"),
+    "may be cut short": (
+        Said(body=b'{"newNonce": "https://a.test/"}', unbounded=True),
+        "does not say how long its answer is",
+    ),
     "answers garbage": (Said(body=b"\x00\xff garbage"), "answers what no ACME server does"),
     "answers a page": (Said(503, {"Content-Type": "text/html"}, b"<h1>maintenance</h1>"), "answers with 503"),
     "answers another's JSON": (Said(body=b'{"hello": 1}'), "is no ACME directory"),

@@ -30,7 +30,7 @@ MISBEHAVIOURS = {
 
 
 class ListServer:
-    """Publishes `body`, a list of `by`. `wrong` is what it does instead: one of `MISBEHAVIOURS`, or `endless`, `cut short` or `silent`."""
+    """Publishes `body`, a list of `by`. `wrong` is what it does instead: one of `MISBEHAVIOURS`, or `endless`, `dripping` (of its head), `cut short`, `unbounded` or `silent`."""
 
     def __init__(self, folder: Path, by: Signer, leaf: Leaf | None = None) -> None:
         self.folder, self.by = folder, by
@@ -65,8 +65,14 @@ class ListServer:
             sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while not self.over.wait(0.05):
                 sock.sendall(b"1\r\n \r\n")
+        elif wrong == "dripping":
+            sock.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not self.over.wait(0.05):
+                sock.sendall(b"x")
         elif wrong == "cut short":
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body[:-9]))
+        elif wrong == "unbounded":
+            sock.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
         elif wrong:
             sock.sendall(MISBEHAVIOURS[wrong])
         elif tag and f"If-None-Match: {tag}\r\n" in asked:

@@ -23,7 +23,7 @@ from josepy.jwk import JWK
 from requests.adapters import HTTPAdapter
 
 from everyhop.acme.problem import Leaving, Problem, Stopped, of_error, printable, stopped
-from everyhop.download import Opened, Watched, reason
+from everyhop.download import Opened, Watched, is_bounded, reason
 
 STEP_S = 30.0
 """For all that one step asks of an authority."""
@@ -115,6 +115,7 @@ class Network(client.ClientNetwork):
                 allow_redirects=False,
                 stream=True,
             )
+            bounded = is_bounded(response.raw)
             self.read(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as e:
             self.cut()
@@ -129,6 +130,9 @@ class Network(client.ClientNetwork):
         if self.left_s() <= 0:
             # What was cut off may read like an answer that ends there.
             raise stopped("outage", f"no answer within {self.step_s:.0f} s", authority=self.who)
+        if not bounded:
+            said = "does not say how long its answer is, so none could see that it was cut short"
+            raise stopped("outage", said, authority=self.who)
         self.last = response
         return response
 

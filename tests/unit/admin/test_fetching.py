@@ -79,7 +79,7 @@ def test_edges_do_not_all_ask_at_once(ground: Ground) -> None:
     assert ground.it.step() == 2700.0
 
 
-@pytest.mark.parametrize("wrong", [*sorted(MISBEHAVIOURS), "cut short"])
+@pytest.mark.parametrize("wrong", [*sorted(MISBEHAVIOURS), "cut short", "unbounded"])
 def test_whatever_else_a_server_says_changes_nothing_and_is_told(ground: Ground, wrong: str) -> None:
     assert ground.it.step() == 3600.0
     ground.served.wrong = wrong
@@ -105,7 +105,7 @@ def test_what_is_too_large_is_not_read_to_its_end(ground: Ground) -> None:
     assert ground.refused() == f"it gives more than {ground.it.most_bytes} bytes"
 
 
-@pytest.mark.parametrize("wrong", ["endless", "silent"])
+@pytest.mark.parametrize("wrong", ["endless", "dripping", "silent"])
 def test_a_server_that_drips_or_says_nothing_is_waited_for_no_longer_than_that(ground: Ground, wrong: str) -> None:
     ground.served.wrong = wrong
     ground.it = ground.fetcher(within_s=1.0)
