@@ -13,7 +13,18 @@ ROOT = os.geteuid() == 0
 
 
 def children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Those that run something of their own: the process in which a supervisor compiles comes and goes as files change."""
+    return [it for it in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()) if not is_fork(it, pid)]
+
+
+def is_fork(child: int, pid: int) -> bool:
+    """Whether it is its parent again, in the same session; or was, and is gone."""
+    try:
+        same = [Path(f"/proc/{it}/stat").read_text().rpartition(") ")[2].split()[3] for it in (child, pid)]
+        said = [Path(f"/proc/{it}/cmdline").read_bytes() for it in (child, pid)]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return same[0] == same[1] and said[0] in (b"", said[1])
 
 
 def tasks(pid: int) -> list[dict[str, str]]:
