@@ -2,7 +2,8 @@
 
     python -m bench.many_tunnels [TUNNELS] [RELOADS]
 
-A third are passthrough, a third WebSockets, a third streams of gRPC; each echoes after every twentieth reload and at the end.
+A third are passthrough, a third WebSockets, a third streams of gRPC; each echoes after every twentieth reload and at the end, and
+where reloads take long, in between: the peers give up a connection on which nothing comes for so long.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from tests.threats.test_configuration import Connected, echoing, upgrading
 
 STREAMS = 50
 """Of one connection."""
+QUIET_S = 5.0
+"""The peers of the tests give up after four times as long."""
 ROUTES = """\
 [[route]]
 name = "ws"
@@ -84,13 +87,14 @@ def main(tunnels: int, reloads: int) -> int:
         streams = [Stream(channels[i // STREAMS]) for i in range(tunnels - 2 * each)]
         cut = silent(sockets, streams)
         print(f"{len(sockets) + len(streams)} open, {cut} of them cut", flush=True)
-        began = time.monotonic()
+        began = heard = time.monotonic()
         for n in range(reloads):
             more = f'[[route]]\nname = "other{n}"\nhost = "c.test"\ntls = "plaintext"\nto = ["127.0.0.1:{1024 + n}"]\n'
             assert it.reload(routes + more)["reloaded"]
-            if n % 20 == 19:
+            if n % 20 == 19 or time.monotonic() - heard > QUIET_S:
                 cut = silent(sockets, streams)
                 print(f"after {n + 1} reloads, {time.monotonic() - began:.0f} s: {cut} cut", flush=True)
+                heard = time.monotonic()
         gone = [line for line in it.lines() if line["end"].startswith("tunnel/")]
         print(
             f"ends by a reload in the log: {len(gone)}; engine restarts: {it.admin('status')['supervisor']['engine_restarts']}"
