@@ -128,6 +128,7 @@ PIECES: dict[str, Rust | Python] = {
         OF_REQUESTS,
         (
             "tests/unit/compile/test_request_rules.py",
+            "tests/unit/compile/test_marked_words.py",
             "tests/unit/compile/test_any_word.py",
             "tests/unit/compile/test_answer_rules.py",
             "tests/unit/compile/test_each_is_judged.py",

@@ -82,7 +82,7 @@ def target(world: World, key: Key, called: str, it: Authorizer) -> None:
     elif it.path is None:
         what = f"{called} has no 'path'"
         mend = 'say by what it is asked: path = "/oauth2/auth"'
-        world.refuse("config/missing-key", key, what, mend, 'or that it speaks gRPC: speaks = "envoy"', of_key=True)
+        world.refuse("config/missing-key", key, what, mend, 'or that it speaks gRPC: speaks = "envoy"')
     elif not TARGET.match(it.path) or "#" in it.path or names.path(it.path.partition("?")[0]) is None:
         what = f"{called} is asked for {it.path!r}, which is no path in its one form"
         world.refuse("config/wrong-value", (*key, "path"), what, 'write it as it goes there: path = "/oauth2/auth"')

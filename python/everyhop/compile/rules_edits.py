@@ -60,7 +60,7 @@ def cookies(world: World, key: Key, route: str, it: Cookies) -> None:
     if it == Cookies():
         what = f"route {route!r} says of cookies that they are given nothing"
         mend = 'cookies = { secure = true, http_only = true, same_site = "lax" }'
-        world.refuse("route/nothing-to-do", key, what, mend, "or remove cookies", of_key=True)
+        world.refuse("route/nothing-to-do", key, what, mend, "or remove cookies")
 
 
 def named(edits: Edits) -> Iterator[tuple[Key, str, str | None]]:

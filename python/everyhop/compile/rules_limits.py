@@ -76,7 +76,7 @@ def of_route(world: World, i: int, route: Route, known: dict[str, Limit]) -> Non
     named = [known[name] for name in route.limited_by or [] if name in known]
     if named and all(any(map(is_chosen, it.by)) for it in named):
         what = f"every limit of route {route.name!r} counts by what a client may send as it likes"
-        world.warn(KEYS, key, what, 'name another one beside it: by = ["client-address"]', of_key=True)
+        world.warn(KEYS, key, what, 'name another one beside it: by = ["client-address"]')
 
 
 def is_chosen(part: str) -> bool:

@@ -44,7 +44,7 @@ def judge(world: World) -> None:
         other = next((p for p in places if same(p[0], it.to)), None)
         if other is None:
             places.append((it.to, name, at))
-        elif other[1] != name and other[0] != "off":
+        elif other[1] != name:
             what = f"route {route.name!r} writes {name} to {it.to}, where others write {other[1]}"
             mend = f'give it a file of its own, or format = "{other[1]}"'
             # Lines go to standard output where nobody says otherwise.
@@ -88,7 +88,7 @@ def fields(world: World, key: Key, whose: str, name: str, listed: list[str] | No
     if name == "combined":
         what = f"{whose} picks fields, and a line in the combined format has its own"
         mend = 'format = "json"'
-        world.refuse("log/fields", (*key, "fields"), what, mend, "or remove fields", of_key=True)
+        world.refuse("log/fields", (*key, "fields"), what, mend, "or remove fields")
         return
     seen: dict[str, int] = {}
     for j, text in enumerate(listed):

@@ -14,7 +14,7 @@ def judge(world: World) -> None:
             continue
         if it.connections is None:
             what = f"route {route.name!r} bounds neither connections nor requests"
-            world.refuse(SLUG, key, what, "most = { requests = 100 }", "or most = { connections = 100 }", of_key=True)
+            world.refuse(SLUG, key, what, "most = { requests = 100 }", "or most = { connections = 100 }")
         for field in ("waiting", "wait_s"):
             at: Key = (*key, field)
             if field in it.model_fields_set:

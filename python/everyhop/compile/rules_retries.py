@@ -15,15 +15,13 @@ def judge(world: World) -> None:
         key = ("route", i, "retries")
         if not it.on and it.per_try_s is None:
             what = f"route {route.name!r} says of retries neither after which answers nor after which time"
-            world.refuse(SLUG, (*key, "on"), what, "on = [502, 503, 504]", "or per_try_s = 5", of_key=True)
+            world.refuse(SLUG, (*key, "on"), what, "on = [502, 503, 504]", "or per_try_s = 5")
         if route.methods and not {"GET", "HEAD"} & set(route.methods):
             what = f"route {route.name!r} has retries, and takes {', '.join(route.methods)} alone, of which none goes twice"
-            world.warn(SLUG, key, what, "remove retries", also=(("route", i, "method"),), of_key=True)
+            world.warn(SLUG, key, what, "remove retries", also=(("route", i, "method"),))
         if len(backends(route)) < 2:
             what = f"route {route.name!r} has retries, and no other backend to which a request could go again"
-            world.warn(
-                SLUG, key, what, "name another in to", "or remove retries", also=(("route", i, "to"),), of_key=True
-            )
+            world.warn(SLUG, key, what, "name another in to", "or remove retries", also=(("route", i, "to"),))
         if (
             it.per_try_s is not None
             and route.limits.first_byte_s is not None

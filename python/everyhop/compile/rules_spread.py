@@ -90,7 +90,6 @@ def sticking(world: World, i: int, route: Route) -> None:
             "remove balance: a client comes back by its cookie",
             "or remove sticky",
             also=(("route", i, "balance"),),
-            of_key=True,
         )
     for j, other in enumerate(world.config.route[:i]):
         if other.sticky is not None and other.sticky.cookie == it.cookie and (host := common(route, other)):
@@ -110,7 +109,6 @@ def sticking(world: World, i: int, route: Route) -> None:
             "remove sticky",
             "or name another backend in to",
             also=(("route", i, "to"),),
-            of_key=True,
         )
 
 

@@ -89,3 +89,9 @@ def test_all_files_are_opened_or_none_and_what_cannot_be_is_told_where_it_stands
     assert stat.S_IMODE((tmp_path / "a.log").stat().st_mode) & 0o137 == 0, "others read nothing"
     main = unopened(compiled.document, compiled.config, f"{tmp_path}/c.log", "x")
     assert compiled.text.splitlines()[main.place.line - 1].startswith("access = ")
+
+
+def test_a_file_that_several_routes_have_is_marked_at_the_first_of_them(tmp_path: Path) -> None:
+    compiled = compile_file(written(tmp_path, f'"{tmp_path}/a.log"', f'{{ to = "{tmp_path}/a.log" }}'))
+    finding = unopened(compiled.document, compiled.config, f"{tmp_path}/a.log", "x")
+    assert compiled.text.splitlines()[finding.place.line - 1].startswith('log = "')

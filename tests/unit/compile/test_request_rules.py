@@ -109,8 +109,14 @@ def test_a_password_is_told_at_the_first_of_the_listeners_where_it_comes_in_the_
             ("two", "10.0.0.1:83", True),
         )
     )
-    findings, _ = found(route('basic = { file = "u" }') + clear)
-    assert ["'one'" in f.what for f in findings if f.slug == "listener/serves-passwords"] == [True]
+    asks = route('basic = { file = "u" }')
+    seen, lines = found(asks + clear)
+    (only,) = [f for f in seen if f.slug == "listener/serves-passwords"]
+    assert "'one'" in only.what
+    assert lines.index('name = "one"') < only.also[0].line - 1 < lines.index('name = "two"')
+    # A site that is reached with TLS alone has no such route.
+    kept = HEAD.replace('name = "s"\n', 'name = "s"\nlisteners = ["l"]\n') + asks + clear
+    assert "listener/serves-passwords" not in {f.slug for f in findings(kept, NOW)}
 
 
 @pytest.mark.parametrize(("path", "fine"), [("/", True), ("/v1", True), ("/v1/", True), ("/a;b", False), ("v1", False)])
