@@ -22,7 +22,7 @@ def judge(world: World) -> None:
     if not 1 <= len(given) <= 2:
         what = f"there are {len(given)} secrets of ticket keys"
         mend = "the new one first, then the one before, for as long as its tickets last; one otherwise"
-        world.refuse("tickets/key", ("tickets", "key"), what, mend, of_key=True)
+        world.refuse("tickets/key", ("tickets", "key"), what, mend)
     if hours(it.rotate) is None:
         what = f'rotate = "{it.rotate}" is no number of hours from {HOURS[0]} to {HOURS[1]}'
         world.refuse("tickets/rotate", ("tickets", "rotate"), what, 'rotate = "12h"')

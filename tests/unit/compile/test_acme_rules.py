@@ -129,3 +129,10 @@ def test_a_site_by_acme_names_its_hosts_and_each_that_cannot_be_certified_is_poi
     assert "*.one.test" in what and at.startswith('"*.one.test"')
     public = found(f'authority = ["letsencrypt"]\n{AGREED}', site("one"))[0]
     assert [f.slug for f in public] == ["acme/names"], "nobody owns it"
+
+
+def test_of_a_program_that_changes_a_zone_the_first_word_is_a_path_from_the_root() -> None:
+    by = f'challenges = ["dns-01"]\n{AGREED}'
+    assert found(f'{by}dns_hook = ["/bin/zone", "update"]\n')[0] == []
+    what, at = told(f'{by}dns_hook = ["zone", "/etc/zone"]\n')
+    assert "is 'zone', which is no path" in what and at.startswith('"zone"')

@@ -82,6 +82,7 @@ def test_all_files_are_opened_or_none_and_what_cannot_be_is_told_where_it_stands
     finding = unopened(compiled.document, compiled.config, told.value.place, told.value.why)
     line = compiled.text.splitlines()[finding.place.line - 1]
     assert finding.slug == "log/cannot-open" and line.startswith("log = { to = ")
+    assert line[finding.place.column - 1 :].startswith(f'"{tmp_path}/no/b.log"')
     assert f"{tmp_path}/no/b.log" in finding.what and "No such file" in finding.what
     found, (wrong,) = open_each(compiled.plan)
     assert [Path(place).name for place in found] == ["c.log", "a.log"] and wrong.place.endswith("b.log")

@@ -278,3 +278,18 @@ def test_of_an_id_and_its_roots_the_trust_domain_is_one() -> None:
     ):
         text = come + route(f'tls = "reencrypt"\nto = ["n.test:1"]\nverify = {{ ca = "{ca}", spiffe = "{id_}" }}')
         assert ("identity/other-domain" not in slugs(text)) == fine, (id_, ca)
+
+
+@pytest.mark.parametrize("word", ['present = "i"', "require_post_quantum = true"])
+def test_what_says_nothing_of_keys_in_a_file_is_marked_at_its_name(word: str) -> None:
+    text = f'{ISSUER}keys = {{ file = "k", {word} }}\n'
+    findings, lines = found(text + route('tls = "plaintext"\nto = ["127.0.0.1:1"]\njwt = { issuer = "corp" }'))
+    (it,) = [f for f in findings if f.slug == "hop/nothing-to-prove"]
+    assert lines[it.place.line - 1][it.place.column - 1 :].startswith(word)
+
+
+def test_a_name_of_other_letters_is_told_as_certificates_have_it_and_what_is_none_is_not() -> None:
+    for name, mend in (("bücher.test", '"xn--bcher-kva.test"'), ("a b", "write the name in the backend's certificate")):
+        text = route(f'tls = "reencrypt"\nto = ["n.test:1"]\nverify = {{ ca = "c", name = "{name}" }}')
+        (it,) = [f for f in found(text)[0] if f.slug == "hop/no-name"]
+        assert mend in it.mend[0], it.mend

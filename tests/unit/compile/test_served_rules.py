@@ -286,3 +286,24 @@ def test_a_name_belongs_to_one_site_and_is_passed_through_by_one_route_or_ended(
     assert slugs(wild + route("p", 'covers = ["z.w.test"]\n', "y.w.test", "passthrough")) == [
         "route/wildcard-covers-passthrough"
     ]
+
+
+def test_a_site_and_a_route_that_are_fine_hide_none_behind_them() -> None:
+    apart = site("first", CERTS + 'listeners = ["tls"]\n') + route("first")
+    second = site("second", CERTS.replace("file:y", "file:z") + CLIENTS) + route("second")
+    it, _ = told(TLS + CLEAR + apart + second, "listener/serves-without-proof")
+    assert "site 'second'" in it.what
+    passes = route("p", "", tls="passthrough")
+    names = route("names", 'allow = { clients = ["spiffe://td/x"] }\n')
+    asks = site("names", CERTS.replace("file:y", "file:z") + CLIENTS.replace(" }", ', mode = "ask" }'))
+    it, _ = told(TLS + CLEAR + passes + asks + names, "listener/serves-without-proof")
+    assert "route 'names'" in it.what
+
+
+def test_a_key_in_a_token_hides_no_secret_behind_it() -> None:
+    token = (
+        'certs = [{ chain = "x", key = "pkcs11:token=edge;object=two?module-path=/usr/lib/m.so&pin-source=file:p" }]\n'
+    )
+    inline = 'certs = [{ chain = "x", key = "secret" }]\n'
+    text = TLS + site("a", token) + route("a") + site("b", inline) + route("b")
+    assert "secret/inline" in slugs(text)
