@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from everyhop.compile.world import World
 from everyhop.source import matched
 
 
 def judge(world: World) -> None:
     for i, pattern in enumerate(world.config.include):
-        if not world.document.included and not matched(world.document.path.parent, pattern):
+        # What is compiled may be of another time than what stands on the disk.
+        found = any(PurePath(name).match(pattern) for name in world.document.included)
+        if not found and not matched(world.document.path.parent, pattern):
             world.warn(
                 "config/include",
                 ("include", i),

@@ -29,6 +29,7 @@ def told(acme: str, rest: str = site("one")) -> tuple[str, str]:
 
 
 AGREED = "terms_agreed = true\n"
+CERTS = 'certs = [{ chain = "x", key = "file:y" }]\n'
 
 
 def test_what_nobody_uses_is_told_once_at_its_first_word() -> None:
@@ -136,3 +137,9 @@ def test_of_a_program_that_changes_a_zone_the_first_word_is_a_path_from_the_root
     assert found(f'{by}dns_hook = ["/bin/zone", "update"]\n')[0] == []
     what, at = told(f'{by}dns_hook = ["zone", "/etc/zone"]\n')
     assert "is 'zone', which is no path" in what and at.startswith('"zone"')
+
+
+def test_of_what_nobody_uses_the_word_is_marked_and_not_its_value() -> None:
+    text = f"version = 1\n[acme]\nterms_agreed = true\n{TLS}{site('one', CERTS)}"
+    (it,) = findings(text)
+    assert text.splitlines()[it.place.line - 1][it.place.column - 1 :].startswith("terms_agreed")

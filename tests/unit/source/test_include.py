@@ -134,6 +134,18 @@ def test_given_texts_stand_in_for_what_is_there(folder: Path) -> None:
     assert {str(it.file) for it in again.places().values()} == {str(it.file) for it in made.places().values()}
 
 
+def test_each_pattern_that_finds_nothing_is_told_whatever_the_others_find(folder: Path) -> None:
+    (folder / "everyhop.toml").write_text(MAIN.replace('"more.yaml"', '"sites/*.toml", "more.yaml"'))
+    made = compile_file(folder / "everyhop.toml", files="skip")
+    told = [(it.slug, it.severity, it.what) for it in made.findings]
+    assert told == [("config/include", "warning", "'sites/*.toml' finds no file")]
+    kept = made.document.included
+    for name in kept:
+        (folder / name).unlink()
+    again = compile_file(folder / "everyhop.toml", files="skip", text=made.text, included=kept)
+    assert [(it.slug, it.severity, it.what) for it in again.findings] == told
+
+
 def test_a_path_in_an_included_file_means_what_it_would_mean_in_the_main_one(folder: Path) -> None:
     route = (
         PLAIN.format(name="b").replace('"plaintext"', '"reencrypt"')
