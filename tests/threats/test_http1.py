@@ -43,8 +43,8 @@ def judge(ground: Ground, pattern: str, sent: bytes, *, refused: bool | None, cl
     with watched(ground, pattern) as seen:
         with ground.connect(pattern) as sock:
             sock.sendall(sent)
-            status, _, _ = response(sock, "HEAD" if sent.startswith(b"HEAD") else "GET")
-            still = status != 0 and is_open(sock)
+            status, _, fields = response(sock, "HEAD" if sent.startswith(b"HEAD") else "GET")
+            still = status != 0 and is_open(sock, fields)
             if still:
                 ground.clean(pattern, sock)
     arrived = b"".join(seen)
