@@ -58,14 +58,10 @@ check: tools $(VENV)/.dev ## Everything that must be green: format, lint, types,
 	$(call step,instructions and system calls a request,$(MAKE) -s guard)
 	@echo 'all green'
 
-# Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; files begin in this
-# order, those with tests that take long first.
-BESIDE := -n 10 --dist loadfile --no-loadscope-reorder
-SLOW := $(addprefix tests/,docs/test_install.py applications/test_promises.py docs/test_commands.py wire/test_health_kept.py \
-  suites wire/test_waf.py wire/test_keys_apart.py wire/test_guard_enrol.py wire/test_migrate.py wire/test_capabilities.py threats acme)
-
+# Tests that mostly wait for peers, in more processes than there are cores. A file stays in one process; those with tests that take
+# long begin first (`tests/conftest.py`).
 peers: tools $(VENV)/.dev target/suites/.there target/waf/.there target/peers/.there $(APPLICATIONS)
-	@pytest $(BESIDE) $(SLOW) tests/applications tests/docs tests/wire $(ARGS)
+	@pytest -n 10 --dist loadfile --no-loadscope-reorder tests/suites tests/threats tests/acme tests/applications tests/docs tests/wire $(ARGS)
 
 # Unit tests wait for nothing: one process a core.
 halves: target/waf/.there

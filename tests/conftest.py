@@ -23,6 +23,20 @@ def pytest_configure() -> None:
 
 APART = 12
 
+LONG = (
+    *("applications/test_promises.py", "wire/test_keys_apart.py", "docs/test_commands.py", "docs/test_install.py"),
+    *("wire/test_migrate.py", "wire/test_capabilities.py", "wire/test_health_kept.py", "wire/test_guard_enrol.py"),
+    *("threats/test_http1.py", "wire/test_key_servers.py", "acme/test_renewals.py", "wire/test_supervisor.py"),
+    *("threats/test_differential.py", "threats/test_configuration.py", "wire/test_waf.py"),
+)
+"""Files whose tests wait for minutes together: what begins last should be short."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those begin first, whatever order they are named in; pytest has one of its own. All others keep theirs."""
+    turn = {f"tests/{name}": n for n, name in enumerate(LONG)}
+    items.sort(key=lambda it: turn.get(it.nodeid.partition("::")[0], len(turn)))
+
 
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
