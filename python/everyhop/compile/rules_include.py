@@ -10,8 +10,9 @@ from everyhop.source import matched
 
 def judge(world: World) -> None:
     for i, pattern in enumerate(world.config.include):
-        # What is compiled may be of another time than what stands on the disk.
-        found = any(PurePath(name).match(pattern) for name in world.document.included)
+        # What is compiled may be of another time than what stands on the disk. From the root, a pattern is of the whole of a name.
+        whole = str(PurePath("/", pattern))
+        found = any(PurePath("/", name).match(whole) for name in world.document.included)
         if not found and not matched(world.document.path.parent, pattern):
             world.warn(
                 "config/include",

@@ -135,10 +135,11 @@ def test_given_texts_stand_in_for_what_is_there(folder: Path) -> None:
 
 
 def test_each_pattern_that_finds_nothing_is_told_whatever_the_others_find(folder: Path) -> None:
-    (folder / "everyhop.toml").write_text(MAIN.replace('"more.yaml"', '"sites/*.toml", "more.yaml"'))
+    (folder / "everyhop.toml").write_text(MAIN.replace('"more.yaml"', '"sites/*.toml", "[ab].toml", "more.yaml"'))
     made = compile_file(folder / "everyhop.toml", files="skip")
     told = [(it.slug, it.severity, it.what) for it in made.findings]
-    assert told == [("config/include", "warning", "'sites/*.toml' finds no file")]
+    # Names in a folder are found by no pattern of names beside the main file.
+    assert told == [("config/include", "warning", f"{it!r} finds no file") for it in ("sites/*.toml", "[ab].toml")]
     kept = made.document.included
     for name in kept:
         (folder / name).unlink()
