@@ -309,6 +309,17 @@ fn our_window_for_streams_changes_when_it_is_acknowledged_and_not_twice_before()
 }
 
 #[test]
+fn a_body_ends_where_our_window_is_less_than_nothing() {
+    let mut it = Peer::server();
+    it.hear(&frame(HEADERS, OPEN, 1, &post(&[])));
+    it.hear(&frame(DATA, 0, 1, &[0; 10_000]));
+    assert!(it.conn.set_window(1000));
+    it.hear(&frame(SETTINGS, ACK, 0, &[]));
+    let heard = it.hear(&frame(DATA, END_STREAM, 1, b""));
+    assert_eq!(heard, [Said::Data { stream: 1, bytes: vec![], last: true }]);
+}
+
+#[test]
 fn a_client_that_has_not_read_our_settings_sends_by_what_holds_without() {
     let config = Config { window_bytes: 1000, ..Config::server() };
     let mut it = Peer::new(everyhop_http2::Connection::server(config));

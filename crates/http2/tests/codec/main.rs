@@ -10,3 +10,4 @@ mod hpack;
 mod kit;
 mod sent;
 mod streams;
+mod waiting;
