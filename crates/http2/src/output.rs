@@ -8,8 +8,6 @@ use crate::frame;
 const CONTROL_BYTES: usize = 64 * 1024;
 /// Less room than this is none: a frame for each crumb of it would cost more than it carries.
 const LEAST: usize = 1024;
-/// More memory than this is given back when nothing waits.
-const ROOMY: usize = 128 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Output {
@@ -53,7 +51,8 @@ impl Output {
         self.full &= left > self.most / 2;
         if left == 0 {
             self.at = 0;
-            if self.bytes.capacity() > ROOMY {
+            // Heads may have needed more than bodies may.
+            if self.bytes.capacity() > 4 * self.most {
                 self.bytes = Vec::new();
             }
             self.bytes.clear();

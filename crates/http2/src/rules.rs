@@ -44,7 +44,7 @@ const CLASS: [u8; 256] = {
     table = with(table, upper, METHOD | SCHEME | AUTHORITY | PATH | QUERY);
     table = with(table, b"!#$%&'*+-.^_`|~", NAME | METHOD);
     table = with(table, b"+-.", SCHEME);
-    table = with(table, b"-._~!$&'()*+,;=%:[]", AUTHORITY);
+    table = with(table, b"-._~!$&'()*+,;=", AUTHORITY);
     table = with(table, b"!$%&'()*+,-./:;=@[\\]^_|~\"{}", PATH);
     with(table, b"!$%&'()*+,-./:;=?@[\\]^_`{|}~", QUERY)
 };
@@ -69,6 +69,30 @@ pub(crate) fn is_value(value: &[u8]) -> bool {
     all(value, VALUE) && !blank(value.first()) && !blank(value.last())
 }
 
+/// A name or an address, and perhaps a port; no user (RFC 9113 §8.3.1), and nothing that is encoded (RFC 9110 §4.2.3).
+fn is_authority(authority: &[u8]) -> bool {
+    let (host, port) = match authority {
+        [b'[', rest @ ..] => {
+            let Some(at) = rest.iter().position(|b| *b == b']') else { return false };
+            let (address, behind) = rest.split_at(at);
+            if !address.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')) {
+                return false;
+            }
+            (address, behind.get(1..).unwrap_or_default())
+        }
+        _ => {
+            let at = authority.iter().position(|b| *b == b':').unwrap_or(authority.len());
+            let (name, port) = authority.split_at(at);
+            if !all(name, AUTHORITY) {
+                return false;
+            }
+            (name, port)
+        }
+    };
+    let is_port = matches!(port, [] | [b':', ..]) && port.iter().skip(1).all(u8::is_ascii_digit);
+    !host.is_empty() && is_port
+}
+
 fn is_path(path: &[u8]) -> bool {
     let at = path.iter().position(|b| *b == b'?').unwrap_or(path.len());
     let (before, query) = path.split_at(at);
@@ -80,7 +104,7 @@ fn is_path(path: &[u8]) -> bool {
 pub(crate) fn wrong(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
     let target = |fine: bool| (!fine).then_some(Fault::Target);
     match place {
-        at::AUTHORITY => target(only(value, AUTHORITY)),
+        at::AUTHORITY => target(is_authority(value)),
         at::METHOD => target(only(value, METHOD)),
         at::PATH => target(is_path(value)),
         at::SCHEME => target(only(value, SCHEME) && value.first().is_some_and(u8::is_ascii_alphabetic)),

@@ -56,7 +56,7 @@ pub(crate) fn decode(src: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     // The shortest codes are five bits long, and each look may write two bytes.
     out.resize(start + src.len() * 8 / 5 + 2, 0);
-    let Some(into) = out.get_mut(start..) else { return None };
+    let into = out.get_mut(start..)?;
     let (mut acc, mut have, mut n, mut at) = (0u64, 0u32, 0usize, 0usize);
     loop {
         if have < 32 {

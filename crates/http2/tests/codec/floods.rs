@@ -117,7 +117,8 @@ fn rapid_resets_are_cut() {
 #[test]
 fn resets_that_a_client_makes_us_send_count_as_its_own() {
     let head = |stream, more: &[(&str, &str)]| frame(HEADERS, ALL, stream, &get(more));
-    let kinds: [(&str, fn(u32) -> Vec<u8>); 3] = [
+    type Kind = (&'static str, fn(u32) -> Vec<u8>);
+    let kinds: [Kind; 3] = [
         ("a window opened by nothing", |stream| update(stream, 0)),
         ("DATA behind the end", |stream| frame(DATA, 0, stream, b"x")),
         ("PRIORITY on itself", |stream| frame(PRIORITY, 0, stream, &[&stream.to_be_bytes()[..], &[0]].concat())),

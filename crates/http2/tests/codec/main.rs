@@ -1,5 +1,6 @@
 //! What is promised of the codec, by hand: a file a subject.
 
+mod against;
 mod cut;
 mod floods;
 mod flow;
@@ -8,6 +9,8 @@ mod goodbye;
 mod heads;
 mod hpack;
 mod kit;
+mod other;
 mod sent;
 mod streams;
+mod together;
 mod waiting;

@@ -251,7 +251,8 @@ fn a_sender_may_go_on_whenever_what_it_sent_was_released_and_sends_never_more_th
         for _ in 0..4 {
             let stream = it.ask("GET", true);
             it.hear(&frame(HEADERS, OPEN, stream, &ok(&[])));
-            (own.insert(stream, window), held.insert(stream, 0));
+            own.insert(stream, window);
+            held.insert(stream, 0);
         }
         for _ in 0..600 {
             let stream = *random.of(&[1, 3, 5, 7]);
