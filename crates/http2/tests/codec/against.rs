@@ -94,6 +94,11 @@ impl Answers {
     }
 }
 
+/// Fields of messages that are right.
+type Plain = &'static [(&'static str, &'static str)];
+const ASKED: [Plain; 4] = [&[], &[("a", "b")], &[("cookie", "a"), ("cookie", "b")], &[("te", "trailers"), ("x", "")]];
+const ANSWERED: [Plain; 3] = [&[], &[("a", "b")], &[("set-cookie", "a"), ("set-cookie", "b")]];
+
 /// What a client may say next. Streams: the next one, those whose requests have not ended, and those that have.
 #[derive(Default)]
 struct Telling {
@@ -109,12 +114,7 @@ impl Telling {
     }
 
     fn right(&mut self, random: &mut Random) -> (&'static str, Vec<u8>) {
-        let fields: &[(&str, &str)] = *random.of(&[
-            &[] as &[(&str, &str)],
-            &[("a", "b")],
-            &[("cookie", "a"), ("cookie", "b")],
-            &[("te", "trailers"), ("x", "")],
-        ]);
+        let fields = random.of(&ASKED);
         match random.below(16) {
             0..3 => {
                 let stream = self.stream();
@@ -318,8 +318,7 @@ struct Answering {
 
 impl Answering {
     fn right(&mut self, random: &mut Random) -> (&'static str, Vec<u8>) {
-        let fields: &[(&str, &str)] =
-            *random.of(&[&[] as &[(&str, &str)], &[("a", "b")], &[("set-cookie", "a"), ("set-cookie", "b")]]);
+        let fields = random.of(&ANSWERED);
         match random.below(10) {
             0..3 if !self.asked.is_empty() => {
                 let at = random.below(self.asked.len());

@@ -5,13 +5,16 @@ use crate::other::{self, Message};
 use everyhop_http2::{Config, Connection, Event, Ready, Request};
 use std::collections::BTreeMap;
 
+type Strings = Vec<(String, String)>;
+
 /// One side of ours with the messages that it sends and has heard.
 struct Ours {
     conn: Connection,
     input: Vec<u8>,
-    heard: BTreeMap<u32, (Vec<(String, String)>, Message)>,
-    whole: Vec<(Vec<(String, String)>, Message)>,
-    sending: BTreeMap<u32, (Vec<u8>, Vec<(String, String)>)>,
+    heard: BTreeMap<u32, (Strings, Message)>,
+    whole: Vec<(Strings, Message)>,
+    /// Bodies, and what is behind them.
+    sending: BTreeMap<u32, (Vec<u8>, Strings)>,
     answer: Message,
 }
 
@@ -68,7 +71,7 @@ impl Ours {
         }
     }
 
-    fn sends(&mut self, stream: u32, body: Vec<u8>, trailers: Vec<(String, String)>) {
+    fn sends(&mut self, stream: u32, body: Vec<u8>, trailers: Strings) {
         self.sending.insert(stream, (body, trailers));
         self.goes_on(stream);
     }
@@ -99,7 +102,7 @@ impl Ours {
     }
 }
 
-fn some_fields(random: &mut Random) -> Vec<(String, String)> {
+fn some_fields(random: &mut Random) -> Strings {
     // One of each, since the crate's map keeps those of one name together.
     let all = ["a", "accept", "content-type", "cookie", "user-agent", "x-request-id", "te", "authorization", "etag"];
     let mut picked: Vec<_> = all.iter().filter(|_| random.below(2) == 0).copied().collect();
@@ -146,7 +149,7 @@ fn talk(random: &mut Random, mut one: impl FnMut(&[u8]) -> Vec<u8>, mut two: imp
     }
 }
 
-fn sorted(mut fields: Vec<(String, String)>) -> Vec<(String, String)> {
+fn sorted(mut fields: Strings) -> Strings {
     fields.sort();
     fields
 }
