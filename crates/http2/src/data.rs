@@ -136,7 +136,7 @@ impl Connection {
     fn announce_of(&mut self, at: usize) {
         self.announce();
         let it = self.streams.at_mut(at);
-        if it.unsaid > 0 && i64::from(it.unsaid) * 2 >= it.recv && !it.has(RECV_OVER | DEAD) {
+        if self.fault.is_none() && it.unsaid > 0 && i64::from(it.unsaid) * 2 >= it.recv && !it.has(RECV_OVER | DEAD) {
             let by = std::mem::take(&mut it.unsaid);
             it.recv += i64::from(by);
             let stream = it.id;

@@ -39,16 +39,52 @@ const fn fast() -> [u32; 1 << BITS] {
     table
 }
 
-/// A code that is longer than a look, by all that there are: they stand for bytes that heads hardly have.
+/// The longest code (RFC 7541 appendix B), that of the end of string left out.
+const LONGEST: usize = 30;
+
+/// The code is canonical: of one length, codes follow each other as their bytes do. So of each length the first code, and
+/// where its byte stands among all of them in that order, say the rest.
+struct Long {
+    first: [u32; LONGEST + 2],
+    at: [usize; LONGEST + 2],
+    bytes: [u8; 256],
+}
+
+static LONG: Long = {
+    let mut it = Long { first: [0; LONGEST + 2], at: [0; LONGEST + 2], bytes: [0; 256] };
+    let (mut n, mut length) = (0, 0);
+    while length <= LONGEST {
+        it.at[length] = n;
+        let mut b = 0;
+        while b < 256 {
+            if LENGTHS[b] as usize == length {
+                if it.at[length] == n {
+                    it.first[length] = CODES[b];
+                }
+                it.bytes[n] = b as u8;
+                n += 1;
+            }
+            b += 1;
+        }
+        length += 1;
+    }
+    it.at[LONGEST + 1] = n;
+    it
+};
+
+/// A code that is longer than a look: they stand for bytes that heads hardly have.
 #[cold]
 #[inline(never)]
 fn slow(acc: u64, have: u32) -> Option<(u8, u32)> {
-    let fits = |(code, length): &(&u32, &u8)| {
-        let length = u32::from(**length);
-        length <= have && acc >> (64 - length) == u64::from(**code)
-    };
-    let at = CODES.iter().zip(&LENGTHS).position(|it| fits(&it))?;
-    Some((u8::try_from(at).ok()?, u32::from(LENGTHS[at])))
+    // A short one can be meant as well, of which not all is there: then nothing is.
+    for length in 5..=LONGEST.min(have as usize) {
+        let (from, to) = (LONG.at[length], LONG.at[length + 1]);
+        let i = ((acc >> (64 - length)) as u32).wrapping_sub(LONG.first[length]) as usize;
+        if i < to - from {
+            return Some((LONG.bytes[from + i], length as u32));
+        }
+    }
+    None
 }
 
 /// Appends what `src` says. None where that is no such code, or its padding is longer than seven bits or none of EOS's.

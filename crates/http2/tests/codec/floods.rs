@@ -44,6 +44,13 @@ fn frames_that_carry_nothing_use_the_budget_up() {
 }
 
 #[test]
+fn many_settings_at_once_count_as_many_frames() {
+    let many: Vec<_> = (0..2_700).map(|i| (4, 65_535 - i % 2)).collect();
+    let (n, fault) = flooded_by(&mut Peer::server(), std::iter::repeat_n(settings(&many), 60_000));
+    assert!(fault == Some(Fault::Flood) && n < 20, "{n}");
+}
+
+#[test]
 fn requests_and_bodies_use_nothing_up() {
     let mut it = Peer::server();
     for i in 0..20_000 {

@@ -67,14 +67,17 @@ fn a_server_that_goes_away_leaves_what_it_did_not_look_at_to_others() {
 fn an_abrupt_end_says_why_and_ends_all() {
     let mut it = Peer::server();
     it.hear(&asks(1));
+    it.hear(&[frame(HEADERS, OPEN, 3, &post(&[])), frame(DATA, 0, 3, &[0; 16_384]).repeat(4)].concat());
     it.conn.abort(Code::ENHANCE_YOUR_CALM);
     it.conn.abort(Code::NO_ERROR);
-    assert_eq!(it.says(), frames(&goaway(1, 11)));
+    assert_eq!(it.says(), frames(&goaway(3, 11)));
     assert!(it.conn.is_over());
-    assert_eq!(it.hears(&asks(3)), Err(Fault::Aborted));
+    assert_eq!(it.hears(&asks(5)), Err(Fault::Aborted));
     assert_eq!(it.conn.answer(1, 200, true, |_| ()), Err(NotSent::Gone));
     assert_eq!((it.conn.reset(1, Code::CANCEL), it.conn.ping()), (Err(NotSent::Gone), false));
+    it.conn.release(3, 65_536);
     it.conn.done(1);
+    it.conn.done(3);
     assert_eq!(it.says(), []);
 }
 

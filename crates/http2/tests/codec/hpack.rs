@@ -171,6 +171,20 @@ fn a_block_that_cannot_be_read_ends_the_connection() {
 }
 
 #[test]
+fn every_byte_is_written_and_read_in_huffmans_code_alone_and_behind_every_other() {
+    let (mut encoder, mut decoder, mut head) = (Encoder::default(), Decoder::default(), Head::default());
+    let allowed = |b: &u8| *b == 9 || *b >= 32 && *b != 127;
+    let all: Vec<u8> = (0..=255).filter(allowed).collect();
+    for a in &all {
+        let value: Vec<u8> = [b'x'].into_iter().chain(all.iter().flat_map(|b| [*a, *b])).chain([b'x']).collect();
+        let mut out = Vec::new();
+        assert!(encoder.field(b"a", &value, true, &mut out));
+        decoder.block(&out, &mut head, 65_536, 128).expect("right");
+        assert_eq!(head.get(b"a"), Some(&value[..]));
+    }
+}
+
+#[test]
 fn every_beginning_of_a_block_is_a_shorter_head_or_none_and_never_another() {
     let whole =
         [block(&[(":method", "GET"), ("a", "b")]), bytes("40 88 25a849e95ba97d7f 89 25a849e95bb8e8b4bf")].concat();
