@@ -83,6 +83,7 @@ impl Connection {
         self.say_goaway(fault.code());
         self.fault = Some(fault);
         self.pending = None;
+        self.may_ask_again();
     }
 
     pub(crate) fn say_goaway(&mut self, code: Code) {

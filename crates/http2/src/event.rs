@@ -46,7 +46,7 @@ pub enum Ready {
     /// Some of what [`crate::Connection::body`] did not take of this stream is taken now: so much is set aside for it until
     /// it comes back, ends, or says [`crate::Connection::rest`].
     Body(u32),
-    /// A request that found no stream may find one now.
+    /// A request that found no stream may find one now, or that none comes any more.
     Request,
 }
 

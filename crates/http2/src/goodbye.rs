@@ -65,6 +65,7 @@ impl Connection {
             return;
         }
         self.goodbye.leaving = true;
+        self.may_ask_again();
         if !self.serves() {
             self.goodbye.last = Some(0);
             return self.say_goaway(Code::NO_ERROR);
@@ -90,6 +91,7 @@ impl Connection {
         if self.fault.is_none() {
             self.say_goaway(code);
             self.fault = Some(Fault::Aborted);
+            self.may_ask_again();
         }
     }
 
@@ -104,6 +106,7 @@ impl Connection {
             return Err(Fault::GoAway);
         }
         self.goodbye.theirs = Some(last);
+        self.may_ask_again();
         if !self.serves() {
             self.goodbye.sweep = Some(Sweep::Above(last));
         }
@@ -124,6 +127,7 @@ impl Connection {
         }
         self.goodbye.sweep = Some(Sweep::Unended);
         self.goodbye.last = self.goodbye.last.or(Some(self.last));
+        self.may_ask_again();
         Ok(())
     }
 

@@ -22,7 +22,8 @@ impl Connection {
     ///
     /// Takes: what came and was not taken yet; up to 16,393 bytes of one frame have to stand there together. Gives: an
     /// event, or none where more has to come. Refuses: a [`Fault`] of the connection (RFC 9113 §5.4.1), once and for all: the
-    /// GOAWAY that tells the peer is in the output, and the caller sends it and closes.
+    /// GOAWAY that tells the peer is in the output, and the caller sends it and closes. All streams are over then, of which
+    /// nothing is told one by one.
     pub fn next<'i>(&mut self, input: &'i [u8], at: &mut usize) -> Result<Option<Event<'i>>, Fault> {
         if let Some(fault) = self.fault {
             return Err(fault);

@@ -40,7 +40,11 @@ impl Connection {
     #[inline]
     pub fn pop_ready(&mut self) -> Option<Ready> {
         if std::mem::take(&mut self.turns.may_ask) {
-            return Some(Ready::Request);
+            if self.finds_out() {
+                return Some(Ready::Request);
+            }
+            // Another was quicker.
+            self.turns.asks = true;
         }
         while let Some(stream) = self.turns.ready.pop_front() {
             if let Some(at) = self.streams.find(stream) {
@@ -152,12 +156,17 @@ impl Connection {
         }
     }
 
-    /// A stream ended, or the peer takes more.
+    /// A stream ended, the peer takes more, or there will be none any more.
     #[inline]
     pub(crate) fn may_ask_again(&mut self) {
-        if self.turns.asks && self.counted < self.most_streams() {
+        if self.turns.asks && self.finds_out() {
             (self.turns.asks, self.turns.may_ask) = (false, true);
         }
+    }
+
+    /// A request that came now would find a stream, or that it has to go elsewhere.
+    fn finds_out(&self) -> bool {
+        self.counted < self.most_streams() || self.goodbye.is_begun() || self.fault.is_some()
     }
 }
 

@@ -160,6 +160,42 @@ fn a_client_opens_as_many_as_the_server_takes_and_is_told_once_when_it_takes_one
 }
 
 #[test]
+fn a_request_that_waits_for_room_is_told_when_there_will_be_none() {
+    type Ends = fn(&mut Peer);
+    let ends: [Ends; 5] = [
+        |it| drop(it.hear(&frame(GOAWAY, 0, 0, &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]))),
+        |it| drop(it.hears(&update(0, 0))),
+        |it| it.conn.abort(Code::NO_ERROR),
+        |it| it.conn.leave(),
+        |it| it.conn.end_of_input().expect("at a frame's end"),
+    ];
+    let get = Request { method: b"GET", scheme: b"https", authority: b"a.test", path: b"/", protocol: b"" };
+    for end in ends {
+        let mut it = Peer::client();
+        it.hear(&settings(&[(3, 1)]));
+        it.ask("GET", true);
+        assert_eq!(it.conn.request(&get, true, |_| ()), Err(NoStream::Full));
+        end(&mut it);
+        assert_eq!(it.ready(), [Ready::Request]);
+        assert_eq!(it.conn.request(&get, true, |_| ()), Err(NoStream::Away));
+    }
+}
+
+#[test]
+fn room_that_another_took_is_not_told_of() {
+    let mut it = Peer::client();
+    it.hear(&settings(&[(3, 1)]));
+    it.ask("GET", true);
+    let get = Request { method: b"GET", scheme: b"https", authority: b"a.test", path: b"/", protocol: b"" };
+    assert_eq!(it.conn.request(&get, true, |_| ()), Err(NoStream::Full));
+    it.hear(&frame(HEADERS, ALL, 1, &ok(&[])));
+    it.ask("GET", true);
+    assert_eq!(it.ready(), []);
+    it.hear(&frame(HEADERS, ALL, 3, &ok(&[])));
+    assert_eq!(it.ready(), [Ready::Request]);
+}
+
+#[test]
 fn a_request_that_cannot_be_said_opens_nothing() {
     let mut it = Peer::client();
     let good = Request { method: b"GET", scheme: b"https", authority: b"a.test", path: b"/", protocol: b"" };
