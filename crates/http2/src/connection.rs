@@ -10,7 +10,10 @@ use crate::goodbye::Goodbye;
 use crate::head::Head;
 use crate::hpack::{Decoder, Encoder, TABLE};
 use crate::output::Output;
-use crate::settings::{Ours, Theirs};
+use crate::settings::{
+    ENABLE_CONNECT_PROTOCOL, ENABLE_PUSH, INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_HEADER_LIST_SIZE, Ours,
+    Theirs,
+};
 use crate::streams::{Remembered, Streams};
 use crate::turns::Turns;
 
@@ -86,13 +89,6 @@ pub struct Connection {
     /// It ended by this.
     pub(crate) fault: Option<Fault>,
 }
-
-/// RFC 9113 §6.5.2 and RFC 8441 §3.
-const ENABLE_PUSH: u16 = 2;
-const MAX_CONCURRENT_STREAMS: u16 = 3;
-const INITIAL_WINDOW_SIZE: u16 = 4;
-const MAX_HEADER_LIST_SIZE: u16 = 6;
-const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
 impl Connection {
     /// The side of a client's connection that serves.

@@ -15,6 +15,7 @@ impl Connection {
         if stream == 0 {
             return Err(Fault::Place);
         }
+        self.output.is_read()?;
         let (mut n, mut pad) = (HEADER, 0);
         if frame.has(PADDED) {
             if frame.len == 0 {

@@ -67,11 +67,19 @@ impl Output {
         frame::put(&mut self.bytes, payload.len(), kind, flags, stream);
         self.bytes.extend_from_slice(payload);
         self.control += frame::HEADER + payload.len();
+        self.is_read()
+    }
+
+    /// Refuses where too much of that waits.
+    #[inline]
+    pub(crate) fn is_read(&self) -> Result<(), Fault> {
         if self.control > CONTROL_BYTES { Err(Fault::Unread) } else { Ok(()) }
     }
 
+    /// A window that opens, or a reset of ours: what the peer does next tells whether it is read.
     pub(crate) fn number(&mut self, kind: u8, stream: u32, number: u32) {
         frame::put_number(&mut self.bytes, kind, stream, number);
+        self.control += frame::HEADER + 4;
     }
 
     pub(crate) fn holds(&self) -> usize {

@@ -8,11 +8,12 @@ use crate::frame::{self, ACK, FIRST_WINDOW, FRAME, Frame, MOST_WINDOW, SETTINGS,
 
 /// RFC 9113 §6.5.2, RFC 8441 §3.
 const HEADER_TABLE_SIZE: u16 = 1;
-const ENABLE_PUSH: u16 = 2;
-const MAX_CONCURRENT_STREAMS: u16 = 3;
-const INITIAL_WINDOW_SIZE: u16 = 4;
+pub(crate) const ENABLE_PUSH: u16 = 2;
+pub(crate) const MAX_CONCURRENT_STREAMS: u16 = 3;
+pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
-const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+pub(crate) const MAX_HEADER_LIST_SIZE: u16 = 6;
+pub(crate) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 const MANY: usize = 16;
 const LONGEST_FRAME: u32 = (1 << 24) - 1;
 

@@ -208,6 +208,19 @@ fn a_peer_that_reads_no_answers_is_not_answered_for_ever() {
 }
 
 #[test]
+fn a_peer_that_sends_on_and_reads_no_window_is_not_made_room_for_for_ever() {
+    let mut it = Peer::server_of(Config { window_bytes: 1000, ..Config::server() });
+    it.hear(&frame(HEADERS, OPEN, 1, &post(&[])));
+    let fault = (0..100_000).find_map(|_| {
+        let heard = it.hears(&frame(DATA, 0, 1, &[0; 500]));
+        it.conn.release(1, 500);
+        assert!(it.conn.output().len() < 80_000);
+        heard.err()
+    });
+    assert_eq!(fault, Some(Fault::Unread));
+}
+
+#[test]
 fn a_bomb_of_fields_is_told_and_holds_nothing() {
     let mut it = Peer::server();
     let mut kept = literal("a", "v".repeat(1000));
