@@ -5,8 +5,9 @@ use crate::connection::Connection;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::frame::{END_STREAM, Frame, HEADER, MOST_WINDOW, PADDED, UPDATE};
+use crate::output::Output;
 use crate::read::Step;
-use crate::streams::{ANY, DEAD, HEAD_CAME, RECV_OVER};
+use crate::streams::{ANY, DEAD, HEAD_CAME, RECV_OVER, Stream};
 
 impl Connection {
     /// A frame's beginning; what of its body is there is given with it.
@@ -70,9 +71,8 @@ impl Connection {
         if body == 0 {
             return Ok(self.empty(stream, at, n, last));
         }
-        if frame.len > body {
-            self.announce_of(at);
-        }
+        // With what came, what is left to send may have become little beside what was released.
+        self.announce_of(at);
         match self.piece(rest.get(n..).unwrap_or_default())? {
             Step::More => Ok(Step::Took(n)),
             Step::Took(m) => Ok(Step::Took(n + m)),
@@ -136,12 +136,8 @@ impl Connection {
     #[inline]
     fn announce_of(&mut self, at: usize) {
         self.announce();
-        let it = self.streams.at_mut(at);
-        if self.fault.is_none() && it.unsaid > 0 && i64::from(it.unsaid) * 2 >= it.recv && !it.has(RECV_OVER | DEAD) {
-            let by = std::mem::take(&mut it.unsaid);
-            it.recv += i64::from(by);
-            let stream = it.id;
-            self.output.number(UPDATE, stream, by);
+        if self.fault.is_none() {
+            announce(self.streams.at_mut(at), &mut self.output);
         }
     }
 
@@ -169,5 +165,15 @@ impl Connection {
     /// What it was set to.
     pub fn connection_window(&self) -> u32 {
         self.windows.target
+    }
+}
+
+/// As [`Connection::announce`], of a stream.
+#[inline]
+pub(crate) fn announce(it: &mut Stream, output: &mut Output) {
+    if it.unsaid > 0 && i64::from(it.unsaid) * 2 >= it.recv && !it.has(RECV_OVER | DEAD) {
+        let by = std::mem::take(&mut it.unsaid);
+        it.recv += i64::from(by);
+        output.number(UPDATE, it.id, by);
     }
 }

@@ -2,6 +2,7 @@
 //! they give, and from where they are acknowledged as far as they take.
 
 use crate::connection::Connection;
+use crate::data::announce;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::frame::{self, ACK, FIRST_WINDOW, FRAME, Frame, MOST_WINDOW, SETTINGS, number};
@@ -14,8 +15,9 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 pub(crate) const MAX_HEADER_LIST_SIZE: u16 = 6;
 pub(crate) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
-const MANY: usize = 16;
 const LONGEST_FRAME: u32 = (1 << 24) - 1;
+/// More settings than anybody has.
+const MANY: usize = 16;
 
 /// What the peer said of itself.
 pub(crate) struct Theirs {
@@ -120,8 +122,13 @@ impl Connection {
 
     fn our_window(&mut self, window: i64) {
         let by = window - std::mem::replace(&mut self.ours.window, window);
-        if by != 0 {
-            self.streams.iter_mut().for_each(|it| it.recv += by);
+        if by == 0 {
+            return;
+        }
+        for it in self.streams.iter_mut() {
+            it.recv += by;
+            // Of a narrower window little may be left beside what was released.
+            announce(it, &mut self.output);
         }
     }
 

@@ -236,6 +236,19 @@ fn what_others_hold_does_not_stop_a_stream_whose_bytes_were_released() {
 }
 
 #[test]
+fn what_was_released_and_not_said_is_said_when_little_is_left_to_send() {
+    let mut it = Peer::server_of(Config { connection_window_bytes: 65_535, ..Config::server() });
+    it.hear(&[frame(HEADERS, OPEN, 1, &post(&[])), frame(HEADERS, OPEN, 3, &post(&[]))].concat());
+    it.hear(&frame(DATA, 0, 1, &[0; 10_000]));
+    it.conn.release(1, 10_000);
+    assert_eq!(it.says(), [], "it may still send five times as much");
+    // Of the rest another takes all, and nobody reads it.
+    it.hear(&frame(DATA, 0, 3, &[0; 13_883]).repeat(4));
+    let opened: u32 = it.says().iter().filter(|it| it.stream == 0).map(|it| it.number()).sum();
+    assert_eq!(opened, 10_000, "or the first would stand still");
+}
+
+#[test]
 fn what_a_stream_held_is_released_when_it_is_done_with_however_it_ended() {
     let config = Config { connection_window_bytes: 65_535, ..Config::server() };
     let mut it = Peer::server_of(config);
