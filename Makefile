@@ -69,7 +69,7 @@ halves: target/waf/.there
 
 quick: $(VENV)/.dev target/waf/.there ## The short loop: lint, and what needs no sockets and no seconds.
 	@$(MAKE) -s lint types
-	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-decide -p everyhop-plan
+	@cargo test -q -p everyhop-hello -p everyhop-canon -p everyhop-http1 -p everyhop-http2 -p everyhop-decide -p everyhop-plan
 	@$(MAKE) -s halves ONLY='-m "not thorough"'
 
 # What a fresh machine lacks is installed where that is allowed; elsewhere it is told, in one line to paste.

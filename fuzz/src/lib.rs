@@ -10,6 +10,7 @@ mod check_response;
 mod clear;
 mod hello;
 mod http1;
+mod http2;
 #[cfg(feature = "session")]
 mod inspector;
 mod key_uri;
@@ -29,6 +30,7 @@ pub use check_response::check_response;
 pub use clear::{clear_asking, clear_talk};
 pub use hello::{hello, server_hello};
 pub use http1::{chunked, request, response};
+pub use http2::{http2_block, http2_client, http2_frames, http2_server};
 #[cfg(feature = "session")]
 pub use inspector::inspector;
 pub use key_uri::key_uri;
@@ -52,6 +54,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("request", request),
     ("response", response),
     ("chunked", chunked),
+    ("http2_frames", http2_frames),
+    ("http2_block", http2_block),
+    ("http2_server", http2_server),
+    ("http2_client", http2_client),
     ("proxy", proxy),
     ("forwarded", forwarded),
     ("trace", trace),

@@ -108,6 +108,10 @@ seeded! {
     request a_request_is_what_a_second_reader_takes_it_for;
     response a_response_is_what_a_second_reader_takes_it_for;
     chunked a_chunked_body_is_what_a_second_reader_takes_it_for;
+    http2_frames frames_are_heard_alike_by_either_side_however_they_are_cut;
+    http2_block a_block_that_was_read_is_written_and_read_as_the_same;
+    http2_server what_a_client_says_in_http2_is_heard_alike_however_it_is_cut;
+    http2_client what_a_server_says_in_http2_is_heard_alike_however_it_is_cut;
     proxy a_proxy_header_ends_where_it_says;
     forwarded a_chain_of_proxies_is_believed_up_to_the_first_that_nobody_trusts;
     trace a_trace_that_is_read_is_told_as_it_was;

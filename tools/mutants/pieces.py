@@ -77,6 +77,7 @@ PIECES: dict[str, Rust | Python] = {
     "decide": Rust(("everyhop-decide",), without=TABLE),
     "table": Rust(("everyhop-decide",), TABLE),
     "http1": Rust(("everyhop-http1",)),
+    "http2": Rust(("everyhop-http2",)),
     "admit": Rust(("everyhop-engine",), ("crates/engine/src/admit/*.rs",), tests=PLAYBOOK),
     "record": Rust(
         ("everyhop-record",),

@@ -11,6 +11,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hello", &[]),
     ("canon", &[]),
     ("http1", &[]),
+    ("http2", &[]),
     ("token", &[]),
     ("password", &[]),
     ("ticket", &[]),

@@ -1,0 +1,16 @@
+//! What is promised of the codec, by hand: a file a subject.
+
+mod against;
+mod cut;
+mod floods;
+mod flow;
+mod frames;
+mod goodbye;
+mod heads;
+mod hpack;
+mod kit;
+mod other;
+mod sent;
+mod streams;
+mod together;
+mod waiting;
