@@ -14,7 +14,6 @@ import hpack
 import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, tls
-from tests.kit.edge import until
 from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.kit.raw import Record, head
 from tests.threats.frames import (
@@ -237,19 +236,6 @@ def test_an_answer_with_a_pseudo_field_in_its_trailers_is_no_whole_answer(edge: 
         assert not talk.ask(b"/attack").whole
         assert talk.ask(b"/fine").whole
     assert it.line(lambda line: line["end"] == "hop/bad-response")
-
-
-def test_a_peer_that_knows_the_name_of_the_marks_gets_nothing_by_it(edge: Edges, raw: Raws, pki: Pki) -> None:
-    """P05. What the edge puts around trailers to see that they are whole neither goes on nor can be played."""
-    backend = Backend("h2")
-    it = edge(route(raw(backend.script).port, "h2"))
-    asking = Asking(it.port, pki, "h2")
-    mark = (b"everyhop-block", b"0" * 16)
-    assert asking.ask(b"/1", [mark, (b"x-sum", b"1")])[0] == 200
-    assert backend.trailers == [{b"x-sum": b"1"}]
-    assert asking.ask(b"/1", [mark, (DETAILS, b"b" * 70_000)])[0] == 431
-    until(lambda: it.lines() or None)
-    assert len(backend.trailers) == 1
 
 
 def test_the_table_of_fields_is_the_same_behind_trailers_that_were_too_long(edge: Edges, raw: Raws, pki: Pki) -> None:

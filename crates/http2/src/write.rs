@@ -30,7 +30,7 @@ impl Request<'_> {
         [self.method, self.scheme, self.authority, self.path, self.protocol]
     }
 
-    fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         let [method, scheme, authority, path, protocol] = self.parts().map(|it| !it.is_empty());
         let connects = self.method == b"CONNECT";
         let is_tunnel = connects && !protocol;

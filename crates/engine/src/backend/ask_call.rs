@@ -10,13 +10,14 @@ use everyhop_plan::Limits;
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
-use http::{HeaderName, HeaderValue, Request};
+use everyhop_transport::h2::Asking;
+use http::{HeaderName, HeaderValue};
 use std::future::poll_fn;
 
 /// Asks, and reads what comes to its end. `takes`: fields of its answer that are told, in the place of the client's.
 pub(super) async fn call(
     up: &mut H2Up,
-    question: (&Request<()>, &[u8]),
+    question: (&Asking, &[u8]),
     limits: &Limits,
     takes: &[String],
 ) -> Result<Heard, Refusal> {
@@ -36,7 +37,7 @@ const NOTHING: &str = "answered without a message";
 /// one did, and why it is none.
 pub(crate) async fn unary(
     up: &mut H2Up,
-    (head, message): (&Request<()>, &[u8]),
+    (head, message): (&Asking, &[u8]),
     limits: &Limits,
     most: usize,
 ) -> Result<Result<Buf, (u16, String)>, Refusal> {

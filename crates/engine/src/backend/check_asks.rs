@@ -19,7 +19,7 @@ use everyhop_running::running::RouteRun;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::clock::Clock;
 use everyhop_transport::deadlines::{Watches, in_time};
-use http::{Request, Uri};
+use everyhop_transport::h2::Asking;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -191,8 +191,8 @@ async fn get_h1(up: &mut H1Up, limits: &Limits, (host, path): (&str, &str), last
 
 async fn get_h2(conn: &Rc<H2Conn>, limits: &Limits, (host, path): (&str, &str)) -> Result<(u16, Option<H2Up>), Saw> {
     let mut up = H2Up::on(conn.clone());
-    let request = question("GET", host, path).map(|it| it.header("accept", "*/*").header("x-forwarded-proto", "https"));
-    up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, true);
+    let asking = question("GET", host, path)?.with("accept", "*/*").with("x-forwarded-proto", "https");
+    up.ask(asking, true);
     let status = head_h2(&mut up, limits).await?;
     Ok((status, Some(up)))
 }
@@ -217,9 +217,8 @@ async fn says(kept: &mut Kept, mut stream: Option<H2Up>, limits: &Limits, text: 
 
 async fn call(conn: &Rc<H2Conn>, limits: &Limits, (host, service): (&str, &str)) -> Result<(), Saw> {
     let mut up = H2Up::on(conn.clone());
-    let request = question("POST", host, "/grpc.health.v1.Health/Check")
-        .map(|it| it.header("content-type", "application/grpc").header("te", "trailers"));
-    up.ask(request.and_then(|it| it.body(()).ok()).ok_or_else(unsayable)?, false);
+    let asking = question("POST", host, "/grpc.health.v1.Health/Check")?;
+    up.ask(asking.with("content-type", "application/grpc").with("te", "trailers"), false);
     let mut body = Buf::default();
     body.push(&message(service));
     if let Err(why) = poll_fn(|cx| up.poll_send(cx, &mut body)).await {
@@ -274,14 +273,13 @@ fn broke(up: &H2Up, why: Refusal) -> Saw {
     Saw::Failure(Box::new(up.link().failure(why, up.rule(), 0)))
 }
 
-fn question(method: &str, host: &str, path: &str) -> Option<http::request::Builder> {
-    let uri = Uri::builder().scheme("https").authority(host).path_and_query(path).build().ok()?;
-    Some(Request::builder().method(method).uri(uri).header("user-agent", AGENT))
-}
-
-/// What a plan has that no request can say: the file's judge refuses it before.
-fn unsayable() -> Saw {
-    Saw::Answer("the question cannot be written in HTTP/2".to_owned())
+/// Refuses what a plan has that no request can say, which the file's judge refuses before.
+fn question(method: &str, host: &str, path: &str) -> Result<Asking, Saw> {
+    let asking = Asking::new(Vec::new(), method, host, path);
+    if !asking.is_sayable() {
+        return Err(Saw::Answer("the question cannot be written in HTTP/2".to_owned()));
+    }
+    Ok(asking.with("user-agent", AGENT))
 }
 
 /// A message of gRPC with a HealthCheckRequest: its one field is the service's name.

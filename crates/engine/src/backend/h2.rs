@@ -1,52 +1,41 @@
-//! HTTP/2 to a backend, by the `h2` crate with every limit set: one connection carries many requests of its thread.
+//! HTTP/2 to a backend, every limit set: one connection carries many requests of its thread.
 //! gRPC needs it end to end: trailers, resets and back-pressure pass through. Read next: `../client/h2.rs`, the other side.
 
 use crate::backend::connect::Opened;
-use crate::backend::h2_task::{FEW, SILENT_S, State, Task, WIDEST};
+use crate::backend::h2_task::{FEW, GOODBYE_S, SILENT_S, State, Task, WIDEST};
 use crate::backend::link::{Ending, Link};
 use crate::exchange::asked::Asked;
 use crate::exchange::edits::Shaping;
-use crate::exchange::ends;
 use crate::exchange::pulse::Heard;
 use crate::exchange::shape::give;
 use crate::exchange::sides::Client;
-use crate::exchange::streams::{length, poll_recv, poll_send_some};
-use crate::exchange::trailers::{TooLong, of_answer, of_h2};
-use crate::exchange::views::MapView;
+use crate::exchange::streams::poll_recv;
+use crate::exchange::trailers::{TooLong, into_h2, of_answer, of_h2};
+use crate::exchange::views::HeadView;
 use crate::exchange::websocket::{Accept, Opening};
 use crate::exchange::words::{Behind, BodyLen, Got, Meta};
-use bytes::Bytes;
+use everyhop_http2::{Code, Config, Connection, Fault, Head};
 use everyhop_plan::{Coding, Limits};
 use everyhop_record::failure::Failure;
 use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::{Watch, Watched, Watches};
-use everyhop_transport::h2_io::Stream;
-use everyhop_transport::h2_marks::{self, Secret, secret};
-use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request, StatusCode};
+use everyhop_transport::h2::{Answered, Asking, Ended, Lost, Mover, Stream, Talk};
+use http::HeaderMap;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-const GOODBYE_S: u32 = 2;
 const TRAILERS: &str = "the trailers are longer than limits.head_bytes, or more than limits.h2_header_fields";
-const NAME: &str = "a field's name is no token";
 
 /// A connection that several requests share.
 pub(crate) struct H2Conn {
-    send: SendRequest<Bytes>,
+    talk: Rc<Talk>,
     /// Ends the waits of the task that moves its frames.
     watch: Rc<Watched>,
     pub(crate) link: Rc<Link>,
-    /// Of the mark behind an answer's trailers.
-    secret: Secret,
     state: Rc<State>,
     idle_until_ms: Cell<u64>,
     idle_ms: u64,
@@ -61,11 +50,11 @@ impl Drop for H2Conn {
 
 impl H2Conn {
     pub(crate) fn is_open(&self) -> bool {
-        self.state.open.get()
+        self.state.open.get() && !self.talk.is_away()
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.state.streams.get() < self.send.current_max_send_streams().min(STREAMS)
+        self.state.streams.get() < STREAMS && self.talk.has_room()
     }
 
     /// Nothing new is asked over it; what is under way goes on to its own end.
@@ -90,40 +79,33 @@ const MOST_WINDOW: u32 = (1 << 31) - 1;
 
 /// Speaks HTTP/2 on a new connection.
 pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits) -> Result<Rc<H2Conn>, Box<Failure>> {
-    let secret = secret();
     let heard = Heard::new(watches.clock.clone());
-    let tap = Ending { link: opened.link.clone(), heard: heard.clone(), settings: Rc::default() };
-    let settings = tap.settings.clone();
-    let stream = Stream::of_backend(opened.wire, tap, secret);
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+    let tap = Ending { link: opened.link.clone(), heard: heard.clone() };
     let window = limits.h2_stream_window_bytes;
     let few = |n: usize| u32::try_from(n).unwrap_or(1);
     let wide = WIDEST.saturating_sub(window).saturating_mul(few(FEW));
     let of_all_streams = window.saturating_mul(few(STREAMS)).saturating_add(wide).min(MOST_WINDOW);
-    let handshake = h2::client::Builder::new()
-        .enable_push(false)
-        .initial_window_size(window)
+    let config = Config {
+        streams: few(STREAMS),
+        window_bytes: window,
         // It holds the windows of all streams: those that nobody reads leave the others theirs (threat F03).
-        .initial_connection_window_size(limits.h2_connection_window_bytes.max(of_all_streams))
-        .max_header_list_size(limits.h2_header_list_bytes)
-        .max_concurrent_streams(0)
-        .max_concurrent_reset_streams(size(limits.h2_streams))
-        .reset_stream_duration(Duration::from_secs(5))
-        .max_send_buffer_size(64 * 1024)
-        .handshake::<_, Bytes>(stream);
-    let failed = |_| {
-        let why = opened.link.why().unwrap_or(Refusal::BackendClosed);
-        Box::new(opened.link.failure(why, None, 0))
+        connection_window_bytes: limits.h2_connection_window_bytes.max(of_all_streams),
+        head_bytes: limits.h2_header_list_bytes,
+        // Those that are too many are told as that.
+        head_fields: u32::MAX,
+        remembered: limits.h2_streams,
+        output_bytes: 64 * 1024,
+        ..Config::client()
     };
-    let (send, connection) = handshake.await.map_err(failed)?;
+    let mover = Mover::client(Connection::client(config), opened.wire, tap);
+    let talk = mover.talk().clone();
     let watch = Rc::new(watches.watch());
     let state = Rc::new(State::new(watches.clock.clone()));
-    let task = Task { connection, state: Rc::downgrade(&state), watch: watch.clone(), heard, settings, window };
+    let task = Task { mover, state: Rc::downgrade(&state), watch: watch.clone(), heard, window };
     let conn = Rc::new(H2Conn {
-        send,
+        talk,
         watch,
         link: opened.link,
-        secret,
         state,
         idle_until_ms: Cell::new(u64::MAX),
         idle_ms: u64::from(limits.upstream_idle_s) * 1000,
@@ -135,17 +117,19 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
 /// One request on a shared connection.
 pub(crate) struct H2Up {
     conn: Rc<H2Conn>,
-    sender: SendRequest<Bytes>,
-    request: Option<(Request<()>, bool)>,
+    /// What is asked, and whether it ends with its head.
+    request: Option<(Asking, bool)>,
     /// Of what opens a tunnel: what a client of HTTP/1.1 is answered with.
     opens: Option<Option<Accept>>,
     /// The request's body was over before its head went: what is behind it.
     ended: Option<Option<HeaderMap>>,
-    response: Option<ResponseFuture>,
-    send: Option<SendStream<Bytes>>,
-    recv: Option<RecvStream>,
-    head: Option<HeaderMap>,
-    informational: Option<HeaderMap>,
+    stream: Option<Stream>,
+    /// There is a body to be sent still.
+    sends: bool,
+    /// An answer's final head was read.
+    receives: bool,
+    head: Option<Head>,
+    informational: Option<Head>,
     trailers: Option<HeaderMap>,
     answered: bool,
     unprocessed: bool,
@@ -167,14 +151,13 @@ impl H2Up {
         }
         conn.state.streams.set(conn.state.streams.get() + 1);
         H2Up {
-            sender: conn.send.clone(),
             conn,
             request: None,
             opens: None,
             ended: None,
-            response: None,
-            send: None,
-            recv: None,
+            stream: None,
+            sends: false,
+            receives: false,
             head: None,
             informational: None,
             trailers: None,
@@ -185,20 +168,20 @@ impl H2Up {
         }
     }
 
-    pub(crate) fn start(&mut self, request: &Request<()>, asked: &Asked) {
+    pub(crate) fn start(&mut self, asking: &Asking, asked: &Asked) {
         self.to_head = asked.is_head();
         self.opens = asked.websocket.then(|| asked.key.filter(|_| asked.protocol != "h2").map(|key| key.accept()));
-        self.request = Some((request.clone(), asked.body == BodyLen::None && !asked.websocket));
+        self.request = Some((asking.clone(), asked.body == BodyLen::None && !asked.websocket));
     }
 
     /// As [`H2Up::start`], of a question of the edge's own. `bodiless`: it ends with its head.
-    pub(crate) fn ask(&mut self, request: Request<()>, bodiless: bool) {
-        self.request = Some((request, bodiless));
+    pub(crate) fn ask(&mut self, asking: Asking, bodiless: bool) {
+        self.request = Some((asking, bodiless));
     }
 
     /// A field of the head that was read last, where there is one of that name.
     pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
-        self.head.as_ref()?.get(name).map(http::HeaderValue::as_bytes)
+        self.head.as_ref()?.get(name.as_bytes())
     }
 
     pub(crate) fn facts(&self) -> Rc<HopFragment> {
@@ -220,14 +203,12 @@ impl H2Up {
 
     /// Whether the backend takes tunnels (RFC 8441), which it says first of all; late is no.
     pub(crate) async fn takes_tunnels(&self, watch: &Watch) -> bool {
-        poll_fn(|cx| {
-            if self.sender.is_extended_connect_protocol_enabled() {
-                return Poll::Ready(true);
-            }
-            match self.conn.state.poll_settled(cx) {
-                Poll::Ready(()) => Poll::Ready(false),
+        poll_fn(|cx| match self.conn.talk.takes_extended_connect() {
+            Some(takes) => Poll::Ready(takes),
+            None => match self.conn.state.poll_settled(cx) {
+                Poll::Ready(()) => Poll::Ready(self.conn.talk.takes_extended_connect() == Some(true)),
                 Poll::Pending => watch.poll_late(cx).map(|_| false),
-            }
+            },
         })
         .await
     }
@@ -250,67 +231,65 @@ impl H2Up {
         self.unprocessed
     }
 
-    fn failed(&mut self, why: &h2::Error) -> Refusal {
-        if why.is_go_away() || why.is_io() {
-            self.conn.close();
-        }
-        // RFC 9113 §6.8, §8.7: a refused stream and those above the one that a GOAWAY names were not looked at. The `h2`
-        // crate ends only these with the GOAWAY; the others go on, and end with the connection at worst.
-        if why.is_remote() && (why.reason() == Some(Reason::REFUSED_STREAM) || why.is_go_away()) {
-            self.unprocessed = true;
-        } else if why.is_reset() && why.is_remote() {
-            self.answered = true;
-        }
-        match why.reason() {
+    fn failed(&mut self, why: Lost) -> Refusal {
+        match why {
+            // RFC 9113 §6.8, §8.7: a refused stream and those above the one that a GOAWAY names were not looked at.
+            Lost::Unprocessed => {
+                self.conn.close();
+                self.unprocessed = true;
+                self.conn.link.why().unwrap_or(Refusal::BackendClosed)
+            }
+            Lost::Reset(Code::REFUSED_STREAM) => {
+                self.unprocessed = true;
+                Refusal::BackendReset
+            }
+            Lost::Reset(_) => {
+                self.answered = true;
+                Refusal::BackendReset
+            }
             // What it sent is no HTTP/2, so it sent something: that is an answer, if a bad one.
-            Some(
-                Reason::PROTOCOL_ERROR
-                | Reason::FRAME_SIZE_ERROR
-                | Reason::FLOW_CONTROL_ERROR
-                | Reason::COMPRESSION_ERROR
-                | Reason::STREAM_CLOSED,
-            ) if why.is_library() => {
-                self.rule = Some(broken_rule(why.reason()));
+            Lost::Broken(fault) | Lost::Connection(Ended::Fault(fault)) => {
+                self.rule = Some(broken_rule(fault));
                 Refusal::BackendMalformed
             }
-            _ if why.is_reset() => Refusal::BackendReset,
-            _ => self.conn.link.why().unwrap_or(Refusal::BackendClosed),
+            Lost::Connection(_) => {
+                self.conn.close();
+                self.conn.link.why().unwrap_or(Refusal::BackendClosed)
+            }
         }
     }
 
     fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        if self.request.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        if let Err(e) = ready!(self.sender.poll_ready(cx)) {
-            // Nothing of this request was sent, and nothing more will be over this connection.
-            self.unprocessed = true;
-            self.conn.close();
-            return Poll::Ready(Err(self.failed(&e)));
-        }
-        let Some((request, bodiless)) = self.request.take() else { return Poll::Ready(Ok(())) };
-        let ended = self.ended.take();
+        let Some((asking, bodiless)) = &self.request else { return Poll::Ready(Ok(())) };
         // A stream that nobody said the length of is ended by DATA, were it empty: so gRPC demands, and servers wait for it.
-        let is_last = bodiless || matches!(ended, Some(None)) && request.headers().contains_key(CONTENT_LENGTH);
-        match self.sender.send_request(request, is_last) {
-            Ok((response, mut send)) => {
-                self.response = Some(response);
-                match ended {
-                    _ if is_last => {}
-                    Some(Some(trailers)) => drop(send.send_trailers(trailers)),
-                    Some(None) => drop(send.send_data(Bytes::new(), true)),
-                    None => self.send = Some(send),
-                }
-                Poll::Ready(Ok(()))
+        let is_last = *bodiless || matches!(self.ended, Some(None)) && asking.has(b"content-length");
+        let began = ready!(self.conn.talk.poll_ask(cx, asking, is_last));
+        self.request = None;
+        let mut stream = match began {
+            Ok(stream) => stream,
+            Err(why) => {
+                // Nothing of this request was sent, and nothing more will be over this connection.
+                self.unprocessed = true;
+                self.conn.close();
+                return Poll::Ready(Err(self.failed(why)));
             }
-            Err(e) => Poll::Ready(Err(self.failed(&e))),
+        };
+        match self.ended.take() {
+            _ if is_last => {}
+            Some(Some(trailers)) => drop(stream.trailers(|fields| into_h2(&trailers, fields))),
+            Some(None) => drop(stream.finish()),
+            None => self.sends = true,
         }
+        self.stream = Some(stream);
+        Poll::Ready(Ok(()))
     }
 
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Refusal>> {
         ready!(self.poll_start(cx))?;
-        let Some(send) = &mut self.send else { return Poll::Ready(Err(Refusal::BackendClosed)) };
-        match ready!(poll_send_some(send, cx, from, false)) {
+        let Some(stream) = self.stream.as_mut().filter(|_| self.sends) else {
+            return Poll::Ready(Err(Refusal::BackendClosed));
+        };
+        match ready!(stream.poll_send(cx, from, false)) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(_) => Poll::Ready(Err(Refusal::BackendReset)),
         }
@@ -318,16 +297,16 @@ impl H2Up {
 
     pub(crate) fn finish(&mut self, trailers: Option<HeaderMap>) {
         // A backend that reset the stream meanwhile says so when its answer is read.
-        match &mut self.send {
-            Some(send) => {
+        match &mut self.stream {
+            Some(stream) if self.sends => {
                 let _ = match trailers {
-                    Some(map) => send.send_trailers(map),
-                    None => send.send_data(Bytes::new(), true),
+                    Some(map) => stream.trailers(|fields| into_h2(&map, fields)),
+                    None => stream.finish(),
                 };
             }
             // The head has not gone yet: the stream ends with it.
             None if self.request.is_some() => self.ended = Some(trailers),
-            None => {}
+            _ => {}
         }
     }
 
@@ -336,59 +315,36 @@ impl H2Up {
     }
 
     pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
-        if self.request.is_some() {
-            ready!(self.poll_start(cx))?;
-        }
-        let Some(response) = &mut self.response else { return Poll::Ready(Err(Refusal::BackendClosed)) };
-        if let Poll::Ready(Some(Ok(early))) = response.poll_informational(cx) {
-            self.answer_came();
-            let (parts, ()) = early.into_parts();
-            if !MapView(&parts.headers).has_proper_names() || parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                let switches = "a switch of protocols, which HTTP/2 does not have (RFC 9113 §8.6)";
-                self.rule = Some(if parts.status == StatusCode::SWITCHING_PROTOCOLS { switches } else { NAME });
-                return Poll::Ready(Err(Refusal::BackendMalformed));
+        ready!(self.poll_start(cx))?;
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(Refusal::BackendClosed)) };
+        let (head, last) = match ready!(stream.poll_answer(cx)) {
+            Ok(Answered::Informational(head)) => {
+                let status = head.status();
+                self.informational = Some(head);
+                self.answer_came();
+                return Poll::Ready(Ok(Meta { status, body: BodyLen::None, behind: Behind::Nothing }));
             }
-            self.informational = Some(parts.headers);
-            return Poll::Ready(Ok(Meta {
-                status: parts.status.as_u16(),
-                body: BodyLen::None,
-                behind: Behind::Nothing,
-            }));
-        }
-        let (mut parts, recv) = match ready!(Pin::new(response).poll(cx)) {
-            Ok(response) => response.into_parts(),
-            Err(e) => return Poll::Ready(Err(self.failed(&e))),
+            Ok(Answered::Final { head, last }) => (head, last),
+            Err(why) => return Poll::Ready(Err(self.failed(why))),
         };
-        if recv.is_end_stream() {
-            parts.headers.remove(h2_marks::NAME);
-        }
         self.answer_came();
-        let too_many = parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX);
-        let status = parts.status.as_u16();
-        // The `http` crate takes any three digits; RFC 9110 §15 ends at 599, and so does the HTTP/1 codec.
-        self.rule = match () {
-            () if too_many => Some("the head has more fields than limits.h2_header_fields"),
-            () if status > 599 => Some("the status is above 599"),
-            () if !MapView(&parts.headers).has_proper_names() => Some(NAME),
-            () => None,
-        };
-        if self.rule.is_some() {
+        if head.fields().len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
+            self.rule = Some("the head has more fields than limits.h2_header_fields");
             return Poll::Ready(Err(Refusal::BackendMalformed));
         }
-        if self.opens.is_some() && parts.status.is_success() {
+        let (status, length) = (head.status(), head.content_length());
+        (self.head, self.receives) = (Some(head), true);
+        if self.opens.is_some() && (200..300).contains(&status) {
             // RFC 8441 §4: as 101 is in HTTP/1.1.
-            (self.head, self.recv) = (Some(parts.headers), Some(recv));
             return Poll::Ready(Ok(Meta { status: 101, body: BodyLen::None, behind: Behind::Nothing }));
         }
-        let body = match recv.is_end_stream() {
+        let body = match last {
             _ if self.to_head || matches!(status, 204 | 304) => BodyLen::None,
             true => BodyLen::Known(0),
-            false => length(&parts.headers).map_or(BodyLen::Unknown, BodyLen::Known),
+            false => length.map_or(BodyLen::Unknown, BodyLen::Known),
         };
         // A head that ends the stream is all there is: with gRPC it is an answer's trailers alone.
-        let behind = if recv.is_end_stream() { Behind::Nothing } else { Behind::PerhapsTrailers };
-        self.head = Some(parts.headers);
-        self.recv = Some(recv);
+        let behind = if last { Behind::Nothing } else { Behind::PerhapsTrailers };
         Poll::Ready(Ok(Meta { status, body, behind }))
     }
 
@@ -400,15 +356,15 @@ impl H2Up {
     ) -> Option<Coding> {
         let head = self.head.take().unwrap_or_default();
         if let (101, Some(accept)) = (meta.status, self.opens) {
-            give(client, meta, &Opening { fields: &MapView(&head), accept }, by)
+            give(client, meta, &Opening { fields: &HeadView(&head), accept }, by)
         } else {
-            give(client, meta, &MapView(&head), by)
+            give(client, meta, &HeadView(&head), by)
         }
     }
 
     pub(crate) fn give_informational(&mut self, status: u16, client: &mut impl Client) {
         let head = self.informational.take().unwrap_or_default();
-        client.informational(status, &MapView(&head));
+        client.informational(status, &HeadView(&head));
     }
 
     pub(crate) fn poll_data(
@@ -417,10 +373,12 @@ impl H2Up {
         into: &mut Buf,
         limits: &Limits,
     ) -> Poll<Result<Got, Refusal>> {
-        let Some(recv) = &mut self.recv else { return Poll::Ready(Err(Refusal::BackendClosed)) };
-        match ready!(poll_recv(recv, cx, into, |n| n)) {
+        let Some(stream) = self.stream.as_mut().filter(|_| self.receives) else {
+            return Poll::Ready(Err(Refusal::BackendClosed));
+        };
+        match ready!(poll_recv(stream, cx, into, |n| n)) {
             Ok((got, trailers)) => {
-                self.trailers = match trailers.map(|map| of_h2(&map, &self.conn.secret, limits)).transpose() {
+                self.trailers = match trailers.map(|it| of_h2(it, limits)).transpose() {
                     Ok(trailers) => trailers.flatten().map(of_answer),
                     Err(TooLong) => {
                         self.rule = Some(TRAILERS);
@@ -429,8 +387,8 @@ impl H2Up {
                 };
                 Poll::Ready(Ok(got))
             }
-            Err(e) => {
-                let why = self.failed(&e);
+            Err(why) => {
+                let why = self.failed(why);
                 Poll::Ready(Err(if why == Refusal::BackendClosed { Refusal::BackendTruncated } else { why }))
             }
         }
@@ -440,18 +398,22 @@ impl H2Up {
         self.trailers.take()
     }
 
-    /// Both directions of what became a tunnel.
-    pub(crate) fn take_stream(&mut self) -> Option<ends::Stream> {
-        Some(ends::Stream { recv: self.recv.take()?, send: self.send.take()? })
+    /// What became a tunnel.
+    pub(crate) fn take_stream(&mut self) -> Option<Stream> {
+        self.stream.take().filter(|_| self.sends && self.receives)
     }
 }
 
-fn broken_rule(reason: Option<Reason>) -> &'static str {
-    match reason {
-        Some(Reason::FRAME_SIZE_ERROR) => "a frame has a size that it must not have",
-        Some(Reason::FLOW_CONTROL_ERROR) => "more was sent than the window allows",
-        Some(Reason::COMPRESSION_ERROR) => "the compressed head cannot be read",
-        Some(Reason::STREAM_CLOSED) => "a frame came on a stream that was closed",
-        _ => "what came is not HTTP/2, or its head is longer than limits.h2_header_list_bytes",
+fn broken_rule(fault: Fault) -> &'static str {
+    match fault {
+        Fault::FieldName => "a field's name is no token",
+        Fault::Status => "the status is none that HTTP/2 has (RFC 9110 §15, RFC 9113 §8.6)",
+        _ => match fault.code() {
+            Code::FRAME_SIZE_ERROR => "a frame has a size that it must not have",
+            Code::FLOW_CONTROL_ERROR => "more was sent than the window allows",
+            Code::COMPRESSION_ERROR => "the compressed head cannot be read",
+            Code::STREAM_CLOSED => "a frame came on a stream that was closed",
+            _ => "what came is not HTTP/2, or its head is longer than limits.h2_header_list_bytes",
+        },
     }
 }

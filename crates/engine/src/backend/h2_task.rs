@@ -2,22 +2,21 @@
 //! silent backend whether it is there. One that does not answer is asked nothing new; what it owes has limits of its own, and
 //! a network that does not even acknowledge ends the connection. Read next: `../exchange/pulse.rs`.
 
-use crate::backend::link::{Ending, Settings};
+use crate::backend::link::Ending;
 use crate::exchange::pulse::{Heard, Pulse};
-use bytes::Bytes;
 use everyhop_transport::clock::Clock;
 use everyhop_transport::deadlines::Watched;
-use everyhop_transport::h2_io::Stream;
-use h2::client::Connection;
+use everyhop_transport::h2::{Came, Ended, Mover};
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 /// Silence of a backend that owes something, after which it is asked; and how long it may take to answer.
 pub(crate) const SILENT_S: u32 = 5;
 const ANSWERS_S: u32 = 5;
+/// A backend that takes not even our goodbye is not waited for.
+pub(crate) const GOODBYE_S: u32 = 2;
 /// In one silence it is asked again after so long: servers of gRPC end a connection that asks more often than each five
 /// minutes while they send nothing.
 const AGAIN_MS: u64 = 310_000;
@@ -66,12 +65,11 @@ impl State {
 }
 
 pub(crate) struct Task {
-    pub(crate) connection: Connection<Stream<Ending>, Bytes>,
+    pub(crate) mover: Mover<Ending>,
     pub(crate) state: Weak<State>,
     /// Ends its waits.
     pub(crate) watch: Rc<Watched>,
     pub(crate) heard: Rc<Heard>,
-    pub(crate) settings: Rc<Settings>,
     pub(crate) window: u32,
 }
 
@@ -86,19 +84,28 @@ impl Task {
     /// Goes on until the connection ends. How it ended shows at each of its streams.
     pub(crate) async fn run(mut self) {
         let most = WIDEST.max(self.window);
-        let mut pulse = Pulse::new(self.connection.ping_pong(), self.heard.clone(), self.window, most);
+        let talk = self.mover.talk().clone();
+        let mut pulse = Pulse::new(talk.clone(), self.heard.clone(), self.window, most);
         let mut asked: Option<Asked> = None;
-        poll_fn(|cx| {
+        let mut leaving = false;
+        let ended = poll_fn(|cx| {
             loop {
-                if Pin::new(&mut self.connection).poll(cx).is_ready() {
-                    return Poll::Ready(());
+                match self.mover.poll_next(cx) {
+                    Poll::Ready(Came::Ended(ended)) => return Poll::Ready(Some(ended)),
+                    // A server asks for nothing.
+                    Poll::Ready(Came::Request(_)) | Poll::Pending => {}
                 }
-                let Some(state) = self.state.upgrade() else { return self.watch.poll_late(cx).map(drop) };
-                // The connection was looked at just now, so what came of its settings is known.
-                if !state.settled.get() && self.settings.came(self.heard.bytes.get()) {
+                let Some(state) = self.state.upgrade() else {
+                    if !std::mem::replace(&mut leaving, true) {
+                        talk.leave();
+                        continue;
+                    }
+                    return self.watch.poll_late(cx).map(|_| None);
+                };
+                if !state.settled.get() && talk.takes_extended_connect().is_some() {
                     state.settle();
                 }
-                if self.widens(cx, &mut pulse, state.streams.get()) {
+                if self.widens(&mut pulse, state.streams.get()) {
                     continue;
                 }
                 ready!(self.watch.poll_late(cx));
@@ -110,17 +117,25 @@ impl Task {
             state.open.set(false);
             state.settle();
         }
+        if ended.is_some_and(|it| it != Ended::Closed) {
+            self.watch.within_s(GOODBYE_S);
+            poll_fn(|cx| match self.mover.poll_close(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => self.watch.poll_late(cx).map(drop),
+            })
+            .await;
+        }
     }
 
     /// True if there is something to be sent about it.
-    fn widens(&mut self, cx: &mut Context<'_>, pulse: &mut Pulse, streams: usize) -> bool {
-        let wanted = match pulse.poll(cx) {
+    fn widens(&self, pulse: &mut Pulse, streams: usize) -> bool {
+        let wanted = match pulse.look() {
             Some(window) if streams <= FEW => window,
             _ if streams > FEW && pulse.window() > self.window => self.window,
             _ => return false,
         };
         // Not while it has not acknowledged the one before.
-        let set = self.connection.set_initial_window_size(wanted).is_ok();
+        let set = self.mover.talk().set_window(wanted);
         if set {
             pulse.set_window(wanted);
         }

@@ -9,7 +9,7 @@ use everyhop_record::line::HopFragment;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::Address;
 use everyhop_running::backend::{BackendRun, Connected};
-use everyhop_transport::h2_io::Tap;
+use everyhop_transport::h2::Tap;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
@@ -172,38 +172,14 @@ pub(crate) fn remember(backend: &BackendRun, identity: IdentityUse) {
 pub(crate) struct Ending {
     pub(crate) link: Rc<Link>,
     pub(crate) heard: Rc<Heard>,
-    pub(crate) settings: Rc<Settings>,
-}
-
-/// Where a backend's first frame ends, which holds its settings (RFC 9113 §3.4).
-#[derive(Default)]
-pub(crate) struct Settings {
-    /// The length, as the frame begins.
-    length: Cell<[u8; 3]>,
-}
-
-impl Settings {
-    /// All of it came. `bytes`: how many came in all.
-    pub(crate) fn came(&self, bytes: u64) -> bool {
-        let [a, b, c] = self.length.get();
-        // RFC 9113 §4.1.
-        bytes >= 9 + u64::from(u32::from_be_bytes([0, a, b, c]))
-    }
 }
 
 impl Tap for Ending {
-    fn saw(&mut self, bytes: &[u8]) {
-        let before = self.heard.bytes.get();
-        if before < 3 {
-            let mut length = self.settings.length.get();
-            for (to, from) in length.iter_mut().skip(usize::try_from(before).unwrap_or(3)).zip(bytes) {
-                *to = *from;
-            }
-            self.settings.length.set(length);
-        }
-        self.heard.saw(bytes.len());
+    fn saw(&mut self, bytes: usize) -> u64 {
+        self.heard.saw(bytes);
+        self.heard.at_ms.get()
     }
-    fn wrote(&mut self, _: usize) {}
+
     fn broke(&mut self, e: &io::Error) {
         self.link.keep(e);
     }

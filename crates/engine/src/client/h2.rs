@@ -1,9 +1,8 @@
-//! HTTP/2 with a client, by the `h2` crate with every limit set (P01 to P04): the connection is one task, each request
-//! another of the same thread. GOAWAY goes out twice on a drain, so that no request under way is lost.
+//! HTTP/2 with a client, every limit set (P01 to P04): the connection is one task, each request another of the same thread.
+//! GOAWAY goes out twice on a drain, so that no request under way is lost.
 //! Read next: `h2_side.rs`, one request.
 
 use crate::client::asks::settled;
-use crate::client::budget::Budget;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
 use crate::client::given::Stays;
@@ -21,51 +20,41 @@ use crate::exchange::asked::Asked;
 use crate::exchange::carry::{Carried, Ready, carry};
 use crate::exchange::ends::End;
 use crate::exchange::pulse::{Heard, Pulse};
-use crate::exchange::streams::length;
-use crate::exchange::views::MapView;
+use crate::exchange::views::HeadView;
 use crate::exchange::words::BodyLen;
-use bytes::Bytes;
-use everyhop_http1 as http1;
+use everyhop_http1::{self as http1, FieldId};
+use everyhop_http2::{Code, Config, Connection, Fault, Head};
 use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Late;
-use everyhop_transport::h2_io::Stream;
-use everyhop_transport::h2_marks::{Secret, secret};
+use everyhop_transport::h2::{Came, Ended, Incoming, Mover, Talk};
 use everyhop_transport::side::Wire;
-use h2::server::{Builder, Connection, SendResponse};
-use h2::{Reason, RecvStream};
-use http::Request;
-use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Instant;
 
-fn builder(limits: &Limits, window: u32) -> Builder {
-    let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
-    let mut it = Builder::new();
-    it.initial_window_size(window)
-        .initial_connection_window_size(limits.h2_connection_window_bytes)
-        .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(limits.h2_header_list_bytes)
-        .max_frame_size(16 * 1024)
-        .max_concurrent_reset_streams(size(limits.h2_streams))
-        .max_pending_accept_reset_streams(size(limits.h2_streams))
-        .max_local_error_reset_streams(Some(size(limits.h2_resets)))
-        .reset_stream_duration(Duration::from_secs(5))
-        .max_send_buffer_size(64 * 1024)
+fn config(limits: &Limits, window: u32) -> Config {
+    Config {
+        streams: limits.h2_streams,
+        window_bytes: window,
+        connection_window_bytes: limits.h2_connection_window_bytes,
+        head_bytes: limits.h2_header_list_bytes,
+        // Those that are too many are judged with their request, which is told.
+        head_fields: u32::MAX,
+        resets: limits.h2_resets,
+        remembered: limits.h2_streams,
+        output_bytes: 64 * 1024,
         // Whether a route takes a WebSocket is said by its answer, as in HTTP/1.1 (RFC 8441 §3).
-        .enable_connect_protocol();
-    it
+        extended_connect: true,
+        ..Config::server()
+    }
 }
 
 enum Event {
-    Request(Box<Request<RecvStream>>, SendResponse<Bytes>),
-    Closed(Option<h2::Error>),
-    /// The client sends frames that ask for work and carry nothing.
-    Flooded,
+    Request(Box<Incoming>),
+    Ended(Ended),
     /// Its streams may hold more.
     Widened,
     /// What was lent to a request can be taken back.
@@ -79,79 +68,74 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     let arrived = &conn.opened.arrived;
     let (core, watch, limits) = (&arrived.core, &arrived.watch, arrived.running.limits());
     watch.within_s(limits.head_s);
-    let flooded = Rc::new(Cell::new(false));
     let heard = Heard::new(core.watches().clock.clone());
-    let budget = Budget::new(core.watches().clock.clone(), flooded.clone(), heard.clone());
     let owed = Owed::new(conn.clone());
-    let tap = Ear::new(budget, owed.clone());
-    let (secret, own) = (secret(), limits.h2_connection_window_bytes);
+    let own = limits.h2_connection_window_bytes;
     let windows = Windows::new(core.lent.clone(), own, conn.opened.way);
     let window = windows.of_streams(limits.h2_stream_window_bytes);
-    let mut shaking = pin!(builder(limits, window).handshake::<_, Bytes>(Stream::of_client(wire, first, tap, secret)));
-    let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
-        Poll::Ready(r) => Poll::Ready(r.map_err(Some)),
-        Poll::Pending => watch.poll_late(cx).map(|Late| Err(None)),
-    })
-    .await;
-    let mut session = match shaken {
-        Ok(session) => session,
-        Err(e) => return ended(&conn, e.as_ref().and_then(broken).unwrap_or(Refusal::NoRequest), 0, 0),
-    };
+    let codec = Connection::server(config(limits, window));
+    let mut mover = Mover::server(codec, wire, first, Ear::new(heard.clone(), owed.clone()));
+    let talk = mover.talk().clone();
     // A client that fills it may fill the connection's window with one stream: that is the bound of what it holds.
-    let mut pulse = Pulse::new(session.ping_pong(), heard, window, own.max(window));
+    let mut pulse = Pulse::new(talk.clone(), heard, window, own.max(window));
     let mut asked_any = false;
+    let mut greeted = false;
     let mut generation = core.generation();
     let mut leaving = false;
-    watch.within_s(limits.idle_s);
     loop {
-        let event = poll_fn(|cx| match session.poll_accept(cx) {
+        let event = poll_fn(|cx| match mover.poll_next(cx) {
             Poll::Pending if windows.has_over(cx) => Poll::Ready(Event::Over),
-            Poll::Ready(Some(Ok((request, respond)))) => Poll::Ready(Event::Request(Box::new(request), respond)),
-            Poll::Ready(Some(Err(e))) => Poll::Ready(Event::Closed(Some(e))),
-            Poll::Ready(None) => Poll::Ready(Event::Closed(None)),
-            Poll::Pending if flooded.get() => Poll::Ready(Event::Flooded),
+            Poll::Ready(Came::Request(request)) => Poll::Ready(Event::Request(request)),
+            Poll::Ready(Came::Ended(ended)) => Poll::Ready(Event::Ended(ended)),
             // What is set is sent when the session is looked at again.
-            Poll::Pending if widens(cx, &mut pulse, &mut session) => Poll::Ready(Event::Widened),
+            Poll::Pending if widens(&mut pulse, &talk) => Poll::Ready(Event::Widened),
             Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
                 Poll::Ready(Event::Look)
+            }
+            Poll::Pending if !greeted && talk.takes_extended_connect().is_some() => {
+                greeted = true;
+                watch.within_s(limits.idle_s);
+                watch.poll_late(cx).map(|Late| Event::Look)
             }
             Poll::Pending => watch.poll_late(cx).map(|Late| Event::Look),
         })
         .await;
         match event {
             Event::Widened => {}
-            Event::Over => windows.settle(|target| session.set_target_window_size(target)),
+            Event::Over => windows.settle(|target| talk.set_connection_window(target)),
             // It was told to go when it became old, and goes on opening streams.
             Event::Request(..) if leaving && conn.is_long_old() => return ended(&conn, Refusal::TunnelAge, 0, 0),
-            Event::Request(request, respond) => {
-                asked_any = true;
+            Event::Request(request) => {
+                (asked_any, greeted) = (true, true);
                 if !leaving && conn.is_old() {
                     leaving = true;
-                    session.graceful_shutdown();
+                    talk.leave();
                 }
-                let loan = windows.lend(body_of(&request));
+                let loan = windows.lend(body_of(&request.head, request.last));
                 if loan.is_some() {
-                    session.set_target_window_size(windows.target());
+                    talk.set_connection_window(windows.target());
                 }
                 let counted = Counted::new(&owed);
                 // Boxed where it is made: a task moves its future several times.
-                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, respond, secret, loan, counted)));
+                tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, loan, counted)));
             }
-            Event::Closed(e) => match e.as_ref().and_then(broken) {
-                Some(why) => return ended(&conn, why, 0, 0),
-                None if !asked_any => return ended(&conn, Refusal::NoRequest, 0, 0),
-                None => return,
-            },
-            Event::Flooded => {
-                ended(&conn, Refusal::Http2Flood, 0, 0);
-                session.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                watch.within_s(1);
-                return poll_fn(|cx| match session.poll_closed(cx) {
-                    Poll::Ready(_) => Poll::Ready(()),
-                    Poll::Pending => watch.poll_late(cx).map(|Late| ()),
-                })
-                .await;
+            Event::Ended(how) => {
+                match broken(how) {
+                    Some(why) => ended(&conn, why, 0, 0),
+                    None if !asked_any => ended(&conn, Refusal::NoRequest, 0, 0),
+                    None => {}
+                }
+                if how != Ended::Closed {
+                    watch.within_s(1);
+                    poll_fn(|cx| match mover.poll_close(cx) {
+                        Poll::Ready(()) => Poll::Ready(()),
+                        Poll::Pending => watch.poll_late(cx).map(|Late| ()),
+                    })
+                    .await;
+                }
+                return;
             }
+            Event::Look if !greeted => return ended(&conn, Refusal::NoRequest, 0, 0),
             Event::Look => {
                 generation = core.generation();
                 let moved = core.running().is_none_or(|r| !conn.stands_in(&r));
@@ -163,12 +147,12 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
                         return;
                     }
                     leaving = true;
-                    session.graceful_shutdown();
+                    talk.leave();
                     // Streams under way have until the drain's end; an idle peer a moment to see the GOAWAY.
                     watch.within_s(1);
                 } else if !leaving && (core.is_draining() || moved) {
                     leaving = true;
-                    session.graceful_shutdown();
+                    talk.leave();
                     if core.is_draining() {
                         watch.at_ms(core.drain_deadline_ms());
                     }
@@ -178,10 +162,10 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
     }
 }
 
-fn widens(cx: &mut Context<'_>, pulse: &mut Pulse, session: &mut Connection<Stream<Ear>, Bytes>) -> bool {
-    let Some(window) = pulse.poll(cx) else { return false };
+fn widens(pulse: &mut Pulse, talk: &Talk) -> bool {
+    let Some(window) = pulse.look() else { return false };
     // Not while it has not acknowledged the one before.
-    let set = session.set_initial_window_size(window).is_ok();
+    let set = talk.set_window(window);
     if set {
         pulse.set_window(window);
     }
@@ -189,40 +173,33 @@ fn widens(cx: &mut Context<'_>, pulse: &mut Pulse, session: &mut Connection<Stre
 }
 
 /// What the client did wrong, where a session ended by that: of a socket that ended its requests tell.
-fn broken(e: &h2::Error) -> Option<Refusal> {
-    match e.reason() {
-        Some(Reason::ENHANCE_YOUR_CALM) if e.is_library() => Some(Refusal::Http2Flood),
-        Some(_) if e.is_library() => Some(Refusal::Http2Broken),
-        Some(_) => Some(Refusal::ConnectionBroken),
-        None => None,
+fn broken(how: Ended) -> Option<Refusal> {
+    match how {
+        Ended::Fault(fault) if fault.code() == Code::ENHANCE_YOUR_CALM => Some(Refusal::Http2Flood),
+        Ended::Fault(Fault::Truncated) => None,
+        Ended::Fault(_) => Some(Refusal::Http2Broken),
+        Ended::Away(_) => Some(Refusal::ConnectionBroken),
+        Ended::Closed | Ended::Over => None,
     }
 }
 
-async fn stream(
-    conn: Rc<Conn>,
-    request: Box<Request<RecvStream>>,
-    respond: SendResponse<Bytes>,
-    secret: Secret,
-    loan: Option<Loan>,
-    _counted: Counted,
-) {
+async fn stream(conn: Rc<Conn>, request: Box<Incoming>, loan: Option<Loan>, _counted: Counted) {
     let began = Instant::now();
     let core = &conn.opened.arrived.core;
-    let body_len = body_of(&request);
-    let (parts, body) = request.into_parts();
+    let Incoming { stream, head, last } = *request;
+    let body_len = body_of(&head, last);
     let mut work = Work::take();
     let Work { asked, scratch, .. } = &mut *work;
     (asked.id, asked.protocol) = (core.next_id(), "h2");
     // gRPC insists on trailers, so that nobody else is asked for a type.
-    asked.grpc = parts.headers.contains_key(http::header::TE)
-        && parts.headers.get(http::header::CONTENT_TYPE).is_some_and(|v| is_grpc(v.as_bytes()));
-    let mut client = H2::new(conn.clone(), (body, loan), respond, secret, asked.grpc);
+    asked.grpc = head.get(b"te").is_some() && head.get(b"content-type").is_some_and(is_grpc);
+    let mut client = H2::new(conn.clone(), (stream, loan), asked.grpc);
     let mut waited = Waited::Not;
     let mut wants = Wants::Plain;
     let mut ready = loop {
-        let ready = judge(&conn, &parts, asked, body_len, (std::mem::take(scratch), began));
+        let ready = judge(&conn, &head, asked, body_len, (std::mem::take(scratch), began));
         let Err(stays) = ready else { break ready };
-        wants = Wants::of_fields(&MapView(&parts.headers));
+        wants = Wants::of_fields(&HeadView(&head));
         if asked.lacks.is_none() {
             break Err(stays);
         }
@@ -232,10 +209,10 @@ async fn stream(
     };
     let mut held = None;
     if let Err(Stays::Asks(question)) = ready {
-        let view = MapView(&parts.headers);
+        let view = HeadView(&head);
         ready = Box::pin(settled(&conn, asked, &view, question, (&mut client, &mut held))).await;
     }
-    drop(parts);
+    client.keep(head);
     let carried = match ready {
         Ok(mut ready) => {
             let watch = core.watch();
@@ -277,6 +254,9 @@ async fn stream(
         Carried::Cut if asked.grpc => client.cut_short(),
         Carried::Cut | Carried::Switched(_) => client.reset(),
     }
+    if client.owes() {
+        Box::pin(client.pay()).await;
+    }
     // What would be in a tunnel that was not opened nobody sends.
     let lingers = !matches!(carried, Carried::Cut) && !asked.websocket;
     Work::give(Some(work));
@@ -286,11 +266,11 @@ async fn stream(
     client.end();
 }
 
-fn body_of(request: &Request<RecvStream>) -> BodyLen {
-    match length(request.headers()) {
-        _ if request.body().is_end_stream() => BodyLen::None,
+fn body_of(head: &Head, last: bool) -> BodyLen {
+    match head.content_length() {
+        _ if last => BodyLen::None,
         // A tunnel declares nothing (RFC 9110 §9.3.6).
-        Some(n) if request.method() != http::Method::CONNECT => BodyLen::Known(n),
+        Some(n) if head.method() != b"CONNECT" => BodyLen::Known(n),
         _ => BodyLen::Unknown,
     }
 }
@@ -302,30 +282,37 @@ fn is_grpc(kind: &[u8]) -> bool {
 
 fn judge(
     conn: &Conn,
-    parts: &http::request::Parts,
+    head: &Head,
     asked: &mut Asked,
     body: BodyLen,
     (scratch, began): (Vec<u8>, Instant),
 ) -> Result<Ready, Stays> {
     let limits = conn.opened.arrived.running.limits();
     // Crumbs of a cookie count each (threat P03).
-    if parts.headers.len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
+    if head.fields().len() > usize::try_from(limits.h2_header_fields).unwrap_or(usize::MAX) {
         return Err(Refusal::TooManyFields.into());
     }
-    let view = MapView(&parts.headers);
-    let twice = parts.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1;
-    if twice || !view.has_proper_names() || !view.has_proper_values() {
+    let (mut proofs, mut expects, mut as_usual) = (0, 0, true);
+    for it in head.fields() {
+        match http1::field_id(it.name) {
+            FieldId::Authorization => proofs += 1,
+            // The same as in HTTP/1: an expectation that a backend would have to understand, and might not.
+            FieldId::Expect => {
+                expects += 1;
+                as_usual &= it.value.eq_ignore_ascii_case(b"100-continue");
+            }
+            _ => {}
+        }
+    }
+    if proofs > 1 {
         return Err(Refusal::BadFields.into());
     }
-    // The same as in HTTP/1: an expectation that a backend would have to understand, and might not.
-    let mut expected = parts.headers.get_all(http::header::EXPECT).iter();
-    if expected.next().is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue")) || expected.next().is_some()
-    {
+    if expects > 1 || !as_usual {
         return Err(Refusal::Http1(http1::Refused::Expectation).into());
     }
-    asked.of_h2(parts, body)?;
+    asked.of_h2(head, body)?;
     if asked.target.len() > usize::try_from(limits.target_bytes).unwrap_or(usize::MAX) {
         return Err(Refusal::BadTarget.into());
     }
-    prepare(conn, asked, &view, scratch, began)
+    prepare(conn, asked, &HeadView(head), scratch, began)
 }

@@ -6,20 +6,17 @@ use crate::client::conn::Conn;
 use crate::client::h1::SILENT_SENDING_S;
 use crate::client::windows::Loan;
 use crate::exchange::carry::Carrier;
-use crate::exchange::ends::Stream;
 use crate::exchange::sides::Client;
-use crate::exchange::streams::{poll_recv, poll_send_some};
-use crate::exchange::trailers::{TooLong, of_h2, of_request};
+use crate::exchange::streams::poll_recv;
+use crate::exchange::trailers::{TooLong, into_h2, of_h2, of_request};
 use crate::exchange::words::{Behind, BodyLen, Fields, Gone, Got, Meta};
-use bytes::Bytes;
 use everyhop_http1::FieldId;
+use everyhop_http2::{Code, Fields as Written, Head};
 use everyhop_record::grpc;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
-use everyhop_transport::h2_marks::Secret;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use everyhop_transport::h2::{Lost, Stream};
+use http::HeaderMap;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -27,15 +24,15 @@ use std::task::{Context, Poll, ready};
 /// The client's side of one request.
 pub(super) struct H2 {
     conn: Rc<Conn>,
-    body: RecvStream,
+    stream: Stream,
     /// What the client may send of it beyond what its connection has.
     loan: Option<Loan>,
-    respond: SendResponse<Bytes>,
     /// Of a call of gRPC: its status, once it was told.
     told: Option<Option<u8>>,
-    /// Of the mark behind its trailers.
-    secret: Secret,
-    send: Option<SendStream<Bytes>>,
+    /// Its answer's final head was sent.
+    answered: bool,
+    /// Of an answer of the edge's own, what is still to be sent; it ends the stream.
+    own: Buf,
     /// Bytes of a response that are still to be sent, where its length is known and nothing follows it: the last of
     /// them ends the stream.
     left: Option<u64>,
@@ -44,42 +41,64 @@ pub(super) struct H2 {
 }
 
 impl H2 {
-    /// `secret`: of the mark behind its trailers.
-    pub(super) fn new(
-        conn: Rc<Conn>,
-        (body, loan): (RecvStream, Option<Loan>),
-        respond: SendResponse<Bytes>,
-        secret: Secret,
-        is_grpc: bool,
-    ) -> H2 {
+    pub(super) fn new(conn: Rc<Conn>, (stream, loan): (Stream, Option<Loan>), is_grpc: bool) -> H2 {
         let told = is_grpc.then_some(None);
-        H2 { conn, body, loan, respond, secret, told, send: None, left: None, trailers: None, done: false }
+        H2 { conn, stream, loan, told, answered: false, own: Buf::default(), left: None, trailers: None, done: false }
+    }
+
+    /// Memory that the next request's head takes.
+    pub(super) fn keep(&self, head: Head) {
+        self.stream.keep(head);
     }
 
     /// Something of the request is still to come.
     pub(super) fn is_sending(&self) -> bool {
-        !self.body.is_end_stream()
+        !self.stream.is_ended()
     }
 
     pub(super) fn answer(&mut self, it: &Answer) {
         self.head(&it.meta, it);
-        if let Some(send) = &mut self.send
-            && !it.body.is_empty()
-        {
-            // Short, and flow control is `h2`'s: it goes out as the window allows.
-            let _ = send.send_data(it.body.clone(), true);
+        if !self.done && !it.body.is_empty() {
+            self.own.push(&it.body);
+            self.done = self.stream.send_now(&mut self.own, true).is_err() || self.own.is_empty();
         }
+    }
+
+    /// The client's window took no more of an answer of the edge's own.
+    pub(super) fn owes(&self) -> bool {
+        !self.own.is_empty() && !self.done
+    }
+
+    /// What is left of it goes as the window takes it.
+    #[cold]
+    pub(super) async fn pay(&mut self) {
+        let conn = self.conn.clone();
+        let arrived = &conn.opened.arrived;
+        let (watch, limits) = (arrived.core.watch(), arrived.running.limits());
+        watch.within_s(limits.body_progress_s);
+        let H2 { stream, own, .. } = self;
+        let sent = poll_fn(|cx| {
+            loop {
+                match stream.poll_send(cx, own, true) {
+                    Poll::Ready(Ok(())) if own.is_empty() => return Poll::Ready(true),
+                    Poll::Ready(Ok(())) => watch.within_s(limits.body_progress_s),
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending => return watch.poll_late(cx).map(|_| false),
+                }
+            }
+        })
+        .await;
+        if !sent {
+            stream.reset(Code::CANCEL);
+        }
+        self.done = true;
     }
 
     /// A call that had begun ends with a status that says to try again, and not as if something had crashed.
     pub(super) fn cut_short(&mut self) {
-        match &mut self.send {
-            Some(send) if !self.done => {
-                if send.send_trailers(unavailable()).is_err() {
-                    self.reset();
-                }
-            }
-            _ => self.reset(),
+        let may = self.answered && !self.done;
+        if !may || self.stream.trailers(|fields| into_h2(&unavailable(), fields)).is_err() {
+            self.reset();
         }
     }
 
@@ -94,15 +113,15 @@ impl H2 {
         let wait = || watch.at_ms(until_ms.min(now_ms.get() + u64::from(SILENT_SENDING_S) * 1000));
         wait();
         let mut left = u64::from(limits.linger_bytes);
+        let mut some = Buf::default();
         poll_fn(|cx| {
             loop {
-                match self.body.poll_data(cx) {
-                    Poll::Ready(Some(Ok(some))) if some.len() as u64 <= left && !watch.is_late() => {
-                        left -= some.len() as u64;
-                        let n = self.loan.as_mut().map_or(some.len(), |it| it.came(some.len()));
-                        if self.body.flow_control().release_capacity(n).is_err() {
-                            return Poll::Ready(());
-                        }
+                match self.stream.poll_body(cx, &mut some) {
+                    Poll::Ready(Ok(n @ 1..)) if n as u64 <= left && !watch.is_late() => {
+                        left -= n as u64;
+                        some.consume_keep(n);
+                        let n = self.loan.as_mut().map_or(n, |it| it.came(n));
+                        self.stream.release(n);
                     }
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending if conn.is_overdue() => return Poll::Ready(()),
@@ -117,13 +136,13 @@ impl H2 {
     /// Nothing more is read of its body.
     pub(super) fn end(self) {
         if let Some(loan) = self.loan {
-            loan.end(self.body);
+            loan.end(self.stream);
         }
     }
 
     /// Both directions of what became a tunnel.
     pub(super) fn into_stream(self) -> Option<Stream> {
-        Some(Stream { recv: self.body, send: self.send? })
+        self.answered.then_some(self.stream)
     }
 
     fn tell(&mut self, fields: &HeaderMap) {
@@ -135,44 +154,34 @@ impl H2 {
     }
 
     pub(super) fn reset(&mut self) {
-        match &mut self.send {
-            Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
-            None => self.respond.send_reset(Reason::INTERNAL_ERROR),
-        }
+        self.stream.reset(Code::INTERNAL_ERROR);
     }
 }
 
-/// A response's head with the fields that `goes` lets through.
-fn response(status: u16, fields: &impl Fields, mut goes: impl FnMut(FieldId) -> bool) -> Response<()> {
-    let mut it = Response::new(());
-    *it.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = it.headers_mut();
-    headers.reserve(12);
+/// The fields that `goes` lets through; what HTTP/2 cannot carry all the same the codec leaves out.
+fn write(fields: &impl Fields, out: &mut Written<'_>, mut goes: impl FnMut(FieldId, &[u8], &[u8]) -> bool) {
     fields.each(|id, name, value| {
-        if !goes(id) {
-            return;
-        }
-        // Our own codec has checked both; what HTTP/2 cannot carry all the same is left out.
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            headers.append(name, value);
+        if goes(id, name, value) {
+            out.put(name, value);
         }
     });
-    it
 }
 
 impl Client for H2 {
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
-        let H2 { body, loan, .. } = self;
-        match ready!(poll_recv(body, cx, into, |n| loan.as_mut().map_or(n, |it| it.came(n)))) {
+        let H2 { stream, loan, .. } = self;
+        match ready!(poll_recv(stream, cx, into, |n| loan.as_mut().map_or(n, |it| it.came(n)))) {
             Ok((got, trailers)) => {
                 let limits = self.conn.opened.arrived.running.limits();
-                self.trailers = match trailers.map(|map| of_h2(&map, &self.secret, limits)).transpose() {
+                self.trailers = match trailers.map(|it| of_h2(it, limits)).transpose() {
                     Ok(trailers) => trailers.flatten().map(of_request),
                     Err(TooLong) => return Poll::Ready(Err(Refusal::TrailersTooLong)),
                 };
                 Poll::Ready(Ok(got))
             }
-            Err(e) if e.reason() == Some(Reason::PROTOCOL_ERROR) => Poll::Ready(Err(Refusal::BodyMalformed)),
+            Err(Lost::Broken(fault)) if fault.code() == Code::PROTOCOL_ERROR => {
+                Poll::Ready(Err(Refusal::BodyMalformed))
+            }
             Err(_) => Poll::Ready(Err(Refusal::ClientGone)),
         }
     }
@@ -185,52 +194,60 @@ impl Client for H2 {
         if self.done {
             return Poll::Pending;
         }
-        match &mut self.send {
-            Some(send) => send.poll_reset(cx).map(drop),
-            None => self.respond.poll_reset(cx).map(drop),
-        }
+        self.stream.poll_lost(cx).map(drop)
     }
 
     fn informational(&mut self, status: u16, fields: &impl Fields) {
         // A stream that is gone shows when the final head is sent.
-        let _ = self.respond.send_informational(response(status, fields, |id| id != FieldId::ContentLength));
+        let _ = self
+            .stream
+            .informational(status, |out| write(fields, out, |id, _, _| id != FieldId::ContentLength));
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {
         // A tunnel: HTTP/2 has no switch of protocols, and says yes by 200 (RFC 8441 §4).
         let opens = meta.status == 101;
         let status = if opens { 200 } else { meta.status };
-        let (mut dated, rewritten) = (false, meta.body != BodyLen::None || matches!(meta.status, 101 | 204));
-        let mut it = response(status, fields, |id| {
-            dated |= id == FieldId::Date;
-            id != FieldId::ContentLength || !rewritten
-        });
-        let headers = it.headers_mut();
-        if let BodyLen::Known(n) = meta.body {
-            headers.insert(http::header::CONTENT_LENGTH, HeaderValue::from(n));
-        }
-        if !dated {
-            let now = self.conn.opened.arrived.core.clock().unix_s.get();
-            if let Ok(date) = with_date(now, HeaderValue::from_bytes) {
-                headers.insert(http::header::DATE, date);
-            }
-        }
-        if let Some(Ok(hsts)) = self.conn.hsts.borrow().as_deref().map(HeaderValue::from_str) {
-            // In the place of whatever the backend said.
-            headers.insert(HSTS, hsts);
-        }
+        let rewritten = meta.body != BodyLen::None || matches!(meta.status, 101 | 204);
         let ends = match meta.body {
             BodyLen::None => !opens,
             BodyLen::Known(0) => meta.behind == Behind::Nothing,
             _ => false,
         };
-        self.done = ends;
+        let H2 { conn, stream, told, .. } = self;
+        let hsts = conn.hsts.borrow();
+        let hsts = hsts.as_deref();
+        let sent = stream.answer(status, ends, |out| {
+            let mut dated = false;
+            write(fields, out, |id, name, value| {
+                dated |= id == FieldId::Date;
+                if let Some(told) = told
+                    && name.eq_ignore_ascii_case(b"grpc-status")
+                {
+                    *told = Some(grpc::read(value));
+                }
+                // In the place of whatever the backend said.
+                let is_ours = hsts.is_some() && name.eq_ignore_ascii_case(HSTS.as_bytes());
+                !is_ours && (id != FieldId::ContentLength || !rewritten)
+            });
+            if let BodyLen::Known(n) = meta.body {
+                let mut text = [0; 20];
+                out.put(b"content-length", decimal(n, &mut text));
+            }
+            if !dated {
+                let now = conn.opened.arrived.core.clock().unix_s.get();
+                with_date(now, |date| out.put(b"date", date));
+            }
+            if let Some(hsts) = hsts {
+                out.put(HSTS.as_bytes(), hsts.as_bytes());
+            }
+        });
+        self.answered = sent.is_ok();
+        self.done = ends || sent.is_err();
         self.left = match (meta.body, meta.behind) {
             (BodyLen::Known(n), Behind::Nothing) => Some(n),
             _ => None,
         };
-        self.tell(it.headers());
-        self.send = self.respond.send_response(it, ends).ok();
     }
 
     fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
@@ -239,10 +256,12 @@ impl Client for H2 {
     }
 
     fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
-        let Some(send) = &mut self.send else { return Poll::Ready(Err(Gone)) };
+        if !self.answered {
+            return Poll::Ready(Err(Gone));
+        }
         let before = from.len() as u64;
         let last = self.left == Some(before);
-        if ready!(poll_send_some(send, cx, from, last)).is_err() {
+        if ready!(self.stream.poll_send(cx, from, last)).is_err() {
             return Poll::Ready(Err(Gone));
         }
         if let Some(left) = &mut self.left {
@@ -260,20 +279,32 @@ impl Client for H2 {
         if let Some(map) = &trailers {
             self.tell(map);
         }
-        if let Some(send) = &mut self.send {
-            // Short of the declared length `h2` resets the stream: never a complete short body.
+        if self.answered {
+            // Short of the declared length the codec resets the stream: never a complete short body.
             let _ = match trailers {
-                Some(map) => send.send_trailers(map),
-                None => send.send_data(Bytes::new(), true),
+                Some(map) => self.stream.trailers(|fields| into_h2(&map, fields)),
+                None => self.stream.finish(),
             };
         }
     }
 
     fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        Poll::Ready(if self.send.is_some() || !self.done { Ok(()) } else { Err(Gone) })
+        Poll::Ready(if self.answered || !self.done { Ok(()) } else { Err(Gone) })
     }
 
     fn grpc(&self) -> Option<u8> {
         self.told.flatten()
+    }
+}
+
+fn decimal(mut n: u64, text: &mut [u8; 20]) -> &[u8] {
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + u8::try_from(n % 10).unwrap_or(0);
+        n /= 10;
+        if n == 0 {
+            return &text[at..];
+        }
     }
 }

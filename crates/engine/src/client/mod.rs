@@ -5,7 +5,6 @@
 pub(crate) mod answer;
 mod asks;
 pub(crate) mod believed;
-pub(crate) mod budget;
 pub(crate) mod conn;
 mod copies;
 mod denied;

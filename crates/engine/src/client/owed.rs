@@ -1,11 +1,11 @@
 //! What is owed to a client of HTTP/2: the requests that its connection carries now, and what becomes of its end meanwhile.
 //! close_notify and the socket's end close one direction (RFC 8446 §6.1): who asked before gets its answers.
-//! Read next: `everyhop_transport::h2_io`, which holds the end back.
+//! Read next: `everyhop_transport::h2`, which holds the end back.
 
-use crate::client::budget::Budget;
 use crate::client::conn::Conn;
+use crate::exchange::pulse::Heard;
 use everyhop_transport::deadlines::Watched;
-use everyhop_transport::h2_io::{Ends, Tap};
+use everyhop_transport::h2::{Ends, Tap};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -54,7 +54,7 @@ impl Drop for Counted {
 
 /// Hears a client's bytes go by, and its end.
 pub(super) struct Ear {
-    budget: Budget,
+    heard: Rc<Heard>,
     owed: Rc<Owed>,
     /// Its socket ended in its direction; whether it still listens nobody knows. It is waited for until then, and longer
     /// as long as something is sent to it.
@@ -62,8 +62,8 @@ pub(super) struct Ear {
 }
 
 impl Ear {
-    pub(super) fn new(budget: Budget, owed: Rc<Owed>) -> Ear {
-        Ear { budget, owed, until: None }
+    pub(super) fn new(heard: Rc<Heard>, owed: Rc<Owed>) -> Ear {
+        Ear { heard, owed, until: None }
     }
 
     fn is_late(&mut self, cx: &Context<'_>, moved: bool) -> bool {
@@ -77,18 +77,15 @@ impl Ear {
 }
 
 impl Tap for Ear {
-    fn saw(&mut self, bytes: &[u8]) {
-        self.budget.saw(bytes);
-    }
-
-    fn wrote(&mut self, n: usize) {
-        self.budget.wrote(n);
+    fn saw(&mut self, bytes: usize) -> u64 {
+        self.heard.saw(bytes);
+        self.heard.at_ms.get()
     }
 
     #[cold]
     fn ends(&mut self, cx: &mut Context<'_>, hung_up: bool, moved: bool) -> Ends {
         if hung_up && self.is_late(cx, moved) {
-            return Ends::Told;
+            return Ends::Now;
         }
         if self.owed.is_nothing() {
             return Ends::Sent;

@@ -54,9 +54,11 @@ impl Wants {
                     }
                 }
             }
-            Built::H2(head) | Built::Either(_, head) => {
-                head.headers().get_all(http::header::ACCEPT).iter().for_each(|v| add(v.as_bytes()))
-            }
+            Built::H2(head) | Built::Either(_, head) => head.each(|name, value| {
+                if name.eq_ignore_ascii_case(b"accept") {
+                    add(value);
+                }
+            }),
         }
         Wants::of(&all)
     }

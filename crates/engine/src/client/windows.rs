@@ -5,7 +5,7 @@
 //! what their connections have and this share. Read next: `h2.rs`.
 
 use crate::exchange::words::BodyLen;
-use h2::RecvStream;
+use everyhop_transport::h2::Stream;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -31,7 +31,7 @@ pub(super) struct Windows {
     more: Cell<u32>,
     idle: Cell<u32>,
     /// Bodies of requests that ended, with what came of them and was not made room for again.
-    over: RefCell<Vec<(RecvStream, u32)>>,
+    over: RefCell<Vec<(Stream, u32)>>,
     waker: RefCell<Option<Waker>>,
     far: bool,
 }
@@ -146,7 +146,7 @@ impl Loan {
     }
 
     /// The request is over; its body is kept until the connection has a narrower window.
-    pub(super) fn end(self, body: RecvStream) {
+    pub(super) fn end(self, body: Stream) {
         self.repaid();
         self.windows.over.borrow_mut().push((body, self.kept));
         if let Some(waker) = self.windows.waker.take() {

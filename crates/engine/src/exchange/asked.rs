@@ -13,12 +13,12 @@ use crate::exchange::words::{BodyLen, Fields, Needs};
 use everyhop_canon::host;
 use everyhop_decide::Ask;
 use everyhop_http1::{FieldId, Framing, RequestHead};
+use everyhop_http2::Head;
 use everyhop_password::User;
 use everyhop_record::kept::Kept;
 use everyhop_record::refusal::Refusal;
 use everyhop_running::passwords::{Mark, Verdict as Proven};
 use everyhop_running::token::{IssuerRun, Verified};
-use h2::ext::Protocol;
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -373,33 +373,43 @@ impl Asked {
         Ok(())
     }
 
-    /// Fills in from an HTTP/2 head, whose pseudo-fields `h2` has checked for presence and syntax (RFC 9113 §8.3.1).
-    pub(crate) fn of_h2(&mut self, head: &http::request::Parts, body: BodyLen) -> Result<(), Refusal> {
-        set(&mut self.method, head.method.as_str().as_bytes());
-        let opens = if self.method == "CONNECT" { head.extensions.get::<Protocol>() } else { None };
-        if opens.is_some() {
+    /// Fills in from an HTTP/2 head, whose pseudo-fields the codec has checked for presence and syntax (RFC 9113 §8.3.1).
+    pub(crate) fn of_h2(&mut self, head: &Head, body: BodyLen) -> Result<(), Refusal> {
+        set(&mut self.method, head.method());
+        let opens = if self.method == "CONNECT" { head.protocol() } else { b"" };
+        if !opens.is_empty() {
             // It is judged, logged and forwarded as what it stands for, whichever protocol it came by.
             set(&mut self.method, b"GET");
         }
+        let (mut host, mut hosts, mut announces, mut te_trailers) = (None, 0, false, false);
+        for it in head.fields() {
+            match it.name {
+                b"host" => {
+                    host = host.or(Some(it.value));
+                    hosts += 1;
+                }
+                b"trailer" => announces = true,
+                b"te" => te_trailers |= it.value == b"trailers",
+                _ => {}
+            }
+        }
         // One name, whether it is said by a field or by `:authority`, and one of the two schemes there are.
-        let mut hosts = head.headers.get_all(http::header::HOST).iter().map(http::HeaderValue::as_bytes);
-        let host = hosts.next();
-        if hosts.next().is_some() {
+        if hosts > 1 {
             return Err(Refusal::BadHost);
         }
-        let secure = match head.uri.scheme_str() {
-            None | Some("http") => false,
-            Some("https") => true,
-            Some(_) => return Err(Refusal::BadTarget),
-        };
-        let authority = head.uri.authority().map(|a| a.as_str().as_bytes());
-        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        // What would be an absolute target of HTTP/1 names another host than `:authority` (RFC 9113 §8.3.1).
-        if self.method != "CONNECT" && !target.starts_with('/') && target != "*" {
-            self.tells(target.as_bytes());
+        let scheme = head.scheme();
+        let secure = scheme.eq_ignore_ascii_case(b"https");
+        if !secure && !scheme.is_empty() && !scheme.eq_ignore_ascii_case(b"http") {
             return Err(Refusal::BadTarget);
         }
-        self.names(target.as_bytes(), authority.or(host))?;
+        let authority = Some(head.authority()).filter(|it| !it.is_empty());
+        let target = if head.path().is_empty() { b"/" } else { head.path() };
+        // What would be an absolute target of HTTP/1 names another host than `:authority` (RFC 9113 §8.3.1).
+        if self.method != "CONNECT" && !target.starts_with(b"/") && target != b"*" {
+            self.tells(target);
+            return Err(Refusal::BadTarget);
+        }
+        self.names(target, authority.or(host))?;
         self.secure = secure;
         // Host beside :authority must say the same (RFC 9113 §8.3.1).
         if let (Some(host), Some(_)) = (host, authority) {
@@ -412,12 +422,12 @@ impl Asked {
         }
         self.protocol = "h2";
         self.body = body;
-        self.announces = matches!(body, BodyLen::Known(_)) && head.headers.contains_key(http::header::TRAILER);
+        self.announces = matches!(body, BodyLen::Known(_)) && announces;
         (self.opens, self.websocket) = (false, false);
-        if let Some(protocol) = opens {
-            self.connects(protocol)?;
+        if !opens.is_empty() {
+            self.connects(opens)?;
         }
-        self.te_trailers = head.headers.get(http::header::TE).is_some_and(|v| v == "trailers");
+        self.te_trailers = te_trailers;
         Ok(())
     }
 }
@@ -425,8 +435,8 @@ impl Asked {
 impl Asked {
     /// An extended CONNECT (RFC 8441). What follows its head is the tunnel's, once there is one.
     #[cold]
-    fn connects(&mut self, protocol: &Protocol) -> Result<(), Refusal> {
-        if !protocol.as_str().eq_ignore_ascii_case(PROTOCOL) {
+    fn connects(&mut self, protocol: &[u8]) -> Result<(), Refusal> {
+        if !protocol.eq_ignore_ascii_case(PROTOCOL.as_bytes()) {
             return Err(Refusal::UpgradeRefused);
         }
         (self.opens, self.websocket) = (true, true);

@@ -2,12 +2,12 @@
 //! ends on one side is how it is ended on the other: RST_STREAM(CANCEL) is a connection's reset (RFC 8441 §5).
 //! Read next: `../client/tunnel.rs`.
 
-use crate::exchange::streams::{poll_recv, poll_send_some};
+use crate::exchange::streams::poll_recv;
 use crate::exchange::words::Got;
-use bytes::Bytes;
+use everyhop_http2::Code;
 use everyhop_transport::buf::Buf;
+use everyhop_transport::h2::{Lost, Stream};
 use everyhop_transport::side::Wire;
-use h2::{Reason, RecvStream, SendStream};
 use std::io::{self, ErrorKind};
 use std::task::{Context, Poll, ready};
 
@@ -16,15 +16,12 @@ pub(crate) enum End {
     Stream(Stream),
 }
 
-/// Both directions of a stream.
-pub(crate) struct Stream {
-    pub(crate) recv: RecvStream,
-    pub(crate) send: SendStream<Bytes>,
+fn broke(why: Lost) -> io::Error {
+    io::Error::new(ErrorKind::ConnectionReset, format!("{why:?}"))
 }
 
-fn broke(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(ErrorKind::ConnectionReset, why)
-}
+/// It has ended, and needs no more of what is still sent to it (RFC 9113 §8.1).
+const ENOUGH: Lost = Lost::Reset(Code::NO_ERROR);
 
 impl End {
     /// Appends what came; 0 where nothing more will.
@@ -34,7 +31,7 @@ impl End {
             End::Stream(it) => it,
         };
         let before = into.len();
-        Poll::Ready(match ready!(poll_recv(&mut it.recv, cx, into, |n| n)) {
+        Poll::Ready(match ready!(poll_recv(it, cx, into, |n| n)) {
             Ok((Got::Some, _)) => Ok(into.len() - before),
             // Trailers of a tunnel would say nothing.
             Ok((Got::End, _)) => Ok(0),
@@ -49,14 +46,13 @@ impl End {
             End::Stream(it) => it,
         };
         let before = from.len();
-        match ready!(poll_send_some(&mut it.send, cx, from, false)) {
+        match ready!(it.poll_send(cx, from, false)) {
             Ok(()) => Poll::Ready(Ok(before - from.len())),
-            // It has ended, and needs no more of what is still sent to it (RFC 9113 §8.1).
-            Err(_) if matches!(it.send.poll_reset(cx), Poll::Ready(Ok(Reason::NO_ERROR))) => {
+            Err(ENOUGH) => {
                 from.consume(before);
                 Poll::Ready(Ok(before))
             }
-            Err(e) => Poll::Ready(Err(broke(e))),
+            Err(why) => Poll::Ready(Err(broke(why))),
         }
     }
 
@@ -64,10 +60,9 @@ impl End {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             End::Wire(wire) => wire.poll_flush(cx),
-            End::Stream(it) => match it.send.poll_reset(cx) {
-                Poll::Ready(Ok(Reason::NO_ERROR)) | Poll::Pending => Poll::Ready(Ok(())),
-                Poll::Ready(Ok(reason)) => Poll::Ready(Err(broke(reason.description()))),
-                Poll::Ready(Err(e)) => Poll::Ready(Err(broke(e))),
+            End::Stream(it) => match it.poll_lost(cx) {
+                Poll::Ready(ENOUGH) | Poll::Pending => Poll::Ready(Ok(())),
+                Poll::Ready(why) => Poll::Ready(Err(broke(why))),
             },
         }
     }
@@ -84,7 +79,7 @@ impl End {
         match self {
             End::Wire(wire) => wire.close_now(),
             // One that is gone needs no end.
-            End::Stream(it) => drop(it.send.send_data(Bytes::new(), true)),
+            End::Stream(it) => drop(it.finish()),
         }
     }
 
@@ -92,7 +87,7 @@ impl End {
     pub(crate) fn cut(&mut self) {
         match self {
             End::Wire(wire) => wire.sock_mut().reset_on_close(),
-            End::Stream(it) => it.send.send_reset(Reason::CANCEL),
+            End::Stream(it) => it.reset(Code::CANCEL),
         }
     }
 }

@@ -3,10 +3,9 @@
 //! something is owed. Read next: `../backend/h2_task.rs` and `../client/h2.rs`, which ask.
 
 use everyhop_transport::clock::Clock;
-use h2::{Ping, PingPong};
+use everyhop_transport::h2::Talk;
 use std::cell::Cell;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A peer that is nearer has windows enough: it would have to send 32 MiB a second.
@@ -38,10 +37,10 @@ impl Heard {
 }
 
 pub(crate) struct Pulse {
-    pings: Option<PingPong>,
+    talk: Rc<Talk>,
     heard: Rc<Heard>,
-    /// When a PING went that is not answered, and how much had come by then.
-    asked: Option<(Instant, u64)>,
+    /// When a PING went that is not answered.
+    asked: Option<Instant>,
     /// The next one goes when so much has come.
     due: u64,
     windows: u64,
@@ -51,8 +50,8 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     /// `window`: of each stream, which may grow to `most`.
-    pub(crate) fn new(pings: Option<PingPong>, heard: Rc<Heard>, window: u32, most: u32) -> Pulse {
-        Pulse { pings, heard, asked: None, due: u64::from(window / 2), windows: WINDOWS, window, most }
+    pub(crate) fn new(talk: Rc<Talk>, heard: Rc<Heard>, window: u32, most: u32) -> Pulse {
+        Pulse { talk, heard, asked: None, due: u64::from(window / 2), windows: WINDOWS, window, most }
     }
 
     pub(crate) fn window(&self) -> u32 {
@@ -65,34 +64,24 @@ impl Pulse {
 
     /// Asks now, whatever came.
     pub(crate) fn ask(&mut self) {
-        if self.asked.is_none()
-            && let Some(pings) = &mut self.pings
-            && pings.send_ping(Ping::opaque()).is_ok()
-        {
-            self.asked = Some((Instant::now(), self.heard.bytes.get()));
+        if self.asked.is_none() && self.talk.ping() {
+            self.asked = Some(Instant::now());
         }
     }
 
-    /// Asks when it is time, and hears the answer; gives the window that the way needs, where that is a wider one.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Option<u32> {
+    /// Asks when it is time, and hears the answer; gives the window that the way needs, where that is a wider one. To be
+    /// called each time the connection was looked at.
+    pub(crate) fn look(&mut self) -> Option<u32> {
         let bytes = self.heard.bytes.get();
-        let Some((since, before)) = self.asked else {
+        let Some(since) = self.asked else {
             if bytes >= self.due && self.window < self.most {
                 self.ask();
-                // So that the answer wakes whoever asked.
-                self.asked?;
-                return self.poll(cx);
             }
             return None;
         };
-        let Poll::Ready(answered) = self.pings.as_mut()?.poll_pong(cx) else { return None };
+        let came = self.talk.take_pong()?;
         self.asked = None;
-        let (way, came) = (since.elapsed(), bytes - before);
-        let window = u64::from(self.window);
-        if answered.is_err() {
-            self.pings = None;
-            return None;
-        }
+        let (way, window) = (since.elapsed(), u64::from(self.window));
         if way < NEAR {
             self.due = bytes + self.windows * window;
             self.windows = (self.windows * 2).min(MOST_WINDOWS);

@@ -3,7 +3,8 @@
 
 use everyhop_http1::{self as http1, FieldId, write};
 use everyhop_plan::{Edits, Limits};
-use everyhop_transport::h2_marks;
+use everyhop_http2::Fields;
+use everyhop_transport::h2::Trailers;
 use http::{HeaderMap, HeaderName};
 
 /// The end of a chunked body.
@@ -32,21 +33,34 @@ pub(crate) fn trailer_map(trailers: &[(Vec<u8>, Vec<u8>)]) -> Option<HeaderMap> 
     Some(map)
 }
 
-/// Trailers of HTTP/2 that are longer, or more, than they may be, or of which the `h2` crate left something out for that.
+/// Trailers of HTTP/2 that are longer, or more, than they may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TooLong;
 
-/// Trailers of HTTP/2 as they came, without the marks around them; none where nothing else was there.
-pub(crate) fn of_h2(map: &HeaderMap, secret: &[u8], limits: &Limits) -> Result<Option<HeaderMap>, TooLong> {
-    let whole = map.get_all(h2_marks::NAME).iter().any(|value| value.as_bytes() == secret);
-    let map = only(map, |name| name.as_str() != h2_marks::NAME);
+/// Trailers of HTTP/2 as they came; none where nothing was in them.
+pub(crate) fn of_h2(trailers: Trailers, limits: &Limits) -> Result<Option<HeaderMap>, TooLong> {
+    let Trailers::Are(head) = trailers else { return Err(TooLong) };
     let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
     // As HTTP/1 writes them.
-    let bytes: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if !whole || bytes > size(limits.head_bytes) || map.len() > size(limits.h2_header_fields) {
+    let bytes: usize = head.fields().map(|it| it.name.len() + it.value.len() + 4).sum();
+    if bytes > size(limits.head_bytes) || head.fields().len() > size(limits.h2_header_fields) {
         return Err(TooLong);
     }
+    let mut map = HeaderMap::with_capacity(head.fields().len());
+    for it in head.fields() {
+        // The codec has judged both.
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(it.name), http::HeaderValue::from_bytes(it.value)) {
+            map.append(name, value);
+        }
+    }
     Ok((!map.is_empty()).then_some(map))
+}
+
+/// Writes them into a stream's end.
+pub(crate) fn into_h2(map: &HeaderMap, fields: &mut Fields<'_>) {
+    for (name, value) in map {
+        fields.put(name.as_str().as_bytes(), value.as_bytes());
+    }
 }
 
 /// A request's trailers without what must not stand in them: they vouch for nothing.

@@ -4,6 +4,7 @@
 use crate::exchange::words::Fields;
 use everyhop_canon::cookie;
 use everyhop_http1::{FieldId, RequestHead, Span};
+use everyhop_http2::Head;
 
 const COOKIE: &str = "cookie";
 
@@ -62,30 +63,23 @@ impl Fields for View<'_> {
     }
 }
 
-/// An HTTP/2 field list.
-pub(crate) struct MapView<'a>(pub(crate) &'a http::HeaderMap);
+/// An HTTP/2 field list, as the codec gives it: names are tokens in lower case, and no value has white space around it. A rule
+/// that judged one with it would let pass what a backend, after HTTP/1 has trimmed it, reads as the value that was judged (R03).
+pub(crate) struct HeadView<'a>(pub(crate) &'a Head);
 
-impl MapView<'_> {
-    /// RFC 9113 §8.2.1: a value has no white space around it. A rule that judged it with its white space would let pass what a
-    /// backend, after HTTP/1 has trimmed it, reads as the value that was judged (threat R03).
-    pub(crate) fn has_proper_values(&self) -> bool {
-        let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
-        self.0.values().map(http::HeaderValue::as_bytes).all(|v| !is_space(v.first()) && !is_space(v.last()))
-    }
-
-    /// The `http` crate takes `"` in a name, which is no token (RFC 9110 §5.1) and must not come to HTTP/1.
-    pub(crate) fn has_proper_names(&self) -> bool {
-        self.0.keys().all(|name| everyhop_http1::is_token(name.as_str().as_bytes()))
+impl HeadView<'_> {
+    fn all<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
+        self.0.fields().filter(|it| it.name.eq_ignore_ascii_case(name.as_bytes())).map(|it| it.value)
     }
 }
 
-impl everyhop_decide::Headers for MapView<'_> {
+impl everyhop_decide::Headers for HeadView<'_> {
     fn all_equal(&self, name: &str, value: &str) -> bool {
         let id = everyhop_http1::field_id(name.as_bytes());
         if id.is_identity() || id.is_hop_by_hop() {
             return false;
         }
-        let mut all = self.0.get_all(name).iter().map(http::HeaderValue::as_bytes).peekable();
+        let mut all = self.all(name).peekable();
         if name.eq_ignore_ascii_case(COOKIE) {
             return all.peek().is_some() && is_joined(value.as_bytes(), all);
         }
@@ -93,13 +87,13 @@ impl everyhop_decide::Headers for MapView<'_> {
     }
 
     fn cookie_equals(&self, name: &str, value: &str) -> bool {
-        let crumbs = self.0.get_all(COOKIE).iter().map(http::HeaderValue::as_bytes);
-        cookie::all_equal(crumbs, name, value)
+        let all: Vec<&[u8]> = self.all(COOKIE).collect();
+        cookie::all_equal(all.into_iter(), name, value)
     }
 
     fn each_value(&self, name: &str, f: &mut dyn FnMut(&[u8])) {
         if !everyhop_http1::field_id(name.as_bytes()).is_hop_by_hop() {
-            self.0.get_all(name).iter().for_each(|value| f(value.as_bytes()));
+            self.all(name).for_each(f);
         }
     }
 }
@@ -110,12 +104,12 @@ fn is_joined<'a>(whole: &[u8], mut crumbs: impl Iterator<Item = &'a [u8]>) -> bo
     crumbs.fold(rest, |rest, crumb| rest?.strip_prefix(b"; ")?.strip_prefix(crumb)) == Some(b"")
 }
 
-impl Fields for MapView<'_> {
+impl Fields for HeadView<'_> {
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
-        for (name, value) in self.0 {
-            let id = everyhop_http1::field_id(name.as_str().as_bytes());
+        for it in self.0.fields() {
+            let id = everyhop_http1::field_id(it.name);
             if !id.is_hop_by_hop() {
-                f(id, name.as_str().as_bytes(), value.as_bytes());
+                f(id, it.name, it.value);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! protocol each of them has on the wire. Nothing is read or written here. Read next: `asked.rs`, then `sides.rs`.
 
 use everyhop_http1::FieldId;
-use http::Request;
+use everyhop_transport::h2::Asking;
 
 /// A step of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,15 +87,15 @@ pub(crate) enum Question {
         binds: bool,
     },
     /// By gRPC.
-    Call { head: Box<Request<()>>, message: Vec<u8> },
+    Call { head: Asking, message: Vec<u8> },
 }
 
 /// A head for the backend, ready to be sent, once or again.
 pub(crate) enum Built {
     H1(Vec<u8>),
-    H2(Box<Request<()>>),
+    H2(Asking),
     /// In both, where the backend chooses on each connection.
-    Either(Vec<u8>, Box<Request<()>>),
+    Either(Vec<u8>, Asking),
 }
 
 impl Built {
@@ -108,7 +108,7 @@ impl Built {
     pub(crate) fn scratch(self) -> Option<Vec<u8>> {
         match self {
             Built::H1(used) | Built::Either(used, _) => Some(used),
-            Built::H2(_) => None,
+            Built::H2(asking) => Some(asking.into_memory()),
         }
     }
 }

@@ -7,25 +7,21 @@ use crate::exchange::words::{Fields, Question};
 use crate::head::shown::{Asks, From, named};
 use everyhop_canon::protobuf::{bytes, framed, message, number, string};
 use everyhop_record::facts::Peer;
-use http::{Request, Uri};
+use everyhop_transport::h2::Asking;
 
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 
 pub(super) fn call(asked: &Asked, fields: &impl Fields, it: &Asks<'_>) -> Option<Question> {
-    let uri = Uri::builder().scheme("https").authority(it.host).path_and_query(PATH).build().ok()?;
-    let mut head = Request::builder()
-        .method("POST")
-        .uri(uri)
-        .header("te", "trailers")
-        .header("grpc-timeout", format!("{}m", it.within_ms.max(1)))
-        .header("content-type", "application/grpc")
-        .header("user-agent", "everyhop");
+    let mut head = Asking::new(Vec::new(), "POST", it.host, PATH)
+        .with("te", "trailers")
+        .with("grpc-timeout", &format!("{}m", it.within_ms.max(1)))
+        .with("content-type", "application/grpc")
+        .with("user-agent", "everyhop");
+    if !head.is_sayable() {
+        return None;
+    }
     if let (Some(trace), Some(span)) = (&asked.trace, it.span) {
-        let mut said = Vec::new();
-        trace.tell_as(span, |name, value| said.push((name, value.to_vec())));
-        for (name, value) in said {
-            head = head.header(name, value);
-        }
+        trace.tell_as(span, |name, value| head.put(name.as_bytes(), value));
     }
     // AttributeContext: source, request.
     let message = framed(|out| {
@@ -34,7 +30,7 @@ pub(super) fn call(asked: &Asked, fields: &impl Fields, it: &Asks<'_>) -> Option
             message(out, 4, |out| message(out, 2, |out| request(out, asked, fields, it)));
         });
     });
-    Some(Question::Call { head: Box::new(head.body(()).ok()?), message })
+    Some(Question::Call { head, message })
 }
 
 /// `AttributeContext.Peer`: the address that backends are told, and by what it proved to be known.

@@ -8,8 +8,7 @@ use crate::head::identity::{Said, identity};
 use everyhop_http1::{FieldId, binds_the_connection, write};
 use everyhop_plan::UpstreamProtocol;
 use everyhop_record::refusal::Refusal;
-use h2::ext::Protocol;
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use everyhop_transport::h2::Asking;
 
 /// Writes the head in the backend's protocol. `host` is whom the backend is asked for, `scratch` memory to use again.
 pub(crate) fn build(
@@ -23,14 +22,14 @@ pub(crate) fn build(
         // What cannot stand in both is refused, whichever the backend would choose this time. An expectation is met here in
         // both: nobody else can say in time who does.
         UpstreamProtocol::Auto if !asked.opens => {
-            let request = Box::new(h2(said, (asked, host), fields)?);
+            let request = h2(said, (asked, host), fields, Vec::new())?;
             Ok(Built::Either(h1(said, (asked, host), fields, scratch, |id| id != FieldId::Expect), request))
         }
         // A tunnel is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
         UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
             Ok(Built::H1(h1(said, (asked, host), fields, scratch, |_| true)))
         }
-        UpstreamProtocol::Http2 => h2(said, (asked, host), fields).map(|r| Built::H2(Box::new(r))),
+        UpstreamProtocol::Http2 => h2(said, (asked, host), fields, scratch).map(Built::H2),
         // The matcher gives no request to such a route.
         UpstreamProtocol::Tcp => Err(Refusal::Misdirected),
     }
@@ -109,50 +108,38 @@ fn h1(
     out
 }
 
-/// Refuses: a target that cannot stand in HTTP/2 (`<` in its query), or a field, which the codec of the other side has
-/// refused before.
-fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields) -> Result<Request<()>, Refusal> {
+/// Refuses: a target that cannot stand in HTTP/2 (`<` in its query).
+fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields, memory: Vec<u8>) -> Result<Asking, Refusal> {
     // HTTP/2 has no Upgrade (RFC 9113 §8.6).
     if asked.switches.is_some() {
         return Err(Refusal::UpgradeRefused);
     }
-    let uri = Uri::builder()
-        .scheme("https")
-        .authority(host)
-        .path_and_query(asked.onward())
-        .build()
-        .map_err(|_| Refusal::BadTarget)?;
-    let mut request = Request::builder().method(asked.method.as_str()).uri(uri);
+    let mut it = Asking::new(memory, &asked.method, host, asked.onward());
     if asked.websocket {
         // What a client of HTTP/1.1 is to be answered comes of its key.
         asked.key.ok_or(Refusal::BadFields)?;
-        request = request.method(Method::CONNECT).extension(Protocol::from_static(PROTOCOL));
+        it = it.opens(PROTOCOL);
     }
-    let request = request.body(());
-    let mut request = request.map_err(|_| Refusal::BadFields)?;
-    let headers = request.headers_mut();
-    let mut fine = true;
-    let mut put = |name: &[u8], value: &[u8]| match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-        (Ok(name), Ok(value)) => drop(headers.append(name, value)),
-        _ => fine = false,
-    };
+    if !it.is_sayable() {
+        return Err(Refusal::BadTarget);
+    }
     let traced = asked.trace.is_some();
     fields.each(|id, name, value| {
         if goes_on(id, traced) && id != FieldId::Expect && !(asked.websocket && name.eq_ignore_ascii_case(KEY)) {
-            put(name, value);
+            it.put(name, value);
         }
     });
-    identity(said, asked, |name, value| put(name.as_bytes(), value));
+    identity(said, asked, |name, value| it.put(name.as_bytes(), value));
     if let Some(trace) = &asked.trace {
-        trace.tell(|name, value| put(name.as_bytes(), value));
+        trace.tell(|name, value| it.put(name.as_bytes(), value));
     }
     if asked.te_trailers {
-        put(b"te", b"trailers");
+        it.put(b"te", b"trailers");
     }
     if let BodyLen::Known(n) = asked.body {
         let mut text = Vec::new();
         write::number(&mut text, n);
-        put(b"content-length", &text);
+        it.put(b"content-length", &text);
     }
-    if fine { Ok(request) } else { Err(Refusal::BadFields) }
+    Ok(it)
 }

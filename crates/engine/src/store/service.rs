@@ -14,7 +14,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_running::store::{ANSWERS_WITHIN, Answer, Question, StoreRun};
 use everyhop_transport::alarm::Alarm;
 use everyhop_transport::deadlines::{Watched, Watches};
-use http::{Request, Uri};
+use everyhop_transport::h2::Asking;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -43,7 +43,7 @@ pub(crate) struct Service {
     store: Arc<StoreRun>,
     conn: Rc<H2Conn>,
     /// What each is asked by.
-    head: Request<()>,
+    head: Asking,
     watch: Watched,
     unix_s: Box<dyn Fn() -> i64>,
     alarm: Alarm,
@@ -219,10 +219,9 @@ fn answer(message: &[u8]) -> Result<Answer, String> {
     }
 }
 
-fn head(authority: &str) -> Option<Request<()>> {
-    let uri = Uri::builder().scheme("https").authority(authority).path_and_query(PATH).build().ok()?;
+fn head(authority: &str) -> Option<Asking> {
     // As long as an answer is waited for: one that is late is still a sign that it answers.
     let within = format!("{}m", SILENT.as_millis());
-    let head = Request::builder().method("POST").uri(uri).header("te", "trailers").header("grpc-timeout", within);
-    head.header("content-type", "application/grpc").header("user-agent", "everyhop").body(()).ok()
+    let head = Asking::new(Vec::new(), "POST", authority, PATH).with("te", "trailers").with("grpc-timeout", &within);
+    head.is_sayable().then(|| head.with("content-type", "application/grpc").with("user-agent", "everyhop"))
 }

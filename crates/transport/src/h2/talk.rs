@@ -1,0 +1,322 @@
+//! What the task of a connection and those of its streams share: the codec, and what came for whom. Nothing here waits, or
+//! holds on to it while somebody else runs. Read next: `mover.rs`.
+
+use crate::h2::asking::Asking;
+use crate::h2::inbox::{Inbox, Lost, Trailers};
+use crate::h2::mover::Incoming;
+use crate::h2::stream::Stream;
+use everyhop_http2::{Code, Connection, Event, Fault, Head, NoStream, Ready};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By what its peer did; it was told.
+    Fault(Fault),
+    /// The peer went away, with what it says is wrong with us.
+    Away(Code),
+    /// Its socket ended, or broke.
+    Closed,
+    /// In order: all that was asked is answered, or is waited for no longer after the client's end.
+    Over,
+}
+
+/// Heads that a connection keeps for its next streams.
+const SPARE: usize = 32;
+
+pub(super) struct Inner {
+    pub(super) codec: Connection,
+    inboxes: HashMap<u32, Inbox, BuildHasherDefault<Number>>,
+    /// The task that moves the bytes, unless it was woken since it last looked.
+    mover: Option<Waker>,
+    /// Who waits to be able to ask.
+    asks: Vec<Waker>,
+    spare: Vec<Head>,
+    /// An answer to our PING came, and what came until then.
+    pong: Option<u64>,
+    /// The peer will take no more requests.
+    away: Option<Code>,
+    pub(super) ended: Option<Ended>,
+}
+
+/// A connection as its streams, and those who would open one, see it.
+pub struct Talk {
+    inner: RefCell<Inner>,
+}
+
+/// Streams have numbers that are spread well enough as they are.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    #[inline]
+    fn finish(&self) -> u64 {
+        // The upper bits choose, too.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Never asked for a text; right all the same.
+        self.0 = bytes.iter().fold(self.0, |h, b| h.rotate_left(8) ^ u64::from(*b));
+    }
+
+    #[inline]
+    fn write_u32(&mut self, n: u32) {
+        self.0 = u64::from(n);
+    }
+}
+
+impl Talk {
+    pub(super) fn new(codec: Connection) -> Rc<Talk> {
+        let inner = Inner {
+            codec,
+            inboxes: HashMap::default(),
+            mover: None,
+            asks: Vec::new(),
+            spare: Vec::new(),
+            pong: None,
+            away: None,
+            ended: None,
+        };
+        Rc::new(Talk { inner: RefCell::new(inner) })
+    }
+
+    #[inline]
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(&mut self.inner.borrow_mut())
+    }
+
+    /// Asks for something as soon as a stream is free. `last`: it has no body. Gives: its stream; nothing where no request
+    /// is taken any more.
+    pub fn poll_ask(self: &Rc<Talk>, cx: &Context<'_>, asking: &Asking, last: bool) -> Poll<Result<Stream, Lost>> {
+        let mut it = self.inner.borrow_mut();
+        if let Some(ended) = it.ended {
+            return Poll::Ready(Err(Lost::Connection(ended)));
+        }
+        match it.codec.request(&asking.request(), last, |fields| asking.each(|name, value| { fields.put(name, value); })) {
+            Ok(stream) => {
+                it.inboxes.insert(stream, Inbox::default());
+                it.tell();
+                drop(it);
+                Poll::Ready(Ok(Stream::new(self.clone(), stream)))
+            }
+            Err(NoStream::Full) => {
+                it.asks.push(cx.waker().clone());
+                Poll::Pending
+            }
+            Err(NoStream::Away) => Poll::Ready(Err(Lost::Unprocessed)),
+            Err(NoStream::Malformed) => Poll::Ready(Err(Lost::Reset(Code::INTERNAL_ERROR))),
+        }
+    }
+
+    /// Whether a request would find a stream now.
+    pub fn has_room(&self) -> bool {
+        self.inner.borrow().codec.has_room()
+    }
+
+    /// Streams that are open.
+    pub fn open_streams(&self) -> u32 {
+        self.inner.borrow().codec.open_streams()
+    }
+
+    /// The peer takes no more requests over it.
+    pub fn is_away(&self) -> bool {
+        let it = self.inner.borrow();
+        it.away.is_some() || it.ended.is_some()
+    }
+
+    /// Whether the peer takes extended CONNECT (RFC 8441 §3); none while it has said nothing of itself.
+    pub fn takes_extended_connect(&self) -> Option<bool> {
+        self.inner.borrow().codec.takes_extended_connect()
+    }
+
+    /// Asks the peer for a sign of life. False where one is still to come.
+    pub fn ping(&self) -> bool {
+        let mut it = self.inner.borrow_mut();
+        let asked = it.codec.ping();
+        it.tell();
+        asked
+    }
+
+    /// The sign of life that came, with how many bytes came since it was asked for.
+    pub fn take_pong(&self) -> Option<u64> {
+        self.inner.borrow_mut().pong.take()
+    }
+
+    /// As [`Connection::set_window`].
+    pub fn set_window(&self, bytes: u32) -> bool {
+        let mut it = self.inner.borrow_mut();
+        let set = it.codec.set_window(bytes);
+        it.tell();
+        set
+    }
+
+    /// As [`Connection::set_connection_window`].
+    pub fn set_connection_window(&self, bytes: u32) {
+        let mut it = self.inner.borrow_mut();
+        it.codec.set_connection_window(bytes);
+        it.tell();
+    }
+
+    /// As [`Connection::leave`].
+    pub fn leave(&self) {
+        let mut it = self.inner.borrow_mut();
+        it.codec.leave();
+        it.tell();
+    }
+}
+
+impl Inner {
+    #[inline]
+    pub(super) fn listen(&mut self, cx: &Context<'_>) {
+        match &mut self.mover {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    /// There is something to be sent, or to be looked at.
+    #[inline]
+    pub(super) fn tell(&mut self) {
+        if let Some(mover) = self.mover.take() {
+            mover.wake();
+        }
+    }
+
+    #[inline]
+    pub(super) fn inbox(&mut self, stream: u32) -> Option<&mut Inbox> {
+        self.inboxes.get_mut(&stream)
+    }
+
+    /// Whoever had to do with it has done.
+    pub(super) fn done(&mut self, stream: u32) {
+        if self.inboxes.remove(&stream).is_some() {
+            self.codec.done(stream);
+            self.wake_ready();
+            self.tell();
+        }
+    }
+
+    pub(super) fn keep(&mut self, mut head: Head) {
+        if self.spare.len() < SPARE {
+            head.clear();
+            self.spare.push(head);
+        }
+    }
+
+    /// What is not needed as long as nothing is asked.
+    pub(super) fn shrink(&mut self) {
+        if self.inboxes.is_empty() {
+            self.codec.shrink();
+            (self.inboxes, self.spare, self.asks) = Default::default();
+        }
+    }
+
+    fn take_head(&mut self) -> Head {
+        let mut head = self.spare.pop().unwrap_or_default();
+        self.codec.swap_head(&mut head);
+        head
+    }
+
+    #[inline]
+    pub(super) fn wake_ready(&mut self) {
+        while let Some(ready) = self.codec.pop_ready() {
+            match ready {
+                Ready::Body(stream) => {
+                    if let Some(it) = self.inboxes.get_mut(&stream) {
+                        it.wake();
+                    }
+                }
+                Ready::Request => self.asks.drain(..).for_each(Waker::wake),
+            }
+        }
+    }
+
+    /// Nothing more comes, of any stream.
+    pub(super) fn end(&mut self, ended: Ended) {
+        let ended = *self.ended.get_or_insert(ended);
+        for it in self.inboxes.values_mut() {
+            it.lose(Lost::Connection(ended));
+        }
+        self.asks.drain(..).for_each(Waker::wake);
+    }
+
+    /// The peer's last word, where it went away.
+    pub(super) fn away(&self) -> Option<Code> {
+        self.away
+    }
+
+    /// What came goes to whom it is for. Gives: a request that began.
+    #[inline]
+    pub(super) fn came(&mut self, talk: &Rc<Talk>, event: Event<'_>, serves: bool) -> Option<Incoming> {
+        match event {
+            Event::Head { stream, last } if serves => {
+                let head = self.take_head();
+                self.inboxes.insert(stream, Inbox { ended: last, ..Inbox::default() });
+                return Some(Incoming { stream: Stream::new(talk.clone(), stream), head, last });
+            }
+            Event::Head { stream, last } => {
+                let head = self.take_head();
+                if let Some(it) = self.inboxes.get_mut(&stream) {
+                    it.ended = last;
+                    it.head = Some((head, last));
+                    it.wake();
+                }
+            }
+            Event::Informational { stream } => {
+                let head = self.take_head();
+                if let Some(it) = self.inboxes.get_mut(&stream) {
+                    it.informational.push_back(head);
+                    it.wake();
+                }
+            }
+            Event::TooLong { stream, .. } => {
+                // RFC 6585 §5. Nobody is told whom it was for, since that may be in what was left out.
+                let _ = self.codec.answer(stream, 431, true, |_| {});
+                self.codec.done(stream);
+            }
+            Event::Data { stream, bytes, last } => {
+                if let Some(it) = self.inboxes.get_mut(&stream) {
+                    it.body.push(bytes);
+                    it.ended = last;
+                    it.wake();
+                }
+            }
+            Event::Trailers { stream } => {
+                let head = self.take_head();
+                if let Some(it) = self.inboxes.get_mut(&stream) {
+                    it.trailers = Some(Trailers::Are(head));
+                    it.ended = true;
+                    it.wake();
+                }
+            }
+            Event::TrailersTooLong { stream } => {
+                if let Some(it) = self.inboxes.get_mut(&stream) {
+                    it.trailers = Some(Trailers::TooLong);
+                    it.ended = true;
+                    it.wake();
+                }
+            }
+            Event::Reset { stream, code } => self.lose(stream, Lost::Reset(code)),
+            Event::Broken { stream, fault } => self.lose(stream, Lost::Broken(fault)),
+            Event::Unprocessed { stream } => self.lose(stream, Lost::Unprocessed),
+            Event::Pong { came } => self.pong = Some(came),
+            Event::GoAway { code, .. } => {
+                self.away = Some(code);
+                self.asks.drain(..).for_each(Waker::wake);
+            }
+            Event::Settings | Event::Settled | Event::Left => {}
+        }
+        None
+    }
+
+    fn lose(&mut self, stream: u32, why: Lost) {
+        if let Some(it) = self.inboxes.get_mut(&stream) {
+            it.lose(why);
+        }
+    }
+}
