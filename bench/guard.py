@@ -43,6 +43,7 @@ PATHS: dict[str, tuple[steps.Begin, int]] = {
     "HTTP/1.1, plaintext behind": (steps.http1("plaintext"), 100),
     "HTTP/1.1, mutual behind": (steps.http1("mutual"), 100),
     "HTTP/2, plaintext behind": (steps.http2("plaintext"), 100),
+    "HTTP/2, mutual behind": (steps.http2("mutual"), 100),
     "HTTP/1.1 passed through": (steps.http1("passthrough"), 100),
     "full handshake with one request": (steps.handshakes("plaintext"), 10),
 }

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+import h2.events
 import pytest
 
 from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, Raw, exchange, hello_bytes, tls
 from tests.kit.clients import opened
 from tests.kit.edge import until
+from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.kit.raw import OK, answering, head, take
 from tests.threats.frames import (
     DATA,
@@ -34,9 +36,10 @@ from tests.threats.frames import (
     Client,
     fields,
     frame,
+    literal,
 )
 from tests.threats.ground import HOSTS, TERMINATING, Ground, response, watched
-from tests.threats.measure import cpu_s, descriptors, engine_pid, established, rss_kib
+from tests.threats.measure import cpu_s, descriptors, engine_pid, established, peak_kib, rss_kib
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -583,6 +586,37 @@ def test_a_backend_that_says_continue_for_ever_is_cut_off(edge: Edges, raw: Raws
                 said += more
             assert said.count(b"HTTP/1.1 103") <= 16 and said.count(b"HTTP/1.1 502") == 1
     assert it.line(lambda x: x["route"] == "r")["end"] == "hop/too-many-informational"
+
+
+def test_a_backend_of_http2_that_says_continue_for_ever_is_cut_off_before_it_is_kept(
+    edge: Edges, raw: Raws, pki: Pki
+) -> None:
+    """H11, H08. Each is looked at before more is read: a hundred thousand in one go cost no memory."""
+    count = 100_000
+
+    def on(it: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.StreamEnded):
+            early = frame(HEADERS, literal(b":status", b"103"), flags=END_HEADERS, stream=asked.stream)
+            # The edge may end it in between.
+            with contextlib.suppress(OSError):
+                it.sock.sendall(early * count)
+
+    port = raw(H2Backend(on)).port
+    it = edge(
+        f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "plaintext"\nupstream_protocol = "h2"\nto = ["127.0.0.1:{port}"]\n'
+    )
+    before = peak_kib(it)
+    with tls(it.port, "a.test", pki.public.file) as sock:
+        sock.sendall(GET)
+        said = b""
+        while b"hop/too-many-informational" not in said:
+            more = sock.recv(65536)
+            assert more, said[-200:]
+            said += more
+    assert said.count(b"HTTP/1.1 103") <= 16 and said.count(b"HTTP/1.1 502") == 1
+    assert it.line(lambda x: x["route"] == "r")["end"] == "hop/too-many-informational"
+    # Each that was kept would be some 300 bytes.
+    assert peak_kib(it) - before < 8 * 1024
 
 
 def test_a_backend_that_takes_nothing_keeps_no_descriptor(edge: Edges, raw: Raws, pki: Pki) -> None:

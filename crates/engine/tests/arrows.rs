@@ -18,11 +18,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("signing", &[]),
     ("pkcs11", &[]),
     ("decide", &["plan", "hello", "canon"]),
-    ("transport", &[]),
+    ("transport", &["http2"]),
     ("record", &["plan", "hello", "canon", "http1"]),
     ("running", &["plan", "hello", "canon", "token", "password", "ticket", "signing", "decide", "transport", "record"]),
     ("keyholder", &["signing", "pkcs11", "running"]),
-    ("engine", &["plan", "hello", "canon", "http1", "token", "password", "decide", "transport", "record", "running"]),
+    (
+        "engine",
+        &["plan", "hello", "canon", "http1", "http2", "token", "password", "decide", "transport", "record", "running"],
+    ),
     ("control", &["plan", "canon", "http1", "decide", "transport", "record", "running", "engine", "keyholder"]),
     (
         "door",

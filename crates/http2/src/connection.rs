@@ -199,18 +199,15 @@ impl Connection {
         self.fault.is_some() || self.goodbye.is_final() && self.counted == 0
     }
 
-    /// An idle connection gives memory back that its next request takes again.
+    /// An idle connection gives back what it took for much at once. What a request of the common size needs it keeps, so that
+    /// one after the other allocates nothing.
     pub fn shrink(&mut self) {
         self.streams.shrink();
-        for it in [&mut self.block.bytes, &mut self.lower] {
-            if it.is_empty() {
-                *it = Vec::new();
-            }
+        let mut spare = [&mut self.block.bytes, &mut self.lower, &mut self.output.bytes];
+        spare.iter_mut().filter(|it| it.is_empty() && it.capacity() > KEPT).for_each(|it| **it = Vec::new());
+        if self.head.holds_bytes() > KEPT {
+            self.head = Head::default();
         }
-        if self.output.waiting().is_empty() {
-            self.output.bytes = Vec::new();
-        }
-        self.head = Head::default();
         self.turns.shrink();
     }
 
@@ -222,7 +219,7 @@ impl Connection {
             + self.output.holds()
             + self.decoder.holds()
             + self.encoder.holds()
-            + self.head.holds()
+            + self.head.holds_bytes()
             + self.block.bytes.capacity()
             + self.lower.capacity()
     }
@@ -233,6 +230,9 @@ impl Connection {
         self.role == Role::Server
     }
 }
+
+/// Memory of an idle connection that its next request takes: so much of each kind.
+const KEPT: usize = 2048;
 
 /// A block is bounded by the heads that are taken, or what a table of strings makes of them.
 pub(crate) const MOST_BLOCK: usize = 2 * FRAME;

@@ -242,8 +242,8 @@ impl Head {
         self.seen
     }
 
-    /// Bytes of memory that it holds.
-    pub(crate) fn holds(&self) -> usize {
+    /// Bytes of memory that it holds, itself left out.
+    pub fn holds_bytes(&self) -> usize {
         self.bytes.capacity() + self.list.capacity() * size_of::<Kept>()
     }
 }

@@ -100,6 +100,11 @@ fn is_path(path: &[u8]) -> bool {
     is_target && all(before, PATH) && all(query, QUERY) && (path.is_ascii() || std::str::from_utf8(path).is_ok())
 }
 
+/// A name, with a version or without (RFC 9110 §7.8).
+fn is_protocol(value: &[u8]) -> bool {
+    value.splitn(2, |b| *b == b'/').all(|it| only(it, METHOD))
+}
+
 /// What is wrong with a field, wherever it stands. `place`: its name's first one in the static table, or 0.
 pub(crate) fn wrong(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
     let target = |fine: bool| (!fine).then_some(Fault::Target);
@@ -110,7 +115,7 @@ pub(crate) fn wrong(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
         at::SCHEME => target(only(value, SCHEME) && value.first().is_some_and(u8::is_ascii_alphabetic)),
         at::STATUS => status(value).is_none().then_some(Fault::Status),
         at::TRANSFER_ENCODING => Some(Fault::ConnectionField),
-        0 if name == PROTOCOL => target(only(value, METHOD)),
+        0 if name == PROTOCOL => target(is_protocol(value)),
         0 if name.first() == Some(&b':') => Some(Fault::PseudoField),
         0 if !is_name(name) => Some(Fault::FieldName),
         _ if !is_value(value) => Some(Fault::FieldValue),

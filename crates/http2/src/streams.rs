@@ -52,7 +52,7 @@ pub(crate) struct Streams {
     len: usize,
 }
 
-/// The first slots; an idle connection holds none.
+/// The first slots, which are all that an idle connection holds.
 const FEW: usize = 8;
 
 impl Streams {
@@ -154,7 +154,7 @@ impl Streams {
 
     /// Gives memory back where nothing is in it.
     pub(crate) fn shrink(&mut self) {
-        if self.len == 0 {
+        if self.len == 0 && self.slots.len() > FEW {
             self.slots = Vec::new();
         }
     }

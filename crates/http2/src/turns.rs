@@ -11,6 +11,9 @@ use std::collections::VecDeque;
 /// A turn is a frame at most, so that a long body shares the way with short ones.
 const TURN: i64 = FRAME as i64;
 
+/// Of an idle connection's memory.
+const KEPT: usize = 256;
+
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
     queue: VecDeque<u32>,
@@ -24,7 +27,8 @@ pub(crate) struct Turns {
 
 impl Turns {
     pub(crate) fn shrink(&mut self) {
-        if self.queue.is_empty() && self.ready.is_empty() {
+        let holds = self.holds();
+        if self.queue.is_empty() && self.ready.is_empty() && holds > KEPT {
             (self.queue, self.ready) = Default::default();
         }
     }

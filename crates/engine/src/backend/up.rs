@@ -73,9 +73,9 @@ impl Backend for Up {
     fn start(&mut self, built: &Built, asked: &Asked) {
         match (self, built) {
             (Up::H1(up), Built::H1(head) | Built::Either(head, _)) => up.start(head, asked),
-            (Up::H2(up), Built::H2(request) | Built::Either(_, request)) => up.start(request, asked),
             // A backend has the protocol of its route; a mismatch leaves the side without a request, which reads as closed.
-            _ => {}
+            (Up::H1(_), Built::H2(_)) => {}
+            (Up::H2(up), built) => built.over_h2().into_iter().for_each(|it| up.start(it, asked)),
         }
     }
 

@@ -94,7 +94,9 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
             }
             Poll::Pending if !greeted && talk.takes_extended_connect().is_some() => {
                 greeted = true;
-                watch.within_s(limits.idle_s);
+                if !leaving {
+                    watch.within_s(limits.idle_s);
+                }
                 watch.poll_late(cx).map(|Late| Event::Look)
             }
             Poll::Pending => watch.poll_late(cx).map(|Late| Event::Look),
@@ -135,7 +137,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
                 }
                 return;
             }
-            Event::Look if !greeted => return ended(&conn, Refusal::NoRequest, 0, 0),
+            Event::Look if !greeted && watch.is_late() => return ended(&conn, Refusal::NoRequest, 0, 0),
             Event::Look => {
                 generation = core.generation();
                 let moved = core.running().is_none_or(|r| !conn.stands_in(&r));

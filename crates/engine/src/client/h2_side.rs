@@ -199,9 +199,7 @@ impl Client for H2 {
 
     fn informational(&mut self, status: u16, fields: &impl Fields) {
         // A stream that is gone shows when the final head is sent.
-        let _ = self
-            .stream
-            .informational(status, |out| write(fields, out, |id, _, _| id != FieldId::ContentLength));
+        let _ = self.stream.informational(status, |out| write(fields, out, |id, _, _| id != FieldId::ContentLength));
     }
 
     fn head(&mut self, meta: &Meta, fields: &impl Fields) {

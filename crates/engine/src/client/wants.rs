@@ -54,11 +54,15 @@ impl Wants {
                     }
                 }
             }
-            Built::H2(head) | Built::Either(_, head) => head.each(|name, value| {
-                if name.eq_ignore_ascii_case(b"accept") {
-                    add(value);
-                }
-            }),
+            Built::H2(_) | Built::Either(..) => {
+                built.over_h2().into_iter().for_each(|it| {
+                    it.each(|name, value| {
+                        if name.eq_ignore_ascii_case(b"accept") {
+                            add(value);
+                        }
+                    });
+                });
+            }
         }
         Wants::of(&all)
     }

@@ -238,7 +238,7 @@ mod tests {
         let (it, told) = begun(false, &[], 0);
         let head = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", told.trim_end().to_owned() + "\r\n");
         let request = Asking::new(Vec::new(), "GET", "a", "/").with(TRACEPARENT, told[13..].trim_end());
-        let mut built = Built::Either(head.clone().into_bytes(), request);
+        let mut built = Built::Either(head.clone().into_bytes(), Box::new(request));
         it.retell(&mut built);
         let Built::Either(after, request) = built else { panic!("it became another") };
         let after = String::from_utf8(after).expect("text");

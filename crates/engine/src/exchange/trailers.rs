@@ -2,8 +2,8 @@
 //! They frame nothing, whoever sent them, and a request's carry no identity.
 
 use everyhop_http1::{self as http1, FieldId, write};
-use everyhop_plan::{Edits, Limits};
 use everyhop_http2::Fields;
+use everyhop_plan::{Edits, Limits};
 use everyhop_transport::h2::Trailers;
 use http::{HeaderMap, HeaderName};
 

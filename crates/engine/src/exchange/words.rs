@@ -95,10 +95,19 @@ pub(crate) enum Built {
     H1(Vec<u8>),
     H2(Asking),
     /// In both, where the backend chooses on each connection.
-    Either(Vec<u8>, Asking),
+    Either(Vec<u8>, Box<Asking>),
 }
 
 impl Built {
+    /// How it is asked over HTTP/2, where it may be.
+    pub(crate) fn over_h2(&self) -> Option<&Asking> {
+        match self {
+            Built::H1(_) => None,
+            Built::H2(it) => Some(it),
+            Built::Either(_, it) => Some(it),
+        }
+    }
+
     /// The backend's protocol may be HTTP/2.
     pub(crate) fn may_be_h2(&self) -> bool {
         !matches!(self, Built::H1(_))

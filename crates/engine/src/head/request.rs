@@ -2,7 +2,7 @@
 //! gone first, then the edge says it itself (threats X01, X02, H10). Read next: `identity.rs`.
 
 use crate::exchange::asked::Asked;
-use crate::exchange::websocket::{KEY, PROTOCOL};
+use crate::exchange::websocket::KEY;
 use crate::exchange::words::{BodyLen, Built, Fields};
 use crate::head::identity::{Said, identity};
 use everyhop_http1::{FieldId, binds_the_connection, write};
@@ -23,7 +23,7 @@ pub(crate) fn build(
         // both: nobody else can say in time who does.
         UpstreamProtocol::Auto if !asked.opens => {
             let request = h2(said, (asked, host), fields, Vec::new())?;
-            Ok(Built::Either(h1(said, (asked, host), fields, scratch, |id| id != FieldId::Expect), request))
+            Ok(Built::Either(h1(said, (asked, host), fields, scratch, |id| id != FieldId::Expect), Box::new(request)))
         }
         // A tunnel is opened on a connection that offers HTTP/1.1 alone, as browsers do it: any server takes that.
         UpstreamProtocol::Http1 | UpstreamProtocol::Auto => {
@@ -118,7 +118,7 @@ fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields, memory: 
     if asked.websocket {
         // What a client of HTTP/1.1 is to be answered comes of its key.
         asked.key.ok_or(Refusal::BadFields)?;
-        it = it.opens(PROTOCOL);
+        it = it.opens_websocket();
     }
     if !it.is_sayable() {
         return Err(Refusal::BadTarget);

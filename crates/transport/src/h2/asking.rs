@@ -3,16 +3,18 @@
 
 use everyhop_http2::Request;
 
-#[derive(Debug, Clone, Default)]
+/// One piece of memory, since it is handed around with a request that waits.
+#[derive(Debug, Clone)]
 pub struct Asking {
-    /// Method, authority and target, then of each field its lengths, its name and its value.
+    /// Where method, authority and target end, and whether it is a WebSocket's; these; then of each field its lengths, its name
+    /// and its value.
     bytes: Vec<u8>,
-    /// Where the first three end.
-    ends: [usize; 3],
-    /// What an extended CONNECT opens (RFC 8441 §4).
-    protocol: &'static str,
 }
 
+/// Three places, and what an extended CONNECT opens (RFC 8441 §4).
+const FRONT: usize = 3 * 4 + 1;
+const OPENS: usize = 3 * 4;
+const WEBSOCKET: &str = "websocket";
 /// A name's length in two bytes, a value's in four.
 const LENGTHS: usize = 6;
 
@@ -20,17 +22,25 @@ impl Asking {
     /// `bytes`: memory to use again. `authority`: whom it is for; `target`: path and query.
     pub fn new(mut bytes: Vec<u8>, method: &str, authority: &str, target: &str) -> Asking {
         bytes.clear();
-        let mut ends = [0; 3];
-        for (end, text) in ends.iter_mut().zip([method, authority, target]) {
+        bytes.extend_from_slice(&[0; FRONT]);
+        for (i, text) in [method, authority, target].into_iter().enumerate() {
             bytes.extend_from_slice(text.as_bytes());
-            *end = bytes.len();
+            // Heads are bounded far below.
+            let end = u32::try_from(bytes.len()).unwrap_or(0);
+            bytes[i * 4..][..4].copy_from_slice(&end.to_be_bytes());
         }
-        Asking { bytes, ends, protocol: "" }
+        Asking { bytes }
     }
 
-    /// It opens something, by CONNECT.
-    pub fn opens(self, protocol: &'static str) -> Asking {
-        Asking { protocol, ..self }
+    /// It opens a WebSocket, by CONNECT.
+    pub fn opens_websocket(mut self) -> Asking {
+        self.bytes[OPENS] = 1;
+        self
+    }
+
+    fn ends(&self) -> [usize; 3] {
+        let end = |i: usize| self.bytes.get(i * 4..).and_then(|it| it.first_chunk::<4>());
+        [0, 1, 2].map(|i| end(i).map_or(0, |it| usize::try_from(u32::from_be_bytes(*it)).unwrap_or(usize::MAX)))
     }
 
     #[inline]
@@ -51,7 +61,7 @@ impl Asking {
     /// Its fields, in their order.
     #[inline]
     pub fn each(&self, mut f: impl FnMut(&[u8], &[u8])) {
-        let mut rest = self.bytes.get(self.ends[2]..).unwrap_or_default();
+        let mut rest = self.bytes.get(self.ends()[2]..).unwrap_or_default();
         while let Some(([a, b, c, d, e, g], more)) = rest.split_first_chunk::<LENGTHS>() {
             let name = usize::from(u16::from_be_bytes([*a, *b]));
             let value = usize::try_from(u32::from_be_bytes([*c, *d, *e, *g])).unwrap_or(usize::MAX);
@@ -95,13 +105,14 @@ impl Asking {
 
     pub(super) fn request(&self) -> Request<'_> {
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
-        let [method, authority, path] = self.ends;
+        let [method, authority, path] = self.ends();
+        let opens = self.bytes.get(OPENS) == Some(&1);
         Request {
-            method: if self.protocol.is_empty() { part(0, method) } else { b"CONNECT" },
+            method: if opens { b"CONNECT" } else { part(FRONT, method) },
             scheme: b"https",
             authority: part(method, authority),
             path: part(authority, path),
-            protocol: self.protocol.as_bytes(),
+            protocol: if opens { WEBSOCKET.as_bytes() } else { b"" },
         }
     }
 }
@@ -121,7 +132,7 @@ mod tests {
         assert!(it.has(b"TE") && !it.has(b"x"));
         let request = it.request();
         assert_eq!((request.method, request.authority, request.path), (&b"GET"[..], &b"a.test"[..], &b"/x?y"[..]));
-        let it = Asking::new(it.into_memory(), "GET", "b", "/").opens("websocket");
+        let it = Asking::new(it.into_memory(), "GET", "b", "/").opens_websocket();
         assert_eq!((it.request().method, it.request().protocol), (&b"CONNECT"[..], &b"websocket"[..]));
         it.each(|_, _| panic!("nothing of before"));
     }

@@ -2,8 +2,8 @@
 //! closes one direction (RFC 8446 §6.1): who asked before gets its answers. Read next: `stream.rs`.
 
 use crate::buf::Buf;
-use crate::h2::talk::{Ended, Talk};
 use crate::h2::stream::Stream;
+use crate::h2::talk::{Ended, Talk};
 use crate::side::Wire;
 use everyhop_http2::{Code, Connection, Head};
 use std::io;
@@ -104,13 +104,17 @@ impl<T: Tap> Mover<T> {
             if self.eof {
                 return self.poll_ended(cx, flushed).map(Came::Ended);
             }
-            if reads == READS {
+            if reads == READS || self.talk.with(|it| std::mem::take(&mut it.yields)) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             reads += 1;
             let before = self.input.len();
-            match ready!(self.wire.poll_read(cx, &mut self.input)) {
+            let Poll::Ready(read) = self.wire.poll_read(cx, &mut self.input) else {
+                self.rest();
+                return Poll::Pending;
+            };
+            match read {
                 Ok(1..) => {
                     let now_ms = self.tap.saw(self.input.len() - before);
                     self.talk.with(|it| it.codec.at_ms(now_ms));
@@ -121,13 +125,22 @@ impl<T: Tap> Mover<T> {
         }
     }
 
+    /// It waits: memory that nothing is in goes to whoever needs some.
+    #[inline]
+    fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input.release();
+        }
+        self.talk.with(super::talk::Inner::rest);
+    }
+
     /// What came goes to whom it is for, up to a request.
     fn look(&mut self) -> Option<Incoming> {
         let Mover { talk, input, serves, .. } = self;
         let mut at = 0;
         let request = talk.with(|it| {
             let mut request = None;
-            while request.is_none() && it.ended.is_none() {
+            while request.is_none() && it.ended.is_none() && !it.yields {
                 match it.codec.next(input.bytes(), &mut at) {
                     Ok(Some(event)) => request = it.came(talk, event, *serves),
                     Ok(None) => break,
@@ -226,10 +239,5 @@ impl<T: Tap> Mover<T> {
             it.codec.abort(code);
             it.end(Ended::Closed);
         });
-    }
-
-    /// Nothing is asked: gives back what memory that would need.
-    pub fn shrink(&mut self) {
-        self.talk.with(super::talk::Inner::shrink);
     }
 }

@@ -25,8 +25,20 @@ pub enum Ended {
     Over,
 }
 
+/// One task more, each once, however often it looks.
+fn listen_too(all: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !all.iter().any(|it| it.will_wake(cx.waker())) {
+        all.push(cx.waker().clone());
+    }
+}
+
 /// Heads that a connection keeps for its next streams.
 const SPARE: usize = 32;
+/// Interim answers that wait for somebody to look at them. One at a time does, so these are of a task that does not run.
+const INTERIM: usize = 64;
+/// Of what waits for its next request an idle one keeps so many of each kind.
+const FEW: usize = 8;
+const KEPT_BYTES: usize = 2048;
 
 pub(super) struct Inner {
     pub(super) codec: Connection,
@@ -40,6 +52,8 @@ pub(super) struct Inner {
     pong: Option<u64>,
     /// The peer will take no more requests.
     away: Option<Code>,
+    /// Whoever got something has a look at it before more is read: it may be one too many.
+    pub(super) yields: bool,
     pub(super) ended: Option<Ended>,
 }
 
@@ -80,6 +94,7 @@ impl Talk {
             spare: Vec::new(),
             pong: None,
             away: None,
+            yields: false,
             ended: None,
         };
         Rc::new(Talk { inner: RefCell::new(inner) })
@@ -97,7 +112,11 @@ impl Talk {
         if let Some(ended) = it.ended {
             return Poll::Ready(Err(Lost::Connection(ended)));
         }
-        match it.codec.request(&asking.request(), last, |fields| asking.each(|name, value| { fields.put(name, value); })) {
+        match it.codec.request(&asking.request(), last, |fields| {
+            asking.each(|name, value| {
+                fields.put(name, value);
+            })
+        }) {
             Ok(stream) => {
                 it.inboxes.insert(stream, Inbox::default());
                 it.tell();
@@ -105,7 +124,7 @@ impl Talk {
                 Poll::Ready(Ok(Stream::new(self.clone(), stream)))
             }
             Err(NoStream::Full) => {
-                it.asks.push(cx.waker().clone());
+                listen_too(&mut it.asks, cx);
                 Poll::Pending
             }
             Err(NoStream::Away) => Poll::Ready(Err(Lost::Unprocessed)),
@@ -208,11 +227,26 @@ impl Inner {
         }
     }
 
-    /// What is not needed as long as nothing is asked.
-    pub(super) fn shrink(&mut self) {
-        if self.inboxes.is_empty() {
-            self.codec.shrink();
-            (self.inboxes, self.spare, self.asks) = Default::default();
+    /// Nothing is asked: gives back what it took for much at once.
+    #[inline]
+    pub(super) fn rest(&mut self) {
+        if self.inboxes.is_empty() && self.codec.output().is_empty() {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.codec.shrink();
+        if self.inboxes.capacity() > FEW {
+            self.inboxes = HashMap::default();
+        }
+        self.spare.retain(|it| it.holds_bytes() < KEPT_BYTES);
+        self.spare.truncate(1);
+        if self.spare.capacity() > FEW {
+            self.spare = Vec::new();
+        }
+        if self.asks.is_empty() && self.asks.capacity() > FEW {
+            self.asks = Vec::new();
         }
     }
 
@@ -269,9 +303,14 @@ impl Inner {
             }
             Event::Informational { stream } => {
                 let head = self.take_head();
-                if let Some(it) = self.inboxes.get_mut(&stream) {
+                self.yields = true;
+                let Some(it) = self.inboxes.get_mut(&stream) else { return None };
+                if it.informational.len() < INTERIM {
                     it.informational.push_back(head);
                     it.wake();
+                } else {
+                    it.lose(Lost::Reset(Code::ENHANCE_YOUR_CALM));
+                    let _ = self.codec.reset(stream, Code::ENHANCE_YOUR_CALM);
                 }
             }
             Event::TooLong { stream, .. } => {
