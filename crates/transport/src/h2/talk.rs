@@ -304,7 +304,7 @@ impl Inner {
             Event::Informational { stream } => {
                 let head = self.take_head();
                 self.yields = true;
-                let Some(it) = self.inboxes.get_mut(&stream) else { return None };
+                let it = self.inboxes.get_mut(&stream)?;
                 if it.informational.len() < INTERIM {
                     it.informational.push_back(head);
                     it.wake();
