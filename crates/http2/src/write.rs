@@ -30,6 +30,8 @@ impl Request<'_> {
         [self.method, self.scheme, self.authority, self.path, self.protocol]
     }
 
+    /// Whether it can be said: each part is one, and those are there that its method needs, and no others. What is not is
+    /// [`NoStream::Malformed`] to [`Connection::request`].
     pub fn is_whole(&self) -> bool {
         let [method, scheme, authority, path, protocol] = self.parts().map(|it| !it.is_empty());
         let connects = self.method == b"CONNECT";
