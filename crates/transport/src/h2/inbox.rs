@@ -1,5 +1,5 @@
 //! What came for one stream and was not fetched yet: a body waits here within its window. It knows no connection.
-//! Read next: `talk.rs`, which fills it.
+//! Read next: `shared.rs`, which fills it.
 
 use crate::buf::Buf;
 use crate::h2::talk::Ended;

@@ -131,7 +131,7 @@ impl<T: Tap> Mover<T> {
         if self.input.is_empty() {
             self.input.release();
         }
-        self.talk.with(super::talk::Inner::rest);
+        self.talk.with(super::shared::Inner::rest);
     }
 
     /// What came goes to whom it is for, up to a request.
@@ -175,7 +175,7 @@ impl<T: Tap> Mover<T> {
     fn over(&mut self, flushed: bool) -> Option<Ended> {
         self.talk.with(|it| {
             let in_order = flushed && it.codec.open_streams() == 0;
-            let ended = match (it.ended, it.away()) {
+            let ended = match (it.ended, it.away) {
                 (Some(ended), _) => Some(ended),
                 (None, Some(Code::NO_ERROR)) if in_order => Some(Ended::Over),
                 (None, Some(code)) if in_order => Some(Ended::Away(code)),

@@ -3,7 +3,8 @@
 
 use crate::buf::Buf;
 use crate::h2::inbox::{Lost, Trailers};
-use crate::h2::talk::{Ended, Inner, Talk};
+use crate::h2::shared::Inner;
+use crate::h2::talk::{Ended, Talk};
 use everyhop_http2::{Code, Fields, Head, NotSent};
 use std::rc::Rc;
 use std::task::{Context, Poll};
