@@ -64,8 +64,10 @@ def read(path: Path, text: str | None = None, included: Texts | None = None) -> 
     except ValidationError as e:
         errors += e.errors(include_url=False)
     if config is None or errors:
-        # A value that fits no kind of a union is told of once, two keys that are missing in one table are told of both.
-        found = {(f.slug, f.place, f.what): f for f in (finding(document, error) for error in errors)}
+        # A value that fits no kind of a union is told of once, by the first; two keys that are missing in one table are told of both.
+        found: dict[tuple[Place, str], Finding] = {}
+        for it in (finding(document, error) for error in errors):
+            found.setdefault((it.place, it.what), it)
         raise Refused(list(found.values()), document.text)
     return document, config
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 from everyhop.compile.world import World
 from everyhop.source import matched
+
+
+def name_of(pattern: str) -> str:
+    """A name that it finds: of each set of characters the first, or one that it leaves out."""
+    one = re.sub(r"\[(!?)(.)[^]]*\]", lambda m: next(c for c in "abc" if c not in m[0]) if m[1] else m[2], pattern)
+    return one.replace("**", "one").replace("*", "one").replace("?", "a")
 
 
 def judge(world: World) -> None:
@@ -18,6 +25,6 @@ def judge(world: World) -> None:
                 "config/include",
                 ("include", i),
                 f"{pattern!r} finds no file",
-                f"write one there, such as {pattern.replace('*', 'one')}",
+                f"write one there, such as {name_of(pattern)}",
                 "or take it out of include",
             )

@@ -44,6 +44,7 @@ WORDS = (
     '"é"',
     '[""]',
     '["no: such"]',
+    "[502]",
     '{ x = "" }',
 )
 KEYS = sorted({field.alias or name for name, field in Route.model_fields.items()} - {"name", "host", "tls", "to"})
@@ -66,6 +67,7 @@ def test_a_setting_of_a_route_is_taken_or_refused_whatever_it_says(key: str) -> 
                 taken += 1
             except Refused as e:
                 assert {f.place.line for f in e.findings} <= {*range(1, text.count("\n") + 1)}, (word, e.findings)
+                assert len({(f.place, f.what) for f in e.findings}) == len(e.findings), "each is told once"
     assert taken < len(WAYS) * len(WORDS), "not each word is one"
 
 
@@ -107,6 +109,7 @@ def test_a_setting_of_what_is_beside_a_route_is_taken_or_refused_whatever_it_say
             taken += 1
         except Refused as e:
             assert e.findings and all(f.place.line for f in e.findings), word
+            assert len({(f.place, f.what) for f in e.findings}) == len(e.findings), "each is told once"
     assert taken < len(WORDS), "not each word is one"
 
 
@@ -131,4 +134,5 @@ def test_a_setting_of_the_whole_is_taken_or_refused_whatever_it_says(table: str,
             taken += 1
         except Refused as e:
             assert e.findings and all(f.place.line for f in e.findings), word
+            assert len({(f.place, f.what) for f in e.findings}) == len(e.findings), "each is told once"
     assert taken < len(WORDS), "not each word is one"

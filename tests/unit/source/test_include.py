@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
 
 from everyhop.compile import compile_file
 from everyhop.compile.reading import read
+from everyhop.compile.rules_include import name_of
 from everyhop.errors import Refused
 from everyhop.model import Config
 from everyhop.source import LISTS, whole
@@ -241,3 +242,10 @@ def test_a_revision_is_compared_with_what_it_included(folder: Path) -> None:
     (folder / "routes" / "b.toml").unlink()
     less = cli(folder, "diff", "--git", "HEAD", "everyhop.toml")
     assert "route 'b'" in less.stdout or "b:" in less.stdout, less
+
+
+@pytest.mark.parametrize(
+    "pattern", ["sites/*.toml", "[ab].toml", "[!ab]?.toml", "**/*.toml", "r-[0-9]*.toml", "one.toml"]
+)
+def test_the_name_that_is_shown_for_a_pattern_is_one_that_it_finds(pattern: str) -> None:
+    assert PurePath("/", name_of(pattern)).match(str(PurePath("/", pattern)))
