@@ -86,8 +86,11 @@ impl Connection {
             self.budget.idle()?;
             return Ok(None);
         }
+        self.output.is_read()?;
         let most = self.config.streams;
-        if self.counted >= most || self.streams.len() >= 2 * most as usize {
+        // Nor is one over, to a client, whose answer it has not read: so who asks on and reads nothing opens more than may be.
+        let unread = self.output.answers() > 2 * most;
+        if self.counted >= most || self.streams.len() >= 2 * most as usize || unread {
             return self.refuses(stream);
         }
         if let Some(fault) = wrong {
