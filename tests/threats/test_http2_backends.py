@@ -8,9 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import h2.config
+import h2.connection
 import h2.errors
 import h2.events
 import pytest
+from hpack import NeverIndexedHeaderTuple
 
 from tests.kit import EdgeKit, Pki, Raw, exchange, tls
 from tests.kit.edge import until
@@ -285,3 +288,32 @@ def test_a_silent_connection_that_answers_a_ping_goes_on(edge: Edges, raw: Raws,
         with Talk(it.port, pki, "a.test", "http/1.1") as talk:
             assert talk.ask().body == b"1"
     assert backend.received.count(PING) == 1
+
+
+def test_what_nobody_is_to_keep_goes_on_as_such_in_both_directions(edge: Edges, raw: Raws, pki: Pki) -> None:
+    """RFC 7541 §7.1.3: who passes it on must not put it into a table either, where others could guess at it."""
+    seen: dict[bytes, bool] = {}
+
+    def on(it: Spoken, asked: Asked, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            seen.update({field[0]: isinstance(field, NeverIndexedHeaderTuple) for field in event.headers})
+            secret = NeverIndexedHeaderTuple(b"x-answer", b"s3cret")
+            it.h2.send_headers(asked.stream, [(b":status", b"200"), secret], end_stream=True)
+
+    it = edge(route(raw(H2Backend(on)).port))
+    with tls(it.port, "a.test", pki.public.file, alpn=["h2"]) as sock:
+        sock.settimeout(20)
+        client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding=None))
+        client.initiate_connection()
+        pseudo = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a.test"), (b":path", b"/")]
+        for more in ([(b"x-asked", b"open")], [NeverIndexedHeaderTuple(b"x-asked", b"s3cret")]):
+            stream = client.get_next_available_stream_id()
+            client.send_headers(stream, [*pseudo, *more], end_stream=True)
+            sock.sendall(client.data_to_send())
+            answer: dict[bytes, bool] = {}
+            while not answer:
+                for event in client.receive_data(sock.recv(65_536)):
+                    if isinstance(event, h2.events.ResponseReceived):
+                        answer = {field[0]: isinstance(field, NeverIndexedHeaderTuple) for field in event.headers}
+            assert answer[b"x-answer"]
+            assert seen[b"x-asked"] == isinstance(more[0], NeverIndexedHeaderTuple)

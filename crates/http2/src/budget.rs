@@ -23,6 +23,7 @@ const RESET_WEIGHS: u64 = 20;
 pub(crate) struct Budget {
     earned: u64,
     frames: u64,
+    /// What resets weighed.
     resets: u64,
     most_frames: u64,
     most_resets: u64,
@@ -38,7 +39,7 @@ impl Budget {
             frames: 0,
             resets: 0,
             most_frames: u64::from(config.idle_frames),
-            most_resets: u64::from(config.resets),
+            most_resets: u64::from(config.resets) * RESET_WEIGHS,
             forgiven_per_s: u64::from(config.forgiven_per_s),
             at_ms: 0,
             now_ms: 0,
@@ -70,7 +71,7 @@ impl Budget {
             return Ok(());
         }
         self.weigh(RESET_WEIGHS)?;
-        self.resets += 1;
+        self.resets += RESET_WEIGHS;
         if self.resets > self.most_resets { Err(Fault::Flood) } else { Ok(()) }
     }
 
@@ -86,7 +87,7 @@ impl Budget {
             self.at_ms = self.now_ms;
         }
         self.frames = self.frames.saturating_sub(forgiven) + frames;
-        self.resets = self.resets.saturating_sub(forgiven / RESET_WEIGHS);
+        self.resets = self.resets.saturating_sub(forgiven);
         if self.frames > self.most_frames { Err(Fault::Flood) } else { Ok(()) }
     }
 }

@@ -48,6 +48,7 @@ pub struct Head {
     most_fields: usize,
     length: Option<u64>,
     too_long: bool,
+    secrets: bool,
     wrong: Option<Fault>,
 }
 
@@ -89,6 +90,11 @@ impl Head {
         })
     }
 
+    /// Some of its fields came as such that nobody is to keep (RFC 7541 §6.2.3).
+    pub fn has_secrets(&self) -> bool {
+        self.secrets
+    }
+
     /// The value of the first field of a name, in lower case.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         self.fields().find(|it| it.name == name).map(|it| it.value)
@@ -107,7 +113,7 @@ impl Head {
         self.bytes.clear();
         self.list.clear();
         (self.seen, self.size, self.length) = (0, 0, None);
-        (self.too_long, self.wrong) = (false, None);
+        (self.too_long, self.secrets, self.wrong) = (false, false, None);
     }
 
     fn of(&self, which: usize) -> &[u8] {
@@ -226,6 +232,7 @@ impl Head {
             self.length = length;
         }
         let (name, value) = (short(mid - from), short(self.bytes.len() - mid));
+        self.secrets |= is_secret;
         self.list.push(Kept { at: short(from), name, value, place, is_secret });
     }
 

@@ -86,8 +86,11 @@ impl Connection {
             self.budget.idle()?;
             return Ok(None);
         }
+        self.output.is_read()?;
         let most = self.config.streams;
-        if self.counted >= most || self.streams.len() >= 2 * most as usize {
+        // Nor is one over, to a client, whose answer it has not read: so who asks on and reads nothing opens more than may be.
+        let unread = self.output.answers() > 2 * most;
+        if self.counted >= most || self.streams.len() >= 2 * most as usize || unread {
             return self.refuses(stream);
         }
         if let Some(fault) = wrong {
@@ -118,8 +121,10 @@ impl Connection {
         match message::answer(&self.head, last, it.flags & (TO_HEAD | CONNECT)) {
             Ok(Answer::Interim) => Ok(Some(Event::Informational { stream })),
             Ok(Answer::Final(left)) => {
+                let opens = matches!(self.head.status(), 200..300);
                 let it = self.streams.at_mut(at);
                 it.flags |= HEAD_CAME;
+                it.flags &= if opens { !0 } else { !CONNECT };
                 it.left = left;
                 self.over_if(stream, last);
                 Ok(Some(Event::Head { stream, last }))
@@ -130,7 +135,9 @@ impl Connection {
 
     fn trailers_came(&mut self, at: usize, last: bool, wrong: Option<Fault>) -> Came {
         let (stream, left) = (self.streams.at(at).id, self.streams.at(at).left);
-        let fault = wrong.or_else(|| message::trailers(&self.head, last, left).err());
+        // Nothing stands behind what a tunnel carries (RFC 9113 §8.5).
+        let tunnels = self.streams.at(at).has(CONNECT).then_some(Fault::HeadAgain);
+        let fault = wrong.or(tunnels).or_else(|| message::trailers(&self.head, last, left).err());
         if let Some(fault) = fault {
             return self.breaks(stream, fault);
         }

@@ -118,9 +118,12 @@ impl Connection {
         stream & 1 == 0 || if self.serves() { stream > self.last } else { stream >= self.next }
     }
 
-    /// Frames of it may be on their way though it is closed: we reset it, or went away before it.
+    /// Frames of it may be on their way though it is closed: we reset it, or went away before it. What we asked for we may take
+    /// back faster than its answers come, which is no fault of the server, nor of those whom its other answers are for.
     pub(crate) fn may_be_late(&self, stream: u32) -> bool {
-        self.remembered.has(stream) || self.serves() && self.goodbye.is_beyond(stream)
+        let is_beyond =
+            if self.serves() { self.goodbye.is_beyond(stream) } else { self.remembered.may_have_had(stream) };
+        is_beyond || self.remembered.has(stream)
     }
 
     /// Where a stream stands that is open.

@@ -107,6 +107,27 @@ fn is_protocol(value: &[u8]) -> bool {
 
 /// What is wrong with a field, wherever it stands. `place`: its name's first one in the static table, or 0.
 pub(crate) fn wrong(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
+    wrong_name(place, name).or_else(|| wrong_value(place, name, value))
+}
+
+fn wrong_name(place: u8, name: &[u8]) -> Option<Fault> {
+    match place {
+        1.. => None,
+        0 if name == PROTOCOL => None,
+        0 if name.first() == Some(&b':') => Some(Fault::PseudoField),
+        0 => (!is_name(name)).then_some(Fault::FieldName),
+    }
+}
+
+/// As [`wrong`], of a name that was looked at before: who names a long one again and again pays a byte or two each time.
+pub(crate) fn wrong_again(before: Option<Fault>, place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
+    match before {
+        Some(Fault::PseudoField | Fault::FieldName) => before,
+        _ => wrong_value(place, name, value),
+    }
+}
+
+fn wrong_value(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
     let target = |fine: bool| (!fine).then_some(Fault::Target);
     match place {
         at::AUTHORITY => target(is_authority(value)),
@@ -116,8 +137,6 @@ pub(crate) fn wrong(place: u8, name: &[u8], value: &[u8]) -> Option<Fault> {
         at::STATUS => status(value).is_none().then_some(Fault::Status),
         at::TRANSFER_ENCODING => Some(Fault::ConnectionField),
         0 if name == PROTOCOL => target(is_protocol(value)),
-        0 if name.first() == Some(&b':') => Some(Fault::PseudoField),
-        0 if !is_name(name) => Some(Fault::FieldName),
         _ if !is_value(value) => Some(Fault::FieldValue),
         0 => of_a_connection(name, value).then_some(Fault::ConnectionField),
         _ => None,

@@ -6,6 +6,7 @@ use crate::data::announce;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::frame::{self, ACK, FIRST_WINDOW, FRAME, Frame, MOST_WINDOW, SETTINGS, number};
+use crate::streams::DEAD;
 
 /// RFC 9113 §6.5.2, RFC 8441 §3.
 const HEADER_TABLE_SIZE: u16 = 1;
@@ -100,7 +101,8 @@ impl Connection {
     /// What was open changes by the difference, also to less than nothing; whoever it had stopped may go on (RFC 9113 §6.9.2).
     fn their_window(&mut self, window: i64) -> Result<(), Fault> {
         let by = window - std::mem::replace(&mut self.theirs.window, window);
-        for it in self.streams.iter_mut() {
+        // Of one that is closed the peer knows no window.
+        for it in self.streams.iter_mut().filter(|it| !it.has(DEAD)) {
             it.send += by;
             if it.send > MOST_WINDOW {
                 return Err(Fault::Window);

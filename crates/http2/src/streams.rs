@@ -170,6 +170,8 @@ impl Streams {
 pub(crate) struct Remembered {
     ids: Vec<u32>,
     next: usize,
+    /// The highest that gave its place to another.
+    forgot: u32,
 }
 
 impl Remembered {
@@ -177,9 +179,14 @@ impl Remembered {
         if self.ids.len() < most as usize {
             self.ids.push(id);
         } else if let Some(it) = self.ids.get_mut(self.next) {
-            *it = id;
+            self.forgot = self.forgot.max(std::mem::replace(it, id));
             self.next = (self.next + 1) % self.ids.len();
         }
+    }
+
+    /// It may be one of which nothing is remembered any more.
+    pub(crate) fn may_have_had(&self, id: u32) -> bool {
+        id <= self.forgot
     }
 
     pub(crate) fn has(&self, id: u32) -> bool {

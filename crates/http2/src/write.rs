@@ -118,6 +118,7 @@ impl Connection {
             write(fields);
         });
         self.streams.at_mut(at).flags |= HEAD_SENT;
+        self.output.answered();
         // A tunnel has no length (RFC 9110 §9.3.6).
         let is_tunnel = flags & CONNECT != 0 && status < 300;
         let owed = if is_tunnel { None } else { message::body(status, flags, declared) };

@@ -335,6 +335,10 @@ struct ResponseView<'a> {
 }
 
 impl Fields for ResponseView<'_> {
+    fn has_secrets(&self) -> bool {
+        false
+    }
+
     fn reason(&self) -> &[u8] {
         self.head.reason.of(self.buf)
     }

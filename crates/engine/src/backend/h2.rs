@@ -74,6 +74,8 @@ impl H2Conn {
 
 /// Requests under way on one connection, above which another is opened, however many the backend would take.
 const STREAMS: usize = 100;
+/// Requests that were taken back, of which frames may still come: at least so many.
+const REMEMBERED: u32 = 256;
 /// RFC 9113 §6.9.1.
 const MOST_WINDOW: u32 = (1 << 31) - 1;
 
@@ -93,7 +95,8 @@ pub(crate) async fn open(watches: &Rc<Watches>, opened: Opened, limits: &Limits)
         head_bytes: limits.h2_header_list_bytes,
         // Those that are too many are told as that.
         head_fields: u32::MAX,
-        remembered: limits.h2_streams,
+        // Those that are refused are remembered, too.
+        remembered: limits.h2_streams.saturating_mul(2).max(REMEMBERED),
         output_bytes: 64 * 1024,
         ..Config::client()
     };

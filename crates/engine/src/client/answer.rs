@@ -177,6 +177,10 @@ fn kind(why: Refusal) -> &'static str {
 }
 
 impl Fields for Answer {
+    fn has_secrets(&self) -> bool {
+        false
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for (name, value) in &self.fields {
             f(everyhop_http1::field_id(name.as_bytes()), name.as_bytes(), value);

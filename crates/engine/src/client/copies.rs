@@ -112,6 +112,10 @@ fn built<V: Fields>(conn: &Conn, to: (&Asked, &str), view: &V, route: &RouteRun,
 struct Unexpecting<'a, F>(&'a F);
 
 impl<F: Fields> Fields for Unexpecting<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.0.has_secrets()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         self.0.each(|id, name, value| {
             if id != FieldId::Expect {

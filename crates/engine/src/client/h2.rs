@@ -35,6 +35,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
+/// Streams that were reset, of which frames may still come: at least so many.
+const REMEMBERED: u32 = 128;
+
 fn config(limits: &Limits, window: u32) -> Config {
     Config {
         streams: limits.h2_streams,
@@ -44,7 +47,8 @@ fn config(limits: &Limits, window: u32) -> Config {
         // Those that are too many are judged with their request, which is told.
         head_fields: u32::MAX,
         resets: limits.h2_resets,
-        remembered: limits.h2_streams,
+        // Those that are refused are remembered, too.
+        remembered: limits.h2_streams.saturating_mul(2).max(REMEMBERED),
         output_bytes: 64 * 1024,
         // Whether a route takes a WebSocket is said by its answer, as in HTTP/1.1 (RFC 8441 §3).
         extended_connect: true,

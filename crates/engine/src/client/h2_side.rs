@@ -160,10 +160,11 @@ impl H2 {
 
 /// The fields that `goes` lets through; what HTTP/2 cannot carry all the same the codec leaves out.
 fn write(fields: &impl Fields, out: &mut Written<'_>, mut goes: impl FnMut(FieldId, &[u8], &[u8]) -> bool) {
-    fields.each(|id, name, value| {
-        if goes(id, name, value) {
-            out.put(name, value);
-        }
+    let is_secret = fields.has_secrets();
+    fields.each(|id, name, value| match goes(id, name, value) {
+        true if is_secret => drop(out.put_secret(name, value)),
+        true => drop(out.put(name, value)),
+        false => {}
     });
 }
 

@@ -43,6 +43,10 @@ pub(crate) struct Edited<'a, F> {
 }
 
 impl<F: Fields> Fields for Edited<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn reason(&self) -> &[u8] {
         self.fields.reason()
     }

@@ -18,6 +18,10 @@ pub(crate) struct Returned<'a, F> {
 }
 
 impl<F: Fields> Fields for Returned<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn reason(&self) -> &[u8] {
         self.fields.reason()
     }

@@ -176,6 +176,10 @@ fn gains(kind: &[u8]) -> bool {
 }
 
 impl<F: Fields> Fields for Shaped<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn reason(&self) -> &[u8] {
         self.fields.reason()
     }

@@ -189,6 +189,10 @@ mod tests {
     struct Said(Vec<(FieldId, &'static str)>);
 
     impl Fields for Said {
+        fn has_secrets(&self) -> bool {
+            false
+        }
+
         fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
             self.0.iter().for_each(|(id, value)| f(*id, b"", value.as_bytes()));
         }

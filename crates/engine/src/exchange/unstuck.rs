@@ -12,6 +12,10 @@ pub(crate) struct Unstuck<'a, F> {
 }
 
 impl<F: Fields> Fields for Unstuck<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         self.fields.each(|id, name, value| {
             let is_ours = |value: &[u8]| value.split(|b| *b == b';').any(|pair| self.sticky.is_ours(pair));
@@ -31,6 +35,10 @@ pub(crate) struct Untold<'a, F> {
 }
 
 impl<F: Fields> Fields for Untold<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         self.fields.each(|id, name, value| {
             if !name.eq_ignore_ascii_case(b"cookie") {

@@ -47,6 +47,10 @@ impl everyhop_decide::Headers for View<'_> {
 }
 
 impl Fields for View<'_> {
+    fn has_secrets(&self) -> bool {
+        false
+    }
+
     /// What may go on to the backend; what concerns this connection alone stays behind.
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for field in &self.head.fields {
@@ -105,6 +109,10 @@ fn is_joined<'a>(whole: &[u8], mut crumbs: impl Iterator<Item = &'a [u8]>) -> bo
 }
 
 impl Fields for HeadView<'_> {
+    fn has_secrets(&self) -> bool {
+        self.0.has_secrets()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         for it in self.0.fields() {
             let id = everyhop_http1::field_id(it.name);

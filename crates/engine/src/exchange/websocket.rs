@@ -60,6 +60,10 @@ pub(crate) struct Opening<'a, F> {
 }
 
 impl<F: Fields> Fields for Opening<'_, F> {
+    fn has_secrets(&self) -> bool {
+        self.fields.has_secrets()
+    }
+
     fn each(&self, mut f: impl FnMut(FieldId, &[u8], &[u8])) {
         self.fields.each(|id, name, value| {
             if id != FieldId::ContentLength && !name.eq_ignore_ascii_case(ACCEPT) {

@@ -26,6 +26,9 @@ pub(crate) trait Fields {
         b""
     }
 
+    /// Some of them nobody is to keep, on no hop (RFC 7541 §7.1.3). HTTP/1 cannot say so.
+    fn has_secrets(&self) -> bool;
+
     /// What may go on.
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8]));
 
@@ -38,6 +41,10 @@ pub(crate) trait Fields {
 impl<F: Fields> Fields for &F {
     fn reason(&self) -> &[u8] {
         (**self).reason()
+    }
+
+    fn has_secrets(&self) -> bool {
+        (**self).has_secrets()
     }
 
     fn each(&self, f: impl FnMut(FieldId, &[u8], &[u8])) {

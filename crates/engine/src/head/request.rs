@@ -123,6 +123,9 @@ fn h2(said: &Said, (asked, host): (&Asked, &str), fields: &impl Fields, memory: 
     if !it.is_sayable() {
         return Err(Refusal::BadTarget);
     }
+    if fields.has_secrets() {
+        it = it.secret();
+    }
     let traced = asked.trace.is_some();
     fields.each(|id, name, value| {
         if goes_on(id, traced) && id != FieldId::Expect && !(asked.websocket && name.eq_ignore_ascii_case(KEY)) {

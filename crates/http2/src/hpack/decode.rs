@@ -126,22 +126,26 @@ impl Decoder {
             return self.passed_over(i, src, at);
         }
         let from = head.tail().len();
-        let place = if i == 0 {
+        // Of a name that a table has, what was found wrong before.
+        let (place, known) = if i == 0 {
             text(src, at, head.tail())?;
             let name = head.slice(from, head.tail_len());
-            place(name, hashed(0, name))
+            (place(name, hashed(0, name)), None)
         } else if let Some((name, _)) = STATIC.get(i - 1) {
             head.tail().extend_from_slice(name.as_bytes());
-            first(i)
+            (first(i), Some(None))
         } else {
             let entry = i.checked_sub(STATIC.len() + 1).and_then(|i| self.table.get(i)).ok_or(Fault::Compression)?;
             head.tail().extend_from_slice(self.table.name(&entry));
-            entry.place
+            (entry.place, Some(entry.wrong))
         };
         let mid = head.tail_len();
         text(src, at, head.tail())?;
         let (name, value) = (head.slice(from, mid), head.slice(mid, head.tail_len()));
-        let wrong = rules::wrong(place, name, value);
+        let wrong = match known {
+            Some(before) => rules::wrong_again(before, place, name, value),
+            None => rules::wrong(place, name, value),
+        };
         if is_indexed {
             self.table.insert(name, value, (place, wrong));
         }

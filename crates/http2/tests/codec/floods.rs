@@ -208,6 +208,67 @@ fn a_peer_that_reads_no_answers_is_not_answered_for_ever() {
 }
 
 #[test]
+fn a_peer_that_asks_on_and_reads_no_answer_is_cut_however_short_answers_are() {
+    type Ends = fn(&mut Peer, u32);
+    let whole: Ends = |it, stream| it.conn.answer(stream, 404, true, |_| ()).expect("open");
+    let and_late: Ends = |it, stream| it.conn.answer(stream, 404, false, |_| ()).expect("open");
+    let broken_off: Ends = |it, stream| it.conn.reset(stream, everyhop_http2::Code::CANCEL).expect("open");
+    for (ends, fault) in [(whole, Fault::Flood), (and_late, Fault::Flood), (broken_off, Fault::Unread)] {
+        let mut it = Peer::server();
+        let cut = (0..100_000).find_map(|i| {
+            let heard = it.hears(&frame(HEADERS, ALL, 2 * i + 1, &get(&[])));
+            if heard.as_ref().is_ok_and(|said| !said.is_empty()) {
+                ends(&mut it, 2 * i + 1);
+                it.conn.done(2 * i + 1);
+            }
+            heard.err()
+        });
+        assert_eq!(cut, Some(fault));
+        assert!(it.conn.output().len() < 80_000);
+    }
+}
+
+#[test]
+fn a_peer_that_reads_slowly_may_ask_and_open_windows_for_ever() {
+    let mut it = Peer::server();
+    let hello = [settings(&[(4, 1 << 30)]), update(0, 1 << 30)].concat();
+    it.hear(&hello);
+    // What waits never gets short, and is read all the time.
+    for i in 0..20_000 {
+        let stream = 2 * i + 1;
+        it.hear(&frame(HEADERS, OPEN, stream, &post(&[])));
+        it.conn
+            .answer(stream, 200, false, |fields| assert!(fields.put_secret(b"x-long", &[b'v'; 1500])))
+            .expect("open");
+        it.hear(&frame(DATA, END_STREAM, stream, &[0; 2000]));
+        it.conn.release(stream, 2000);
+        it.conn.body(stream, b"", true).expect("open");
+        it.conn.done(stream);
+        let waits = it.conn.output().len();
+        if waits > 90_000 {
+            it.conn.sent(waits - 85_000);
+        }
+    }
+}
+
+#[test]
+fn resets_are_forgiven_as_time_goes_by_however_lively_a_client_is() {
+    let mut it = Peer::server();
+    for tick in 0..20_000u32 {
+        it.conn.at_ms(u64::from(tick) * 50);
+        it.hear(&frame(PING, 0, 0, &[0; 8]));
+        // Two a second, of which none is paid for whole.
+        if tick % 10 == 0 {
+            let stream = 2 * tick + 1;
+            it.hear(&[frame(HEADERS, ALL, stream, &get(&[])), reset(stream, 8)].concat());
+            it.conn.done(stream);
+        }
+        let n = it.conn.output().len();
+        it.conn.sent(n.min(17));
+    }
+}
+
+#[test]
 fn a_peer_that_sends_on_and_reads_no_window_is_not_made_room_for_for_ever() {
     let mut it = Peer::server_of(Config { window_bytes: 1000, ..Config::server() });
     it.hear(&frame(HEADERS, OPEN, 1, &post(&[])));

@@ -53,6 +53,14 @@ fn a_window_may_be_less_than_nothing() {
 }
 
 #[test]
+fn a_window_of_a_stream_that_is_closed_cannot_be_too_wide() {
+    let mut it = answering(1, &[], roomy());
+    it.hear(&update(1, (1 << 31) - 1 - 65_535));
+    it.hear(&reset(1, 8));
+    assert_eq!(it.hear(&settings(&[(4, 100_000)])), [Said::Settings]);
+}
+
+#[test]
 fn the_end_of_a_body_needs_no_window() {
     let mut it = answering(3, &[(4, 0)], roomy());
     assert_eq!(it.conn.body(1, b"", true), Ok(0));

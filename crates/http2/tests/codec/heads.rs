@@ -1,7 +1,7 @@
 //! What a message may be (RFC 9113 §8): each rule from a head that is good, with one thing changed.
 
 use crate::kit::*;
-use everyhop_http2::{Config, Fault};
+use everyhop_http2::{Config, Fault, Request};
 
 const TUNNEL: [(&str, &str); 5] = [
     (":method", "CONNECT"),
@@ -241,6 +241,22 @@ fn an_answer_that_has_no_body_may_declare_one() {
     let mut to_head = Peer::client();
     to_head.ask("HEAD", true);
     assert_eq!(to_head.breaks(&[answer("200", OPEN), body].concat()), Fault::BodyLength);
+}
+
+#[test]
+fn a_tunnel_has_no_trailers() {
+    let trailers = frame(HEADERS, ALL, 1, &block(&[("a", "b")]));
+    let open = frame(HEADERS, OPEN, 1, &block(&TUNNEL));
+    assert_eq!(Peer::server().breaks(&[open, trailers.clone()].concat()), Fault::HeadAgain);
+    for (status, is_tunnel) in [("200", true), ("404", false)] {
+        let mut it = Peer::client();
+        let connect = Request { method: b"CONNECT", authority: b"a.test:443", ..Request::default() };
+        it.conn.request(&connect, false, |_| ()).expect("a stream");
+        let answer = [frame(HEADERS, OPEN, 1, &block(&[(":status", status)])), trailers.clone()].concat();
+        let heard = it.hear(&answer);
+        let broken = Said::Broken { stream: 1, fault: Fault::HeadAgain };
+        assert_eq!(heard.len() == 2 && heard[1] == broken, is_tunnel, "{heard:?}");
+    }
 }
 
 #[test]

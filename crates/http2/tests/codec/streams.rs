@@ -69,6 +69,23 @@ fn so_many_resets_are_remembered_and_no_more() {
 }
 
 #[test]
+fn a_client_that_took_back_more_than_it_remembers_keeps_its_connection() {
+    let mut it = Peer::client_of(Config { remembered: 4, ..Config::client() });
+    let all: Vec<u32> = (0..20).map(|_| it.ask("GET", true)).collect();
+    for stream in &all {
+        it.conn.done(*stream);
+    }
+    let other = it.ask("GET", true);
+    for stream in &all {
+        let answer = [frame(HEADERS, OPEN, *stream, &ok(&[])), frame(DATA, END_STREAM, *stream, b"x")].concat();
+        assert_eq!(it.hear(&answer), HELLO, "{stream}");
+    }
+    // What ended in order is closed all the same.
+    assert_eq!(it.hear(&frame(HEADERS, ALL, other, &ok(&[]))).len(), 1);
+    assert_eq!(it.fails(&frame(DATA, 0, other, b"x")), Fault::Closed);
+}
+
+#[test]
 fn a_peer_that_reset_a_stream_says_nothing_more_on_it() {
     let mut it = Peer::server();
     it.hear(&open(1));

@@ -1,19 +1,22 @@
 //! The head of a request, ready to be sent once or again: texts one behind the other in memory that the next one takes.
 //! It judges nothing; what HTTP/2 cannot carry the codec leaves out. Read next: `talk.rs`, which sends it.
 
-use everyhop_http2::Request;
+use everyhop_http2::{Fields, Request};
 
 /// One piece of memory, since it is handed around with a request that waits.
 #[derive(Debug, Clone)]
 pub struct Asking {
-    /// Where method, authority and target end, and whether it is a WebSocket's; these; then of each field its lengths, its name
-    /// and its value.
+    /// Where method, authority and target end, and how it is asked; these; then of each field its lengths, its name and its value.
     bytes: Vec<u8>,
 }
 
-/// Three places, and what an extended CONNECT opens (RFC 8441 §4).
+/// Three places, and how it is asked.
 const FRONT: usize = 3 * 4 + 1;
-const OPENS: usize = 3 * 4;
+const HOW: usize = 3 * 4;
+/// An extended CONNECT opens a WebSocket (RFC 8441 §4).
+const OPENS: u8 = 1;
+/// Its fields are to be kept by nobody, on no hop (RFC 7541 §7.1.3).
+const SECRET: u8 = 2;
 const WEBSOCKET: &str = "websocket";
 /// A name's length in two bytes, a value's in four.
 const LENGTHS: usize = 6;
@@ -34,8 +37,29 @@ impl Asking {
 
     /// It opens a WebSocket, by CONNECT.
     pub fn opens_websocket(mut self) -> Asking {
-        self.bytes[OPENS] = 1;
+        self.bytes[HOW] |= OPENS;
         self
+    }
+
+    /// Nobody is to keep its fields.
+    pub fn secret(mut self) -> Asking {
+        self.bytes[HOW] |= SECRET;
+        self
+    }
+
+    fn is(&self, how: u8) -> bool {
+        self.bytes.get(HOW).is_some_and(|it| it & how != 0)
+    }
+
+    pub(super) fn write(&self, fields: &mut Fields<'_>) {
+        let is_secret = self.is(SECRET);
+        self.each(|name, value| {
+            if is_secret {
+                fields.put_secret(name, value);
+            } else {
+                fields.put(name, value);
+            }
+        });
     }
 
     fn ends(&self) -> [usize; 3] {
@@ -106,7 +130,7 @@ impl Asking {
     pub(super) fn request(&self) -> Request<'_> {
         let part = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
         let [method, authority, path] = self.ends();
-        let opens = self.bytes.get(OPENS) == Some(&1);
+        let opens = self.is(OPENS);
         Request {
             method: if opens { b"CONNECT" } else { part(FRONT, method) },
             scheme: b"https",

@@ -49,6 +49,8 @@ pub enum Came {
 
 /// Reads of one turn, after which others have theirs.
 const READS: u32 = 16;
+/// Who takes no more of what was said is not listened to above so many bytes of it: answers without a body know no window.
+const UNSENT: usize = 256 * 1024;
 
 pub struct Mover<T> {
     talk: Rc<Talk>,
@@ -103,6 +105,9 @@ impl<T: Tap> Mover<T> {
             }
             if self.eof {
                 return self.poll_ended(cx, flushed).map(Came::Ended);
+            }
+            if !flushed && self.talk.with(|it| it.codec.output().len() > UNSENT) {
+                return Poll::Pending;
             }
             if reads == READS || self.talk.with(|it| std::mem::take(&mut it.yields)) {
                 cx.waker().wake_by_ref();

@@ -52,11 +52,7 @@ impl Talk {
         if let Some(ended) = it.ended {
             return Poll::Ready(Err(Lost::Connection(ended)));
         }
-        match it.codec.request(&asking.request(), last, |fields| {
-            asking.each(|name, value| {
-                fields.put(name, value);
-            })
-        }) {
+        match it.codec.request(&asking.request(), last, |fields| asking.write(fields)) {
             Ok(stream) => {
                 it.opens(stream);
                 drop(it);
