@@ -170,3 +170,24 @@ impl Decoder {
         self.table.holds() + self.waste.capacity()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::LOOKED_AT;
+
+    #[test]
+    fn a_name_that_the_table_has_costs_no_look_at_each_of_its_bytes_again() {
+        for letter in [b'a', b'A'] {
+            // A literal that is kept (RFC 7541 §6.2.1), its name 3,999 bytes long, its value empty.
+            let name = vec![letter; 3999];
+            let first = [&[0x40, 0x7f, 0xa0, 0x1e][..], &name, &[0]].concat();
+            let (mut decoder, mut head) = (Decoder::default(), Head::default());
+            decoder.block(&first, &mut head, 65_536, 128).expect("a block");
+            // The entry is kept anew under its own name each time, by two bytes.
+            let before = LOOKED_AT.get();
+            decoder.block(&[0x7e, 0].repeat(1000), &mut head, 65_536, 128).expect("a block");
+            assert!(before >= 3999 && LOOKED_AT.get() - before < 2 * 3999, "{}", LOOKED_AT.get() - before);
+        }
+    }
+}

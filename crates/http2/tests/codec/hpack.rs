@@ -238,27 +238,6 @@ fn some(random: &mut Random) -> (String, String) {
 }
 
 #[test]
-fn a_name_that_the_table_has_costs_no_look_at_each_of_its_bytes_again() {
-    // The entry is kept anew under its own name each time, by two bytes (RFC 7541 §6.2.1).
-    let took = |name: &str| {
-        let mut first = literal(name, "");
-        first[0] = 0x40;
-        let (mut decoder, mut head) = (Decoder::default(), Head::default());
-        decoder.block(&first, &mut head, 65_536, 128).expect("a block");
-        let block = [0x7e, 0].repeat(20_000);
-        let begun = std::time::Instant::now();
-        decoder.block(&block, &mut head, 65_536, 128).expect("a block");
-        begun.elapsed()
-    };
-    for right in [true, false] {
-        let letter = if right { "a" } else { "A" };
-        let least = |name: &str| (0..3).map(|_| took(name)).min().expect("three");
-        let (short, long) = (least(letter), least(&letter.repeat(4000)));
-        assert!(long < short * 8, "{right}: {long:?} and {short:?}");
-    }
-}
-
-#[test]
 fn what_is_written_reads_back_whatever_went_before_and_however_the_table_changes() {
     for seed in 0..60 {
         let mut random = Random::new(seed);
