@@ -95,6 +95,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/compile/test_served_rules.py",
             "tests/unit/compile/test_name_rules.py",
+            "tests/unit/compile/test_secrets_unsaid.py",
             "tests/unit/compile/test_route_rules.py",
             "tests/unit/compile/test_listener_rules.py",
             "tests/unit/compile/test_site_rules.py",
@@ -325,6 +326,7 @@ PIECES: dict[str, Rust | Python] = {
         ("explain/sentences.py", "refusals/finding.py"),
         (
             "tests/unit/refusals/test_findings.py",
+            "tests/unit/compile/test_secrets_unsaid.py",
             "tests/unit/explain/test_sentences.py",
             "tests/unit/explain/test_said.py",
             "tests/unit/trust/test_trust.py",

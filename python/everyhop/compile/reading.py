@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from everyhop.compile.hints import hint
 from everyhop.errors import Refused
 from everyhop.model import Config
-from everyhop.refusals import PAGES, Finding
-from everyhop.source import LISTS, Document, Place, Syntax, Texts, load, whole
+from everyhop.refusals import PAGES, Finding, masked
+from everyhop.source import LISTS, SECRETS, Document, Place, Syntax, Texts, load, whole
 
 Key = tuple[str | int, ...]
 
@@ -101,7 +101,8 @@ def finding(document: Document, error: object) -> Finding:
         what = f"{table} has no {loc[-1]!r}"
         return formless("config/missing-key", loc, place, what, mend)
     slug = "config/wrong-type" if kind.endswith("_type") else "config/wrong-value"
-    shown = repr(given) if isinstance(given, str | int | float | bool) else type(given).__name__
+    is_word = isinstance(given, str | int | float | bool) and not {*SECRETS} & {*key}
+    shown = masked(repr(given)) if is_word else type(given).__name__
     message = str(error["msg"]).replace("Input should be", "it should be")
     return formless(slug, key, document.place(key), f"{thing} is {shown}", message[0].lower() + message[1:])
 

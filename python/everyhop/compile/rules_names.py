@@ -56,6 +56,10 @@ def unique(world: World) -> None:
             first.setdefault(name, index)
 
 
+EXAMPLES = {"key": "key.pem", "token": "token", "secret": "secret"}
+"""Of files, by the setting that names one."""
+
+
 def secrets(world: World) -> None:
     given: list[tuple[Key, str]] = []
     for i, site in enumerate(world.config.site):
@@ -73,20 +77,15 @@ def secrets(world: World) -> None:
         if in_token(text) and key[-1] == "key":
             continue  # judged by rules_pkcs11.py
         if not text.startswith(("file:", "env:", "cred:")):
-            inline = "-----BEGIN" in text
-            what = "a key's PEM stands in the file" if inline else "a key is not a reference"
+            of = str(key[-1])
             # What is not plainly a file's name may be the secret itself, and is not said again.
-            named = text.endswith((".pem", ".key")) and text.isprintable()
-            if key[-1] == "token":
-                what, mend = "a token is not a reference", 'token = "file:/path/to/token"'
-            else:
-                mend = f'key = "file:{text}"' if named else 'key = "file:/path/to/key.pem"'
+            named = of == "key" and text.endswith((".pem", ".key")) and text.isprintable()
             world.refuse(
                 "secret/inline",
                 key,
-                what,
-                mend,
-                f'or {"token" if key[-1] == "token" else "key"} = "cred:NAME" with systemd',
+                "a key's PEM stands in the file" if "-----BEGIN" in text else f"a {of} is not a reference",
+                f'{of} = "file:{text if named else "/path/to/" + EXAMPLES[of]}"',
+                f'or {of} = "cred:NAME" with systemd',
             )
 
 

@@ -96,7 +96,6 @@ def form(world: World, i: int, route: Route) -> None:
                 f"route {route.name!r} passes TLS through and sets allow.clients: {row.reason}",
                 f"remove clients: {row.instead}",
                 'or end TLS here: tls = "mutual"',
-                of_key=True,
             )
         for field, what in (
             ("answers", "how HTTP is read"),

@@ -17,8 +17,8 @@ from everyhop.compile.ticket_keys import TicketKey
 from everyhop.compile.users import Users
 from everyhop.identity import Crl, Mark, Pair, Readings, Roots
 from everyhop.model import Authorizer, Backend, Config, Hop, Route, Side
-from everyhop.refusals import PAGES, Finding
-from everyhop.source import Document, Place
+from everyhop.refusals import PAGES, Finding, masked
+from everyhop.source import SECRETS, Document, Place
 
 Key = tuple[str | int, ...]
 
@@ -128,9 +128,9 @@ class World:
         )
 
     def given(self, key: Key) -> str:
-        """The value that stands at `key`, if it is one word and no secret."""
+        """The value that stands at `key`, if it is one word and no secret; without one that stands in it."""
         value = self.value(key)
-        return "" if value is None or isinstance(value, dict | list) or {"key", "token"} & {*key} else str(value)
+        return "" if value is None or isinstance(value, dict | list) or {*SECRETS} & {*key} else masked(str(value))
 
     def holds_more(self, key: Key) -> bool:
         """A table or list: what is marked is its name, not the bracket where it opens."""

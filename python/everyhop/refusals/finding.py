@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from everyhop.screen import beside, printable, wrapped
-from everyhop.source.document import Place
+from everyhop.source.document import SECRETS, Place
 
 Severity = Literal["refused", "warning", "note"]
 
@@ -61,7 +61,10 @@ def merged(findings: list[Finding], *, strict: bool = False) -> list[Finding]:
 
 
 # A secret that stands in the file, whichever form it has, a line of a key's PEM, and who signs in by a URL: shown as so many stars.
-_KEY = re.compile(r"""(\b(?:key|token|password|secret)["']?\s*[=:]\s*)(?!["']?(?:file|env|cred):)([^\s\[{][^,}]*)""")
+_HELD = rf"""\b(?:{"|".join(SECRETS)})["']?\s*[=:]\s*"""
+_KEY = re.compile(rf"""({_HELD})(?!["']?(?:file|env|cred):)([^\s\[{{][^,}}]*)""")
+_LIST = re.compile(rf"""({_HELD}\[)(.*?)(?=\]\s*(?:[,}}#]|$)|$)""")
+_ENTRY = re.compile(r"""(^\s*|,\s*)(?!["']?(?:file|env|cred):)([^\s,][^,]*)""")
 # No secret: a key of a token, unless its PIN may stand in it.
 _URI = re.compile(r"""pkcs11:(?:(?!pin(?!-source=)[\w%-]*=)[^"'\s,}])*(?=["'\s,}]|$)""", re.I)
 _USER = re.compile(r"""(://)([^\s/"'@:]*:[^\s/"'@]*)(?=@)""")
@@ -74,11 +77,19 @@ def masked(line: str) -> str:
         return "*" * len(line)
     uris = list(_URI.finditer(line))
     line = _URI.sub(lambda m: f"file:{'x' * (len(m[0]) - 5)}", line)
+    line = _LIST.sub(lambda m: m[1] + _ENTRY.sub(starred, m[2]), line)
     for secret in (_KEY, _USER):
-        line = secret.sub(lambda m: m[1] + "*" * len(m[2]), line)
+        line = secret.sub(starred, line)
     for uri in uris:
         line = line[: uri.start()] + uri[0] + line[uri.end() :]
     return line
+
+
+def starred(it: re.Match[str]) -> str:
+    return it[1] + "*" * len(it[2])
+
+
+HELD = f"{SECRETS[0]} = "
 
 
 def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> list[str]:
@@ -91,6 +102,8 @@ def excerpt(place: Place, texts: Mapping[str, str], most: int | None = None) -> 
     row = masked(rows[place.line - 1].expandtabs(1))
     start = place.column - 1
     end = start + place.width
+    if place.secret:
+        row = row[:start] + masked(f"{HELD}{row[start:end]}")[len(HELD) :] + row[end:]
     before, marked, after = (printable(part) for part in (row[:start], row[start:end], row[end:]))
     if most is not None:
         before, marked, after = around(before, marked, after, most - len(f"  {number} | "))

@@ -21,6 +21,10 @@ DEFAULTS = (Path("everyhop.toml"), Path("/etc/everyhop/everyhop.toml"))
 MOST_BYTES = 32 * 1024 * 1024
 
 
+SECRETS = ("key", "token", "password", "secret")
+"""Settings whose values are secrets, where they are no references to one."""
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """Where something stands: 1-based line and column, and how many characters it takes."""
@@ -31,6 +35,8 @@ class Place:
     width: int = 1
     shown: bool = True
     """Whether what stands there may be shown."""
+    secret: bool = False
+    """Whether it is the value of one of `SECRETS`, on whichever line: shown as stars if it is no reference."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
@@ -70,10 +76,10 @@ class Document:
         if self._places is None:
             self._places = yaml_places(self.text) if self.yaml else toml_places.scan(self.text)
         while True:
-            found = self._places.get((*key, "\0key")) if of_key else None
-            found = found or self._places.get(key)
-            if found:
-                return Place(str(self.path), *found)
+            if of_key and (name := self._places.get((*key, "\0key"))):
+                return Place(str(self.path), *name)
+            if found := self._places.get(key):
+                return Place(str(self.path), *found, secret=bool({*SECRETS} & {*key}))
             if not key:
                 return Place(str(self.path), 1, 1)
             key, of_key = key[:-1], False

@@ -139,6 +139,23 @@ def test_files_are_read_in_full_or_for_their_names_alone_or_not_at_all(folder: P
         assert not it.watched and not it.material.entries, "a plan needs no key"
 
 
+def test_of_files_that_may_be_there_those_alone_are_read_on_which_the_plan_depends(folder: Path) -> None:
+    """A site that says its hosts, or has no certificate in a file, has none whose names are asked."""
+    blind = 'host = "z.test"\nrequires = ["blind-proxy"]'
+    named = TEXT.format(hosts='hosts = ["a.test"]', site="", own="internal-ca.pem").replace('host = "p.test"', blind)
+    named = named.replace('chain = "edge.pem", key = "file:edge.key" }, {', "").replace("{{", "{")
+    path = folder / "everyhop.toml"
+    assert compile_file(path, text=named, files="if-there").plan.sites[0].hosts == ["a.test"]
+    with pytest.raises(Refused) as refused:
+        compile_file(path, text=named)
+    assert {f.slug for f in refused.value.findings} == {"route/requirement-not-configured"}, "the key is there"
+    certs = named[named.index("certs = ") :].partition("\n")[0]
+    acme = named.replace(certs, 'certs = "acme"').replace('hosts = ["a.test"]', "").replace(blind, 'host = "z.test"')
+    with pytest.raises(Refused) as refused:
+        compile_file(path, text=acme, files="if-there")
+    assert "acme/names" in {f.slug for f in refused.value.findings}
+
+
 def test_what_is_printed_of_a_compiled_configuration_shows_nothing_of_its_text_and_no_key(folder: Path) -> None:
     text = TEXT.format(hosts="", site="", own="internal-ca.pem") + "# a note of the operator's\n"
     it = compile_file(folder / "everyhop.toml", text=text)
@@ -255,3 +272,20 @@ def test_hosts_are_guessed_once_and_only_for_sites_whose_certificates_were_not_r
     )
     known, none, nothing = hosts(text.replace('name = "s"\n', 'name = "s"\nhosts = ["a.test"]\n'))
     assert known == {"s": ["a.test"]} and none == () and nothing == ""
+
+
+def test_what_is_wrong_with_a_user_is_known_again_by_the_name_and_what_has_none_by_its_line(folder: Path) -> None:
+    """Whoever adds a line above another finds nothing new in it."""
+    asks = TEXT.format(hosts='hosts = ["a.test"]', site="", own="internal-ca.pem")
+    asks += '[[route]]\nname = "u"\nhost = "a.test"\npath = "/u"\ntls = "plaintext"\nto = ["127.0.0.1:1"]\n'
+    asks += 'basic = { file = "some.users" }\n'
+
+    def marks(users: str) -> set[tuple[str, str]]:
+        (folder / "some.users").write_text(users)
+        with pytest.raises(Refused) as refused:
+            compile_file(folder / "everyhop.toml", text=asks)
+        return {(f.slug, f.identity[-1]) for f in refused.value.findings}
+
+    old = ("users/other-hash", "ann")
+    assert marks("ann:{SHA}x\n") == marks("\nann:{SHA}x\n") == {old}
+    assert marks("ann:{SHA}x\nnobody\n") == {old, ("users/line", "2")}

@@ -98,6 +98,31 @@ CASES = {
         "site/host-twice",
         ['"b.test"', '"b.test"'],
     ),
+    "how HTTP is read, on a stream": (
+        route("r", 'protocol = "tcp"\nanswers = "lenient"\n'),
+        "route/http-on-tcp",
+        ["answers"],
+    ),
+    "a limit of requests, on a stream": (
+        route("r", 'protocol = "tcp"\nlimits = { connect_s = 2, first_byte_s = 3 }\n'),
+        "route/http-on-tcp",
+        ["first_byte_s"],
+    ),
+    "how HTTP is read, where TLS passes through": (
+        route("r", 'answers = "lenient"\n', tls="passthrough", host='"x.test"'),
+        "route/layer-7-on-passthrough",
+        ["answers"],
+    ),
+    "a limit of requests, where TLS passes through": (
+        route("r", "limits = { connect_s = 2, body_bytes = 3 }\n", tls="passthrough", host='"x.test"'),
+        "route/layer-7-on-passthrough",
+        ["body_bytes"],
+    ),
+    "whom a client proves to be, where TLS passes through": (
+        route("r", 'allow = { clients = ["c"] }\n', tls="passthrough", host='"x.test"'),
+        "route/layer-7-on-passthrough",
+        ["clients"],
+    ),
     "an acceptance that nobody needs": (
         route(
             "r", 'acceptance = { owner = "o", why = "w", context = "legacy", since = 2026-11-01, until = 2027-01-01 }\n'
