@@ -284,7 +284,7 @@ def edits(it: Edits | None) -> plan.Edits:
     if it is None:
         return NO_EDITS
     gone = sorted({name.lower() for name in it.remove})
-    return plan.Edits(remove=gone, set=fields(it.set, known=True), add=fields(it.add, known=True))
+    return plan.Edits(remove=gone, set=fields(it.set), add=fields(it.add))
 
 
 def locations(it: Route) -> Literal["rewrite", "keep"]:
@@ -321,12 +321,9 @@ def compress(it: Route) -> plan.Compress | None:
     return plan.Compress(codings=list(dict.fromkeys(given.with_)), with_credentials=given.with_credentials)
 
 
-def fields(table: dict[str, str], *, known: bool = False) -> list[plan.Edit]:
-    """`known`: claims of a token and who signed in may be named; that there are any was judged before."""
-    return [
-        plan.Edit(name=n.lower(), value=[*pieces(value, claims=known, user=known)])
-        for n, value in sorted(table.items())
-    ]
+def fields(table: dict[str, str]) -> list[plan.Edit]:
+    """Where claims of a token and who signed in are named there are some, which was judged before."""
+    return [plan.Edit(name=n.lower(), value=[*pieces(v, claims=True, user=True)]) for n, v in sorted(table.items())]
 
 
 def route(world: World, it: Route) -> plan.Route:

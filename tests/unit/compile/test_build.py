@@ -448,3 +448,18 @@ def test_links_of_a_backend_are_changed_back_only_where_something_was_changed_on
         assert edge(f"{HERE}{changed}\n").locations == "rewrite"
         for said in ("keep", "rewrite"):
             assert edge(f'{HERE}{changed}\nlocations = "{said}"\n').locations == said
+
+
+def test_what_a_token_says_and_who_signed_in_is_told_in_fields_that_are_set_and_in_those_that_are_added() -> None:
+    claims = '[[issuer]]\nname = "corp"\nissuer = "https://login.test"\naudience = "api"\nkeys = { file = "k" }\n'
+    claims += 'algorithms = ["ES256"]\n'
+    for asked, top, word, piece in (
+        ('jwt = { issuer = "corp" }\n', claims, "{claim.sub}", {"kind": "claim", "path": ["sub"]}),
+        ('basic = { file = "some.users" }\n', "", "{user}", {"kind": "user"}),
+    ):
+        for how in ("set", "add"):
+            text = f'{NEAR}{asked}request = {{ {how} = {{ x-who = "by {word}" }} }}\n'
+            (way,) = (r.way for r in built(text, top=top).routes if r.name == "r")
+            assert isinstance(way, AtEdge)
+            (told,) = (it for it in getattr(way.request, how) if it.name == "x-who")
+            assert [it.model_dump() for it in told.value] == [{"kind": "text", "text": "by "}, piece]
