@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from everyhop.compile import Compiled, compile_file
+from everyhop.compile import Compiled, compile_file, renewed
 from everyhop.errors import Refused
 from everyhop.refusals import Finding
 from tests.kit import Pki
@@ -289,3 +289,11 @@ def test_what_is_wrong_with_a_user_is_known_again_by_the_name_and_what_has_none_
     old = ("users/other-hash", "ann")
     assert marks("ann:{SHA}x\n") == marks("\nann:{SHA}x\n") == {old}
     assert marks("ann:{SHA}x\nnobody\n") == {old, ("users/line", "2")}
+
+
+def test_what_is_told_of_files_is_told_once_however_often_they_are_read_again(folder: Path) -> None:
+    now = leaf(folder, "edge").not_valid_after_utc - 20 * DAY
+    first = compiled(folder, now=now, hosts='hosts = ["a.test"]')
+    assert "certificate/expires-soon" in {f.slug for f in first.findings}
+    again = renewed(renewed(first, now), now)
+    assert sorted(f.identity for f in again.findings) == sorted(f.identity for f in first.findings)
