@@ -204,6 +204,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_readings.py",
             "tests/unit/identity/test_usable.py",
             "tests/unit/identity/test_workload.py",
+            "tests/unit/compile/test_lists.py",
             CASES,
         ),
     ),

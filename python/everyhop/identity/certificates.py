@@ -197,7 +197,7 @@ def unusable_key(pem: bytes, key: str) -> Unusable:
     mend = "make one that TLS uses here, and have it certified: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
     try:
         kind = kind_of(load_pem_private_key(pem, password=None).public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm):
         return Unusable(
             "certificate/unreadable", f"{key} holds no PEM key that can be read", "give an unencrypted PEM key", "key"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from everyhop.identity.unusable import Half, Unusable
@@ -89,7 +88,7 @@ MADE = {
 def is_base64_of_pem(data: bytes) -> bool:
     try:
         return b"-----BEGIN" in base64.b64decode(b"".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return False
 
 

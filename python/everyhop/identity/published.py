@@ -56,10 +56,10 @@ def published(url: str, body: bytes, roots: Sequence[Roots], held: Published | N
         kept = tuple(it for it in by.along if any(it.subject == one.issuer for one in lists))
         pem = b"".join(it.public_bytes(Encoding.PEM) for it in lists)
         pem += b"".join(it.public_bytes(Encoding.PEM) for it in kept)
-        each = [crl_of(pem, one, url, MEND, {}, "certificates") for one in roots]
+        crl, *_ = [crl_of(pem, one, url, MEND, {}, "certificates") for one in roots]
         if held is not None:
             not_older(lists, held.lists, by.of)
-    return Published(pem, lists, kept, each[0])
+    return Published(pem, lists, kept, crl)
 
 
 def judge_signature(it: x509.CertificateRevocationList, roots: Sequence[Roots], by: Signers) -> None:

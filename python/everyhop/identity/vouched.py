@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from everyhop.identity.certificates import Roots
+from everyhop.identity.chain import issued
 from everyhop.identity.revocation import by_subject, signed_by
 
 CERT_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
@@ -73,7 +73,7 @@ def signers(
 
 def unfit(it: x509.Certificate, above: Sequence[x509.Certificate], now: dt.datetime) -> str | None:
     """Why a certificate makes nobody an authority that signs lists, in words about it."""
-    by = [one for one in above if is_signed_by(it, one)]
+    by = [one for one in above if issued(it, one)]
     if not by:
         return "it is not signed by one of them"
     if not it.not_valid_before_utc <= now < it.not_valid_after_utc:
@@ -88,14 +88,6 @@ def unfit(it: x509.Certificate, above: Sequence[x509.Certificate], now: dt.datet
     if all(is_last(one) for one in by):
         return "the one above it may have no authority below it"
     return None
-
-
-def is_signed_by(it: x509.Certificate, by: x509.Certificate) -> bool:
-    try:
-        it.verify_directly_issued_by(by)
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
 
 
 def is_last(it: x509.Certificate) -> bool:

@@ -72,7 +72,8 @@ def test_must_staple_is_read_where_it_can_be(authority: Signer) -> None:
     must = x509.TLSFeature([x509.TLSFeatureType.status_request])
     other = x509.TLSFeature([x509.TLSFeatureType.status_request_v2])
     unreadable = x509.UnrecognizedExtension(x509.TLSFeature.oid, b"\x05\x00")
-    for extension, is_said in ((must, True), (other, False), (unreadable, False)):
+    unknown = x509.UnrecognizedExtension(x509.TLSFeature.oid, bytes.fromhex("3003020106"))
+    for extension, is_said in ((must, True), (other, False), (unreadable, False), (unknown, False)):
         assert staples(forged("a.test", authority, more=[extension]).cert) is is_said
 
 

@@ -22,6 +22,7 @@ from everyhop.identity import certificates
 from everyhop.identity.certificates import Pair, read_names, read_pair, read_roots, sha256, system_roots
 from everyhop.identity.keys import closing, key_bytes
 from everyhop.identity.mark import mark_of
+from everyhop.identity.readings import Readings
 from everyhop.identity.revocation import read_crl
 from everyhop.identity.unusable import Unusable
 from tests.kit import Pki
@@ -244,6 +245,9 @@ def test_the_roots_of_the_system_are_a_file_that_is_there(monkeypatch: pytest.Mo
     nowhere = paths._replace(cafile="", openssl_cafile=str(tmp_path / "gone.pem"))
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: nowhere)
     assert system_roots().is_file()
+    monkeypatch.setattr(Path, "is_file", lambda _: False)
+    with refused("ca/unusable", "no system CA bundle"):
+        system_roots()
 
 
 def test_of_the_bundle_of_the_system_the_certificates_are_kept_and_nothing_beside_them(
@@ -285,8 +289,9 @@ def test_a_backends_own_certificate_is_a_root_for_backends_alone_and_a_leaf_of_a
 ) -> None:
     own = public(tmp_path, "own", alone("box.test"))
     assert [c.subject for c in read_roots(str(own), tmp_path, own=True).own] == [named("box.test")]
-    with refused("ca/unusable", "which is no CA"):
-        read_roots(str(own), tmp_path)
+    for reading_ in (read_roots, Readings().roots):
+        with refused("ca/unusable", "which is no CA"):
+            reading_(str(own), tmp_path)
     both = tmp_path / "both.pem"
     both.write_bytes(own.read_bytes() + pki.public.file.read_bytes())
     assert read_roots(str(both), tmp_path, own=True).own == (), "an authority beside it vouches for others"

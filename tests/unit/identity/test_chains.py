@@ -169,6 +169,26 @@ def test_an_issuer_that_is_no_authority_and_a_hash_that_is_given_up_are_told(top
     assert said(x509.load_der_x509_certificate(der.replace(sha256, bytes.fromhex("2a864886f70d01017f")))) == []
 
 
+ODD = {
+    "a feature of TLS that nobody knows": ("1.3.6.1.5.5.7.1.24", "3003020106"),
+    "no feature of TLS": ("1.3.6.1.5.5.7.1.24", "3000"),
+    "a name of a kind that nobody knows": ("2.5.29.18", "3006a30430020500"),
+    "no use at all": ("2.5.29.37", "3000"),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_issuer_that_says_what_nobody_can_read_is_told_as_one_that_is_not_seen_to_be_an_authority(
+    top: Signer, what: str
+) -> None:
+    """It was an error of ours: what reading it raises is of no one kind."""
+    oid, der = ODD[what]
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), bytes.fromhex(der))
+    middle = forged("Middle CA", top, ca=True, more=[odd])
+    ((slug, why),) = said(forged("a.test", middle, names=["a.test"]), middle)
+    assert slug == "chain-untrusted" and "'CN=Middle CA' stands as an issuer and is no authority" in why
+
+
 def test_a_missing_issuer_is_told_where_it_is_known_to_be_missing(top: Signer, middle: Signer, leaf: Signer) -> None:
     """Whether a stranger's root or an authority below it is missing cannot be seen; what is known is told."""
     assert slugs(leaf) == [] and slugs(leaf, known=[top]) == []

@@ -71,6 +71,12 @@ def test_a_list_is_taken_as_der_and_as_pem_and_is_kept_the_same(ground: Ground) 
     assert as_der.crl.next_update - as_der.crl.this_update == 25 * HOUR
 
 
+def test_what_is_held_of_a_url_does_not_fill_a_log(ground: Ground) -> None:
+    """Lists may have tens of megabytes."""
+    told = repr(ground.taken(ground.pem()))
+    assert "BEGIN" not in told and "RevocationList" not in told and "along" not in told
+
+
 @pytest.mark.parametrize("body", [b"", b"<html></html>", b"\0" * 64, b"-----BEGIN CERTIFICATE-----"])
 def test_what_is_no_list_is_refused(ground: Ground, body: bytes) -> None:
     assert URL in ground.refused(body)
@@ -143,8 +149,11 @@ def test_a_list_that_was_there_may_not_be_left_out_to_come_back_older(ground: Gr
     merged = read_both(ground, roots)
     with pytest.raises(Unusable, match="which it gave before, is missing"):
         published(URL, ground.pem(), merged, both, NOW)
-    # Who is verified by one of them no more needs no list of it.
+    # Who is verified by one of them no more needs no list of it, and of the other as before.
     assert published(URL, ground.pem(), roots[:1], both, NOW).pem
+    assert published(URL, ground.pem(ground.second), roots[1:], both, NOW).pem
+    with pytest.raises(Unusable, match="'CN=Second CA' is older than the one that is held"):
+        published(URL, ground.pem(ground.second, begins=-2 * HOUR), roots[1:], both, NOW)
 
 
 def read_both(ground: Ground, roots: tuple[Roots, ...]) -> tuple[Roots, ...]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from everyhop.demo.certificates import new_key
 from everyhop.identity import Readings, Unusable
 from everyhop.identity.tokens import EXAMPLE, judge_module, pin_reference, read_pin, read_token_key, read_uri
 from tests.kit import Pki
-from tests.kit.forge import alone, forged, public, root
+from tests.kit.forge import alone, forged, of_version_1, public, root
 
 ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not ROOT, reason="a file of root's is made")
@@ -108,7 +109,7 @@ def test_a_pair_in_a_token_is_read_anew_once_its_pin_is_another(tmp_path: Path, 
     assert pair.token is not None and pair.token.pin == b"1234" and pair.key_pem == b""
     leaf = x509.load_pem_x509_certificate(pki.site.chain.read_bytes())
     assert x509.load_der_x509_certificate(pair.token.certificate) == leaf
-    assert "1234" not in repr(pair)
+    assert "1234" not in repr(pair) and "certificate" not in repr(pair.token)
     first.settle()
     assert Readings(first).pair(str(pki.site.chain), uri, tmp_path, {}) is pair
     pin.write_text("12345\n")
@@ -121,6 +122,22 @@ def test_a_certificate_of_a_kind_that_no_token_is_asked_for_is_told(tmp_path: Pa
     with pytest.raises(Unusable) as told:
         Readings().pair("odd.pem", "pkcs11:token=a;object=b?module-path=/m", tmp_path, {})
     assert told.value.slug == "certificate/unusable" and "P-256" in told.value.what
+
+
+@needs_root
+def test_of_a_chain_the_first_certificate_is_the_key_s_and_is_one_that_engines_take(pki: Pki, tmp_path: Path) -> None:
+    (tmp_path / "m.so").write_bytes(b"")
+    uri = f"pkcs11:token=a;object=b?module-path={tmp_path}/m.so"
+    above = forged("Above CA", root(pki.public), ca=True)
+    leaf = forged("a.test", above, names=["a.test"])
+    pem = b"".join(it.cert.public_bytes(Encoding.PEM) for it in (leaf, above))
+    (tmp_path / "chain.pem").write_bytes(pem)
+    pair = Readings().pair("chain.pem", uri, tmp_path, {})
+    assert pair.token is not None and pair.token.certificate == leaf.cert.public_bytes(Encoding.DER)
+    public(tmp_path, "old", of_version_1("a.test", root(pki.public)))
+    with pytest.raises(Unusable, match=r"old\.pem: the first certificate .*version 1") as told:
+        Readings().pair("old.pem", uri, tmp_path, {})
+    assert told.value.slug == "certificate/unusable" and "version 3" in told.value.mend
 
 
 def test_a_certificate_that_demands_a_stapled_answer_is_refused_by_a_token_s_key_as_well(

@@ -101,6 +101,29 @@ def test_a_certificate_of_version_1_is_told_as_such_and_not_as_one_of_another_ke
     assert str(tmp_path / "a.pem") in found.what and "version 1" in found.what and "match" not in found.what
 
 
+def test_a_first_certificate_on_a_curve_that_nobody_knows_is_told_as_that_whatever_stands_behind_it(
+    pki: Pki, leaf: Signer, tmp_path: Path
+) -> None:
+    """And not as one of another key."""
+    p256, unknown = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")
+    odd = signed(leaf.cert.tbs_certificate_bytes.replace(p256, unknown), root(pki.public))
+    chain = x509.load_der_x509_certificate(odd).public_bytes(Encoding.PEM) + pki.public.file.read_bytes()
+    found = told(tmp_path, chain, pem(leaf.key))
+    assert (found.slug, found.of) == ("certificate/unreadable", "chain")
+    assert "a.pem cannot be read: UnsupportedAlgorithm" in found.what
+
+
+def test_of_a_chain_the_first_is_asked_whether_it_demands_a_stapled_answer(pki: Pki, tmp_path: Path) -> None:
+    """Those who sign others say so for what is below them."""
+    stapled = x509.TLSFeature([x509.TLSFeatureType.status_request])
+    above = forged("Above CA", root(pki.public), ca=True, more=[stapled])
+    below = forged("Below CA", root(pki.public), ca=True)
+    fine = forged("a.test", above, names=["a.test"])
+    assert read(tmp_path, certificate(fine) + certificate(above), pem(fine.key)).names == ("a.test",)
+    it = forged("a.test", below, names=["a.test"], more=[stapled])
+    assert "must-staple" in told(tmp_path, certificate(it) + certificate(below), pem(it.key)).what
+
+
 @pytest.mark.parametrize("feature", [*x509.TLSFeatureType])
 def test_a_certificate_that_demands_a_stapled_answer_is_refused_in_words(
     pki: Pki, tmp_path: Path, feature: x509.TLSFeatureType

@@ -106,6 +106,17 @@ def root_of_length_0(it: Ground) -> Signer:
     return Signer(above.cert, above.key)
 
 
+def test_a_certificate_along_whose_signature_nobody_can_judge_makes_nobody_a_signer_and_spoils_no_other_list(
+    ground: Ground,
+) -> None:
+    """By an algorithm that nobody here knows. It was an end of all that came with it."""
+    der = ground.below.cert.public_bytes(Encoding.DER)
+    sha256, unknown = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")
+    strange = x509.load_der_x509_certificate(der.replace(sha256, unknown))
+    assert issuers(ground.taken(ground.list(ground.root) + pem(strange))) == {"CN=Root CA"}
+    assert "but it is not signed by one of them" in ground.refused(ground.body(Signer(strange, ground.below.key)))
+
+
 def test_an_authority_that_does_not_sign_lists_by_its_usage_signs_none(ground: Ground) -> None:
     mine = forged("Issuing CA", ground.root)
     usage = x509.KeyUsage(True, False, False, False, False, True, False, False, False)

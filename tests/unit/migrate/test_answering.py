@@ -140,3 +140,6 @@ def test_what_it_proves_to_be_is_what_was_asked_of_it(pki: Pki) -> None:
 def test_a_certificate_that_cannot_be_read_names_no_workload(pki: Pki) -> None:
     assert uris({"chain": [base64.b64encode(b"nonsense").decode()]}) == [] == uris(seen(pki, []))
     assert uris(seen(pki, [uri(ID), "b.test"])) == [ID]
+    unknown = x509.UnrecognizedExtension(x509.TLSFeature.oid, bytes.fromhex("3003020106"))
+    odd = forged("b", root(pki.internal), names=[uri(ID)], more=[unknown]).cert.public_bytes(Encoding.DER)
+    assert uris({"chain": [base64.b64encode(odd).decode()]}) == [], "a feature of TLS that nobody knows"

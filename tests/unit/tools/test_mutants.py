@@ -426,7 +426,10 @@ def test_an_accepted_survivor_has_a_reason_above_it() -> None:
 # What takes long and finds nothing that those of one plan do not find, and what tells nothing of the modules that are mutated.
 UNASKED = {
     "tests/unit/advise/test_starting.py",
-    *(f"tests/unit/cli/test_{name}.py" for name in ("ca", "cli", "drawing", "places", "running_plan", "screen")),
+    *(
+        f"tests/unit/cli/test_{name}.py"
+        for name in ("ca", "cli", "drawing", "places", "probe_described", "running_plan", "screen")
+    ),
     "tests/unit/compile/test_hints.py",
     "tests/unit/compile/test_origins.py",
     "tests/unit/diff/test_properties.py",
