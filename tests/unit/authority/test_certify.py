@@ -304,3 +304,15 @@ def test_a_list_tells_what_was_taken_back_with_its_number_and_end(
     assert of_root.next_update_utc == it.generations()[0].issuing.not_valid_after_utc
     assert list(of_root) == [] and isinstance(of_issuing.signature_hash_algorithm, hashes.SHA256)
     assert of_issuing.public_bytes(Encoding.DER)
+
+
+def test_a_list_says_whose_it_is_and_which_one_so_that_whoever_knows_neither_reads_it_all_the_same(
+    own: Callable[..., Authority],
+) -> None:
+    """RFC 5280 §5.2.1, §5.2.3: neither is critical."""
+    lists = own().published()
+    assert len(lists) == 2, "the root's and the issuing authority's"
+    for one in lists:
+        whose = one.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+        which = one.extensions.get_extension_for_class(x509.CRLNumber)
+        assert not whose.critical and not which.critical and len(one.extensions) == 2

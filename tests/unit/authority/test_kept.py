@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -312,3 +313,24 @@ def test_lists_are_made_after_an_authority_ended_as_well(own: Own) -> None:
     assert late.published() == []
     with pytest.raises(EveryhopError):
         late.issue([named(NAME)], "both", DAY)
+
+
+def test_of_files_that_belong_together_the_one_that_cannot_be_written_is_named_and_none_is_changed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "first").write_bytes(b"as it was")
+    (tmp_path / "second").mkdir()
+    with pytest.raises(Surroundings, match=re.escape(f"cannot write {tmp_path / 'second'}: ")):
+        folder_.replace_all((tmp_path / "second", b"new", 0o644), (tmp_path / "first", b"new", 0o644))
+    assert (tmp_path / "first").read_bytes() == b"as it was"
+    assert {it.name for it in tmp_path.iterdir()} == {"first", "second"}
+    gone = tmp_path / "gone" / "first"
+    with pytest.raises(Surroundings, match=re.escape(f"cannot write {gone}: No such file")):
+        folder_.replace_all((gone, b"new", 0o644), (tmp_path / "first", b"new", 0o644))
+
+
+def test_a_file_of_the_folder_that_is_gone_or_none_is_told_with_why(tmp_path: Path) -> None:
+    with pytest.raises(Surroundings, match=re.escape(f"{tmp_path / 'gone'} cannot be read: No such file")):
+        folder_.content(tmp_path / "gone")
+    with pytest.raises(Surroundings, match=re.escape(f"{tmp_path} cannot be read: ")):
+        folder_.content(tmp_path)

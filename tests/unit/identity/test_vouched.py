@@ -109,7 +109,7 @@ def root_of_length_0(it: Ground) -> Signer:
 def test_a_certificate_along_whose_signature_nobody_can_judge_makes_nobody_a_signer_and_spoils_no_other_list(
     ground: Ground,
 ) -> None:
-    """By an algorithm that nobody here knows. It was an end of all that came with it."""
+    """By an algorithm that nobody here knows."""
     der = ground.below.cert.public_bytes(Encoding.DER)
     sha256, unknown = bytes.fromhex("2a8648ce3d040302"), bytes.fromhex("2a8648ce3d04037f")
     strange = x509.load_der_x509_certificate(der.replace(sha256, unknown))
