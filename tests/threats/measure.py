@@ -24,16 +24,7 @@ def cpu_s(kit: EdgeKit) -> float:
 
 
 def rss_kib(kit: EdgeKit) -> int:
-    return memory_kib(kit, "VmRSS")
-
-
-def peak_kib(kit: EdgeKit) -> int:
-    """The most that it ever had."""
-    return memory_kib(kit, "VmHWM")
-
-
-def memory_kib(kit: EdgeKit, what: str) -> int:
-    found = re.search(rf"{what}:\s+(\d+)", Path(f"/proc/{engine_pid(kit)}/status").read_text())
+    found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{engine_pid(kit)}/status").read_text())
     assert found
     return int(found[1])
 
