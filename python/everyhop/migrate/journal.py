@@ -18,7 +18,7 @@ from everyhop.migrate.asked import Asked
 class Journal:
     """Of one route. `path` is where it is kept."""
 
-    path: Path = field(repr=False)
+    path: Path
     before: str
     """The file's text before the first step."""
     entries: list[str]

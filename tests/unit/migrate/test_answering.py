@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from everyhop.authority.enrolment import Token
 from everyhop.compile import Compiled, compile_file
 from everyhop.demo.backends import Backend
 from everyhop.migrate.answering import Answer, answers, instead, proved, uris
@@ -32,12 +35,17 @@ certs = [{{ chain = "edge.pem", key = "file:edge.key" }}]
 name = "i"
 chain = "identity.pem"
 key = "{key}"
+[[identity]]
+name = "own"
+from = "ca"
+authority = "127.0.0.1:1"
+token = "file:token"
 [[route]]
 name = "r"
 host = "a.test"
 tls = "mutual"
 to = ["127.0.0.1:1", "127.0.0.1:{port}"]
-present = "i"
+present = "{present}"
 verify = {verify}
 """
 BY_NAME = '{ ca = "internal-ca.pem", name = "backend.internal" }'
@@ -45,9 +53,16 @@ ID = "spiffe://corp.example/b"
 
 
 def compiled(
-    pki: Pki, port: int = 2, verify: str = BY_NAME, key: str = "file:identity.key", engine: str = ""
+    pki: Pki,
+    port: int = 2,
+    verify: str = BY_NAME,
+    key: str = "file:identity.key",
+    engine: str = "",
+    present: str = "i",
 ) -> Compiled:
-    text = TEXT.format(port=port, verify=verify, key=key, engine=engine)
+    text = TEXT.format(port=port, verify=verify, key=key, engine=engine, present=present)
+    (pki.folder / "token").write_text(str(Token(bytes(32), bytes(32))))
+    (pki.folder / "token").chmod(0o600)
     return compile_file(pki.folder / "everyhop.toml", text=text)
 
 
@@ -79,11 +94,33 @@ def test_one_that_is_somebody_else_asks_nobody_or_is_not_there_is_not_ready(pki:
     plain = Backend("p")
     found = asked(pki, plain.port)
     plain.close()
-    assert not found.ready and found.why.startswith("no TLS that holds: ")
+    assert not found.ready and re.match(r"no TLS that holds: .+ \[hop/[a-z-]+\]: .+", found.why)
+    silent = Backend("s", pki.backend, clients=pki.public.file, demands=True)
+    found = asked(pki, silent.port)
+    silent.close()
+    assert not found.ready and "[hop/" in found.why, (
+        "it says after the handshake alone that it does not take what we show"
+    )
     with socket.create_server(("127.0.0.1", 0)) as it:
         port = it.getsockname()[1]
     found = asked(pki, port)
     assert not found.ready and found.why.startswith("does not answer: ")
+
+
+def test_one_is_known_by_what_is_pinned_as_well_and_without_roots(pki: Pki, backend: Backend) -> None:
+    spki = x509.load_pem_x509_certificate(pki.backend.chain.read_bytes()).public_key()
+    mine = hashlib.sha256(spki.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    assert asked(pki, backend.port, f'{{ pin = "sha256:{mine}" }}').ready
+    found = asked(pki, backend.port, f'{{ pin = "sha256:{"0" * 64}" }}')
+    assert not found.ready and "[hop/pin-mismatch]" in found.why
+
+
+def test_nobody_is_asked_before_an_authority_gave_what_is_shown_and_by_what_is_judged(pki: Pki) -> None:
+    """Nothing listens at port 1: it is said before."""
+    found = answers(compiled(pki, present="own"), "r", 0)
+    assert found == Answer(False, "identity 'own' has no certificate yet")
+    found = answers(compiled(pki, verify='{ ca = "identity:own", crl = "identity:own", name = "b.test" }'), "r", 0)
+    assert found == Answer(False, "the roots of identity:own are not there yet")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a module is root's")
@@ -140,6 +177,9 @@ def test_what_it_proves_to_be_is_what_was_asked_of_it(pki: Pki) -> None:
 def test_a_certificate_that_cannot_be_read_names_no_workload(pki: Pki) -> None:
     assert uris({"chain": [base64.b64encode(b"nonsense").decode()]}) == [] == uris(seen(pki, []))
     assert uris(seen(pki, [uri(ID), "b.test"])) == [ID]
+    leaf, issuer = (seen(pki, [uri(who)])["chain"] for who in (ID, f"{ID}/issuer"))
+    assert isinstance(leaf, list) and isinstance(issuer, list)
+    assert uris({"chain": leaf + issuer}) == [ID], "of the certificate itself, and not of who signed it"
     unknown = x509.UnrecognizedExtension(x509.TLSFeature.oid, bytes.fromhex("3003020106"))
     odd = forged("b", root(pki.internal), names=[uri(ID)], more=[unknown]).cert.public_bytes(Encoding.DER)
     assert uris({"chain": [base64.b64encode(odd).decode()]}) == [], "a feature of TLS that nobody knows"

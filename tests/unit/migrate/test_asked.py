@@ -78,12 +78,13 @@ def test_the_roots_of_a_trust_domain_alone_say_nothing_of_who_is_at_an_address()
 def test_what_nobody_said_is_never_implied() -> None:
     with pytest.raises(Misuse, match="roots are never implied"):
         of(Asked(name="box.internal"))
-    for identities, said in (
-        ({}, r"no \[\[identity\]\]"),
-        ({"a": "files", "b": "ca"}, "several identities to show: a, b"),
+    for identities, said, mend in (
+        ({}, r"no \[\[identity\]\]", "everyhop ca issue makes both"),
+        ({"a": "files", "b": "ca"}, "several identities to show: a, b", "--present NAME"),
     ):
-        with pytest.raises(Misuse, match=said):
+        with pytest.raises(Misuse, match=said) as refused:
             moved({"at": "a.test:1"}, {"verify": ROOTS}, identities, Asked(), Path())
+        assert mend in str(refused.value.more)
 
 
 @pytest.mark.parametrize(
@@ -105,11 +106,14 @@ def test_a_path_of_ours_is_made_whole_and_one_of_the_file_stays(
     base = tmp_path / "etc"
     base.mkdir()
     (base / "theirs.pem").touch()
-    (tmp_path / "ours.pem").touch()
+    for name in ("ours.pem", "both.pem", "system"):
+        (tmp_path / name).touch()
+    (base / "both.pem").touch()
     monkeypatch.chdir(tmp_path)
     assert label("theirs.pem", base) == "theirs.pem"
     assert label("ours.pem", base) == str(tmp_path / "ours.pem")
     assert [label(it, base) for it in ("system", "nowhere.pem")] == ["system", "nowhere.pem"]
+    assert label("both.pem", base) == "both.pem", "what the file says itself is meant first"
 
 
 def test_what_is_asked_now_goes_before_what_was_asked_then() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everyhop.errors import EveryhopError, Surroundings
-from everyhop.migrate.edit import as_mutual, put_back, route_in, with_entry
+from everyhop.migrate.edit import as_mutual, judged, put_back, route_in, with_entry
 
 TEXT = """\
 # the edge of the company
@@ -91,6 +91,7 @@ def test_the_last_step_leaves_a_plain_mutual_route_and_every_comment_but_the_acc
     assert "acceptance" not in out and "mark-" not in out
     assert '  { at = "10.0.0.2:8443", weight = 3 }, # heavier\n' in out
     assert '  "10.0.0.1:8443", # the first\n' in out
+    assert '\nverify = { ca = "ca.pem", name = "wiki.internal" }\n' in out
     assert out.index("# what comes last") < out.index('name = "last"')
 
 
@@ -112,6 +113,7 @@ def test_what_is_put_back_means_what_it_did_and_what_was_changed_elsewhere_stays
     )
     out = put_back(since, TEXT, "wiki")
     assert route_in(out, "wiki") == {**route_in(TEXT, "wiki"), "off_host": False}
+    assert TEXT[TEXT.index("to       = [") : TEXT.index("off_host")] in out, "in the layout that it had"
     assert route_in(out, "last")["host"] == "changed.test" and route_in(out, "api") == route_in(TEXT, "api")
 
 
@@ -119,6 +121,7 @@ def test_what_is_put_back_means_what_it_did_and_what_was_changed_elsewhere_stays
     "acceptance",
     [
         'acceptance = { owner = "a", why = "b", context = "legacy", since = 2026-11-01, until = 2027-02-01 }\n',
+        'acceptance.owner = "a"\n',
         'acceptance.owner = "a"\nacceptance.why = "b"\nacceptance.until = 2027-02-01\n',
         '# on it\n  [route.acceptance]\n  # inside\n  until = 2027-02-01\n  owner = "a"\n# behind\n[route.health]\npath = "/"\n',
     ],
@@ -133,6 +136,11 @@ def test_an_acceptance_goes_however_it_is_written(acceptance: str) -> None:
     assert comments(out) == comments(text)
 
 
+def test_what_stays_is_written_as_it_was() -> None:
+    text = '[[route]]\nname = "r"\ntls = "plaintext"\nto = [{ at = "10.0.0.1:1", tls = "mutual" }]\nverify.ca = "x"  # who\n'
+    assert as_mutual(text, "r").endswith('tls = "mutual"\nto = ["10.0.0.1:1"]\nverify.ca = "x"  # who\n')
+
+
 def test_a_route_in_one_line_and_what_is_no_toml_are_told() -> None:
     with pytest.raises(Surroundings, match="in one line"):
         with_entry('route = [{ name = "r", to = ["a:1"], tls = "plaintext" }]', "r", 0, {"at": "a:1", "tls": "mutual"})
@@ -144,6 +152,9 @@ def test_what_would_come_out_otherwise_than_meant_is_not_given(monkeypatch: pyte
     monkeypatch.setattr("everyhop.migrate.edit.inline", lambda _: "10.0.0.1:80")
     with pytest.raises(EveryhopError, match="cannot be edited by a machine"):
         with_entry(TEXT, "wiki", 0, {"at": "10.0.0.1:8443", "tls": "mutual"})
+    assert judged(TEXT, TEXT, "wiki", lambda _: None) == TEXT
+    with pytest.raises(EveryhopError, match="cannot be edited by a machine"):
+        judged(f"{TEXT}no TOML", TEXT, "wiki", lambda _: None)
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=8)

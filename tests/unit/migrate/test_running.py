@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from everyhop.migrate.running import Counts, bearable, counted, untaken, worse
+from everyhop.engine.frames import listening, packed, receive, send
+from everyhop.errors import EveryhopError, Surroundings
+from everyhop.migrate.running import Counts, Running, bearable, counted, untaken, worse
 
 FINE = Counts(requests=100, identity="demanded", route_answers=100)
 
@@ -45,7 +52,68 @@ def test_counts_are_of_that_hop_and_since_a_mark() -> None:
     assert counted(engine, "r", "b:1", "mutual") == Counts(route_answers=42, route_5xx=2)
     assert counted(engine, "gone", "a:1", "mutual") == Counts()
     engine["routes"].append({"name": "q", "answered": {}, "backends": []})
-    assert counted(engine, "q", "a:1", "mutual").failed == 3, "of the same hop behind another route"
+    of_q = counted(engine, "q", "a:1", "mutual")
+    assert of_q == Counts(failed=3), "of the same hop behind another route, and nobody was answered by this one"
+
+
+@contextlib.contextmanager
+def edge(main: Path, answer: dict[str, object]) -> Iterator[Running]:
+    """Of `main`, whose supervisor answers once, and so."""
+    main.write_text(f'[admin]\nsocket = "{main.parent / "a.sock"}"\n')
+    with listening(main.parent / "a.sock") as door:
+
+        def answers() -> None:
+            with door.accept()[0] as sock:
+                receive(sock)
+                send(sock, packed(answer))
+
+        thread = threading.Thread(target=answers, daemon=True)
+        thread.start()
+        yield Running(main)
+        thread.join(30)
+
+
+def says(config: Path, *, plan: str = "p", maintenance: object = None, drained: object = None) -> dict[str, object]:
+    supervisor = {"config": str(config), "plan_digest": plan, "maintenance": maintenance, "drained": drained}
+    return {"supervisor": supervisor, "engine": {"routes": []}}
+
+
+def test_an_edge_counts_as_running_where_it_runs_this_file_and_its_engine_answers(tmp_path: Path) -> None:
+    (main := tmp_path / "everyhop.toml").touch()
+    (link := tmp_path / "link.toml").symlink_to(main)
+    for config in (main, link):
+        with edge(main, says(config)) as it:
+            assert it.status()["supervisor"]["config"] == str(config)
+    other = tmp_path / "other.toml"
+    with edge(main, says(other)) as it, pytest.raises(Surroundings, match=f"runs {other}, not {main}"):
+        it.status()
+    for part in ("supervisor", "engine"):
+        with edge(main, {**says(main), part: None}) as it, pytest.raises(Surroundings, match="does not answer"):
+            it.status()
+
+
+def test_what_was_done_by_hand_is_no_difference_and_another_plan_is(tmp_path: Path) -> None:
+    main = tmp_path / "everyhop.toml"
+    for answer, differs in (
+        (says(main), False),
+        (says(main, plan="q"), True),
+        (says(main, plan="q", maintenance={"since": 1}), False),
+        (says(main, plan="q", drained=["a:1"]), False),
+        (says(main, maintenance={"since": 1}), False),
+    ):
+        with edge(main, answer) as it:
+            assert it.differs("p") is differs, answer
+
+
+def test_a_file_that_the_edge_reads_is_taken_or_it_is_told_that_it_was_not(tmp_path: Path) -> None:
+    main = tmp_path / "everyhop.toml"
+    with edge(main, {"reloaded": True}) as it:
+        it.reload()
+    with (
+        edge(main, {"reloaded": False, "why": "no"}) as it,
+        pytest.raises(EveryhopError, match="not take the file: no"),
+    ):
+        it.reload()
 
 
 def test_an_edge_that_does_not_take_the_file_is_quoted() -> None:
