@@ -229,6 +229,7 @@ PIECES: dict[str, Rust | Python] = {
         (
             "tests/unit/authority/test_enrolment.py",
             "tests/unit/authority/test_acts.py",
+            "tests/unit/authority/test_damaged.py",
             "tests/unit/authority/test_names.py",
             "tests/unit/authority/test_policy.py",
             "tests/unit/authority/test_rotation.py",

@@ -99,8 +99,14 @@ def replace_all(*files: tuple[Path, bytes, int]) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Others who would write wait meanwhile. The kernel lets go of it, however we end."""
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SECRET)
+    """Others who would write wait meanwhile. The kernel lets go of it, however we end.
+
+    Raises `Surroundings` where the lock cannot be opened, as on a disk that is read-only by now.
+    """
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SECRET)
+    except OSError as e:
+        raise Surroundings(f"cannot write {folder / LOCK}: {e.strerror}; nothing was done") from e
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

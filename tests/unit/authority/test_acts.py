@@ -149,6 +149,30 @@ def test_lists_and_roots_are_written_wherever_they_are_published(own: Own, tmp_p
     assert all((path.stat().st_mode & 0o777) == 0o644 for path in written)
 
 
+def test_what_is_taken_back_and_not_published_everywhere_is_told_as_such_and_stays_taken_back(
+    own: Own, tmp_path: Path
+) -> None:
+    """Whoever reads that it failed does not take it for one that is in force."""
+    replace(own(), publish=(str(tmp_path / "gone"),)).keep()
+    it = opened(tmp_path / "ca")
+    serial = it.issue([A], "both", DAY).entry.serial
+    with pytest.raises(Surroundings, match=r"taken back, and not published everywhere: cannot write .*/gone/") as e:
+        it.revoke(serial, "superseded")
+    assert e.value.more == ("  then: everyhop ca crl DIR",)
+    assert it.index().entries[serial].revoked is not None and revoked(it) == [int(serial, 16)]
+    (tmp_path / "gone").mkdir()
+    it.publish_all()
+    assert (tmp_path / "gone/crl.pem").read_bytes() == (it.at / "crl.pem").read_bytes()
+
+
+def test_no_two_certificates_have_one_serial(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = own()
+    numbers = iter([0xA, 0xA, 0xA, 0xB])
+    monkeypatch.setattr(x509, "random_serial_number", lambda: next(numbers))
+    assert [it.issue([name], "both", DAY).entry.serial for name in (A, B)] == ["0A", "0B"]
+    assert {serial: one.names for serial, one in it.index().entries.items()} == {"0A": (str(A),), "0B": (str(B),)}
+
+
 def test_a_certificate_of_a_retired_generation_is_in_force_for_nobody_and_on_no_list(own: Own) -> None:
     it = own()
     old = it.issue([A], "both", DAY).entry
@@ -181,6 +205,8 @@ def test_none_is_made_where_something_is_or_opened_where_none_is(tmp_path: Path)
         with pytest.raises(Surroundings, match="is there already and not empty"):
             begin(place, policy, PASSPHRASE)
     assert (full / "x").read_text() == file.read_text() == "kept"
+    with pytest.raises(Surroundings, match=r"cannot make .*/file/ca: "):
+        begin(file / "ca", policy, PASSPHRASE)
     (empty := tmp_path / "empty").mkdir()
     begin(empty, policy, PASSPHRASE)
     it = begin(tmp_path / "a/b", policy, PASSPHRASE)

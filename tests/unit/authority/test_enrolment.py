@@ -154,6 +154,8 @@ def test_a_token_is_made_for_names_inside_alone_and_not_for_long(own: Own) -> No
         invite(it, [NAME], "both", DAY, DAY + TEN)
     with pytest.raises(Declined, match="397 days"):
         invite(it, [NAME], "both", 398 * DAY, TEN)
+    with pytest.raises(Misuse, match="say for whom"):
+        invite(it, [], "both", DAY, TEN)
     assert it.index().invitations == {}
     invite(it, [NAME], "both", DAY, DAY)
 
