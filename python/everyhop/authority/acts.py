@@ -287,6 +287,7 @@ def begin(at: Path, policy: Policy, passphrase: bytes, publish: tuple[str, ...] 
             generation.make(beside, 1, policy, passphrase, clock(), None)
             it = Authority(beside, policy, 1, (1,), publish, clock)
             it.keep()
+            index.begin(beside, clock())
             it.publish_all()
             beside.chmod(0o700)
             beside.rename(at)

@@ -130,4 +130,4 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def as_json(value: object) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(value, indent=2) + "\n").encode()

@@ -17,6 +17,7 @@ from everyhop.authority.folder import SECRET, content
 from everyhop.errors import Surroundings
 
 FILE = "index.jsonl"
+LOST = "  put back the last copy of it: without it nobody knows what is in force"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class Index:
 
 
 def read(folder: Path) -> Index:
-    """Raises `Surroundings` for a file that is damaged."""
+    """Raises `Surroundings` for a file that is damaged, or not there: who was taken back would be forgotten with it."""
     path = folder / FILE
     data = content(path) if path.exists() else b""
     whole = data.rfind(b"\n") + 1
+    if not whole:
+        raise Surroundings(f"{path} is gone, or empty; nothing was done", LOST)
     entries: dict[str, Entry] = {}
     invitations: dict[str, Invitation] = {}
     lists = 0
@@ -96,11 +99,12 @@ def read(folder: Path) -> Index:
                     entries[was.serial] = replace(was, revoked=was.revoked or at, reason=told["reason"])
                 case "list":
                     lists = int(told["number"])
+                case "begun":
+                    pass
+                case _:
+                    raise ValueError
         except (ValueError, KeyError, TypeError) as e:
-            raise Surroundings(
-                f"{path}:{n} is damaged ({type(e).__name__}); nothing was done",
-                "  put back the last copy of it: without it nobody knows what is in force",
-            ) from e
+            raise Surroundings(f"{path}:{n} is damaged ({type(e).__name__}); nothing was done", LOST) from e
     return Index(entries, invitations, lists, whole)
 
 
@@ -126,12 +130,20 @@ def invitation(told: dict[str, Any]) -> Invitation:
     )
 
 
+def begin(folder: Path, now: dt.datetime) -> None:
+    """Its first line: an authority that has none has lost its index.
+
+    Raises `Surroundings`.
+    """
+    add(folder, 0, {"event": "begun", "at": now.isoformat()})
+
+
 def add(folder: Path, whole: int, told: dict[str, Any]) -> int:
     """Adds a line behind the whole ones, and gives how many bytes are whole now. Under the folder's lock alone.
 
     Raises `Surroundings`, and then the line is not there.
     """
-    line = json.dumps(told, ensure_ascii=False).encode() + b"\n"
+    line = json.dumps(told).encode() + b"\n"
     try:
         handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, SECRET)
         try:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from everyhop.authority import Authority, generation
+from everyhop.authority.enrolment import invite
 from everyhop.authority.folder import closed
 from everyhop.authority.names import named
 from everyhop.errors import Surroundings
@@ -64,6 +65,36 @@ def test_a_generation_is_not_made_where_nothing_can_be_written(own: Own, tmp_pat
     with pytest.raises(Surroundings, match=f"cannot write in {it.at}: "):
         generation.make(it.at, 2, it.policy, PASSPHRASE, it.clock(), None)
     assert sorted(it.at.iterdir()) == sorted([*before, it.at / "2"]) and (it.at / "2").read_bytes() == b"kept"
+
+
+def test_an_index_that_is_gone_stops_everything_and_nobody_who_was_taken_back_is_forgotten(own: Own) -> None:
+    """It was taken for that of an authority that never issued anything, and its next list took nobody back."""
+    it = own()
+    serial = it.issue(NAMES, "both", DAY).entry.serial
+    it.revoke(serial, "superseded")
+    (path := it.at / "index.jsonl").rename(it.at / "away")
+    acts = (lambda: it.issue(NAMES, "both", DAY), it.publish_all, lambda: invite(it, NAMES, "both", DAY, DAY), it.index)
+    for lost in (None, b"", b'{"event": "list", '):
+        if lost is not None:
+            path.write_bytes(lost)
+        for act in acts:
+            with pytest.raises(Surroundings, match=f"{path} is gone, or empty; nothing was done") as e:
+                act()
+            assert "put back the last copy of it" in e.value.more[0]
+    (it.at / "away").rename(path)
+    assert [one.serial_number for one in it.published()[1]] == [int(serial, 16)]
+    it.publish_all()
+    assert [one.serial_number for one in it.published()[1]] == [int(serial, 16)]
+
+
+def test_a_line_of_the_index_that_tells_of_what_nobody_knows_is_damaged(own: Own) -> None:
+    """Who was taken back by it would be in force."""
+    it = own()
+    it.revoke(it.issue(NAMES, "both", DAY).entry.serial, "superseded")
+    path = it.at / "index.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"revoked"', b'"rewoked"'))
+    with pytest.raises(Surroundings, match=f"{path}:4 is damaged"):
+        it.index()
 
 
 def test_a_lock_that_cannot_be_opened_is_told_and_nothing_is_done(own: Own) -> None:

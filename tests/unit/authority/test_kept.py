@@ -194,7 +194,7 @@ def test_half_a_line_at_the_end_tells_of_nothing_and_one_in_the_middle_stops_eve
     issue(it)
     assert path.read_bytes().startswith(whole) and len(it.index().entries) == 2
     path.write_bytes(whole.replace(b'"serial"', b'"serail"') + last)
-    with pytest.raises(Surroundings, match=r"index\.jsonl:2 is damaged"):
+    with pytest.raises(Surroundings, match=r"index\.jsonl:3 is damaged"):
         issue(it)
 
 

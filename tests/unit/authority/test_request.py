@@ -233,8 +233,10 @@ def test_a_file_that_is_larger_than_any_request_is_not_read(tmp_path: Path) -> N
         else:
             with pytest.raises(Surroundings, match=r"x\.csr cannot be read"):
                 from_file(path)
-    with pytest.raises(Surroundings, match="No such file"):
+    with pytest.raises(Surroundings, match=r"/absent cannot be read: No such file or directory$"):
         from_file(tmp_path / "absent")
+    with pytest.raises(Surroundings, match=r"cannot be read: embedded null byte$"):
+        from_file(tmp_path / "x\0")
 
 
 def test_the_authoritys_own_key_and_a_stolen_one_are_not_certified(own: Own) -> None:
