@@ -130,6 +130,7 @@ class Authority:
             "generation": self.active,
             "begins": cert.not_valid_before_utc.isoformat(),
             "ends": cert.not_valid_after_utc.isoformat(),
+            "lasts_s": int(lasts.total_seconds()),
             "certificate": pem(cert).decode(),
         }
         told |= {"token": token} if token is not None else {}

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 
 from everyhop.authority import generation, index
 from everyhop.authority.acts import Authority, Issued, fits
-from everyhop.authority.certify import BACKDATED, serial_of
+from everyhop.authority.certify import serial_of
 from everyhop.authority.index import Index, Invitation
 from everyhop.authority.names import Name, named
 from everyhop.authority.request import certified, judged
@@ -140,7 +140,7 @@ def good(known: Index, secret: bytes, now: dt.datetime) -> Invitation:
 
 
 def renew(it: Authority, shown: x509.Certificate, csr: x509.CertificateSigningRequest) -> Issued:
-    """Another certificate for whoever proved to have `shown`: of the same names, for the same use, for as long.
+    """Another certificate for whoever proved to have `shown`: of the same names, for the same use, for as long as was asked for.
 
     Raises `Unknown` where that is not in force, `Declined` for a request that asks for more.
     """
@@ -153,4 +153,4 @@ def renew(it: Authority, shown: x509.Certificate, csr: x509.CertificateSigningRe
         names = judged(csr, WHERE, [named(text) for text in was.names], was.use)
         for name in names:
             it.policy.admit(name)
-        return it.issue_held(names, was.use, was.ends - was.begins - BACKDATED, certified(csr))
+        return it.issue_held(names, was.use, was.lasts, certified(csr))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from everyhop.authority.certify import BACKDATED
 from everyhop.authority.folder import SECRET, content
 from everyhop.errors import Surroundings
 
@@ -31,6 +32,8 @@ class Entry:
     generation: int
     begins: dt.datetime
     ends: dt.datetime
+    lasts: dt.timedelta
+    """As it was asked for: with its issuer it may end sooner."""
     pem: str
     revoked: dt.datetime | None = None
     reason: str = ""
@@ -109,13 +112,17 @@ def read(folder: Path) -> Index:
 
 
 def entry(told: dict[str, Any]) -> Entry:
+    begins, ends = (dt.datetime.fromisoformat(told[key]) for key in ("begins", "ends"))
+    # Lines from before it was written down say how long it lasts alone.
+    lasts_s = told.get("lasts_s", (ends - begins - BACKDATED).total_seconds())
     return Entry(
         serial=told["serial"],
         names=tuple(told["names"]),
         use=told["for"],
         generation=int(told["generation"]),
-        begins=dt.datetime.fromisoformat(told["begins"]),
-        ends=dt.datetime.fromisoformat(told["ends"]),
+        begins=begins,
+        ends=ends,
+        lasts=dt.timedelta(seconds=int(lasts_s)),
         pem=told["certificate"],
     )
 

@@ -189,6 +189,28 @@ def test_a_certificate_in_force_becomes_another_of_the_same_names_use_and_length
         renew(it, leaf(first.chain_pem), csr(ca=True))
 
 
+def test_one_that_was_cut_to_the_end_of_its_issuer_becomes_one_of_the_length_that_was_asked_for(own: Own) -> None:
+    """Each was as short as the one before, for ever."""
+    it = own()
+    last_day = it.generations()[0].issuing.not_valid_after_utc - DAY
+    late = replace(it, clock=lambda: last_day)
+    first = late.issue([NAME], "client", 90 * DAY)
+    second = renew(activate(prepare(late, PASSPHRASE)), leaf(first.chain_pem), csr())
+    assert (first.is_cut, first.entry.ends) == (True, last_day + DAY)
+    assert (second.is_cut, second.entry.ends) == (False, last_day + 90 * DAY)
+
+
+def test_one_of_which_only_its_length_is_known_becomes_one_of_that_length(own: Own) -> None:
+    """As authorities wrote it before."""
+    it = own()
+    first = it.issue([NAME], "client", DAY)
+    path = it.at / "index.jsonl"
+    assert path.read_bytes().count(b', "lasts_s": 86400') == 1
+    path.write_bytes(path.read_bytes().replace(b', "lasts_s": 86400', b""))
+    second = renew(it, leaf(first.chain_pem), csr())
+    assert second.entry.ends - second.entry.begins == first.entry.ends - first.entry.begins
+
+
 def test_a_certificate_that_is_not_in_force_becomes_nothing(own: Own) -> None:
     """K01: taken back, ended, of a retired root, of another authority of the same names."""
     it, other = own(), own(folder="other")
