@@ -55,10 +55,10 @@ def secret(path: Path) -> bytes:
     return data
 
 
-def content(path: Path) -> bytes:
+def content(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """Raises `Surroundings`."""
     try:
-        return read_regular(path, MOST_BYTES)[0]
+        return read_regular(path, most_bytes)[0]
     except (OSError, ValueError) as e:
         raise Surroundings(f"{path} cannot be read: {getattr(e, 'strerror', None) or e}") from e
 

@@ -18,6 +18,8 @@ from everyhop.authority.folder import SECRET, content
 from everyhop.errors import Surroundings
 
 FILE = "index.jsonl"
+MOST_BYTES = 1 << 30
+"""Some 700,000 certificates. Beyond it nothing could be issued or taken back any more, so it is far."""
 LOST = "  put back the last copy of it: without it nobody knows what is in force"
 
 
@@ -75,7 +77,7 @@ class Index:
 def read(folder: Path) -> Index:
     """Raises `Surroundings` for a file that is damaged, or not there: who was taken back would be forgotten with it."""
     path = folder / FILE
-    data = content(path) if path.exists() else b""
+    data = content(path, MOST_BYTES) if path.exists() else b""
     whole = data.rfind(b"\n") + 1
     if not whole:
         raise Surroundings(f"{path} is gone, or empty; nothing was done", LOST)

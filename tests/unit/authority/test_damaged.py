@@ -87,6 +87,15 @@ def test_an_index_that_is_gone_stops_everything_and_nobody_who_was_taken_back_is
     assert [one.serial_number for one in it.published()[1]] == [int(serial, 16)]
 
 
+def test_an_index_that_has_grown_for_years_is_still_read(own: Own) -> None:
+    """From 64 MiB on nothing could be issued or taken back, and nothing makes it smaller."""
+    it = own()
+    serial = it.issue(NAMES, "both", DAY).entry.serial
+    with (it.at / "index.jsonl").open("ab") as file:
+        file.write(b'{"event": "begun", "more": "' + b"x" * (64 << 20) + b'"}\n')
+    assert [*it.index().entries] == [serial]
+
+
 def test_a_line_of_the_index_that_tells_of_what_nobody_knows_is_damaged(own: Own) -> None:
     """Who was taken back by it would be in force."""
     it = own()
