@@ -45,12 +45,11 @@ pub(crate) struct Piece {
     pub(crate) last: bool,
 }
 
-/// What the connection's windows take: theirs of us, ours of them. Of ours: what came and was not released, and what was
-/// released and not said, which is less than nothing where the window was made narrower.
+/// What the connection's windows take: theirs of us, ours of them. Of ours: what was released and not said, which is less
+/// than nothing where the window was made narrower.
 pub(crate) struct Windows {
     pub(crate) send: i64,
     pub(crate) recv: i64,
-    pub(crate) held: i64,
     pub(crate) unsaid: i64,
     pub(crate) target: u32,
 }
@@ -137,7 +136,7 @@ impl Connection {
             next: 1,
             remembered: Remembered::default(),
             turns: Turns::default(),
-            windows: Windows { send: i64::from(FIRST_WINDOW), recv: i64::from(target), held: 0, unsaid: 0, target },
+            windows: Windows { send: i64::from(FIRST_WINDOW), recv: i64::from(target), unsaid: 0, target },
             output,
             decoder: Decoder::default(),
             encoder: Encoder::default(),

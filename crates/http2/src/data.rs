@@ -107,7 +107,6 @@ impl Connection {
             return Ok(Step::Took(n));
         };
         self.streams.at_mut(at).held += n as u32;
-        self.windows.held += n as i64;
         let last = self.piece.last && self.piece.left == 0;
         if last {
             self.over(at, RECV_OVER);
@@ -129,7 +128,6 @@ impl Connection {
         let bytes = bytes.min(it.held);
         it.held -= bytes;
         it.unsaid += bytes;
-        self.windows.held -= i64::from(bytes);
         self.windows.unsaid += i64::from(bytes);
     }
 

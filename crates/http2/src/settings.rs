@@ -89,10 +89,9 @@ impl Connection {
             INITIAL_WINDOW_SIZE if i64::from(value) > MOST_WINDOW => return Err(Fault::Window),
             INITIAL_WINDOW_SIZE => self.their_window(i64::from(value))?,
             MAX_FRAME_SIZE if !(FRAME as u32..=LONGEST_FRAME).contains(&value) => return Err(Fault::Setting),
-            // A body in longer frames would hold the others up.
-            MAX_FRAME_SIZE => {}
             ENABLE_CONNECT_PROTOCOL if value > 1 || value == 0 && self.theirs.connects => return Err(Fault::Setting),
             ENABLE_CONNECT_PROTOCOL => self.theirs.connects = value == 1,
+            // Longer frames too, in which a body would hold the others up.
             _ => {}
         }
         Ok(())

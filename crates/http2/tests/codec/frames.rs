@@ -84,6 +84,8 @@ fn a_setting_that_must_not_be_ends_the_connection() {
     let fine = settings(&[(1, 0), (2, 0), (3, 0), (4, 0), (5, 16_384), (5, 16_777_215), (6, 0), (8, 0), (99, 99)]);
     assert_eq!(Peer::server().hear(&fine), [Said::Settings]);
     assert_eq!(Peer::client().hear(&fine), [Said::Settings]);
+    // A client may take pushes, of which there are none.
+    assert_eq!(Peer::server().hear(&settings(&[(2, 1)])), [Said::Settings]);
 }
 
 #[test]

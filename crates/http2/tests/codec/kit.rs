@@ -245,6 +245,11 @@ impl Peer {
         self.hears(bytes).expect("nothing that ends the connection")
     }
 
+    /// Whether what it hears is a head, and nothing is wrong with it.
+    pub fn takes(&mut self, bytes: &[u8]) -> bool {
+        matches!(self.hear(bytes)[..], [Said::Head { .. }])
+    }
+
     /// What it says, as its peer would read it.
     pub fn says(&mut self) -> Vec<Frame> {
         let all = frames(self.conn.output());

@@ -1,6 +1,7 @@
 //! What is promised of the codec, by hand: a file a subject.
 
 mod against;
+mod bounds;
 mod cut;
 mod floods;
 mod flow;
