@@ -206,6 +206,19 @@ def test_what_a_certificate_may_sign_and_how_long_it_lasts_is_what_is_said_of_it
         assert cert.not_valid_after_utc - cert.not_valid_before_utc == days * DAY + a_little
 
 
+def test_nothing_is_critical_but_what_whoever_does_not_know_it_must_stop_at(own: Callable[..., Authority]) -> None:
+    """RFC 5280 §4.2.1: old programs know no use of keys for TLS, and are to read the rest."""
+    it = own()
+    (first,) = it.generations()
+    leaf, _ = x509.load_pem_x509_certificates(it.issue([named("a.corp.example")], "both", DAY).chain_pem)
+    always = {"basicConstraints", "keyUsage"}
+    for cert, more in ((first.root, set()), (first.issuing, {"nameConstraints"}), (leaf, set())):
+        assert {one.oid._name for one in cert.extensions if one.critical} == always | more
+    for cert in (first.issuing, leaf):
+        uses = cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert [*uses] == [*certify.USES["both"]]
+
+
 def test_names_lie_inside_of_what_the_certificate_says_for_everybody_who_verifies(
     own: Callable[..., Authority],
 ) -> None:
