@@ -38,7 +38,7 @@ def enroll(token: Token, host: str, port: int) -> Given:
     """Raises `Surroundings` where the authority is not reached or is another, `Declined` where it refuses."""
     root = trusted_by(token, asked(unverified(), host, port, "GET", "/roots"), f"{host}:{port}")
     shown = base64.urlsafe_b64encode(token.secret).decode()
-    return given(verified(root.decode()), host, port, "/enrol", {"Authorization": f"Bearer {shown}"})
+    return given(verified(root), host, port, "/enrol", {"Authorization": f"Bearer {shown}"})
 
 
 def renew(roots: bytes, chain: Path, key: Path, host: str, port: int) -> Given:
@@ -46,7 +46,7 @@ def renew(roots: bytes, chain: Path, key: Path, host: str, port: int) -> Given:
 
     Raises as `enroll`.
     """
-    context = verified(roots.decode())
+    context = verified(roots)
     try:
         context.load_cert_chain(chain, key)
     except (OSError, ssl.SSLError) as e:
@@ -56,7 +56,7 @@ def renew(roots: bytes, chain: Path, key: Path, host: str, port: int) -> Given:
 
 def published(roots: bytes, host: str, port: int) -> tuple[bytes, bytes]:
     """The roots and lists of now. Raises as `enroll`."""
-    context = verified(roots.decode())
+    context = verified(roots)
     found, lists = (asked(context, host, port, "GET", path) for path in ("/roots", "/lists"))
     try:
         x509.load_pem_x509_certificates(found)
@@ -73,10 +73,15 @@ def unverified() -> ssl.SSLContext:
     return context
 
 
-def verified(roots: str) -> ssl.SSLContext:
+def verified(roots: bytes) -> ssl.SSLContext:
+    """Raises `Surroundings` for what holds no roots."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(cadata=roots)
+    try:
+        context.load_verify_locations(cadata=roots.decode())
+    except (ssl.SSLError, ValueError) as e:
+        why = "the roots by which the authority is believed cannot be read; nothing was said to it"
+        raise Surroundings(why, "  get them anew, by a token: everyhop ca enroll") from e
     return context
 
 

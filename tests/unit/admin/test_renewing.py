@@ -145,3 +145,16 @@ def test_a_folder_that_others_can_use_is_given_no_key(ground: Ground) -> None:
     ground.it.held.at.chmod(0o700)
     ground.it.step()
     assert ground.it.standing.problem is None
+
+
+def test_roots_that_were_spoiled_are_told_and_it_does_not_cease(ground: Ground) -> None:
+    """Its thread ended, and nobody renewed anything any more."""
+    ground.token()
+    ground.it.step()
+    whole = ground.it.held.roots.read_bytes()
+    for spoiled in (b"", b"\xff"):
+        ground.it.held.roots.write_bytes(spoiled)
+        assert ground.it.step() >= FIRST_S
+        assert "cannot be read; nothing was said to it" in (ground.it.standing.problem or "")
+    ground.it.held.roots.write_bytes(whole)
+    assert ground.it.step() == ASK_S and ground.it.standing.problem is None

@@ -98,7 +98,7 @@ def test_an_answer_that_says_nothing_of_its_length_or_is_too_long_is_none(
     roots, _ = files(own_at)
     given = {"/roots": HEAD.format(200, "").encode() + roots}
     with answering(own_at, given, says_the_end=True) as port:
-        context = verified(roots.decode())
+        context = verified(roots)
         with pytest.raises(Surroundings, match="does not say how long its answer is"):
             asked(context, HOST, port, "GET", "/roots")
         given["/roots"] = whole(roots)
@@ -117,7 +117,7 @@ def test_what_is_no_200_is_told_with_its_reason(own_at: Authority) -> None:
     for code, data, why in ((403, body, "answered 403: it is late"), (503, b"[]", "and did not say why")):
         given = {"/roots": HEAD.format(code, f"Content-Length: {len(data)}\r\n").encode() + data}
         with answering(own_at, given, says_the_end=True) as port, pytest.raises(Declined, match=why):
-            asked(verified(roots.decode()), HOST, port, "GET", "/roots")
+            asked(verified(roots), HOST, port, "GET", "/roots")
 
 
 @contextlib.contextmanager
@@ -190,7 +190,20 @@ def test_what_is_no_certificate_of_the_key_that_was_made_is_not_kept(
     roots = files(own_at)[0]
     body = json.dumps(told(roots.decode())).encode()
     with answering(own_at, {"/enrol": whole(body)}, says_the_end=True) as port, pytest.raises(Surroundings, match=why):
-        client.given(verified(roots.decode()), HOST, port, "/enrol", {})
+        client.given(verified(roots), HOST, port, "/enrol", {})
+
+
+@pytest.mark.parametrize(
+    "spoiled", [b"", b"nonsense", b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_an_authority_is_not_asked_by_roots_that_cannot_be_read(spoiled: bytes, tmp_path: Path) -> None:
+    """It was an error of ours, by which an edge's renewals ended."""
+    for act in (
+        lambda: published(spoiled, HOST, 1),
+        lambda: renew(spoiled, tmp_path / "chain", tmp_path / "key", HOST, 1),
+    ):
+        with pytest.raises(Surroundings, match="cannot be read; nothing was said to it"):
+            act()
 
 
 def test_roots_that_cannot_be_read_are_not_kept(own_at: Authority) -> None:
