@@ -134,7 +134,11 @@ def asked(
         data = answer.read(MOST_BYTES)
     except ssl.SSLCertVerificationError as e:
         raise Surroundings(f"{host}:{port} is not believed: {e.verify_message}; nothing was said to it") from e
-    except (OSError, http.client.HTTPException) as e:
+    except (
+        OSError,
+        UnicodeError,
+        http.client.HTTPException,
+    ) as e:  # of a label that is empty or too long the resolver says the second
         raise Surroundings(f"{host}:{port} did not answer: {e}") from e
     finally:
         connection.close()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from everyhop.authority import Authority, client
 from everyhop.authority.acts import LISTS, ROOTS
 from everyhop.authority.client import asked, enroll, published, renew, verified
-from everyhop.authority.enrolment import invite
+from everyhop.authority.enrolment import Token, invite
 from everyhop.authority.names import named
 from everyhop.authority.server import Server
 from everyhop.errors import Declined, Surroundings
@@ -204,6 +204,13 @@ def test_an_authority_is_not_asked_by_roots_that_cannot_be_read(spoiled: bytes, 
     ):
         with pytest.raises(Surroundings, match="cannot be read; nothing was said to it"):
             act()
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.test"])
+def test_a_name_that_no_host_has_is_told_as_one_that_did_not_answer(host: str) -> None:
+    """It was an error of ours."""
+    with pytest.raises(Surroundings, match=f"^{host}:1 did not answer: .*label"):
+        enroll(Token(bytes(32), bytes(32)), host, 1)
 
 
 def test_roots_that_cannot_be_read_are_not_kept(own_at: Authority) -> None:
