@@ -6,7 +6,7 @@ use crate::connection::Connection;
 use crate::event::{Event, NotSent};
 use crate::fault::{Code, Fault};
 use crate::frame::{GOAWAY, RESET};
-use crate::streams::{ANY, COUNTS, DEAD, RECV_OVER, SEND_OVER, Stream};
+use crate::streams::{COUNTS, DEAD, RECV_OVER, SEND_OVER, Stream};
 
 impl Connection {
     pub(crate) fn begin(&mut self, stream: u32, flags: u16, left: u64) -> usize {
@@ -17,7 +17,6 @@ impl Connection {
             send: self.theirs.window,
             recv: self.ours.window,
             left,
-            owes: ANY,
             ..Stream::default()
         })
     }

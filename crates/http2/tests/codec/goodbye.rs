@@ -121,3 +121,43 @@ fn an_end_within_a_frame_a_head_or_the_preface_is_a_fault() {
     it.hear(b"PRI * HT");
     assert_eq!(it.conn.end_of_input(), Err(Fault::Truncated));
 }
+
+/// A server that went away, whose client knows, with a request that it still answers.
+fn gone() -> Peer {
+    let mut it = Peer::server();
+    assert!(!it.conn.is_over());
+    it.hear(&asks(1));
+    it.conn.leave();
+    let said = it.says();
+    assert_eq!(it.hear(&frame(PING, ACK, 0, &said[1].payload)), [Said::Left]);
+    assert_eq!(it.says(), frames(&goaway(1, 0)));
+    it
+}
+
+#[test]
+fn whoever_went_away_names_no_higher_stream_when_it_ends() {
+    let mut it = gone();
+    assert_eq!(it.hear(&asks(5)), []);
+    assert_eq!(it.hears(&update(0, 0)), Err(Fault::NoIncrement));
+    assert_eq!(it.says(), frames(&goaway(1, 1)), "or the client would not ask elsewhere (RFC 9113 §6.8)");
+}
+
+#[test]
+fn the_last_stream_before_a_goodbye_is_closed_as_any_other() {
+    let mut it = gone();
+    assert_eq!(it.hear(&[asks(3), frame(DATA, 0, 3, b"x")].concat()), [], "of this nothing is known");
+    it.conn.answer(1, 200, true, |_| ()).expect("open");
+    it.says();
+    assert_eq!(it.fails(&frame(DATA, 0, 1, b"x")), Fault::Closed);
+}
+
+#[test]
+fn a_server_that_only_began_to_go_away_is_not_over_and_one_that_ended_says_nothing_more() {
+    let mut it = Peer::server();
+    it.conn.leave();
+    assert!(!it.conn.is_over());
+    let mut it = Peer::server();
+    it.fails(&update(0, 0));
+    it.conn.leave();
+    assert_eq!(it.says(), []);
+}

@@ -13,5 +13,6 @@ mod kit;
 mod other;
 mod sent;
 mod streams;
+mod tables;
 mod together;
 mod waiting;
