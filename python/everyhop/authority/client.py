@@ -134,11 +134,8 @@ def asked(
         data = answer.read(MOST_BYTES)
     except ssl.SSLCertVerificationError as e:
         raise Surroundings(f"{host}:{port} is not believed: {e.verify_message}; nothing was said to it") from e
-    except (
-        OSError,
-        UnicodeError,
-        http.client.HTTPException,
-    ) as e:  # of a label that is empty or too long the resolver says the second
+    # Of a label that is empty or too long a resolver is never asked.
+    except (OSError, UnicodeError, http.client.HTTPException) as e:
         raise Surroundings(f"{host}:{port} did not answer: {e}") from e
     finally:
         connection.close()
