@@ -34,8 +34,8 @@ impl Connection {
     }
 
     fn withdraw_if_waiting(&mut self, at: usize) {
-        let it = self.streams.at(at);
-        if it.wants > 0 || it.turn > 0 {
+        // Whoever has a turn still wants something.
+        if self.streams.at(at).wants > 0 {
             self.withdraw(at);
             self.take_turns();
         }

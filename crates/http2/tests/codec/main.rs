@@ -15,4 +15,5 @@ mod sent;
 mod streams;
 mod tables;
 mod together;
+mod turns;
 mod waiting;
