@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import socket
@@ -17,7 +16,7 @@ import ssl
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import (
@@ -27,7 +26,6 @@ from bench import (
     features,
     inspecting,
     many_checks,
-    page,
     passing,
     passing_subjects,
     stalled_readers,
@@ -35,7 +33,7 @@ from bench import (
     uploads,
 )
 from bench.cells import Cannot, Cell, all_cells
-from bench.stage import RESULTS, absent, machine, put, stage, stop
+from bench.stage import absent, machine, put, renew, stage, stop
 from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_with, wait_port
 
 NOISY = 0.2
@@ -141,13 +139,24 @@ def say(result: dict[str, object]) -> None:
     )
 
 
-def in_use(rounds: int, scale: float) -> dict[str, object]:
+def in_use(rounds: int, scale: float) -> dict[str, Callable[[], object]]:
     """What features cost, by the keys under which the page looks for them."""
     return {
-        "features": features.figures(rounds, scale, list(feature_subjects.MAKERS)),
-        "passing": passing.figures(rounds, scale, list(passing_subjects.MAKERS)),
-        "inspecting": inspecting.figures(rounds, scale, list(inspecting.PEERS)),
-        "checks": many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS)),
+        "features": lambda: features.figures(rounds, scale, list(feature_subjects.MAKERS)),
+        "passing": lambda: passing.figures(rounds, scale, list(passing_subjects.MAKERS)),
+        "inspecting": lambda: inspecting.figures(rounds, scale, list(inspecting.PEERS)),
+        "checks": lambda: many_checks.measure(1000, many_checks.SECONDS, list(checking_subjects.MAKERS)),
+    }
+
+
+def parts(folder: Path, back: Origin, rounds: int, scale: float) -> dict[str, Callable[[], object]]:
+    """What is measured behind the cells, as `in_use`."""
+    return {
+        "own": lambda: extras.own(folder, back, rounds, scale),
+        "times": lambda: times.measure(folder, back),
+        "stalled": lambda: stalled_readers.measure(folder, back, 64),
+        "uploads": lambda: uploads.measure(folder, back, 100),
+        **in_use(rounds, scale),
     }
 
 
@@ -168,8 +177,8 @@ def main() -> int:
     given = parser.parse_args()
     if given.features:
         os.sched_setaffinity(0, {int(LOAD_CPU)})
-        for key, rows in in_use(given.rounds, given.scale).items():
-            put(key, rows)
+        for key, part in in_use(given.rounds, given.scale).items():
+            put(key, part())
         return 0
     if given.before:
         ALL["before"] = lambda folder, back: before(folder, back, given.before.resolve())
@@ -196,19 +205,16 @@ def main() -> int:
                         found["cells"].append(result)  # type: ignore[attr-defined]
                         say(result)
                 if not given.only and not given.before:
-                    found["extras"] += extras.latency(folder, subjects, 3 if given.scale >= 1 else 1)  # type: ignore[operator]
-                    found["own"] = extras.own(folder, back, given.rounds, given.scale)
-                    found["times"] = times.measure(folder, back)
-                    found["stalled"] = stalled_readers.measure(folder, back, 64)
-                    found["uploads"] = uploads.measure(folder, back, 100)
-                    found |= in_use(given.rounds, given.scale)
                     found["absent"] = absent(peers, {s.name for s in subjects})
                     found["subjects"] = {
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }
                     found["machine"] = machine()
-                    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-                    page.render(RESULTS)
+                    found["extras"] += extras.latency(folder, subjects, 2 if given.scale >= 1 else 1)  # type: ignore[operator]
+                    renew(found)
+                    for key, part in parts(folder, back, given.rounds, given.scale).items():
+                        found[key] = part()
+                        renew(found)
     return 0
 
 

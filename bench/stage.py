@@ -20,6 +20,8 @@ from everyhop.demo.certificates import Authority
 Figures = Callable[[int, float, list[str], str], dict[str, object]]
 """Of so many rounds of so much of the load, of those peers, and of one thing alone where it is named."""
 RESULTS = Path(__file__).parent / "results.json"
+NO_PARTS = {"absent", "cells", "extras", "machine", "machines", "subjects"}
+"""What tells of the run as a whole, beside its parts."""
 
 
 def put(key: str, rows: object) -> None:
@@ -27,6 +29,16 @@ def put(key: str, rows: object) -> None:
     found = json.loads(RESULTS.read_text())
     machines = {**found.get("machines", {}), key: machine()}
     RESULTS.write_text(json.dumps({**found, key: rows, "machines": machines}, indent=1, sort_keys=True) + "\n")
+    page.render(RESULTS)
+
+
+def renew(found: dict[str, object]) -> None:
+    """What was measured by now in place of what was before, so that a run which is broken off has said something: a part that is
+    still to come stays as it was, with the machine that it was measured on."""
+    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    were = {**dict.fromkeys(old.keys() - NO_PARTS, old.get("machine")), **old.get("machines", {})}
+    machines = {key: it for key, it in were.items() if key not in found}
+    RESULTS.write_text(json.dumps({**old, **found, "machines": machines}, indent=1, sort_keys=True) + "\n")
     page.render(RESULTS)
 
 

@@ -77,8 +77,8 @@ impl Edge {
         let Some(running) = self.core.running() else { return };
         let Some(arrived) = Arrived::new(&self.core, running, 0, None, peer, None) else { return };
         let protocol = if speaks == Speaks::Http2 { "h2" } else { "http/1.1" };
-        let facts = TlsFacts { alpn: Some(protocol.to_owned()), peer: client, ..TlsFacts::default() };
-        let opened = Opened::new(arrived, None, 0, facts, Vec::new());
+        let facts = TlsFacts { alpn: Some(protocol.into()), peer: client.map(Box::new), ..TlsFacts::default() };
+        let opened = Opened::new(arrived, None, 0, facts);
         client::serve(opened, Wire::plain(Sock::Unix(sock)));
     }
 

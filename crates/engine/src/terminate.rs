@@ -27,8 +27,6 @@ use std::time::{Duration, Instant};
 pub(crate) struct Opened {
     pub(crate) arrived: Staying<Promised>,
     pub(crate) facts: TlsFacts,
-    /// The verified leaf and its issuers, DER, as the client sent them; empty where nobody proved anything.
-    pub(crate) client_chain: Vec<Vec<u8>>,
     pub(crate) fragment: Rc<ConnFragment>,
     /// How long the handshake took once the hello was there: the way to the client and back.
     pub(crate) way: Duration,
@@ -43,8 +41,6 @@ pub(crate) struct Promised {
     pub(crate) promise: Arc<str>,
     /// A client may be known by certificate there.
     pub(crate) knows_clients: bool,
-    /// As in `SiteRun`.
-    pub(crate) hsts: Option<Arc<str>>,
     limits: Arc<Limits>,
 }
 
@@ -57,7 +53,6 @@ impl Promised {
             site,
             promise: at.map(|s| s.promise.clone()).unwrap_or_default(),
             knows_clients: at.is_some_and(|s| s.knows_clients),
-            hsts: at.and_then(|s| s.hsts.clone()),
             limits: running.limits.clone(),
         }
     }
@@ -97,12 +92,10 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
     let why = match shaken {
         Ok(Ok(())) => {
             wire.small_first();
-            let chain = wire.session().and_then(|s| s.common().peer_certificates()).unwrap_or_default();
-            let chain = chain.iter().map(|c| c.as_ref().to_vec()).collect();
             if let Some(it) = arrived.running.sites.get(site) {
                 it.exchanges.count(&facts);
             }
-            let opened = Opened::new(arrived, hello.host.as_deref(), site, facts, chain);
+            let opened = Opened::new(arrived, hello.host.as_deref(), site, facts);
             return Some((Opened { way: began.elapsed(), ..opened }, wire));
         }
         Ok(Err(WireError::Tls(e))) => {
@@ -125,29 +118,16 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
 
 impl Opened {
     /// The session with what each of its observations says.
-    pub(crate) fn new(
-        arrived: Arrived,
-        sni: Option<&str>,
-        site: usize,
-        facts: TlsFacts,
-        client_chain: Vec<Vec<u8>>,
-    ) -> Opened {
-        Opened::of(arrived, sni, Some(site), "ended", facts, client_chain)
+    pub(crate) fn new(arrived: Arrived, sni: Option<&str>, site: usize, facts: TlsFacts) -> Opened {
+        Opened::of(arrived, sni, Some(site), "ended", facts)
     }
 
     /// A connection without TLS, of which nothing is proved.
     pub(crate) fn in_the_clear(arrived: Arrived) -> Opened {
-        Opened::of(arrived, None, None, "plaintext", TlsFacts::default(), Vec::new())
+        Opened::of(arrived, None, None, "plaintext", TlsFacts::default())
     }
 
-    fn of(
-        arrived: Arrived,
-        sni: Option<&str>,
-        site: Option<usize>,
-        tls: &'static str,
-        facts: TlsFacts,
-        client_chain: Vec<Vec<u8>>,
-    ) -> Opened {
+    fn of(arrived: Arrived, sni: Option<&str>, site: Option<usize>, tls: &'static str, facts: TlsFacts) -> Opened {
         let fragment = Rc::new(ConnFragment::of(&ConnFacts {
             id: arrived.id,
             listener: &arrived.listening.name,
@@ -159,6 +139,6 @@ impl Opened {
             refused: None,
         }));
         let promised = Promised::of(&arrived.running, site);
-        Opened { arrived: arrived.keeping(promised), facts, client_chain, fragment, way: Duration::ZERO }
+        Opened { arrived: arrived.keeping(promised), facts, fragment, way: Duration::ZERO }
     }
 }

@@ -80,9 +80,10 @@ pub struct TlsFacts {
     pub version: Option<&'static str>,
     pub suite: Option<&'static str>,
     pub group: Option<&'static str>,
-    pub alpn: Option<String>,
+    pub alpn: Option<Box<str>>,
     pub resumed: bool,
-    pub peer: Option<Peer>,
+    /// In a box, since most have none.
+    pub peer: Option<Box<Peer>>,
 }
 
 impl TlsFacts {
@@ -91,9 +92,9 @@ impl TlsFacts {
             version: conn.protocol_version().map(|v| hello::version_name(u16::from(v))),
             suite: conn.negotiated_cipher_suite().map(|s| hello::suite_name(u16::from(s.suite()))),
             group: conn.negotiated_key_exchange_group().map(|g| hello::group_name(u16::from(g.name()))),
-            alpn: conn.alpn_protocol().map(|p| String::from_utf8_lossy(p).into_owned()),
+            alpn: conn.alpn_protocol().map(|p| String::from_utf8_lossy(p).into()),
             resumed: matches!(conn.handshake_kind(), Some(HandshakeKind::Resumed)),
-            peer: conn.peer_certificates().and_then(|c| c.first()).and_then(Peer::of),
+            peer: conn.peer_certificates().and_then(|c| c.first()).and_then(Peer::of).map(Box::new),
         }
     }
 

@@ -18,10 +18,11 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 
 /// What we know of a client connection, written once it is known.
+/// Held by every idle connection, and so as small as it can be.
 pub struct ConnFragment {
-    text: Vec<u8>,
+    text: Box<[u8]>,
     /// Where each of its fields ends, in the order of [`OfConn`].
-    ends: [usize; 5],
+    ends: [u32; 5],
 }
 
 /// A field of a connection's.
@@ -50,7 +51,7 @@ pub struct ConnFacts<'a> {
 
 impl ConnFragment {
     pub fn of(it: &ConnFacts<'_>) -> ConnFragment {
-        let mut out = Vec::with_capacity(384);
+        let mut out = Vec::with_capacity(512);
         out.extend_from_slice(b"\"conn\":\"");
         hex16(&mut out, it.id);
         out.push(b'"');
@@ -66,7 +67,8 @@ impl ConnFragment {
         out.push(b'"');
         let client = out.len();
         field(&mut out, "sni", it.sni);
-        let ends = [conn, listener, peer, client, out.len()];
+        // Names and addresses are bounded; what would not fit tells of no more than the last.
+        let ends = [conn, listener, peer, client, out.len()].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
         out.extend_from_slice(b",\"client_hop\":{\"tls\":");
         text(&mut out, it.tls.as_bytes());
         field(&mut out, "alpn", it.facts.alpn.as_deref());
@@ -77,14 +79,16 @@ impl ConnFragment {
             None => out.extend_from_slice(b"null"),
         }
         out.push(b'}');
-        ConnFragment { text: out, ends }
+        // Copied: what is shrunk in place keeps its room.
+        ConnFragment { text: out.as_slice().into(), ends }
     }
 
     /// The value of one of its fields, as it is in JSON.
     pub(crate) fn value(&self, of: OfConn) -> &[u8] {
         let at = of as usize;
-        let start = at.checked_sub(1).and_then(|i| self.ends.get(i)).copied().unwrap_or(0);
-        let end = self.ends.get(at).copied().unwrap_or(self.text.len());
+        let end_of = |i: usize| self.ends.get(i).and_then(|it| usize::try_from(*it).ok());
+        let start = at.checked_sub(1).and_then(end_of).unwrap_or(0);
+        let end = end_of(at).unwrap_or(self.text.len());
         let field = self.text.get(start..end).unwrap_or_default();
         // No name of a field has a colon in it.
         field.iter().position(|b| *b == b':').and_then(|colon| field.get(colon + 1..)).unwrap_or_default()

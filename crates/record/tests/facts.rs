@@ -39,7 +39,14 @@ fn a_peer_is_told_by_the_names_and_the_key_that_its_certificate_proves() {
 }
 
 fn written(peer: Option<Peer>, resumed: bool) -> serde_json::Value {
-    let facts = TlsFacts { version: Some("1.3"), suite: Some("s"), group: None, resumed, peer, ..TlsFacts::default() };
+    let facts = TlsFacts {
+        version: Some("1.3"),
+        suite: Some("s"),
+        group: None,
+        resumed,
+        peer: peer.map(Box::new),
+        ..TlsFacts::default()
+    };
     let mut out = b"{\"hop\":1".to_vec();
     facts.write(&mut out);
     out.push(b'}');

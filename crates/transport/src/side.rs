@@ -23,7 +23,8 @@ fn sealed_at_a_time(bytes: usize) -> usize {
 
 pub struct Wire {
     sock: Sock,
-    tls: Option<Tls>,
+    /// In a box with all that is its own, beside the session in one of its allocator's classes: most of a wire is moved often.
+    tls: Option<Box<Tls>>,
     /// The peer will send nothing more.
     eof: bool,
     /// The last read took all the room there was: the next one gets more.
@@ -73,7 +74,8 @@ impl Wire {
     /// `incoming` is what was read before: the hello.
     pub fn secured(sock: Sock, session: Session, incoming: Buf) -> Wire {
         let tls = Tls { session, incoming, outgoing: Buf::default(), early: Buf::default(), small: 0, replied: false };
-        Wire { sock, tls: Some(tls), eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _share: None }
+        let tls = Some(Box::new(tls));
+        Wire { sock, tls, eof: false, hungry: false, greedy: true, bytes_in: 0, bytes_out: 0, _share: None }
     }
 
     pub fn holding(self, share: Held) -> Wire {
@@ -83,7 +85,7 @@ impl Wire {
     /// The peer asked for another handshake: all that TLS 1.2 answers by itself, and always with a no.
     pub fn was_asked_to_renegotiate(&self) -> bool {
         let tls12 = |t: &Tls| t.session.common().protocol_version() == Some(ProtocolVersion::TLSv1_2);
-        self.tls.as_ref().is_some_and(|t| t.replied && tls12(t))
+        self.tls.as_deref().is_some_and(|t| t.replied && tls12(t))
     }
 
     #[inline]
@@ -216,7 +218,11 @@ impl Wire {
                     Driven::More => {}
                 }
                 let got = into.len() - before;
-                tls.incoming.narrow();
+                if tls.incoming.is_empty() {
+                    tls.incoming.release();
+                } else {
+                    tls.incoming.narrow();
+                }
                 if got > 0 || self.eof {
                     return Poll::Ready(Ok(got));
                 }
@@ -409,5 +415,16 @@ impl Wire {
             Ok((_, false)) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Err(e) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, e))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The allocator has classes of 1,024, 1,280 and 1,536 bytes.
+    #[test]
+    fn a_session_and_its_buffers_fill_the_class_that_the_session_alone_would_take() {
+        assert!(size_of::<Tls>() <= 1280, "{}", size_of::<Tls>());
     }
 }

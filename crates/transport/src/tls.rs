@@ -10,10 +10,10 @@ use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedS
 use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName};
 use std::sync::Arc;
 
-/// One TLS session, whichever side of it we are.
+/// One TLS session, whichever side of it we are. Large, so that what has one keeps it in a box.
 pub enum Session {
-    Server(Box<UnbufferedServerConnection>),
-    Client(Box<UnbufferedClientConnection>),
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
 }
 
 /// What a call of [`Session::drive`] left behind.
@@ -37,11 +37,11 @@ pub const SMALL_FIRST_BYTES: usize = 10 * SMALL_RECORD_BYTES;
 
 impl Session {
     pub fn server(config: Arc<ServerConfig>) -> Result<Session, rustls::Error> {
-        Ok(Session::Server(Box::new(UnbufferedServerConnection::new(config)?)))
+        Ok(Session::Server(UnbufferedServerConnection::new(config)?))
     }
 
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Session, rustls::Error> {
-        Ok(Session::Client(Box::new(UnbufferedClientConnection::new(config, name)?)))
+        Ok(Session::Client(UnbufferedClientConnection::new(config, name)?))
     }
 
     pub fn common(&self) -> &CommonState {

@@ -92,6 +92,7 @@ impl Pools {
         let list = idle.entry(up.link.backend.hop_id).or_default();
         if list.len() < usize::try_from(limits.upstream_idle_connections).unwrap_or(usize::MAX) {
             let until_ms = now_ms + up.idle_ms(limits.upstream_idle_s);
+            up.rest();
             list.push(Idle { up, until_ms });
         }
     }

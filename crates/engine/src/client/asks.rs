@@ -277,7 +277,7 @@ fn question_to<V: Fields>(
     let sticky = route.and_then(|r| r.spread.as_ref()?.sticky.as_ref());
     let token = route.and_then(|r| r.jwt.as_ref()?.kept_cookie());
     let arrived = &conn.opened.arrived;
-    let from = From { peer: arrived.client, proved: conn.opened.facts.peer.as_ref() };
+    let from = From { peer: arrived.client, proved: conn.opened.facts.peer.as_deref() };
     let within_ms = until_ms.saturating_sub(arrived.core.clock().now_ms.get());
     let asks = Asks { by: &by.by, host: &to.host(), span, from, within_ms };
     match (sticky, token) {

@@ -17,6 +17,7 @@ use everyhop_record::facts::TlsFacts;
 use everyhop_record::refusal::Refusal;
 use everyhop_record::spans::Spans;
 use everyhop_running::running::{Listening, RouteRun, Running};
+use rustls::pki_types::CertificateDer;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -35,27 +36,33 @@ pub(crate) struct Conn {
     site: Cell<(u64, Option<usize>)>,
     /// The value of Strict-Transport-Security in its answers, as its site had it when that was looked up.
     pub(crate) hsts: RefCell<Option<Arc<str>>>,
-    /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
-    client_not_after_s: i64,
 }
 
 impl Conn {
-    pub(crate) fn new(opened: Opened) -> Conn {
+    /// `chain`: what the client sent of certificates and was believed in, the leaf first; empty where nobody proved anything.
+    pub(crate) fn new(opened: Opened, chain: &[CertificateDer<'_>]) -> Conn {
         let arrived = &opened.arrived;
         let ip = arrived.client.ip();
         let is_trusted = arrived.listening.trusts(ip, opened.facts.peer.as_ref().map_or(&[], |p| p.known_by()));
-        let said = Said::of(ip, if arrived.running.knows_clients { &opened.client_chain } else { &[] });
+        let said = Said::of(ip, if arrived.running.knows_clients { chain } else { &[] });
         let old_ms = arrived.core.clock().now_ms.get() + u64::from(arrived.running.limits().max_age_s) * 1000;
-        let client_not_after_s = opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s);
         let site = Cell::new((arrived.running.generation, arrived.running.site));
-        let hsts = RefCell::new(arrived.running.hsts.clone());
-        Conn { opened, is_trusted, said, old_ms, site, hsts, client_not_after_s }
+        let conn = Conn { opened, is_trusted, said, old_ms, site, hsts: RefCell::default() };
+        if let Some(running) = conn.opened.arrived.core.running() {
+            conn.promises(&running, conn.site_in(&running));
+        }
+        conn
+    }
+
+    /// The last second of what the client proved itself by, in Unix time; `i64::MAX` where it proved nothing.
+    fn client_not_after_s(&self) -> i64 {
+        self.opened.facts.peer.as_ref().map_or(i64::MAX, |p| p.not_after_s)
     }
 
     /// It is time to go: what the handshake proved was proved too long ago, or is over.
     pub(crate) fn is_old(&self) -> bool {
         let clock = self.opened.arrived.core.clock();
-        clock.now_ms.get() >= self.old_ms || clock.unix_s.get() > self.client_not_after_s
+        clock.now_ms.get() >= self.old_ms || clock.unix_s.get() > self.client_not_after_s()
     }
 
     /// As [`Conn::is_old`], for as long as a drain takes.
@@ -89,7 +96,7 @@ impl Conn {
             listener: self.listener(),
             site,
             who: Who::proved(names, At::Address(asked.client(self.client_ip()))),
-            client_not_after_s: self.client_not_after_s,
+            client_not_after_s: self.client_not_after_s(),
             shows: Shows::InRequest,
         }
     }
@@ -114,8 +121,13 @@ impl Conn {
     fn looked_up(&self, running: &Running) -> Option<usize> {
         let site = self.opened.arrived.running.site_in(running);
         self.site.set((running.generation, site));
-        self.hsts.replace(site.and_then(|s| running.sites.get(s)?.hsts.clone()));
+        self.promises(running, site);
         site
+    }
+
+    /// Its answers say what that site promises.
+    fn promises(&self, running: &Running, site: Option<usize>) {
+        self.hsts.replace(site.and_then(|s| running.sites.get(s)?.hsts.clone()));
     }
 
     /// `running` serves it as it was begun: its site is there, or where it came in the clear its listener is as it was.

@@ -105,7 +105,6 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
     };
     async move {
         let conn = it.conn.clone();
-        let watch = &conn.opened.arrived.watch;
         let mut asked_any = false;
         while it.keep {
             let mut work = None;
@@ -168,18 +167,21 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                     it.owes_continue = head.expects_continue && ready.built.may_be_h2();
                     let carried = match held {
                         None => {
+                            let watch = &conn.opened.arrived.watch;
                             let carrying = carry(&*conn, asked, &mut ready, &mut it, watch, began);
                             bumpalo::boxed::Box::pin_in(carrying, room).await
                         }
                         Some(held) => {
                             it.owes_continue = false;
                             let mut client = Holding { client: &mut it, held };
+                            let watch = &conn.opened.arrived.watch;
                             Box::pin(carry(&*conn, asked, &mut ready, &mut client, watch, began)).await
                         }
                     };
                     let came = match carried {
                         Carried::Switched(switched) => {
                             let client = (End::Wire(it.wire), it.inb);
+                            let watch = &conn.opened.arrived.watch;
                             return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
                         }
                         Carried::Refused(why) => {

@@ -44,12 +44,13 @@ pub(crate) fn serve(opened: Opened, wire: Wire) {
         running.elsewhere.of(core.index).handshakes.add(1);
     }
     let h2 = opened.facts.alpn.as_deref() == Some("h2");
-    begin(Conn::new(opened), wire, Buf::default(), h2);
+    let chain = wire.session().and_then(|s| s.common().peer_certificates()).unwrap_or_default();
+    begin(Conn::new(opened, chain), wire, Buf::default(), h2);
 }
 
 /// The same of a connection without TLS, whose first bytes were read already.
 pub(crate) fn serve_plain(opened: Opened, wire: Wire, first: Buf, spoken: Spoken) {
-    begin(Conn::new(opened), wire, first, spoken == Spoken::Http2);
+    begin(Conn::new(opened, &[]), wire, first, spoken == Spoken::Http2);
 }
 
 fn begin(conn: Conn, wire: Wire, first: Buf, h2: bool) {
@@ -69,11 +70,11 @@ mod tests {
         size_of::<F>()
     }
 
-    /// The allocator has classes of 640, 768, 896, 1024 and 1280 bytes; a task of the runtime is a multiple of 128, of which 104
+    /// The allocator has classes of 512, 640, 768, 896, 1024 and 1280 bytes; a task of the runtime is a multiple of 128, of which 104
     /// are its own; an `Rc` counts in 16.
     #[test]
     fn an_idle_connection_of_http1_holds_no_more_than_it_has_to() {
-        assert!(size_of::<Conn>() <= 640 - 16, "{}", size_of::<Conn>());
-        assert!(future(h1::serve) <= 1024 - 104, "{}", future(h1::serve));
+        assert!(size_of::<Conn>() <= 512 - 16, "{}", size_of::<Conn>());
+        assert!(future(h1::serve) <= 896 - 104, "{}", future(h1::serve));
     }
 }

@@ -7,6 +7,7 @@ use everyhop_canon::cidr::unmapped;
 use everyhop_canon::forwarded::write_node;
 use everyhop_http1::write::number;
 use everyhop_record::json::address;
+use rustls::pki_types::CertificateDer;
 use std::cell::Cell;
 use std::net::IpAddr;
 
@@ -25,8 +26,8 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// `proved`: the verified leaf and its issuers, DER; empty where nobody proved anything.
-    pub(crate) fn of(ip: IpAddr, proved: &[Vec<u8>]) -> Said {
+    /// `proved`: the verified leaf and its issuers; empty where nobody proved anything.
+    pub(crate) fn of(ip: IpAddr, proved: &[CertificateDer<'_>]) -> Said {
         let mut node = Vec::new();
         write_node(&mut node, ip);
         let (cert, rest) = match proved.split_first() {

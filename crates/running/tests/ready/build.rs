@@ -142,7 +142,7 @@ fn a_list_that_is_overdue_ends_what_a_backend_proved_unless_it_holds_all_the_sam
         let running = it.built_by(&plan, None, all.clone()).expect("a plan");
         let secured = running.routes[1].backends[0].secured.as_ref().expect("TLS");
         let peer = Peer::new([], "", String::new(), 3_000_000_000);
-        let facts = TlsFacts { peer: Some(peer), ..TlsFacts::default() };
+        let facts = TlsFacts { peer: Some(Box::new(peer)), ..TlsFacts::default() };
         assert_eq!(secured.proven(&facts, true, &secured.begin(None, false).1).ends_s, ends_s);
         assert_eq!(
             secured.proven(&TlsFacts::default(), true, &secured.begin(None, false).1).ends_s,
