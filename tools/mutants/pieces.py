@@ -106,6 +106,7 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/compile/test_marked.py",
             "tests/unit/compile/test_streams.py",
             "tests/unit/compile/test_identity_rules.py",
+            "tests/unit/source/test_include.py",
             BESIDE,
             CASES,
         ),

@@ -49,6 +49,16 @@ def ca(tmp_path: Path) -> Authority:
     return made
 
 
+def test_a_host_that_a_shown_identity_does_not_carry_is_refused_with_the_identity_s_name(ca: Authority) -> None:
+    shown = (
+        text('hosts = ["a.test", "c.test"]').replace("certs = []", 'certs = [{ identity = "i" }]')
+        + '[[identity]]\nname = "i"\nchain = "one.pem"\nkey = "file:one.key"\n'
+    )
+    (told,) = found(ca.folder, shown, "certificate/host-not-covered")
+    assert told.what == "the certificate of identity 'i' does not carry c.test (it carries a.test, *.w.test)"
+    assert shown.splitlines()[told.place.line - 1][told.place.column - 1 :].startswith('"c.test"')
+
+
 def test_a_site_that_names_no_hosts_has_those_of_its_first_certificate_and_no_others(ca: Authority) -> None:
     def hosts(given: str) -> list[str]:
         plan, refused = compiled(ca.folder, given)
