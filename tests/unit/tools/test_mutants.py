@@ -436,6 +436,7 @@ UNASKED = {
     "tests/unit/explain/test_checks.py",
     "tests/unit/explain/test_page.py",
     "tests/unit/refusals/test_narrow.py",
+    "tests/unit/source/test_toml_form.py",
 }
 
 
