@@ -210,6 +210,8 @@ def main() -> int:
                         s.name: {"version": s.version, "config": masked(s.config, folder)} for s in subjects
                     }
                     found["machine"] = machine()
+                    # What comes behind may fail, and the cells are a quarter of an hour.
+                    renew(found)
                     found["extras"] += extras.latency(folder, subjects, 2 if given.scale >= 1 else 1)  # type: ignore[operator]
                     renew(found)
                     for key, part in parts(folder, back, given.rounds, given.scale).items():

@@ -51,7 +51,10 @@ def latency(folder: Path, subjects: list[Subject], seconds: int) -> list[dict[st
         for number in range(LATENCY_ROUNDS):
             for subject in begun_with(able, number):
                 words = [*common(folder, subject, pattern), f"rate={RATE}", f"seconds={seconds}", "threads=16"]
-                said = run(*load("rate", *words)).split()
+                try:
+                    said = run(*load("rate", *words)).split()
+                except SystemExit as e:
+                    raise SystemExit(f"{subject.name}, {pattern}: {e}") from e
                 runs.setdefault(subject.name, []).append([int(said[i]) for i in (1, 3, 5)])
         for at, percentile in enumerate(("p50", "p99", "p99.9")):
             costs = {k: [r[at] for r in v] for k, v in runs.items()}

@@ -113,11 +113,13 @@ def plot(rows: list[dict[str, Any]]) -> str:
 
 def own(found: dict[str, Any]) -> str:
     first = found["own"][0]["costs"]
-    lines = ["| | us/request | to the first |", "|---|---|---|"]
+    lines, more = ["| | us/request | to the first |", "|---|---|---|"], ""
     for row in found["own"]:
         part = beside({"everyhop": row["costs"], "first": first})["first"]
         lines.append(f"| {row['title']} | {middle(row['costs'])} | {part:.2f} |")
-    return "\n".join(lines)
+        if row["title"] == "two threads":
+            more = f"A request that costs {part:.2f} on two threads means {2 / part:.2f} times the work of one on two cores."
+    return "\n".join([*lines, "", more])
 
 
 def times(found: dict[str, Any]) -> str:
