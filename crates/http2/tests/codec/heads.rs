@@ -199,6 +199,17 @@ fn connect_names_an_authority_alone_and_extended_connect_what_a_request_has() {
     }
     let mut closed = Peer::server_of(Config { extended_connect: false, ..Config::server() });
     assert_eq!(closed.breaks(&asks(&TUNNEL)), Fault::PseudoField);
+    assert!(Peer::server_of(Config { extended_connect: false, ..Config::server() }).takes(&asks(&plain)));
+}
+
+#[test]
+fn a_tunnel_has_no_length_whatever_is_declared() {
+    let mut it = Peer::client();
+    let connect = Request { method: b"CONNECT", authority: b"a.test:443", ..Request::default() };
+    it.conn.request(&connect, false, |_| ()).expect("a stream");
+    assert!(it.takes(&frame(HEADERS, OPEN, 1, &ok(&[("content-length", "5")]))));
+    let more = [frame(DATA, 0, 1, b"more than five"), frame(DATA, END_STREAM, 1, b"")].concat();
+    assert_eq!(it.hear(&more), [Said::Data { stream: 1, bytes: b"more than five".to_vec(), last: true }]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn fields_are_written_in_lower_case_and_what_http2_does_not_carry_is_left_out() 
     let mut put = Vec::new();
     let fields = [
         ("Content-Type", "text/plain", true),
+        ("Accept-Charset", "utf-8", true),
         ("X-\u{e9}", "x", false),
         ("Connection", "close", false),
         ("Transfer-Encoding", "chunked", false),
@@ -31,7 +32,7 @@ fn fields_are_written_in_lower_case_and_what_http2_does_not_carry_is_left_out() 
         ("Set-Cookie", "a", true),
         ("set-cookie", "b", true),
     ];
-    let answered = server.conn.answer(1, 200, false, |to| {
+    let answered = server.conn.answer(1, 418, false, |to| {
         put.extend(fields.iter().map(|(name, value, _)| to.put(name.as_bytes(), value.as_bytes())));
         assert!(to.put_secret(b"X-Secret", b"s"));
     });
@@ -39,8 +40,18 @@ fn fields_are_written_in_lower_case_and_what_http2_does_not_carry_is_left_out() 
     let heard = passed(&mut server, &mut client);
     let [Said::Head { fields, .. }] = &heard[..] else { panic!("{heard:?}") };
     let names: Vec<_> = fields.iter().map(|it| it.0.as_str()).collect();
-    let wanted =
-        [":status", "content-type", "a", "content-length", "content-length", "set-cookie", "set-cookie", "x-secret"];
+    assert_eq!(fields[0].1, "418");
+    let wanted = [
+        ":status",
+        "content-type",
+        "accept-charset",
+        "a",
+        "content-length",
+        "content-length",
+        "set-cookie",
+        "set-cookie",
+        "x-secret",
+    ];
     assert_eq!(names, wanted);
 }
 

@@ -226,6 +226,8 @@ fn a_request_that_cannot_be_said_opens_nothing() {
         Request { authority: b"a b", ..good },
         Request { protocol: b"websocket", ..good },
         Request { method: b"CONNECT", ..good },
+        Request { method: b"CONNECT", scheme: b"", ..good },
+        Request { method: b"CONNECT", path: b"", ..good },
         Request { method: b"CONNECT", scheme: b"", path: b"", authority: b"", protocol: b"" },
     ] {
         assert_eq!(it.conn.request(&wrong, true, |_| ()), Err(NoStream::Malformed), "{wrong:?}");
