@@ -20,8 +20,8 @@ from everyhop.demo.certificates import Authority
 Figures = Callable[[int, float, list[str], str], dict[str, object]]
 """Of so many rounds of so much of the load, of those peers, and of one thing alone where it is named."""
 RESULTS = Path(__file__).parent / "results.json"
-NO_PARTS = {"absent", "cells", "extras", "machine", "machines", "subjects"}
-"""What tells of the run as a whole, beside its parts."""
+OF_THE_RUN = {"own", "times"}
+"""Parts that a whole run alone measures: their machine was its own. Of others it is known only where it was noted."""
 
 
 def put(key: str, rows: object) -> None:
@@ -36,7 +36,7 @@ def renew(found: dict[str, object]) -> None:
     """What was measured by now in place of what was before, so that a run which is broken off has said something: a part that is
     still to come stays as it was, with the machine that it was measured on."""
     old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    were = {**dict.fromkeys(old.keys() - NO_PARTS, old.get("machine")), **old.get("machines", {})}
+    were = {**dict.fromkeys(old.keys() & OF_THE_RUN, old.get("machine")), **old.get("machines", {})}
     machines = {key: it for key, it in were.items() if key not in found}
     RESULTS.write_text(json.dumps({**old, **found, "machines": machines}, indent=1, sort_keys=True) + "\n")
     page.render(RESULTS)
