@@ -25,7 +25,8 @@ struct Floor {
     splices: bool,
     pairs: Vec<Option<Pair>>,
     free: Vec<usize>,
-    spare: Vec<Side>,
+    /// Backends for the next client, each in the place that it had, so that what epoll still tells of it is nobody else's.
+    spare: Vec<(usize, Side)>,
     room: Vec<u8>,
     plain: Vec<u8>,
 }
@@ -110,14 +111,12 @@ impl Floor {
             };
             sock.set_nonblocking(true)?;
             sock.set_nodelay(true)?;
-            let at = self.free.pop().unwrap_or(self.pairs.len());
+            let kept = self.kept();
+            let at = kept.as_ref().map(|(at, _)| *at).or_else(|| self.free.pop()).unwrap_or(self.pairs.len());
             let session = self.ends.clone().map(ServerConnection::new).transpose()?.map(Connection::Server);
-            let client = self.side(sock, session, at * 2, true)?;
-            let backend = match self.spare.pop() {
-                Some(side) => {
-                    self.watch(&side.sock, at * 2 + 1, false)?;
-                    side
-                }
+            let client = self.side(sock, session, at * 2)?;
+            let backend = match kept {
+                Some((_, side)) => side,
                 None => {
                     let sock = TcpStream::connect(self.backend)?;
                     sock.set_nonblocking(true)?;
@@ -126,7 +125,7 @@ impl Floor {
                         Some((config, name)) => Some(ClientConnection::new(config.clone(), name.clone())?),
                         None => None,
                     };
-                    self.side(sock, session.map(Connection::Client), at * 2 + 1, true)?
+                    self.side(sock, session.map(Connection::Client), at * 2 + 1)?
                 }
             };
             let pair = Some(Pair([client, backend]));
@@ -138,24 +137,29 @@ impl Floor {
         }
     }
 
-    fn side(&self, sock: TcpStream, tls: Option<Connection>, token: usize, new: bool) -> Result<Side, Failed> {
-        self.watch(&sock, token, new)?;
+    /// The last kept backend that did not leave meanwhile: it may think that it was idle for too long.
+    fn kept(&mut self) -> Option<(usize, Side)> {
+        while let Some((at, mut side)) = self.spare.pop() {
+            match side.sock.peek(&mut [0]) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Some((at, side)),
+                Ok(n) if n > 0 => {
+                    side.readable = true;
+                    return Some((at, side));
+                }
+                _ => self.free.push(at),
+            }
+        }
+        None
+    }
+
+    fn side(&self, sock: TcpStream, tls: Option<Connection>, token: usize) -> Result<Side, Failed> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        epoll::add(&self.poll, &sock, epoll::EventData::new_u64(u64::try_from(token)?), flags)?;
         let pipe = match self.splices {
             true => pipe_with(PipeFlags::NONBLOCK).map(|(r, w)| Some((r, w, 0)))?,
             false => None,
         };
         Ok(Side { sock, tls, readable: false, ends: false, ended: false, waiting: Vec::new(), pipe })
-    }
-
-    fn watch(&self, sock: &TcpStream, token: usize, new: bool) -> Result<(), Failed> {
-        let flags = epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
-        let data = epoll::EventData::new_u64(u64::try_from(token)?);
-        if new {
-            epoll::add(&self.poll, sock, data, flags)?
-        } else {
-            epoll::modify(&self.poll, sock, data, flags)?
-        }
-        Ok(())
     }
 
     fn move_on(&mut self, token: usize, ends: bool) {
@@ -175,17 +179,20 @@ impl Floor {
             return;
         }
         let pair = self.pairs.get_mut(at).and_then(Option::take);
-        self.free.push(at);
-        if let Some(Pair([_, mut backend])) = pair
-            && there
-            && back
-            && !backend.ended
-            && backend.waiting.is_empty()
-            // Where TLS does not end here, the backend's session was this client's.
-            && self.ends.is_some()
-        {
-            backend.readable = false;
-            self.spare.push(backend);
+        match pair {
+            Some(Pair([_, mut backend]))
+                if there
+                    && back
+                    && !backend.ended
+                    && backend.waiting.is_empty()
+                    && !backend.tls.as_ref().is_some_and(|s| s.is_handshaking())
+                    // Where TLS does not end here, the backend's session was this client's.
+                    && self.ends.is_some() =>
+            {
+                backend.readable = false;
+                self.spare.push((at, backend));
+            }
+            _ => self.free.push(at),
         }
     }
 }
