@@ -4,8 +4,9 @@
 use crate::arrived::Arrived;
 use everyhop_record::certificate::Refused;
 use everyhop_record::facts::TlsFacts;
-use everyhop_record::line::{ConnFacts, ConnFragment, Line};
+use everyhop_record::line::{ConnFacts, ConnLine, Line};
 use everyhop_record::refusal::Refusal;
+use std::cell::OnceCell;
 
 /// A fatal alert in a record of its own (RFC 8446 §6); 112 is unrecognized_name (RFC 6066 §3).
 pub(crate) const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
@@ -50,19 +51,20 @@ pub(crate) fn observe(it: &Arrived, sni: Option<&str>, tls: Tls, why: Refusal, o
     let stats = it.running.elsewhere.of(it.core.index);
     stats.connections.add(1);
     stats.refuse(why);
-    let conn = ConnFragment::of(&ConnFacts {
+    let fragment = OnceCell::new();
+    let conn = ConnFacts {
         id: it.id,
         listener: &it.listening.name,
         peer: it.peer,
         client: it.client.ip(),
         sni,
         tls: tls.word,
-        facts: tls.facts,
-        refused: tls.refused,
-    });
+        facts: &tls.facts,
+        refused: tls.refused.as_ref(),
+    };
     let (micros, us) = it.core.clock().unix_micros(it.started);
     let line = Line {
-        conn: &conn,
+        conn: ConnLine::Known(conn, &fragment),
         id: None,
         lines: &it.running.lines,
         hop: None,

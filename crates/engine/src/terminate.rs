@@ -8,7 +8,7 @@ use everyhop_plan::Limits;
 use everyhop_record::certificate::{Refused, Shown};
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::failure::words;
-use everyhop_record::line::{ConnFacts, ConnFragment};
+use everyhop_record::line::{ConnFacts, ConnFragment, ConnLine};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::known;
 use everyhop_running::noted::{Noted, noting};
@@ -17,6 +17,7 @@ use everyhop_transport::deadlines::Late;
 use everyhop_transport::side::{Wire, WireError};
 use everyhop_transport::sock::Sock;
 use everyhop_transport::tls::Session;
+use std::cell::OnceCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,9 +28,15 @@ use std::time::{Duration, Instant};
 pub(crate) struct Opened {
     pub(crate) arrived: Staying<Promised>,
     pub(crate) facts: TlsFacts,
-    pub(crate) fragment: Rc<ConnFragment>,
+    told: Box<Told>,
     /// How long the handshake took once the hello was there: the way to the client and back.
     pub(crate) way: Duration,
+}
+
+/// What its lines say of it beside that. In a box: where no log asks, every idle connection holds it for nothing.
+struct Told {
+    sni: Option<Box<str>>,
+    fragment: OnceCell<Rc<ConnFragment>>,
 }
 
 /// What the connection keeps of the plan at its arrival: its own terms, for however long it stays.
@@ -119,26 +126,41 @@ pub(crate) async fn terminate(mut arrived: Arrived, hello: &Greeting, site: usiz
 impl Opened {
     /// The session with what each of its observations says.
     pub(crate) fn new(arrived: Arrived, sni: Option<&str>, site: usize, facts: TlsFacts) -> Opened {
-        Opened::of(arrived, sni, Some(site), "ended", facts)
+        Opened::of(arrived, sni, Some(site), facts)
     }
 
     /// A connection without TLS, of which nothing is proved.
     pub(crate) fn in_the_clear(arrived: Arrived) -> Opened {
-        Opened::of(arrived, None, None, "plaintext", TlsFacts::default())
+        Opened::of(arrived, None, None, TlsFacts::default())
     }
 
-    fn of(arrived: Arrived, sni: Option<&str>, site: Option<usize>, tls: &'static str, facts: TlsFacts) -> Opened {
-        let fragment = Rc::new(ConnFragment::of(&ConnFacts {
-            id: arrived.id,
-            listener: &arrived.listening.name,
-            peer: arrived.peer,
-            client: arrived.client.ip(),
-            sni,
-            tls,
-            facts: facts.clone(),
-            refused: None,
-        }));
+    fn of(arrived: Arrived, sni: Option<&str>, site: Option<usize>, facts: TlsFacts) -> Opened {
+        let told = Box::new(Told { sni: sni.map(Into::into), fragment: OnceCell::new() });
         let promised = Promised::of(&arrived.running, site);
-        Opened { arrived: arrived.keeping(promised), facts, fragment, way: Duration::ZERO }
+        Opened { arrived: arrived.keeping(promised), facts, told, way: Duration::ZERO }
+    }
+
+    fn facts_of_line(&self) -> ConnFacts<'_> {
+        let it = &self.arrived;
+        ConnFacts {
+            id: it.id,
+            listener: &it.listening.name,
+            peer: it.peer,
+            client: it.client.ip(),
+            sni: self.told.sni.as_deref(),
+            tls: if it.running.site.is_some() { "ended" } else { "plaintext" },
+            facts: &self.facts,
+            refused: None,
+        }
+    }
+
+    /// As a line has it.
+    pub(crate) fn line(&self) -> ConnLine<'_> {
+        ConnLine::Known(self.facts_of_line(), &self.told.fragment)
+    }
+
+    /// What its lines begin with, for one that may be told when it is gone.
+    pub(crate) fn fragment(&self) -> Rc<ConnFragment> {
+        self.facts_of_line().kept(&self.told.fragment).clone()
     }
 }

@@ -16,7 +16,7 @@ const MONTHS: [&[u8]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
 pub(crate) fn write(line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
-    let client = line.conn.value(OfConn::Client);
+    let client = line.conn.written().value(OfConn::Client);
     out.extend_from_slice(client.get(1..client.len().saturating_sub(1)).unwrap_or_default());
     match line.user {
         None => out.extend_from_slice(b" - - ["),

@@ -1,6 +1,6 @@
 //! Observations: what a connection or request really did, as one JSON line that the log, `where` and `status` share.
 //!
-//! What a connection or an upstream connection fixed once (peers, TLS, identities) is written once, as a fragment; a
+//! What a connection or an upstream connection fixed once (peers, TLS, identities) is written once, as a fragment, where a log asks for it; a
 //! request only adds its own fields. Any byte in any field gives one valid JSON line (threat G01). No query, no header,
 //! no body, no key ever gets in. Read next: `json.rs`, then `lines.rs` (other forms of it), `log.rs`, `counters.rs`.
 
@@ -14,11 +14,11 @@ use crate::lines::Lines;
 use everyhop_canon::trace::write_hex;
 use everyhop_http1::write::number;
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-/// What we know of a client connection, written once it is known.
-/// Held by every idle connection, and so as small as it can be.
+/// What we know of a client connection, written once a log asks for it.
 pub struct ConnFragment {
     text: Box<[u8]>,
     /// Where each of its fields ends, in the order of [`OfConn`].
@@ -36,6 +36,7 @@ pub enum OfConn {
     ClientHop,
 }
 
+#[derive(Clone, Copy)]
 pub struct ConnFacts<'a> {
     pub id: u64,
     pub listener: &'a str,
@@ -44,41 +45,84 @@ pub struct ConnFacts<'a> {
     pub sni: Option<&'a str>,
     /// `ended`, `passed`, `failed` or `none`.
     pub tls: &'static str,
-    pub facts: TlsFacts,
+    pub facts: &'a TlsFacts,
     /// The certificate of the client's that was not believed.
-    pub refused: Option<Refused>,
+    pub refused: Option<&'a Refused>,
+}
+
+/// A client connection as a line has it.
+#[derive(Clone, Copy)]
+pub enum ConnLine<'a> {
+    Written(&'a ConnFragment),
+    /// Written for the first line of a log and kept for those behind it: a connection without a log holds none.
+    Known(ConnFacts<'a>, &'a OnceCell<Rc<ConnFragment>>),
+}
+
+impl<'a> ConnLine<'a> {
+    #[inline]
+    pub(crate) fn written(self) -> &'a ConnFragment {
+        match self {
+            ConnLine::Written(it) => it,
+            ConnLine::Known(facts, kept) => facts.kept(kept),
+        }
+    }
+
+    #[inline]
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            ConnLine::Written(it) => out.extend_from_slice(&it.text),
+            ConnLine::Known(facts, kept) => match kept.get() {
+                Some(it) => out.extend_from_slice(&it.text),
+                None => _ = facts.write(out),
+            },
+        }
+    }
+}
+
+impl ConnFacts<'_> {
+    /// The fragment, written now where it was not before.
+    pub fn kept<'k>(&self, kept: &'k OnceCell<Rc<ConnFragment>>) -> &'k Rc<ConnFragment> {
+        kept.get_or_init(|| Rc::new(ConnFragment::of(self)))
+    }
+
+    /// Gives: how long it was behind each of its fields, in the order of [`OfConn`].
+    fn write(&self, out: &mut Vec<u8>) -> [usize; 5] {
+        let start = out.len();
+        out.extend_from_slice(b"\"conn\":\"");
+        hex16(out, self.id);
+        out.push(b'"');
+        let conn = out.len();
+        field(out, "listener", Some(self.listener));
+        let listener = out.len();
+        out.extend_from_slice(b",\"peer\":\"");
+        socket_address(out, self.peer);
+        out.push(b'"');
+        let peer = out.len();
+        out.extend_from_slice(b",\"client\":\"");
+        address(out, self.client);
+        out.push(b'"');
+        let client = out.len();
+        field(out, "sni", self.sni);
+        let sni = out.len();
+        out.extend_from_slice(b",\"client_hop\":{\"tls\":");
+        text(out, self.tls.as_bytes());
+        field(out, "alpn", self.facts.alpn.as_deref());
+        self.facts.write(out);
+        out.extend_from_slice(b",\"refused\":");
+        match self.refused {
+            Some(refused) => refused.write(out),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b'}');
+        [conn, listener, peer, client, sni].map(|end| end - start)
+    }
 }
 
 impl ConnFragment {
     pub fn of(it: &ConnFacts<'_>) -> ConnFragment {
         let mut out = Vec::with_capacity(512);
-        out.extend_from_slice(b"\"conn\":\"");
-        hex16(&mut out, it.id);
-        out.push(b'"');
-        let conn = out.len();
-        field(&mut out, "listener", Some(it.listener));
-        let listener = out.len();
-        out.extend_from_slice(b",\"peer\":\"");
-        socket_address(&mut out, it.peer);
-        out.push(b'"');
-        let peer = out.len();
-        out.extend_from_slice(b",\"client\":\"");
-        address(&mut out, it.client);
-        out.push(b'"');
-        let client = out.len();
-        field(&mut out, "sni", it.sni);
         // Names and addresses are bounded; what would not fit tells of no more than the last.
-        let ends = [conn, listener, peer, client, out.len()].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
-        out.extend_from_slice(b",\"client_hop\":{\"tls\":");
-        text(&mut out, it.tls.as_bytes());
-        field(&mut out, "alpn", it.facts.alpn.as_deref());
-        it.facts.write(&mut out);
-        out.extend_from_slice(b",\"refused\":");
-        match &it.refused {
-            Some(refused) => refused.write(&mut out),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.push(b'}');
+        let ends = it.write(&mut out).map(|end| u32::try_from(end).unwrap_or(u32::MAX));
         // Copied: what is shrunk in place keeps its room.
         ConnFragment { text: out.as_slice().into(), ends }
     }
@@ -207,7 +251,7 @@ pub const WOULD_DENY: &str = "waf/would-deny";
 
 /// What one line says beside its fragments.
 pub struct Line<'a> {
-    pub conn: &'a ConnFragment,
+    pub conn: ConnLine<'a>,
     pub id: Option<u64>,
     /// Those of its route, or of what reached no route.
     pub lines: &'a Lines,
@@ -345,7 +389,7 @@ impl Line<'_> {
         out.extend_from_slice(b"{\"time\":\"");
         stamp(out, micros);
         out.extend_from_slice(b"\",");
-        out.extend_from_slice(&self.conn.text);
+        self.conn.write(out);
         match self.id {
             Some(id) => {
                 out.extend_from_slice(b",\"id\":\"");

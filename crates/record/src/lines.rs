@@ -118,7 +118,10 @@ impl Lines {
             return None;
         }
         match &self.form {
-            Form::Whole => return Some(log.line(to, |out| line.write(out, micros))),
+            Form::Whole => {
+                line.conn.written();
+                return Some(log.line(to, |out| line.write(out, micros)));
+            }
             Form::Picked(picked) => _ = log.line(to, |out| picked.write(line, out, micros)),
             Form::Combined => _ = log.line(to, |out| combined::write(line, out, micros)),
         }

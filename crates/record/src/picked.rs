@@ -130,7 +130,7 @@ fn value(of: Of, line: &Line<'_>, out: &mut Vec<u8>, micros: u64) {
             stamp(out, micros);
             out.push(b'"');
         }
-        Of::Conn(of) => out.extend_from_slice(line.conn.value(of)),
+        Of::Conn(of) => out.extend_from_slice(line.conn.written().value(of)),
         Of::Id => match line.id {
             Some(id) => {
                 out.push(b'"');

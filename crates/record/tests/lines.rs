@@ -5,10 +5,11 @@ use everyhop_record::counters::PerThread;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
 use everyhop_record::failure::Failure;
 use everyhop_record::kept::Kept;
-use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
+use everyhop_record::line::{ConnFacts, ConnFragment, ConnLine, DONE, HopFragment, Line};
 use everyhop_record::lines::{Labels, Lines};
 use everyhop_record::log::{Logs, ThreadLog, Writer};
 use everyhop_record::refusal::Refusal;
+use std::cell::OnceCell;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -54,17 +55,21 @@ fn labels() -> Labels<'static> {
     Labels { route: Some("a \"b\""), pattern: Some("mutual"), plan: "11", material: "22" }
 }
 
-fn conn(listener: &str, sni: Option<&str>) -> ConnFragment {
-    ConnFragment::of(&ConnFacts {
+fn facts<'a>(listener: &'a str, sni: Option<&'a str>, facts: &'a TlsFacts) -> ConnFacts<'a> {
+    ConnFacts {
         id: 7,
         listener,
         peer: "[2001:db8::1]:1234".parse().expect("an address"),
         client: "192.0.2.7".parse().expect("an address"),
         sni,
         tls: "ended",
-        facts: TlsFacts::default(),
+        facts,
         refused: None,
-    })
+    }
+}
+
+fn conn(listener: &str, sni: Option<&str>) -> ConnFragment {
+    ConnFragment::of(&facts(listener, sni, &TlsFacts::default()))
 }
 
 fn kept(values: &[Option<&[u8]>]) -> Kept {
@@ -78,7 +83,7 @@ fn kept(values: &[Option<&[u8]>]) -> Kept {
 
 fn line<'a>(conn: &'a ConnFragment, lines: &'a Lines, kept: Option<&'a Kept>) -> Line<'a> {
     Line {
-        conn,
+        conn: ConnLine::Written(conn),
         id: Some(9),
         lines,
         hop: None,
@@ -201,6 +206,35 @@ fn what_is_picked_comes_in_its_order_with_fields_of_the_request_by_their_names()
         "\n"
     );
     assert_eq!(text, expected);
+}
+
+#[test]
+fn a_connection_without_a_log_keeps_nothing_of_its_lines_and_what_is_told_of_it_is_the_same() {
+    let tls = TlsFacts { version: Some("TLSv1.3"), alpn: Some("h2".into()), ..TlsFacts::default() };
+    let facts = facts("a:b,\"c\"", Some("x:\",\"y"), &tls);
+    let written = ConnFragment::of(&facts);
+    for form in
+        [json(None), json(Some(&["conn", "listener", "peer", "client", "sni", "client_hop"])), LogForm::Combined {}]
+    {
+        let by_facts = told(&form, |lines, saw| {
+            let fragment = OnceCell::new();
+            let it = Line { conn: ConnLine::Known(facts, &fragment), ..line(&written, lines, None) };
+            saw(&it);
+            assert!(fragment.get().is_some(), "the next line finds it");
+            saw(&it);
+        });
+        let by_fragment = told(&form, |lines, saw| [(); 2].iter().for_each(|()| saw(&line(&written, lines, None))));
+        assert_eq!(by_facts, by_fragment);
+    }
+    let lines = Lines::new(None, &json(None), &labels()).expect("a form");
+    let fragment = OnceCell::new();
+    let it = Line { conn: ConnLine::Known(facts, &fragment), ..line(&written, &lines, None) };
+    let [mut shown, mut whole] = [b"before".to_vec(), b"before".to_vec()];
+    PerThread::default().saw(MICROS, &it, &mut ThreadLog::default());
+    it.write(&mut shown, MICROS);
+    assert!(fragment.get().is_none());
+    line(&written, &lines, None).write(&mut whole, MICROS);
+    assert_eq!(shown, whole);
 }
 
 #[test]

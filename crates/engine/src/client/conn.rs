@@ -209,7 +209,7 @@ impl Carrier for Conn {
 
     fn observer(&self) -> Observer<'_> {
         let core = &self.opened.arrived.core;
-        Observer { conn: &self.opened.fragment, whose: self, thread: core.index, clock: core.clock(), log: &core.log }
+        Observer { conn: self.opened.line(), whose: self, thread: core.index, clock: core.clock(), log: &core.log }
     }
 }
 

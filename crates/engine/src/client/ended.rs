@@ -14,7 +14,7 @@ pub(super) fn ended(conn: &Conn, why: Refusal, bytes_in: u64, bytes_out: u64) {
     stats.refuse(why);
     let (micros, us) = core.clock().unix_micros(arrived.started);
     let line = Line {
-        conn: &conn.opened.fragment,
+        conn: conn.opened.line(),
         id: None,
         lines: &running.lines,
         hop: None,

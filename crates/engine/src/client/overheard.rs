@@ -13,7 +13,7 @@ use crate::exchange::words::{BodyLen, Fields};
 use crate::inspect::frames::Request;
 use crate::worker::core::Core;
 use everyhop_plan::OverBody;
-use everyhop_record::line::{Beside, ConnFragment, Line, WOULD_DENY};
+use everyhop_record::line::{Beside, ConnFragment, ConnLine, Line, WOULD_DENY};
 use everyhop_running::fair::Whose;
 use everyhop_running::running::{RouteRun, Running};
 use everyhop_running::waf::{HeldBytes, Inspected, WafRun};
@@ -72,7 +72,7 @@ fn begin<V: Fields>(
     }
     let it = Overheard {
         core: conn.opened.arrived.core.clone(),
-        conn: conn.opened.fragment.clone(),
+        conn: conn.opened.fragment(),
         running: running.clone(),
         route,
         by: by.clone(),
@@ -165,7 +165,7 @@ impl Overheard {
         let Some(route) = self.running.route(self.route) else { return };
         let (micros, us) = self.core.clock().unix_micros(began);
         let line = Line {
-            conn: &self.conn,
+            conn: ConnLine::Written(&self.conn),
             id: Some(self.id),
             lines: &route.lines,
             hop: None,

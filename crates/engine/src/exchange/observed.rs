@@ -6,7 +6,7 @@ use crate::exchange::trace::{Trace, fresh};
 use everyhop_record::facts::TlsFacts;
 use everyhop_record::failure::Failure;
 use everyhop_record::grpc;
-use everyhop_record::line::{ConnFragment, DONE, HopFragment, Line};
+use everyhop_record::line::{ConnLine, DONE, HopFragment, Line};
 use everyhop_record::log::ThreadLog;
 use everyhop_record::refusal::Refusal;
 use everyhop_record::span::{self, Request};
@@ -28,7 +28,7 @@ pub(crate) trait Whose {
 
 /// Whose request it is, and where its thread counts and writes.
 pub(crate) struct Observer<'a> {
-    pub(crate) conn: &'a ConnFragment,
+    pub(crate) conn: ConnLine<'a>,
     pub(crate) whose: &'a dyn Whose,
     /// The number of the thread.
     pub(crate) thread: usize,

@@ -18,13 +18,14 @@ use everyhop_decide::At;
 use everyhop_plan::StartTls;
 use everyhop_record::facts::{IdentityUse, TlsFacts};
 use everyhop_record::failure::Failure;
-use everyhop_record::line::{ConnFacts, ConnFragment, DONE, HopFragment, Line};
+use everyhop_record::line::{ConnFacts, ConnLine, DONE, HopFragment, Line};
 use everyhop_record::refusal::Refusal;
 use everyhop_running::address::{Address, CONNECTS};
 use everyhop_running::backend::{BackendRun, Connected};
 use everyhop_running::running::RouteRun;
 use everyhop_running::spread::UnderWay;
 use everyhop_transport::shares::Held;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Reaches a backend for a passthrough connection and lets it be carried to its end, in a task of its own: what peeking and
@@ -144,19 +145,20 @@ fn end(
     if let Err(why) = ended {
         stats.refuse(why);
     }
-    let conn = ConnFragment::of(&ConnFacts {
+    let fragment = OnceCell::new();
+    let conn = ConnFacts {
         id: it.id,
         listener: &it.listening.name,
         peer: it.peer,
         client: it.client.ip(),
         sni: host,
         tls: "passed",
-        facts,
+        facts: &facts,
         refused: None,
-    });
+    };
     let (micros, us) = it.core.clock().unix_micros(it.started);
     let line = Line {
-        conn: &conn,
+        conn: ConnLine::Known(conn, &fragment),
         id: None,
         lines: &route.lines,
         hop: hop.map(|h| (h, false)),

@@ -225,7 +225,7 @@ impl Stream {
         }
         let (micros, us) = core.clock().unix_micros(began);
         let line = Line {
-            conn: &self.opened.fragment,
+            conn: self.opened.line(),
             id: None,
             lines: route.map_or(&running.lines, |r| &r.lines),
             hop: told.hop.map(|h| (h, false)),
