@@ -2,23 +2,19 @@
 //! After anything that leaves doubt about where the next request begins, the connection closes. Read next: `h1_side.rs`.
 
 use crate::client::answer::{Answer, answer};
-use crate::client::asks::settled;
 use crate::client::conn::Conn;
 use crate::client::ended::ended;
-use crate::client::given::Stays;
-use crate::client::held::Holding;
-use crate::client::keys::{self, Waited};
-use crate::client::plain::refusal;
-use crate::client::request::{prepare, refused};
+use crate::client::h1_turn::{Turned, turn};
+use crate::client::request::refused;
 use crate::client::tunnel;
 use crate::client::wants::Wants;
 use crate::client::work::Work;
 use crate::exchange::body::Body;
-use crate::exchange::carry::{Carried, Carrier, carry};
+
+use crate::exchange::carry::Carrier;
 use crate::exchange::ends::End;
 use crate::exchange::limits::codec_limits;
 use crate::exchange::sides::Client;
-use crate::exchange::views::View;
 use crate::exchange::words::{Gone, Got};
 use everyhop_http1::{Parsed, RequestHead};
 use everyhop_record::refusal::Refusal;
@@ -79,13 +75,6 @@ enum Next {
     Broken,
 }
 
-/// What a request came to: as [`Carried`], where nothing was handed over.
-enum Came {
-    Done { read_all: bool },
-    Refused(Refusal),
-    Cut,
-}
-
 /// Serves a connection to its end; `first` is what was read of it before. Its state is made before the future is: an
 /// `async fn` keeps room for each of its arguments as long as it runs.
 pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Output = ()> {
@@ -108,7 +97,7 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
         let mut asked_any = false;
         while it.keep {
             let mut work = None;
-            let next = it.next_head(&mut work).await;
+            let next = it.next_head(&conn, &mut work).await;
             if matches!(next, Next::Over | Next::Broken) {
                 let why = if matches!(next, Next::Broken) { Refusal::ConnectionBroken } else { Refusal::NoRequest };
                 if !asked_any || why != Refusal::NoRequest {
@@ -118,145 +107,61 @@ pub(crate) fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) -> impl Future<Outpu
                 break;
             }
             let began = Instant::now();
-            let Work { head, asked, scratch, room } = &mut **work.get_or_insert_with(Work::take);
-            asked.id = conn.opened.arrived.core.next_id();
+            let lent = work.get_or_insert_with(Work::take);
+            lent.asked.id = conn.opened.arrived.core.next_id();
             let len = match next {
                 // Left above.
                 Next::Over | Next::Broken => break,
                 Next::Refused(why) => {
                     (it.keep, it.version_10) = (false, false);
-                    asked.of_refused(it.inb.bytes());
-                    refused(&conn, asked, why.into(), began);
-                    it.queue(&answer(why, asked.shown_id(), false, Wants::Plain, |_| None));
+                    lent.asked.of_refused(it.inb.bytes());
+                    refused(&conn, &lent.asked, why.into(), began);
+                    it.queue(&answer(why, lent.asked.shown_id(), false, Wants::Plain, |_| None));
                     break;
                 }
                 Next::Head(len) => len,
             };
             asked_any = true;
-            let mut waited = Waited::Not;
-            let mut wants = Wants::Plain;
-            let mut ready = loop {
-                let view = View { head, buf: it.inb.bytes() };
-                let unnamed = if head.version_10 { conn.only_host() } else { None };
-                let ready = match asked.of_h1(head, view.buf, unnamed.as_deref()) {
-                    Ok(()) => prepare(&conn, asked, &view, std::mem::take(scratch), began),
-                    Err(why) => Err(why.into()),
-                };
-                let Err(stays) = ready else { break ready };
-                wants = Wants::of_fields(&view);
-                if asked.lacks.is_none() {
-                    break Err(stays);
-                }
-                if let Err(stays) = Box::pin(keys::again(&conn.opened.arrived.core, asked, stays, &mut waited)).await {
-                    break Err(stays);
-                }
-            };
-            // While somebody else is asked about it, whether its client is still there is looked at behind its head.
-            let mut held = None;
-            if let Err(Stays::Asks(question)) = ready {
-                let kept = it.inb.bytes().get(..len).unwrap_or_default().to_vec();
-                it.take_head(head, len, asked.switches.as_deref());
-                let view = View { head, buf: &kept };
-                ready = Box::pin(settled(&conn, asked, &view, question, (&mut it, &mut held))).await;
-            } else {
-                it.take_head(head, len, asked.switches.as_deref());
-            }
-            // Of few words, since it is kept for as long as the rest of a body is read.
-            let came = match ready {
-                Ok(mut ready) => {
-                    it.owes_continue = head.expects_continue && ready.built.may_be_h2();
-                    let carried = match held {
-                        None => {
-                            let watch = &conn.opened.arrived.watch;
-                            let carrying = carry(&*conn, asked, &mut ready, &mut it, watch, began);
-                            bumpalo::boxed::Box::pin_in(carrying, room).await
-                        }
-                        Some(held) => {
-                            it.owes_continue = false;
-                            let mut client = Holding { client: &mut it, held };
-                            let watch = &conn.opened.arrived.watch;
-                            Box::pin(carry(&*conn, asked, &mut ready, &mut client, watch, began)).await
-                        }
-                    };
-                    let came = match carried {
-                        Carried::Switched(switched) => {
-                            let client = (End::Wire(it.wire), it.inb);
-                            let watch = &conn.opened.arrived.watch;
-                            return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
-                        }
-                        Carried::Refused(why) => {
-                            wants = Wants::of_built(&ready.built);
-                            Came::Refused(why)
-                        }
-                        Carried::Done { read_all } => Came::Done { read_all },
-                        Carried::Cut => Came::Cut,
-                    };
-                    *scratch = ready.built.scratch().unwrap_or_default();
-                    came
-                }
-                Err(Stays::Refused(by)) => {
-                    refused(&conn, asked, by, began);
-                    if by.why == Refusal::ClientGone { Came::Cut } else { Came::Refused(by.why) }
-                }
-                // It was settled above.
-                Err(Stays::Asks(_)) => Came::Cut,
-                Err(Stays::Given(own)) => {
-                    it.give(own.answer(&conn, asked, began));
-                    if it.flush().await.is_err() {
-                        return;
-                    }
-                    Came::Done { read_all: false }
-                }
-            };
-            match came {
-                Came::Done { read_all } => {
-                    it.keep = it.keep && (read_all || it.drain().await);
-                }
-                Came::Refused(why) => {
-                    // Errors of the client's own making end the connection: its idea of where requests begin may differ. Behind
-                    // CONNECT it may send what is for somebody else.
-                    it.keep &= !matches!(why.status(), 400 | 408) && why != Refusal::ConnectMethod;
-                    it.queue(&refusal(&conn, why, asked, wants));
-                    if it.flush().await.is_err() {
-                        return;
-                    }
-                    if why == Refusal::BodyMalformed {
-                        it.body.leave();
-                    }
-                    // What is short is read all the same: nobody is waited for who has sent it.
-                    let read_all = why.status() != 408 && it.drain().await;
-                    it.keep &= read_all;
-                }
-                Came::Cut => {
-                    it.wire.sock_mut().reset_on_close();
-                    return;
+            let Work { head, asked, scratch, room } = &mut **lent;
+            // What an idle connection needs none of has its room where only those have one that are at work.
+            let turn = turn(&conn, &mut it, (head, asked, scratch, room), len, began);
+            match bumpalo::boxed::Box::pin_in(turn, room).await {
+                Turned::Over => {}
+                Turned::Gone => return,
+                Turned::Switched(both) => {
+                    let (ready, switched) = *both;
+                    let client = (End::Wire(it.wire), it.inb);
+                    let watch = &conn.opened.arrived.watch;
+                    return Box::pin(tunnel::run(&conn, asked, ready, client, switched, watch)).await;
                 }
             }
             Work::give(work);
         }
-        it.close().await;
+        Box::pin(it.close()).await;
     }
 }
 
 impl H1 {
-    /// `work` is taken once there is something to read.
-    async fn next_head(&mut self, work: &mut Option<Box<Work>>) -> Next {
-        let conn = self.conn.clone();
-        let arrived = &conn.opened.arrived;
-        // By value: whoever waits here keeps no plan.
-        let Some((codec, head_s, idle_s)) =
-            arrived.core.running().map(|r| (codec_limits(r.limits()), r.limits().head_s, r.limits().idle_s))
-        else {
-            return Next::Over;
-        };
-        let (watch, core) = (&arrived.watch, &arrived.core);
+    /// `work` is taken once there is something to read. Not an `async fn`: an idle connection would hold each of its arguments twice.
+    fn next_head<'a>(
+        &'a mut self,
+        conn: &'a Conn,
+        work: &'a mut Option<Box<Work>>,
+    ) -> impl Future<Output = Next> + use<'a> {
+        let core = &conn.opened.arrived.core;
         let mut begun = !self.inb.is_empty();
         let since_ms = core.clock().now_ms.get();
-        watch.within_s(if begun { head_s } else { idle_s });
-        poll_fn(|cx| {
+        // Whoever waits here keeps no plan.
+        let limits = core.running().map(|r| r.limits.clone());
+        if let Some(it) = &limits {
+            conn.opened.arrived.watch.within_s(if begun { it.head_s } else { it.idle_s });
+        }
+        poll_fn(move |cx| {
+            let (watch, core) = (&conn.opened.arrived.watch, &conn.opened.arrived.core);
+            let Some(limits) = &limits else { return Poll::Ready(Next::Over) };
             loop {
                 if !self.inb.is_empty() {
-                    match work.get_or_insert_with(Work::take).head.parse(self.inb.bytes(), &codec) {
+                    match work.get_or_insert_with(Work::take).head.parse(self.inb.bytes(), &codec_limits(limits)) {
                         Parsed::Head { len } => return Poll::Ready(Next::Head(len)),
                         Parsed::Refused(why) => return Poll::Ready(Next::Refused(Refusal::Http1(why))),
                         Parsed::NeedMore => {}
@@ -266,7 +171,7 @@ impl H1 {
                         if core.clock().now_ms.get() - since_ms >= NARROW_MS {
                             self.wire.small_first();
                         }
-                        watch.within_s(head_s);
+                        watch.within_s(limits.head_s);
                     }
                 }
                 match self.wire.poll_read(cx, &mut self.inb) {
@@ -286,10 +191,9 @@ impl H1 {
                     .map(|_| if begun { Next::Refused(Refusal::RequestTooSlow) } else { Next::Over });
             }
         })
-        .await
     }
 
-    fn take_head(&mut self, head: &RequestHead, len: usize, switches: Option<&str>) {
+    pub(super) fn take_head(&mut self, head: &RequestHead, len: usize, switches: Option<&str>) {
         self.inb.consume_keep(len);
         self.version_10 = head.version_10;
         self.keep = head.keeps_alive() && !self.conn.opened.arrived.core.is_draining() && !self.conn.is_old();
@@ -321,7 +225,7 @@ impl H1 {
     }
 
     /// Reads an unread body to its end, if that is near; false if the connection cannot go on.
-    async fn drain(&mut self) -> bool {
+    pub(super) async fn drain(&mut self) -> bool {
         if self.body.is_over() {
             return true;
         }
@@ -349,19 +253,19 @@ impl H1 {
     }
 
     /// Queues an answer that was decided. What is still to come of the request is read behind it, if its end is near.
-    fn give(&mut self, it: Option<Answer>) {
+    pub(super) fn give(&mut self, it: Option<Answer>) {
         self.keep &= !self.is_far();
         if let Some(it) = it {
             self.queue(&it);
         }
     }
 
-    fn queue(&mut self, it: &Answer) {
+    pub(super) fn queue(&mut self, it: &Answer) {
         self.head(&it.meta, it);
         self.out.push(&it.body);
     }
 
-    async fn flush(&mut self) -> Result<(), Gone> {
+    pub(super) async fn flush(&mut self) -> Result<(), Gone> {
         let conn = self.conn.clone();
         let watch = &conn.opened.arrived.watch;
         watch.within_s(conn.opened.arrived.running.limits().body_progress_s);
