@@ -1,8 +1,8 @@
 //! The client's side of one HTTP/1.1 request: its body in, its answer out, framed as the client can read it.
-//! Read next: `h1.rs`, the connection.
+//! Read next: `h1_conn.rs`, the connection.
 
 use crate::client::answer::{HSTS, with_date};
-use crate::client::h1::{H1, OUT_EAGER, Sending};
+use crate::client::h1_conn::{H1, OUT_EAGER, Sending};
 use crate::exchange::body::Taken;
 use crate::exchange::sides::Client;
 use crate::exchange::trailers::{last_chunk, of_request};

@@ -4,7 +4,7 @@ use crate::backend::up::Up;
 use crate::client::asks::settled;
 use crate::client::conn::Conn;
 use crate::client::given::Stays;
-use crate::client::h1::H1;
+use crate::client::h1_conn::H1;
 use crate::client::held::Holding;
 use crate::client::keys::{self, Waited};
 use crate::client::plain::refusal;

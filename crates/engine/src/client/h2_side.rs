@@ -3,7 +3,7 @@
 
 use crate::client::answer::{Answer, HSTS, unavailable, with_date};
 use crate::client::conn::Conn;
-use crate::client::h1::SILENT_SENDING_S;
+use crate::client::h1_conn::SILENT_SENDING_S;
 use crate::client::windows::Loan;
 use crate::exchange::carry::Carrier;
 use crate::exchange::sides::Client;

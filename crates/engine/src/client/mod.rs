@@ -11,6 +11,7 @@ mod denied;
 mod ended;
 mod given;
 pub(crate) mod h1;
+mod h1_conn;
 mod h1_side;
 mod h1_turn;
 pub(crate) mod h2;

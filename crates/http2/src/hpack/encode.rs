@@ -181,7 +181,7 @@ impl Encoder {
 
     #[inline]
     fn kept(&self, hash: u64, name: &[u8], value: &[u8]) -> Option<usize> {
-        let i = self.entry(*self.exact.get(bucket(hash, EXACT))?)?;
+        let i = self.entry(*self.exact.get(bucket(hash, EXACT))?);
         let it = self.table.get(i)?;
         (self.table.value(&it) == value && self.table.name(&it) == name).then_some(i)
     }
@@ -190,17 +190,17 @@ impl Encoder {
     #[inline]
     fn named(&self, hash: u64, name: &[u8]) -> usize {
         let found = || {
-            let i = self.entry(*self.names.get(bucket(hash, NAMES))?)?;
+            let i = self.entry(*self.names.get(bucket(hash, NAMES))?);
             let it = self.table.get(i)?;
             (self.table.name(&it) == name).then_some(STATIC.len() + 1 + i)
         };
         found().unwrap_or(0)
     }
 
-    /// Where that entry stands now.
+    /// Where that entry stands now; behind the last one where there never was one.
     #[inline]
-    fn entry(&self, inserted: u32) -> Option<usize> {
-        (inserted > 0).then(|| self.table.inserted.wrapping_sub(inserted) as usize)
+    fn entry(&self, inserted: u32) -> usize {
+        self.table.inserted.wrapping_sub(inserted) as usize
     }
 
     #[inline]

@@ -2,8 +2,8 @@
 
 use crate::kit::*;
 use everyhop_http2::Fault;
-use everyhop_http2::hpack::{Decoder, Encoder};
 use everyhop_http2::Head;
+use everyhop_http2::hpack::{Decoder, Encoder};
 
 fn written(encoder: &mut Encoder, name: &str, value: &str) -> Vec<u8> {
     let mut out = Vec::new();
