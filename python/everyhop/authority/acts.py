@@ -89,9 +89,11 @@ class Authority:
         fits(wanted, lasts)
         for name in wanted:
             self.policy.admit(name)
-        made = certify.new_key() if csr is None else None
-        public = made.public_key() if csr is None and made else certified(csr) if csr else None
-        assert public is not None
+        if csr is not None:
+            public, made = certified(csr), None
+        else:
+            made = certify.new_key()
+            public = made.public_key()
         with self.changing():
             return self.issue_held(wanted, use, lasts, public, made)
 

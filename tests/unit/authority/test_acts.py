@@ -90,8 +90,12 @@ def test_one_that_is_taken_back_again_is_published_again_and_stays_taken_back_as
     it = own()
     entry = it.issue([A], "both", DAY).entry
     (once,) = it.revoke(entry.serial, "superseded")
+    before = it.at.joinpath("index.jsonl").read_text()
     (again,) = at(it, it.clock() + DAY / 2).revoke(entry.serial, "superseded")
     assert again == once and it.index().lists == 3
+    # The index tells of another list and of nothing else.
+    after = it.at.joinpath("index.jsonl").read_text()
+    assert "revoked" in before and "revoked" not in after.removeprefix(before)
 
 
 def test_a_key_that_turns_out_to_be_stolen_after_its_certificate_was_taken_back_is_certified_no_more(own: Own) -> None:
@@ -209,8 +213,8 @@ def test_none_is_made_where_something_is_or_opened_where_none_is(tmp_path: Path)
         begin(file / "ca", policy, PASSPHRASE)
     (empty := tmp_path / "empty").mkdir()
     begin(empty, policy, PASSPHRASE)
-    it = begin(tmp_path / "a/b", policy, PASSPHRASE)
-    assert it.at == tmp_path / "a/b" and it.at.stat().st_mode & 0o777 == 0o700
+    it = begin(tmp_path / "a/b/c", policy, PASSPHRASE)
+    assert it.at == tmp_path / "a/b/c" and it.at.stat().st_mode & 0o777 == 0o700
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "empty", "file", "full"]
     for place, why in ((tmp_path / "absent", "No such file"), (file, "is no folder of an authority"), (full, None)):
         full.chmod(0o700)
