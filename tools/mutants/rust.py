@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import subprocess
 from collections.abc import Collection, Iterator
@@ -32,6 +33,8 @@ PLACE = re.compile(r"^[^ ]+?:\d+(?::\d+)?: ")
 # noticed; a machine that is busy with something else makes it no sooner.
 TIMES, LEAST_S = 10, 20
 MOST_BYTES = 8 << 30
+LOOK_S = 1.0
+FAILED = b" FAILED\n"
 
 
 def run(piece: Rust, folder: Path, known: Collection[str], since: Since | None) -> Told:
@@ -114,20 +117,25 @@ class Program:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
         env = {**os.environ, "CARGO_MANIFEST_DIR": self.folder, VARIABLE: str(number), "RUST_BACKTRACE": "0"}
-        out = subprocess.DEVNULL
+        none = subprocess.DEVNULL
         # Nothing else runs here between fork and exec.
         with subprocess.Popen(
-            [self.path, "-q"], cwd=self.folder, env=env, stdin=out, stdout=out, stderr=out, start_new_session=True,
+            [self.path], cwd=self.folder, env=env, stdin=none, stdout=subprocess.PIPE, stderr=none, start_new_session=True,
             preexec_fn=bounded,
         ) as running:  # fmt: skip
-            resting = Resting(running.pid)
+            resting, before = Resting(running.pid), b""
+            assert running.stdout is not None
             while True:
-                try:
-                    return running.wait(1) != 0
-                except subprocess.TimeoutExpired:
-                    if resting.looked():
-                        os.killpg(running.pid, signal.SIGKILL)
-                        return True
+                if not select.select([running.stdout], [], [], LOOK_S)[0]:
+                    noticed = resting.looked()
+                elif said := os.read(running.stdout.fileno(), 65536):
+                    # The first test that fails says enough; its word may come in two pieces.
+                    noticed, before = FAILED in before + said, said[-len(FAILED) :]
+                else:
+                    return running.wait() != 0
+                if noticed:
+                    os.killpg(running.pid, signal.SIGKILL)
+                    return True
 
 
 class Programs:

@@ -304,12 +304,16 @@ def test_a_test_that_fails_or_takes_too_long_has_noticed(tmp_path: Path, monkeyp
     monkeypatch.setattr(resting, "LOOKS", 2)
     script = tmp_path / "test"
     script.write_text(
-        f"#!/bin/sh\ncase ${VARIABLE} in 0) exit 0;; 1) exit 101;; 2) while :; do :; done;; *) sleep 99;; esac\n"
+        f"#!/bin/sh\ncase ${VARIABLE} in 0) exit 0;; 1) exit 101;; 2) while :; do :; done;; "
+        "3) sleep 99;; *) printf 'test a ... FAI'; printf 'LED\\n'; sleep 99;; esac\n"
     )
     script.chmod(0o755)
     it = rust.Program(str(script), str(tmp_path), 0.0)
     assert [it.fails(number) for number in (0, 1, 2, 3)] == [False, True, True, True]
     assert rust.rehearse(it).seconds < 1
+    # Who has said that a test failed is waited for no longer, whatever it does.
+    monkeypatch.setattr(resting, "LOOKS", 1000)
+    assert it.fails(4)
 
 
 def test_who_waits_for_a_processor_does_not_wait_for_ever() -> None:
