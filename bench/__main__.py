@@ -183,6 +183,9 @@ def main() -> int:
     if given.before:
         ALL["before"] = lambda folder, back: before(folder, back, given.before.resolve())
         given.peers += ",before"
+    if not given.only and not given.before and not times.DOOR.exists():
+        # What it is needed for comes after half an hour.
+        raise SystemExit(f"{times.DOOR} is not built: cargo build --release -p everyhop-door")
     os.sched_setaffinity(0, {int(LOAD_CPU)})
     with tempfile.TemporaryDirectory(prefix="eh-bench-") as name:
         folder = Path(name)
