@@ -137,17 +137,13 @@ impl Floor {
         }
     }
 
-    /// The last kept backend that did not leave meanwhile: it may think that it was idle for too long.
+    /// The last kept backend that said nothing meanwhile: what it could say is that it was idle for too long.
     fn kept(&mut self) -> Option<(usize, Side)> {
-        while let Some((at, mut side)) = self.spare.pop() {
-            match side.sock.peek(&mut [0]) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Some((at, side)),
-                Ok(n) if n > 0 => {
-                    side.readable = true;
-                    return Some((at, side));
-                }
-                _ => self.free.push(at),
+        while let Some((at, side)) = self.spare.pop() {
+            if side.sock.peek(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::WouldBlock) {
+                return Some((at, side));
             }
+            self.free.push(at);
         }
         None
     }

@@ -33,7 +33,7 @@ pub(crate) struct Opened {
     pub(crate) way: Duration,
 }
 
-/// What its lines say of it beside that. In a box: where no log asks, every idle connection holds it for nothing.
+/// What its lines say of it beside that, in a box beside a connection that fills its allocator's class.
 struct Told {
     sni: Option<Box<str>>,
     fragment: OnceCell<Rc<ConnFragment>>,

@@ -43,7 +43,7 @@ pub struct ConnFacts<'a> {
     pub peer: SocketAddr,
     pub client: IpAddr,
     pub sni: Option<&'a str>,
-    /// `ended`, `passed`, `failed` or `none`.
+    /// `ended`, `plaintext`, `passed`, `failed` or `none`.
     pub tls: &'static str,
     pub facts: &'a TlsFacts,
     /// The certificate of the client's that was not believed.
@@ -54,7 +54,8 @@ pub struct ConnFacts<'a> {
 #[derive(Clone, Copy)]
 pub enum ConnLine<'a> {
     Written(&'a ConnFragment),
-    /// Written for the first line of a log and kept for those behind it: a connection without a log holds none.
+    /// Written for the first line of a log, or one that may be told when it is gone, and kept for those behind it: most
+    /// connections without a log hold none.
     Known(ConnFacts<'a>, &'a OnceCell<Rc<ConnFragment>>),
 }
 

@@ -13,7 +13,7 @@ pub(crate) struct Work {
     pub(crate) asked: Asked,
     /// Memory for the head to the backend.
     pub(crate) scratch: Vec<u8>,
-    /// Room for what carries it, which is large, so that no idle connection has it.
+    /// Room for what becomes of it, which is large, so that no idle connection has it.
     pub(crate) room: Bump,
 }
 

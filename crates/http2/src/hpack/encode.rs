@@ -197,7 +197,7 @@ impl Encoder {
         found().unwrap_or(0)
     }
 
-    /// Where that entry stands now; behind the last one where there never was one.
+    /// Where that entry stands now: behind the last one where there never was one, until their number wraps. Whoever asks compares.
     #[inline]
     fn entry(&self, inserted: u32) -> usize {
         self.table.inserted.wrapping_sub(inserted) as usize
