@@ -23,7 +23,7 @@ SPIFFE = "spiffe://"
 COMMON_NAME_MOST = 64  # RFC 5280, upper bound ub-common-name
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Name:
     """A name in the form that a certificate has it in, and its kind."""
 

@@ -239,6 +239,10 @@ def test_a_host_that_fits_is_the_subject_too_and_else_its_name_is_critical(own: 
         names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         assert [a.value for a in cert.subject] == [host] * fits
         assert names.critical != fits and list(names.value) == [x509.DNSName(host)]
+    # Of several the first.
+    several = [named(f"{it}.corp.example") for it in ("b", "a", "c")]
+    cert, _ = x509.load_pem_x509_certificates(it.issue(several, "both", DAY).chain_pem)
+    assert [a.value for a in cert.subject] == ["b.corp.example"]
 
 
 def test_serials_are_random_and_of_twenty_bytes_at_most(own: Callable[..., Authority]) -> None:
