@@ -51,7 +51,7 @@ impl Config {
 
     /// Of a client: servers ask back with each answer whether it is there.
     pub fn client() -> Config {
-        Config { extended_connect: false, idle_frames: 20_000, forgiven_per_s: 10_000, ..Config::server() }
+        Config { idle_frames: 20_000, forgiven_per_s: 10_000, ..Config::server() }
     }
 
     /// As far as the protocol can say it.

@@ -34,6 +34,20 @@ fn resets_that_a_peer_makes_us_send_count_as_long_as_they_are() {
 }
 
 #[test]
+fn windows_that_a_peer_makes_us_open_count_as_long_as_they_are() {
+    let config = Config { window_bytes: 90, idle_frames: u32::MAX, ..Config::server() };
+    let mut it = Peer::server_of(config);
+    it.hear(&frame(HEADERS, OPEN, 1, &post(&[])));
+    for _ in 0..5_039 {
+        it.hear(&frame(DATA, 0, 1, &[0; 30]));
+        it.conn.release(1, 30);
+    }
+    assert_eq!(it.conn.output().len(), 13 * 5_039);
+    assert!(it.hears(&ping()).is_ok());
+    assert_eq!(it.fails(&ping().repeat(3)), Fault::Unread);
+}
+
+#[test]
 fn what_waits_counts_until_all_of_it_went_however_small_the_pieces_are() {
     let mut it = patient();
     it.hear(&ping().repeat(3_000));
