@@ -33,7 +33,7 @@ pub(crate) struct Opened {
     pub(crate) way: Duration,
 }
 
-/// What its lines say of it beside that, in a box beside a connection that fills its allocator's class.
+/// What its lines say of it beside that. In a box: a connection is as large as its allocator's class without it.
 struct Told {
     sni: Option<Box<str>>,
     fragment: OnceCell<Rc<ConnFragment>>,
