@@ -124,3 +124,16 @@ def test_what_is_no_number_of_hours_that_may_be_is_none(text: str) -> None:
 
 def test_hours_from_one_to_three_and_a_half_days_are_taken() -> None:
     assert [hours(f"{n}h") for n in range(1, 85)] == list(range(1, 85))
+
+
+@pytest.mark.parametrize(
+    ("key", "column"), [('"file:bad.key"', 7), ('["file:one.key", "file:bad.key"]', 24)], ids=["one", "of two"]
+)
+def test_a_secret_that_cannot_be_used_is_refused_where_it_is_named(
+    pki: Pki, tmp_path: Path, key: str, column: int
+) -> None:
+    written(tmp_path, "one.key")
+    written(tmp_path, "bad.key", b"short")
+    with pytest.raises(Refused) as refusal:
+        compiled(pki, tmp_path, f"[tickets]\nkey = {key}\n")
+    assert [(f.place.line, f.place.column) for f in refusal.value.findings] == [(15, column)]

@@ -11,7 +11,7 @@ import pytest
 
 from everyhop.compile.policies import DATED, TLS12, TLS13, policy
 from everyhop.grade import ALL, Hsts, Offered, Shown, judged
-from everyhop.grade.judged import KINDS, MODERN, kind_of
+from everyhop.grade.judged import KINDS, MODERN, UNBELIEVED, kind_of
 from everyhop.grade.shown import shown
 from everyhop.grade.trying import IANA
 
@@ -114,6 +114,20 @@ def test_a_certificate_is_told_by_its_kind_its_life_and_what_was_said_of_it(
     change: dict[str, object], said: list[str]
 ) -> None:
     assert ids(dataclasses.replace(GOOD, shown=(dataclasses.replace(LEAF, **change),))) == said  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("why", [*UNBELIEVED, "hop/another", None])
+def test_why_a_certificate_is_not_believed_is_told_with_its_own_mend(why: str | None) -> None:
+    it = dataclasses.replace(LEAF, verified="no", why=why)
+    (found,) = judged(dataclasses.replace(GOOD, shown=(it,)), NOW).findings
+    expected: dict[str | None, tuple[str, str]] = {
+        **UNBELIEVED,
+        "hop/another": ("{whose} is not believed: no", "everyhop explain hop/another"),
+        None: ("{whose} could not be judged: no", "turn on TLS 1.2 or newer, with suites of ECDHE"),
+    }
+    what, mend = expected[why]
+    assert found.what == what.format(whose=f"its certificate ({it.key})", name="a.test", verified="no")
+    assert found.mend == mend
 
 
 @pytest.mark.parametrize(("days", "fails"), [(90, ()), (91, MODERN), (366, MODERN), (367, ALL)])

@@ -117,6 +117,16 @@ def test_a_pair_in_a_token_is_read_anew_once_its_pin_is_another(tmp_path: Path, 
     assert again.token is not None and again.token.pin == b"12345"
 
 
+def test_a_pair_in_the_environment_is_read_anew_once_its_key_is_another(tmp_path: Path, pki: Pki) -> None:
+    key = pki.site.key.read_text()
+    first = Readings()
+    pair = first.pair(str(pki.site.chain), "env:EDGE_KEY", tmp_path, {"EDGE_KEY": key})
+    first.settle()
+    assert Readings(first).pair(str(pki.site.chain), "env:EDGE_KEY", tmp_path, {"EDGE_KEY": key}) is pair
+    with pytest.raises(Unusable):
+        Readings(first).pair(str(pki.site.chain), "env:EDGE_KEY", tmp_path, {"EDGE_KEY": "another"})
+
+
 def test_a_certificate_of_a_kind_that_no_token_is_asked_for_is_told(tmp_path: Path) -> None:
     public(tmp_path, "odd", alone("a.test", key=ec.generate_private_key(ec.SECP521R1())))
     with pytest.raises(Unusable) as told:

@@ -14,6 +14,7 @@ from everyhop.authority.certify import pem
 from everyhop.demo.certificates import Authority
 from everyhop.identity import Roots, Unusable, read_roots
 from everyhop.identity.published import Published, published
+from everyhop.identity.vouched import is_on_a_list
 from tests.kit.forge import HOUR, Signer, crl, forged, of_version_1, public, root
 from tests.unit.identity.test_published import NOW, URL
 
@@ -145,6 +146,24 @@ def test_nobody_else_takes_an_authority_back(ground: Ground) -> None:
     forged_list = ground.list(Signer(ground.root.cert, ground.stranger.key), ground.below.cert)
     what = ground.refused(forged_list + ground.list(ground.below) + pem(ground.below.cert))
     assert "the list of 'CN=Root CA' is not signed by that authority" in what
+
+
+def test_what_is_on_a_list_is_asked_of_its_authority_s_own_and_of_no_other(ground: Ground) -> None:
+    """Under another name, or under its name by another key, a list takes nobody back."""
+    it, above = ground.below.cert, [ground.root.cert]
+
+    def on(by: Signer) -> bool:
+        return is_on_a_list(it, above, [x509.load_pem_x509_crl(ground.list(by, it))])
+
+    assert on(ground.root)
+    assert not on(Signer(ground.root.cert, ground.stranger.key))
+    assert not on(Signer(ground.stranger.cert, ground.root.key))
+
+
+def test_of_what_came_along_only_who_signed_a_list_is_kept(ground: Ground) -> None:
+    """With the lists it is all that a next look needs; whoever signed none is asked for nothing."""
+    beside = forged("Beside CA", ground.root, ca=True)
+    assert ground.taken(ground.body(ground.below, beside)).along == (ground.below.cert,)
 
 
 def test_a_list_may_not_be_left_out_with_its_signer_to_come_back_older(ground: Ground) -> None:
