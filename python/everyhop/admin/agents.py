@@ -33,6 +33,8 @@ LEAST_S = 1.0
 class Follower(Rounds):
     """Keeps one identity. Everything is for its thread but `end`, `due` and `standing`."""
 
+    standing: Standing
+
     def __init__(
         self,
         it: SpiffeIdentity,

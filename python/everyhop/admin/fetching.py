@@ -58,6 +58,8 @@ class Fetched:
 class Fetcher(Rounds):
     """Keeps the list of one URL. `step` is for its thread; `standing` is for any."""
 
+    standing: Fetched
+
     def __init__(
         self,
         url: str,
@@ -189,7 +191,7 @@ def fetch_now(urls: list[str], after: Compiled, wait_s: float = FIRST_WAIT_S) ->
     """Asks for lists that nobody has asked for yet, all at once. Gives why one did not come; what comes later is kept all the same."""
     base = after.path.absolute().parent
     each = [Fetcher(url, after.config.crl, base, after.lists[url]) for url in urls]
-    threads = [threading.Thread(target=it.step, name=f"list {it.url}", daemon=True) for it in each]
+    threads = [threading.Thread(target=it.stepped, name=f"list {it.url}", daemon=True) for it in each]
     until = time.monotonic() + wait_s
     for thread in threads:
         thread.start()

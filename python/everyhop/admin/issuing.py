@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everyhop.admin.rounds import AT_LAST_S
+from everyhop.admin.rounds import AFTER_OURS_S, AT_LAST_S
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.compile.names import dns_server
@@ -109,7 +109,7 @@ class Issuing:
         self.answers: Answers | None = None
         self.pid = 0
         """Of the engine that was told last."""
-        self.fault: Exception | None = None
+        self.fault: BaseException | None = None
         """Of ours, in a step: it is told in the loop, and everything goes on."""
         self.said: dict[str, str] = {}
         """By site, what was in the way when it was said last."""
@@ -184,11 +184,16 @@ class Issuing:
         self.thread.start()
 
     def run(self, keeper: Keeper, before: threading.Thread | None) -> None:
+        from everyhop.acme.site import Stepped
+
         if before is not None:
             # Two of them in one folder would write over each other.
             before.join()
         while not self.stopped and keeper is self.keeper:
-            stepped = keeper.step()
+            try:
+                stepped = keeper.step()
+            except BaseException as e:  # of ours, and nobody's site's: a thread that ended would renew nothing any more
+                self.fault, stepped = e, Stepped(AFTER_OURS_S)
             self.did = True
             self.wake()
             if self.stopped or keeper is not self.keeper:

@@ -29,6 +29,8 @@ class Ear:
         self.pid, self.path, self.servers = pid, path, servers
         self.control: Control | None = None
         self.over = False
+        self.said = ""
+        """The last fault of ours that was told."""
         self.thread = threading.Thread(target=self.hear, name=f"keys-wanted-{pid}", daemon=True)
         self.thread.start()
 
@@ -41,9 +43,17 @@ class Ear:
                 for it in told.issuers:
                     servers.lacks(it.issuer, it.question, self.pid)
             except (Lost, EngineRefused, OSError):
-                self.hang_up()
-                with servers.changed:
-                    servers.changed.wait_for(lambda: self.over or servers.stopped, AGAIN_S)
+                self.rest()
+            except BaseException as e:  # whatever it is: a thread that ended would hear nothing any more
+                if (why := f"our fault: {type(e).__name__}: {e}") != self.said:
+                    self.said = why
+                    say(f"what keys the engine lacks is not heard: {why}")
+                self.rest()
+
+    def rest(self) -> None:
+        self.hang_up()
+        with self.servers.changed:
+            self.servers.changed.wait_for(lambda: self.over or self.servers.stopped, AGAIN_S)
 
     def end(self) -> None:
         self.over = True

@@ -37,6 +37,8 @@ SPREAD = 12
 class Renewer(Rounds):
     """Keeps one identity. `step` is for its thread; `standing` is for any."""
 
+    standing: Standing
+
     def __init__(
         self,
         it: CaIdentity,

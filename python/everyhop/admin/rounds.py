@@ -5,18 +5,32 @@ What is due, and when it is again, is said by each of them. Read next: `renewing
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from everyhop.admin.telling import say
+
+if TYPE_CHECKING:
+    from everyhop.admin.fetching import Fetched
+    from everyhop.admin.standing import Standing
 
 AT_LAST_S = 5.0
 """How long those are waited for, all together, whose edge ends: one in the middle of a step has an answer to keep, such as what a token was
 given for. Whoever takes longer is left alone; whatever is on the disk is whole."""
+AFTER_OURS_S = 60.0
+"""Until the next try after a fault of our own: it may be gone with what brought it up, and nobody is to be asked all the time for it."""
 
 
 class Rounds(ABC):
-    """`step` is for the thread alone; `end` and `due` are for any."""
+    """`step` is for the thread alone; `end`, `due` and `standing` are for any."""
+
+    standing: Standing | Fetched
+    clock: Callable[[], dt.datetime]
 
     def __init__(self, name: str) -> None:
         self.stopped = False
@@ -30,9 +44,22 @@ class Rounds(ABC):
         if self.before is not None:
             self.before.join()
         while not self.stopped:
-            wait_s = self.step()
-            if self.due.wait(wait_s):
+            if self.due.wait(self.stepped()):
                 self.due.clear()
+
+    def stepped(self) -> float:
+        """As `step`, whatever becomes of it: a thread that ended would do its duty no more, and nobody would hear of it."""
+        try:
+            return self.step()
+        except BaseException as e:  # not `Exception`: a panic of a library's Rust is none
+            why = f"our fault: {type(e).__name__}: {e}"
+        if self.stopped:
+            return 0.0
+        if why != self.standing.problem:
+            say(f"{self.thread.name}: {why}")
+        next_try = self.clock() + dt.timedelta(seconds=AFTER_OURS_S)
+        self.standing = dataclasses.replace(self.standing, next_try=next_try, problem=why)
+        return AFTER_OURS_S
 
     def end(self) -> None:
         self.stopped = True

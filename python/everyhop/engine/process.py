@@ -141,11 +141,19 @@ def start_module(control: socket.socket, sandbox: str) -> Started:
 
 def run(what: str, control: socket.socket, words: list[str], given: dict[str, str]) -> Started:
     fd = control.fileno()
-    command = [sys.executable, "-I", "-S", "-c", CODE, str(_door.__file__), what, str(fd), *words]
     process = subprocess.Popen(
-        command, pass_fds=[fd], start_new_session=True, stdin=subprocess.DEVNULL, env=environment(given)
+        command(str(_door.__file__), what, fd, words),
+        pass_fds=[fd],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        env=environment(given),
     )
     return Started(process)
+
+
+def command(door: str, what: str, fd: int, words: list[str]) -> list[str]:
+    """What runs: the function `what` of the door at that path."""
+    return [sys.executable, "-I", "-S", "-c", CODE, door, what, str(fd), *words]
 
 
 FEW = ("LD_", "GLIBC_", "MALLOC_", "MIMALLOC_", "RUST_", "LLVM_", "ASAN_", "LANG", "LC_", "TZ")

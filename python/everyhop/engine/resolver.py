@@ -90,6 +90,8 @@ class Resolver:
                 found = self.ask(name)
             except (OSError, ValueError) as e:
                 why = str(e)
+            except BaseException as e:  # whatever it is: a thread that ended would ask for no name any more
+                why = f"our fault: {type(e).__name__}: {e}"
             self.answered(name, found, why, slow=time.monotonic() - began > SLOW_S)
 
     def next(self) -> str | None:

@@ -139,6 +139,33 @@ def test_with_other_authorities_the_next_keeper_waits_until_the_step_of_the_one_
     assert not first.is_alive()
 
 
+def test_a_fault_of_ours_in_a_step_is_told_in_the_loop_and_ends_no_renewal(
+    issuing: Issuing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    def step(_: Keeper) -> Stepped:
+        steps.append(1)
+        if len(steps) == 1:
+            raise KeyError("half")
+        return Stepped(60.0)
+
+    def told() -> str:
+        try:
+            issuing.look(it, None, 0)
+        except KeyError as e:
+            return str(e)
+        return ""
+
+    monkeypatch.setattr(Keeper, "step", step)
+    it = compiled(tmp_path)
+    assert until(told) == "'half'"
+    issuing.due.set()
+    until(lambda: len(steps) > 1)
+    assert issuing.thread is not None and issuing.thread.is_alive()
+    assert told() == "", "told once"
+
+
 def test_what_stands_in_the_way_of_certificates_is_looked_through_once_and_told_while_it_lasts(
     issuing: Issuing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

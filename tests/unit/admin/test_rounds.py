@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 
 import pytest
 
-from everyhop.admin.rounds import Rounds, end_all
+from everyhop.admin.rounds import AFTER_OURS_S, Rounds, end_all
+from everyhop.admin.standing import Standing
+from tests.kit.edge import until
 
 
 class Step(Rounds):
@@ -62,3 +65,48 @@ def test_who_takes_the_place_of_another_begins_once_that_is_over(steps: list[Ste
     end_all([second, *steps[1:]], 0.0)
     for it in steps:
         it.over.set()
+
+
+NOW = dt.datetime(2026, 11, 29, tzinfo=dt.UTC)
+
+
+class Panicked(BaseException):
+    """As what a library's Rust raises."""
+
+
+class Faulty(Rounds):
+    """Raises what it is given, one after the other, and goes well once nothing is left."""
+
+    def __init__(self, *wrong: BaseException) -> None:
+        super().__init__("identity i")
+        self.wrong, self.steps, self.clock = list(wrong), 0, lambda: NOW
+        self.standing = Standing("i", "ca h:1", None, None, NOW, None)
+
+    def step(self) -> float:
+        self.steps += 1
+        if self.wrong:
+            raise self.wrong.pop(0)
+        return 60.0
+
+
+def test_a_fault_of_ours_ends_no_round_and_is_told_once_and_for_as_long_as_it_lasts(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    it = Faulty(KeyError("half"), KeyError("half"), Panicked("theirs"))
+    whys = ["our fault: KeyError: 'half'", "our fault: KeyError: 'half'", "our fault: Panicked: theirs"]
+    it.thread.start()
+    for n, why in enumerate(whys, 1):
+        until(lambda: it.standing.problem == why and it.steps == n and not it.due.is_set())  # noqa: B023
+        assert it.standing.next_try == NOW + dt.timedelta(seconds=AFTER_OURS_S)
+        it.due.set()
+    until(lambda: it.steps == 4)
+    it.end()
+    it.thread.join(20)
+    said = capfd.readouterr().err.splitlines()
+    assert [line.partition("everyhop: ")[2] for line in said] == [f"identity i: {why}" for why in dict.fromkeys(whys)]
+
+
+def test_a_fault_is_told_of_nobody_who_was_told_to_end() -> None:
+    it = Faulty(KeyError("half"))
+    it.end()
+    assert it.stepped() == 0.0 and it.standing.problem is None

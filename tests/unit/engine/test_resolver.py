@@ -28,15 +28,25 @@ def test_an_address_that_only_one_link_knows_is_not_told(monkeypatch: pytest.Mon
     it.stop()
 
 
-def test_whatever_goes_wrong_with_one_name_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+class Panicked(BaseException):
+    """As what a library's Rust raises."""
+
+
+@pytest.mark.parametrize("wrong", [UnicodeError("label too long"), KeyError("ours"), Panicked("theirs")])
+def test_whatever_goes_wrong_with_one_name_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, wrong: BaseException
+) -> None:
+    """Asked for one after the other by the same thread, so that it would end with the first."""
+
     def getaddrinfo(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
         if name == "a.test":
-            raise UnicodeError("label too long")
+            raise wrong
         return [info("10.0.0.5")]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    it = Resolver({"a.test", "b.test"})
+    it = Resolver({"a.test", "b.test"}, together=1)
     assert it.answers(5.0) == {"b.test": ["10.0.0.5"]}
+    assert str(wrong) in it.failed["a.test"] and "b.test" not in it.failed
     it.stop()
 
 
