@@ -120,12 +120,11 @@ def test_a_certificate_is_told_by_its_kind_its_life_and_what_was_said_of_it(
 def test_why_a_certificate_is_not_believed_is_told_with_its_own_mend(why: str | None) -> None:
     it = dataclasses.replace(LEAF, verified="no", why=why)
     (found,) = judged(dataclasses.replace(GOOD, shown=(it,)), NOW).findings
-    expected: dict[str | None, tuple[str, str]] = {
-        **UNBELIEVED,
+    otherwise: dict[str | None, tuple[str, str]] = {
         "hop/another": ("{whose} is not believed: no", "everyhop explain hop/another"),
         None: ("{whose} could not be judged: no", "turn on TLS 1.2 or newer, with suites of ECDHE"),
     }
-    what, mend = expected[why]
+    what, mend = UNBELIEVED.get(why or "") or otherwise[why]
     assert found.what == what.format(whose=f"its certificate ({it.key})", name="a.test", verified="no")
     assert found.mend == mend
 
