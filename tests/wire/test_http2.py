@@ -179,6 +179,54 @@ def test_what_http2_forbids_never_reaches_the_backend(
         assert speaker.outcome(speaker.headers()) == "200"
 
 
+SAID = {
+    "upper-case": "request/bad-fields",
+    "te": "request/bad-fields",
+    "connection": "request/bad-fields",
+    "transfer-encoding": "request/bad-fields",
+    "newline-in-value": "request/bad-fields",
+    "space-in-name": "request/bad-fields",
+    "late-pseudo": "request/http2-broken",
+    "length-that-lies": "request/http2-broken",
+    "two-hosts": "request/bad-host",
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_http2_forbids_leaves_one_line_that_says_what_it_was(edge: Edges, raw: Raws, pki: Pki, name: str) -> None:
+    """Its client learns the number of an error; whoever is asked why must find more."""
+    it = edge(route(raw(answering(OK)).port))
+    with Speaker(it, pki) as speaker:
+        outcome = speaker.outcome(speaker.headers(*dict(MALFORMED)[name]))
+        assert speaker.outcome(speaker.headers()) == "200", "the connection goes on"
+    it.line(lambda x: x["end"] == "done")
+    (line,) = [x for x in it.lines() if x["end"] != "done"]
+    assert (line["end"], line["protocol"]) == (SAID[name], "h2")
+    assert line["status"] == (None if outcome == "reset" else 400) and (line["detail"] or outcome == "400")
+
+
+def test_a_head_that_is_too_long_leaves_a_line_with_its_answer(edge: Edges, raw: Raws, pki: Pki) -> None:
+    it = edge(route(raw(answering(OK)).port))
+    with Speaker(it, pki) as speaker:
+        assert speaker.outcome(speaker.headers(*((f"x-{n}", "v" * 8000) for n in range(9)))) == "431"
+    line = it.line(lambda x: x["status"] == 431)
+    assert (line["end"], line["protocol"], line["path"]) == ("request/too-many-fields", "h2", None)
+    assert line["detail"] == "its head is longer than limits.h2_header_list_bytes"
+
+
+def test_a_request_that_is_broken_behind_its_head_leaves_no_second_line(edge: Edges, raw: Raws, pki: Pki) -> None:
+    it = edge(route(raw(answering(OK)).port))
+    with Speaker(it, pki) as speaker:
+        stream = speaker.headers(("content-length", "5"), method="POST", end=False)
+        speaker.h2.send_data(stream, b"more than five", end_stream=True)
+        speaker.flush()
+        assert speaker.outcome(stream) in {"400", "reset"}
+        assert speaker.outcome(speaker.headers()) == "200"
+    it.line(lambda x: x["end"] == "done")
+    (line,) = [x for x in it.lines() if x["end"] != "done"]
+    assert (line["method"], line["protocol"]) == ("POST", "h2")
+
+
 @pytest.mark.parametrize(
     ("path", "authority", "status"),
     [

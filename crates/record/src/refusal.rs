@@ -93,7 +93,7 @@ refusals! {
     BadTarget "request/bad-target" 400 "the request target is not in one unambiguous form";
     BadHost "request/bad-host" 400 "the request's host is not a host name";
     BadFields "request/bad-fields" 400 "the request has a field that must not be there or occurs twice";
-    TooManyFields "request/too-many-fields" 431 "the request has more fields than the limit";
+    TooManyFields "request/too-many-fields" 431 "the request has more fields than the limit, or a longer head";
     ConnectMethod "request/connect" 405 "CONNECT is not served here";
     Misdirected "request/misdirected" 421 "this connection's TLS session is not for that host";
     NotFound "request/not-found" 404 "no route matches this request";

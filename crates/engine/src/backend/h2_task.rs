@@ -96,7 +96,7 @@ impl Task {
                 match self.mover.poll_next(cx) {
                     Poll::Ready(Came::Ended(ended)) => return Poll::Ready(Some(ended)),
                     // A server asks for nothing.
-                    Poll::Ready(Came::Request(_)) | Poll::Pending => {}
+                    Poll::Ready(Came::Request(_) | Came::Untaken(_)) | Poll::Pending => {}
                 }
                 let Some(state) = self.state.upgrade() else {
                     if !std::mem::replace(&mut leaving, true) {

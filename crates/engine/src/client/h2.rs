@@ -4,7 +4,7 @@
 
 use crate::client::asks::settled;
 use crate::client::conn::Conn;
-use crate::client::ended::ended;
+use crate::client::ended::{ended, untaken};
 use crate::client::given::Stays;
 use crate::client::h2_side::H2;
 use crate::client::held::Holding;
@@ -28,7 +28,7 @@ use everyhop_plan::Limits;
 use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Late;
-use everyhop_transport::h2::{Came, Ended, Incoming, Mover, Talk};
+use everyhop_transport::h2::{Came, Ended, Incoming, Mover, Talk, Untaken};
 use everyhop_transport::side::Wire;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -58,6 +58,7 @@ fn config(limits: &Limits, window: u32) -> Config {
 
 enum Event {
     Request(Box<Incoming>),
+    Untaken(Untaken),
     Ended(Ended),
     /// Its streams may hold more.
     Widened,
@@ -90,6 +91,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
         let event = poll_fn(|cx| match mover.poll_next(cx) {
             Poll::Pending if windows.has_over(cx) => Poll::Ready(Event::Over),
             Poll::Ready(Came::Request(request)) => Poll::Ready(Event::Request(request)),
+            Poll::Ready(Came::Untaken(why)) => Poll::Ready(Event::Untaken(why)),
             Poll::Ready(Came::Ended(ended)) => Poll::Ready(Event::Ended(ended)),
             // What is set is sent when the session is looked at again.
             Poll::Pending if widens(&mut pulse, &talk) => Poll::Ready(Event::Widened),
@@ -124,6 +126,10 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
                 let counted = Counted::new(&owed);
                 // Boxed where it is made: a task moves its future several times.
                 tokio::task::spawn_local(Box::pin(stream(conn.clone(), request, loan, counted)));
+            }
+            Event::Untaken(why) => {
+                asked_any = true;
+                untaken(&conn, why);
             }
             Event::Ended(how) => {
                 match broken(how) {

@@ -11,6 +11,6 @@ mod talk;
 
 pub use asking::Asking;
 pub use inbox::{Lost, Trailers};
-pub use mover::{Came, Ends, Incoming, Mover, Tap};
+pub use mover::{Came, Ends, Incoming, Mover, Tap, Untaken};
 pub use stream::{Answered, Stream};
 pub use talk::{Ended, Talk};

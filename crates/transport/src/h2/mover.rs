@@ -5,7 +5,7 @@ use crate::buf::Buf;
 use crate::h2::stream::Stream;
 use crate::h2::talk::{Ended, Talk};
 use crate::side::Wire;
-use everyhop_http2::{Code, Connection, Head};
+use everyhop_http2::{Code, Connection, Fault, Head};
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -41,9 +41,19 @@ pub struct Incoming {
     pub last: bool,
 }
 
+/// A request that is none, or is longer than may be: its client was told so by its stream, and nobody else has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untaken {
+    /// It was reset.
+    Broken(Fault),
+    /// It was answered 431 (RFC 6585 §5).
+    TooLong,
+}
+
 /// What a connection came to.
 pub enum Came {
     Request(Box<Incoming>),
+    Untaken(Untaken),
     Ended(Ended),
 }
 
@@ -86,14 +96,14 @@ impl<T: Tap> Mover<T> {
         &self.talk
     }
 
-    /// Moves what can be moved. Gives: a request that began, or how the connection ended, once and for all; what is still to
+    /// Moves what can be moved. Gives: a request that began or could not, or how the connection ended, once and for all; what is still to
     /// be said of it then [`Mover::poll_close`] says.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
         self.talk.with(|it| it.listen(cx));
         let mut reads = 0;
         loop {
-            if let Some(request) = self.look() {
-                return Poll::Ready(Came::Request(Box::new(request)));
+            if let Some(came) = self.look() {
+                return Poll::Ready(came);
             }
             let flushed = match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => true,
@@ -140,23 +150,23 @@ impl<T: Tap> Mover<T> {
     }
 
     /// What came goes to whom it is for, up to a request.
-    fn look(&mut self) -> Option<Incoming> {
+    fn look(&mut self) -> Option<Came> {
         let Mover { talk, input, serves, .. } = self;
         let mut at = 0;
-        let request = talk.with(|it| {
-            let mut request = None;
-            while request.is_none() && it.ended.is_none() && !it.yields {
+        let came = talk.with(|it| {
+            let mut came = None;
+            while came.is_none() && it.ended.is_none() && !it.yields {
                 match it.codec.next(input.bytes(), &mut at) {
-                    Ok(Some(event)) => request = it.came(talk, event, *serves),
+                    Ok(Some(event)) => came = it.came(talk, event, *serves),
                     Ok(None) => break,
                     Err(fault) => it.end(Ended::Fault(fault)),
                 }
             }
             it.wake_ready();
-            request
+            came
         });
         input.consume_keep(at);
-        request
+        came
     }
 
     /// Ready once all was written that there is.

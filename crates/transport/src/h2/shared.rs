@@ -2,7 +2,7 @@
 //! waits. Read next: `mover.rs`.
 
 use crate::h2::inbox::{Inbox, Lost, Trailers};
-use crate::h2::mover::Incoming;
+use crate::h2::mover::{Came, Incoming, Untaken};
 use crate::h2::stream::Stream;
 use crate::h2::talk::{Ended, Talk};
 use everyhop_http2::{Code, Connection, Event, Head, Ready};
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     /// Whoever got something has a look at it before more is read: it may be one too many.
     pub(super) yields: bool,
     pub(super) ended: Option<Ended>,
+    /// The last request of which anything came.
+    newest: u32,
 }
 
 /// Streams have numbers that are spread well enough as they are.
@@ -70,6 +72,7 @@ impl Inner {
             away: None,
             yields: false,
             ended: None,
+            newest: 0,
         }
     }
 
@@ -168,14 +171,16 @@ impl Inner {
         self.asks.drain(..).for_each(Waker::wake);
     }
 
-    /// What came goes to whom it is for. Gives: a request that began.
+    /// What came goes to whom it is for. Gives: a request that began, or could not.
     #[inline]
-    pub(super) fn came(&mut self, talk: &Rc<Talk>, event: Event<'_>, serves: bool) -> Option<Incoming> {
+    pub(super) fn came(&mut self, talk: &Rc<Talk>, event: Event<'_>, serves: bool) -> Option<Came> {
         match event {
             Event::Head { stream, last } if serves => {
                 let head = self.take_head();
                 self.inboxes.insert(stream, Inbox { ended: last, ..Inbox::default() });
-                return Some(Incoming { stream: Stream::new(talk.clone(), stream), head, last });
+                self.newest = stream;
+                let request = Incoming { stream: Stream::new(talk.clone(), stream), head, last };
+                return Some(Came::Request(Box::new(request)));
             }
             Event::Head { stream, last } => {
                 let head = self.take_head();
@@ -201,6 +206,8 @@ impl Inner {
                 // RFC 6585 §5. Nobody is told whom it was for, since that may be in what was left out.
                 let _ = self.codec.answer(stream, 431, true, |_| {});
                 self.codec.done(stream);
+                self.newest = stream;
+                return Some(Came::Untaken(Untaken::TooLong));
             }
             Event::Data { stream, bytes, last } => {
                 if let Some(it) = self.inboxes.get_mut(&stream) {
@@ -225,6 +232,10 @@ impl Inner {
                 }
             }
             Event::Reset { stream, code } => self.lose(stream, Lost::Reset(code)),
+            Event::Broken { stream, fault } if serves && stream > self.newest => {
+                self.newest = stream;
+                return Some(Came::Untaken(Untaken::Broken(fault)));
+            }
             Event::Broken { stream, fault } => self.lose(stream, Lost::Broken(fault)),
             Event::Unprocessed { stream } => self.lose(stream, Lost::Unprocessed),
             Event::Pong { came } => self.pong = Some(came),
