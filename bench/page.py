@@ -241,6 +241,13 @@ def ranged(costs: list[float] | None) -> str:
     return f"{middle:,.1f} ({min(costs):,.1f}-{max(costs):,.1f})"
 
 
+def elsewhere(found: dict[str, Any]) -> str:
+    """What was measured by itself on another machine."""
+    others = {key: it for key, it in sorted(found.get("machines", {}).items()) if it != found["machine"]}
+    named = "".join(f" `{key}`: {of_machine(it)}." for key, it in others.items())
+    return f"What was measured by itself on another:{named}" if named else "All parts were measured on it."
+
+
 def of_machine(it: dict[str, str]) -> str:
     return f"{it['cpu']}, Linux {it['kernel']}, {it['rustc']}"
 
@@ -287,7 +294,7 @@ def render(results: Path) -> None:
         + configs(found.get("passing", {}).get("subjects", {})),
         "INSPECTING_CONFIGS": "### Of inspecting\n\n" * ("inspecting" in found)
         + configs(found.get("inspecting", {}).get("subjects", {})),
-        "MACHINES": "".join(f" `{key}`: {of_machine(it)}." for key, it in sorted(found.get("machines", {}).items())),
+        "MACHINES": elsewhere(found),
         "MACHINE": of_machine(found["machine"]),
     }
     for key, value in parts.items():

@@ -20,7 +20,7 @@ from everyhop.demo.stage import free_port
 from everyhop.engine import messages as m
 from everyhop.engine.control import Control, sealed
 from everyhop.engine.frames import listening
-from everyhop.engine.process import CODE, environment
+from everyhop.engine.process import command, environment
 
 DOOR = ROOT / "target" / "release" / "lib_door.so"
 LIMIT_S = 30.0
@@ -33,11 +33,11 @@ class Engine:
         self.threads = threads
         path = folder / f"{name}.sock"
         with listening(path) as control:
-            command = [sys.executable, "-I", "-S", "-c", CODE, str(DOOR), str(control.fileno()), "best-effort"]
+            engine = command(str(DOOR), "main", control.fileno(), ["best-effort"])
             cpus = SUBJECT_CPU if threads == 1 else f"{SUBJECT_CPU},{LOAD_CPU}"
             self.began = time.monotonic()
             self.process = subprocess.Popen(
-                ["taskset", "-c", cpus, *command], pass_fds=[control.fileno()], env=environment(dict(os.environ))
+                ["taskset", "-c", cpus, *engine], pass_fds=[control.fileno()], env=environment(dict(os.environ))
             )
         self.control = Control.connect(path, LIMIT_S)
 
