@@ -143,7 +143,7 @@ def ticket_keys(world: World, environ: Mapping[str, str]) -> None:
     it = world.config.tickets
     given = sources(it) if it else []
     for i, source in enumerate(given):
-        key: Key = ("tickets", "key") if it is not None and isinstance(it.key, str) else ("tickets", "key", i)
+        key: Key = ("tickets", "key", i)  # of one that stands by itself, where that stands
         if not source.startswith(("file:", "env:", "cred:")) or source in given[:i]:
             continue  # refused elsewhere, without the secret in the message
         try:
