@@ -245,7 +245,11 @@ def elsewhere(found: dict[str, Any]) -> str:
     """What was measured by itself on another machine."""
     others = {key: it for key, it in sorted(found.get("machines", {}).items()) if it != found["machine"]}
     named = "".join(f" `{key}`: {of_machine(it)}." for key, it in others.items())
-    return f"What was measured by itself on another:{named}" if named else "All parts were measured on it."
+    return (
+        f"What was measured by itself on another:{named}"
+        if named
+        else "All that `make bench` measures was measured on it; what is told of changes, when they were made."
+    )
 
 
 def of_machine(it: dict[str, str]) -> str:

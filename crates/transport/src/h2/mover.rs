@@ -96,8 +96,8 @@ impl<T: Tap> Mover<T> {
         &self.talk
     }
 
-    /// Moves what can be moved. Gives: a request that began or could not, or how the connection ended, once and for all; what is still to
-    /// be said of it then [`Mover::poll_close`] says.
+    /// Moves what can be moved. Gives: a request that began or could not, or how the connection ended, once and for all; what
+    /// is still to be said of it then [`Mover::poll_close`] says.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
         self.talk.with(|it| it.listen(cx));
         let mut reads = 0;
