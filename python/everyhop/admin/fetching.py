@@ -12,12 +12,11 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everyhop.admin.rounds import AT_LAST_S, Rounds, end_all
-from everyhop.admin.standing import FIRST_S, MOST_S
+from everyhop.admin.standing import FIRST_S, MOST_S, Fetched
 from everyhop.admin.telling import say
 from everyhop.authority.folder import SECRET, replace
 from everyhop.compile import Compiled
@@ -40,19 +39,6 @@ FIRST_WAIT_S = 3.0
 """How long a reload waits for lists that it brings in, as it does for keys of issuers."""
 WITHIN_S = 60.0
 """For all of a list, from the question to its last byte."""
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What is to be said of one."""
-
-    url: str
-    this_update: dt.datetime | None
-    next_update: dt.datetime | None
-    asked: dt.datetime | None
-    """When it was had last, or was said to be the same."""
-    next_try: dt.datetime
-    problem: str | None
 
 
 class Fetcher(Rounds):

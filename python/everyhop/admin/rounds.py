@@ -11,13 +11,9 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
+from everyhop.admin.standing import Fetched, Standing
 from everyhop.admin.telling import say
-
-if TYPE_CHECKING:
-    from everyhop.admin.fetching import Fetched
-    from everyhop.admin.standing import Standing
 
 AT_LAST_S = 5.0
 """How long those are waited for, all together, whose edge ends: one in the middle of a step has an answer to keep, such as what a token was

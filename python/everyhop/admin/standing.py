@@ -1,4 +1,4 @@
-"""What is to be said of an identity that comes by itself, and how whoever asks for it waits after a failure."""
+"""What is to be said of an identity or a revocation list that comes by itself, and how whoever asks for it waits after a failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JITTER = 0.25
 
 @dataclass(frozen=True)
 class Standing:
-    """Of one."""
+    """Of one identity."""
 
     name: str
     by: str
@@ -20,5 +20,18 @@ class Standing:
     until: dt.datetime | None
     renewed_at: dt.datetime | None
     """`None` where whoever gives it decides."""
+    next_try: dt.datetime
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Of one revocation list."""
+
+    url: str
+    this_update: dt.datetime | None
+    next_update: dt.datetime | None
+    asked: dt.datetime | None
+    """When it was had last, or was said to be the same."""
     next_try: dt.datetime
     problem: str | None
