@@ -126,15 +126,21 @@ def does_what_it_says(text: str, tmp_path: Path, *more: str) -> None:
         "COLUMNS": "80",
     }
     bash = shutil.which("bash") or "bash"
-    done = subprocess.run(
-        [bash, "-c", "\n".join(script)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [bash, "-c", "\n".join(script)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as e:
+        # What a program in the background said is in its log alone.
+        logs = "".join(f"--- {log.name}\n{log.read_text()}" for log in sorted(tmp_path.glob("*.log")))
+        said = ((e.stdout or b"") + (e.stderr or b"")).decode(errors="replace")
+        raise AssertionError(f"not at its end after 300 s\n{said}\n{logs}") from None
     outputs = (done.stdout).split(MARK)
     errors = done.stderr
     assert len(outputs) == len(all_) + 1, done.stdout + errors

@@ -423,3 +423,30 @@ def test_an_admin_socket_whose_name_was_taken_away_comes_back(edge: Edges, backe
     assert path.read_text() == "theirs"
     path.unlink()
     until(lambda: path.is_socket() and is_unharmed(it, pki, engine))
+
+
+def test_an_edge_lives_in_a_folder_that_is_deeper_than_a_name_of_a_socket(tmp_path: Path, backend: Backend) -> None:
+    """Its sockets are made, found, moved aside and asked there, by whatever number the processes have."""
+    folder = tmp_path / ("d" * 90) / ("e" * 90)
+    folder.mkdir(parents=True)
+    config = folder / "everyhop.toml"
+    listener = f'[[listener]]\nname = "public"\nbind = ["127.0.0.1:{free_port()}"]\n'
+    hop = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "passthrough"\nto = ["127.0.0.1:{backend.port}"]\n'
+    config.write_text(f'version = 1\n[admin]\nsocket = "{folder}/admin.sock"\n{listener}{hop}')
+    it = Edge(config)
+    try:
+        it.wait_for("ready:")
+
+        def asked(command: str) -> str:
+            arguments = [sys.executable, "-m", "everyhop", command, "--config", str(config)]
+            done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        assert "nothing is wrong" in asked("status")
+        asked("reload")
+        asked("upgrade")
+        assert "nothing is wrong" in asked("status")
+    finally:
+        assert it.stop() == 0, it.said
+    assert [one.name for one in folder.iterdir() if one.is_socket()] == []

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 """For an order of ours; what it does takes a millisecond."""
+BEGINS_S = 10.0
+"""For the first, which waits until its process is there: on a host that is busy, for longer than it ever hangs."""
 LOOK_S, HANGS_S = 1.0, 1.0
 """How often it is asked for its counts; one that says nothing for so long hangs."""
 SETTLES_S = 1.0
@@ -146,7 +148,7 @@ class Keyholding:
             ours, theirs = socket.socketpair()
             with theirs:
                 process = start_keyholder(theirs, self.sandbox)
-            ours.settimeout(PATIENCE_S)
+            ours.settimeout(BEGINS_S)
             self.running = Running(process, Control(ours))
         return self.running
 

@@ -6,6 +6,7 @@ The forms are the engine's own, asked for through the door; here they are only t
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def no_rewrite(regex: str, to: str) -> tuple[str, str] | None:
 
 def authority(text: str) -> str | None:
     """A host name or address as Host has it, in its one form, with or without a port; `None` for anything else."""
-    if text.startswith((SERVICE, "unix:")):
+    if text.startswith((SERVICE, UNIX)):
         return None
     if (name := host(text)) is not None:
         return name
@@ -136,7 +137,7 @@ class Address:
 
     def __str__(self) -> str:
         if self.unix is not None:
-            return f"unix:{self.unix}"
+            return f"{UNIX}{self.unix}"
         if self.service is not None:
             return f"{SERVICE}{self.service}"
         if self.ip is not None:
@@ -144,7 +145,9 @@ class Address:
         return f"{self.name}:{self.port}"
 
 
-SERVICE = "srv:"
+SERVICE, UNIX = "srv:", "unix:"
+LONGEST_NAME = 107
+"""Bytes of a socket's path, as the kernel takes it (unix(7))."""
 OF_TCP = re.compile(r"(_[A-Za-z0-9](?:[A-Za-z0-9-]{0,13}[A-Za-z0-9])?\._[Tt][Cc][Pp])\.(.+)\Z")
 """RFC 2782, with a service's name as RFC 6335 has it."""
 
@@ -160,8 +163,9 @@ def address(text: str) -> Address | None:
         found = OF_TCP.match(text.removeprefix(SERVICE))
         domain = host(found[2]) if found else None
         return Address(service=f"{found[1].lower()}.{domain}") if found and domain else None
-    if text.startswith("unix:"):
-        return Address(unix=text[5:]) if text[5:].startswith("/") else None
+    if text.startswith(UNIX):
+        path = text.removeprefix(UNIX)
+        return Address(unix=path) if path.startswith("/") and is_name(path) else None
     left, _, right = text.rpartition(":")
     number = port(right)
     if number is None:
@@ -178,6 +182,10 @@ def address(text: str) -> Address | None:
     return Address(ip=str(mapped or ip), port=number)
 
 
+def is_name(path: str) -> bool:
+    return len(os.fsencode(path)) <= LONGEST_NAME and "\0" not in path
+
+
 def of_one_link(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """IPv6 addresses that say nothing without a scope, which names a link of one machine and which nothing here carries."""
     return isinstance(ip, ipaddress.IPv6Address) and (ip.is_link_local or ip.scope_id is not None)
@@ -191,6 +199,13 @@ def oddity(text: str) -> str | None:
         if port(text.rpartition(":")[2]) is not None:
             return "DNS says the ports of a service, too"
         return "a service is written srv:_NAME._tcp.DOMAIN"
+    if text.startswith(UNIX):
+        path = text.removeprefix(UNIX)
+        if not path.startswith("/"):
+            return "the path of a socket begins with /"
+        return (
+            None if is_name(path) else f"the path of a socket has at most {LONGEST_NAME} bytes, and none of them is 0"
+        )
     inside = text.rpartition(":")[0].strip("[]")
     try:
         ip = ipaddress.ip_address(inside)

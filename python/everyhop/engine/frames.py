@@ -6,11 +6,12 @@ Secrets travel in a sealed memory file, never in a message.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from everyhop.errors import Surroundings
@@ -20,6 +21,8 @@ MOST_FDS = 253
 """The kernel's own bound on descriptors that ride on one piece (SCM_MAX_FD); more of them ride on several."""
 LENGTH = struct.Struct(">I")
 CREDENTIALS = struct.Struct("3i")
+LONGEST_NAME = 107
+"""Bytes that the kernel takes as the name of a socket (unix(7)), one less than its place has."""
 
 
 class Lost(Surroundings):
@@ -103,6 +106,22 @@ def credentials(sock: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+@contextlib.contextmanager
+def name_of(path: Path) -> Iterator[str]:
+    """What the kernel takes for `path`, however deep its folder lies: by that folder, opened, where the whole is too long for it.
+
+    Raises `OSError`.
+    """
+    if len(os.fsencode(path)) <= LONGEST_NAME:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def connect(path: Path, timeout_s: float) -> socket.socket:
     """A connection with a process of our own user or root.
 
@@ -111,7 +130,8 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.settimeout(timeout_s)
-        sock.connect(str(path))
+        with name_of(path) as name:
+            sock.connect(name)
         _, uid = credentials(sock)
     except OSError as e:
         sock.close()
@@ -140,7 +160,8 @@ def listening(path: Path) -> socket.socket:
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     before = os.umask(0o177)
     try:
-        sock.bind(str(beside))
+        with name_of(beside) as name:
+            sock.bind(name)
         sock.listen(64)
         # The name appears only once it can be connected to.
         beside.replace(path)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from everyhop.engine.control import Control, EngineRefused, sealed
-from everyhop.engine.frames import MOST_FDS, Lost, listening, packed, receive, send
+from everyhop.engine.frames import LONGEST_NAME, MOST_FDS, Lost, connect, listening, packed, receive, send
 from everyhop.engine.messages import Hello, Reopened, Welcome
 from tests.kit.clients import opened
 
@@ -72,6 +73,32 @@ def test_a_socket_is_its_owners_alone(tmp_path: Path) -> None:
     with listening(path):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("length", [LONGEST_NAME - 6, LONGEST_NAME, LONGEST_NAME + 1, 400])
+def test_a_socket_is_found_however_deep_its_folder_lies(length: int) -> None:
+    """The name that it is made by, before it has its own, is longer by the number of the process."""
+    with tempfile.TemporaryDirectory(prefix="eh-") as short:
+        is_found_at(Path(short), length)
+
+
+def is_found_at(folder: Path, length: int) -> None:
+    name = "admin.sock"
+    while (left := length - len(str(folder)) - len(name) - 1) > 1:
+        folder = folder / ("d" * min(left - 1, 80))
+    path = folder / name
+    assert abs(len(str(path)) - length) <= 1
+    before = set(os.listdir("/proc/self/fd"))
+    with listening(path) as sock:
+        assert path.stat().st_mode & 0o777 == 0o600
+        with connect(path, 5.0) as ours:
+            theirs, _ = sock.accept()
+            with theirs:
+                send(ours, packed({"ask": "hello"}))
+                assert receive(theirs) == ({"ask": "hello"}, [])
+    assert set(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(Lost, match=r"no engine answers at .*: Connection refused"):
+        connect(path, 5.0)
 
 
 def test_more_descriptors_than_ride_on_one_piece_arrive_in_order() -> None:
