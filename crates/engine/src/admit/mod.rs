@@ -10,6 +10,8 @@ mod plain;
 mod route;
 mod site;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use basic::{Signed, password};
 pub(crate) use jwt::token;
