@@ -38,6 +38,8 @@ from bench.subjects import ALL, LOAD_CPU, NAMES, Origin, Subject, before, begun_
 
 NOISY = 0.2
 """A spread above this part of the median is repeated, up to twice as many rounds."""
+LEAST_SCALE = 0.25
+"""Of the load. Of less, some parts have nothing left to count."""
 
 
 def fetch(folder: Path, port: int, name: str, path: str) -> tuple[bytes, str]:
@@ -163,7 +165,7 @@ def parts(folder: Path, back: Origin, rounds: int, scale: float) -> dict[str, Ca
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help="0.25: a quarter of the load, to see that it works")
+    parser.add_argument("--scale", type=float, default=1.0, help=f"{LEAST_SCALE}, the least: a quarter of the load, to see that it works")
     parser.add_argument("--only", default="", help="cells whose key or pattern is this; nothing is written")
     parser.add_argument("--peers", default=",".join(ALL), help="which of " + ", ".join(ALL))
     parser.add_argument(
@@ -175,6 +177,8 @@ def main() -> int:
         "--features", action="store_true", help="what features cost alone, written into what was measured before"
     )
     given = parser.parse_args()
+    if given.scale < LEAST_SCALE:
+        parser.error(f"--scale is {LEAST_SCALE} at the least: of less, some parts have nothing left to count")
     if given.features:
         os.sched_setaffinity(0, {int(LOAD_CPU)})
         for key, part in in_use(given.rounds, given.scale).items():
