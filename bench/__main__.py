@@ -165,7 +165,12 @@ def parts(folder: Path, back: Origin, rounds: int, scale: float) -> dict[str, Ca
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--scale", type=float, default=1.0, help=f"{LEAST_SCALE}, the least: a quarter of the load, to see that it works")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        help=f"{LEAST_SCALE}, the least: a quarter of the load, to see that it works",
+    )
     parser.add_argument("--only", default="", help="cells whose key or pattern is this; nothing is written")
     parser.add_argument("--peers", default=",".join(ALL), help="which of " + ", ".join(ALL))
     parser.add_argument(
