@@ -16,6 +16,8 @@ from pathlib import Path
 from everyhop.demo.client import fetch
 from everyhop.demo.stage import Stage, free_port
 
+SOURCE = Path(__file__).resolve().parents[1] / "crates/control/src"
+
 INTRO = """\
 # Metrics
 
@@ -57,10 +59,59 @@ limited_by = ["per-client"]
 """
 """What only a route with limits is counted for."""
 
+OTHERS = """
+[engine]
+keys = "apart"
+[[listener]]
+name = "web"
+bind = ["127.0.0.1:{web}"]
+speaks = "http"
+[[authorizer]]
+name = "sso"
+to = ["127.0.0.1:1"]
+tls = "plaintext"
+path = "/auth"
+[[issuer]]
+name = "corp"
+issuer = "https://login.test"
+audience = "api"
+keys = {{ from = "https://login.test:1/keys.json", verify = {{ ca = "certificates/internal-ca.pem" }} }}
+algorithms = ["ES256"]
+[[collector]]
+name = "otel"
+to = ["127.0.0.1:1"]
+tls = "plaintext"
+[traces]
+collector = "otel"
+[[route]]
+name = "asked"
+host = "api.demo.test"
+path = "/asked"
+paths = "strict"
+tls = "plaintext"
+to = ["127.0.0.1:1", "127.0.0.1:3"]
+ask = "sso"
+jwt = {{ issuer = "corp" }}
+most = {{ requests = 10, connections = 10, waiting = 10 }}
+retries = {{ attempts = 2 }}
+mirror = {{ to = ["127.0.0.1:2"], tls = "plaintext" }}
+"""
+"""What only keys apart, a listener in the clear, an authorizer, an issuer who is asked for keys, traces, turns, retries and a mirror are counted for."""
+
+ONLY_THERE: dict[str, list[str]] = {
+    "everyhop_waf_requests_total": ["waf", "verdict"],
+    "everyhop_waf_duration_seconds": ["waf", "le"],
+    "everyhop_waf_under_way": ["waf"],
+    "everyhop_route_own_zone_ratio": ["route"],
+    "everyhop_zone_requests_total": ["route", "zone"],
+    "everyhop_grpc_calls_total": ["route", "status"],
+}
+"""Labels of what is counted beside an inspector, in a zone, and for calls of gRPC alone, as the tests on the wire of those see them."""
+
 OUTRO = """
 `pattern` and `tls` are words of the configuration (`answered` of a route that the edge answers itself), `class` is `1xx` to `5xx`, `slug` is one of the
 [refusals of traffic](refusals/README.md#of-traffic), `rule` one of those
-[by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` is `acceptance`, `listener-acceptance` or `certificate`, `backend` an address in `to`,
+[by which a backend is ejected](../how-to/protect-a-backend.md#what-is-left-alone-and-by-which-rule), `kind` of what expires is {kinds}, `backend` an address in `to`,
 `limit` the name of a [`[[limit]]`](../how-to/limit-requests.md), `store` that of a [`[[store]]`](../how-to/limit-requests.md#several-edges-one-limit), `mode` is `refuse` or `observe`.
 
 `everyhop_backend_first_byte_seconds` is what of `everyhop_request_duration_seconds` is the backend's: it begins when the head is sent, after any wait for a turn,
@@ -112,13 +163,15 @@ def read(port: int) -> str:
 
 
 def emitted() -> str:
-    """What an edge with a route of every pattern, one with checks and one with limits, says after it carried a request, refused one connection and failed at one backend."""
+    """What an edge with a route of every pattern, and of most of what more they have, says after it carried a request, refused one connection and failed at one backend."""
     with tempfile.TemporaryDirectory(prefix="eh-") as folder:
         stage = Stage(Path(folder))
         try:
             status = free_port()
             until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
-            stage.write(until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}{LIMITED}')
+            stage.write(
+                until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}{LIMITED}{OTHERS.format(web=free_port())}'
+            )
             stage.open()
             with socket.create_connection(("127.0.0.1", stage.port), 10) as sock:
                 sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
@@ -138,9 +191,21 @@ def emitted() -> str:
             stage.close()
 
 
+def kinds() -> list[str]:
+    """What may expire, by the words that the engine's own source has for it."""
+    found = {
+        kind for file in SOURCE.glob("metrics*.rs") for kind in re.findall(r'kind=\\"([a-z-]+)\\"', file.read_text())
+    }
+    return sorted(it for it in found if "acceptance" in it or it in {"certificate", "waf-exclusion"})
+
+
 def page() -> str:
+    told = families(emitted())
+    for name, labels in ONLY_THERE.items():
+        assert not told[name].labels, f"{name} is counted beside what is run here, too"
+        told[name].labels = labels
     rows = [
         f"| `{name}` | {it.kind} | {', '.join(f'`{label}`' for label in it.labels)} | {it.help} |"
-        for name, it in families(emitted()).items()
+        for name, it in told.items()
     ]
-    return INTRO + "\n".join(rows) + "\n" + OUTRO
+    return INTRO + "\n".join(rows) + "\n" + OUTRO.replace("{kinds}", ", ".join(f"`{kind}`" for kind in kinds()))

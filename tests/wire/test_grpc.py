@@ -16,6 +16,7 @@ from tests.kit.grpc_peer import SERVICE, channel, server
 from tests.kit.raw import OK, answering
 from tests.wire.test_http2 import GRPC, route
 from tests.wire.test_metrics import Told
+from tools.metrics import ONLY_THERE, families
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -55,6 +56,7 @@ def test_a_call_that_failed_is_no_success_in_the_log_or_the_metrics(edge: Edges,
     assert (line["grpc_status"], line["end"]) == (14, "hop/connect-failed")
     told.comes(grpc_calls_total=4)
     assert called(told) == {"0": 1, "9": 1, "12": 1, "14": 1, "2xx": 1, "4xx": 1, "5xx": 1}
+    assert families(told.text())["everyhop_grpc_calls_total"].labels == ONLY_THERE["everyhop_grpc_calls_total"]
 
 
 def test_what_is_no_call_has_no_status_of_one(edge: Edges, raw: Raws, pki: Pki) -> None:

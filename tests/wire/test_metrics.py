@@ -32,10 +32,12 @@ class Told:
 
     def figures(self) -> Figures:
         """By name with labels, as it is written."""
+        return {name: float(value) for name, value in re.findall(r"^(everyhop_\S+) (\S+)$", self.text(), re.M)}
+
+    def text(self) -> str:
         with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
             sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
-        return {name: float(value) for name, value in re.findall(r"^(everyhop_\S+) (\S+)$", text, re.M)}
+            return b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")[2].decode()
 
     def comes(self, **wanted: float) -> Figures:
         """The figures, once each that is wanted is as it is wanted; names without `everyhop_` and labels."""

@@ -24,6 +24,7 @@ from tests.kit.halt import halt
 from tests.kit.inspector import built
 from tests.kit.raw import OK, Record, whole
 from tests.wire.test_http2 import Speaker, curl
+from tools.metrics import ONLY_THERE, families
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
@@ -366,8 +367,11 @@ def test_where_nobody_inspects_nothing_passes_and_it_is_told_until_somebody_does
     shutil.copy2(it.original, it.program)
     until(lambda: it.ask().status == 200, 120)
     it.refused(403, "waf/denied", ATTACK)
-    assert "\neveryhop_waf_inspector_up 1\n" in it.metrics()
+    text = it.metrics()
+    assert "\neveryhop_waf_inspector_up 1\n" in text
     until(lambda: not troubled(it, "inspector-down"))
+    told = {name: found.labels for name, found in families(text).items() if name in ONLY_THERE and found.labels}
+    assert told == {name: labels for name, labels in ONLY_THERE.items() if "_waf_" in name}, "as the reference has it"
 
 
 def test_where_somebody_answers_for_it_requests_pass_uninspected_and_each_is_an_alarm(

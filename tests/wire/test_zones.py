@@ -14,6 +14,7 @@ from everyhop.demo.stage import free_port
 from tests.kit import EdgeKit, Pki, exchange, tls
 from tests.kit.edge import until
 from tests.wire.test_spread import ask, taken
+from tools.metrics import ONLY_THERE, families
 
 Edges = Callable[..., EdgeKit]
 GET = ["GET / HTTP/1.1"]
@@ -160,6 +161,8 @@ def test_one_plan_serves_edges_of_several_zones_and_the_command_goes_before_the_
         text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
     assert 'everyhop_route_own_zone_ratio{route="r"} 1.000000' in text
     assert 'everyhop_zone_requests_total{route="r",zone="b"} 6' in text
+    told = {name: found.labels for name, found in families(text).items() if name in ONLY_THERE and found.labels}
+    assert told == {name: labels for name, labels in ONLY_THERE.items() if "zone" in name}, "as the reference has it"
     shown = " ".join(it.cli("explain", "r", "--config", str(it.config)).stdout.split())
     assert "Zones: a, b." in shown and "Who is verified, and how, is the same in each zone." in shown
     monkeypatch.setenv("EVERYHOP_ZONE", "")

@@ -37,7 +37,7 @@ QUESTIONS = (
     ),
     Question(
         "needs",
-        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF (none yet)   3 check tokens (JWT)\n   4 HTTP metrics and request log\n   5 nobody in between may read   6 the backend sees the client's certificate\n   7 the backend knows that it is us",
+        "What must it be able to do? (several: 1,4)\n   1 route by path   2 WAF   3 check tokens (JWT)\n   4 HTTP metrics and request log\n   5 nobody in between may read   6 the backend sees the client's certificate\n   7 the backend knows that it is us",
         "some of these need a reader at the edge, some forbid one",
         {},
     ),

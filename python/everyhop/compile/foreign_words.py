@@ -145,7 +145,9 @@ ROWS = (
         Lives("site", 'certs = "acme"', "who is asked, and by whom, stands in [acme]")),
     Row("email tls_email acme_email", Lives("acme", 'contact = ["mailto:ops@example.com"]')),
     Row("ssl_stapling ocsp ocsp_stapling must_staple", Absent("shorten the certificate's life instead; clients' revocation lists are clients.crl of a site")),
-    Row("ssl_session_cache ssl_session_tickets ssl_session_timeout session_tickets", Absent("nothing is to be set: leave it out")),
+    Row("ssl_session_cache ssl_session_tickets session_tickets", Absent("nothing is to be set: leave it out; where several edges are to take up each other's sessions, that is said in [tickets]")),
+    Row("ssl_session_timeout ssl_session_ticket_key session_ticket_keys session_timeout tls_ticket_keys_file",
+        Lives("tickets", 'key = "file:tickets.secret"', 'and rotate = "12h", for as long as a ticket lasts')),
     # Where TLS ends, and the hop behind.
     Row("tls ssl ssl_on tls_mode tls_context transport_socket termination tls_termination ssl_preread passthrough tls_passthrough proxy_ssl backend_protocol",
         Lives("route", WHERE_TLS_ENDS, WAYS)),

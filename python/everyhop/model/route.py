@@ -157,7 +157,7 @@ class Route(Section):
     answers: Literal["strict", "lenient"] | None = None
     """How a backend's answers in HTTP/1.1 are read. `strict`, the default where TLS ends here: as RFC 9112 has them, anything else is 502. `lenient`: also lines that end with LF alone, a Content-Length that is said twice alike, and chunk sizes with zeros before or white space behind them; what goes on is written afresh. Requests are always read strictly."""
     eject_on: list[Literal["timeouts", "5xx"] | Slow] | None = None
-    """What lets a backend be left alone beside connects and handshakes that fail, `limits.eject_after` times in a row: `timeouts`, the default where TLS ends here, that it takes a request and no answer begins within `first_byte_s`; `5xx`, that its answers have such a status; `{ slow_ms = 800 }`, that they begin later than that. It comes back once the edge itself could connect and shake hands, asked every `limits.eject_s`. Never more than half of a route's backends are left alone."""
+    """What lets a backend be left alone beside connects and handshakes that fail, `limits.eject_after` times in a row: `timeouts`, the default where TLS ends here, that it takes a request and no answer begins within `first_byte_s`; `5xx`, that its answers have such a status; `{ slow_ms = 800 }`, that they begin later than that. It comes back once the edge itself could connect and shake hands, asked every `limits.eject_s`. Never more than half of a route's backends are left alone, unless a backup is up."""
 
     @property
     def is_answered(self) -> bool:

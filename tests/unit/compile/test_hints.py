@@ -24,6 +24,7 @@ from everyhop.model import (
     Route,
     Site,
     Store,
+    Tickets,
     Traces,
     Verify,
     Waf,
@@ -51,6 +52,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "store": Store,
     "route": Route,
     "traces": Traces,
+    "tickets": Tickets,
     "route.verify": Verify,
     "route.acceptance": Acceptance,
 }
