@@ -336,6 +336,23 @@ impl Wire {
         self.poll_flush(cx)
     }
 
+    /// Sends of what waits, here and in `from`, as much as the kernel takes, though it did not say that it would: that it says only
+    /// once a good part of its own room is free, to which a slow reader comes late. Whether it took any.
+    #[cold]
+    pub fn pushes(&mut self, from: &mut Buf) -> bool {
+        let before = self.bytes_out;
+        let waits = self.tls.as_deref_mut().map_or(from, |tls| &mut tls.outgoing);
+        while !waits.is_empty() {
+            let n = self.sock.send_now(waits.bytes());
+            if n == 0 {
+                break;
+            }
+            self.bytes_out += n as u64;
+            waits.consume(n);
+        }
+        self.bytes_out != before
+    }
+
     /// Says goodbye in our direction: close_notify where there is TLS, then the socket's own end; where the peer ended
     /// before, closing the socket is that end.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

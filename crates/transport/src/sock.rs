@@ -36,6 +36,16 @@ impl Sock {
         n > 0
     }
 
+    /// Sends as much as the kernel takes, whether or not the runtime knows that there is room; how much that was.
+    pub fn send_now(&self, bytes: &[u8]) -> usize {
+        let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+        let sent = match self {
+            Sock::Tcp(s) => rustix::net::send(s, bytes, flags),
+            Sock::Unix(s) => rustix::net::send(s, bytes, flags),
+        };
+        sent.unwrap_or(0)
+    }
+
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Sock::Tcp(s) => Pin::new(s).poll_write(cx, bytes),

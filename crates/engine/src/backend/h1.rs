@@ -188,6 +188,10 @@ impl H1Up {
         self.wire.poll_write_all(cx, &mut self.out).map_err(|e| self.broken(&e))
     }
 
+    pub(crate) fn pushes(&mut self) -> bool {
+        self.wire.pushes(&mut self.out)
+    }
+
     /// Why it failed: a backend that wanted another handshake, and was told no, ends in its own way.
     fn broken(&self, e: &io::Error) -> Refusal {
         match self.link.broken(e) {

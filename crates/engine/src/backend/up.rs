@@ -106,6 +106,20 @@ impl Backend for Up {
         either!(self, up => up.poll_flush(cx))
     }
 
+    fn sent(&self) -> u64 {
+        match self {
+            Up::H1(up) => up.wire.bytes_out,
+            Up::H2(_) => 0,
+        }
+    }
+
+    fn pushes(&mut self) -> bool {
+        match self {
+            Up::H1(up) => up.pushes(),
+            Up::H2(_) => false,
+        }
+    }
+
     fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>> {
         either!(self, up => up.poll_head(cx, limits))
     }

@@ -176,4 +176,12 @@ impl Client for H1 {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
         self.wire.poll_write_all(cx, &mut self.out).map_err(|_| Gone)
     }
+
+    fn sent(&self) -> u64 {
+        self.wire.bytes_out
+    }
+
+    fn pushes(&mut self) -> bool {
+        self.wire.pushes(&mut self.out)
+    }
 }

@@ -57,6 +57,14 @@ impl<C: Client> Client for Holding<'_, C> {
         self.client.poll_room(cx)
     }
 
+    fn sent(&self) -> u64 {
+        self.client.sent()
+    }
+
+    fn pushes(&mut self) -> bool {
+        self.client.pushes()
+    }
+
     fn poll_take(&mut self, cx: &mut Context<'_>, from: &mut Buf) -> Poll<Result<(), Gone>> {
         self.client.poll_take(cx, from)
     }

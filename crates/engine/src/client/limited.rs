@@ -88,7 +88,10 @@ fn each(
                 }
                 Leased::Wait(it) => question = Some((named(), it)),
                 Leased::Down if run.passes_alone() => {}
-                Leased::Down => over = Some(Over::Unknown),
+                Leased::Down => {
+                    run.give_back(key);
+                    over = Some(Over::Unknown);
+                }
             }
         }
         let Some(over) = over else {

@@ -16,7 +16,7 @@ use everyhop_record::refusal::Refusal;
 use everyhop_transport::buf::Buf;
 use everyhop_transport::deadlines::Watch;
 use http::HeaderMap;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 /// What of a request's body is held after it was handed on, so that it can go again where the backend says that it did not
@@ -55,6 +55,12 @@ pub(crate) struct Terms<'a> {
     pub(crate) again: Option<&'a Again<'a>>,
     /// What the route makes of the answer's head.
     pub(crate) shaping: Option<Shaping<'a>>,
+}
+
+enum Owes {
+    Client,
+    Backend,
+    Nothing,
 }
 
 /// How an exchange went so far.
@@ -184,6 +190,7 @@ impl Exchange {
         terms: &Terms<'_>,
     ) -> Poll<Result<(), Refusal>> {
         let limits = terms.limits;
+        let before = (client.sent(), up.sent());
         let mut moved = self.poll_request(cx, client, up, terms)?;
         moved |= self.poll_response(cx, client, up, terms)?;
         if self.response == Response::Done {
@@ -195,14 +202,60 @@ impl Exchange {
         if self.request != Request::Body && !self.wastes(limits) && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Refusal::ClientGone));
         }
-        if moved {
+        if moved || self.owed_goes_on(before, client, up) {
             watch.within_s(match (self.request, self.response) {
                 (Request::Done | Request::Broken, Response::Head) => limits.first_byte_s,
                 (_, Response::Body) if !self.client_owes() => limits.answer_silence_s,
                 _ => limits.body_progress_s,
             });
         }
-        watch.poll_late(cx).map(|_| Err(self.late()))
+        ready!(watch.poll_late(cx));
+        self.poll_over(cx, client, up, watch, limits)
+    }
+
+    /// Whoever has to take something takes it, though not so much that anything else would move.
+    fn owed_goes_on(&self, (to_client, to_up): (u64, u64), client: &impl Client, up: &impl Backend) -> bool {
+        match self.owes() {
+            Owes::Client => client.sent() != to_client,
+            Owes::Backend => up.sent() != to_up,
+            Owes::Nothing => false,
+        }
+    }
+
+    /// It is late, unless who has to take something took some that the kernel did not tell of yet.
+    #[cold]
+    #[inline(never)]
+    fn poll_over(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut impl Client,
+        up: &mut impl Backend,
+        watch: &Watch,
+        limits: &Limits,
+    ) -> Poll<Result<(), Refusal>> {
+        let goes_on = match self.owes() {
+            Owes::Client => client.pushes(),
+            Owes::Backend => up.pushes(),
+            Owes::Nothing => false,
+        };
+        if goes_on {
+            watch.within_s(limits.body_progress_s);
+            // What was sent makes room here, which nobody else tells of.
+            cx.waker().wake_by_ref();
+            ready!(watch.poll_late(cx));
+        }
+        Poll::Ready(Err(self.late()))
+    }
+
+    /// Who has to take something before anything else can move.
+    fn owes(&self) -> Owes {
+        match (self.request, self.response) {
+            (_, Response::Flush) => Owes::Client,
+            (_, Response::Body) if self.client_owes() => Owes::Client,
+            (Request::Body, Response::Head) if !self.to_up.is_empty() => Owes::Backend,
+            (Request::Flush, Response::Head) => Owes::Backend,
+            _ => Owes::Nothing,
+        }
     }
 
     /// What the client still sends is thrown away: nothing will be sent again that it was part of.

@@ -43,6 +43,14 @@ pub(crate) trait Client {
     /// The response's body is complete.
     fn finish(&mut self, trailers: Option<HeaderMap>);
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
+    /// Bytes that its socket took so far, where that is one request's at a time.
+    fn sent(&self) -> u64 {
+        0
+    }
+    /// Sends what waits as far as that socket takes it now; whether it took any.
+    fn pushes(&mut self) -> bool {
+        false
+    }
     /// What a call of gRPC was told so far.
     fn grpc(&self) -> Option<u8> {
         None
@@ -64,6 +72,10 @@ pub(crate) trait Backend {
     /// The request's body is complete.
     fn finish(&mut self, trailers: Option<HeaderMap>);
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>>;
+    /// As [`Client::sent`].
+    fn sent(&self) -> u64;
+    /// As [`Client::pushes`].
+    fn pushes(&mut self) -> bool;
     /// The next head: informational or final.
     fn poll_head(&mut self, cx: &mut Context<'_>, limits: &Limits) -> Poll<Result<Meta, Refusal>>;
     /// Hands the head that was just read to the client's side, perhaps shaped; the coding is that in which its body has to

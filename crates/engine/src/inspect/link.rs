@@ -112,7 +112,14 @@ impl Inspectors {
             return Err(io::Error::other("the thread of inspectors ended"));
         }
         let mut all = self.all();
-        all.retain(|it| *it.id != *id);
+        all.retain(|it| {
+            let stays = *it.id != *id;
+            if !stays {
+                // Nobody asks it any more; whoever did is answered.
+                it.leaves_ms.store(0, Ordering::Relaxed);
+            }
+            stays
+        });
         all.push(link);
         Ok(())
     }
@@ -160,6 +167,7 @@ async fn converse(Begun { socket, jobs, link }: Begun) {
 
 async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> io::Result<()> {
     let (waiting, is_left, freed) = (Waiting::default(), Cell::new(false), Notify::new());
+    let in_line = Cell::new(false);
     let ends = socket.try_clone()?;
     let socket = UnixStream::from_std(socket)?;
     let ticker = Ticker::new()?;
@@ -167,6 +175,7 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
         let (mut next, mut line) = (0, Fair::default());
         loop {
             while let Ok(it) = jobs.try_recv() {
+                in_line.set(true);
                 stands(&mut line, it);
             }
             if waiting.borrow().len() >= link.at_once {
@@ -178,7 +187,9 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
                 continue;
             }
             let Some(Job { mut frame, reply, .. }) = line.take() else {
+                in_line.set(false);
                 let Some(it) = jobs.recv().await else { break };
+                in_line.set(true);
                 stands(&mut line, it);
                 continue;
             };
@@ -210,7 +221,8 @@ async fn conversed(socket: Std, mut jobs: mpsc::Receiver<Job>, link: &Link) -> i
             ticker.tick().await?;
             let now = steady_ms();
             let leaves = is_left.get() || link.leaves_ms.load(Ordering::Relaxed) < now;
-            if leaves && waiting.borrow().is_empty() {
+            let is_coming = in_line.get() || link.jobs.capacity() < link.jobs.max_capacity();
+            if leaves && waiting.borrow().is_empty() && !is_coming {
                 return Ok(());
             }
             if waiting.borrow().values().any(|(_, since)| now.saturating_sub(*since) > STUCK_MS) {
@@ -288,6 +300,7 @@ async fn write_all(socket: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     #[test]
     fn of_those_that_no_plan_names_any_more_the_last_are_kept_a_while_and_the_others_leave() {
@@ -305,5 +318,23 @@ mod tests {
         assert!(soon.0 > steady_ms() && soon.1 >= soon.0 && soon.1 <= steady_ms() + LEAVES_MS, "{soon:?}");
         all.keep(Some("b"));
         assert_eq!(leaves("b"), Some(u64::MAX), "it is named again");
+    }
+
+    /// As of a supervisor that follows another: it begins an inspector of its own for the same policies.
+    #[test]
+    fn one_that_another_takes_the_place_of_is_left_by_both() {
+        let all = Inspectors::default();
+        let mut handed = || {
+            let (ours, its) = Std::pair().expect("a pair of sockets");
+            its.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+            all.hand("a", 1, ours).expect("a thread");
+            all.keep(Some("a"));
+            its
+        };
+        let (mut before, mut now) = (handed(), handed());
+        assert_eq!(before.read(&mut [0]).expect("its end"), 0);
+        now.set_nonblocking(true).expect("a socket");
+        assert_eq!(now.read(&mut [0]).expect_err("nothing was said").kind(), io::ErrorKind::WouldBlock);
+        assert!(all.is_up("a"));
     }
 }

@@ -7,5 +7,6 @@ mod deadlines;
 mod http2;
 mod plan;
 mod plans;
+mod slow;
 mod stage;
 mod tunnels;

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
@@ -152,6 +152,21 @@ impl Stage {
         self.client(Speaks::Http1)
     }
 
+    /// A client of HTTP/1.1 that takes only what the test reads of it.
+    pub fn slow(&self) -> std::os::unix::net::UnixStream {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a socket pair");
+        for it in [&ours, &theirs] {
+            it.set_nonblocking(true).expect("a socket");
+        }
+        self.runtime.block_on(async {
+            let theirs = UnixStream::from_std(theirs).expect("a socket");
+            let peer = SocketAddr::new(Ipv4Addr::new(192, 0, 2, 1).into(), 1);
+            self.edge.serve_proved(Speaks::Http1, theirs, peer, None);
+        });
+        self.settle();
+        ours
+    }
+
     /// The connections that came to backend `i`, in order.
     pub fn came(&self, i: usize) -> Vec<Rc<End>> {
         self.backends[i].ends.borrow().clone()
@@ -166,6 +181,17 @@ impl Stage {
     pub fn says(&self, end: &End, bytes: impl AsRef<[u8]>) {
         // Who was closed on is told so; what it says goes nowhere.
         let _ = (&end.sock).write_all(bytes.as_ref());
+        self.settle();
+    }
+
+    /// As [`Stage::says`], of more than the kernel holds: what it does not take yet goes as it is taken.
+    pub fn sends(&self, end: &End, bytes: Vec<u8>) {
+        self.runtime.block_on(async {
+            let mut sock = UnixStream::from_std(end.sock.try_clone().expect("a descriptor")).expect("a socket");
+            spawn_local(async move {
+                let _ = sock.write_all(&bytes).await;
+            });
+        });
         self.settle();
     }
 
@@ -221,7 +247,7 @@ impl Stage {
     }
 
     /// Everybody acts until nothing moves.
-    fn settle(&self) {
+    pub fn settle(&self) {
         let seen = || {
             let ends = self.backends.iter().flat_map(|b| b.ends.borrow().clone());
             let all = ends.chain(self.clients.borrow().clone());
