@@ -155,4 +155,10 @@ mod tests {
         it.gives(b, 3);
         assert!(it.all == 0 && it.of.is_empty());
     }
+
+    #[test]
+    fn nobody_is_remembered_for_nothing() {
+        let mut it = Shares::default();
+        assert!(it.takes(of("192.0.2.1"), 0, (12, 3)) && it.of.is_empty());
+    }
 }

@@ -371,4 +371,36 @@ mod tests {
         assert_eq!(last.try_recv(), Ok(false));
         assert_eq!(all.under_way(), 0);
     }
+
+    #[test]
+    fn half_as_many_threads_verify_as_carry_traffic_and_at_the_least_one_and_no_more_than_may_take_memory() {
+        for (workers, threads) in [(0, 1), (1, 1), (2, 1), (4, 2), (5, 2), (6, 3), (8, 4), (9, 4), (1000, MOST_THREADS)]
+        {
+            assert_eq!(Passwords::threads(workers), threads, "{workers}");
+        }
+    }
+
+    /// Else whoever asks for the same name twice, or reckons, could tell by the time who is not there.
+    #[test]
+    fn who_stands_in_for_a_name_that_is_not_there_is_always_the_same_and_any_of_all_by_a_draw_of_this_process() {
+        let by = route(&format!("alice:{HASH}\nbob:{OTHER}\n"));
+        let drawn = |all: &Passwords| -> Vec<bool> {
+            let is_alice = |n: usize| &*asks(all, &by, &basic(&format!("nobody-{n}"), "p"), 1).user.name == "alice";
+            (0..64).map(is_alice).collect()
+        };
+        let (one, other) = (Passwords::default(), Passwords::default());
+        assert_eq!(drawn(&one), drawn(&one));
+        assert!(drawn(&one).contains(&true) && drawn(&one).contains(&false));
+        assert_ne!(drawn(&one), drawn(&other));
+    }
+
+    #[test]
+    fn a_thread_that_verifies_goes_on_with_the_next() {
+        let (all, by) = (Passwords::default(), route(&format!("alice:{HASH}\n")));
+        let ask = |password| all.ask(asks(&all, &by, &basic("alice", password), 1)).expect("room");
+        let told = ["correct horse", "wrong", "battery"].map(ask);
+        // If it ended before all were answered, it would drop what waits.
+        std::thread::spawn(move || all.work());
+        assert_eq!(told.map(|it| it.blocking_recv()), [Ok(true), Ok(false), Ok(false)]);
+    }
 }

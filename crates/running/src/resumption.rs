@@ -120,3 +120,16 @@ impl ProducesTickets for OfAll {
         self.0.open(cipher, UnixTime::now().as_secs())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_that_a_ticket_lasts_as_long_as_every_edge_opens_it() {
+        for rotate_s in [1, 3600, u32::MAX] {
+            let keys = Keys::new([&[1; 32][..]], rotate_s).unwrap_or_else(|_| panic!("keys"));
+            assert_eq!(OfAll(Arc::new(keys).of(b"site")).lifetime(), rotate_s);
+        }
+    }
+}

@@ -210,3 +210,28 @@ fn whoever_waits_for_an_answer_is_woken_once_by_it_and_whoever_sends_questions_b
     assert_eq!(woken(), [1, 1, 1]);
     assert_eq!(question.poll(&waiting), Poll::Ready(Answer::Given { n: 1, left: 0 }));
 }
+
+#[test]
+fn what_a_store_says_of_each_request_is_its_answer_and_what_it_leases_is_taken_once_by_who_heard_of_it_first() {
+    let now = Instant::now();
+    let heard = |it: &LimiterRun, of: &Question| it.heard(7, of, || b"seven".to_vec(), now);
+    for (speaks, each) in [(json!({"kind": "envoy", "domain": "edge"}), true), (json!({"kind": "redis"}), false)] {
+        let plan = plan_of(limit("one", shared("local")), |it| it["speaks"] = speaks.clone());
+        let running = Material::new().built(&plan, None).expect("a plan");
+        let (it, store) = (&running.limiters[0], &running.stores[0]);
+        assert_eq!(store.is_asked_of_each(), each);
+        store.questions.now_up();
+        let (first, second) = (asked(leased(it, 7, now)), asked(leased(it, 7, now)));
+        assert_eq!(Arc::ptr_eq(&first, &second), !each, "who waits for a lease waits with the others");
+        assert_eq!(first.asked.want, if each { 1 } else { 4 });
+        first.answer(Answer::Given { n: 1, left: 9 });
+        assert!(matches!(heard(it, &first), Leased::Yes), "{speaks}");
+        // That one is used up: of a lease the next is asked for, and of each request it is said what was answered.
+        let again = heard(it, &first);
+        assert_eq!((matches!(again, Leased::Yes), matches!(again, Leased::Wait(_))), (each, !each), "{speaks}");
+        let unanswered = asked(leased(it, 7, now));
+        unanswered.answer(Answer::Unknown);
+        let again = heard(it, &unanswered);
+        assert_eq!((matches!(again, Leased::Down), matches!(again, Leased::Wait(_))), (each, !each), "{speaks}");
+    }
+}
