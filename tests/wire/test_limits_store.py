@@ -130,6 +130,11 @@ def test_while_the_store_is_gone_each_edge_counts_by_itself_or_refuses_and_then_
     until(lambda: redis.keys() or None, 30)
 
 
+def test_what_is_refused_while_nobody_counts_is_not_counted(edge: Edges, pki: Pki, backend: Raw) -> None:
+    it = edge(shared("2/h", "refuse") + store(pki, free_port()) + route(backend.port))
+    assert [ask(it, pki).status for _ in range(6)] == [503] * 6
+
+
 def test_an_edge_that_counts_by_itself_lets_no_more_pass_than_the_limit(edge: Edges, pki: Pki, backend: Raw) -> None:
     it = edge(shared("5/h", "local") + store(pki, free_port()) + route(backend.port))
     assert [ask(it, pki).status for _ in range(7)] == [200] * 5 + [429] * 2

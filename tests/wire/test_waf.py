@@ -441,6 +441,7 @@ def test_a_client_that_leaves_is_not_waited_for(stage: Callable[..., Stage]) -> 
 def test_a_supervisor_that_comes_again_finds_the_engine_inspecting_and_goes_on(stage: Callable[..., Stage]) -> None:
     it = stage()
     it.refused(403, "waf/denied", ATTACK)
+    before = it.inspector_pid()
     it.edge.edge.process.kill()
     it.edge.edge.process.wait(10)
     assert it.ask().status == 200
@@ -449,6 +450,9 @@ def test_a_supervisor_that_comes_again_finds_the_engine_inspecting_and_goes_on(s
     it.edge.edge.wait_for("ready:", 60)
     assert it.ask().status == 200
     it.refused(403, "waf/denied", ATTACK)
+    # Nothing is left of the inspector that the one before had, but what its parent of now has not heard of yet.
+    assert it.inspector_pid() not in (None, before)
+    until(lambda: not Path(f"/proc/{before}/exe").exists(), 30)
 
 
 @pytest.mark.parametrize("more", ["", "Transfer-Encoding: chunked\r\n"], ids=["of known length", "in chunks"])

@@ -19,7 +19,12 @@ impl<const N: usize> Tally<N> {
     /// One more is under way, unless `most` are.
     pub(crate) fn begins(&self, most: u32) -> bool {
         let order = Ordering::Relaxed;
-        self.under_way.fetch_update(order, order, |n| (n < most).then_some(n + 1)).is_ok()
+        self.under_way.fetch_update(order, order, |n| (n < most).then(|| n + 1)).is_ok()
+    }
+
+    /// As [`Tally::begins`], of what something else bounds.
+    pub(crate) fn is_begun(&self) {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One that began is over.

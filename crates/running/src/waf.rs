@@ -148,7 +148,7 @@ impl WafRun {
         if !shares(&self.counts.inspected).takes(whose, 1, (most, part(most))) {
             return None;
         }
-        self.counts.timed.tally.begins(self.by.at_once);
+        self.counts.timed.tally.is_begun();
         Some(Inspecting { of: self.counts.clone(), whose })
     }
 
@@ -173,8 +173,9 @@ impl WafRun {
 
 impl Drop for Inspecting {
     fn drop(&mut self) {
-        shares(&self.of.inspected).gives(self.whose, 1);
+        // In this order: whoever takes the place is not counted beside the one who had it.
         self.of.timed.tally.ends();
+        shares(&self.of.inspected).gives(self.whose, 1);
     }
 }
 

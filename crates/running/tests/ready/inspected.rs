@@ -103,6 +103,19 @@ fn as_many_are_inspected_at_once_as_are_let_of_one_address_a_part_and_one_that_i
 }
 
 #[test]
+fn of_threads_that_take_turns_at_the_last_place_nobody_is_counted_who_is_over() {
+    let it = rules(|rules| rules["at_once"] = json!(1));
+    std::thread::scope(|threads| {
+        for n in 0..4 {
+            let it = it.clone();
+            threads.spawn(move || (0..50_000).for_each(|_| drop(it.begin(whose(n)))));
+        }
+    });
+    assert_eq!(it.under_way(), 0);
+    assert!(it.begin(whose(1)).is_some());
+}
+
+#[test]
 fn each_outcome_is_counted_by_its_word_and_by_how_long_the_inspector_took() {
     let it = rules(|_| ());
     for (i, (what, _)) in INSPECTED.iter().enumerate() {
