@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn one_that_another_takes_the_place_of_is_left_by_both() {
         let all = Inspectors::default();
-        let mut handed = || {
+        let handed = || {
             let (ours, its) = Std::pair().expect("a pair of sockets");
             its.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
             all.hand("a", 1, ours).expect("a thread");
