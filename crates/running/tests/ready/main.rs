@@ -2,6 +2,7 @@
 
 mod address;
 mod again;
+mod apart;
 mod asked;
 mod asks;
 mod backend;
