@@ -19,6 +19,7 @@ from tests.kit.clients import Answer
 from tests.kit.grpc_peer import channel
 from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.kit.raw import OK, Record, answering, head, server_context
+from tests.threats.frames import DATA, END_HEADERS, END_STREAM, HEADERS, Client, fields, frame
 from tests.wire.test_tunnel_ends import AGREED, ASKED
 
 Edges = Callable[..., EdgeKit]
@@ -198,6 +199,25 @@ def test_who_waits_for_100_continue_gets_it_whatever_the_backend_chose(
         sock.sendall(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         assert exchange(sock, "hi").status == 200
+    assert not any(b"expect" in asked for asked in backend.asked)
+
+
+@pytest.mark.parametrize("speaks", [BOTH, ["http/1.1"]], ids=["h2", "http/1.1"])
+def test_who_waits_for_100_continue_over_http2_gets_it_too(edge: Edges, raw: Raws, pki: Pki, speaks: list[str]) -> None:
+    backend = Either(raw, pki, speaks)
+    it = edge(route(backend.raw.port))
+    with tls(it.port, "a.test", pki.public.file, alpn=["h2"]) as sock:
+        sock.settimeout(20)
+        client = Client(sock)
+        asks = fields("a.test", (b"content-length", b"2"), (b"expect", b"100-continue"), method=b"POST")
+        client.send(frame(HEADERS, asks, flags=END_HEADERS, stream=1))
+        assert client.outcome(1) == "100"
+        del client.statuses[1]
+        client.send(frame(DATA, b"hi", flags=END_STREAM, stream=1))
+        assert client.whole(1) == "200"
+        # Whoever does not wait is told nothing, and answered.
+        client.send(frame(HEADERS, asks, flags=END_HEADERS, stream=3) + frame(DATA, b"hi", flags=END_STREAM, stream=3))
+        assert client.whole(3) in ("100", "200")
     assert not any(b"expect" in asked for asked in backend.asked)
 
 

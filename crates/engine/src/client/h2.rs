@@ -206,6 +206,7 @@ async fn stream(conn: Rc<Conn>, request: Box<Incoming>, loan: Option<Loan>, _cou
     // gRPC insists on trailers, so that nobody else is asked for a type.
     asked.grpc = head.get(b"te").is_some() && head.get(b"content-type").is_some_and(is_grpc);
     let mut client = H2::new(conn.clone(), (stream, loan), asked.grpc);
+    client.expects = body_len != BodyLen::None && head.get(b"expect").is_some();
     let mut waited = Waited::Not;
     let mut wants = Wants::Plain;
     let mut ready = loop {
@@ -229,8 +230,12 @@ async fn stream(conn: Rc<Conn>, request: Box<Incoming>, loan: Option<Loan>, _cou
         Ok(mut ready) => {
             let watch = core.watch();
             let carried = match held {
-                None => carry(&*conn, asked, &mut ready, &mut client, &watch, began).await,
+                None => {
+                    client.owes_continue = client.expects && ready.built.may_be_h2();
+                    carry(&*conn, asked, &mut ready, &mut client, &watch, began).await
+                }
                 Some(held) => {
+                    client.owes_continue = false;
                     let mut client = Holding { client: &mut client, held };
                     Box::pin(carry(&*conn, asked, &mut ready, &mut client, &watch, began)).await
                 }

@@ -27,6 +27,10 @@ pub(super) struct H2 {
     stream: Stream,
     /// What the client may send of it beyond what its connection has.
     loan: Option<Loan>,
+    /// It has a body and waits to be told that this is wanted.
+    pub(super) expects: bool,
+    /// That has to be told here, before the body is waited for: no backend will.
+    pub(super) owes_continue: bool,
     /// Of a call of gRPC: its status, once it was told.
     told: Option<Option<u8>>,
     /// Its answer's final head was sent.
@@ -43,7 +47,19 @@ pub(super) struct H2 {
 impl H2 {
     pub(super) fn new(conn: Rc<Conn>, (stream, loan): (Stream, Option<Loan>), is_grpc: bool) -> H2 {
         let told = is_grpc.then_some(None);
-        H2 { conn, stream, loan, told, answered: false, own: Buf::default(), left: None, trailers: None, done: false }
+        H2 {
+            conn,
+            stream,
+            loan,
+            expects: false,
+            owes_continue: false,
+            told,
+            answered: false,
+            own: Buf::default(),
+            left: None,
+            trailers: None,
+            done: false,
+        }
     }
 
     /// Memory that the next request's head takes.
@@ -170,8 +186,14 @@ fn write(fields: &impl Fields, out: &mut Written<'_>, mut goes: impl FnMut(Field
 
 impl Client for H2 {
     fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut Buf) -> Poll<Result<Got, Refusal>> {
-        let H2 { stream, loan, .. } = self;
-        match ready!(poll_recv(stream, cx, into, |n| loan.as_mut().map_or(n, |it| it.came(n)))) {
+        let H2 { stream, loan, owes_continue, .. } = self;
+        let got = poll_recv(stream, cx, into, |n| loan.as_mut().map_or(n, |it| it.came(n)));
+        // Whoever began to send does not wait for it.
+        if std::mem::take(owes_continue) && got.is_pending() {
+            // A stream that is gone shows by itself.
+            let _ = stream.informational(100, |_| ());
+        }
+        match ready!(got) {
             Ok((got, trailers)) => {
                 let limits = self.conn.opened.arrived.running.limits();
                 self.trailers = match trailers.map(|it| of_h2(it, limits)).transpose() {
@@ -185,6 +207,10 @@ impl Client for H2 {
             }
             Err(_) => Poll::Ready(Err(Refusal::ClientGone)),
         }
+    }
+
+    fn wants_body(&mut self) {
+        self.owes_continue = self.expects;
     }
 
     fn trailers(&mut self) -> Option<HeaderMap> {
