@@ -15,6 +15,8 @@ from pathlib import Path
 
 from everyhop.errors import Surroundings
 
+ROOM_BYTES = 64 * 1024
+"""More than a certificate takes with its key, roots and lists, as most have them."""
 KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -61,6 +63,21 @@ def synced(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def must_take(folder: Path) -> None:
+    """Asked before what is given once: whether the folder takes a file of `ROOM_BYTES`, which is written there and is gone again.
+
+    Raises `Surroundings`.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".room-") as out:
+            # Some file systems keep zeros for nothing.
+            out.write(os.urandom(ROOM_BYTES))
+            out.flush()
+            os.fsync(out.fileno())
+    except OSError as e:
+        raise Surroundings(f"cannot write in {folder}: {e.strerror}; nothing was asked") from e
 
 
 def replace_text(path: Path, text: str, judge: Callable[[Path], object] | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -95,6 +96,38 @@ def test_an_edge_gets_its_identity_by_a_token_and_its_next_one_by_that(
     until(is_shown)
     names = [one["names"] for one in own.list()["certificates"]]
     assert names.count([NAME]) == 2
+
+
+def on_a_full_disk(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "everyhop", *words],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_nothing_is_asked_where_what_would_be_given_cannot_be_kept(own: OwnCa, served: Served, tmp_path: Path) -> None:
+    """The token stays good, and a renewal that cannot be kept is no certificate of the authority's."""
+    (out := tmp_path / "out").mkdir()
+    where = f"{own.does('token', NAME).strip()}@127.0.0.1:{served.port}"
+    for done in (
+        everyhop("ca", "enroll", where, "--out", "/proc/self"),
+        on_a_full_disk("ca", "enroll", where, "--out", str(out)),
+    ):
+        assert done.returncode == 4, done.stderr
+        assert "cannot write in /" in done.stderr and "nothing was asked" in done.stderr
+    assert list(out.iterdir()) == []
+    done = everyhop("ca", "enroll", where, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    before = {it.name: it.read_bytes() for it in out.iterdir()}
+    done = on_a_full_disk("ca", "renew", str(out))
+    assert done.returncode == 4 and "nothing was asked" in done.stderr, done.stderr
+    assert {it.name: it.read_bytes() for it in out.iterdir()} == before
+    assert [one["names"] for one in own.list()["certificates"]].count([NAME]) == 1
 
 
 def test_fifty_that_show_one_token_at_once_over_the_network_are_given_one_certificate(

@@ -18,6 +18,7 @@ from everyhop.admin.standing import FIRST_S, JITTER, MOST_S, Standing
 from everyhop.admin.telling import say
 from everyhop.compile import Compiled
 from everyhop.errors import EveryhopError
+from everyhop.files import must_take
 from everyhop.identity import Unusable
 from everyhop.model import CaIdentity, ComingIdentity, SpiffeIdentity
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from everyhop.admin.agents import Follower
+    from everyhop.authority.client import Given
     from everyhop.authority.held import Held
 
 ASK_S = 60.0
@@ -52,6 +54,8 @@ class Renewer(Rounds):
         super().__init__(f"identity {it.name}")
         self.it, self.base, self.clock, self.lot = it, base, clock, lot
         self.held: Held = Held(base / it.folder)
+        self.given: Given | None = None
+        """What came and could not be kept yet: a token is good once, and each renewal is another certificate of the authority's."""
         self.failures = 0
         self.drawn: tuple[int, float] | None = None
         """For which certificate, by its serial, which lot was drawn."""
@@ -81,6 +85,16 @@ class Renewer(Rounds):
         return "not enrolled" if self.standing.until is None else "not renewed"
 
     def done(self) -> None:
+        if self.given is None:
+            self.given = self.asked()
+        if self.given is None:
+            return
+        self.held.keep(self.given.key_pem + self.given.chain_pem, self.given.roots_pem, self.given.lists_pem)
+        self.given = None
+        say(f"identity {self.it.name!r} has a new certificate")
+
+    def asked(self) -> Given | None:
+        """Its first certificate or its next one; `None` while none is due, when its roots and lists are asked for and kept."""
         from everyhop.authority import client
         from everyhop.authority.enrolment import token_of
 
@@ -88,16 +102,15 @@ class Renewer(Rounds):
         where = host.strip("[]"), int(port)
         leaf, now = self.held.leaf(), self.clock()
         if leaf is None or (now >= leaf.not_valid_after_utc and self.it.token is not None):
-            given = client.enroll(token_of(self.token()), *where)
-        elif now >= self.half(leaf):
-            given = client.renew(self.held.roots.read_bytes(), self.held.pair, self.held.pair, *where)
-        else:
-            roots, lists = client.published(self.held.roots.read_bytes(), *where)
-            if self.held.published(roots, lists):
-                say(f"identity {self.it.name!r}: its authority has other roots or lists")
-            return
-        self.held.keep(given.key_pem + given.chain_pem, given.roots_pem, given.lists_pem)
-        say(f"identity {self.it.name!r} has a new certificate")
+            must_take(self.held.at)
+            return client.enroll(token_of(self.token()), *where)
+        if now >= self.half(leaf):
+            must_take(self.held.at)
+            return client.renew(self.held.roots.read_bytes(), self.held.pair, self.held.pair, *where)
+        roots, lists = client.published(self.held.roots.read_bytes(), *where)
+        if self.held.published(roots, lists):
+            say(f"identity {self.it.name!r}: its authority has other roots or lists")
+        return None
 
     def token(self) -> str:
         if self.it.token is None:

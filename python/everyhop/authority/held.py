@@ -73,7 +73,7 @@ class Held:
             raise Surroundings(f"cannot use {self.at}: {e.strerror}") from e
 
     def keep(self, pair: bytes, roots: bytes, lists: bytes | None, bundles: Mapping[str, bytes] = NONE) -> None:
-        """All of it is in force at once. Within `alone`. Raises `Surroundings`."""
+        """All of it is in force at once. Within `alone`. Raises `Surroundings`, and then leaves no part of it."""
         name = f"{SET}{secrets.token_hex(8)}"
         into, link = self.at / name, self.at / CURRENT
         try:
@@ -97,6 +97,11 @@ class Held:
                     shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
         except OSError as e:
             raise Surroundings(f"cannot write in {self.at}: {e.strerror}") from e
+        finally:
+            with contextlib.suppress(OSError):
+                if not (link.is_symlink() and link.readlink().name == name):
+                    shutil.rmtree(into, ignore_errors=True)
+                    (self.at / f"{name}.next").unlink(missing_ok=True)
 
     def bundles(self) -> dict[str, bytes]:
         """By trust domain. Within `alone`. Raises `Surroundings`."""

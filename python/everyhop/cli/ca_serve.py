@@ -22,6 +22,7 @@ from everyhop.authority.folder import PUBLIC, SECRET, as_json, content, replace_
 from everyhop.authority.names import named
 from everyhop.authority.server import Server
 from everyhop.errors import Misuse, Surroundings
+from everyhop.files import must_take
 from everyhop.screen import line
 
 CHAIN, KEY, FROM = "identity.pem", "identity.key", "authority.json"
@@ -84,6 +85,7 @@ def enroll_(
     token_, (host, port) = token_of(shown), address(asked)
     if not out.is_dir():
         raise Surroundings(f"{out} is no folder; nothing was asked", f"  mkdir {out}")
+    must_take(out)
     keep(out, enroll(token_, host, port), host, port)
 
 
@@ -103,6 +105,7 @@ def renew_(
     if if_due and utc() < half:
         line(f"not due before {half:%Y-%m-%d %H:%M} UTC")
         return
+    must_take(folder)
     keep(folder, renew(content(folder / ROOTS), folder / CHAIN, folder / KEY, host, port), host, port)
 
 

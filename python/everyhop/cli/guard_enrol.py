@@ -16,6 +16,7 @@ from everyhop.authority.enrolment import Token, token_of
 from everyhop.authority.held import Held
 from everyhop.cli.ca_serve import address
 from everyhop.errors import Declined, Misuse, Surroundings
+from everyhop.files import must_take
 from everyhop.identity import Unusable, names_of
 from everyhop.identity.keys import key_bytes
 from everyhop.screen import line
@@ -74,6 +75,7 @@ def enrolled(by: Asked, folder: Path, name: str | None) -> x509.Certificate:
                 f"it needs a certificate, and has {over} {folder}: say --enroll TOKEN@{by.authority}",
                 "  have a token made, at the authority: everyhop ca token DIR NAME",
             )
+        must_take(folder)
         try:
             given = client.enroll(token, by.host, by.port)
         except Declined as e:

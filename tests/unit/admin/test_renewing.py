@@ -4,6 +4,7 @@ come leaves it."""
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cryptography import x509
 
 from everyhop.admin.renewing import ASK_S, Renewer
 from everyhop.admin.standing import FIRST_S, JITTER, MOST_S
+from everyhop.errors import Surroundings
 from everyhop.model import CaIdentity
 from tests.kit.own_ca import OwnCa, Served
 
@@ -158,3 +160,47 @@ def test_roots_that_were_spoiled_are_told_and_it_does_not_cease(ground: Ground) 
         assert "cannot be read; nothing was said to it" in (ground.it.standing.problem or "")
     ground.it.held.roots.write_bytes(whole)
     assert ground.it.step() == ASK_S and ground.it.standing.problem is None
+
+
+def issued(ground: Ground) -> list[str]:
+    return [one["serial"] for one in ground.own.list()["certificates"] if one["names"] == [NAME]]
+
+
+def test_what_was_given_and_could_not_be_kept_is_kept_at_the_next_step(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that was used by then, and a renewal, which gave another certificate at each step."""
+
+    def full(*_: object) -> None:
+        raise Surroundings("cannot write pair.pem: No space left on device")
+
+    ground.token()
+    for n in (1, 2):
+        before = sorted(ground.it.held.at.glob("set-*"))
+        with monkeypatch.context() as patch:
+            patch.setattr("everyhop.authority.held.replace_all", full)
+            for _ in range(2):
+                assert ground.it.step() >= FIRST_S
+                assert "No space left on device" in str(ground.it.standing.problem)
+                assert sorted(ground.it.held.at.glob("set-*")) == before
+        assert len(issued(ground)) == n
+        ground.it.step()
+        assert ground.it.standing.problem is None
+        assert len(issued(ground)) == n and f"{ground.serial():X}" in issued(ground)
+        ground.later(days=16)
+
+
+def test_nothing_is_asked_for_a_folder_that_takes_nothing(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ground.token()
+    for n in (0, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr("everyhop.files.tempfile.NamedTemporaryFile", full)
+            ground.it.step()
+        assert str(ground.it.standing.problem).endswith("No space left on device; nothing was asked")
+        assert len(issued(ground)) == n
+        ground.it.step()
+        assert (len(issued(ground)), ground.it.standing.problem) == (n + 1, None)
+        ground.later(days=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -165,3 +166,15 @@ def test_what_a_token_became_is_kept_where_it_is_of_use_and_else_what_was_there_
     with pytest.raises(Declined, match="answered 403") as refusal:
         enrolled(Asked("ca.test", 7443, token=TOKEN), tmp_path / "other", None)
     assert "everyhop ca token" in "".join(refusal.value.more)
+
+
+def test_a_token_is_shown_to_nobody_where_what_it_becomes_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("everyhop.cli.guard_enrol.client.enroll", lambda *_: pytest.fail("a token is good once"))
+    monkeypatch.setattr("everyhop.files.tempfile.NamedTemporaryFile", full)
+    with pytest.raises(Surroundings, match=r"^cannot write in .*/held: No space left on device; nothing was asked$"):
+        enrolled(Asked("ca.test", 7443, token=TOKEN), tmp_path / "held", None)
