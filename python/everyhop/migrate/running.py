@@ -14,6 +14,10 @@ from everyhop.errors import EveryhopError, Surroundings
 WORSE = {"ejected", "down", "closed", "unresolved"}
 
 
+class Silent(Surroundings):
+    """The edge runs, and its engine does not answer."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """Since the engine knows that hop; of the route where `route` says so."""
@@ -46,12 +50,12 @@ class Running:
         self.main = main
 
     def status(self) -> dict[str, Any]:
-        """Raises `Surroundings` where no edge runs this file, or its engine does not answer."""
+        """Raises `Surroundings` where no edge runs this file, and `Silent` where its engine does not answer."""
         client = Client(str(self.main))
         told = client.ask("status")
         supervisor, engine = told["supervisor"], told["engine"]
         if not isinstance(supervisor, dict) or not isinstance(engine, dict):
-            raise Surroundings("the engine does not answer; the supervisor is looking after it. Nothing was moved")
+            raise Silent("the engine does not answer; the supervisor is looking after it")
         if Path(supervisor["config"]).resolve() != self.main.resolve():
             raise Surroundings(f"the edge that answers at {client.path} runs {supervisor['config']}, not {self.main}")
         return told

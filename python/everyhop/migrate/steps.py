@@ -23,11 +23,13 @@ from everyhop.migrate.answering import Answer, answers
 from everyhop.migrate.asked import Asked, entries, is_mutual, moved
 from everyhop.migrate.edit import as_mutual, put_back, route_in, with_entry
 from everyhop.migrate.journal import Journal, kept, place_of
-from everyhop.migrate.running import Counts, Running, worse
+from everyhop.migrate.running import Counts, Running, Silent, worse
 from everyhop.migrate.written import Written, digest
 
 PAUSE_S = 0.2
 """Between two looks at the edge while it is watched."""
+BORNE_S = 20.0
+"""That it may not say how a backend does: one late answer of the engine has the supervisor ask it nothing for ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,14 @@ class Migration:
             journal.keep()
             return None
         self.say(f"{at}  {why}")
-        self.write(journal, self.without(journal, i), past=True)
+        try:
+            self.write(journal, self.without(journal, i), past=True)
+        except EveryhopError as e:
+            raise Surroundings(
+                f"{at} is moved, and could not be put back: {e}",
+                *e.more,
+                f"  put the route back once that is mended: everyhop migrate {self.name} --back",
+            ) from e
         self.say(f"{at} -> {journal.entries[i]}  put back")
         return why
 
@@ -204,12 +213,20 @@ class Migration:
         return with_entry(self.written.text(), self.name, i, then if len(then) > 1 else then["at"])
 
     def watch(self, at: str, seconds: float, plain: Counts, mark: Counts) -> tuple[str | None, Counts]:
-        ends, late = time.monotonic() + seconds, False
+        """Why it does worse, and what was seen of it last. One of which nothing is known for long does no better than worse."""
+        heard, now = time.monotonic(), Counts()
+        ends = heard + seconds
         while True:
             late = time.monotonic() >= ends
-            now = self.running.counts(self.name, at, "mutual").since(mark)
-            if (why := worse(plain, now)) is not None or late:
-                return why, now
+            try:
+                now = self.running.counts(self.name, at, "mutual").since(mark)
+            except Surroundings as e:
+                if time.monotonic() - heard >= BORNE_S:
+                    return f"how it does is not known: {e}", now
+            else:
+                heard = time.monotonic()
+                if (why := worse(plain, now)) is not None or late:
+                    return why, now
             threading.Event().wait(PAUSE_S)
 
     def finish(self, journal: Journal) -> None:
@@ -233,6 +250,9 @@ class Migration:
             self.written.replace(text)
             try:
                 self.running.status()
+            except Silent:
+                self.written.replace(now)
+                raise
             except Surroundings:
                 journal.forget()
                 return False

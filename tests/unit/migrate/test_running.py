@@ -11,7 +11,7 @@ import pytest
 
 from everyhop.engine.frames import listening, packed, receive, send
 from everyhop.errors import EveryhopError, Surroundings
-from everyhop.migrate.running import Counts, Running, bearable, counted, untaken, worse
+from everyhop.migrate.running import Counts, Running, Silent, bearable, counted, untaken, worse
 
 FINE = Counts(requests=100, identity="demanded", route_answers=100)
 
@@ -88,7 +88,7 @@ def test_an_edge_counts_as_running_where_it_runs_this_file_and_its_engine_answer
     with edge(main, says(other)) as it, pytest.raises(Surroundings, match=f"runs {other}, not {main}"):
         it.status()
     for part in ("supervisor", "engine"):
-        with edge(main, {**says(main), part: None}) as it, pytest.raises(Surroundings, match="does not answer"):
+        with edge(main, {**says(main), part: None}) as it, pytest.raises(Silent, match=r"looking after it$"):
             it.status()
 
 
