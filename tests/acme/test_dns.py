@@ -76,7 +76,7 @@ def test_what_secondaries_take_is_waited_for_before_the_authority_is_told(
         ({"key_name": "stranger"}, "refuses to change dns.test: REFUSED"),
         ({"algorithm": "hmac-md5.sig-alg.reg.int"}, "one of hmac-sha256"),
         ({"zone": "other.test"}, "is not in the zone other.test"),
-        ({"port": 1}, "Connection refused"),
+        ({"port": 1}, "127.0.0.1 port 1 is not reached: Connection refused"),
     ],
 )
 def test_an_update_that_is_not_taken_is_told_by_who_refuses_it(
@@ -163,13 +163,33 @@ def test_a_program_of_the_user_s_proves_a_name_and_sees_none_of_our_secrets(
     [
         ("#!/bin/sh\necho one >&2; echo the last line >&2; exit 3\n", "it ended with 3: the last line"),
         ("#!/bin/sh\nsleep 600 & sleep 600\n", "no end within 1 s"),
-        (None, "No such file"),
     ],
 )
-def test_a_program_that_fails_is_told_in_its_last_line(text: str | None, words: str, tmp_path: Path) -> None:
-    path = hook(tmp_path, text) if text else str(tmp_path / "nowhere")
+def test_a_program_that_fails_is_told_in_its_last_line(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=words):
-        Hook([path], timeout_s=1).publish("dns-01", "a.test", "t", "k")
+        Hook([hook(tmp_path, text)], timeout_s=1).publish("dns-01", "a.test", "t", "k")
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "why"),
+    [
+        (None, 0, "No such file or directory"),
+        ("#!/bin/sh\n", stat.S_IRUSR, "Permission denied"),
+        ("true\n", stat.S_IRWXU, "Exec format error"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_told_by_its_path(
+    text: str | None, mode: int, why: str, pebble: Pebbles, keeper: Start, clock: Clock, tmp_path: Path
+) -> None:
+    path = tmp_path / "hook.sh"
+    if text is not None:
+        path.write_text(text)
+        path.chmod(mode)
+    it = keeper(pebble().authority(), publisher=Publishers({"dns-01": Hook([str(path)])}))
+    it.configure([WILD])
+    drive(it, clock, lambda: only(it).problem is not None)
+    said = f"the hook {path} present _acme-challenge.w.dns.test: it cannot be started: {why}; it must be there"
+    assert said in str(only(it).problem)
 
 
 def test_no_shell_reads_what_a_program_is_given(tmp_path: Path) -> None:

@@ -36,14 +36,18 @@ class Hook:
         where, value = record(name, key_authorization)
         told = f"the hook {self.command[0]} {act} {where}"
         environment = {key: os.environ[key] for key in KEPT if key in os.environ}
-        program = subprocess.Popen(
-            [*self.command, act, where, value],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
+        try:
+            program = subprocess.Popen(
+                [*self.command, act, where, value],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as e:
+            must = "it must be there, executable, and a program or begin with #!"
+            raise OSError(f"{told}: it cannot be started: {e.strerror or e}; {must}") from e
         with program:
             try:
                 _, said = program.communicate(timeout=self.timeout_s)

@@ -104,6 +104,8 @@ class Talk:
             raise OSError(silent) from None
         except dns.tsig.PeerError as e:
             raise OSError(f"{self.by.server} refuses the key {self.by.key_name}: {e}") from e
+        except OSError as e:
+            raise OSError(f"{self.by.server} port {self.by.port} is not reached: {e.strerror or e}") from e
         except (dns.exception.DNSException, EOFError, ValueError) as e:
             raise OSError(f"{self.by.server} does not answer as a DNS server: {e or type(e).__name__}") from e
 
