@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import errno
 import os
 import re
 import shutil
@@ -18,6 +19,13 @@ from typing import NamedTuple, TextIO
 
 CODES = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 NARROWEST, WIDEST = 40, 160
+
+
+class Unwritten(Exception):
+    """Standard output cannot be written, and why: the disk is full, say."""
+
+    def __init__(self, why: OSError) -> None:
+        super().__init__(f"cannot write to standard output: {why.strerror or why}")
 
 
 class Paint(NamedTuple):
@@ -70,22 +78,50 @@ def painted(parts: tuple[Part, ...], to: TextIO) -> str:
 def line(*parts: Part, to: TextIO | None = None, flush: bool = False) -> None:
     """Prints one line: whatever the parts hold, it is one."""
     stream = to or sys.stdout
-    print(painted(parts, stream), file=stream, flush=flush)
+    put(painted(parts, stream), stream, flush=flush)
 
 
 def lines(text: str, to: TextIO | None = None) -> None:
     """Prints a text that is several lines on purpose."""
-    stream = to or sys.stdout
-    print(block(text), file=stream)
+    put(block(text), to or sys.stdout)
 
 
 def json_text(text: str) -> None:
-    print(in_json(text))
+    put(in_json(text), sys.stdout)
 
 
 def exact(text: str) -> None:
     """Byte for byte, for who hashes or parses it; on a terminal as JSON that it does not obey."""
-    print(in_json(text) if sys.stdout.isatty() else text)
+    put(in_json(text) if sys.stdout.isatty() else text, sys.stdout)
+
+
+def put(text: str, stream: TextIO, *, flush: bool = False) -> None:
+    """Prints it. Where standard error cannot be written, what it would have told is lost, and changes nothing else.
+
+    Raises `Unwritten` where standard output cannot be written, and `BrokenPipeError` where its reader left.
+    """
+    try:
+        print(text, file=stream, flush=flush)
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        if stream is sys.stdout:
+            raise Unwritten(e) from e
+        if stream is not sys.stderr:
+            raise
+
+
+def flushed() -> None:
+    """What was printed is written.
+
+    Raises `Unwritten` where it cannot be; a reader that left is nothing of that.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except OSError as e:
+        raise Unwritten(e) from e
 
 
 def few(parts: list[str], most: int = 3) -> str:
@@ -134,7 +170,22 @@ def paint_all(text: str, mark: re.Pattern[str], colour: str) -> tuple[Part, ...]
 
 
 def ready() -> None:
-    """Streams that have no letter for something say its number instead of failing."""
+    """Streams that were closed by who started us lead nowhere, so that no other file takes their numbers, here or in what we start.
+    Those that have no letter for something say its number instead of failing."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if not is_open(fd):
+            # The lowest number that is free: this one.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r", encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError as e:
+        return e.errno != errno.EBADF
+    return True

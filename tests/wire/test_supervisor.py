@@ -128,6 +128,33 @@ def test_a_reader_of_its_standard_error_that_leaves_ends_neither_supervisor_nor_
         it.edge.wait_for("ready:", 30)
 
 
+def test_streams_that_were_closed_lead_nowhere_for_the_supervisor_and_its_engine(
+    edge: Edges, backend: Backend, pki: Pki
+) -> None:
+    it = edge(route(backend.port))
+    assert it.edge.stop() == 0
+    command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-m", "everyhop", "run", "--config"]
+    alone = subprocess.Popen([*command, str(it.config)])
+    try:
+        until(lambda: is_answering(it))
+        (engine,) = children(alone.pid)
+        leads = [os.readlink(f"/proc/{pid}/fd/{fd}") for pid in (alone.pid, engine) for fd in (1, 2)]
+        assert leads == [os.devnull] * 4 and ask(it, pki) == 200
+        alone.terminate()
+        assert alone.wait(30) == 0
+    finally:
+        alone.kill()
+        it.edge = Edge(it.config)
+        it.edge.wait_for("ready:", 30)
+
+
+def is_answering(it: EdgeKit) -> bool:
+    try:
+        return bool(it.status())
+    except EveryhopError:
+        return False
+
+
 # What stands in files.
 
 ACCEPTED = '[route.acceptance]\nowner = "me"\nwhy = "test"\ncontext = "legacy"\nsince = {}\nuntil = {}\n'

@@ -15,9 +15,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from everyhop import __version__
-from everyhop.errors import EveryhopError, Refused
+from everyhop.errors import EveryhopError, Refused, Surroundings
 from everyhop.garbage import stays, uncollected
-from everyhop.screen import line, ready
+from everyhop.screen import Unwritten, flushed, line, ready
 
 app = typer.Typer(
     add_completion=False,
@@ -86,6 +86,7 @@ def main() -> None:
             commands(sys.argv[1:])
         stays()
         code = app(sys.argv[1:] or ["--help"], prog_name="everyhop", standalone_mode=False)
+        flushed()
     except Refused as e:
         from everyhop.cli.console import report
 
@@ -114,17 +115,31 @@ def end(code: int) -> NoReturn:
     os._exit(code)
 
 
+def waiting(error: Exception) -> Unwritten | None:
+    """That standard output cannot be written, where this is such an error: the help is printed past `screen.py`, and what could not be
+    written of it still waits to be."""
+    if isinstance(error, OSError):
+        try:
+            flushed()
+        except Unwritten as e:
+            return e
+    return None
+
+
 def told(*said: str) -> None:
     for text in said:
         line(text, to=sys.stderr)
 
 
 def misuse(error: Exception) -> int:
-    """A wrong command line is the user's; anything else is ours, and says so without a traceback."""
+    """A wrong command line is the user's, and a full disk its own; anything else is ours, and says so without a traceback."""
     shown = getattr(error, "format_message", None)
     if shown is not None:
         told(f"everyhop: {shown()}")
         return 2
+    if (unwritten := error if isinstance(error, Unwritten) else waiting(error)) is not None:
+        told(f"everyhop: {unwritten}")
+        return Surroundings.code
     if os.environ.get("EVERYHOP_TRACEBACK"):
         raise error
     told(

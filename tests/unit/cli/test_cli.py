@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from everyhop.cli.app import COMMANDS
+from everyhop.demo.certificates import Authority
 from tests.kit.nursery import everyhop
 
 pytestmark = pytest.mark.thorough
@@ -96,6 +97,38 @@ def test_a_start_brings_in_nothing_that_a_plain_file_does_not_use(tmp_path: Path
         for it in ("acme.keeper", "authority.acts", "explain", "diff", "advise", "migrate", "demo", "grade")
     }
     assert not (others | ours) & found, sorted((others | ours) & found)
+
+
+def streamed(*arguments: str, ends: str, buffered: bool = True) -> tuple[int, str]:
+    """How a command ends whose streams a shell has changed, and what it said on standard error."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED" or not buffered}
+    if not buffered:
+        environment["PYTHONUNBUFFERED"] = "1"
+    command = ["sh", "-c", f'exec "$@" {ends}', "sh", sys.executable, "-m", "everyhop", *arguments]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr and "our fault" not in done.stderr, done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("ends", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_a_stream_that_is_closed_or_full_changes_no_exit_code(tmp_path: Path, ends: str) -> None:
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD.replace("10.0.3.9", "127.0.0.1"))
+    Authority(tmp_path, "CA").leaf("edge", "a.test")
+    for arguments, code in ((["check", str(path)], 0), (["check", str(tmp_path / "none.toml")], 4), (["nonsense"], 2)):
+        assert streamed(*arguments, ends=ends)[0] == code, arguments
+
+
+def test_standard_output_that_cannot_be_written_is_told_as_the_surroundings(tmp_path: Path) -> None:
+    said = (4, "everyhop: cannot write to standard output: No space left on device\n")
+    path = tmp_path / "everyhop.toml"
+    path.write_text(GOOD.replace("10.0.3.9", "127.0.0.1"))
+    Authority(tmp_path, "CA").leaf("edge", "a.test")
+    for arguments in (["--version"], ["plan", str(path)], ["plan", str(path), "--json"], ["check", str(path)]):
+        assert [streamed(*arguments, ends=">/dev/full", buffered=it) for it in (True, False)] == [said] * 2, arguments
+    assert streamed("--help", ends=">/dev/full") == said
 
 
 def test_an_nginx_file_is_told_apart(tmp_path: Path) -> None:
