@@ -111,16 +111,21 @@ def whom(user: str | None) -> tuple[int, int] | None:
     Raises `Surroundings` where that cannot be: an engine that keeps root by mistake is not started.
     """
     if os.geteuid() != 0:
-        if user is not None and pwd.getpwuid(os.geteuid()).pw_name != user:
+        # By number: whoever runs in a container may have no name.
+        if user is not None and named(user).pw_uid != os.geteuid():
             raise Surroundings(
                 f"[engine] user = {user!r} needs root to become it; start as root, or as {user}, or leave it out"
             )
         return None
-    try:
-        found = pwd.getpwnam(user or NOBODY)
-    except KeyError:
-        raise Surroundings(f"[engine] user: this machine has no user {user or NOBODY!r}") from None
+    found = named(user or NOBODY)
     return (found.pw_uid, found.pw_gid)
+
+
+def named(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise Surroundings(f"[engine] user: this machine has no user {user!r}") from None
 
 
 def start(control: socket.socket, sandbox: str = "best-effort", user: str | None = None) -> Started:
