@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tomlkit
 import typer
+from tomlkit.items import InlineTable
 
 from everyhop.compile import compile_file
 from everyhop.compile.reading import file_of, read_whole
@@ -84,6 +85,8 @@ def written(path: Path, what: Kind, name: str, acceptance: dict[str, object]) ->
     tables = document.get(what, [])
     for table in tables:
         if table.get("name") == name:
+            if isinstance(table, InlineTable):
+                raise Surroundings(f"{what} {name!r} stands in a list in one line; write it as [[{what}]]")
             if (why := (needless_there if what == "listener" else needless_behind)(table)) is not None:
                 raise Misuse(f"{what} {name!r} {why}: there is no plaintext to accept")
             section = tomlkit.table()

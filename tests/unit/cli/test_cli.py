@@ -131,6 +131,20 @@ def test_standard_output_that_cannot_be_written_is_told_as_the_surroundings(tmp_
     assert streamed("--help", ends=">/dev/full") == said
 
 
+@pytest.mark.parametrize("what", ["route", "listener"])
+def test_an_acceptance_of_what_stands_in_a_list_in_one_line_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "everyhop.toml"
+    route = '{ name = "wiki", host = "a.test", tls = "plaintext", to = ["10.0.3.9:3000"] }'
+    listener = '{ name = "wiki", bind = ["127.0.0.1:8080"], speaks = "http", serve = true }'
+    text = f"version = 1\n{what} = [ {route if what == 'route' else listener} ]\n"
+    path.write_text(text)
+    more = ["--listener"] if what == "listener" else []
+    given = ["--owner", "me", "--until", "2027-01-01", "--why", "x", "--config", str(path)]
+    done = cli("accept", "wiki", *more, *given)
+    assert (done.returncode, path.read_text()) == (4, text)
+    assert done.stderr == f"everyhop: {what} 'wiki' stands in a list in one line; write it as [[{what}]]\n"
+
+
 def test_an_nginx_file_is_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text("events {}\nhttp {\n  server { listen 443 ssl; }\n}\n")
