@@ -128,24 +128,36 @@ class Reload:
         return {"reloaded": False, "why": why, "findings": []}
 
     def renew(self) -> None:
-        """Certificate files changed: the new ones if they are good, the last good ones else."""
+        """Certificate files changed: the new ones if they are good, the last good ones else. Where neither came of it, and whatever
+        that was, they are tried again."""
         renewal = self.renewal
-        compiled = renewal.read() if renewal.is_due(time.monotonic()) and renewal.changed() else None
+        if not (renewal.is_due(time.monotonic()) and renewal.changed()):
+            return
+        try:
+            self.renewed()
+        except Lost:
+            renewal.forget()
+            raise
+        except BaseException as e:  # not `Exception`: a panic of a library's Rust is none
+            renewal.fails(f"they could not be taken: {type(e).__name__}: {e}; they are tried again")
+            raise
+
+    def renewed(self) -> None:
+        compiled = self.renewal.read()
         if compiled is None:
             return
         try:
             self.keeper.renew(compiled)
         except Lost:
-            self.renewal.forget()
-            raise
+            raise  # `renew` sees to it
         except Refused as e:
             why = "; ".join(f"[{it.slug}] {it.what}" for it in merged(e.findings))
             self.renewal.wrong = f"a token does not sign by them: {why}"
             say(f"files changed and a token does not sign by them; what was good stays: {why}")
             return
         except EveryhopError as e:
-            self.renewal.wrong = f"the engine cannot use them: {e}"
-            say(f"files changed and the engine cannot use them; the last good ones stay: {e}")
+            if self.renewal.fails(f"the engine cannot use them: {e}"):
+                say(f"files changed and the engine cannot use them; the last good ones stay: {e}")
             return
         tell(self.renewal.untold(compiled.findings), self.path, compiled.text)
         what = what_changed(self.renewal.running.material, compiled.material)

@@ -8,6 +8,7 @@ edit that nobody asked for must not slip in with a certificate.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,9 @@ KEPT_AT_ONCE, KEPT_LOOKS = 250, 40
 puts one there is seen within ten seconds."""
 LOOK_S = 0.2
 """Between two looks: a loop that turns more often, such as for someone who takes a long answer, does not look at files each time."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 300.0
+"""Until what stood in the way of files that changed is tried again without another change, doubled each time: whatever it was, such as
+descriptors that had run out, may be gone with nothing of it seen in the files."""
 
 
 KINDS = {
@@ -79,14 +83,27 @@ class Renewal:
         self.next_look = now_s
         self.told: set[Identity] = {f.identity for f in running.findings}
         self.next_dates = now_s + DATES_S
+        self.well()
+
+    def well(self) -> None:
+        """What runs is what the files hold."""
         self.wrong: str | None = None
         """Why files that changed are not used; `None` where what runs is what they hold."""
+        self.pause_s, self.next_try, self.tried_again = FIRST_PAUSE_S, math.inf, False
+
+    def fails(self, why: str) -> bool:
+        """Files that changed are not used; tried again at a look after a pause. False where just that was said already."""
+        is_known = self.tried_again and why == self.wrong
+        self.wrong = why
+        self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S) if self.tried_again else FIRST_PAUSE_S
+        self.next_try = self.next_look + self.pause_s
+        return not is_known
 
     def follows(self, compiled: Compiled) -> None:
         """It runs now; its findings were told."""
         self.running = compiled
         self.watch(compiled)
-        self.wrong = None
+        self.well()
         self.told |= {f.identity for f in compiled.findings}
 
     def watch(self, compiled: Compiled) -> None:
@@ -112,6 +129,9 @@ class Renewal:
         if now_s < self.next_look:
             return False
         self.next_look = now_s + LOOK_S
+        self.tried_again = now_s >= self.next_try
+        if self.tried_again:
+            self.forget()
         return True
 
     def changed(self) -> bool:
@@ -119,6 +139,7 @@ class Renewal:
         if all(mark_of(path) == self.marks[path] for path in (*self.others.share(), *self.ours.share())):
             return False
         self.marks = {path: mark_of(path) for path in self.marks}
+        self.next_try = math.inf
         return True
 
     def read(self) -> Compiled | None:
@@ -127,13 +148,15 @@ class Renewal:
             found = again(self.running)
         except Refused as e:
             refused = [f for f in merged(e.findings) if f.severity == "refused"]
-            self.wrong = f"{refused[0].what} [{refused[0].slug}]"
             mend = " or ".join(refused[0].mend)
-            say(f"files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
+            if self.fails(f"{refused[0].what} [{refused[0].slug}]"):
+                say(f"files changed and cannot be used; the last good ones stay: {refused[0].what}; {mend}")
             return None
         self.marks = dict(found.watched)
-        self.wrong = None
-        return found if found.material.digest != self.running.material.digest else None
+        if found.material.digest == self.running.material.digest:
+            self.well()
+            return None
+        return found
 
     def near(self, now_s: float) -> list[Finding]:
         """What ends in 30, 7 or 1 days and was not told yet: each once, not only at a reload. Asks every hour."""

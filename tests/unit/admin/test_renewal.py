@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from everyhop.admin import renewal
-from everyhop.admin.renewal import DATES_S, Renewal, what_changed
+from everyhop.admin import reload, renewal
+from everyhop.admin.reload import Reload
+from everyhop.admin.renewal import DATES_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Renewal, what_changed
 from everyhop.compile import Compiled, Material, compile_file
 from everyhop.demo.certificates import Authority, put
+from everyhop.engine.frames import Lost
+from everyhop.errors import EveryhopError
 
 TEXT = """\
 version = 1
@@ -153,6 +160,142 @@ def test_an_engine_that_was_lost_is_given_them_again(ground: Ground) -> None:
     it = Renewal(ground.compiled(), 0.0)
     it.forget()
     assert it.changed()
+
+
+# Brought to the engine.
+
+
+@dataclass
+class Bringing:
+    """Stands for a keeper of an engine, in whose way stands one thing after the other."""
+
+    decided: Compiled
+    stands_in_the_way: list[BaseException]
+    asked: int = 0
+
+    def renew(self, compiled: Compiled) -> None:
+        self.asked += 1
+        if self.stands_in_the_way:
+            raise self.stands_in_the_way.pop(0)
+        self.decided = compiled
+
+
+class Under:
+    """A reload with a clock that the test sets."""
+
+    def __init__(self, ground: Ground, monkeypatch: pytest.MonkeyPatch, *ways: BaseException) -> None:
+        self.now_s = 1000.0
+        monkeypatch.setattr("everyhop.admin.reload.time", SimpleNamespace(monotonic=lambda: self.now_s))
+        monkeypatch.setattr(reload, "say", ground.said.append)
+        monkeypatch.setattr(reload, "tell", lambda *_: None)
+        self.keeper = Bringing(ground.compiled(), [*ways])
+        self.it = Reload(ground.config, cast(Any, self.keeper))
+        self.served = self.keeper.decided.material.digest
+
+    def look(self, after_s: float = 0.25) -> str | None:
+        self.now_s += after_s
+        self.it.renew()
+        return self.it.renewal.wrong
+
+    def is_served(self) -> bool:
+        return self.keeper.decided.material.digest != self.served
+
+
+OURS = [
+    OSError(errno.EMFILE, os.strerror(errno.EMFILE)),
+    ImportError("no module"),
+    BaseException("a panic of a library"),
+]
+
+
+@pytest.mark.parametrize("way", OURS, ids=lambda it: type(it).__name__)
+def test_what_did_not_reach_the_engine_is_told_and_brought_again(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, way: BaseException
+) -> None:
+    """Whatever stood in its way, and without another change of any file."""
+    under = Under(ground, monkeypatch, way)
+    ground.swap()
+    with pytest.raises(type(way)):
+        under.look()
+    wrong = under.it.renewal.wrong
+    assert wrong is not None and type(way).__name__ in wrong and str(way) in wrong
+    assert under.it.renewal.unused() == [ground.folder / "edge.pem", ground.folder / "edge.key"]
+    for _ in range(10):
+        assert under.look() == wrong, "it lasts until it is well"
+    assert under.keeper.asked == 1, "and is not tried each quarter of a second"
+    assert under.look(FIRST_PAUSE_S) is None and under.is_served()
+    assert under.keeper.asked == 2 and "certificates renewed" in ground.said[-1]
+    under.look(LONGEST_PAUSE_S)
+    assert under.keeper.asked == 2
+
+
+def test_what_stays_in_the_way_is_tried_more_and_more_seldom(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    under = Under(ground, monkeypatch, *[OSError(errno.EMFILE, "x")] * 12)
+    ground.swap()
+    pauses, before = [], under.now_s
+    for _ in range(12):
+        with pytest.raises(OSError, match="x"):
+            for _ in range(2 * int(LONGEST_PAUSE_S)):
+                under.look(1.0)
+        pauses.append(under.now_s - before)
+        before = under.now_s
+    assert pauses[1] < 2 * FIRST_PAUSE_S and pauses[-1] == pytest.approx(LONGEST_PAUSE_S, abs=2)
+    assert pauses[1:] == sorted(pauses[1:])
+    ground.swap()
+    assert under.look() is None and under.is_served(), "a change is taken at once"
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as for want of descriptors: the file is as it was afterwards."""
+    under = Under(ground, monkeypatch)
+    good = renewal.again
+    refused = unreadable(ground)
+    monkeypatch.setattr(renewal, "again", lambda _: raises(refused))
+    ground.swap()
+    assert "edge.pem" in (under.look() or "")
+    said = len(ground.said)
+    for _ in range(40):
+        assert under.look()
+    assert len(ground.said) == said == 1, "the same is said once"
+    monkeypatch.setattr(renewal, "again", good)
+    assert under.look(LONGEST_PAUSE_S) is None and under.is_served()
+
+
+def test_what_the_engine_refuses_is_said_once_and_brought_again(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under = Under(ground, monkeypatch, EveryhopError("no"), EveryhopError("no"), EveryhopError("never"))
+    ground.swap()
+    for n in (1, 2, 3):
+        assert "the engine cannot use them" in (under.look(LONGEST_PAUSE_S) or "")
+        assert under.keeper.asked == n
+    assert [line.rpartition(": ")[2] for line in ground.said] == ["no", "never"]
+    assert under.look(LONGEST_PAUSE_S) is None and under.is_served()
+
+
+def test_an_engine_that_is_gone_is_given_them_at_the_next_look(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    under = Under(ground, monkeypatch, Lost("gone"))
+    ground.swap()
+    with pytest.raises(Lost):
+        under.look()
+    assert under.look() is None and under.is_served()
+
+
+def unreadable(ground: Ground) -> EveryhopError:
+    """What is raised where a file of the ground is there and cannot be used."""
+    chain = ground.folder / "edge.pem"
+    kept = chain.read_bytes()
+    chain.write_text("no certificate")
+    with pytest.raises(EveryhopError) as found:
+        ground.compiled()
+    put(chain, kept, 0o600)
+    return found.value
+
+
+def raises(it: BaseException) -> Any:
+    raise it
 
 
 def accepted(until: dt.date) -> str:
