@@ -59,9 +59,10 @@ limited_by = ["per-client"]
 """
 """What only a route with limits is counted for."""
 
+APART = 'keys = "apart"'
+"""What signatures of another process are counted for."""
+
 OTHERS = """
-[engine]
-keys = "apart"
 [[listener]]
 name = "web"
 bind = ["127.0.0.1:{web}"]
@@ -96,7 +97,7 @@ most = {{ requests = 10, connections = 10, waiting = 10 }}
 retries = {{ attempts = 2 }}
 mirror = {{ to = ["127.0.0.1:2"], tls = "plaintext" }}
 """
-"""What only keys apart, a listener in the clear, an authorizer, an issuer who is asked for keys, traces, turns, retries and a mirror are counted for."""
+"""What only a listener in the clear, an authorizer, an issuer who is asked for keys, traces, turns, retries and a mirror are counted for."""
 
 ONLY_THERE: dict[str, list[str]] = {
     "everyhop_waf_requests_total": ["waf", "verdict"],
@@ -170,7 +171,8 @@ def emitted() -> str:
             status = free_port()
             until = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=90)
             stage.write(
-                until, f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}{LIMITED}{OTHERS.format(web=free_port())}'
+                until,
+                f'\n[status]\nbind = "127.0.0.1:{status}"\n{CHECKED}{LIMITED}{OTHERS.format(web=free_port())}\n[engine]\n{APART}\n',
             )
             stage.open()
             with socket.create_connection(("127.0.0.1", stage.port), 10) as sock:
