@@ -238,7 +238,6 @@ PIECES: dict[str, Rust | Python] = {
             "tests/unit/authority/test_rotation.py",
             "tests/unit/authority/test_request.py",
             "tests/unit/authority/test_kept.py",
-            "tests/unit/authority/test_held.py",
             "tests/unit/authority/test_certify.py",
             "tests/unit/authority/test_client.py",
         ),

@@ -430,6 +430,7 @@ def test_an_accepted_survivor_has_a_reason_above_it() -> None:
 # What takes long and finds nothing that those of one plan do not find, and what tells nothing of the modules that are mutated.
 UNASKED = {
     "tests/unit/advise/test_starting.py",
+    "tests/unit/authority/test_held.py",
     *(
         f"tests/unit/cli/test_{name}.py"
         for name in ("ca", "cli", "drawing", "places", "probe_described", "running_plan", "screen")

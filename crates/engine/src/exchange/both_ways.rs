@@ -2,7 +2,8 @@
 //! goes to the client, each as fast as the other side takes it. Whichever protocol either side speaks.
 //!
 //! It never interprets a body, holds a buffer each way and, for a backend that can say that it did not look, the first
-//! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
+//! [`KEPT_BYTES`] of the request's until the answer begins; and it never turns a broken end into a complete one. Read next: `both_ways/owed.rs`, whose turn
+//! it is to take something, `sides.rs`, then `../client/h1.rs` and `../backend/h1.rs`, the sides.
 
 use crate::exchange::again::Again;
 use crate::exchange::compress::Coder;
@@ -18,6 +19,8 @@ use everyhop_transport::deadlines::Watch;
 use http::HeaderMap;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+mod owed;
 
 /// What of a request's body is held after it was handed on, so that it can go again where the backend says that it did not
 /// look at it: what most calls have. A longer one goes once.
@@ -55,12 +58,6 @@ pub(crate) struct Terms<'a> {
     pub(crate) again: Option<&'a Again<'a>>,
     /// What the route makes of the answer's head.
     pub(crate) shaping: Option<Shaping<'a>>,
-}
-
-enum Owes {
-    Client,
-    Backend,
-    Nothing,
 }
 
 /// How an exchange went so far.
@@ -213,51 +210,6 @@ impl Exchange {
         self.poll_over(cx, client, up, watch, limits)
     }
 
-    /// Whoever has to take something takes it, though not so much that anything else would move.
-    fn owed_goes_on(&self, (to_client, to_up): (u64, u64), client: &impl Client, up: &impl Backend) -> bool {
-        match self.owes() {
-            Owes::Client => client.sent() != to_client,
-            Owes::Backend => up.sent() != to_up,
-            Owes::Nothing => false,
-        }
-    }
-
-    /// It is late, unless who has to take something took some that the kernel did not tell of yet.
-    #[cold]
-    #[inline(never)]
-    fn poll_over(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut impl Client,
-        up: &mut impl Backend,
-        watch: &Watch,
-        limits: &Limits,
-    ) -> Poll<Result<(), Refusal>> {
-        let goes_on = match self.owes() {
-            Owes::Client => client.pushes(),
-            Owes::Backend => up.pushes(),
-            Owes::Nothing => false,
-        };
-        if goes_on {
-            watch.within_s(limits.body_progress_s);
-            // What was sent makes room here, which nobody else tells of.
-            cx.waker().wake_by_ref();
-            ready!(watch.poll_late(cx));
-        }
-        Poll::Ready(Err(self.late()))
-    }
-
-    /// Who has to take something before anything else can move.
-    fn owes(&self) -> Owes {
-        match (self.request, self.response) {
-            (_, Response::Flush) => Owes::Client,
-            (_, Response::Body) if self.client_owes() => Owes::Client,
-            (Request::Body, Response::Head) if !self.to_up.is_empty() => Owes::Backend,
-            (Request::Flush, Response::Head) => Owes::Backend,
-            _ => Owes::Nothing,
-        }
-    }
-
     /// What the client still sends is thrown away: nothing will be sent again that it was part of.
     fn wastes(&self, limits: &Limits) -> bool {
         self.request == Request::Broken
@@ -274,18 +226,6 @@ impl Exchange {
     /// The client has to take something before the answer can go on.
     fn client_owes(&self) -> bool {
         self.blocked || !self.to_client.is_empty()
-    }
-
-    /// Whose silence it was.
-    fn late(&self) -> Refusal {
-        match (self.request, self.response) {
-            (_, Response::Flush) => Refusal::ClientGone,
-            (_, Response::Body) if self.client_owes() => Refusal::ClientGone,
-            (_, Response::Body) => Refusal::BackendTooSlow,
-            (Request::Body, _) if self.to_up.is_empty() => Refusal::BodyTooSlow,
-            (Request::Body | Request::Flush, _) => Refusal::BackendTooSlow,
-            _ => Refusal::BackendFirstByte,
-        }
     }
 
     /// Sends no more, so that the client may come to its end and read.
