@@ -23,6 +23,7 @@ from tests.kit.edge import until
 from tests.kit.halt import halt
 from tests.kit.inspector import built
 from tests.kit.raw import OK, Record, whole
+from tests.threats.frames import DATA, END_HEADERS, END_STREAM, HEADERS, Client, fields, frame
 from tests.wire.test_http2 import Speaker, curl
 from tools.metrics import ONLY_THERE, families
 
@@ -247,6 +248,23 @@ def test_a_body_in_chunks_goes_on_as_it_came_and_who_waits_to_be_asked_for_it_is
         body = XSS.encode()
         sock.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
         assert read_answer(sock).status == 403
+
+
+def test_who_waits_over_http2_to_send_its_body_is_asked_for_it_before_it_is_inspected(
+    stage: Callable[..., Stage], pki: Pki
+) -> None:
+    it = stage(f'exclude = [{{ rule = 920450, owner = "o", why = "w", {LATER} }}]')
+    with tls(it.edge.port, "a.test", pki.public.file, alpn=["h2"]) as sock:
+        sock.settimeout(20)
+        client = Client(sock)
+        form = (b"content-type", b"application/x-www-form-urlencoded")
+        usual = [(b"user-agent", b"Mozilla/5.0"), (b"accept", b"*/*"), form, (b"content-length", b"3")]
+        asks = fields("a.test", *usual, (b"expect", b"100-continue"), method=b"POST", path=b"/")
+        client.send(frame(HEADERS, asks, flags=END_HEADERS, stream=1))
+        assert client.outcome(1) == "100"
+        del client.statuses[1]
+        client.send(frame(DATA, b"a=b", flags=END_STREAM, stream=1))
+        assert client.whole(1) == "200"
 
 
 @pytest.mark.parametrize("more", ["", "Transfer-Encoding: chunked\r\n"], ids=["of known length", "in chunks"])
