@@ -83,8 +83,11 @@ def tools() -> dict[str, str]:
     }
 
 
-def run_with(folder: Path, run: Run, *watched: str, engine: Engine | None = None) -> None:
-    """An engine and backends whose time stands still; the engine is started by the command `watched`, if there is one."""
+def run_with(
+    folder: Path, run: Run, *watched: str, engine: Engine | None = None, told: dict[str, str] | None = None
+) -> None:
+    """An engine and backends whose time stands still; the engine is started by the command `watched`, if there is one, and `told`
+    is its environment's."""
     begun, proves, _ = engine or ENGINES[0]
     plain = subjects.pinned
     still = folder / "still.so"
@@ -95,7 +98,7 @@ def run_with(folder: Path, run: Run, *watched: str, engine: Engine | None = None
         cpu: str, command: list[str], env: dict[str, str] | None = None, stdin: int | None = None
     ) -> subprocess.Popen[bytes]:
         # What the C library is told is set beforehand: the engine would start anew to set it.
-        env = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "LD_PRELOAD": str(still)}
+        env = {"GLIBC_TUNABLES": "glibc.malloc.check=0", "LD_PRELOAD": str(still), **(told or {})}
         is_engine = command[0].endswith("everyhop-engine")
         return plain(cpu, [*(watched if is_engine else ()), *command], env, stdin)
 
@@ -246,7 +249,7 @@ def count_bytes(folder: Path) -> Counted:
     def run(subject: Subject, sleep: steps.Sleep) -> None:
         counted.update(idle.count(folder, subject, sleep))
 
-    run_with(folder, run)
+    run_with(folder, run, told=idle.GIVEN_BACK)
     return counted
 
 
