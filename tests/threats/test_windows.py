@@ -9,11 +9,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 
+import h2.events
 import pytest
 
 from tests.kit import EdgeKit, Pki, Raw, tls
 from tests.kit.edge import until
-from tests.kit.h2_backend import H2Backend
+from tests.kit.h2_backend import Asked, H2Backend, Spoken
 from tests.threats.frames import (
     ACK,
     DATA,
@@ -104,17 +105,20 @@ def slowly(port: int, pki: Pki, host: str = "a.test") -> ssl.SSLSocket | None:
     return None
 
 
-class Far(Client):
-    """A client whose answer to the edge's part of the handshake takes a while to arrive; counts what it may send."""
+class Counting(Client):
+    """A client that counts what it may send, on all streams together and beyond what each may begin with."""
 
-    def __init__(self, port: int, pki: Pki) -> None:
+    def __init__(self, sock: ssl.SSLSocket) -> None:
         self.room = self.of_streams = 65_535
-        super().__init__(until(lambda: slowly(port, pki)))
+        self.more: dict[int, int] = {}
+        super().__init__(sock)
 
     def note(self, kind: int, flags: int, stream: int, body: bytes) -> None:
         super().note(kind, flags, stream, body)
         if kind == WINDOW_UPDATE and stream == 0:
             self.room += int.from_bytes(body, "big")
+        elif kind == WINDOW_UPDATE:
+            self.more[stream] = self.more.get(stream, 0) + int.from_bytes(body, "big")
         elif kind == SETTINGS and not flags & ACK:
             self.of_streams = window(body) or self.of_streams
 
@@ -136,6 +140,23 @@ class Far(Client):
             n = min(16_000, length - at)
             self.send(frame(DATA, bytes(n), flags=END_STREAM if at + n == length else 0, stream=stream))
         self.room -= length
+
+    def fill(self, stream: int) -> int:
+        """Sends what the windows allow of a body that has no end, until nothing more is allowed; gives how much."""
+        sent = 0
+        while (n := min(16_000, self.room, self.of_streams + self.more.get(stream, 0) - sent)) > 0:
+            self.send(frame(DATA, bytes(n), stream=stream))
+            self.room -= n
+            sent += n
+            self.settle()
+        return sent
+
+
+class Far(Counting):
+    """A client whose answer to the edge's part of the handshake takes a while to arrive."""
+
+    def __init__(self, port: int, pki: Pki) -> None:
+        super().__init__(until(lambda: slowly(port, pki)))
 
 
 @pytest.mark.parametrize("others", [0, 5])
@@ -180,3 +201,33 @@ def test_what_all_clients_may_send_ahead_beyond_their_own_has_a_bound(edge: Edge
     until(lambda: lent_again() or None)
     for client in many:
         client.sock.close()
+
+
+class Stuck(H2Backend):
+    """Takes nothing of what is sent to `/stuck`, and counts it towards that stream alone."""
+
+    def note(self, spoken: Spoken, here: dict[int, Asked], event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.DataReceived) and here[event.stream_id].fields[b":path"] == b"/stuck":
+            return spoken.h2.increment_flow_control_window(event.flow_controlled_length)
+        return super().note(spoken, here, event)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_bodies_that_nobody_takes_do_not_keep_others_of_their_connection_from_being_sent(
+    edge: Edges, raw: Raws, pki: Pki, is_far: bool
+) -> None:
+    """F10. One stream may fill the connection's own windows here, and does."""
+    limits = f"{LIMITS}h2_stream_window_bytes = {OWN}\n"
+    it = edge(route(raw(Stuck(at_its_end)).port), more=limits)
+    client = Far(it.port, pki) if is_far else Counting(tls(it.port, "a.test", pki.public.file, alpn=["h2"]))
+    with client.sock:
+        client.sock.settimeout(20)
+        # That says no length, for which its connection would be lent something.
+        for stream, path in ((1, b"/stuck"), *(() if is_far else ((3, b"/stuck"), (5, b"/stuck"))), (7, b"/other")):
+            client.send(frame(HEADERS, fields("a.test", path=path, method=b"POST"), flags=END_HEADERS, stream=stream))
+            client.settle()
+            if path == b"/stuck":
+                assert client.fill(stream) >= OWN
+        assert client.room >= 100_000
+        client.upload(7, 100_000)
+        assert (client.whole(7), client.bodies.get(7)) == ("200", b"100000")

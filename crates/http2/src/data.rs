@@ -160,10 +160,22 @@ impl Connection {
         self.announce();
     }
 
+    /// Whether somebody who may have more to send is kept from it by what is held of others: they may send less than `least`
+    /// together.
+    #[inline]
+    pub fn is_held_up(&self, least: u32) -> bool {
+        self.windows.recv + self.windows.unsaid < i64::from(least) && self.streams.iter().any(is_waited_for)
+    }
+
     /// What it was set to.
     pub fn connection_window(&self) -> u32 {
         self.windows.target
     }
+}
+
+/// All that came of it went on, and more may come.
+fn is_waited_for(it: &Stream) -> bool {
+    it.has(HEAD_CAME) && !it.has(RECV_OVER | DEAD) && it.held == 0
 }
 
 /// As [`Connection::announce`], of a stream.

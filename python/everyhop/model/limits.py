@@ -81,7 +81,7 @@ class Limits(Section):
     h2_stream_window_bytes: Annotated[int, Field(ge=1, le=2_147_483_647)] = 65_536
     """What a client may send ahead on one request to begin with; for one that fills it, it grows to the connection's. For one that is 10 ms away or more it is eight times the connection's, which bounds it."""
     h2_connection_window_bytes: Annotated[int, Field(ge=65_535, le=2_147_483_647)] = 1_048_576
-    """What a client may send ahead on one connection. A body from 10 ms away or more that declares its length is lent up to eight times as much beside it, and all connections of a thread together 64 times, so that an upload does not wait for a round trip each window."""
+    """What a client may send ahead on one connection. A body from 10 ms away or more that declares its length is lent up to eight times as much beside it, and all connections of a thread together 64 times, so that an upload does not wait for a round trip each window. Bodies that a backend does not take hold what they hold: a connection whose own they fill while other requests of it have a body to send is lent the same, in the same bounds."""
     h2_resets: Positive = 1_000
     """Protocol errors of one connection before it is closed."""
     connections_per_source: Count = 10_000

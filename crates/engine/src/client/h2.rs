@@ -62,6 +62,8 @@ enum Event {
     Ended(Ended),
     /// Its streams may hold more.
     Widened,
+    /// What is held of some keeps others from sending.
+    HeldUp,
     /// What was lent to a request can be taken back.
     Over,
     /// The plan changed, a drain began, or it was idle too long.
@@ -95,6 +97,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
             Poll::Ready(Came::Ended(ended)) => Poll::Ready(Event::Ended(ended)),
             // What is set is sent when the session is looked at again.
             Poll::Pending if widens(&mut pulse, &talk) => Poll::Ready(Event::Widened),
+            Poll::Pending if talk.is_held_up(windows.least()) && windows.widen() => Poll::Ready(Event::HeldUp),
             Poll::Pending if !leaving && (core.is_draining() || generation != core.generation()) => {
                 Poll::Ready(Event::Look)
             }
@@ -110,6 +113,7 @@ pub(crate) async fn serve(conn: Rc<Conn>, wire: Wire, first: Buf) {
         .await;
         match event {
             Event::Widened => {}
+            Event::HeldUp => talk.set_connection_window(windows.target()),
             Event::Over => windows.settle(|target| talk.set_connection_window(target)),
             // It was told to go when it became old, and goes on opening streams.
             Event::Request(..) if leaving && conn.is_long_old() => return ended(&conn, Refusal::TunnelAge, 0, 0),

@@ -1,8 +1,9 @@
 //! What a client of HTTP/2 may send ahead (F10). A connection has its own, `limits.h2_connection_window_bytes`. The body of
 //! a request from afar is lent as much more as it declares, so that it needs one round trip and not one a window. What is
 //! lent comes from a share that all connections of the thread have together: its connection keeps it for the next body while
-//! half of the share is free, else it goes back as the body arrives. So what clients can make a thread hold stays below
-//! what their connections have and this share. Read next: `h2.rs`.
+//! half of the share is free, else it goes back as the body arrives. A connection whose own is held by bodies that nobody
+//! takes gets more of the share while others of its requests wait to send theirs, and keeps it in the same way. So what
+//! clients can make a thread hold stays below what their connections have and this share. Read next: `h2.rs`.
 
 use crate::exchange::words::BodyLen;
 use everyhop_transport::h2::Stream;
@@ -89,6 +90,23 @@ impl Windows {
         self.more.set(self.more.get() + fresh);
         self.lent.set(self.lent.get() + u64::from(fresh));
         Some(Loan { windows: self.clone(), bytes: idle + fresh, left: length, kept: 0 })
+    }
+
+    /// Less is left to send where bodies that nobody takes hold the others up: [`Windows::widen`].
+    pub(super) fn least(&self) -> u32 {
+        self.own / 4
+    }
+
+    /// As much again as it has of its own, and no more than a request may be lent; whoever asked offers the new
+    /// [`Windows::target`]. False where there is nothing left.
+    pub(super) fn widen(&self) -> bool {
+        let left = u32::try_from(self.share().saturating_sub(self.lent.get())).unwrap_or(MOST);
+        let room = self.widest().saturating_sub(self.more.get()).min(MOST.saturating_sub(self.target()));
+        let fresh = self.own.min(room).min(left);
+        self.more.set(self.more.get() + fresh);
+        self.idle.set(self.idle.get() + fresh);
+        self.lent.set(self.lent.get() + u64::from(fresh));
+        fresh > 0
     }
 
     /// Something can be taken back; else whoever asks is woken when it can.
@@ -242,6 +260,43 @@ mod tests {
         assert_eq!((windows.target(), lent.get() - theirs, more), (OWN + 3_000_000, 3_000_000, 3_000_000));
         drop(windows);
         assert_eq!(lent.get(), theirs);
+    }
+
+    #[test]
+    fn a_connection_that_is_held_up_gets_its_own_again_until_it_has_what_a_request_may_be_lent() {
+        for far in [false, true] {
+            let lent = Lent::default();
+            let windows = of(&lent, far);
+            for times in 1..=8 {
+                assert!(windows.widen());
+                assert_eq!((windows.target(), lent.get()), (OWN + times * OWN, u64::from(times * OWN)));
+            }
+            assert!(!windows.widen());
+            assert_eq!((windows.target(), windows.idle.get()), (9 * OWN, 8 * OWN));
+            drop(windows);
+            assert_eq!(lent.get(), 0);
+        }
+    }
+
+    #[test]
+    fn what_a_connection_got_while_it_was_held_up_is_lent_to_its_next_body() {
+        let lent = Lent::default();
+        let windows = of(&lent, true);
+        assert!(windows.widen());
+        let loan = windows.lend(BodyLen::Known(u64::from(OWN))).expect("lent");
+        assert_eq!((windows.target(), windows.idle.get(), lent.get()), (2 * OWN, 0, u64::from(OWN)));
+        ended(&windows, loan, OWN as usize);
+        assert_eq!((windows.target(), windows.idle.get(), lent.get()), (2 * OWN, OWN, u64::from(OWN)));
+    }
+
+    #[test]
+    fn connections_that_are_held_up_get_no_more_than_the_share_together() {
+        let lent = Lent::default();
+        let all: Vec<_> = (0..100).map(|_| of(&lent, false)).collect();
+        while all.iter().filter(|it| it.widen()).count() > 0 {}
+        assert_eq!(lent.get(), SHARE * u64::from(OWN));
+        drop(all);
+        assert_eq!(lent.get(), 0);
     }
 
     #[test]

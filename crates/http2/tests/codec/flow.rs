@@ -1,7 +1,7 @@
 //! Flow control (RFC 9113 §5.2, §6.9): what we may send and in which order, what the peer may, and that nobody stands still.
 
 use crate::kit::*;
-use everyhop_http2::{Config, Fault, NotSent, Ready};
+use everyhop_http2::{Code, Config, Fault, NotSent, Ready};
 
 /// A server with so many requests that it answered with a head.
 fn answering(requests: u32, said: &[(u16, u32)], config: Config) -> Peer {
@@ -287,6 +287,31 @@ fn a_body_that_is_broken_off_within_a_frame_leaves_the_connections_window_whole(
         assert_eq!(it.hear(&data[1000..]), []);
         it.says();
     }
+}
+
+#[test]
+fn a_connection_is_held_up_where_what_is_held_of_one_leaves_others_too_little() {
+    let mut it =
+        Peer::server_of(Config { window_bytes: 100_000, connection_window_bytes: 100_000, ..Config::server() });
+    it.hear(&frame(HEADERS, OPEN, 1, &post(&[])));
+    it.hear(&frame(DATA, 0, 1, &[0; 10_000]).repeat(9));
+    assert!(!it.conn.is_held_up(20_000), "nobody else has anything to send");
+    it.hear(&frame(HEADERS, OPEN | END_STREAM, 3, &post(&[])));
+    assert!(!it.conn.is_held_up(20_000), "it has ended");
+    it.hear(&frame(HEADERS, OPEN, 5, &post(&[])));
+    assert!(it.conn.is_held_up(10_001) && !it.conn.is_held_up(10_000));
+    it.hear(&frame(DATA, 0, 5, b"x"));
+    assert!(!it.conn.is_held_up(20_000), "of all that send something is held");
+    it.conn.release(5, 1);
+    assert!(it.conn.is_held_up(20_000));
+    // Said or not yet: what was released can be sent, or will be.
+    it.conn.release(1, 10_000);
+    assert!(it.conn.is_held_up(20_001) && !it.conn.is_held_up(20_000));
+    it.conn.release(1, 80_000);
+    assert!(!it.conn.is_held_up(100_000) && it.conn.is_held_up(100_001));
+    it.hear(&frame(RESET, 0, 5, &8u32.to_be_bytes()));
+    it.conn.reset(1, Code::CANCEL).expect("open");
+    assert!(!it.conn.is_held_up(100_001), "nobody is left");
 }
 
 #[test]

@@ -116,6 +116,11 @@ impl Talk {
         it.tell();
     }
 
+    /// As [`Connection::is_held_up`].
+    pub fn is_held_up(&self, least: u32) -> bool {
+        self.inner.borrow().codec.is_held_up(least)
+    }
+
     /// As [`Connection::leave`].
     pub fn leave(&self) {
         let mut it = self.inner.borrow_mut();
