@@ -452,14 +452,21 @@ def test_an_admin_socket_whose_name_was_taken_away_comes_back(edge: Edges, backe
     until(lambda: path.is_socket() and is_unharmed(it, pki, engine))
 
 
-def test_an_edge_lives_in_a_folder_that_is_deeper_than_a_name_of_a_socket(tmp_path: Path, backend: Backend) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("d" * 90 + "/" + "e" * 90, id="deeper than a name of a socket"),
+        pytest.param(os.fsdecode(b"b\xfcro"), id="whose name is not of UTF-8"),
+    ],
+)
+def test_an_edge_lives_in_any_folder(tmp_path: Path, backend: Backend, name: str) -> None:
     """Its sockets are made, found, moved aside and asked there, by whatever number the processes have."""
-    folder = tmp_path / ("d" * 90) / ("e" * 90)
+    folder = tmp_path / name
     folder.mkdir(parents=True)
     config = folder / "everyhop.toml"
     listener = f'[[listener]]\nname = "public"\nbind = ["127.0.0.1:{free_port()}"]\n'
     hop = f'[[route]]\nname = "r"\nhost = "a.test"\ntls = "passthrough"\nto = ["127.0.0.1:{backend.port}"]\n'
-    config.write_text(f'version = 1\n[admin]\nsocket = "{folder}/admin.sock"\n{listener}{hop}')
+    config.write_text(f'version = 1\n[admin]\nsocket = "admin.sock"\n{listener}{hop}')
     it = Edge(config)
     try:
         it.wait_for("ready:")
@@ -477,3 +484,16 @@ def test_an_edge_lives_in_a_folder_that_is_deeper_than_a_name_of_a_socket(tmp_pa
     finally:
         assert it.stop() == 0, it.said
     assert [one.name for one in folder.iterdir() if one.is_socket()] == []
+
+
+def test_an_edge_whose_starter_hears_of_no_childs_end_runs_as_any_other(
+    edge: Edges, pki: Pki, backend: Backend
+) -> None:
+    """Which is inherited: then the kernel keeps of no process how it ended."""
+    it = edge(route(backend.port), under=("env", "--ignore-signal=CHLD"))
+    before = engine_of(it)
+    assert it.reload(route(backend.port, "[route.deadlines]\ntotal_s = 9"))
+    os.kill(before, signal.SIGKILL)
+    until(lambda: children(it.edge.process.pid) not in ([], [before]) or None)
+    it.edge.wait_for("the engine is gone (ended by SIGKILL)")
+    until(lambda: ask(it, pki) == 200 or None)

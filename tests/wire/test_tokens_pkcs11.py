@@ -462,6 +462,7 @@ def test_a_taken_engine_gets_a_handshake_of_its_site_signed_by_the_token_and_not
     assert it.modules.hold({}, {("site", "server"): key}) == []
     it.coming_in_tokens = {("site", "server"): key}
     it.hold()
+    it.connect_modules()
     try:
         assert it.running is not None
         asked = it.modules.all[SOFTHSM].asked

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from everyhop.admin.lastgood import LastGood
 from everyhop.admin.paths import admin_socket
-from everyhop.engine.frames import Lost, connect, packed, receive, send
+from everyhop.engine.frames import Late, Lost, Nobody, connect, packed, receive, send
 from everyhop.errors import EveryhopError, Surroundings
 from everyhop.source import Document, Syntax, find, load
 
@@ -40,19 +40,30 @@ class Client:
     """One conversation with a supervisor."""
 
     def __init__(self, config: str | None, timeout_s: float = 60.0) -> None:
-        self.path = configured_socket(config)
+        self.path, self.timeout_s = configured_socket(config), timeout_s
         try:
             self.sock = connect(self.path, timeout_s)
-        except Lost as e:
+        except Nobody as e:
             raise Surroundings(f"no supervisor answers at {self.path}; start one: everyhop run") from e
+        except Late as e:
+            raise Surroundings(f"the supervisor at {self.path} hears nobody: {e}; is it stopped?") from e
+        except Lost as e:
+            # One may well be there: who starts another is refused beside it.
+            raise Surroundings(f"the supervisor cannot be asked: {e}; ask as the user that runs it") from e
 
     def ask(self, ask: str, **fields: object) -> dict[str, object]:
         """The answer to the one question of this conversation.
 
-        Raises `EveryhopError` where it is refused.
+        Raises `EveryhopError` where it is refused, `Surroundings` where there is no answer.
         """
         with self.sock:
-            return answer(self.sock, ask, **fields)
+            try:
+                return answer(self.sock, ask, **fields)
+            except Late as e:
+                raise Surroundings(
+                    f"the supervisor at {self.path} did not answer within {self.timeout_s:g} s; it may still do what it was asked ({ask}): "
+                    "see everyhop status, and its log"
+                ) from e
 
 
 def answer(sock: socket.socket, ask: str, **fields: object) -> dict[str, object]:

@@ -19,7 +19,7 @@ class Kept:
 
     def __init__(self, config: Path, kind: str, what: str) -> None:
         self.config, self.what = str(config.absolute()), what
-        self.path = runtime_dir() / f"{kind}-{hashlib.sha256(self.config.encode()).hexdigest()[:16]}"
+        self.path = runtime_dir() / f"{kind}-{hashlib.sha256(os.fsencode(self.config)).hexdigest()[:16]}"
 
     def keep(self, found: dict[str, Any]) -> None:
         """Replaces what was kept, wholly or not at all. A folder that cannot be written is told: then a start forgets it."""

@@ -79,6 +79,8 @@ class Keyholding:
         self.settled_s = math.inf
         """When no handshake by the plan before is under way."""
         self.lines = 0
+        self.is_behind_s: float | None = None
+        """When to go on with what a keyholder or engines still have to be given; `None` where they have it all."""
         self.restarts = 0
         self.looked_s = 0.0
         self.counts: h.Counts | None = None
@@ -106,6 +108,7 @@ class Keyholding:
         threads = compiled.plan.engine.threads
         self.lines = (threads.threads if threads.count == "fixed" else cores()) + MORE_LINES
         self.hold()
+        self.connect_modules()
         self.connect(control)
         return json.dumps(blob).encode()
 
@@ -117,8 +120,10 @@ class Keyholding:
 
     def hold(self) -> None:
         """The keys of the plan that runs as well: its certificates are shown until the next has been taken, and in handshakes that
-        are under way then."""
-        it = self.alive()
+        are under way then. Who begins another keyholder is nobody else: none is there without keys.
+
+        Raises `Lost` where none takes them; that is tried again by `look`.
+        """
         again = {(role, key) for (_, role), key in self.coming.items()}
         left = [it for it in self.current.items() if (it[0][1], it[1]) not in again]
         # Of one key in two places that of the coming plan counts, since it comes last.
@@ -130,32 +135,50 @@ class Keyholding:
         ]
         material = sealed(json.dumps({"keys": keys}).encode())
         try:
-            it.control.must(h.Hold(), h.Held, [material])
+            try:
+                self.alive().control.must(h.Hold(), h.Held, [material])
+            except Lost:
+                # It died in between; or the next one fails, too, and is none that anybody could ask.
+                self.end_it()
+                self.alive().control.must(h.Hold(), h.Held, [material])
         except Lost:
-            # It died in between.
-            it.end()
-            self.running = None
-            self.alive().control.must(h.Hold(), h.Held, [material])
+            self.end_it()
+            self.is_behind_s = time.monotonic() + LOOK_S
+            raise
         finally:
             os.close(material)
-        it = self.alive()
-        self.modules.connect(it.control, it.process.process.pid, self.lines)
 
     def alive(self) -> Running:
-        if self.running is None or self.running.process.is_over():
-            if self.running is not None:
-                self.running.end()
+        """One that can be asked."""
+        it = self.running
+        if it is None or it.process.is_over() or it.control.is_lost():
+            self.end_it()
             ours, theirs = socket.socketpair()
             with theirs:
                 process = start_keyholder(theirs, self.sandbox)
             ours.settimeout(BEGINS_S)
-            self.running = Running(process, Control(ours))
+            it = self.running = Running(process, Control(ours))
+        return it
+
+    def end_it(self) -> None:
+        if self.running is not None:
+            self.running.end()
+        self.running = None
+
+    def there(self) -> Running:
+        """The one that was given keys."""
+        if self.running is None:
+            raise Lost("there is no keyholder")
         return self.running
+
+    def connect_modules(self) -> None:
+        it = self.there()
+        self.modules.connect(it.control, it.process.process.pid, self.lines)
 
     def connect(self, control: Control) -> None:
         """Lines between an engine and the keyholder, unless it has some to this one. Of one that had keys before it is told, also
         where another supervisor gave it those."""
-        it = self.alive()
+        it = self.there()
         welcome = control.must(m.Hello(), m.Welcome)
         pid = welcome.pid
         if pid in it.engines:
@@ -187,18 +210,24 @@ class Keyholding:
             self.modules.only(self.in_tokens)
         self.modules.look()
         it = self.running
-        if it is None:
-            return
-        if not it.process.is_over() and not self.hangs(it):
-            self.modules.connect(it.control, it.process.process.pid, self.lines)
+        if it is not None and (it.process.is_over() or self.hangs(it)):
+            self.restarts += 1
+            how = it.process.how() or "it does not answer"
+            say(f"the keyholder is gone ({how}); starting another ({self.restarts})")
+            self.end_it()
+            self.is_behind_s = 0.0
+        if self.is_behind_s is not None and time.monotonic() >= self.is_behind_s:
+            # What fails is tried again, and no more often than others are looked after.
+            self.is_behind_s = time.monotonic() + LOOK_S
+            self.hold()
+            self.bring(engines)
+            self.is_behind_s = None
+        if self.running is not None:
+            self.connect_modules()
             self.modules.must_be_well()
-            return
-        self.restarts += 1
-        how = it.process.how() or "it does not answer"
-        say(f"the keyholder is gone ({how}); starting another ({self.restarts})")
-        it.end()
-        self.running = None
-        self.hold()
+
+    def bring(self, engines: Iterable[Control]) -> None:
+        """Lines to each; one that takes none keeps no other from its own."""
         wrong: EveryhopError | None = None
         for control in engines:
             try:
@@ -209,6 +238,8 @@ class Keyholding:
             raise wrong
 
     def hangs(self, it: Running) -> bool:
+        if it.control.is_lost():
+            return True
         now_s = time.monotonic()
         if now_s < self.looked_s + LOOK_S:
             return False
@@ -237,10 +268,9 @@ class Keyholding:
         }
 
     def end(self) -> None:
-        if self.running is not None:
-            self.running.end()
+        self.end_it()
         self.modules.end()
-        self.running, self.current, self.coming, self.counts = None, {}, {}, None
+        self.current, self.coming, self.counts, self.is_behind_s = {}, {}, None, None
         self.in_tokens, self.coming_in_tokens = {}, {}
 
 

@@ -20,7 +20,7 @@ class LastGood:
 
     def __init__(self, config: Path) -> None:
         self.config = str(config.absolute())
-        self.path = runtime_dir() / f"last-good-{hashlib.sha256(self.config.encode()).hexdigest()[:16]}"
+        self.path = runtime_dir() / f"last-good-{hashlib.sha256(os.fsencode(self.config)).hexdigest()[:16]}"
 
     def keep(self, text: str, included: Mapping[str, str] | None = None) -> None:
         """Replaces what was kept, wholly or not at all. A folder that cannot be written is no reason not to serve."""

@@ -254,7 +254,9 @@ class Modules:
             it.pause_s = it.again_s = 0.0
 
     def hangs(self, it: Kept, now_s: float) -> bool:
-        if it.asked is None or now_s < it.looked_s + LOOK_S:
+        if it.asked is None or it.asked.control.is_lost():
+            return it.asked is not None
+        if now_s < it.looked_s + LOOK_S:
             return False
         it.looked_s = now_s
         before = it.asked.control.sock.gettimeout()

@@ -37,7 +37,7 @@ from everyhop.admin.upgrade import Upgrade, attach
 from everyhop.admin.watch import Watch
 from everyhop.compile import Compiled
 from everyhop.compile.elsewhere import compile_elsewhere
-from everyhop.engine.frames import Lost, connect
+from everyhop.engine.frames import Lost, Nobody, connect
 from everyhop.engine.sockets import cores
 from everyhop.errors import Refused, Surroundings
 from everyhop.garbage import stays, uncollected
@@ -172,8 +172,12 @@ class Supervisor:
     def refuse_a_second(self) -> None:
         try:
             connect(self.admin_path, 2.0).close()
-        except Lost:
+        except Nobody:
             return
+        except Lost as e:
+            raise Surroundings(
+                f"a supervisor may be at {self.admin_path} already: {e}; see to it first, or name another: [admin] socket"
+            ) from e
         raise Surroundings(f"a supervisor answers at {self.admin_path} already; ask it: everyhop status")
 
     def obey(self, number: signal.Signals) -> None:

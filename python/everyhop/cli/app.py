@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -81,6 +82,7 @@ def everyhop(
 def main() -> None:
     """The entry point."""
     ready()
+    hears_of_ends()
     try:
         with uncollected():
             commands(sys.argv[1:])
@@ -104,6 +106,12 @@ def main() -> None:
     except Exception as e:
         code = misuse(e)
     end(code or 0)
+
+
+def hears_of_ends() -> None:
+    """Whoever started us may hear of no end of a child, which is inherited: then the kernel forgets what became of ours."""
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def end(code: int) -> NoReturn:

@@ -105,6 +105,10 @@ class Control:
             if self.sock.fileno() >= 0:
                 self.sock.settimeout(before)
 
+    def is_lost(self) -> bool:
+        """Whether a question was not answered, so that nothing more can be asked here. Whoever is there may be well by now."""
+        return self.sock.fileno() < 0
+
     def close(self) -> None:
         self.sock.close()
 

@@ -29,8 +29,16 @@ class Lost(Surroundings):
     """The other side of the socket is gone."""
 
 
+class Nobody(Lost):
+    """Or was never there: nobody listens at the path."""
+
+
+class Late(Lost):
+    """Or says nothing in time: whatever it was asked, it may still do."""
+
+
 def packed(message: Mapping[str, object]) -> bytes:
-    return framed(json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode())
+    return framed(json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def framed(body: bytes) -> bytes:
@@ -48,7 +56,7 @@ def send(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
             rest = rest[socket.send_fds(sock, [rest], left) :]
         sock.sendall(rest)
     except OSError as e:
-        raise Lost(f"the socket broke: {e.strerror or e}") from e
+        raise broken(e) from e
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, object], list[int]] | None:
@@ -66,8 +74,15 @@ def receive(sock: socket.socket) -> tuple[dict[str, object], list[int]] | None:
         for fd in fds:
             os.close(fd)
         if isinstance(e, OSError):
-            raise Lost(f"the socket broke: {e.strerror or e}") from e
+            raise broken(e) from e
         raise
+
+
+def broken(e: OSError) -> Lost:
+    """What is told of it."""
+    if isinstance(e, TimeoutError):
+        return Late("no answer came in time")
+    return Lost(f"the socket broke: {e.strerror or e}")
 
 
 def some(sock: socket.socket, size: int, fds: list[int]) -> bytes:
@@ -125,7 +140,7 @@ def name_of(path: Path) -> Iterator[str]:
 def connect(path: Path, timeout_s: float) -> socket.socket:
     """A connection with a process of our own user or root.
 
-    Raises `Lost`.
+    Raises `Lost`, where nobody listens `Nobody`.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -135,7 +150,10 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
         _, uid = credentials(sock)
     except OSError as e:
         sock.close()
-        raise Lost(f"no engine answers at {path}: {e.strerror or e}") from e
+        nobody = isinstance(e, FileNotFoundError | ConnectionRefusedError)
+        # Where too many wait to be heard the kernel does not let us wait.
+        of = Nobody if nobody else Late if isinstance(e, TimeoutError | BlockingIOError) else Lost
+        raise of(f"no engine answers at {path}: {e.strerror or e}") from e
     if uid not in {0, os.geteuid()}:
         sock.close()
         raise Lost(f"the process behind {path} belongs to another user ({uid})")

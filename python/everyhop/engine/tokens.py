@@ -60,13 +60,15 @@ def hold(it: Asked, module: str, keys: Uses, *, careful: bool, whole: bool) -> l
 
     Raises `Lost` where it is gone, or says nothing in time.
     """
+    if it.control.is_lost():
+        raise Lost("the module's process did not answer before")
     patience_s = it.control.sock.gettimeout() or PATIENCE_S
     it.control.sock.settimeout(patience_s + A_KEY_S * len(keys))
     try:
         tell(it, module, keys, careful=careful, whole=whole)
         return heard(it)
     finally:
-        if it.control.sock.fileno() >= 0:
+        if not it.control.is_lost():
             it.control.sock.settimeout(patience_s)
 
 

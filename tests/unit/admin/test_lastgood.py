@@ -25,6 +25,13 @@ def test_what_was_kept_is_found_by_its_own_file_and_by_no_other(tmp_path: Path) 
     assert LastGood(tmp_path / "b.toml").text() is None
 
 
+def test_what_was_kept_is_found_in_a_folder_whose_name_is_not_of_utf_8(tmp_path: Path) -> None:
+    where = tmp_path / os.fsdecode(b"b\xfcro")
+    where.mkdir()
+    LastGood(where / "a.toml").keep("version = 1\n")
+    assert LastGood(where / "a.toml").text() == "version = 1\n"
+
+
 def test_after_an_orderly_end_nothing_is_kept(tmp_path: Path) -> None:
     it = LastGood(tmp_path / "a.toml")
     it.keep("version = 1\n")
