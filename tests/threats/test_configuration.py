@@ -413,7 +413,7 @@ def test_an_engine_that_answers_too_late_is_not_misunderstood(edge: Edges, raw: 
     try:
         it.config.write_text(base + route(port, 'path = "/other"', "other"))
         answer = asked(it, "reload")
-        assert not answer["reloaded"] and "timed out" in answer["why"], answer
+        assert not answer["reloaded"] and "the engine did not answer in time" in answer["why"], answer
     finally:
         os.kill(pid, signal.SIGCONT)
     assert settled(it) == before

@@ -16,7 +16,9 @@ from tests.wire.test_ejected import LIMITS, ROUTE, rule, statuses, trouble
 
 Edges = Callable[..., EdgeKit]
 Raws = Callable[..., Raw]
-SLOW = "eject_on = [{ slow_ms = 100 }]"
+SLOW = "eject_on = [{ slow_ms = 400 }]"
+LATE_S = 1.0
+"""Later than that, which is so much that the other one is quicker on a busy machine, too."""
 GET = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
 
@@ -48,14 +50,14 @@ def late() -> Iterator[Callable[[float], Late]]:
 def test_a_backend_whose_answers_begin_late_is_left_alone_and_found_well_by_the_edge(
     edge: Edges, raw: Raws, pki: Pki, late: Callable[[float], Late]
 ) -> None:
-    script = late(0.4)
+    script = late(LATE_S)
     slow, quick = raw(script), raw(answering(OK))
     it = edge(ROUTE.format(one=slow.port, other=quick.port, more=SLOW), more=LIMITS.format(eject_s=3600))
     assert statuses(it, pki, 12) == [200] * 12
     assert slow.received.count(b"GET / ") == 2, "eject_after"
-    assert rule(it) == {"rule": "slow", "row": 2, "after": 2, "every_s": 3600, "slow_ms": 100}
+    assert rule(it) == {"rule": "slow", "row": 2, "after": 2, "every_s": 3600, "slow_ms": 400}
     shown = " ".join(it.cli("status", "--config", str(it.config)).stdout.split())
-    said = "ejected by slow: answers that began later than 100 ms, 2 in a row (eject_after = 2)"
+    said = "ejected by slow: answers that began later than 400 ms, 2 in a row (eject_after = 2)"
     assert f"127.0.0.1:{slow.port} {said}; looked at again every 3600 s" in shown, shown
     assert until(lambda: trouble(it), 10) == (f"backend 127.0.0.1:{slow.port} of route r", "its answers begin late")
     script.awake.set()
@@ -67,7 +69,7 @@ def test_a_backend_whose_answers_begin_late_is_left_alone_and_found_well_by_the_
 def test_one_that_comes_back_is_on_trial_and_its_next_late_answer_is_enough(
     edge: Edges, raw: Raws, pki: Pki, late: Callable[[float], Late]
 ) -> None:
-    script = late(0.4)
+    script = late(LATE_S)
     slow, quick = raw(script), raw(answering(OK))
     it = edge(ROUTE.format(one=slow.port, other=quick.port, more=SLOW), more=LIMITS.format(eject_s=1))
 
@@ -86,7 +88,7 @@ def test_one_that_comes_back_is_on_trial_and_its_next_late_answer_is_enough(
 
 def test_where_all_are_slow_none_is_left_alone(edge: Edges, raw: Raws, pki: Pki, late: Callable[[float], Late]) -> None:
     """What they share is slow then, and fewer of them would be slower."""
-    one, other = raw(late(0.3)), raw(late(0.3))
+    one, other = raw(late(LATE_S)), raw(late(LATE_S))
     it = edge(ROUTE.format(one=one.port, other=other.port, more=SLOW), more=LIMITS.format(eject_s=3600))
     # The first to reach its row meets one whose last answer was late too.
     assert statuses(it, pki, 8) == [200] * 8
@@ -102,7 +104,7 @@ def test_a_client_that_sends_or_reads_slowly_makes_no_backend_slow(edge: Edges, 
         while (got := head(sock, record)) is not None:
             rest(sock, record, 2 if got.startswith(b"POST") else 0)
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
-            waits.wait(0.3)
+            waits.wait(LATE_S)
             sock.sendall(b"k")
 
     one, other = raw(answers), raw(answers)
@@ -110,7 +112,7 @@ def test_a_client_that_sends_or_reads_slowly_makes_no_backend_slow(edge: Edges, 
     with tls(it.port, "a.test", pki.public.file) as sock:
         for _ in range(6):
             sock.sendall(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nh")
-            waits.wait(0.3)
+            waits.wait(LATE_S)
             assert exchange(sock, b"i").status == 200
     assert [b["state"] for b in it.status()["routes"][0]["backends"]] == ["up", "up"]
 
@@ -128,7 +130,7 @@ def test_clients_that_did_not_wait_for_a_late_answer_count_too(
                 sock = stack.enter_context(tls(it.port, "a.test", pki.public.file, kept=False))
                 sock.sendall(GET.encode())
                 until(lambda seen=n: slow.received.count(b"GET / ") > seen or quick.is_at_rest() or None)  # type: ignore[misc]
-            threading.Event().wait(0.3)
+            threading.Event().wait(LATE_S)
     until(lambda: it.status()["routes"][0]["backends"][0]["state"] == "ejected" or None, 20)
     told = rule(it)
     assert told is not None and told["rule"] == "slow"

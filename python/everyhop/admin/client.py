@@ -36,6 +36,10 @@ def readable(path: Path) -> Document:
         return load(path, kept)
 
 
+class NotThere(Surroundings):
+    """No supervisor listens."""
+
+
 class Client:
     """One conversation with a supervisor."""
 
@@ -44,7 +48,7 @@ class Client:
         try:
             self.sock = connect(self.path, timeout_s)
         except Nobody as e:
-            raise Surroundings(f"no supervisor answers at {self.path}; start one: everyhop run") from e
+            raise NotThere(f"no supervisor answers at {self.path}; start one: everyhop run") from e
         except Late as e:
             raise Surroundings(f"the supervisor at {self.path} hears nobody: {e}; is it stopped?") from e
         except Lost as e:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from everyhop.admin import Client
+from everyhop.admin.client import NotThere
 from everyhop.cli.console import print_json
 from everyhop.cli.options import Config
-from everyhop.errors import Misuse, Surroundings
+from everyhop.errors import Misuse
 from everyhop.migrate import Asked, Migration
 from everyhop.migrate.steps import Standing
 from everyhop.screen import Paint, beside, line
@@ -116,7 +117,7 @@ def show(it: Migration, route: str, config: str | None, *, as_json: bool) -> Non
 def edge_there(config: str | None) -> bool:
     try:
         return bool(Client(config).ask("status"))
-    except Surroundings:
+    except NotThere:
         return False
 
 

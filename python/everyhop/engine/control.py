@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from everyhop.engine.frames import Lost, connect, framed, receive, send
+from everyhop.engine.frames import Late, Lost, connect, framed, receive, send
 from everyhop.engine.messages import Answer, Ask, Declined
 from everyhop.errors import EveryhopError
 
@@ -76,9 +76,11 @@ class Control:
             if got is None:
                 raise Lost("the engine closed its socket")
             return taken(question.ask, got[0], of, got[1]), got[1]
-        except Lost:
+        except Lost as e:
             # A late answer would be taken for that of the next question.
             self.close()
+            if isinstance(e, Late):
+                raise Late("the engine did not answer in time") from e
             raise
         finally:
             if self.sock.fileno() >= 0:

@@ -192,6 +192,22 @@ fn a_connection_that_is_max_age_s_old_is_told_to_go_by_its_next_request_which_is
 }
 
 #[test]
+fn a_connection_that_asks_on_long_after_it_was_told_to_go_ends_with_all_that_it_asked_for() {
+    let it = Stage::open(&Plan::new().limit("max_age_s", 100).limit("idle_s", 600).limit("first_byte_s", 600));
+    let client = client(&it);
+    it.says(&client, request(1, 0x82));
+    it.pass_s(100);
+    it.says(&client, request(3, 0x82));
+    assert_eq!(goaways(&frames(&client)).first().map(|g| g.1), Some(0));
+    it.pass_s(300);
+    it.says(&client, request(5, 0x82));
+    assert!(client.is_over());
+    assert_eq!(it.open_connections(), 0);
+    let [first, second] = &it.came(0)[..] else { panic!("a connection each") };
+    assert!(first.is_over() && second.is_over(), "nobody is there to have the answers");
+}
+
+#[test]
 fn a_connection_to_a_site_that_makes_other_promises_now_is_told_to_go() {
     let it = Stage::open(&Plan::new());
     let client = client(&it);

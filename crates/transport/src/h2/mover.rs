@@ -74,6 +74,13 @@ pub struct Mover<T> {
     moved: bool,
 }
 
+/// Whoever has a stream of it waits for nobody any more.
+impl<T> Drop for Mover<T> {
+    fn drop(&mut self) {
+        self.talk.with(|it| it.end(Ended::Closed));
+    }
+}
+
 impl<T: Tap> Mover<T> {
     /// Serves a client. `first`: what was read of it before.
     pub fn server(codec: Connection, wire: Wire, first: Buf, tap: T) -> Mover<T> {
