@@ -1,5 +1,5 @@
-"""What runs in a nursery: imports what `everyhop run` does, or what all commands do, and forks a process for each question. Read
-first: `nursery.py`."""
+"""What runs in a nursery: imports what `everyhop run` does, or what all commands do, builds what models judge by, and forks a process for each
+question. Read first: `nursery.py`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import random
 import signal
 import socket
 import sys
+
+from pydantic import BaseModel
 
 MOST_BYTES = 1 << 18
 """Of one question, which carries the environment."""
@@ -83,8 +85,16 @@ def imported(what: str) -> None:
                 importlib.import_module(it.name)
 
 
+def built(of: type[BaseModel] = BaseModel) -> None:
+    """Models build what they judge by when they are first asked to, which takes ten times as long as judging."""
+    for it in of.__subclasses__():
+        it.model_rebuild(raise_errors=False)
+        built(it)
+
+
 if __name__ == "__main__":
     imported(sys.argv[2])
+    built()
     from everyhop.cli.app import main
 
     gc.freeze()
