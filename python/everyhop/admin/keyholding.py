@@ -138,8 +138,7 @@ class Keyholding:
             try:
                 self.alive().control.must(h.Hold(), h.Held, [material])
             except Lost:
-                # It died in between; or the next one fails, too, and is none that anybody could ask.
-                self.end_it()
+                # It died in between.
                 self.alive().control.must(h.Hold(), h.Held, [material])
         except Lost:
             self.end_it()

@@ -254,8 +254,10 @@ class Modules:
             it.pause_s = it.again_s = 0.0
 
     def hangs(self, it: Kept, now_s: float) -> bool:
-        if it.asked is None or it.asked.control.is_lost():
-            return it.asked is not None
+        if it.asked is None:
+            return False
+        if it.asked.control.is_lost():
+            return True
         if now_s < it.looked_s + LOOK_S:
             return False
         it.looked_s = now_s

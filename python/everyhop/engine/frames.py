@@ -30,11 +30,11 @@ class Lost(Surroundings):
 
 
 class Nobody(Lost):
-    """Or was never there: nobody listens at the path."""
+    """Nobody listens at the path."""
 
 
 class Late(Lost):
-    """Or says nothing in time: whatever it was asked, it may still do."""
+    """The other side says nothing in time: whatever it was asked, it may still do."""
 
 
 def packed(message: Mapping[str, object]) -> bytes:
@@ -150,14 +150,19 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
         _, uid = credentials(sock)
     except OSError as e:
         sock.close()
-        nobody = isinstance(e, FileNotFoundError | ConnectionRefusedError)
-        # Where too many wait to be heard the kernel does not let us wait.
-        of = Nobody if nobody else Late if isinstance(e, TimeoutError | BlockingIOError) else Lost
-        raise of(f"no engine answers at {path}: {e.strerror or e}") from e
+        raise unheard(e)(f"nobody answers at {path}: {e.strerror or e}") from e
     if uid not in {0, os.geteuid()}:
         sock.close()
         raise Lost(f"the process behind {path} belongs to another user ({uid})")
     return sock
+
+
+def unheard(e: OSError) -> type[Lost]:
+    """What it means that nobody took a connection."""
+    if isinstance(e, FileNotFoundError | ConnectionRefusedError):
+        return Nobody
+    # Where too many wait to be heard the kernel does not let us wait.
+    return Late if isinstance(e, TimeoutError | BlockingIOError) else Lost
 
 
 def listening(path: Path) -> socket.socket:

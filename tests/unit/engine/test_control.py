@@ -97,7 +97,7 @@ def is_found_at(folder: Path, length: int) -> None:
                 send(ours, packed({"ask": "hello"}))
                 assert receive(theirs) == ({"ask": "hello"}, [])
     assert set(os.listdir("/proc/self/fd")) == before
-    with pytest.raises(Lost, match=r"no engine answers at .*: Connection refused"):
+    with pytest.raises(Lost, match=r"nobody answers at .*: Connection refused"):
         connect(path, 5.0)
 
 
